@@ -1,0 +1,1 @@
+//! The same stages on Ballista: scheduler, worker and client.

@@ -1,0 +1,1 @@
+//! What lies on disk: row schemas, ids, Parquet parts, WebDataset shards, manifests.

@@ -1,0 +1,1 @@
+//! Sources of (image URL, caption) pairs and the polite downloader.

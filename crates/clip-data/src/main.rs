@@ -1,0 +1,3 @@
+//! The command line: collects, curates and checks a corpus; finds libtorch for the rest.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Evaluation datasets: registry, prompts, and loaders without downloads.

@@ -1,0 +1,1 @@
+//! The learned duplicate detector of the paper's appendix C.

@@ -1,0 +1,1 @@
+//! Zero-shot transfer, retrieval, probes, few-shot and robustness.

@@ -1,0 +1,1 @@
+//! Images: probe, decode, resize, encode, perceptual hashes and the Hamming index.

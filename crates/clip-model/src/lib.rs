@@ -1,0 +1,1 @@
+//! CLIP's ResNets, ViTs and text transformer; weights in and out.

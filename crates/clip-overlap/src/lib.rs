@@ -1,0 +1,1 @@
+//! Contamination without a model: candidates, aligned verification, decisions and statistics.

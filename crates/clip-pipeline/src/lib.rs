@@ -1,0 +1,1 @@
+//! Stages, plan, fingerprints, executor, resume, events and pipeline.toml.

@@ -1,0 +1,1 @@
+//! The DataFusion session, its functions, and sql/*.sql as stages.

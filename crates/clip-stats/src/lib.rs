@@ -1,0 +1,1 @@
+//! Statistics: Clopper-Pearson, binomial tail, bootstrap, effective robustness.

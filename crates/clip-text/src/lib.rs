@@ -1,0 +1,1 @@
+//! CLIP's text side: caption cleaning, BPE tokenizer, language identification.

@@ -1,0 +1,1 @@
+//! The C++ shim over libtorch: what tch lacks for training CLIP.

@@ -1,0 +1,1 @@
+//! Loader, recipe, trainer, checkpoints and distributed data parallel.

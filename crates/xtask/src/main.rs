@@ -1,0 +1,3 @@
+//! Developer tasks: dependency direction, house rules.
+
+fn main() {}

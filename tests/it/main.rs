@@ -1,0 +1,1 @@
+//! One black-box test binary.
