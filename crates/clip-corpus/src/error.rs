@@ -1,0 +1,95 @@
+//! What can go wrong with files of a corpus.
+
+use std::path::{Path, PathBuf};
+
+/// A failure of stored data or of the storage under it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A Parquet file that cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Parquet {
+        /// The file concerned.
+        path: PathBuf,
+        /// The cause.
+        source: parquet::errors::ParquetError,
+    },
+    /// Columns that do not fit together.
+    #[error("{}: {source}", path.display())]
+    Arrow {
+        /// The file concerned.
+        path: PathBuf,
+        /// The cause.
+        source: arrow::error::ArrowError,
+    },
+    /// A line of a manifest that is not ours.
+    #[error("{} line {line}: {source}", path.display())]
+    Manifest {
+        /// The manifest.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// A shard that breaks the WebDataset rules.
+    #[error("{} sample {key:?}: {reason}", path.display())]
+    Sample {
+        /// The shard.
+        path: PathBuf,
+        /// The sample's key.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A file whose content is not what its manifest says.
+    #[error("{}: {reason}\nhint: the file was changed or cut after it was written; run `clip-data build` again to redo it", path.display())]
+    Damaged {
+        /// The file concerned.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// A shard specification that names nothing.
+    #[error("{spec}: {reason}")]
+    Spec {
+        /// The specification as given.
+        spec: String,
+        /// Why it cannot be expanded.
+        reason: String,
+    },
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Attaches the path to an I/O or Parquet failure.
+pub trait IoContext<T> {
+    /// Names the file that the failure is about.
+    fn at(self, path: &Path) -> Result<T>;
+}
+
+impl<T> IoContext<T> for std::io::Result<T> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Io { path: path.to_path_buf(), source })
+    }
+}
+
+impl<T> IoContext<T> for std::result::Result<T, parquet::errors::ParquetError> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Parquet { path: path.to_path_buf(), source })
+    }
+}
+
+impl<T> IoContext<T> for std::result::Result<T, arrow::error::ArrowError> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|source| Error::Arrow { path: path.to_path_buf(), source })
+    }
+}

@@ -1,0 +1,156 @@
+//! The manifest of a stage: one JSON line for every part that was committed.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, IoContext, Result};
+
+/// Rows in, rows out, and why the others fell.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Rows that came in.
+    pub rows_in: u64,
+    /// Rows that went on.
+    pub rows_out: u64,
+    /// Rows that fell, by reason.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    /// Adds another part's counts.
+    pub fn add(&mut self, other: &Tally) {
+        self.rows_in += other.rows_in;
+        self.rows_out += other.rows_out;
+        for (reason, count) in &other.dropped {
+            *self.dropped.entry(reason.clone()).or_default() += count;
+        }
+    }
+}
+
+/// One committed part: its files and what happened in it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    /// Number of the part.
+    pub part: usize,
+    /// Its files, relative to the stage's folder, with their blake3 as hex and length in bytes.
+    pub files: Vec<(String, String, u64)>,
+    /// What happened to its rows.
+    #[serde(flatten)]
+    pub tally: Tally,
+    /// Wall time spent, in seconds.
+    pub seconds: f64,
+}
+
+/// The list of committed parts of one stage. A part without its line does not exist.
+#[derive(Debug)]
+pub struct Manifest {
+    path: PathBuf,
+    commits: BTreeMap<usize, Commit>,
+}
+
+impl Manifest {
+    /// Name of the file in a stage's folder.
+    pub const FILE: &'static str = "manifest.jsonl";
+
+    /// Reads the manifest of a stage's folder; an absent one is empty.
+    ///
+    /// A last line that a crash cut off is dropped: its part was not committed. Any other line that does not
+    /// parse is damage.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let path = folder.join(Self::FILE);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(e).at(&path),
+        };
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        if whole < text.len() {
+            // Cut the torn line off, so that the next commit starts on a line of its own.
+            let file = OpenOptions::new().write(true).open(&path).at(&path)?;
+            file.set_len(whole as u64).at(&path)?;
+        }
+        let mut commits = BTreeMap::new();
+        for (index, line) in text[..whole].lines().enumerate() {
+            let commit: Commit = serde_json::from_str(line).map_err(|source| Error::Manifest {
+                path: path.clone(),
+                line: index + 1,
+                source,
+            })?;
+            commits.insert(commit.part, commit);
+        }
+        Ok(Self { path, commits })
+    }
+
+    /// Appends a part's line and syncs it; a later line for the same part replaces the earlier.
+    pub fn commit(&mut self, commit: Commit) -> Result<()> {
+        let mut line = serde_json::to_string(&commit).map_err(|source| Error::Manifest {
+            path: self.path.clone(),
+            line: self.commits.len() + 1,
+            source,
+        })?;
+        line.push('\n');
+        let mut file =
+            OpenOptions::new().create(true).append(true).open(&self.path).at(&self.path)?;
+        file.write_all(line.as_bytes()).at(&self.path)?;
+        file.sync_data().at(&self.path)?;
+        self.commits.insert(commit.part, commit);
+        Ok(())
+    }
+
+    /// The line of a part, if it was committed.
+    pub fn get(&self, part: usize) -> Option<&Commit> {
+        self.commits.get(&part)
+    }
+
+    /// All committed parts, by number.
+    pub fn commits(&self) -> impl Iterator<Item = &Commit> {
+        self.commits.values()
+    }
+
+    /// The sum over all parts.
+    pub fn tally(&self) -> Tally {
+        let mut sum = Tally::default();
+        self.commits().for_each(|commit| sum.add(&commit.tally));
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(part: usize) -> Commit {
+        let tally = Tally { rows_in: 5, rows_out: 4, dropped: [("tiny".into(), 1)].into() };
+        Commit { part, files: vec![("a".into(), "00".into(), 3)], tally, seconds: 0.5 }
+    }
+
+    #[test]
+    fn a_manifest_cut_at_any_byte_replays_to_a_prefix() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = Manifest::open(folder.path()).unwrap();
+        (0..3).for_each(|part| manifest.commit(commit(part)).unwrap());
+        let path = folder.path().join(Manifest::FILE);
+        let whole = std::fs::read(&path).unwrap();
+        let line = whole.len() / 3;
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let mut again = Manifest::open(folder.path()).unwrap();
+            assert_eq!(again.commits().count(), cut / line, "cut at {cut}");
+            again.commit(commit(7)).unwrap();
+            assert!(Manifest::open(folder.path()).unwrap().get(7).is_some());
+        }
+    }
+
+    #[test]
+    fn tallies_add_up_by_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut manifest = Manifest::open(folder.path()).unwrap();
+        (0..2).for_each(|part| manifest.commit(commit(part)).unwrap());
+        assert_eq!(manifest.tally().dropped["tiny"], 2);
+        assert_eq!(manifest.tally().rows_in, 10);
+    }
+}

@@ -1,0 +1,65 @@
+//! The index beside a shard: where each member lies, for random access.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::reader::ShardReader;
+use crate::{Error, IoContext, Result};
+
+/// One member of a shard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Key of its sample.
+    pub key: String,
+    /// Its field.
+    pub field: String,
+    /// Offset of its content in the tar file, in bytes.
+    pub offset: u64,
+    /// Length of its content, in bytes.
+    pub size: u64,
+}
+
+/// All members of a shard, in its order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ShardIndex {
+    /// The members.
+    pub members: Vec<Member>,
+}
+
+impl ShardIndex {
+    /// Makes the index of any shard by reading it once.
+    pub fn scan(shard: &Path) -> Result<Self> {
+        let mut reader = ShardReader::open(shard)?;
+        let mut members = Vec::new();
+        while let Some(head) = reader.head()? {
+            reader.content(head.size)?;
+            let (offset, size) = (head.offset, head.size);
+            members.push(Member { key: head.key, field: head.field, offset, size });
+        }
+        Ok(Self { members })
+    }
+
+    /// The index as tab-separated lines: key, field, offset, size.
+    pub fn to_text(&self) -> String {
+        let line = |m: &Member| format!("{}\t{}\t{}\t{}\n", m.key, m.field, m.offset, m.size);
+        self.members.iter().map(line).collect()
+    }
+}
+
+/// Reads an index file: tab-separated key, field, offset and size.
+pub fn read_index(path: &Path) -> Result<ShardIndex> {
+    let text = std::fs::read_to_string(path).at(path)?;
+    let parse = |line: &str| {
+        let mut columns = line.split('\t');
+        let mut next = || columns.next();
+        let (key, field) = (next()?.to_owned(), next()?.to_owned());
+        let (offset, size) = (next()?.parse().ok()?, next()?.parse().ok()?);
+        Some(Member { key, field, offset, size })
+    };
+    let members: Option<Vec<Member>> = text.lines().map(parse).collect();
+    members.map(|members| ShardIndex { members }).ok_or_else(|| Error::Damaged {
+        path: path.to_path_buf(),
+        reason: "a line is not key, field, offset and size".into(),
+    })
+}

@@ -1,0 +1,14 @@
+//! WebDataset shards: tar files whose consecutive members with one key are a sample.
+//!
+//! The rules are those of Python `webdataset`: a member's key is its path up to the first dot of its base
+//! name, the rest, lower-cased, is the field.
+
+mod index;
+mod reader;
+mod sample;
+mod writer;
+
+pub use index::{Member, ShardIndex, read_index};
+pub use reader::ShardReader;
+pub use sample::{Sample, split_name};
+pub use writer::{ShardInfo, ShardWriter};

@@ -1,0 +1,162 @@
+//! Reading a shard, sample by sample.
+
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, IoContext, Result, Sample, split_name};
+
+const BLOCK: usize = 512;
+/// No sample of an image-text shard is larger; a header that says so is damage.
+const MAX_MEMBER: u64 = 8 << 30;
+
+/// A member with a field: where its content starts, its length, its key and its field.
+pub(super) struct Head {
+    pub offset: u64,
+    pub size: u64,
+    pub key: String,
+    pub field: String,
+}
+
+/// Iterates over the samples of one tar file, in its order, with one sample in memory.
+///
+/// Members that are no regular files, have no dot in their name, or are named `__…__` are passed over.
+pub struct ShardReader {
+    stream: BufReader<File>,
+    path: PathBuf,
+    at: u64,
+    pending: Option<Head>,
+    done: bool,
+}
+
+impl ShardReader {
+    /// Opens a shard.
+    pub fn open(path: &Path) -> Result<Self> {
+        let stream = BufReader::with_capacity(1 << 20, File::open(path).at(path)?);
+        Ok(Self { stream, path: path.to_path_buf(), at: 0, pending: None, done: false })
+    }
+
+    fn damaged(&self, reason: &str) -> Error {
+        Error::Damaged { path: self.path.clone(), reason: format!("{reason} at byte {}", self.at) }
+    }
+
+    /// The next 512 bytes, or nothing at the end of the file.
+    fn block(&mut self) -> Result<Option<[u8; BLOCK]>> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.stream.read(&mut block[filled..]).at(&self.path)? {
+                0 if filled == 0 => return Ok(None),
+                0 => return Err(self.damaged("the shard ends inside a header")),
+                n => filled += n,
+            }
+        }
+        self.at += BLOCK as u64;
+        Ok(Some(block))
+    }
+
+    /// The head of the next member that belongs to a sample; its content comes next on the stream.
+    pub(super) fn head(&mut self) -> Result<Option<Head>> {
+        let mut long_name: Option<String> = None;
+        while let Some(block) = self.block()? {
+            if block.iter().all(|&byte| byte == 0) {
+                return Ok(None);
+            }
+            let header = tar::Header::from_byte_slice(&block);
+            let size = checked_size(header, &block)
+                .ok_or_else(|| self.damaged("a header's checksum or size is wrong"))?;
+            let kind = header.entry_type();
+            if kind.is_gnu_longname() {
+                let name = self.content(size)?;
+                let name = String::from_utf8_lossy(&name);
+                long_name = Some(name.trim_end_matches('\0').to_owned());
+                continue;
+            }
+            if kind.is_pax_local_extensions() {
+                long_name = pax_path(&self.content(size)?);
+                continue;
+            }
+            let name = String::from_utf8_lossy(&header.path_bytes()).into_owned();
+            let name = long_name.take().unwrap_or(name);
+            if kind.is_file()
+                && !hidden(&name)
+                && let Some((key, field)) = split_name(&name)
+            {
+                return Ok(Some(Head { offset: self.at, size, key: key.to_owned(), field }));
+            }
+            self.content(size)?;
+        }
+        Ok(None)
+    }
+
+    /// The content of the member whose head was read last.
+    pub(super) fn content(&mut self, size: u64) -> Result<Vec<u8>> {
+        let padded = size.next_multiple_of(BLOCK as u64);
+        let mut bytes = Vec::with_capacity(padded.min(1 << 24) as usize);
+        let read = (&mut self.stream).take(padded).read_to_end(&mut bytes).at(&self.path)? as u64;
+        if read < size {
+            return Err(self.damaged("the shard ends inside a member"));
+        }
+        self.at += read;
+        bytes.truncate(size as usize);
+        Ok(bytes)
+    }
+
+    fn sample(&mut self) -> Result<Option<Sample>> {
+        let first = match self.pending.take() {
+            Some(head) => Some(head),
+            None => self.head()?,
+        };
+        let Some(first) = first else { return Ok(None) };
+        let content = self.content(first.size)?;
+        let mut sample = Sample { key: first.key, fields: vec![(first.field, content)] };
+        while let Some(head) = self.head()? {
+            if head.key != sample.key {
+                self.pending = Some(head);
+                break;
+            }
+            if sample.get(&head.field).is_some() {
+                let reason = format!("field {:?} stands twice", head.field);
+                return Err(Error::Sample { path: self.path.clone(), key: sample.key, reason });
+            }
+            let content = self.content(head.size)?;
+            sample.fields.push((head.field, content));
+        }
+        Ok(Some(sample))
+    }
+}
+
+impl Iterator for ShardReader {
+    type Item = Result<Sample>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let sample = self.sample().transpose();
+        self.done = !matches!(sample, Some(Ok(_)));
+        sample
+    }
+}
+
+fn checked_size(header: &tar::Header, block: &[u8; BLOCK]) -> Option<u64> {
+    let sum: u32 = block
+        .iter()
+        .enumerate()
+        .map(|(at, &byte)| if (148..156).contains(&at) { 32 } else { u32::from(byte) })
+        .sum();
+    let size = header.entry_size().ok()?;
+    (header.cksum().ok()? == sum && size <= MAX_MEMBER).then_some(size)
+}
+
+fn pax_path(bytes: &[u8]) -> Option<String> {
+    let path = tar::PaxExtensions::new(bytes).filter_map(std::result::Result::ok);
+    path.filter(|e| e.key_bytes() == b"path")
+        .last()
+        .map(|e| String::from_utf8_lossy(e.value_bytes()).into_owned())
+}
+
+/// Python `webdataset` keeps `__…__` names for itself.
+fn hidden(name: &str) -> bool {
+    name.split('/').any(|part| part.len() > 4 && part.starts_with("__") && part.ends_with("__"))
+}

@@ -1,0 +1,183 @@
+//! Writing a shard whose bytes depend on its samples alone.
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use super::index::{Member, ShardIndex};
+use crate::atomic::AtomicFile;
+use crate::{Error, IoContext, Result, Sample};
+
+const BLOCK: u64 = 512;
+
+/// What a finished shard holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardInfo {
+    /// Number of samples.
+    pub samples: u64,
+    /// Length of the tar file, in bytes.
+    pub bytes: u64,
+    /// blake3 of the tar file, as hex.
+    pub blake3: String,
+    /// Where each member lies.
+    pub index: ShardIndex,
+}
+
+/// Writes one tar file: USTAR, mode 0444, no owner, no time, samples in the order given, fields sorted.
+pub struct ShardWriter {
+    file: BufWriter<AtomicFile>,
+    hasher: blake3::Hasher,
+    at: u64,
+    samples: u64,
+    index: ShardIndex,
+}
+
+impl ShardWriter {
+    /// Opens a temporary file beside `path`.
+    pub fn create(path: &Path) -> Result<Self> {
+        let file = BufWriter::with_capacity(1 << 20, AtomicFile::create(path)?);
+        let (hasher, index) = (blake3::Hasher::new(), ShardIndex::default());
+        Ok(Self { file, hasher, at: 0, samples: 0, index })
+    }
+
+    fn path(&self) -> &Path {
+        self.file.get_ref().path()
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.hasher.update(bytes);
+        self.at += bytes.len() as u64;
+        let written = self.file.write_all(bytes);
+        written.at(self.file.get_ref().path())
+    }
+
+    fn bad(&self, sample: &Sample, reason: String) -> Error {
+        Error::Sample { path: self.path().to_path_buf(), key: sample.key.clone(), reason }
+    }
+
+    /// Appends a sample.
+    ///
+    /// # Errors
+    /// When a reader would not give the same sample back: an empty key, a dot in its base name, a key or
+    /// field that is too long for USTAR, a field that stands twice, or a key equal to the last one.
+    pub fn write(&mut self, sample: &Sample) -> Result<()> {
+        let base = sample.key.rsplit('/').next().unwrap_or_default();
+        if base.is_empty() || base.contains('.') || sample.key.contains(['\n', '\t', '\0']) {
+            let reason = "a key is a non-empty name without dots, tabs and line ends";
+            return Err(self.bad(sample, reason.into()));
+        }
+        if self.index.members.last().is_some_and(|last| last.key == sample.key) {
+            return Err(self.bad(sample, "the key of the sample before it is the same".into()));
+        }
+        let mut fields: Vec<&(String, Vec<u8>)> = sample.fields.iter().collect();
+        fields.sort_by(|a, b| a.0.cmp(&b.0));
+        if let Some(twice) = fields.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(self.bad(sample, format!("field {:?} stands twice", twice[0].0)));
+        }
+        for (field, bytes) in fields {
+            let mut header = tar::Header::new_ustar();
+            header
+                .set_path(format!("{}.{field}", sample.key))
+                .map_err(|e| self.bad(sample, e.to_string()))?;
+            header.set_mode(0o444);
+            header.set_uid(0);
+            header.set_gid(0);
+            header.set_mtime(0);
+            header.set_size(bytes.len() as u64);
+            header.set_entry_type(tar::EntryType::Regular);
+            header.set_cksum();
+            self.put(header.as_bytes())?;
+            let (key, field) = (sample.key.clone(), field.clone());
+            let member = Member { key, field, offset: self.at, size: bytes.len() as u64 };
+            self.index.members.push(member);
+            self.put(bytes)?;
+            let padding = self.at.next_multiple_of(BLOCK) - self.at;
+            self.put(&[0; BLOCK as usize][..padding as usize])?;
+        }
+        self.samples += 1;
+        Ok(())
+    }
+
+    /// Ends the archive and gives the file its name.
+    pub fn finish(mut self) -> Result<ShardInfo> {
+        self.put(&[0; 2 * BLOCK as usize])?;
+        let path = self.path().to_path_buf();
+        let file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at(&path)?;
+        file.commit()?;
+        let blake3 = self.hasher.finalize().to_hex().to_string();
+        Ok(ShardInfo { samples: self.samples, bytes: self.at, blake3, index: self.index })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ShardReader, hash_file};
+    use proptest::prelude::*;
+
+    fn sample(key: &str, fields: &[(&str, &[u8])]) -> Sample {
+        let fields = fields.iter().map(|(name, bytes)| ((*name).to_owned(), bytes.to_vec()));
+        Sample { key: key.into(), fields: fields.collect() }
+    }
+
+    fn round_trip(samples: &[Sample]) -> (Vec<Sample>, ShardInfo) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        samples.iter().for_each(|sample| writer.write(sample).unwrap());
+        let info = writer.finish().unwrap();
+        assert_eq!(hash_file(&path).unwrap(), (info.blake3.clone(), info.bytes));
+        assert_eq!(ShardIndex::scan(&path).unwrap(), info.index);
+        let index_path = folder.path().join("0.idx");
+        std::fs::write(&index_path, info.index.to_text()).unwrap();
+        assert_eq!(crate::read_index(&index_path).unwrap(), info.index);
+        (ShardReader::open(&path).unwrap().map(Result::unwrap).collect(), info)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(contents in prop::collection::vec(
+            (prop::collection::vec(any::<u8>(), 0..1500), ".{0,40}"), 0..12)) {
+            let samples: Vec<Sample> = contents.iter().enumerate().map(|(i, (image, text))| {
+                sample(&format!("{i:09}"), &[("jpg", image), ("txt", text.as_bytes())])
+            }).collect();
+            let (read, info) = round_trip(&samples);
+            prop_assert_eq!(&read, &samples);
+            prop_assert_eq!(round_trip(&samples).1, info);
+        }
+    }
+
+    #[test]
+    fn samples_that_would_not_come_back_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = ShardWriter::create(&folder.path().join("0.tar")).unwrap();
+        let long = "x".repeat(300);
+        for (key, fields) in [
+            ("a.b", vec!["jpg"]),
+            ("", vec!["jpg"]),
+            ("a", vec!["txt", "txt"]),
+            (&*long, vec!["jpg"]),
+        ] {
+            let fields: Vec<(&str, &[u8])> = fields.iter().map(|f| (*f, &b"1"[..])).collect();
+            assert!(writer.write(&sample(key, &fields)).is_err(), "{key:?}");
+        }
+        writer.write(&sample("a", &[("txt", b"1")])).unwrap();
+        assert!(writer.write(&sample("a", &[("jpg", b"2")])).is_err());
+    }
+
+    #[test]
+    fn a_cut_shard_gives_its_whole_samples_and_then_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        for key in ["a", "b"] {
+            writer.write(&sample(key, &[("txt", &[7; 700])])).unwrap();
+        }
+        writer.finish().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..1536 + 512 + 100]).unwrap();
+        let read: Vec<_> = ShardReader::open(&path).unwrap().collect();
+        assert_eq!(read.len(), 2);
+        assert!(read[0].is_ok());
+        assert!(read[1].as_ref().unwrap_err().to_string().contains("0.tar"));
+    }
+}

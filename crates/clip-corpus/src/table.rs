@@ -1,0 +1,115 @@
+//! Parquet files of Arrow record batches, written whole or not at all.
+
+use std::fs::File;
+use std::path::Path;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::atomic::AtomicFile;
+use crate::{IoContext, Result};
+
+/// Writes one Parquet file: zstd, no dates inside, so that the same rows give the same bytes.
+pub struct PartWriter {
+    writer: ArrowWriter<AtomicFile>,
+    rows: u64,
+}
+
+impl PartWriter {
+    /// Opens a temporary file beside `path`.
+    pub fn create(path: &Path, schema: SchemaRef) -> Result<Self> {
+        let level = ZstdLevel::try_new(1).at(path)?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_max_row_group_row_count(Some(65_536))
+            .set_created_by("clip-data".into())
+            .build();
+        let file = AtomicFile::create(path)?;
+        let writer = ArrowWriter::try_new(file, schema, Some(properties)).at(path)?;
+        Ok(Self { writer, rows: 0 })
+    }
+
+    /// Appends rows.
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.rows += batch.num_rows() as u64;
+        let path = self.writer.inner().path().to_path_buf();
+        self.writer.write(batch).at(&path)
+    }
+
+    /// Closes the file and gives it its name; returns the number of rows.
+    pub fn finish(self) -> Result<u64> {
+        let path = self.writer.inner().path().to_path_buf();
+        self.writer.into_inner().at(&path)?.commit()?;
+        Ok(self.rows)
+    }
+}
+
+/// Writes `batches`, all of `schema`, as one file.
+pub fn write_parquet(path: &Path, schema: SchemaRef, batches: &[RecordBatch]) -> Result<()> {
+    let mut writer = PartWriter::create(path, schema)?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.finish().map(drop)
+}
+
+fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+    ParquetRecordBatchReaderBuilder::try_new(File::open(path).at(path)?).at(path)
+}
+
+/// All rows of a file, in batches of at most 8,192.
+pub fn read_parquet(path: &Path) -> Result<Vec<RecordBatch>> {
+    let reader = open(path)?.with_batch_size(8192).build().at(path)?;
+    reader.map(|batch| batch.at(path)).collect()
+}
+
+/// The columns of a file, from its footer.
+pub fn schema_of(path: &Path) -> Result<SchemaRef> {
+    Ok(open(path)?.schema().clone())
+}
+
+/// The number of rows of a file, from its footer.
+pub fn parquet_rows(path: &Path) -> Result<u64> {
+    Ok(open(path)?.metadata().file_metadata().num_rows().max(0) as u64)
+}
+
+/// blake3 of a file's content, as hex, and its length in bytes.
+pub fn hash_file(path: &Path) -> Result<(String, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_mmap_rayon(path).at(path)?;
+    Ok((hasher.finalize().to_hex().to_string(), hasher.count()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::UInt64Array;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use std::sync::Arc;
+
+    #[test]
+    fn the_same_rows_give_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let schema = Arc::new(Schema::new(vec![Field::new("row", DataType::UInt64, false)]));
+        let column = Arc::new(UInt64Array::from_iter_values(0..1000));
+        let batch = RecordBatch::try_new(schema.clone(), vec![column]).unwrap();
+        let (a, b) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
+        write_parquet(&a, schema.clone(), std::slice::from_ref(&batch)).unwrap();
+        write_parquet(&b, schema, std::slice::from_ref(&batch)).unwrap();
+        assert_eq!(hash_file(&a).unwrap(), hash_file(&b).unwrap());
+        assert_eq!(parquet_rows(&a).unwrap(), 1000);
+        assert_eq!(read_parquet(&a).unwrap(), [batch]);
+    }
+
+    #[test]
+    fn a_cut_file_is_an_error_that_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cut.parquet");
+        std::fs::write(&path, b"PAR1 and no more").unwrap();
+        assert!(read_parquet(&path).unwrap_err().to_string().contains("cut.parquet"));
+    }
+}
