@@ -1,1 +1,27 @@
-//! Stages, plan, fingerprints, executor, resume, events and pipeline.toml.
+//! Stages, plan, fingerprints, executor, resume, events and `pipeline.toml`.
+//!
+//! A pipeline is a chain of stages. A stage's unit of work is a part; a part is committed by giving its files
+//! their names and then adding one line to the stage's manifest. Whatever has no line is done again, and
+//! because a part's bytes depend on its input, configuration and seed alone, it comes out the same.
+
+pub mod config;
+mod context;
+mod decision;
+mod error;
+mod event;
+mod fingerprint;
+mod part;
+mod plan;
+mod run;
+mod stage;
+
+pub use clip_corpus::{Tally, row_id};
+pub use config::Config;
+pub use context::Context;
+pub use error::{Error, Result};
+pub use event::{Event, Progress};
+pub use fingerprint::{Fingerprint, hash_resource};
+pub use part::{PartInfo, PartSink, Reject, image_bytes};
+pub use plan::{Plan, PlannedStage, Status};
+pub use run::{Engine, LocalEngine, Outcome, Run, Selection};
+pub use stage::{Barrier, Fetch, Map, Sink, Source, StageSpec, Work};

@@ -1,0 +1,92 @@
+//! Settings of the corpus stages: duplicates, evaluation sets, shards, engine.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[dedup]`: which images are the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dedup {
+    /// Images whose 64-bit pHash differ in at most so many bits are candidates; 0 leaves only equal files.
+    #[serde(default = "default_radius")]
+    pub radius: u32,
+    /// Whether the captions of a cluster's other images are kept with the one that stays.
+    #[serde(default = "yes")]
+    pub keep_captions: bool,
+}
+
+fn default_radius() -> u32 {
+    4
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// `[check]`: evaluation sets that the corpus is held against.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// Name and folder of each set.
+    pub against: BTreeMap<String, PathBuf>,
+    /// What happens to a copy.
+    #[serde(default)]
+    pub action: CheckAction,
+    /// Least similarity of a copy, from 0 to 1.
+    #[serde(default = "default_threshold")]
+    pub threshold: f32,
+}
+
+fn default_threshold() -> f32 {
+    0.9
+}
+
+/// What happens to an image that an evaluation set has too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckAction {
+    /// It stays, and says so.
+    Flag,
+    /// It falls.
+    #[default]
+    Drop,
+}
+
+/// `[shards]`: how the corpus is written.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shards {
+    /// Samples in a shard.
+    pub rows: usize,
+}
+
+impl Default for Shards {
+    fn default() -> Self {
+        Self { rows: 10_000 }
+    }
+}
+
+/// `[engine]`: who runs the parts. Never part of a fingerprint: every engine writes the same bytes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineConfig {
+    /// This process, or a Ballista cluster.
+    pub kind: EngineKind,
+    /// Address of the Ballista scheduler, `df://host:port`.
+    pub scheduler: Option<String>,
+    /// Parts at work at a time in this process; all cores when absent.
+    pub workers: Option<usize>,
+}
+
+/// Who runs the parts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// This process.
+    #[default]
+    Local,
+    /// A Ballista cluster.
+    Ballista,
+}

@@ -1,0 +1,169 @@
+//! `pipeline.toml`: every setting of a build, checked before anything runs.
+
+pub mod corpus;
+pub mod text;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+use corpus::{Check, Dedup, EngineConfig, Shards};
+use text::{Balance, Language, Queries};
+
+/// The annotated example that `clip-data init` writes: the demo's own settings.
+pub const EXAMPLE: &str = include_str!("../../../../pipeline.toml");
+
+/// A whole `pipeline.toml`. A section that is absent leaves its stage out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Version of this format: 1.
+    pub schema: u32,
+    /// Name of the run, and of its folder under `workdir`.
+    pub name: String,
+    /// Where runs lie, relative to the file.
+    #[serde(default = "default_workdir")]
+    pub workdir: PathBuf,
+    /// Seed of every draw.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// Which languages may stay.
+    pub language: Option<Language>,
+    /// The query list to match against.
+    pub queries: Option<Queries>,
+    /// How many pairs a query may have.
+    pub balance: Option<Balance>,
+    /// Which images are the same.
+    pub dedup: Option<Dedup>,
+    /// Evaluation sets that the corpus must be held against.
+    pub check: Option<Check>,
+    /// How shards are written.
+    #[serde(default)]
+    pub shards: Shards,
+    /// Who runs the parts.
+    #[serde(default)]
+    pub engine: EngineConfig,
+    /// Folder of the file: what paths in it are relative to.
+    #[serde(skip)]
+    pub base: PathBuf,
+}
+
+fn default_workdir() -> PathBuf {
+    "runs".into()
+}
+
+fn default_seed() -> u64 {
+    2021
+}
+
+impl Config {
+    /// Reads a file and applies `key.path=value` overrides.
+    ///
+    /// # Errors
+    /// With the file's name, line, column and a hint.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::Config(format!(
+                "{}: no such file\nhint: `clip-data init` writes an annotated pipeline.toml",
+                path.display()
+            )),
+            _ => Error::io(path, e),
+        })?;
+        let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        Self::parse(&text, overrides)
+            .and_then(|config| config.checked())
+            .map(|config| Self { base, ..config })
+            .map_err(|reason| Error::Config(format!("{}: {reason}", path.display())))
+    }
+
+    fn parse(text: &str, overrides: &[String]) -> std::result::Result<Self, String> {
+        // Parsed as a whole first: only that gives line and column.
+        let config: Self = toml::from_str(text).map_err(|e| located(text, &e))?;
+        if overrides.is_empty() {
+            return Ok(config);
+        }
+        let mut table: toml::Table = toml::from_str(text).map_err(|e| located(text, &e))?;
+        for item in overrides {
+            set(&mut table, item)?;
+        }
+        table.try_into().map_err(|e: toml::de::Error| format!("with --set: {}", e.message()))
+    }
+
+    fn checked(self) -> std::result::Result<Self, String> {
+        let must = |holds: bool, message: &str| if holds { Ok(()) } else { Err(message.to_owned()) };
+        must(self.schema == 1, "`schema` must be 1\nhint: this version reads only that format")?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        must(
+            !self.name.is_empty() && self.name.chars().all(plain) && !self.name.starts_with('.'),
+            "`name` must be letters, digits, '-', '_' and '.'\nhint: it names a folder",
+        )?;
+        must(
+            self.balance.is_none() || self.queries.is_some(),
+            "[balance] needs [queries]\nhint: pairs are balanced over the queries that they match",
+        )?;
+        must(
+            self.balance.as_ref().is_none_or(|balance| balance.limit > 0),
+            "`balance.limit` must be at least 1",
+        )?;
+        must(self.shards.rows > 0, "`shards.rows` must be at least 1")?;
+        must(
+            self.dedup.as_ref().is_none_or(|dedup| dedup.radius <= 16),
+            "`dedup.radius` must be at most 16\nhint: beyond 10 of 64 bits most pairs are not copies",
+        )?;
+        must(
+            self.language.as_ref().is_none_or(|l| (0.0..=1.0).contains(&l.min_prob)),
+            "`language.min_prob` must lie between 0 and 1",
+        )?;
+        Ok(self)
+    }
+
+    /// A path of the file, made absolute or relative to the working folder.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// The run's folder.
+    pub fn run_dir(&self) -> PathBuf {
+        self.path(&self.workdir).join(&self.name)
+    }
+}
+
+fn located(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message();
+    let hint = if message.contains("unknown field") {
+        "hint: check the spelling; `clip-data init` writes every setting with its meaning"
+    } else if message.contains("missing field") {
+        "hint: `clip-data init` writes a file with every setting"
+    } else {
+        "hint: strings stand in quotes, numbers and booleans do not"
+    };
+    let Some(span) = error.span() else { return format!("{message}\n{hint}") };
+    let before = &text[..span.start.min(text.len())];
+    let line = before.matches('\n').count() + 1;
+    let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+    let shown = text.lines().nth(line - 1).unwrap_or_default();
+    format!("line {line} column {column}: {message}\n    {shown}\n{hint}")
+}
+
+fn set(table: &mut toml::Table, item: &str) -> std::result::Result<(), String> {
+    let (path, value) = item
+        .split_once('=')
+        .ok_or_else(|| format!("--set {item}: not key=value\nhint: --set balance.limit=500"))?;
+    // What does not parse as a TOML value is meant as a string.
+    let parsed: std::result::Result<toml::Table, _> = toml::from_str(&format!("v = {value}"));
+    let value = parsed
+        .ok()
+        .and_then(|mut t| t.remove("v"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut keys: Vec<&str> = path.split('.').collect();
+    let last = keys.pop().unwrap_or_default();
+    let mut at = table;
+    for key in keys {
+        let next = at.entry(key).or_insert_with(|| toml::Table::new().into());
+        at = next.as_table_mut().ok_or_else(|| format!("--set {item}: {key} is no section"))?;
+    }
+    at.insert(last.to_owned(), value);
+    Ok(())
+}
+

@@ -1,0 +1,40 @@
+//! Errors of `pipeline.toml` as a user sees them.
+
+use super::*;
+
+fn message(text: &str, overrides: &[&str]) -> String {
+    let overrides: Vec<String> = overrides.iter().map(|s| (*s).to_owned()).collect();
+    Config::parse(text, &overrides).and_then(Config::checked).map(drop).unwrap_err()
+}
+
+#[test]
+fn the_example_is_valid_and_takes_overrides() {
+    let config = Config::parse(EXAMPLE, &["balance.limit=7".into(), "name=other".into()]);
+    let config = config.and_then(Config::checked).unwrap();
+    assert_eq!(config.balance.unwrap().limit, 7);
+    assert_eq!(config.name, "other");
+}
+
+#[test]
+fn a_misspelt_key_is_shown_with_line_column_and_hint() {
+    let text = EXAMPLE.replacen("limit =", "limits =", 1);
+    let message = message(&text, &[]);
+    let line = text.lines().position(|line| line.starts_with("limits")).unwrap() + 1;
+    assert!(message.starts_with(&format!("line {line} column 1: unknown field `limits`")), "{message}");
+    assert!(message.contains("hint: check the spelling"), "{message}");
+}
+
+#[test]
+fn values_that_cannot_work_are_refused() {
+    for (item, part) in [
+        ("schema=2", "`schema` must be 1"),
+        ("name=a/b", "`name` must be letters"),
+        ("balance.limit=0", "`balance.limit`"),
+        ("shards.rows=0", "`shards.rows`"),
+        ("nonsense", "not key=value"),
+        ("balance.mode=fair", "with --set"),
+    ] {
+        let message = message(EXAMPLE, &[item]);
+        assert!(message.contains(part), "{item}: {message}");
+    }
+}

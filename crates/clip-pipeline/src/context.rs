@@ -1,0 +1,65 @@
+//! What a stage may know of the run around it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Event, Progress};
+
+/// Seed, scratch space, cancellation and events of one stage in one run.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) stage: String,
+    pub(crate) seed: u64,
+    pub(crate) scratch: PathBuf,
+    pub(crate) cancel: Arc<AtomicBool>,
+    pub(crate) progress: Arc<dyn Progress>,
+}
+
+impl Context {
+    /// A context outside any run, for tools and tests.
+    pub fn detached(stage: &str, seed: u64, scratch: &Path) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            seed,
+            scratch: scratch.to_path_buf(),
+            cancel: Arc::new(AtomicBool::new(false)),
+            progress: Arc::new(()),
+        }
+    }
+
+    /// The stage's name.
+    pub fn stage(&self) -> &str {
+        &self.stage
+    }
+
+    /// The run's seed: every draw is a hash of it and an id, never the state of a generator.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether someone asked the run to stop: return soon, leaving the part uncommitted.
+    pub fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
+    /// Tells the watchers.
+    pub fn emit(&self, event: Event) {
+        self.progress.on(&event);
+    }
+
+    /// Tells the watchers that rows passed.
+    pub fn rows(&self, rows: u64) {
+        self.emit(Event::Rows { stage: self.stage.clone(), rows });
+    }
+
+    /// Tells the watchers a line for people.
+    pub fn note(&self, message: impl Into<String>) {
+        self.emit(Event::Note { stage: self.stage.clone(), message: message.into() });
+    }
+
+    /// A folder of the stage's own, for files that need not outlive it and for summaries that may.
+    pub fn scratch(&self) -> &Path {
+        &self.scratch
+    }
+}

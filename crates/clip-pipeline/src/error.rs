@@ -1,0 +1,64 @@
+//! What can go wrong while a pipeline is planned or run.
+
+use std::path::{Path, PathBuf};
+
+/// A failure of a pipeline, naming the stage, file or setting it is about.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Stored data or storage failed.
+    #[error(transparent)]
+    Corpus(#[from] clip_corpus::Error),
+    /// `pipeline.toml` is not what it should be; the message has file, line and column.
+    #[error("{0}")]
+    Config(String),
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A stage could not do its work.
+    #[error("stage {stage}: {message}")]
+    Stage {
+        /// The stage's name.
+        stage: String,
+        /// What happened, with a hint where there is one.
+        message: String,
+    },
+    /// Another process works on the same run.
+    #[error("{}: another `clip-data build` is at work here\nhint: wait for it, or give this one another `name` or `workdir`", path.display())]
+    Locked {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// Columns that do not fit together.
+    #[error("stage {stage}: {source}")]
+    Arrow {
+        /// The stage's name.
+        stage: String,
+        /// The cause.
+        source: arrow::error::ArrowError,
+    },
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A stage's own failure.
+    pub fn stage(stage: &str, message: impl std::fmt::Display) -> Self {
+        Self::Stage { stage: stage.to_owned(), message: message.to_string() }
+    }
+
+    /// An I/O failure at a path.
+    pub fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+
+    /// Columns of a stage that do not fit together.
+    pub fn arrow(stage: &str, source: arrow::error::ArrowError) -> Self {
+        Self::Arrow { stage: stage.to_owned(), source }
+    }
+}

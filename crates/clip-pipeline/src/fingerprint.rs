@@ -1,0 +1,146 @@
+//! Fingerprints: what a stage's output depends on, as one hash.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result, StageSpec};
+
+/// What decides a stage's output; written beside it, so that a later plan can say what changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The stage's name.
+    pub stage: String,
+    /// The version of its code.
+    pub version: u32,
+    /// Its configuration.
+    pub config: serde_json::Value,
+    /// Its resources: name and hash.
+    pub resources: Vec<(String, String)>,
+    /// The run's seed.
+    pub seed: u64,
+    /// Hash of the stage before it.
+    pub input: Option<String>,
+}
+
+impl Fingerprint {
+    /// The fingerprint of a stage after `input`.
+    pub fn new(spec: &StageSpec, seed: u64, input: Option<String>) -> Self {
+        Self {
+            stage: spec.name.to_owned(),
+            version: spec.version,
+            config: sorted(&spec.config),
+            resources: spec.resources.clone(),
+            seed,
+            input,
+        }
+    }
+
+    /// The hash, as 64 hex digits.
+    pub fn hash(&self) -> String {
+        let mut hasher = blake3::Hasher::new_derive_key("clip-data 2026 stage fingerprint v1");
+        hasher.update(serde_json::json!(self).to_string().as_bytes());
+        hasher.finalize().to_hex().to_string()
+    }
+
+    /// What differs from an older fingerprint, for people: `min_prob 0.5 -> 0.6`.
+    pub fn changes(&self, old: &Fingerprint) -> Vec<String> {
+        let mut changes = Vec::new();
+        if self.version != old.version {
+            changes.push(format!("code version {} -> {}", old.version, self.version));
+        }
+        if self.seed != old.seed {
+            changes.push(format!("seed {} -> {}", old.seed, self.seed));
+        }
+        differences("", &old.config, &self.config, &mut changes);
+        for (name, hash) in &self.resources {
+            if !old.resources.iter().any(|(n, h)| n == name && h == hash) {
+                changes.push(format!("{name} has other content"));
+            }
+        }
+        changes
+    }
+}
+
+/// Objects with their keys in order, so that the order in a file does not matter.
+fn sorted(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::Object(map) => {
+            let mut entries: Vec<_> = map.iter().collect();
+            entries.sort_by_key(|(key, _)| key.as_str());
+            entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect()
+        }
+        serde_json::Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}
+
+fn differences(
+    at: &str,
+    old: &serde_json::Value,
+    new: &serde_json::Value,
+    changes: &mut Vec<String>,
+) {
+    if let (Some(a), Some(b)) = (old.as_object(), new.as_object()) {
+        let mut keys: Vec<&String> = a.keys().chain(b.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            let path = if at.is_empty() { key.clone() } else { format!("{at}.{key}") };
+            let null = serde_json::Value::Null;
+            differences(&path, a.get(key).unwrap_or(&null), b.get(key).unwrap_or(&null), changes);
+        }
+    } else if old != new {
+        changes.push(format!("{at} {old} -> {new}"));
+    }
+}
+
+/// Hash of a resource: a file's content, or for a folder the names and content of its files.
+pub fn hash_resource(path: &Path) -> Result<String> {
+    let meta = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+    if meta.is_file() {
+        return Ok(clip_corpus::hash_file(path)?.0);
+    }
+    let mut names: Vec<_> = std::fs::read_dir(path)
+        .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
+        .map_err(|e| Error::io(path, e))?
+        .into_iter()
+        .map(|entry| entry.file_name())
+        .collect();
+    names.sort();
+    let mut hasher = blake3::Hasher::new();
+    for name in names {
+        hasher.update(name.as_encoded_bytes()).update(&[0]);
+        hasher.update(hash_resource(&path.join(&name))?.as_bytes());
+    }
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn print(config: serde_json::Value) -> Fingerprint {
+        let (stage, input) = ("language".to_owned(), Some("00".to_owned()));
+        Fingerprint { stage, version: 1, config: sorted(&config), resources: vec![], seed: 1, input }
+    }
+
+    #[test]
+    fn order_of_keys_does_not_matter_and_values_do() {
+        let a = print(json!({"a": 1, "b": {"x": 1, "y": 2}}));
+        assert_eq!(a.hash(), print(json!({"b": {"y": 2, "x": 1}, "a": 1})).hash());
+        let c = print(json!({"a": 1, "b": {"x": 1, "y": 3}}));
+        assert_ne!(a.hash(), c.hash());
+        assert_eq!(c.changes(&a), ["b.y 2 -> 3"]);
+    }
+
+    #[test]
+    fn a_folder_hashes_by_names_and_content() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), "1").unwrap();
+        let first = hash_resource(folder.path()).unwrap();
+        std::fs::rename(folder.path().join("a"), folder.path().join("b")).unwrap();
+        assert_ne!(first, hash_resource(folder.path()).unwrap());
+    }
+}

@@ -1,0 +1,268 @@
+//! Writing one part: rows that go on, images beside them, and rows that fell.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{DataType, Field, Schema};
+use clip_corpus::columns::{self, without_column};
+use clip_corpus::{Commit, PartWriter, Tally};
+
+use crate::{Error, Result};
+
+/// A row that fell, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reject {
+    /// The row's id.
+    pub row: u64,
+    /// Identity of the pair.
+    pub uid: String,
+    /// Address of the image.
+    pub url: String,
+    /// The text.
+    pub caption: String,
+    /// One short word, counted in the funnel.
+    pub reason: String,
+    /// What exactly happened, for people.
+    pub detail: String,
+}
+
+/// A committed part, as the next stage sees it.
+#[derive(Debug, Clone)]
+pub struct PartInfo {
+    /// Its number.
+    pub part: usize,
+    /// Its rows.
+    pub path: PathBuf,
+    /// Its number of rows.
+    pub rows: u64,
+    /// The images of its rows (columns `row`, `image`; may hold more rows than the part).
+    pub images: Option<PathBuf>,
+}
+
+impl PartInfo {
+    /// The part's rows, with the `image` column joined by row when asked for.
+    pub fn read(&self, with_images: bool) -> Result<Vec<RecordBatch>> {
+        let batches = clip_corpus::read_parquet(&self.path)?;
+        match &self.images {
+            Some(images) if with_images => {
+                let images = clip_corpus::read_parquet(images)?;
+                batches.into_iter().map(|batch| join_images(batch, &images, &self.path)).collect()
+            }
+            _ => Ok(batches),
+        }
+    }
+}
+
+fn join_images(batch: RecordBatch, images: &[RecordBatch], path: &Path) -> Result<RecordBatch> {
+    let lost = |reason: &str| {
+        let (path, reason) = (path.to_path_buf(), reason.to_owned());
+        Error::Corpus(clip_corpus::Error::Damaged { path, reason })
+    };
+    let wanted = columns::uint64(&batch, columns::ROW).ok_or_else(|| lost("no column `row`"))?;
+    let mut found = std::collections::HashMap::new();
+    for (at, images) in images.iter().enumerate() {
+        let rows = columns::uint64(images, columns::ROW).ok_or_else(|| lost("no column `row`"))?;
+        found.extend(rows.values().iter().enumerate().map(|(index, &row)| (row, (at, index))));
+    }
+    let places: Option<Vec<_>> = wanted.values().iter().map(|row| found.get(row).copied()).collect();
+    let places = places.ok_or_else(|| lost("a row has no image beside it"))?;
+    let pools: Option<Vec<&dyn arrow::array::Array>> = images
+        .iter()
+        .map(|b| b.column_by_name(columns::IMAGE).map(|c| c as &dyn arrow::array::Array))
+        .collect();
+    let pools = pools.ok_or_else(|| lost("no column `image`"))?;
+    let column: ArrayRef = if pools.is_empty() {
+        arrow::array::new_empty_array(&DataType::Binary)
+    } else {
+        arrow::compute::interleave(&pools, &places).map_err(|e| Error::arrow("images", e))?
+    };
+    columns::with_column(&batch, columns::IMAGE, false, column).map_err(|e| Error::arrow("images", e))
+}
+
+/// Where a stage puts the rows of one part.
+///
+/// Nothing has its name until the part is whole; dropped before that, it leaves nothing.
+pub struct PartSink {
+    stage: String,
+    part: usize,
+    dir: PathBuf,
+    rows: Option<PartWriter>,
+    images: Option<PartWriter>,
+    /// A stage after the fetch sees images but does not store them again.
+    store_images: bool,
+    rejects: Vec<Reject>,
+    tally: Tally,
+    started: Instant,
+}
+
+impl PartSink {
+    /// A sink for a part of a stage whose folder is `dir`.
+    pub fn new(stage: &str, part: usize, dir: &Path, store_images: bool) -> Self {
+        Self {
+            stage: stage.to_owned(),
+            part,
+            dir: dir.to_path_buf(),
+            rows: None,
+            images: None,
+            store_images,
+            rejects: Vec::new(),
+            tally: Tally::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Number of the part.
+    pub fn part(&self) -> usize {
+        self.part
+    }
+
+    /// Rows that go on, in order.
+    pub fn keep(&mut self, batch: RecordBatch) -> Result<()> {
+        self.tally.rows_out += batch.num_rows() as u64;
+        if self.store_images && batch.schema().index_of(columns::IMAGE).is_ok() {
+            self.keep_images(&batch)?;
+        }
+        let batch = without_column(&batch, columns::IMAGE);
+        let path = self.dir.join(part_name(self.part));
+        let writer = match &mut self.rows {
+            Some(writer) => writer,
+            None => self.rows.insert(PartWriter::create(&path, batch.schema())?),
+        };
+        Ok(writer.write(&batch)?)
+    }
+
+    fn keep_images(&mut self, batch: &RecordBatch) -> Result<()> {
+        let arrow = |e| Error::arrow(&self.stage, e);
+        let indices: Result<Vec<usize>> = [columns::ROW, columns::IMAGE]
+            .iter()
+            .map(|name| batch.schema().index_of(name).map_err(arrow))
+            .collect();
+        let images = batch.project(&indices?).map_err(arrow)?;
+        let path = self.dir.join("images").join(part_name(self.part));
+        let writer = match &mut self.images {
+            Some(writer) => writer,
+            None => self.images.insert(PartWriter::create(&path, images.schema())?),
+        };
+        Ok(writer.write(&images)?)
+    }
+
+    /// A row that fell.
+    pub fn reject(&mut self, reject: Reject) -> Result<()> {
+        *self.tally.dropped.entry(reject.reason.clone()).or_default() += 1;
+        self.rejects.push(reject);
+        Ok(())
+    }
+
+    /// Keeps the rows of a batch that have no reason, rejects the others with theirs.
+    pub fn split(&mut self, batch: &RecordBatch, reasons: &[Option<(String, String)>]) -> Result<()> {
+        let cell = |name: &str, index: usize| {
+            columns::text(batch, name).map(|c| c.value(index).to_owned()).unwrap_or_default()
+        };
+        let mut kept = Vec::with_capacity(reasons.len());
+        for (index, reason) in reasons.iter().enumerate() {
+            let Some((reason, detail)) = reason else {
+                kept.push(index as u64);
+                continue;
+            };
+            let row = columns::uint64(batch, columns::ROW).map_or(0, |rows| rows.value(index));
+            self.reject(Reject {
+                row,
+                uid: cell(columns::UID, index),
+                url: cell(columns::URL, index),
+                caption: cell(columns::CAPTION, index),
+                reason: reason.clone(),
+                detail: detail.clone(),
+            })?;
+        }
+        if kept.len() == batch.num_rows() {
+            return self.keep(batch.clone());
+        }
+        let kept = take_record_batch(batch, &UInt64Array::from(kept));
+        self.keep(kept.map_err(|e| Error::arrow(&self.stage, e))?)
+    }
+
+    /// Gives the files their names and returns the line for the manifest.
+    pub(crate) fn commit(mut self, rows_in: Option<u64>) -> Result<Commit> {
+        let mut names = Vec::new();
+        if let Some(images) = self.images.take() {
+            images.finish()?;
+            names.push(format!("images/{}", part_name(self.part)));
+        }
+        if !self.rejects.is_empty() {
+            let name = format!("rejects/{}", part_name(self.part));
+            write_rejects(&self.dir.join(&name), &self.rejects)?;
+            names.push(name);
+        }
+        if let Some(rows) = self.rows.take() {
+            rows.finish()?;
+            names.push(part_name(self.part));
+        }
+        let fallen: u64 = self.tally.dropped.values().sum();
+        self.tally.rows_in = rows_in.unwrap_or(self.tally.rows_out + fallen);
+        if self.tally.rows_out + fallen != self.tally.rows_in {
+            let counts = format!(
+                "part {}: {} rows in, but {} out and {fallen} dropped",
+                self.part, self.tally.rows_in, self.tally.rows_out
+            );
+            return Err(Error::stage(&self.stage, counts));
+        }
+        commit_line(self.part, &self.dir, names, self.tally, self.started)
+    }
+}
+
+/// The manifest line for files that have their names.
+pub(crate) fn commit_line(
+    part: usize,
+    dir: &Path,
+    names: Vec<String>,
+    tally: Tally,
+    started: Instant,
+) -> Result<Commit> {
+    let mut files = Vec::with_capacity(names.len());
+    for name in names {
+        let (hash, bytes) = clip_corpus::hash_file(&dir.join(&name))?;
+        files.push((name, hash, bytes));
+    }
+    let seconds = (started.elapsed().as_secs_f64() * 1e3).round() / 1e3;
+    Ok(Commit { part, files, tally, seconds })
+}
+
+/// Name of a part's file in its stage's folder.
+pub(crate) fn part_name(part: usize) -> String {
+    format!("part-{part:05}.parquet")
+}
+
+fn write_rejects(path: &Path, rejects: &[Reject]) -> Result<()> {
+    let text = |name| Field::new(name, DataType::Utf8, false);
+    let schema = Arc::new(Schema::new(vec![
+        Field::new(columns::ROW, DataType::UInt64, false),
+        text(columns::UID),
+        text(columns::URL),
+        text(columns::CAPTION),
+        text("reason"),
+        text("detail"),
+    ]));
+    let strings = |get: fn(&Reject) -> &String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rejects.iter().map(get)))
+    };
+    let rows: ArrayRef = Arc::new(UInt64Array::from_iter_values(rejects.iter().map(|r| r.row)));
+    let columns = vec![
+        rows,
+        strings(|r| &r.uid),
+        strings(|r| &r.url),
+        strings(|r| &r.caption),
+        strings(|r| &r.reason),
+        strings(|r| &r.detail),
+    ];
+    let batch =
+        RecordBatch::try_new(schema.clone(), columns).map_err(|e| Error::arrow("rejects", e))?;
+    Ok(clip_corpus::write_parquet(path, schema, &[batch])?)
+}
+
+/// The images column of a batch.
+pub fn image_bytes(batch: &RecordBatch) -> Option<&arrow::array::BinaryArray> {
+    batch.column_by_name(columns::IMAGE)?.as_binary_opt::<i32>()
+}

@@ -1,0 +1,307 @@
+//! Running a plan: stage by stage, part by part, resumable at any moment.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use arrow::compute::concat_batches;
+use clip_corpus::{Commit, Manifest, Tally};
+
+use crate::decision::Decisions;
+use crate::part::{commit_line, part_name};
+use crate::plan::{StageFile, intact};
+use crate::{Context, Error, Event, PartInfo, PartSink, Plan, Progress, Result, Work};
+
+mod engine;
+
+pub use engine::{Engine, LocalEngine};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything that was asked for is there.
+    Done,
+    /// Parts are missing: they failed, or belong to other array jobs. Running again goes on.
+    Incomplete,
+    /// Someone asked it to stop.
+    Interrupted,
+}
+
+/// Which stages and parts a run is about.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// First stage to do again, even where it is there.
+    pub from: Option<String>,
+    /// Last stage to run.
+    pub until: Option<String>,
+    /// Of N array jobs, the number of this one, from 0: it takes every N-th part.
+    pub job: Option<(usize, usize)>,
+}
+
+/// A plan at work.
+pub struct Run {
+    /// The plan.
+    pub plan: Plan,
+    cancel: Arc<AtomicBool>,
+    progress: Arc<dyn Progress>,
+    manifests: Vec<Mutex<Manifest>>,
+    decisions: Mutex<Option<(usize, Arc<Decisions>)>>,
+    _lock: File,
+}
+
+impl Run {
+    /// Opens the run's folder and locks it: shared among array jobs and workers, else for one process.
+    pub fn open(
+        plan: Plan,
+        shared: bool,
+        cancel: Arc<AtomicBool>,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Self> {
+        std::fs::create_dir_all(&plan.dir).map_err(|e| Error::io(&plan.dir, e))?;
+        let path = plan.dir.join(".lock");
+        let lock = File::create(&path).map_err(|e| Error::io(&path, e))?;
+        let locked = if shared { lock.try_lock_shared() } else { lock.try_lock() };
+        match locked {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(Error::Locked { path: plan.dir.clone() });
+            }
+            Err(std::fs::TryLockError::Error(e)) => return Err(Error::io(&path, e)),
+        }
+        let manifests = plan.stages.iter().map(|stage| Ok(Mutex::new(Manifest::open(&stage.dir)?)));
+        let manifests = manifests.collect::<Result<_>>()?;
+        let decisions = Mutex::new(None);
+        Ok(Self { plan, cancel, progress, manifests, decisions, _lock: lock })
+    }
+
+    /// Runs what is missing of the selected stages, with `engine` doing the parts.
+    pub fn execute(&self, selection: &Selection, engine: &dyn Engine) -> Result<Outcome> {
+        if let Some(from) = &selection.from {
+            self.forget(self.plan.find(from)?)?;
+        }
+        let last = match &selection.until {
+            Some(until) => self.plan.find(until)?,
+            None => self.plan.stages.len() - 1,
+        };
+        for stage in 0..=last {
+            let outcome = self.stage(stage, selection.job, engine)?;
+            if outcome != Outcome::Done {
+                return Ok(outcome);
+            }
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn stage(
+        &self,
+        stage: usize,
+        job: Option<(usize, usize)>,
+        engine: &dyn Engine,
+    ) -> Result<Outcome> {
+        let planned = &self.plan.stages[stage];
+        let name = planned.name().to_owned();
+        let parts = self.parts(stage)?;
+        let done = intact(&self.manifest(stage), &planned.dir);
+        let started =
+            Event::StageStarted { stage: name.clone(), parts, done: done.len() };
+        self.progress.on(&started);
+        let missing = (0..parts).filter(|part| done.binary_search(part).is_err());
+        let mine: Vec<usize> =
+            missing.filter(|part| job.is_none_or(|(job, jobs)| part % jobs == job)).collect();
+        if !mine.is_empty() {
+            engine.run_parts(self, stage, &mine)?;
+        }
+        if self.cancel.load(std::sync::atomic::Ordering::Relaxed) {
+            return Ok(Outcome::Interrupted);
+        }
+        self.reload(stage)?;
+        if intact(&self.manifest(stage), &planned.dir).len() < parts {
+            return Ok(Outcome::Incomplete);
+        }
+        let tally = self.manifest(stage).tally();
+        self.progress.on(&Event::StageDone { stage: name, tally });
+        Ok(Outcome::Done)
+    }
+
+    /// Number of parts of a stage; written down before its first part runs.
+    fn parts(&self, stage: usize) -> Result<usize> {
+        let planned = &self.plan.stages[stage];
+        if let Some(file) = StageFile::read(&planned.dir) {
+            return Ok(file.parts);
+        }
+        let parts = match (stage, &*planned.work()?) {
+            (0, Work::Source(source)) => source.parts()?,
+            (0, _) | (_, Work::Source(_)) => {
+                return Err(Error::stage(planned.name(), "a source is the first stage, and only it"));
+            }
+            (_, Work::Sink(sink)) => sink.units(&self.inputs(stage)?),
+            _ => self.parts(stage - 1)?,
+        };
+        StageFile { print: planned.print.clone(), parts }.write(&planned.dir)?;
+        Ok(parts)
+    }
+
+    /// The committed parts of the stage before, with rows.
+    pub fn inputs(&self, stage: usize) -> Result<Vec<PartInfo>> {
+        let before = stage.checked_sub(1).ok_or_else(|| {
+            Error::stage(self.plan.stages[stage].name(), "the first stage has no input")
+        })?;
+        let manifest = self.manifest(before);
+        let commits: Vec<Commit> = manifest.commits().cloned().collect();
+        drop(manifest);
+        let dir = &self.plan.stages[before].dir;
+        let with_rows = commits.into_iter().filter_map(|commit| {
+            let name = part_name(commit.part);
+            commit.files.iter().any(|(file, _, _)| *file == name).then(|| PartInfo {
+                part: commit.part,
+                path: dir.join(name),
+                rows: commit.tally.rows_out,
+                images: self.images(before, commit.part),
+            })
+        });
+        Ok(with_rows.collect())
+    }
+
+    /// The images of a part, from the nearest stage that stored them.
+    fn images(&self, stage: usize, part: usize) -> Option<PathBuf> {
+        let name = format!("images/{}", part_name(part));
+        (0..=stage).rev().find_map(|stage| {
+            let manifest = self.manifest(stage);
+            let stored = manifest.get(part)?.files.iter().any(|(file, _, _)| *file == name);
+            stored.then(|| self.plan.stages[stage].dir.join(&name))
+        })
+    }
+
+    /// Does one part and commits it. Safe to repeat, in any process that opened the same plan.
+    pub fn run_part(&self, stage: usize, part: usize) -> Result<Commit> {
+        let planned = &self.plan.stages[stage];
+        let cx = self.context(stage);
+        let commit = match &*planned.work()? {
+            Work::Sink(sink) => {
+                let started = Instant::now();
+                let dir = planned.dir.join("shards");
+                let (tally, names) = sink.write(part, &self.inputs(stage)?, &dir, &cx)?;
+                let names = names.into_iter().map(|name| format!("shards/{name}")).collect();
+                commit_line(part, &planned.dir, names, tally, started)?
+            }
+            work => self.rows(stage, part, work, &cx)?,
+        };
+        self.manifest(stage).commit(commit.clone())?;
+        let tally = commit.tally.clone();
+        self.progress.on(&Event::PartDone { stage: planned.name().to_owned(), part, tally });
+        Ok(commit)
+    }
+
+    fn rows(&self, stage: usize, part: usize, work: &Work, cx: &Context) -> Result<Commit> {
+        let planned = &self.plan.stages[stage];
+        let store_images = matches!(work, Work::Source(_) | Work::Fetch(_));
+        let mut out = PartSink::new(planned.name(), part, &planned.dir, store_images);
+        if let Work::Source(source) = work {
+            source.read(part, &mut out, cx)?;
+            return if cx.cancelled() { Err(cancelled(cx)) } else { out.commit(None) };
+        }
+        let input = self.inputs(stage)?.into_iter().find(|input| input.part == part);
+        let Some(input) = input else { return out.commit(Some(0)) };
+        let with_images = matches!(work, Work::Map(map) if map.needs_images());
+        let batches = input.read(with_images)?;
+        let schema = clip_corpus::schema_of(&input.path)?;
+        match work {
+            Work::Map(map) => {
+                for batch in batches {
+                    map.apply(batch, &mut out)?;
+                }
+            }
+            Work::Fetch(fetch) => {
+                let batch = concat_batches(&schema, &batches);
+                let batch = batch.map_err(|e| Error::arrow(planned.name(), e))?;
+                fetch.fetch(batch, &mut out, cx)?;
+            }
+            Work::Barrier(_) => {
+                let decisions = self.decisions(stage, work, cx)?;
+                for batch in &batches {
+                    decisions.apply(batch, &mut out)?;
+                }
+            }
+            Work::Source(_) | Work::Sink(_) => {}
+        }
+        if cx.cancelled() { Err(cancelled(cx)) } else { out.commit(Some(input.rows)) }
+    }
+
+    /// A barrier's decisions, made once and then read by every part and process.
+    fn decisions(&self, stage: usize, work: &Work, cx: &Context) -> Result<Arc<Decisions>> {
+        let mut slot = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, decisions)) = &*slot
+            && *of == stage
+        {
+            return Ok(decisions.clone());
+        }
+        let planned = &self.plan.stages[stage];
+        let path = planned.dir.join("decisions.parquet");
+        let made = if path.exists() {
+            Decisions::read(planned.name(), &path)?
+        } else {
+            let Work::Barrier(barrier) = work else {
+                return Err(Error::stage(planned.name(), "only a barrier decides"));
+            };
+            let inputs: Vec<PathBuf> = self.inputs(stage)?.into_iter().map(|p| p.path).collect();
+            let decisions = Decisions::new(planned.name(), &barrier.decide(&inputs, cx)?)?;
+            decisions.write(&path)?;
+            decisions
+        };
+        let made = Arc::new(made);
+        *slot = Some((stage, made.clone()));
+        Ok(made)
+    }
+
+    fn context(&self, stage: usize) -> Context {
+        let planned = &self.plan.stages[stage];
+        Context {
+            stage: planned.name().to_owned(),
+            seed: self.plan.seed,
+            scratch: planned.dir.join("scratch"),
+            cancel: self.cancel.clone(),
+            progress: self.progress.clone(),
+        }
+    }
+
+    fn manifest(&self, stage: usize) -> MutexGuard<'_, Manifest> {
+        self.manifests[stage].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads a stage's manifest again: other processes may have committed parts.
+    pub fn reload(&self, stage: usize) -> Result<()> {
+        *self.manifest(stage) = Manifest::open(&self.plan.stages[stage].dir)?;
+        Ok(())
+    }
+
+    fn forget(&self, from: usize) -> Result<()> {
+        for stage in from..self.plan.stages.len() {
+            let dir = &self.plan.stages[stage].dir;
+            if dir.exists() {
+                std::fs::remove_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+            }
+            self.reload(stage)?;
+        }
+        Ok(())
+    }
+
+    /// What happened in each stage so far: the funnel.
+    pub fn funnel(&self) -> Vec<(&'static str, Tally)> {
+        let stages = self.plan.stages.iter().enumerate();
+        stages.map(|(at, stage)| (stage.name(), self.manifest(at).tally())).collect()
+    }
+
+    pub(crate) fn cancel_flag(&self) -> &AtomicBool {
+        &self.cancel
+    }
+
+    pub(crate) fn watcher(&self) -> &dyn Progress {
+        &*self.progress
+    }
+}
+
+fn cancelled(cx: &Context) -> Error {
+    Error::stage(cx.stage(), "interrupted")
+}

@@ -1,0 +1,83 @@
+//! The kinds of stages: what the executor may do with a stage is its type.
+
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+
+use crate::{Context, PartInfo, PartSink, Result, Tally};
+
+/// Makes rows out of nothing but its configuration. A host belongs to one part.
+pub trait Source: Send + Sync {
+    /// Number of parts: a function of the configuration and the listed inputs.
+    fn parts(&self) -> Result<usize>;
+    /// Writes the rows of one part, with `row` = [`crate::row_id`] of part and index.
+    fn read(&self, part: usize, out: &mut PartSink, cx: &Context) -> Result<()>;
+}
+
+/// Row-local work on the CPU: parts run side by side.
+pub trait Map: Send + Sync {
+    /// Passes rows on, or rejects them with a reason. Called for empty parts too, to give the columns.
+    fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()>;
+    /// Whether the batches should carry the `image` column.
+    fn needs_images(&self) -> bool {
+        false
+    }
+}
+
+/// Row-local work that waits on the network.
+pub trait Fetch: Send + Sync {
+    /// Passes rows on in the order of the batch, whatever the order of completion.
+    fn fetch(&self, batch: RecordBatch, out: &mut PartSink, cx: &Context) -> Result<()>;
+}
+
+/// Needs all rows at once.
+pub trait Barrier: Send + Sync {
+    /// A decision for every row, sorted by row: `row`, `reason` (Utf8, null where the row goes on), then
+    /// columns that the rows gain (or that replace theirs). The executor applies it part by part.
+    fn decide(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>>;
+}
+
+/// The end of the chain: turns parts into files for others.
+pub trait Sink: Send + Sync {
+    /// Number of files, a function of the rows in each part.
+    fn units(&self, inputs: &[PartInfo]) -> usize;
+    /// Writes one file and what belongs to it into `dir`; returns its counts and the names of its files.
+    fn write(
+        &self,
+        unit: usize,
+        inputs: &[PartInfo],
+        dir: &Path,
+        cx: &Context,
+    ) -> Result<(Tally, Vec<String>)>;
+}
+
+/// The work of a stage, ready to run.
+pub enum Work {
+    /// See [`Source`].
+    Source(Box<dyn Source>),
+    /// See [`Map`].
+    Map(Box<dyn Map>),
+    /// See [`Fetch`].
+    Fetch(Box<dyn Fetch>),
+    /// See [`Barrier`].
+    Barrier(Box<dyn Barrier>),
+    /// See [`Sink`].
+    Sink(Box<dyn Sink>),
+}
+
+/// Makes a stage's work: opens models and lists, so it is called only when there is work to do.
+pub type Build = Box<dyn Fn() -> Result<Work> + Send + Sync>;
+
+/// A stage as configured: everything that decides its output, and how to make its work.
+pub struct StageSpec {
+    /// Plain name, unique in the chain.
+    pub name: &'static str,
+    /// Raised when the code's output changes for the same input and configuration.
+    pub version: u32,
+    /// Its own configuration: never paths of the run, dates or numbers of threads.
+    pub config: serde_json::Value,
+    /// Files that decide the output (query list, model, evaluation sets): name and hash of the content.
+    pub resources: Vec<(String, String)>,
+    /// Makes the work.
+    pub build: Build,
+}
