@@ -1,1 +1,16 @@
-//! The row-local and whole-corpus stages: filter, match, balance, dedup, check, shard.
+//! The row-local stages over captions and images, and the shards at the end.
+//!
+//! The stages that need all rows at once (duplicates, balance) are SQL and live in `clip-sql`.
+
+mod captions;
+mod cells;
+mod check;
+mod language;
+mod matching;
+mod shards;
+
+pub use captions::Captions;
+pub use check::Check;
+pub use language::Languages;
+pub use matching::Matches;
+pub use shards::{ShardSink, shard_key};

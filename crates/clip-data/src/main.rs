@@ -1,3 +1,96 @@
-//! The command line: collects, curates and checks a corpus; finds libtorch for the rest.
+//! The command line: arguments in, exit code out.
 
-fn main() {}
+mod commands;
+mod exit;
+mod progress;
+mod recipe;
+mod torch;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Collect (image, text) pairs, train CLIP on them, and know how much of the score is contamination.
+#[derive(Parser)]
+#[command(name = "clip-data", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write an annotated pipeline.toml
+    Init(commands::init::Args),
+    /// Build or look at the list of queries
+    Queries(commands::queries::Args),
+    /// Say what a build would run, reuse or redo, and why
+    Plan(commands::plan::Args),
+    /// Build the corpus: every stage, resumable at any moment
+    Build(commands::build::Args),
+    /// Fetch failed rows again
+    Retry(commands::retry::Args),
+    /// Say why a pair is in the corpus, or where and why it fell
+    Explain(commands::explain::Args),
+    /// Report the overlap of a corpus with evaluation sets, and its effect on scores
+    Contamination(commands::contamination::Args),
+    /// Statistics and a browsable page of a corpus
+    Inspect(commands::inspect::Args),
+    /// Check the integrity of shards, parts and manifests
+    Verify(commands::verify::Args),
+    /// One HTML page of a build, a training, an evaluation and its contamination
+    Report(commands::report::Args),
+    /// Say what this machine has: libtorch, models, disk, resolver
+    Doctor(commands::doctor::Args),
+    /// Serve the scheduler of a Ballista cluster
+    Scheduler(commands::scheduler::Args),
+    /// Work for the scheduler of a Ballista cluster
+    Worker(commands::worker::Args),
+    /// Pre-train CLIP (needs libtorch)
+    #[command(disable_help_flag = true)]
+    Train(Passed),
+    /// Evaluate: zero-shot, retrieval, linear-probe, few-shot, robustness, suite (needs libtorch)
+    #[command(disable_help_flag = true)]
+    Eval(Passed),
+    /// Image and text embeddings as .npy and Parquet (needs libtorch)
+    #[command(disable_help_flag = true)]
+    Embed(Passed),
+    /// Weights between OpenAI, open_clip and Hugging Face (needs libtorch)
+    #[command(disable_help_flag = true)]
+    Convert(Passed),
+    /// Train or use the learned duplicate detector (needs libtorch)
+    #[command(disable_help_flag = true)]
+    Detector(Passed),
+}
+
+/// Arguments that go to `clip-data-torch` as they are.
+#[derive(clap::Args)]
+struct Passed {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    args: Vec<OsString>,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Init(args) => commands::init::run(args),
+        Command::Queries(args) => commands::queries::run(args),
+        Command::Plan(args) => commands::plan::run(args),
+        Command::Build(args) => commands::build::run(args),
+        Command::Retry(args) => commands::retry::run(args),
+        Command::Explain(args) => commands::explain::run(args),
+        Command::Contamination(args) => commands::contamination::run(args),
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Verify(args) => commands::verify::run(args),
+        Command::Report(args) => commands::report::run(args),
+        Command::Doctor(args) => commands::doctor::run(args),
+        Command::Scheduler(args) => commands::scheduler::run(args),
+        Command::Worker(args) => commands::worker::run(args),
+        Command::Train(passed) => torch::exec("train", passed.args),
+        Command::Eval(passed) => torch::exec("eval", passed.args),
+        Command::Embed(passed) => torch::exec("embed", passed.args),
+        Command::Convert(passed) => torch::exec("convert", passed.args),
+        Command::Detector(passed) => torch::exec("detector", passed.args),
+    };
+    result.unwrap_or_else(|error| exit::report(&error))
+}

@@ -1,0 +1,57 @@
+//! Keeping the languages that were asked for.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, RecordBatch, StringArray};
+use clip_corpus::columns;
+use clip_pipeline::{Error, Map, PartSink, Result};
+use clip_text::LanguageId;
+
+use crate::captions::text_column;
+
+/// Identifies the language of each caption; adds `language` and `language_prob`.
+pub struct Languages {
+    model: LanguageId,
+    keep: Vec<String>,
+    min_prob: f32,
+}
+
+impl Languages {
+    /// Name of the stage.
+    pub const STAGE: &'static str = "language";
+
+    /// Opens the fastText model.
+    pub fn open(model: &Path, keep: Vec<String>, min_prob: f32) -> Result<Self> {
+        let model = LanguageId::open(model).map_err(|e| Error::stage(Self::STAGE, e))?;
+        Ok(Self { model, keep, min_prob })
+    }
+
+    fn reject(&self, language: &str, prob: f32) -> Option<(String, String)> {
+        if !self.keep.iter().any(|keep| keep == language) {
+            Some(("other_language".into(), format!("{language} {prob:.3}")))
+        } else if prob < self.min_prob {
+            Some(("unsure_language".into(), format!("{language} {prob:.3}")))
+        } else {
+            None
+        }
+    }
+}
+
+impl Map for Languages {
+    fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()> {
+        let captions = text_column(&batch, Self::STAGE, columns::CAPTION)?;
+        let (languages, probs): (Vec<String>, Vec<f32>) =
+            captions.iter().map(|caption| self.model.predict(caption.unwrap_or(""))).unzip();
+        let reasons: Vec<_> =
+            languages.iter().zip(&probs).map(|(language, &prob)| self.reject(language, prob)).collect();
+        let arrow = |e| Error::arrow(Self::STAGE, e);
+        let languages: ArrayRef = Arc::new(StringArray::from(languages));
+        let probs: ArrayRef = Arc::new(Float32Array::from(probs));
+        let batch =
+            columns::with_column(&batch, columns::LANGUAGE, false, languages).map_err(arrow)?;
+        let batch =
+            columns::with_column(&batch, columns::LANGUAGE_PROB, false, probs).map_err(arrow)?;
+        out.split(&batch, &reasons)
+    }
+}

@@ -1,0 +1,198 @@
+//! Writing WebDataset shards with Parquet, statistics and an index beside each, in img2dataset's layout.
+
+use std::path::Path;
+
+use arrow::array::{RecordBatch, StringArray};
+use arrow::compute::concat_batches;
+use clip_corpus::{PartWriter, Sample, ShardWriter, columns, write_atomic};
+use clip_pipeline::{Context, Error, PartInfo, Result, Sink, Tally, image_bytes};
+use serde_json::{Map as JsonMap, Value, json};
+use std::sync::Arc;
+
+use crate::captions::text_column;
+use crate::cells;
+
+/// Writes shard number `n` from rows `n * rows` to `(n + 1) * rows` of the whole input, in input order.
+pub struct ShardSink {
+    rows: usize,
+}
+
+impl ShardSink {
+    /// Name of the stage.
+    pub const STAGE: &'static str = "shards";
+
+    /// With so many samples in each shard.
+    pub fn new(rows: usize) -> Self {
+        Self { rows }
+    }
+
+    fn shard(&self, unit: usize, inputs: &[PartInfo]) -> Result<Vec<RecordBatch>> {
+        let (from, to) = (unit * self.rows, (unit + 1) * self.rows);
+        let mut start = 0;
+        let mut picked = Vec::new();
+        for input in inputs {
+            let end = start + input.rows as usize;
+            if start < to && from < end {
+                let batches = input.read(true)?;
+                let Some(first) = batches.first() else { continue };
+                let whole = concat_batches(&first.schema(), &batches)
+                    .map_err(|e| Error::arrow(Self::STAGE, e))?;
+                let skip = from.saturating_sub(start);
+                picked.push(whole.slice(skip, to.min(end) - start - skip));
+            }
+            start = end;
+        }
+        Ok(picked)
+    }
+}
+
+impl Sink for ShardSink {
+    fn units(&self, inputs: &[PartInfo]) -> usize {
+        let rows: u64 = inputs.iter().map(|input| input.rows).sum();
+        (rows as usize).div_ceil(self.rows)
+    }
+
+    fn write(
+        &self,
+        unit: usize,
+        inputs: &[PartInfo],
+        dir: &Path,
+        cx: &Context,
+    ) -> Result<(Tally, Vec<String>)> {
+        let name = format!("{unit:05}");
+        let mut shard = ShardWriter::create(&dir.join(format!("{name}.tar")))?;
+        let mut table: Option<PartWriter> = None;
+        let mut count = 0;
+        for batch in self.shard(unit, inputs)? {
+            let keys: Vec<String> =
+                (0..batch.num_rows()).map(|at| shard_key(unit, count + at, self.rows)).collect();
+            for (index, key) in keys.iter().enumerate() {
+                shard.write(&sample(&batch, index, key)?)?;
+            }
+            count += batch.num_rows();
+            cx.rows(batch.num_rows() as u64);
+            let batch = table_batch(&batch, &keys)?;
+            let writer = match &mut table {
+                Some(writer) => writer,
+                None => {
+                    let path = dir.join(format!("{name}.parquet"));
+                    table.insert(PartWriter::create(&path, batch.schema())?)
+                }
+            };
+            writer.write(&batch)?;
+        }
+        let info = shard.finish()?;
+        write_atomic(&dir.join(format!("{name}.idx")), info.index.to_text().as_bytes())?;
+        if let Some(table) = table {
+            table.finish()?;
+        }
+        // img2dataset's keys; no times, so that two builds write the same bytes.
+        let stats = json!({
+            "count": count, "successes": count, "failed_to_download": 0, "failed_to_resize": 0,
+            "status_dict": {"success": count}, "bytes": info.bytes, "blake3": info.blake3,
+        });
+        let stats_name = format!("{name}_stats.json");
+        write_atomic(&dir.join(&stats_name), format!("{stats:#}\n").as_bytes())?;
+        let rows = count as u64;
+        let tally = Tally { rows_in: rows, rows_out: rows, dropped: Default::default() };
+        let files = ["tar", "parquet", "idx"].iter().map(|ext| format!("{name}.{ext}"));
+        Ok((tally, files.chain([stats_name]).collect()))
+    }
+}
+
+/// img2dataset's key: the shard's number, then the sample's, each with leading zeros.
+pub fn shard_key(shard: usize, index: usize, rows: usize) -> String {
+    let digits = rows.saturating_sub(1).checked_ilog10().map_or(0, |digits| digits as usize + 1);
+    if digits == 0 { format!("{shard:05}") } else { format!("{shard:05}{index:0digits$}") }
+}
+
+fn sample(batch: &RecordBatch, index: usize, key: &str) -> Result<Sample> {
+    let stage = ShardSink::STAGE;
+    let caption = text_column(batch, stage, columns::CAPTION)?.value(index);
+    let format = columns::text(batch, "format").map_or("jpg", |formats| formats.value(index));
+    let images = image_bytes(batch)
+        .ok_or_else(|| Error::stage(stage, "the input lacks images\nhint: a fetch comes before"))?;
+    let mut meta = JsonMap::new();
+    for (column, field) in batch.columns().iter().zip(batch.schema().fields()) {
+        if let Some(value) = cells::json(column, index) {
+            meta.insert(field.name().clone(), value);
+        }
+    }
+    meta.insert("key".into(), key.into());
+    meta.insert("status".into(), "success".into());
+    let fields = vec![
+        (format.to_owned(), images.value(index).to_vec()),
+        ("json".to_owned(), Value::Object(meta).to_string().into_bytes()),
+        ("txt".to_owned(), caption.as_bytes().to_vec()),
+    ];
+    Ok(Sample { key: key.to_owned(), fields })
+}
+
+fn table_batch(batch: &RecordBatch, keys: &[String]) -> Result<RecordBatch> {
+    let arrow = |e| Error::arrow(ShardSink::STAGE, e);
+    let batch = columns::without_column(batch, columns::IMAGE);
+    let keys = Arc::new(StringArray::from_iter_values(keys));
+    let batch = columns::with_column(&batch, "key", false, keys).map_err(arrow)?;
+    let status = Arc::new(StringArray::from_iter_values(vec!["success"; batch.num_rows()]));
+    columns::with_column(&batch, "status", false, status).map_err(arrow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, BinaryArray, UInt64Array};
+    use arrow::datatypes::Schema;
+    use clip_corpus::{ShardReader, read_parquet, write_parquet};
+
+    fn part(dir: &Path, part: usize, rows: u64) -> PartInfo {
+        let path = dir.join(format!("{part}.parquet"));
+        let images = dir.join(format!("{part}.images.parquet"));
+        let ids: Vec<u64> = (0..rows).map(|i| clip_corpus::row_id(part, i as usize)).collect();
+        let row: ArrayRef = Arc::new(UInt64Array::from(ids.clone()));
+        let caption: ArrayRef =
+            Arc::new(StringArray::from_iter_values(ids.iter().map(|id| format!("caption {id}"))));
+        let image: ArrayRef =
+            Arc::new(BinaryArray::from_iter_values(ids.iter().map(|id| id.to_le_bytes())));
+        let table = RecordBatch::try_from_iter([("row", row.clone()), ("caption", caption)]).unwrap();
+        let pixels = RecordBatch::try_from_iter([("row", row), ("image", image)]).unwrap();
+        let schema = |b: &RecordBatch| -> Arc<Schema> { b.schema() };
+        write_parquet(&path, schema(&table), &[table]).unwrap();
+        write_parquet(&images, schema(&pixels), &[pixels]).unwrap();
+        PartInfo { part, path, rows, images: Some(images) }
+    }
+
+    #[test]
+    fn shards_cut_across_parts_and_lose_no_row() {
+        let dir = tempfile::tempdir().unwrap();
+        let inputs = [part(dir.path(), 0, 5), part(dir.path(), 2, 1), part(dir.path(), 3, 4)];
+        let sink = ShardSink::new(4);
+        assert_eq!(sink.units(&inputs), 3);
+        let cx = Context::detached("shards", 1, dir.path());
+        let out = dir.path().join("shards");
+        let mut keys = Vec::new();
+        for unit in 0..3 {
+            let (tally, files) = sink.write(unit, &inputs, &out, &cx).unwrap();
+            let samples: Vec<Sample> =
+                ShardReader::open(&out.join(&files[0])).unwrap().map(|s| s.unwrap()).collect();
+            let rows: usize =
+                read_parquet(&out.join(&files[1])).unwrap().iter().map(RecordBatch::num_rows).sum();
+            assert_eq!((samples.len(), rows), (tally.rows_out as usize, tally.rows_out as usize));
+            for sample in samples {
+                let meta: Value = serde_json::from_slice(sample.get("json").unwrap()).unwrap();
+                let id = meta["row"].as_u64().unwrap();
+                assert_eq!(sample.get("jpg").unwrap(), id.to_le_bytes());
+                assert_eq!(sample.get("txt").unwrap(), format!("caption {id}").as_bytes());
+                keys.push(sample.key);
+            }
+        }
+        assert_eq!(keys.len(), 10);
+        assert_eq!((keys[0].as_str(), keys[9].as_str()), ("000000", "000021"));
+    }
+
+    #[test]
+    fn keys_are_img2datasets() {
+        assert_eq!(shard_key(1, 23, 10_000), "000010023");
+        assert_eq!(shard_key(1, 23, 1_000), "00001023");
+        assert_eq!(shard_key(7, 0, 1), "00007");
+    }
+}

@@ -1,0 +1,148 @@
+//! `clip-data build`: the corpus, every stage, resumable.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clip_pipeline::config::corpus::EngineKind;
+use clip_pipeline::{Config, Engine, LocalEngine, Outcome, Run, Selection};
+use serde_json::json;
+
+use crate::progress::Show;
+use crate::{exit, recipe};
+
+/// Arguments of `clip-data build`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The pipeline
+    #[arg(short, long, default_value = "pipeline.toml")]
+    config: PathBuf,
+    /// Change a setting, as in `--set balance.limit=500`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Do this stage and those after it again
+    #[arg(long, value_name = "STAGE")]
+    from: Option<String>,
+    /// Stop after this stage
+    #[arg(long, value_name = "STAGE")]
+    until: Option<String>,
+    /// Do only part i of N, as one of N array jobs (i from 0)
+    #[arg(long, value_name = "I/N", value_parser = job)]
+    part: Option<(usize, usize)>,
+    /// Who runs the parts: local or ballista
+    #[arg(long)]
+    engine: Option<String>,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t)]
+    progress: Show,
+}
+
+fn job(text: &str) -> Result<(usize, usize), String> {
+    let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+    parsed.filter(|(i, n)| i < n).ok_or_else(|| "must be i/N with i from 0 to N-1".to_owned())
+}
+
+/// Builds, prints the funnel, and says where the shards are.
+pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(engine) = &args.engine {
+        args.set.push(format!("engine.kind={engine}"));
+    }
+    let config = Config::load(&args.config, &args.set)?;
+    let plan = recipe::plan(&config)?;
+    let cancel = Arc::new(AtomicBool::new(false));
+    stop_on_signal(cancel.clone());
+    let shared = args.part.is_some() || config.engine.kind == EngineKind::Ballista;
+    let run = Run::open(plan, shared, cancel, args.progress.watcher())?;
+    let selection = Selection { from: args.from, until: args.until, job: args.part };
+    let outcome = run.execute(&selection, &*engine(&config, &args.config, &args.set)?)?;
+    let shards = write_summary(&run)?;
+    print!("{}", funnel(&run));
+    match outcome {
+        Outcome::Done => {
+            if let Some(shards) = shards {
+                println!("shards: {}", shards.display());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Outcome::Incomplete => {
+            eprintln!("incomplete: parts are missing\nhint: run the same command again to go on");
+            Ok(ExitCode::from(exit::INCOMPLETE))
+        }
+        Outcome::Interrupted => {
+            eprintln!("interrupted: run the same command again to go on");
+            Ok(ExitCode::from(exit::INTERRUPTED))
+        }
+    }
+}
+
+fn engine(config: &Config, path: &Path, set: &[String]) -> anyhow::Result<Box<dyn Engine>> {
+    match config.engine.kind {
+        EngineKind::Local => {
+            let mut engine = LocalEngine::default();
+            engine.workers = config.engine.workers.unwrap_or(engine.workers).max(1);
+            Ok(Box::new(engine))
+        }
+        EngineKind::Ballista => recipe::cluster(config, path, set),
+    }
+}
+
+/// The first signal asks the run to stop between rows; the second does not ask.
+fn stop_on_signal(cancel: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
+        runtime.block_on(async {
+            while tokio::signal::ctrl_c().await.is_ok() {
+                if cancel.swap(true, Ordering::Relaxed) {
+                    std::process::exit(i32::from(exit::INTERRUPTED));
+                }
+                eprintln!("stopping; press again to stop at once");
+            }
+        });
+    });
+}
+
+/// The funnel as a table: rows in, out, and dropped by reason, for each stage.
+fn funnel(run: &Run) -> String {
+    let mut text = format!("{:<10} {:>10} {:>10} {:>10}\n", "stage", "in", "out", "dropped");
+    for (stage, tally) in run.funnel() {
+        let dropped: u64 = tally.dropped.values().sum();
+        let (rows_in, rows_out) = (tally.rows_in, tally.rows_out);
+        text.push_str(&format!("{stage:<10} {rows_in:>10} {rows_out:>10} {dropped:>10}\n"));
+        let mut reasons: Vec<_> = tally.dropped.iter().collect();
+        reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));
+        for (reason, count) in reasons {
+            text.push_str(&format!("{:>44}  {reason}\n", count));
+        }
+    }
+    text
+}
+
+/// Writes `run.json` (stages, folders, counts) and points `shards` at the newest complete shards.
+fn write_summary(run: &Run) -> anyhow::Result<Option<PathBuf>> {
+    let dir = &run.plan.dir;
+    let funnel = run.funnel();
+    let stages: Vec<_> = run.plan.stages.iter().zip(funnel).map(|(stage, (name, tally))| {
+        let folder = stage.dir.file_name().map(|name| name.to_string_lossy().into_owned());
+        json!({"stage": name, "dir": folder, "fingerprint": stage.hash, "tally": tally})
+    });
+    let stages: Vec<_> = stages.collect();
+    let text = format!("{:#}\n", json!({"seed": run.plan.seed, "stages": stages}));
+    clip_corpus::write_atomic(&dir.join("run.json"), text.as_bytes())?;
+    let Some(last) = run.plan.stages.last() else { return Ok(None) };
+    if !last.dir.join("shards").is_dir() {
+        return Ok(None);
+    }
+    let Some(folder) = last.dir.file_name() else { return Ok(None) };
+    let link = dir.join("shards");
+    let fresh = dir.join(".shards.new");
+    // A link is replaced by rename, so that a reader always finds one.
+    let _ = std::fs::remove_file(&fresh);
+    std::os::unix::fs::symlink(Path::new(folder).join("shards"), &fresh)
+        .and_then(|()| std::fs::rename(&fresh, &link))
+        .with_context(|| link.display().to_string())?;
+    Ok(Some(link))
+}

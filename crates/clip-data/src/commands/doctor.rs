@@ -1,0 +1,78 @@
+//! `clip-data doctor`: what this machine has.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+
+use clip_pipeline::Config;
+
+use crate::exit;
+use crate::torch::{Libtorch, VERSION, sibling};
+
+/// Arguments of `clip-data doctor`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A pipeline whose files should be there too
+    #[arg(short, long)]
+    config: Option<PathBuf>,
+}
+
+/// Prints a line for each thing looked for; exit 5 when something is missing.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut missing = false;
+    let mut line = |good: bool, what: &str, found: String| {
+        missing |= !good;
+        println!("{} {what:<12} {found}", if good { "ok     " } else { "missing" });
+    };
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    line(true, "cores", cores.to_string());
+    if let Ok(meminfo) = std::fs::read_to_string("/proc/meminfo") {
+        let available = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+        line(true, "memory", format!("{} available", available.unwrap_or("?").trim()));
+    }
+    if let Ok(cpu) = std::fs::read_to_string("/proc/cpuinfo") {
+        let has = |flag| cpu.contains(flag);
+        let bf16 = has("avx512_bf16") || has("amx_bf16");
+        line(true, "bf16", if bf16 { "yes: training uses it" } else { "no: training uses f32" }.into());
+    }
+    match Libtorch::find() {
+        Some(libtorch) => {
+            let version = libtorch.version();
+            let good = version.as_deref().is_none_or(|found| found == VERSION);
+            let version = version.unwrap_or_else(|| "of unknown version".into());
+            let root = libtorch.root.display();
+            line(good, "libtorch", format!("{version} at {root} (from {})", libtorch.from));
+            let cuda = libtorch.root.join("lib/libtorch_cuda.so").is_file();
+            line(true, "cuda build", if cuda { "yes" } else { "no" }.into());
+        }
+        None => line(false, "libtorch", format!("{VERSION} wanted\nhint: run scripts/setup")),
+    }
+    let sibling = sibling()?;
+    line(sibling.is_file(), "torch half", sibling.display().to_string());
+    let driver = std::path::Path::new("/proc/driver/nvidia/version").exists();
+    line(true, "gpu driver", if driver { "nvidia" } else { "none" }.into());
+    let resolver = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let servers: Vec<_> = resolver.lines().filter_map(|l| l.strip_prefix("nameserver ")).collect();
+    line(true, "resolver", if servers.is_empty() { "none".into() } else { servers.join(", ") });
+    if let Ok(output) = Command::new("df").args(["-h", "--output=avail", "."]).output() {
+        let text = String::from_utf8_lossy(&output.stdout);
+        line(true, "disk", format!("{} free here", text.lines().nth(1).unwrap_or("?").trim()));
+    }
+    if let Some(path) = args.config {
+        let config = Config::load(&path, &[])?;
+        for (what, file) in files(&config) {
+            line(file.exists(), what, file.display().to_string());
+        }
+    }
+    Ok(if missing { ExitCode::from(exit::ENVIRONMENT) } else { ExitCode::SUCCESS })
+}
+
+/// The files that a pipeline needs.
+fn files(config: &Config) -> Vec<(&'static str, PathBuf)> {
+    let mut files = Vec::new();
+    files.extend(config.language.iter().map(|l| ("language", config.path(&l.model))));
+    files.extend(config.queries.iter().map(|q| ("queries", config.path(&q.list))));
+    for check in &config.check {
+        files.extend(check.against.values().map(|set| ("eval set", config.path(set))));
+    }
+    files
+}

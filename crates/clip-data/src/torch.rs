@@ -1,0 +1,118 @@
+//! Finding libtorch and handing over to the sibling executable that links it.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::Context;
+
+use crate::exit;
+
+/// The version of libtorch that the sibling is built against.
+pub const VERSION: &str = "2.11.0";
+
+/// A folder with libtorch's `lib` in it.
+pub struct Libtorch {
+    /// The folder.
+    pub root: PathBuf,
+    /// How it was found, for people.
+    pub from: &'static str,
+}
+
+impl Libtorch {
+    /// Looks in the usual places, nearest first.
+    pub fn find() -> Option<Self> {
+        let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
+        let beside = || Some(std::env::current_exe().ok()?.parent()?.join("../libtorch"));
+        let cache = || {
+            let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
+            Some(cache.join(format!("clip-data/libtorch-{VERSION}/torch")))
+        };
+        let places: [(&'static str, Option<PathBuf>); 5] = [
+            ("CLIP_DATA_LIBTORCH", variable("CLIP_DATA_LIBTORCH")),
+            ("LIBTORCH", variable("LIBTORCH")),
+            ("beside the executable", beside()),
+            ("the cache of scripts/setup", cache()),
+            ("python3's torch", None),
+        ];
+        places.into_iter().find_map(|(from, root)| {
+            let root = if from == "python3's torch" { python() } else { root }?;
+            root.join("lib/libtorch_cpu.so").is_file().then_some(Self { root, from })
+        })
+    }
+
+    /// The version that the folder says it is, without the build's suffix.
+    pub fn version(&self) -> Option<String> {
+        let read = |name: &str| std::fs::read_to_string(self.root.join(name)).ok();
+        let text = read("build-version").or_else(|| {
+            let text = read("version.py")?;
+            let line = text.lines().find(|line| line.starts_with("__version__"))?;
+            Some(line.split('\'').nth(1)?.to_owned())
+        })?;
+        Some(text.trim().split('+').next()?.to_owned())
+    }
+
+    /// What `LD_LIBRARY_PATH` must hold: libtorch's own folder and its CUDA runtime's.
+    pub fn library_path(&self) -> OsString {
+        let mut paths = vec![self.root.join("lib"), self.root.join("../nvidia/cu13/lib")];
+        if let Some(old) = std::env::var_os("LD_LIBRARY_PATH") {
+            paths.extend(std::env::split_paths(&old));
+        }
+        std::env::join_paths(paths).unwrap_or_default()
+    }
+}
+
+fn python() -> Option<PathBuf> {
+    let find = "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])";
+    let output = Command::new("python3").args(["-c", find]).output().ok()?;
+    output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
+/// The executable that links libtorch: it lies beside this one.
+pub fn sibling() -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe().context("this executable's own path")?;
+    Ok(this.with_file_name("clip-data-torch"))
+}
+
+/// Becomes `clip-data-torch COMMAND ARGS…` with libtorch in reach; returns only when it cannot.
+pub fn exec(command: &str, args: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    let fail = |message: String| {
+        eprintln!("error: {message}");
+        Ok(ExitCode::from(exit::ENVIRONMENT))
+    };
+    let Some(libtorch) = Libtorch::find() else {
+        return fail(format!(
+            "`clip-data {command}` needs libtorch {VERSION}, and none was found\n\
+             hint: run scripts/setup, or set CLIP_DATA_LIBTORCH to a folder with lib/libtorch_cpu.so in it"
+        ));
+    };
+    if let Some(found) = libtorch.version().filter(|found| found != VERSION) {
+        return fail(format!(
+            "{}: libtorch {found} (from {}), but this build needs {VERSION}\n\
+             hint: set CLIP_DATA_LIBTORCH to a libtorch {VERSION}",
+            libtorch.root.display(),
+            libtorch.from
+        ));
+    }
+    let sibling = sibling()?;
+    if !sibling.is_file() {
+        let shown = sibling.display();
+        return fail(format!("{shown} is missing\nhint: it is installed beside clip-data"));
+    }
+    let error = become_sibling(&sibling, &libtorch, command, &args);
+    fail(format!("{}: {error}", sibling.display()))
+}
+
+fn become_sibling(
+    sibling: &Path,
+    libtorch: &Libtorch,
+    command: &str,
+    args: &[OsString],
+) -> std::io::Error {
+    Command::new(sibling)
+        .arg(OsStr::new(command))
+        .args(args)
+        .env("LD_LIBRARY_PATH", libtorch.library_path())
+        .exec()
+}

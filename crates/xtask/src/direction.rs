@@ -1,0 +1,121 @@
+//! Arrows between crates point down, and heavy libraries are seen by one crate each.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use anyhow::Context;
+use serde::Deserialize;
+
+/// The floors of the house, from `docs/architecture.md`. A crate may use those on lower floors only.
+const FLOORS: [(&str, u8); 21] = [
+    ("clip-text", 0),
+    ("clip-query", 0),
+    ("clip-image", 0),
+    ("clip-stats", 0),
+    ("clip-torch", 0),
+    ("clip-corpus", 1),
+    ("clip-model", 1),
+    ("clip-pipeline", 2),
+    ("clip-datasets", 2),
+    ("clip-crawl", 3),
+    ("clip-sql", 3),
+    ("clip-overlap", 3),
+    ("clip-train", 3),
+    ("clip-curate", 4),
+    ("clip-cluster", 4),
+    ("clip-report", 4),
+    ("clip-eval", 4),
+    ("clip-detect", 5),
+    ("clip-data", 6),
+    ("clip-data-torch", 6),
+    ("clip-testkit", 6),
+];
+
+/// Who may see a heavy library.
+const ALONE: [(&str, &[&str]); 5] = [
+    ("tch", &["clip-torch"]),
+    ("torch-sys", &["clip-torch"]),
+    ("ballista", &["clip-cluster"]),
+    ("datafusion", &["clip-sql", "clip-cluster"]),
+    ("reqwest", &["clip-crawl"]),
+];
+
+/// Crates that link libtorch, directly or not: the plain executable may use none of them.
+const TORCH: [&str; 5] = ["clip-torch", "clip-model", "clip-train", "clip-eval", "clip-detect"];
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+}
+
+#[derive(Deserialize)]
+struct Package {
+    name: String,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize)]
+struct Dependency {
+    name: String,
+    kind: Option<String>,
+}
+
+/// Every arrow that points up or sideways, and every library that is seen by the wrong crate.
+pub fn check() -> anyhow::Result<Vec<String>> {
+    let output = Command::new(std::env::var("CARGO").unwrap_or_else(|_| "cargo".into()))
+        .args(["metadata", "--format-version", "1", "--no-deps"])
+        .output()
+        .context("cargo metadata")?;
+    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
+    Ok(faults(&metadata.packages))
+}
+
+fn faults(packages: &[Package]) -> Vec<String> {
+    let floors: BTreeMap<&str, u8> = FLOORS.into();
+    let mut faults = Vec::new();
+    for package in packages {
+        let from = package.name.as_str();
+        // Tests and developer tasks stand outside the house.
+        if from == "xtask" || from == "clip-data-tests" {
+            continue;
+        }
+        let Some(floor) = floors.get(from) else {
+            faults.push(format!("{from} has no floor: add it to xtask and docs/architecture.md"));
+            continue;
+        };
+        for dependency in package.dependencies.iter().filter(|d| d.kind.is_none()) {
+            let to = dependency.name.as_str();
+            if floors.get(to).is_some_and(|below| below >= floor) {
+                faults.push(format!("{from} -> {to} does not point down"));
+            }
+            if let Some((_, seen)) = ALONE.iter().find(|(name, _)| *name == to)
+                && !seen.contains(&from)
+            {
+                faults.push(format!("{from} sees {to}, which only {} may", seen.join(", ")));
+            }
+            if from == "clip-data" && TORCH.contains(&to) {
+                faults.push(format!("{from} -> {to} would link libtorch"));
+            }
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, dependencies: &[&str]) -> Package {
+        let dependency = |name: &&str| Dependency { name: (*name).into(), kind: None };
+        Package { name: name.into(), dependencies: dependencies.iter().map(dependency).collect() }
+    }
+
+    #[test]
+    fn arrows_up_and_stray_libraries_are_faults() {
+        assert!(faults(&[package("clip-pipeline", &["clip-corpus", "serde"])]).is_empty());
+        assert_eq!(faults(&[package("clip-corpus", &["clip-pipeline"])]).len(), 1);
+        assert_eq!(faults(&[package("clip-eval", &["tch"])]).len(), 1);
+        assert_eq!(faults(&[package("clip-data", &["clip-model"])]).len(), 1);
+        assert_eq!(faults(&[package("clip-new", &[])]).len(), 1);
+    }
+}

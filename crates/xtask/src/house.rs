@@ -1,0 +1,50 @@
+//! Files stay small, and say nothing about the machine they were written on.
+
+use std::process::Command;
+
+use anyhow::Context;
+
+/// No source file is longer.
+const LINES: usize = 800;
+
+/// Files under version control that break a rule.
+pub fn check() -> anyhow::Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "--cached", "--others", "--exclude-standard"])
+        .output()
+        .context("git ls-files")?;
+    let files = String::from_utf8(output.stdout).context("git ls-files")?;
+    let mut faults = Vec::new();
+    for file in files.lines() {
+        let Ok(text) = std::fs::read_to_string(file) else { continue };
+        faults.extend(faults_of(file, &text));
+    }
+    Ok(faults)
+}
+
+fn faults_of(file: &str, text: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let lines = text.lines().count();
+    if file.ends_with(".rs") && lines > LINES {
+        faults.push(format!("{file}: {lines} lines: split it by idea"));
+    }
+    for (index, line) in text.lines().enumerate() {
+        let stub = ["todo!(", "unimplemented!("].iter().any(|word| line.contains(word));
+        if file.ends_with(".rs") && stub && !file.ends_with("house.rs") {
+            faults.push(format!("{file}:{}: a stub", index + 1));
+        }
+    }
+    faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_files_and_stubs_are_faults() {
+        assert!(faults_of("a.rs", "fn a() {}\n").is_empty());
+        assert_eq!(faults_of("a.rs", &"\n".repeat(801)).len(), 1);
+        assert_eq!(faults_of("a.rs", concat!("fn a() { to", "do!() }")).len(), 1);
+    }
+}
