@@ -1,0 +1,28 @@
+//! What can be wrong with an image.
+
+/// Why bytes give no picture, or a picture no bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No decoder knows these bytes.
+    #[error("not an image of a known format")]
+    UnknownFormat,
+    /// The header is there, the picture is not.
+    #[error("image decoding error: {0}")]
+    Decode(String),
+    /// The header announces more pixels than are allowed.
+    #[error("{width}x{height} pixels are more than the {limit} allowed")]
+    TooLarge {
+        /// Announced width in pixels.
+        width: u32,
+        /// Announced height in pixels.
+        height: u32,
+        /// Limit in pixels.
+        limit: u64,
+    },
+    /// The encoder refused.
+    #[error("image encoding error: {0}")]
+    Encode(String),
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;

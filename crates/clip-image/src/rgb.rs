@@ -1,0 +1,55 @@
+//! A picture in memory.
+
+/// 8-bit RGB pixels, row by row (height, width, 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rgb {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `width * height * 3` bytes.
+    pub data: Vec<u8>,
+}
+
+impl Rgb {
+    /// A picture of one colour.
+    pub fn filled(width: u32, height: u32, colour: [u8; 3]) -> Self {
+        let data = colour.repeat(width as usize * height as usize);
+        Self { width, height, data }
+    }
+
+    /// One row of pixels.
+    pub fn row(&self, y: u32) -> &[u8] {
+        let stride = self.width as usize * 3;
+        &self.data[y as usize * stride..][..stride]
+    }
+
+    /// ITU-R 601-2 luma as Pillow's `convert("L")` rounds it.
+    pub fn luma(&self) -> Vec<u8> {
+        let luma = |p: &[u8]| {
+            let sum = 19595 * u32::from(p[0]) + 38470 * u32::from(p[1]) + 7471 * u32::from(p[2]);
+            ((sum + 0x8000) >> 16) as u8
+        };
+        self.data.chunks_exact(3).map(luma).collect()
+    }
+}
+
+/// The part of a picture from (x, y), cut at its edges.
+pub fn crop(image: &Rgb, x: u32, y: u32, width: u32, height: u32) -> Rgb {
+    let (x, y) = (x.min(image.width), y.min(image.height));
+    let (width, height) = (width.min(image.width - x), height.min(image.height - y));
+    let mut data = Vec::with_capacity(width as usize * height as usize * 3);
+    for row in y..y + height {
+        data.extend_from_slice(&image.row(row)[x as usize * 3..][..width as usize * 3]);
+    }
+    Rgb { width, height, data }
+}
+
+/// The picture mirrored left to right.
+pub fn flip_horizontal(image: &Rgb) -> Rgb {
+    let mut data = Vec::with_capacity(image.data.len());
+    for y in 0..image.height {
+        data.extend(image.row(y).rchunks_exact(3).flatten());
+    }
+    Rgb { data, ..*image }
+}
