@@ -1,0 +1,50 @@
+//! What can go wrong with query lists.
+
+use std::path::{Path, PathBuf};
+
+/// A failure of a query list or of what it is built from.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file concerned.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{} line {line}: {reason}", path.display())]
+    Line {
+        /// The file concerned.
+        path: PathBuf,
+        /// Line number, from 1.
+        line: usize,
+        /// What is wrong there.
+        reason: String,
+    },
+    /// A table that cannot be read or written.
+    #[error("{}: {reason}", path.display())]
+    Table {
+        /// The file concerned.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No automaton can be made of the list.
+    #[error("the query list cannot be matched: {0}")]
+    Matcher(String),
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn table(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::Table { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+}

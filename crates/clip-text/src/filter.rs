@@ -1,0 +1,126 @@
+//! Which captions say enough to be kept.
+
+use serde::{Deserialize, Serialize};
+
+/// `[caption]`: each rule names its reason. The defaults are the text half of DataComp's `basic_filter`
+/// (more than 2 words, more than 5 characters) with file names and addresses out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CaptionFilter {
+    /// Fewest words, by white space.
+    pub min_words: usize,
+    /// Fewest characters.
+    pub min_chars: usize,
+    /// Most characters.
+    pub max_chars: usize,
+    /// Whether captions that are file names or camera numbers fall.
+    pub drop_file_names: bool,
+    /// Whether captions that are mostly addresses fall.
+    pub drop_urls: bool,
+    /// Largest share that one word may have of a caption of more than four words.
+    pub max_repeated: f32,
+}
+
+impl Default for CaptionFilter {
+    fn default() -> Self {
+        Self {
+            min_words: 3,
+            min_chars: 6,
+            max_chars: 2_000,
+            drop_file_names: true,
+            drop_urls: true,
+            max_repeated: 0.5,
+        }
+    }
+}
+
+impl CaptionFilter {
+    /// The first rule that a cleaned caption breaks.
+    pub fn reject(&self, caption: &str) -> Option<&'static str> {
+        let words: Vec<&str> = caption.split_whitespace().collect();
+        let chars = caption.chars().count();
+        if words.is_empty() {
+            Some("empty_caption")
+        } else if self.drop_file_names && is_file_name(&words) {
+            Some("file_name")
+        } else if self.drop_urls && is_address(&words) {
+            Some("url_caption")
+        } else if words.len() < self.min_words {
+            Some("few_words")
+        } else if chars < self.min_chars {
+            Some("short_caption")
+        } else if chars > self.max_chars {
+            Some("long_caption")
+        } else if repeated(&words) > self.max_repeated {
+            Some("repeated_words")
+        } else {
+            None
+        }
+    }
+}
+
+/// `IMG_2041.png`, `DSC0042`, `20160716_113957.JPG` (the paper drops such titles from YFCC100M, section 2.2).
+fn is_file_name(words: &[&str]) -> bool {
+    const EXTENSIONS: [&str; 10] =
+        ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "svg", "heic"];
+    let [name] = words else {
+        // A name with spaces still ends in its extension.
+        return words.last().is_some_and(|last| extension(last, &EXTENSIONS)) && words.len() <= 3;
+    };
+    let lower = name.to_lowercase();
+    let camera = ["img", "dsc", "dscn", "dscf", "pict", "image", "photo", "screenshot", "untitled"];
+    let stem = lower.trim_end_matches(|c: char| c.is_ascii_digit() || "_-() ".contains(c));
+    extension(name, &EXTENSIONS)
+        || (stem.len() < lower.len() && (stem.is_empty() || camera.contains(&stem)))
+}
+
+fn extension(word: &str, known: &[&str]) -> bool {
+    word.rsplit_once('.').is_some_and(|(stem, ext)| {
+        !stem.is_empty() && known.iter().any(|known| ext.eq_ignore_ascii_case(known))
+    })
+}
+
+fn is_address(words: &[&str]) -> bool {
+    let address = |word: &&&str| {
+        let word = word.to_ascii_lowercase();
+        word.contains("://") || word.starts_with("www.")
+    };
+    words.iter().filter(address).count() * 2 >= words.len()
+}
+
+/// Share of the most frequent word.
+fn repeated(words: &[&str]) -> f32 {
+    if words.len() <= 4 {
+        return 0.0;
+    }
+    let mut sorted = words.to_vec();
+    sorted.sort_unstable();
+    let longest = sorted.chunk_by(|a, b| a == b).map(<[_]>::len).max().unwrap_or(0);
+    longest as f32 / words.len() as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rule_has_its_reason() {
+        let filter = CaptionFilter::default();
+        for (caption, reason) in [
+            ("", Some("empty_caption")),
+            ("IMG_2041.png", Some("file_name")),
+            ("DSC00042", Some("file_name")),
+            ("20160716_113957.JPG", Some("file_name")),
+            ("my photo.jpeg", Some("file_name")),
+            ("http://example.org/a.html", Some("url_caption")),
+            ("red apple", Some("few_words")),
+            ("a b c", Some("short_caption")),
+            ("sale sale sale sale sale now", Some("repeated_words")),
+            ("a drawing of a red apple", None),
+            ("the road to Img 5", None),
+        ] {
+            assert_eq!(filter.reject(caption), reason, "{caption}");
+        }
+        assert_eq!(filter.reject(&"word and more ".repeat(200)), Some("long_caption"));
+    }
+}
