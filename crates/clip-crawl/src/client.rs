@@ -1,0 +1,245 @@
+//! One request, with every limit that keeps it short, small and allowed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clip_pipeline::config::fetch::FetchConfig;
+use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use tokio::sync::Semaphore;
+use url::{Host, Url};
+
+use crate::address::{Resolver, is_private};
+use crate::error::{FetchError, Kind};
+use crate::hosts::Hosts;
+use crate::robots::{Cache, Rules, forbidden_by_header};
+
+type Result<T> = std::result::Result<T, FetchError>;
+
+/// A body that came whole.
+pub struct Reply {
+    /// Where it came from, after redirects.
+    pub url: Url,
+    /// `Content-Type`, as sent.
+    pub content_type: String,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// The downloader: shared by all requests of a process, so that politeness counts them all.
+pub struct Client {
+    http: reqwest::Client,
+    config: FetchConfig,
+    hosts: Hosts,
+    robots: Cache,
+    /// A permit is a KiB of a body in memory.
+    memory: Arc<Semaphore>,
+    total: usize,
+}
+
+impl Client {
+    /// With the limits of `[fetch]`.
+    pub fn new(config: &FetchConfig) -> Result<Self> {
+        // Another part of the process may have installed it: either is the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let seconds = |value: f64| Duration::from_secs_f64(value.clamp(0.001, 86_400.0));
+        let http = reqwest::Client::builder()
+            .user_agent(config.user_agent.clone())
+            .connect_timeout(seconds(config.connect_timeout))
+            .read_timeout(seconds(config.idle_timeout))
+            .timeout(seconds(config.timeout))
+            // Hops are followed by hand: each is checked like a first request.
+            .redirect(reqwest::redirect::Policy::none())
+            // The pool has no bound of its own over hosts.
+            .pool_max_idle_per_host(config.per_host.clamp(1, 8))
+            .pool_idle_timeout(Duration::from_secs(5))
+            .no_proxy()
+            .dns_resolver(Arc::new(Resolver::new(config.allow_private)))
+            .build()
+            .map_err(|e| FetchError::new(Kind::BadUrl, e.to_string()))?;
+        let delay = Duration::from_millis(config.host_delay_ms);
+        let total = (config.bytes_in_flight.max(config.max_bytes) / 1024 + 1) as usize;
+        Ok(Self {
+            http,
+            hosts: Hosts::new(config.per_host, delay, config.host_faults),
+            robots: Cache::default(),
+            memory: Arc::new(Semaphore::new(total.min(Semaphore::MAX_PERMITS))),
+            total,
+            config: config.clone(),
+        })
+    }
+
+    /// Gets an image: robots.txt and `X-Robots-Tag` are followed.
+    pub async fn image(&self, url: &str) -> Result<Reply> {
+        self.get(url, true).await
+    }
+
+    /// Gets a page: robots.txt is followed.
+    pub async fn page(&self, url: &str) -> Result<Reply> {
+        self.get(url, false).await
+    }
+
+    async fn get(&self, url: &str, image: bool) -> Result<Reply> {
+        let deadline = Duration::from_secs_f64(self.config.timeout.clamp(0.001, 86_400.0));
+        let mut tries = 0;
+        loop {
+            // The whole of a try ends with this clock, whatever the parts of it do.
+            let result = match tokio::time::timeout(deadline * 2, self.hops(url, image)).await {
+                Ok(result) => result,
+                Err(_) => Err(FetchError::new(Kind::Timeout, "<urlopen error timed out>")),
+            };
+            match result {
+                Err(error) if error.kind.passing() && tries < self.config.retries => {
+                    let backoff = Duration::from_millis(250 << tries.min(6));
+                    let pause = error.retry_after.unwrap_or(backoff + jitter(url, tries));
+                    tokio::time::sleep(pause.min(deadline)).await;
+                    tries += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn hops(&self, url: &str, image: bool) -> Result<Reply> {
+        let mut url =
+            Url::parse(url).map_err(|e| FetchError::new(Kind::BadUrl, format!("{url:?}: {e}")))?;
+        for _ in 0..=self.config.max_redirects {
+            self.check_url(&url)?;
+            if self.config.robots {
+                let rules = self.robots.rules(&url, |file| self.robots_file(file)).await;
+                if !rules.allow(&url) {
+                    return Err(FetchError::new(
+                        Kind::Robots,
+                        "Use of image disallowed by robots.txt",
+                    ));
+                }
+            }
+            match self.one(&url, image).await? {
+                Hop::Reply(reply) => return Ok(reply),
+                Hop::To(next) => url = next,
+            }
+        }
+        Err(FetchError::new(Kind::Redirects, "too many redirects"))
+    }
+
+    fn check_url(&self, url: &Url) -> Result<()> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(FetchError::new(
+                Kind::BadUrl,
+                format!("unknown url type: {}", url.scheme()),
+            ));
+        }
+        // A literal address never reaches the resolver.
+        let ip = match url.host() {
+            Some(Host::Ipv4(ip)) => Some(ip.into()),
+            Some(Host::Ipv6(ip)) => Some(ip.into()),
+            Some(Host::Domain(_)) => None,
+            None => return Err(FetchError::new(Kind::BadUrl, "no host given")),
+        };
+        if ip.is_some_and(is_private) && !self.config.allow_private {
+            return Err(FetchError::new(Kind::BlockedAddress, "private address"));
+        }
+        Ok(())
+    }
+
+    async fn robots_file(&self, mut url: Url) -> Rules {
+        for _ in 0..=5 {
+            if self.check_url(&url).is_err() {
+                return Rules::Nothing;
+            }
+            match self.one(&url, false).await {
+                Ok(Hop::Reply(reply)) => return Rules::parse(&self.agent(), &reply.body),
+                Ok(Hop::To(next)) => url = next,
+                Err(error) if matches!(error.kind, Kind::Http4xx) => return Rules::All,
+                Err(_) => return Rules::Nothing,
+            }
+        }
+        Rules::All
+    }
+
+    /// The product token of the agent string.
+    fn agent(&self) -> String {
+        self.config.user_agent.split(['/', ' ']).next().unwrap_or_default().to_owned()
+    }
+
+    async fn one(&self, url: &Url, image: bool) -> Result<Hop> {
+        let name = url.host_str().unwrap_or_default();
+        let host = self.hosts.get(name);
+        let Some(_slot) = self.hosts.enter(&host).await else {
+            return Err(FetchError::new(Kind::HostGivenUp, "the host failed too often"));
+        };
+        let result = self.send(url, image).await;
+        let error = result.as_ref().err();
+        self.hosts.outcome(
+            &host,
+            error.is_some_and(|e| e.kind.passing()),
+            error.and_then(|e| e.retry_after),
+        );
+        result
+    }
+
+    async fn send(&self, url: &Url, image: bool) -> Result<Hop> {
+        let sent = self.http.get(url.clone()).send().await;
+        let mut response = sent.map_err(|e| FetchError::of_request(&e))?;
+        let status = response.status();
+        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        if status.is_redirection()
+            && let Some(location) = header(LOCATION)
+        {
+            let next = url.join(location);
+            return next.map(Hop::To).map_err(|e| FetchError::new(Kind::BadUrl, e.to_string()));
+        }
+        if !status.is_success() {
+            let kind = match status.as_u16() {
+                429 => Kind::TooManyRequests,
+                400..=499 => Kind::Http4xx,
+                500..=599 => Kind::Http5xx,
+                _ => Kind::HttpOther,
+            };
+            let reason = status.canonical_reason().unwrap_or("Unknown");
+            let mut error =
+                FetchError::new(kind, format!("HTTP Error {}: {reason}", status.as_u16()));
+            let seconds = header(RETRY_AFTER).and_then(|value| value.trim().parse().ok());
+            error.retry_after = seconds.map(|s: u64| Duration::from_secs(s.min(3_600)));
+            return Err(error);
+        }
+        if image {
+            let tags = response.headers().get_all("x-robots-tag");
+            let tags = tags.iter().filter_map(|value| value.to_str().ok());
+            if forbidden_by_header(tags, &self.config.user_agent, &self.config.x_robots_tag) {
+                let message = "Use of image disallowed by X-Robots-Tag directive";
+                return Err(FetchError::new(Kind::XRobotsTag, message));
+            }
+        }
+        let content_type = header(CONTENT_TYPE).unwrap_or_default().to_owned();
+        let length: Option<u64> = header(CONTENT_LENGTH).and_then(|value| value.parse().ok());
+        let too_large = || FetchError::new(Kind::TooLarge, "body too large");
+        if length.is_some_and(|length| length > self.config.max_bytes) {
+            return Err(too_large());
+        }
+        let permits = self.permits(length.unwrap_or(self.config.max_bytes.min(1 << 20)));
+        let _memory = self.memory.acquire_many(permits).await;
+        let mut body = Vec::with_capacity(length.unwrap_or(1 << 16).min(1 << 24) as usize);
+        while let Some(chunk) = response.chunk().await.map_err(|e| FetchError::of_request(&e))? {
+            if (body.len() + chunk.len()) as u64 > self.config.max_bytes {
+                return Err(too_large());
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Hop::Reply(Reply { url: url.clone(), content_type, body }))
+    }
+
+    fn permits(&self, bytes: u64) -> u32 {
+        ((bytes / 1024 + 1) as usize).min(self.total) as u32
+    }
+}
+
+enum Hop {
+    Reply(Reply),
+    To(Url),
+}
+
+/// Up to a quarter of a second that depends on the URL, so that repeats do not come in step.
+fn jitter(url: &str, tries: u32) -> Duration {
+    let hash = blake3::hash(format!("{url} {tries}").as_bytes());
+    Duration::from_millis(u64::from(hash.as_bytes()[0]))
+}

@@ -1,0 +1,115 @@
+//! robots.txt (RFC 9309), fetched once per host.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OnceCell};
+use url::Url;
+
+/// RFC 9309 section 2.5: at least 500 KiB must be read.
+pub(crate) const MAX_BYTES: usize = 500 * 1024;
+
+/// What a host allows.
+pub(crate) enum Rules {
+    /// Everything: there is no file (4xx).
+    All,
+    /// Nothing: the file could not be had (5xx, no connection; RFC 9309 section 2.3.1.4).
+    Nothing,
+    /// As the file says.
+    File(Box<texting_robots::Robot>),
+}
+
+impl Rules {
+    pub fn parse(agent: &str, text: &[u8]) -> Self {
+        let text = &text[..text.len().min(MAX_BYTES)];
+        match texting_robots::Robot::new(agent, text) {
+            Ok(robot) => Self::File(Box::new(robot)),
+            // A file that is no robots.txt forbids nothing.
+            Err(_) => Self::All,
+        }
+    }
+
+    pub fn allow(&self, url: &Url) -> bool {
+        match self {
+            Self::All => true,
+            Self::Nothing => false,
+            Self::File(robot) => robot.allowed(url.as_str()),
+        }
+    }
+}
+
+/// The rules of all hosts that were asked, each fetched once.
+#[derive(Default)]
+pub(crate) struct Cache {
+    origins: Mutex<HashMap<String, Arc<OnceCell<Arc<Rules>>>>>,
+}
+
+impl Cache {
+    /// The rules of the URL's origin, fetched by `fetch` when they are not known.
+    pub async fn rules<F>(&self, url: &Url, fetch: impl FnOnce(Url) -> F) -> Arc<Rules>
+    where
+        F: Future<Output = Rules>,
+    {
+        let origin = url.origin().ascii_serialization();
+        let cell = self.origins.lock().await.entry(origin).or_default().clone();
+        let get = || async {
+            let mut file = url.clone();
+            file.set_path("/robots.txt");
+            file.set_query(None);
+            file.set_fragment(None);
+            Arc::new(fetch(file).await)
+        };
+        cell.get_or_init(get).await.clone()
+    }
+}
+
+/// Whether `X-Robots-Tag` headers forbid an image, by img2dataset's rules: `[agent:] directive, …`.
+pub(crate) fn forbidden_by_header<'a>(
+    headers: impl Iterator<Item = &'a str>,
+    agent: &str,
+    forbidden: &[String],
+) -> bool {
+    // The agent's product token, as in robots.txt.
+    let agent = agent.split(['/', ' ']).next().unwrap_or_default().to_lowercase();
+    headers.into_iter().any(|header| {
+        let (token, directives) = match header.split_once(':') {
+            Some((token, rest)) if !token.contains(',') => {
+                (Some(token.trim().to_lowercase()), rest)
+            }
+            _ => (None, header),
+        };
+        token.is_none_or(|token| token == agent)
+            && directives
+                .split(',')
+                .any(|directive| forbidden.iter().any(|f| f.eq_ignore_ascii_case(directive.trim())))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_follow_the_most_specific_group() {
+        let text = b"User-agent: *\nDisallow: /private\nAllow: /private/ok\n\nUser-agent: other\nDisallow: /\n";
+        let rules = Rules::parse("clip-data", text);
+        let allow = |path: &str| rules.allow(&Url::parse(&format!("http://e.com{path}")).unwrap());
+        assert_eq!((allow("/a"), allow("/private/x"), allow("/private/ok")), (true, false, true));
+        assert!(
+            Rules::parse("clip-data", b"<html>not found</html>")
+                .allow(&Url::parse("http://e.com/").unwrap())
+        );
+    }
+
+    #[test]
+    fn headers_forbid_for_all_or_for_us() {
+        let forbidden = ["noai".to_owned(), "noindex".to_owned()];
+        let check =
+            |header| forbidden_by_header(std::iter::once(header), "clip-data/1.0 (+x)", &forbidden);
+        assert!(check("noai"));
+        assert!(check("max-snippet, NoIndex"));
+        assert!(check("clip-data: noindex"));
+        assert!(!check("otherbot: noai"));
+        assert!(!check("nofollow"));
+    }
+}

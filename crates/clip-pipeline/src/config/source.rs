@@ -1,0 +1,66 @@
+//! `[source]`: where pairs come from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// `[source]`, by its `kind`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SourceConfig {
+    /// Web pages, from seeds.
+    Web(Web),
+    /// Lists of (URL, caption), in img2dataset's formats.
+    List(List),
+}
+
+/// `kind = "web"`: pages from seeds, breadth first, host by host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Web {
+    /// Pages to start from. A host's pages are one part.
+    pub seeds: Vec<String>,
+    /// Links to follow from a seed.
+    #[serde(default = "default_depth")]
+    pub depth: usize,
+    /// Most pages of one host.
+    #[serde(default = "default_pages")]
+    pub max_pages_per_host: usize,
+}
+
+fn default_depth() -> usize {
+    3
+}
+
+fn default_pages() -> usize {
+    10_000
+}
+
+/// `kind = "list"`: files with one pair a row.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct List {
+    /// Files, folders or globs; .txt, .csv, .tsv, .jsonl (each also .gz) and .parquet.
+    pub paths: Vec<PathBuf>,
+    /// Column of the image's address.
+    #[serde(default = "default_url_col")]
+    pub url_col: String,
+    /// Column of the caption.
+    #[serde(default = "default_caption_col")]
+    pub caption_col: String,
+    /// Rows in a part.
+    #[serde(default = "default_part_rows")]
+    pub part_rows: usize,
+}
+
+fn default_url_col() -> String {
+    "url".into()
+}
+
+fn default_caption_col() -> String {
+    "caption".into()
+}
+
+fn default_part_rows() -> usize {
+    10_000
+}
