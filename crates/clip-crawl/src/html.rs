@@ -72,9 +72,9 @@ pub fn extract(html: &[u8], content_type: &str, page: &Url) -> Extracted {
             Ok(())
         }),
     ];
-    let settings = handlers
-        .into_iter()
-        .fold(Settings::new(), |settings, handler| settings.append_element_content_handler(handler));
+    let settings = handlers.into_iter().fold(Settings::new(), |settings, handler| {
+        settings.append_element_content_handler(handler)
+    });
     let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
     let whole = rewriter.write(html.as_bytes()).is_ok();
     if whole {

@@ -123,7 +123,14 @@ mod tests {
 
     fn print(config: serde_json::Value) -> Fingerprint {
         let (stage, input) = ("language".to_owned(), Some("00".to_owned()));
-        Fingerprint { stage, version: 1, config: sorted(&config), resources: vec![], seed: 1, input }
+        Fingerprint {
+            stage,
+            version: 1,
+            config: sorted(&config),
+            resources: vec![],
+            seed: 1,
+            input,
+        }
     }
 
     #[test]

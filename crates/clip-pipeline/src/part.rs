@@ -67,7 +67,8 @@ fn join_images(batch: RecordBatch, images: &[RecordBatch], path: &Path) -> Resul
         let rows = columns::uint64(images, columns::ROW).ok_or_else(|| lost("no column `row`"))?;
         found.extend(rows.values().iter().enumerate().map(|(index, &row)| (row, (at, index))));
     }
-    let places: Option<Vec<_>> = wanted.values().iter().map(|row| found.get(row).copied()).collect();
+    let places: Option<Vec<_>> =
+        wanted.values().iter().map(|row| found.get(row).copied()).collect();
     let places = places.ok_or_else(|| lost("a row has no image beside it"))?;
     let pools: Option<Vec<&dyn arrow::array::Array>> = images
         .iter()
@@ -79,7 +80,8 @@ fn join_images(batch: RecordBatch, images: &[RecordBatch], path: &Path) -> Resul
     } else {
         arrow::compute::interleave(&pools, &places).map_err(|e| Error::arrow("images", e))?
     };
-    columns::with_column(&batch, columns::IMAGE, false, column).map_err(|e| Error::arrow("images", e))
+    columns::with_column(&batch, columns::IMAGE, false, column)
+        .map_err(|e| Error::arrow("images", e))
 }
 
 /// Where a stage puts the rows of one part.
@@ -157,7 +159,11 @@ impl PartSink {
     }
 
     /// Keeps the rows of a batch that have no reason, rejects the others with theirs.
-    pub fn split(&mut self, batch: &RecordBatch, reasons: &[Option<(String, String)>]) -> Result<()> {
+    pub fn split(
+        &mut self,
+        batch: &RecordBatch,
+        reasons: &[Option<(String, String)>],
+    ) -> Result<()> {
         let cell = |name: &str, index: usize| {
             columns::text(batch, name).map(|c| c.value(index).to_owned()).unwrap_or_default()
         };

@@ -104,8 +104,7 @@ impl Run {
         let name = planned.name().to_owned();
         let parts = self.parts(stage)?;
         let done = intact(&self.manifest(stage), &planned.dir);
-        let started =
-            Event::StageStarted { stage: name.clone(), parts, done: done.len() };
+        let started = Event::StageStarted { stage: name.clone(), parts, done: done.len() };
         self.progress.on(&started);
         let missing = (0..parts).filter(|part| done.binary_search(part).is_err());
         let mine: Vec<usize> =
@@ -134,7 +133,10 @@ impl Run {
         let parts = match (stage, &*planned.work()?) {
             (0, Work::Source(source)) => source.parts()?,
             (0, _) | (_, Work::Source(_)) => {
-                return Err(Error::stage(planned.name(), "a source is the first stage, and only it"));
+                return Err(Error::stage(
+                    planned.name(),
+                    "a source is the first stage, and only it",
+                ));
             }
             (_, Work::Sink(sink)) => sink.units(&self.inputs(stage)?),
             _ => self.parts(stage - 1)?,

@@ -1,6 +1,8 @@
 //! `pipeline.toml`: every setting of a build, checked before anything runs.
 
 pub mod corpus;
+pub mod fetch;
+pub mod source;
 pub mod text;
 
 use std::path::{Path, PathBuf};
@@ -28,12 +30,22 @@ pub struct Config {
     /// Seed of every draw.
     #[serde(default = "default_seed")]
     pub seed: u64,
+    /// Where pairs come from.
+    pub source: source::SourceConfig,
+    /// Which captions may stay.
+    pub caption: Option<clip_text::CaptionFilter>,
     /// Which languages may stay.
     pub language: Option<Language>,
     /// The query list to match against.
     pub queries: Option<Queries>,
     /// How many pairs a query may have.
     pub balance: Option<Balance>,
+    /// How images are fetched.
+    #[serde(default)]
+    pub fetch: fetch::FetchConfig,
+    /// How images are checked and stored.
+    #[serde(default)]
+    pub image: fetch::ImageConfig,
     /// Which images are the same.
     pub dedup: Option<Dedup>,
     /// Evaluation sets that the corpus must be held against.
@@ -91,7 +103,8 @@ impl Config {
     }
 
     fn checked(self) -> std::result::Result<Self, String> {
-        let must = |holds: bool, message: &str| if holds { Ok(()) } else { Err(message.to_owned()) };
+        let must =
+            |holds: bool, message: &str| if holds { Ok(()) } else { Err(message.to_owned()) };
         must(self.schema == 1, "`schema` must be 1\nhint: this version reads only that format")?;
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         must(
@@ -167,3 +180,5 @@ fn set(table: &mut toml::Table, item: &str) -> std::result::Result<(), String> {
     Ok(())
 }
 
+#[cfg(test)]
+mod tests;

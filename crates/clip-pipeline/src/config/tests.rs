@@ -20,7 +20,10 @@ fn a_misspelt_key_is_shown_with_line_column_and_hint() {
     let text = EXAMPLE.replacen("limit =", "limits =", 1);
     let message = message(&text, &[]);
     let line = text.lines().position(|line| line.starts_with("limits")).unwrap() + 1;
-    assert!(message.starts_with(&format!("line {line} column 1: unknown field `limits`")), "{message}");
+    assert!(
+        message.starts_with(&format!("line {line} column 1: unknown field `limits`")),
+        "{message}"
+    );
     assert!(message.contains("hint: check the spelling"), "{message}");
 }
 

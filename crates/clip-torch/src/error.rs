@@ -1,0 +1,22 @@
+//! What can go wrong in libtorch.
+
+/// A failure of libtorch or of its version.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// libtorch threw.
+    #[error("libtorch: {0}")]
+    Libtorch(String),
+    /// The library found at run time is another than that at build time.
+    #[error(
+        "libtorch {found} was loaded, but this build needs {wanted}\nhint: set CLIP_DATA_LIBTORCH to a libtorch {wanted}"
+    )]
+    Version {
+        /// What was loaded.
+        found: String,
+        /// What is needed.
+        wanted: &'static str,
+    },
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,41 @@
+//! The pairing with libtorch, checked at start.
+
+use tch::Tensor;
+
+use crate::{Error, Result, ffi};
+
+/// The libtorch that this crate is written for: tch 0.24 and the shim know its C++ interface.
+pub const VERSION: &str = "2.11.0";
+
+/// Checks the pairing, opens the CUDA half where there is one, and sets the number of threads.
+///
+/// # Errors
+/// [`Error::Version`] when another libtorch is loaded.
+pub fn init(threads: Option<usize>) -> Result<()> {
+    let found = ffi::version();
+    if found.split(['+', 'a', '-']).next() != Some(VERSION) {
+        return Err(Error::Version { found, wanted: VERSION });
+    }
+    open_cuda();
+    if let Some(threads) = threads {
+        tch::set_num_threads(threads.max(1) as i32);
+    }
+    // The first tensor loads what is loaded lazily; better here than inside a timed step.
+    drop(Tensor::zeros([1], (tch::Kind::Float, tch::Device::Cpu)));
+    Ok(())
+}
+
+/// The linker drops `libtorch_cuda.so` because nothing names its symbols; opening it registers its kernels.
+#[allow(unsafe_code, reason = "opening a library runs its initialisers")]
+fn open_cuda() {
+    use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+    if !std::path::Path::new("/proc/driver/nvidia/version").exists() {
+        return;
+    }
+    // SAFETY: libtorch's own library; its initialisers register kernels and do nothing else.
+    if let Ok(library) = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) }
+    {
+        // It stays for the life of the process.
+        std::mem::forget(library);
+    }
+}
