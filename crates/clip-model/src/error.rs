@@ -1,0 +1,46 @@
+//! What can be wrong with a model or its weights.
+
+use std::path::{Path, PathBuf};
+
+/// A failure of a model's configuration or weights.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file concerned.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file concerned.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A configuration that gives no model.
+    #[error("model configuration: {0}")]
+    Config(String),
+    /// Weights that do not fit the model.
+    #[error("weights: {0}\nhint: the model's configuration and its weights must belong together")]
+    Weights(String),
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(#[from] clip_torch::tch::TchError),
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+}
