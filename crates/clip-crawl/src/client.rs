@@ -1,16 +1,16 @@
 //! One request, with every limit that keeps it short, small and allowed.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clip_pipeline::config::fetch::FetchConfig;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::{Host, Url};
 
 use crate::address::{Resolver, is_private};
-use crate::error::{FetchError, Kind};
-use crate::hosts::Hosts;
+use crate::error::{FetchError, Kind, retry_after};
+use crate::hosts::{Hosts, Limits};
 use crate::robots::{Cache, Rules, forbidden_by_header};
 
 type Result<T> = std::result::Result<T, FetchError>;
@@ -23,17 +23,28 @@ pub struct Reply {
     pub content_type: String,
     /// The body.
     pub body: Vec<u8>,
+    /// Its share of the bytes in flight: given back when the reply is dropped.
+    _memory: OwnedSemaphorePermit,
 }
+
+/// Taken for a body before its length is known, in KiB.
+const ESTIMATE: u32 = 256;
+/// Time that a body has before its rate counts.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// The downloader: shared by all requests of a process, so that politeness counts them all.
 pub struct Client {
     http: reqwest::Client,
     config: FetchConfig,
+    timeout: Duration,
+    max_pause: Duration,
     hosts: Hosts,
     robots: Cache,
+    /// Requests under way.
+    open: Semaphore,
     /// A permit is a KiB of a body in memory.
     memory: Arc<Semaphore>,
-    total: usize,
+    total: u32,
 }
 
 impl Client {
@@ -46,24 +57,32 @@ impl Client {
             .user_agent(config.user_agent.clone())
             .connect_timeout(seconds(config.connect_timeout))
             .read_timeout(seconds(config.idle_timeout))
-            .timeout(seconds(config.timeout))
             // Hops are followed by hand: each is checked like a first request.
             .redirect(reqwest::redirect::Policy::none())
             // The pool has no bound of its own over hosts.
-            .pool_max_idle_per_host(config.per_host.clamp(1, 8))
+            .pool_max_idle_per_host(config.per_host.clamp(1, 64))
             .pool_idle_timeout(Duration::from_secs(5))
             .no_proxy()
             .dns_resolver(Arc::new(Resolver::new(config.allow_private)))
             .build()
             .map_err(|e| FetchError::new(Kind::BadUrl, e.to_string()))?;
-        let delay = Duration::from_millis(config.host_delay_ms);
-        let total = (config.bytes_in_flight.max(config.max_bytes) / 1024 + 1) as usize;
+        let max_pause = seconds(config.max_pause);
+        let limits = Limits {
+            per_host: config.per_host,
+            delay: Duration::from_millis(config.host_delay_ms),
+            faults: config.host_faults,
+            max_pause,
+        };
+        let total = (config.bytes_in_flight.max(config.max_bytes) / 1024).clamp(1024, 1 << 28);
         Ok(Self {
             http,
-            hosts: Hosts::new(config.per_host, delay, config.host_faults),
+            timeout: seconds(config.timeout),
+            max_pause,
+            hosts: Hosts::new(limits),
             robots: Cache::default(),
-            memory: Arc::new(Semaphore::new(total.min(Semaphore::MAX_PERMITS))),
-            total,
+            open: Semaphore::new(config.concurrency.clamp(1, 65_536)),
+            memory: Arc::new(Semaphore::new(total as usize)),
+            total: total as u32,
             config: config.clone(),
         })
     }
@@ -78,20 +97,23 @@ impl Client {
         self.get(url, false).await
     }
 
+    /// The sitemaps that the robots.txt of the URL's host names.
+    pub async fn sitemaps(&self, url: &Url) -> Vec<String> {
+        let rules = self.robots.rules(url, |file| self.robots_file(file)).await;
+        rules.sitemaps()
+    }
+
     async fn get(&self, url: &str, image: bool) -> Result<Reply> {
-        let deadline = Duration::from_secs_f64(self.config.timeout.clamp(0.001, 86_400.0));
         let mut tries = 0;
         loop {
-            // The whole of a try ends with this clock, whatever the parts of it do.
-            let result = match tokio::time::timeout(deadline * 2, self.hops(url, image)).await {
-                Ok(result) => result,
-                Err(_) => Err(FetchError::new(Kind::Timeout, "<urlopen error timed out>")),
-            };
-            match result {
+            match self.hops(url, image).await {
                 Err(error) if error.kind.passing() && tries < self.config.retries => {
-                    let backoff = Duration::from_millis(250 << tries.min(6));
-                    let pause = error.retry_after.unwrap_or(backoff + jitter(url, tries));
-                    tokio::time::sleep(pause.min(deadline)).await;
+                    let backoff = Duration::from_millis(250 << tries.min(6)) + jitter(url, tries);
+                    let pause = error.retry_after.unwrap_or(backoff);
+                    if pause > self.max_pause {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(pause).await;
                     tries += 1;
                 }
                 result => return result,
@@ -102,18 +124,17 @@ impl Client {
     async fn hops(&self, url: &str, image: bool) -> Result<Reply> {
         let mut url =
             Url::parse(url).map_err(|e| FetchError::new(Kind::BadUrl, format!("{url:?}: {e}")))?;
+        let mut left = self.timeout;
         for _ in 0..=self.config.max_redirects {
             self.check_url(&url)?;
             if self.config.robots {
                 let rules = self.robots.rules(&url, |file| self.robots_file(file)).await;
                 if !rules.allow(&url) {
-                    return Err(FetchError::new(
-                        Kind::Robots,
-                        "Use of image disallowed by robots.txt",
-                    ));
+                    let message = "Use of image disallowed by robots.txt";
+                    return Err(FetchError::new(Kind::Robots, message));
                 }
             }
-            match self.one(&url, image).await? {
+            match self.one(&url, image, &mut left).await? {
                 Hop::Reply(reply) => return Ok(reply),
                 Hop::To(next) => url = next,
             }
@@ -142,14 +163,15 @@ impl Client {
     }
 
     async fn robots_file(&self, mut url: Url) -> Rules {
+        let mut left = self.timeout;
         for _ in 0..=5 {
             if self.check_url(&url).is_err() {
                 return Rules::Nothing;
             }
-            match self.one(&url, false).await {
-                Ok(Hop::Reply(reply)) => return Rules::parse(&self.agent(), &reply.body),
+            match self.one(&url, false, &mut left).await {
+                Ok(Hop::Reply(reply)) => return Rules::parse(self.agent(), &reply.body),
                 Ok(Hop::To(next)) => url = next,
-                Err(error) if matches!(error.kind, Kind::Http4xx) => return Rules::All,
+                Err(error) if error.kind == Kind::Http4xx => return Rules::All,
                 Err(_) => return Rules::Nothing,
             }
         }
@@ -157,27 +179,30 @@ impl Client {
     }
 
     /// The product token of the agent string.
-    fn agent(&self) -> String {
-        self.config.user_agent.split(['/', ' ']).next().unwrap_or_default().to_owned()
+    fn agent(&self) -> &str {
+        self.config.user_agent.split(['/', ' ']).next().unwrap_or_default()
     }
 
-    async fn one(&self, url: &Url, image: bool) -> Result<Hop> {
-        let name = url.host_str().unwrap_or_default();
-        let host = self.hosts.get(name);
-        let Some(_slot) = self.hosts.enter(&host).await else {
-            return Err(FetchError::new(Kind::HostGivenUp, "the host failed too often"));
-        };
-        let result = self.send(url, image).await;
+    /// One request, in the host's turn. Only time under way counts against what is `left`, not the wait
+    /// for the turn.
+    async fn one(&self, url: &Url, image: bool, left: &mut Duration) -> Result<Hop> {
+        let host = self.hosts.get(url.host_str().unwrap_or_default());
+        let given_up = |why: String| FetchError::new(Kind::HostGivenUp, why);
+        let _slot = self.hosts.enter(&host).await.map_err(given_up)?;
+        let closed = |e: tokio::sync::AcquireError| FetchError::new(Kind::Broken, e.to_string());
+        let _open = self.open.acquire().await.map_err(closed)?;
+        let memory = self.memory.clone().acquire_many_owned(ESTIMATE).await.map_err(closed)?;
+        let started = Instant::now();
+        let sent = tokio::time::timeout(*left, Box::pin(self.send(url, image, memory))).await;
+        let result = sent.unwrap_or_else(|_| Err(FetchError::timeout()));
+        *left = left.saturating_sub(started.elapsed());
         let error = result.as_ref().err();
-        self.hosts.outcome(
-            &host,
-            error.is_some_and(|e| e.kind.passing()),
-            error.and_then(|e| e.retry_after),
-        );
+        let failed = error.is_some_and(|e| e.kind.passing());
+        self.hosts.outcome(&host, failed, error.and_then(|e| e.retry_after));
         result
     }
 
-    async fn send(&self, url: &Url, image: bool) -> Result<Hop> {
+    async fn send(&self, url: &Url, image: bool, mut memory: OwnedSemaphorePermit) -> Result<Hop> {
         let sent = self.http.get(url.clone()).send().await;
         let mut response = sent.map_err(|e| FetchError::of_request(&e))?;
         let status = response.status();
@@ -198,8 +223,8 @@ impl Client {
             let reason = status.canonical_reason().unwrap_or("Unknown");
             let mut error =
                 FetchError::new(kind, format!("HTTP Error {}: {reason}", status.as_u16()));
-            let seconds = header(RETRY_AFTER).and_then(|value| value.trim().parse().ok());
-            error.retry_after = seconds.map(|s: u64| Duration::from_secs(s.min(3_600)));
+            let seconds = header(RETRY_AFTER).and_then(retry_after);
+            error.retry_after = seconds;
             return Err(error);
         }
         if image {
@@ -216,20 +241,25 @@ impl Client {
         if length.is_some_and(|length| length > self.config.max_bytes) {
             return Err(too_large());
         }
-        let permits = self.permits(length.unwrap_or(self.config.max_bytes.min(1 << 20)));
-        let _memory = self.memory.acquire_many(permits).await;
+        let more = (length.unwrap_or(0) / 1024).min(u64::from(self.total)) as u32;
+        if more > ESTIMATE
+            && let Ok(rest) = self.memory.clone().acquire_many_owned(more - ESTIMATE).await
+        {
+            memory.merge(rest);
+        }
+        let started = Instant::now();
         let mut body = Vec::with_capacity(length.unwrap_or(1 << 16).min(1 << 24) as usize);
         while let Some(chunk) = response.chunk().await.map_err(|e| FetchError::of_request(&e))? {
             if (body.len() + chunk.len()) as u64 > self.config.max_bytes {
                 return Err(too_large());
             }
             body.extend_from_slice(&chunk);
+            let spent = started.elapsed();
+            if spent > GRACE && (body.len() as f64) < self.config.min_rate * spent.as_secs_f64() {
+                return Err(FetchError::new(Kind::Timeout, "body slower than the minimum rate"));
+            }
         }
-        Ok(Hop::Reply(Reply { url: url.clone(), content_type, body }))
-    }
-
-    fn permits(&self, bytes: u64) -> u32 {
-        ((bytes / 1024 + 1) as usize).min(self.total) as u32
+        Ok(Hop::Reply(Reply { url: url.clone(), content_type, body, _memory: memory }))
     }
 }
 

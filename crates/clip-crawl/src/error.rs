@@ -85,28 +85,79 @@ impl FetchError {
         Self { kind, message: message.into(), retry_after: None }
     }
 
-    /// The deepest message of a reqwest error, and its kind.
+    pub(crate) fn timeout() -> Self {
+        Self::new(Kind::Timeout, "<urlopen error timed out>")
+    }
+
+    /// The kind of a reqwest error, and its deepest message in urllib's words.
     pub(crate) fn of_request(error: &reqwest::Error) -> Self {
         let mut deepest: &dyn std::error::Error = error;
-        let mut blocked = false;
+        let (mut blocked, mut unknown_name, mut code) = (false, false, None);
         while let Some(source) = deepest.source() {
             deepest = source;
             blocked |= deepest.is::<crate::address::Blocked>();
+            unknown_name |= deepest.is::<crate::address::Unknown>();
+            let io = deepest.downcast_ref::<std::io::Error>();
+            code = io.and_then(std::io::Error::raw_os_error).or(code);
         }
         let message = deepest.to_string();
-        let kind = if blocked {
-            Kind::BlockedAddress
-        } else if error.is_timeout() {
-            return Self::new(Kind::Timeout, "<urlopen error timed out>");
-        } else if message.contains("lookup") || message.contains("resolve") {
-            Kind::Dns
+        if blocked {
+            Self::new(Kind::BlockedAddress, message)
+        } else if error.is_timeout() || code == Some(110) {
+            Self::timeout()
+        } else if unknown_name {
+            Self::new(Kind::Dns, "<urlopen error [Errno -2] Name or service not known>")
         } else if error.is_connect() {
-            Kind::Connect
+            let words = message.split(" (os error").next().unwrap_or_default();
+            let errno = code.map(|code| format!("[Errno {code}] ")).unwrap_or_default();
+            Self::new(Kind::Connect, format!("<urlopen error {errno}{words}>"))
         } else if error.is_builder() {
-            Kind::BadUrl
+            Self::new(Kind::BadUrl, message)
         } else {
-            Kind::Broken
-        };
-        Self::new(kind, message)
+            Self::new(Kind::Broken, message)
+        }
+    }
+}
+
+/// `Retry-After`: seconds, or an HTTP date (RFC 9110 section 10.2.3).
+pub(crate) fn retry_after(value: &str) -> Option<Duration> {
+    let most = 86_400;
+    if let Ok(seconds) = value.trim().parse::<u64>() {
+        return Some(Duration::from_secs(seconds.min(most)));
+    }
+    let at = http_date(value.trim())?;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
+    Some(Duration::from_secs(at.saturating_sub(now).min(most)))
+}
+
+/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn http_date(text: &str) -> Option<u64> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let mut words = text.split_once(", ")?.1.split(' ');
+    let day: u64 = words.next()?.parse().ok()?;
+    let name = words.next()?;
+    let month = MONTHS.iter().position(|month| *month == name)? as u64 + 1;
+    let year: u64 = words.next()?.parse().ok().filter(|year| (1970..9999).contains(year))?;
+    let mut clock = words.next()?.split(':').map(|part| part.parse::<u64>().ok());
+    let seconds = clock.next()?? * 3600 + clock.next()?? * 60 + clock.next()??;
+    // Days from civil, with years that begin in March.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day;
+    Some(days.checked_sub(719_469)? * 86_400 + seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_seconds_are_read() {
+        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        assert_eq!(http_date("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
+        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon"), None);
     }
 }

@@ -1,16 +1,30 @@
 //! Politeness per host: so many requests at a time, so long between two, and an end to trying.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+/// How long a host that failed too often is left alone; one request then finds out whether it is back.
+const CLOSED: Duration = Duration::from_mins(10);
+
+/// What every host may be asked of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Requests under way at a time.
+    pub per_host: usize,
+    /// Least time between the starts of two.
+    pub delay: Duration,
+    /// Faults in a row that close a host.
+    pub faults: u32,
+    /// Longest pause that is waited for; a host that asks for more is closed that long.
+    pub max_pause: Duration,
+}
+
 /// All hosts that were asked.
 pub(crate) struct Hosts {
-    per_host: usize,
-    delay: Duration,
-    faults: u32,
+    limits: Limits,
     hosts: Mutex<HashMap<String, Arc<Host>>>,
 }
 
@@ -22,49 +36,132 @@ pub(crate) struct Host {
 #[derive(Default)]
 struct State {
     next: Option<Instant>,
+    closed_until: Option<Instant>,
     faults: u32,
 }
 
+impl Host {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Result<(), String> {
+        let now = Instant::now();
+        match self.state().closed_until {
+            Some(until) if until > now => {
+                Err(format!("the host is left alone for {} s", (until - now).as_secs() + 1))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Hosts {
-    pub fn new(per_host: usize, delay: Duration, faults: u32) -> Self {
-        Self { per_host: per_host.max(1), delay, faults: faults.max(1), hosts: Mutex::default() }
+    pub fn new(limits: Limits) -> Self {
+        let (per_host, faults) = (limits.per_host.max(1), limits.faults.max(1));
+        Self { limits: Limits { per_host, faults, ..limits }, hosts: Mutex::default() }
     }
 
     pub fn get(&self, name: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
-            let slots = Arc::new(Semaphore::new(self.per_host));
+            let slots = Arc::new(Semaphore::new(self.limits.per_host));
             Arc::new(Host { slots, state: Mutex::default() })
         };
         hosts.entry(name.to_owned()).or_insert_with(new).clone()
     }
 
-    /// Waits for a slot and for the host's next moment; nothing when the host was given up.
-    pub async fn enter(&self, host: &Host) -> Option<OwnedSemaphorePermit> {
-        let permit = host.slots.clone().acquire_owned().await.ok()?;
+    /// Waits for a slot and for the host's next moment.
+    ///
+    /// # Errors
+    /// In words, when the host is left alone: also for those who were waiting when it was closed.
+    pub async fn enter(&self, host: &Host) -> Result<OwnedSemaphorePermit, String> {
+        host.open()?;
+        let permit = host.slots.clone().acquire_owned().await.map_err(|e| e.to_string())?;
+        host.open()?;
         let wait = {
-            let mut state = host.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if state.faults >= self.faults {
-                return None;
-            }
+            let mut state = host.state();
             let now = Instant::now();
             let at = state.next.map_or(now, |next| next.max(now));
-            state.next = Some(at + self.delay);
+            state.next = Some(at + self.limits.delay);
             at - now
         };
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
+            host.open()?;
         }
-        Some(permit)
+        Ok(permit)
     }
 
     /// Tells how a request to the host went, and how long it asked to be left alone.
     pub fn outcome(&self, host: &Host, failed: bool, pause: Option<Duration>) {
-        let mut state = host.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.faults = if failed { state.faults + 1 } else { 0 };
-        if let Some(pause) = pause {
-            let until = Instant::now() + pause;
-            state.next = Some(state.next.map_or(until, |next| next.max(until)));
+        let mut state = host.state();
+        let now = Instant::now();
+        if !failed {
+            state.faults = 0;
+        } else if state.faults + 1 >= self.limits.faults {
+            // One below the limit: after the rest, a single fault closes it again.
+            state.faults = self.limits.faults - 1;
+            state.closed_until = Some(now + CLOSED);
+        } else {
+            state.faults += 1;
         }
+        match pause {
+            Some(pause) if pause > self.limits.max_pause => state.closed_until = Some(now + pause),
+            Some(pause) => {
+                state.next = Some(state.next.map_or(now + pause, |next| next.max(now + pause)));
+            }
+            None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hosts(faults: u32, delay: u64) -> Hosts {
+        let (delay, max_pause) = (Duration::from_millis(delay), Duration::from_secs(1));
+        Hosts::new(Limits { per_host: 2, delay, faults, max_pause })
+    }
+
+    #[tokio::test]
+    async fn a_host_that_only_fails_is_left_alone() {
+        let hosts = hosts(3, 0);
+        let host = hosts.get("e.com");
+        for _ in 0..2 {
+            hosts.outcome(&host, true, None);
+        }
+        hosts.outcome(&host, false, None);
+        for _ in 0..2 {
+            hosts.outcome(&host, true, None);
+        }
+        assert!(hosts.enter(&host).await.is_ok());
+        hosts.outcome(&host, true, None);
+        assert!(hosts.enter(&host).await.unwrap_err().contains("left alone"));
+        assert!(hosts.enter(&hosts.get("other.com")).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn pauses_are_kept_and_long_ones_are_not_waited_for() {
+        let hosts = hosts(9, 0);
+        let host = hosts.get("e.com");
+        hosts.outcome(&host, true, Some(Duration::from_millis(150)));
+        let started = Instant::now();
+        drop(hosts.enter(&host).await.unwrap());
+        assert!(started.elapsed() >= Duration::from_millis(140));
+        hosts.outcome(&host, true, Some(Duration::from_mins(15)));
+        assert!(hosts.enter(&host).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn starts_are_a_delay_apart() {
+        let hosts = hosts(9, 40);
+        let host = hosts.get("e.com");
+        let started = Instant::now();
+        for _ in 0..4 {
+            drop(hosts.enter(&host).await.unwrap());
+        }
+        assert!(started.elapsed() >= Duration::from_millis(115));
     }
 }

@@ -131,7 +131,7 @@ fn resolve(state: State, page: &Url) -> Extracted {
         matches!(url.scheme(), "http" | "https").then(|| url.to_string())
     };
     let images = state.images.iter().filter_map(|(url, caption, source)| {
-        let caption = unescape(caption).split_whitespace().collect::<Vec<_>>().join(" ");
+        let caption = clean_text(caption);
         (!caption.is_empty()).then_some(())?;
         Some(Found { url: absolute(url)?, caption, source })
     });
@@ -139,6 +139,11 @@ fn resolve(state: State, page: &Url) -> Extracted {
         images: images.collect(),
         links: state.links.iter().filter_map(|link| absolute(link)).collect(),
     }
+}
+
+/// A caption as it is kept: entities undone, white space folded.
+pub(crate) fn clean_text(text: &str) -> String {
+    unescape(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn unescape(text: &str) -> String {
@@ -189,7 +194,7 @@ mod tests {
     #[test]
     fn links_follow_the_base_and_lose_their_fragments() {
         let found = page(
-            r##"<base href="/b/"><a href="x.html#top">x</a><a href="mailto:a@b">m</a><img src=i.png alt=i>"##,
+            r#"<base href="/b/"><a href="x.html#top">x</a><a href="mailto:a@b">m</a><img src=i.png alt=i>"#,
         );
         assert_eq!(found.links, ["http://e.com/b/x.html"]);
         assert_eq!(found.images[0].url, "http://e.com/b/i.png");

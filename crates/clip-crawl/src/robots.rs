@@ -29,6 +29,14 @@ impl Rules {
         }
     }
 
+    /// The sitemaps that the file names.
+    pub fn sitemaps(&self) -> Vec<String> {
+        match self {
+            Self::File(robot) => robot.sitemaps.clone(),
+            Self::All | Self::Nothing => Vec::new(),
+        }
+    }
+
     pub fn allow(&self, url: &Url) -> bool {
         match self {
             Self::All => true,

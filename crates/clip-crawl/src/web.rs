@@ -132,7 +132,7 @@ impl Source for WebSource {
 
     fn read(&self, part: usize, out: &mut PartSink, cx: &Context) -> Result<()> {
         let seeds = self.hosts.get(part).map_or(&[][..], Vec::as_slice);
-        crate::fetch::runtime(STAGE)?.block_on(self.crawl(seeds, cx, out))
+        crate::fetch::runtime()?.block_on(self.crawl(seeds, cx, out))
     }
 }
 

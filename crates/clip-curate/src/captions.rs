@@ -27,7 +27,8 @@ impl Captions {
 impl Map for Captions {
     fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()> {
         let captions = text_column(&batch, Self::STAGE, columns::CAPTION)?;
-        let cleaned: Vec<String> = captions.iter().map(|c| clip_text::clean(c.unwrap_or(""))).collect();
+        let cleaned: Vec<String> =
+            captions.iter().map(|c| clip_text::clean(c.unwrap_or(""))).collect();
         let reasons: Vec<_> = cleaned
             .iter()
             .map(|caption| self.filter.reject(caption))

@@ -1,7 +1,9 @@
 //! Arrow cells as JSON values.
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
+use arrow::datatypes::{
+    DataType, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type,
+};
 use serde_json::Value;
 
 /// The cell as JSON, or nothing for types that JSON has no word for (binary among them).

@@ -43,8 +43,11 @@ impl Map for Languages {
         let captions = text_column(&batch, Self::STAGE, columns::CAPTION)?;
         let (languages, probs): (Vec<String>, Vec<f32>) =
             captions.iter().map(|caption| self.model.predict(caption.unwrap_or(""))).unzip();
-        let reasons: Vec<_> =
-            languages.iter().zip(&probs).map(|(language, &prob)| self.reject(language, prob)).collect();
+        let reasons: Vec<_> = languages
+            .iter()
+            .zip(&probs)
+            .map(|(language, &prob)| self.reject(language, prob))
+            .collect();
         let arrow = |e| Error::arrow(Self::STAGE, e);
         let languages: ArrayRef = Arc::new(StringArray::from(languages));
         let probs: ArrayRef = Arc::new(Float32Array::from(probs));

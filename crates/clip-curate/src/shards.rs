@@ -72,12 +72,11 @@ impl Sink for ShardSink {
             count += batch.num_rows();
             cx.rows(batch.num_rows() as u64);
             let batch = table_batch(&batch, &keys)?;
-            let writer = match &mut table {
-                Some(writer) => writer,
-                None => {
-                    let path = dir.join(format!("{name}.parquet"));
-                    table.insert(PartWriter::create(&path, batch.schema())?)
-                }
+            let writer = if let Some(writer) = &mut table {
+                writer
+            } else {
+                let path = dir.join(format!("{name}.parquet"));
+                table.insert(PartWriter::create(&path, batch.schema())?)
             };
             writer.write(&batch)?;
         }
@@ -153,7 +152,8 @@ mod tests {
             Arc::new(StringArray::from_iter_values(ids.iter().map(|id| format!("caption {id}"))));
         let image: ArrayRef =
             Arc::new(BinaryArray::from_iter_values(ids.iter().map(|id| id.to_le_bytes())));
-        let table = RecordBatch::try_from_iter([("row", row.clone()), ("caption", caption)]).unwrap();
+        let table =
+            RecordBatch::try_from_iter([("row", row.clone()), ("caption", caption)]).unwrap();
         let pixels = RecordBatch::try_from_iter([("row", row), ("image", image)]).unwrap();
         let schema = |b: &RecordBatch| -> Arc<Schema> { b.schema() };
         write_parquet(&path, schema(&table), &[table]).unwrap();

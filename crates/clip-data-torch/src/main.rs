@@ -1,3 +1,49 @@
-//! The torch half of the command line: train, eval, embed, convert, detector.
+//! The torch half of the command line: `clip-data` becomes this executable once it has found libtorch.
 
-fn main() {}
+mod eval;
+mod exit;
+mod signal;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use clip_torch::tch::Device;
+
+/// Train CLIP and evaluate it (called by `clip-data`, which finds libtorch).
+#[derive(Parser)]
+#[command(name = "clip-data", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Pre-train CLIP on WebDataset shards; the same command again goes on where it stopped
+    Train(train::Args),
+    /// Evaluate a model
+    Eval {
+        #[command(subcommand)]
+        task: eval::Task,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Train(args) => train::run(args),
+        Command::Eval { task } => eval::run(task),
+    };
+    result.unwrap_or_else(|error| exit::report(&error))
+}
+
+/// The first GPU where there is one, else the processor.
+fn device(name: &str) -> anyhow::Result<Device> {
+    Ok(match name {
+        "auto" => Device::cuda_if_available(),
+        "cpu" => Device::Cpu,
+        "cuda" if clip_torch::tch::Cuda::is_available() => Device::Cuda(0),
+        "cuda" => anyhow::bail!("--device cuda: libtorch sees no GPU\nhint: `clip-data doctor`"),
+        other => anyhow::bail!("--device {other}: one of auto, cpu, cuda"),
+    })
+}

@@ -29,39 +29,16 @@ enum Command {
     Plan(commands::plan::Args),
     /// Build the corpus: every stage, resumable at any moment
     Build(commands::build::Args),
-    /// Fetch failed rows again
-    Retry(commands::retry::Args),
-    /// Say why a pair is in the corpus, or where and why it fell
-    Explain(commands::explain::Args),
     /// Report the overlap of a corpus with evaluation sets, and its effect on scores
     Contamination(commands::contamination::Args),
-    /// Statistics and a browsable page of a corpus
-    Inspect(commands::inspect::Args),
-    /// Check the integrity of shards, parts and manifests
-    Verify(commands::verify::Args),
-    /// One HTML page of a build, a training, an evaluation and its contamination
-    Report(commands::report::Args),
     /// Say what this machine has: libtorch, models, disk, resolver
     Doctor(commands::doctor::Args),
-    /// Serve the scheduler of a Ballista cluster
-    Scheduler(commands::scheduler::Args),
-    /// Work for the scheduler of a Ballista cluster
-    Worker(commands::worker::Args),
     /// Pre-train CLIP (needs libtorch)
     #[command(disable_help_flag = true)]
     Train(Passed),
-    /// Evaluate: zero-shot, retrieval, linear-probe, few-shot, robustness, suite (needs libtorch)
+    /// Evaluate zero-shot transfer (needs libtorch)
     #[command(disable_help_flag = true)]
     Eval(Passed),
-    /// Image and text embeddings as .npy and Parquet (needs libtorch)
-    #[command(disable_help_flag = true)]
-    Embed(Passed),
-    /// Weights between OpenAI, open_clip and Hugging Face (needs libtorch)
-    #[command(disable_help_flag = true)]
-    Convert(Passed),
-    /// Train or use the learned duplicate detector (needs libtorch)
-    #[command(disable_help_flag = true)]
-    Detector(Passed),
 }
 
 /// Arguments that go to `clip-data-torch` as they are.
@@ -77,20 +54,10 @@ fn main() -> ExitCode {
         Command::Queries(args) => commands::queries::run(args),
         Command::Plan(args) => commands::plan::run(args),
         Command::Build(args) => commands::build::run(args),
-        Command::Retry(args) => commands::retry::run(args),
-        Command::Explain(args) => commands::explain::run(args),
         Command::Contamination(args) => commands::contamination::run(args),
-        Command::Inspect(args) => commands::inspect::run(args),
-        Command::Verify(args) => commands::verify::run(args),
-        Command::Report(args) => commands::report::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
-        Command::Scheduler(args) => commands::scheduler::run(args),
-        Command::Worker(args) => commands::worker::run(args),
         Command::Train(passed) => torch::exec("train", passed.args),
         Command::Eval(passed) => torch::exec("eval", passed.args),
-        Command::Embed(passed) => torch::exec("embed", passed.args),
-        Command::Convert(passed) => torch::exec("convert", passed.args),
-        Command::Detector(passed) => torch::exec("detector", passed.args),
     };
     result.unwrap_or_else(|error| exit::report(&error))
 }

@@ -80,11 +80,9 @@ struct Bars {
 
 impl Bars {
     fn style() -> ProgressStyle {
-        ProgressStyle::with_template(
-            "{prefix:>12} [{bar:28}] {pos}/{len} parts {elapsed} {msg}",
-        )
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ")
+        ProgressStyle::with_template("{prefix:>12} [{bar:28}] {pos}/{len} parts {elapsed} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ")
     }
 }
 

@@ -26,7 +26,8 @@ impl Libtorch {
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let beside = || Some(std::env::current_exe().ok()?.parent()?.join("../libtorch"));
         let cache = || {
-            let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
+            let cache =
+                variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
             Some(cache.join(format!("clip-data/libtorch-{VERSION}/torch")))
         };
         let places: [(&'static str, Option<PathBuf>); 5] = [
@@ -64,7 +65,8 @@ impl Libtorch {
 }
 
 fn python() -> Option<PathBuf> {
-    let find = "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])";
+    let find =
+        "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])";
     let output = Command::new("python3").args(["-c", find]).output().ok()?;
     output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }

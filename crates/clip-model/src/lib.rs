@@ -14,5 +14,5 @@ pub use config::{ModelConfig, TextConfig, VisionConfig};
 pub use error::{Error, Result};
 pub use params::Params;
 pub use weights::{
-    MODEL_FILE, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors,
+    MEAN, MODEL_FILE, STD, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors,
 };

@@ -14,8 +14,9 @@ use crate::{Clip, Error, ModelConfig, Result};
 pub const MODEL_FILE: &str = "open_clip_model.safetensors";
 const CONFIG_FILE: &str = "open_clip_config.json";
 /// CLIP's pixel mean and standard deviation (OpenAI CLIP, `clip.py`).
-const MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+pub const MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+/// See [`MEAN`].
+pub const STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
 /// Reads all tensors of a safetensors file, memory-mapped, by name.
 pub fn read_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {

@@ -6,6 +6,7 @@ mod list;
 mod matcher;
 mod spacing;
 pub mod wordnet;
+pub mod words;
 
 pub use draw::{draw, keep_probability};
 pub use error::{Error, Result};

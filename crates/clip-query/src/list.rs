@@ -33,7 +33,8 @@ pub enum QuerySource {
 }
 
 impl QuerySource {
-    const ALL: [Self; 6] =
+    /// All of them, in the order of a list.
+    pub const ALL: [Self; 6] =
         [Self::Numeral, Self::Wordnet, Self::Unigram, Self::Bigram, Self::Title, Self::List];
 
     /// The name in files.

@@ -41,7 +41,7 @@ impl QueryMatcher {
             let mut pattern = String::new();
             match options.rules {
                 Rules::Words => {
-                    space(&query.text, options.rules, options.ignore_case, &mut pattern)
+                    space(&query.text, options.rules, options.ignore_case, &mut pattern);
                 }
                 Rules::Metaclip => {
                     pattern = format!(" {} ", query.text);
@@ -123,7 +123,7 @@ mod tests {
         );
         assert_eq!(matcher.find("A Red  Apple, fresh"), [0, 2, 5]);
         assert_eq!(matcher.find("the St.Louis arch"), [1]);
-        assert_eq!(matcher.find("pineapples and applesauce"), []);
+        assert_eq!(matcher.find("pineapples and applesauce"), Vec::<u32>::new());
         assert_eq!(matcher.find("黑猫坐着"), [3]);
         assert_eq!(matcher.find("(co-op) \"apple\""), [0, 4, 5]);
     }
@@ -132,9 +132,9 @@ mod tests {
     fn metaclips_rules_are_kept() {
         let matcher = matcher(&["Louis", "arch", "St. Louis", "red apple"], Rules::Metaclip, false);
         assert_eq!(matcher.find("St. Louis arch"), [0, 1]);
-        assert_eq!(matcher.find("red  apple"), []);
+        assert_eq!(matcher.find("red  apple"), Vec::<u32>::new());
         assert_eq!(matcher.find("a red apple"), [3]);
-        assert_eq!(matcher.find("(arch)"), []);
+        assert_eq!(matcher.find("(arch)"), Vec::<u32>::new());
     }
 
     proptest! {

@@ -1,1 +1,23 @@
-//! The DataFusion session, its functions, and sql/*.sql as stages.
+//! The DataFusion session, its functions, and `sql/*.sql` as stages.
+//!
+//! What needs all rows at once is a query in `sql/`, plain SQL over the Parquet parts of the stage before.
+//! Each file's header names its tables, columns, parameters and functions, and is held to it. Memory is
+//! bounded: sorts and aggregates spill to the stage's scratch folder.
+
+pub mod balance;
+mod cluster;
+pub mod dedup;
+mod error;
+pub mod functions;
+mod pool;
+mod query;
+mod session;
+mod unique;
+
+pub use balance::{Balance, Mode};
+pub use cluster::UnionFind;
+pub use dedup::Deduplicate;
+pub use error::{Error, Result};
+pub use query::{Query, queries, query, resources};
+pub use session::{Session, config, listing};
+pub use unique::UniquePairs;

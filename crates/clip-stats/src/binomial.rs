@@ -5,7 +5,7 @@ use statrs::function::beta::beta_reg;
 use crate::{Error, Result};
 
 /// A closed interval.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Interval {
     /// Lower end.
     pub low: f64,

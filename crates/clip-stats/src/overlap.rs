@@ -4,7 +4,7 @@ use crate::smallest_significant;
 use crate::{Error, Interval, Result, binomial_tail, bonferroni, clopper_pearson};
 
 /// Accuracies on All, Clean and Overlap, and how sure their difference is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Contamination {
     /// Rows, and how many of them overlap.
     pub all: u64,
@@ -37,7 +37,7 @@ pub struct Contamination {
 }
 
 /// The smallest effect that would have been significant after correction.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Detectable {
     /// Correct rows among Overlap.
     pub correct: u64,

@@ -1,1 +1,12 @@
-//! The fault-injecting web site, the emoji site and tiny data sets for tests and the demo.
+//! A small web of open emoji for the demo and the tests, and the evaluation set that goes with it.
+//!
+//! Seven styles are drawn on pages with captions in plain words, beside the noise of a real web; the eighth,
+//! twemoji, is the evaluation set. Everything follows from names and seeds: two sites give the same bytes.
+
+pub mod captions;
+pub mod copies;
+pub mod evaluation;
+pub mod faults;
+pub mod pages;
+pub mod site;
+pub mod styles;

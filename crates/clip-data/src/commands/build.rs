@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use clip_pipeline::config::corpus::EngineKind;
-use clip_pipeline::{Config, Engine, LocalEngine, Outcome, Run, Selection};
+use clip_pipeline::{Config, LocalEngine, Outcome, Run, Selection};
 use serde_json::json;
 
 use crate::progress::Show;
@@ -31,9 +30,6 @@ pub struct Args {
     /// Do only part i of N, as one of N array jobs (i from 0)
     #[arg(long, value_name = "I/N", value_parser = job)]
     part: Option<(usize, usize)>,
-    /// Who runs the parts: local or ballista
-    #[arg(long)]
-    engine: Option<String>,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]
     progress: Show,
@@ -45,18 +41,14 @@ fn job(text: &str) -> Result<(usize, usize), String> {
 }
 
 /// Builds, prints the funnel, and says where the shards are.
-pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
-    if let Some(engine) = &args.engine {
-        args.set.push(format!("engine.kind={engine}"));
-    }
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.config, &args.set)?;
     let plan = recipe::plan(&config)?;
     let cancel = Arc::new(AtomicBool::new(false));
     stop_on_signal(cancel.clone());
-    let shared = args.part.is_some() || config.engine.kind == EngineKind::Ballista;
-    let run = Run::open(plan, shared, cancel, args.progress.watcher())?;
+    let run = Run::open(plan, args.part.is_some(), cancel, args.progress.watcher())?;
     let selection = Selection { from: args.from, until: args.until, job: args.part };
-    let outcome = run.execute(&selection, &*engine(&config, &args.config, &args.set)?)?;
+    let outcome = run.execute(&selection, &engine(&config))?;
     let shards = write_summary(&run)?;
     print!("{}", funnel(&run));
     match outcome {
@@ -77,15 +69,10 @@ pub fn run(mut args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn engine(config: &Config, path: &Path, set: &[String]) -> anyhow::Result<Box<dyn Engine>> {
-    match config.engine.kind {
-        EngineKind::Local => {
-            let mut engine = LocalEngine::default();
-            engine.workers = config.engine.workers.unwrap_or(engine.workers).max(1);
-            Ok(Box::new(engine))
-        }
-        EngineKind::Ballista => recipe::cluster(config, path, set),
-    }
+fn engine(config: &Config) -> LocalEngine {
+    let mut engine = LocalEngine::default();
+    engine.workers = config.engine.workers.unwrap_or(engine.workers).max(1);
+    engine
 }
 
 /// The first signal asks the run to stop between rows; the second does not ask.

@@ -32,7 +32,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Ok(cpu) = std::fs::read_to_string("/proc/cpuinfo") {
         let has = |flag| cpu.contains(flag);
         let bf16 = has("avx512_bf16") || has("amx_bf16");
-        line(true, "bf16", if bf16 { "yes: training uses it" } else { "no: training uses f32" }.into());
+        line(
+            true,
+            "bf16",
+            if bf16 { "yes: training uses it" } else { "no: training uses f32" }.into(),
+        );
     }
     match Libtorch::find() {
         Some(libtorch) => {

@@ -29,7 +29,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for (number, stage) in plan.stages.iter().enumerate() {
         let (word, why) = match &stage.status {
             Status::Reuse => ("reuse", String::new()),
-            Status::Resume { done, parts } => ("resume", format!("{done} of {parts} parts are there")),
+            Status::Resume { done, parts } => {
+                ("resume", format!("{done} of {parts} parts are there"))
+            }
             Status::Run(changes) if changes.is_empty() => ("run", String::new()),
             Status::Run(changes) => ("redo", changes.join("; ")),
         };

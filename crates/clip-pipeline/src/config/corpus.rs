@@ -68,25 +68,10 @@ impl Default for Shards {
     }
 }
 
-/// `[engine]`: who runs the parts. Never part of a fingerprint: every engine writes the same bytes.
+/// `[engine]`: who runs the parts. Never part of a fingerprint: any number of workers writes the same bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
-    /// This process, or a Ballista cluster.
-    pub kind: EngineKind,
-    /// Address of the Ballista scheduler, `df://host:port`.
-    pub scheduler: Option<String>,
     /// Parts at work at a time in this process; all cores when absent.
     pub workers: Option<usize>,
-}
-
-/// Who runs the parts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EngineKind {
-    /// This process.
-    #[default]
-    Local,
-    /// A Ballista cluster.
-    Ballista,
 }

@@ -20,6 +20,10 @@ pub struct FetchConfig {
     pub idle_timeout: f64,
     /// Most time for a whole request, redirects included, in seconds.
     pub timeout: f64,
+    /// Least rate of a body after its first seconds, in bytes a second.
+    pub min_rate: f64,
+    /// Longest `Retry-After` that is waited for, in seconds; a host that asks for more is left alone.
+    pub max_pause: f64,
     /// Longest body, in bytes.
     pub max_bytes: u64,
     /// Bytes of bodies held at a time.
@@ -28,7 +32,7 @@ pub struct FetchConfig {
     pub max_redirects: usize,
     /// Times that a request is repeated after a passing fault.
     pub retries: u32,
-    /// Faults in a row after which a host is left alone for the rest of a part.
+    /// Faults in a row after which a host is left alone for ten minutes.
     pub host_faults: u32,
     /// Whether robots.txt is followed.
     pub robots: bool,
@@ -49,6 +53,8 @@ impl Default for FetchConfig {
             connect_timeout: 5.0,
             idle_timeout: 10.0,
             timeout: 30.0,
+            min_rate: 1000.0,
+            max_pause: 60.0,
             max_bytes: 20_000_000,
             bytes_in_flight: 256_000_000,
             max_redirects: 5,
@@ -71,6 +77,13 @@ pub struct ImageConfig {
     pub max_image_area: u64,
     /// Most of longer side over shorter side.
     pub max_aspect_ratio: f32,
+    /// Most pixels that a header may announce before anything is decoded.
+    pub max_pixels: u64,
+    /// Whether EXIF orientation is applied; img2dataset ignores it.
+    pub orient: bool,
+    /// Whether a JPEG far larger than `image_size` is decoded at a half, quarter or eighth: quicker, and a
+    /// little softer than the exact average.
+    pub fast_decode: bool,
     /// Side that the resize mode is about, in pixels.
     pub image_size: u32,
     /// img2dataset's resize modes.
@@ -89,8 +102,11 @@ impl Default for ImageConfig {
     fn default() -> Self {
         Self {
             min_image_size: 0,
-            max_image_area: 64_000_000,
+            max_image_area: u64::MAX >> 1,
             max_aspect_ratio: f32::MAX,
+            max_pixels: 64_000_000,
+            orient: true,
+            fast_decode: false,
             image_size: 256,
             resize_mode: ResizeMode::KeepRatio,
             resize_only_if_bigger: true,

@@ -12,6 +12,66 @@ pub enum SourceConfig {
     Web(Web),
     /// Lists of (URL, caption), in img2dataset's formats.
     List(List),
+    /// Common Crawl WAT files: links as JSON.
+    Wat(Archive),
+    /// WARC files: pages as they came.
+    Warc(Archive),
+    /// Images in folders, captions beside them.
+    Folder(Corpus),
+    /// WebDataset shards, img2dataset's among them.
+    Webdataset(Corpus),
+    /// MS-COCO's `captions_*.json`.
+    Coco(Files),
+    /// Visual Genome's region descriptions.
+    VisualGenome(VisualGenome),
+    /// YFCC100M's metadata, with the paper's filter.
+    Yfcc100m(Files),
+    /// Google's WIT, as tsv.
+    Wit(Files),
+}
+
+/// `kind = "wat"` and `kind = "warc"`: archives in gzip members, read in ranges.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Archive {
+    /// Files, folders or globs.
+    pub paths: Vec<PathBuf>,
+    /// Compressed bytes in a part: what a failed part costs.
+    #[serde(default = "default_part_bytes")]
+    pub part_bytes: u64,
+}
+
+/// `kind = "folder"` and `kind = "webdataset"`: images that are here already.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Corpus {
+    /// Folders; or shards, as files, folders, globs or braces.
+    pub paths: Vec<PathBuf>,
+    /// Where the caption stands in a .json, when there is no .txt.
+    #[serde(default = "default_caption_col")]
+    pub json_key: String,
+}
+
+/// `kind = "coco"`, `"yfcc100m"` and `"wit"`: published files.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// Files, folders or globs; a file is a part.
+    pub paths: Vec<PathBuf>,
+}
+
+/// `kind = "visual-genome"`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VisualGenome {
+    /// `region_descriptions.json`.
+    pub regions: PathBuf,
+    /// `image_data.json`, which has the addresses.
+    pub images: PathBuf,
+}
+
+fn default_part_bytes() -> u64 {
+    64 << 20
 }
 
 /// `kind = "web"`: pages from seeds, breadth first, host by host.

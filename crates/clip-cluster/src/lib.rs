@@ -1,1 +1,0 @@
-//! The same stages on Ballista: scheduler, worker and client.

@@ -1,0 +1,203 @@
+//! Images in folders with captions beside them, and WebDataset shards.
+
+use std::path::{Path, PathBuf};
+
+use clip_corpus::{ShardReader, read_index};
+use clip_pipeline::{Error, Result};
+use serde_json::Value;
+
+use crate::feed::{Feed, Item, Visit, bad};
+use crate::local::address;
+use crate::rows::Pair;
+
+const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+
+/// A folder and what lies under it: one part for each folder with images.
+pub(crate) struct Folder {
+    folders: Vec<PathBuf>,
+    json_key: String,
+}
+
+impl Folder {
+    pub fn new(paths: &[PathBuf], base: &Path, json_key: &str) -> Result<Self> {
+        let mut folders = Vec::new();
+        for path in paths {
+            walk(&base.join(path), &mut folders)?;
+        }
+        if folders.is_empty() {
+            return Err(Error::Config("source.paths: no images in these folders".into()));
+        }
+        Ok(Self { folders, json_key: json_key.to_owned() })
+    }
+}
+
+/// Folders with images, in the order of their names, a folder before what it holds.
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    let mut entries: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    entries.sort();
+    if entries.iter().any(|path| is_image(path)) {
+        found.push(folder.to_path_buf());
+    }
+    // A link to a folder may lead back here.
+    let inner = entries.iter().filter(|path| path.is_dir() && !path.is_symlink());
+    inner.into_iter().try_for_each(|folder| walk(folder, found))
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    extension.is_some_and(|e| IMAGES.contains(&e.as_str())) && path.is_file()
+}
+
+impl Feed for Folder {
+    fn units(&self) -> Result<usize> {
+        Ok(self.folders.len())
+    }
+
+    fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
+        let folder = &self.folders[unit];
+        let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+        let mut images: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+        images.retain(|path| is_image(path));
+        images.sort();
+        for path in images {
+            let Some(url) = address(&path, None) else { continue };
+            let item = if let Some(caption) = caption_beside(&path, &self.json_key) {
+                Item::Pair(Pair { url, caption, page: None, source: "file" })
+            } else {
+                let detail = "no .txt, .caption or .json beside the image".to_owned();
+                Item::Fell(url, String::new(), "no_caption", detail)
+            };
+            if !visit(item)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn caption_beside(image: &Path, json_key: &str) -> Option<String> {
+    for extension in ["txt", "caption", "json"] {
+        let Ok(bytes) = std::fs::read(image.with_extension(extension)) else { continue };
+        let caption = if extension == "json" {
+            caption_in(&bytes, json_key)
+        } else {
+            Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+        };
+        if let Some(caption) = caption.filter(|caption| !caption.is_empty()) {
+            return Some(caption);
+        }
+    }
+    None
+}
+
+fn caption_in(json: &[u8], key: &str) -> Option<String> {
+    let value: Value = serde_json::from_slice(json).ok()?;
+    Some(value.get(key)?.as_str()?.trim().to_owned())
+}
+
+/// WebDataset shards: one part for each shard.
+pub(crate) struct Shards {
+    pub files: Vec<PathBuf>,
+    pub json_key: String,
+}
+
+impl Feed for Shards {
+    fn units(&self) -> Result<usize> {
+        Ok(self.files.len())
+    }
+
+    fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
+        let path = &self.files[unit];
+        let index = match read_index(&path.with_extension("idx")) {
+            Ok(index) => index,
+            Err(_) => clip_corpus::ShardIndex::scan(path)?,
+        };
+        let mut members = index.members.into_iter().peekable();
+        for sample in ShardReader::open(path)? {
+            let sample = sample?;
+            let own: Vec<_> =
+                std::iter::from_fn(|| members.next_if(|m| m.key == sample.key)).collect();
+            let Some((field, _)) = sample.image() else { continue };
+            let member = own.iter().find(|member| member.field == field).ok_or_else(|| {
+                bad(path, format!("sample {:?} is not in the index beside it", sample.key))
+            })?;
+            let Some(url) = address(path, Some((member.offset, member.size))) else { continue };
+            let text = ["txt", "caption"].iter().find_map(|name| sample.get(name));
+            let text = text.map(|text| String::from_utf8_lossy(text).trim().to_owned());
+            let json = || sample.get("json").and_then(|json| caption_in(json, &self.json_key));
+            let item = if let Some(caption) = text.or_else(json) {
+                Item::Pair(Pair { url, caption, page: None, source: "shard" })
+            } else {
+                let detail = format!("sample {:?} has no txt and no json caption", sample.key);
+                Item::Fell(url, String::new(), "no_caption", detail)
+            };
+            if !visit(item)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_corpus::{Sample, ShardWriter};
+
+    fn items(feed: &dyn Feed) -> Vec<(String, String)> {
+        let mut items = Vec::new();
+        for unit in 0..feed.units().unwrap() {
+            feed.each(unit, &mut |item| {
+                items.push(match item {
+                    Item::Pair(pair) => (pair.url, pair.caption),
+                    Item::Fell(url, _, reason, _) => (url, reason.to_owned()),
+                });
+                Ok(true)
+            })
+            .unwrap();
+        }
+        items
+    }
+
+    #[test]
+    fn captions_lie_beside_the_images() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, content) in [
+            ("b.jpg", "image b"),
+            ("b.txt", " text b \n"),
+            ("sub/a.PNG", "image a"),
+            ("sub/a.json", r#"{"caption":"text a"}"#),
+            ("sub/c.webp", "image c"),
+            ("sub/notes.txt", "no image"),
+        ] {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, content).unwrap();
+        }
+        let folder = Folder::new(&[".".into()], dir.path(), "caption").unwrap();
+        let items = items(&folder);
+        let captions: Vec<_> = items.iter().map(|(_, caption)| caption.as_str()).collect();
+        assert_eq!(captions, ["text b", "text a", "no_caption"]);
+        assert_eq!(crate::local::read(&items[1].0, 99).unwrap(), b"image a");
+    }
+
+    #[test]
+    fn samples_of_a_shard_are_addressed_by_their_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        for (key, image) in [("000", "first image"), ("001", "second")] {
+            let fields = vec![
+                ("jpg".into(), image.as_bytes().to_vec()),
+                ("txt".into(), format!("caption {key}").into_bytes()),
+            ];
+            writer.write(&Sample { key: key.into(), fields }).unwrap();
+        }
+        writer.finish().unwrap();
+        let items = items(&Shards { files: vec![path], json_key: "caption".into() });
+        assert_eq!(items[1].1, "caption 001");
+        assert_eq!(crate::local::read(&items[0].0, 99).unwrap(), b"first image");
+        assert_eq!(crate::local::read(&items[1].0, 99).unwrap(), b"second");
+    }
+}

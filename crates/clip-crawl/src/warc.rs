@@ -1,0 +1,247 @@
+//! WARC records (ISO 28500) in gzip members, from any byte of a file on.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use clip_pipeline::{Error, Result};
+use flate2::bufread::GzDecoder;
+
+use crate::feed::bad;
+
+/// Longest record: what is longer is a bomb or damage.
+const LONGEST: u64 = 256 << 20;
+
+/// Reads the records whose member starts in a range of bytes, so that ranges of a file can be read by
+/// different parts and each member is read once.
+pub(crate) struct Records<'a> {
+    path: &'a Path,
+    input: Counted,
+    end: u64,
+    member: Vec<u8>,
+}
+
+/// A record: its headers and content.
+pub(crate) struct Record<'a> {
+    head: &'a str,
+    /// What follows the headers.
+    pub content: &'a [u8],
+}
+
+impl Record<'_> {
+    /// The value of a header, by its name as the standard spells it, in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(self.head, name)
+    }
+}
+
+/// The value of a header line.
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
+    lines.find(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+}
+
+struct Counted {
+    reader: BufReader<File>,
+    at: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl BufRead for Counted {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.reader.fill_buf()
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.at += amount as u64;
+        self.reader.consume(amount);
+    }
+}
+
+impl<'a> Records<'a> {
+    /// The members that start at `from` or later, and before `end`.
+    pub fn open(path: &'a Path, from: u64, end: u64) -> Result<Self> {
+        let io = |e| Error::io(path, e);
+        let file = File::open(path).map_err(io)?;
+        let mut reader = BufReader::with_capacity(1 << 18, file);
+        let start = reader.fill_buf().map_err(io)?;
+        if !start.is_empty() && !start.starts_with(&[0x1f, 0x8b]) {
+            return Err(bad(
+                path,
+                "not gzip\nhint: archives are read in gzip members, as crawlers write them",
+            ));
+        }
+        let at = if from == 0 { 0 } else { next_member(path, from)? };
+        reader.seek(SeekFrom::Start(at)).map_err(io)?;
+        Ok(Self { path, input: Counted { reader, at }, end, member: Vec::new() })
+    }
+
+    /// Calls `visit` for each record until it says stop.
+    pub fn each(&mut self, visit: &mut dyn FnMut(Record) -> Result<bool>) -> Result<()> {
+        loop {
+            let start = self.input.at;
+            let ended = self.input.fill_buf().map_err(|e| Error::io(self.path, e))?.is_empty();
+            if start >= self.end || ended {
+                return Ok(());
+            }
+            self.member.clear();
+            let mut member = GzDecoder::new(&mut self.input).take(LONGEST + 1);
+            let read = member.read_to_end(&mut self.member);
+            read.map_err(|e| bad(self.path, format!("gzip member at byte {start}: {e}")))?;
+            if self.member.len() as u64 > LONGEST {
+                return Err(bad(self.path, format!("gzip member at byte {start}: too long")));
+            }
+            let mut rest = &self.member[..];
+            while let Some((record, after)) = split(rest) {
+                if !visit(record)? {
+                    return Ok(());
+                }
+                rest = after;
+            }
+            if rest.starts_with(b"WARC/") {
+                return Err(bad(
+                    self.path,
+                    format!("record cut off in the member at byte {start}"),
+                ));
+            }
+        }
+    }
+}
+
+/// The first record of some bytes, and what follows it.
+fn split(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let skip = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let bytes = &bytes[skip..];
+    if !bytes.starts_with(b"WARC/") {
+        return None;
+    }
+    let (head, rest) = split_head(bytes)?;
+    let length: usize = header(head, "Content-Length")?.parse().ok()?;
+    let content = rest.get(..length)?;
+    Some((Record { head, content }, &rest[length..]))
+}
+
+/// Header lines up to the empty line, and what follows; also of an HTTP message.
+pub(crate) fn split_head(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let mut at = 0;
+    loop {
+        let line = bytes[at..].iter().position(|&byte| byte == b'\n')?;
+        if bytes[at..at + line].iter().all(|&byte| byte == b'\r') {
+            // Headers should be ASCII; a line that is no UTF-8 ends what can be read of them.
+            let head = match std::str::from_utf8(&bytes[..at]) {
+                Ok(head) => head,
+                Err(e) => std::str::from_utf8(&bytes[..e.valid_up_to()]).unwrap_or_default(),
+            };
+            return Some((head, &bytes[at + line + 1..]));
+        }
+        at += line + 1;
+    }
+}
+
+/// Where the first member at or after `from` begins; the length of the file when there is none.
+fn next_member(path: &Path, from: u64) -> Result<u64> {
+    const WINDOW: usize = 1 << 20;
+    let io = |e| Error::io(path, e);
+    let mut file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    let mut at = from;
+    let mut window = Vec::new();
+    while at < length {
+        file.seek(SeekFrom::Start(at)).map_err(io)?;
+        window.clear();
+        (&mut file).take(WINDOW as u64).read_to_end(&mut window).map_err(io)?;
+        let starts = window.windows(3).enumerate().filter(|(_, three)| *three == [0x1f, 0x8b, 8]);
+        for (start, _) in starts {
+            if is_member(path, at + start as u64) {
+                return Ok(at + start as u64);
+            }
+        }
+        // Two bytes of a magic may end the window.
+        at += (window.len() as u64).saturating_sub(2).max(1);
+    }
+    Ok(length)
+}
+
+/// The three bytes of a magic stand in compressed data too: a member unpacks to a record's first line.
+fn is_member(path: &Path, at: u64) -> bool {
+    let Ok(mut file) = File::open(path) else { return false };
+    let mut first = [0; 5];
+    file.seek(SeekFrom::Start(at)).is_ok()
+        && GzDecoder::new(BufReader::with_capacity(4096, file)).read_exact(&mut first).is_ok()
+        && first == *b"WARC/"
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::io::Write;
+
+    pub fn record(kind: &str, uri: &str, content: &[u8]) -> Vec<u8> {
+        let head = format!(
+            "WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {uri}\r\nContent-Length: {}\r\n\r\n",
+            content.len()
+        );
+        [head.as_bytes(), content, b"\r\n\r\n"].concat()
+    }
+
+    pub fn gz(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn names(path: &Path, from: u64, end: u64) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut records = Records::open(path, from, end).unwrap();
+        records
+            .each(&mut |record| {
+                names.push(record.header("warc-target-uri").unwrap().to_owned());
+                Ok(true)
+            })
+            .unwrap();
+        names
+    }
+
+    #[test]
+    fn ranges_of_any_size_give_each_record_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.warc.gz");
+        let members: Vec<Vec<u8>> = (0..40)
+            .map(|i| gz(&record("response", &format!("u{i}"), &[0x1f, 0x8b, 8].repeat(i * 7))))
+            .collect();
+        let bytes = members.concat();
+        std::fs::write(&path, &bytes).unwrap();
+        let all = names(&path, 0, u64::MAX);
+        assert_eq!(all.len(), 40);
+        for size in [1usize, 97, 500, 1500, bytes.len()] {
+            let ranges = (0..bytes.len()).step_by(size);
+            let split = ranges.flat_map(|from| names(&path, from as u64, (from + size) as u64));
+            assert_eq!(split.collect::<Vec<_>>(), all, "ranges of {size}");
+        }
+    }
+
+    #[test]
+    fn damage_is_named_with_its_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cut.gz");
+        let whole = gz(&record("response", "u", b"0123456789"));
+        for (bytes, words) in [
+            (whole[..whole.len() - 9].to_vec(), "gzip member at byte 0"),
+            (gz(b"WARC/1.0\r\nContent-Length: 99\r\n\r\nshort"), "record cut off"),
+            (b"WARC/1.0 plain".to_vec(), "not gzip"),
+        ] {
+            std::fs::write(&path, bytes).unwrap();
+            let read =
+                Records::open(&path, 0, u64::MAX).and_then(|mut r| r.each(&mut |_| Ok(true)));
+            let message = read.unwrap_err().to_string();
+            assert!(message.contains("cut.gz") && message.contains(words), "{message}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The downloader against a site that misbehaves.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use clip_crawl::{Client, Kind};
+use clip_pipeline::config::fetch::FetchConfig;
+use clip_testkit::faults::{FaultSite, Robots};
+
+fn image() -> Vec<u8> {
+    let data = (0..64 * 48 * 3).map(|i| (i * 31 % 256) as u8).collect();
+    clip_image::encode_jpeg(&clip_image::Rgb { width: 64, height: 48, data }, 90).unwrap()
+}
+
+fn site(ip: &str, robots: Robots) -> FaultSite {
+    FaultSite::start(ip.parse::<IpAddr>().unwrap(), image(), robots).unwrap()
+}
+
+fn quick() -> FetchConfig {
+    FetchConfig {
+        host_delay_ms: 0,
+        per_host: 16,
+        timeout: 1.5,
+        idle_timeout: 1.0,
+        max_bytes: 1_000_000,
+        retries: 0,
+        allow_private: true,
+        user_agent: "clip-data/0.1 (tests)".into(),
+        ..Default::default()
+    }
+}
+
+async fn kind(client: &Client, site: &FaultSite, path: &str) -> Option<Kind> {
+    let started = Instant::now();
+    let result = client.image(&site.url(path)).await;
+    assert!(started.elapsed() < Duration::from_secs(5), "{path} took {:?}", started.elapsed());
+    if let Ok(reply) = &result
+        && !path.starts_with("/html")
+        && !path.starts_with("/huge")
+    {
+        assert_eq!(reply.body, image(), "{path}");
+    }
+    result.err().map(|error| error.kind)
+}
+
+#[tokio::test]
+async fn every_fault_has_its_kind_and_ends_soon() {
+    let site = site("127.0.0.1", Robots::Missing);
+    let client = Client::new(&quick()).unwrap();
+    for (path, expected) in [
+        ("/ok.jpg", None),
+        ("/gzip", None),
+        ("/html", None),
+        ("/hops/5", None),
+        ("/slow/200", None),
+        ("/hops/6", Some(Kind::Redirects)),
+        ("/loop", Some(Kind::Redirects)),
+        ("/slow/60000", Some(Kind::Timeout)),
+        ("/drip", Some(Kind::Timeout)),
+        ("/endless", Some(Kind::TooLarge)),
+        ("/big", Some(Kind::TooLarge)),
+        ("/truncated", Some(Kind::Broken)),
+        ("/reset", Some(Kind::Broken)),
+        ("/status/404", Some(Kind::Http4xx)),
+        ("/status/503", Some(Kind::Http5xx)),
+        ("/status/304", Some(Kind::HttpOther)),
+        ("/to-file", Some(Kind::BadUrl)),
+        ("/tag?noai", Some(Kind::XRobotsTag)),
+        ("/tag?clip-data:%20noindex", Some(Kind::XRobotsTag)),
+        ("/tag?otherbot:%20noindex", None),
+        ("/tag?nofollow", None),
+        ("/later", Some(Kind::TooManyRequests)),
+        // The host asked for an hour: nobody waits, nobody asks again.
+        ("/ok.jpg", Some(Kind::HostGivenUp)),
+    ] {
+        assert_eq!(kind(&client, &site, path).await, expected, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_short_retry_after_is_waited_for() {
+    let site = site("127.0.0.1", Robots::Missing);
+    let client = Client::new(&FetchConfig { retries: 2, ..quick() }).unwrap();
+    let started = Instant::now();
+    assert!(client.image(&site.url("/busy/1/a")).await.is_ok());
+    assert!(started.elapsed() >= Duration::from_millis(900));
+    assert_eq!(site.hits("/busy/1/a"), 2);
+}
+
+#[tokio::test]
+async fn private_addresses_are_refused_by_name_by_number_and_behind_redirects() {
+    let site = site("127.0.0.1", Robots::Missing);
+    let careful = Client::new(&FetchConfig { allow_private: false, ..quick() }).unwrap();
+    let port = site.url("").rsplit(':').next().unwrap().to_owned();
+    for url in [
+        site.url("/ok.jpg"),
+        format!("http://localhost:{port}/ok.jpg"),
+        format!("http://2130706433:{port}/ok.jpg"),
+        format!("http://[::ffff:127.0.0.1]:{port}/ok.jpg"),
+        "http://169.254.169.254/latest/meta-data/".into(),
+    ] {
+        let error = careful.image(&url).await.err().unwrap();
+        assert_eq!(error.kind, Kind::BlockedAddress, "{url}: {error}");
+    }
+    assert_eq!(site.hits("/ok.jpg"), 0);
+}
+
+#[tokio::test]
+async fn names_and_ports_that_lead_nowhere_have_urllibs_words() {
+    let client = Client::new(&quick()).unwrap();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let error = client.image(&format!("http://{free}/")).await.err().unwrap();
+    assert_eq!(error.kind, Kind::Connect);
+    assert_eq!(error.message, "<urlopen error [Errno 111] Connection refused>");
+    let error = client.image("http://no-such-host.invalid/").await.err().unwrap();
+    assert_eq!(error.kind, Kind::Dns, "{error}");
+    for url in ["", "no url", "ftp://e.com/a", "http://", "data:image/png;base64,AA=="] {
+        assert_eq!(client.image(url).await.err().unwrap().kind, Kind::BadUrl, "{url}");
+    }
+}
+
+#[tokio::test]
+async fn robots_txt_is_asked_once_and_followed() {
+    let client = Client::new(&quick()).unwrap();
+    let text = "User-agent: *\nDisallow: /\n\nUser-agent: clip-data\nDisallow: /n/\nAllow: /n/ok\n";
+    for (ip, robots, ok, refused) in [
+        ("127.0.0.2", Robots::Text(text.into()), "/n/ok.jpg", Some("/n/other.jpg")),
+        ("127.0.0.3", Robots::Missing, "/ok.jpg", None),
+        ("127.0.0.4", Robots::Broken, "", Some("/ok.jpg")),
+        ("127.0.0.5", Robots::Loop, "/ok.jpg", None),
+        ("127.0.0.6", Robots::Text("<html>what?</html>".into()), "/ok.jpg", None),
+    ] {
+        let site = site(ip, robots);
+        if !ok.is_empty() {
+            assert_eq!(kind(&client, &site, ok).await, None, "{ip}");
+            assert_eq!(kind(&client, &site, ok).await, None, "{ip}");
+        }
+        if let Some(path) = refused {
+            assert_eq!(kind(&client, &site, path).await, Some(Kind::Robots), "{ip}");
+            assert_eq!(site.hits(path), 0, "{ip}");
+        }
+        assert!(site.hits("/robots.txt") <= 6, "{ip}");
+    }
+    let lax = Client::new(&FetchConfig { robots: false, ..quick() }).unwrap();
+    let site = site("127.0.0.7", Robots::Broken);
+    assert_eq!(kind(&lax, &site, "/ok.jpg").await, None);
+}
+
+#[tokio::test]
+async fn a_host_that_stalls_costs_bounded_time() {
+    let site = site("127.0.0.1", Robots::Missing);
+    let config = FetchConfig { timeout: 0.3, host_faults: 4, per_host: 2, ..quick() };
+    let client = Client::new(&config).unwrap();
+    let started = Instant::now();
+    let urls: Vec<String> = (0..50).map(|i| site.url(&format!("/slow/{}", 90_000 + i))).collect();
+    let kinds = futures::future::join_all(urls.iter().map(|url| client.image(url))).await;
+    assert!(started.elapsed() < Duration::from_secs(3));
+    let given_up = kinds.iter().filter(|k| k.as_ref().err().unwrap().kind == Kind::HostGivenUp);
+    assert!(given_up.count() >= 44);
+}

@@ -1,0 +1,86 @@
+//! Holding every image against the evaluation sets.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray};
+use arrow::datatypes::UInt64Type;
+use clip_corpus::columns;
+use clip_image::{DecodeOptions, decode, hash};
+use clip_overlap::{Checker, Hit};
+use clip_pipeline::{Error, Map, PartSink, Result};
+use rayon::prelude::*;
+
+/// Adds `overlap`, `overlap_key` and `overlap_score`: the evaluation item that an image is a copy of.
+///
+/// With `drop` such rows fall, with the reason `evaluation_copy`; otherwise they are flagged and go on.
+pub struct Check {
+    checker: Checker,
+    drop: bool,
+}
+
+impl Check {
+    /// Name of the stage.
+    pub const STAGE: &'static str = "check";
+
+    /// Against the checker's sets.
+    pub fn new(checker: Checker, drop: bool) -> Self {
+        Self { checker, drop }
+    }
+
+    fn hits(&self, batch: &RecordBatch) -> Result<Vec<Option<Hit>>> {
+        let missing =
+            |name: &str| Error::stage(Self::STAGE, format!("the input lacks the column `{name}`"));
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
+        let images = column("image")?.as_binary_opt::<i32>().ok_or_else(|| missing("image"))?;
+        let files = columns::text(batch, "blake3").ok_or_else(|| missing("blake3"))?;
+        let hashes = |name: &str| {
+            column(name)?.as_primitive_opt::<UInt64Type>().ok_or_else(|| missing(name))
+        };
+        let (phash, dhash) = (hashes("phash")?, hashes("dhash")?);
+        (0..batch.num_rows())
+            .into_par_iter()
+            .map(|row| {
+                let image = decode(images.value(row), &DecodeOptions::default())
+                    .map_err(|e| Error::stage(Self::STAGE, format!("row {row}: {e}")))?;
+                let own = if phash.is_valid(row) && dhash.is_valid(row) {
+                    (phash.value(row), dhash.value(row))
+                } else {
+                    (hash::phash(&image), hash::dhash(&image))
+                };
+                Ok(self.checker.check(&image, own, files.value(row)))
+            })
+            .collect()
+    }
+}
+
+impl Map for Check {
+    fn needs_images(&self) -> bool {
+        true
+    }
+
+    fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()> {
+        let hits = self.hits(&batch)?;
+        let text = |get: fn(&Hit) -> &str| -> ArrayRef {
+            Arc::new(hits.iter().map(|hit| hit.as_ref().map(get)).collect::<StringArray>())
+        };
+        let scores: Float32Array =
+            hits.iter().map(|hit| hit.as_ref().map(|hit| hit.score)).collect();
+        let mut widened = batch;
+        for (name, column) in [
+            ("overlap", text(|hit| &hit.set)),
+            ("overlap_key", text(|hit| &hit.key)),
+            ("overlap_score", Arc::new(scores) as ArrayRef),
+        ] {
+            widened = columns::with_column(&widened, name, true, column)
+                .map_err(|e| Error::arrow(Self::STAGE, e))?;
+        }
+        let reason = |hit: &Option<Hit>| {
+            let hit = hit.as_ref().filter(|_| self.drop)?;
+            Some((
+                "evaluation_copy".to_owned(),
+                format!("{}\t{}\t{:.4}", hit.set, hit.key, hit.score),
+            ))
+        };
+        out.split(&widened, &hits.iter().map(reason).collect::<Vec<_>>())
+    }
+}

@@ -1,0 +1,155 @@
+//! `pipeline.toml` as the chain of stages, in order: this is the way of a pair.
+
+use std::path::Path;
+
+use clip_crawl::ImageFetch;
+use clip_curate::{Captions, Check, Languages, Matches, ShardSink};
+use clip_overlap::Checker;
+use clip_pipeline::config::corpus::CheckAction;
+use clip_pipeline::config::text::Compat;
+use clip_pipeline::{Config, Error, Plan, Result, StageSpec, Work, hash_resource};
+use clip_query::{MatchOptions, QueryMatcher, Rules};
+use clip_sql::{Balance, Deduplicate, UniquePairs};
+use serde_json::{Value, json};
+
+/// Name and hash of a file that decides a stage's output.
+type Resource = (String, String);
+
+/// The plan of a build: every stage that the configuration asks for.
+pub fn plan(config: &Config) -> Result<Plan> {
+    let mut stages = vec![collect(config)?, unique()];
+    stages.extend(captions(config));
+    stages.extend(language(config)?);
+    stages.extend(matches(config)?);
+    stages.extend(balance(config));
+    stages.push(fetch(config));
+    stages.extend(dedup(config));
+    stages.extend(check(config)?);
+    stages.push(shards(config));
+    Plan::new(&config.run_dir(), config.seed, stages)
+}
+
+fn stage(
+    name: &'static str,
+    config: Value,
+    resources: Vec<Resource>,
+    build: impl Fn() -> Result<Work> + Send + Sync + 'static,
+) -> StageSpec {
+    StageSpec { name, version: 1, config, resources, build: Box::new(build) }
+}
+
+/// What a stage's output depends on and `path` holds.
+fn resource(name: &str, path: &Path) -> Result<Resource> {
+    let hash = hash_resource(path).map_err(|e| Error::Config(format!("{name}: {e}")))?;
+    Ok((name.to_owned(), hash))
+}
+
+/// What a fetched byte depends on; how fast it comes is nobody's output.
+fn manners(config: &Config) -> Value {
+    let fetch = &config.fetch;
+    json!({
+        "user_agent": fetch.user_agent, "robots": fetch.robots, "x_robots_tag": fetch.x_robots_tag,
+        "allow_private": fetch.allow_private, "max_bytes": fetch.max_bytes,
+        "max_redirects": fetch.max_redirects,
+    })
+}
+
+fn collect(config: &Config) -> Result<StageSpec> {
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let inputs = clip_crawl::inputs(&config.source, &config.base)?;
+    let resources = inputs.iter().map(|path| resource(&name(path), path)).collect::<Result<_>>()?;
+    let settings = json!({"source": config.source, "fetch": manners(config)});
+    let (source, fetch, base) = (config.source.clone(), config.fetch.clone(), config.base.clone());
+    Ok(stage("collect", settings, resources, move || {
+        Ok(Work::Source(clip_crawl::source(&source, &fetch, &base)?))
+    }))
+}
+
+fn unique() -> StageSpec {
+    let resources = clip_sql::resources(&UniquePairs::QUERIES);
+    stage("unique", json!({}), resources, || Ok(Work::Barrier(Box::new(UniquePairs))))
+}
+
+fn captions(config: &Config) -> Option<StageSpec> {
+    let filter = config.caption.clone()?;
+    Some(stage(Captions::STAGE, json!(filter), vec![], move || {
+        Ok(Work::Map(Box::new(Captions::new(filter.clone()))))
+    }))
+}
+
+fn language(config: &Config) -> Result<Option<StageSpec>> {
+    let Some(language) = config.language.clone() else { return Ok(None) };
+    let model = config.path(&language.model);
+    let resources = vec![resource("language.model", &model)?];
+    let settings = json!({"keep": language.keep, "min_prob": language.min_prob});
+    Ok(Some(stage(Languages::STAGE, settings, resources, move || {
+        let languages = Languages::open(&model, language.keep.clone(), language.min_prob)?;
+        Ok(Work::Map(Box::new(languages)))
+    })))
+}
+
+fn matches(config: &Config) -> Result<Option<StageSpec>> {
+    let Some(queries) = config.queries.clone() else { return Ok(None) };
+    let list = config.path(&queries.list);
+    let resources = vec![resource("queries.list", &list)?];
+    let settings = json!({"compat": queries.compat, "ignore_case": queries.ignore_case});
+    Ok(Some(stage(Matches::STAGE, settings, resources, move || {
+        let rules = match queries.compat {
+            Compat::Default => Rules::Words,
+            Compat::Metaclip => Rules::Metaclip,
+        };
+        let options = MatchOptions { rules, ignore_case: queries.ignore_case };
+        let matcher = QueryMatcher::open(&list, options);
+        let matcher = matcher.map_err(|e| Error::stage(Matches::STAGE, e))?;
+        Ok(Work::Map(Box::new(Matches::new(matcher))))
+    })))
+}
+
+fn balance(config: &Config) -> Option<StageSpec> {
+    let settings = config.balance.clone()?;
+    let resources = clip_sql::resources(&Balance::queries(settings.mode));
+    Some(stage("balance", json!(settings), resources, move || {
+        let (mode, limit, require_match) = (settings.mode, settings.limit, settings.require_match);
+        Ok(Work::Barrier(Box::new(Balance { mode, limit, require_match })))
+    }))
+}
+
+fn fetch(config: &Config) -> StageSpec {
+    let settings = json!({"fetch": manners(config), "image": config.image});
+    let (fetch, image) = (config.fetch.clone(), config.image.clone());
+    stage(ImageFetch::STAGE, settings, vec![], move || {
+        Ok(Work::Fetch(Box::new(ImageFetch::new(&fetch, &image)?)))
+    })
+}
+
+fn dedup(config: &Config) -> Option<StageSpec> {
+    let settings = config.dedup.clone()?;
+    let resources = clip_sql::resources(&Deduplicate::QUERIES);
+    Some(stage("dedup", json!(settings), resources, move || {
+        let (radius, keep_captions) = (settings.radius, settings.keep_captions);
+        Ok(Work::Barrier(Box::new(Deduplicate { radius, keep_captions })))
+    }))
+}
+
+fn check(config: &Config) -> Result<Option<StageSpec>> {
+    let Some(check) = config.check.clone() else { return Ok(None) };
+    let sets: Vec<_> =
+        check.against.iter().map(|(n, path)| (n.clone(), config.path(path))).collect();
+    let resources =
+        sets.iter().map(|(name, path)| resource(&format!("check.against.{name}"), path));
+    let resources = resources.collect::<Result<_>>()?;
+    let settings = json!({"action": check.action, "threshold": check.threshold});
+    Ok(Some(stage(Check::STAGE, settings, resources, move || {
+        let sets = sets.iter().map(|(name, path)| (name.as_str(), path.as_path()));
+        let checker = Checker::open(sets, check.threshold);
+        let checker = checker.map_err(|e| Error::stage(Check::STAGE, e))?;
+        Ok(Work::Map(Box::new(Check::new(checker, check.action == CheckAction::Drop))))
+    })))
+}
+
+fn shards(config: &Config) -> StageSpec {
+    let rows = config.shards.rows;
+    stage(ShardSink::STAGE, json!({"rows": rows}), vec![], move || {
+        Ok(Work::Sink(Box::new(ShardSink::new(rows))))
+    })
+}

@@ -1,1 +1,0 @@
-//! The learned duplicate detector of the paper's appendix C.

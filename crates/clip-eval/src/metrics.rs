@@ -1,0 +1,38 @@
+//! Ranks with a fixed rule for ties.
+
+/// Place of the target among the scores, from 0: the number of classes that come before it.
+///
+/// A class of the same score comes before it when its index is lower, so that duplicated class names (ImageNet
+/// has two) give the same accuracy everywhere. A score that is not a number comes last.
+pub fn rank_of(scores: &[f32], target: usize) -> usize {
+    let own = scores[target];
+    let before = |(index, &score): (usize, &f32)| {
+        index != target
+            && (score > own || own.is_nan() && !score.is_nan() || (score == own && index < target))
+    };
+    scores.iter().enumerate().filter(|&pair| before(pair)).count()
+}
+
+/// Share of ranks below `k`.
+pub fn top_k(ranks: &[usize], k: usize) -> f64 {
+    ranks.iter().filter(|&&rank| rank < k).count() as f64 / ranks.len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ties_go_to_the_lower_index() {
+        assert_eq!(rank_of(&[0.1, 0.5, 0.5], 1), 0);
+        assert_eq!(rank_of(&[0.1, 0.5, 0.5], 2), 1);
+        assert_eq!(rank_of(&[0.1, 0.5, 0.5], 0), 2);
+        assert_eq!(rank_of(&[f32::NAN, 0.0], 0), 1);
+    }
+
+    #[test]
+    fn shares_count_ranks_below_k() {
+        assert_eq!(top_k(&[0, 1, 4, 5], 1), 0.25);
+        assert_eq!(top_k(&[0, 1, 4, 5], 5), 0.75);
+    }
+}

@@ -1,0 +1,199 @@
+//! Which items of an evaluation set are worth an aligned comparison with a picture.
+
+use std::collections::HashMap;
+
+use clip_image::HammingIndex;
+
+use crate::align::Placement;
+use crate::fingerprint::Fingerprint;
+use crate::keypoints::Keypoint;
+use crate::vector::{DIMENSIONS, cosine};
+
+/// How widely candidates are sought.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CandidateOptions {
+    /// Greatest distance of two pHashes or dHashes, in bits of 64.
+    pub hash_radius: u32,
+    /// How many items with the nearest vectors.
+    pub neighbours: usize,
+    /// Least cosine of such a vector.
+    pub neighbour_cosine: f32,
+    /// Greatest distance of two local features, in bits of 64.
+    pub local_radius: u32,
+    /// Local features that must agree on one placement.
+    pub local_votes: usize,
+    /// Most candidates compared for one picture.
+    pub limit: usize,
+}
+
+impl Default for CandidateOptions {
+    fn default() -> Self {
+        Self {
+            hash_radius: 10,
+            neighbours: 12,
+            neighbour_cosine: 0.4,
+            local_radius: 8,
+            local_votes: 3,
+            limit: 24,
+        }
+    }
+}
+
+/// An item to compare, and where to begin.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Candidate {
+    pub item: u32,
+    /// Where local features put the picture; without one, a search around the whole.
+    pub start: Option<Placement>,
+}
+
+/// The search structures over one set's fingerprints.
+pub(crate) struct Candidates {
+    options: CandidateOptions,
+    phash: HammingIndex,
+    dhash: HammingIndex,
+    vectors: Vec<i16>,
+    flat: Vec<bool>,
+    local: HammingIndex,
+    places: Vec<(u32, Keypoint)>,
+    aspects: Vec<f32>,
+}
+
+impl Candidates {
+    pub fn new(items: &[Fingerprint], options: CandidateOptions) -> Self {
+        let hashes = |f: fn(&Fingerprint) -> u64| items.iter().map(f).collect::<Vec<_>>();
+        let places: Vec<(u32, Keypoint)> = items
+            .iter()
+            .enumerate()
+            .flat_map(|(i, item)| item.keypoints.iter().map(move |k| (i as u32, *k)))
+            .collect();
+        let bits = places.iter().map(|(_, k)| k.bits).collect();
+        Self {
+            phash: HammingIndex::new(hashes(|f| f.phash), options.hash_radius),
+            dhash: HammingIndex::new(hashes(|f| f.dhash), options.hash_radius),
+            vectors: items.iter().flat_map(|f| f.vector.iter().copied()).collect(),
+            flat: items.iter().map(|f| f.flat).collect(),
+            local: HammingIndex::new(bits, options.local_radius),
+            aspects: items.iter().map(|f| f.thumb.height as f32 / f.thumb.width as f32).collect(),
+            places,
+            options,
+        }
+    }
+
+    /// The candidates of one picture, the most promising first.
+    pub fn of(&self, query: &Fingerprint) -> Vec<Candidate> {
+        // (item, placement) to a rank: lower is more promising.
+        let mut ranked: Vec<(f32, Candidate)> = Vec::new();
+        for (index, hash) in [(&self.phash, query.phash), (&self.dhash, query.dhash)] {
+            if query.flat {
+                break;
+            }
+            let mut near = index.query(hash);
+            near.retain(|(item, _)| !self.flat[*item as usize]);
+            near.sort_by_key(|(item, distance)| (*distance, *item));
+            near.truncate(self.options.limit);
+            for (item, distance) in near {
+                ranked.push((distance as f32 / 64.0, Candidate { item, start: None }));
+            }
+        }
+        for (item, cosine) in self.neighbours(&query.vector) {
+            ranked.push(((1.0 - cosine) / 2.0, Candidate { item, start: None }));
+        }
+        for (item, votes, start) in self.local(query) {
+            let rank = 1.0 / (2.0 + votes as f32);
+            ranked.push((rank, Candidate { item, start: Some(start) }));
+        }
+        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.item.cmp(&b.1.item)));
+        let mut kept: Vec<Candidate> = Vec::new();
+        for (_, candidate) in ranked {
+            let known = |k: &&Candidate| {
+                k.item == candidate.item && k.start.is_some() == candidate.start.is_some()
+            };
+            if !kept.iter().any(|k| known(&k)) {
+                kept.push(candidate);
+            }
+        }
+        kept.truncate(self.options.limit);
+        kept
+    }
+
+    fn neighbours(&self, vector: &[i16]) -> Vec<(u32, f32)> {
+        let mut best: Vec<(u32, f32)> = Vec::with_capacity(self.options.neighbours + 1);
+        let mut least = self.options.neighbour_cosine;
+        for (item, other) in self.vectors.chunks_exact(DIMENSIONS).enumerate() {
+            let found = cosine(vector, other);
+            if found > least && self.options.neighbours > 0 {
+                let at = best.partition_point(|(_, old)| *old >= found);
+                best.insert(at, (item as u32, found));
+                best.truncate(self.options.neighbours);
+                if best.len() == self.options.neighbours {
+                    least = best[best.len() - 1].1;
+                }
+            }
+        }
+        best
+    }
+
+    /// Items on which several local features agree, with their votes and the placement they agree on.
+    fn local(&self, query: &Fingerprint) -> Vec<(u32, usize, Placement)> {
+        let aspect = query.thumb.height as f32 / query.thumb.width as f32;
+        let mut votes: HashMap<(u32, i32, i32, i32), Vec<Placement>> = HashMap::new();
+        for point in &query.keypoints {
+            let near = self.local.query(point.bits);
+            // What is everywhere tells nothing: a patch of plain texture.
+            if near.len() > 64 {
+                continue;
+            }
+            for (at, _) in near {
+                let (item, other) = &self.places[at as usize];
+                let sx = other.size / point.size;
+                let sy = sx * aspect / self.aspects[*item as usize];
+                let placement =
+                    Placement::scaled(sx, sy, other.x - sx * point.x, other.y - sy * point.y);
+                // Where the middle comes to lie, and how large: what agrees, agrees on these.
+                let middle = |scale: f32, shift: f32| ((0.5 * scale + shift) / 0.12).floor() as i32;
+                let [_, _, tx, _, _, ty] = placement.affine;
+                let size = (sx.ln() / 0.35).floor() as i32;
+                let key = (*item, size, middle(sx, tx), middle(sy, ty));
+                votes.entry(key).or_default().push(placement);
+            }
+        }
+        let mut best: HashMap<u32, (usize, Placement)> = HashMap::new();
+        for ((item, size, x, y), own) in &votes {
+            // A cluster may lie across the edges of cells.
+            let mut all = Vec::new();
+            for ds in -1..=1 {
+                for dx in -1..=1 {
+                    for dy in -1..=1 {
+                        all.extend(
+                            votes.get(&(*item, size + ds, x + dx, y + dy)).into_iter().flatten(),
+                        );
+                    }
+                }
+            }
+            if all.len() < self.options.local_votes || own.is_empty() {
+                continue;
+            }
+            let placement = median(&all);
+            let old = best.get(item).map_or(0, |(count, _)| *count);
+            if all.len() > old || (all.len() == old && placement.affine < best[item].1.affine) {
+                best.insert(*item, (all.len(), placement));
+            }
+        }
+        let mut found: Vec<_> = best.into_iter().map(|(i, (n, p))| (i, n, p)).collect();
+        found.sort_by_key(|(item, count, _)| (std::cmp::Reverse(*count), *item));
+        found.truncate(self.options.limit);
+        found
+    }
+}
+
+/// The median of each number.
+fn median(placements: &[&Placement]) -> Placement {
+    let of = |i: usize| {
+        let mut values: Vec<f32> = placements.iter().map(|p| p.affine[i]).collect();
+        values.sort_by(f32::total_cmp);
+        values[values.len() / 2]
+    };
+    Placement { affine: std::array::from_fn(of) }
+}

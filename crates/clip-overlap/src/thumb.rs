@@ -1,0 +1,117 @@
+//! Small pictures that are compared in place of the large ones.
+
+use clip_image::{Filter, Rgb, resize};
+
+/// Longer side of a thumbnail in pixels; smaller pictures stay as they are.
+const SIDE: u32 = 64;
+
+/// A picture small enough to keep for every item of an evaluation set.
+pub(crate) fn thumbnail(image: &Rgb) -> Rgb {
+    shrink(image, SIDE)
+}
+
+/// The picture with its longer side at most `side`.
+pub(crate) fn shrink(image: &Rgb, side: u32) -> Rgb {
+    let longer = image.width.max(image.height);
+    if longer <= side {
+        return image.clone();
+    }
+    let scaled = |length: u32| {
+        ((f64::from(length) * f64::from(side) / f64::from(longer)).round() as u32).max(4)
+    };
+    resize(image, scaled(image.width), scaled(image.height), Filter::Area)
+}
+
+/// One channel of real numbers.
+#[derive(Debug, Clone)]
+pub(crate) struct Plane {
+    pub width: usize,
+    pub height: usize,
+    pub data: Vec<f32>,
+}
+
+impl Plane {
+    /// Luma.
+    pub fn luma(image: &Rgb) -> Self {
+        let data = image.luma().into_iter().map(f32::from).collect();
+        Self { width: image.width as usize, height: image.height as usize, data }
+    }
+
+    /// One of the three channels.
+    pub fn channel(image: &Rgb, channel: usize) -> Self {
+        let data = image.data.iter().skip(channel).step_by(3).map(|&v| f32::from(v)).collect();
+        Self { width: image.width as usize, height: image.height as usize, data }
+    }
+
+    /// The value at a place in pixel units (0 is the centre of the first), between pixels by bilinear mixing.
+    pub fn at(&self, x: f32, y: f32) -> f32 {
+        let x = x.clamp(0.0, (self.width - 1) as f32);
+        let y = y.clamp(0.0, (self.height - 1) as f32);
+        let (left, top) = (x as usize, y as usize);
+        let (right, bottom) = ((left + 1).min(self.width - 1), (top + 1).min(self.height - 1));
+        let (fx, fy) = (x - left as f32, y - top as f32);
+        let (above, below) = (&self.data[top * self.width..], &self.data[bottom * self.width..]);
+        let upper = above[left] + fx * (above[right] - above[left]);
+        let lower = below[left] + fx * (below[right] - below[left]);
+        upper + fy * (lower - upper)
+    }
+
+    /// The mean over squares of side `2 radius + 1`, cut at the edges.
+    pub fn blurred(&self, radius: usize) -> Self {
+        let (width, height) = (self.width, self.height);
+        let stride = width + 1;
+        let mut sums = vec![0f64; stride * (height + 1)];
+        for y in 0..height {
+            let mut line = 0.0;
+            for x in 0..width {
+                line += f64::from(self.data[y * width + x]);
+                sums[(y + 1) * stride + x + 1] = sums[y * stride + x + 1] + line;
+            }
+        }
+        let mut data = Vec::with_capacity(width * height);
+        for y in 0..height {
+            let (top, bottom) = (y.saturating_sub(radius), (y + radius + 1).min(height));
+            for x in 0..width {
+                let (left, right) = (x.saturating_sub(radius), (x + radius + 1).min(width));
+                let sum = sums[bottom * stride + right]
+                    - sums[top * stride + right]
+                    - sums[bottom * stride + left]
+                    + sums[top * stride + left];
+                data.push((sum / ((bottom - top) * (right - left)) as f64) as f32);
+            }
+        }
+        Self { width, height, data }
+    }
+
+    /// The plane at another size, each new pixel the mean of what it covers.
+    pub fn resized(&self, width: usize, height: usize) -> Self {
+        let columns = shares(self.width, width);
+        let rows = shares(self.height, height);
+        let mut middle = Vec::with_capacity(width * self.height);
+        for line in self.data.chunks_exact(self.width) {
+            middle
+                .extend(columns.iter().map(|c| c.iter().map(|&(at, w)| line[at] * w).sum::<f32>()));
+        }
+        let mut data = vec![0.0; width * height];
+        for (y, parts) in rows.iter().enumerate() {
+            for &(at, weight) in parts {
+                for x in 0..width {
+                    data[y * width + x] += middle[at * width + x] * weight;
+                }
+            }
+        }
+        Self { width, height, data }
+    }
+}
+
+/// For each of `to` cells the source cells that it covers, with weights that sum to 1.
+fn shares(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
+    let scale = from as f64 / to as f64;
+    let cell = |i: usize| {
+        let (low, high) = (i as f64 * scale, (i + 1) as f64 * scale);
+        let last = (high.ceil() as usize).min(from);
+        let share = |at: usize| ((at + 1) as f64).min(high) - (at as f64).max(low);
+        (low as usize..last).map(|at| (at, (share(at) / scale) as f32)).collect()
+    };
+    (0..to).map(cell).collect()
+}

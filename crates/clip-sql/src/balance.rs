@@ -1,0 +1,154 @@
+//! The barrier that balances pairs over queries, and the account of what it did.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{UInt32Type, UInt64Type};
+use clip_corpus::write_atomic;
+use clip_pipeline::config::text::BalanceMode;
+use clip_pipeline::{Barrier, Context};
+use serde_json::{Value, json};
+
+use crate::{Result, Session, query};
+
+/// How the limit is kept: `pipeline.toml`'s own words.
+pub type Mode = BalanceMode;
+
+/// Queries in the account that are listed one by one.
+const HEAD: usize = 100;
+
+/// Balances pairs over their queries; rows gain `query` (the rarest, or the one that drew) and `keep_prob`.
+///
+/// Draws are hashes of the run's seed, the pair and the query. The account goes to `balance.json` in the
+/// stage's scratch folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Balance {
+    /// The rule.
+    pub mode: Mode,
+    /// Pairs per query; the paper's is 20,000.
+    pub limit: u64,
+    /// Whether a pair without any query falls, as `no_query`.
+    pub require_match: bool,
+}
+
+impl Balance {
+    /// The query files that decide in this mode.
+    pub fn queries(mode: Mode) -> [&'static str; 3] {
+        let rule = match mode {
+            Mode::Assign => "20_balance_assign",
+            Mode::Metaclip => "20_balance_metaclip",
+            Mode::Strict => "20_balance_strict",
+            Mode::Online => "20_balance_online",
+        };
+        ["20_balance_counts", rule, "21_balance_realised"]
+    }
+
+    fn run(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>> {
+        let session = Session::new(cx.scratch())?;
+        session.table("pairs", inputs)?;
+        let [counts, rule, realised] = Self::queries(self.mode);
+        let counts = query(counts)?;
+        session.rows("counts", counts.outputs.clone(), session.run(&counts, &[])?)?;
+        let rule = query(rule)?;
+        let all = [
+            ("seed", cx.seed()),
+            ("limit", self.limit),
+            ("require_match", u64::from(self.require_match)),
+        ];
+        let known = |(name, _): &&(&str, u64)| rule.parameters.iter().any(|known| known == name);
+        let values: Vec<(&str, u64)> = all.iter().filter(known).copied().collect();
+        let decisions = session.run(&rule, &values)?;
+        session.rows("decisions", rule.outputs.clone(), decisions.clone())?;
+        let realised = session.run(&query(realised)?, &[])?;
+        let account = self.account(&decisions, &realised);
+        let text = format!("{account:#}\n");
+        write_atomic(&cx.scratch().join("balance.json"), text.as_bytes())?;
+        Ok(decisions)
+    }
+
+    /// What the balance did: realised counts of the head, the tail's share, and the share against the limit.
+    fn account(&self, decisions: &[RecordBatch], realised: &[RecordBatch]) -> Value {
+        let mut charged: HashMap<u32, u64> = HashMap::new();
+        let (mut pairs, mut kept) = (0, 0);
+        for batch in decisions {
+            pairs += batch.num_rows();
+            let reason = batch["reason"].as_string::<i32>();
+            let query = batch["query"].as_primitive::<UInt32Type>();
+            for at in (0..batch.num_rows()).filter(|&at| reason.is_null(at)) {
+                kept += 1;
+                if query.is_valid(at) {
+                    *charged.entry(query.value(at)).or_default() += 1;
+                }
+            }
+        }
+        let mut counts: Vec<(u32, u64, u64)> = Vec::new();
+        for batch in realised {
+            let query = batch["query"].as_primitive::<UInt32Type>().values();
+            let before = batch["before"].as_primitive::<UInt64Type>().values();
+            let after = batch["after"].as_primitive::<UInt64Type>().values();
+            counts.extend((0..batch.num_rows()).map(|at| (query[at], before[at], after[at])));
+        }
+        counts.sort_unstable_by_key(|&(query, before, _)| (std::cmp::Reverse(before), query));
+        let head = counts.iter().take(HEAD).map(|&(query, before, after)| {
+            let charged = charged.get(&query).copied().unwrap_or(0);
+            json!({"query": query, "before": before, "after": after, "charged": charged})
+        });
+        let before: Vec<u64> = counts.iter().map(|&(_, before, _)| before).collect();
+        let tail = |select: fn(&(u32, u64, u64)) -> u64| {
+            let total: u64 = counts.iter().map(select).sum();
+            let tail: u64 = counts.iter().filter(|c| c.1 <= self.limit).map(select).sum();
+            if total == 0 { 0.0 } else { tail as f64 / total as f64 }
+        };
+        json!({
+            "mode": self.mode,
+            "limit": self.limit,
+            "pairs": pairs,
+            "kept": kept,
+            "queries_matched": counts.len(),
+            "queries_over_limit_before": counts.iter().filter(|c| c.1 > self.limit).count(),
+            "queries_over_limit_after": counts.iter().filter(|c| c.2 > self.limit).count(),
+            "most_after": counts.iter().map(|c| c.2).max().unwrap_or(0),
+            "most_charged": charged.values().max().copied().unwrap_or(0),
+            "tail_share_before": tail(|c| c.1),
+            "tail_share_after": tail(|c| c.2),
+            "head": head.collect::<Vec<_>>(),
+            "curve": curve(&before).iter().map(|(limit, mass)| json!([limit, mass])).collect::<Vec<_>>(),
+        })
+    }
+}
+
+impl Barrier for Balance {
+    fn decide(&self, inputs: &[PathBuf], cx: &Context) -> clip_pipeline::Result<Vec<RecordBatch>> {
+        self.run(inputs, cx).map_err(|e| clip_pipeline::Error::stage(cx.stage(), e))
+    }
+}
+
+/// For limits 1, 2, 5, 10, … up to the largest count: the share of all matches that queries with fewer
+/// matches than the limit have (MetaCLIP, section 3.2: its limit is where the tail has 6 %).
+pub fn curve(counts: &[u64]) -> Vec<(u64, f64)> {
+    let total: u64 = counts.iter().sum();
+    let largest = counts.iter().copied().max().unwrap_or(0);
+    let mut points = Vec::new();
+    for scale in (0..19).map(|power| 10_u64.pow(power)) {
+        for limit in [scale, 2 * scale, 5 * scale] {
+            let tail: u64 = counts.iter().filter(|&&count| count < limit).sum();
+            points.push((limit, if total == 0 { 0.0 } else { tail as f64 / total as f64 }));
+            if limit > largest {
+                return points;
+            }
+        }
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_curve_ends_where_all_queries_are_tail() {
+        assert_eq!(curve(&[1, 1, 8]), [(1, 0.0), (2, 0.2), (5, 0.2), (10, 1.0)]);
+        assert_eq!(curve(&[]), [(1, 0.0)]);
+    }
+}

@@ -1,0 +1,82 @@
+//! What can go wrong with queries over parts.
+
+use std::path::{Path, PathBuf};
+
+/// A failure of a query, naming the query, table or file it is about.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A query's file does not say what it is, or says it wrongly.
+    #[error("{name}: {reason}")]
+    Header {
+        /// The query.
+        name: String,
+        /// What is wrong with its header.
+        reason: String,
+    },
+    /// A table lacks a column that the query reads.
+    #[error(
+        "{query}: table `{table}` has no column `{column}`\nhint: has the stage that adds it run?"
+    )]
+    Column {
+        /// The query.
+        query: String,
+        /// The table.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// A table without any file.
+    #[error("table `{table}`: no parts")]
+    NoParts {
+        /// The table.
+        table: String,
+    },
+    /// DataFusion failed.
+    #[error("{name}: {source}")]
+    Query {
+        /// The query, or the first words of it.
+        name: String,
+        /// The cause.
+        source: Box<datafusion::error::DataFusionError>,
+    },
+    /// A result is not what the header promises.
+    #[error("{name}: {reason}")]
+    Result {
+        /// The query.
+        name: String,
+        /// What differs.
+        reason: String,
+    },
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// Stored data failed.
+    #[error(transparent)]
+    Corpus(#[from] clip_corpus::Error),
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn header(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Header { name: name.to_owned(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn result(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Result { name: name.to_owned(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn query(name: &str, source: datafusion::error::DataFusionError) -> Self {
+        Self::Query { name: name.to_owned(), source: Box::new(source) }
+    }
+}

@@ -1,0 +1,215 @@
+//! A DataFusion session with our functions, bounded memory and results that do not depend on the machine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::compute::cast;
+use arrow::datatypes::SchemaRef;
+use datafusion::datasource::MemTable;
+use datafusion::datasource::TableProvider;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{
+    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
+};
+use datafusion::error::DataFusionError;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use tokio::runtime::Runtime;
+
+use crate::functions::functions;
+use crate::pool::pool;
+use crate::{Error, Query, Result};
+
+/// Partitions of every plan: fixed, so that a plan is the same on any machine.
+const PARTITIONS: usize = 4;
+/// Bytes that sorts, joins and aggregates of a session may hold before they spill.
+const MEMORY: usize = 2 << 30;
+
+/// Runs queries over tables of Parquet parts.
+pub struct Session {
+    context: SessionContext,
+    runtime: Option<Runtime>,
+}
+
+/// The settings that every session has, here or on a cluster.
+pub fn config(config: SessionConfig) -> SessionConfig {
+    let mut config = config.with_target_partitions(PARTITIONS);
+    let options = config.options_mut();
+    // Our schemas say Utf8; views would come back as another type.
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    // Statistics steer join order by file sizes, and cost a footer a part.
+    options.execution.collect_statistics = false;
+    // The buffers of a repartition cannot spill and starve the sorts behind it: sort the parts, then merge.
+    options.optimizer.repartition_windows = false;
+    options.optimizer.enable_round_robin_repartition = false;
+    config
+}
+
+impl Session {
+    /// A session that spills into `scratch` beyond 2 GiB.
+    pub fn new(scratch: &Path) -> Result<Self> {
+        Self::with_memory(scratch, MEMORY)
+    }
+
+    /// A session that spills into `scratch` beyond `memory` bytes.
+    pub fn with_memory(scratch: &Path, memory: usize) -> Result<Self> {
+        std::fs::create_dir_all(scratch).map_err(|e| Error::io(scratch, e))?;
+        let disk = DiskManagerMode::Directories(vec![scratch.to_path_buf()]);
+        let environment = RuntimeEnvBuilder::new()
+            .with_memory_pool(pool(memory))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+            .build_arc()
+            .map_err(|e| Error::query("session", e))?;
+        let mut config = config(SessionConfig::new());
+        // What each sort keeps back to merge its spilled runs; DataFusion's 10 MB may be more than there is.
+        let reserve = &mut config.options_mut().execution.sort_spill_reservation_bytes;
+        *reserve = (*reserve).min(memory / 64);
+        let context = SessionContext::new_with_config_rt(config, environment);
+        for function in functions() {
+            context.register_udf((*function).clone());
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Error::io(scratch, e))?;
+        Ok(Self { context, runtime: Some(runtime) })
+    }
+
+    /// DataFusion's own context.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// Makes a table of Parquet files that share a schema.
+    pub fn table(&self, name: &str, parts: &[PathBuf]) -> Result<()> {
+        self.register(name, listing(name, parts)?)
+    }
+
+    /// Makes a table of rows in memory.
+    pub fn rows(&self, name: &str, schema: SchemaRef, rows: Vec<RecordBatch>) -> Result<()> {
+        let table = MemTable::try_new(schema, vec![rows]).map_err(|e| Error::query(name, e))?;
+        self.register(name, Arc::new(table))
+    }
+
+    /// Makes the table `rejects` of the reject files of stages, with the stage as a column.
+    pub fn rejects(&self, stages: &[(String, Vec<PathBuf>)]) -> Result<()> {
+        let mut selects = Vec::new();
+        for (place, (stage, parts)) in
+            stages.iter().filter(|(_, parts)| !parts.is_empty()).enumerate()
+        {
+            let table = format!("rejects_{place}");
+            self.table(&table, parts)?;
+            let stage = stage.replace('\'', "''");
+            selects.push(format!("SELECT '{stage}' AS stage, * FROM {table}"));
+        }
+        if selects.is_empty() {
+            return Err(Error::NoParts { table: "rejects".to_owned() });
+        }
+        self.sql(&format!("CREATE OR REPLACE VIEW rejects AS {}", selects.join(" UNION ALL ")))?;
+        Ok(())
+    }
+
+    fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+        let failed = |e| Error::query(name, e);
+        self.context.deregister_table(name).map_err(failed)?;
+        self.context.register_table(name, table).map_err(failed)?;
+        Ok(())
+    }
+
+    /// Runs any statement.
+    pub fn sql(&self, text: &str) -> Result<Vec<RecordBatch>> {
+        let name: String = text.trim().chars().take(40).collect();
+        let run = async { self.context.sql(text).await?.collect().await };
+        self.wait(run).map_err(|e| Error::query(&name, e))
+    }
+
+    /// Runs a query file; the result has exactly the columns that its header promises.
+    pub fn run(&self, query: &Query, parameters: &[(&str, u64)]) -> Result<Vec<RecordBatch>> {
+        let text = query.bind(parameters)?;
+        let failed = |e| Error::query(&query.name, e);
+        for input in &query.inputs {
+            let table = self.wait(self.context.table_provider(input.table.as_str()));
+            let schema = table.map_err(failed)?.schema();
+            for column in &input.columns {
+                if schema.index_of(column).is_err() {
+                    let (query, table) = (query.name.clone(), input.table.clone());
+                    return Err(Error::Column { query, table, column: column.clone() });
+                }
+            }
+        }
+        let run = async { self.context.sql(&text).await?.collect().await };
+        let batches = self.wait(run).map_err(failed)?;
+        if batches.is_empty() {
+            return Ok(vec![RecordBatch::new_empty(query.outputs.clone())]);
+        }
+        batches.iter().map(|batch| conform(query, batch)).collect()
+    }
+
+    /// Waits for a future on this session's threads.
+    ///
+    /// From a thread of its own: the caller may stand inside another runtime, which must not be blocked.
+    fn wait<T: Send>(
+        &self,
+        future: impl Future<Output = std::result::Result<T, DataFusionError>> + Send,
+    ) -> std::result::Result<T, DataFusionError> {
+        let Some(runtime) = &self.runtime else {
+            return Err(DataFusionError::Internal("the session is closed".into()));
+        };
+        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join())
+            .unwrap_or_else(|_| Err(DataFusionError::Internal("the query panicked".into())))
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Waiting for the threads is forbidden inside another runtime.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// A table of Parquet files, in this process or for a cluster that sees the same paths.
+pub fn listing(name: &str, parts: &[PathBuf]) -> Result<Arc<dyn TableProvider>> {
+    let first = parts.first().ok_or_else(|| Error::NoParts { table: name.to_owned() })?;
+    let schema = clip_corpus::schema_of(first)?;
+    let mut urls = Vec::with_capacity(parts.len());
+    for part in parts {
+        let path = std::path::absolute(part).map_err(|e| Error::io(part, e))?;
+        let odd = || Error::result(name, format!("{} is no path for a table", part.display()));
+        let url = url::Url::from_file_path(path).map_err(|()| odd())?;
+        urls.push(ListingTableUrl::try_new(url, None).map_err(|e| Error::query(name, e))?);
+    }
+    let options =
+        ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+    let config = ListingTableConfig::new_with_multi_paths(urls)
+        .with_listing_options(options)
+        .with_schema(schema);
+    Ok(Arc::new(ListingTable::try_new(config).map_err(|e| Error::query(name, e))?))
+}
+
+/// Holds a batch to the header: names, types, nulls.
+fn conform(query: &Query, batch: &RecordBatch) -> Result<RecordBatch> {
+    let promised = query.outputs.fields();
+    let schema = batch.schema();
+    let names = |fields: &arrow::datatypes::Fields| -> Vec<String> {
+        fields.iter().map(|field| field.name().clone()).collect()
+    };
+    if names(schema.fields()) != names(promised) {
+        let reason = format!(
+            "the result has columns {:?}, the header says {:?}",
+            names(schema.fields()),
+            names(promised)
+        );
+        return Err(Error::result(&query.name, reason));
+    }
+    let columns: std::result::Result<Vec<_>, _> = batch
+        .columns()
+        .iter()
+        .zip(promised)
+        .map(|(column, field)| cast(column, field.data_type()))
+        .collect();
+    let columns = columns.map_err(|e| Error::result(&query.name, e))?;
+    RecordBatch::try_new(query.outputs.clone(), columns).map_err(|e| Error::result(&query.name, e))
+}

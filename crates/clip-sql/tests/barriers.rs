@@ -1,0 +1,349 @@
+//! The barriers over Parquet parts, held against plain Rust.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::*;
+use arrow::compute::concat_batches;
+use arrow::datatypes::*;
+use clip_pipeline::{Barrier, Context};
+use clip_sql::{Balance, Deduplicate, Mode, Session, UniquePairs, query};
+
+/// A small generator of test data.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+}
+
+/// Writes a batch as so many parts.
+fn parts(folder: &Path, batch: &RecordBatch, count: usize) -> Vec<PathBuf> {
+    let size = batch.num_rows().div_ceil(count);
+    let write = |part: usize| {
+        let path = folder.join(format!("{count} parts [{part}].parquet"));
+        let rows = size.min(batch.num_rows() - part * size);
+        clip_corpus::write_parquet(&path, batch.schema(), &[batch.slice(part * size, rows)])
+            .unwrap();
+        path
+    };
+    (0..count).map(write).collect()
+}
+
+/// The decisions for a batch, which must not depend on how it is cut into parts.
+fn decide(barrier: &dyn Barrier, batch: &RecordBatch) -> (RecordBatch, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let cx = Context::detached("test", 7, &folder.path().join("scratch"));
+    let run = |count| {
+        let batches = barrier.decide(&parts(folder.path(), batch, count), &cx).unwrap();
+        concat_batches(&batches[0].schema(), &batches).unwrap()
+    };
+    let (one, five) = (run(1), run(5));
+    assert_eq!(one, five);
+    (one, folder)
+}
+
+fn reasons(batch: &RecordBatch) -> Vec<Option<&str>> {
+    batch["reason"].as_string::<i32>().iter().collect()
+}
+
+fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
+    let columns = columns.into_iter().map(|(name, column)| (name, column, true));
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+fn rows(count: u64) -> ArrayRef {
+    Arc::new(UInt64Array::from_iter_values((0..count).map(|row| row * 3)))
+}
+
+#[test]
+fn unique_pairs_keeps_the_first_of_each() {
+    let mut random = Random(11);
+    let pairs: Vec<(String, String)> = (0..400)
+        .map(|_| (format!("http://x/{}", random.below(20)), format!("c{}", random.below(9))))
+        .collect();
+    let batch = batch(vec![
+        ("row", rows(400)),
+        ("url", Arc::new(StringArray::from_iter_values(pairs.iter().map(|p| &p.0)))),
+        ("caption", Arc::new(StringArray::from_iter_values(pairs.iter().map(|p| &p.1)))),
+    ]);
+    let (decisions, _folder) = decide(&UniquePairs, &batch);
+    let mut seen = std::collections::HashSet::new();
+    let expected: Vec<_> =
+        pairs.iter().map(|pair| (!seen.insert(pair)).then_some("duplicate_pair")).collect();
+    assert_eq!(reasons(&decisions), expected);
+}
+
+struct Pairs {
+    batch: RecordBatch,
+    uids: Vec<String>,
+    queries: Vec<Vec<u32>>,
+    counts: HashMap<u32, u64>,
+}
+
+/// Pairs whose queries have a long tail: query q has about 1 in q + 1 of them.
+fn pairs() -> Pairs {
+    let mut random = Random(5);
+    let queries: Vec<Vec<u32>> = (0..600)
+        .map(|_| (0..60).filter(|&q| random.below(q * q + 2) == 0).map(|q| q as u32).collect())
+        .collect();
+    let mut counts = HashMap::new();
+    queries.iter().flatten().for_each(|&q| *counts.entry(q).or_default() += 1);
+    let uids: Vec<String> =
+        (0..600).map(|i| clip_corpus::uid("http://x", &i.to_string())).collect();
+    let mut lists = ListBuilder::new(UInt32Builder::new());
+    queries.iter().for_each(|list| lists.append_value(list.iter().map(|&q| Some(q))));
+    let batch = batch(vec![
+        ("row", rows(600)),
+        ("uid", Arc::new(StringArray::from_iter_values(&uids))),
+        ("queries", Arc::new(lists.finish())),
+    ]);
+    Pairs { batch, uids, queries, counts }
+}
+
+fn balance(mode: Mode, limit: u64) -> Balance {
+    Balance { mode, limit, require_match: true }
+}
+
+#[test]
+fn assign_charges_the_rarest_query_and_keeps_the_limit() {
+    let p = pairs();
+    let (decisions, folder) = decide(&balance(Mode::Assign, 10), &p.batch);
+    let rarest: Vec<Option<u32>> = p
+        .queries
+        .iter()
+        .map(|list| list.iter().copied().min_by_key(|q| (p.counts[q], *q)))
+        .collect();
+    assert_eq!(decisions["query"].as_primitive::<UInt32Type>().iter().collect::<Vec<_>>(), rarest);
+    let mut queues: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (at, query) in rarest.iter().enumerate() {
+        query.iter().for_each(|q| queues.entry(*q).or_default().push(at));
+    }
+    let mut expected = vec![Some("no_query"); 600];
+    for (query, mut queue) in queues {
+        queue.sort_by(|a, b| {
+            clip_query::draw(7, &p.uids[*a], query).total_cmp(&clip_query::draw(
+                7,
+                &p.uids[*b],
+                query,
+            ))
+        });
+        for (place, at) in queue.into_iter().enumerate() {
+            expected[at] = (place >= 10).then_some("over_limit");
+        }
+    }
+    assert!(expected.contains(&Some("over_limit")) && expected.contains(&Some("no_query")));
+    assert_eq!(reasons(&decisions), expected);
+    let account = std::fs::read(folder.path().join("scratch/balance.json")).unwrap();
+    let account: serde_json::Value = serde_json::from_slice(&account).unwrap();
+    let kept = expected.iter().filter(|reason| reason.is_none()).count();
+    assert_eq!(account["kept"], kept);
+    assert_eq!(account["most_charged"], 10);
+    assert_eq!(account["queries_matched"], p.counts.len());
+    let head = p.counts.values().max().unwrap();
+    assert_eq!(account["head"][0]["before"], *head);
+}
+
+#[test]
+fn metaclip_keeps_what_any_query_draws() {
+    let p = pairs();
+    let (decisions, _folder) = decide(&balance(Mode::Metaclip, 10), &p.batch);
+    let (online, _folder) = decide(&balance(Mode::Online, 10), &p.batch);
+    let chances = decisions["keep_prob"].as_primitive::<Float32Type>();
+    assert_eq!(chances, online["keep_prob"].as_primitive::<Float32Type>());
+    for (at, reason) in reasons(&decisions).into_iter().enumerate() {
+        let list = &p.queries[at];
+        let drawn = |q: &u32| clip_query::draw(7, &p.uids[at], *q) * (p.counts[q] as f64) < 10.0;
+        let expected = match (list.is_empty(), list.iter().any(drawn)) {
+            (true, _) => Some("no_query"),
+            (false, true) => None,
+            (false, false) => Some("not_drawn"),
+        };
+        assert_eq!(reason, expected, "row {at}");
+        let chance = clip_query::keep_probability(list.iter().map(|q| p.counts[q]), 10);
+        assert!((f64::from(chances.value(at)) - chance).abs() < 1e-6, "row {at}");
+        assert_eq!(reasons(&online)[at].is_some(), list.is_empty());
+    }
+}
+
+#[test]
+fn strict_lets_no_query_exceed_the_limit() {
+    let p = pairs();
+    let (decisions, _folder) = decide(&balance(Mode::Strict, 10), &p.batch);
+    let mut after: HashMap<u32, u64> = HashMap::new();
+    for (list, reason) in p.queries.iter().zip(reasons(&decisions)) {
+        if reason.is_none() {
+            list.iter().for_each(|&q| *after.entry(q).or_default() += 1);
+        }
+        let tail = !list.is_empty() && list.iter().all(|q| p.counts[q] <= 10);
+        assert!(!tail || reason.is_none(), "a pair of the tail fell");
+    }
+    assert!(!after.is_empty());
+    assert!(after.values().all(|&count| count <= 10), "{after:?}");
+}
+
+struct Images {
+    batch: RecordBatch,
+    files: Vec<u64>,
+    hashes: Vec<u64>,
+    flat: Vec<bool>,
+    areas: Vec<u64>,
+    captions: Vec<String>,
+}
+
+fn images() -> Images {
+    let mut random = Random(3);
+    let count = 500;
+    let files: Vec<u64> = (0..count).map(|_| random.below(300)).collect();
+    let base: Vec<u64> = (0..60).map(|_| random.next()).collect();
+    let of_file: Vec<u64> = (0..300)
+        .map(|file| {
+            (0..random.below(7)).fold(base[file % 60], |hash, _| hash ^ 1 << random.below(64))
+        })
+        .collect();
+    let hashes: Vec<u64> = files.iter().map(|&file| of_file[file as usize]).collect();
+    let flat: Vec<bool> = files.iter().map(|file| file % 11 == 0).collect();
+    let sides: Vec<i32> = files.iter().map(|file| 50 + (file % 7) as i32).collect();
+    let captions: Vec<String> =
+        (0..count).map(|_| "é".repeat(1 + random.below(5) as usize)).collect();
+    let batch = batch(vec![
+        ("row", rows(count)),
+        (
+            "sha256",
+            Arc::new(StringArray::from_iter_values(files.iter().map(|f| format!("{f:064x}")))),
+        ),
+        ("phash", Arc::new(UInt64Array::from(hashes.clone()))),
+        ("flat", Arc::new(BooleanArray::from(flat.clone()))),
+        ("original_width", Arc::new(Int32Array::from(sides.clone()))),
+        ("original_height", Arc::new(Int32Array::from(sides.clone()))),
+        ("caption", Arc::new(StringArray::from_iter_values(&captions))),
+    ]);
+    let areas = sides.iter().map(|&side| (side * side) as u64).collect();
+    Images { batch, files, hashes, flat, areas, captions }
+}
+
+fn near(images: &Images, a: usize, b: usize, radius: u32) -> bool {
+    let close = (images.hashes[a] ^ images.hashes[b]).count_ones() <= radius;
+    close && !images.flat[a] && !images.flat[b]
+}
+
+#[test]
+fn near_pairs_are_those_of_brute_force_and_of_the_index() {
+    let images = images();
+    for radius in [1, 4, 8] {
+        let folder = tempfile::tempdir().unwrap();
+        let session = Session::new(folder.path()).unwrap();
+        session.table("images", &parts(folder.path(), &images.batch, 3)).unwrap();
+        let pairs = session.run(&query("40_near_pairs").unwrap(), &[("radius", radius)]).unwrap();
+        let mut found = Vec::new();
+        for batch in &pairs {
+            let column = |name| batch[name].as_primitive::<UInt64Type>().values().to_vec();
+            found.extend(column("a").into_iter().zip(column("b")));
+        }
+        let mut expected = Vec::new();
+        for a in 0..500_usize {
+            let others = (a + 1..500).filter(|&b| near(&images, a, b, radius as u32));
+            expected.extend(others.map(|b| (a as u64 * 3, b as u64 * 3)));
+        }
+        assert_eq!(found, expected, "radius {radius}");
+        let places: Vec<u64> = (0..500).filter(|&at| !images.flat[at as usize]).collect();
+        let hashes = places.iter().map(|&at| images.hashes[at as usize]).collect();
+        let index = clip_image::HammingIndex::new(hashes, radius as u32).pairs();
+        let place = |at: u32| places[at as usize] * 3;
+        let index: Vec<_> = index.into_iter().map(|(a, b, _)| (place(a), place(b))).collect();
+        assert_eq!(found, index, "radius {radius}");
+    }
+}
+
+#[test]
+fn a_cluster_keeps_its_best_image_and_all_captions() {
+    let images = images();
+    for radius in [0, 3] {
+        let (decisions, _folder) =
+            decide(&Deduplicate { radius, keep_captions: true }, &images.batch);
+        // Labels spread until nothing changes: slow and plain.
+        let mut labels: Vec<usize> = (0..500).collect();
+        loop {
+            let before = labels.clone();
+            for a in 0..500 {
+                for b in 0..500 {
+                    let same = images.files[a] == images.files[b];
+                    if same || (radius > 0 && near(&images, a, b, radius)) {
+                        labels[a] = labels[a].min(labels[b]);
+                    }
+                }
+            }
+            if labels == before {
+                break;
+            }
+        }
+        let clusters = decisions["cluster"].as_primitive::<UInt64Type>();
+        let captions = decisions["captions"].as_list::<i32>();
+        for (at, reason) in reasons(&decisions).into_iter().enumerate() {
+            let members: Vec<usize> = (0..500).filter(|&b| labels[b] == labels[at]).collect();
+            let worth = |b: &usize| {
+                (images.areas[*b], images.captions[*b].chars().count(), std::cmp::Reverse(*b))
+            };
+            let kept = members.iter().copied().max_by_key(worth).unwrap();
+            assert_eq!(clusters.value(at), kept as u64 * 3, "radius {radius} row {at}");
+            let expected = match (kept == at, images.files[kept] == images.files[at]) {
+                (true, _) => None,
+                (false, true) => Some("exact_duplicate"),
+                (false, false) => Some("near_duplicate"),
+            };
+            assert_eq!(reason, expected);
+            let listed = captions.value(at);
+            let listed: Vec<&str> = listed.as_string::<i32>().iter().flatten().collect();
+            if kept != at {
+                assert!(listed.is_empty());
+                continue;
+            }
+            assert_eq!(listed[0], images.captions[at]);
+            let mut all: Vec<&str> = members.iter().map(|&b| images.captions[b].as_str()).collect();
+            all.sort_unstable();
+            all.dedup();
+            let mut sorted = listed.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, all);
+        }
+        let near = reasons(&decisions).contains(&Some("near_duplicate"));
+        assert_eq!(near, radius > 0);
+    }
+}
+
+#[test]
+fn sorts_spill_when_memory_is_short() {
+    let folder = tempfile::tempdir().unwrap();
+    // Four sorts of 12 MB each, whose fair shares are 3 MB: some twenty consumers divide the memory.
+    let count = 400_000;
+    let text =
+        |row: u64| format!("http://host.example/{:040}", row.wrapping_mul(7_919) % (count / 2));
+    let urls: ArrayRef = Arc::new(StringArray::from_iter_values((0..count).map(text)));
+    let batch = batch(vec![("row", rows(count)), ("url", urls.clone()), ("caption", urls)]);
+    let parts = parts(folder.path(), &batch, 4);
+    let session = Session::with_memory(&folder.path().join("scratch"), 64 << 20).unwrap();
+    session.table("pairs", &parts).unwrap();
+    let batches = session.run(&query("10_unique_pairs").unwrap(), &[]).unwrap();
+    let fell: usize = batches.iter().map(|b| b.num_rows() - b["reason"].null_count()).sum();
+    assert_eq!(fell as u64, count / 2);
+}
+
+#[test]
+fn a_session_works_inside_another_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let rows = runtime.block_on(async {
+        let session = Session::new(folder.path()).unwrap();
+        session.sql("SELECT 1 AS one").unwrap()
+    });
+    assert_eq!(rows[0].num_rows(), 1);
+}

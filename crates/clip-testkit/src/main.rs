@@ -1,0 +1,61 @@
+//! `clip-testkit`: the demo's web site and evaluation set.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clip_testkit::{evaluation, pages::Web, site};
+
+#[derive(Parser)]
+#[command(name = "clip-testkit", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the small web of emoji on 127.0.0.11 to 127.0.0.18 until stopped
+    EmojiSite {
+        /// Folder of the packages: …/node_modules/@iconify-json
+        #[arg(long)]
+        packages: PathBuf,
+        /// Port on every address
+        #[arg(long, default_value_t = 8417)]
+        port: u16,
+    },
+    /// Write the held-out style as an evaluation set in CLIP_benchmark's layout
+    EmojiEval {
+        /// Folder of the packages: …/node_modules/@iconify-json
+        #[arg(long)]
+        packages: PathBuf,
+        /// Folder to write
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// List the planted copies: path, concept, change
+    EmojiPlanted {
+        /// Folder of the packages: …/node_modules/@iconify-json
+        #[arg(long)]
+        packages: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::EmojiSite { packages, port } => {
+            let web = Web::open(&packages)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(site::serve(web, port, || println!("ready")))
+        }
+        Command::EmojiEval { packages, out } => {
+            println!("{} images", evaluation::write(&packages, &out)?);
+            Ok(())
+        }
+        Command::EmojiPlanted { packages } => {
+            for (path, concept, change) in Web::open(&packages)?.planted() {
+                println!("{path}\t{concept}\t{}", change.name());
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What happens to a picture before the model sees it.
+
+use std::str::FromStr;
+
+use clip_image::{Filter, Rgb, clip_preprocess, crop, resize};
+
+use crate::draw::Draw;
+
+/// The random transform of training pictures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Augment {
+    /// None: the evaluation transform.
+    None,
+    /// "A random square crop from resized images" (CLIP paper, section 2.4).
+    SquareCrop,
+    /// torchvision's RandomResizedCrop with these bounds of the area: open_clip's choice is 0.9 to 1.
+    ResizedCrop(f32, f32),
+    /// For small corpora: turned, shifted, scaled and recoloured, never mirrored; the strength is 1 by default.
+    Small(f32),
+}
+
+impl FromStr for Augment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, body) = text.split_once('(').unwrap_or((text, ")"));
+        let inner = body.strip_suffix(')').ok_or("the bracket is not closed")?;
+        let numbers: Result<Vec<f32>, _> =
+            inner.split(',').filter(|s| !s.trim().is_empty()).map(|s| s.trim().parse()).collect();
+        let numbers = numbers.map_err(|e| format!("{text}: {e}"))?;
+        match (name, numbers.as_slice()) {
+            ("none", []) => Ok(Self::None),
+            ("square-crop", []) => Ok(Self::SquareCrop),
+            ("rrc", [from, to]) if 0.0 < *from && from <= to && *to <= 1.0 => {
+                Ok(Self::ResizedCrop(*from, *to))
+            }
+            ("rrc", []) => Ok(Self::ResizedCrop(0.9, 1.0)),
+            ("small", []) => Ok(Self::Small(1.0)),
+            ("small", [strength]) if (0.0..=3.0).contains(strength) => Ok(Self::Small(*strength)),
+            _ => Err("one of none, square-crop, rrc(0.9,1), small, small(0.5)".into()),
+        }
+    }
+}
+
+impl Augment {
+    /// A square of `size` pixels.
+    pub(crate) fn apply(self, image: &Rgb, size: u32, draw: &mut Draw) -> Rgb {
+        match self {
+            Self::None => clip_preprocess(image, size),
+            Self::SquareCrop => {
+                let image = shorter_side(image, size);
+                let x = draw.below((image.width - size + 1) as usize) as u32;
+                let y = draw.below((image.height - size + 1) as usize) as u32;
+                crop(&image, x, y, size, size)
+            }
+            Self::ResizedCrop(from, to) => {
+                let (x, y, w, h) = resized_crop(image, from, to, draw);
+                resize(&crop(image, x, y, w, h), size, size, Filter::Bicubic)
+            }
+            Self::Small(strength) => small(image, size, strength, draw),
+        }
+    }
+}
+
+/// The picture with its shorter side brought to `size`.
+pub(crate) fn shorter_side(image: &Rgb, size: u32) -> Rgb {
+    let short = image.width.min(image.height).max(1);
+    let side = |side: u32| ((u64::from(side) * u64::from(size)) / u64::from(short)) as u32;
+    resize(image, side(image.width).max(size), side(image.height).max(size), Filter::Bicubic)
+}
+
+/// torchvision's `RandomResizedCrop.get_params` with ratios of 3/4 to 4/3: x, y, width, height.
+fn resized_crop(image: &Rgb, from: f32, to: f32, draw: &mut Draw) -> (u32, u32, u32, u32) {
+    let (width, height) = (image.width as f32, image.height as f32);
+    for _ in 0..10 {
+        let area = width * height * draw.between(from, to);
+        let ratio = draw.between((0.75f32).ln(), (4.0f32 / 3.0).ln()).exp();
+        let (w, h) = ((area * ratio).sqrt().round(), (area / ratio).sqrt().round());
+        if 0.0 < w && w <= width && 0.0 < h && h <= height {
+            let x = draw.below((width - w) as usize + 1) as u32;
+            let y = draw.below((height - h) as usize + 1) as u32;
+            return (x, y, w as u32, h as u32);
+        }
+    }
+    let (w, h) = (image.width.min(image.height * 4 / 3), image.height.min(image.width * 4 / 3));
+    ((image.width - w) / 2, (image.height - h) / 2, w.max(1), h.max(1))
+}
+
+/// An affine map and a colour matrix; outside the picture its edge goes on.
+fn small(image: &Rgb, size: u32, strength: f32, draw: &mut Draw) -> Rgb {
+    let side = image.width.min(image.height) as f32;
+    let mut spread = |most: f32| draw.between(-most * strength, most * strength);
+    let (angle, scale, stretch) = (spread(0.2), spread(0.22).exp(), spread(0.12).exp());
+    let (dx, dy) = (spread(0.08) * side, spread(0.08) * side);
+    let colour = colour_matrix(spread(0.35), spread(0.35).exp(), spread(0.2).exp());
+    let light = spread(24.0);
+    let step = side / size as f32 * scale;
+    let (sin, cos) = angle.sin_cos();
+    let (cx, cy) = (image.width as f32 / 2.0 + dx, image.height as f32 / 2.0 + dy);
+    let centre = size as f32 / 2.0;
+    let mut data = Vec::with_capacity((size * size * 3) as usize);
+    for y in 0..size {
+        for x in 0..size {
+            let u = (x as f32 + 0.5 - centre) * step * stretch;
+            let v = (y as f32 + 0.5 - centre) * step / stretch;
+            let pixel = bilinear(image, cx + u * cos - v * sin - 0.5, cy + u * sin + v * cos - 0.5);
+            for row in colour {
+                let mixed: f32 = row.iter().zip(pixel).map(|(a, b)| a * (b - 128.0)).sum();
+                data.push((mixed + 128.0 + light).round().clamp(0.0, 255.0) as u8);
+            }
+        }
+    }
+    Rgb { width: size, height: size, data }
+}
+
+fn bilinear(image: &Rgb, x: f32, y: f32) -> [f32; 3] {
+    let (x0, y0) = (x.floor(), y.floor());
+    let (fx, fy) = (x - x0, y - y0);
+    let column = |x: f32| (x.max(0.0) as usize).min(image.width as usize - 1) * 3;
+    let (left, right) = (column(x0), column(x0 + 1.0));
+    let line = |y: f32| image.row((y.max(0.0) as u32).min(image.height - 1));
+    let (top, bottom) = (line(y0), line(y0 + 1.0));
+    std::array::from_fn(|c| {
+        let mix =
+            |line: &[u8]| f32::from(line[left + c]) * (1.0 - fx) + f32::from(line[right + c]) * fx;
+        mix(top) * (1.0 - fy) + mix(bottom) * fy
+    })
+}
+
+/// Hue turned by `angle` about the grey axis, saturation and contrast scaled.
+fn colour_matrix(angle: f32, saturation: f32, contrast: f32) -> [[f32; 3]; 3] {
+    let (sin, cos) = angle.sin_cos();
+    let (third, root) = (1.0 / 3.0, (1.0f32 / 3.0).sqrt());
+    std::array::from_fn(|i| {
+        std::array::from_fn(|j| {
+            let same = if i == j { 1.0 } else { 0.0 };
+            let cross = match (j + 3 - i) % 3 {
+                1 => -root,
+                2 => root,
+                _ => 0.0,
+            };
+            let turned = cos * same + (1.0 - cos) * third + sin * cross;
+            contrast * (saturation * turned + (1.0 - saturation) * third)
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!("rrc(0.9, 1)".parse(), Ok(Augment::ResizedCrop(0.9, 1.0)));
+        assert_eq!("small(0.5)".parse(), Ok(Augment::Small(0.5)));
+        for bad in ["rrc(2,3)", "flip", "rrc(0.9", "small(x)"] {
+            assert!(bad.parse::<Augment>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_policy_gives_the_size_and_keeps_a_grey_picture_grey() {
+        for (w, h) in [(1, 1), (70, 33), (20, 90)] {
+            for policy in ["none", "square-crop", "rrc", "small"] {
+                let mut draw = Draw::new("test", 1, 0, policy);
+                let image = Rgb::filled(w, h, [128; 3]);
+                let out = policy.parse::<Augment>().unwrap().apply(&image, 32, &mut draw);
+                assert_eq!((out.width, out.height, out.data.len()), (32, 32, 32 * 32 * 3));
+                assert!(out.data.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]), "{policy}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_strength_nothing_changes() {
+        let data = (0..16 * 16 * 3).map(|i| (i * 7 % 256) as u8).collect();
+        let image = Rgb { width: 16, height: 16, data };
+        let mut draw = Draw::new("test", 1, 0, "");
+        assert_eq!(Augment::Small(0.0).apply(&image, 16, &mut draw), image);
+    }
+}

@@ -1,0 +1,62 @@
+//! What can go wrong in training.
+
+use std::path::{Path, PathBuf};
+
+/// A failure of the data, the recipe or the machine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file concerned.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file that is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file concerned.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Options that cannot work together.
+    #[error("{0}")]
+    Recipe(String),
+    /// The loss left the numbers.
+    #[error(
+        "step {step}: the loss is {loss}\nhint: lower --lr, lengthen --warmup, or use --precision fp32"
+    )]
+    Diverged {
+        /// The step, from 0.
+        step: u64,
+        /// The loss.
+        loss: f64,
+    },
+    /// The shards.
+    #[error(transparent)]
+    Corpus(#[from] clip_corpus::Error),
+    /// The model.
+    #[error(transparent)]
+    Model(#[from] clip_model::Error),
+    /// The shim.
+    #[error(transparent)]
+    Torch(#[from] clip_torch::Error),
+    /// libtorch.
+    #[error("libtorch: {0}")]
+    Tch(#[from] clip_torch::tch::TchError),
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+}

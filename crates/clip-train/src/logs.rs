@@ -1,0 +1,104 @@
+//! What a run writes down: open_clip's files, and a line of JSON for each step.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::{Error, Result, Step};
+
+/// The files of a run's folder.
+pub struct Logs {
+    folder: PathBuf,
+    out: File,
+    steps: File,
+}
+
+impl Logs {
+    /// Opens `out.log` and `steps.jsonl` in the folder; what a killed run wrote after `step` is taken back.
+    pub fn open(folder: &Path, step: u64) -> Result<Self> {
+        let checkpoints = folder.join("checkpoints");
+        std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
+        let steps = folder.join("steps.jsonl");
+        if let Ok(text) = std::fs::read_to_string(&steps) {
+            let known = |line: &&str| {
+                let value = serde_json::from_str::<serde_json::Value>(line).ok();
+                value.and_then(|v| v["step"].as_u64()).is_some_and(|at| at < step)
+            };
+            let kept: String = text.lines().filter(known).flat_map(|line| [line, "\n"]).collect();
+            clip_corpus::write_atomic(&steps, kept.as_bytes())?;
+        }
+        let append = |path: &Path| {
+            OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io(path, e))
+        };
+        Ok(Self {
+            folder: folder.to_path_buf(),
+            out: append(&folder.join("out.log"))?,
+            steps: append(&steps)?,
+        })
+    }
+
+    /// Where the checkpoints lie.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.folder.join("checkpoints")
+    }
+
+    /// Writes `params.txt`: a `key: value` line for each parameter, sorted.
+    pub fn params(&self, params: &[(String, String)]) -> Result<()> {
+        let mut lines: Vec<String> =
+            params.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
+        lines.sort();
+        Ok(clip_corpus::write_atomic(&self.folder.join("params.txt"), lines.concat().as_bytes())?)
+    }
+
+    /// Writes a line to `out.log` as Python's logging does for open_clip.
+    pub fn info(&mut self, message: &str) -> Result<()> {
+        let path = self.folder.join("out.log");
+        writeln!(self.out, "{} | INFO | {message}", timestamp()).map_err(|e| Error::io(&path, e))
+    }
+
+    /// Writes the step's line of JSON.
+    pub fn step(&mut self, step: &Step) -> Result<()> {
+        let path = self.folder.join("steps.jsonl");
+        let line = serde_json::to_string(step).map_err(|e| Error::file(&path, e))?;
+        writeln!(self.steps, "{line}").map_err(|e| Error::io(&path, e))
+    }
+}
+
+/// UTC as `2026-11-24,00:08:51`.
+fn timestamp() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days as i64);
+    format!(
+        "{year:04}-{month:02}-{day:02},{:02}:{:02}:{:02}",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+/// Days since 1970 to year, month, day (Hinnant, "chrono-compatible low-level date algorithms").
+fn civil(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(19_782), (2024, 2, 29));
+        assert_eq!(civil(20_781), (2026, 11, 24));
+    }
+}

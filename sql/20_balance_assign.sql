@@ -1,0 +1,28 @@
+-- Each pair is charged to its rarest query, which takes at most the limit, drawn at random (the paper's words, section 2.2).
+-- inputs: pairs(row, uid, queries), counts(query, count)
+-- outputs: row UInt64, reason Utf8?, query UInt32?, keep_prob Float32
+-- functions: draw, rarity, rarest
+-- parameters: seed, limit, require_match
+WITH entries AS (
+    SELECT row, uid, unnest(queries) AS query FROM pairs
+),
+charged AS (
+    SELECT e.row, e.uid, rarest(min(rarity(c.count, e.query))) AS query
+    FROM counts c JOIN entries e ON c.query = e.query
+    GROUP BY e.row, e.uid
+),
+totals AS (
+    SELECT query, count(*) AS total FROM charged GROUP BY query
+),
+ranked AS (
+    SELECT row, query,
+           row_number() OVER (PARTITION BY query ORDER BY draw($seed, uid, query), row) AS place
+    FROM charged
+)
+SELECT r.row, CASE WHEN r.place > $limit THEN 'over_limit' END AS reason,
+       r.query, least(1.0, CAST($limit AS DOUBLE) / t.total) AS keep_prob
+FROM totals t JOIN ranked r ON t.query = r.query
+UNION ALL
+SELECT row, CASE WHEN $require_match = 1 THEN 'no_query' END, NULL, 1.0 - $require_match
+FROM pairs WHERE coalesce(array_length(queries), 0) = 0
+ORDER BY row
