@@ -78,8 +78,8 @@ impl ListSource {
         let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build());
         for batch in reader.map_err(|e| bad(&e))? {
             let batch = batch.map_err(|e| bad(&e))?;
-            let urls = self.text(path, &batch, &self.url_col)?;
-            let captions = self.text(path, &batch, &self.caption_col)?;
+            let urls = text_column(path, &batch, &self.url_col)?;
+            let captions = text_column(path, &batch, &self.caption_col)?;
             for row in 0..batch.num_rows() {
                 let cell = |c: &arrow::array::StringArray| {
                     c.is_valid(row).then(|| c.value(row).to_owned())
@@ -90,22 +90,6 @@ impl ListSource {
             }
         }
         Ok(true)
-    }
-
-    fn text(
-        &self,
-        path: &Path,
-        batch: &arrow::array::RecordBatch,
-        name: &str,
-    ) -> Result<arrow::array::StringArray> {
-        let column = batch.column_by_name(name).ok_or_else(|| {
-            let schema = batch.schema();
-            let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
-            missing(path, name, &names)
-        })?;
-        let text = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8);
-        let text = text.map_err(|e| Error::arrow(STAGE, e))?;
-        Ok(text.as_string().clone())
     }
 
     fn json(&self, path: &Path, (number, line): (usize, String)) -> Result<Row> {
@@ -269,6 +253,21 @@ fn lines(
             return Ok(false);
         }
     }
+}
+
+fn text_column(
+    path: &Path,
+    batch: &arrow::array::RecordBatch,
+    name: &str,
+) -> Result<arrow::array::StringArray> {
+    let column = batch.column_by_name(name).ok_or_else(|| {
+        let schema = batch.schema();
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        missing(path, name, &names)
+    })?;
+    let text = arrow::compute::cast(column, &arrow::datatypes::DataType::Utf8);
+    let text = text.map_err(|e| Error::arrow(STAGE, e))?;
+    Ok(text.as_string().clone())
 }
 
 #[cfg(test)]

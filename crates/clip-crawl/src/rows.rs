@@ -26,7 +26,7 @@ pub(crate) fn batch(part: usize, first: usize, pairs: &[Pair]) -> Result<RecordB
         Arc::new(StringArray::from_iter_values(uids)),
         text(|pair| &pair.url),
         text(|pair| &pair.caption),
-        Arc::new(StringArray::from_iter(pairs.iter().map(|pair| pair.page.as_deref()))),
+        Arc::new(pairs.iter().map(|pair| pair.page.as_deref()).collect::<StringArray>()),
         text(|pair| pair.source),
     ];
     RecordBatch::try_new(pair_schema(), columns).map_err(|e| Error::arrow("collect", e))

@@ -1,5 +1,7 @@
 //! The downloader against a site that misbehaves.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 

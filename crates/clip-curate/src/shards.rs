@@ -1,5 +1,6 @@
 //! Writing WebDataset shards with Parquet, statistics and an index beside each, in img2dataset's layout.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::{RecordBatch, StringArray};
@@ -93,7 +94,7 @@ impl Sink for ShardSink {
         let stats_name = format!("{name}_stats.json");
         write_atomic(&dir.join(&stats_name), format!("{stats:#}\n").as_bytes())?;
         let rows = count as u64;
-        let tally = Tally { rows_in: rows, rows_out: rows, dropped: Default::default() };
+        let tally = Tally { rows_in: rows, rows_out: rows, dropped: BTreeMap::default() };
         let files = ["tar", "parquet", "idx"].iter().map(|ext| format!("{name}.{ext}"));
         Ok((tally, files.chain([stats_name]).collect()))
     }

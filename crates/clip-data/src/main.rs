@@ -31,6 +31,8 @@ enum Command {
     Build(commands::build::Args),
     /// Report the overlap of a corpus with evaluation sets, and its effect on scores
     Contamination(commands::contamination::Args),
+    /// One HTML page of a build, a training, an evaluation and its contamination
+    Report(commands::report::Args),
     /// Say what this machine has: libtorch, models, disk, resolver
     Doctor(commands::doctor::Args),
     /// Pre-train CLIP (needs libtorch)
@@ -55,6 +57,7 @@ fn main() -> ExitCode {
         Command::Plan(args) => commands::plan::run(args),
         Command::Build(args) => commands::build::run(args),
         Command::Contamination(args) => commands::contamination::run(args),
+        Command::Report(args) => commands::report::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Train(passed) => torch::exec("train", passed.args),
         Command::Eval(passed) => torch::exec("eval", passed.args),

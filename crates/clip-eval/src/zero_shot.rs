@@ -166,7 +166,7 @@ mod tests {
         let all = Scores::of(&predictions, 6, |_| true).unwrap().unwrap();
         assert_eq!((all.acc1.correct, all.acc5.unwrap().correct), (2, 3));
         assert_eq!(all.mean_per_class_recall, 0.5);
-        let some = Scores::of(&predictions, 6, |p| p.key > "b".to_owned()).unwrap().unwrap();
+        let some = Scores::of(&predictions, 6, |p| p.key.as_str() > "b").unwrap().unwrap();
         assert_eq!((some.acc1.correct, some.acc1.n), (1, 2));
         assert!(Scores::of(&predictions, 4, |_| true).unwrap().unwrap().acc5.is_none());
         assert_eq!(Scores::of(&predictions, 6, |_| false).unwrap(), None);

@@ -85,7 +85,7 @@ mod tests {
         let (text, counts) = (folder.path().join("t.txt"), folder.path().join("c.tsv"));
         std::fs::write(&text, "The cat's hat; the well-kept CAT -- 7 cats\n").unwrap();
         std::fs::write(&counts, "cat\t3\nrare\t1\n").unwrap();
-        let found = frequent(&[text], &[counts.clone()], 2).unwrap();
+        let found = frequent(&[text], std::slice::from_ref(&counts), 2).unwrap();
         let found: Vec<_> = found.iter().map(|q| (q.text.as_str(), q.count)).collect();
         assert_eq!(found, [("cat", 4), ("the", 2)]);
         std::fs::write(&counts, "cat 3\n").unwrap();

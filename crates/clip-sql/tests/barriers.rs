@@ -1,5 +1,7 @@
 //! The barriers over Parquet parts, held against plain Rust.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -2,6 +2,8 @@
 //!
 //! Beside SQL, a record may say `run FILE name=value …`: the query file of that name with its parameters.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::Path;
 
 use arrow::array::RecordBatch;

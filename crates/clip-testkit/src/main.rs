@@ -15,7 +15,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the small web of emoji on 127.0.0.11 to 127.0.0.18 until stopped
-    EmojiSite {
+    Site {
         /// Folder of the packages: …/node_modules/@iconify-json
         #[arg(long)]
         packages: PathBuf,
@@ -24,7 +24,7 @@ enum Command {
         port: u16,
     },
     /// Write the held-out style as an evaluation set in CLIP_benchmark's layout
-    EmojiEval {
+    Eval {
         /// Folder of the packages: …/node_modules/@iconify-json
         #[arg(long)]
         packages: PathBuf,
@@ -33,7 +33,7 @@ enum Command {
         out: PathBuf,
     },
     /// List the planted copies: path, concept, change
-    EmojiPlanted {
+    Planted {
         /// Folder of the packages: …/node_modules/@iconify-json
         #[arg(long)]
         packages: PathBuf,
@@ -42,16 +42,16 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
-        Command::EmojiSite { packages, port } => {
+        Command::Site { packages, port } => {
             let web = Web::open(&packages)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(site::serve(web, port, || println!("ready")))
         }
-        Command::EmojiEval { packages, out } => {
+        Command::Eval { packages, out } => {
             println!("{} images", evaluation::write(&packages, &out)?);
             Ok(())
         }
-        Command::EmojiPlanted { packages } => {
+        Command::Planted { packages } => {
             for (path, concept, change) in Web::open(&packages)?.planted() {
                 println!("{path}\t{concept}\t{}", change.name());
             }

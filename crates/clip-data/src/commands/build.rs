@@ -112,7 +112,7 @@ fn funnel(run: &Run) -> String {
 fn write_summary(run: &Run) -> anyhow::Result<Option<PathBuf>> {
     let dir = &run.plan.dir;
     let funnel = run.funnel();
-    let stages: Vec<_> = run.plan.stages.iter().zip(funnel).map(|(stage, (name, tally))| {
+    let stages = run.plan.stages.iter().zip(funnel).map(|(stage, (name, tally))| {
         let folder = stage.dir.file_name().map(|name| name.to_string_lossy().into_owned());
         json!({"stage": name, "dir": folder, "fingerprint": stage.hash, "tally": tally})
     });

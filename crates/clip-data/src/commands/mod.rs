@@ -6,3 +6,4 @@ pub mod doctor;
 pub mod init;
 pub mod plan;
 pub mod queries;
+pub mod report;

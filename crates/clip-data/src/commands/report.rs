@@ -1,0 +1,80 @@
+//! `clip-data report`: one HTML page of a build, a training, an evaluation and its contamination.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clip_overlap::Account;
+use clip_pipeline::Config;
+use clip_report::{Page, balance, contamination, funnel, samples, scores, training};
+
+use crate::recipe;
+
+/// Arguments of `clip-data report`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The pipeline of the corpus
+    #[arg(short, long, default_value = "pipeline.toml")]
+    config: PathBuf,
+    /// Change a setting, as in the build
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// A training's folder, logs/NAME
+    #[arg(long, value_name = "DIR")]
+    training: Option<PathBuf>,
+    /// Scores from `clip-data eval --output`; may be given again
+    #[arg(long, value_name = "FILE")]
+    scores: Vec<PathBuf>,
+    /// The page; report.html in the run's folder when absent
+    #[arg(short, long)]
+    out: Option<PathBuf>,
+}
+
+/// Writes the page and prints its path.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&args.config, &args.set)?;
+    let plan = recipe::plan(&config)?;
+    if !plan.dir.join("run.json").is_file() {
+        let (dir, path) = (plan.dir.display(), args.config.display());
+        bail!("{dir}: no build is here\nhint: run `clip-data build -c {path}` first");
+    }
+    let dir = |stage: &str| plan.find(stage).map(|at| plan.stages[at].dir.clone());
+    let mut page = Page::new(&format!("clip-data: {}", config.name));
+    for file in &args.scores {
+        page.section(
+            "Zero-shot transfer",
+            "Accuracy with 99.5% Clopper-Pearson intervals: on all items, on those that the corpus does not \
+             hold (Clean), and on those that it does (Overlap).",
+            &scores(file)?,
+        );
+    }
+    let account = plan.dir.join(Account::FILE);
+    if let (Some(check), true) = (&config.check, account.is_file()) {
+        let paths = |(name, path): (&String, &PathBuf)| (name.clone(), config.path(path));
+        let sets = check.against.iter().map(paths).collect();
+        let html = contamination(&Account::read(&account)?, &sets, &dir("fetch")?)?;
+        page.section(
+            "Contamination",
+            "Evaluation items of which the corpus holds a copy: the item on the left, the corpus on the right.",
+            &html,
+        );
+    }
+    if let Some(folder) = &args.training {
+        let about = "The contrastive loss over the steps of the run.";
+        page.section("Training", about, &training(folder)?);
+    }
+    let about = "Pairs into and out of every stage, and why pairs were dropped.";
+    page.section("The funnel", about, &funnel(&plan.dir)?);
+    let account = dir("balance").map(|dir| dir.join("scratch/balance.json")).ok();
+    if let Some(account) = account.filter(|path| path.is_file()) {
+        let about = "How the limit per query flattens the counts: the smaller it is, the more of the matches \
+                     lie in the tail.";
+        page.section("Balance", about, &balance(&account)?);
+    }
+    let about = "Pairs of the corpus, evenly spread over its shards.";
+    page.section("Samples", about, &samples(&plan.dir.join("shards"), 32)?);
+    let out = args.out.unwrap_or_else(|| plan.dir.join("report.html"));
+    page.write(&out)?;
+    println!("report: {}", out.display());
+    Ok(ExitCode::SUCCESS)
+}

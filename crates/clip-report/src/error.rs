@@ -1,0 +1,37 @@
+//! What can go wrong while a report is written.
+
+use std::path::{Path, PathBuf};
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that should be there is not, or is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong.
+        reason: String,
+    },
+    /// The corpus could not be read.
+    #[error(transparent)]
+    Corpus(#[from] clip_corpus::Error),
+    /// An evaluation set could not be read.
+    #[error(transparent)]
+    Dataset(#[from] clip_datasets::Error),
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+}
+
+/// A JSON file's value.
+pub(crate) fn json(path: &Path) -> Result<serde_json::Value> {
+    let text = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    serde_json::from_slice(&text).map_err(|e| Error::file(path, e))
+}

@@ -1,0 +1,41 @@
+//! Pictures of a corpus with their captions.
+
+use std::path::{Path, PathBuf};
+
+use clip_corpus::ShardReader;
+
+use crate::page::{escape, picture};
+use crate::{Error, Result};
+
+/// `most` samples, evenly spread over the shards of a folder.
+pub fn samples(shards: &Path, most: usize) -> Result<String> {
+    let entries = std::fs::read_dir(shards).map_err(|e| Error::file(shards, e))?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut tars: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|ext| ext == "tar")).collect();
+    tars.sort();
+    let mut count = 0;
+    for tar in &tars {
+        count += ShardReader::open(tar)?.count();
+    }
+    let step = count.div_ceil(most.max(1)).max(1);
+    let mut html = String::new();
+    let mut at = 0;
+    for tar in &tars {
+        for sample in ShardReader::open(tar)? {
+            let sample = sample?;
+            at += 1;
+            if (at - 1) % step != step / 2 {
+                continue;
+            }
+            let Some((format, bytes)) = sample.image() else { continue };
+            let caption = String::from_utf8_lossy(sample.get("txt").unwrap_or_default());
+            html.push_str(&format!(
+                "<figure>{}<figcaption>{}</figcaption></figure>\n",
+                picture(bytes, format),
+                escape(&caption)
+            ));
+        }
+    }
+    Ok(if html.is_empty() { html } else { format!("<div class=\"grid\">\n{html}</div>\n") })
+}
