@@ -1,1 +1,9 @@
-//! One black-box test binary.
+//! The executables from outside: commands as a user types them, on real files and real processes.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod bad_input;
+mod build;
+mod resume;
+mod torch;
+mod world;

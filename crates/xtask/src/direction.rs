@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Deserialize;
 
 /// The floors of the house, from `docs/architecture.md`. A crate may use those on lower floors only.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 19] = [
     ("clip-text", 0),
     ("clip-query", 0),
     ("clip-image", 0),
@@ -22,26 +22,23 @@ const FLOORS: [(&str, u8); 21] = [
     ("clip-overlap", 3),
     ("clip-train", 3),
     ("clip-curate", 4),
-    ("clip-cluster", 4),
     ("clip-report", 4),
     ("clip-eval", 4),
-    ("clip-detect", 5),
-    ("clip-data", 6),
-    ("clip-data-torch", 6),
-    ("clip-testkit", 6),
+    ("clip-data", 5),
+    ("clip-data-torch", 5),
+    ("clip-testkit", 5),
 ];
 
 /// Who may see a heavy library.
-const ALONE: [(&str, &[&str]); 5] = [
+const ALONE: [(&str, &[&str]); 4] = [
     ("tch", &["clip-torch"]),
     ("torch-sys", &["clip-torch"]),
-    ("ballista", &["clip-cluster"]),
-    ("datafusion", &["clip-sql", "clip-cluster"]),
+    ("datafusion", &["clip-sql"]),
     ("reqwest", &["clip-crawl"]),
 ];
 
 /// Crates that link libtorch, directly or not: the plain executable may use none of them.
-const TORCH: [&str; 5] = ["clip-torch", "clip-model", "clip-train", "clip-eval", "clip-detect"];
+const TORCH: [&str; 4] = ["clip-torch", "clip-model", "clip-train", "clip-eval"];
 
 #[derive(Deserialize)]
 struct Metadata {

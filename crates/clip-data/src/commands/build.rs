@@ -102,7 +102,7 @@ fn funnel(run: &Run) -> String {
         let mut reasons: Vec<_> = tally.dropped.iter().collect();
         reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));
         for (reason, count) in reasons {
-            text.push_str(&format!("{:>44}  {reason}\n", count));
+            text.push_str(&format!("{count:>44}  {reason}\n"));
         }
     }
     text

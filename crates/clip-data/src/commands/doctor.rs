@@ -75,7 +75,7 @@ fn files(config: &Config) -> Vec<(&'static str, PathBuf)> {
     let mut files = Vec::new();
     files.extend(config.language.iter().map(|l| ("language", config.path(&l.model))));
     files.extend(config.queries.iter().map(|q| ("queries", config.path(&q.list))));
-    for check in &config.check {
+    if let Some(check) = &config.check {
         files.extend(check.against.values().map(|set| ("eval set", config.path(set))));
     }
     files

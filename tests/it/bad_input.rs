@@ -1,0 +1,58 @@
+//! What goes wrong is named, with a hint, and has its exit code.
+
+use crate::world::World;
+
+#[test]
+fn a_misspelt_setting_is_found_by_line_and_column() {
+    let world = World::new();
+    let text = std::fs::read_to_string(world.path("pipeline.toml")).unwrap();
+    let wrong = text.replace("limit = 40", "limitt = 40");
+    std::fs::write(world.path("wrong.toml"), wrong).unwrap();
+    let told = world.fails(&["build", "-c", "wrong.toml"], 2);
+    assert!(told.contains("wrong.toml: line 17 column 1: unknown field `limitt`"), "{told}");
+    assert!(told.contains("hint: "), "{told}");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let world = World::new();
+    for (args, named) in [
+        (&["build", "-c", "none.toml"][..], "none.toml: no such file"),
+        (&["build", "--set", "queries.list=none.txt"], "none.txt"),
+        (&["build", "--set", "check.against.toys=nowhere"], "nowhere"),
+        (&["build", "--set", "source.paths=['nowhere']"], "nowhere"),
+        (&["build", "--set", "balance"], "not key=value"),
+        (&["build", "--part", "3/3"], "i/N"),
+        (&["build", "--until", "fetching"], "there is no stage"),
+        (&["contamination"], "run `clip-data build"),
+        (&["report"], "run `clip-data build"),
+        (&["queries", "stats", "none.parquet"], "none.parquet"),
+        (&["queries", "build", "--wordnet", "nowhere", "--out", "q.parquet"], "nowhere"),
+        (&["bild"], "unrecognized subcommand"),
+    ] {
+        let told = world.fails(args, 2);
+        assert!(told.contains(named), "{args:?}: {told}");
+    }
+}
+
+#[test]
+fn pictures_that_are_none_are_dropped_and_counted() {
+    let world = World::new();
+    std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();
+    std::fs::write(world.path("pictures/01/004.jpg"), b"").unwrap();
+    let funnel = world.good(&["build"]);
+    assert!(funnel.contains("2  undecodable"), "{funnel}");
+}
+
+#[test]
+fn a_damaged_part_is_named_with_exit_code_4() {
+    let world = World::new();
+    world.good(&["build", "--until", "match"]);
+    let mut runs = std::fs::read_dir(world.path("runs/small")).unwrap().map(|e| e.unwrap().path());
+    let stage = runs.find(|p| p.to_string_lossy().contains("-match-")).unwrap();
+    let part = stage.join("part-00002.parquet");
+    let length = std::fs::metadata(&part).unwrap().len();
+    std::fs::write(&part, vec![0; length as usize]).unwrap();
+    let told = world.fails(&["build"], 4);
+    assert!(told.contains("part-00002.parquet"), "{told}");
+}

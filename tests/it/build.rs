@@ -1,0 +1,99 @@
+//! A build and what comes after it, without a model.
+
+use clip_corpus::ShardReader;
+
+use crate::world::{FOLDERS, PICTURES, World, content, executable};
+
+#[test]
+fn the_funnel_accounts_for_every_row_and_the_shards_hold_the_rest() {
+    let world = World::new();
+    let funnel = world.good(&["build"]);
+    let all = FOLDERS * PICTURES;
+    let row = |stage: &str| -> Vec<usize> {
+        let line = funnel.lines().find(|line| line.starts_with(stage)).unwrap();
+        line.split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect()
+    };
+    assert_eq!(row("collect"), [all, all, 0], "{funnel}");
+    assert_eq!(row("dedup"), [all, all - FOLDERS, FOLDERS], "{funnel}");
+    assert_eq!(row("shards"), [all - FOLDERS, all - FOLDERS, 0], "{funnel}");
+    let mut captions = 0;
+    for (name, _) in content(&world.path("runs/small/shards")) {
+        if name.ends_with(".tar") {
+            let shard = ShardReader::open(&world.path("runs/small/shards").join(name)).unwrap();
+            captions += shard.filter(|s| s.as_ref().unwrap().get("txt").is_some()).count();
+        }
+    }
+    assert_eq!(captions, all - FOLDERS);
+}
+
+#[test]
+fn a_plan_says_what_a_changed_setting_would_redo() {
+    let world = World::new();
+    let stages = |plan: &str| -> Vec<(String, String)> {
+        let words = plan.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+        words.map(|words| (words[1].to_owned(), words[2].to_owned())).collect()
+    };
+    assert!(stages(&world.good(&["plan"])).iter().all(|(_, status)| status == "run"));
+    world.good(&["build"]);
+    assert!(stages(&world.good(&["plan"])).iter().all(|(_, status)| status == "reuse"));
+    let plan = world.good(&["plan", "--set", "balance.limit=2"]);
+    assert!(plan.contains("limit 40 -> 2"), "{plan}");
+    let stages = stages(&plan);
+    let at = stages.iter().position(|(name, _)| name == "balance").unwrap();
+    assert!(stages[..at].iter().all(|(_, status)| status == "reuse"), "{plan}");
+    assert!(stages[at..].iter().all(|(_, status)| status == "redo"), "{plan}");
+}
+
+#[test]
+fn contamination_names_the_copies_flagged_or_dropped() {
+    let world = World::new();
+    for action in ["flag", "drop"] {
+        let set = format!("check.action={action}");
+        world.good(&["build", "--set", &set]);
+        let told = world.good(&["contamination", "--set", &set]);
+        let row = told.lines().find(|line| line.starts_with("toys")).unwrap();
+        let counts: Vec<&str> = row.split_whitespace().collect();
+        assert_eq!(counts[1..3], [(2 * FOLDERS).to_string(), FOLDERS.to_string()], "{told}");
+        let fate = if action == "flag" { " kept " } else { " dropped " };
+        assert_eq!(told.matches(fate).count(), FOLDERS, "{told}");
+    }
+}
+
+#[test]
+fn a_report_stands_alone() {
+    let world = World::new();
+    world.good(&["build"]);
+    world.good(&["contamination"]);
+    world.good(&["report", "--out", "report.html"]);
+    let html = std::fs::read_to_string(world.path("report.html")).unwrap();
+    for part in ["The funnel", "Contamination", "Balance", "Samples", "data:image/jpeg;base64,"] {
+        assert!(html.contains(part), "no {part}");
+    }
+    assert!(!html.contains("src=\"http"));
+}
+
+#[test]
+fn wordnets_names_and_the_numerals_are_metaclips_count() {
+    let wordnet = std::path::Path::new("/usr/share/wordnet");
+    if !wordnet.is_dir() {
+        assert!(std::env::var_os("CI").is_none(), "wordnet-base is missing: run scripts/setup");
+        eprintln!("skipped: wordnet-base is missing");
+        return;
+    }
+    let world = World::new();
+    let told =
+        world.good(&["queries", "build", "--wordnet", "/usr/share/wordnet", "--out", "q.parquet"]);
+    assert!(told.lines().any(|line| line == "all           86654"), "{told}");
+}
+
+#[test]
+fn the_annotated_example_is_a_pipeline() {
+    let world = World::new();
+    std::fs::create_dir(world.path("new")).unwrap();
+    world.good(&["init", "new"]);
+    // Its files are the demo's, so the first thing missing is named.
+    let told = world.fails(&["plan", "-c", "new/pipeline.toml"], 2);
+    assert!(told.contains("language.model") && told.contains("lid.176.ftz"), "{told}");
+    world.fails(&["init", "new"], 2);
+    assert!(executable("clip-testkit").is_file());
+}

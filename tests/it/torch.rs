@@ -1,0 +1,91 @@
+//! Training and evaluation, and what happens without libtorch.
+
+use std::process::Command;
+
+use crate::world::{World, executable};
+
+const PRESET: &str = r#"{
+  "model_cfg": {
+    "embed_dim": 16, "quick_gelu": true,
+    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1}
+  },
+  "train": {"batch_size": 16, "epochs": 2, "warmup": 2, "precision": "fp32", "augment": "small"}
+}"#;
+
+#[test]
+fn help_works_without_libtorch_and_train_says_what_to_do() {
+    let world = World::new();
+    let bare = |args: &[&str]| {
+        let mut command = Command::new(executable("clip-data"));
+        command.args(args).current_dir(world.path("")).env_clear().env("HOME", "/nonexistent");
+        command.output().unwrap()
+    };
+    let help = bare(&["--help"]);
+    assert!(help.status.success());
+    assert!(String::from_utf8_lossy(&help.stdout).contains("contamination"));
+    let train = bare(&["train", "--preset", "emoji"]);
+    let told = String::from_utf8_lossy(&train.stderr);
+    assert_eq!(train.status.code(), Some(5), "{told}");
+    assert!(told.contains("libtorch 2.11.0") && told.contains("hint: "), "{told}");
+}
+
+#[test]
+fn stopped_and_gone_on_a_training_ends_with_the_same_weights() {
+    let world = World::new();
+    world.good(&["build"]);
+    std::fs::write(world.path("tiny.json"), PRESET).unwrap();
+    let train = |name: &'static str, more: &[&'static str]| {
+        let args = ["train", "--train-data", "runs/small/shards", "--preset", "tiny.json"];
+        let run = ["--name", name, "--seed", "3", "--device", "cpu"];
+        let args: Vec<&str> = args.iter().chain(&run).chain(more).copied().collect();
+        world.run(&args)
+    };
+    assert!(train("whole", &[]).status.success());
+    // Out of time after every step.
+    let mut stops = 0;
+    while train("stopped", &["--max-minutes", "0"]).status.code() == Some(3) && stops < 5 {
+        stops += 1;
+    }
+    assert_eq!(stops, 5);
+    assert!(train("stopped", &[]).status.success());
+    let weights = |name: &str| {
+        let path = format!("logs/{name}/checkpoints/step_00000018/open_clip_model.safetensors");
+        std::fs::read(world.path(&path)).unwrap()
+    };
+    assert!(weights("whole") == weights("stopped"), "the weights differ");
+    let steps = std::fs::read_to_string(world.path("logs/stopped/steps.jsonl")).unwrap();
+    assert_eq!(steps.lines().count(), 18);
+    let other = train("stopped", &["--lr", "0.1"]);
+    assert_eq!(other.status.code(), Some(2), "{}", String::from_utf8_lossy(&other.stderr));
+
+    world.good(&["contamination"]);
+    let eval = ["eval", "zero-shot", "--model", "logs/whole", "--dataset", "toys"];
+    let files = ["--output", "scores.json", "--predictions", "p.parquet"];
+    let account = ["--contamination", "runs/small/contamination.json"];
+    let args: Vec<&str> = eval.iter().chain(&files).chain(&account).copied().collect();
+    let told = world.good(&args);
+    for row in ["All ", "Clean ", "Overlap ", "chance 12.50%"] {
+        assert!(told.contains(row), "{told}");
+    }
+    let effect = world.good(&["contamination", "--predictions", "toys=p.parquet"]);
+    assert!(effect.contains("All-Clean"), "{effect}");
+    let scores = std::fs::read_to_string(world.path("scores.json")).unwrap();
+    let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
+    assert_eq!(scores["task"], "zeroshot_classification");
+    assert_eq!(scores["overlap"]["acc1"]["n"], 8);
+}
+
+#[test]
+fn what_cannot_be_trained_or_evaluated_is_named() {
+    let world = World::new();
+    for (args, code, named) in [
+        (&["train", "--train-data", "none", "--preset", "emoji", "--name", "x"][..], 2, "none"),
+        (&["train", "--train-data", "x", "--preset", "emojis", "--name", "x"], 2, "no preset"),
+        (&["eval", "zero-shot", "--model", "none", "--dataset", "toys"], 2, "no checkpoint"),
+        (&["eval", "one-shot"], 2, "one-shot"),
+    ] {
+        let told = world.fails(args, code);
+        assert!(told.contains(named), "{args:?}: {told}");
+    }
+}

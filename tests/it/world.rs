@@ -1,0 +1,143 @@
+//! A small world to work in: pictures with captions, a query list, an evaluation set, a pipeline.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use clip_image::{Filter, Rgb, encode_jpeg, encode_png, resize};
+
+/// Folders of pictures in the world, each a part of the build.
+pub const FOLDERS: usize = 8;
+/// Pictures in each.
+pub const PICTURES: usize = 20;
+
+/// A temporary folder with everything a build needs.
+pub struct World {
+    folder: tempfile::TempDir,
+}
+
+const WORDS: [&str; 8] = ["red", "green", "old", "small", "round", "wooden", "bright", "quiet"];
+const THINGS: [&str; 10] =
+    ["boat", "house", "dog", "chair", "lamp", "garden", "river", "clock", "apple", "bridge"];
+
+/// An executable of the workspace; it lies beside the folder of this test's.
+pub fn executable(name: &str) -> PathBuf {
+    let this = std::env::current_exe().unwrap();
+    let path = this.parent().unwrap().parent().unwrap().join(name);
+    assert!(path.is_file(), "{} is missing: cargo build --workspace first", path.display());
+    path
+}
+
+/// A smooth picture that no other number has.
+pub fn picture(number: usize) -> Rgb {
+    let hash = blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().clone();
+    let mut data = vec![0; 6 * 6 * 3];
+    hash.clone().fill(&mut data);
+    resize(&Rgb { width: 6, height: 6, data }, 96, 96, Filter::Bicubic)
+}
+
+fn caption(folder: usize, at: usize) -> String {
+    let (word, thing) = (WORDS[(folder + at) % WORDS.len()], THINGS[at % THINGS.len()]);
+    format!("a {word} {thing} in picture {at} of folder {folder}")
+}
+
+impl World {
+    /// Writes the pictures; the last of each folder is a copy of its first, and the first of each folder is in
+    /// the evaluation set as well.
+    pub fn new() -> Self {
+        let world = Self { folder: tempfile::tempdir().unwrap() };
+        for folder in 0..FOLDERS {
+            let dir = world.path(&format!("pictures/{folder:02}"));
+            std::fs::create_dir_all(&dir).unwrap();
+            for at in 0..PICTURES {
+                let number = folder * PICTURES + if at == PICTURES - 1 { 0 } else { at };
+                let bytes = encode_jpeg(&picture(number), 92).unwrap();
+                std::fs::write(dir.join(format!("{at:03}.jpg")), bytes).unwrap();
+                std::fs::write(dir.join(format!("{at:03}.txt")), caption(folder, at)).unwrap();
+            }
+            let class = world.path(&format!("toys/class_{folder}"));
+            std::fs::create_dir_all(&class).unwrap();
+            let copy = resize(&picture(folder * PICTURES), 80, 80, Filter::Bicubic);
+            std::fs::write(class.join("copy.png"), encode_png(&copy).unwrap()).unwrap();
+            let other = picture(10_000 + folder);
+            std::fs::write(class.join("other.png"), encode_png(&other).unwrap()).unwrap();
+        }
+        let queries: Vec<&str> = WORDS.iter().chain(&THINGS).copied().collect();
+        std::fs::write(world.path("queries.txt"), queries.join("\n")).unwrap();
+        std::fs::write(world.path("pipeline.toml"), PIPELINE).unwrap();
+        world
+    }
+
+    /// A path in the world.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// `clip-data` with these arguments, in the world's folder.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(executable("clip-data"));
+        command.args(args).current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().unwrap()
+    }
+
+    /// Runs it to its end, which must be a good one; returns what it printed.
+    pub fn good(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {:?}\n{errors}", output.status.code());
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Runs it to its end, which must be this exit code; returns what it told.
+    pub fn fails(&self, args: &[&str], code: i32) -> String {
+        let output = self.run(args);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{args:?}\n{errors}");
+        assert!(!errors.contains("panicked"), "{errors}");
+        errors
+    }
+}
+
+/// Name and content of all files of a folder, sorted.
+pub fn content(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap());
+    let mut files: Vec<_> = entries
+        .map(|e| (e.file_name().to_string_lossy().into_owned(), std::fs::read(e.path()).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+const PIPELINE: &str = r#"
+schema = 1
+name = "small"
+seed = 7
+
+[source]
+kind = "folder"
+paths = ["pictures"]
+
+[caption]
+
+[queries]
+list = "queries.txt"
+
+[balance]
+limit = 40
+
+[image]
+image_size = 64
+
+[dedup]
+
+[check]
+against = { toys = "toys" }
+action = "flag"
+
+[shards]
+rows = 50
+"#;
