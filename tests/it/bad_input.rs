@@ -9,7 +9,7 @@ fn a_misspelt_setting_is_found_by_line_and_column() {
     let wrong = text.replace("limit = 40", "limitt = 40");
     std::fs::write(world.path("wrong.toml"), wrong).unwrap();
     let told = world.fails(&["build", "-c", "wrong.toml"], 2);
-    assert!(told.contains("wrong.toml: line 17 column 1: unknown field `limitt`"), "{told}");
+    assert!(told.contains("wrong.toml: line 16 column 1: unknown field `limitt`"), "{told}");
     assert!(told.contains("hint: "), "{told}");
 }
 
@@ -47,9 +47,9 @@ fn pictures_that_are_none_are_dropped_and_counted() {
 #[test]
 fn a_damaged_part_is_named_with_exit_code_4() {
     let world = World::new();
-    world.good(&["build", "--until", "match"]);
+    world.good(&["build", "--until", "captions"]);
     let mut runs = std::fs::read_dir(world.path("runs/small")).unwrap().map(|e| e.unwrap().path());
-    let stage = runs.find(|p| p.to_string_lossy().contains("-match-")).unwrap();
+    let stage = runs.find(|p| p.to_string_lossy().contains("-captions-")).unwrap();
     let part = stage.join("part-00002.parquet");
     let length = std::fs::metadata(&part).unwrap().len();
     std::fs::write(&part, vec![0; length as usize]).unwrap();

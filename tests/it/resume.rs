@@ -61,6 +61,9 @@ fn two_builds_of_one_run_do_not_mix() {
     let world = World::new();
     let mut first =
         world.command(&["build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !world.path("runs/small").is_dir() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let mut refused = 0;
     while first.try_wait().unwrap().is_none() {
         let output = world.run(&["build"]);

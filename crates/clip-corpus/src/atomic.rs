@@ -46,6 +46,26 @@ impl AtomicFile {
     }
 }
 
+/// Removes what killed writers left in a folder and those in it. Nobody may be writing there.
+pub fn sweep(folder: &Path) -> Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.at(folder)?,
+    };
+    for entry in entries {
+        let entry = entry.at(folder)?;
+        let path = entry.path();
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if entry.file_type().at(&path)?.is_dir() {
+            sweep(&path)?;
+        } else if name.starts_with('.') && name.contains(".tmp-") {
+            std::fs::remove_file(&path).at(&path)?;
+        }
+    }
+    Ok(())
+}
+
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         match &mut self.file {

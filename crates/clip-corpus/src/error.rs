@@ -67,6 +67,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// Whether something that was stored is not what it was.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            Self::Damaged { .. }
+                | Self::Manifest { .. }
+                | Self::Parquet { .. }
+                | Self::Sample { .. }
+        )
+    }
+}
+
 /// Short for a result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -129,10 +129,7 @@ impl Client {
             self.check_url(&url)?;
             if self.config.robots {
                 let rules = self.robots.rules(&url, |file| self.robots_file(file)).await;
-                if !rules.allow(&url) {
-                    let message = "Use of image disallowed by robots.txt";
-                    return Err(FetchError::new(Kind::Robots, message));
-                }
+                rules.check(&url)?;
             }
             match self.one(&url, image, &mut left).await? {
                 Hop::Reply(reply) => return Ok(reply),
@@ -165,14 +162,14 @@ impl Client {
     async fn robots_file(&self, mut url: Url) -> Rules {
         let mut left = self.timeout;
         for _ in 0..=5 {
-            if self.check_url(&url).is_err() {
-                return Rules::Nothing;
+            if let Err(fault) = self.check_url(&url) {
+                return Rules::Nothing(fault);
             }
             match self.one(&url, false, &mut left).await {
                 Ok(Hop::Reply(reply)) => return Rules::parse(self.agent(), &reply.body),
                 Ok(Hop::To(next)) => url = next,
                 Err(error) if error.kind == Kind::Http4xx => return Rules::All,
-                Err(_) => return Rules::Nothing,
+                Err(fault) => return Rules::Nothing(fault),
             }
         }
         Rules::All

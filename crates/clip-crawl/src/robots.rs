@@ -6,6 +6,8 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 use url::Url;
 
+use crate::error::{FetchError, Kind};
+
 /// RFC 9309 section 2.5: at least 500 KiB must be read.
 pub(crate) const MAX_BYTES: usize = 500 * 1024;
 
@@ -13,8 +15,8 @@ pub(crate) const MAX_BYTES: usize = 500 * 1024;
 pub(crate) enum Rules {
     /// Everything: there is no file (4xx).
     All,
-    /// Nothing: the file could not be had (5xx, no connection; RFC 9309 section 2.3.1.4).
-    Nothing,
+    /// Nothing: the file could not be had (5xx, no connection; RFC 9309 section 2.3.1.4), for this reason.
+    Nothing(FetchError),
     /// As the file says.
     File(Box<texting_robots::Robot>),
 }
@@ -33,15 +35,20 @@ impl Rules {
     pub fn sitemaps(&self) -> Vec<String> {
         match self {
             Self::File(robot) => robot.sitemaps.clone(),
-            Self::All | Self::Nothing => Vec::new(),
+            Self::All | Self::Nothing(_) => Vec::new(),
         }
     }
 
-    pub fn allow(&self, url: &Url) -> bool {
+    /// Whether the URL may be fetched. A host that cannot be reached is told as that, not as one that forbids.
+    pub fn check(&self, url: &Url) -> Result<(), FetchError> {
+        let forbidden = || FetchError::new(Kind::Robots, "Use of image disallowed by robots.txt");
+        let unreachable = [Kind::BlockedAddress, Kind::Dns, Kind::Connect];
         match self {
-            Self::All => true,
-            Self::Nothing => false,
-            Self::File(robot) => robot.allowed(url.as_str()),
+            Self::All => Ok(()),
+            Self::Nothing(fault) if unreachable.contains(&fault.kind) => Err(fault.clone()),
+            Self::Nothing(_) => Err(forbidden()),
+            Self::File(robot) if robot.allowed(url.as_str()) => Ok(()),
+            Self::File(_) => Err(forbidden()),
         }
     }
 }
@@ -101,11 +108,13 @@ mod tests {
     fn rules_follow_the_most_specific_group() {
         let text = b"User-agent: *\nDisallow: /private\nAllow: /private/ok\n\nUser-agent: other\nDisallow: /\n";
         let rules = Rules::parse("clip-data", text);
-        let allow = |path: &str| rules.allow(&Url::parse(&format!("http://e.com{path}")).unwrap());
+        let allow =
+            |path: &str| rules.check(&Url::parse(&format!("http://e.com{path}")).unwrap()).is_ok();
         assert_eq!((allow("/a"), allow("/private/x"), allow("/private/ok")), (true, false, true));
         assert!(
             Rules::parse("clip-data", b"<html>not found</html>")
-                .allow(&Url::parse("http://e.com/").unwrap())
+                .check(&Url::parse("http://e.com/").unwrap())
+                .is_ok()
         );
     }
 

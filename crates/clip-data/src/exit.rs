@@ -42,10 +42,7 @@ fn code(error: &anyhow::Error) -> u8 {
 
 fn corpus(error: &clip_corpus::Error) -> u8 {
     match error {
-        clip_corpus::Error::Damaged { .. }
-        | clip_corpus::Error::Manifest { .. }
-        | clip_corpus::Error::Parquet { .. }
-        | clip_corpus::Error::Sample { .. } => DAMAGED,
+        error if error.is_damage() => DAMAGED,
         clip_corpus::Error::Spec { .. } => USAGE,
         _ => INCOMPLETE,
     }

@@ -110,6 +110,10 @@ impl Run {
         let mine: Vec<usize> =
             missing.filter(|part| job.is_none_or(|(job, jobs)| part % jobs == job)).collect();
         if !mine.is_empty() {
+            // Array jobs share the folder with others at work.
+            if job.is_none() {
+                clip_corpus::atomic::sweep(&planned.dir)?;
+            }
             engine.run_parts(self, stage, &mine)?;
         }
         if self.cancel.load(std::sync::atomic::Ordering::Relaxed) {

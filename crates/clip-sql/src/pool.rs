@@ -7,7 +7,7 @@ use datafusion::execution::memory_pool::{
     FairSpillPool, GreedyMemoryPool, MemoryConsumer, MemoryPool, MemoryReservation,
 };
 
-/// Three quarters for sorts and aggregates, which spill at their fair share, and a quarter for merges.
+/// Half for sorts and aggregates, which spill at their fair share, and half for merges.
 ///
 /// In one [`FairSpillPool`] the sorts' shares add up to all of it, and the merge of what they spilled finds
 /// nothing left.
@@ -20,7 +20,7 @@ pub struct SplitPool {
 impl SplitPool {
     /// A pool of `bytes` in all.
     pub fn new(bytes: usize) -> Self {
-        let stays = bytes / 4;
+        let stays = bytes / 2;
         Self { spills: FairSpillPool::new(bytes - stays), stays: GreedyMemoryPool::new(stays) }
     }
 

@@ -115,7 +115,7 @@ async fn answer(State(site): State<Shared>, uri: Uri) -> Reply {
         }
         "drip" => with(StatusCode::OK, "image/jpeg", drip()),
         "endless" => with(StatusCode::OK, "image/jpeg", endless()),
-        "big" => lengthy(image(), 4_000_000_000),
+        "big" => lengthy(with(StatusCode::OK, "image/jpeg", drip()), 4_000_000_000),
         "truncated" => {
             lengthy(with(StatusCode::OK, "image/jpeg", cut(&site.image)), site.image.len() as u64)
         }

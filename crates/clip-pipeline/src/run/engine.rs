@@ -57,6 +57,8 @@ impl Engine for LocalEngine {
         let failed = first_error.into_inner().unwrap_or_default();
         match failed {
             Some(error) if matches!(*work, Work::Barrier(_)) || parts.len() == 1 => Err(error),
+            // What is damaged on disk stays so, however often it is tried.
+            Some(Error::Corpus(error)) if error.is_damage() => Err(Error::Corpus(error)),
             _ => Ok(()),
         }
     }
