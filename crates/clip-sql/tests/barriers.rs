@@ -325,14 +325,14 @@ fn a_cluster_keeps_its_best_image_and_all_captions() {
 #[test]
 fn sorts_spill_when_memory_is_short() {
     let folder = tempfile::tempdir().unwrap();
-    // Four sorts of 18 MB each, whose fair shares are 6 MB: some twenty consumers divide the memory.
+    // Four sorts of 18 MB each, whose fair shares are some 6 MB: twenty consumers divide half the memory.
     let count = 600_000;
     let text =
         |row: u64| format!("http://host.example/{:040}", row.wrapping_mul(7_919) % (count / 2));
     let urls: ArrayRef = Arc::new(StringArray::from_iter_values((0..count).map(text)));
     let batch = batch(vec![("row", rows(count)), ("url", urls.clone()), ("caption", urls)]);
     let parts = parts(folder.path(), &batch, 4);
-    let session = Session::with_memory(&folder.path().join("scratch"), 128 << 20).unwrap();
+    let session = Session::with_memory(&folder.path().join("scratch"), 256 << 20).unwrap();
     session.table("pairs", &parts).unwrap();
     let batches = session.run(&query("10_unique_pairs").unwrap(), &[]).unwrap();
     let fell: usize = batches.iter().map(|b| b.num_rows() - b["reason"].null_count()).sum();
