@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod build;
+mod evaluation;
 mod resume;
 mod torch;
 mod world;

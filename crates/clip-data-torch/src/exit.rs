@@ -24,6 +24,12 @@ fn code(error: &anyhow::Error) -> u8 {
         if cause.is::<clip_torch::Error>() || cause.is::<clip_model::Error>() {
             return ENVIRONMENT;
         }
+        if matches!(
+            cause.downcast_ref::<clip_eval::Error>(),
+            Some(clip_eval::Error::Model(_) | clip_eval::Error::Torch(_))
+        ) {
+            return ENVIRONMENT;
+        }
         if let Some(error) = cause.downcast_ref::<clip_corpus::Error>() {
             return if matches!(error, clip_corpus::Error::Spec { .. }) { USAGE } else { DAMAGED };
         }

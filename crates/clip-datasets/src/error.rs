@@ -13,15 +13,25 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
-    /// A shard cannot be read.
+    /// A shard cannot be read or written.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
-    /// The folder is none that is known.
-    #[error("{}: {reason}\nhint: known are\n  test/nshards.txt, test/0.tar …, classnames.txt, zeroshot_classification_templates.txt (CLIP_benchmark)\n  CLASS/IMAGE.{{jpg,png,webp}}, also below test/ or val/, optionally classnames.txt", path.display())]
+    /// The folder is not laid out as it should be.
+    #[error("{}: {reason}\nhint: expected is\n{tree}", path.display())]
     Layout {
-        /// The folder.
+        /// The folder or file.
         path: PathBuf,
         /// What is missing or wrong.
+        reason: String,
+        /// The tree that is expected.
+        tree: String,
+    },
+    /// A file of the set is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
         reason: String,
     },
     /// An item that is not what it should be.
@@ -34,6 +44,24 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Classes of the set and classes of the protocol do not fit.
+    #[error("{set}: {reason}")]
+    Classes {
+        /// The evaluation set.
+        set: String,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A name that stands for nothing.
+    #[error("{what} {name:?} is unknown\nhint: {known}")]
+    Unknown {
+        /// What it was meant to name.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names that are known.
+        known: String,
+    },
 }
 
 /// Short for a result with this crate's error.
@@ -44,17 +72,37 @@ impl Error {
         Self::Io { path: path.to_path_buf(), source }
     }
 
-    pub(crate) fn layout(path: &Path, reason: impl Into<String>) -> Self {
-        Self::Layout { path: path.to_path_buf(), reason: reason.into() }
+    pub(crate) fn layout(path: &Path, reason: impl Into<String>, tree: &str) -> Self {
+        Self::Layout { path: path.to_path_buf(), reason: reason.into(), tree: tree.into() }
     }
+
+    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+
+    pub(crate) fn item(path: &Path, key: &str, reason: impl Into<String>) -> Self {
+        Self::Item { path: path.to_path_buf(), key: key.into(), reason: reason.into() }
+    }
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| Error::io(path, e))
+}
+
+pub(crate) fn text(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|e| Error::io(path, e))
 }
 
 /// The lines of a small text file, stripped; an empty line in the middle is an error.
 pub(crate) fn lines(path: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let text = text(path)?;
     let lines: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
     match lines.iter().position(String::is_empty) {
-        Some(at) => Err(Error::layout(path, format!("line {} is empty", at + 1))),
+        Some(at) => Err(Error::file(path, format!("line {} is empty", at + 1))),
         None => Ok(lines),
     }
+}
+
+pub(crate) fn json(path: &Path) -> Result<serde_json::Value> {
+    serde_json::from_str(&text(path)?).map_err(|e| Error::file(path, e))
 }

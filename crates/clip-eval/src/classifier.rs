@@ -1,36 +1,139 @@
 //! The text classifier (paper, section 3.1.4): prompt ensembling in embedding space.
 
-use clip_datasets::{EvalSet, Label};
+use std::path::{Path, PathBuf};
+
+use clip_datasets::EvalSet;
 use clip_model::Clip;
 use clip_text::Tokenizer;
-use clip_torch::tch::{Kind, Tensor, no_grad};
+use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 
 use crate::Result;
 
 /// Prompts that are embedded at a time.
 const BATCH: usize = 256;
 
-/// One unit vector for each class, [embed_dim, classes]: the mean of its prompts' unit embeddings, of unit
-/// length again.
-pub fn classifier(model: &Clip, tokenizer: &Tokenizer, set: &EvalSet) -> Result<Tensor> {
-    let prompts: Vec<String> =
-        (0..set.classes.len()).flat_map(|class| set.prompts(Label(class))).collect();
-    let embedded = prompts.chunks(BATCH).map(|chunk| embed(model, tokenizer, chunk));
-    let embedded = Tensor::cat(&embedded.collect::<Result<Vec<_>>>()?, 0);
-    let (classes, templates) = (set.classes.len() as i64, set.templates.len() as i64);
-    let dim = embedded.size()[1];
-    let mean = embedded.view([classes, templates, dim]).mean_dim(1, false, Kind::Float);
-    Ok(unit(&mean).transpose(0, 1).contiguous())
+/// What stands for a class of several names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Names {
+    /// The mean over all prompts of all its names.
+    #[default]
+    Mean,
+    /// Its best name: each name has a vector, the class the highest of their scores.
+    Max,
 }
 
-fn embed(model: &Clip, tokenizer: &Tokenizer, texts: &[String]) -> Result<Tensor> {
+/// Vectors of all names, and which class each belongs to.
+pub struct Classifier {
+    /// One unit vector for each name, [embed_dim, names].
+    vectors: Tensor,
+    /// The class of each name, ascending.
+    owner: Vec<usize>,
+    classes: usize,
+}
+
+impl Classifier {
+    /// Embeds the prompts of a set: for each class the mean of its prompts' unit embeddings, of unit length again.
+    pub fn new(model: &Clip, tokenizer: &Tokenizer, set: &EvalSet, names: Names) -> Result<Self> {
+        let classes = set.classes.len();
+        let (mut prompts, mut counts, mut owner) = (Vec::new(), Vec::new(), Vec::new());
+        for class in 0..classes {
+            let by_name = set.all_prompts().of(class);
+            let groups = if names == Names::Mean { vec![by_name.concat()] } else { by_name };
+            for group in groups {
+                counts.push(group.len() as i64);
+                owner.push(class);
+                prompts.extend(group);
+            }
+        }
+        let embedded = embed_texts(model, tokenizer, &prompts)?;
+        let means = embedded
+            .split_with_sizes(counts.as_slice(), 0)
+            .into_iter()
+            .map(|rows| rows.mean_dim(0, true, Kind::Float));
+        let means = Tensor::cat(&means.collect::<Vec<_>>(), 0);
+        Ok(Self { vectors: unit(&means).tr().contiguous(), owner, classes })
+    }
+
+    /// The same, kept in a folder under a name that tells model, prompts and rule: the second time it is read.
+    pub fn cached(
+        folder: Option<&Path>,
+        model_hash: &str,
+        model: &Clip,
+        tokenizer: &Tokenizer,
+        set: &EvalSet,
+        names: Names,
+    ) -> Result<Self> {
+        let Some(folder) = folder else { return Self::new(model, tokenizer, set, names) };
+        let path = cache_path(folder, model_hash, &set.all_prompts().hash(), names);
+        if let Some(known) = Self::read(&path, set.classes.len()) {
+            return Ok(known);
+        }
+        let fresh = Self::new(model, tokenizer, set, names)?;
+        std::fs::create_dir_all(folder).map_err(|e| crate::Error::io(folder, e))?;
+        let owner: Vec<f32> = fresh.owner.iter().map(|&class| class as f32).collect();
+        let tensors = [
+            ("vectors".to_owned(), fresh.vectors.shallow_clone()),
+            ("owner".to_owned(), Tensor::from_slice(&owner)),
+        ];
+        clip_model::write_safetensors(&path, &tensors)?;
+        Ok(fresh)
+    }
+
+    /// A cache that cannot be read is no error: it is made again.
+    fn read(path: &Path, classes: usize) -> Option<Self> {
+        let tensors = clip_model::read_safetensors(path).ok()?;
+        let find = |name: &str| tensors.iter().find(|(n, _)| n == name).map(|(_, t)| t);
+        let owner = Vec::<f32>::try_from(find("owner")?).ok()?;
+        let owner: Vec<usize> = owner.into_iter().map(|class| class as usize).collect();
+        let vectors = find("vectors")?.shallow_clone();
+        let fits = owner.last().is_some_and(|last| last + 1 == classes)
+            && vectors.size().last() == Some(&(owner.len() as i64));
+        fits.then_some(Self { vectors, owner, classes })
+    }
+
+    /// Logits [n, classes] of unit image features [n, embed_dim]: 100 times the cosines.
+    pub fn logits(&self, features: &Tensor) -> Tensor {
+        let scores = (features * 100.0).matmul(&self.vectors);
+        if self.owner.len() == self.classes {
+            return scores;
+        }
+        let columns = (0..self.classes).map(|class| {
+            let first = self.owner.partition_point(|&owner| owner < class);
+            let count = self.owner[first..].partition_point(|&owner| owner == class);
+            scores.narrow(1, first as i64, count as i64).amax([1i64], true)
+        });
+        Tensor::cat(&columns.collect::<Vec<_>>(), 1)
+    }
+}
+
+fn cache_path(folder: &Path, model: &str, prompts: &str, names: Names) -> PathBuf {
+    let hash = blake3::hash(format!("{model} {prompts} {names:?} 1").as_bytes()).to_hex();
+    folder.join(format!("{}.safetensors", &hash[..32]))
+}
+
+/// Unit embeddings of texts, [n, embed_dim] in f32 on the processor.
+///
+/// Texts of like length are embedded together, so that little is spent on padding; the order is the caller's.
+pub fn embed_texts(model: &Clip, tokenizer: &Tokenizer, texts: &[String]) -> Result<Tensor> {
     let context = model.config().text_cfg.context_length as usize;
-    let ids: Vec<i64> = texts.iter().flat_map(|text| tokenizer.tokenize(text, context)).collect();
-    let tokens = Tensor::from_slice(&ids).view([texts.len() as i64, context as i64]);
-    // Padding after the longest text changes nothing but the time.
-    let longest = tokens.ne(0).sum_dim_intlist(1, false, Kind::Int64).max().int64_value(&[]);
-    let tokens = tokens.narrow(1, 0, longest).to_device(model.device());
-    Ok(no_grad(|| unit(&model.encode_text(&tokens).to_kind(Kind::Float))))
+    let ids: Vec<Vec<i64>> = texts.iter().map(|text| tokenizer.tokenize(text, context)).collect();
+    let length = |at: usize| ids[at].iter().rposition(|&id| id != 0).map_or(1, |last| last + 1);
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    order.sort_by_key(|&at| length(at));
+    let mut rows = Vec::new();
+    for batch in order.chunks(BATCH) {
+        let longest = batch.iter().map(|&at| length(at)).max().unwrap_or(1);
+        let flat: Vec<i64> =
+            batch.iter().flat_map(|&at| ids[at][..longest].iter().copied()).collect();
+        let tokens = Tensor::from_slice(&flat).view([batch.len() as i64, longest as i64]);
+        let tokens = tokens.to_device(model.device());
+        rows.push(no_grad(|| unit(&model.encode_text(&tokens).to_kind(Kind::Float))));
+    }
+    let sorted = Tensor::cat(&rows, 0).to_device(Device::Cpu);
+    let mut place = vec![0i64; order.len()];
+    order.iter().enumerate().for_each(|(at, &text)| place[text] = at as i64);
+    Ok(sorted.index_select(0, &Tensor::from_slice(&place)))
 }
 
 /// Rows of unit length.

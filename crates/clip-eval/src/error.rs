@@ -1,6 +1,6 @@
 //! What can go wrong in an evaluation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A failure of an evaluation.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum Error {
     /// A file cannot be written or read.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
+    /// A model's file cannot be written or read.
+    #[error(transparent)]
+    Model(#[from] clip_model::Error),
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] clip_torch::tch::TchError),
@@ -20,8 +23,18 @@ pub enum Error {
     /// Columns that do not fit together.
     #[error("predictions: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file concerned.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// An image of the set cannot be decoded.
-    #[error("{set} item {key:?}: {reason}")]
+    #[error(
+        "{set} item {key:?}: {reason}\nhint: --skip-unreadable counts such images and goes on; `eval doctor` lists them"
+    )]
     Image {
         /// The evaluation set.
         set: String,
@@ -30,14 +43,25 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A prediction file without the columns of one.
+    /// A file of numbers without what it should hold.
     #[error("{}: {reason}", path.display())]
-    Predictions {
+    File {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
+    /// A set that an evaluation cannot use.
+    #[error("{set}: {reason}")]
+    Task {
+        /// The evaluation set.
+        set: String,
+        /// Why.
+        reason: String,
+    },
+    /// Rows that a probe cannot be fitted to.
+    #[error("linear probe: {0}")]
+    Probe(String),
     /// There is nothing to evaluate.
     #[error("{0} has no items")]
     Empty(String),
@@ -45,3 +69,13 @@ pub enum Error {
 
 /// Short for a result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+}

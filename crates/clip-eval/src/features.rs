@@ -1,6 +1,6 @@
 //! Images to features, decoded and resized on threads.
 
-use clip_datasets::{EvalItem, EvalSet};
+use clip_datasets::{EvalItem, EvalSet, Truth};
 use clip_image::{DecodeOptions, Rgb, clip_preprocess, decode};
 use clip_model::{Clip, MEAN, STD};
 use clip_torch::tch::{Kind, Tensor, no_grad};
@@ -12,46 +12,133 @@ use crate::{Error, Result};
 /// Images that are embedded at a time.
 const BATCH: usize = 128;
 
-/// Unit embeddings [n, embed_dim] of all items, with their keys and labels, in the order of the set.
+/// Which features of the image tower.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Space {
+    /// The space that images and texts share, at unit length.
+    Joint,
+    /// Before the projection into it, at their own length: what the paper probes.
+    Tower,
+}
+
+/// How images are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct FeatureOptions {
+    /// Which features.
+    pub space: Space,
+    /// Whether an image that cannot be decoded is counted and passed over, in place of an error.
+    pub skip_unreadable: bool,
+    /// Most items, for a quick look; all by default.
+    pub limit: Option<usize>,
+}
+
+impl Default for FeatureOptions {
+    fn default() -> Self {
+        Self { space: Space::Joint, skip_unreadable: false, limit: None }
+    }
+}
+
+/// Features of the items of a set, in its order.
+pub struct Features {
+    /// One row an item, [n, d].
+    pub tensor: Tensor,
+    /// Keys.
+    pub keys: Vec<String>,
+    /// What is true of each.
+    pub truths: Vec<Truth>,
+    /// The group of each.
+    pub groups: Vec<Option<String>>,
+    /// The video of each.
+    pub videos: Vec<Option<String>>,
+    /// Items whose image could not be decoded, with the reason.
+    pub unreadable: Vec<(String, String)>,
+    /// blake3 over keys, images and truths in order.
+    pub data_hash: String,
+}
+
+/// Features of all items. `progress` is told how many items are done.
 ///
-/// `progress` is told how many items are done. An image that cannot be decoded is an error: a score over
-/// fewer items would not be the set's.
+/// # Errors
+/// An image that cannot be decoded, unless those are passed over: a score over fewer items would not be the set's.
 pub fn image_features(
     model: &Clip,
     set: &EvalSet,
+    options: FeatureOptions,
     progress: &dyn Fn(usize),
-) -> Result<(Tensor, Vec<String>, Vec<usize>)> {
-    let (mut keys, mut labels, mut features) = (Vec::new(), Vec::new(), Vec::new());
-    let mut items = set.items();
+) -> Result<Features> {
+    let (mut keys, mut truths, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut groups, mut videos, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+    let mut hasher = blake3::Hasher::new();
+    let mut items = set.items().take(options.limit.unwrap_or(usize::MAX));
+    let size = model.config().vision_cfg.image_size as u32;
+    let mut done = 0;
     loop {
         let batch: Vec<EvalItem> =
             items.by_ref().take(BATCH).collect::<clip_datasets::Result<_>>()?;
         if batch.is_empty() {
             break;
         }
-        let size = model.config().vision_cfg.image_size as u32;
-        let images: Result<Vec<Rgb>> = batch
-            .par_iter()
-            .map(|item| {
-                let image =
-                    decode(&item.image, &DecodeOptions::default()).map_err(|e| Error::Image {
-                        set: set.name.clone(),
-                        key: item.key.clone(),
-                        reason: e.to_string(),
-                    })?;
-                Ok(clip_preprocess(&image, size))
-            })
-            .collect();
-        let input = pixels(&images?).to_device(model.device());
-        features.push(no_grad(|| unit(&model.encode_image(&input).to_kind(Kind::Float))));
-        labels.extend(batch.iter().map(|item| item.label.0));
-        keys.extend(batch.into_iter().map(|item| item.key));
-        progress(keys.len());
+        done += batch.len();
+        let decoded: Vec<_> =
+            batch.par_iter().map(|item| (picture(&item.image, size), item_hash(item))).collect();
+        let mut images = Vec::with_capacity(batch.len());
+        for (item, (image, hash)) in batch.into_iter().zip(decoded) {
+            hasher.update(hash.as_bytes());
+            match image {
+                Ok(image) => images.push(image),
+                Err(reason) if options.skip_unreadable => {
+                    unreadable.push((item.key, reason));
+                    continue;
+                }
+                Err(reason) => {
+                    return Err(Error::Image { set: set.name.clone(), key: item.key, reason });
+                }
+            }
+            keys.push(item.key);
+            truths.push(item.truth);
+            groups.push(item.group);
+            videos.push(item.video);
+        }
+        if !images.is_empty() {
+            rows.push(embed(model, &images, options.space));
+        }
+        progress(done);
     }
     if keys.is_empty() {
         return Err(Error::Empty(set.name.clone()));
     }
-    Ok((Tensor::cat(&features, 0), keys, labels))
+    let data_hash = hasher.finalize().to_hex().to_string();
+    let tensor = Tensor::cat(&rows, 0);
+    Ok(Features { tensor, keys, truths, groups, videos, unreadable, data_hash })
+}
+
+/// The features of pictures of the model's size, [n, d] on the processor.
+pub fn embed(model: &Clip, images: &[Rgb], space: Space) -> Tensor {
+    let input = pixels(images).to_device(model.device());
+    let rows = no_grad(|| match space {
+        Space::Joint => unit(&model.encode_image(&input).to_kind(Kind::Float)),
+        Space::Tower => model.image_features(&input).to_kind(Kind::Float),
+    });
+    rows.to_device(clip_torch::tch::Device::Cpu)
+}
+
+/// An encoded image as the model takes it. As in the paper's code, EXIF orientation is not applied.
+pub fn picture(bytes: &[u8], size: u32) -> std::result::Result<Rgb, String> {
+    let options = DecodeOptions { orient: false, ..DecodeOptions::default() };
+    let image = decode(bytes, &options).map_err(|e| e.to_string())?;
+    Ok(clip_preprocess(&image, size))
+}
+
+fn item_hash(item: &EvalItem) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(item.key.as_bytes()).update(b"\0");
+    hasher.update(blake3::hash(&item.image).as_bytes());
+    match &item.truth {
+        Truth::Class(class) => hasher.update(&(*class as u64).to_le_bytes()),
+        Truth::Marks(marks) => hasher.update(&marks.iter().map(|m| *m as u8).collect::<Vec<_>>()),
+        Truth::Captions(captions) => hasher.update(captions.join("\n").as_bytes()),
+    };
+    hasher.finalize()
 }
 
 /// Pictures of one size to normalised pixels, [n, 3, height, width] in f32.

@@ -1,15 +1,27 @@
-//! Zero-shot transfer: classifier, features, metrics, predictions, results.
+//! What a model can do: zero-shot transfer, retrieval, choices, linear probes, few-shot curves, robustness.
 
+mod choice;
 mod classifier;
+mod doctor;
 mod error;
 mod features;
+mod geo;
 mod metrics;
 mod predictions;
+mod probe;
+mod result;
+mod retrieval;
 mod zero_shot;
 
-pub use classifier::classifier;
+pub use choice::{ChoiceScores, choices};
+pub use classifier::{Classifier, Names, embed_texts};
+pub use doctor::{Finding, diagnose, examine};
 pub use error::{Error, Result};
-pub use features::{image_features, pixels};
-pub use metrics::{rank_of, top_k};
+pub use features::{FeatureOptions, Features, Space, embed, image_features, picture, pixels};
+pub use geo::{GeoScores, Place, geolocate, kilometres};
+pub use metrics::*;
 pub use predictions::{Prediction, read_predictions, write_predictions};
-pub use zero_shot::{Accuracy, Scores, ZeroShot, zero_shot};
+pub use probe::*;
+pub use result::{Hashes, datacomp_line, document};
+pub use retrieval::{Retrieval, retrieval};
+pub use zero_shot::{Score, ZeroShot, ZeroShotOptions, zero_shot};

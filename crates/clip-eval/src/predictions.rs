@@ -1,5 +1,6 @@
 //! What was predicted for each item, as Parquet: for contamination and for looking at mistakes.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,20 +22,29 @@ pub struct Prediction {
     pub prediction: u32,
     /// Place of its class among the scores, from 0.
     pub rank: u32,
-    /// Cosine of its image and the predicted class.
+    /// Score of the predicted class: the cosine of its image and the class, or for a video the mean probability.
     pub score: f32,
+    /// The group that it counts for, where there are groups.
+    pub group: Option<String>,
 }
 
-/// Writes `key`, `label`, `prediction`, `rank`, `correct`, `score`.
-pub fn write_predictions(path: &Path, predictions: &[Prediction]) -> Result<()> {
-    let schema = Arc::new(Schema::new(vec![
+/// Writes `key`, `label`, `prediction`, `rank`, `correct`, `score` and `group`; `about` goes into the file's
+/// metadata (the hashes of data, prompts and model).
+pub fn write_predictions(
+    path: &Path,
+    predictions: &[Prediction],
+    about: HashMap<String, String>,
+) -> Result<()> {
+    let fields = vec![
         Field::new("key", DataType::Utf8, false),
         Field::new("label", DataType::UInt32, false),
         Field::new("prediction", DataType::UInt32, false),
         Field::new("rank", DataType::UInt32, false),
         Field::new("correct", DataType::Boolean, false),
         Field::new("score", DataType::Float32, false),
-    ]));
+        Field::new("group", DataType::Utf8, true),
+    ];
+    let schema = Arc::new(Schema::new_with_metadata(fields, about));
     let ints = |get: fn(&Prediction) -> u32| {
         Arc::new(UInt32Array::from_iter_values(predictions.iter().map(get)))
     };
@@ -48,6 +58,7 @@ pub fn write_predictions(path: &Path, predictions: &[Prediction]) -> Result<()> 
             ints(|p| p.rank),
             Arc::new(correct),
             Arc::new(Float32Array::from_iter_values(predictions.iter().map(|p| p.score))),
+            Arc::new(predictions.iter().map(|p| p.group.as_deref()).collect::<StringArray>()),
         ],
     )?;
     Ok(clip_corpus::write_parquet(path, schema, &[batch])?)
@@ -57,23 +68,23 @@ pub fn write_predictions(path: &Path, predictions: &[Prediction]) -> Result<()> 
 pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>> {
     let mut predictions = Vec::new();
     for batch in clip_corpus::read_parquet(path)? {
-        let column = |name: &str| {
-            let missing = || Error::Predictions {
-                path: path.to_path_buf(),
-                reason: format!("no column `{name}`"),
-            };
-            batch.column_by_name(name).ok_or_else(missing)
+        let missing = |name: &str| Error::file(path, format!("no column `{name}` of predictions"));
+        let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
+        let ints = |name: &str| {
+            column(name)?.as_primitive_opt::<UInt32Type>().ok_or_else(|| missing(name))
         };
-        let ints = |name: &str| Ok::<_, Error>(column(name)?.as_primitive::<UInt32Type>());
         let (labels, predicted, ranks) = (ints("label")?, ints("prediction")?, ints("rank")?);
-        let keys = column("key")?.as_string::<i32>();
-        let scores = column("score")?.as_primitive::<arrow::datatypes::Float32Type>();
+        let keys = column("key")?.as_string_opt::<i32>().ok_or_else(|| missing("key"))?;
+        let scores = column("score")?.as_primitive_opt::<arrow::datatypes::Float32Type>();
+        let scores = scores.ok_or_else(|| missing("score"))?;
+        let groups = batch.column_by_name("group").and_then(|g| g.as_string_opt::<i32>());
         predictions.extend((0..keys.len()).map(|row| Prediction {
             key: keys.value(row).to_owned(),
             label: labels.value(row),
             prediction: predicted.value(row),
             rank: ranks.value(row),
             score: scores.value(row),
+            group: groups.filter(|g| g.is_valid(row)).map(|g| g.value(row).to_owned()),
         }));
     }
     Ok(predictions)
@@ -85,10 +96,18 @@ mod tests {
 
     #[test]
     fn predictions_come_back() {
-        let path = std::env::temp_dir().join(format!("clip-eval-{}.parquet", std::process::id()));
-        let prediction =
-            Prediction { key: "s1".into(), label: 3, prediction: 4, rank: 2, score: 0.25 };
-        write_predictions(&path, std::slice::from_ref(&prediction)).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.parquet");
+        let prediction = Prediction {
+            key: "s1".into(),
+            label: 3,
+            prediction: 4,
+            rank: 2,
+            score: 0.25,
+            group: Some("EU".into()),
+        };
+        let about = HashMap::from([("model".to_owned(), "abc".to_owned())]);
+        write_predictions(&path, std::slice::from_ref(&prediction), about).unwrap();
         assert_eq!(read_predictions(&path).unwrap(), [prediction]);
     }
 }

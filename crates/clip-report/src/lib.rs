@@ -15,7 +15,7 @@ pub use chart::{Line, line_chart};
 pub use copies::contamination;
 pub use error::{Error, Result};
 pub use funnel::{balance, funnel};
-pub use page::Page;
+pub use page::{Page, escape, picture, table};
 pub use samples::samples;
 pub use scores::scores;
 pub use training::training;

@@ -44,18 +44,19 @@ impl Page {
     }
 }
 
-pub(crate) fn escape(text: &str) -> String {
+/// Text that cannot break out of a page.
+pub fn escape(text: &str) -> String {
     html_escape::encode_quoted_attribute(text).into_owned()
 }
 
 /// A picture inside the page; `format` is jpg, png or webp.
-pub(crate) fn picture(bytes: &[u8], format: &str) -> String {
+pub fn picture(bytes: &[u8], format: &str) -> String {
     let kind = if format == "jpg" { "jpeg" } else { format };
     format!("<img alt=\"\" src=\"data:image/{kind};base64,{}\">", STANDARD.encode(bytes))
 }
 
 /// A table; cells are HTML already. All columns but the first are numbers, set to the right.
-pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut html = String::from("<table>\n<tr>");
     html.extend(head.iter().map(|cell| format!("<th>{}</th>", escape(cell))));
     html.push_str("</tr>\n");

@@ -17,6 +17,12 @@ pub enum Error {
         /// What the number is.
         name: &'static str,
     },
+    /// A column that the shipped table has not.
+    #[error("no column {name:?}")]
+    Unknown {
+        /// Its name.
+        name: String,
+    },
     /// Nothing to resample.
     #[error("a bootstrap needs at least one row and one resample")]
     Empty,

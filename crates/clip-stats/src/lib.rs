@@ -1,11 +1,14 @@
-//! Statistics: exact binomial intervals and tails, detectability, bootstrap.
+//! Statistics: exact binomial intervals and tails, detectability, bootstrap, robustness, data efficiency.
 
 mod binomial;
 mod bootstrap;
 mod error;
+mod few_shot;
 mod overlap;
+pub mod robustness;
 
 pub use binomial::{Interval, binomial_tail, bonferroni, clopper_pearson, smallest_significant};
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use error::{Error, Result};
+pub use few_shot::{Efficiency, data_efficiency};
 pub use overlap::{Contamination, Detectable, contamination};

@@ -13,6 +13,20 @@ pub fn rank_of(scores: &[f32], target: usize) -> usize {
     scores.iter().enumerate().filter(|&pair| before(pair)).count()
 }
 
+/// The class with the highest score: of several, the one with the lowest index.
+pub fn best(scores: &[f32]) -> usize {
+    let numbers = (0..scores.len()).filter(|&at| !scores[at].is_nan());
+    numbers.reduce(|best, at| if scores[at] > scores[best] { at } else { best }).unwrap_or(0)
+}
+
+/// exp of each score over their sum.
+pub fn softmax(scores: &[f32]) -> Vec<f32> {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let powers: Vec<f32> = scores.iter().map(|score| (score - most).exp()).collect();
+    let sum: f32 = powers.iter().sum();
+    powers.into_iter().map(|power| power / sum).collect()
+}
+
 /// Share of ranks below `k`.
 pub fn top_k(ranks: &[usize], k: usize) -> f64 {
     ranks.iter().filter(|&&rank| rank < k).count() as f64 / ranks.len().max(1) as f64
@@ -28,6 +42,7 @@ mod tests {
         assert_eq!(rank_of(&[0.1, 0.5, 0.5], 2), 1);
         assert_eq!(rank_of(&[0.1, 0.5, 0.5], 0), 2);
         assert_eq!(rank_of(&[f32::NAN, 0.0], 0), 1);
+        assert_eq!((best(&[0.1, 0.5, 0.5]), best(&[f32::NAN, -1.0]), best(&[f32::NAN])), (1, 1, 0));
     }
 
     #[test]

@@ -1,0 +1,135 @@
+//! `clip-data eval datasets` and `export`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clip_datasets::{
+    Dataset, Protocol, Split, datacomp, datasets, models, prompts, tree, visual_n_grams,
+};
+
+use super::inputs::SetArgs;
+
+/// Arguments of `clip-data eval datasets`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// One dataset in full: layout, split, prompts, the paper's figures
+    name: Option<String>,
+    /// DataComp's 38 tasks in place of the paper's
+    #[arg(long)]
+    datacomp: bool,
+    /// The comparison with Visual N-Grams (paper, table 1)
+    #[arg(long)]
+    n_grams: bool,
+}
+
+/// Arguments of `clip-data eval export`.
+#[derive(clap::Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    set: SetArgs,
+    /// The part: train, val or test
+    #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
+    split: String,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Most items in a shard
+    #[arg(long, default_value_t = 10_000)]
+    per_shard: usize,
+}
+
+/// Lists the registry.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(name) = &args.name {
+        print!("{}", one(clip_datasets::dataset(name)?));
+    } else if args.datacomp {
+        println!("{:<48} {:<24} {:>7} {:>8}  metric", "task", "name", "items", "chance");
+        for task in datacomp() {
+            let chance = task.chance.map_or("-".into(), |c| format!("{:.2}%", 100.0 * c));
+            println!(
+                "{:<48} {:<24} {:>7} {chance:>8}  {}",
+                task.key, task.name, task.size, task.metric
+            );
+        }
+    } else if args.n_grams {
+        println!("{:<16} {:>16} {:>8}", "dataset", "Visual N-Grams", "CLIP");
+        for row in visual_n_grams() {
+            println!("{:<16} {:>15.1}% {:>7.1}%", row.dataset, row.n_grams, row.clip);
+        }
+    } else {
+        println!(
+            "{:<16} {:<30} {:>7} {:>9} {:>8} {:>8}  {:<22} layout",
+            "name", "dataset", "classes", "train", "test", "chance", "metric"
+        );
+        for d in datasets() {
+            let number = |n: Option<u64>| n.map_or("-".into(), |n| n.to_string());
+            let classes = number(d.classes.map(|n| n as u64));
+            let chance = d.chance.map_or("-".into(), |c| format!("{:.2}%", 100.0 * c));
+            println!(
+                "{:<16} {:<30} {classes:>7} {:>9} {:>8} {chance:>8}  {:<22} {}",
+                d.id,
+                d.name,
+                number(d.train),
+                number(d.test),
+                d.metric.name(),
+                d.loader
+            );
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn one(dataset: &Dataset) -> String {
+    let number = |n: Option<u64>| n.map_or("-".into(), |n| n.to_string());
+    let mut text = format!(
+        "{} ({})\nmetric {}, {} to fit on, {} to score; {}\nalso called {}\nlayout {}:\n{}\n",
+        dataset.name,
+        dataset.id,
+        dataset.metric.name(),
+        number(dataset.train),
+        number(dataset.test),
+        dataset.split,
+        if dataset.aliases.is_empty() {
+            "nothing else".to_owned()
+        } else {
+            dataset.aliases.join(", ")
+        },
+        dataset.loader,
+        tree(&dataset.loader).unwrap_or("  any")
+    );
+    for protocol in [Protocol::OpenAi, Protocol::ClipBenchmark] {
+        if let Some(prompts) = prompts(&dataset.id, protocol) {
+            let names: Vec<String> =
+                prompts.names.iter().take(5).map(|names| names.join(" / ")).collect();
+            text.push_str(&format!(
+                "{}: {} classes ({}, …), {} templates ({:?}, …), hash {}\n",
+                protocol.name(),
+                prompts.names.len(),
+                names.join(", "),
+                prompts.templates.len(),
+                prompts.templates[0],
+                &prompts.hash()[..16]
+            ));
+        }
+    }
+    for model in models() {
+        if let Some((value, verified)) = dataset.published(model) {
+            let note = if verified { "" } else { "  as recalled" };
+            text.push_str(&format!("paper, zero-shot {model:<16} {value:>5.1}{note}\n"));
+        }
+    }
+    text
+}
+
+/// Writes a set as shards.
+pub fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
+    let split = match args.split.as_str() {
+        "train" => Split::Train,
+        "val" => Split::Val,
+        _ => Split::Test,
+    };
+    let set = args.set.open(split)?;
+    let count = clip_datasets::export(&set, &args.out, args.per_shard)?;
+    println!("{count} items of {} ({}): {}", set.name, set.protocol.name(), args.out.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,52 @@
+//! `clip-data eval doctor`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clip_datasets::Split;
+use clip_eval::{Finding, ZeroShotOptions, diagnose, examine, zero_shot};
+
+use super::inputs::{Model, ModelArgs, SetArgs, progress};
+
+/// Arguments of `clip-data eval doctor`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    set: SetArgs,
+    /// A checkpoint: what it predicts shows permuted classes and labels off by one
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// auto, cpu or cuda
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// Looks at the set; exit code 1 when something is wrong.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let set = args.set.open(Split::Test)?;
+    println!(
+        "{}: layout {}, {} classes, protocol {}",
+        set.name,
+        set.loader,
+        set.classes.len(),
+        set.protocol.name()
+    );
+    let mut found = examine(&set, &progress(&set.name, set.len()))?;
+    if let Some(model) = args.model {
+        let model = Model::open(&ModelArgs { model, device: args.device })?;
+        let options = ZeroShotOptions {
+            skip_unreadable: true,
+            limit: args.set.limit,
+            ..ZeroShotOptions::default()
+        };
+        let shown = progress(&set.name, set.len());
+        let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown)?;
+        found.extend(diagnose(&result.predictions, &result.class_names));
+    }
+    for Finding { check, good, about } in &found {
+        println!("{:<5} {check:<14} {about}", if *good { "good" } else { "BAD" });
+    }
+    let bad = found.iter().filter(|finding| !finding.good).count();
+    println!("{bad} of {} checks found something", found.len());
+    Ok(if bad == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}

@@ -1,0 +1,204 @@
+//! What every evaluation takes: a model and a set.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use clip_datasets::{EvalSet, Frames, OpenOptions, Protocol, Split};
+use clip_eval::Names;
+use clip_model::Clip;
+use clip_text::Tokenizer;
+
+use crate::device;
+
+/// The model.
+#[derive(clap::Args)]
+pub struct ModelArgs {
+    /// A checkpoint's folder (ours or open_clip's), or a run's, for its newest checkpoint
+    #[arg(long)]
+    pub model: PathBuf,
+    /// auto, cpu or cuda
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+}
+
+/// The set.
+#[derive(clap::Args, Clone)]
+pub struct SetArgs {
+    /// The evaluation set: a path, or NAME=PATH with a name that `eval datasets` lists
+    #[arg(long)]
+    pub dataset: String,
+    /// Whose prompts, class order and metric: openai, clip-benchmark, datacomp or folder (the set's own)
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<Protocol>,
+    /// The layout, by name, where it shall not be recognised
+    #[arg(long, value_name = "NAME")]
+    pub layout: Option<String>,
+    /// What stands for a video: middle (its middle frame) or all (the mean over its frames)
+    #[arg(long, default_value = "middle", value_parser = ["middle", "all"])]
+    pub frames: String,
+    /// Pass over images that cannot be decoded, and count them
+    #[arg(long)]
+    pub skip_unreadable: bool,
+    /// Evaluate the first items only
+    #[arg(long, value_name = "N")]
+    pub limit: Option<usize>,
+}
+
+/// What is said of the classes.
+#[derive(clap::Args, Clone)]
+pub struct PromptArgs {
+    /// Templates, one a line with {c} for the class, in place of the set's
+    #[arg(long, value_name = "FILE")]
+    pub templates: Option<PathBuf>,
+    /// Whole prompts of each class, JSON {"class": ["prompt", …]}, in place of the set's
+    #[arg(long, value_name = "FILE", conflicts_with = "templates")]
+    pub class_prompts: Option<PathBuf>,
+    /// What stands for a class of several names: mean (of all prompts) or max (the best name)
+    #[arg(long, default_value = "mean", value_parser = ["mean", "max"])]
+    pub names: String,
+    /// Where text classifiers are kept; the cache folder by default
+    #[arg(long, value_name = "DIR")]
+    pub classifier_cache: Option<PathBuf>,
+    /// Embed the prompts anew
+    #[arg(long)]
+    pub no_classifier_cache: bool,
+}
+
+/// An opened model.
+pub struct Model {
+    /// The model.
+    pub clip: Clip,
+    /// Its checkpoint's folder.
+    pub folder: PathBuf,
+    /// blake3 of its weights.
+    pub hash: String,
+    /// The tokenizer.
+    pub tokenizer: Tokenizer,
+}
+
+impl Model {
+    /// Opens a checkpoint, or the newest of a run.
+    pub fn open(args: &ModelArgs) -> anyhow::Result<Self> {
+        clip_torch::init(None)?;
+        let device = device(&args.device)?;
+        let folder = checkpoint(&args.model)?;
+        let weights = folder.join(clip_model::MODEL_FILE);
+        // The hash needs the file's pages, which the weights need as well.
+        let (hash, clip) = std::thread::scope(|scope| {
+            let hash = scope.spawn(|| clip_corpus::hash_file(&weights));
+            let clip = clip_model::load_checkpoint(&folder, device);
+            (hash.join(), clip)
+        });
+        let (hash, _) = hash.map_err(|_| anyhow::anyhow!("hashing the weights failed"))??;
+        Ok(Self { clip: clip?, folder, hash, tokenizer: Tokenizer::new() })
+    }
+
+    /// How it is named in results.
+    pub fn name(&self) -> String {
+        self.folder.display().to_string()
+    }
+}
+
+/// A run's folder means its newest checkpoint.
+pub fn checkpoint(path: &Path) -> anyhow::Result<PathBuf> {
+    if path.join(clip_model::MODEL_FILE).is_file() {
+        return Ok(path.to_path_buf());
+    }
+    let newest = clip_train::latest(&path.join("checkpoints"));
+    let hint = "hint: a folder with open_clip_model.safetensors, or a run of `clip-data train`";
+    newest.with_context(|| format!("{}: no checkpoint\n{hint}", path.display()))
+}
+
+impl SetArgs {
+    /// Opens a part of the set.
+    pub fn open(&self, split: Split) -> anyhow::Result<EvalSet> {
+        let frames = if self.frames == "all" { Frames::All } else { Frames::Middle };
+        let options = OpenOptions {
+            name: None,
+            protocol: self.protocol,
+            split,
+            frames,
+            loader: self.layout.clone(),
+        };
+        Ok(clip_datasets::open_named(&self.dataset, &options)?)
+    }
+}
+
+impl PromptArgs {
+    /// Puts the prompts that were given in place of the set's.
+    pub fn apply(&self, set: &mut EvalSet) -> anyhow::Result<()> {
+        if let Some(path) = &self.templates {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+            let templates: Vec<String> = lines.map(str::to_owned).collect();
+            if templates.is_empty() || templates.iter().any(|template| !template.contains("{c}")) {
+                bail!("{}: every line is a template with {{c}} in it", path.display());
+            }
+            set.set_templates(templates);
+        }
+        if let Some(path) = &self.class_prompts {
+            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+            let prompts =
+                serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+            set.set_class_prompts(&prompts)?;
+        }
+        Ok(())
+    }
+
+    /// The rule for several names.
+    pub fn rule(&self) -> Names {
+        if self.names == "max" { Names::Max } else { Names::Mean }
+    }
+
+    /// Where classifiers are kept.
+    pub fn cache(&self) -> Option<PathBuf> {
+        if self.no_classifier_cache {
+            return None;
+        }
+        self.classifier_cache.clone().or_else(|| Some(cache_folder()?.join("classifiers")))
+    }
+}
+
+/// The cache folder of the toolkit.
+fn cache_folder() -> Option<PathBuf> {
+    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    var("CLIP_DATA_CACHE")
+        .or_else(|| Some(var("XDG_CACHE_HOME")?.join("clip-data")))
+        .or_else(|| Some(var("HOME")?.join(".cache/clip-data")))
+}
+
+/// Tells how many items are done: on a terminal in place, else a line every ten seconds.
+pub fn progress(name: &str, total: Option<u64>) -> impl Fn(usize) + use<> {
+    let name = name.to_owned();
+    let terminal = std::io::stderr().is_terminal();
+    let told = std::cell::Cell::new(Instant::now());
+    let started = Instant::now();
+    move |done| {
+        let pause = Duration::from_millis(if terminal { 100 } else { 10_000 });
+        let last = total == Some(done as u64);
+        if told.get().elapsed() < pause && !(terminal && last) {
+            return;
+        }
+        told.set(Instant::now());
+        let rate = done as f64 / started.elapsed().as_secs_f64().max(1e-3);
+        let of = total.map_or(String::new(), |total| format!(" of {total}"));
+        let text = format!("{name}: {done}{of} images, {rate:.0}/s");
+        if terminal {
+            eprint!("\r{text}  ");
+        } else {
+            eprintln!("{text}");
+        }
+        if terminal && last {
+            eprintln!();
+        }
+    }
+}
+
+/// Writes a JSON document, whole or not at all.
+pub fn write_json(path: &Path, document: &serde_json::Value) -> anyhow::Result<()> {
+    clip_corpus::write_atomic(path, format!("{document:#}\n").as_bytes())?;
+    println!("scores: {}", path.display());
+    Ok(())
+}

@@ -1,0 +1,305 @@
+//! Pages: the confusion of classes, pictures, plots.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use clip_datasets::EvalSet;
+use clip_eval::ZeroShot;
+use clip_report::{Line, Page, escape, line_chart, picture, table};
+use serde_json::Value;
+
+use super::inputs::Model;
+use super::plot::{Scatter, bars, heat};
+
+/// Pictures of each kind on a page.
+const SHOWN: usize = 16;
+/// Classes of the confusion that are drawn; of more, those that are mistaken most.
+const CLASSES: usize = 40;
+
+fn percent(value: Option<f64>) -> String {
+    value.map_or("–".into(), |value| format!("{:.2}%", 100.0 * value))
+}
+
+/// The page of one zero-shot evaluation.
+pub fn zero_shot(
+    path: &Path,
+    set: &EvalSet,
+    result: &ZeroShot,
+    model: &Model,
+) -> anyhow::Result<()> {
+    let mut page = Page::new(&format!("Zero-shot: {}", result.dataset));
+    let facts = [
+        ("dataset", result.dataset.clone()),
+        ("protocol", result.protocol.to_owned()),
+        ("model", model.name()),
+        ("items", result.items.to_string()),
+        ("unreadable", result.unreadable.len().to_string()),
+        ("hash of the weights", model.hash.clone()),
+        ("hash of the data", result.data_hash.clone()),
+        ("hash of the prompts", result.prompts_hash.clone()),
+    ];
+    let rows: Vec<Vec<String>> =
+        facts.iter().map(|(name, value)| vec![escape(name), escape(value)]).collect();
+    page.section("What was evaluated", "", &table(&["", ""], &rows));
+    let mut rows: Vec<Vec<String>> =
+        result.metrics.iter().map(|(name, value)| vec![escape(name), percent(*value)]).collect();
+    rows.insert(0, vec!["<b>chance</b>".into(), percent(result.chance)]);
+    page.section(
+        "Scores",
+        &format!("{} is the metric of this set", result.main_metric),
+        &table(&["metric", "value"], &rows),
+    );
+    if let Some(by_class) = &result.precision_by_class {
+        let rows: Vec<Vec<String>> =
+            by_class.iter().map(|(name, value)| vec![escape(name), percent(*value)]).collect();
+        page.section(
+            "Average precision by class",
+            "",
+            &table(&["class", "average precision"], &rows),
+        );
+    }
+    if !result.predictions.is_empty() {
+        page.section(
+            "By class",
+            "rows are the classes, columns what was predicted; darker is more",
+            &confusion(result),
+        );
+        page.section(
+            "Taken for another",
+            "the pairs of classes that are mistaken most",
+            &mistaken(result),
+        );
+        let (best, worst) = extremes(result);
+        let images =
+            images(set, best.iter().chain(&worst).map(|&at| result.predictions[at].key.as_str()))?;
+        page.section("Surest and right", "", &pictures(result, &best, &images));
+        page.section("Surest and wrong", "", &pictures(result, &worst, &images));
+    }
+    Ok(page.write(path)?)
+}
+
+fn counts(result: &ZeroShot) -> HashMap<(usize, usize), u64> {
+    let mut counts = HashMap::new();
+    for p in &result.predictions {
+        *counts.entry((p.label as usize, p.prediction as usize)).or_default() += 1;
+    }
+    counts
+}
+
+fn confusion(result: &ZeroShot) -> String {
+    let counts = counts(result);
+    let mut wrong = vec![0u64; result.classes];
+    counts.iter().filter(|((a, b), _)| a != b).for_each(|((a, b), n)| {
+        wrong[*a] += n;
+        wrong[*b] += n;
+    });
+    let mut shown: Vec<usize> = (0..result.classes).collect();
+    if shown.len() > CLASSES {
+        shown.sort_by_key(|&class| std::cmp::Reverse(wrong[class]));
+        shown.truncate(CLASSES);
+        shown.sort_unstable();
+    }
+    let totals: HashMap<usize, u64> = shown
+        .iter()
+        .map(|&class| {
+            (class, result.predictions.iter().filter(|p| p.label as usize == class).count() as u64)
+        })
+        .collect();
+    let names: Vec<&str> = shown.iter().map(|&class| result.class_names[class].as_str()).collect();
+    let share = |row: usize, column: usize| {
+        let n = counts.get(&(shown[row], shown[column])).copied().unwrap_or(0);
+        n as f64 / totals[&shown[row]].max(1) as f64
+    };
+    heat(&names, share)
+}
+
+fn mistaken(result: &ZeroShot) -> String {
+    let mut pairs: Vec<((usize, usize), u64)> =
+        counts(result).into_iter().filter(|((a, b), _)| a != b).collect();
+    pairs.sort_by_key(|(pair, n)| (std::cmp::Reverse(*n), *pair));
+    let name = |class: usize| escape(&result.class_names[class]);
+    let rows: Vec<Vec<String>> =
+        pairs.iter().take(20).map(|((a, b), n)| vec![name(*a), name(*b), n.to_string()]).collect();
+    if rows.is_empty() { String::new() } else { table(&["class", "taken for", "items"], &rows) }
+}
+
+/// The surest right and the surest wrong items.
+fn extremes(result: &ZeroShot) -> (Vec<usize>, Vec<usize>) {
+    let mut order: Vec<usize> = (0..result.predictions.len()).collect();
+    order.sort_by(|&a, &b| result.predictions[b].score.total_cmp(&result.predictions[a].score));
+    let pick = |right: bool| {
+        let of = order.iter().copied().filter(|&at| (result.predictions[at].rank == 0) == right);
+        of.take(SHOWN).collect()
+    };
+    (pick(true), pick(false))
+}
+
+fn images<'a>(
+    set: &EvalSet,
+    keys: impl Iterator<Item = &'a str>,
+) -> anyhow::Result<HashMap<String, Vec<u8>>> {
+    let mut wanted: std::collections::HashSet<&str> = keys.collect();
+    let mut found = HashMap::new();
+    for item in set.items() {
+        if wanted.is_empty() {
+            break;
+        }
+        let item = item?;
+        let key = item.video.clone().unwrap_or_else(|| item.key.clone());
+        if wanted.remove(key.as_str()) {
+            found.insert(key, item.image);
+        }
+    }
+    Ok(found)
+}
+
+fn pictures(result: &ZeroShot, items: &[usize], images: &HashMap<String, Vec<u8>>) -> String {
+    let mut html = String::new();
+    for &at in items {
+        let p = &result.predictions[at];
+        let Some(bytes) = images.get(&p.key) else { continue };
+        // Browsers show neither PGM nor PPM: those are packed as PNG.
+        let shown = match bytes.first() {
+            Some(b'P') => {
+                let image = clip_image::decode(bytes, &clip_image::DecodeOptions::default()).ok();
+                image
+                    .and_then(|image| clip_image::encode_png(&image).ok())
+                    .map(|png| picture(&png, "png"))
+            }
+            _ => clip_image::Format::sniff(bytes).map(|format| picture(bytes, format.extension())),
+        };
+        let Some(shown) = shown else { continue };
+        let (own, found) =
+            (&result.class_names[p.label as usize], &result.class_names[p.prediction as usize]);
+        html.push_str(&format!(
+            "<figure>{shown}<figcaption>{}{} · {:.3}</figcaption></figure>\n",
+            escape(own),
+            if p.rank == 0 { String::new() } else { format!(" → {}", escape(found)) },
+            p.score
+        ));
+    }
+    if html.is_empty() { html } else { format!("<div class=\"grid\">\n{html}</div>\n") }
+}
+
+/// The page of few-shot curves, from the JSON of `eval few-shot`.
+pub fn few_shot(path: &Path, documents: &[Value]) -> anyhow::Result<()> {
+    let mut page = Page::new("Few-shot");
+    for document in documents {
+        let curve = &document["few_shot"];
+        let points: Vec<(f64, f64)> = curve["points"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|p| Some((p["per_class"].as_f64()?, p["accuracy"].as_f64()?)))
+            .collect();
+        let mut lines = vec![Line { name: "probe".into(), points: points.clone() }];
+        if let (Some(zero), Some(first), Some(last)) =
+            (curve["zero_shot"].as_f64(), points.first(), points.last())
+        {
+            lines.push(Line {
+                name: "zero-shot".into(),
+                points: vec![(first.0, zero), (last.0, zero)],
+            });
+        }
+        let rows: Vec<Vec<String>> =
+            points.iter().map(|(k, a)| vec![format!("{k:.0}"), percent(Some(*a))]).collect();
+        let efficiency = &curve["efficiency"];
+        let about = match efficiency["shots"].as_f64() {
+            Some(shots) => format!(
+                "zero-shot is worth {} {shots:.1} labelled examples a class",
+                efficiency["kind"].as_str().unwrap_or_default()
+            ),
+            None => String::new(),
+        };
+        let title = document["dataset"].as_str().unwrap_or("?");
+        let chart = line_chart(&lines, "labelled examples a class", true);
+        page.section(title, &about, &(chart + &table(&["examples a class", "accuracy"], &rows)));
+    }
+    Ok(page.write(path)?)
+}
+
+/// The page of robustness, from the JSON of `eval robustness`.
+pub fn robustness(path: &Path, document: &Value) -> anyhow::Result<()> {
+    let mut page = Page::new("Robustness");
+    for row in document["shifts"].as_array().into_iter().flatten() {
+        let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
+        let models: Vec<(f64, f64)> = row["models"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|pair| Some((pair[0].as_f64()?, pair[1].as_f64()?)))
+            .collect();
+        let plot = Scatter {
+            points: &models,
+            line: (number(&row["line"]["slope"]), number(&row["line"]["intercept"])),
+            own: (number(&row["base"]), number(&row["shifted"])),
+        };
+        let about = format!(
+            "effective robustness {:+.2} points; blue: standard models of the ImageNet testbed with their line in logit space; orange: this model",
+            100.0 * number(&row["effective"])
+        );
+        page.section(row["shift"].as_str().unwrap_or("?"), &about, &plot.svg());
+    }
+    let differences: Vec<(String, f64)> = document["figure5"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|row| Some((row["dataset"].as_str()?.to_owned(), row["difference"].as_f64()?)))
+        .collect();
+    page.section(
+        "Zero-shot less a supervised probe",
+        "points of the metric, as in figure 5 of the paper",
+        &bars(&differences),
+    );
+    Ok(page.write(path)?)
+}
+
+/// The page of a suite.
+pub fn suite(path: &Path, results: &[Value]) -> anyhow::Result<()> {
+    let mut page = Page::new("Evaluation suite");
+    let word = |d: &Value, key: &str| escape(d[key].as_str().unwrap_or("–"));
+    let rows: Vec<Vec<String>> = results
+        .iter()
+        .map(|d| {
+            let interval = &d["all"]["acc1"];
+            let shown = match (interval["low"].as_f64(), interval["high"].as_f64()) {
+                (Some(low), Some(high)) if d["main_metric"] == "acc1" => {
+                    format!(" [{}, {}]", percent(Some(low)), percent(Some(high)))
+                }
+                _ => String::new(),
+            };
+            vec![
+                word(d, "model"),
+                word(d, "dataset"),
+                word(d, "protocol"),
+                word(d, "main_metric"),
+                format!("<b>{}</b>{shown}", percent(super::suite::main_value(d))),
+                percent(d["chance"].as_f64()),
+                d["unreadable"].as_array().map_or(0, Vec::len).to_string(),
+                word(d, "contamination"),
+            ]
+        })
+        .collect();
+    let head = [
+        "model",
+        "dataset",
+        "protocol",
+        "metric",
+        "value [99.5% interval]",
+        "chance",
+        "unreadable",
+        "contamination",
+    ];
+    page.section("Scores", "", &table(&head, &rows));
+    let above: Vec<(String, f64)> = results
+        .iter()
+        .filter_map(|d| {
+            Some((
+                d["dataset"].as_str()?.to_owned(),
+                super::suite::main_value(d)? - d["chance"].as_f64().unwrap_or(0.0),
+            ))
+        })
+        .collect();
+    page.section("Above chance", "points of the metric", &bars(&above));
+    Ok(page.write(path)?)
+}

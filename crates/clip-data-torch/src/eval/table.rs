@@ -1,0 +1,93 @@
+//! Scores as tables of plain text.
+
+use clip_eval::{Accuracy, Recall, RetrievalScores, Scores, ZeroShot};
+
+/// An accuracy with its interval, or a dash.
+pub fn cell(accuracy: Option<Accuracy>) -> String {
+    accuracy.map_or("-".into(), |a| {
+        format!("{:>6.2}% [{:.2}%, {:.2}%]", 100.0 * a.value, 100.0 * a.low, 100.0 * a.high)
+    })
+}
+
+/// The table of a zero-shot evaluation.
+pub fn zero_shot(result: &ZeroShot) -> String {
+    let mut text = format!(
+        "{} ({}): {} classes, chance {:.2}%\n",
+        result.dataset,
+        result.protocol,
+        result.classes,
+        100.0 / result.classes as f64,
+    );
+    if let Some(all) = &result.all {
+        text.push_str(&format!(
+            "{:<8} {:>7}  {:<27} {:<27} {:>9}\n",
+            "items", "n", "top-1 [99.5% interval]", "top-5 [99.5% interval]", "per class"
+        ));
+        let rows = [
+            ("All", Some(all)),
+            ("Clean", result.clean.as_ref()),
+            ("Overlap", result.overlap.as_ref()),
+        ];
+        for (name, scores) in rows {
+            if let Some(scores) = scores {
+                text.push_str(&row(name, scores));
+            }
+        }
+    }
+    let value = result.metrics.get(&result.main_metric).copied().flatten();
+    if result.main_metric != "acc1" {
+        let chance = result.chance.map_or(String::new(), |c| format!(", chance {:.2}%", 100.0 * c));
+        let value = value.map_or("-".into(), |value| format!("{:.2}%", 100.0 * value));
+        text.push_str(&format!("{}: {value}{chance}\n", result.main_metric));
+    }
+    if let Some(groups) = &result.groups {
+        for (group, accuracy) in groups.iter().take(20) {
+            text.push_str(&format!("{group:<16} {:>7}  {}\n", accuracy.n, cell(Some(*accuracy))));
+        }
+    }
+    text.push_str(&unreadable(&result.unreadable));
+    text
+}
+
+/// Images that were passed over, if any.
+pub fn unreadable(items: &[(String, String)]) -> String {
+    match items.first() {
+        None => String::new(),
+        Some((key, reason)) => {
+            format!(
+                "{} images could not be read and were passed over, first {key}: {reason}\n",
+                items.len()
+            )
+        }
+    }
+}
+
+fn row(name: &str, scores: &Scores) -> String {
+    format!(
+        "{name:<8} {:>7}  {:<27} {:<27} {:>8.2}%\n",
+        scores.acc1.n,
+        cell(Some(scores.acc1)),
+        cell(scores.acc5),
+        100.0 * scores.mean_per_class_recall
+    )
+}
+
+/// The table of a retrieval evaluation.
+pub fn retrieval(scores: &RetrievalScores) -> String {
+    let mut text = String::new();
+    let ways = [("text to image", &scores.image), ("image to text", &scores.text)];
+    for (name, recall) in ways {
+        text.push_str(&way(name, recall));
+    }
+    text
+}
+
+fn way(name: &str, recall: &Recall) -> String {
+    let mut text = format!("{name:<14} {:>7}", recall.n);
+    for (k, accuracy) in &recall.at {
+        let all = 100.0 * recall.true_at[k];
+        text.push_str(&format!("  R@{k} {} (all {all:.2}%)", cell(Some(*accuracy)).trim_start()));
+    }
+    text.push_str(&format!("  median rank {}\n", recall.median_rank));
+    text
+}

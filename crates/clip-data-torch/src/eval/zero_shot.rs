@@ -1,0 +1,188 @@
+//! `clip-data eval zero-shot`.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clip_datasets::{EvalSet, Split, find_datacomp};
+use clip_eval::{
+    Hashes, Score, ZeroShot, ZeroShotOptions, datacomp_line, write_predictions, zero_shot,
+};
+use clip_overlap::Account;
+use serde_json::{Value, json};
+
+use super::inputs::{Model, ModelArgs, PromptArgs, SetArgs, progress, write_json};
+use super::{page, table};
+
+/// Arguments of `clip-data eval zero-shot`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    set: SetArgs,
+    #[command(flatten)]
+    prompts: PromptArgs,
+    /// What average precision ranks by: softmax (the paper's figures) or logit
+    #[arg(long, default_value = "softmax", value_parser = ["softmax", "logit"])]
+    score: String,
+    /// contamination.json of the corpus: scores are given on All, Clean and Overlap
+    #[arg(long, value_name = "FILE")]
+    contamination: Option<PathBuf>,
+    /// Write the scores as JSON, with CLIP_benchmark's keys
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Append the scores to a file of lines, with DataComp's keys
+    #[arg(long, value_name = "FILE")]
+    datacomp_output: Option<PathBuf>,
+    /// Write what was predicted for each item as Parquet, for `clip-data contamination`
+    #[arg(long, value_name = "FILE")]
+    predictions: Option<PathBuf>,
+    /// Write the logits [items, classes] as .npy
+    #[arg(long, value_name = "FILE")]
+    logits: Option<PathBuf>,
+    /// Write a page with the confusion of classes and the best and worst pictures
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// Runs the evaluation.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut set = args.set.open(Split::Test)?;
+    args.prompts.apply(&mut set)?;
+    let overlap = args.contamination.as_deref().map(|path| keys(path, &set.name)).transpose()?;
+    let model = Model::open(&args.model)?;
+    let options = ZeroShotOptions {
+        names: args.prompts.rule(),
+        score: if args.score == "logit" { Score::Logit } else { Score::Softmax },
+        skip_unreadable: args.set.skip_unreadable,
+        limit: args.set.limit,
+        cache: args.prompts.cache(),
+        model_hash: model.hash.clone(),
+        overlap,
+    };
+    let shown = progress(&set.name, set.len());
+    let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown)?;
+    print!("{}", table::zero_shot(&result));
+    print!("{}", beside_paper(&set, &result));
+    if let Some(path) = &args.predictions {
+        write_predictions(path, &result.predictions, about(&result, &model))?;
+        println!("predictions: {}", path.display());
+    }
+    if let Some(path) = &args.logits {
+        result.logits.write_npy(path).with_context(|| path.display().to_string())?;
+        println!("logits: {}", path.display());
+    }
+    if let Some(path) = &args.output {
+        let audit = args.contamination.as_deref();
+        write_json(path, &document(&result, &model, audit))?;
+    }
+    if let Some(path) = &args.datacomp_output {
+        append(path, &datacomp(&result))?;
+        println!("scores: {}", path.display());
+    }
+    if let Some(path) = &args.html {
+        page::zero_shot(path, &set, &result, &model)?;
+        println!("page: {}", path.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The keys of the set's items that a corpus holds.
+pub fn keys(path: &Path, set: &str) -> anyhow::Result<HashSet<String>> {
+    let account = Account::read(path)?;
+    let Some(found) = account.set(set) else {
+        let known: Vec<_> = account.sets.iter().map(|set| set.name.as_str()).collect();
+        let hint = "hint: the set's name in [check] against must be its folder's";
+        bail!("{}: no set {set:?}, only {}\n{hint}", path.display(), known.join(", "));
+    };
+    Ok(found.keys())
+}
+
+/// The paper's figures of this dataset, for its nine models.
+fn beside_paper(set: &EvalSet, result: &ZeroShot) -> String {
+    let Some(dataset) = set.dataset.filter(|d| d.zero_shot.iter().any(Option::is_some)) else {
+        return String::new();
+    };
+    let models = clip_datasets::models().iter();
+    let figures: Vec<String> = models
+        .filter_map(|model| {
+            let (value, verified) = dataset.published(model)?;
+            Some(format!("{model} {value:.1}{}", if verified { "" } else { "*" }))
+        })
+        .collect();
+    let starred = figures.iter().any(|figure| figure.ends_with('*'));
+    let note = if starred { " (* as recalled, not verified)" } else { "" };
+    let metric = dataset.metric.name();
+    let own =
+        if result.protocol == "openai" { "" } else { "; these scores follow another protocol" };
+    format!("the paper's {metric} (openai protocol{own}): {}{note}\n", figures.join(", "))
+}
+
+/// What stands beside predictions: what was asked, of what, by what.
+pub fn about(result: &ZeroShot, model: &Model) -> HashMap<String, String> {
+    let pairs = [
+        ("dataset", result.dataset.clone()),
+        ("protocol", result.protocol.to_owned()),
+        ("model", model.name()),
+        ("model_hash", model.hash.clone()),
+        ("data_hash", result.data_hash.clone()),
+        ("prompts_hash", result.prompts_hash.clone()),
+        ("classes", json!(result.class_names).to_string()),
+    ];
+    pairs.into_iter().map(|(key, value)| (format!("clip_data.{key}"), value)).collect()
+}
+
+/// CLIP_benchmark's JSON with what it lacks.
+pub fn document(result: &ZeroShot, model: &Model, audit: Option<&Path>) -> Value {
+    let hashes = Hashes {
+        model: model.hash.clone(),
+        data: result.data_hash.clone(),
+        prompts: result.prompts_hash.clone(),
+    };
+    let audit = audit.map_or_else(|| json!("unaudited"), |path| json!(path.display().to_string()));
+    let more = json!({
+        "protocol": result.protocol, "main_metric": result.main_metric,
+        "classes": result.classes, "items": result.items, "chance": result.chance,
+        "all": result.all, "clean": result.clean, "overlap": result.overlap,
+        "groups": result.groups, "precision_by_class": result.precision_by_class,
+        "unreadable": result.unreadable, "contamination": audit,
+    });
+    let task = "zeroshot_classification";
+    clip_eval::document(&result.dataset, &model.name(), task, &result.metrics, &hashes, more)
+}
+
+/// DataComp's line.
+pub fn datacomp(result: &ZeroShot) -> String {
+    let task = find_datacomp(&result.dataset);
+    let (key, name) = task.map_or((result.dataset.as_str(), result.dataset.as_str()), |task| {
+        (task.key.as_str(), task.name.as_str())
+    });
+    let theirs = [
+        "acc1",
+        "acc5",
+        "mean_per_class_recall",
+        "F1-macro_all",
+        "acc_wg",
+        "acc_worst_region",
+        "acc_top5_wg",
+    ];
+    let metrics: BTreeMap<String, Option<f64>> = result
+        .metrics
+        .iter()
+        .filter(|(name, _)| theirs.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), *value))
+        .collect();
+    let main = task.map_or(result.main_metric.as_str(), |task| task.metric.as_str());
+    datacomp_line(key, name, &metrics, result.metrics.get(main).copied().flatten())
+}
+
+/// Appends a line, so that a file of results grows by whole lines.
+pub fn append(path: &Path, line: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    let told = || path.display().to_string();
+    let mut file =
+        std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(told)?;
+    file.write_all(line.as_bytes()).with_context(told)
+}

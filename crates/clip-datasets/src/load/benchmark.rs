@@ -1,0 +1,66 @@
+//! CLIP_benchmark's WebDataset layout: `test/nshards.txt`, `test/0.tar` …, `.cls` beside each image.
+
+use std::path::{Path, PathBuf};
+
+use super::{Ask, Content, no_split};
+use crate::error::lines;
+use crate::item::{Split, Task};
+use crate::registry::Prompts;
+use crate::source::{Member, Source};
+use crate::{Error, Result};
+
+pub(crate) const TREE: &str = "  test/nshards.txt, test/0.tar …, classnames.txt, zeroshot_classification_templates.txt (CLIP_benchmark)\n    each sample: IMAGE.{jpg,png,webp} with .cls (number), .npy (marks, dataset_type.txt = multilabel) or .txt (captions, = retrieval)";
+const DEFAULT_TEMPLATE: &str = "a photo of a {c}.";
+
+pub(crate) fn detect(root: &Path) -> bool {
+    ["test", "train"].iter().any(|part| root.join(part).join("nshards.txt").is_file())
+}
+
+pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
+    // Some sets have a part for choosing on, under either name.
+    let parts: &[&str] = match ask.split {
+        Split::Train => &["train"],
+        Split::Val => &["val", "valid"],
+        Split::Test => &["test"],
+    };
+    let part = parts.iter().find(|part| root.join(part).join("nshards.txt").is_file());
+    let part = part.ok_or_else(|| no_split(root, ask.split, TREE))?;
+    let count_file = root.join(part).join("nshards.txt");
+    let count = lines(&count_file)?;
+    let count: usize = count
+        .first()
+        .and_then(|line| line.parse().ok())
+        .ok_or_else(|| Error::file(&count_file, "not a number of shards"))?;
+    let shards: Vec<PathBuf> = (0..count).map(|n| root.join(format!("{part}/{n}.tar"))).collect();
+    if let Some(missing) = shards.iter().find(|shard| !shard.is_file()) {
+        return Err(Error::file(missing, format!("missing, though nshards.txt says {count}")));
+    }
+    let kind_file = root.join("dataset_type.txt");
+    let kind = if kind_file.is_file() { lines(&kind_file)?.concat() } else { String::new() };
+    let task = match kind.to_lowercase().as_str() {
+        "" | "classification" => Task::Classification,
+        "multilabel" => Task::MultiLabel,
+        "retrieval" => Task::Retrieval,
+        other => return Err(Error::file(&kind_file, format!("a type that is unknown: {other:?}"))),
+    };
+    if task == Task::Retrieval {
+        let source = Source::Shards(shards, Member::Captions);
+        return Ok(Content { task, keys: Vec::new(), own: None, source });
+    }
+    let templates_file = root.join("zeroshot_classification_templates.txt");
+    let templates = if templates_file.exists() {
+        lines(&templates_file)?
+    } else {
+        vec![DEFAULT_TEMPLATE.to_owned()]
+    };
+    if let Some(bad) = templates.iter().find(|template| !template.contains("{c}")) {
+        return Err(Error::file(&templates_file, format!("no {{c}} in the template {bad:?}")));
+    }
+    let keys = lines(&root.join("classnames.txt"))?;
+    let names = keys.iter().map(|name| vec![name.clone()]).collect();
+    let own = Some(Prompts { names, templates, own: None });
+    let classes = keys.len();
+    let member =
+        if task == Task::MultiLabel { Member::Marks(classes) } else { Member::Class(classes) };
+    Ok(Content { task, keys, own, source: Source::Shards(shards, member) })
+}

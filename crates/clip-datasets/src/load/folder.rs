@@ -1,0 +1,251 @@
+//! One folder of images for each class (torchvision's `ImageFolder`), and ObjectNet.
+
+use std::path::{Path, PathBuf};
+
+use super::{Ask, Content, below, is_image, name, no_split, sorted};
+use crate::error::{json, lines};
+use crate::item::Split;
+use crate::registry::Prompts;
+use crate::source::{FileItem, Source};
+use crate::{Error, Result, Truth};
+
+pub(crate) const TREE: &str =
+    "  CLASS/IMAGE.{jpg,png,webp,…}, also below train/, val/ or test/; optionally classnames.txt";
+pub(crate) const OBJECTNET: &str = "  objectnet-1.0/images/FOLDER/*.png (or images/), folder_to_objectnet_label.json, objectnet_to_imagenet_1k.json (also below mappings/)";
+const DEFAULT_TEMPLATE: &str = "a photo of a {c}.";
+
+pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
+    let parts: &[&str] = match ask.split {
+        Split::Test => &["test", "val", "valid", "validation"],
+        Split::Val => &["val", "valid", "validation"],
+        Split::Train => &["train"],
+    };
+    let inner = ["2750", "101_ObjectCategories", "images"];
+    let folder = match below(root, parts) {
+        Some(part) => part,
+        // A tree without parts is all test.
+        None if ask.split == Split::Test && below(root, &["train"]).is_none() => {
+            let deeper = below(root, &inner)
+                .filter(|d| sorted(d).is_ok_and(|e| e.iter().any(|e| e.is_dir())));
+            deeper.unwrap_or_else(|| root.to_path_buf())
+        }
+        None => return Err(no_split(root, ask.split, TREE)),
+    };
+    let mut items = Vec::new();
+    let mut keys = Vec::new();
+    let entries = if folder.is_dir() { sorted(&folder)? } else { Vec::new() };
+    for class in entries.into_iter().filter(|entry| entry.is_dir()) {
+        let images = images(&class)?;
+        if !images.is_empty() {
+            let key = name(&class);
+            let at = keys.len();
+            items.extend(images.into_iter().map(|image| {
+                let relative = image.strip_prefix(&class).unwrap_or(&image).to_string_lossy();
+                let item = format!("{key}/{relative}");
+                FileItem::new(image, item, Truth::Class(at))
+            }));
+            keys.push(key);
+        }
+    }
+    if items.is_empty() {
+        return Err(Error::layout(root, "no evaluation set", TREE));
+    }
+    let named = root.join("classnames.txt");
+    let own = if named.exists() {
+        let names = lines(&named)?;
+        if names.len() != keys.len() {
+            let reason = format!("{} names for {} folders", names.len(), keys.len());
+            return Err(Error::file(&named, reason));
+        }
+        let templates = root.join("zeroshot_classification_templates.txt");
+        let templates =
+            if templates.exists() { lines(&templates)? } else { vec![DEFAULT_TEMPLATE.to_owned()] };
+        let names = names.into_iter().map(|name| vec![name]).collect();
+        Some(Prompts { names, templates, own: None })
+    } else {
+        None
+    };
+    Ok(Content { own, ..Content::classes(keys, Source::files(items)) })
+}
+
+/// The images of a folder and of those in it.
+fn images(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut images = Vec::new();
+    for entry in sorted(folder)? {
+        if entry.is_dir() {
+            images.extend(self::images(&entry)?);
+        } else if is_image(&entry) {
+            images.push(entry);
+        }
+    }
+    Ok(images)
+}
+
+fn mapping(root: &Path, name: &str) -> Option<PathBuf> {
+    super::file(
+        root,
+        &[name, &format!("mappings/{name}"), &format!("objectnet-1.0/mappings/{name}")],
+    )
+}
+
+pub(crate) fn detect_objectnet(root: &Path) -> bool {
+    mapping(root, "folder_to_objectnet_label.json").is_some()
+}
+
+/// The 113 classes that ImageNet has too, in the order of their folders, by their ObjectNet names.
+pub(crate) fn objectnet(root: &Path, ask: &Ask) -> Result<Content> {
+    if ask.split != Split::Test {
+        return Err(no_split(root, ask.split, OBJECTNET));
+    }
+    let find = |name: &str| {
+        mapping(root, name).ok_or_else(|| Error::layout(root, format!("no {name}"), OBJECTNET))
+    };
+    let labels_file = find("folder_to_objectnet_label.json")?;
+    let labels = json(&labels_file)?;
+    let shared = json(&find("objectnet_to_imagenet_1k.json")?)?;
+    let images_dir = below(root, &["objectnet-1.0/images", "images"])
+        .ok_or_else(|| Error::layout(root, "no images", OBJECTNET))?;
+    let labels = labels.as_object().ok_or_else(|| Error::file(&labels_file, "not an object"))?;
+    let mut folders: Vec<(&String, &str)> = labels
+        .iter()
+        .filter_map(|(folder, label)| Some((folder, label.as_str()?)))
+        .filter(|(_, label)| shared.get(label).is_some())
+        .collect();
+    folders.sort();
+    let mut items = Vec::new();
+    for (at, (folder, _)) in folders.iter().enumerate() {
+        let dir = images_dir.join(folder);
+        if !dir.is_dir() {
+            continue;
+        }
+        for image in images(&dir)? {
+            let key = format!("{folder}/{}", name(&image));
+            items.push(FileItem::new(image, key, Truth::Class(at)));
+        }
+    }
+    let keys: Vec<String> = folders.iter().map(|(_, label)| label.to_lowercase()).collect();
+    let names = keys.iter().map(|key| vec![key.clone()]).collect();
+    let templates =
+        crate::prompts("imagenet", crate::Protocol::OpenAi).unwrap_or_default().templates;
+    let own = Some(Prompts { names, templates, own: None });
+    Ok(Content { own, ..Content::classes(keys, Source::files(items)) })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{OpenOptions, Protocol, Truth, open, open_named};
+    use std::path::Path;
+
+    fn write(root: &Path, names: &[&str]) {
+        for name in names {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, name).unwrap();
+        }
+    }
+
+    #[test]
+    fn classes_are_folders_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        write(
+            dir.path(),
+            &[
+                "test/polar_bear/2.png",
+                "test/polar_bear/1.png",
+                "test/ant/1.JPG",
+                "test/ant/notes.txt",
+            ],
+        );
+        let set = open(dir.path()).unwrap();
+        assert_eq!(set.classes, ["ant", "polar bear"]);
+        let items: Vec<_> = set.items().map(|item| item.unwrap()).collect();
+        assert_eq!(items.len(), 3);
+        assert_eq!(
+            (items[1].key.as_str(), &items[1].truth),
+            ("polar_bear/1.png", &Truth::Class(1))
+        );
+        assert_eq!(set.prompts(0), ["a photo of a ant."]);
+    }
+
+    #[test]
+    fn an_unknown_folder_shows_the_layouts() {
+        let dir = tempfile::tempdir().unwrap();
+        let message = open(dir.path()).map(|_| ()).unwrap_err().to_string();
+        assert!(
+            message.contains("hint: expected is") && message.contains("nshards.txt"),
+            "{message}"
+        );
+        let message =
+            open_named(&format!("pcam={}/none", dir.path().display()), &OpenOptions::default())
+                .map(|_| ())
+                .unwrap_err()
+                .to_string();
+        assert!(message.contains("camelyonpatch"), "{message}");
+    }
+
+    #[test]
+    fn eurosats_folders_take_the_order_of_the_protocol() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = [
+            "AnnualCrop",
+            "Forest",
+            "HerbaceousVegetation",
+            "Highway",
+            "Industrial",
+            "Pasture",
+            "PermanentCrop",
+            "Residential",
+            "River",
+            "SeaLake",
+        ];
+        let names: Vec<String> = folders.iter().map(|f| format!("2750/{f}/{f}_1.jpg")).collect();
+        write(dir.path(), &names.iter().map(String::as_str).collect::<Vec<_>>());
+        let first = |protocol| {
+            let options = OpenOptions { protocol: Some(protocol), ..OpenOptions::default() };
+            let set = open_named(&format!("eurosat={}", dir.path().display()), &options).unwrap();
+            let item = set.items().next().unwrap().unwrap();
+            set.classes[item.truth.class().unwrap()].clone()
+        };
+        assert_eq!(first(Protocol::OpenAi), "annual crop land");
+        assert_eq!(first(Protocol::ClipBenchmark), "annual crop land");
+        let set = open_named(&format!("eurosat={}", dir.path().display()), &OpenOptions::default())
+            .unwrap();
+        assert_eq!(set.items().next().unwrap().unwrap().truth, Truth::Class(7));
+    }
+
+    #[test]
+    fn imagenets_folders_are_wordnet_ids() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &["val/n01443537/a.JPEG", "val/n15075141/b.JPEG"]);
+        let named = |name: &str| {
+            open_named(&format!("{name}={}", dir.path().display()), &OpenOptions::default())
+        };
+        let set = named("imagenet").unwrap();
+        let classes: Vec<_> = set.items().map(|i| i.unwrap().truth.class().unwrap()).collect();
+        assert_eq!((classes, set.classes.len()), (vec![1, 999], 1000));
+        assert_eq!(set.classes[1], "goldfish");
+        assert!(named("imagenet-a").is_err(), "goldfish is not in ImageNet-A");
+    }
+
+    #[test]
+    fn objectnet_keeps_the_classes_that_imagenet_has() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &["images/alarm/1.png", "images/bath/2.png", "images/other/3.png"]);
+        std::fs::write(
+            dir.path().join("folder_to_objectnet_label.json"),
+            r#"{"alarm":"Alarm clock","bath":"Bath towel","other":"Air freshener"}"#,
+        )
+        .unwrap();
+        std::fs::write(
+            dir.path().join("objectnet_to_imagenet_1k.json"),
+            r#"{"Bath towel":"bath towel","Alarm clock":"digital clock; analog clock"}"#,
+        )
+        .unwrap();
+        let set = open(dir.path()).unwrap();
+        assert_eq!(
+            (set.loader, &set.classes[..]),
+            ("objectnet", &["alarm clock".to_owned(), "bath towel".to_owned()][..])
+        );
+        assert_eq!((set.items().count(), set.prompts(0).len()), (2, 80));
+    }
+}

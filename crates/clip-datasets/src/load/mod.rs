@@ -1,0 +1,226 @@
+//! The layouts that are read.
+
+mod benchmark;
+mod boxes;
+mod cifar;
+mod coco;
+mod folder;
+mod frames;
+mod gtsrb;
+mod idx;
+mod kitti;
+mod lists;
+mod manifest;
+mod mat;
+mod memes;
+pub(crate) mod pcam;
+mod stl10;
+mod voc;
+
+use std::path::{Path, PathBuf};
+
+use crate::item::{Frames, Split, Task};
+use crate::registry::Prompts;
+use crate::source::{FileItem, Source};
+use crate::{Error, Result};
+
+/// What a loader is asked for.
+pub(crate) struct Ask {
+    pub split: Split,
+    pub frames: Frames,
+}
+
+/// What a loader found.
+pub(crate) struct Content {
+    pub task: Task,
+    /// A word for each class, in the order in which the loader numbers them.
+    pub keys: Vec<String>,
+    /// Class names and templates that the folder brings itself.
+    pub own: Option<Prompts>,
+    pub source: Source,
+}
+
+impl Content {
+    pub(crate) fn classes(keys: Vec<String>, source: Source) -> Self {
+        Self { task: Task::Classification, keys, own: None, source }
+    }
+
+    /// Files, each with its class's word; classes are numbered in the order of `keys`.
+    pub(crate) fn files(
+        root: &Path,
+        keys: Vec<String>,
+        files: Vec<(PathBuf, String, String)>,
+    ) -> Result<Self> {
+        let place: std::collections::HashMap<&str, usize> =
+            keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
+        let item = |(path, key, class): (PathBuf, String, String)| {
+            let Some(&at) = place.get(class.as_str()) else {
+                return Err(Error::item(root, &key, format!("class {class:?} is not listed")));
+            };
+            Ok(FileItem::new(path, key, crate::Truth::Class(at)))
+        };
+        let items = files.into_iter().map(item).collect::<Result<Vec<_>>>()?;
+        Ok(Self::classes(keys.clone(), Source::files(items)))
+    }
+}
+
+struct Loader {
+    name: &'static str,
+    tree: &'static str,
+    detect: fn(&Path) -> bool,
+    open: fn(&Path, &Ask) -> Result<Content>,
+}
+
+/// Looked at in this order; the plain folder comes last, since nearly anything looks like one.
+static LOADERS: [Loader; 19] = [
+    Loader { name: "wds", tree: benchmark::TREE, detect: benchmark::detect, open: benchmark::open },
+    Loader {
+        name: "manifest",
+        tree: manifest::TREE,
+        detect: manifest::detect,
+        open: manifest::open,
+    },
+    Loader {
+        name: "karpathy",
+        tree: coco::KARPATHY,
+        detect: coco::detect_karpathy,
+        open: coco::open_karpathy,
+    },
+    Loader { name: "coco", tree: coco::TREE, detect: coco::detect, open: coco::open },
+    Loader { name: "idx", tree: idx::TREE, detect: idx::detect, open: idx::open },
+    Loader { name: "cifar", tree: cifar::TREE, detect: cifar::detect, open: cifar::open },
+    Loader { name: "stl10", tree: stl10::TREE, detect: stl10::detect, open: stl10::open },
+    Loader { name: "voc", tree: voc::TREE, detect: voc::detect, open: voc::open },
+    Loader {
+        name: "aircraft",
+        tree: lists::AIRCRAFT,
+        detect: lists::detect_aircraft,
+        open: lists::aircraft,
+    },
+    Loader { name: "pets", tree: lists::PETS, detect: lists::detect_pets, open: lists::pets },
+    Loader { name: "list", tree: lists::TREE, detect: lists::detect, open: lists::open },
+    Loader { name: "gtsrb", tree: gtsrb::TREE, detect: gtsrb::detect, open: gtsrb::open },
+    Loader {
+        name: "flowers",
+        tree: boxes::FLOWERS,
+        detect: boxes::detect_flowers,
+        open: boxes::flowers,
+    },
+    Loader { name: "cars", tree: boxes::CARS, detect: boxes::detect_cars, open: boxes::cars },
+    Loader { name: "hateful-memes", tree: memes::TREE, detect: memes::detect, open: memes::open },
+    Loader { name: "clevr", tree: kitti::CLEVR, detect: kitti::detect_clevr, open: kitti::clevr },
+    Loader { name: "kitti", tree: kitti::TREE, detect: kitti::detect, open: kitti::open },
+    Loader { name: "pcam", tree: pcam::TREE, detect: pcam::detect, open: pcam::open },
+    Loader { name: "frames", tree: frames::TREE, detect: frames::detect, open: frames::open },
+];
+static OBJECTNET: Loader = Loader {
+    name: "objectnet",
+    tree: folder::OBJECTNET,
+    detect: folder::detect_objectnet,
+    open: folder::objectnet,
+};
+static FOLDER: Loader =
+    Loader { name: "folder", tree: folder::TREE, detect: |_| true, open: folder::open };
+
+fn all() -> impl Iterator<Item = &'static Loader> {
+    LOADERS.iter().chain([&OBJECTNET, &FOLDER])
+}
+
+/// The names of all layouts.
+pub fn loader_names() -> Vec<&'static str> {
+    all().map(|loader| loader.name).collect()
+}
+
+/// The tree that a layout expects.
+pub fn tree(loader: &str) -> Option<&'static str> {
+    all().find(|known| known.name == loader).map(|known| known.tree)
+}
+
+/// Opens a folder: with the wanted layout where it is that, else with the first that it is.
+pub(crate) fn load(
+    path: &Path,
+    wanted: Option<&str>,
+    forced: bool,
+    ask: &Ask,
+) -> Result<(&'static str, Content)> {
+    let wanted = match wanted {
+        Some(name) => Some(all().find(|l| l.name == name).ok_or_else(|| Error::Unknown {
+            what: "layout",
+            name: name.to_owned(),
+            known: loader_names().join(", "),
+        })?),
+        None => None,
+    };
+    if !path.exists() {
+        let tree = wanted.map_or_else(known, |loader| loader.tree.to_owned());
+        return Err(Error::layout(path, "no such file or folder", &tree));
+    }
+    if let Some(loader) = wanted.filter(|l| forced || (l.name != "folder" && (l.detect)(path))) {
+        return Ok((loader.name, (loader.open)(path, ask)?));
+    }
+    if let Some(loader) = all().find(|l| l.name != "folder" && (l.detect)(path)) {
+        return Ok((loader.name, (loader.open)(path, ask)?));
+    }
+    match folder::open(path, ask) {
+        Ok(content) => Ok((FOLDER.name, content)),
+        // A dataset that was named tells its own tree; anything else, those that are common.
+        Err(Error::Layout { path, reason, tree }) if tree == folder::TREE => {
+            let tree = wanted.map_or_else(known, |loader| loader.tree.to_owned());
+            Err(Error::Layout { path, reason, tree })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The trees of the layouts that are not one dataset's own.
+fn known() -> String {
+    let common = ["wds", "folder", "manifest", "coco", "idx"];
+    let trees: Vec<&str> = common.iter().filter_map(|name| tree(name)).collect();
+    format!("{}\n(others: {})", trees.join("\n"), loader_names().join(", "))
+}
+
+/// The first of these folders below `root` that is there.
+pub(crate) fn below(root: &Path, names: &[&str]) -> Option<PathBuf> {
+    names.iter().map(|name| root.join(name)).find(|path| path.is_dir())
+}
+
+/// The first of these files below `root` that is there.
+pub(crate) fn file(root: &Path, names: &[&str]) -> Option<PathBuf> {
+    names.iter().map(|name| root.join(name)).find(|path| path.is_file())
+}
+
+/// A part that the layout has not.
+pub(crate) fn no_split(path: &Path, split: Split, tree: &str) -> Error {
+    Error::layout(path, format!("no {} part", split.name()), tree)
+}
+
+/// Entries of a folder, sorted by name.
+pub(crate) fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    let entries = entries.map(|entry| entry.map(|e| e.path()).map_err(|e| Error::io(folder, e)));
+    let mut paths = entries.collect::<Result<Vec<PathBuf>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+const IMAGES: [&str; 10] =
+    ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm"];
+
+pub(crate) fn is_image(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    IMAGES.contains(&extension.as_str())
+}
+
+/// The last part of a path as text.
+pub(crate) fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// "0" to "n-1".
+pub(crate) fn numbers(count: usize) -> Vec<String> {
+    (0..count).map(|n| n.to_string()).collect()
+}

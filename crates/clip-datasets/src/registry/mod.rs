@@ -1,0 +1,254 @@
+//! The datasets that are known by name: what the paper evaluates on, how, and what it found.
+
+mod prompts;
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+pub(crate) use prompts::subset;
+pub use prompts::{Prompts, Protocol, prompts};
+
+use crate::{Error, Result};
+
+/// How a set is scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Metric {
+    /// Top-1 accuracy.
+    Accuracy,
+    /// The mean over classes of their accuracy.
+    MeanPerClass,
+    /// Pascal VOC 2007's mean average precision at eleven recalls.
+    #[serde(rename = "map-11-point")]
+    Map11Point,
+    /// Area under the receiver operating characteristic.
+    RocAuc,
+    /// The mean of top-1 and top-5 accuracy.
+    MeanTop1Top5,
+    /// Recall at K, both ways.
+    Retrieval,
+}
+
+impl Metric {
+    /// Its name in result files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accuracy => "acc1",
+            Self::MeanPerClass => "mean_per_class_recall",
+            Self::Map11Point => "map_11_point",
+            Self::RocAuc => "roc_auc",
+            Self::MeanTop1Top5 => "mean_acc1_acc5",
+            Self::Retrieval => "mean_recall@1",
+        }
+    }
+}
+
+/// A dataset of the registry.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dataset {
+    /// Its name on the command line.
+    pub id: String,
+    /// Its name for people.
+    pub name: String,
+    /// `paper-27`, `shift-7` or `other`.
+    pub collection: String,
+    /// Number of classes; none for retrieval.
+    pub classes: Option<usize>,
+    /// Items to fit on, as the paper counts them.
+    pub train: Option<u64>,
+    /// Items that are scored, as the paper counts them.
+    pub test: Option<u64>,
+    /// How the paper scores it.
+    pub metric: Metric,
+    /// The metric of a guess.
+    pub chance: Option<f64>,
+    /// The native layout.
+    pub loader: String,
+    /// Which items are which part.
+    pub split: String,
+    /// Its names in CLIP_benchmark and DataComp.
+    pub aliases: Vec<String>,
+    /// The paper's zero-shot figures in percent, in the order of [`models`].
+    pub zero_shot: Vec<Option<f64>>,
+    /// Which of them a second source confirms; the others are as recalled.
+    pub verified: Vec<bool>,
+    /// Zero-shot CLIP less a fully supervised ResNet-50 probe, in points (paper, figure 5).
+    pub figure5: Option<f64>,
+    /// Whether a second source confirms that.
+    #[serde(default)]
+    pub figure5_verified: bool,
+    /// The setting of the robustness testbed that it is.
+    pub testbed: Option<String>,
+    /// Folder names in the order of the classes, by protocol, where that is not the order of names.
+    #[serde(default)]
+    folders: BTreeMap<String, Vec<String>>,
+}
+
+impl Dataset {
+    /// The folder names of the classes in the protocol's order.
+    pub(crate) fn folders(&self, protocol: Protocol) -> Option<&[String]> {
+        let key = if protocol == Protocol::OpenAi { "openai" } else { "clip-benchmark" };
+        self.folders.get(key).map(Vec::as_slice)
+    }
+
+    /// The paper's zero-shot figure of one of its models, in percent, and whether it was confirmed.
+    pub fn published(&self, model: &str) -> Option<(f64, bool)> {
+        let at = models().iter().position(|known| known == model)?;
+        let value = (*self.zero_shot.get(at)?)?;
+        Some((value, self.verified.get(at).copied().unwrap_or(false)))
+    }
+}
+
+/// One row of the comparison with Visual N-Grams (paper, table 1), in percent.
+#[derive(Debug, Clone, Deserialize)]
+pub struct NGrams {
+    /// The dataset.
+    pub dataset: String,
+    /// Visual N-Grams (Li et al. 2017).
+    pub n_grams: f64,
+    /// CLIP.
+    pub clip: f64,
+}
+
+/// A task of DataComp's evaluation.
+#[derive(Debug, Clone, Deserialize)]
+pub struct DataCompTask {
+    /// Its key, as `vtab/caltech101`.
+    pub key: String,
+    /// Its name for people.
+    pub name: String,
+    /// Items.
+    pub size: u64,
+    /// The metric that counts.
+    pub metric: String,
+    /// Classes; none for retrieval.
+    pub classes: Option<usize>,
+    /// The score of a guess.
+    pub chance: Option<f64>,
+    /// The groups that it belongs to.
+    pub tags: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Registry {
+    models: Vec<String>,
+    visual_n_grams: Vec<NGrams>,
+    datasets: Vec<Dataset>,
+}
+
+#[expect(clippy::expect_used, reason = "constants, read by every test")]
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../data/registry.json")).expect("the registry is valid")
+});
+
+#[expect(clippy::expect_used, reason = "constants, read by every test")]
+static DATACOMP: LazyLock<Vec<DataCompTask>> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../data/datacomp.json")).expect("the tasks are valid")
+});
+
+/// All datasets of the registry.
+pub fn datasets() -> &'static [Dataset] {
+    &REGISTRY.datasets
+}
+
+/// The paper's nine models.
+pub fn models() -> &'static [String] {
+    &REGISTRY.models
+}
+
+/// The comparison with Visual N-Grams.
+pub fn visual_n_grams() -> &'static [NGrams] {
+    &REGISTRY.visual_n_grams
+}
+
+/// DataComp's 38 tasks and its two fairness sets without a main metric.
+pub fn datacomp() -> &'static [DataCompTask] {
+    &DATACOMP
+}
+
+/// A dataset by its id, its name, or what CLIP_benchmark or DataComp call it.
+pub fn dataset(name: &str) -> Result<&'static Dataset> {
+    find(name).ok_or_else(|| Error::Unknown {
+        what: "dataset",
+        name: name.to_owned(),
+        known: datasets().iter().map(|d| d.id.as_str()).collect::<Vec<_>>().join(", "),
+    })
+}
+
+/// The same, or nothing.
+pub fn find(name: &str) -> Option<&'static Dataset> {
+    let wanted = plain(name);
+    let same = |other: &String| plain(other) == wanted;
+    datasets().iter().find(|d| same(&d.id) || same(&d.name) || d.aliases.iter().any(same))
+}
+
+/// DataComp's task for a name, in any of the spellings of a folder.
+pub fn find_datacomp(name: &str) -> Option<&'static DataCompTask> {
+    let own = plain(name);
+    let names = |task: &&DataCompTask| {
+        let short = task.key.rsplit('/').next().unwrap_or_default();
+        plain(&task.key) == own || plain(short) == own || plain(&task.name) == own
+    };
+    datacomp().iter().find(names).or_else(|| {
+        let dataset = find(name)?;
+        datacomp().iter().find(|task| dataset.aliases.contains(&task.key) || dataset.id == task.key)
+    })
+}
+
+/// Letters and digits alone, in lower case.
+pub(crate) fn plain(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_papers_sets_are_whole() {
+        let of = |name: &str| datasets().iter().filter(|d| d.collection == name).count();
+        assert_eq!((of("paper-27"), of("shift-7")), (27, 7));
+        assert_eq!(models().len(), 9);
+        for dataset in datasets().iter().filter(|d| d.collection == "paper-27") {
+            assert_eq!(dataset.zero_shot.len(), 9, "{}", dataset.id);
+            let prompts = prompts(&dataset.id, Protocol::OpenAi).unwrap();
+            assert_eq!(Some(prompts.names.len()), dataset.classes, "{}", dataset.id);
+        }
+        let verified: usize = datasets()
+            .iter()
+            .filter(|d| d.collection == "paper-27")
+            .map(|d| d.verified.iter().filter(|v| **v).count())
+            .sum();
+        assert_eq!(verified, 73);
+        assert_eq!(dataset("imagenet1k").unwrap().published("ViT-L/14@336px"), Some((76.2, true)));
+        // Table 11's average of ViT-L/14@336px and figure 5's count of wins.
+        assert_eq!(datasets().iter().filter(|d| d.figure5.is_some_and(|x| x > 0.0)).count(), 16);
+        assert_eq!(visual_n_grams().len(), 3);
+        assert_eq!(
+            datacomp()
+                .iter()
+                .filter(|t| t.key != "fairness/fairface" && t.key != "fairness/utkface")
+                .count(),
+            38
+        );
+    }
+
+    #[test]
+    fn names_of_other_tools_are_known() {
+        for (name, id) in [
+            ("vtab/caltech101", "caltech101"),
+            ("wds_imagenet-a", ""),
+            ("imagenet_sketch", "imagenet-sketch"),
+            ("Oxford-IIIT Pets", "pets"),
+            ("voc2007_multilabel", "voc2007"),
+        ] {
+            assert_eq!(find(name).map_or("", |d| &d.id), id, "{name}");
+        }
+        assert_eq!(find_datacomp("cars").unwrap().size, 8041);
+        assert_eq!(find_datacomp("aircraft").unwrap().metric, "mean_per_class_recall");
+        assert!(dataset("cifar11").unwrap_err().to_string().contains("cifar100"));
+    }
+}

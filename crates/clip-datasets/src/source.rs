@@ -1,0 +1,230 @@
+//! Where the items of a set come from: files, shards, rows of raw pixels.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clip_corpus::{Sample, ShardReader};
+use flate2::read::GzDecoder;
+
+use crate::error::read;
+use crate::item::{EvalItem, Truth};
+use crate::{Error, Result};
+
+/// A stream of items.
+pub(crate) type Items<'a> = Box<dyn Iterator<Item = Result<EvalItem>> + Send + 'a>;
+
+/// An image file and what is true of it.
+#[derive(Debug, Clone)]
+pub(crate) struct FileItem {
+    pub path: PathBuf,
+    pub key: String,
+    pub truth: Truth,
+    pub group: Option<String>,
+    pub video: Option<String>,
+}
+
+impl FileItem {
+    pub(crate) fn new(path: PathBuf, key: String, truth: Truth) -> Self {
+        Self { path, key, truth, group: None, video: None }
+    }
+}
+
+/// How the pixels of a row lie in its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Layout {
+    /// One byte a pixel.
+    Grey,
+    /// A plane a channel, rows first.
+    Planar,
+    /// A plane a channel, columns first (STL-10).
+    PlanarColumns,
+    /// Three bytes a pixel.
+    Interleaved,
+}
+
+/// Rows of equal length in a file, each an image; `rows` are those that belong to the set, ascending.
+#[derive(Debug, Clone)]
+pub(crate) struct RowFile {
+    pub path: PathBuf,
+    /// Bytes before the first row.
+    pub head: u64,
+    /// Bytes of a row before its pixels.
+    pub lead: usize,
+    pub width: u32,
+    pub height: u32,
+    pub layout: Layout,
+    /// Row and class.
+    pub rows: Vec<(u64, usize)>,
+    /// What the keys begin with.
+    pub prefix: String,
+}
+
+/// What a shard's member `.cls`, `.npy` or `.txt` means.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Member {
+    Class(usize),
+    Marks(usize),
+    Captions,
+}
+
+#[derive(Clone)]
+pub(crate) enum Source {
+    Files(Arc<Vec<FileItem>>),
+    Shards(Vec<PathBuf>, Member),
+    Rows(Vec<RowFile>),
+    Hdf5(crate::load::pcam::Arrays),
+}
+
+impl Source {
+    pub(crate) fn files(items: Vec<FileItem>) -> Self {
+        Self::Files(Arc::new(items))
+    }
+
+    pub(crate) fn items(&self) -> Items<'_> {
+        match self {
+            Self::Files(files) => Box::new(files.iter().map(file_item)),
+            Self::Shards(shards, member) => Box::new(shards.iter().flat_map(|s| shard(s, *member))),
+            Self::Rows(files) => Box::new(files.iter().flat_map(rows)),
+            Self::Hdf5(arrays) => arrays.items(),
+        }
+    }
+
+    /// The number of items, where it can be told without reading them.
+    pub(crate) fn len(&self) -> Option<u64> {
+        match self {
+            Self::Files(files) => Some(files.len() as u64),
+            Self::Shards(..) => None,
+            Self::Rows(files) => Some(files.iter().map(|f| f.rows.len() as u64).sum()),
+            Self::Hdf5(arrays) => Some(arrays.len()),
+        }
+    }
+}
+
+fn file_item(item: &FileItem) -> Result<EvalItem> {
+    Ok(EvalItem {
+        key: item.key.clone(),
+        image: read(&item.path)?,
+        truth: item.truth.clone(),
+        group: item.group.clone(),
+        video: item.video.clone(),
+    })
+}
+
+fn shard(path: &Path, member: Member) -> Items<'_> {
+    match ShardReader::open(path) {
+        Ok(reader) => Box::new(reader.map(move |sample| shard_item(path, sample?, member))),
+        Err(error) => Box::new(std::iter::once(Err(error.into()))),
+    }
+}
+
+fn shard_item(shard: &Path, sample: Sample, member: Member) -> Result<EvalItem> {
+    let bad = |reason: &str| Error::item(shard, &sample.key, reason);
+    let mut group = None;
+    let truth = match member {
+        Member::Class(classes) => {
+            let label = sample.get("cls").and_then(|bytes| std::str::from_utf8(bytes).ok());
+            let label = label.and_then(|text| text.trim().parse::<usize>().ok());
+            let label = label.ok_or_else(|| bad("no class number in .cls"))?;
+            if label >= classes {
+                let reason = format!("class {label} of {classes}: are labels counted from 1?");
+                return Err(bad(&reason));
+            }
+            // WILDS sets carry their metadata beside the class.
+            if let Some(bytes) = sample.get("npy") {
+                let numbers = crate::npy::numbers(bytes).map_err(|reason| bad(&reason))?;
+                group = Some(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+            }
+            Truth::Class(label)
+        }
+        Member::Marks(classes) => {
+            let bytes = sample.get("npy").ok_or_else(|| bad("no .npy"))?;
+            let marks = crate::npy::numbers(bytes).map_err(|reason| bad(&reason))?;
+            if marks.len() != classes {
+                return Err(bad(&format!("{} marks for {classes} classes", marks.len())));
+            }
+            Truth::Marks(marks.iter().map(|&m| if m > 0.0 { 1 } else { -1 }).collect())
+        }
+        Member::Captions => {
+            let bytes = sample.get("txt").ok_or_else(|| bad("no .txt"))?;
+            let text = std::str::from_utf8(bytes).map_err(|_| bad("captions are not UTF-8"))?;
+            Truth::Captions(text.lines().map(str::to_owned).collect())
+        }
+    };
+    let (_, image) = sample.image().ok_or_else(|| bad("no image"))?;
+    Ok(EvalItem { key: sample.key.clone(), image: image.to_vec(), truth, group, video: None })
+}
+
+/// A reader that unpacks what ends in `.gz`.
+pub(crate) fn stream(path: &Path, skip: u64) -> Result<Box<dyn Read + Send>> {
+    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+    if path.extension().is_some_and(|e| e == "gz") {
+        let mut reader = GzDecoder::new(BufReader::with_capacity(1 << 20, file));
+        let skipped = std::io::copy(&mut (&mut reader).take(skip), &mut std::io::sink());
+        skipped.map_err(|e| Error::io(path, e))?;
+        return Ok(Box::new(reader));
+    }
+    file.seek(SeekFrom::Start(skip)).map_err(|e| Error::io(path, e))?;
+    Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
+}
+
+fn rows(file: &RowFile) -> Items<'_> {
+    let mut reader = match stream(&file.path, file.head) {
+        Ok(reader) => reader,
+        Err(error) => return Box::new(std::iter::once(Err(error))),
+    };
+    let channels = if matches!(file.layout, Layout::Grey) { 1 } else { 3 };
+    let pixels = file.width as usize * file.height as usize * channels;
+    let stride = file.lead + pixels;
+    let mut next = 0u64;
+    Box::new(file.rows.iter().map(move |&(row, class)| {
+        let failed = |e: std::io::Error| Error::file(&file.path, format!("row {row}: {e}"));
+        let skip = (row - next) * stride as u64 + file.lead as u64;
+        let skipped = std::io::copy(&mut (&mut reader).take(skip), &mut std::io::sink());
+        skipped.map_err(failed)?;
+        let mut bytes = vec![0; pixels];
+        reader.read_exact(&mut bytes).map_err(failed)?;
+        next = row + 1;
+        let key = format!("{}{row:05}", file.prefix);
+        let image = netpbm(&bytes, file.width, file.height, file.layout);
+        Ok(EvalItem::new(key, image, Truth::Class(class)))
+    }))
+}
+
+/// Raw pixels as a picture that any decoder knows, without loss: PGM or PPM.
+pub(crate) fn netpbm(bytes: &[u8], width: u32, height: u32, layout: Layout) -> Vec<u8> {
+    let kind = if matches!(layout, Layout::Grey) { 5 } else { 6 };
+    let mut image = format!("P{kind}\n{width} {height}\n255\n").into_bytes();
+    let (w, h) = (width as usize, height as usize);
+    match layout {
+        Layout::Grey | Layout::Interleaved => image.extend_from_slice(bytes),
+        Layout::Planar => {
+            let plane = w * h;
+            image.extend((0..plane).flat_map(|p| [0, 1, 2].map(|c| bytes[c * plane + p])));
+        }
+        Layout::PlanarColumns => {
+            let plane = w * h;
+            let at = |y: usize, x: usize, c: usize| bytes[c * plane + x * h + y];
+            for y in 0..h {
+                image.extend((0..w).flat_map(|x| [0, 1, 2].map(|c| at(y, x, c))));
+            }
+        }
+    }
+    image
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn planes_become_pixels() {
+        let bytes = [1, 2, 3, 4, 11, 12, 13, 14, 21, 22, 23, 24];
+        let rows = netpbm(&bytes, 2, 2, Layout::Planar);
+        assert!(rows.ends_with(&[1, 11, 21, 2, 12, 22, 3, 13, 23, 4, 14, 24]));
+        let columns = netpbm(&bytes, 2, 2, Layout::PlanarColumns);
+        assert!(columns.ends_with(&[1, 11, 21, 3, 13, 23, 2, 12, 22, 4, 14, 24]));
+        assert!(columns.starts_with(b"P6\n2 2\n255\n"));
+    }
+}

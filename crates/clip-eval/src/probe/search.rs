@@ -1,0 +1,107 @@
+//! The paper's search for the strength of regularisation (appendix A.3).
+
+use clip_torch::tch::Tensor;
+use serde::Serialize;
+
+use super::objective::{Data, Fit};
+use crate::Result;
+
+/// Strengths of the grid: 96 logarithmic steps from 1e-6 to 1e6, eight a decade.
+pub const GRID: usize = 97;
+/// Places of the seven strengths that the search starts with.
+const FIRST: usize = 16;
+
+/// One strength that was tried.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Trial {
+    /// The strength.
+    pub lambda: f64,
+    /// Items of the validation part whose class was found.
+    pub correct: u64,
+    /// Items of the validation part.
+    pub n: u64,
+    /// The objective on the part that was fitted.
+    pub objective: f64,
+    /// Iterations.
+    pub iterations: usize,
+    /// Whether it converged.
+    pub converged: bool,
+}
+
+/// The strength at a place of the grid.
+pub fn lambda(place: usize) -> f64 {
+    10f64.powf(-6.0 + place as f64 / 8.0)
+}
+
+/// How the fits are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The largest entry of the mean's gradient that counts as none.
+    pub tolerance: f64,
+    /// Most iterations a fit.
+    pub iterations: usize,
+}
+
+impl Default for Options {
+    /// scikit-learn's tolerance, the paper's iterations.
+    fn default() -> Self {
+        Self { tolerance: 1e-4, iterations: 1000 }
+    }
+}
+
+/// Tries 1e-6, 1e-4, …, 1e6, then halves the interval around the best down to one step of the grid. Of equal
+/// ones the lowest strength is the best. Returns the best and all that were tried, in order.
+pub fn search(
+    train: &Data,
+    val: (&Tensor, &[usize]),
+    options: Options,
+    mut progress: impl FnMut(&Trial),
+) -> Result<(f64, Vec<Trial>)> {
+    let mut tried: Vec<Option<(Trial, Fit)>> = (0..GRID).map(|_| None).collect();
+    let mut order = Vec::new();
+    let mut correct = |place: usize| -> Result<u64> {
+        if tried[place].is_none() {
+            // The fit of the nearest strength is a good start.
+            let near =
+                (0..GRID).filter(|&at| tried[at].is_some()).min_by_key(|&at| at.abs_diff(place));
+            let start = near.and_then(|at| tried[at].as_ref()).map(|(_, fit)| &fit.weights);
+            let fit = train.fit(lambda(place), options.tolerance, options.iterations, start)?;
+            let found = fit.predict(val.0)?;
+            let correct = found.iter().zip(val.1).filter(|(a, b)| a == b).count() as u64;
+            let trial = Trial {
+                lambda: lambda(place),
+                correct,
+                n: val.1.len() as u64,
+                objective: fit.objective,
+                iterations: fit.iterations,
+                converged: fit.converged,
+            };
+            progress(&trial);
+            order.push(trial);
+            tried[place] = Some((trial, fit));
+        }
+        Ok(tried[place].as_ref().map_or(0, |(trial, _)| trial.correct))
+    };
+    // Strong to weak: the strongest converge at once, and each is the start of the next.
+    let mut best = (0, 0);
+    for place in (0..GRID).step_by(FIRST).rev() {
+        let found = correct(place)?;
+        if found >= best.1 {
+            best = (place, found);
+        }
+    }
+    let mut step = FIRST / 2;
+    while step >= 1 {
+        let middle = best.0;
+        let (low, high) = (middle.saturating_sub(step), (middle + step).min(GRID - 1));
+        best = (low, correct(low)?);
+        for place in [middle, high] {
+            let found = correct(place)?;
+            if found > best.1 {
+                best = (place, found);
+            }
+        }
+        step /= 2;
+    }
+    Ok((lambda(best.0), order))
+}

@@ -1,0 +1,179 @@
+//! Evaluations as a user types them, on a model that was trained for a moment.
+
+use crate::world::World;
+
+const PRESET: &str = r#"{
+  "model_cfg": {
+    "embed_dim": 16, "quick_gelu": true,
+    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1}
+  },
+  "train": {"batch_size": 16, "epochs": 1, "warmup": 2, "precision": "fp32", "augment": "small"}
+}"#;
+
+fn json(world: &World, name: &str) -> serde_json::Value {
+    serde_json::from_str(&std::fs::read_to_string(world.path(name)).unwrap()).unwrap()
+}
+
+#[test]
+fn every_evaluation_runs_and_says_what_it_asked() {
+    let world = World::new();
+    world.good(&["build"]);
+    std::fs::write(world.path("tiny.json"), PRESET).unwrap();
+    world.good(&[
+        "train",
+        "--train-data",
+        "runs/small/shards",
+        "--preset",
+        "tiny.json",
+        "--name",
+        "m",
+        "--device",
+        "cpu",
+    ]);
+    let model = ["--model", "logs/m", "--device", "cpu"];
+    let run = |args: &[&str]| world.good(&[&["eval"], args, &model].concat());
+
+    // A set written in CLIP_benchmark's layout scores as the folder that it came from.
+    world.good(&["eval", "export", "--dataset", "toys", "--out", "wds_toys", "--per-shard", "5"]);
+    let cache = ["--classifier-cache", "cache"];
+    run(&[&["zero-shot", "--dataset", "toys", "--output", "a.json"][..], &cache].concat());
+    assert_eq!(std::fs::read_dir(world.path("cache")).unwrap().count(), 1);
+    let again = ["zero-shot", "--dataset", "wds_toys", "--output", "b.json", "--html", "b.html"];
+    run(&[&again[..], &cache, &["--predictions", "b.parquet"]].concat());
+    let (a, b) = (json(&world, "a.json"), json(&world, "b.json"));
+    assert_eq!(a["metrics"], b["metrics"]);
+    assert_eq!(a["hashes"]["model"], b["hashes"]["model"]);
+    assert_eq!((&a["protocol"], &a["contamination"]), (&"folder".into(), &"unaudited".into()));
+    let page = std::fs::read_to_string(world.path("b.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("data:image/png"), "no plot or pictures");
+
+    // Captions: a table of images.
+    let rows: Vec<String> =
+        (0..8).map(|n| format!("toys/class_{n}/copy.png,picture number {n}\n")).collect();
+    std::fs::write(world.path("captions.csv"), format!("image,caption\n{}", rows.concat()))
+        .unwrap();
+    let told = run(&[
+        "retrieval",
+        "--dataset",
+        "captions.csv",
+        "--prompt",
+        "a photo of ",
+        "--output",
+        "r.json",
+    ]);
+    assert!(told.contains("8 images, 8 captions") && told.contains("R@10"), "{told}");
+    assert!(json(&world, "r.json")["metrics"]["image_retrieval_recall@10"] == 1.0);
+
+    // Probes: a table with parts.
+    let mut table = String::from("image,label,split\n");
+    for n in 0..8 {
+        for (part, file) in [("train", "copy"), ("train", "other"), ("test", "copy")] {
+            table.push_str(&format!("toys/class_{n}/{file}.png,c{n},{part}\n"));
+        }
+    }
+    std::fs::write(world.path("parts.csv"), table).unwrap();
+    let told = run(&[
+        "linear-probe",
+        "--dataset",
+        "parts.csv",
+        "--save-features",
+        "f",
+        "--output",
+        "p.json",
+    ]);
+    assert!(told.contains("97-point grid"), "{told}");
+    let probe = json(&world, "p.json");
+    assert!(
+        probe["metrics"]["lp_acc1"].as_f64().is_some()
+            && probe["probe"]["trials"].as_array().unwrap().len() >= 7
+    );
+    let told = world.good(&[
+        "eval",
+        "few-shot",
+        "--features",
+        "f",
+        "--shots",
+        "1",
+        "--seeds",
+        "1",
+        "--zero-shot",
+        "0.2",
+    ]);
+    assert!(told.contains("1 shots") && told.contains("zero-shot is worth"), "{told}");
+
+    // A suite goes on where it stopped, and names what it could not do.
+    let suite = [
+        "suite",
+        "--model",
+        "logs/m",
+        "--out",
+        "s",
+        "--device",
+        "cpu",
+        "--dataset",
+        "toys",
+        "captions.csv",
+    ];
+    let first = world.good(&[&["eval"], &suite[..]].concat());
+    assert!(first.contains("toys") && first.contains("mean_recall@1"), "{first}");
+    let second = world.run(&[&["eval"], &suite[..]].concat());
+    assert!(String::from_utf8_lossy(&second.stderr).matches("there already").count() == 2);
+    assert_eq!(String::from_utf8_lossy(&second.stdout), first);
+    let told = world.fails(&[&["eval"], &suite[..], &["nowhere"]].concat(), 3);
+    assert!(told.contains("nowhere") && told.contains("1 evaluations failed"), "{told}");
+
+    // The doctor finds a picture that is none, and the evaluation names it.
+    std::fs::write(world.path("toys/class_0/bad.png"), b"\x89PNG\r\n\x1a\n").unwrap();
+    let doctor = world.run(&["eval", "doctor", "--dataset", "toys"]);
+    assert_eq!(doctor.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&doctor.stdout).contains("class_0/bad.png"));
+    let told = world.fails(&[&["eval", "zero-shot", "--dataset", "toys"], &model[..]].concat(), 2);
+    assert!(told.contains("bad.png") && told.contains("--skip-unreadable"), "{told}");
+    let told = run(&["zero-shot", "--dataset", "toys", "--skip-unreadable"]);
+    assert!(told.contains("1 images could not be read"), "{told}");
+}
+
+#[test]
+fn the_registry_and_robustness_need_no_model() {
+    let world = World::new();
+    let told = world.good(&["eval", "datasets"]);
+    assert!(told.lines().count() > 35 && told.contains("Hateful Memes"), "{told}");
+    let told = world.good(&["eval", "datasets", "pcam"]);
+    assert!(told.contains("camelyonpatch") && told.contains("as recalled"), "{told}");
+    for (name, value) in [("imagenet1k", 0.762), ("imagenetv2", 0.701)] {
+        let text = format!(
+            "{{\"dataset\": \"wds/{name}\", \"task\": \"zeroshot_classification\", \"metrics\": {{\"acc1\": {value}}}}}"
+        );
+        std::fs::write(world.path(&format!("{name}.json")), text).unwrap();
+    }
+    let told = world.good(&[
+        "eval",
+        "robustness",
+        "imagenet1k.json",
+        "imagenetv2.json",
+        "--html",
+        "r.html",
+    ]);
+    assert!(
+        told.contains("effective robustness +6.0")
+            && told.contains("zero-shot is better on 1 of 1"),
+        "{told}"
+    );
+    for (args, named) in [
+        (&["eval", "datasets", "cifar11"][..], "cifar100"),
+        (&["eval", "zero-shot", "--model", "x", "--dataset", "pcam=toys/none"], "camelyonpatch"),
+        (
+            &["eval", "zero-shot", "--model", "x", "--dataset", "toys", "--protocol", "mine"],
+            "clip-benchmark",
+        ),
+        (
+            &["eval", "zero-shot", "--model", "x", "--dataset", "toys", "--protocol", "openai"],
+            "no prompts",
+        ),
+        (&["eval", "robustness", "imagenet1k.json", "--base", "x"], "NAME=X"),
+    ] {
+        let told = world.fails(args, 2);
+        assert!(told.contains(named), "{args:?}: {told}");
+    }
+}
