@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod build;
+mod models;
 mod resume;
 mod torch;
 mod world;
