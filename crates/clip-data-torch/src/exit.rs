@@ -33,6 +33,12 @@ fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<clip_corpus::Error>() {
             return if matches!(error, clip_corpus::Error::Spec { .. }) { USAGE } else { DAMAGED };
         }
+        match cause.downcast_ref::<clip_embed::Error>() {
+            Some(clip_embed::Error::Model(_) | clip_embed::Error::Torch(_)) => return ENVIRONMENT,
+            Some(clip_embed::Error::Corpus(clip_corpus::Error::Spec { .. })) => return USAGE,
+            Some(clip_embed::Error::Corpus(_)) => return DAMAGED,
+            _ => {}
+        }
         match cause.downcast_ref::<clip_train::Error>() {
             Some(clip_train::Error::Diverged { .. }) => return 1,
             Some(clip_train::Error::Model(_) | clip_train::Error::Torch(_)) => return ENVIRONMENT,

@@ -1,7 +1,10 @@
 //! The torch half of the command line: `clip-data` becomes this executable once it has found libtorch.
 
+mod convert;
+mod embed;
 mod eval;
 mod exit;
+mod model;
 mod signal;
 mod train;
 
@@ -27,12 +30,18 @@ enum Command {
         #[command(subcommand)]
         task: eval::Task,
     },
+    /// Embed images and texts, in clip-retrieval's layout; the same command again goes on where it stopped
+    Embed(embed::Args),
+    /// Convert weights between OpenAI's, open_clip's and transformers' formats
+    Convert(convert::Args),
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(args),
         Command::Eval { task } => eval::run(task),
+        Command::Embed(args) => embed::run(args),
+        Command::Convert(args) => convert::run(args),
     };
     result.unwrap_or_else(|error| exit::report(&error))
 }

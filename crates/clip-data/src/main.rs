@@ -41,6 +41,12 @@ enum Command {
     /// Evaluate zero-shot transfer (needs libtorch)
     #[command(disable_help_flag = true)]
     Eval(Passed),
+    /// Embed images and texts, in clip-retrieval's layout (needs libtorch)
+    #[command(disable_help_flag = true)]
+    Embed(Passed),
+    /// Convert weights between formats (needs libtorch)
+    #[command(disable_help_flag = true)]
+    Convert(Passed),
 }
 
 /// Arguments that go to `clip-data-torch` as they are.
@@ -61,6 +67,8 @@ fn main() -> ExitCode {
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Train(passed) => torch::exec("train", passed.args),
         Command::Eval(passed) => torch::exec("eval", passed.args),
+        Command::Embed(passed) => torch::exec("embed", passed.args),
+        Command::Convert(passed) => torch::exec("convert", passed.args),
     };
     result.unwrap_or_else(|error| exit::report(&error))
 }

@@ -4,6 +4,7 @@ mod clean;
 mod error;
 mod filter;
 mod language;
+mod mend;
 mod tokenizer;
 
 pub use clean::clean;

@@ -1,6 +1,7 @@
 //! CLIP's byte-pair tokenizer (OpenAI CLIP, `simple_tokenizer.py`): the same ids.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io::Read;
 use std::sync::LazyLock;
 
@@ -18,19 +19,21 @@ const END: u32 = 49_407;
 const END_OF_WORD: u32 = 256;
 
 static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
-    let words = r"(?i)<\|startoftext\|>|<\|endoftext\|>|<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+";
+    let words = r"(?i)<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+";
     #[expect(clippy::expect_used, reason = "a constant pattern, used by every test")]
     Regex::new(words).expect("the token pattern is valid")
 });
 
 /// Turns text into token ids and back.
 pub struct Tokenizer {
-    /// Pair of ids to (rank, merged id): the lowest rank is merged first.
-    merges: HashMap<(u32, u32), u32>,
+    /// The lowest merged id is merged first.
+    merges: Merges,
+    /// Words that are one token, by their bytes: no merging to be done.
+    words: HashMap<Box<[u8]>, u32, BuildHasherDefault<WordHasher>>,
     /// Byte to id of its symbol.
     bytes: [u32; 256],
     /// Id to the bytes it stands for.
-    pieces: Vec<Vec<u8>>,
+    pieces: Vec<Box<[u8]>>,
 }
 
 impl Default for Tokenizer {
@@ -40,6 +43,9 @@ impl Default for Tokenizer {
 }
 
 impl Tokenizer {
+    /// Tokens that there are.
+    pub const VOCABULARY: usize = 49_408;
+
     /// Unpacks the vocabulary that is built in.
     pub fn new() -> Self {
         let order = byte_order();
@@ -47,53 +53,78 @@ impl Tokenizer {
         for (id, &byte) in order.iter().enumerate() {
             bytes[byte as usize] = id as u32;
         }
-        let mut pieces: Vec<Vec<u8>> = order.iter().map(|&byte| vec![byte]).collect();
-        pieces.extend(order.iter().map(|&byte| vec![byte, b' ']));
+        let mut pieces: Vec<Box<[u8]>> = order.iter().map(|&byte| [byte].into()).collect();
+        pieces.extend(order.iter().map(|&byte| -> Box<[u8]> { [byte, b' '].into() }));
+        let vocabulary = vocabulary();
         let mut ids = symbols(&order);
-        let mut merges = HashMap::with_capacity(MERGES);
-        for (rank, line) in vocabulary().lines().skip(1).take(MERGES).enumerate() {
+        let mut merges = Merges::new();
+        let mut words = HashMap::default();
+        for (rank, line) in vocabulary.lines().skip(1).take(MERGES).enumerate() {
             let Some((left, right)) = line.split_once(' ') else { continue };
             let (Some(&a), Some(&b)) = (ids.get(left), ids.get(right)) else { continue };
             let id = 512 + rank as u32;
-            merges.insert((a, b), id);
-            ids.insert(format!("{left}{right}"), id);
-            pieces.push([pieces[a as usize].clone(), pieces[b as usize].clone()].concat());
+            merges.insert(a, b, id);
+            let piece = [&*pieces[a as usize], &*pieces[b as usize]].concat();
+            if let Some(word) = piece.strip_suffix(b" ") {
+                words.insert(word.into(), id);
+            }
+            ids.insert([left, right].concat(), id);
+            pieces.push(piece.into());
         }
-        pieces.push(b"<|startoftext|>".to_vec());
-        pieces.push(b"<|endoftext|>".to_vec());
-        Self { merges, bytes, pieces }
+        pieces.push((*b"<|startoftext|>").into());
+        pieces.push((*b"<|endoftext|>").into());
+        Self { merges, words, bytes, pieces }
     }
 
     /// The ids of a text, without start and end: cleaned, lower-cased, split into words, merged.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let text = clean(text).to_lowercase();
-        let mut ids = Vec::new();
-        for word in PATTERN.find_iter(&text) {
-            match word.as_str() {
-                "<|startoftext|>" | "<start_of_text>" => ids.push(START),
-                "<|endoftext|>" | "<end_of_text>" => ids.push(END),
-                word => self.word(word, &mut ids),
-            }
-        }
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        self.encode_cleaned(&clean(text).to_lowercase(), &mut ids);
         ids
     }
 
-    fn word(&self, word: &str, ids: &mut Vec<u32>) {
+    fn encode_cleaned(&self, text: &str, ids: &mut Vec<u32>) {
+        if text.is_ascii() {
+            let mut rest = text.as_bytes();
+            while let Some(length) = ascii_word(rest) {
+                self.word(&rest[..length], ids);
+                rest = &rest[length..];
+                rest = rest.strip_prefix(b" ").unwrap_or(rest);
+            }
+        } else {
+            PATTERN.find_iter(text).for_each(|word| self.word(word.as_str().as_bytes(), ids));
+        }
+    }
+
+    fn word(&self, word: &[u8], ids: &mut Vec<u32>) {
+        if let Some(&id) = self.words.get(word) {
+            return ids.push(id);
+        }
+        match word {
+            b"<|startoftext|>" => ids.push(START),
+            b"<|endoftext|>" => ids.push(END),
+            word => self.merge(word, ids),
+        }
+    }
+
+    fn merge(&self, word: &[u8], ids: &mut Vec<u32>) {
         let first = ids.len();
-        ids.extend(word.bytes().map(|byte| self.bytes[byte as usize]));
+        ids.extend(word.iter().map(|&byte| self.bytes[byte as usize]));
         if let Some(last) = ids.last_mut() {
             *last += END_OF_WORD;
         }
         // Merged ids grow with their rank, so the lowest id is the merge that comes first.
         loop {
             let pairs = ids[first..].windows(2);
-            let best = pairs.filter_map(|pair| self.merges.get(&(pair[0], pair[1]))).min().copied();
-            let Some(merged) = best else { return };
+            let Some(merged) = pairs.filter_map(|pair| self.merges.get(pair[0], pair[1])).min()
+            else {
+                return;
+            };
             let mut to = first;
             let mut from = first;
             while from < ids.len() {
-                let pair = ids.get(from + 1).map(|&right| (ids[from], right));
-                if pair.and_then(|pair| self.merges.get(&pair)) == Some(&merged) {
+                let right = ids.get(from + 1);
+                if right.and_then(|&right| self.merges.get(ids[from], right)) == Some(merged) {
                     ids[to] = merged;
                     from += 2;
                 } else {
@@ -118,9 +149,95 @@ impl Tokenizer {
 
     /// The text of ids, words apart by spaces.
     pub fn decode(&self, ids: &[u32]) -> String {
-        let bytes: Vec<u8> =
-            ids.iter().filter_map(|&id| self.pieces.get(id as usize)).flatten().copied().collect();
+        let bytes: Vec<u8> = ids
+            .iter()
+            .filter_map(|&id| self.pieces.get(id as usize))
+            .flat_map(|p| p.iter().copied())
+            .collect();
         String::from_utf8_lossy(&bytes).trim_end().to_owned()
+    }
+}
+
+/// The length of the first token of ASCII text that begins with none or one space; none at its end.
+fn ascii_word(text: &[u8]) -> Option<usize> {
+    let run = |of: fn(&u8) -> bool| text.iter().take_while(|byte| of(byte)).count();
+    match text.first()? {
+        b'<' if text.starts_with(b"<|startoftext|>") => Some(15),
+        b'<' if text.starts_with(b"<|endoftext|>") => Some(13),
+        b'\'' => Some(match text.get(1..3) {
+            Some(b"re" | b"ve" | b"ll") => 3,
+            _ if matches!(text.get(1), Some(b's' | b't' | b'm' | b'd')) => 2,
+            _ => run(is_other),
+        }),
+        byte if byte.is_ascii_alphabetic() => Some(run(u8::is_ascii_alphabetic)),
+        byte if byte.is_ascii_digit() => Some(1),
+        _ => Some(run(is_other)),
+    }
+}
+
+/// Neither letter, digit nor white space.
+fn is_other(byte: &u8) -> bool {
+    !byte.is_ascii_alphanumeric() && *byte != b' '
+}
+
+/// Pairs of ids to the id they merge to: open addressing, as nothing else is as quick.
+struct Merges(Vec<(u32, u32, u32)>);
+
+impl Merges {
+    const BITS: u32 = 17;
+
+    fn new() -> Self {
+        Self(vec![(u32::MAX, u32::MAX, 0); 1 << Self::BITS])
+    }
+
+    fn slot(left: u32, right: u32) -> usize {
+        let key = (u64::from(left) << 32 | u64::from(right)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (key >> (64 - Self::BITS)) as usize
+    }
+
+    fn insert(&mut self, left: u32, right: u32, id: u32) {
+        let mut at = Self::slot(left, right);
+        while self.0[at].0 != u32::MAX && (self.0[at].0, self.0[at].1) != (left, right) {
+            at = (at + 1) % self.0.len();
+        }
+        self.0[at] = (left, right, id);
+    }
+
+    fn get(&self, left: u32, right: u32) -> Option<u32> {
+        let mut at = Self::slot(left, right);
+        loop {
+            let (l, r, id) = self.0[at];
+            if (l, r) == (left, right) {
+                return Some(id);
+            }
+            if l == u32::MAX {
+                return None;
+            }
+            at = (at + 1) % self.0.len();
+        }
+    }
+}
+
+/// FNV-1a: short for short words.
+#[derive(Clone, Copy)]
+struct WordHasher(u64);
+
+impl Default for WordHasher {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for WordHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        let fold = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        self.0 = bytes.iter().fold(self.0, fold);
+    }
+
+    fn write_usize(&mut self, _length: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
     }
 }
 
@@ -164,6 +281,26 @@ mod tests {
         assert_eq!(tokenizer.encode("a photo of a cat"), [320, 1125, 539, 320, 2368]);
         assert_eq!(tokenizer.encode("Hello, World!"), [3306, 267, 1002, 256]);
         assert_eq!(tokenizer.tokenize("a diagram", 8), [49406, 320, 22697, 49407, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn words_of_the_vocabulary_are_what_their_merges_lead_to() {
+        let tokenizer = Tokenizer::new();
+        let wrong = tokenizer.words.iter().filter(|(word, id)| {
+            let mut ids = Vec::new();
+            tokenizer.merge(word, &mut ids);
+            ids != [**id]
+        });
+        let wrong: Vec<_> = wrong.map(|(word, _)| String::from_utf8_lossy(word)).collect();
+        assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    #[test]
+    fn special_tokens_are_openais() {
+        let tokenizer = Tokenizer::new();
+        assert_eq!(tokenizer.encode("a<|endoftext|>b"), [320, 49407, 321]);
+        assert!(!tokenizer.encode("<end_of_text>").contains(&49407));
+        assert!(!tokenizer.encode("!<|endoftext|>").contains(&49407));
     }
 
     #[test]

@@ -1,0 +1,43 @@
+//! Arguments that name a model.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clip_model::{ModelConfig, Opening};
+
+/// Which model, from where.
+#[derive(clap::Args)]
+pub struct Model {
+    /// Weights: a folder (open_clip's or transformers'), a .safetensors or .pt file, OpenAI's archive, or a
+    /// run of `clip-data train`, for its newest checkpoint
+    #[arg(long, value_name = "PATH")]
+    model: PathBuf,
+    /// The model's name (ViT-B-32-quickgelu) or model_cfg (.json), where the weights do not tell it
+    #[arg(long, value_name = "NAME")]
+    model_name: Option<String>,
+    /// Another image size: positional embeddings are interpolated
+    #[arg(long, value_name = "PIXELS")]
+    image_size: Option<i64>,
+}
+
+impl Model {
+    /// The weights' path; a run's folder means its newest checkpoint.
+    pub fn path(&self) -> anyhow::Result<PathBuf> {
+        let run = self.model.join("checkpoints");
+        if run.is_dir() {
+            let newest = clip_train::latest(&run);
+            let hint = "hint: it has not got to its first one yet";
+            return newest
+                .with_context(|| format!("{}: no checkpoint\n{hint}", self.model.display()));
+        }
+        Ok(self.model.clone())
+    }
+
+    /// How to open it.
+    pub fn opening(&self) -> anyhow::Result<Opening> {
+        let model = self.model_name.as_deref().map(ModelConfig::find).transpose();
+        // What the caller wrote is wrong, not the model's file.
+        let model = model.map_err(|error| anyhow::anyhow!("--model-name: {error}"))?;
+        Ok(Opening { model, image_size: self.image_size, ..Opening::default() })
+    }
+}

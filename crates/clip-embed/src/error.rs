@@ -1,0 +1,49 @@
+//! What can go wrong while embedding.
+
+use std::path::{Path, PathBuf};
+
+/// A failure of a whole run; an item that cannot be embedded is none, but a rejected row.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The operating system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file concerned.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// There is nothing to embed, or the folder holds other embeddings.
+    #[error("{}: {reason}", path.display())]
+    Input {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A shard or a table failed.
+    #[error(transparent)]
+    Corpus(#[from] clip_corpus::Error),
+    /// The model failed.
+    #[error(transparent)]
+    Model(#[from] clip_model::Error),
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Torch(#[from] clip_torch::tch::TchError),
+    /// The metadata does not fit its columns.
+    #[error("metadata: {0}")]
+    Arrow(#[from] arrow::error::ArrowError),
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn input(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::Input { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+}

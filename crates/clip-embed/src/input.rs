@@ -1,0 +1,185 @@
+//! What is embedded: WebDataset shards, folders of images with captions beside them, lines of text.
+
+use std::path::{Path, PathBuf};
+
+use clip_corpus::ShardReader;
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// One row to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Item {
+    /// The key in its shard, or the path in its folder.
+    pub key: String,
+    /// The encoded image, if there is one.
+    pub image: Option<Vec<u8>>,
+    /// The caption, if there is one.
+    pub caption: Option<String>,
+    /// What img2dataset stored beside it.
+    pub facts: Facts,
+}
+
+/// What is known of an image, of img2dataset's fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Facts {
+    /// Where it came from.
+    pub url: Option<String>,
+    /// DataComp's id.
+    pub uid: Option<String>,
+    /// Its bytes' hash.
+    pub sha256: Option<String>,
+    /// Its caption, where no text field has it.
+    caption: Option<String>,
+}
+
+/// What becomes one file of each kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// A shard.
+    Shard(PathBuf),
+    /// Images of a folder.
+    Images {
+        /// The folder.
+        root: PathBuf,
+        /// Files in it.
+        files: Vec<PathBuf>,
+    },
+    /// Lines of text.
+    Lines {
+        /// The file.
+        path: PathBuf,
+        /// The lines.
+        lines: Vec<String>,
+    },
+}
+
+/// All that is embedded, and what its items have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// The parts in order.
+    pub parts: Vec<Part>,
+    /// Whether items have images.
+    pub images: bool,
+    /// Whether items have captions.
+    pub texts: bool,
+}
+
+const IMAGES: [&str; 9] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm"];
+
+impl Input {
+    /// Opens shards (files, folders, globs, braces), a folder of images, or a `.txt` file of one text a line;
+    /// `rows` is how many images or lines a part has.
+    pub fn open(spec: &str, rows: usize) -> Result<Self> {
+        let path = Path::new(spec);
+        if path.is_file() && path.extension().is_some_and(|e| e == "txt") {
+            let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            let part = |lines: &[String]| Part::Lines { path: path.into(), lines: lines.to_vec() };
+            let parts = lines.chunks(rows.max(1)).map(part).collect();
+            return Self { parts, images: false, texts: true }.checked(path);
+        }
+        if path.is_dir() {
+            let mut files = Vec::new();
+            walk(path, &mut files)?;
+            files.sort();
+            let is = |file: &Path, of: &[&str]| {
+                let extension =
+                    file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+                of.contains(&extension.as_str())
+            };
+            if !files.iter().any(|file| is(file, &["tar"])) {
+                let texts = files.iter().any(|file| is(file, &["txt"]));
+                files.retain(|file| is(file, &IMAGES));
+                let part =
+                    |files: &[PathBuf]| Part::Images { root: path.into(), files: files.to_vec() };
+                let parts = files.chunks(rows.max(1)).map(part).collect();
+                return Self { parts, images: true, texts }.checked(path);
+            }
+        }
+        let parts = clip_corpus::expand(spec)?.into_iter().map(Part::Shard).collect();
+        Self { parts, images: true, texts: true }.checked(path)
+    }
+
+    fn checked(self, path: &Path) -> Result<Self> {
+        if self.parts.is_empty() {
+            let hint = "hint: shards (.tar), a folder of images, or a .txt file with a text a line";
+            return Err(Error::input(path, format!("nothing to embed\n{hint}")));
+        }
+        Ok(self)
+    }
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
+        let path = entry.map_err(|e| Error::io(folder, e))?.path();
+        if path.is_dir() {
+            walk(&path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+impl Part {
+    /// Its items, in order.
+    pub fn items(&self) -> Result<Box<dyn Iterator<Item = Result<Item>> + '_>> {
+        Ok(match self {
+            Self::Shard(path) => {
+                let samples = ShardReader::open(path)?;
+                Box::new(samples.map(|sample| {
+                    let sample = sample?;
+                    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                    // What is no JSON tells nothing, and is no reason to lose the image.
+                    let facts: Facts = sample
+                        .get("json")
+                        .and_then(|json| serde_json::from_slice(json).ok())
+                        .unwrap_or_default();
+                    let caption = sample.get("txt").map(text).or_else(|| facts.caption.clone());
+                    let image = sample.image().map(|(_, bytes)| bytes.to_vec());
+                    Ok(Item { key: sample.key, image, caption, facts })
+                }))
+            }
+            Self::Images { root, files } => Box::new(files.iter().map(move |file| {
+                let image = std::fs::read(file).map_err(|e| Error::io(file, e))?;
+                let caption = std::fs::read_to_string(file.with_extension("txt")).ok();
+                let key = file.strip_prefix(root).unwrap_or(file).to_string_lossy().into_owned();
+                let caption = caption.map(|text| text.trim_end().to_owned());
+                Ok(Item { key, image: Some(image), caption, facts: Facts::default() })
+            })),
+            Self::Lines { lines, .. } => Box::new(lines.iter().map(|line| {
+                let caption = Some(line.clone());
+                Ok(Item { key: String::new(), image: None, caption, facts: Facts::default() })
+            })),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir(at("cats")).unwrap();
+        std::fs::write(at("cats/b.JPG"), b"image").unwrap();
+        std::fs::write(at("cats/b.txt"), "a cat\n").unwrap();
+        std::fs::write(at("a.png"), b"image").unwrap();
+        std::fs::write(at("readme.md"), b"").unwrap();
+        let input = Input::open(&folder.path().display().to_string(), 1).unwrap();
+        assert!(input.images && input.texts && input.parts.len() == 2);
+        let item = |part: &Part| part.items().unwrap().next().unwrap().unwrap();
+        assert_eq!(item(&input.parts[0]).key, "a.png");
+        let second = item(&input.parts[1]);
+        assert_eq!((second.key.as_str(), second.caption.as_deref()), ("cats/b.JPG", Some("a cat")));
+        std::fs::write(at("lines.txt"), "one\ntwo\nthree\n").unwrap();
+        let input = Input::open(&at("lines.txt").display().to_string(), 2).unwrap();
+        assert!(!input.images && input.parts.len() == 2);
+        assert_eq!(item(&input.parts[1]).caption.as_deref(), Some("three"));
+        std::fs::write(at("empty.txt"), "").unwrap();
+        assert!(Input::open(&at("empty.txt").display().to_string(), 2).is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! numpy's `.npy` files of one matrix (NumPy, `lib/format.py`, version 1.0).
+
+use std::io::Write;
+use std::path::Path;
+
+use clip_corpus::atomic::AtomicFile;
+use clip_torch::tch::{Kind, Tensor};
+
+use crate::{Error, Result};
+
+/// How numbers are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumberType {
+    /// 16 bits, as clip-retrieval stores them.
+    Float16,
+    /// 32 bits.
+    Float32,
+}
+
+/// A matrix in memory that becomes a file.
+pub struct Npy {
+    kind: NumberType,
+    columns: usize,
+    bytes: Vec<u8>,
+}
+
+impl Npy {
+    /// An empty matrix of so many columns.
+    pub fn new(kind: NumberType, columns: usize) -> Self {
+        Self { kind, columns, bytes: Vec::new() }
+    }
+
+    /// Appends the rows of an f32 tensor on the CPU.
+    pub fn push(&mut self, rows: &Tensor) -> Result<()> {
+        let kind = match self.kind {
+            NumberType::Float16 => Kind::Half,
+            NumberType::Float32 => Kind::Float,
+        };
+        let rows = rows.f_to_kind(kind)?.f_contiguous()?;
+        let start = self.bytes.len();
+        self.bytes.resize(start + rows.numel() * kind.elt_size_in_bytes(), 0);
+        rows.f_copy_data_u8(&mut self.bytes[start..], rows.numel())?;
+        Ok(())
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> usize {
+        let width = if self.kind == NumberType::Float16 { 2 } else { 4 };
+        self.bytes.len() / (width * self.columns.max(1))
+    }
+
+    /// Writes the file whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let descr = if self.kind == NumberType::Float16 { "<f2" } else { "<f4" };
+        let shape = format!("({}, {})", self.rows(), self.columns);
+        let mut header =
+            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+        // Magic, version and length take 10 bytes; the numbers begin at a multiple of 64.
+        let whole = (10 + header.len() + 1).next_multiple_of(64);
+        header.extend(std::iter::repeat_n(' ', whole - 10 - header.len() - 1));
+        header.push('\n');
+        let mut file = AtomicFile::create(path)?;
+        let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(|e| Error::io(path, e));
+        put(b"\x93NUMPY\x01\x00")?;
+        put(&(header.len() as u16).to_le_bytes())?;
+        put(header.as_bytes())?;
+        put(&self.bytes)?;
+        Ok(file.commit()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_file_is_numpys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        let mut npy = Npy::new(NumberType::Float16, 3);
+        npy.push(&Tensor::from_slice(&[1f32, 0.5, -2.0]).view([1, 3])).unwrap();
+        npy.push(&Tensor::from_slice(&[0f32, 0.0, 1.0]).view([1, 3])).unwrap();
+        npy.write(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(bytes.len(), 128 + 12);
+        let header = String::from_utf8_lossy(&bytes[10..128]);
+        assert!(header.starts_with("{'descr': '<f2', 'fortran_order': False, 'shape': (2, 3), }"));
+        // 1.0 and 0.5 in half precision.
+        assert_eq!(bytes[128..132], [0x00, 0x3c, 0x00, 0x38]);
+    }
+}
