@@ -1,19 +1,25 @@
 //! Images: probe, decode, resize, encode, perceptual hashes and the Hamming index.
 
+mod area;
+mod blur;
 mod decode;
 mod encode;
 mod error;
 mod hamming;
 pub mod hash;
+mod icc;
+mod interpolate;
 mod preprocess;
 mod probe;
 mod resize;
 mod rgb;
 
+pub use blur::{Box, blur_boxes, upright_box};
 pub use decode::{DecodeOptions, decode};
-pub use encode::{encode_jpeg, encode_png, encode_webp};
+pub use encode::{encode_jpeg, encode_png, encode_png_level, encode_webp};
 pub use error::{Error, Result};
 pub use hamming::HammingIndex;
+pub use interpolate::{Interpolation, opencv_resize};
 pub use preprocess::clip_preprocess;
 pub use probe::{Format, Probe, orientation, probe};
 pub use resize::{Filter, resize};
