@@ -12,7 +12,8 @@ pub fn blur_boxes(image: &Rgb, boxes: &[Box]) -> Rgb {
     let mut mask = vec![0f32; w * h];
     let mut longest = 0.0f32;
     for part in boxes.iter().filter(|part| part.iter().all(|side| side.is_finite())) {
-        let pixel = |at: usize| (part[at] * if at % 2 == 0 { w as f32 } else { h as f32 }).trunc();
+        let pixel =
+            |at: usize| (part[at] * if at.is_multiple_of(2) { w as f32 } else { h as f32 }).trunc();
         let [left, top, right, bottom] = [0, 1, 2, 3].map(pixel);
         let side = (right - left).max(bottom - top);
         longest = longest.max(side);

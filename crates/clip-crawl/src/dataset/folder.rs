@@ -130,7 +130,7 @@ fn differences(old: &toml::Table, new: &toml::Table, changes: &mut Vec<String>) 
     for key in keys {
         match (old.get(key), new.get(key)) {
             (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => {
-                differences(a, b, changes)
+                differences(a, b, changes);
             }
             (a, b) if a != b => changes.push(format!("{key} {} -> {}", shown(a), shown(b))),
             _ => {}

@@ -49,7 +49,7 @@ pub(super) fn shard(
             tar.finish()?;
         }
         OutputFormat::Files => {
-            files(&table, &folder.join("_tmp").join(&name), &folder.join(&name), images)?
+            files(&table, &folder.join("_tmp").join(&name), &folder.join(&name), images)?;
         }
         OutputFormat::Parquet | OutputFormat::Dummy => {}
     }

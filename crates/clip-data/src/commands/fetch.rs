@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clap::ValueEnum;
 use clip_crawl::dataset::{
     DatasetConfig, HashKind, IncrementalMode, OutputFormat, Summary, Watch, diagnosis, run as make,
 };
@@ -84,7 +83,7 @@ pub struct Args {
     /// Keep EXIF tags
     #[arg(long = "extract_exif", num_args = 0..=1, default_value = "true", default_missing_value = "true", value_parser = truth, action = clap::ArgAction::Set)]
     extract_exif: bool,
-    /// Columns of the list to keep, as '["a","b"]' or a,b
+    /// Columns of the list to keep, as a,b or a JSON list
     #[arg(long = "save_additional_columns", default_value = "[]")]
     save_additional_columns: String,
     /// Seconds to connect, and between two bytes
@@ -102,7 +101,7 @@ pub struct Args {
     /// md5 | sha256 | sha512 | None: hash of the bytes as they came
     #[arg(long = "compute_hash", default_value = "sha256")]
     compute_hash: String,
-    /// Column and kind of a hash that the bytes must have, as '["sha256","sha256"]'
+    /// Column and kind of a hash that the bytes must have, as sha256,sha256 or a JSON list
     #[arg(long = "verify_hash")]
     verify_hash: Option<String>,
     /// Only multiprocessing: for many machines, run --part i/N on each
