@@ -107,7 +107,7 @@ impl Remote {
             }
         }
         let runtime = runtime().map_err(|e| io::Error::other(e.to_string()))?;
-        let response = runtime.block_on(request.send()).map_err(told)?;
+        let response = runtime.block_on(async { request.send().await }).map_err(told)?;
         let status = response.status();
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             self.length = Some(self.at);

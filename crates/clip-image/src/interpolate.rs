@@ -12,7 +12,7 @@ pub enum Interpolation {
     Linear,
     /// Four pixels, a = -0.75.
     Cubic,
-    /// The average over the area when shrinking, else [`Interpolation::Linear`].
+    /// The average over the area; whole pixels with soft edges when an axis grows.
     Area,
     /// Eight pixels, four lobes.
     Lanczos4,
@@ -29,10 +29,17 @@ pub fn opencv_resize(image: &Rgb, width: u32, height: u32, how: Interpolation) -
         Interpolation::Area if width <= image.width && height <= image.height => {
             area(image, width, height)
         }
-        Interpolation::Linear | Interpolation::Area => weighted(image, width, height, &linear),
-        Interpolation::Cubic => weighted(image, width, height, &cubic),
-        Interpolation::Lanczos4 => weighted(image, width, height, &lanczos4),
+        Interpolation::Area => {
+            weighted(image, area_taps(image.width, width), area_taps(image.height, height))
+        }
+        Interpolation::Linear => smooth(image, width, height, &linear),
+        Interpolation::Cubic => smooth(image, width, height, &cubic),
+        Interpolation::Lanczos4 => smooth(image, width, height, &lanczos4),
     }
+}
+
+fn smooth(image: &Rgb, width: u32, height: u32, kernel: &Kernel) -> Rgb {
+    weighted(image, taps(image.width, width, kernel), taps(image.height, height, kernel))
 }
 
 fn nearest(image: &Rgb, width: u32, height: u32) -> Rgb {
@@ -76,8 +83,10 @@ fn lanczos4(x: f64) -> Vec<f64> {
     weights.into_iter().map(|weight| weight / sum).collect()
 }
 
-/// First source pixel and weights, in 2048ths, for each target pixel of an axis.
-fn taps(source: u32, target: u32, kernel: &Kernel) -> Vec<(i64, Vec<i32>)> {
+/// First source pixel and weights, in 2048ths, of a target pixel on an axis.
+type Taps = (i64, Vec<i32>);
+
+fn taps(source: u32, target: u32, kernel: &Kernel) -> Vec<Taps> {
     let scale = f64::from(source) / f64::from(target);
     (0..target)
         .map(|at| {
@@ -89,10 +98,23 @@ fn taps(source: u32, target: u32, kernel: &Kernel) -> Vec<(i64, Vec<i32>)> {
         .collect()
 }
 
+/// What OpenCV does for areas when an axis grows: a pixel is one source pixel, or two where an edge crosses it.
+fn area_taps(source: u32, target: u32) -> Vec<Taps> {
+    let scale = f64::from(source) / f64::from(target);
+    (0..target)
+        .map(|at| {
+            let first = (f64::from(at) * scale).floor();
+            let rest = f64::from(at + 1) - (first + 1.0) / scale;
+            let share = if rest <= 0.0 { 0.0 } else { rest - rest.floor() };
+            let second = (share * 2048.0).round_ties_even() as i32;
+            (first as i64, vec![2048 - second, second])
+        })
+        .collect()
+}
+
 /// Both axes in whole numbers, rounded once at the end: OpenCV's order. Pixels beyond the edge are the edge's.
-fn weighted(image: &Rgb, width: u32, height: u32, kernel: &Kernel) -> Rgb {
-    let columns = taps(image.width, width, kernel);
-    let rows = taps(image.height, height, kernel);
+fn weighted(image: &Rgb, columns: Vec<Taps>, rows: Vec<Taps>) -> Rgb {
+    let (width, height) = (columns.len() as u32, rows.len() as u32);
     let inside = |at: i64, length: u32| at.clamp(0, i64::from(length) - 1) as usize;
     let stride = width as usize * 3;
     // Every source row made wide, or narrow, once.

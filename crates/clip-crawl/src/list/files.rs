@@ -89,7 +89,8 @@ pub(crate) fn find(path: &Path, format: Option<&str>) -> Result<Vec<ListFile>> {
         let found = glob::glob(&text).map_err(|e| Error::Config(format!("{text}: {e}")))?;
         found.filter_map(std::result::Result::ok).collect()
     } else {
-        return Err(Error::Config(format!("{text}: no such file or folder")));
+        let hint = "hint: a file, a folder, a pattern or an address";
+        return Err(Error::Config(format!("{text}: no such file or folder\n{hint}")));
     };
     let mut files: Vec<ListFile> = paths
         .into_iter()
