@@ -6,6 +6,7 @@ mod bad_input;
 mod build;
 mod evaluation;
 mod models;
+mod fetch;
 mod resume;
 mod torch;
 mod world;

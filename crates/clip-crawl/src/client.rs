@@ -24,11 +24,11 @@ pub struct Reply {
     /// The body.
     pub body: Vec<u8>,
     /// Its share of the bytes in flight: given back when the reply is dropped.
-    _memory: OwnedSemaphorePermit,
+    _memory: Memory,
 }
 
 /// Taken for a body before its length is known, in KiB.
-const ESTIMATE: u32 = 256;
+const ESTIMATE: u32 = 128;
 /// Time that a body has before its rate counts.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -42,9 +42,18 @@ pub struct Client {
     robots: Cache,
     /// Requests under way.
     open: Semaphore,
-    /// A permit is a KiB of a body in memory.
+    /// A permit is a KiB of a body in memory, up to the estimate.
     memory: Arc<Semaphore>,
-    total: u32,
+    /// What larger bodies take beyond the estimate, each once and at a time: so they never wait for each other.
+    large: Arc<Semaphore>,
+    /// KiB that the longest body takes.
+    longest: u32,
+}
+
+/// The share of one body.
+struct Memory {
+    small: OwnedSemaphorePermit,
+    large: Option<OwnedSemaphorePermit>,
 }
 
 impl Client {
@@ -73,7 +82,8 @@ impl Client {
             faults: config.host_faults,
             max_pause,
         };
-        let total = (config.bytes_in_flight.max(config.max_bytes) / 1024).clamp(1024, 1 << 28);
+        let longest = (config.max_bytes / 1024 + 1).clamp(1, 1 << 27);
+        let half = (config.bytes_in_flight / 2048).clamp(8 * u64::from(ESTIMATE), 1 << 28);
         Ok(Self {
             http,
             timeout: seconds(config.timeout),
@@ -81,8 +91,9 @@ impl Client {
             hosts: Hosts::new(limits),
             robots: Cache::default(),
             open: Semaphore::new(config.concurrency.clamp(1, 65_536)),
-            memory: Arc::new(Semaphore::new(total as usize)),
-            total: total as u32,
+            memory: Arc::new(Semaphore::new(half as usize)),
+            large: Arc::new(Semaphore::new(half.max(longest) as usize)),
+            longest: longest as u32,
             config: config.clone(),
         })
     }
@@ -92,8 +103,13 @@ impl Client {
         self.get(url, true).await
     }
 
-    /// Gets a page: robots.txt is followed.
+    /// Gets a page: robots.txt and `X-Robots-Tag` are followed.
     pub async fn page(&self, url: &str) -> Result<Reply> {
+        self.get(url, true).await
+    }
+
+    /// Gets a sitemap: robots.txt is followed.
+    pub async fn sitemap(&self, url: &str) -> Result<Reply> {
         self.get(url, false).await
     }
 
@@ -103,10 +119,10 @@ impl Client {
         rules.sitemaps()
     }
 
-    async fn get(&self, url: &str, image: bool) -> Result<Reply> {
+    async fn get(&self, url: &str, tagged: bool) -> Result<Reply> {
         let mut tries = 0;
         loop {
-            match self.hops(url, image).await {
+            match self.hops(url, tagged).await {
                 Err(error) if error.kind.passing() && tries < self.config.retries => {
                     let backoff = Duration::from_millis(250 << tries.min(6)) + jitter(url, tries);
                     let pause = error.retry_after.unwrap_or(backoff);
@@ -121,7 +137,7 @@ impl Client {
         }
     }
 
-    async fn hops(&self, url: &str, image: bool) -> Result<Reply> {
+    async fn hops(&self, url: &str, tagged: bool) -> Result<Reply> {
         let mut url =
             Url::parse(url).map_err(|e| FetchError::new(Kind::BadUrl, format!("{url:?}: {e}")))?;
         let mut left = self.timeout;
@@ -130,8 +146,12 @@ impl Client {
             if self.config.robots {
                 let rules = self.robots.rules(&url, |file| self.robots_file(file)).await;
                 rules.check(&url)?;
+                if let Some(delay) = rules.delay() {
+                    let host = self.hosts.get(url.host_str().unwrap_or_default());
+                    self.hosts.slow_down(&host, delay);
+                }
             }
-            match self.one(&url, image, &mut left).await? {
+            match self.one(&url, tagged, &mut left).await? {
                 Hop::Reply(reply) => return Ok(reply),
                 Hop::To(next) => url = next,
             }
@@ -182,24 +202,32 @@ impl Client {
 
     /// One request, in the host's turn. Only time under way counts against what is `left`, not the wait
     /// for the turn.
-    async fn one(&self, url: &Url, image: bool, left: &mut Duration) -> Result<Hop> {
+    async fn one(&self, url: &Url, tagged: bool, left: &mut Duration) -> Result<Hop> {
         let host = self.hosts.get(url.host_str().unwrap_or_default());
         let given_up = |why: String| FetchError::new(Kind::HostGivenUp, why);
         let _slot = self.hosts.enter(&host).await.map_err(given_up)?;
         let closed = |e: tokio::sync::AcquireError| FetchError::new(Kind::Broken, e.to_string());
         let _open = self.open.acquire().await.map_err(closed)?;
-        let memory = self.memory.clone().acquire_many_owned(ESTIMATE).await.map_err(closed)?;
+        let small = self.memory.clone().acquire_many_owned(ESTIMATE).await.map_err(closed)?;
+        let memory = Memory { small, large: None };
         let started = Instant::now();
-        let sent = tokio::time::timeout(*left, Box::pin(self.send(url, image, memory))).await;
+        let sent = tokio::time::timeout(*left, Box::pin(self.send(url, tagged, memory))).await;
         let result = sent.unwrap_or_else(|_| Err(FetchError::timeout()));
         *left = left.saturating_sub(started.elapsed());
         let error = result.as_ref().err();
         let failed = error.is_some_and(|e| e.kind.passing());
-        self.hosts.outcome(&host, failed, error.and_then(|e| e.retry_after));
+        let busy = error.is_some_and(|e| e.kind == Kind::TooManyRequests);
+        self.hosts.outcome(&host, failed, busy, error.and_then(|e| e.retry_after));
         result
     }
 
-    async fn send(&self, url: &Url, image: bool, mut memory: OwnedSemaphorePermit) -> Result<Hop> {
+    /// Takes what a body of so many KiB needs beyond the estimate.
+    async fn grow(&self, memory: &mut Memory, kib: u32) {
+        let more = kib.min(self.longest).saturating_sub(ESTIMATE);
+        memory.large = self.large.clone().acquire_many_owned(more).await.ok();
+    }
+
+    async fn send(&self, url: &Url, tagged: bool, mut memory: Memory) -> Result<Hop> {
         let sent = self.http.get(url.clone()).send().await;
         let mut response = sent.map_err(|e| FetchError::of_request(&e))?;
         let status = response.status();
@@ -224,7 +252,7 @@ impl Client {
             error.retry_after = seconds;
             return Err(error);
         }
-        if image {
+        if tagged {
             let tags = response.headers().get_all("x-robots-tag");
             let tags = tags.iter().filter_map(|value| value.to_str().ok());
             if forbidden_by_header(tags, &self.config.user_agent, &self.config.x_robots_tag) {
@@ -238,17 +266,20 @@ impl Client {
         if length.is_some_and(|length| length > self.config.max_bytes) {
             return Err(too_large());
         }
-        let more = (length.unwrap_or(0) / 1024).min(u64::from(self.total)) as u32;
-        if more > ESTIMATE
-            && let Ok(rest) = self.memory.clone().acquire_many_owned(more - ESTIMATE).await
-        {
-            memory.merge(rest);
+        let kib = length.map(|length| (length / 1024 + 1) as u32);
+        match kib {
+            Some(kib) if kib < ESTIMATE => drop(memory.small.split((ESTIMATE - kib) as usize)),
+            Some(kib) => self.grow(&mut memory, kib).await,
+            None => {}
         }
         let started = Instant::now();
         let mut body = Vec::with_capacity(length.unwrap_or(1 << 16).min(1 << 24) as usize);
         while let Some(chunk) = response.chunk().await.map_err(|e| FetchError::of_request(&e))? {
             if (body.len() + chunk.len()) as u64 > self.config.max_bytes {
                 return Err(too_large());
+            }
+            if memory.large.is_none() && body.len() + chunk.len() > ESTIMATE as usize * 1024 {
+                self.grow(&mut memory, self.longest).await;
             }
             body.extend_from_slice(&chunk);
             let spent = started.elapsed();

@@ -1,6 +1,5 @@
 //! Sources that read files: a unit of a file is a part, its pairs stream through.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,7 @@ use clip_pipeline::{Context, Error, PartSink, Reject, Result, Source, row_id};
 use flate2::bufread::MultiGzDecoder;
 
 use crate::normal::normal_url;
+use crate::remote;
 use crate::rows::{Pair, batch};
 
 pub(crate) const STAGE: &str = "collect";
@@ -98,13 +98,20 @@ fn address(url: &str) -> Option<String> {
     if url.starts_with(crate::local::SCHEME) { Some(url.to_owned()) } else { normal_url(url) }
 }
 
+/// A path of the configuration; addresses stay what they are.
+pub(crate) fn located(path: &Path, base: &Path) -> PathBuf {
+    if remote::is_remote(&path.to_string_lossy()) { path.to_path_buf() } else { base.join(path) }
+}
+
 /// Files that paths name: a folder means its files with one of the endings, a pattern what it matches.
 pub(crate) fn files(paths: &[PathBuf], base: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for path in paths {
-        let path = base.join(path);
+        let path = located(path, base);
         let text = path.to_string_lossy();
-        let mut found: Vec<PathBuf> = if path.is_dir() {
+        let mut found: Vec<PathBuf> = if remote::is_remote(&text) {
+            vec![path.clone()]
+        } else if path.is_dir() {
             let entries = std::fs::read_dir(&path).map_err(|e| Error::io(&path, e))?;
             let entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
             entries.filter(|file| endings.iter().any(|end| ends(file, end))).collect()
@@ -132,10 +139,9 @@ fn ends(path: &Path, ending: &str) -> bool {
     path.to_string_lossy().to_lowercase().ends_with(ending)
 }
 
-/// A file as it reads, unpacked when it is gzip, however it is called.
-pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let mut reader = BufReader::with_capacity(1 << 18, file);
+/// A file, here or behind an address, as it reads: unpacked when it is gzip, however it is called.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
+    let mut reader = remote::reader(path)?;
     let gz = reader.fill_buf().map_err(|e| Error::io(path, e))?.starts_with(&[0x1f, 0x8b]);
     Ok(if gz {
         Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(reader)))

@@ -58,16 +58,19 @@ impl ImageFetch {
             let (image, max_bytes) = (self.image.clone(), self.max_bytes);
             return off_network(move || {
                 let bytes = local::read(&url, max_bytes).map_err(fault)?;
-                process(&bytes, &image).map_err(|(reason, detail)| (reason.to_owned(), detail))
+                process(&bytes, &image).map_err(|refusal| (refusal.kind.to_owned(), refusal.told()))
             })
-            .await;
+            .await
+            .unwrap_or_else(undecodable);
         }
         let reply = self.client.image(&url).await.map_err(fault)?;
         let image = self.image.clone();
         off_network(move || {
-            process(&reply.body, &image).map_err(|(reason, detail)| (reason.to_owned(), detail))
+            process(&reply.body, &image)
+                .map_err(|refusal| (refusal.kind.to_owned(), refusal.told()))
         })
         .await
+        .unwrap_or_else(undecodable)
     }
 
     /// The outcome of every row; fewer when the run was cancelled.
@@ -103,15 +106,20 @@ impl ImageFetch {
 
 type Made = std::result::Result<Stored, (String, String)>;
 
-/// Pixels are rayon's: a decoder must not hold up the network.
-async fn off_network(work: impl FnOnce() -> Made + Send + 'static) -> Made {
-    let undecodable = |why: &str| Err(("undecodable".to_owned(), why.to_owned()));
+fn undecodable(why: &str) -> Made {
+    Err(("undecodable".to_owned(), why.to_owned()))
+}
+
+/// Pixels are rayon's: a decoder must not hold up the network. Says in words when the work panicked.
+pub(crate) async fn off_network<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::result::Result<T, &'static str> {
     let (send, receive) = oneshot::channel();
     rayon::spawn(move || {
         let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        let _ = send.send(made.unwrap_or_else(|_| undecodable("the decoder panicked")));
+        let _ = send.send(made.map_err(|_| "the decoder panicked"));
     });
-    receive.await.unwrap_or_else(|_| undecodable("the decoder went away"))
+    receive.await.unwrap_or(Err("the decoder went away"))
 }
 
 /// Rows in the order of the input, as they came out.
@@ -183,8 +191,10 @@ impl Fetch for ImageFetch {
 pub(crate) fn runtime() -> Result<&'static Runtime> {
     static RUNTIME: OnceLock<std::io::Result<Runtime>> = OnceLock::new();
     let make = || {
+        // Pixels take the cores; a few threads keep thousands of connections busy.
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads((cores / 4).clamp(2, 8))
             .thread_name("network")
             .enable_all()
             .build()

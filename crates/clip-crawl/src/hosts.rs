@@ -8,6 +8,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How long a host that failed too often is left alone; one request then finds out whether it is back.
 const CLOSED: Duration = Duration::from_mins(10);
+/// Hosts that are remembered before those that nobody asks and that did no harm are forgotten.
+const HOSTS: usize = 50_000;
+/// First pause after a 429 that names none; each further one doubles it.
+const BUSY: Duration = Duration::from_millis(500);
 
 /// What every host may be asked of.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +40,8 @@ pub(crate) struct Host {
 #[derive(Default)]
 struct State {
     next: Option<Instant>,
+    /// What its robots.txt asks for.
+    delay: Duration,
     closed_until: Option<Instant>,
     faults: u32,
 }
@@ -68,6 +74,13 @@ impl Hosts {
             let slots = Arc::new(Semaphore::new(self.limits.per_host));
             Arc::new(Host { slots, state: Mutex::default() })
         };
+        if hosts.len() >= HOSTS {
+            hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.state().faults > 0);
+            // A web of failing hosts: better ask one again than grow without end.
+            if hosts.len() >= HOSTS {
+                hosts.retain(|_, host| Arc::strong_count(host) > 1);
+            }
+        }
         hosts.entry(name.to_owned()).or_insert_with(new).clone()
     }
 
@@ -83,7 +96,7 @@ impl Hosts {
             let mut state = host.state();
             let now = Instant::now();
             let at = state.next.map_or(now, |next| next.max(now));
-            state.next = Some(at + self.limits.delay);
+            state.next = Some(at + self.limits.delay.max(state.delay));
             at - now
         };
         if !wait.is_zero() {
@@ -93,9 +106,17 @@ impl Hosts {
         Ok(permit)
     }
 
-    /// Tells how a request to the host went, and how long it asked to be left alone.
-    pub fn outcome(&self, host: &Host, failed: bool, pause: Option<Duration>) {
+    /// Puts so much time between two requests to the host, as far as pauses are waited for.
+    pub fn slow_down(&self, host: &Host, delay: Duration) {
+        host.state().delay = delay.min(self.limits.max_pause);
+    }
+
+    /// Tells how a request to the host went, whether it said that it was asked too often, and how long it
+    /// asked to be left alone.
+    pub fn outcome(&self, host: &Host, failed: bool, busy: bool, pause: Option<Duration>) {
         let mut state = host.state();
+        let backoff = BUSY * (1 << state.faults.min(7));
+        let pause = pause.or(busy.then(|| backoff.min(self.limits.max_pause)));
         let now = Instant::now();
         if !failed {
             state.faults = 0;
@@ -130,14 +151,14 @@ mod tests {
         let hosts = hosts(3, 0);
         let host = hosts.get("e.com");
         for _ in 0..2 {
-            hosts.outcome(&host, true, None);
+            hosts.outcome(&host, true, false, None);
         }
-        hosts.outcome(&host, false, None);
+        hosts.outcome(&host, false, false, None);
         for _ in 0..2 {
-            hosts.outcome(&host, true, None);
+            hosts.outcome(&host, true, false, None);
         }
         assert!(hosts.enter(&host).await.is_ok());
-        hosts.outcome(&host, true, None);
+        hosts.outcome(&host, true, false, None);
         assert!(hosts.enter(&host).await.unwrap_err().contains("left alone"));
         assert!(hosts.enter(&hosts.get("other.com")).await.is_ok());
     }
@@ -146,11 +167,11 @@ mod tests {
     async fn pauses_are_kept_and_long_ones_are_not_waited_for() {
         let hosts = hosts(9, 0);
         let host = hosts.get("e.com");
-        hosts.outcome(&host, true, Some(Duration::from_millis(150)));
+        hosts.outcome(&host, true, false, Some(Duration::from_millis(150)));
         let started = Instant::now();
         drop(hosts.enter(&host).await.unwrap());
         assert!(started.elapsed() >= Duration::from_millis(140));
-        hosts.outcome(&host, true, Some(Duration::from_mins(15)));
+        hosts.outcome(&host, true, false, Some(Duration::from_mins(15)));
         assert!(hosts.enter(&host).await.is_err());
     }
 
@@ -163,5 +184,22 @@ mod tests {
             drop(hosts.enter(&host).await.unwrap());
         }
         assert!(started.elapsed() >= Duration::from_millis(115));
+    }
+
+    #[tokio::test]
+    async fn a_busy_host_is_asked_more_slowly_each_time_and_robots_may_ask_for_a_delay() {
+        let hosts = hosts(9, 0);
+        let host = hosts.get("e.com");
+        let started = Instant::now();
+        hosts.outcome(&host, true, true, None);
+        drop(hosts.enter(&host).await.unwrap());
+        assert!(started.elapsed() >= Duration::from_millis(490));
+        let slow = hosts.get("slow.com");
+        hosts.slow_down(&slow, Duration::from_millis(80));
+        let started = Instant::now();
+        for _ in 0..3 {
+            drop(hosts.enter(&slow).await.unwrap());
+        }
+        assert!(started.elapsed() >= Duration::from_millis(150));
     }
 }

@@ -24,10 +24,13 @@ pub struct Extracted {
     pub images: Vec<Found>,
     /// Absolute addresses that the page links to, in its order.
     pub links: Vec<String>,
+    /// Directives of `<meta name="robots">`, in lower case.
+    pub robots: Vec<String>,
 }
 
 #[derive(Default)]
 struct State {
+    robots: Vec<String>,
     base: Option<String>,
     images: Vec<(String, String, &'static str)>,
     links: Vec<String>,
@@ -46,6 +49,15 @@ pub fn extract(html: &[u8], content_type: &str, page: &Url) -> Extracted {
         element!("base[href]", |e| {
             let mut state = state.borrow_mut();
             state.base = state.base.take().or_else(|| e.get_attribute("href"));
+            Ok(())
+        }),
+        element!("meta[name][content]", |e| {
+            let name = e.get_attribute("name").unwrap_or_default();
+            if name.trim().eq_ignore_ascii_case("robots") {
+                let content = e.get_attribute("content").unwrap_or_default().to_lowercase();
+                let directives = content.split(',').map(|directive| directive.trim().to_owned());
+                state.borrow_mut().robots.extend(directives);
+            }
             Ok(())
         }),
         element!("a[href]", |e| {
@@ -109,7 +121,7 @@ fn end_of_figure(state: &mut State) {
 }
 
 /// The candidate of a `srcset` with the largest width or density.
-fn largest_of(srcset: &str) -> Option<String> {
+pub(crate) fn largest_of(srcset: &str) -> Option<String> {
     let size = |candidate: &str| {
         let descriptor = candidate.split_whitespace().nth(1).unwrap_or("1x");
         descriptor.trim_end_matches(['w', 'x']).parse::<f64>().unwrap_or(1.0)
@@ -138,6 +150,7 @@ fn resolve(state: State, page: &Url) -> Extracted {
     Extracted {
         images: images.collect(),
         links: state.links.iter().filter_map(|link| absolute(link)).collect(),
+        robots: state.robots,
     }
 }
 
@@ -198,6 +211,13 @@ mod tests {
         );
         assert_eq!(found.links, ["http://e.com/b/x.html"]);
         assert_eq!(found.images[0].url, "http://e.com/b/i.png");
+    }
+
+    #[test]
+    fn what_a_page_says_to_robots_is_read() {
+        let found =
+            page(r#"<META NAME="Robots" CONTENT="NoAI, nofollow"><meta name=other content=x>"#);
+        assert_eq!(found.robots, ["noai", "nofollow"]);
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! From the bytes that came to the image that is stored.
 
-use clip_image::{DecodeOptions, Filter, Format, Rgb, hash};
-use clip_pipeline::config::fetch::{EncodeFormat, ImageConfig, ResizeMode};
+use clip_image::{DecodeOptions, Format, Rgb, hash};
+use clip_pipeline::config::fetch::{EncodeFormat, ImageConfig, Interpolation, ResizeMode};
 use sha2::{Digest, Sha256};
 
-/// An image ready to be stored.
+/// An image as the pipeline stores it.
 pub(crate) struct Stored {
     pub bytes: Vec<u8>,
     pub format: &'static str,
@@ -18,34 +18,88 @@ pub(crate) struct Stored {
     pub exif: String,
 }
 
-/// Why an image is not stored: reason and img2dataset's message.
-pub(crate) type Refusal = (&'static str, String);
+/// Why an image is not stored: a short reason, img2dataset's message, and what exactly, where there is more.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub kind: &'static str,
+    pub message: String,
+    pub detail: String,
+}
+
+impl Refusal {
+    fn new(kind: &'static str, message: &str) -> Self {
+        Self { kind, message: message.into(), detail: String::new() }
+    }
+
+    fn undecodable(error: &clip_image::Error) -> Self {
+        let kind = match error {
+            clip_image::Error::UnknownFormat => "not_an_image",
+            clip_image::Error::TooLarge { .. } => "too_many_pixels",
+            _ => "undecodable",
+        };
+        Self { kind, message: "Image decoding error".into(), detail: error.to_string() }
+    }
+
+    /// Message and detail, for people.
+    pub fn told(&self) -> String {
+        if self.detail.is_empty() {
+            self.message.clone()
+        } else {
+            format!("{}: {}", self.message, self.detail)
+        }
+    }
+}
+
+/// An image encoded anew, or as it came.
+pub(crate) struct Encoded {
+    pub bytes: Vec<u8>,
+    pub format: &'static str,
+    pub size: (u32, u32),
+    pub original: (u32, u32),
+}
 
 /// Checks, decodes, hashes, resizes and encodes.
 pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refusal> {
-    let undecodable = |e: clip_image::Error| ("undecodable", format!("Image decoding error: {e}"));
+    // Hashes are of the picture as it came, so that they do not depend on how it is stored.
+    let mut hashes = (0, 0, false);
+    let Encoded { bytes: encoded, format, size, original } =
+        encode(bytes, config, &[], &mut |image| {
+            hashes = (hash::phash(image), hash::dhash(image), hash::is_flat(image));
+        })?;
+    let (phash, dhash, flat) = hashes;
+    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let blake3 = blake3::hash(bytes).to_hex().to_string();
+    let exif = crate::exif::to_json(bytes);
+    Ok(Stored { bytes: encoded, format, size, original, sha256, blake3, phash, dhash, flat, exif })
+}
+
+/// Checks, decodes, blurs `boxes` (shares of the image as it lies in the file), resizes and encodes; `see` is
+/// shown the decoded picture.
+pub(crate) fn encode(
+    bytes: &[u8],
+    config: &ImageConfig,
+    boxes: &[clip_image::Box],
+    see: &mut dyn FnMut(&Rgb),
+) -> Result<Encoded, Refusal> {
+    let undecodable = |e: clip_image::Error| Refusal::undecodable(&e);
     let header = clip_image::probe(bytes).map_err(undecodable)?;
     let (w, h) = (header.width, header.height);
     if w.min(h) < config.min_image_size {
-        return Err(("image_too_small", "image too small".into()));
+        return Err(Refusal::new("image_too_small", "image too small"));
     }
     if u64::from(w) * u64::from(h) > config.max_image_area {
-        return Err(("image_area_too_large", "image area too large".into()));
+        return Err(Refusal::new("image_area_too_large", "image area too large"));
     }
     if w.max(h) as f32 / w.min(h) as f32 > config.max_aspect_ratio {
-        return Err(("aspect_ratio_too_large", "aspect ratio too large".into()));
+        return Err(Refusal::new("aspect_ratio_too_large", "aspect ratio too large"));
     }
-    let (max_pixels, orient) = (config.max_pixels, config.orient);
-    let min_side = config.fast_decode.then_some(config.image_size);
-    let options = DecodeOptions { max_pixels, orient, min_side };
-    let image = clip_image::decode(bytes, &options).map_err(undecodable)?;
-    // Hashes are of the picture as it came, so that they do not depend on how it is stored.
-    let (phash, dhash, flat) = (hash::phash(&image), hash::dhash(&image), hash::is_flat(&image));
-    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    let blake3 = blake3::hash(bytes).to_hex().to_string();
     let turned = if config.orient { clip_image::orientation(bytes) } else { 1 };
     let original = if turned >= 5 { (h, w) } else { (w, h) };
-    let resized = shape(&image, original, config);
+    let min_side = config.fast_decode.then(|| least_side(original, config)).flatten();
+    let (max_pixels, icc) = (config.max_pixels, config.icc);
+    let options = DecodeOptions { max_pixels, orient: config.orient, icc, min_side };
+    let image = clip_image::decode(bytes, &options).map_err(undecodable)?;
+    see(&image);
     let same_format = matches!(
         (header.format, config.encode_format),
         (Format::Jpeg, EncodeFormat::Jpg)
@@ -57,22 +111,34 @@ pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refu
         EncodeFormat::Png => "png",
         EncodeFormat::Webp => "webp",
     };
-    let exif = crate::exif::to_json(bytes);
-    let (bytes, size) = match resized {
-        None if config.skip_reencode && same_format && turned == 1 && !has_alpha(bytes) => {
-            (bytes.to_vec(), original)
-        }
-        resized => {
-            let image = resized.unwrap_or(image);
-            let encoded = match config.encode_format {
-                EncodeFormat::Jpg => clip_image::encode_jpeg(&image, config.encode_quality),
-                EncodeFormat::Png => clip_image::encode_png(&image),
-                EncodeFormat::Webp => clip_image::encode_webp(&image),
-            };
-            (encoded.map_err(|e| ("unencodable", e.to_string()))?, (image.width, image.height))
-        }
+    let boxes: Vec<_> = boxes.iter().map(|b| clip_image::upright_box(*b, turned)).collect();
+    let resized = scale(&image, original, config);
+    let untouched = resized.is_none() && boxes.is_empty() && turned == 1 && !has_alpha(bytes);
+    if untouched && config.skip_reencode && same_format {
+        return Ok(Encoded { bytes: bytes.to_vec(), format, size: original, original });
+    }
+    let shaped = resized.is_some();
+    let mut image = resized.unwrap_or(image);
+    if !boxes.is_empty() {
+        image = clip_image::blur_boxes(&image, &boxes);
+    }
+    if shaped {
+        image = frame(image, config);
+    }
+    let quality = config.encode_quality;
+    let encoded = match config.encode_format {
+        EncodeFormat::Jpg => clip_image::encode_jpeg(&image, quality),
+        EncodeFormat::Png if quality <= 9 => clip_image::encode_png_level(&image, quality),
+        EncodeFormat::Png => clip_image::encode_png(&image),
+        EncodeFormat::Webp => clip_image::encode_webp(&image, quality),
     };
-    Ok(Stored { bytes, format, size, original, sha256, blake3, phash, dhash, flat, exif })
+    let fault = |e: clip_image::Error| Refusal {
+        kind: "unencodable",
+        message: e.to_string(),
+        detail: String::new(),
+    };
+    let size = (image.width, image.height);
+    Ok(Encoded { bytes: encoded.map_err(fault)?, format, size, original })
 }
 
 /// Whether the header says that there may be alpha: such an image is flattened, so never stored as it came.
@@ -92,34 +158,57 @@ fn has_alpha(bytes: &[u8]) -> bool {
     }
 }
 
-/// The image in its new shape, or nothing when it stays as it is: img2dataset's rules, which are about the
-/// `original` size (an image decoded at a fraction has less).
-fn shape(image: &Rgb, original: (u32, u32), config: &ImageConfig) -> Option<Rgb> {
-    let (w, h) = original;
+/// The size that the image is scaled to, or nothing when it stays as it is: img2dataset's rules, which are
+/// about the `original` size (an image decoded at a fraction has less).
+fn target((w, h): (u32, u32), config: &ImageConfig) -> Option<(u32, u32)> {
     let side = match config.resize_mode {
         ResizeMode::No => return None,
         ResizeMode::KeepRatio | ResizeMode::CenterCrop => w.min(h),
         ResizeMode::Border | ResizeMode::KeepRatioLargest => w.max(h),
     };
     let size = config.image_size.max(1);
-    let shrink = side > size;
-    if !shrink && config.resize_only_if_bigger {
+    if side <= size && config.resize_only_if_bigger {
         return None;
     }
     let scaled = |value: u32| {
         let value = f64::from(value) * (f64::from(size) / f64::from(side));
         (value.round_ties_even() as u32).max(1)
     };
-    let filter = if shrink { Filter::Area } else { Filter::Lanczos };
-    let resized = clip_image::resize(image, scaled(w), scaled(h), filter);
-    Some(match config.resize_mode {
-        ResizeMode::Border => border(&resized, size),
+    Some((scaled(w), scaled(h)))
+}
+
+/// Pixels that the shorter side must keep when it is decoded at a fraction: twice what is needed, so that the
+/// rest is averaged exactly.
+fn least_side(original: (u32, u32), config: &ImageConfig) -> Option<u32> {
+    let (w, h) = target(original, config)?;
+    Some(w.min(h).saturating_mul(2))
+}
+
+fn scale(image: &Rgb, original: (u32, u32), config: &ImageConfig) -> Option<Rgb> {
+    let (width, height) = target(original, config)?;
+    let shrinks = width < original.0 || height < original.1;
+    let how = if shrinks { config.downscale_interpolation } else { config.upscale_interpolation };
+    let how = match how {
+        Interpolation::Nearest => clip_image::Interpolation::Nearest,
+        Interpolation::Linear => clip_image::Interpolation::Linear,
+        Interpolation::Cubic => clip_image::Interpolation::Cubic,
+        Interpolation::Area => clip_image::Interpolation::Area,
+        Interpolation::Lanczos => clip_image::Interpolation::Lanczos4,
+    };
+    Some(clip_image::opencv_resize(image, width, height, how))
+}
+
+/// What a mode does after scaling.
+fn frame(image: Rgb, config: &ImageConfig) -> Rgb {
+    let size = config.image_size.max(1);
+    match config.resize_mode {
+        ResizeMode::Border => border(&image, size),
         ResizeMode::CenterCrop => {
-            let (x, y) = ((resized.width - size) / 2, (resized.height - size) / 2);
-            clip_image::crop(&resized, x, y, size, size)
+            let (x, y) = ((image.width - size) / 2, (image.height - size) / 2);
+            clip_image::crop(&image, x, y, size, size)
         }
-        _ => resized,
-    })
+        _ => image,
+    }
 }
 
 /// White around the picture, to a square.
@@ -176,18 +265,13 @@ mod tests {
         let refuse = |change: &dyn Fn(&mut ImageConfig)| {
             let mut config = config(ResizeMode::No);
             change(&mut config);
-            process(&bytes, &config).err().unwrap().1
+            process(&bytes, &config).err().unwrap().message
         };
         assert_eq!(refuse(&|c| c.min_image_size = 101), "image too small");
         assert_eq!(refuse(&|c| c.max_image_area = 29_999), "image area too large");
         assert_eq!(refuse(&|c| c.max_aspect_ratio = 2.9), "aspect ratio too large");
-        assert!(
-            process(b"<html>", &config(ResizeMode::No))
-                .err()
-                .unwrap()
-                .1
-                .starts_with("Image decoding error")
-        );
+        let refusal = process(b"<html>", &config(ResizeMode::No)).err().unwrap();
+        assert_eq!((refusal.kind, &*refusal.message), ("not_an_image", "Image decoding error"));
     }
 
     #[test]
@@ -208,6 +292,7 @@ mod tests {
     fn decoding_at_a_fraction_changes_no_size() {
         let bytes = clip_image::encode_jpeg(&Rgb::filled(1301, 903, [9, 90, 9]), 80).unwrap();
         for mode in [ResizeMode::KeepRatio, ResizeMode::Border, ResizeMode::CenterCrop] {
+            assert!(least_side((1301, 903), &config(mode)).unwrap() <= 512);
             let exact = process(&bytes, &config(mode)).ok().unwrap();
             let fast = ImageConfig { fast_decode: true, ..config(mode) };
             let fast = process(&bytes, &fast).ok().unwrap();
@@ -221,5 +306,80 @@ mod tests {
         let bytes = clip_image::encode_jpeg(&Rgb::filled(100, 80, [9, 90, 9]), 80).unwrap();
         let stored = process(&bytes, &ImageConfig::default()).ok().unwrap();
         assert_eq!(stored.bytes, bytes);
+    }
+
+    /// img2dataset's own test of its resizer, on its images: 13 modes and flags, two sizes, three formats, with
+    /// what version 1.47.0 gave (`scripts/golden/resize`).
+    #[test]
+    fn its_78_cases_hold() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../../shared/data/img2dataset_resize");
+        if !folder.is_dir() {
+            assert!(std::env::var("CI").is_err(), "{} is missing", folder.display());
+            eprintln!("passed over: {} is missing", folder.display());
+            return;
+        }
+        let (mut cases, mut most) = (std::collections::HashSet::new(), 0);
+        for line in include_str!("../tests/golden/resize.jsonl").lines() {
+            let golden: serde_json::Value = serde_json::from_str(line).unwrap();
+            let bytes = std::fs::read(folder.join(golden["image"].as_str().unwrap())).unwrap();
+            let (kind, png) = (golden["kind"].clone(), golden["kind"] == "png");
+            let config = ImageConfig {
+                resize_mode: serde_json::from_value(golden["mode"].clone()).unwrap(),
+                resize_only_if_bigger: golden["bigger"].as_bool().unwrap(),
+                skip_reencode: golden["skip"].as_bool().unwrap(),
+                image_size: golden["size"].as_u64().unwrap() as u32,
+                encode_format: serde_json::from_value(kind).unwrap(),
+                encode_quality: if png { 9 } else { 95 },
+                ..ImageConfig::default()
+            };
+            let made = encode(&bytes, &config, &[], &mut |_| {}).unwrap();
+            let size = (golden["width"].as_u64().unwrap(), golden["height"].as_u64().unwrap());
+            assert_eq!((u64::from(made.size.0), u64::from(made.size.1)), size, "{line}");
+            assert_eq!(made.bytes == bytes, golden["same"].as_bool().unwrap(), "{line}");
+            let image = clip_image::decode(&made.bytes, &DecodeOptions::default()).unwrap();
+            for channel in 0..3 {
+                let values = image.data.iter().skip(channel).step_by(3);
+                let mean =
+                    values.map(|&v| f64::from(v)).sum::<f64>() * 3.0 / image.data.len() as f64;
+                let far = (mean - golden["mean"][channel].as_f64().unwrap()).abs();
+                assert!(far < 0.5, "{line}: mean of channel {channel} is {far} off");
+            }
+            let probes = golden["probes"].as_array().map_or(&[][..], Vec::as_slice);
+            for (at, probe) in probes.chunks_exact(3).enumerate() {
+                let (x, y) =
+                    ((at * 151 + 7) as u32 % image.width, (at * 97 + 11) as u32 % image.height);
+                let pixel = &image.row(y)[x as usize * 3..][..3];
+                for (value, golden) in pixel.iter().zip(probe) {
+                    let far = i64::from(*value).abs_diff(golden.as_i64().unwrap());
+                    most = most.max(far);
+                    assert!(far <= 2, "{line}: probe {at} is {far} off");
+                }
+            }
+            cases.insert(
+                [
+                    &golden["mode"],
+                    &golden["bigger"],
+                    &golden["skip"],
+                    &golden["size"],
+                    &golden["kind"],
+                ]
+                .map(ToString::to_string),
+            );
+        }
+        assert_eq!(cases.len(), 78);
+        eprintln!("largest difference of a pixel: {most}");
+    }
+
+    #[test]
+    fn boxes_are_blurred_and_such_an_image_is_never_stored_as_it_came() {
+        let data = (0..100 * 80).flat_map(|i| [if i % 2 == 0 { 0 } else { 255 }; 3]).collect();
+        let bytes = clip_image::encode_jpeg(&Rgb { width: 100, height: 80, data }, 95).unwrap();
+        let config = ImageConfig { encode_format: EncodeFormat::Jpg, ..ImageConfig::default() };
+        assert_eq!(encode(&bytes, &config, &[], &mut |_| {}).unwrap().bytes, bytes);
+        let made = encode(&bytes, &config, &[[0.0, 0.0, 0.4, 0.4]], &mut |_| {}).unwrap();
+        let image = clip_image::decode(&made.bytes, &DecodeOptions::default()).unwrap();
+        let contrast = |x: usize, y: u32| image.row(y)[x * 3].abs_diff(image.row(y)[x * 3 + 3]);
+        assert!(contrast(10, 10) < 20 && contrast(90, 70) > 200);
     }
 }

@@ -2,7 +2,7 @@
 //! asked about is taken from where it lies.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, interleave_record_batch, take_record_batch};
@@ -42,28 +42,38 @@ impl RetryFetch {
         let all = concat_batches(&first.schema(), &batches);
         all.map(Some).map_err(|e| Error::arrow(ImageFetch::STAGE, e))
     }
+}
 
-    fn rejected(&self, part: usize) -> Result<Vec<Reject>> {
-        let path = self.stage.join("rejects").join(format!("part-{part:05}.parquet"));
-        if !path.exists() {
-            return Ok(Vec::new());
-        }
-        let mut rejects = Vec::new();
-        for batch in clip_corpus::read_parquet(&path)? {
-            let cell = |name: &str, row: usize| {
-                columns::text(&batch, name).map(|c| c.value(row).to_owned()).unwrap_or_default()
-            };
-            rejects.extend((0..batch.num_rows()).map(|row| Reject {
-                row: columns::uint64(&batch, columns::ROW).map_or(0, |rows| rows.value(row)),
-                uid: cell(columns::UID, row),
-                url: cell(columns::URL, row),
-                caption: cell(columns::CAPTION, row),
-                reason: cell("reason", row),
-                detail: cell("detail", row),
-            }));
-        }
-        Ok(rejects)
+/// The rows of a part that fell in an earlier run of the stage.
+fn rejected(stage: &Path, part: usize) -> Result<Vec<Reject>> {
+    let path = stage.join("rejects").join(format!("part-{part:05}.parquet"));
+    if !path.exists() {
+        return Ok(Vec::new());
     }
+    let mut rejects = Vec::new();
+    for batch in clip_corpus::read_parquet(&path)? {
+        let cell = |name: &str, row: usize| {
+            columns::text(&batch, name).map(|c| c.value(row).to_owned()).unwrap_or_default()
+        };
+        rejects.extend((0..batch.num_rows()).map(|row| Reject {
+            row: columns::uint64(&batch, columns::ROW).map_or(0, |rows| rows.value(row)),
+            uid: cell(columns::UID, row),
+            url: cell(columns::URL, row),
+            caption: cell(columns::CAPTION, row),
+            reason: cell("reason", row),
+            detail: cell("detail", row),
+        }));
+    }
+    Ok(rejects)
+}
+
+/// How many rows of a part `wanted` means.
+///
+/// # Errors
+/// When the rejects cannot be read.
+pub fn rejected_rows(stage: &Path, part: usize, wanted: &Predicate) -> Result<usize> {
+    let rejects = rejected(stage, part)?;
+    Ok(rejects.iter().filter(|r| wanted.matches(&r.reason, &r.detail, &r.url, &r.caption)).count())
 }
 
 /// Where the outcome of a row is.
@@ -80,7 +90,7 @@ impl Fetch for RetryFetch {
         let lacks = || Error::stage(ImageFetch::STAGE, "the input lacks the column `row`");
         let rows = columns::uint64(&batch, columns::ROW).ok_or_else(lacks)?;
         let kept = self.kept(out.part())?;
-        let rejected = self.rejected(out.part())?;
+        let rejected = rejected(&self.stage, out.part())?;
         let mut found: HashMap<u64, From> = HashMap::new();
         if let Some(ids) = kept.as_ref().and_then(|kept| columns::uint64(kept, columns::ROW)) {
             found.extend(ids.values().iter().enumerate().map(|(at, &id)| (id, From::Kept(0, at))));

@@ -1,9 +1,10 @@
 //! robots.txt (RFC 9309), fetched once per host.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::error::{FetchError, Kind};
@@ -39,6 +40,25 @@ impl Rules {
         }
     }
 
+    /// The time between two requests that the file asks for.
+    pub fn delay(&self) -> Option<Duration> {
+        match self {
+            Self::File(robot) => {
+                robot.delay.filter(|d| *d > 0.0).map(|d| Duration::from_secs_f32(d.min(3600.0)))
+            }
+            Self::All | Self::Nothing(_) => None,
+        }
+    }
+
+    /// How long the file is believed: RFC 9309 section 2.4 says a day; a host that could not answer is asked
+    /// again sooner.
+    fn kept(&self) -> Duration {
+        match self {
+            Self::Nothing(_) => Duration::from_mins(15),
+            Self::All | Self::File(_) => Duration::from_hours(24),
+        }
+    }
+
     /// Whether the URL may be fetched. A host that cannot be reached is told as that, not as one that forbids.
     pub fn check(&self, url: &Url) -> Result<(), FetchError> {
         let forbidden = || FetchError::new(Kind::Robots, "Use of image disallowed by robots.txt");
@@ -53,28 +73,47 @@ impl Rules {
     }
 }
 
-/// The rules of all hosts that were asked, each fetched once.
+type Slot = Arc<OnceCell<(Instant, Arc<Rules>)>>;
+
+/// Origins whose rules are remembered.
+const ORIGINS: usize = 20_000;
+
+/// The rules of all hosts that were asked, each fetched once a day.
 #[derive(Default)]
 pub(crate) struct Cache {
-    origins: Mutex<HashMap<String, Arc<OnceCell<Arc<Rules>>>>>,
+    origins: Mutex<HashMap<String, Slot>>,
 }
 
 impl Cache {
+    fn slot(&self, origin: String) -> Slot {
+        let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = |slot: &Slot| {
+            slot.get().is_some_and(|(fetched, rules)| fetched.elapsed() > rules.kept())
+        };
+        if origins.get(&origin).is_some_and(old) {
+            origins.remove(&origin);
+        }
+        if origins.len() >= ORIGINS {
+            // Those in use stay; dearer once, but never larger.
+            origins.retain(|_, slot| Arc::strong_count(slot) > 1);
+        }
+        origins.entry(origin).or_default().clone()
+    }
+
     /// The rules of the URL's origin, fetched by `fetch` when they are not known.
     pub async fn rules<F>(&self, url: &Url, fetch: impl FnOnce(Url) -> F) -> Arc<Rules>
     where
         F: Future<Output = Rules>,
     {
-        let origin = url.origin().ascii_serialization();
-        let cell = self.origins.lock().await.entry(origin).or_default().clone();
+        let slot = self.slot(url.origin().ascii_serialization());
         let get = || async {
             let mut file = url.clone();
             file.set_path("/robots.txt");
             file.set_query(None);
             file.set_fragment(None);
-            Arc::new(fetch(file).await)
+            (Instant::now(), Arc::new(fetch(file).await))
         };
-        cell.get_or_init(get).await.clone()
+        slot.get_or_init(get).await.1.clone()
     }
 }
 

@@ -1,17 +1,20 @@
 //! `[source]` as configured to the source that does it.
 
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::config::source::SourceConfig;
-use clip_pipeline::{Result, Source};
+use clip_pipeline::{Error, Result, Source};
 
-use crate::feed::{FeedSource, files};
+use crate::WebSource;
+use crate::feed::{FeedSource, files, located, open};
 use crate::folder::{Folder, Shards};
+use crate::list::Lists;
+use crate::remote::is_remote;
 use crate::sets::{Coco, VisualGenome};
 use crate::tables::{Wit, Yfcc};
 use crate::wat::{Archives, Kind};
-use crate::{ListSource, WebSource};
 
 /// Opens a source; paths are relative to `base`, the folder of the pipeline's file.
 ///
@@ -20,13 +23,13 @@ use crate::{ListSource, WebSource};
 pub fn source(config: &SourceConfig, fetch: &FetchConfig, base: &Path) -> Result<Box<dyn Source>> {
     Ok(match config {
         SourceConfig::Web(web) => Box::new(WebSource::new(web, fetch)?),
-        SourceConfig::List(list) => Box::new(ListSource::new(list, base)?),
+        SourceConfig::List(list) => Box::new(FeedSource(Lists::new(list, base)?)),
         SourceConfig::Wat(archive) => {
-            let files = files(&archive.paths, base, &[".wat.gz"])?;
+            let files = archives(&archive.paths, base, ".wat.gz")?;
             Box::new(FeedSource(Archives::new(Kind::Wat, &files, archive.part_bytes)?))
         }
         SourceConfig::Warc(archive) => {
-            let files = files(&archive.paths, base, &[".warc.gz"])?;
+            let files = archives(&archive.paths, base, ".warc.gz")?;
             Box::new(FeedSource(Archives::new(Kind::Warc, &files, archive.part_bytes)?))
         }
         SourceConfig::Folder(folder) => {
@@ -52,6 +55,29 @@ pub fn source(config: &SourceConfig, fetch: &FetchConfig, base: &Path) -> Result
     })
 }
 
+/// Archives that paths name; a `.paths` or `.paths.gz` file, as Common Crawl publishes them, names many.
+fn archives(paths: &[PathBuf], base: &Path, ending: &str) -> Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for file in files(paths, base, &[ending])? {
+        let text = file.to_string_lossy();
+        if !text.trim_end_matches(".gz").ends_with(".paths") {
+            all.push(file);
+            continue;
+        }
+        for line in open(&file)?.lines() {
+            let line = line.map_err(|e| Error::io(&file, e))?;
+            match line.trim() {
+                "" => {}
+                key if key.starts_with("crawl-data/") => {
+                    all.push(format!("s3://commoncrawl/{key}").into());
+                }
+                path => all.push(located(path.as_ref(), file.parent().unwrap_or(base))),
+            }
+        }
+    }
+    Ok(all)
+}
+
 /// The files and folders that a source reads, for its stage's fingerprint; a crawl of the web reads none.
 pub fn inputs(config: &SourceConfig, base: &Path) -> Result<Vec<PathBuf>> {
     let paths = match config {
@@ -68,7 +94,11 @@ pub fn inputs(config: &SourceConfig, base: &Path) -> Result<Vec<PathBuf>> {
     };
     let mut inputs = Vec::new();
     for path in paths {
-        let path = base.join(path);
+        let path = located(path, base);
+        // What lies elsewhere is known by its address, which the settings have.
+        if is_remote(&path.to_string_lossy()) {
+            continue;
+        }
         if path.is_dir() {
             inputs.push(path);
         } else {

@@ -1,13 +1,14 @@
 //! WARC records (ISO 28500) in gzip members, from any byte of a file on.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use clip_pipeline::{Error, Result};
 use flate2::bufread::GzDecoder;
 
 use crate::feed::bad;
+use crate::remote;
 
 /// Longest record: what is longer is a bomb or damage.
 const LONGEST: u64 = 256 << 20;
@@ -41,8 +42,9 @@ pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     lines.find(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
 }
 
+/// Bytes of a file from some place on, with that place counted.
 struct Counted {
-    reader: BufReader<File>,
+    reader: Box<dyn BufRead + Send>,
     at: u64,
 }
 
@@ -66,21 +68,23 @@ impl BufRead for Counted {
 }
 
 impl<'a> Records<'a> {
-    /// The members that start at `from` or later, and before `end`.
+    /// The members that start at `from` or later, and before `end`; of a file here or behind an address.
     pub fn open(path: &'a Path, from: u64, end: u64) -> Result<Self> {
         let io = |e| Error::io(path, e);
-        let file = File::open(path).map_err(io)?;
-        let mut reader = BufReader::with_capacity(1 << 18, file);
-        let start = reader.fill_buf().map_err(io)?;
-        if !start.is_empty() && !start.starts_with(&[0x1f, 0x8b]) {
-            return Err(bad(
-                path,
-                "not gzip\nhint: archives are read in gzip members, as crawlers write them",
-            ));
-        }
-        let at = if from == 0 { 0 } else { next_member(path, from)? };
-        reader.seek(SeekFrom::Start(at)).map_err(io)?;
-        Ok(Self { path, input: Counted { reader, at }, end, member: Vec::new() })
+        let mut reader = start(path, from)?;
+        let input = if from == 0 {
+            let start = reader.fill_buf().map_err(io)?;
+            if !start.is_empty() && !start.starts_with(&MAGIC[..2]) {
+                return Err(bad(
+                    path,
+                    "not gzip\nhint: archives are read in gzip members, as crawlers write them",
+                ));
+            }
+            Counted { reader: Box::new(reader), at: 0 }
+        } else {
+            next_member(reader, from).map_err(io)?
+        };
+        Ok(Self { path, input, end, member: Vec::new() })
     }
 
     /// Calls `visit` for each record until it says stop.
@@ -145,37 +149,62 @@ pub(crate) fn split_head(bytes: &[u8]) -> Option<(&str, &[u8])> {
     }
 }
 
-/// Where the first member at or after `from` begins; the length of the file when there is none.
-fn next_member(path: &Path, from: u64) -> Result<u64> {
-    const WINDOW: usize = 1 << 20;
-    let io = |e| Error::io(path, e);
-    let mut file = File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
-    let mut at = from;
-    let mut window = Vec::new();
-    while at < length {
-        file.seek(SeekFrom::Start(at)).map_err(io)?;
-        window.clear();
-        (&mut file).take(WINDOW as u64).read_to_end(&mut window).map_err(io)?;
-        let starts = window.windows(3).enumerate().filter(|(_, three)| *three == [0x1f, 0x8b, 8]);
-        for (start, _) in starts {
-            if is_member(path, at + start as u64) {
-                return Ok(at + start as u64);
-            }
-        }
-        // Two bytes of a magic may end the window.
-        at += (window.len() as u64).saturating_sub(2).max(1);
-    }
-    Ok(length)
+/// The bytes of a file from a place on.
+fn start(path: &Path, from: u64) -> Result<BufReader<Box<dyn Read + Send>>> {
+    let text = path.to_string_lossy();
+    let bytes: Box<dyn Read + Send> = if remote::is_remote(&text) {
+        Box::new(remote::open(&text, from)?)
+    } else {
+        let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+        file.seek(SeekFrom::Start(from)).map_err(|e| Error::io(path, e))?;
+        Box::new(file)
+    };
+    Ok(BufReader::with_capacity(1 << 18, bytes))
 }
 
-/// The three bytes of a magic stand in compressed data too: a member unpacks to a record's first line.
-fn is_member(path: &Path, at: u64) -> bool {
-    let Ok(mut file) = File::open(path) else { return false };
+/// A member's first bytes: gzip, deflated.
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+/// Bytes of a member that show whether it is one.
+const SHOWN: usize = 1 << 12;
+
+/// Goes on to the first member at or after `from`, where `reader` stands.
+fn next_member(mut reader: impl BufRead + Send + 'static, from: u64) -> std::io::Result<Counted> {
+    let (mut seen, mut at, mut whole) = (Vec::new(), from, false);
+    loop {
+        let mut start = 0;
+        while let Some(found) = memchr::memmem::find(&seen[start..], &MAGIC) {
+            start += found;
+            // What is too near the end of what was read is looked at with more.
+            if !whole && seen.len() - start < SHOWN {
+                break;
+            }
+            if is_member(&seen[start..]) {
+                at += start as u64;
+                let rest = Cursor::new(seen.split_off(start)).chain(reader);
+                return Ok(Counted { reader: Box::new(rest), at });
+            }
+            start += 1;
+        }
+        if whole {
+            let at = at + seen.len() as u64;
+            return Ok(Counted { reader: Box::new(std::io::empty()), at });
+        }
+        let keep = if memchr::memmem::find(&seen[start..], &MAGIC).is_some() {
+            start
+        } else {
+            // Two bytes of a magic may end it.
+            seen.len().saturating_sub(2)
+        };
+        seen.drain(..keep);
+        at += keep as u64;
+        whole = (&mut reader).take(1 << 20).read_to_end(&mut seen)? == 0;
+    }
+}
+
+/// The bytes of a magic stand in compressed data too: a member unpacks to a record's first line.
+fn is_member(bytes: &[u8]) -> bool {
     let mut first = [0; 5];
-    file.seek(SeekFrom::Start(at)).is_ok()
-        && GzDecoder::new(BufReader::with_capacity(4096, file)).read_exact(&mut first).is_ok()
-        && first == *b"WARC/"
+    GzDecoder::new(bytes).read_exact(&mut first).is_ok() && first == *b"WARC/"
 }
 
 #[cfg(test)]

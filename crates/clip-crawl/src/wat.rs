@@ -1,14 +1,17 @@
 //! Common Crawl: pairs from WAT files (links as JSON) and from WARC files (the pages themselves).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clip_pipeline::{Error, Result};
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::Url;
 
 use crate::feed::{Feed, Item, Visit};
-use crate::html::{clean_text, extract};
+use crate::html::{clean_text, extract, largest_of};
+use crate::remote;
 use crate::rows::Pair;
 use crate::warc::{Record, Records, header, split_head};
 
@@ -21,6 +24,9 @@ pub(crate) enum Kind {
     Warc,
 }
 
+/// Files behind addresses that are asked for their length; of more, each is one part.
+const FEW: usize = 256;
+
 /// Ranges of archives, one a part: a part that failed costs its range, not its file.
 pub(crate) struct Archives {
     kind: Kind,
@@ -30,9 +36,18 @@ pub(crate) struct Archives {
 impl Archives {
     pub fn new(kind: Kind, files: &[PathBuf], part_bytes: u64) -> Result<Self> {
         let step = part_bytes.max(1 << 16);
+        let remote = files.iter().filter(|file| remote::is_remote(&file.to_string_lossy())).count();
         let mut ranges = Vec::new();
         for file in files {
-            let length = std::fs::metadata(file).map_err(|e| Error::io(file, e))?.len();
+            let text = file.to_string_lossy();
+            let length = if !remote::is_remote(&text) {
+                std::fs::metadata(file).map_err(|e| Error::io(file, e))?.len()
+            } else if remote <= FEW {
+                remote::length(&text)?
+            } else {
+                ranges.push((file.clone(), 0, u64::MAX));
+                continue;
+            };
             let starts = (0..length.max(1)).step_by(step as usize);
             ranges.extend(starts.map(|from| (file.clone(), from, from + step)));
         }
@@ -90,7 +105,7 @@ struct Envelope<'a> {
 #[derive(Deserialize)]
 struct Header<'a> {
     #[serde(borrow, default, rename = "WARC-Target-URI")]
-    uri: Option<Cow<'a, str>>,
+    uri: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -110,28 +125,123 @@ struct Html<'a> {
     #[serde(borrow, default, rename = "Head")]
     head: Head<'a>,
     #[serde(borrow, default, rename = "Links")]
-    links: Vec<Link<'a>>,
+    links: Links<'a>,
 }
 
 #[derive(Deserialize, Default)]
 struct Head<'a> {
     #[serde(borrow, default, rename = "Base")]
-    base: Option<Cow<'a, str>>,
+    base: Option<Text<'a>>,
 }
 
-#[derive(Deserialize)]
-struct Link<'a> {
-    #[serde(borrow, default)]
-    path: Cow<'a, str>,
-    #[serde(borrow, default)]
-    url: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    alt: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    title: Option<Cow<'a, str>>,
-    #[serde(borrow, default, rename = "data-image-title")]
-    image_title: Option<Cow<'a, str>>,
+/// A string that is borrowed where it has no escapes, also inside an option.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> std::result::Result<Self, D::Error> {
+        struct Str;
+        impl<'de> Visitor<'de> for Str {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("text")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> std::result::Result<Text<'de>, E> {
+                Ok(Text(text.into()))
+            }
+
+            fn visit_str<E>(self, text: &str) -> std::result::Result<Text<'de>, E> {
+                Ok(Text(text.to_owned().into()))
+            }
+        }
+        json.deserialize_str(Str)
+    }
 }
+
+/// An image among the links of a page.
+#[derive(Default)]
+struct Link<'a> {
+    srcset: bool,
+    url: Option<Text<'a>>,
+    alt: Option<Text<'a>>,
+    title: Option<Text<'a>>,
+    image_title: Option<Text<'a>>,
+}
+
+/// The images among the links: others, most of them, are passed over without being taken apart.
+#[derive(Default)]
+struct Links<'a>(Vec<Link<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Links<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> std::result::Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Links<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("links")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(
+                self,
+                mut links: A,
+            ) -> std::result::Result<Links<'de>, A::Error> {
+                let mut images = Vec::new();
+                while let Some(link) = links.next_element::<MaybeImage>()? {
+                    images.extend(link.0);
+                }
+                Ok(Links(images))
+            }
+        }
+        json.deserialize_seq(Each)
+    }
+}
+
+struct MaybeImage<'a>(Option<Link<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for MaybeImage<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> std::result::Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = MaybeImage<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a link")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<MaybeImage<'de>, A::Error> {
+                // The path comes first in what Common Crawl writes; wherever it stands, it decides.
+                let (mut image, mut other, mut link) = (false, false, Link::default());
+                while let Some(key) = map.next_key::<Text>()? {
+                    match &*key.0 {
+                        "path" => {
+                            let path = map.next_value::<Text>()?.0;
+                            let attribute = path.strip_prefix("IMG@/").unwrap_or_default();
+                            link.srcset = matches!(attribute, "srcset" | "data-srcset");
+                            image = link.srcset || SOURCES.contains(&attribute);
+                            other = !image;
+                        }
+                        _ if other => drop(map.next_value::<IgnoredAny>()?),
+                        "url" => link.url = map.next_value()?,
+                        "alt" => link.alt = map.next_value()?,
+                        "title" => link.title = map.next_value()?,
+                        "data-image-title" => link.image_title = map.next_value()?,
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(MaybeImage(image.then_some(link)))
+            }
+        }
+        json.deserialize_map(Keys)
+    }
+}
+
+/// Attributes of an image that hold its address.
+const SOURCES: [&str; 4] = ["src", "data-src", "data-original", "data-lazy-src"];
 
 /// Pairs of a WAT record. A record that is no JSON of links, or broken, has none.
 fn links(record: &Record) -> Vec<Pair> {
@@ -141,24 +251,34 @@ fn links(record: &Record) -> Vec<Pair> {
     }
     let Ok(line) = serde_json::from_slice::<Line>(record.content) else { return Vec::new() };
     let html = line.envelope.payload.response.html;
-    let uri = line.envelope.header.uri.as_deref().or_else(|| record.header("WARC-Target-URI"));
+    let uri = line.envelope.header.uri.as_ref().map(|uri| &*uri.0);
+    let uri = uri.or_else(|| record.header("WARC-Target-URI"));
     let Some(page) = uri.and_then(|uri| Url::parse(uri).ok()) else { return Vec::new() };
-    let base = html.head.base.and_then(|base| page.join(base.trim()).ok());
+    let base = html.head.base.and_then(|base| page.join(base.0.trim()).ok());
     let base = base.as_ref().unwrap_or(&page);
     let mut pairs = Vec::new();
-    for link in html.links {
-        let Some(address) = link.url.filter(|_| link.path.starts_with("IMG@/")) else { continue };
+    for link in html.links.0 {
+        let Some(address) = link.url else { continue };
+        let address = if link.srcset { largest_of(&address.0) } else { Some(address.0.into()) };
+        let Some(address) = address else { continue };
         let captions =
             [(link.alt, "alt"), (link.title, "title"), (link.image_title, "data-image-title")];
+        let mut resolved: Option<String> = None;
         for (text, source) in captions {
-            let Some(caption) = text.map(|text| clean_text(&text)).filter(|c| !c.is_empty()) else {
+            let Some(caption) = text.map(|text| clean_text(&text.0)).filter(|c| !c.is_empty())
+            else {
                 continue;
             };
-            let Ok(url) = base.join(address.trim()) else { continue };
-            if matches!(url.scheme(), "http" | "https") {
-                let page = Some(page.to_string());
-                pairs.push(Pair { url: url.into(), caption, page, source });
-            }
+            let url = match &resolved {
+                Some(url) => url.clone(),
+                None => match base.join(address.trim()) {
+                    Ok(url) if matches!(url.scheme(), "http" | "https") => url.into(),
+                    _ => break,
+                },
+            };
+            resolved = Some(url.clone());
+            let page = Some(page.to_string());
+            pairs.push(Pair { url, caption, page, source });
         }
     }
     pairs
@@ -215,6 +335,9 @@ mod tests {
             {"path":"IMG@/src","url":"x.jpg","alt":" a \"quoted\"  cat ","title":"T"},
             {"path":"A@/href","url":"y.html","text":"no image"},
             {"path":"IMG@/src","url":"data:image/gif;base64,R0","alt":"inline"},
+            {"url":"late.jpg","alt":"path last","path":"IMG@/src"},
+            {"path":"IMG@/srcset","url":"s.jpg 1x, l.jpg 2x","alt":"dense"},
+            {"path":"IMG@/longdesc","url":"text.html","alt":"no image either"},
             {"path":"IMG@/src","url":"z.jpg","alt":""},{"path":"IMG@/src","alt":"no url"}]}}}}}"#;
         let members = [
             gz(&record("warcinfo", "i", b"software: x")),
@@ -225,6 +348,8 @@ mod tests {
         let expected = [
             ("http://e.com/b/x.jpg".into(), "a \"quoted\" cat".into(), "alt"),
             ("http://e.com/b/x.jpg".into(), "T".into(), "title"),
+            ("http://e.com/b/late.jpg".into(), "path last".into(), "alt"),
+            ("http://e.com/b/l.jpg".into(), "dense".into(), "alt"),
         ];
         assert_eq!(found, expected);
     }

@@ -1,29 +1,31 @@
 //! A crawl from seed pages: breadth first, each host on its own.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use clip_pipeline::config::fetch::FetchConfig;
-use clip_pipeline::config::source::Web;
-use clip_pipeline::{Context, Error, PartSink, Reject, Result, Source};
+use clip_pipeline::config::source::{Follow, Web};
+use clip_pipeline::{Context, Error, PartSink, Result, Source};
 use futures::stream::{self, StreamExt};
 use url::Url;
 
 use crate::html::{Extracted, extract};
 use crate::rows::{Pair, batch};
-use crate::{Client, FetchError};
+use crate::{Client, FetchError, sitemap};
 
 const STAGE: &str = "collect";
 
-/// Pages of the seeds' hosts. A host is one part, so that no two workers ever ask the same host.
+/// Pages of the seeds' hosts. A host with seeds is one part; links to other hosts, where the settings allow them,
+/// are followed by the part that found them.
 ///
 /// The order of pairs is that of discovery: level by level, within a level in the order of links, whatever
 /// the order in which pages arrive.
 pub struct WebSource {
     client: Arc<Client>,
+    web: Web,
+    /// Directives of a page that forbid its images.
+    forbidden: Vec<String>,
     concurrency: usize,
-    depth: usize,
-    max_pages: usize,
     hosts: Vec<Vec<Url>>,
 }
 
@@ -48,26 +50,26 @@ impl WebSource {
         let client = Client::new(fetch).map_err(|e| Error::stage(STAGE, e))?;
         Ok(Self {
             client: Arc::new(client),
+            web: web.clone(),
+            forbidden: fetch.x_robots_tag.clone(),
             concurrency: fetch.concurrency.max(1),
-            depth: web.depth,
-            max_pages: web.max_pages_per_host,
             hosts: hosts.into_values().collect(),
         })
     }
 
     async fn crawl(&self, seeds: &[Url], cx: &Context, out: &mut PartSink) -> Result<()> {
-        let host = seeds.first().map(authority).unwrap_or_default();
+        let Some(seed) = seeds.first() else { return Ok(()) };
+        let mut budget = Budget { most: self.web.max_pages_per_host, pages: HashMap::new() };
         let mut seen: HashSet<String> = HashSet::new();
-        let mut level: Vec<String> = Vec::new();
-        for seed in seeds {
-            if seen.insert(seed.to_string()) {
-                level.push(seed.to_string());
-            }
+        let mut level: Vec<String> = seeds.iter().map(Url::to_string).collect();
+        if self.web.sitemaps {
+            let pages = sitemap::pages(&self.client, seed, self.web.max_pages_per_host, cx).await;
+            level.extend(pages.into_iter().filter(|page| self.follows(seed, page)));
         }
-        let (mut rows, mut pages) = (0, 0);
-        for depth in 0..=self.depth {
-            level.truncate(self.max_pages - pages.min(self.max_pages));
-            pages += level.len();
+        level.retain(|page| seen.insert(page.clone()));
+        let mut rows = 0;
+        for depth in 0..=self.web.depth {
+            level.retain(|page| budget.takes(page));
             let mut next = Vec::new();
             let mut fetched = stream::iter(&level)
                 .map(|url| async move { (url, self.page(url).await) })
@@ -76,7 +78,7 @@ impl WebSource {
                 if cx.cancelled() {
                     return Ok(());
                 }
-                let page = match page {
+                let mut page = match page {
                     Ok(page) => page,
                     // A page is no row: the note tells, the funnel stays about pairs.
                     Err(error) => {
@@ -84,6 +86,13 @@ impl WebSource {
                         continue;
                     }
                 };
+                let says = |directive: &String| page.robots.contains(directive);
+                if self.forbidden.iter().any(says) {
+                    page.images.clear();
+                }
+                if page.robots.iter().any(|directive| directive == "nofollow") {
+                    page.links.clear();
+                }
                 let pairs: Vec<Pair> = page
                     .images
                     .into_iter()
@@ -97,19 +106,35 @@ impl WebSource {
                 out.keep(batch(out.part(), rows, &pairs)?)?;
                 rows += pairs.len();
                 cx.rows(pairs.len() as u64);
-                let own = page
-                    .links
-                    .into_iter()
-                    .filter(|link| Url::parse(link).is_ok_and(|link| authority(&link) == host));
+                let own = page.links.into_iter().filter(|link| self.follows(seed, link));
                 next.extend(own.filter(|link| seen.insert(link.clone())));
             }
             drop(fetched);
-            if depth == self.depth || next.is_empty() {
+            if depth == self.web.depth || next.is_empty() {
                 break;
             }
             level = next;
         }
         Ok(())
+    }
+
+    /// Whether a link may be followed by the part that began at `seed`.
+    fn follows(&self, seed: &Url, link: &str) -> bool {
+        let Ok(link) = Url::parse(link) else { return false };
+        if authority(&link) == authority(seed) {
+            return true;
+        }
+        let host = link.host_str().unwrap_or_default();
+        let under = |host: &str, site: &str| {
+            host == site || host.strip_suffix(site).is_some_and(|rest| rest.ends_with('.'))
+        };
+        let allowed = self.web.allow.iter().any(|name| match name.strip_prefix('.') {
+            Some(site) => under(host, site),
+            None => host == name,
+        });
+        let site = seed.host_str().unwrap_or_default();
+        let site = site.strip_prefix("www.").unwrap_or(site);
+        allowed || (self.web.follow == Follow::Site && under(host, site))
     }
 
     async fn page(&self, url: &str) -> std::result::Result<Extracted, FetchError> {
@@ -118,6 +143,21 @@ impl WebSource {
             return Ok(Extracted::default());
         }
         Ok(extract(&reply.body, &reply.content_type, &reply.url))
+    }
+}
+
+/// Pages that may still be visited of each host.
+struct Budget {
+    most: usize,
+    pages: HashMap<String, usize>,
+}
+
+impl Budget {
+    fn takes(&mut self, page: &str) -> bool {
+        let host = Url::parse(page).map(|url| authority(&url)).unwrap_or_default();
+        let pages = self.pages.entry(host).or_default();
+        *pages += 1;
+        *pages <= self.most
     }
 }
 
@@ -134,11 +174,4 @@ impl Source for WebSource {
         let seeds = self.hosts.get(part).map_or(&[][..], Vec::as_slice);
         crate::fetch::runtime()?.block_on(self.crawl(seeds, cx, out))
     }
-}
-
-/// A pair that a list gave but that cannot be a row.
-pub(crate) fn unusable(row: u64, url: &str, caption: &str, reason: &str, detail: String) -> Reject {
-    let (url, caption) = (url.to_owned(), caption.to_owned());
-    let uid = clip_corpus::uid(&url, &caption);
-    Reject { row, uid, url, caption, reason: reason.to_owned(), detail }
 }

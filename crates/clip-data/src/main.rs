@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 mod commands;
+mod counter;
 mod exit;
 mod progress;
 mod recipe;
@@ -29,6 +30,10 @@ enum Command {
     Plan(commands::plan::Args),
     /// Build the corpus: every stage, resumable at any moment
     Build(commands::build::Args),
+    /// Fetch a list of images to a data set, with img2dataset's options
+    Fetch(Box<commands::fetch::Args>),
+    /// Fetch rows that failed again, in place
+    Retry(commands::retry::Args),
     /// Report the overlap of a corpus with evaluation sets, and its effect on scores
     Contamination(commands::contamination::Args),
     /// One HTML page of a build, a training, an evaluation and its contamination
@@ -57,11 +62,13 @@ struct Passed {
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match Cli::parse_from(commands::fetch::spelled(std::env::args_os())).command {
         Command::Init(args) => commands::init::run(args),
         Command::Queries(args) => commands::queries::run(args),
         Command::Plan(args) => commands::plan::run(args),
         Command::Build(args) => commands::build::run(args),
+        Command::Fetch(args) => commands::fetch::run(*args),
+        Command::Retry(args) => commands::retry::run(args),
         Command::Contamination(args) => commands::contamination::run(args),
         Command::Report(args) => commands::report::run(args),
         Command::Doctor(args) => commands::doctor::run(args),

@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageReader, Limits};
 
-use crate::{Error, Format, Result, Rgb, orientation, probe};
+use crate::{Error, Format, Result, Rgb, icc, orientation, probe};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy)]
@@ -13,13 +13,15 @@ pub struct DecodeOptions {
     pub max_pixels: u64,
     /// Whether EXIF orientation is applied.
     pub orient: bool,
+    /// Whether an ICC profile is applied, so that the pixels are sRGB.
+    pub icc: bool,
     /// Where set, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as its shorter side keeps so many pixels.
     pub min_side: Option<u32>,
 }
 
 impl Default for DecodeOptions {
     fn default() -> Self {
-        Self { max_pixels: 64_000_000, orient: true, min_side: None }
+        Self { max_pixels: 64_000_000, orient: true, icc: true, min_side: None }
     }
 }
 
@@ -33,8 +35,9 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Rgb> {
         let (width, height, limit) = (header.width, header.height, options.max_pixels);
         return Err(Error::TooLarge { width, height, limit });
     }
-    let image = match header.format {
-        Format::Jpeg => decode_jpeg(bytes, options.min_side)?,
+    let profile = options.icc.then(|| icc::profile(bytes, header.format)).flatten();
+    let mut image = match header.format {
+        Format::Jpeg => decode_jpeg(bytes, options.min_side, profile.as_deref())?,
         format => {
             let mut reader = ImageReader::with_format(Cursor::new(bytes), format.of_image_crate());
             let mut limits = Limits::default();
@@ -43,10 +46,15 @@ pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Rgb> {
             over_white(reader.decode().map_err(|e| Error::Decode(e.to_string()))?)
         }
     };
+    if header.format != Format::Jpeg
+        && let Some(data) = profile.and_then(|profile| icc::to_srgb(&image.data, 3, &profile))
+    {
+        image.data = data;
+    }
     Ok(if options.orient { upright(image, orientation(bytes)) } else { image })
 }
 
-fn decode_jpeg(bytes: &[u8], min_side: Option<u32>) -> Result<Rgb> {
+fn decode_jpeg(bytes: &[u8], min_side: Option<u32>, profile: Option<&[u8]>) -> Result<Rgb> {
     let fail = |e: turbojpeg::Error| Error::Decode(e.to_string());
     let mut decompressor = turbojpeg::Decompressor::new().map_err(fail)?;
     let header = decompressor.read_header(bytes).map_err(fail)?;
@@ -56,12 +64,12 @@ fn decode_jpeg(bytes: &[u8], min_side: Option<u32>) -> Result<Rgb> {
         .into_iter()
         .find(|f| min_side.is_some_and(|side| f.scale(shorter) >= side as usize))
         .unwrap_or(turbojpeg::ScalingFactor::ONE);
-    let inverted =
+    let inks =
         matches!(header.colorspace, turbojpeg::Colorspace::CMYK | turbojpeg::Colorspace::YCCK);
     decompressor.set_scaling_factor(factor).map_err(fail)?;
     let size = header.scaled(factor);
     let (format, channels) =
-        if inverted { (turbojpeg::PixelFormat::CMYK, 4) } else { (turbojpeg::PixelFormat::RGB, 3) };
+        if inks { (turbojpeg::PixelFormat::CMYK, 4) } else { (turbojpeg::PixelFormat::RGB, 3) };
     let mut data = vec![0; size.width * size.height * channels];
     let output = turbojpeg::Image {
         pixels: data.as_mut_slice(),
@@ -70,13 +78,39 @@ fn decode_jpeg(bytes: &[u8], min_side: Option<u32>) -> Result<Rgb> {
         height: size.height,
         format,
     };
-    decompressor.decompress(bytes, output).map_err(fail)?;
-    if inverted {
-        // Adobe stores CMYK inverted, so that each product is the light that is left.
-        let mix = |ink: u8, black: u8| ((u16::from(ink) * u16::from(black) + 127) / 255) as u8;
-        data = data.chunks_exact(4).flat_map(|p| [0, 1, 2].map(|c| mix(p[c], p[3]))).collect();
+    match decompressor.decompress(bytes, output) {
+        Err(e) if !is_harmless(&e.to_string()) => return Err(fail(e)),
+        _ => {}
     }
+    if inks && is_adobe(bytes) {
+        // Adobe stores the paper that is left, not the ink.
+        data.iter_mut().for_each(|value| *value = 255 - *value);
+    }
+    let converted = profile.and_then(|profile| icc::to_srgb(&data, channels, profile));
+    let data = match converted {
+        Some(data) => data,
+        None if inks => {
+            let left = |ink: u8, black: u8| {
+                ((u16::from(255 - ink) * u16::from(255 - black) + 127) / 255) as u8
+            };
+            data.chunks_exact(4).flat_map(|p| [0, 1, 2].map(|c| left(p[c], p[3]))).collect()
+        }
+        None => data,
+    };
     Ok(Rgb { width: size.width as u32, height: size.height as u32, data })
+}
+
+/// Warnings of libjpeg about bytes that are not pixels; every other one means that pixels are missing.
+fn is_harmless(warning: &str) -> bool {
+    ["extraneous bytes before marker", "JFIF revision number", "Adobe color transform"]
+        .iter()
+        .any(|words| warning.contains(words))
+}
+
+/// Whether an APP14 segment of Adobe stands before the pixels.
+fn is_adobe(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(1 << 16)];
+    head.windows(9).any(|w| w[..2] == [0xff, 0xee] && &w[4..] == b"Adobe")
 }
 
 fn over_white(image: DynamicImage) -> Rgb {

@@ -3,7 +3,8 @@
 //! Paths: `/ok.jpg`, `/n/<any>`, `/slow/<ms>`, `/drip`, `/endless`, `/big`, `/truncated`, `/reset`,
 //! `/status/<code>`, `/busy/<times>/<name>` (429 so often, then the image), `/later` (429, an hour), `/loop`,
 //! `/hops/<n>`, `/to-metadata`, `/to-file`, `/html`, `/gzip`, `/tag?<X-Robots-Tag>`, `/huge.png`, `/empty`,
-//! `/page/<n>` (a chain of pages with images), `/sitemap.xml`, `/robots.txt`.
+//! `/page/<n>` (a chain of pages with images), `/sitemap.xml`, `/robots.txt`, `/ranged/<bytes>` (the content
+//! from where `Range` says, each answer cut off after so many bytes).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -13,7 +14,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::{HeaderValue, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use futures::stream;
 use tokio::sync::oneshot;
 
@@ -95,7 +96,7 @@ impl Drop for FaultSite {
 
 type Reply = Response<Body>;
 
-async fn answer(State(site): State<Shared>, uri: Uri) -> Reply {
+async fn answer(State(site): State<Shared>, headers: HeaderMap, uri: Uri) -> Reply {
     let path = uri.path().to_owned();
     let hit = {
         let mut hits = site.hits.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,6 +138,7 @@ async fn answer(State(site): State<Shared>, uri: Uri) -> Reply {
         "tag" => tagged(image(), uri.query().unwrap_or_default()),
         "huge.png" => with(StatusCode::OK, "image/png", Body::from(bomb(60_000, 60_000))),
         "empty" => with(StatusCode::OK, "image/jpeg", Body::empty()),
+        "ranged" => ranged(&site.image, &headers, number(1) as usize),
         "page" => with(StatusCode::OK, "text/html", Body::from(page(number(1)))),
         "sitemap.xml" => with(StatusCode::OK, "text/xml", Body::from(sitemap(site.address))),
         _ => with(StatusCode::NOT_FOUND, "text/plain", Body::from("not found")),
@@ -213,6 +215,32 @@ fn cut(bytes: &Bytes) -> Body {
     let half = bytes.slice(..bytes.len() / 2);
     let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
     Body::from_stream(stream::iter([Ok(half), Err(broken)]))
+}
+
+/// The content from where `Range` says, cut off after so many bytes: a long file over a bad line.
+fn ranged(content: &Bytes, headers: &HeaderMap, most: usize) -> Reply {
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    let from =
+        range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let start = from.unwrap_or(0);
+    if start >= content.len() {
+        return with(StatusCode::RANGE_NOT_SATISFIABLE, "text/plain", Body::empty());
+    }
+    let rest = content.slice(start..);
+    let end = most.min(rest.len());
+    let broken =
+        (end < rest.len()).then(|| Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
+    let body = stream::iter([Ok(rest.slice(..end))].into_iter().chain(broken));
+    let status = if from.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
+    let mut reply = with(status, "application/octet-stream", Body::from_stream(body));
+    reply.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(rest.len()));
+    let whole = format!("bytes {start}-{}/{}", content.len() - 1, content.len());
+    if let Ok(value) = HeaderValue::from_str(&whole)
+        && from.is_some()
+    {
+        reply.headers_mut().insert(header::CONTENT_RANGE, value);
+    }
+    reply
 }
 
 fn page(number: u64) -> String {

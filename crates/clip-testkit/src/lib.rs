@@ -8,5 +8,6 @@ pub mod copies;
 pub mod evaluation;
 pub mod faults;
 pub mod pages;
+pub mod photos;
 pub mod site;
 pub mod styles;

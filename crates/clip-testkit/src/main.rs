@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use clip_testkit::{evaluation, pages::Web, site};
+use clip_testkit::{evaluation, pages::Web, photos, site};
 
 #[derive(Parser)]
 #[command(name = "clip-testkit", version)]
@@ -21,6 +21,16 @@ enum Command {
         packages: PathBuf,
         /// Port on every address
         #[arg(long, default_value_t = 8417)]
+        port: u16,
+    },
+    /// Serve the photographs of a tar file on 127.0.0.1 for benchmarks: /<number>.jpg is one of them in turn,
+    /// /small/<number> a body of 1 KiB
+    Photos {
+        /// The tar file
+        #[arg(long)]
+        tar: PathBuf,
+        /// Port
+        #[arg(long, default_value_t = 8418)]
         port: u16,
     },
     /// Write the held-out style as an evaluation set in CLIP_benchmark's layout
@@ -46,6 +56,11 @@ fn main() -> anyhow::Result<()> {
             let web = Web::open(&packages)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(site::serve(web, port, || println!("ready")))
+        }
+        Command::Photos { tar, port } => {
+            let photos = photos::Photos::open(&tar)?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(photos.serve(port, |count| println!("ready: {count} photographs")))
         }
         Command::Eval { packages, out } => {
             println!("{} images", evaluation::write(&packages, &out)?);

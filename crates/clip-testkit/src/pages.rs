@@ -216,7 +216,7 @@ fn figure(style: &str, concept: &str) -> String {
 fn picture(image: &Rgb, extension: &str) -> Option<Answer> {
     Some(match extension {
         "jpg" => ("image/jpeg", encode_jpeg(image, 90).ok()?),
-        "webp" => ("image/webp", encode_webp(image).ok()?),
+        "webp" => ("image/webp", encode_webp(image, 101).ok()?),
         "png" => ("image/png", encode_png(image).ok()?),
         _ => return None,
     })

@@ -35,7 +35,8 @@ pub struct Args {
     progress: Show,
 }
 
-fn job(text: &str) -> Result<(usize, usize), String> {
+/// `i/N`.
+pub fn job(text: &str) -> Result<(usize, usize), String> {
     let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
     parsed.filter(|(i, n)| i < n).ok_or_else(|| "must be i/N with i from 0 to N-1".to_owned())
 }
@@ -69,14 +70,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn engine(config: &Config) -> LocalEngine {
+/// The engine that the settings ask for.
+pub fn engine(config: &Config) -> LocalEngine {
     let mut engine = LocalEngine::default();
     engine.workers = config.engine.workers.unwrap_or(engine.workers).max(1);
     engine
 }
 
 /// The first signal asks the run to stop between rows; the second does not ask.
-fn stop_on_signal(cancel: Arc<AtomicBool>) {
+pub fn stop_on_signal(cancel: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
             return;
@@ -93,7 +95,7 @@ fn stop_on_signal(cancel: Arc<AtomicBool>) {
 }
 
 /// The funnel as a table: rows in, out, and dropped by reason, for each stage.
-fn funnel(run: &Run) -> String {
+pub fn funnel(run: &Run) -> String {
     let mut text = format!("{:<10} {:>10} {:>10} {:>10}\n", "stage", "in", "out", "dropped");
     for (stage, tally) in run.funnel() {
         let dropped: u64 = tally.dropped.values().sum();
@@ -109,7 +111,7 @@ fn funnel(run: &Run) -> String {
 }
 
 /// Writes `run.json` (stages, folders, counts) and points `shards` at the newest complete shards.
-fn write_summary(run: &Run) -> anyhow::Result<Option<PathBuf>> {
+pub fn write_summary(run: &Run) -> anyhow::Result<Option<PathBuf>> {
     let dir = &run.plan.dir;
     let funnel = run.funnel();
     let stages = run.plan.stages.iter().zip(funnel).map(|(stage, (name, tally))| {

@@ -81,8 +81,10 @@ pub struct ImageConfig {
     pub max_pixels: u64,
     /// Whether EXIF orientation is applied; img2dataset ignores it.
     pub orient: bool,
-    /// Whether a JPEG far larger than `image_size` is decoded at a half, quarter or eighth: quicker, and a
-    /// little softer than the exact average.
+    /// Whether an ICC profile is applied, so that what is stored is sRGB; img2dataset ignores it.
+    pub icc: bool,
+    /// Whether a JPEG more than twice as large as what is stored is decoded at a half, quarter or eighth:
+    /// quicker, and nearly the exact average.
     pub fast_decode: bool,
     /// Side that the resize mode is about, in pixels.
     pub image_size: u32,
@@ -90,9 +92,13 @@ pub struct ImageConfig {
     pub resize_mode: ResizeMode,
     /// Whether images that are small already stay as they are.
     pub resize_only_if_bigger: bool,
+    /// How small images are made large.
+    pub upscale_interpolation: Interpolation,
+    /// How large images are made small.
+    pub downscale_interpolation: Interpolation,
     /// Format of what is stored.
     pub encode_format: EncodeFormat,
-    /// JPEG quality, 1 to 100.
+    /// JPEG and WebP: 1 to 100, above that WebP without loss. PNG: zlib's level, 0 to 9.
     pub encode_quality: u8,
     /// Whether bytes that need no resize and have the format already are stored as they came.
     pub skip_reencode: bool,
@@ -106,10 +112,13 @@ impl Default for ImageConfig {
             max_aspect_ratio: f32::MAX,
             max_pixels: 64_000_000,
             orient: true,
+            icc: true,
             fast_decode: false,
             image_size: 256,
             resize_mode: ResizeMode::KeepRatio,
             resize_only_if_bigger: true,
+            upscale_interpolation: Interpolation::Lanczos,
+            downscale_interpolation: Interpolation::Area,
             encode_format: EncodeFormat::Jpg,
             encode_quality: 95,
             skip_reencode: true,
@@ -133,6 +142,25 @@ pub enum ResizeMode {
     CenterCrop,
 }
 
+/// OpenCV's interpolations, by img2dataset's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Interpolation {
+    /// The nearest pixel.
+    Nearest,
+    /// Two pixels on each axis.
+    #[serde(alias = "bilinear")]
+    Linear,
+    /// Four pixels on each axis.
+    #[serde(alias = "bicubic")]
+    Cubic,
+    /// The average over the area that a pixel covers.
+    Area,
+    /// Eight pixels on each axis.
+    #[serde(alias = "lanczos4")]
+    Lanczos,
+}
+
 /// Formats that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -141,6 +169,6 @@ pub enum EncodeFormat {
     Jpg,
     /// PNG.
     Png,
-    /// WebP, lossless.
+    /// WebP.
     Webp,
 }

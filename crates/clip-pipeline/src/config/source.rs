@@ -86,6 +86,26 @@ pub struct Web {
     /// Most pages of one host.
     #[serde(default = "default_pages")]
     pub max_pages_per_host: usize,
+    /// Whether pages that the sitemaps in robots.txt name are visited as well.
+    #[serde(default)]
+    pub sitemaps: bool,
+    /// Which links are followed.
+    #[serde(default)]
+    pub follow: Follow,
+    /// Further hosts whose pages may be visited; `.example.org` means that host and those under it.
+    #[serde(default)]
+    pub allow: Vec<String>,
+}
+
+/// Which links of a page are followed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Follow {
+    /// Those to the seed's host and port.
+    #[default]
+    Host,
+    /// Those to hosts under the seed's as well, `www.` apart.
+    Site,
 }
 
 fn default_depth() -> usize {
@@ -100,8 +120,11 @@ fn default_pages() -> usize {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
-    /// Files, folders or globs; .txt, .csv, .tsv, .jsonl (each also .gz) and .parquet.
+    /// Files, folders, globs or addresses; .txt, .csv, .tsv, .json, .jsonl (each also .gz) and .parquet.
     pub paths: Vec<PathBuf>,
+    /// What the files are, where their names do not say it: `csv`, `tsv.gz` and so on.
+    #[serde(default)]
+    pub format: Option<String>,
     /// Column of the image's address.
     #[serde(default = "default_url_col")]
     pub url_col: String,

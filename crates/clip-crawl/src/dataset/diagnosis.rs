@@ -1,0 +1,123 @@
+//! What went wrong, for people: causes, hosts, and what to do about them.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::stats::{HostStats, Stats};
+
+/// Hosts that are shown.
+const HOSTS: usize = 10;
+
+/// What a cause means, and whether asking again may help.
+const ADVICE: [(&str, &str, bool); 23] = [
+    (
+        "dns",
+        "no address for the name: many are gone, but at a high rate the resolver may be too slow; a caching one on this machine helps",
+        true,
+    ),
+    (
+        "timeout",
+        "too slow: a later time, a larger --timeout or a smaller --thread_count may help",
+        true,
+    ),
+    ("connect", "nobody answered at the address", true),
+    ("broken", "the connection broke", true),
+    (
+        "http_429",
+        "the host was asked too often: --per_host and --host_delay_ms make it slower",
+        true,
+    ),
+    ("http_5xx", "the host had trouble of its own", true),
+    ("host_given_up", "the host failed too often in a row and was left alone", true),
+    ("http_4xx", "the image is gone, or not for everyone", false),
+    ("http_other", "an answer that is no success", false),
+    ("robots_txt", "the host's robots.txt forbids it", false),
+    ("x_robots_tag", "the image's X-Robots-Tag forbids it", false),
+    ("redirects", "too many redirects", false),
+    ("too_large", "the body is longer than --max_bytes", false),
+    ("bad_url", "not an address that can be asked", false),
+    ("blocked_address", "a private address: --allow_private true allows your own network", false),
+    ("hash_mismatch", "the bytes changed since the list was made", false),
+    ("not_an_image", "not an image, often a page that says so", false),
+    ("undecodable", "an image that is damaged", false),
+    ("too_many_pixels", "more pixels than --max_pixels", false),
+    ("image_too_small", "under --min_image_size", false),
+    ("image_area_too_large", "over --max_image_area", false),
+    ("aspect_ratio_too_large", "over --max_aspect_ratio", false),
+    ("unencodable", "it could not be encoded", false),
+];
+
+/// The text that a run ends with; nothing when every row is there.
+pub fn diagnosis(stats: &Stats, folder: &Path) -> String {
+    let mut text = String::new();
+    let failed = stats.failed_to_download + stats.failed_to_resize;
+    if failed == 0 {
+        return text;
+    }
+    let share = |count: u64| 100.0 * count as f64 / stats.count.max(1) as f64;
+    let _ = writeln!(text, "{failed} of {} rows failed ({:.1}%):", stats.count, share(failed));
+    let mut kinds: Vec<(&String, &u64)> = stats.error_kinds.iter().collect();
+    kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(**count), kind.as_str()));
+    for (kind, count) in &kinds {
+        let count = **count;
+        let advice =
+            ADVICE.iter().find(|(known, ..)| known == kind).map_or("", |(_, text, _)| text);
+        let _ = writeln!(text, "{count:>10} {:>5.1}%  {kind:<22} {advice}", share(count));
+    }
+    let mut hosts: Vec<(&String, &HostStats)> = stats.hosts.iter().collect();
+    hosts.sort_by_key(|(name, host)| (std::cmp::Reverse(host.failures()), name.as_str()));
+    let failing = hosts.iter().filter(|(_, host)| host.failures() > 0).count();
+    if failing > 0 {
+        let _ = writeln!(text, "hosts with the most failures ({failing} have any):");
+    }
+    for (name, host) in hosts.iter().filter(|(_, host)| host.failures() > 0).take(HOSTS) {
+        let mut kinds: Vec<_> = host.error_kinds.iter().collect();
+        kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(**count), kind.as_str()));
+        let kinds: Vec<String> =
+            kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        let name = if name.is_empty() { "(no host)" } else { name.as_str() };
+        let (failures, count) = (host.failures(), host.count);
+        let _ = writeln!(text, "{failures:>10} of {count:<8} {name:<30} {}", kinds.join(", "));
+    }
+    let again: Vec<String> = kinds
+        .iter()
+        .filter(|(kind, _)| ADVICE.iter().any(|(known, _, passing)| known == kind && *passing))
+        .map(|(kind, _)| format!("'{kind}'"))
+        .collect();
+    if !again.is_empty() {
+        let _ = writeln!(
+            text,
+            "to ask again for what may pass:\n  clip-data retry {} --where \"error_kind in ({})\"",
+            folder.display(),
+            again.join(", ")
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_hosts_and_the_next_command_are_named() {
+        let mut stats =
+            Stats { count: 10, successes: 7, failed_to_download: 3, ..Default::default() };
+        stats.error_kinds = [("timeout".into(), 2), ("http_4xx".into(), 1)].into();
+        let host = HostStats { count: 4, error_kinds: stats.error_kinds.clone() };
+        stats.hosts = [("slow.example".into(), host)].into();
+        let text = diagnosis(&stats, Path::new("out"));
+        for words in [
+            "3 of 10 rows failed (30.0%)",
+            "slow.example",
+            "timeout 2, http_4xx 1",
+            "clip-data retry out --where \"error_kind in ('timeout')\"",
+        ] {
+            assert!(text.contains(words), "{words}:\n{text}");
+        }
+        assert_eq!(
+            diagnosis(&Stats { count: 3, successes: 3, ..Default::default() }, Path::new("o")),
+            ""
+        );
+    }
+}

@@ -1,0 +1,164 @@
+//! The folder of a data set: what is there, what goes, and with which settings it was made.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::Path;
+
+use clip_pipeline::{Error, Result};
+
+use super::{DatasetConfig, IncrementalMode};
+
+/// The settings of a data set, beside its shards. No `.json`: img2dataset takes every one for statistics.
+pub(super) const SETTINGS: &str = "clip-data-fetch.toml";
+
+/// What a run starts from.
+pub(super) struct Start {
+    /// Shards that are there.
+    pub done: HashSet<usize>,
+    /// Number of the first shard.
+    pub first: usize,
+    /// Held while the run lasts.
+    pub _lock: File,
+}
+
+/// Makes the folder ready, by the mode.
+pub(super) fn prepare(config: &DatasetConfig) -> Result<Start> {
+    let folder = &config.output_folder;
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    let lock = lock(folder, config.job.is_some())?;
+    if config.incremental_mode == IncrementalMode::Overwrite {
+        clear(folder)?;
+    }
+    let there = done(folder)?;
+    if config.incremental_mode == IncrementalMode::Incremental
+        && let Some(old) = settings(folder)?
+    {
+        let changes = changes(&old, config);
+        if !there.is_empty() && !changes.is_empty() {
+            return Err(Error::Config(format!(
+                "{}: made with other settings: {}\nhint: --incremental_mode overwrite makes it anew, extend adds to it",
+                folder.display(),
+                changes.join(", ")
+            )));
+        }
+    }
+    let text = toml::to_string(config).map_err(|e| Error::Config(e.to_string()))?;
+    clip_corpus::write_atomic(&folder.join(SETTINGS), text.as_bytes())?;
+    Ok(match config.incremental_mode {
+        IncrementalMode::Extend => {
+            let first = there.iter().max().map_or(0, |last| last + 1);
+            Start { done: HashSet::new(), first, _lock: lock }
+        }
+        _ => Start { done: there, first: 0, _lock: lock },
+    })
+}
+
+/// One process works in a folder; jobs of an array share it.
+pub(super) fn lock(folder: &Path, shared: bool) -> Result<File> {
+    let path = folder.join(".lock");
+    let lock = File::create(&path).map_err(|e| Error::io(&path, e))?;
+    let locked = if shared { lock.try_lock_shared() } else { lock.try_lock() };
+    match locked {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_path_buf() }),
+        Err(std::fs::TryLockError::Error(e)) => Err(Error::io(&path, e)),
+    }
+}
+
+/// The settings that a data set was made with; none where img2dataset made it.
+pub fn settings(folder: &Path) -> Result<Option<DatasetConfig>> {
+    let path = folder.join(SETTINGS);
+    match std::fs::read_to_string(&path) {
+        Ok(text) => toml::from_str(&text)
+            .map(Some)
+            .map_err(|e| Error::Config(format!("{}: {}", path.display(), e.message()))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::io(&path, e)),
+    }
+}
+
+/// Shards with statistics.
+pub(super) fn done(folder: &Path) -> Result<HashSet<usize>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter_map(|name| name.strip_suffix("_stats.json")?.parse().ok()).collect())
+}
+
+/// Removes shards and what an interrupted run left; what else lies in the folder is not ours to remove.
+fn clear(folder: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    for entry in entries {
+        let entry = entry.map_err(|e| Error::io(folder, e))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let stem = ["_stats.json", ".parquet", ".tar", ".tfrecord"]
+            .iter()
+            .find_map(|ending| name.strip_suffix(ending))
+            .unwrap_or(&name);
+        let numbered = !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_digit());
+        let path = entry.path();
+        let removed = if !numbered && name != "_tmp" {
+            Ok(())
+        } else if path.is_dir() {
+            std::fs::remove_dir_all(&path)
+        } else {
+            std::fs::remove_file(&path)
+        };
+        removed.map_err(|e| Error::io(&path, e))?;
+    }
+    Ok(())
+}
+
+/// Settings that would make the shards of one data set differ.
+fn changes(old: &DatasetConfig, new: &DatasetConfig) -> Vec<String> {
+    let table = |config: &DatasetConfig| {
+        let mut table = toml::Table::try_from(config).unwrap_or_default();
+        // How politely, and from where the list is read, changes no shard's content.
+        for key in ["fetch", "output_folder", "url_list"] {
+            table.remove(key);
+        }
+        table
+    };
+    let (old, new) = (table(old), table(new));
+    let mut changes = Vec::new();
+    differences(&old, &new, &mut changes);
+    changes
+}
+
+fn differences(old: &toml::Table, new: &toml::Table, changes: &mut Vec<String>) {
+    let shown = |value: Option<&toml::Value>| value.map_or("none".to_owned(), |v| v.to_string());
+    let keys: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    for key in keys {
+        match (old.get(key), new.get(key)) {
+            (Some(toml::Value::Table(a)), Some(toml::Value::Table(b))) => {
+                differences(a, b, changes);
+            }
+            (a, b) if a != b => changes.push(format!("{key} {} -> {}", shown(a), shown(b))),
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_come_back_and_changes_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = DatasetConfig { output_folder: dir.path().into(), ..Default::default() };
+        config.verify_hash = Some(("h".into(), super::super::HashKind::Sha256));
+        drop(prepare(&config).unwrap());
+        assert!(changes(&settings(dir.path()).unwrap().unwrap(), &config).is_empty());
+        std::fs::write(dir.path().join("00003_stats.json"), "{}").unwrap();
+        config.image.image_size = 512;
+        config.fetch.timeout = 1.0;
+        let message = prepare(&config).err().unwrap().to_string();
+        assert!(message.contains("image_size 256 -> 512"), "{message}");
+        config.incremental_mode = IncrementalMode::Extend;
+        assert_eq!(prepare(&config).unwrap().first, 4);
+        std::fs::write(dir.path().join("notes.json"), "mine").unwrap();
+        config.incremental_mode = IncrementalMode::Overwrite;
+        assert!(prepare(&config).unwrap().done.is_empty());
+        assert!(dir.path().join("notes.json").exists());
+    }
+}

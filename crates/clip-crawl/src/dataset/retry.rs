@@ -1,0 +1,287 @@
+//! Asking again for rows that failed, in the data set they are missing from.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use arrow::array::{Array, AsArray, Int32Array, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::Int32Type;
+use clip_corpus::ShardIndex;
+use clip_pipeline::{Error, Result};
+
+use super::columns::shard_name;
+use super::row::{Done, Fetcher, Status, extension};
+use super::run::some_rows;
+use super::shards::Shard;
+use super::{DatasetConfig, OutputFormat, Watch, folder, write};
+use crate::spool::{Place, Spool};
+use crate::{Client, Predicate};
+
+/// How a retry ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retried {
+    /// Rows asked again.
+    pub asked: usize,
+    /// Rows among them that are in the data set now.
+    pub recovered: usize,
+    /// Shards written anew.
+    pub shards: usize,
+    /// Whether someone asked it to stop: what was written is whole.
+    pub interrupted: bool,
+}
+
+/// Fetches the failed rows that `wanted` means, and writes their shards anew: samples that were there stay as
+/// they are, rows keep their order and keys.
+pub fn retry(
+    config: &DatasetConfig,
+    wanted: &Predicate,
+    watch: &Arc<dyn Watch>,
+    cancel: &AtomicBool,
+) -> Result<Retried> {
+    let folder = &config.output_folder;
+    if config.output_format == OutputFormat::Dummy {
+        let why = "statistics alone: no row can be asked again\nhint: fetch it with another format";
+        return Err(Error::Config(format!("{}: {why}", folder.display())));
+    }
+    let _lock = folder::lock(folder, false)?;
+    let client = Client::new(&config.fetch).map_err(|e| Error::stage("retry", e))?;
+    let fetcher = Arc::new(Fetcher { client, config: Arc::new(config.clone()) });
+    let mut shards: Vec<usize> = folder::done(folder)?.into_iter().collect();
+    shards.sort_unstable();
+    if shards.is_empty() {
+        let why = "no shards here\nhint: name the output folder of a fetch";
+        return Err(Error::Config(format!("{}: {why}", folder.display())));
+    }
+    let mut total = Retried::default();
+    for id in shards {
+        if cancel.load(Ordering::Relaxed) {
+            total.interrupted = true;
+            break;
+        }
+        one_shard(&fetcher, id, wanted, watch, cancel, &mut total)?;
+    }
+    let scratch = folder.join("_tmp");
+    if scratch.exists() {
+        std::fs::remove_dir_all(&scratch).map_err(|e| Error::io(&scratch, e))?;
+    }
+    Ok(total)
+}
+
+fn one_shard(
+    fetcher: &Arc<Fetcher>,
+    id: usize,
+    wanted: &Predicate,
+    watch: &Arc<dyn Watch>,
+    cancel: &AtomicBool,
+    total: &mut Retried,
+) -> Result<()> {
+    let (config, started) = (&fetcher.config, SystemTime::now());
+    let name = shard_name(config, id);
+    let path = config.output_folder.join(format!("{name}.parquet"));
+    let table = clip_corpus::read_parquet(&path)?;
+    let Some(first) = table.first() else { return Ok(()) };
+    let schema = first.schema();
+    let without_images: Vec<usize> = (0..schema.fields().len())
+        .filter(|&at| schema.field(at).name() != extension(config))
+        .collect();
+    let lean = table.iter().map(|batch| batch.project(&without_images)).collect::<Vec<_>>();
+    let lean = lean.into_iter().collect::<std::result::Result<Vec<_>, _>>();
+    let lean = lean.map_err(|e| Error::arrow("retry", e))?;
+    let whole = concat_batches(&lean[0].schema(), &lean).map_err(|e| Error::arrow("retry", e))?;
+    let (shard, mut rows) = parts(&path, id, &whole)?;
+    let asked: HashSet<usize> = (0..rows.len())
+        .filter(|&row| {
+            let done = &rows[row];
+            let text = |name| shard.text(name, row).unwrap_or_default();
+            let kind = done.kind.as_deref().unwrap_or_default();
+            let message = done.message.as_deref().unwrap_or_default();
+            done.status != Status::Success
+                && wanted.matches(kind, message, text("url"), text("caption"))
+        })
+        .collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    watch.note(&format!("shard {name}: {} rows asked again", asked.len()));
+    let mut spool = Spool::create(&config.output_folder.join("_tmp"))?;
+    let mut fresh: HashMap<usize, Place> = HashMap::new();
+    let mut stored = Stored::open(config, &name, &table, &mut spool)?;
+    let mut answered = 0;
+    let shard = Arc::new(shard);
+    let mut take = |row: usize, done: Done, image: Vec<u8>| {
+        answered += 1;
+        watch.row(done.status);
+        if done.status == Status::Success {
+            fresh.insert(row, spool.put(&image)?);
+        }
+        rows[row] = done;
+        Ok(())
+    };
+    some_rows(fetcher, &shard, &asked, &mut take, cancel)?;
+    if answered < asked.len() {
+        total.interrupted = true;
+        return Ok(());
+    }
+    let recovered = fresh.len();
+    let keys = whole.column_by_name("key").and_then(|keys| keys.as_string_opt::<i32>().cloned());
+    let mut images = |row: usize| match fresh.get(&row) {
+        Some(place) => spool.get(*place),
+        None => stored.get(row, keys.as_ref().map_or("", |keys| keys.value(row)), &mut spool),
+    };
+    let stats = write::shard(config, &shard, &rows, &mut images, started)?;
+    watch.shard(id, &stats);
+    total.asked += asked.len();
+    total.recovered += recovered;
+    total.shards += 1;
+    Ok(())
+}
+
+/// A shard's table as the list's columns, and what became of each row.
+fn parts(path: &Path, id: usize, table: &RecordBatch) -> Result<(Shard, Vec<Done>)> {
+    let bad = |name: &str| {
+        let hint = "hint: this is no shard of a fetch";
+        Error::Config(format!("{}: no column {name:?} of the right kind\n{hint}", path.display()))
+    };
+    let keys = table.schema().index_of("key").map_err(|_| bad("key"))?;
+    let listed: Vec<usize> = (0..keys).collect();
+    let rows = table.project(&listed).map_err(|e| Error::arrow("retry", e))?;
+    let texts = |name: &str| table.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
+    let numbers =
+        |name: &str| table.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int32Type>());
+    let statuses = texts("status").ok_or_else(|| bad("status"))?;
+    let cell = |name: &str, row: usize| {
+        texts(name).filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned())
+    };
+    let pair = |width: Option<&Int32Array>, height: Option<&Int32Array>, row: usize| {
+        let number = |c: Option<&Int32Array>| {
+            c.filter(|c| c.is_valid(row)).map(|c| c.value(row).max(0) as u32)
+        };
+        number(width).zip(number(height))
+    };
+    let hash = ["md5", "sha256", "sha512"].into_iter().find(|name| texts(name).is_some());
+    let done = (0..table.num_rows()).map(|row| {
+        let status = Status::named(statuses.value(row)).ok_or_else(|| bad("status"))?;
+        let message = cell("error_message", row);
+        let told = cell("error_kind", row).map(Cow::Owned);
+        let kind = told.or_else(|| message.as_deref().map(|m| Cow::Borrowed(kind_of(m))));
+        Ok(Done {
+            status,
+            message,
+            kind: kind.filter(|_| status != Status::Success),
+            size: pair(numbers("width"), numbers("height"), row),
+            original: pair(numbers("original_width"), numbers("original_height"), row),
+            exif: cell("exif", row),
+            hash: hash.and_then(|name| cell(name, row)),
+        })
+    });
+    Ok((Shard { id, rows }, done.collect::<Result<_>>()?))
+}
+
+/// The kind of a fault that img2dataset told in words alone.
+fn kind_of(message: &str) -> &'static str {
+    let code = message.strip_prefix("HTTP Error ").and_then(|rest| rest.get(..3));
+    match code {
+        Some("429") => "http_429",
+        Some(code) if code.starts_with('4') => "http_4xx",
+        Some(code) if code.starts_with('5') => "http_5xx",
+        Some(_) => "http_other",
+        None if message.contains("timed out") => "timeout",
+        None if message.contains("Name or service") || message.contains("name resolution") => "dns",
+        None if message.contains("refused") || message.contains("unreachable") => "connect",
+        None if message.contains("X-Robots-Tag") => "x_robots_tag",
+        None if message == "hash mismatch" => "hash_mismatch",
+        None if message == "image too small" => "image_too_small",
+        None if message == "image area too large" => "image_area_too_large",
+        None if message == "aspect ratio too large" => "aspect_ratio_too_large",
+        None if message.contains("decoding") => "undecodable",
+        None => "broken",
+    }
+}
+
+/// The images that a shard has.
+enum Stored {
+    Tar(File, HashMap<String, (u64, u64)>),
+    Files(std::path::PathBuf, &'static str),
+    Spooled(Vec<Option<Place>>),
+}
+
+impl Stored {
+    fn open(
+        config: &DatasetConfig,
+        name: &str,
+        table: &[RecordBatch],
+        spool: &mut Spool,
+    ) -> Result<Self> {
+        let field = extension(config);
+        Ok(match config.output_format {
+            OutputFormat::Webdataset => {
+                let path = config.output_folder.join(format!("{name}.tar"));
+                let members = ShardIndex::scan(&path)?.members.into_iter();
+                let images = members.filter(|member| member.field == field);
+                let places = images.map(|member| (member.key, (member.offset, member.size)));
+                Self::Tar(File::open(&path).map_err(|e| Error::io(&path, e))?, places.collect())
+            }
+            OutputFormat::Files | OutputFormat::Dummy => {
+                Self::Files(config.output_folder.join(name), field)
+            }
+            OutputFormat::Parquet => {
+                let mut places = Vec::new();
+                for batch in table {
+                    let column = batch.column_by_name(field).and_then(|c| c.as_binary_opt::<i32>());
+                    let lacks = || Error::stage("retry", format!("shard {name} has no images"));
+                    let column = column.ok_or_else(lacks)?;
+                    for image in column {
+                        places.push(image.map(|bytes| spool.put(bytes)).transpose()?);
+                    }
+                }
+                Self::Spooled(places)
+            }
+        })
+    }
+
+    fn get(&mut self, row: usize, key: &str, spool: &mut Spool) -> Result<Vec<u8>> {
+        let lost = || Error::stage("retry", format!("the image of {key} is not in its shard"));
+        match self {
+            Self::Tar(file, places) => {
+                let &(offset, size) = places.get(key).ok_or_else(lost)?;
+                let mut bytes = vec![0; size as usize];
+                file.read_exact_at(&mut bytes, offset).map_err(|e| Error::io(Path::new(key), e))?;
+                Ok(bytes)
+            }
+            Self::Files(folder, field) => {
+                let path = folder.join(format!("{key}.{field}"));
+                std::fs::read(&path).map_err(|e| Error::io(&path, e))
+            }
+            Self::Spooled(places) => {
+                spool.get(places.get(row).copied().flatten().ok_or_else(lost)?)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn img2datasets_words_have_kinds() {
+        for (message, kind) in [
+            ("HTTP Error 404: Not Found", "http_4xx"),
+            ("HTTP Error 429: Too Many Requests", "http_429"),
+            ("HTTP Error 503: Service Unavailable", "http_5xx"),
+            ("<urlopen error timed out>", "timeout"),
+            ("<urlopen error [Errno -2] Name or service not known>", "dns"),
+            ("<urlopen error [Errno 111] Connection refused>", "connect"),
+            ("Use of image disallowed by X-Robots-Tag directive", "x_robots_tag"),
+            ("Image decoding error", "undecodable"),
+        ] {
+            assert_eq!(kind_of(message), kind, "{message}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! One row: fetched, checked, resized, encoded.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use clip_pipeline::config::fetch::EncodeFormat;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256, Sha512};
+
+use super::{DatasetConfig, HashKind};
+use crate::fetch::off_network;
+use crate::{Client, FetchError, image};
+
+/// img2dataset's three ends of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It is in the data set.
+    Success,
+    /// It did not come.
+    FailedToDownload,
+    /// It came, but is no image that may stay.
+    FailedToResize,
+}
+
+impl Status {
+    /// img2dataset's word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::FailedToDownload => "failed_to_download",
+            Self::FailedToResize => "failed_to_resize",
+        }
+    }
+
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Success, Self::FailedToDownload, Self::FailedToResize]
+            .into_iter()
+            .find(|status| status.name() == name)
+    }
+}
+
+/// What became of a row, apart from its image.
+#[derive(Debug, Clone)]
+pub(super) struct Done {
+    pub status: Status,
+    /// Why not, in img2dataset's words.
+    pub message: Option<String>,
+    /// Why not, in one word.
+    pub kind: Option<Cow<'static, str>>,
+    pub size: Option<(u32, u32)>,
+    pub original: Option<(u32, u32)>,
+    pub exif: Option<String>,
+    pub hash: Option<String>,
+}
+
+impl Done {
+    fn failed(status: Status, kind: &'static str, message: String) -> Self {
+        Self {
+            status,
+            message: Some(message),
+            kind: Some(kind.into()),
+            size: None,
+            original: None,
+            exif: None,
+            hash: None,
+        }
+    }
+}
+
+/// What a row asks for.
+pub(super) struct Ask {
+    pub url: Option<String>,
+    /// Null boxes blur nothing.
+    pub boxes: Vec<clip_image::Box>,
+    pub expected_hash: Option<String>,
+}
+
+/// Fetches rows.
+pub(super) struct Fetcher {
+    pub client: Client,
+    pub config: Arc<DatasetConfig>,
+}
+
+impl Fetcher {
+    /// The row's end, and its encoded image when that is a good one.
+    pub async fn one(&self, ask: Ask) -> (Done, Vec<u8>) {
+        let Some(url) = ask.url else {
+            let message = "no url given".to_owned();
+            return (Done::failed(Status::FailedToDownload, "bad_url", message), Vec::new());
+        };
+        let reply = match self.client.image(url.trim()).await {
+            Ok(reply) => reply,
+            Err(FetchError { kind, message, .. }) => {
+                let failed = Done::failed(Status::FailedToDownload, kind.name(), message);
+                return (failed, Vec::new());
+            }
+        };
+        let config = self.config.clone();
+        let made = off_network(move || {
+            // The reply holds its share of the memory until its pixels are gone.
+            let made = make(&reply.body, &config, &ask.boxes, ask.expected_hash.as_deref());
+            drop(reply);
+            made
+        });
+        made.await.unwrap_or_else(|why| {
+            (Done::failed(Status::FailedToResize, "undecodable", why.into()), Vec::new())
+        })
+    }
+}
+
+fn make(
+    bytes: &[u8],
+    config: &DatasetConfig,
+    boxes: &[clip_image::Box],
+    expected: Option<&str>,
+) -> (Done, Vec<u8>) {
+    let hash = config.compute_hash.map(|kind| hash(kind, bytes));
+    if let Some((_, kind)) = &config.verify_hash
+        && let Some(expected) = expected
+    {
+        let found = hash.clone().unwrap_or_else(|| self::hash(*kind, bytes));
+        if !found.eq_ignore_ascii_case(expected) {
+            let message = "hash mismatch".to_owned();
+            let failed = Done::failed(Status::FailedToDownload, "hash_mismatch", message);
+            return (failed, Vec::new());
+        }
+    }
+    let exif = config.extract_exif.then(|| crate::exif::to_json(bytes));
+    let good = |size, original| Done {
+        status: Status::Success,
+        message: None,
+        kind: None,
+        size,
+        original,
+        exif,
+        hash,
+    };
+    if config.disable_all_reencoding {
+        return (good(None, None), bytes.to_vec());
+    }
+    match image::encode(bytes, &config.image, boxes, &mut |_| {}) {
+        Ok(made) => (good(Some(made.size), Some(made.original)), made.bytes),
+        Err(refusal) => {
+            let failed = Done::failed(Status::FailedToResize, refusal.kind, refusal.message);
+            (failed, Vec::new())
+        }
+    }
+}
+
+fn hash(kind: HashKind, bytes: &[u8]) -> String {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    match kind {
+        HashKind::Md5 => hex(&md5::Md5::digest(bytes)),
+        HashKind::Sha256 => hex(&Sha256::digest(bytes)),
+        HashKind::Sha512 => hex(&Sha512::digest(bytes)),
+    }
+}
+
+/// The extension of what is stored.
+pub(super) fn extension(config: &DatasetConfig) -> &'static str {
+    match config.image.encode_format {
+        EncodeFormat::Jpg => "jpg",
+        EncodeFormat::Png => "png",
+        EncodeFormat::Webp => "webp",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_are_hex() {
+        assert_eq!(hash(HashKind::Md5, b""), "d41d8cd98f00b204e9800998ecf8427e");
+        assert!(
+            hash(HashKind::Sha256, b"").starts_with("e3b0c44298fc1c149afbf4c8996fb92427ae41e4")
+        );
+        assert!(
+            hash(HashKind::Sha512, b"").starts_with("cf83e1357eefb8bdf1542850d66d8007d620e405")
+        );
+    }
+}

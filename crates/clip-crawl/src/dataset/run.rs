@@ -1,0 +1,272 @@
+//! The run: a reader cuts shards, tasks fetch their rows, a collector gathers them, a writer writes.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use clip_pipeline::{Error, Result};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+
+use super::collect::{Collector, Told, Whole};
+use super::row::{Ask, Fetcher};
+use super::shards::{Shard, Shards, Skip};
+use super::{DatasetConfig, Stats, Watch, columns, folder, write};
+use crate::fetch::runtime;
+use crate::{Client, list};
+
+/// Rows that wait for their host's turn at a time: cheap, and a slow host keeps fewer of others waiting.
+const WAITING: usize = 4096;
+/// Shards under way at a time: the last rows of one are fetched beside those of the next.
+const OPEN_SHARDS: usize = 4;
+/// Rows between the network and the disk.
+const ENDED: usize = 64;
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// What happened to the rows of this run.
+    pub stats: Stats,
+    /// Shards written.
+    pub shards: usize,
+    /// Shards that were there already, or are other jobs'.
+    pub skipped: usize,
+    /// Whether someone asked it to stop: run it again to go on.
+    pub interrupted: bool,
+    /// Wall time.
+    pub seconds: f64,
+}
+
+/// The first fault of any thread; it stops the others.
+#[derive(Default)]
+struct Fault(Mutex<Option<Error>>);
+
+impl Fault {
+    fn put(&self, error: Error) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+
+    fn any(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    fn take(&self) -> Option<Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Makes the data set that `config` describes, or what is missing of it.
+///
+/// # Errors
+/// For settings that cannot work, a list that cannot be read and a disk that cannot be written; rows that
+/// failed are no errors but counted.
+pub fn run(
+    config: &DatasetConfig,
+    watch: &Arc<dyn Watch>,
+    cancel: &Arc<AtomicBool>,
+) -> Result<Summary> {
+    let started = Instant::now();
+    if config.number_sample_per_shard == 0 {
+        return Err(Error::Config("number_sample_per_shard must be at least 1".into()));
+    }
+    let files = list::find(&config.url_list, config.input_format.as_deref())?;
+    let columns = columns::wanted(config, &files)?;
+    // A wrong column is told before anything is removed or asked.
+    drop(list::batches(&files[0], &columns, 0)?);
+    let client = Client::new(&config.fetch).map_err(|e| Error::stage("fetch", e))?;
+    let start = folder::prepare(config)?;
+    let job = config.job;
+    let skip = Skip { done: start.done.clone(), job };
+    let rows = config.number_sample_per_shard;
+    let shards = Shards { files, columns, rows, first: start.first, skip };
+    let fetcher = Arc::new(Fetcher { client, config: Arc::new(config.clone()) });
+    let done = go(&fetcher, shards, watch, cancel)?;
+    let scratch = config.output_folder.join("_tmp");
+    // Another job may still be at work in there.
+    if job.is_none() && scratch.exists() {
+        std::fs::remove_dir_all(&scratch).map_err(|e| Error::io(&scratch, e))?;
+    }
+    Ok(Summary { seconds: started.elapsed().as_secs_f64(), ..done })
+}
+
+fn go(
+    fetcher: &Arc<Fetcher>,
+    shards: Shards,
+    watch: &Arc<dyn Watch>,
+    cancel: &Arc<AtomicBool>,
+) -> Result<Summary> {
+    let runtime = runtime()?;
+    let scratch = fetcher.config.output_folder.join("_tmp");
+    let fault = Fault::default();
+    let stopped = || cancel.load(Ordering::Relaxed) || fault.any();
+    let (to_fetch, mut cut) = mpsc::channel::<Shard>(1);
+    let (ended, mut told) = mpsc::channel::<Told>(ENDED);
+    let (whole, finished) = std::sync::mpsc::sync_channel::<Whole>(1);
+    let mut summary = Summary {
+        stats: Stats::default(),
+        shards: 0,
+        skipped: 0,
+        interrupted: false,
+        seconds: 0.0,
+    };
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let to_fetch = to_fetch;
+            match shards.each(&mut |shard| !stopped() && to_fetch.blocking_send(shard).is_ok()) {
+                Ok(skipped) => skipped,
+                Err(error) => {
+                    fault.put(error);
+                    0
+                }
+            }
+        });
+        let writer = scope.spawn(|| {
+            let (mut stats, mut count) = (Stats::default(), 0);
+            for whole in finished {
+                match finish(&fetcher.config, whole) {
+                    Ok((id, shard)) => {
+                        watch.shard(id, &shard);
+                        stats.merge(&shard);
+                        count += 1;
+                    }
+                    Err(error) => fault.put(error),
+                }
+            }
+            (stats, count)
+        });
+        let collector = scope.spawn(|| {
+            let whole = whole;
+            let mut collector = Collector::new(&scratch);
+            while let Some(told) = told.blocking_recv() {
+                if let Told::Row(_, _, done, _) = &told {
+                    watch.row(done.status);
+                }
+                match collector.take(told) {
+                    Ok(Some(shard)) => drop(whole.send(shard)),
+                    Ok(None) => {}
+                    // What comes after it is taken and dropped, so that nobody waits for a place.
+                    Err(error) => fault.put(error),
+                }
+            }
+        });
+        runtime.block_on(dispatch(fetcher, &mut cut, &ended, &stopped));
+        drop((cut, ended));
+        let panicked = |who| fault.put(Error::stage("fetch", format!("the {who} panicked")));
+        match reader.join() {
+            Ok(skipped) => summary.skipped = skipped,
+            Err(_) => panicked("reader"),
+        }
+        if collector.join().is_err() {
+            panicked("collector");
+        }
+        match writer.join() {
+            Ok((stats, count)) => (summary.stats, summary.shards) = (stats, count),
+            Err(_) => panicked("writer"),
+        }
+    });
+    if let Some(error) = fault.take() {
+        return Err(error);
+    }
+    summary.interrupted = cancel.load(Ordering::Relaxed);
+    Ok(summary)
+}
+
+/// Starts a task for each row; when told to stop, those under way are dropped.
+async fn dispatch(
+    fetcher: &Arc<Fetcher>,
+    shards: &mut mpsc::Receiver<Shard>,
+    ended: &mpsc::Sender<Told>,
+    stopped: &(dyn Fn() -> bool + Sync),
+) {
+    let open = Arc::new(Semaphore::new(OPEN_SHARDS));
+    let waiting = Arc::new(Semaphore::new(WAITING.max(fetcher.config.fetch.concurrency)));
+    let mut tasks = JoinSet::new();
+    let all = async {
+        while let Some(shard) = shards.recv().await {
+            let Ok(permit) = open.clone().acquire_owned().await else { return };
+            let shard = Arc::new(shard);
+            if ended.send(Told::Begins(shard.clone(), permit)).await.is_err() {
+                return;
+            }
+            for row in 0..shard.rows.num_rows() {
+                let Ok(permit) = waiting.clone().acquire_owned().await else { return };
+                let ask = ask(&fetcher.config, &shard, row);
+                let (fetcher, ended, id) = (fetcher.clone(), ended.clone(), shard.id);
+                tasks.spawn(async move {
+                    let (done, image) = fetcher.one(ask).await;
+                    let _ = ended.send(Told::Row(id, row, Box::new(done), image)).await;
+                    drop(permit);
+                });
+                while tasks.try_join_next().is_some() {}
+            }
+        }
+        while tasks.join_next().await.is_some() {}
+    };
+    let stop = async {
+        while !stopped() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::select! {
+        () = all => {}
+        () = stop => {}
+    }
+}
+
+fn ask(config: &DatasetConfig, shard: &Shard, row: usize) -> Ask {
+    let boxes = config.bbox_col.as_ref().and_then(|name| shard.boxes(name, row));
+    let expected = config.verify_hash.as_ref().map(|(_, kind)| kind.name());
+    Ask {
+        url: shard.text("url", row).map(str::to_owned),
+        boxes: boxes.unwrap_or_default(),
+        expected_hash: expected.and_then(|name| shard.text(name, row)).map(str::to_owned),
+    }
+}
+
+fn finish(config: &DatasetConfig, whole: Whole) -> Result<(usize, Stats)> {
+    let Whole { shard, rows, places, mut spool, started, _permit } = whole;
+    let mut image = |row: usize| {
+        let lost = || Error::stage("fetch", format!("the image of row {row} was lost"));
+        spool.get(places[row].ok_or_else(lost)?)
+    };
+    Ok((shard.id, write::shard(config, &shard, &rows, &mut image, started)?))
+}
+
+/// Fetches rows of one shard, for those who do it shard by shard.
+pub(super) fn some_rows(
+    fetcher: &Arc<Fetcher>,
+    shard: &Arc<Shard>,
+    rows: &HashSet<usize>,
+    take: &mut dyn FnMut(usize, super::row::Done, Vec<u8>) -> Result<()>,
+    cancel: &AtomicBool,
+) -> Result<()> {
+    let (ended, mut told) = mpsc::channel(ENDED);
+    let mut rows: Vec<usize> = rows.iter().copied().collect();
+    rows.sort_unstable();
+    let (fetcher, shard) = (fetcher.clone(), shard.clone());
+    let waiting = Arc::new(Semaphore::new(WAITING.max(fetcher.config.fetch.concurrency)));
+    let task = runtime()?.spawn(async move {
+        let mut tasks = JoinSet::new();
+        for row in rows {
+            let Ok(permit) = waiting.clone().acquire_owned().await else { return };
+            let ask = ask(&fetcher.config, &shard, row);
+            let (fetcher, ended) = (fetcher.clone(), ended.clone());
+            tasks.spawn(async move {
+                let (done, image) = fetcher.one(ask).await;
+                let _ = ended.send((row, done, image)).await;
+                drop(permit);
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+    });
+    let mut result = Ok(());
+    while let Some((row, done, image)) = told.blocking_recv() {
+        result = take(row, done, image);
+        if result.is_err() || cancel.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    task.abort();
+    result
+}

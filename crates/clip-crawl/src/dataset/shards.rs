@@ -1,0 +1,150 @@
+//! The rows of a list, cut into shards as they are read.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Float32Type};
+use clip_pipeline::{Error, Result};
+
+use crate::list::{Batches, Column, ListFile, batches};
+
+/// Rows that are fetched and written together.
+#[derive(Debug, Clone)]
+pub(super) struct Shard {
+    pub id: usize,
+    /// The wanted columns of its rows.
+    pub rows: RecordBatch,
+}
+
+impl Shard {
+    /// A cell of a text column.
+    pub fn text(&self, name: &str, row: usize) -> Option<&str> {
+        let column = self.rows.column_by_name(name)?.as_string_opt::<i32>()?;
+        column.is_valid(row).then(|| column.value(row))
+    }
+
+    /// The boxes of a row: a list of lists of four numbers. None when the cell is null.
+    pub fn boxes(&self, name: &str, row: usize) -> Option<Vec<clip_image::Box>> {
+        let column = self.rows.column_by_name(name)?;
+        let item = |inner: ArrayRef| -> Option<Vec<f32>> {
+            let floats = cast(&inner, &DataType::Float32).ok()?;
+            Some(floats.as_primitive_opt::<Float32Type>()?.values().to_vec())
+        };
+        if let Some(text) = column.as_string_opt::<i32>() {
+            // Text formats have no lists: `[[0.1, 0.2, 0.3, 0.4]]`.
+            return serde_json::from_str(text.is_valid(row).then(|| text.value(row))?).ok();
+        }
+        let boxes = list_item(column, row)?;
+        (0..boxes.len())
+            .map(|at| item(list_item(&boxes, at)?)?.try_into().ok())
+            .collect::<Option<Vec<clip_image::Box>>>()
+    }
+}
+
+fn list_item(column: &ArrayRef, row: usize) -> Option<ArrayRef> {
+    if column.is_null(row) {
+        return None;
+    }
+    match column.data_type() {
+        DataType::List(_) => Some(column.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => Some(column.as_list::<i64>().value(row)),
+        DataType::FixedSizeList(..) => Some(column.as_fixed_size_list().value(row)),
+        _ => None,
+    }
+}
+
+/// Which shards are not to be made.
+pub(super) struct Skip {
+    /// Numbers of those that are there.
+    pub done: HashSet<usize>,
+    /// Of N jobs, the number of this one.
+    pub job: Option<(usize, usize)>,
+}
+
+impl Skip {
+    fn wants(&self, shard: usize) -> bool {
+        !self.done.contains(&shard) && self.job.is_none_or(|(job, jobs)| shard % jobs == job)
+    }
+}
+
+/// Cuts files into shards of so many rows, numbered from `first` on. Every file starts a new shard, as
+/// img2dataset does it; shards that are skipped keep their number.
+pub(super) struct Shards {
+    pub files: Vec<ListFile>,
+    pub columns: Vec<Column>,
+    pub rows: usize,
+    pub first: usize,
+    pub skip: Skip,
+}
+
+impl Shards {
+    /// Gives each shard to `visit` until it says stop; returns how many were skipped.
+    pub fn each(&self, visit: &mut dyn FnMut(Shard) -> bool) -> Result<usize> {
+        let (mut id, mut skipped) = (self.first, 0);
+        for file in &self.files {
+            let mut reader = Reader { batches: batches(file, &self.columns, 0)?, pending: None };
+            loop {
+                let wanted = self.skip.wants(id);
+                let rows = reader.take(self.rows, wanted)?;
+                let Some(rows) = rows else { break };
+                if wanted {
+                    let Taken::Rows(rows) = rows else { break };
+                    if !visit(Shard { id, rows: rows.map_err(|e| bad(file, e))? }) {
+                        return Ok(skipped);
+                    }
+                } else {
+                    skipped += 1;
+                }
+                id += 1;
+            }
+        }
+        Ok(skipped)
+    }
+}
+
+fn bad(file: &ListFile, error: impl std::fmt::Display) -> Error {
+    Error::stage("fetch", format!("{}: {error}", file.path.display()))
+}
+
+struct Reader {
+    batches: Batches,
+    pending: Option<RecordBatch>,
+}
+
+enum Taken {
+    Rows(std::result::Result<RecordBatch, arrow::error::ArrowError>),
+    Passed,
+}
+
+impl Reader {
+    /// The next `most` rows, or fewer at the end of the file; nothing when there are none.
+    fn take(&mut self, most: usize, wanted: bool) -> Result<Option<Taken>> {
+        let (mut pieces, mut rows) = (Vec::new(), 0);
+        while rows < most {
+            let batch = match self.pending.take() {
+                Some(batch) => batch,
+                None => match self.batches.next().transpose()? {
+                    Some(batch) => batch,
+                    None => break,
+                },
+            };
+            let take = batch.num_rows().min(most - rows);
+            if take < batch.num_rows() {
+                self.pending = Some(batch.slice(take, batch.num_rows() - take));
+            }
+            rows += take;
+            if wanted {
+                pieces.push(batch.slice(0, take));
+            }
+        }
+        if rows == 0 {
+            return Ok(None);
+        }
+        Ok(Some(match pieces.first() {
+            Some(first) => Taken::Rows(concat_batches(&Arc::clone(&first.schema()), &pieces)),
+            None => Taken::Passed,
+        }))
+    }
+}

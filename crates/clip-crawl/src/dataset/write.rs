@@ -1,0 +1,253 @@
+//! A finished shard to files, in the order of the list.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arrow::array::{ArrayRef, BinaryBuilder, Int32Array, RecordBatch, StringArray};
+use arrow::datatypes::{Field, Schema};
+use clip_corpus::atomic::AtomicFile;
+use clip_corpus::{Sample, ShardWriter};
+use clip_pipeline::{Error, Result};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+use serde_json::{Map, Value};
+
+use super::columns::{key, shard_name};
+use super::json::{cell, dump};
+use super::row::{Done, Status, extension};
+use super::shards::Shard;
+use super::stats::Stats;
+use super::{DatasetConfig, OutputFormat};
+
+/// Rows whose images are in memory at a time while a Parquet file is written.
+const ROWS: usize = 64;
+/// Bytes after which a row group ends.
+const GROUP: usize = 32 << 20;
+
+/// Gives the encoded image of a row.
+pub(super) type Images<'a> = dyn FnMut(usize) -> Result<Vec<u8>> + 'a;
+
+/// Writes everything that belongs to a shard; its statistics come last and say that it is whole.
+pub(super) fn shard(
+    config: &DatasetConfig,
+    shard: &Shard,
+    rows: &[Done],
+    images: &mut Images,
+    started: SystemTime,
+) -> Result<Stats> {
+    let name = shard_name(config, shard.id);
+    let folder = &config.output_folder;
+    let table = Table::new(config, shard, rows)?;
+    match config.output_format {
+        OutputFormat::Webdataset => {
+            let mut tar = ShardWriter::create(&folder.join(format!("{name}.tar")))?;
+            table.samples(images, &mut |sample| Ok(tar.write(&sample)?))?;
+            tar.finish()?;
+        }
+        OutputFormat::Files => {
+            files(&table, &folder.join("_tmp").join(&name), &folder.join(&name), images)?;
+        }
+        OutputFormat::Parquet | OutputFormat::Dummy => {}
+    }
+    if config.output_format != OutputFormat::Dummy {
+        table.write(&folder.join(format!("{name}.parquet")), images)?;
+    }
+    let mut stats = Stats::default();
+    for (row, done) in rows.iter().enumerate() {
+        stats.add(shard.text("url", row), done);
+    }
+    let seconds =
+        |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+    (stats.start_time, stats.end_time) = (seconds(started), seconds(SystemTime::now()));
+    stats.duration = stats.end_time - stats.start_time;
+    let stats = stats.trimmed();
+    let Value::Object(object) = serde_json::json!(stats) else {
+        return Err(Error::stage("fetch", "statistics are no object"));
+    };
+    clip_corpus::write_atomic(&folder.join(format!("{name}_stats.json")), &dump(&object))?;
+    Ok(stats)
+}
+
+/// The rows of a shard as a table, without images.
+struct Table<'a> {
+    config: &'a DatasetConfig,
+    rows: &'a [Done],
+    captions: Option<&'a Shard>,
+    batch: RecordBatch,
+    /// Columns that the JSON of a sample has.
+    fields: usize,
+}
+
+impl<'a> Table<'a> {
+    fn new(config: &'a DatasetConfig, shard: &'a Shard, rows: &'a [Done]) -> Result<Self> {
+        let mut columns: Vec<(String, ArrayRef)> = Vec::new();
+        let text = |get: &dyn Fn(&Done) -> Option<String>| -> ArrayRef {
+            Arc::new(rows.iter().map(get).collect::<StringArray>())
+        };
+        let number = |get: &dyn Fn(&Done) -> Option<u32>| -> ArrayRef {
+            Arc::new(rows.iter().map(|row| get(row).map(|n| n as i32)).collect::<Int32Array>())
+        };
+        let expected = config.verify_hash.as_ref().map(|(_, kind)| kind.name());
+        for (field, column) in shard.rows.schema().fields().iter().zip(shard.rows.columns()) {
+            // What was found stands where what was expected stood.
+            let column = if expected == Some(field.name().as_str()) {
+                text(&|row| row.hash.clone())
+            } else {
+                column.clone()
+            };
+            columns.push((field.name().clone(), column));
+        }
+        let keys = (0..rows.len()).map(|row| key(config, shard.id, row));
+        columns.push(("key".into(), Arc::new(StringArray::from_iter_values(keys))));
+        columns.push(("status".into(), text(&|row| Some(row.status.name().into()))));
+        columns.push(("error_message".into(), text(&|row| row.message.clone())));
+        columns.push(("width".into(), number(&|row| Some(row.size?.0))));
+        columns.push(("height".into(), number(&|row| Some(row.size?.1))));
+        columns.push(("original_width".into(), number(&|row| Some(row.original?.0))));
+        columns.push(("original_height".into(), number(&|row| Some(row.original?.1))));
+        if config.extract_exif {
+            columns.push(("exif".into(), text(&|row| row.exif.clone())));
+        }
+        if let Some(kind) = config.compute_hash
+            && expected != Some(kind.name())
+        {
+            columns.push((kind.name().into(), text(&|row| row.hash.clone())));
+        }
+        let fields = columns.len();
+        columns.push(("error_kind".into(), text(&|row| row.kind.as_deref().map(str::to_owned))));
+        let schema: Vec<Field> = columns
+            .iter()
+            .map(|(name, column)| Field::new(name, column.data_type().clone(), true))
+            .collect();
+        let arrays = columns.into_iter().map(|(_, column)| column).collect();
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(schema)), arrays)
+            .map_err(|e| Error::arrow("fetch", e))?;
+        let captions = config.caption_col.is_some().then_some(shard);
+        Ok(Self { config, rows, captions, batch, fields })
+    }
+
+    fn good(&self) -> impl Iterator<Item = usize> {
+        (0..self.rows.len()).filter(|&row| self.rows[row].status == Status::Success)
+    }
+
+    /// The samples of the data set: image, JSON and, where the list has captions, text.
+    fn samples(
+        &self,
+        images: &mut Images,
+        visit: &mut dyn FnMut(Sample) -> Result<()>,
+    ) -> Result<()> {
+        let schema = self.batch.schema();
+        let named = || schema.fields().iter().zip(self.batch.columns()).take(self.fields);
+        let keys = self.batch.column_by_name("key").cloned();
+        for row in self.good() {
+            let meta: Map<String, Value> =
+                named().map(|(field, column)| (field.name().clone(), cell(column, row))).collect();
+            let mut fields = vec![
+                (extension(self.config).to_owned(), images(row)?),
+                ("json".to_owned(), dump(&meta)),
+            ];
+            if let Some(shard) = self.captions {
+                let caption = shard.text("caption", row).unwrap_or_default();
+                fields.push(("txt".to_owned(), caption.as_bytes().to_vec()));
+            }
+            let key = keys.as_ref().map(|keys| cell(keys, row));
+            let key = key.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
+            visit(Sample { key, fields })?;
+        }
+        Ok(())
+    }
+
+    /// Every row, failures too; with the images where the format is Parquet.
+    fn write(&self, path: &Path, images: &mut Images) -> Result<()> {
+        let with_images = self.config.output_format == OutputFormat::Parquet;
+        let mut fields: Vec<_> = self.batch.schema().fields().iter().cloned().collect();
+        if with_images {
+            let kind = arrow::datatypes::DataType::Binary;
+            fields.push(Arc::new(Field::new(extension(self.config), kind, true)));
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let mut writer = Writer::create(path, schema.clone())?;
+        if !with_images {
+            writer.write(&self.batch)?;
+            return writer.finish();
+        }
+        for from in (0..self.rows.len()).step_by(ROWS) {
+            let batch = self.batch.slice(from, ROWS.min(self.rows.len() - from));
+            let mut column = BinaryBuilder::new();
+            for row in from..from + batch.num_rows() {
+                if self.rows[row].status == Status::Success {
+                    column.append_value(images(row)?);
+                } else {
+                    column.append_null();
+                }
+            }
+            let mut columns = batch.columns().to_vec();
+            columns.push(Arc::new(column.finish()));
+            let batch = RecordBatch::try_new(schema.clone(), columns);
+            writer.write(&batch.map_err(|e| Error::arrow("fetch", e))?)?;
+        }
+        writer.finish()
+    }
+}
+
+/// A Parquet file whose row groups end by their size, so that images do not pile up in memory.
+struct Writer {
+    writer: ArrowWriter<AtomicFile>,
+    path: PathBuf,
+}
+
+impl Writer {
+    fn create(path: &Path, schema: Arc<Schema>) -> Result<Self> {
+        let bad = |e: parquet::errors::ParquetError| Error::stage("fetch", e);
+        let level = ZstdLevel::try_new(1).map_err(bad)?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .set_created_by("clip-data".into())
+            .build();
+        let file = AtomicFile::create(path)?;
+        let writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(bad)?;
+        Ok(Self { writer, path: path.to_path_buf() })
+    }
+
+    fn bad(path: &Path) -> impl Fn(parquet::errors::ParquetError) -> Error {
+        |e| Error::stage("fetch", format!("{}: {e}", path.display()))
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.write(batch).map_err(Self::bad(&self.path))?;
+        if self.writer.in_progress_size() > GROUP {
+            self.writer.flush().map_err(Self::bad(&self.path))?;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        let file = self.writer.into_inner().map_err(Self::bad(&self.path))?;
+        Ok(file.commit()?)
+    }
+}
+
+/// A folder of files, made beside and moved when it is whole.
+fn files(table: &Table, making: &Path, folder: &Path, images: &mut Images) -> Result<()> {
+    let remove = |path: &Path| match std::fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, e)),
+        _ => Ok(()),
+    };
+    remove(making)?;
+    std::fs::create_dir_all(making).map_err(|e| Error::io(making, e))?;
+    table.samples(images, &mut |sample| {
+        for (field, bytes) in &sample.fields {
+            let path = making.join(format!("{}.{field}", sample.key));
+            let mut file = BufWriter::new(File::create(&path).map_err(|e| Error::io(&path, e))?);
+            std::io::Write::write_all(&mut file, bytes).map_err(|e| Error::io(&path, e))?;
+            std::io::Write::flush(&mut file).map_err(|e| Error::io(&path, e))?;
+        }
+        Ok(())
+    })?;
+    remove(folder)?;
+    std::fs::rename(making, folder).map_err(|e| Error::io(folder, e))
+}

@@ -1,0 +1,150 @@
+//! `clip-data retry`: failed rows again, in place.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clip_corpus::Manifest;
+use clip_crawl::dataset::{self, Watch};
+use clip_crawl::{ImageFetch, Predicate, RetryFetch, rejected_rows};
+use clip_pipeline::{Config, Error, Outcome, Run, Selection, Status, Work};
+
+use super::build::{engine, funnel, stop_on_signal, write_summary};
+use super::fetch::Manners;
+use crate::counter::Counter;
+use crate::progress::Show;
+use crate::{exit, recipe};
+
+/// Arguments of `clip-data retry`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The output folder of a `clip-data fetch`; without it, a build is meant
+    folder: Option<PathBuf>,
+    /// The pipeline of the build
+    #[arg(short, long, default_value = "pipeline.toml", conflicts_with = "folder")]
+    config: PathBuf,
+    /// Change a setting, as it was changed for the build
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "folder")]
+    set: Vec<String>,
+    /// Which rows, as in "error_kind in ('timeout','http_5xx')"; also error_message, url, caption
+    #[arg(long = "where", value_name = "CONDITION")]
+    wanted: String,
+    #[command(flatten)]
+    manners: Manners,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t)]
+    progress: Show,
+}
+
+/// Asks again, and says what came of it.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let wanted = Predicate::parse(&args.wanted).map_err(|e| {
+        Error::Config(format!("--where: {e}\nhint: error_kind in ('timeout','http_5xx')"))
+    })?;
+    let cancel = Arc::new(AtomicBool::new(false));
+    stop_on_signal(cancel.clone());
+    match args.folder.clone() {
+        Some(folder) => of_dataset(&args, &folder, &wanted, &cancel),
+        None => of_build(&args, &wanted, &cancel),
+    }
+}
+
+fn told(asked: usize, recovered: usize, interrupted: bool) -> ExitCode {
+    println!("{asked} rows asked again, {recovered} of them are there now");
+    if interrupted {
+        eprintln!("interrupted: run the same command again to go on");
+        return ExitCode::from(exit::INTERRUPTED);
+    }
+    ExitCode::SUCCESS
+}
+
+fn of_dataset(
+    args: &Args,
+    folder: &Path,
+    wanted: &Predicate,
+    cancel: &AtomicBool,
+) -> anyhow::Result<ExitCode> {
+    let mut config = settings(folder)?;
+    args.manners.apply(&mut config.fetch);
+    let counter = Arc::new(Counter::new(args.progress));
+    let watch: Arc<dyn Watch> = counter.clone();
+    let retried = dataset::retry(&config, wanted, &watch, cancel);
+    counter.finish();
+    let retried = retried?;
+    Ok(told(retried.asked, retried.recovered, retried.interrupted))
+}
+
+/// The parts with such rows are done anew from what they kept and what comes now; what was made of them is
+/// made again.
+fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&args.config, &args.set)?;
+    let mut plan = recipe::plan(&config)?;
+    let at = plan.find(ImageFetch::STAGE)?;
+    let dir = plan.stages[at].dir.clone();
+    if plan.stages[at].status != Status::Reuse {
+        let why = "the fetch of this pipeline is not complete\nhint: run `clip-data build` first";
+        return Err(Error::Config(format!("{}: {why}", args.config.display())).into());
+    }
+    let mut parts = Vec::new();
+    for commit in Manifest::open(&dir)?.commits() {
+        let rows = rejected_rows(&dir, commit.part, wanted)?;
+        if rows > 0 {
+            parts.push((commit.part, rows, commit.tally.rows_out));
+        }
+    }
+    let asked = parts.iter().map(|(_, rows, _)| rows).sum();
+    if parts.is_empty() {
+        return Ok(told(0, 0, false));
+    }
+    let (mut fetch, image, wanted) = (config.fetch.clone(), config.image.clone(), wanted.clone());
+    // Manners of this run only: those of the pipeline name the stage.
+    args.manners.apply(&mut fetch);
+    let stage = dir.clone();
+    plan.stages[at].spec.build = Box::new(move || {
+        let again =
+            RetryFetch::new(ImageFetch::new(&fetch, &image)?, stage.clone(), wanted.clone());
+        Ok(Work::Fetch(Box::new(again)))
+    });
+    let after = plan.stages.get(at + 1).map(|stage| stage.name().to_owned());
+    let run = Run::open(plan, false, cancel.clone(), args.progress.watcher())?;
+    let engine = engine(&config);
+    // First of all, what was made of the fetch goes: killed from here on, a build makes it again.
+    let until = Some(ImageFetch::STAGE.to_owned());
+    run.execute(&Selection { from: after, until, job: None }, &engine)?;
+    let mut recovered = 0;
+    for (part, _, before) in parts {
+        match run.run_part(at, part) {
+            Ok(commit) => {
+                recovered += commit.tally.rows_out.saturating_sub(before) as usize;
+                let rejects = format!("rejects/part-{part:05}.parquet");
+                if !commit.files.iter().any(|(name, ..)| *name == rejects) {
+                    // All its rows are there now; a file that is gone already is as good.
+                    let _ = std::fs::remove_file(dir.join(rejects));
+                }
+            }
+            Err(_) if cancel.load(Ordering::Relaxed) => return Ok(told(asked, recovered, true)),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let outcome = run.execute(&Selection::default(), &engine)?;
+    write_summary(&run)?;
+    print!("{}", funnel(&run));
+    let code = told(asked, recovered, outcome == Outcome::Interrupted);
+    if outcome == Outcome::Incomplete {
+        eprintln!("incomplete: parts are missing\nhint: `clip-data build` goes on");
+        return Ok(ExitCode::from(exit::INCOMPLETE));
+    }
+    Ok(code)
+}
+
+fn settings(folder: &Path) -> anyhow::Result<dataset::DatasetConfig> {
+    let config = dataset::settings(folder)?.ok_or_else(|| {
+        Error::Config(format!(
+            "{}: no settings of a fetch here\nhint: for a data set of img2dataset, run `clip-data fetch` with its options once: shards that are there stay",
+            folder.display()
+        ))
+    })?;
+    // The folder may have been moved since.
+    Ok(dataset::DatasetConfig { output_folder: folder.to_path_buf(), ..config })
+}

@@ -1,0 +1,119 @@
+//! OpenCV's INTER_AREA: each target pixel is the average of the source pixels that it covers, by their share.
+
+use crate::Rgb;
+
+/// Source pixels that each target pixel covers along one axis, with their shares.
+struct Spans {
+    /// First source pixel, and where its shares begin and end.
+    spans: Vec<(usize, usize, usize)>,
+    shares: Vec<f32>,
+}
+
+impl Spans {
+    fn new(source: u32, target: u32) -> Self {
+        let scale = f64::from(source) / f64::from(target);
+        let mut spans = Vec::with_capacity(target as usize);
+        let mut shares = Vec::new();
+        for at in 0..target {
+            let (from, to) = (f64::from(at) * scale, f64::from(at + 1) * scale);
+            // A sliver that only rounding made would read a pixel for nothing.
+            let first = (from + 1e-6).floor();
+            let last = (to - 1e-6).ceil().min(f64::from(source)).max(first + 1.0);
+            let begin = shares.len();
+            let cover = |pixel: f64| to.min(pixel + 1.0) - from.max(pixel);
+            shares
+                .extend((first as usize..last as usize).map(|p| (cover(p as f64) / scale) as f32));
+            spans.push((first as usize, begin, shares.len()));
+        }
+        Self { spans, shares }
+    }
+
+    fn of(&self, target: usize) -> (usize, &[f32]) {
+        let (first, begin, end) = self.spans[target];
+        (first, &self.shares[begin..end])
+    }
+}
+
+/// Shrinks to `width` x `height`, neither larger than the image's.
+pub(crate) fn area(image: &Rgb, width: u32, height: u32) -> Rgb {
+    if (image.width, image.height) == (2 * width, 2 * height) {
+        return halves(image, width, height);
+    }
+    let (columns, rows) = (Spans::new(image.width, width), Spans::new(image.height, height));
+    let mut data = vec![0; width as usize * height as usize * 3];
+    // Rows first: that pass runs over whole lines. Pixels are then read four numbers at a time, so there is
+    // one number more than the last pixel needs.
+    let mut sums = vec![0f32; image.width as usize * 3 + 1];
+    for (y, line) in data.chunks_exact_mut(width as usize * 3).enumerate() {
+        let (first, shares) = rows.of(y);
+        for (at, &share) in shares.iter().enumerate() {
+            let row = image.row((first + at) as u32);
+            if at == 0 {
+                sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum = share * f32::from(v));
+            } else {
+                sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += share * f32::from(v));
+            }
+        }
+        for (x, pixel) in line.chunks_exact_mut(3).enumerate() {
+            let (first, shares) = columns.of(x);
+            let mut total = [0f32; 4];
+            let mut lanes = &sums[first * 3..];
+            for &share in shares {
+                let Some(four) = lanes.first_chunk::<4>() else { break };
+                for (sum, value) in total.iter_mut().zip(four) {
+                    *sum += share * value;
+                }
+                lanes = &lanes[3..];
+            }
+            pixel.copy_from_slice(&[round(total[0]), round(total[1]), round(total[2])]);
+        }
+    }
+    Rgb { width, height, data }
+}
+
+/// A number from 0 to 255 to the nearest whole one, halves to even: at 2^23 a float has no fraction left.
+fn round(value: f32) -> u8 {
+    ((value + 8_388_608.0).to_bits() & 0xff) as u8
+}
+
+/// To a half on both axes, halves rounded up: OpenCV has a path of its own for that.
+fn halves(image: &Rgb, width: u32, height: u32) -> Rgb {
+    let mut data = Vec::with_capacity(width as usize * height as usize * 3);
+    for y in 0..height {
+        let (upper, lower) = (image.row(2 * y), image.row(2 * y + 1));
+        for (a, b) in upper.chunks_exact(6).zip(lower.chunks_exact(6)) {
+            data.extend((0..3).map(|c| {
+                let sum =
+                    u16::from(a[c]) + u16::from(a[c + 3]) + u16::from(b[c]) + u16::from(b[c + 3]);
+                ((sum + 2) >> 2) as u8
+            }));
+        }
+    }
+    Rgb { width, height, data }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_and_partial_pixels_are_averaged() {
+        let image = Rgb { width: 3, height: 1, data: vec![0, 0, 0, 90, 90, 90, 240, 240, 240] };
+        // 3 -> 2: the middle pixel counts half on either side.
+        assert_eq!(area(&image, 2, 1).data, [30, 30, 30, 190, 190, 190]);
+        assert_eq!(area(&image, 1, 1).data, [110, 110, 110]);
+    }
+
+    #[test]
+    fn every_pixel_counts_once() {
+        let data = (0..37 * 29 * 3).map(|i| (i * 101 % 256) as u8).collect();
+        let image = Rgb { width: 37, height: 29, data };
+        let mean = |image: &Rgb| {
+            image.data.iter().map(|&v| f64::from(v)).sum::<f64>() / image.data.len() as f64
+        };
+        for (width, height) in [(36, 28), (19, 13), (7, 29), (37, 1), (1, 1)] {
+            let small = area(&image, width, height);
+            assert!((mean(&small) - mean(&image)).abs() < 0.6, "{width}x{height}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Colour profiles that images carry, and sRGB.
+
+use std::io::Cursor;
+
+use image::ImageDecoder;
+use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
+
+use crate::Format;
+
+/// The ICC profile in a file, if there is one.
+pub(crate) fn profile(bytes: &[u8], format: Format) -> Option<Vec<u8>> {
+    let found = match format {
+        Format::Jpeg => return of_jpeg(bytes),
+        Format::Png if has_chunk(bytes, b"iCCP") => {
+            image::codecs::png::PngDecoder::new(Cursor::new(bytes)).ok()?.icc_profile()
+        }
+        Format::Webp if has_chunk(bytes, b"ICCP") => {
+            image::codecs::webp::WebPDecoder::new(Cursor::new(bytes)).ok()?.icc_profile()
+        }
+        _ => return None,
+    };
+    found.ok().flatten()
+}
+
+/// Profiles stand before the pixels.
+fn has_chunk(bytes: &[u8], name: &[u8; 4]) -> bool {
+    bytes[..bytes.len().min(4096)].windows(4).any(|four| four == name)
+}
+
+/// The pieces of a profile in the APP2 segments of a JPEG, in their order (ICC.1 annex B.4).
+fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
+    const NAME: &[u8] = b"ICC_PROFILE\0";
+    let mut pieces: Vec<(u8, &[u8])> = Vec::new();
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4).and_then(|b| b.first_chunk())
+    {
+        // Start of scan: pixels.
+        if marker == 0xda {
+            break;
+        }
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        let body = bytes.get(at + 4..at + 2 + length)?;
+        if marker == 0xe2
+            && let Some([number, _, piece @ ..]) = body.strip_prefix(NAME)
+        {
+            pieces.push((*number, piece));
+        }
+        at += 2 + length.max(2);
+    }
+    pieces.sort_by_key(|(number, _)| *number);
+    (!pieces.is_empty()).then(|| pieces.iter().flat_map(|(_, piece)| *piece).copied().collect())
+}
+
+/// Pixels of 3 (RGB) or 4 (CMYK) bytes in a profile's colours, as sRGB.
+///
+/// Nothing when the profile is sRGB's own, is for other pixels, or cannot be read: they stay as they are.
+pub(crate) fn to_srgb(pixels: &[u8], channels: usize, profile: &[u8]) -> Option<Vec<u8>> {
+    let source = ColorProfile::new_from_slice(profile).ok()?;
+    let layout = match (channels, source.color_space) {
+        (3, DataColorSpace::Rgb) if !is_srgb(profile) => Layout::Rgb,
+        // moxcms calls four inks by the place of alpha.
+        (4, DataColorSpace::Cmyk) => Layout::Rgba,
+        _ => return None,
+    };
+    let srgb = ColorProfile::new_srgb();
+    let transform = source
+        .create_transform_8bit(layout, &srgb, Layout::Rgb, TransformOptions::default())
+        .ok()?;
+    let mut out = vec![0; pixels.len() / channels * 3];
+    transform.transform(pixels, &mut out).ok()?;
+    Some(out)
+}
+
+/// By its description: nearly every profile on the web is sRGB's, and reading further would cost for nothing.
+fn is_srgb(profile: &[u8]) -> bool {
+    let head = &profile[..profile.len().min(2048)];
+    let wide: Vec<u8> = b"sRGB".iter().flat_map(|&byte| [0, byte]).collect();
+    head.windows(4).skip(128).any(|four| four == b"sRGB") || head.windows(8).any(|w| w == wide)
+}

@@ -1,0 +1,545 @@
+//! `clip-data fetch` and `retry` against a real site that misbehaves.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::Int32Type;
+use clip_corpus::{Sample, ShardReader, read_parquet};
+use clip_image::encode_jpeg;
+use clip_testkit::faults::{FaultSite, Robots};
+use serde_json::Value;
+
+use crate::world::{executable, picture};
+
+struct Place {
+    folder: tempfile::TempDir,
+    site: FaultSite,
+}
+
+fn site(ip: &str) -> FaultSite {
+    let image = encode_jpeg(&picture(1), 92).unwrap();
+    FaultSite::start(ip.parse().unwrap(), image, Robots::Missing).unwrap()
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), site: site("127.0.0.1") }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(executable("clip-data"));
+        command.args(args).current_dir(self.folder.path());
+        command
+    }
+
+    /// `clip-data fetch` that may ask this machine and as often as it likes.
+    fn fetch(&self, args: &[&str]) -> Output {
+        let mine = ["--allow_private=True", "--per_host", "64", "--host_delay_ms", "0"];
+        self.command(&[&["fetch"], args, &mine].concat()).output().unwrap()
+    }
+
+    fn good(&self, args: &[&str]) -> String {
+        let output = self.fetch(args);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}\n{errors}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn bad(&self, args: &[&str]) -> String {
+        let output = self.fetch(args);
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}\n{errors}");
+        assert!(errors.contains("hint:"), "{args:?}\n{errors}");
+        errors
+    }
+}
+
+fn table(path: &Path) -> RecordBatch {
+    let batches = read_parquet(path).unwrap();
+    concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+fn texts(table: &RecordBatch, name: &str) -> Vec<Option<String>> {
+    let column = table.column_by_name(name).unwrap().as_string::<i32>();
+    column.iter().map(|cell| cell.map(str::to_owned)).collect()
+}
+
+fn samples(path: &Path) -> Vec<Sample> {
+    ShardReader::open(path).unwrap().map(Result::unwrap).collect()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !name.starts_with('.'));
+    names.sort();
+    names
+}
+
+#[test]
+fn a_command_of_img2dataset_gives_its_layout_with_every_row_in_order() {
+    let place = Place::new();
+    let mut list = "ID,TEXT,URL\n".to_owned();
+    for row in 0..7 {
+        let path = if row % 3 == 1 { "/status/404" } else { "/ok.jpg" };
+        list += &format!("{row},\"caption \u{e9} {row}\",{}\n", place.site.url(path));
+    }
+    place.write("list.csv", &list);
+    let told = place.good(&[
+        "--url_list=list.csv",
+        "--input_format",
+        "csv",
+        "--url_col",
+        "URL",
+        "--caption_col=TEXT",
+        "--output-format",
+        "webdataset",
+        "--output_folder",
+        "out",
+        "--processes_count",
+        "2",
+        "--thread_count=8",
+        "--image_size",
+        "48",
+        "--resize_only_if_bigger=True",
+        "--resize_mode=keep_ratio",
+        "--skip_reencode",
+        "True",
+        "--number_sample_per_shard",
+        "4",
+        "--save_additional_columns",
+        r#"["ID"]"#,
+        "--enable_wandb",
+        "False",
+    ]);
+    let expected = [
+        "00000.parquet",
+        "00000.tar",
+        "00000_stats.json",
+        "00001.parquet",
+        "00001.tar",
+        "00001_stats.json",
+        "clip-data-fetch.toml",
+    ];
+    assert_eq!(names(&place.path("out")), expected);
+    let first = table(&place.path("out/00000.parquet"));
+    let columns: Vec<_> = first.schema().fields().iter().map(|f| f.name().clone()).collect();
+    let img2datasets = [
+        "ID",
+        "caption",
+        "url",
+        "key",
+        "status",
+        "error_message",
+        "width",
+        "height",
+        "original_width",
+        "original_height",
+        "exif",
+        "sha256",
+    ];
+    assert_eq!(columns[..12], img2datasets);
+    assert_eq!(columns[12..], ["error_kind"]);
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(texts(&first, "ID"), [some("0"), some("1"), some("2"), some("3")]);
+    assert_eq!(texts(&first, "key")[3], some("000003"));
+    assert_eq!(texts(&first, "status")[1], some("failed_to_download"));
+    assert_eq!(texts(&first, "error_message")[..2], [None, some("HTTP Error 404: Not Found")]);
+    assert_eq!(texts(&first, "error_kind")[..2], [None, some("http_4xx")]);
+    let widths = first.column_by_name("width").unwrap().as_primitive::<Int32Type>();
+    assert!(widths.is_null(1) && widths.value(0) == 48);
+    let samples = samples(&place.path("out/00000.tar"));
+    let keys: Vec<_> = samples.iter().map(|sample| sample.key.as_str()).collect();
+    assert_eq!(keys, ["000000", "000002", "000003"]);
+    assert_eq!(samples[0].get("txt").unwrap(), "caption \u{e9} 0".as_bytes());
+    let meta: Value = serde_json::from_slice(samples[0].get("json").unwrap()).unwrap();
+    assert_eq!((&meta["original_width"], &meta["status"]), (&96.into(), &"success".into()));
+    let image = clip_image::probe(samples[0].get("jpg").unwrap()).unwrap();
+    assert_eq!((image.width, image.height), (48, 48));
+    let stats = json(&place.path("out/00001_stats.json"));
+    assert_eq!((&stats["count"], &stats["successes"]), (&3.into(), &2.into()));
+    assert_eq!(stats["status_dict"]["HTTP Error 404: Not Found"], 1);
+    assert_eq!(stats["hosts"]["127.0.0.1"]["error_kinds"]["http_4xx"], 1);
+    assert!(told.contains("total   - success: 0.714 - failed to download: 0.286"), "{told}");
+    assert!(told.contains("http_4xx"), "{told}");
+}
+
+#[test]
+fn every_format_of_output_holds_the_same_rows() {
+    let place = Place::new();
+    let urls: Vec<String> = (0..5).map(|row| place.site.url(&format!("/n/{row}"))).collect();
+    place.write("urls.txt", &urls.join("\n"));
+    for format in ["files", "webdataset", "parquet", "dummy"] {
+        place.good(&["urls.txt", "--output_format", format, "--output_folder", format]);
+    }
+    let expected = ["000000000.jpg", "000000000.json", "000000001.jpg", "000000001.json"];
+    assert_eq!(names(&place.path("files/00000"))[..4], expected);
+    assert_eq!(names(&place.path("dummy")), ["00000_stats.json", "clip-data-fetch.toml"]);
+    let images = table(&place.path("parquet/00000.parquet"));
+    let images = images.column_by_name("jpg").unwrap().as_binary::<i32>();
+    let samples = samples(&place.path("webdataset/00000.tar"));
+    assert_eq!(samples.len(), 5);
+    for (row, sample) in samples.iter().enumerate() {
+        assert_eq!(images.value(row), sample.get("jpg").unwrap());
+        let file = place.path("files/00000").join(format!("{}.jpg", sample.key));
+        assert_eq!(std::fs::read(file).unwrap(), images.value(row));
+    }
+}
+
+#[test]
+fn every_format_of_input_is_read() {
+    let place = Place::new();
+    let url = |row: usize| place.site.url(&format!("/n/{row}"));
+    let rows = |line: &dyn Fn(usize) -> String| (0..3).map(line).collect::<Vec<_>>();
+    let column = |cell: &dyn Fn(usize) -> String| {
+        rows(&|row| format!("\"{row}\":\"{}\"", cell(row))).join(",")
+    };
+    let files = [
+        ("txt", rows(&url).join("\n")),
+        (
+            "csv",
+            format!("url,caption\n{}\n", rows(&|row| format!("{},c{row}", url(row))).join("\n")),
+        ),
+        (
+            "tsv",
+            format!("url\tcaption\n{}\n", rows(&|row| format!("{}\tc{row}", url(row))).join("\n")),
+        ),
+        (
+            "jsonl",
+            rows(&|row| format!(r#"{{"url":"{}","caption":"c{row}"}}"#, url(row))).join("\n"),
+        ),
+        (
+            "json",
+            format!(
+                r#"{{"url":{{{}}},"caption":{{{}}}}}"#,
+                column(&url),
+                column(&|row| format!("c{row}"))
+            ),
+        ),
+    ];
+    for (format, content) in files {
+        // A folder is its files with that ending; the name of a shard says nothing of the file.
+        std::fs::create_dir(place.path(format)).unwrap();
+        place.write(&format!("{format}/a.{format}"), &content);
+        place.write(&format!("{format}/b.{format}"), &content);
+        let mut args =
+            vec!["--url_list", format, "--input_format", format, "--output_format", "webdataset"];
+        let out = format!("out-{format}");
+        args.extend(["--output_folder", &out]);
+        if format != "txt" {
+            args.extend(["--caption_col", "caption"]);
+        }
+        place.good(&args);
+        for shard in ["00000", "00001"] {
+            let samples = samples(&place.path(&format!("{out}/{shard}.tar")));
+            assert_eq!(samples.len(), 3, "{format}");
+            assert_eq!(samples[2].get("txt").is_some(), format != "txt", "{format}");
+        }
+    }
+}
+
+#[test]
+fn each_fault_has_its_cause_the_rest_is_complete_and_the_run_ends() {
+    let place = Place::new();
+    let rows = [
+        ("/ok.jpg", None),
+        ("/gzip", None),
+        ("/status/404", Some("http_4xx")),
+        ("/status/503", Some("http_5xx")),
+        ("/loop", Some("redirects")),
+        ("/to-file", Some("bad_url")),
+        ("/drip", Some("timeout")),
+        ("/slow/60000", Some("timeout")),
+        ("/endless", Some("too_large")),
+        ("/big", Some("too_large")),
+        ("/truncated", Some("broken")),
+        ("/reset", Some("broken")),
+        ("/html", Some("not_an_image")),
+        ("/empty", Some("not_an_image")),
+        ("/huge.png", Some("too_many_pixels")),
+        ("/tag?noai", Some("x_robots_tag")),
+        ("/hops/3", None),
+        ("/busy/1/x", Some("http_429")),
+    ];
+    let mut lines: Vec<String> = rows.iter().map(|(path, _)| place.site.url(path)).collect();
+    lines.push("http://no-such-host.invalid/a.jpg".into());
+    lines.push("no address".into());
+    // Twenty hosts, one of which never answers.
+    let hosts: Vec<FaultSite> = (0..20).map(|i| site(&format!("127.0.2.{}", i + 1))).collect();
+    for (number, host) in hosts.iter().enumerate() {
+        let path = if number == 7 { "/slow/60000" } else { "/n/x" };
+        lines.extend((0..30).map(|row| {
+            host.url(&format!(
+                "{path}{}",
+                if number == 7 { String::new() } else { row.to_string() }
+            ))
+        }));
+    }
+    place.write("urls.txt", &lines.join("\n"));
+    let started = Instant::now();
+    let told = place.good(&[
+        "urls.txt",
+        "--output_format",
+        "webdataset",
+        "--output_folder",
+        "out",
+        "--timeout",
+        "1",
+        "--total_timeout",
+        "2",
+        "--max_bytes",
+        "1000000",
+        "--host_faults",
+        "20",
+        "--resize_mode",
+        "no",
+    ]);
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    let table = table(&place.path("out/00000.parquet"));
+    let kinds = texts(&table, "error_kind");
+    for ((path, expected), kind) in rows.iter().zip(&kinds) {
+        assert_eq!(kind.as_deref(), *expected, "{path}");
+    }
+    assert_eq!(kinds[rows.len()].as_deref(), Some("dns"));
+    assert_eq!(kinds[rows.len() + 1].as_deref(), Some("bad_url"));
+    let mut of_hosts: BTreeMap<Option<String>, usize> = BTreeMap::new();
+    kinds[rows.len() + 2..].iter().for_each(|kind| *of_hosts.entry(kind.clone()).or_default() += 1);
+    assert_eq!(of_hosts[&None], 19 * 30);
+    let stalled: usize = of_hosts.iter().filter(|(kind, _)| kind.is_some()).map(|(_, n)| n).sum();
+    assert_eq!(stalled, 30, "{of_hosts:?}");
+    assert_eq!(samples(&place.path("out/00000.tar")).len(), 19 * 30 + 3);
+    assert!(told.contains("127.0.2.8") && told.contains("clip-data retry out --where"), "{told}");
+}
+
+#[test]
+fn private_addresses_and_robots_are_respected_unless_told_otherwise() {
+    let place = Place::new();
+    place.write("urls.txt", &place.site.url("/ok.jpg"));
+    let output = place.command(&["fetch", "urls.txt", "--output_folder", "a"]).output().unwrap();
+    assert!(output.status.success());
+    let kinds = texts(&table(&place.path("a/00000.parquet")), "error_kind");
+    assert_eq!(kinds, [Some("blocked_address".to_owned())]);
+    assert_eq!(place.site.hits("/ok.jpg"), 0);
+    let forbids = FaultSite::start(
+        "127.0.0.1".parse().unwrap(),
+        encode_jpeg(&picture(1), 92).unwrap(),
+        Robots::Text("User-agent: clip-data\nDisallow: /\n".into()),
+    );
+    let forbids = forbids.unwrap();
+    place.write("forbidden.txt", &forbids.url("/ok.jpg"));
+    place.good(&["forbidden.txt", "--output_folder", "b"]);
+    let kinds = texts(&table(&place.path("b/00000.parquet")), "error_kind");
+    assert_eq!(kinds, [Some("robots_txt".to_owned())]);
+    place.good(&["forbidden.txt", "--output_folder", "c", "--robots", "False"]);
+    assert_eq!(json(&place.path("c/00000_stats.json"))["successes"], 1);
+}
+
+#[test]
+fn killed_it_goes_on_and_the_bytes_are_the_same() {
+    let place = Place::new();
+    let urls: Vec<String> = (0..40).map(|row| place.site.url(&format!("/n/{row}"))).collect();
+    place.write("urls.txt", &urls.join("\n"));
+    let args = |out: &'static str| {
+        [
+            "urls.txt",
+            "--output_format",
+            "webdataset",
+            "--number_sample_per_shard",
+            "5",
+            "--output_folder",
+            out,
+        ]
+    };
+    place.good(&args("whole"));
+    let mut all = vec!["fetch"];
+    all.extend(args("killed"));
+    all.extend(["--allow_private", "--per_host", "1", "--host_delay_ms", "30"]);
+    let mut child =
+        place.command(&all).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !place.path("killed/00002_stats.json").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it was killed");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let asked = place.site.hits("/n/0");
+    let told = place.good(&args("killed"));
+    assert!(told.contains("shards were there already"), "{told}");
+    assert_eq!(place.site.hits("/n/0"), asked, "a finished shard was asked again");
+    for shard in 0..8 {
+        for ending in ["tar", "parquet"] {
+            let name = format!("{shard:05}.{ending}");
+            let read = |folder: &str| std::fs::read(place.path(folder).join(&name)).unwrap();
+            assert!(read("whole") == read("killed"), "{name}");
+        }
+    }
+    assert!(!place.path("killed/_tmp").exists());
+    let mut other = args("killed").to_vec();
+    other.extend(["--image_size", "64"]);
+    assert!(place.bad(&other).contains("image_size 256 -> 64"));
+    other.extend(["--incremental_mode", "extend"]);
+    place.good(&other);
+    assert!(place.path("killed/00015_stats.json").exists());
+    let last = other.len() - 1;
+    other[last] = "overwrite";
+    place.good(&other);
+    assert!(!place.path("killed/00008_stats.json").exists());
+}
+
+#[test]
+fn failed_rows_are_fetched_again_in_place_in_every_format() {
+    for format in ["webdataset", "files", "parquet"] {
+        let place = Place::new();
+        let urls: Vec<String> = (0..9)
+            .map(|row| match row % 3 {
+                0 => place.site.url(&format!("/n/{row}")),
+                1 => place.site.url(&format!("/busy/1/{row}")),
+                _ => place.site.url("/status/404"),
+            })
+            .collect();
+        place.write("urls.txt", &urls.join("\n"));
+        place.good(&[
+            "urls.txt",
+            "--output_format",
+            format,
+            "--output_folder",
+            "out",
+            "--number_sample_per_shard",
+            "5",
+        ]);
+        let before = json(&place.path("out/00000_stats.json"));
+        let first = place.site.hits("/n/0");
+        let told = place
+            .command(&["retry", "out", "--where", "error_kind in ('http_429','timeout')"])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&told.stderr);
+        assert!(told.status.success(), "{format}: {errors}");
+        let told = String::from_utf8(told.stdout).unwrap();
+        assert!(told.contains("3 rows asked again, 3 of them are there now"), "{told}");
+        assert_eq!(place.site.hits("/n/0"), first, "{format}: a good row was asked again");
+        let table = table(&place.path("out/00000.parquet"));
+        let status: Vec<_> = texts(&table, "status").into_iter().flatten().collect();
+        assert_eq!(status, ["success", "success", "failed_to_download", "success", "success"]);
+        let after = json(&place.path("out/00000_stats.json"));
+        assert_eq!(before["successes"].as_u64().unwrap() + 2, after["successes"].as_u64().unwrap());
+        let keys: Vec<String> = match format {
+            "webdataset" => {
+                samples(&place.path("out/00000.tar")).into_iter().map(|sample| sample.key).collect()
+            }
+            "files" => {
+                let files = names(&place.path("out/00000")).into_iter();
+                files.filter_map(|name| Some(name.strip_suffix(".jpg")?.to_owned())).collect()
+            }
+            _ => {
+                let images = table.column_by_name("jpg").unwrap().clone();
+                let keys = texts(&table, "key").into_iter().enumerate();
+                keys.filter(|(row, _)| images.is_valid(*row)).filter_map(|(_, key)| key).collect()
+            }
+        };
+        assert_eq!(keys, ["000000", "000001", "000003", "000004"], "{format}");
+    }
+}
+
+#[test]
+fn failed_rows_of_a_build_are_fetched_again_and_what_follows_is_made_anew() {
+    let place = Place::new();
+    let mut list = "url,caption\n".to_owned();
+    for row in 0..12 {
+        let path = if row % 4 == 1 { format!("/busy/1/{row}") } else { format!("/n/{row}") };
+        list += &format!("{},a quiet picture number {row}\n", place.site.url(&path));
+    }
+    place.write("pairs.csv", &list);
+    place.write(
+        "pipeline.toml",
+        "schema = 1\nname = \"r\"\n[source]\nkind = \"list\"\npaths = [\"pairs.csv\"]\npart_rows = 5\n\
+         [fetch]\nallow_private = true\nhost_delay_ms = 0\nretries = 0\n[shards]\nrows = 6\n",
+    );
+    let run = |args: &[&str]| {
+        let output = place.command(args).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), errors)
+    };
+    let (code, _, errors) = run(&["retry", "--where", "error_kind = 'http_429'"]);
+    assert_eq!(code, Some(2), "{errors}");
+    assert!(errors.contains("`clip-data build` first"), "{errors}");
+    let (code, _, errors) = run(&["build"]);
+    assert_eq!(code, Some(0), "{errors}");
+    let shards = |name: &str| samples(&place.path("runs/r/shards").join(name)).len();
+    assert_eq!((shards("00000.tar"), shards("00001.tar")), (6, 3));
+    let first = place.site.hits("/n/0");
+    let (code, told, errors) = run(&["retry", "--where", "error_kind in ('http_429')"]);
+    assert_eq!(code, Some(0), "{errors}");
+    assert!(told.contains("3 rows asked again, 3 of them are there now"), "{told}");
+    assert_eq!((shards("00000.tar"), shards("00001.tar")), (6, 6));
+    assert_eq!(place.site.hits("/n/0"), first, "a good row was asked again");
+    let captions = samples(&place.path("runs/r/shards/00000.tar"));
+    assert!(captions[1].get("txt").unwrap().ends_with(b"number 1"));
+    let (_, told, _) = run(&["retry", "--where", "error_kind in ('http_429')"]);
+    assert!(told.contains("0 rows asked again"), "{told}");
+}
+
+#[test]
+fn a_list_behind_an_address_is_read_over_a_bad_line() {
+    let place = Place::new();
+    let urls: Vec<String> = (0..300).map(|row| place.site.url(&format!("/n/{row}"))).collect();
+    let list = FaultSite::start(
+        "127.0.0.1".parse().unwrap(),
+        urls.join("\n").into_bytes(),
+        Robots::Missing,
+    );
+    let list = list.unwrap();
+    place.good(&[
+        &list.url("/ranged/3000"),
+        "--input_format",
+        "txt",
+        "--output_folder",
+        "out",
+        "--output_format",
+        "dummy",
+    ]);
+    assert_eq!(json(&place.path("out/00000_stats.json"))["successes"], 300);
+    assert!(list.hits("/ranged/3000") > 2);
+}
+
+#[test]
+fn what_cannot_work_is_told_with_a_hint() {
+    let place = Place::new();
+    place.write("list.csv", "link,text\nhttp://e.com/,x\n");
+    for (args, words) in [
+        (vec!["list.csv"], "no column \"url\""),
+        (vec!["nothing.txt"], "nothing.txt: no such file"),
+        (vec!["list.csv", "--input_format", "xml"], "\"xml\""),
+        (vec!["list.csv", "--distributor", "pyspark"], "--part i/N"),
+        (
+            vec!["list.csv", "--url_col", "link", "--save_additional_columns", "['width']"],
+            "\"width\"",
+        ),
+        (vec!["list.csv", "--encode_format", "png"], "0 to 9"),
+        (vec!["list.csv", "--compute_hash", "crc32"], "crc32"),
+        (vec![], "no list given"),
+    ] {
+        let told = place.bad(&args);
+        assert!(told.contains(words), "{args:?}: {told}");
+        assert!(!place.path("images").exists(), "{args:?}");
+    }
+    let output = place.command(&["retry", ".", "--where", "error_kind ="]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
