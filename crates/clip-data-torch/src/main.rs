@@ -1,5 +1,6 @@
 //! The torch half of the command line: `clip-data` becomes this executable once it has found libtorch.
 
+mod detector;
 mod eval;
 mod exit;
 mod signal;
@@ -22,6 +23,11 @@ struct Cli {
 enum Command {
     /// Pre-train CLIP on WebDataset shards; the same command again goes on where it stopped
     Train(train::Args),
+    /// The learned duplicate detector of contamination reports
+    Detector {
+        #[command(subcommand)]
+        task: detector::Task,
+    },
     /// Evaluate a model
     Eval {
         #[command(subcommand)]
@@ -32,6 +38,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(args),
+        Command::Detector { task } => detector::run(task),
         Command::Eval { task } => eval::run(task),
     };
     result.unwrap_or_else(|error| exit::report(&error))

@@ -7,7 +7,7 @@ use anyhow::Context;
 use serde::Deserialize;
 
 /// The floors of the house, from `docs/architecture.md`. A crate may use those on lower floors only.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("clip-text", 0),
     ("clip-query", 0),
     ("clip-image", 0),
@@ -24,6 +24,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("clip-curate", 4),
     ("clip-report", 4),
     ("clip-eval", 4),
+    ("clip-detector", 4),
     ("clip-data", 5),
     ("clip-data-torch", 5),
     ("clip-testkit", 5),
@@ -38,7 +39,7 @@ const ALONE: [(&str, &[&str]); 4] = [
 ];
 
 /// Crates that link libtorch, directly or not: the plain executable may use none of them.
-const TORCH: [&str; 4] = ["clip-torch", "clip-model", "clip-train", "clip-eval"];
+const TORCH: [&str; 5] = ["clip-torch", "clip-model", "clip-train", "clip-eval", "clip-detector"];
 
 #[derive(Deserialize)]
 struct Metadata {
