@@ -10,7 +10,7 @@ use crate::set::Kind;
 use crate::{Error, Result};
 
 /// Least score of a copy where nobody decided otherwise; measured on photographs and small pictures alike.
-pub const THRESHOLD: f32 = 0.82;
+pub const THRESHOLD: f32 = 0.80;
 
 /// What was seen of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
