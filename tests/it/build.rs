@@ -45,21 +45,6 @@ fn a_plan_says_what_a_changed_setting_would_redo() {
 }
 
 #[test]
-fn contamination_names_the_copies_flagged_or_dropped() {
-    let world = World::new();
-    for action in ["flag", "drop"] {
-        let set = format!("check.action={action}");
-        world.good(&["build", "--set", &set]);
-        let told = world.good(&["contamination", "--set", &set]);
-        let row = told.lines().find(|line| line.starts_with("toys")).unwrap();
-        let counts: Vec<&str> = row.split_whitespace().collect();
-        assert_eq!(counts[1..3], [(2 * FOLDERS).to_string(), FOLDERS.to_string()], "{told}");
-        let fate = if action == "flag" { " kept " } else { " dropped " };
-        assert_eq!(told.matches(fate).count(), FOLDERS, "{told}");
-    }
-}
-
-#[test]
 fn a_report_stands_alone() {
     let world = World::new();
     world.good(&["build"]);

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod build;
+mod contamination;
 mod evaluation;
 mod models;
 mod fetch;

@@ -76,6 +76,7 @@ impl World {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(executable("clip-data"));
         command.args(args).current_dir(self.folder.path());
+        command.env("CLIP_DATA_CACHE", self.path("cache"));
         command
     }
 

@@ -6,11 +6,13 @@ use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringAr
 use arrow::datatypes::UInt64Type;
 use clip_corpus::columns;
 use clip_image::{DecodeOptions, decode, hash};
-use clip_overlap::{Checker, Hit};
+use clip_overlap::stage::{HITS, to_text};
+use clip_overlap::{Checker, Hit, Kind};
 use clip_pipeline::{Error, Map, PartSink, Result};
 use rayon::prelude::*;
 
-/// Adds `overlap`, `overlap_key` and `overlap_score`: the evaluation item that an image is a copy of.
+/// Adds `overlap`, `overlap_key` and `overlap_score`: the evaluation item that an image is most surely a copy of,
+/// and `overlap_all`: every such item, also those that it resembles only because it shows next to nothing.
 ///
 /// With `drop` such rows fall, with the reason `evaluation_copy`; otherwise they are flagged and go on.
 pub struct Check {
@@ -27,7 +29,7 @@ impl Check {
         Self { checker, drop }
     }
 
-    fn hits(&self, batch: &RecordBatch) -> Result<Vec<Option<Hit>>> {
+    fn hits(&self, batch: &RecordBatch) -> Result<Vec<Vec<Hit>>> {
         let missing =
             |name: &str| Error::stage(Self::STAGE, format!("the input lacks the column `{name}`"));
         let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
@@ -60,27 +62,30 @@ impl Map for Check {
 
     fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()> {
         let hits = self.hits(&batch)?;
+        // What shows next to nothing is told apart, and stays.
+        let copies: Vec<Option<&Hit>> =
+            hits.iter().map(|hits| hits.iter().find(|hit| hit.kind != Kind::Flat)).collect();
         let text = |get: fn(&Hit) -> &str| -> ArrayRef {
-            Arc::new(hits.iter().map(|hit| hit.as_ref().map(get)).collect::<StringArray>())
+            Arc::new(copies.iter().map(|hit| hit.map(get)).collect::<StringArray>())
         };
-        let scores: Float32Array =
-            hits.iter().map(|hit| hit.as_ref().map(|hit| hit.score)).collect();
+        let scores: Float32Array = copies.iter().map(|hit| hit.map(|hit| hit.score)).collect();
+        let all = hits.iter().map(|hits| (!hits.is_empty()).then(|| to_text(hits)));
         let mut widened = batch;
         for (name, column) in [
             ("overlap", text(|hit| &hit.set)),
             ("overlap_key", text(|hit| &hit.key)),
             ("overlap_score", Arc::new(scores) as ArrayRef),
+            (HITS, Arc::new(all.collect::<StringArray>())),
         ] {
             widened = columns::with_column(&widened, name, true, column)
                 .map_err(|e| Error::arrow(Self::STAGE, e))?;
         }
-        let reason = |hit: &Option<Hit>| {
-            let hit = hit.as_ref().filter(|_| self.drop)?;
-            Some((
-                "evaluation_copy".to_owned(),
-                format!("{}\t{}\t{:.4}", hit.set, hit.key, hit.score),
-            ))
+        let reason = |(hits, copy): (&Vec<Hit>, Option<&Hit>)| {
+            (self.drop && copy.is_some()).then(|| ("evaluation_copy".to_owned(), to_text(hits)))
         };
-        out.split(&widened, &hits.iter().map(reason).collect::<Vec<_>>())
+        out.split(
+            &widened,
+            &hits.iter().zip(copies.iter().copied()).map(reason).collect::<Vec<_>>(),
+        )
     }
 }

@@ -2,6 +2,7 @@
 
 mod convert;
 mod embed;
+mod detector;
 mod eval;
 mod exit;
 mod model;
@@ -25,6 +26,11 @@ struct Cli {
 enum Command {
     /// Pre-train CLIP on WebDataset shards; the same command again goes on where it stopped
     Train(train::Args),
+    /// The learned duplicate detector of contamination reports
+    Detector {
+        #[command(subcommand)]
+        task: detector::Task,
+    },
     /// Evaluate a model
     Eval {
         #[command(subcommand)]
@@ -39,6 +45,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Train(args) => train::run(args),
+        Command::Detector { task } => detector::run(task),
         Command::Eval { task } => eval::run(task),
         Command::Embed(args) => embed::run(args),
         Command::Convert(args) => convert::run(args),

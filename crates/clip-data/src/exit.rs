@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+/// Ran, and an asked-for gate failed.
+pub const GATE: u8 = 1;
 /// Usage or configuration.
 pub const USAGE: u8 = 2;
 /// Incomplete: run again to go on.
@@ -32,6 +34,12 @@ fn code(error: &anyhow::Error) -> u8 {
                 clip_pipeline::Error::Corpus(error) => corpus(error),
                 _ => INCOMPLETE,
             };
+        }
+        if cause.is::<crate::torch::Missing>() {
+            return ENVIRONMENT;
+        }
+        if let Some(clip_overlap::Error::Corpus(error)) = cause.downcast_ref() {
+            return corpus(error);
         }
         if let Some(error) = cause.downcast_ref::<clip_corpus::Error>() {
             return corpus(error);

@@ -5,6 +5,8 @@ mod counter;
 mod exit;
 mod progress;
 mod recipe;
+mod served;
+mod signal;
 mod torch;
 
 use std::ffi::OsString;
@@ -43,6 +45,9 @@ enum Command {
     /// Pre-train CLIP (needs libtorch)
     #[command(disable_help_flag = true)]
     Train(Passed),
+    /// Train the learned duplicate detector of contamination reports (needs libtorch)
+    #[command(disable_help_flag = true)]
+    Detector(Passed),
     /// Evaluate zero-shot transfer (needs libtorch)
     #[command(disable_help_flag = true)]
     Eval(Passed),
@@ -73,6 +78,7 @@ fn main() -> ExitCode {
         Command::Report(args) => commands::report::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Train(passed) => torch::exec("train", passed.args),
+        Command::Detector(passed) => torch::exec("detector", passed.args),
         Command::Eval(passed) => torch::exec("eval", passed.args),
         Command::Embed(passed) => torch::exec("embed", passed.args),
         Command::Convert(passed) => torch::exec("convert", passed.args),

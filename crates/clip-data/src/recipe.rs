@@ -1,11 +1,12 @@
 //! `pipeline.toml` as the chain of stages, in order: this is the way of a pair.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use clip_crawl::ImageFetch;
 use clip_curate::{Captions, Check, Languages, Matches, ShardSink};
-use clip_overlap::Checker;
-use clip_pipeline::config::corpus::CheckAction;
+use clip_overlap::{Checker, Decisions, EvalIndex, SetDecision, default_cache};
+use clip_pipeline::config::corpus::{Check as CheckConfig, CheckAction};
 use clip_pipeline::config::text::Compat;
 use clip_pipeline::{Config, Error, Plan, Result, StageSpec, Work, hash_resource};
 use clip_query::{MatchOptions, QueryMatcher, Rules};
@@ -138,13 +139,33 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     let resources =
         sets.iter().map(|(name, path)| resource(&format!("check.against.{name}"), path));
     let resources = resources.collect::<Result<_>>()?;
-    let settings = json!({"action": check.action, "threshold": check.threshold});
-    Ok(Some(stage(Check::STAGE, settings, resources, move || {
-        let sets = sets.iter().map(|(name, path)| (name.as_str(), path.as_path()));
-        let checker = Checker::open(sets, check.threshold);
-        let checker = checker.map_err(|e| Error::stage(Check::STAGE, e))?;
-        Ok(Work::Map(Box::new(Check::new(checker, check.action == CheckAction::Drop))))
-    })))
+    let decided = decisions(&check);
+    let thresholds: BTreeMap<_, _> =
+        sets.iter().map(|(name, _)| (name, decided.set(name).threshold)).collect();
+    let settings = json!({"action": check.action, "thresholds": thresholds});
+    let mut spec = stage(Check::STAGE, settings, resources, move || {
+        let cache = default_cache();
+        let open = |(name, path): &(String, PathBuf)| {
+            let index = EvalIndex::open(name, path, cache.as_deref());
+            Ok((index.map_err(|e| Error::stage(Check::STAGE, e))?, decided.set(name)))
+        };
+        let sets = sets.iter().map(open).collect::<Result<_>>()?;
+        let drop = check.action == CheckAction::Drop;
+        Ok(Work::Map(Box::new(Check::new(Checker::new(sets), drop))))
+    });
+    // Version 2: all hits of a picture, and decisions.
+    spec.version = 2;
+    Ok(Some(spec))
+}
+
+/// What is decided of each set of `[check]`.
+pub fn decisions(check: &CheckConfig) -> Decisions {
+    let mut decided = Decisions::default();
+    for name in check.against.keys() {
+        let own = SetDecision { threshold: Some(check.threshold), ..SetDecision::default() };
+        decided.sets.insert(name.clone(), own);
+    }
+    decided
 }
 
 fn shards(config: &Config) -> StageSpec {

@@ -2,12 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
-
-use crate::exit;
 
 /// The version of libtorch that the sibling is built against.
 pub const VERSION: &str = "2.11.0";
@@ -77,44 +75,40 @@ pub fn sibling() -> anyhow::Result<PathBuf> {
     Ok(this.with_file_name("clip-data-torch"))
 }
 
-/// Becomes `clip-data-torch COMMAND ARGS…` with libtorch in reach; returns only when it cannot.
-pub fn exec(command: &str, args: Vec<OsString>) -> anyhow::Result<ExitCode> {
-    let fail = |message: String| {
-        eprintln!("error: {message}");
-        Ok(ExitCode::from(exit::ENVIRONMENT))
-    };
+/// Why the sibling cannot run here; its exit code is [`exit::ENVIRONMENT`].
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Missing(String);
+
+/// `clip-data-torch COMMAND` with libtorch in reach, ready to be given arguments.
+pub fn command(command: &str) -> Result<Command, Missing> {
     let Some(libtorch) = Libtorch::find() else {
-        return fail(format!(
+        return Err(Missing(format!(
             "`clip-data {command}` needs libtorch {VERSION}, and none was found\n\
              hint: run scripts/setup, or set CLIP_DATA_LIBTORCH to a folder with lib/libtorch_cpu.so in it"
-        ));
+        )));
     };
     if let Some(found) = libtorch.version().filter(|found| found != VERSION) {
-        return fail(format!(
+        return Err(Missing(format!(
             "{}: libtorch {found} (from {}), but this build needs {VERSION}\n\
              hint: set CLIP_DATA_LIBTORCH to a libtorch {VERSION}",
             libtorch.root.display(),
             libtorch.from
-        ));
+        )));
     }
-    let sibling = sibling()?;
+    let sibling = sibling().map_err(|e| Missing(format!("{e:#}")))?;
     if !sibling.is_file() {
         let shown = sibling.display();
-        return fail(format!("{shown} is missing\nhint: it is installed beside clip-data"));
+        return Err(Missing(format!("{shown} is missing\nhint: it is installed beside clip-data")));
     }
-    let error = become_sibling(&sibling, &libtorch, command, &args);
-    fail(format!("{}: {error}", sibling.display()))
+    let mut ready = Command::new(sibling);
+    ready.arg(OsStr::new(command)).env("LD_LIBRARY_PATH", libtorch.library_path());
+    Ok(ready)
 }
 
-fn become_sibling(
-    sibling: &Path,
-    libtorch: &Libtorch,
-    command: &str,
-    args: &[OsString],
-) -> std::io::Error {
-    Command::new(sibling)
-        .arg(OsStr::new(command))
-        .args(args)
-        .env("LD_LIBRARY_PATH", libtorch.library_path())
-        .exec()
+/// Becomes `clip-data-torch COMMAND ARGS…`; returns only when it cannot.
+pub fn exec(name: &str, args: Vec<OsString>) -> anyhow::Result<ExitCode> {
+    let mut ready = command(name)?;
+    let error = ready.args(args).exec();
+    Err(Missing(format!("{}: {error}", ready.get_program().display())).into())
 }

@@ -1,31 +1,40 @@
 //! The account of a corpus against evaluation sets: which items it has too, and what that does to a score.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, AsArray};
-use arrow::datatypes::Float32Type;
-use clip_corpus::{Manifest, columns};
-use clip_stats::{Contamination, Interval, clopper_pearson, contamination};
+use clip_stats::{Contamination, Interval, Stratified, Suite, clopper_pearson};
 use serde::{Deserialize, Serialize};
 
+use crate::captions::names;
+use crate::decisions::{SetDecision, THRESHOLD};
+use crate::effect::Difference;
+use crate::matches::Match;
+use crate::scan::UnitCount;
+use crate::set::Kind;
 use crate::{Error, Result};
 
 /// The paper's confidence (figure 17).
-const CONFIDENCE: f64 = 0.995;
+pub(crate) const CONFIDENCE: f64 = 0.995;
+/// Rows that could not be decoded are named up to this many.
+const NAMED: usize = 100;
 
 /// An image of the corpus that is an evaluation item's copy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Copy {
-    /// Name of the evaluation set.
-    pub set: String,
-    /// Key of its item.
+    /// Key of the item.
     pub key: String,
+    /// Name of the item's class.
+    pub class: String,
     /// How alike, in [0, 1].
     pub score: f32,
-    /// The corpus row.
-    pub row: u64,
-    /// Where its image came from.
+    /// How it was recognised.
+    pub kind: Kind,
+    /// The piece of the corpus: a shard, a table, a folder.
+    pub place: String,
+    /// The image's name there.
+    pub id: String,
+    /// Where it came from.
     pub url: String,
     /// Its caption.
     pub caption: String,
@@ -33,150 +42,214 @@ pub struct Copy {
     pub kept: bool,
 }
 
+/// What was held against the sets.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct CorpusAccount {
+    /// As it was named.
+    pub paths: Vec<String>,
+    /// Images compared.
+    pub images: u64,
+    /// Rows without an image, of which only hashes were compared.
+    pub hashed: u64,
+    /// Rows with neither an image nor a hash: not compared.
+    pub bare: u64,
+    /// Images that could not be decoded: not compared.
+    pub unreadable: u64,
+    /// The first of them: name and reason.
+    pub unreadable_rows: Vec<(String, String)>,
+}
+
+impl CorpusAccount {
+    /// The sum over units.
+    pub fn of(paths: Vec<String>, units: &[UnitCount]) -> Self {
+        let sum = |get: fn(&UnitCount) -> u64| units.iter().map(get).sum();
+        let rows = units.iter().flat_map(|unit| {
+            let name =
+                |(id, reason): &(String, String)| (format!("{}: {id}", unit.place), reason.clone());
+            unit.unreadable.iter().map(name)
+        });
+        Self {
+            paths,
+            images: sum(|unit| unit.pictures),
+            hashed: sum(|unit| unit.hashed),
+            bare: sum(|unit| unit.bare),
+            unreadable: sum(|unit| unit.unreadable.len() as u64),
+            unreadable_rows: rows.take(NAMED).collect(),
+        }
+    }
+}
+
+/// Captions of copies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CaptionOverlap {
+    /// Copied items with a captioned copy.
+    pub captioned: u64,
+    /// Of these, items with a copy whose caption names the item's class.
+    pub naming: u64,
+}
+
 /// One evaluation set against the corpus.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SetAccount {
     /// Its name.
     pub name: String,
+    /// Hash of its content.
+    pub index: String,
     /// Its items.
     pub items: u64,
+    /// Items that could not be decoded, and so not be looked for.
+    pub unreadable: u64,
+    /// Least score of a copy.
+    pub threshold: f32,
+    /// Pairs that somebody accepted or rejected.
+    pub marks: u64,
     /// Items of which the corpus holds a copy.
     pub overlap: u64,
+    /// Items of which it held one, until all were removed; not in `overlap`.
+    pub removed: u64,
     /// Their share.
     pub rate: f64,
     /// 99.5% Clopper-Pearson interval of the share.
     pub interval: Interval,
+    /// Images of the corpus that are copies, removed ones included.
+    pub images: u64,
+    /// Items that resemble an image of the corpus only as pictures that show next to nothing do; not in `overlap`.
+    pub flat: u64,
+    /// Items whose pHash is near that of a row without an image; not in `overlap`.
+    pub unverified: u64,
+    /// Copies whose caption names the class.
+    pub captions: CaptionOverlap,
     /// What the overlap does to an accuracy, where predictions were given.
     pub effect: Option<Contamination>,
-    /// The copies, the most alike first.
+    /// Clean's accuracy with Overlap's mix of classes, where predictions say the class.
+    pub stratified: Option<Stratified>,
+    /// What the overlap does to metrics that are no accuracies.
+    pub differences: Vec<Difference>,
+    /// The best copy of each item, the most alike first.
     pub copies: Vec<Copy>,
 }
 
 /// Every evaluation set against the corpus: `contamination.json`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Account {
+    /// Identity of what was found: corpus, sets, thresholds and copies. Scores are stamped with it.
+    pub id: String,
+    /// What was held against the sets.
+    pub corpus: CorpusAccount,
     /// By name.
     pub sets: Vec<SetAccount>,
+    /// The paper's figures over all sets.
+    pub suite: Option<Suite>,
 }
 
-/// The copies that a finished check stage found, in the order of rows: flagged ones in its parts, dropped ones
-/// in its rejects.
-pub fn copies(check: &Path) -> Result<Vec<Copy>> {
-    let mut found = Vec::new();
-    let manifest = Manifest::open(check)?;
-    for (name, _, _) in manifest.commits().flat_map(|commit| &commit.files) {
-        if name.starts_with("part-") {
-            flagged(&check.join(name), &mut found)?;
-        } else if name.starts_with("rejects/") {
-            dropped(&check.join(name), &mut found)?;
-        }
-    }
-    found.sort_by_key(|copy| copy.row);
-    Ok(found)
-}
-
-fn flagged(path: &Path, found: &mut Vec<Copy>) -> Result<()> {
-    for batch in clip_corpus::read_parquet(path)? {
-        let missing = |name: &str| Error::file(path, format!("no column `{name}`"));
-        let text = |name: &str| columns::text(&batch, name).ok_or_else(|| missing(name));
-        let (sets, keys) = (text(columns::OVERLAP)?, text("overlap_key")?);
-        let (urls, captions) = (text(columns::URL)?, text(columns::CAPTION)?);
-        let rows = columns::uint64(&batch, columns::ROW).ok_or_else(|| missing(columns::ROW))?;
-        let scores = batch.column_by_name("overlap_score");
-        let scores = scores.and_then(|c| c.as_primitive_opt::<Float32Type>());
-        let scores = scores.ok_or_else(|| missing("overlap_score"))?;
-        found.extend((0..batch.num_rows()).filter(|&at| sets.is_valid(at)).map(|at| Copy {
-            set: sets.value(at).to_owned(),
-            key: keys.value(at).to_owned(),
-            score: scores.value(at),
-            row: rows.value(at),
-            url: urls.value(at).to_owned(),
-            caption: captions.value(at).to_owned(),
-            kept: true,
-        }));
-    }
-    Ok(())
-}
-
-fn dropped(path: &Path, found: &mut Vec<Copy>) -> Result<()> {
-    for batch in clip_corpus::read_parquet(path)? {
-        let missing = |name: &str| Error::file(path, format!("no column `{name}`"));
-        let text = |name: &str| columns::text(&batch, name).ok_or_else(|| missing(name));
-        let (details, urls) = (text("detail")?, text(columns::URL)?);
-        let captions = text(columns::CAPTION)?;
-        let rows = columns::uint64(&batch, columns::ROW).ok_or_else(|| missing(columns::ROW))?;
-        for at in 0..batch.num_rows() {
-            let detail: Vec<&str> = details.value(at).split('\t').collect();
-            let &[set, key, score] = &detail[..] else { continue };
-            found.push(Copy {
-                set: set.to_owned(),
-                key: key.to_owned(),
-                score: score.parse().unwrap_or(0.0),
-                row: rows.value(at),
-                url: urls.value(at).to_owned(),
-                caption: captions.value(at).to_owned(),
-                kept: false,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Whether each item was classified right: the columns `key` and `correct` of an evaluation's predictions.
-pub fn correct(path: &Path) -> Result<BTreeMap<String, bool>> {
-    let mut correct = BTreeMap::new();
-    for batch in clip_corpus::read_parquet(path)? {
-        let keys = columns::text(&batch, "key");
-        let values = batch.column_by_name("correct").and_then(|column| column.as_boolean_opt());
-        let (Some(keys), Some(values)) = (keys, values) else {
-            let hint = "hint: `clip-data eval zero-shot --predictions FILE` writes them";
-            return Err(Error::file(path, format!("no columns `key` and `correct`\n{hint}")));
-        };
-        correct.extend((0..keys.len()).map(|at| (keys.value(at).to_owned(), values.value(at))));
-    }
-    Ok(correct)
+/// The evaluation set that an account is about.
+pub struct Subject<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Hash of its content.
+    pub index: &'a str,
+    /// Its items.
+    pub items: u64,
+    /// Items that could not be decoded.
+    pub unreadable: u64,
 }
 
 impl SetAccount {
-    /// The account of a set of `items` items; `copies` may be of other sets too.
-    pub fn new(name: &str, items: u64, copies: &[Copy]) -> Result<Self> {
-        let mut copies: Vec<Copy> = copies.iter().filter(|c| c.set == name).cloned().collect();
+    /// The account of a set; `matches` may be of other sets too, `kept` says of each whether it is still there.
+    pub fn new(
+        set: &Subject,
+        matches: &[Match],
+        kept: impl Fn(usize) -> bool,
+        decision: &SetDecision,
+    ) -> Result<Self> {
+        let own = || matches.iter().enumerate().filter(|(_, pair)| pair.set == set.name);
+        let (mut best, mut images) = (HashMap::<&str, (usize, &Match)>::new(), HashSet::new());
+        let mut captions: HashMap<&str, bool> = HashMap::new();
+        for (at, pair) in own().filter(|(_, pair)| decision.copy(pair)) {
+            images.insert((&pair.place, &pair.id));
+            let old = best.entry(&pair.key).or_insert((at, pair));
+            // A copy that is still there says more than one that is gone.
+            if (kept(at), pair.score) > (kept(old.0), old.1.score) {
+                *old = (at, pair);
+            }
+            if !pair.caption.is_empty() {
+                *captions.entry(&pair.key).or_default() |= names(&pair.caption, &pair.class);
+            }
+        }
+        let apart = |kind: Kind| {
+            let keys = own()
+                .filter(|(_, pair)| pair.kind == kind && !best.contains_key(pair.key.as_str()));
+            keys.map(|(_, pair)| pair.key.as_str()).collect::<HashSet<_>>().len() as u64
+        };
+        let (flat, unverified) = (apart(Kind::Flat), apart(Kind::Hash));
+        let mut copies: Vec<Copy> =
+            best.into_values().map(|(at, pair)| copy(pair, kept(at))).collect();
         copies.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key)));
-        let keys: HashSet<&str> = copies.iter().map(|copy| copy.key.as_str()).collect();
-        let overlap = keys.len() as u64;
-        let interval = clopper_pearson(overlap, items.max(1), CONFIDENCE)?;
-        let rate = overlap as f64 / items.max(1) as f64;
-        Ok(Self { name: name.to_owned(), items, overlap, rate, interval, effect: None, copies })
+        let overlap = copies.iter().filter(|copy| copy.kept).count() as u64;
+        Ok(Self {
+            name: set.name.to_owned(),
+            index: set.index.to_owned(),
+            items: set.items,
+            unreadable: set.unreadable,
+            threshold: decision.threshold.unwrap_or(THRESHOLD),
+            marks: decision.marks.len() as u64,
+            overlap,
+            removed: copies.len() as u64 - overlap,
+            rate: overlap as f64 / set.items.max(1) as f64,
+            interval: clopper_pearson(overlap, set.items.max(1), CONFIDENCE)?,
+            images: images.len() as u64,
+            flat,
+            unverified,
+            captions: CaptionOverlap {
+                captioned: captions.len() as u64,
+                naming: captions.values().filter(|naming| **naming).count() as u64,
+            },
+            effect: None,
+            stratified: None,
+            differences: Vec::new(),
+            copies,
+        })
     }
 
     /// Keys of the items that the corpus holds.
     pub fn keys(&self) -> HashSet<String> {
-        self.copies.iter().map(|copy| copy.key.clone()).collect()
+        self.copies.iter().filter(|copy| copy.kept).map(|copy| copy.key.clone()).collect()
     }
+}
 
-    /// Adds what the overlap does to the accuracy of a model, `tests` sets being judged at once.
-    pub fn judge(&mut self, correct: &BTreeMap<String, bool>, tests: usize) -> Result<()> {
-        let keys = self.keys();
-        if let Some(stray) = keys.iter().find(|key| !correct.contains_key(*key)) {
-            let reason = format!("the predictions lack item {stray:?}: they are of another set");
-            return Err(Error::EvalSet { name: self.name.clone(), reason });
-        }
-        let right = correct.values().filter(|&&right| right).count() as u64;
-        let right_overlap = keys.iter().filter(|key| correct[*key]).count() as u64;
-        let all = correct.len() as u64;
-        self.effect = Some(contamination(all, keys.len() as u64, right, right_overlap, tests)?);
-        Ok(())
+fn copy(pair: &Match, kept: bool) -> Copy {
+    Copy {
+        key: pair.key.clone(),
+        class: pair.class.clone(),
+        score: pair.score,
+        kind: pair.kind,
+        place: pair.place.clone(),
+        id: pair.id.clone(),
+        url: pair.url.clone(),
+        caption: pair.caption.clone(),
+        kept,
     }
 }
 
 impl Account {
-    /// Name of its file in a run's folder.
+    /// Name of its file.
     pub const FILE: &'static str = "contamination.json";
+
+    /// The account of these sets, with the suite's figures and its identity.
+    pub fn new(corpus: CorpusAccount, sets: Vec<SetAccount>) -> Self {
+        let rates: Vec<f64> = sets.iter().map(|set| set.rate).collect();
+        let effects: Vec<&Contamination> =
+            sets.iter().filter_map(|set| set.effect.as_ref()).collect();
+        let suite = clip_stats::suite(&rates, &effects);
+        let id = identity(&corpus, &sets);
+        Self { id, corpus, sets, suite }
+    }
 
     /// Reads `contamination.json`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        serde_json::from_slice(&text).map_err(|e| Error::file(path, e))
+        let hint = "hint: run `clip-data contamination` again to write it anew";
+        serde_json::from_slice(&text).map_err(|e| Error::file(path, format!("{e}\n{hint}")))
     }
 
     /// Writes it into a folder.
@@ -193,33 +266,62 @@ impl Account {
     }
 }
 
+/// Predictions change no identity: it says what was found, not who was judged by it.
+fn identity(corpus: &CorpusAccount, sets: &[SetAccount]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    let CorpusAccount { images, hashed, bare, unreadable, .. } = corpus;
+    hasher.update(format!("{images} {hashed} {bare} {unreadable}\n").as_bytes());
+    for set in sets {
+        let SetAccount { name, index, threshold, .. } = set;
+        hasher.update(format!("{name}\0{index}\0{threshold}\n").as_bytes());
+        let copies: BTreeMap<&str, &Copy> =
+            set.copies.iter().map(|c| (c.key.as_str(), c)).collect();
+        for (key, copy) in copies {
+            hasher.update(format!("{key}\0{}\0{}\n", copy.id, copy.kept).as_bytes());
+        }
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::matches::tests::pair;
 
-    fn copy(key: &str, score: f32, row: u64) -> Copy {
-        let (url, caption) = (format!("http://x.org/{row}"), "a cat".to_owned());
-        Copy { set: "toys".into(), key: key.into(), score, row, url, caption, kept: true }
+    fn account(matches: &[Match]) -> SetAccount {
+        let set = Subject { name: "toys", index: "0", items: 10, unreadable: 0 };
+        SetAccount::new(&set, matches, |_| true, &SetDecision::default()).unwrap()
     }
 
     #[test]
     fn an_item_counts_once_however_many_copies_it_has() {
-        let copies = [copy("a", 0.95, 1), copy("b", 0.99, 2), copy("a", 1.0, 3)];
-        let mut account = SetAccount::new("toys", 10, &copies).unwrap();
-        assert_eq!((account.overlap, account.copies[0].row), (2, 3));
-        let correct = (0..10).map(|n| (char::from(b'a' + n).to_string(), n < 5)).collect();
-        account.judge(&correct, 1).unwrap();
-        let effect = account.effect.clone().unwrap();
-        assert_eq!((effect.correct, effect.correct_overlap), (5, 2));
+        let matches = [
+            pair("a", "1", 0.95, Kind::Near),
+            pair("b", "2", 0.99, Kind::Crop),
+            pair("a", "3", 1.0, Kind::Exact),
+            pair("c", "4", 0.5, Kind::Near),
+            pair("d", "5", 0.99, Kind::Flat),
+            pair("e", "6", 0.99, Kind::Hash),
+        ];
+        let set = account(&matches);
+        assert_eq!((set.overlap, set.images, set.copies[0].id.as_str()), (2, 3, "3"));
+        assert_eq!((set.flat, set.unverified), (1, 1));
+        assert_eq!(set.captions, CaptionOverlap { captioned: 2, naming: 2 });
         let folder = tempfile::tempdir().unwrap();
-        let whole = Account { sets: vec![account] };
+        let whole = Account::new(CorpusAccount::default(), vec![set]);
         assert_eq!(Account::read(&whole.write(folder.path()).unwrap()).unwrap(), whole);
+        let suite = whole.suite.unwrap();
+        assert_eq!((suite.sets, suite.max_rate), (1, 0.2));
     }
 
     #[test]
-    fn predictions_of_another_set_are_refused() {
-        let mut account = SetAccount::new("toys", 10, &[copy("a", 1.0, 1)]).unwrap();
-        let correct = [("z".to_owned(), true)].into();
-        assert!(account.judge(&correct, 1).unwrap_err().to_string().contains("another set"));
+    fn the_identity_follows_what_was_found() {
+        let id =
+            |matches: &[Match]| Account::new(CorpusAccount::default(), vec![account(matches)]).id;
+        let one = [pair("a", "1", 0.95, Kind::Near)];
+        let two = [pair("a", "1", 0.95, Kind::Near), pair("b", "2", 0.95, Kind::Near)];
+        assert_eq!(id(&one), id(&one));
+        assert_ne!(id(&one), id(&two));
+        assert_eq!(id(&one).len(), 16);
     }
 }

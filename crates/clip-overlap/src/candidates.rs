@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use clip_image::HammingIndex;
 
-use crate::align::Placement;
 use crate::fingerprint::Fingerprint;
 use crate::keypoints::Keypoint;
+use crate::placement::Placement;
 use crate::vector::{DIMENSIONS, cosine};
 
 /// How widely candidates are sought.
@@ -23,7 +23,7 @@ pub struct CandidateOptions {
     pub local_radius: u32,
     /// Local features that must agree on one placement.
     pub local_votes: usize,
-    /// Most candidates compared for one picture.
+    /// Most candidates of each sort.
     pub limit: usize,
 }
 
@@ -34,19 +34,14 @@ impl Default for CandidateOptions {
             neighbours: 12,
             neighbour_cosine: 0.4,
             local_radius: 8,
-            local_votes: 3,
-            limit: 24,
+            local_votes: 2,
+            limit: 8,
         }
     }
 }
 
-/// An item to compare, and where to begin.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Candidate {
-    pub item: u32,
-    /// Where local features put the picture; without one, a search around the whole.
-    pub start: Option<Placement>,
-}
+/// Most items that local features are asked for.
+const PLACED: usize = 8;
 
 /// The search structures over one set's fingerprints.
 pub(crate) struct Candidates {
@@ -81,41 +76,29 @@ impl Candidates {
         }
     }
 
-    /// The candidates of one picture, the most promising first.
-    pub fn of(&self, query: &Fingerprint) -> Vec<Candidate> {
-        // (item, placement) to a rank: lower is more promising.
-        let mut ranked: Vec<(f32, Candidate)> = Vec::new();
+    /// Index and distance of the items whose pHash is near.
+    pub fn phash(&self, hash: u64) -> Vec<(u32, u32)> {
+        self.phash.query(hash)
+    }
+
+    /// The candidates of one picture, ascending: those that resemble it as a whole, and those on which local
+    /// features agree, with their votes and where they put the picture.
+    pub fn of(&self, query: &Fingerprint) -> (Vec<u32>, Vec<(u32, usize, Placement)>) {
+        let mut near: Vec<u32> =
+            self.neighbours(&query.vector).into_iter().map(|(item, _)| item).collect();
         for (index, hash) in [(&self.phash, query.phash), (&self.dhash, query.dhash)] {
+            // The hash of what shows nothing is chance.
             if query.flat {
                 break;
             }
-            let mut near = index.query(hash);
-            near.retain(|(item, _)| !self.flat[*item as usize]);
-            near.sort_by_key(|(item, distance)| (*distance, *item));
-            near.truncate(self.options.limit);
-            for (item, distance) in near {
-                ranked.push((distance as f32 / 64.0, Candidate { item, start: None }));
-            }
+            let mut found = index.query(hash);
+            found.retain(|(item, _)| !self.flat[*item as usize]);
+            found.sort_by_key(|(item, distance)| (*distance, *item));
+            near.extend(found.into_iter().take(self.options.limit).map(|(item, _)| item));
         }
-        for (item, cosine) in self.neighbours(&query.vector) {
-            ranked.push(((1.0 - cosine) / 2.0, Candidate { item, start: None }));
-        }
-        for (item, votes, start) in self.local(query) {
-            let rank = 1.0 / (2.0 + votes as f32);
-            ranked.push((rank, Candidate { item, start: Some(start) }));
-        }
-        ranked.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.item.cmp(&b.1.item)));
-        let mut kept: Vec<Candidate> = Vec::new();
-        for (_, candidate) in ranked {
-            let known = |k: &&Candidate| {
-                k.item == candidate.item && k.start.is_some() == candidate.start.is_some()
-            };
-            if !kept.iter().any(|k| known(&k)) {
-                kept.push(candidate);
-            }
-        }
-        kept.truncate(self.options.limit);
-        kept
+        near.sort_unstable();
+        near.dedup();
+        (near, self.local(query))
     }
 
     fn neighbours(&self, vector: &[i16]) -> Vec<(u32, f32)> {
@@ -183,7 +166,7 @@ impl Candidates {
         }
         let mut found: Vec<_> = best.into_iter().map(|(i, (n, p))| (i, n, p)).collect();
         found.sort_by_key(|(item, count, _)| (std::cmp::Reverse(*count), *item));
-        found.truncate(self.options.limit);
+        found.truncate(PLACED);
         found
     }
 }

@@ -2,9 +2,13 @@
 
 use clip_image::{Rgb, flip_horizontal, hash};
 
+use crate::coarse::{SIDE, grid};
 use crate::keypoints::{Keypoint, keypoints};
-use crate::thumb::thumbnail;
+use crate::thumb::{Plane, shrink, thumbnail};
 use crate::vector::vector;
+
+/// Longer side in pixels of what everything is computed from.
+pub(crate) const WORKING: u32 = 256;
 
 /// What is kept of a picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,7 +17,7 @@ pub struct Fingerprint {
     pub phash: u64,
     /// imagededup's dHash.
     pub dhash: u64,
-    /// Whether it shows next to nothing.
+    /// Whether it shows next to nothing: one colour, near black, or a few specks on a ground.
     pub flat: bool,
     /// Its lowest frequencies.
     pub vector: Vec<i16>,
@@ -21,29 +25,88 @@ pub struct Fingerprint {
     pub keypoints: Vec<Keypoint>,
     /// The small picture that is aligned.
     pub thumb: Rgb,
+    /// Its luma on 16 x 16 points.
+    pub coarse: [u8; SIDE * SIDE],
+}
+
+/// A picture of the corpus, ready to be searched for: as it is, and mirrored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Query {
+    /// As it is.
+    pub plain: Fingerprint,
+    /// Mirrored left to right.
+    pub mirrored: Fingerprint,
+}
+
+impl Query {
+    /// Computes both.
+    pub fn of(image: &Rgb) -> Self {
+        let image = shrink(image, WORKING);
+        let mirrored = Fingerprint::of_working(&flip_horizontal(&image));
+        Self { plain: Fingerprint::of_working(&image), mirrored }
+    }
+
+    /// Computes both, with the pHash and dHash of the whole picture where they are known.
+    pub fn with_hashes(image: &Rgb, phash: u64, dhash: u64) -> Self {
+        let mut query = Self::of(image);
+        (query.plain.phash, query.plain.dhash) = (phash, dhash);
+        query
+    }
 }
 
 impl Fingerprint {
     /// Computes all of it.
     pub fn of(image: &Rgb) -> Self {
-        Self::with_hashes(image, hash::phash(image), hash::dhash(image))
-    }
-
-    /// Computes the rest, where the hashes are known.
-    pub fn with_hashes(image: &Rgb, phash: u64, dhash: u64) -> Self {
-        let thumb = thumbnail(image);
         Self {
-            phash,
-            dhash,
-            flat: hash::is_flat(image),
-            vector: vector(&thumb),
-            keypoints: keypoints(image),
-            thumb,
+            phash: hash::phash(image),
+            dhash: hash::dhash(image),
+            ..Self::of_working(&shrink(image, WORKING))
         }
     }
 
-    /// The fingerprint of the mirrored picture.
-    pub fn mirrored(image: &Rgb) -> Self {
-        Self::of(&flip_horizontal(image))
+    fn of_working(image: &Rgb) -> Self {
+        let thumb = thumbnail(image);
+        let luma = Plane::luma(&thumb);
+        Self {
+            phash: hash::phash(image),
+            dhash: hash::dhash(image),
+            flat: is_flat(&luma),
+            vector: vector(&thumb),
+            keypoints: keypoints(image),
+            coarse: grid(&luma),
+            thumb,
+        }
+    }
+}
+
+/// One colour, near black, or nearly all of one shade: any two such pictures are alike, and prove nothing
+/// (the paper's Kinetics frames, section 5).
+fn is_flat(luma: &Plane) -> bool {
+    let n = luma.data.len() as f32;
+    let mean = luma.data.iter().sum::<f32>() / n;
+    let variance = luma.data.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n;
+    variance < 9.0 || (mean < 12.0 && variance < 36.0) || entropy(luma) < 0.2
+}
+
+/// Bits a pixel of the histogram over 16 shades.
+fn entropy(luma: &Plane) -> f32 {
+    let mut counts = [0f32; 16];
+    for value in &luma.data {
+        counts[(value / 16.0).clamp(0.0, 15.0) as usize] += 1.0;
+    }
+    let n = luma.data.len() as f32;
+    counts.iter().filter(|&&c| c > 0.0).map(|c| -(c / n) * (c / n).log2()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn black_frames_and_blank_pages_are_flat() {
+        assert!(Fingerprint::of(&Rgb::filled(64, 48, [0, 0, 0])).flat);
+        assert!(Fingerprint::of(&Rgb::filled(64, 48, [255, 255, 255])).flat);
+        let data = (0..64 * 64 * 3).map(|i| (i * 7 % 200) as u8).collect();
+        assert!(!Fingerprint::of(&Rgb { width: 64, height: 64, data }).flat);
     }
 }

@@ -14,7 +14,7 @@ const STEP: f32 = 0.8;
 /// Side of the square that a descriptor sees, in pixels of its level.
 const PATCH: usize = 28;
 /// Most keypoints of one level.
-const LEVEL: usize = 20;
+const LEVEL: usize = 24;
 
 /// One place.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,21 +1,47 @@
 //! Contamination without a model: candidates, aligned verification, decisions and statistics.
+//!
+//! An evaluation set is fingerprinted once ([`EvalIndex`]). A corpus is streamed against it unit by unit
+//! ([`Scan`]), a build one picture at a time ([`Checker`]). What was found is decided by thresholds and by eye
+//! ([`Decisions`]), and accounted for ([`Account`]).
 
 mod account;
 mod align;
 mod candidates;
+mod captions;
 mod checker;
+mod coarse;
+pub mod corpus;
+mod decisions;
+mod detector;
+mod effect;
 mod error;
 mod fingerprint;
+mod index;
 mod keypoints;
+mod likeness;
+mod matches;
+mod placement;
+pub mod predictions;
+mod scan;
 mod set;
+pub mod stage;
 mod thumb;
 mod vector;
 
-pub use account::{Account, Copy, SetAccount, copies, correct};
-pub use align::{Likeness, Placement};
+pub use account::{Account, CaptionOverlap, Copy, CorpusAccount, SetAccount, Subject};
 pub use candidates::CandidateOptions;
+pub use captions::names;
 pub use checker::{Checker, Hit};
+pub use decisions::{Decisions, Mark, SetDecision, THRESHOLD, Verdict};
+pub use detector::{Detection, Embedder};
+pub use effect::Difference;
 pub use error::{Error, Result};
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, Query};
+pub use index::{EvalIndex, Unreadable, default_cache};
 pub use keypoints::Keypoint;
+pub use likeness::Likeness;
+pub use matches::{Match, read_copies, write_pairs};
+pub use placement::Placement;
+pub use scan::{Scan, ScanOptions, Scanned, UnitCount};
 pub use set::{Found, Kind, SetIndex};
+pub use thumb::shrink;

@@ -1,13 +1,24 @@
 //! One evaluation set, searched by picture.
 
-use clip_image::Rgb;
-
-use crate::align::{Likeness, Placement, Ready, align, search};
+use crate::align::{Ready, refine};
 use crate::candidates::{CandidateOptions, Candidates};
-use crate::fingerprint::Fingerprint;
+use crate::coarse::{Probe, Target};
+use crate::fingerprint::{Fingerprint, Query};
+use crate::likeness::{Likeness, likeness};
+use crate::placement::Placement;
+
+/// Least correlation on 16 x 16 points of a pair that is aligned.
+const GATE: f32 = 0.6;
+/// Most pairs that are aligned for one picture and orientation, with and without a start from local features.
+const ALIGNED: usize = 4;
+
+/// By how much less than the best item of a set another may resemble a picture.
+const RUNNER_UP: f32 = 0.02;
 
 /// How a picture was recognised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// The same bytes.
@@ -20,6 +31,28 @@ pub enum Kind {
     Crop,
     /// One of the two shows next to nothing.
     Flat,
+    /// Close hashes of a picture that was not there to be compared.
+    Hash,
+}
+
+impl Kind {
+    /// Its name in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Near => "near",
+            Self::Mirrored => "mirrored",
+            Self::Crop => "crop",
+            Self::Flat => "flat",
+            Self::Hash => "hash",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let all = [Self::Exact, Self::Near, Self::Mirrored, Self::Crop, Self::Flat, Self::Hash];
+        all.into_iter().find(|kind| kind.name() == name)
+    }
 }
 
 /// An item that a picture looks like.
@@ -40,16 +73,14 @@ pub struct Found {
 /// Fingerprints of one evaluation set, ready to be searched.
 pub struct SetIndex {
     items: Vec<Fingerprint>,
-    ready: Vec<Ready>,
     candidates: Candidates,
 }
 
 impl SetIndex {
     /// Builds the search structures.
     pub fn new(items: Vec<Fingerprint>, options: &CandidateOptions) -> Self {
-        let ready = items.iter().map(|item| Ready::new(&item.thumb)).collect();
         let candidates = Candidates::new(&items, options.clone());
-        Self { items, ready, candidates }
+        Self { items, candidates }
     }
 
     /// The fingerprints.
@@ -57,46 +88,77 @@ impl SetIndex {
         &self.items
     }
 
-    /// Every candidate, compared; the best first, one entry an item.
-    pub fn search(&self, image: &Rgb, own: &Fingerprint) -> Vec<Found> {
-        let mut found: Vec<Found> = self.compare(own, false);
-        found.extend(self.compare(&Fingerprint::mirrored(image), true));
+    /// Items whose pHash lies within `radius` bits, for pictures that are not there to be compared.
+    pub fn by_hash(&self, phash: u64, radius: u32) -> Vec<(u32, u32)> {
+        let mut near = self.candidates.phash(phash);
+        near.retain(|&(item, distance)| distance <= radius && !self.items[item as usize].flat);
+        near
+    }
+
+    /// Every candidate, compared; the best first, one entry an item. `extra` are items to compare as well.
+    pub fn search(&self, query: &Query, extra: &[u32]) -> Vec<Found> {
+        let mut found: Vec<Found> = self.compare(&query.plain, false, extra);
+        found.extend(self.compare(&query.mirrored, true, extra));
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
         let mut seen = std::collections::HashSet::new();
-        found.retain(|f| seen.insert(f.item));
+        // A picture is one picture's copy: others that it resembles less are its look-alikes, as of one sitting,
+        // unless they are copies of each other.
+        let least = found.first().map_or(0.0, |best| best.score - RUNNER_UP);
+        found.retain(|f| f.score >= least && seen.insert(f.item));
         found
     }
 
-    fn compare(&self, query: &Fingerprint, mirrored: bool) -> Vec<Found> {
+    fn compare(&self, query: &Fingerprint, mirrored: bool, extra: &[u32]) -> Vec<Found> {
         let picture = Ready::new(&query.thumb);
+        let probe = Probe::new(picture.luma());
+        let (mut whole, mut local) = (Vec::new(), Vec::new());
+        let (near, placed) = self.candidates.of(query);
+        for item in near.into_iter().chain(extra.iter().copied()) {
+            let (correlation, start) =
+                probe.search(&Target::new(&self.items[item as usize].coarse));
+            if correlation >= GATE {
+                whole.push((correlation, item, start));
+            }
+        }
+        for (item, votes, start) in placed {
+            local.push((votes as f32, item, start));
+        }
         let mut found = Vec::new();
-        for candidate in self.candidates.of(query) {
-            let other = &self.ready[candidate.item as usize];
-            let start = if let Some(start) = candidate.start {
-                start
-            } else {
-                let (correlation, start) = search(other, &picture);
-                if correlation < 0.5 {
-                    continue;
-                }
-                start
-            };
-            let Some((likeness, placement)) = align(other, &picture, &[start]) else { continue };
-            let flat = query.flat || self.items[candidate.item as usize].flat;
-            let kind = match (flat, mirrored, likeness.covered) {
-                (true, ..) => Kind::Flat,
-                (_, true, _) => Kind::Mirrored,
-                _ if is_crop(&placement) => Kind::Crop,
-                _ => Kind::Near,
-            };
-            let score = likeness.score();
-            found.push(Found { item: candidate.item, score, kind, likeness, placement });
+        for (mut starts, most) in [(whole, ALIGNED), (local, 2 * ALIGNED)] {
+            starts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            starts.dedup_by_key(|start| start.1);
+            starts.truncate(most);
+            for (_, item, start) in starts {
+                found.extend(self.aligned(item, &picture, start, query, mirrored));
+            }
         }
         found
     }
-}
 
-fn is_crop(placement: &Placement) -> bool {
-    let [a, _, _, _, e, _] = placement.affine;
-    !(0.8..1.25).contains(&(a * e))
+    fn aligned(
+        &self,
+        item: u32,
+        picture: &Ready,
+        start: Placement,
+        query: &Fingerprint,
+        mirrored: bool,
+    ) -> Option<Found> {
+        let size = (query.thumb.width, query.thumb.height);
+        let own = &self.items[item as usize];
+        let other = Ready::new(&own.thumb);
+        let placement = refine(&other, picture, start)?;
+        let likeness = likeness(&other, picture, &placement)?;
+        let kind = match (query.flat || own.flat, mirrored) {
+            (true, _) => Kind::Flat,
+            (_, true) => Kind::Mirrored,
+            _ if !(0.8..1.25).contains(&placement.area()) => Kind::Crop,
+            _ => Kind::Near,
+        };
+        let longer = |side: (u32, u32)| side.0.max(side.1) as f32;
+        let sides = [(own.thumb.width, own.thumb.height), size];
+        let least = longer(sides[0]).min(longer(sides[1]));
+        let strain = placement.strain(sides, likeness.covered, least);
+        let score = (likeness.score() - strain).max(0.0);
+        Some(Found { item, score, kind, likeness, placement })
+    }
 }

@@ -11,7 +11,7 @@ pub(crate) fn thumbnail(image: &Rgb) -> Rgb {
 }
 
 /// The picture with its longer side at most `side`.
-pub(crate) fn shrink(image: &Rgb, side: u32) -> Rgb {
+pub fn shrink(image: &Rgb, side: u32) -> Rgb {
     let longer = image.width.max(image.height);
     if longer <= side {
         return image.clone();
@@ -54,6 +54,21 @@ impl Plane {
         let upper = above[left] + fx * (above[right] - above[left]);
         let lower = below[left] + fx * (below[right] - below[left]);
         upper + fy * (lower - upper)
+    }
+
+    /// The value at a place, and its change to the right and downward for each pixel.
+    pub fn slope(&self, x: f32, y: f32) -> [f32; 3] {
+        let x = x.clamp(0.0, (self.width - 1) as f32);
+        let y = y.clamp(0.0, (self.height - 1) as f32);
+        let left = (x as usize).min(self.width.saturating_sub(2));
+        let top = (y as usize).min(self.height.saturating_sub(2));
+        let (right, bottom) = ((left + 1).min(self.width - 1), (top + 1).min(self.height - 1));
+        let (fx, fy) = (x - left as f32, y - top as f32);
+        let (above, below) = (&self.data[top * self.width..], &self.data[bottom * self.width..]);
+        let (a, b, c, d) = (above[left], above[right], below[left], below[right]);
+        let (upper, lower) = (a + fx * (b - a), c + fx * (d - c));
+        let across = (b - a) + fy * ((d - c) - (b - a));
+        [upper + fy * (lower - upper), across, lower - upper]
     }
 
     /// The mean over squares of side `2 radius + 1`, cut at the edges.

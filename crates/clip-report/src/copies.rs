@@ -1,6 +1,6 @@
 //! What of the evaluation sets the corpus holds, shown.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
@@ -11,28 +11,64 @@ use crate::page::{escape, grouped, percent, picture, table};
 use crate::{Error, Result};
 
 /// Copies that are shown of each set.
-const SHOWN: usize = 24;
+const SHOWN: usize = 48;
+
+/// Images of a corpus by their place and name in it.
+pub type Images = HashMap<(String, String), Vec<u8>>;
 
 /// Rates, effects on scores, and the copies beside what they copy.
 ///
-/// `sets` says where each evaluation set lies; `fetch` is the folder of the stage that stored the images.
+/// `sets` says where each evaluation set lies; `images` holds those of the copies that can be shown.
 pub fn contamination(
     account: &Account,
     sets: &BTreeMap<String, PathBuf>,
-    fetch: &Path,
+    images: &Images,
 ) -> Result<String> {
-    let mut html = table(
-        &["set", "items", "in the corpus", "rate [99.5% interval]"],
-        &account.sets.iter().map(rate).collect::<Vec<_>>(),
+    let corpus = &account.corpus;
+    let mut html = format!(
+        "<p>{} images compared, {} rows by hashes alone, {} with neither, {} unreadable. Report {}.</p>\n",
+        grouped(corpus.images),
+        grouped(corpus.hashed),
+        grouped(corpus.bare),
+        grouped(corpus.unreadable),
+        escape(&account.id)
     );
+    let head = [
+        "set",
+        "items",
+        "in the corpus",
+        "rate [99.5% interval]",
+        "threshold",
+        "removed",
+        "flat",
+        "unverified",
+        "captions that name the class",
+    ];
+    html.push_str(&table(&head, &account.sets.iter().map(rate).collect::<Vec<_>>()));
+    html.push_str(&suite(account));
     let effects: Vec<_> = account.sets.iter().filter_map(effect).collect();
     if !effects.is_empty() {
-        let head = ["set", "All", "Clean", "Overlap", "All - Clean", "p, corrected", "verdict"];
+        let head = [
+            "set",
+            "All",
+            "Clean",
+            "Clean, Overlap's classes",
+            "Overlap",
+            "All - Clean",
+            "p",
+            "p, corrected",
+            "verdict",
+        ];
         html.push_str(&table(&head, &effects));
+    }
+    let others: Vec<_> = account.sets.iter().flat_map(differences).collect();
+    if !others.is_empty() {
+        let head = ["set", "metric", "All", "Clean", "Overlap", "All - Clean [99.5% bootstrap]"];
+        html.push_str(&table(&head, &others));
     }
     for set in account.sets.iter().filter(|set| !set.copies.is_empty()) {
         if let Some(path) = sets.get(&set.name) {
-            html.push_str(&shown(set, path, fetch)?);
+            html.push_str(&shown(set, path, images)?);
         }
     }
     Ok(html)
@@ -40,17 +76,43 @@ pub fn contamination(
 
 fn rate(set: &SetAccount) -> Vec<String> {
     let (low, high) = (percent(set.interval.low), percent(set.interval.high));
+    let captions = set.captions;
     vec![
         escape(&set.name),
         grouped(set.items),
         grouped(set.overlap),
         format!("<b>{}</b> [{low}, {high}]", percent(set.rate)),
+        format!("{:.3}", set.threshold),
+        grouped(set.removed),
+        grouped(set.flat),
+        grouped(set.unverified),
+        format!("{} of {}", grouped(captions.naming), grouped(captions.captioned)),
     ]
+}
+
+fn suite(account: &Account) -> String {
+    let Some(suite) = account.suite.as_ref().filter(|suite| suite.sets > 1) else {
+        return String::new();
+    };
+    let (median, mean) = (percent(suite.median_rate), percent(suite.mean_rate));
+    let (sets, without) = (suite.sets, suite.without_overlap);
+    let mut text =
+        format!("{sets} sets, {without} without overlap; rate: median {median}, mean {mean}");
+    if suite.judged > 0 {
+        let most = suite.max_inflation.map_or("–".into(), percent);
+        text.push_str(&format!(
+            ". Of {} with predictions, {} differ by more than 0.1 points, {} are significant, the most \
+             inflated by {most}",
+            suite.judged, suite.beyond_tenth, suite.significant
+        ));
+    }
+    format!("<p>{text}.</p>\n")
 }
 
 fn effect(set: &SetAccount) -> Option<Vec<String>> {
     let effect = set.effect.as_ref()?;
     let share = |value: Option<f64>| value.map_or("–".into(), percent);
+    let number = |value: Option<f64>| value.map_or("–".into(), |p| format!("{p:.3}"));
     let verdict = match (effect.significant(), &effect.detectable) {
         (true, _) => "significant".to_owned(),
         (false, Some(seen)) => {
@@ -62,35 +124,46 @@ fn effect(set: &SetAccount) -> Option<Vec<String>> {
         escape(&set.name),
         percent(effect.accuracy_all),
         share(effect.accuracy_clean),
+        share(set.stratified.as_ref().map(|even| even.clean)),
         share(effect.accuracy_overlap),
         share(effect.inflation),
-        effect.p_corrected.map_or("–".into(), |p| format!("{p:.3}")),
+        number(effect.p),
+        effect.p_corrected.map_or("–".into(), |p| format!("{p:.3} (m = {})", effect.tests)),
         verdict,
     ])
 }
 
+fn differences(set: &SetAccount) -> Vec<Vec<String>> {
+    let number = |value: Option<f64>| value.map_or("–".into(), |v| format!("{v:.4}"));
+    let row = |d: &clip_overlap::Difference| {
+        let interval =
+            d.interval.map_or(String::new(), |i| format!(" [{:.4}, {:.4}]", i.low, i.high));
+        vec![
+            escape(&set.name),
+            escape(&d.metric),
+            number(Some(d.all)),
+            number(d.clean),
+            number(d.overlap),
+            number(d.inflation) + &interval,
+        ]
+    };
+    set.differences.iter().map(row).collect()
+}
+
 /// Evaluation item on the left, corpus image on the right.
-fn shown(set: &SetAccount, path: &Path, fetch: &Path) -> Result<String> {
+fn shown(set: &SetAccount, path: &Path, images: &Images) -> Result<String> {
     let copies = &set.copies[..set.copies.len().min(SHOWN)];
-    let wanted: Vec<&str> = copies.iter().map(|copy| copy.key.as_str()).collect();
-    let mut items = HashMap::new();
-    for item in clip_datasets::open(path)?.items() {
-        let item = item?;
-        if wanted.contains(&item.key.as_str()) {
-            items.insert(item.key, item.image);
-        }
-    }
-    let images = images(copies, fetch)?;
-    let mut html = String::from("<div class=\"grid\">\n");
+    let wanted = copies.iter().map(|copy| copy.key.as_str()).collect();
+    let items = items(path, &wanted)?;
+    let mut html = format!("<h3>{}</h3>\n<div class=\"grid\">\n", escape(&set.name));
     for copy in copies {
-        let side = |bytes: Option<&Vec<u8>>| {
-            bytes.map_or(String::new(), |bytes| picture(bytes, format(bytes)))
-        };
+        let place = (copy.place.clone(), copy.id.clone());
         html.push_str(&format!(
-            "<figure><div class=\"pair\">{}{}</div><figcaption>{:.3} · {} · {}</figcaption></figure>\n",
+            "<figure><div class=\"pair\">{}{}</div><figcaption>{:.3} {} · {} · {}</figcaption></figure>\n",
             side(items.get(&copy.key)),
-            side(images.get(&copy.row)),
+            side(images.get(&place)),
             copy.score,
+            copy.kind.name(),
             escape(&copy.key),
             escape(&copy.caption)
         ));
@@ -98,13 +171,34 @@ fn shown(set: &SetAccount, path: &Path, fetch: &Path) -> Result<String> {
     Ok(html + "</div>\n")
 }
 
-/// The stored images of copies, by row. Parts keep their numbers, so a row's id says where to look.
-fn images(copies: &[Copy], fetch: &Path) -> Result<HashMap<u64, Vec<u8>>> {
-    let mut parts: BTreeMap<usize, Vec<u64>> = BTreeMap::new();
-    for copy in copies {
-        parts.entry(row_part(copy.row)).or_default().push(copy.row);
+/// The encoded images of some items of an evaluation set.
+pub(crate) fn items(path: &Path, wanted: &HashSet<&str>) -> Result<HashMap<String, Vec<u8>>> {
+    let mut items = HashMap::new();
+    for item in clip_datasets::open(path)?.items() {
+        let item = item?;
+        if wanted.contains(item.key.as_str()) {
+            items.insert(item.key, item.image);
+        }
     }
-    let mut found = HashMap::new();
+    Ok(items)
+}
+
+pub(crate) fn side(bytes: Option<&Vec<u8>>) -> String {
+    let bytes = bytes.filter(|bytes| !bytes.is_empty());
+    bytes.map_or("<span></span>".into(), |bytes| picture(bytes, format(bytes)))
+}
+
+/// The images of copies that a build stored; `fetch` is the folder of the stage that did.
+///
+/// Parts keep their numbers, so a row's id says where to look.
+pub fn stored(copies: &[&Copy], fetch: &Path) -> Result<Images> {
+    let mut parts: BTreeMap<usize, HashMap<u64, &Copy>> = BTreeMap::new();
+    for copy in copies {
+        if let Ok(row) = copy.id.parse::<u64>() {
+            parts.entry(row_part(row)).or_default().insert(row, copy);
+        }
+    }
+    let mut found = Images::new();
     for (part, rows) in parts {
         let path = fetch.join(format!("images/part-{part:05}.parquet"));
         for batch in clip_corpus::read_parquet(&path)? {
@@ -115,13 +209,18 @@ fn images(copies: &[Copy], fetch: &Path) -> Result<HashMap<u64, Vec<u8>>> {
                 return Err(Error::file(&path, "no columns `row` and `image`"));
             };
             for (at, row) in ids.values().iter().enumerate() {
-                if rows.contains(row) {
-                    found.insert(*row, images.value(at).to_vec());
+                if let Some(copy) = rows.get(row) {
+                    found.insert((copy.place.clone(), copy.id.clone()), images.value(at).to_vec());
                 }
             }
         }
     }
     Ok(found)
+}
+
+/// The copies of an account that its page shows.
+pub fn shown_copies(account: &Account) -> Vec<&Copy> {
+    account.sets.iter().flat_map(|set| set.copies.iter().take(SHOWN)).collect()
 }
 
 fn format(bytes: &[u8]) -> &'static str {

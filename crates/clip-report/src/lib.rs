@@ -9,13 +9,15 @@ mod funnel;
 mod page;
 mod samples;
 mod scores;
+mod sheet;
 mod training;
 
 pub use chart::{Line, line_chart};
-pub use copies::contamination;
+pub use copies::{Images, contamination, shown_copies, stored};
 pub use error::{Error, Result};
 pub use funnel::{balance, funnel};
 pub use page::{Page, escape, picture, table};
 pub use samples::samples;
 pub use scores::scores;
+pub use sheet::{borderline, sheet};
 pub use training::training;

@@ -104,38 +104,40 @@ pub fn smallest_significant(
 mod tests {
     use super::*;
 
-    /// scipy.stats.binomtest(k, n, p, "greater") and its exact interval at 99.5%.
-    const SCIPY: [(u64, u64, f64, f64, f64, f64); 6] = [
-        (70, 100, 0.60, 0.02478282312, 0.5577435892, 0.8193878957),
-        (6, 50, 0.05, 0.03777617299, 0.02764472009, 0.2999436661),
-        (0, 12, 0.50, 1.0, 0.0, 0.393037769),
-        (12, 12, 0.70, 0.0138412872, 0.606962231, 1.0),
-        (180, 242, 0.70, 0.07675267432, 0.6578572175, 0.8182201772),
-        (37, 300, 0.10, 0.1077082857, 0.07578426862, 0.1853595607),
-    ];
+    /// `scripts/golden/contamination.py` wrote it, with SciPy.
+    const GOLDEN: &str = include_str!("../golden/contamination.json");
+
+    /// The rows of one of its tables.
+    fn golden(name: &str) -> Vec<Vec<f64>> {
+        let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        let row = |row: &serde_json::Value| {
+            row.as_array().unwrap().iter().map(|cell| cell.as_f64().unwrap()).collect()
+        };
+        golden[name].as_array().unwrap().iter().map(row).collect()
+    }
 
     #[test]
     fn tails_and_intervals_are_scipys() {
-        for (k, n, p, tail, low, high) in SCIPY {
-            assert!((binomial_tail(k, n, p).unwrap() - tail).abs() < 1e-9, "{k}/{n}");
+        let rows = golden("tails");
+        assert_eq!(rows.len(), 6);
+        for row in rows {
+            let (k, n) = (row[0] as u64, row[1] as u64);
+            assert!((binomial_tail(k, n, row[2]).unwrap() - row[3]).abs() < 1e-9, "{k}/{n}");
             let interval = clopper_pearson(k, n, 0.995).unwrap();
-            assert!((interval.low - low).abs() < 1e-9, "{k}/{n} {interval:?}");
-            assert!((interval.high - high).abs() < 1e-9, "{k}/{n} {interval:?}");
+            assert!((interval.low - row[4]).abs() < 1e-9, "{k}/{n} {interval:?}");
+            assert!((interval.high - row[5]).abs() < 1e-9, "{k}/{n} {interval:?}");
         }
     }
 
     #[test]
     fn intervals_of_few_and_of_many() {
-        for (k, n, low, high) in [
-            (0, 10, 0.0, 0.450720),
-            (1, 10, 0.000250, 0.580587),
-            (10, 10, 0.549280, 1.0),
-            (5, 10, 0.109835, 0.890165),
-            (38100, 50000, 0.756615, 0.767326),
-        ] {
+        let rows = golden("intervals");
+        assert_eq!(rows.len(), 5);
+        for row in rows {
+            let (k, n) = (row[0] as u64, row[1] as u64);
             let interval = clopper_pearson(k, n, 0.995).unwrap();
-            assert!((interval.low - low).abs() < 5.1e-7, "{k}/{n} {interval:?}");
-            assert!((interval.high - high).abs() < 5.1e-7, "{k}/{n} {interval:?}");
+            assert!((interval.low - row[2]).abs() < 1e-9, "{k}/{n} {interval:?}");
+            assert!((interval.high - row[3]).abs() < 1e-9, "{k}/{n} {interval:?}");
         }
     }
 

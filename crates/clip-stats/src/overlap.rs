@@ -121,36 +121,44 @@ mod tests {
         assert!((found - expected).abs() < tolerance, "{found} is not {expected}");
     }
 
+    /// `scripts/golden/contamination.py` wrote it, with SciPy.
+    const GOLDEN: &str = include_str!("../golden/contamination.json");
+
     #[test]
-    fn hand_checkable_cases() {
-        let a = contamination(100, 10, 60, 9, 35).unwrap();
-        close(a.accuracy_clean, 51.0 / 90.0, 1e-12);
-        close(a.inflation, 1.0 / 30.0, 1e-12);
-        close(a.p, 0.02952195269, 1e-9);
-        close(a.p_corrected, 1.0, 1e-12);
-        close(a.interval.map(|i| i.low), 0.419413, 5e-7);
-        close(a.interval.map(|i| i.high), 0.999750, 5.1e-7);
-        let b = contamination(20, 4, 12, 4, 35).unwrap();
-        close(b.inflation, 0.1, 1e-12);
-        close(b.p, 0.0625, 1e-12);
-        close(b.interval.map(|i| i.low), 0.223607, 5e-7);
-        assert_eq!(b.detectable, None);
+    fn every_figure_of_the_worked_cases_is_scipys() {
+        let golden: serde_json::Value = serde_json::from_str(GOLDEN).unwrap();
+        let tests = golden["tests"].as_u64().unwrap() as usize;
+        let cases = golden["cases"].as_array().unwrap();
+        assert_eq!(cases.len(), 4);
+        for case in cases {
+            let count = |key: &str| case[key].as_u64().unwrap();
+            let number = |key: &str| case[key].as_f64().unwrap();
+            let (all, overlap) = (count("all"), count("overlap"));
+            let c = contamination(all, overlap, count("correct"), count("correct_overlap"), tests);
+            let c = c.unwrap();
+            for (found, key) in [
+                (c.accuracy_clean, "clean"),
+                (c.accuracy_overlap, "accuracy_overlap"),
+                (c.inflation, "inflation"),
+                (c.p, "p"),
+                (c.p_corrected, "p_corrected"),
+            ] {
+                close(found, number(key), 1e-9);
+            }
+            let ends = case["interval"].as_array().unwrap();
+            close(c.interval.map(|i| i.low), ends[0].as_f64().unwrap(), 1e-9);
+            close(c.interval.map(|i| i.high), ends[1].as_f64().unwrap(), 1e-9);
+            assert_eq!(c.detectable.map(|d| d.correct), case["detectable"].as_u64(), "{case}");
+            assert!(!c.significant());
+        }
     }
 
     #[test]
-    fn the_papers_two_named_sets() {
+    fn the_papers_printed_figures_come_out() {
         let birdsnap = contamination(2149, 260, 1051, 139, 35).unwrap();
         close(birdsnap.inflation, 0.006270, 5e-7);
-        close(birdsnap.p, 0.0537233, 5e-8);
-        close(birdsnap.interval.map(|i| i.high), 0.621838, 5e-7);
-        assert!(!birdsnap.significant() && !birdsnap.interval_excludes_clean());
-        let seen = birdsnap.detectable.unwrap();
-        assert_eq!(seen.correct, 151);
-        assert!((seen.inflation - 0.0119).abs() < 5e-5, "{seen:?}");
-        let country = contamination(21100, 4536, 6246, 1376, 35).unwrap();
-        close(country.inflation, 0.002008, 5e-7);
-        close(country.p, 0.086518, 5e-7);
-        assert_eq!(country.detectable.unwrap().correct, 1427);
+        assert!(!birdsnap.interval_excludes_clean());
+        assert!((birdsnap.detectable.unwrap().inflation - 0.0119).abs() < 5e-5);
     }
 
     #[test]

@@ -25,6 +25,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("clip-curate", 4),
     ("clip-report", 4),
     ("clip-eval", 4),
+    ("clip-detector", 4),
     ("clip-data", 5),
     ("clip-data-torch", 5),
     ("clip-testkit", 5),
@@ -39,7 +40,8 @@ const ALONE: [(&str, &[&str]); 4] = [
 ];
 
 /// Crates that link libtorch, directly or not: the plain executable may use none of them.
-const TORCH: [&str; 5] = ["clip-torch", "clip-model", "clip-embed", "clip-train", "clip-eval"];
+const TORCH: [&str; 6] =
+    ["clip-torch", "clip-model", "clip-embed", "clip-train", "clip-eval", "clip-detector"];
 
 #[derive(Deserialize)]
 struct Metadata {

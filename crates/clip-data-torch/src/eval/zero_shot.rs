@@ -141,7 +141,11 @@ pub fn document(result: &ZeroShot, model: &Model, audit: Option<&Path>) -> Value
         data: result.data_hash.clone(),
         prompts: result.prompts_hash.clone(),
     };
-    let audit = audit.map_or_else(|| json!("unaudited"), |path| json!(path.display().to_string()));
+    // A score says by which report it was split; what has none is unaudited.
+    let report = |path: &Path| {
+        Account::read(path).map_or_else(|_| path.display().to_string(), |account| account.id)
+    };
+    let audit = audit.map_or_else(|| json!("unaudited"), |path| json!(report(path)));
     let more = json!({
         "protocol": result.protocol, "main_metric": result.main_metric,
         "classes": result.classes, "items": result.items, "chance": result.chance,

@@ -6,7 +6,9 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clip_overlap::Account;
 use clip_pipeline::Config;
-use clip_report::{Page, balance, contamination, funnel, samples, scores, training};
+use clip_report::{
+    Page, balance, contamination, funnel, samples, scores, shown_copies, stored, training,
+};
 
 use crate::recipe;
 
@@ -52,7 +54,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let (Some(check), true) = (&config.check, account.is_file()) {
         let paths = |(name, path): (&String, &PathBuf)| (name.clone(), config.path(path));
         let sets = check.against.iter().map(paths).collect();
-        let html = contamination(&Account::read(&account)?, &sets, &dir("fetch")?)?;
+        let account = Account::read(&account)?;
+        let images = stored(&shown_copies(&account), &dir("fetch")?)?;
+        let html = contamination(&account, &sets, &images)?;
         page.section(
             "Contamination",
             "Evaluation items of which the corpus holds a copy: the item on the left, the corpus on the right.",

@@ -1,0 +1,139 @@
+//! `clip-data detector`: the learned duplicate detector of the paper's appendix C.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use clap::Subcommand;
+use clip_detector::{Detector, DetectorConfig, Pictures, TrainOptions, serve, train};
+use clip_torch::{Precision, tch};
+
+use crate::{device, exit, signal};
+
+/// What can be done with a detector.
+#[derive(Subcommand)]
+pub enum Task {
+    /// Train one on any corpus
+    Train(Args),
+    /// Answer pictures on standard input with vectors on standard output, as `clip-data contamination` asks
+    #[command(hide = true)]
+    Serve {
+        /// The detector's folder
+        #[arg(long)]
+        model: PathBuf,
+        /// auto, cpu or cuda
+        #[arg(long, default_value = "auto")]
+        device: String,
+    },
+}
+
+/// Arguments of `clip-data detector train`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Pictures to train on, as `clip-data contamination --corpus` takes them; may be given again
+    #[arg(long, value_name = "PATH", required = true)]
+    corpus: Vec<String>,
+    /// Where the detector goes
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// small (two cores, half an hour), resnet50 (the paper's, for a GPU), or a detector.json
+    #[arg(long, default_value = "small")]
+    preset: String,
+    /// Most pictures that are kept in memory
+    #[arg(long, default_value_t = 100_000)]
+    pictures: usize,
+    /// Pictures in a batch; the paper's is 1712
+    #[arg(long, default_value_t = 256)]
+    batch_size: usize,
+    /// Steps in all
+    #[arg(long, default_value_t = 3_000)]
+    steps: u64,
+    /// Stop after so many minutes, with the learning rate lowered towards the end all the same
+    #[arg(long)]
+    max_minutes: Option<f64>,
+    /// Peak learning rate
+    #[arg(long, default_value_t = 2e-3)]
+    lr: f64,
+    /// Seed of weights, order and alterations
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// auto, amp_bf16 or fp32
+    #[arg(long, default_value = "auto")]
+    precision: String,
+    /// auto, cpu or cuda
+    #[arg(long, default_value = "auto")]
+    device: String,
+}
+
+/// Trains or serves.
+pub fn run(task: Task) -> anyhow::Result<ExitCode> {
+    clip_torch::init(None)?;
+    match task {
+        Task::Train(args) => trained(&args),
+        Task::Serve { model, device: name } => {
+            let detector = Detector::load(&model, device(&name)?)?;
+            let precision = precision("auto", detector.device())?;
+            serve(
+                &detector,
+                precision,
+                &mut std::io::stdin().lock(),
+                &mut std::io::stdout().lock(),
+            )?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn precision(name: &str, device: tch::Device) -> anyhow::Result<Precision> {
+    Ok(match name {
+        "auto" if device.is_cuda() || clip_train::has_bf16() => Precision::Bf16,
+        "auto" | "fp32" => Precision::F32,
+        "amp_bf16" => Precision::Bf16,
+        other => anyhow::bail!("--precision {other}: one of auto, amp_bf16, fp32"),
+    })
+}
+
+fn config(preset: &str) -> anyhow::Result<DetectorConfig> {
+    if preset.ends_with(".json") {
+        let text = std::fs::read(preset).map_err(|e| anyhow::anyhow!("{preset}: {e}"))?;
+        return serde_json::from_slice(&text).map_err(|e| anyhow::anyhow!("{preset}: {e}"));
+    }
+    Ok(DetectorConfig::preset(preset)?)
+}
+
+fn trained(args: &Args) -> anyhow::Result<ExitCode> {
+    let device = device(&args.device)?;
+    let config = config(&args.preset)?;
+    // A half more pixels than the network sees leave room for crops.
+    let side = config.size as u32 * 3 / 2;
+    let told = |count: usize| eprint!("\r{count} pictures");
+    let pictures = Pictures::open(&args.corpus, args.pictures, side, &told)?;
+    eprintln!("\r{} pictures, {} unreadable", pictures.all().len(), pictures.unreadable);
+    tch::manual_seed(args.seed as i64);
+    let detector = Detector::new(&config, device)?;
+    let options = TrainOptions {
+        batch: args.batch_size,
+        steps: args.steps,
+        limit: args.max_minutes.map(|minutes| Duration::from_secs_f64(60.0 * minutes)),
+        lr: args.lr,
+        seed: args.seed,
+        precision: precision(&args.precision, device)?,
+    };
+    let stop = signal::stop_flag();
+    let mut watch = |p: clip_detector::Progress| {
+        if p.step.is_multiple_of(10) || p.done >= 1.0 {
+            let (loss, accuracy, done) = (p.loss, 100.0 * p.accuracy, 100.0 * p.done);
+            eprintln!(
+                "step {}: loss {loss:.3}, own copy nearest {accuracy:.1}%, {:.0} pictures a second, {done:.0}% done",
+                p.step, p.rate
+            );
+        }
+        !stop.load(Ordering::Relaxed)
+    };
+    let last = train(&detector, &pictures, &options, &mut watch)?;
+    detector.save(&args.out)?;
+    println!("detector: {} ({} steps, loss {:.3})", args.out.display(), last.step, last.loss);
+    let interrupted = stop.load(Ordering::Relaxed);
+    Ok(if interrupted { ExitCode::from(exit::INTERRUPTED) } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,51 @@
+//! The corpus of a build: what its check stage found.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clip_curate::Check;
+use clip_overlap::stage::checked;
+use clip_overlap::{Account, CorpusAccount, EvalIndex, Match, SetAccount, Subject, default_cache};
+use clip_pipeline::{Config, Status};
+
+use super::{Args, check_names, decisions, judge, tell};
+use crate::recipe;
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&args.config, &args.set)?;
+    let Some(check) = &config.check else {
+        let hint = "hint: name evaluation sets under [check] against and build, or give --corpus and --eval";
+        bail!("{}: no [check] section\n{hint}", args.config.display());
+    };
+    let plan = recipe::plan(&config)?;
+    let stage = &plan.stages[plan.find(Check::STAGE)?];
+    if stage.status != Status::Reuse {
+        let path = args.config.display();
+        bail!("the corpus is not checked yet\nhint: run `clip-data build -c {path}` first");
+    }
+    let names: Vec<&str> = check.against.keys().map(String::as_str).collect();
+    check_names(args, &names)?;
+    let decided = decisions(args, recipe::decisions(check), &names)?;
+    let (found, rows) = checked(&stage.dir)?;
+    let kept: Vec<bool> = found.iter().map(|checked| checked.kept).collect();
+    let mut matches: Vec<Match> = found.into_iter().map(|checked| checked.pair).collect();
+    let cache = args.index.clone().or_else(default_cache);
+    let mut sets = Vec::new();
+    for (name, path) in &check.against {
+        let index = EvalIndex::open(name, &config.path(path), cache.as_deref())?;
+        for pair in matches.iter_mut().filter(|pair| pair.set == *name) {
+            let item = index.keys.iter().position(|key| *key == pair.key);
+            pair.class = item.map_or(String::new(), |item| index.class(item as u32).to_owned());
+        }
+        let (items, unreadable) = (index.len() as u64, index.unreadable.len() as u64);
+        let subject = Subject { name, index: &index.hash, items, unreadable };
+        sets.push(SetAccount::new(&subject, &matches, |at| kept[at], &decided.set(name))?);
+    }
+    judge(args, &mut sets)?;
+    let corpus = CorpusAccount {
+        paths: vec![plan.dir.display().to_string()],
+        images: rows,
+        ..CorpusAccount::default()
+    };
+    tell(args, &Account::new(corpus, sets), &plan.dir)
+}

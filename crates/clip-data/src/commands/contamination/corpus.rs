@@ -1,0 +1,192 @@
+//! Any corpus: streamed against the evaluation sets, reported on a page with contact sheets.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use clip_overlap::corpus::{Unit, units};
+use clip_overlap::{
+    Account, CorpusAccount, Decisions, Detection, EvalIndex, Match, Scan, ScanOptions, Scanned,
+    SetAccount, Subject, UnitCount, default_cache, read_copies, write_pairs,
+};
+use clip_report::{Page, borderline, contamination, sheet, shown_copies};
+use serde_json::json;
+
+use super::{Args, check_names, decisions, judge, tell};
+use crate::exit;
+use crate::progress::Show;
+use crate::served::Served;
+
+pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let names: Vec<&str> = args.eval.iter().map(|(name, _)| name.as_str()).collect();
+    if let Some(twice) = names.iter().find(|name| names.iter().filter(|n| n == name).count() > 1) {
+        bail!("--eval {twice}: two sets have this name");
+    }
+    if let Some(odd) = names.iter().find(|name| name.contains(['/', '\\', '\t'])) {
+        bail!("--eval {odd}: a name may have no slash in it: a file is called by it");
+    }
+    check_names(args, &names)?;
+    let decided = decisions(args, Decisions::default(), &names)?;
+    let removed = args.without.as_deref().map(read_copies).transpose()?.unwrap_or_default();
+    let mut all = Vec::new();
+    for spec in &args.corpus {
+        all.extend(units(spec)?);
+    }
+    let cache = args.index.clone().or_else(default_cache);
+    let mut sets = Vec::new();
+    for (name, path) in &args.eval {
+        let start = Instant::now();
+        let set = EvalIndex::open(name, path, cache.as_deref())?;
+        let took = start.elapsed();
+        eprintln!("{name}: {} items ready in {took:.1?}", set.len());
+        sets.push(set);
+    }
+    let served = args.detector.as_deref().map(Served::start).transpose()?;
+    let detection = served
+        .as_ref()
+        .map(|served| Detection::new(served, &sets, cache.as_deref()))
+        .transpose()?;
+    let scanned = Scanned { rows: AtomicU64::new(0), cancel: AtomicBool::new(false) };
+    let mut options = ScanOptions::default();
+    let thresholds = decided.sets.values().filter_map(|set| set.threshold);
+    options.floor = thresholds.fold(options.floor, f32::min);
+    let folder = args.out.join("parts");
+    let scan =
+        Scan { sets: &sets, options, folder, detection: detection.as_ref(), progress: &scanned };
+    let Some((counts, matches)) = compare(&scan, &all, args.progress)? else {
+        eprintln!("interrupted: run the same command again to go on");
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
+    sweep(&scan, &all)?;
+    let kept = |pair: &Match| !removed.contains(&(pair.place.clone(), pair.id.clone()));
+    let mut accounts = Vec::new();
+    for set in &sets {
+        let (items, unreadable) = (set.len() as u64, set.unreadable.len() as u64);
+        let subject = Subject { name: &set.name, index: &set.hash, items, unreadable };
+        let decision = decided.set(&set.name);
+        accounts.push(SetAccount::new(&subject, &matches, |at| kept(&matches[at]), &decision)?);
+    }
+    judge(args, &mut accounts)?;
+    let account = Account::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
+    let copies: Vec<bool> = matches.iter().map(|pair| decided.set(&pair.set).copy(pair)).collect();
+    write_pairs(&args.out.join("pairs.parquet"), &matches, &copies)?;
+    pages(args, &account, &matches, &decided, &scan, &all)?;
+    tell(args, &account, &args.out)
+}
+
+type Compared = (Vec<UnitCount>, Vec<Match>);
+
+/// Every unit in order; nothing when it was interrupted.
+fn compare(scan: &Scan, units: &[Unit], show: Show) -> anyhow::Result<Option<Compared>> {
+    let (mut counts, mut matches) = (Vec::new(), Vec::new());
+    let done = AtomicBool::new(false);
+    let ready = AtomicU64::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| watch(scan.progress, &ready, units.len(), show, &done));
+        crate::signal::on_interrupt(scope, &scan.progress.cancel, &done);
+        let mut each = || {
+            for unit in units {
+                let Some((count, found)) = scan.unit(unit)? else { return Ok(None) };
+                counts.push(count);
+                matches.extend(found);
+                ready.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(Some(()))
+        };
+        let result: anyhow::Result<Option<()>> = each();
+        done.store(true, Ordering::Relaxed);
+        result
+    })
+    .map(|finished| finished.map(|()| (counts, matches)))
+}
+
+/// Tells how far it has come, now and then.
+fn watch(scanned: &Scanned, ready: &AtomicU64, units: usize, show: Show, done: &AtomicBool) {
+    let (start, terminal) = (Instant::now(), std::io::stderr().is_terminal());
+    let every = Duration::from_secs(if terminal && show == Show::Auto { 1 } else { 10 });
+    let mut next = start + every;
+    let tell = || {
+        let (rows, ready) = (scanned.rows.load(Ordering::Relaxed), ready.load(Ordering::Relaxed));
+        let rate = rows as f64 / start.elapsed().as_secs_f64().max(1e-3);
+        match show {
+            Show::None => {}
+            Show::Json => eprintln!(
+                "{}",
+                json!({"event": "scanned", "units": ready, "of": units, "rows": rows, "rate": rate.round()})
+            ),
+            _ => {
+                let (head, end) = if terminal { ("\r", "") } else { ("", "\n") };
+                eprint!(
+                    "{head}compared: {ready} of {units} files, {rows} rows, {rate:.0} a second{end}"
+                );
+            }
+        }
+    };
+    while !done.load(Ordering::Relaxed) {
+        std::thread::sleep(Duration::from_millis(50));
+        if Instant::now() >= next {
+            next += every;
+            tell();
+        }
+    }
+    tell();
+    if terminal && !matches!(show, Show::None | Show::Json) {
+        eprintln!();
+    }
+}
+
+/// Removes what earlier runs kept of other corpora, sets or versions.
+fn sweep(scan: &Scan, units: &[Unit]) -> anyhow::Result<()> {
+    let own: HashSet<PathBuf> =
+        units.iter().map(|unit| scan.file(unit)).collect::<Result<_, _>>()?;
+    for entry in std::fs::read_dir(&scan.folder)? {
+        let path = entry?.path();
+        if !own.contains(&path) && path.extension().is_some_and(|e| e == "parquet") {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
+/// The report and the contact sheets.
+fn pages(
+    args: &Args,
+    account: &Account,
+    matches: &[Match],
+    decided: &Decisions,
+    scan: &Scan,
+    units: &[Unit],
+) -> anyhow::Result<()> {
+    let open: BTreeMap<&str, Vec<&Match>> = account
+        .sets
+        .iter()
+        .map(|set| (set.name.as_str(), borderline(&set.name, matches, set.threshold)))
+        .collect();
+    let shown = shown_copies(account).into_iter().map(|copy| (copy.place.clone(), copy.id.clone()));
+    let asked = open.values().flatten().map(|pair| (pair.place.clone(), pair.id.clone()));
+    let images = scan.pictures(units, &shown.chain(asked).collect())?;
+    let sets: BTreeMap<String, PathBuf> = args.eval.iter().cloned().collect();
+    let mut page = Page::new("clip-data: contamination");
+    let about = "Evaluation items of which the corpus holds a copy: the item on the left, the corpus on the right.";
+    page.section("Contamination", about, &contamination(account, &sets, &images)?);
+    let path = args.out.join("contamination.html");
+    page.write(&path)?;
+    println!("page: {}", path.display());
+    for (name, pairs) in open {
+        let html = sheet(name, &sets[name], &pairs, &images, &decided.set(name))?;
+        if !html.is_empty() {
+            let mut page = Page::new(&format!("{name}: the same picture?"));
+            let about = "The pairs nearest to the threshold. Accept those that show the same picture, reject the \
+                         others, and save: --decisions reads the file, --calibrate sets the threshold by it.";
+            page.section("Contact sheet", about, &html);
+            let path = args.out.join(format!("sheet-{name}.html"));
+            page.write(&path)?;
+            println!("contact sheet: {}", path.display());
+        }
+    }
+    Ok(())
+}

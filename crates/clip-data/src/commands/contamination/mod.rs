@@ -1,0 +1,189 @@
+//! `clip-data contamination`: which evaluation items a corpus holds, and what that does to a score.
+
+mod build;
+mod corpus;
+mod told;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clip_overlap::{Account, Decisions, SetAccount, predictions};
+
+use crate::exit;
+use crate::progress::Show;
+
+/// Arguments of `clip-data contamination`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A corpus: shards (.tar, braces, globs), lists with hashes or images (.parquet, .csv, .tsv, .jsonl), a folder
+    /// of those or of images; may be given again. Without it, the corpus is the pipeline's
+    #[arg(long, value_name = "PATH", requires = "eval")]
+    corpus: Vec<String>,
+    /// An evaluation set, as `clip-data eval` takes it; may be given again
+    #[arg(long, value_name = "NAME=PATH", value_parser = named, requires = "corpus")]
+    eval: Vec<(String, PathBuf)>,
+    /// Where the report goes, and what a later run reuses
+    #[arg(long, value_name = "DIR", default_value = "contamination")]
+    out: PathBuf,
+    /// The pipeline whose corpus it is
+    #[arg(short, long, default_value = "pipeline.toml")]
+    config: PathBuf,
+    /// Change a setting of the pipeline, as in the build
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Predictions of a model on a set: Parquet from `clip-data eval`, or CSV with key, correct and, if you like,
+    /// label and value; may be given for each set
+    #[arg(long, value_name = "SET=FILE", value_parser = named)]
+    predictions: Vec<(String, PathBuf)>,
+    /// Sets that are judged at once (Bonferroni's m); all that have predictions when absent
+    #[arg(long, value_name = "M")]
+    tests: Option<usize>,
+    /// Thresholds and accepted or rejected pairs, as a contact sheet saves them
+    #[arg(long, value_name = "FILE")]
+    decisions: Option<PathBuf>,
+    /// Least score of a copy, from 0 to 1, of every set or of one
+    #[arg(long, value_name = "[SET=]SCORE", value_parser = threshold)]
+    threshold: Vec<(Option<String>, f32)>,
+    /// Set each threshold by the marks in --decisions, so that this share of marked pairs from it on is accepted, and
+    /// save it there
+    #[arg(long, value_name = "PRECISION", num_args = 0..=1, default_missing_value = "0.95", requires = "decisions")]
+    calibrate: Option<f64>,
+    /// An earlier pairs.parquet: what it calls copies counts as removed
+    #[arg(long, value_name = "FILE", requires = "corpus")]
+    without: Option<PathBuf>,
+    /// Exit with 1 when more than this share of a set (0.01 or 1%) is in the corpus
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    max_rate: Option<f64>,
+    /// Exit with 1 when a set's All - Clean is more than this (0.005 or 0.5%)
+    #[arg(long, value_name = "SHARE", value_parser = share, requires = "predictions")]
+    max_inflation: Option<f64>,
+    /// Where fingerprints of evaluation sets are kept; the user's cache folder when absent
+    #[arg(long, value_name = "DIR")]
+    index: Option<PathBuf>,
+    /// A learned detector's folder, from `clip-data detector train`: it finds more and is surer (needs libtorch)
+    #[arg(long, value_name = "DIR", requires = "corpus")]
+    detector: Option<PathBuf>,
+    /// List at most so many copies of each set
+    #[arg(long, default_value_t = 20)]
+    list: usize,
+    /// How progress is shown
+    #[arg(long, value_enum, default_value_t)]
+    progress: Show,
+}
+
+fn named(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+            Ok((name.to_owned(), PathBuf::from(path)))
+        }
+        _ => Err("must be NAME=PATH".to_owned()),
+    }
+}
+
+fn threshold(text: &str) -> Result<(Option<String>, f32), String> {
+    let (name, number) = match text.split_once('=') {
+        Some((name, number)) => (Some(name.to_owned()), number),
+        None => (None, text),
+    };
+    let number = number.parse::<f32>().ok().filter(|n| (0.0..=1.0).contains(n));
+    Ok((name, number.ok_or("must be a score from 0 to 1, or SET=SCORE")?))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+    let number = number.trim().parse::<f64>().ok().map(|n| n / unit);
+    number
+        .filter(|n| (0.0..=1.0).contains(n))
+        .ok_or_else(|| "must be a share like 0.01 or 1%".into())
+}
+
+/// Compares, reports, and gates.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.corpus.is_empty() { build::run(&args) } else { corpus::run(&args) }
+}
+
+/// Names must be those of sets: a misspelt one would silently do nothing.
+fn check_names(args: &Args, known: &[&str]) -> anyhow::Result<()> {
+    let predictions = args.predictions.iter().map(|(name, _)| ("--predictions", name.as_str()));
+    let thresholds =
+        args.threshold.iter().filter_map(|(name, _)| Some(("--threshold", name.as_deref()?)));
+    for (option, name) in predictions.chain(thresholds) {
+        if !known.contains(&name) {
+            bail!("{option} {name}: no such set\nhint: the sets are {}", known.join(", "));
+        }
+    }
+    Ok(())
+}
+
+/// What is decided of the sets: `before` the file, the file, and then the command line.
+fn decisions(args: &Args, before: Decisions, names: &[&str]) -> anyhow::Result<Decisions> {
+    let mut decided = before;
+    if let Some(path) = &args.decisions {
+        for (name, set) in Decisions::read(path)?.sets {
+            let own = decided.sets.entry(name).or_default();
+            own.threshold = set.threshold.or(own.threshold);
+            own.marks = set.marks;
+        }
+    }
+    if let (Some(precision), Some(path)) = (args.calibrate, &args.decisions) {
+        let mut saved = Decisions::read(path)?;
+        for (name, set) in saved.sets.iter_mut().filter(|(name, _)| names.contains(&name.as_str()))
+        {
+            let threshold = set
+                .calibrated(precision)
+                .map_err(|e| anyhow::anyhow!("{}: {name}: {e}", path.display()))?;
+            set.threshold = Some(threshold);
+            decided.sets.entry(name.clone()).or_default().threshold = Some(threshold);
+            eprintln!("{name}: threshold {threshold:.4}, by {} marks", set.marks.len());
+        }
+        saved.write(path)?;
+    }
+    for (name, threshold) in &args.threshold {
+        for set in names.iter().filter(|set| name.as_deref().is_none_or(|name| name == **set)) {
+            decided.sets.entry((*set).to_owned()).or_default().threshold = Some(*threshold);
+        }
+    }
+    Ok(decided)
+}
+
+/// Adds the effects on the given predictions.
+fn judge(args: &Args, sets: &mut [SetAccount]) -> anyhow::Result<()> {
+    let files: BTreeMap<_, _> = args.predictions.iter().cloned().collect();
+    let tests = args.tests.unwrap_or(files.len());
+    for set in sets {
+        if let Some(file) = files.get(&set.name) {
+            set.judge(&predictions::read(file)?, tests)?;
+        }
+    }
+    Ok(())
+}
+
+/// Prints the account, says where it is, and lets the gates decide.
+fn tell(args: &Args, account: &Account, folder: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let path = account.write(folder).context("the account was not written")?;
+    print!("{}", told::tables(account, args.list));
+    println!("report {}: {}", account.id, path.display());
+    let faults = told::faults(account, args.max_rate, args.max_inflation);
+    for fault in &faults {
+        eprintln!("gate: {fault}");
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::GATE) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_thresholds_are_read() {
+        assert_eq!(share("1%"), Ok(0.01));
+        assert_eq!(share("0.25"), Ok(0.25));
+        assert!(share("2").is_err() && share("few").is_err());
+        assert_eq!(threshold("0.9"), Ok((None, 0.9)));
+        assert_eq!(threshold("toys=0.8"), Ok((Some("toys".into()), 0.8)));
+        assert!(threshold("toys=8").is_err());
+        assert!(named("toys").is_err() && named("=x").is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! An account as text, and as gates.
+
+use clip_overlap::{Account, SetAccount};
+
+/// Everything, as tables.
+pub fn tables(account: &Account, list: usize) -> String {
+    let mut text = corpus(account);
+    text.push_str(&rates(account));
+    text.push_str(&suite(account));
+    text.push_str(&effects(account));
+    text.push_str(&differences(account));
+    account.sets.iter().for_each(|set| text.push_str(&listing(set, list)));
+    text
+}
+
+/// Which gates fail, and why.
+pub fn faults(account: &Account, rate: Option<f64>, inflation: Option<f64>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for set in &account.sets {
+        let percent = |share: f64| format!("{:.3}%", 100.0 * share);
+        if let Some(most) = rate.filter(|most| set.rate > *most) {
+            let (found, most) = (percent(set.rate), percent(most));
+            faults.push(format!("{} of {} are in the corpus, more than {most}", found, set.name));
+        }
+        let found = set.effect.as_ref().and_then(|effect| effect.inflation);
+        if let (Some(most), Some(found)) = (inflation, found)
+            && found > most
+        {
+            let (found, most) = (percent(found), percent(most));
+            faults.push(format!("{}: All - Clean is {found}, more than {most}", set.name));
+        }
+    }
+    faults
+}
+
+fn corpus(account: &Account) -> String {
+    let corpus = &account.corpus;
+    let mut text = format!("corpus: {} images", corpus.images);
+    for (count, what) in [
+        (corpus.hashed, "rows by hashes alone"),
+        (corpus.bare, "rows with neither image nor hash"),
+        (corpus.unreadable, "unreadable"),
+    ] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {what}"));
+        }
+    }
+    text + "\n\n"
+}
+
+fn rates(account: &Account) -> String {
+    let mut text = format!(
+        "{:<16} {:>8} {:>8} {:>8}  {:<19} {:>9} {:>8} {:>6} {:>10}\n",
+        "set",
+        "items",
+        "overlap",
+        "rate",
+        "99.5% interval",
+        "threshold",
+        "removed",
+        "flat",
+        "unverified"
+    );
+    for set in &account.sets {
+        let (low, high) = (100.0 * set.interval.low, 100.0 * set.interval.high);
+        let interval = format!("[{low:.2}%, {high:.2}%]");
+        text.push_str(&format!(
+            "{:<16} {:>8} {:>8} {:>7.2}%  {interval:<19} {:>9.3} {:>8} {:>6} {:>10}\n",
+            set.name,
+            set.items,
+            set.overlap,
+            100.0 * set.rate,
+            set.threshold,
+            set.removed,
+            set.flat,
+            set.unverified
+        ));
+    }
+    for set in account.sets.iter().filter(|set| set.captions.captioned > 0) {
+        let (naming, captioned) = (set.captions.naming, set.captions.captioned);
+        text.push_str(&format!(
+            "{}: of {captioned} copied items with a caption, {naming} have one that names the class\n",
+            set.name
+        ));
+    }
+    for set in account.sets.iter().filter(|set| set.unreadable > 0) {
+        let (name, count) = (&set.name, set.unreadable);
+        text.push_str(&format!(
+            "{name}: {count} items could not be decoded, and were not looked for\n"
+        ));
+    }
+    text
+}
+
+fn suite(account: &Account) -> String {
+    let Some(suite) = account.suite.as_ref().filter(|suite| suite.sets > 1) else {
+        return String::new();
+    };
+    let mut text = format!(
+        "\nsuite: {} sets, {} without overlap; rate: median {:.2}%, mean {:.2}%, highest {:.2}%\n",
+        suite.sets,
+        suite.without_overlap,
+        100.0 * suite.median_rate,
+        100.0 * suite.mean_rate,
+        100.0 * suite.max_rate
+    );
+    if let Some(most) = suite.max_inflation {
+        text.push_str(&format!(
+            "of {} with predictions: {} differ by more than 0.1 points, {} significant, {} intervals \
+             exclude Clean, greatest All-Clean {:.2}%\n",
+            suite.judged,
+            suite.beyond_tenth,
+            suite.significant,
+            suite.intervals_apart,
+            100.0 * most
+        ));
+    }
+    text
+}
+
+/// The paper's table of section 5: accuracy on All, Clean and Overlap, and whether their difference counts.
+fn effects(account: &Account) -> String {
+    let judged: Vec<_> =
+        account.sets.iter().filter_map(|set| Some((set, set.effect.as_ref()?))).collect();
+    let Some((_, first)) = judged.first() else { return String::new() };
+    let share = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.2}%", 100.0 * v));
+    let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
+    let mut text = format!(
+        "\n{:<16} {:>8} {:>8} {:>8} {:>10} {:>9} {:>7} {:>7}  verdict (Bonferroni m = {})\n",
+        "set", "All", "Clean", "Overlap", "All-Clean", "reweighed", "p", "p corr.", first.tests
+    );
+    for (set, effect) in judged {
+        let verdict = match (&effect.detectable, effect.significant()) {
+            (_, true) => "significant".to_owned(),
+            (Some(seen), false) => {
+                let least = 100.0 * seen.inflation;
+                format!("not significant (an inflation from {least:.2}% on would have been)")
+            }
+            (None, false) => "too few overlap to tell".to_owned(),
+        };
+        text.push_str(&format!(
+            "{:<16} {:>8} {:>8} {:>8} {:>10} {:>9} {:>7} {:>7}  {verdict}\n",
+            set.name,
+            share(Some(effect.accuracy_all)),
+            share(effect.accuracy_clean),
+            share(effect.accuracy_overlap),
+            share(effect.inflation),
+            share(set.stratified.as_ref().map(|even| even.clean)),
+            number(effect.p),
+            number(effect.p_corrected),
+        ));
+        if let Some(interval) = effect.interval {
+            let (low, high) = (100.0 * interval.low, 100.0 * interval.high);
+            let apart = if effect.interval_excludes_clean() { "excludes" } else { "includes" };
+            text.push_str(&format!(
+                "{:<16} 99.5% interval of Overlap [{low:.2}%, {high:.2}%] {apart} Clean\n",
+                ""
+            ));
+        }
+    }
+    text + "reweighed: Clean with Overlap's mix of classes\n"
+}
+
+fn differences(account: &Account) -> String {
+    let mut text = String::new();
+    for set in &account.sets {
+        for d in &set.differences {
+            let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.4}"));
+            let interval = d.interval.map_or(String::new(), |i| {
+                format!(
+                    " [{:.4}, {:.4}], {} resamples, seed {}",
+                    i.low, i.high, d.resamples, d.seed
+                )
+            });
+            text.push_str(&format!(
+                "{}, {}: All {:.4}, Clean {}, Overlap {}, All-Clean {}{interval}\n",
+                set.name,
+                d.metric,
+                d.all,
+                number(d.clean),
+                number(d.overlap),
+                number(d.inflation)
+            ));
+        }
+    }
+    text
+}
+
+fn listing(set: &SetAccount, most: usize) -> String {
+    let mut text = String::new();
+    if set.copies.is_empty() || most == 0 {
+        return text;
+    }
+    let (shown, all) = (set.copies.len().min(most), set.copies.len());
+    text.push_str(&format!("\nitems of {} in the corpus ({shown} of {all}):\n", set.name));
+    for copy in set.copies.iter().take(most) {
+        let fate = if copy.kept { "kept" } else { "dropped" };
+        let whence = if copy.url.is_empty() {
+            format!("{} {}", copy.place, copy.id)
+        } else {
+            copy.url.clone()
+        };
+        let kind = copy.kind.name();
+        text.push_str(&format!("  {:.3}  {kind:<8}  {}  {fate}  {whence}\n", copy.score, copy.key));
+    }
+    text
+}

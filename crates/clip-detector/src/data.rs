@@ -1,0 +1,105 @@
+//! The pictures that a detector is trained on, small and in memory.
+
+use clip_image::{DecodeOptions, Rgb, decode};
+use clip_overlap::corpus::{Picture, units};
+use clip_overlap::shrink;
+use rayon::prelude::*;
+
+use crate::{Error, Result};
+
+/// Pictures decoded at a time.
+const CHUNK: usize = 512;
+
+/// Pictures of a corpus.
+pub struct Pictures {
+    pictures: Vec<Rgb>,
+    /// Pictures that could not be decoded.
+    pub unreadable: usize,
+}
+
+impl Pictures {
+    /// Reads at most `most` pictures of a corpus (as `clip-data contamination --corpus` takes it), evenly over it
+    /// by the hash of their bytes, each shrunk so that its longer side is at most `side`.
+    ///
+    /// Equal files count once: a picture among its own negatives would teach that copies differ.
+    pub fn open(specs: &[String], most: usize, side: u32, told: &dyn Fn(usize)) -> Result<Self> {
+        let mut all = Self { pictures: Vec::new(), unreadable: 0 };
+        let mut kept: Vec<[u8; 32]> = Vec::new();
+        let mut known = std::collections::HashSet::new();
+        for unit in specs
+            .iter()
+            .map(|spec| units(spec))
+            .collect::<std::result::Result<Vec<_>, _>>()?
+            .concat()
+        {
+            let mut chunk: Vec<Picture> = Vec::new();
+            unit.each(&mut |picture| {
+                chunk.push(picture);
+                if chunk.len() == CHUNK {
+                    all.take(std::mem::take(&mut chunk), side, &mut kept, &mut known);
+                    all.thin(most, &mut kept);
+                    told(all.pictures.len());
+                }
+                Ok(true)
+            })?;
+            all.take(chunk, side, &mut kept, &mut known);
+            all.thin(most, &mut kept);
+        }
+        // The order of what is left must not depend on how the corpus is cut into files.
+        let mut sorted: Vec<_> = kept.into_iter().zip(std::mem::take(&mut all.pictures)).collect();
+        sorted.sort_by(|a, b| a.0.cmp(&b.0));
+        sorted.truncate(most);
+        all.pictures = sorted.into_iter().map(|(_, picture)| picture).collect();
+        if all.pictures.len() < 16 {
+            let count = all.pictures.len();
+            return Err(Error::Data(format!(
+                "{count} pictures are too few to train a detector on"
+            )));
+        }
+        Ok(all)
+    }
+
+    fn take(
+        &mut self,
+        chunk: Vec<Picture>,
+        side: u32,
+        kept: &mut Vec<[u8; 32]>,
+        known: &mut std::collections::HashSet<[u8; 32]>,
+    ) {
+        let options = DecodeOptions { min_side: Some(side), ..DecodeOptions::default() };
+        let made: Vec<_> = chunk
+            .par_iter()
+            .filter_map(|picture| picture.image.as_ref())
+            .map(|bytes| {
+                let image = decode(bytes, &options).ok().map(|image| shrink(&image, side));
+                (*blake3::hash(bytes).as_bytes(), image)
+            })
+            .collect();
+        for (hash, image) in made {
+            match image {
+                None => self.unreadable += 1,
+                Some(image) if known.insert(hash) => {
+                    self.pictures.push(image);
+                    kept.push(hash);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Keeps the pictures with the lowest hashes, once there are twice as many as wanted.
+    fn thin(&mut self, most: usize, kept: &mut Vec<[u8; 32]>) {
+        if self.pictures.len() < 2 * most.max(CHUNK) {
+            return;
+        }
+        let mut all: Vec<_> = kept.drain(..).zip(self.pictures.drain(..)).collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.truncate(most);
+        (*kept, self.pictures) = all.into_iter().unzip();
+    }
+
+    /// The pictures.
+    pub fn all(&self) -> &[Rgb] {
+        &self.pictures
+    }
+}

@@ -1,0 +1,43 @@
+//! What can go wrong with the detector.
+
+use std::path::PathBuf;
+
+/// A failure of the detector, its training or its files.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that cannot be read, written, or is not what it should be.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong.
+        reason: String,
+    },
+    /// A configuration that gives no network.
+    #[error("detector configuration: {0}")]
+    Config(String),
+    /// Pictures that cannot be trained on.
+    #[error("{0}")]
+    Data(String),
+    /// The corpus could not be read.
+    #[error(transparent)]
+    Overlap(#[from] clip_overlap::Error),
+    /// Weights could not be read or written.
+    #[error(transparent)]
+    Model(#[from] clip_model::Error),
+    /// libtorch failed.
+    #[error("libtorch: {0}")]
+    Tch(#[from] clip_torch::tch::TchError),
+    /// The shim failed.
+    #[error(transparent)]
+    Torch(#[from] clip_torch::Error),
+}
+
+impl Error {
+    pub(crate) fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
+        Self::File { path: path.into(), reason: reason.to_string() }
+    }
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;

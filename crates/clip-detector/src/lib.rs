@@ -1,0 +1,21 @@
+//! The learned duplicate detector of the paper's appendix C.
+//!
+//! A residual network with anti-aliased pooling, weight normalisation instead of batch normalisation (so that
+//! no picture of a batch can tell another's secret) and GELU, trained to tell a picture's altered copy from all
+//! other pictures of the batch (InfoNCE at temperature 0.07).
+
+mod augment;
+mod config;
+mod data;
+mod error;
+mod net;
+mod serve;
+mod train;
+
+pub use augment::altered;
+pub use config::{DetectorConfig, Kind};
+pub use data::Pictures;
+pub use error::{Error, Result};
+pub use net::Detector;
+pub use serve::serve;
+pub use train::{Progress, TrainOptions, train};

@@ -1,0 +1,73 @@
+//! Folders: of shards, of tables, or of images with what lies beside them.
+
+use std::path::{Path, PathBuf};
+
+use super::{Kind, Picture, Unit, Visit, extension, kind_of};
+use crate::{Error, Result};
+
+const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
+/// Images of a folder that make one unit.
+const IMAGES_A_UNIT: usize = 10_000;
+
+/// Shards where there are any, else tables, else images.
+pub(super) fn units(folder: &Path) -> Result<Vec<Unit>> {
+    let mut files = Vec::new();
+    walk(folder, &mut files)?;
+    for kind in [Kind::Shard, Kind::Table] {
+        let own = |file: &&PathBuf| kind_of(file) == Some(kind);
+        let found: Vec<&PathBuf> = files.iter().filter(own).collect();
+        // img2dataset's files layout has a table beside each folder of images: the images say more.
+        let images = kind == Kind::Table && files.iter().any(|file| is_image(file));
+        if !found.is_empty() && !images {
+            let unit = |file: &PathBuf| {
+                let (place, files) = (file.display().to_string(), vec![file.clone()]);
+                Unit { place, files, kind }
+            };
+            return Ok(found.into_iter().map(unit).collect());
+        }
+    }
+    files.retain(|file| is_image(file));
+    if files.is_empty() {
+        let hint = "hint: shards (.tar), tables (.parquet) or images are looked for, at any depth";
+        return Err(Error::file(folder, format!("no corpus\n{hint}")));
+    }
+    let unit = |files: &[PathBuf]| {
+        let place = folder.display().to_string();
+        Unit { place, files: files.to_vec(), kind: Kind::Folder }
+    };
+    Ok(files.chunks(IMAGES_A_UNIT).map(unit).collect())
+}
+
+/// Files at any depth, in the order of their names.
+fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))?;
+    let mut entries: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    entries.sort();
+    for path in entries {
+        // A link to a folder may lead back here.
+        if path.is_dir() && !path.is_symlink() {
+            walk(&path, found)?;
+        } else if path.is_file() {
+            found.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn is_image(path: &Path) -> bool {
+    IMAGES.contains(&extension(path).as_str())
+}
+
+/// The image at `path`, named by its way from `root`.
+pub(super) fn each(root: &Path, path: &Path, visit: &mut Visit) -> Result<bool> {
+    let image = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    let beside = |extension: &str| std::fs::read(path.with_extension(extension)).ok();
+    let json = beside("json").and_then(|json| serde_json::from_slice(&json).ok());
+    let meta = |key: &str| json.as_ref().and_then(|json: &serde_json::Value| json[key].as_str());
+    let text = beside("txt").or_else(|| beside("caption"));
+    let text = text.map(|text| String::from_utf8_lossy(&text).trim().to_owned());
+    let caption = text.unwrap_or_else(|| meta("caption").unwrap_or_default().to_owned());
+    let url = meta("url").unwrap_or_default().to_owned();
+    let id = path.strip_prefix(root).unwrap_or(path).display().to_string();
+    visit(Picture { id, image: Some(image), files: Vec::new(), phash: None, url, caption })
+}

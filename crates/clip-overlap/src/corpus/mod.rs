@@ -1,0 +1,162 @@
+//! A corpus, whatever it lies in, as a stream of pictures: shards, tables, lists with hashes, folders.
+
+mod folder;
+mod list;
+mod table;
+
+use std::path::{Path, PathBuf};
+
+use clip_corpus::{Sample, ShardReader};
+
+use crate::{Error, Result};
+
+/// One picture of a corpus.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Picture {
+    /// Its name in its file: a sample's key, a row's number or key, a path.
+    pub id: String,
+    /// Its encoded bytes, where the corpus has them.
+    pub image: Option<Vec<u8>>,
+    /// Hashes of its file that the corpus states, in lower-case hex: blake3 or SHA-256.
+    pub files: Vec<String>,
+    /// Its pHash as the corpus states it, imagededup's bits.
+    pub phash: Option<u64>,
+    /// Where it came from.
+    pub url: String,
+    /// Its caption.
+    pub caption: String,
+}
+
+/// A piece of a corpus that is checked, and kept, as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// How it is called in reports.
+    pub place: String,
+    /// Its files; all of them decide whether it changed.
+    pub files: Vec<PathBuf>,
+    kind: Kind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Shard,
+    Table,
+    Text,
+    Folder,
+}
+
+/// Called with each picture; it says whether to go on.
+pub type Visit<'a> = dyn FnMut(Picture) -> Result<bool> + 'a;
+
+/// The units of a corpus, in order.
+///
+/// A specification is a `.tar` shard, a `.parquet`, `.csv`, `.tsv` or `.jsonl` list (braces, globs and `::`
+/// unions as WebDataset has them), a folder of those, the folder of a build, or a folder of images.
+///
+/// # Errors
+/// When it names nothing.
+pub fn units(spec: &str) -> Result<Vec<Unit>> {
+    let path = Path::new(spec);
+    if path.is_dir() {
+        // A build's folder has its shards inside.
+        let shards = path.join("shards");
+        let inner = if path.join("run.json").is_file() && shards.is_dir() { &shards } else { path };
+        return folder::units(inner);
+    }
+    clip_corpus::expand(spec)?.into_iter().map(|file| unit_of_file(&file)).collect()
+}
+
+fn unit_of_file(file: &Path) -> Result<Unit> {
+    if !file.is_file() {
+        return Err(Error::file(file, "no such file or folder"));
+    }
+    let kind = kind_of(file).ok_or_else(|| {
+        let known = ".tar, .parquet, .csv, .tsv, .jsonl, or a folder";
+        Error::file(file, format!("no corpus\nhint: known are {known}"))
+    })?;
+    Ok(Unit { place: file.display().to_string(), files: vec![file.to_path_buf()], kind })
+}
+
+fn kind_of(file: &Path) -> Option<Kind> {
+    match extension(file).as_str() {
+        "tar" => Some(Kind::Shard),
+        "parquet" => Some(Kind::Table),
+        "csv" | "tsv" | "jsonl" => Some(Kind::Text),
+        _ => None,
+    }
+}
+
+fn extension(file: &Path) -> String {
+    file.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+impl Unit {
+    /// Hash of its files' names, sizes and times of change: another one means that it must be read again.
+    pub fn state(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        for file in &self.files {
+            let meta = std::fs::metadata(file).map_err(|e| Error::file(file, e))?;
+            let changed =
+                meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
+            let changed = changed.map_or(0, |t| t.as_nanos());
+            hasher.update(file.as_os_str().as_encoded_bytes());
+            hasher.update(format!("\0{} {changed}\n", meta.len()).as_bytes());
+        }
+        Ok(hasher.finalize().to_hex().to_string())
+    }
+
+    /// Reads it through, one picture in memory.
+    pub fn each(&self, visit: &mut Visit) -> Result<()> {
+        match self.kind {
+            Kind::Shard => each_file(&self.files, visit, shard),
+            Kind::Table => each_file(&self.files, visit, table::each),
+            Kind::Text => each_file(&self.files, visit, list::each),
+            Kind::Folder => {
+                let root = Path::new(&self.place);
+                each_file(&self.files, visit, |file, visit| folder::each(root, file, visit))
+            }
+        }
+    }
+}
+
+fn each_file(
+    files: &[PathBuf],
+    visit: &mut Visit,
+    read: impl Fn(&Path, &mut Visit) -> Result<bool>,
+) -> Result<()> {
+    for file in files {
+        if !read(file, visit)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn shard(path: &Path, visit: &mut Visit) -> Result<bool> {
+    for sample in ShardReader::open(path)? {
+        if let Some(picture) = picture(sample?)
+            && !visit(picture)?
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn picture(mut sample: Sample) -> Option<Picture> {
+    let name = sample.image()?.0.to_owned();
+    let at = sample.fields.iter().position(|(field, _)| *field == name)?;
+    let image = std::mem::take(&mut sample.fields[at].1);
+    let json = sample.get("json").and_then(|json| serde_json::from_slice(json).ok());
+    let meta = |key: &str| json.as_ref().and_then(|json: &serde_json::Value| json[key].as_str());
+    let text = ["txt", "caption"].iter().find_map(|field| sample.get(field));
+    let text = text.map(|text| String::from_utf8_lossy(text).trim().to_owned());
+    let caption = text.unwrap_or_else(|| meta("caption").unwrap_or_default().to_owned());
+    let url = meta("url").unwrap_or_default().to_owned();
+    let files =
+        ["blake3", "sha256"].iter().filter_map(|key| meta(key)).map(str::to_lowercase).collect();
+    Some(Picture { id: sample.key, image: Some(image), files, phash: None, url, caption })
+}
+
+#[cfg(test)]
+mod tests;

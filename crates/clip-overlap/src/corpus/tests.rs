@@ -1,0 +1,90 @@
+//! The same pictures, however they lie.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
+use clip_corpus::{ShardWriter, write_parquet};
+
+use super::*;
+
+fn pictures(spec: &Path) -> Vec<Picture> {
+    let mut found = Vec::new();
+    for unit in units(&spec.display().to_string()).unwrap() {
+        unit.each(&mut |picture| {
+            found.push(picture);
+            Ok(true)
+        })
+        .unwrap();
+    }
+    found
+}
+
+fn picture(id: &str, image: &[u8]) -> Picture {
+    let (url, caption) = ("http://x.org/1".to_owned(), "a dog".to_owned());
+    Picture { id: id.into(), image: Some(image.to_vec()), url, caption, ..Picture::default() }
+}
+
+#[test]
+fn shards_tables_and_folders_give_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let json = br#"{"url":"http://x.org/1","caption":"other"}"#.to_vec();
+    let shards = dir.path().join("shards");
+    let mut writer = ShardWriter::create(&shards.join("0.tar")).unwrap();
+    let fields = [("jpg", b"bytes".to_vec()), ("json", json.clone()), ("txt", b"a dog\n".to_vec())];
+    let fields = fields.map(|(name, bytes)| (name.to_owned(), bytes)).to_vec();
+    writer.write(&Sample { key: "000".into(), fields }).unwrap();
+    writer.finish().unwrap();
+    assert_eq!(pictures(&shards), [picture("000", b"bytes")]);
+
+    let table = dir.path().join("t.parquet");
+    let text = |cell: &str| -> ArrayRef { Arc::new(StringArray::from(vec![cell])) };
+    let image: ArrayRef = Arc::new(BinaryArray::from(vec![b"bytes".as_slice()]));
+    let columns = [("url", text("http://x.org/1")), ("caption", text("a dog")), ("jpg", image)];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    write_parquet(&table, batch.schema(), &[batch]).unwrap();
+    assert_eq!(pictures(&table), [picture("0", b"bytes")]);
+
+    let folder = dir.path().join("images/00000");
+    std::fs::create_dir_all(&folder).unwrap();
+    for (name, bytes) in [("7.jpg", b"bytes".as_slice()), ("7.txt", b"a dog"), ("7.json", &json)] {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    assert_eq!(pictures(&dir.path().join("images")), [picture("00000/7.jpg", b"bytes")]);
+}
+
+#[test]
+fn lists_bring_hashes_and_those_without_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let csv = dir.path().join("l.csv");
+    std::fs::write(&csv, "url,phash,sha256\nhttp://x.org/1,9fee256239984d71,AB\n").unwrap();
+    let jsonl = dir.path().join("l.jsonl");
+    let line = r#"{"url":"http://x.org/1","phash":"9fee256239984d71","sha256":"ab"}"#;
+    std::fs::write(&jsonl, line).unwrap();
+    let table = dir.path().join("t.parquet");
+    let phash: ArrayRef = Arc::new(Int64Array::from(vec![0x9fee_2562_3998_4d71_u64 as i64]));
+    let batch = RecordBatch::try_from_iter([("phash", phash)]).unwrap();
+    write_parquet(&table, batch.schema(), &[batch]).unwrap();
+    for list in [&csv, &jsonl, &table] {
+        let found = pictures(list);
+        assert_eq!(found[0].phash, Some(0x9fee_2562_3998_4d71), "{}", list.display());
+        assert!(found[0].image.is_none());
+    }
+    assert_eq!(pictures(&csv)[0].files, ["ab"]);
+    std::fs::write(&csv, "url,caption\nhttp://x.org/1,a\n").unwrap();
+    let unit = units(&csv.display().to_string()).unwrap().remove(0);
+    let told = unit.each(&mut |_| Ok(true)).unwrap_err().to_string();
+    assert!(told.contains("only url, caption") && told.contains("hint: "), "{told}");
+    assert!(units(&dir.path().join("none.tar").display().to_string()).is_err());
+}
+
+#[test]
+fn a_changed_file_changes_its_units_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.csv");
+    std::fs::write(&file, "phash\n").unwrap();
+    let state = || units(&file.display().to_string()).unwrap()[0].state().unwrap();
+    let before = state();
+    assert_eq!(before, state());
+    std::fs::write(&file, "phash\n9fee256239984d71\n").unwrap();
+    assert_ne!(before, state());
+}

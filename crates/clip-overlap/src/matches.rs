@@ -1,0 +1,210 @@
+//! What a corpus has that resembles evaluation items: rows, and their Parquet files.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, BooleanArray, Float32Array, RecordBatch, StringArray,
+};
+use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef};
+use clip_corpus::PartWriter;
+
+use crate::likeness::Likeness;
+use crate::set::Kind;
+use crate::{Error, Result};
+
+/// A picture of the corpus beside an evaluation item that it resembles.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Match {
+    /// Name of the evaluation set.
+    pub set: String,
+    /// Key of its item.
+    pub key: String,
+    /// Name of the item's class.
+    pub class: String,
+    /// The unit of the corpus: a shard, a table, a folder.
+    pub place: String,
+    /// The picture's name there.
+    pub id: String,
+    /// Where it came from.
+    pub url: String,
+    /// Its caption.
+    pub caption: String,
+    /// How alike, in [0, 1].
+    pub score: f32,
+    /// How it was recognised.
+    pub kind: Kind,
+    /// The parts of the score; zeros where nothing was compared.
+    pub likeness: Likeness,
+    /// Cosine of the learned detector's vectors, where it was asked.
+    pub detector: Option<f32>,
+    /// The picture, small, as JPEG; empty where the corpus has none.
+    pub picture: Vec<u8>,
+}
+
+fn schema(verdicts: bool) -> Arc<Schema> {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    let real = |name: &str| Field::new(name, DataType::Float32, false);
+    let mut fields: Vec<Field> =
+        ["set", "key", "class", "place", "id", "url", "caption", "kind"].map(text).to_vec();
+    fields.extend(["score", "luma", "fine", "colour", "covered", "contrast"].map(real));
+    fields.push(Field::new("detector", DataType::Float32, true));
+    fields.push(if verdicts {
+        Field::new("copy", DataType::Boolean, false)
+    } else {
+        Field::new("picture", DataType::Binary, false)
+    });
+    Arc::new(Schema::new(fields))
+}
+
+fn batch(rows: &[Match], verdicts: Option<&[bool]>, schema: SchemaRef) -> Result<RecordBatch> {
+    let text = |get: fn(&Match) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(get)))
+    };
+    let real = |get: fn(&Match) -> f32| -> ArrayRef {
+        Arc::new(Float32Array::from_iter_values(rows.iter().map(get)))
+    };
+    let mut columns: Vec<ArrayRef> = vec![
+        text(|m| &m.set),
+        text(|m| &m.key),
+        text(|m| &m.class),
+        text(|m| &m.place),
+        text(|m| &m.id),
+        text(|m| &m.url),
+        text(|m| &m.caption),
+        text(|m| m.kind.name()),
+        real(|m| m.score),
+        real(|m| m.likeness.luma),
+        real(|m| m.likeness.fine),
+        real(|m| m.likeness.colour),
+        real(|m| m.likeness.covered),
+        real(|m| m.likeness.contrast),
+        Arc::new(rows.iter().map(|m| m.detector).collect::<Float32Array>()),
+    ];
+    columns.push(match verdicts {
+        Some(verdicts) => Arc::new(BooleanArray::from(verdicts.to_vec())),
+        None => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|m| &m.picture))),
+    });
+    Ok(RecordBatch::try_new(schema, columns)?)
+}
+
+/// Writes matches, with `head` as the file's own note.
+pub(crate) fn write(path: &Path, rows: &[Match], head: (&str, String)) -> Result<()> {
+    let plain = schema(false);
+    let noted = plain.as_ref().clone().with_metadata([(head.0.to_owned(), head.1)].into());
+    let mut writer = PartWriter::create(path, Arc::new(noted))?;
+    for rows in rows.chunks(4096) {
+        writer.write(&batch(rows, None, plain.clone())?)?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+/// Writes matches with what was decided of each, without their pictures: `pairs.parquet`.
+pub fn write_pairs(path: &Path, rows: &[Match], copies: &[bool]) -> Result<()> {
+    let schema = schema(true);
+    let mut writer = PartWriter::create(path, schema.clone())?;
+    for (rows, copies) in rows.chunks(4096).zip(copies.chunks(4096)) {
+        writer.write(&batch(rows, Some(copies), schema.clone())?)?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+/// Place and name of the images that a `pairs.parquet` calls copies: what is to be removed.
+pub fn read_copies(path: &Path) -> Result<HashSet<(String, String)>> {
+    let mut found = HashSet::new();
+    for batch in clip_corpus::read_parquet(path)? {
+        let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+        let copies = batch.column_by_name("copy").and_then(|c| c.as_boolean_opt());
+        let (Some(places), Some(ids), Some(copies)) = (text("place"), text("id"), copies) else {
+            return Err(Error::file(
+                path,
+                "no columns `place`, `id` and `copy`: not a pairs.parquet",
+            ));
+        };
+        let rows = (0..batch.num_rows()).filter(|&at| copies.value(at));
+        found.extend(rows.map(|at| (places.value(at).to_owned(), ids.value(at).to_owned())));
+    }
+    Ok(found)
+}
+
+/// Reads what [`write`] or [`write_pairs`] wrote.
+pub(crate) fn read(path: &Path) -> Result<Vec<Match>> {
+    let mut found = Vec::new();
+    for batch in clip_corpus::read_parquet(path)? {
+        rows(&batch, &mut found).ok_or_else(|| Error::file(path, "not a table of matches"))?;
+    }
+    Ok(found)
+}
+
+fn rows(batch: &RecordBatch, found: &mut Vec<Match>) -> Option<()> {
+    let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+    let real = |name: &str| batch.column_by_name(name)?.as_primitive_opt::<Float32Type>();
+    let (set, key, class) = (text("set")?, text("key")?, text("class")?);
+    let (place, id, url) = (text("place")?, text("id")?, text("url")?);
+    let (caption, kind, score) = (text("caption")?, text("kind")?, real("score")?);
+    let (luma, fine, colour) = (real("luma")?, real("fine")?, real("colour")?);
+    let (covered, contrast, detector) = (real("covered")?, real("contrast")?, real("detector")?);
+    let picture = batch.column_by_name("picture").and_then(|c| c.as_binary_opt::<i32>());
+    for at in 0..batch.num_rows() {
+        found.push(Match {
+            set: set.value(at).to_owned(),
+            key: key.value(at).to_owned(),
+            class: class.value(at).to_owned(),
+            place: place.value(at).to_owned(),
+            id: id.value(at).to_owned(),
+            url: url.value(at).to_owned(),
+            caption: caption.value(at).to_owned(),
+            score: score.value(at),
+            kind: Kind::of_name(kind.value(at))?,
+            likeness: Likeness {
+                luma: luma.value(at),
+                fine: fine.value(at),
+                colour: colour.value(at),
+                covered: covered.value(at),
+                contrast: contrast.value(at),
+            },
+            detector: detector.is_valid(at).then(|| detector.value(at)),
+            picture: picture.map_or(Vec::new(), |c| c.value(at).to_vec()),
+        });
+    }
+    Some(())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    pub(crate) fn pair(key: &str, id: &str, score: f32, kind: Kind) -> Match {
+        Match {
+            set: "toys".into(),
+            key: key.into(),
+            class: "toy car".into(),
+            place: "shards/0.tar".into(),
+            id: id.into(),
+            url: format!("http://x.org/{id}"),
+            caption: "My red toy car!".into(),
+            score,
+            kind,
+            likeness: Likeness { luma: score, ..Likeness::default() },
+            detector: None,
+            picture: vec![1, 2, 3],
+        }
+    }
+
+    #[test]
+    fn matches_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.parquet");
+        let rows = [pair("a", "1", 0.5, Kind::Near), pair("b", "2", 1.0, Kind::Exact)];
+        write(&path, &rows, ("unit", "x".into())).unwrap();
+        assert_eq!(read(&path).unwrap(), rows);
+        write_pairs(&path, &rows, &[false, true]).unwrap();
+        let plain = rows.map(|row| Match { picture: Vec::new(), ..row });
+        assert_eq!(read(&path).unwrap(), plain);
+        let copy = ("shards/0.tar".to_owned(), "2".to_owned());
+        assert_eq!(read_copies(&path).unwrap(), [copy].into());
+    }
+}

@@ -1,0 +1,344 @@
+//! Holding a corpus against evaluation sets, as a stream: bounded memory, resumable after every unit.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
+
+use clip_image::{DecodeOptions, Rgb, decode, encode_jpeg};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::{Picture, Unit};
+use crate::detector::{Detection, Pair};
+use crate::fingerprint::{Query, WORKING};
+use crate::index::EvalIndex;
+use crate::likeness::Likeness;
+use crate::matches::{self, Match};
+use crate::set::Found;
+use crate::set::Kind;
+use crate::thumb::shrink;
+use crate::{Error, Result};
+
+/// Raised whenever a comparison comes out differently: older results are then made again.
+const VERSION: u32 = 1;
+/// Bytes and pictures of a batch; at most three batches are in memory.
+const BATCH: (usize, usize) = (16 << 20, 512);
+/// Items of one set that one picture may be matched to.
+const MATCHES: usize = 4;
+/// Longer side in pixels of the picture that is kept of a match.
+const KEPT: u32 = 160;
+const HEAD: &str = "unit";
+
+/// How a corpus is compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ScanOptions {
+    /// Least score of a match that is kept: those below the threshold are for calibration.
+    pub floor: f32,
+    /// Greatest distance of pHashes for rows of a corpus without images.
+    pub hash_radius: u32,
+}
+
+impl Default for ScanOptions {
+    fn default() -> Self {
+        Self { floor: 0.6, hash_radius: 4 }
+    }
+}
+
+/// What was read of a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UnitCount {
+    /// The unit.
+    pub place: String,
+    /// Pictures compared.
+    pub pictures: u64,
+    /// Rows without an image, of which only hashes were compared.
+    pub hashed: u64,
+    /// Rows with neither an image nor a hash.
+    pub bare: u64,
+    /// Pictures that could not be decoded: name and reason.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// Says how far a scan has come.
+pub struct Scanned {
+    /// Pictures and rows so far.
+    pub rows: AtomicU64,
+    /// Set by whoever wants the scan to stop.
+    pub cancel: AtomicBool,
+}
+
+/// Evaluation sets and a folder for results.
+pub struct Scan<'a> {
+    /// The sets.
+    pub sets: &'a [EvalIndex],
+    /// How to compare.
+    pub options: ScanOptions,
+    /// Where each unit's matches are kept.
+    pub folder: PathBuf,
+    /// The learned detector, where there is one.
+    pub detection: Option<&'a Detection<'a>>,
+    /// How far it has come.
+    pub progress: &'a Scanned,
+}
+
+impl Scan<'_> {
+    /// The matches of one unit, without their pictures: read where they are there already, else made and kept.
+    ///
+    /// Gives nothing when it was told to stop.
+    pub fn unit(&self, unit: &Unit) -> Result<Option<(UnitCount, Vec<Match>)>> {
+        let file = self.file(unit)?;
+        if file.is_file()
+            && let Ok(mut known) = read(&file)
+        {
+            forget(&mut known.1);
+            let UnitCount { pictures, hashed, bare, .. } = known.0;
+            self.progress.rows.fetch_add(pictures + hashed + bare, Ordering::Relaxed);
+            return Ok(Some(known));
+        }
+        let Some((count, mut found)) = self.compare(unit)? else { return Ok(None) };
+        let head = serde_json::to_string(&count).map_err(|e| Error::file(&file, e))?;
+        matches::write(&file, &found, (HEAD, head))?;
+        forget(&mut found);
+        Ok(Some((count, found)))
+    }
+
+    /// The small pictures of some matches, by place and name.
+    pub fn pictures(
+        &self,
+        units: &[Unit],
+        wanted: &HashSet<(String, String)>,
+    ) -> Result<HashMap<(String, String), Vec<u8>>> {
+        let places: HashSet<&str> = wanted.iter().map(|(place, _)| place.as_str()).collect();
+        let mut found = HashMap::new();
+        for unit in units.iter().filter(|unit| places.contains(unit.place.as_str())) {
+            for pair in matches::read(&self.file(unit)?)? {
+                let name = (pair.place, pair.id);
+                if wanted.contains(&name) {
+                    found.insert(name, pair.picture);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Where a unit's matches are kept: a changed unit, set or option has another file.
+    pub fn file(&self, unit: &Unit) -> Result<PathBuf> {
+        let mut text = format!("{VERSION} {} {}\n", self.options.floor, self.options.hash_radius);
+        text.push_str(&unit.state()?);
+        text.push_str(self.detection.map_or("", |detection| detection.id()));
+        for set in self.sets {
+            text.push_str(&format!("\n{} {}", set.name, set.hash));
+        }
+        let name = &blake3::hash(text.as_bytes()).to_hex()[..32];
+        Ok(self.folder.join(format!("{name}.parquet")))
+    }
+
+    fn compare(&self, unit: &Unit) -> Result<Option<(UnitCount, Vec<Match>)>> {
+        let mut count = UnitCount { place: unit.place.clone(), ..UnitCount::default() };
+        let mut found = Vec::new();
+        let (send, receive) = sync_channel::<Vec<Picture>>(1);
+        let read = std::thread::scope(|scope| {
+            let reader = scope.spawn(move || {
+                let (mut batch, mut bytes) = (Vec::new(), 0);
+                unit.each(&mut |picture| {
+                    bytes += picture.image.as_ref().map_or(64, Vec::len);
+                    batch.push(picture);
+                    if bytes >= BATCH.0 || batch.len() >= BATCH.1 {
+                        bytes = 0;
+                        // Nobody listens any more when the scan was told to stop.
+                        return Ok(send.send(std::mem::take(&mut batch)).is_ok());
+                    }
+                    Ok(true)
+                })?;
+                let _ = send.send(batch);
+                Ok(())
+            });
+            for batch in receive {
+                if self.progress.cancel.load(Ordering::Relaxed) {
+                    break;
+                }
+                self.batch(&unit.place, &batch, &mut count, &mut found)?;
+                self.progress.rows.fetch_add(batch.len() as u64, Ordering::Relaxed);
+            }
+            let gone = || Err(Error::file(&unit.place, "the reader of the corpus panicked"));
+            reader.join().unwrap_or_else(|_| gone())
+        });
+        read?;
+        if self.progress.cancel.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        Ok(Some((count, found)))
+    }
+
+    fn batch(
+        &self,
+        place: &str,
+        batch: &[Picture],
+        count: &mut UnitCount,
+        found: &mut Vec<Match>,
+    ) -> Result<()> {
+        let prepared: Vec<Prepared> =
+            batch.par_iter().map(|picture| self.prepare(picture)).collect();
+        let vectors = self.vectors(&prepared)?;
+        let matches: Vec<Vec<Match>> = batch
+            .par_iter()
+            .zip(&prepared)
+            .zip(vectors)
+            .map(|((picture, prepared), pair)| match prepared {
+                Prepared::Image(image) => self.by_image(place, picture, image, pair.as_ref()),
+                Prepared::Hashes => self.by_hashes(place, picture),
+                Prepared::Bare | Prepared::Unreadable(_) => Vec::new(),
+            })
+            .collect();
+        found.extend(matches.into_iter().flatten());
+        for (picture, prepared) in batch.iter().zip(prepared) {
+            match prepared {
+                Prepared::Image(_) => count.pictures += 1,
+                Prepared::Hashes => count.hashed += 1,
+                Prepared::Bare => count.bare += 1,
+                Prepared::Unreadable(reason) => count.unreadable.push((picture.id.clone(), reason)),
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare(&self, picture: &Picture) -> Prepared {
+        let Some(bytes) = &picture.image else {
+            let bare = picture.phash.is_none() && picture.files.is_empty();
+            return if bare { Prepared::Bare } else { Prepared::Hashes };
+        };
+        let options = DecodeOptions { min_side: Some(WORKING), ..DecodeOptions::default() };
+        match decode(bytes, &options) {
+            Ok(image) => {
+                let small = shrink(&image, WORKING);
+                let query = Query::of(&small);
+                let squares = self.detection.map(|detection| detection.squares(&small));
+                Prepared::Image(Box::new(Decoded { small, query, squares }))
+            }
+            Err(error) => Prepared::Unreadable(error.to_string()),
+        }
+    }
+
+    /// The detector's vectors of each picture that has pixels, where there is a detector.
+    fn vectors(&self, prepared: &[Prepared]) -> Result<Vec<Option<Pair>>> {
+        let Some(detection) = self.detection else { return Ok(vec![None; prepared.len()]) };
+        let squares = prepared.iter().filter_map(|prepared| match prepared {
+            Prepared::Image(image) => image.squares.clone(),
+            _ => None,
+        });
+        let squares: Vec<Rgb> = squares.flatten().collect();
+        let mut pairs = detection.embed(&squares)?.into_iter();
+        let own =
+            |prepared: &Prepared| matches!(prepared, Prepared::Image(_)).then(|| pairs.next());
+        Ok(prepared.iter().map(own).map(Option::flatten).collect())
+    }
+
+    fn by_image(
+        &self,
+        place: &str,
+        picture: &Picture,
+        image: &Decoded,
+        pair: Option<&Pair>,
+    ) -> Vec<Match> {
+        let own_hash = picture.image.as_ref().map(|bytes| blake3::hash(bytes).to_hex().to_string());
+        let files = || picture.files.iter().chain(&own_hash).map(String::as_str);
+        let mut found = Vec::new();
+        for (number, set) in self.sets.iter().enumerate() {
+            let exact = set.exact(files());
+            found.extend(exact.map(|(item, kind)| of(set, item, kind, place, picture)));
+            let other = |f: &Found| exact.is_none_or(|(item, _)| item != f.item);
+            let extra = match (self.detection, pair) {
+                (Some(detection), Some(pair)) => detection.neighbours(number, pair),
+                _ => Vec::new(),
+            };
+            let judged =
+                set.search.search(&image.query, &extra).into_iter().filter(other).map(|f| {
+                    let detector =
+                        self.detection.zip(pair).map(|(d, pair)| d.cosine(number, f.item, pair));
+                    (score(f.score, detector), detector, f)
+                });
+            let mut judged: Vec<_> =
+                judged.filter(|(score, ..)| *score >= self.options.floor).collect();
+            judged.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.item.cmp(&b.2.item)));
+            found.extend(judged.into_iter().take(MATCHES).map(|(score, detector, f)| Match {
+                score,
+                detector,
+                likeness: f.likeness,
+                ..of(set, f.item, f.kind, place, picture)
+            }));
+        }
+        if !found.is_empty() {
+            let kept = encode_jpeg(&shrink(&image.small, KEPT), 85).unwrap_or_default();
+            found.iter_mut().for_each(|pair| pair.picture.clone_from(&kept));
+        }
+        found
+    }
+
+    fn by_hashes(&self, place: &str, picture: &Picture) -> Vec<Match> {
+        let mut found = Vec::new();
+        for set in self.sets {
+            if let Some((item, kind)) = set.exact(picture.files.iter().map(String::as_str)) {
+                found.push(of(set, item, kind, place, picture));
+                continue;
+            }
+            let Some(phash) = picture.phash else { continue };
+            let mut near = set.search.by_hash(phash, self.options.hash_radius);
+            near.sort_by_key(|&(item, distance)| (distance, item));
+            found.extend(near.into_iter().take(MATCHES).map(|(item, distance)| Match {
+                score: 1.0 - distance as f32 / 64.0,
+                ..of(set, item, Kind::Hash, place, picture)
+            }));
+        }
+        found
+    }
+}
+
+/// A match that is as sure as equal bytes.
+fn of(set: &EvalIndex, item: u32, kind: Kind, place: &str, picture: &Picture) -> Match {
+    Match {
+        set: set.name.clone(),
+        key: set.keys[item as usize].clone(),
+        class: set.class(item).to_owned(),
+        place: place.to_owned(),
+        id: picture.id.clone(),
+        url: picture.url.clone(),
+        caption: picture.caption.clone(),
+        score: 1.0,
+        kind,
+        likeness: Likeness::default(),
+        detector: None,
+        picture: Vec::new(),
+    }
+}
+
+/// The score of an aligned pair, given the cosine of the detector's vectors where it was asked.
+fn score(aligned: f32, detector: Option<f32>) -> f32 {
+    detector.map_or(aligned, |cosine| 0.7 * aligned + 0.3 * cosine.max(0.0))
+}
+
+/// Pictures stay on disk: a corpus may have many that resemble something.
+fn forget(found: &mut [Match]) {
+    found.iter_mut().for_each(|pair| pair.picture = Vec::new());
+}
+
+enum Prepared {
+    Image(Box<Decoded>),
+    Hashes,
+    Bare,
+    Unreadable(String),
+}
+
+/// A decoded picture, and what is compared of it.
+struct Decoded {
+    small: Rgb,
+    query: Query,
+    squares: Option<[Rgb; 2]>,
+}
+
+fn read(file: &Path) -> Result<(UnitCount, Vec<Match>)> {
+    let schema = clip_corpus::schema_of(file)?;
+    let head = schema.metadata().get(HEAD).ok_or_else(|| Error::file(file, "no head"))?;
+    let count = serde_json::from_str(head).map_err(|e| Error::file(file, e))?;
+    Ok((count, matches::read(file)?))
+}

@@ -1,0 +1,90 @@
+//! What the check stage of a build found: flagged rows in its parts, dropped ones in its rejects.
+
+use std::path::Path;
+
+use arrow::array::Array;
+use clip_corpus::{Manifest, columns};
+
+use crate::checker::Hit;
+use crate::likeness::Likeness;
+use crate::matches::Match;
+use crate::{Error, Result};
+
+/// The column of a checked part that holds every hit of a row.
+pub const HITS: &str = "overlap_all";
+
+/// A match that a build found, and whether its row is still in the corpus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// The match; its `id` is the corpus row.
+    pub pair: Match,
+    /// Whether the row is still there.
+    pub kept: bool,
+}
+
+/// Hits as text: a line each, with tabs between set, key, score and kind.
+pub fn to_text(hits: &[Hit]) -> String {
+    let line =
+        |hit: &Hit| format!("{}\t{}\t{:.4}\t{}", hit.set, hit.key, hit.score, hit.kind.name());
+    hits.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn of_text(text: &str) -> impl Iterator<Item = Hit> {
+    text.lines().filter_map(|line| {
+        let [set, key, score, kind] = line.split('\t').collect::<Vec<_>>().try_into().ok()?;
+        Some(Hit {
+            set: set.to_owned(),
+            key: key.to_owned(),
+            score: score.parse().ok()?,
+            kind: crate::Kind::of_name(kind)?,
+        })
+    })
+}
+
+/// Every match of a finished check stage, in the order of rows, and the number of rows it saw.
+pub fn checked(stage: &Path) -> Result<(Vec<Checked>, u64)> {
+    let manifest = Manifest::open(stage)?;
+    let (mut found, mut rows) = (Vec::new(), 0);
+    for commit in manifest.commits() {
+        rows += commit.tally.rows_in;
+        for (name, _, _) in &commit.files {
+            let path = stage.join(name);
+            if name.starts_with("part-") {
+                read(&path, HITS, true, &mut found)?;
+            } else if name.starts_with("rejects/") {
+                read(&path, "detail", false, &mut found)?;
+            }
+        }
+    }
+    found.sort_by_key(|(row, _)| *row);
+    Ok((found.into_iter().map(|(_, checked)| checked).collect(), rows))
+}
+
+fn read(path: &Path, column: &str, kept: bool, found: &mut Vec<(u64, Checked)>) -> Result<()> {
+    for batch in clip_corpus::read_parquet(path)? {
+        let missing = |name: &str| Error::file(path, format!("no column `{name}`"));
+        let text = |name: &str| columns::text(&batch, name).ok_or_else(|| missing(name));
+        let (hits, urls, captions) = (text(column)?, text(columns::URL)?, text(columns::CAPTION)?);
+        let rows = columns::uint64(&batch, columns::ROW).ok_or_else(|| missing(columns::ROW))?;
+        for at in (0..batch.num_rows()).filter(|&at| hits.is_valid(at)) {
+            found.extend(of_text(hits.value(at)).map(|hit| {
+                let pair = Match {
+                    set: hit.set,
+                    key: hit.key,
+                    class: String::new(),
+                    place: "build".into(),
+                    id: rows.value(at).to_string(),
+                    url: urls.value(at).to_owned(),
+                    caption: captions.value(at).to_owned(),
+                    score: hit.score,
+                    kind: hit.kind,
+                    likeness: Likeness::default(),
+                    detector: None,
+                    picture: Vec::new(),
+                };
+                (rows.value(at), Checked { pair, kept })
+            }));
+        }
+    }
+    Ok(())
+}

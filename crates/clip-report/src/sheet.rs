@@ -1,0 +1,128 @@
+//! The contact sheet: pairs about the threshold to look at, and to accept or reject.
+
+use std::path::Path;
+
+use clip_overlap::{Kind, Match, SetDecision, THRESHOLD, Verdict};
+use serde_json::json;
+
+use crate::Result;
+use crate::copies::{Images, items, side};
+use crate::page::escape;
+
+/// Pairs on either side of the threshold.
+const SIDE: usize = 40;
+
+const SCRIPT: &str = include_str!("sheet.js");
+
+/// The pairs of one set nearest to its threshold, each with its marks; a button saves the decision file.
+///
+/// `pairs` are those of [`borderline`]. Gives nothing where there is nothing to decide.
+pub fn sheet(
+    name: &str,
+    path: &Path,
+    pairs: &[&Match],
+    images: &Images,
+    decision: &SetDecision,
+) -> Result<String> {
+    let threshold = decision.threshold.unwrap_or(THRESHOLD);
+    if pairs.is_empty() {
+        return Ok(String::new());
+    }
+    let items = items(path, &pairs.iter().map(|pair| pair.key.as_str()).collect())?;
+    let mut html = String::from("<div class=\"grid\">\n");
+    let mut line_drawn = false;
+    for pair in pairs {
+        if pair.score < threshold && !line_drawn {
+            line_drawn = true;
+            html.push_str(&format!(
+                "</div>\n<p class=\"about\">Below the threshold of {threshold:.3}:</p>\n<div class=\"grid\">\n"
+            ));
+        }
+        let mark = match decision.verdict(pair) {
+            Some(Verdict::Accept) => "accept",
+            Some(Verdict::Reject) => "reject",
+            None => "",
+        };
+        html.push_str(&format!(
+            "<figure class=\"mark\" data-key=\"{}\" data-id=\"{}\" data-score=\"{}\" data-verdict=\"{mark}\">\
+             <div class=\"pair\">{}{}</div><figcaption>{:.3} {} · {} · {}<br><button>accept</button> \
+             <button>reject</button></figcaption></figure>\n",
+            escape(&pair.key),
+            escape(&pair.id),
+            pair.score,
+            side(items.get(&pair.key)),
+            side(images.get(&(pair.place.clone(), pair.id.clone()))),
+            pair.score,
+            pair.kind.name(),
+            escape(&pair.key),
+            escape(&pair.id)
+        ));
+    }
+    let known = json!({ "sets": { name: decision } });
+    // Inside a script, only `<` could end it.
+    let known = known.to_string().replace('<', "\\u003c");
+    html.push_str(&format!(
+        "</div>\n<p><button id=\"save\">save decisions.json</button> <span id=\"count\"></span></p>\n\
+         <script>\nconst decisions = {known};\n{SCRIPT}</script>\n"
+    ));
+    Ok(html)
+}
+
+/// The highest-scoring pair of each item that is neither exact nor flat, and of these the nearest to the
+/// threshold, from the most alike to the least. `matches` may be of other sets too.
+pub fn borderline<'a>(name: &str, matches: &'a [Match], threshold: f32) -> Vec<&'a Match> {
+    let open = |pair: &&Match| pair.set == name && !matches!(pair.kind, Kind::Exact | Kind::Flat);
+    let mut all: Vec<&Match> = matches.iter().filter(open).collect();
+    all.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key)));
+    let mut seen = std::collections::HashSet::new();
+    all.retain(|pair| seen.insert(&pair.key));
+    let below = all.partition_point(|pair| pair.score >= threshold);
+    all[below.saturating_sub(SIDE)..(below + SIDE).min(all.len())].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_overlap::Likeness;
+
+    fn pair(key: &str, score: f32, kind: Kind) -> Match {
+        Match {
+            set: "toys".into(),
+            key: key.into(),
+            class: "car".into(),
+            place: "0.tar".into(),
+            id: format!("</script>{key}"),
+            url: String::new(),
+            caption: String::new(),
+            score,
+            kind,
+            likeness: Likeness::default(),
+            detector: None,
+            picture: vec![0xff, 0xd8],
+        }
+    }
+
+    #[test]
+    fn the_pairs_about_the_threshold_are_shown_once_each() {
+        let mut matches = vec![pair("exact", 1.0, Kind::Exact), pair("flat", 0.99, Kind::Flat)];
+        matches.extend((0..200).map(|n| pair(&format!("{n:03}"), n as f32 / 200.0, Kind::Near)));
+        matches.push(pair("150", 0.2, Kind::Near));
+        let found = borderline("toys", &matches, 0.75);
+        assert_eq!(found.len(), 2 * SIDE);
+        assert_eq!((found[0].key.as_str(), found[79].key.as_str()), ("189", "110"));
+    }
+
+    #[test]
+    fn names_cannot_break_out_of_the_sheet() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("car")).unwrap();
+        std::fs::write(dir.path().join("car/1.png"), [1]).unwrap();
+        let mut decision = SetDecision::default();
+        let (key, id) = ("a".to_owned(), "</script><b>".to_owned());
+        decision.marks.push(clip_overlap::Mark { key, id, verdict: Verdict::Accept, score: 0.9 });
+        let (odd, images) = (pair("a", 0.8, Kind::Near), Images::new());
+        let html = sheet("toys", dir.path(), &[&odd], &images, &decision).unwrap();
+        assert_eq!(html.matches("</script>").count(), 1, "{html}");
+        assert!(sheet("toys", dir.path(), &[], &images, &decision).unwrap().is_empty());
+    }
+}

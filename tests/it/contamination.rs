@@ -1,0 +1,153 @@
+//! Contamination: of a build, and of any corpus against any evaluation set.
+
+use std::collections::HashSet;
+
+use arrow::array::AsArray;
+use clip_corpus::read_parquet;
+use serde_json::{Value, json};
+
+use crate::world::{FOLDERS, World};
+
+fn account(world: &World, folder: &str) -> Value {
+    let text = std::fs::read_to_string(world.path(folder).join("contamination.json")).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn counts(account: &Value) -> [u64; 3] {
+    ["items", "overlap", "removed"].map(|key| account["sets"][0][key].as_u64().unwrap())
+}
+
+#[test]
+fn a_builds_copies_are_flagged_or_dropped() {
+    let world = World::new();
+    let (all, copied) = (2 * FOLDERS as u64, FOLDERS as u64);
+    for (action, fate, expected) in
+        [("flag", " kept ", [all, copied, 0]), ("drop", " dropped ", [all, 0, copied])]
+    {
+        let set = format!("check.action={action}");
+        world.good(&["build", "--set", &set]);
+        let told = world.good(&["contamination", "--set", &set]);
+        assert_eq!(counts(&account(&world, "runs/small")), expected, "{told}");
+        assert_eq!(told.matches(fate).count(), FOLDERS, "{told}");
+    }
+    // A re-check of what is left, as the shards have it.
+    world.good(&["contamination", "--corpus", "runs/small", "--eval", "toys=toys"]);
+    assert_eq!(counts(&account(&world, "contamination"))[..2], [all, 0]);
+}
+
+#[test]
+fn any_corpus_is_reported_and_gated() {
+    let world = World::new();
+    let check = ["contamination", "--corpus", "pictures", "--eval", "toys=toys"];
+    let with = |more: &[&'static str]| [&check[..], more].concat();
+    let told = world.good(&check);
+    let first = account(&world, "contamination");
+    // The first and the last picture of each folder are the same, and one item's copies.
+    assert_eq!(counts(&first), [2 * FOLDERS as u64, FOLDERS as u64, 0], "{told}");
+    assert_eq!(first["sets"][0]["images"], 2 * FOLDERS);
+    assert!(told.contains(first["id"].as_str().unwrap()));
+    for (file, part) in [
+        ("contamination.html", "data:image/jpeg;base64,"),
+        ("sheet-toys.html", "save decisions.json"),
+    ] {
+        let html = std::fs::read_to_string(world.path("contamination").join(file)).unwrap();
+        assert!(html.contains(part) && !html.contains("src=\"http"), "{file}");
+    }
+    let mut copies = HashSet::new();
+    for batch in read_parquet(&world.path("contamination/pairs.parquet")).unwrap() {
+        let ids = batch.column_by_name("id").unwrap().as_string::<i32>();
+        let copy = batch.column_by_name("copy").unwrap().as_boolean();
+        let rows = (0..batch.num_rows()).filter(|&at| copy.value(at));
+        copies.extend(rows.map(|at| ids.value(at).to_owned()));
+    }
+    assert!(copies.contains("03/000.jpg") && copies.len() == 2 * FOLDERS, "{copies:?}");
+
+    let told = world.fails(&with(&["--max-rate", "10%"]), 1);
+    assert!(told.contains("gate: 50.000% of toys"), "{told}");
+    world.good(&with(&["--max-rate", "0.5"]));
+    // Nothing changed since: the report has the same identity, and the parts were read again.
+    assert_eq!(account(&world, "contamination")["id"], first["id"]);
+    assert_eq!(std::fs::read_dir(world.path("contamination/parts")).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(world.path("cache/evaluation-sets")).unwrap().count(), 1);
+
+    let out = ["--out", "after", "--without", "contamination/pairs.parquet", "--max-rate", "0"];
+    world.good(&with(&out));
+    assert_eq!(counts(&account(&world, "after")), [2 * FOLDERS as u64, 0, FOLDERS as u64]);
+}
+
+#[test]
+fn eyes_and_predictions_have_their_say() {
+    let world = World::new();
+    let mark = |verdict: &str, at: usize| json!({"key": "class_2/copy.png", "id": format!("02/{at:03}.jpg"), "verdict": verdict});
+    let marks = json!([mark("reject", 0), mark("reject", 19)]);
+    let decisions = json!({"sets": {"toys": {"marks": marks}}}).to_string();
+    std::fs::write(world.path("d.json"), decisions).unwrap();
+    let mut rows = "key,correct,label,value\n".to_owned();
+    for class in 0..FOLDERS {
+        rows.push_str(&format!("class_{class}/copy.png,1,{class},1\nclass_{class}/other.png,"));
+        rows.push_str(&format!("{},{class},0.5\n", u8::from(class < 4)));
+    }
+    std::fs::write(world.path("p.csv"), rows).unwrap();
+    let check = ["contamination", "--corpus", "pictures", "--eval", "toys=toys"];
+    let more = ["--decisions", "d.json", "--predictions", "toys=p.csv", "--tests", "35"];
+    let args = [&check[..], &more].concat();
+    let told = world.good(&args);
+    let found = account(&world, "contamination");
+    assert_eq!(counts(&found)[1], FOLDERS as u64 - 1, "{told}");
+    let effect = &found["sets"][0]["effect"];
+    assert_eq!(
+        (&effect["overlap"], &effect["correct"], &effect["tests"]),
+        (&json!(7), &json!(12), &json!(35))
+    );
+    assert!(told.contains("m = 35") && told.contains("mean per class"), "{told}");
+    assert_eq!(found["sets"][0]["differences"][1]["metric"], "mean value");
+    let told = world.fails(&[&args[..], &["--max-inflation", "1%"]].concat(), 1);
+    assert!(told.contains("gate: toys: All - Clean is"), "{told}");
+    let told = world.fails(&[&args[..], &["--calibrate"]].concat(), 2);
+    assert!(told.contains("too few"), "{told}");
+}
+
+#[test]
+fn lists_of_hashes_find_equal_files_and_say_what_they_could_not_verify() {
+    let world = World::new();
+    let copy = std::fs::read(world.path("toys/class_0/copy.png")).unwrap();
+    let hash = blake3::hash(&copy).to_hex();
+    let list = format!("url,blake3,caption\nhttp://x.org/1,{hash},a class 0\nhttp://x.org/2,,b\n");
+    std::fs::write(world.path("l.csv"), list).unwrap();
+    world.good(&["contamination", "--corpus", "l.csv", "--eval", "toys=toys"]);
+    let found = account(&world, "contamination");
+    assert_eq!(counts(&found)[1], 1);
+    assert_eq!((&found["corpus"]["hashed"], &found["corpus"]["bare"]), (&json!(1), &json!(1)));
+    let captions = &found["sets"][0]["captions"];
+    assert_eq!((&captions["captioned"], &captions["naming"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let world = World::new();
+    std::fs::write(world.path("bare.csv"), "url,caption\nhttp://x.org/1,a\n").unwrap();
+    std::fs::write(world.path("cut.tar"), [7; 700]).unwrap();
+    std::fs::write(world.path("d.json"), "{\"sets\": []}").unwrap();
+    let eval = ["--eval", "toys=toys"];
+    for (args, code, named) in [
+        (&["--corpus", "nowhere"][..], 2, "nowhere"),
+        (&["--corpus", "bare.csv"], 2, "no column to compare by"),
+        (&["--corpus", "cut.tar"], 4, "cut.tar"),
+        (&["--corpus", "toys", "--eval", "toys=toys"], 2, "two sets have this name"),
+        (&["--corpus", "pictures", "--eval", "none=nowhere"], 2, "nowhere"),
+        (&["--corpus", "pictures", "--predictions", "toy=p.csv"], 2, "the sets are toys"),
+        (&["--corpus", "pictures", "--threshold", "7"], 2, "from 0 to 1"),
+        (&["--corpus", "pictures", "--decisions", "d.json"], 2, "d.json"),
+        (&["--corpus", "pictures", "--max-inflation", "1%"], 2, "--predictions"),
+        (&["--corpus", "pictures", "--detector", "nowhere"], 2, "clip-data detector train"),
+    ] {
+        let told = world.fails(&[&["contamination"], &eval[..], args].concat(), code);
+        assert!(told.contains(named), "{args:?}: {told}");
+    }
+    let told = world.fails(&["contamination", "--corpus", "pictures"], 2);
+    assert!(told.contains("--eval"), "{told}");
+    // One bad picture is a row that is told of, not the end.
+    std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();
+    let told = world.good(&["contamination", "--corpus", "pictures", "--eval", "toys=toys"]);
+    assert!(told.contains("1 unreadable"), "{told}");
+}
