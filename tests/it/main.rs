@@ -5,6 +5,7 @@
 mod bad_input;
 mod build;
 mod evaluation;
+mod queries;
 mod resume;
 mod torch;
 mod world;

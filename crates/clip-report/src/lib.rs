@@ -2,6 +2,7 @@
 //!
 //! Every section is a function from what a run left on disk to HTML; a page is those that have something to say.
 
+mod balance;
 mod chart;
 mod copies;
 mod error;
@@ -11,10 +12,11 @@ mod samples;
 mod scores;
 mod training;
 
+pub use balance::{balance, tail_chart};
 pub use chart::{Line, line_chart};
 pub use copies::contamination;
 pub use error::{Error, Result};
-pub use funnel::{balance, funnel};
+pub use funnel::funnel;
 pub use page::{Page, escape, picture, table};
 pub use samples::samples;
 pub use scores::scores;

@@ -2,12 +2,13 @@
 
 mod clean;
 mod error;
+mod fasttext;
 mod filter;
 mod language;
 mod tokenizer;
 
 pub use clean::clean;
 pub use error::{Error, Result};
-pub use filter::CaptionFilter;
-pub use language::LanguageId;
+pub use filter::{CaptionFilter, CaptionPreset};
+pub use language::{LanguageId, LanguageWorkspace};
 pub use tokenizer::Tokenizer;
