@@ -12,6 +12,8 @@ pub(crate) struct Counted {
     pairs: Vec<Run>,
     /// Words counted, each as often as it occurs.
     pub(crate) total: u64,
+    /// Where the runs on disk lie: they go with the last of those who hold it.
+    scratch: Option<Arc<Scratch>>,
 }
 
 impl Counted {
@@ -20,6 +22,7 @@ impl Counted {
         self.words.extend(other.words);
         self.pairs.extend(other.pairs);
         self.total += other.total;
+        self.scratch = self.scratch.take().or(other.scratch);
     }
 
     /// Every word with its count, in no order that means anything.
@@ -152,6 +155,7 @@ impl Counter {
         self.spill_words(words)?;
         self.spill_pairs(pairs)?;
         self.spill_weighed(pairs)?;
+        self.done.scratch = Some(self.scratch);
         Ok(self.done)
     }
 }

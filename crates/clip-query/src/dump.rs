@@ -86,9 +86,11 @@ fn namespaces(path: &Path) -> Result<Hidden> {
         return Err(Error::file(path, "it does not begin with <mediawiki", HINT));
     }
     let mut hidden = Hidden::default();
-    for namespace in between(&head, b"<namespace ", b"</namespace>") {
-        let key = between(namespace, b"key=\"", b"\"").next();
-        let name = namespace.iter().position(|&b| b == b'>').map(|at| &namespace[at + 1..]);
+    for start in memmem::find_iter(&head, b"<namespace ") {
+        let tag = &head[start + 1..];
+        let tag = &tag[..memchr::memchr(b'<', tag).unwrap_or(tag.len())];
+        let key = between(tag, b"key=\"", b"\"").next();
+        let name = tag.iter().position(|&b| b == b'>').map(|at| &tag[at + 1..]);
         if let (Some(b"6" | b"14"), Some(name)) = (key, name) {
             hidden.add(&String::from_utf8_lossy(name));
         }
