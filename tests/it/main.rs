@@ -8,6 +8,7 @@ mod contamination;
 mod evaluation;
 mod models;
 mod fetch;
+mod queries;
 mod resume;
 mod torch;
 mod world;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array, RecordBatch, StringArray};
 use clip_corpus::columns;
 use clip_pipeline::{Error, Map, PartSink, Result};
-use clip_text::LanguageId;
+use clip_text::{LanguageId, LanguageWorkspace};
 
 use crate::captions::text_column;
 
@@ -41,8 +41,10 @@ impl Languages {
 impl Map for Languages {
     fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()> {
         let captions = text_column(&batch, Self::STAGE, columns::CAPTION)?;
-        let (languages, probs): (Vec<String>, Vec<f32>) =
-            captions.iter().map(|caption| self.model.predict(caption.unwrap_or(""))).unzip();
+        let mut workspace = LanguageWorkspace::default();
+        let predict =
+            |caption: Option<&str>| self.model.predict(caption.unwrap_or(""), &mut workspace);
+        let (languages, probs): (Vec<&str>, Vec<f32>) = captions.iter().map(predict).unzip();
         let reasons: Vec<_> = languages
             .iter()
             .zip(&probs)

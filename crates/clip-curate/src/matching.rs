@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, ListBuilder, RecordBatch, UInt32Builder};
 use clip_corpus::columns;
 use clip_pipeline::{Error, Map, PartSink, Result};
-use clip_query::QueryMatcher;
+use clip_query::{QueryMatcher, Workspace};
 
 use crate::captions::text_column;
 
@@ -14,28 +14,53 @@ use crate::captions::text_column;
 /// Whether a pair without a query may stay is the balance's to say.
 pub struct Matches {
     matcher: QueryMatcher,
+    places: bool,
 }
 
 impl Matches {
     /// Name of the stage.
     pub const STAGE: &'static str = "match";
 
-    /// With a matcher over the list.
-    pub fn new(matcher: QueryMatcher) -> Self {
-        Self { matcher }
+    /// With a matcher over the list. With `places`, `query_places` says where each query stands first: two
+    /// numbers a query, its first character in the caption and the one after its last, counted from 0.
+    pub fn new(matcher: QueryMatcher, places: bool) -> Self {
+        Self { matcher, places }
     }
 }
+
+/// Where each of `queries` stands in the caption.
+const PLACES: &str = "query_places";
 
 impl Map for Matches {
     fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()> {
         let captions = text_column(&batch, Self::STAGE, columns::CAPTION)?;
         let mut queries = ListBuilder::new(UInt32Builder::new());
+        let mut places = ListBuilder::new(UInt32Builder::new());
+        let mut workspace = Workspace::default();
+        let (mut ids, mut found) = (Vec::new(), Vec::new());
         for caption in captions {
-            queries.values().append_slice(&self.matcher.find(caption.unwrap_or("")));
+            let caption = caption.unwrap_or("");
+            if self.places {
+                self.matcher.find_places(caption, &mut workspace, &mut found);
+                for place in &found {
+                    queries.values().append_value(place.query);
+                    places.values().append_slice(&[place.start, place.end]);
+                }
+            } else {
+                self.matcher.find(caption, &mut workspace, &mut ids);
+                queries.values().append_slice(&ids);
+            }
             queries.append(true);
+            places.append(true);
         }
+        let arrow = |e| Error::arrow(Self::STAGE, e);
         let column: ArrayRef = Arc::new(queries.finish());
-        let batch = columns::with_column(&batch, columns::QUERIES, false, column);
-        out.keep(batch.map_err(|e| Error::arrow(Self::STAGE, e))?)
+        let mut batch =
+            columns::with_column(&batch, columns::QUERIES, false, column).map_err(arrow)?;
+        if self.places {
+            let column: ArrayRef = Arc::new(places.finish());
+            batch = columns::with_column(&batch, PLACES, false, column).map_err(arrow)?;
+        }
+        out.keep(batch)
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use clip_pipeline::{Event, Progress};
@@ -116,6 +116,68 @@ impl Progress for Bars {
             Event::Note { stage, message } => {
                 let line = format!("{stage}: {message}");
                 slot.as_ref().map_or_else(|| eprintln!("{line}"), |bar| bar.println(line.clone()));
+            }
+        }
+    }
+}
+
+/// Bytes of a single long task: a bar on a terminal, a line now and then elsewhere.
+pub struct Track {
+    bar: Option<ProgressBar>,
+    show: Show,
+    name: &'static str,
+    total: u64,
+    state: Mutex<(u64, Instant)>,
+}
+
+/// Time between lines.
+const PAUSE: Duration = Duration::from_secs(10);
+
+impl Track {
+    /// A task that reads so many bytes.
+    pub fn new(show: Show, name: &'static str, total: u64) -> Self {
+        let bar = (show == Show::Auto && std::io::stderr().is_terminal()).then(|| {
+            let style = ProgressStyle::with_template(
+                "{prefix:>12} [{bar:28}] {bytes}/{total_bytes} {bytes_per_sec} {elapsed}",
+            );
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            let bar = ProgressBar::new(total).with_style(style.progress_chars("=> "));
+            bar.set_prefix(name);
+            bar
+        });
+        Self { bar, show, name, total, state: Mutex::new((0, Instant::now())) }
+    }
+
+    /// So many bytes more were read.
+    pub fn advance(&self, bytes: u64) {
+        if let Some(bar) = &self.bar {
+            bar.inc(bytes);
+            return;
+        }
+        let Ok(mut state) = self.state.lock() else { return };
+        state.0 += bytes;
+        if state.1.elapsed() >= PAUSE {
+            state.1 = Instant::now();
+            self.line(state.0);
+        }
+    }
+
+    /// All is read.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish();
+        }
+    }
+
+    fn line(&self, done: u64) {
+        let (name, total) = (self.name, self.total);
+        match self.show {
+            Show::Json => {
+                eprintln!("{}", serde_json::json!({"task": name, "bytes": done, "of": total}))
+            }
+            Show::None => {}
+            Show::Auto | Show::Plain => {
+                eprintln!("{name}: {} of {} MB", done / 1_000_000, total / 1_000_000);
             }
         }
     }

@@ -93,16 +93,17 @@ fn matches(config: &Config) -> Result<Option<StageSpec>> {
     let Some(queries) = config.queries.clone() else { return Ok(None) };
     let list = config.path(&queries.list);
     let resources = vec![resource("queries.list", &list)?];
-    let settings = json!({"compat": queries.compat, "ignore_case": queries.ignore_case});
+    let (ignore_case, places) = (queries.ignore_case, queries.places);
+    let settings = json!({"compat": queries.compat, "ignore_case": ignore_case, "places": places});
     Ok(Some(stage(Matches::STAGE, settings, resources, move || {
         let rules = match queries.compat {
             Compat::Default => Rules::Words,
             Compat::Metaclip => Rules::Metaclip,
         };
-        let options = MatchOptions { rules, ignore_case: queries.ignore_case };
+        let options = MatchOptions { rules, ignore_case };
         let matcher = QueryMatcher::open(&list, options);
         let matcher = matcher.map_err(|e| Error::stage(Matches::STAGE, e))?;
-        Ok(Work::Map(Box::new(Matches::new(matcher))))
+        Ok(Work::Map(Box::new(Matches::new(matcher, places))))
     })))
 }
 

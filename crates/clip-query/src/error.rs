@@ -23,6 +23,16 @@ pub enum Error {
         /// What is wrong there.
         reason: String,
     },
+    /// A file that is not what it should be, as a whole.
+    #[error("{}: {reason}\nhint: {hint}", path.display())]
+    File {
+        /// The file concerned.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+        /// What helps.
+        hint: &'static str,
+    },
     /// A table that cannot be read or written.
     #[error("{}: {reason}", path.display())]
     Table {
@@ -31,7 +41,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// No automaton can be made of the list.
+    /// Nothing can be matched with the list.
     #[error("the query list cannot be matched: {0}")]
     Matcher(String),
 }
@@ -42,6 +52,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io { path: path.to_path_buf(), source }
+    }
+
+    pub(crate) fn line(path: &Path, line: usize, reason: impl Into<String>) -> Self {
+        Self::Line { path: path.to_path_buf(), line, reason: reason.into() }
+    }
+
+    pub(crate) fn file(path: &Path, reason: impl Into<String>, hint: &'static str) -> Self {
+        Self::File { path: path.to_path_buf(), reason: reason.into(), hint }
     }
 
     pub(crate) fn table(path: &Path, reason: impl std::fmt::Display) -> Self {

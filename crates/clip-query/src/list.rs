@@ -1,22 +1,19 @@
 //! The list itself: every query with where it came from.
 
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{DataType, Field, Float64Type, Schema, UInt64Type};
-use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::build::{Given, Origin};
+use crate::{Result, files};
 
 /// Longest query that is kept, in bytes: longer lines are no queries but faults of their source.
 const MAX_BYTES: usize = 256;
 
 /// Where a query came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum QuerySource {
     /// "0" to "99".
     Numeral,
@@ -33,7 +30,7 @@ pub enum QuerySource {
 }
 
 impl QuerySource {
-    /// All of them, in the order of a list.
+    /// All of them.
     pub const ALL: [Self; 6] =
         [Self::Numeral, Self::Wordnet, Self::Unigram, Self::Bigram, Self::Title, Self::List];
 
@@ -49,7 +46,7 @@ impl QuerySource {
         }
     }
 
-    fn parse(name: &str) -> Option<Self> {
+    pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|source| source.name() == name)
     }
 }
@@ -57,13 +54,13 @@ impl QuerySource {
 /// One query.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    /// Its text.
+    /// Its text; empty for a row of a file that is no query, so that ids stay row numbers.
     pub text: String,
     /// Where it came from.
     pub source: QuerySource,
     /// How often its source had it (occurrences, views); 0 where that is not known.
     pub count: u64,
-    /// What ranked it: PMI in bits for bigrams, else the count.
+    /// What ranked it: PMI in bits or NPMI for pairs, else the count.
     pub score: f64,
 }
 
@@ -79,109 +76,145 @@ pub fn numerals() -> Vec<Query> {
         .collect()
 }
 
-/// Queries in order; a query's id is its place. No text stands twice.
+/// Rows of a file that are no queries of their own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Passed {
+    /// Nothing but white space.
+    pub empty: u64,
+    /// Longer than 256 bytes.
+    pub overlong: u64,
+    /// The text of an earlier row.
+    pub repeated: u64,
+}
+
+/// Queries in order; a query's id is its place, which is its row in the file. No text stands twice.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct QueryList(Vec<Query>);
+pub struct QueryList {
+    queries: Vec<Query>,
+    passed: Passed,
+    origin: Origin,
+}
 
 impl QueryList {
-    /// Appends queries until `limit` is reached, passing over empty, overlong and repeated texts; returns
-    /// how many were passed over.
-    pub fn extend(&mut self, queries: impl IntoIterator<Item = Query>, limit: usize) -> usize {
-        let mut seen: HashSet<String> = self.0.iter().map(|query| query.text.clone()).collect();
-        let mut passed = 0;
-        for query in queries {
-            if self.0.len() >= limit {
-                break;
-            }
-            let blank = query.text.trim().is_empty() || query.text.len() > MAX_BYTES;
-            let mark = query.text.chars().all(|c| c.is_ascii_punctuation());
-            if blank || mark || !seen.insert(query.text.clone()) {
-                passed += 1;
+    /// A list of rows as they stand in a file: what is no query, or repeats an earlier one, keeps its place
+    /// and matches nothing.
+    pub fn from_rows(rows: impl IntoIterator<Item = Query>, origin: Origin) -> Self {
+        let mut seen = HashSet::new();
+        let mut passed = Passed::default();
+        let mut queries = Vec::new();
+        for mut query in rows {
+            let fault = if query.text.trim().is_empty() {
+                Some(&mut passed.empty)
+            } else if query.text.len() > MAX_BYTES {
+                Some(&mut passed.overlong)
+            } else if !seen.insert(query.text.clone()) {
+                Some(&mut passed.repeated)
             } else {
-                self.0.push(query);
-            }
-        }
-        passed
-    }
-
-    /// The queries, by id.
-    pub fn queries(&self) -> &[Query] {
-        &self.0
-    }
-
-    /// Reads a Parquet list, or a text file with one query a line.
-    pub fn load(path: &Path) -> Result<Self> {
-        if path.extension().is_some_and(|ext| ext == "parquet") {
-            return Self::load_parquet(path);
-        }
-        let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        let mut queries = Vec::new();
-        for (index, line) in bytes.split(|&b| b == b'\n').enumerate() {
-            let line = std::str::from_utf8(line).map_err(|_| Error::Line {
-                path: path.to_path_buf(),
-                line: index + 1,
-                reason: "not UTF-8".into(),
-            })?;
-            let text = line.trim_end_matches('\r').to_owned();
-            queries.push(Query { text, source: QuerySource::List, count: 0, score: 0.0 });
-        }
-        let mut list = Self::default();
-        list.extend(queries, usize::MAX);
-        Ok(list)
-    }
-
-    fn load_parquet(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|e| Error::io(path, e))?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build());
-        let mut queries = Vec::new();
-        for batch in reader.map_err(|e| Error::table(path, e))? {
-            let batch = batch.map_err(|e| Error::table(path, e))?;
-            let text = |name| batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
-            let (Some(texts), Some(sources)) = (text("query"), text("source")) else {
-                return Err(Error::table(path, "no text columns `query` and `source`"));
+                None
             };
-            let counts =
-                batch.column_by_name("count").and_then(|c| c.as_primitive_opt::<UInt64Type>());
-            let scores =
-                batch.column_by_name("score").and_then(|c| c.as_primitive_opt::<Float64Type>());
-            for row in 0..texts.len() {
-                queries.push(Query {
-                    text: texts.value(row).to_owned(),
-                    source: QuerySource::parse(sources.value(row)).unwrap_or(QuerySource::List),
-                    count: counts.map_or(0, |c| c.value(row)),
-                    score: scores.map_or(0.0, |c| c.value(row)),
-                });
+            if let Some(count) = fault {
+                *count += 1;
+                query.text = String::new();
             }
+            queries.push(query);
         }
-        Ok(Self(queries))
+        Self { queries, passed, origin }
     }
 
-    /// Writes the list as Parquet: `query`, `source`, `count`, `score`.
+    /// A list of plain texts.
+    pub fn from_texts<T: Into<String>>(texts: impl IntoIterator<Item = T>) -> Self {
+        let row =
+            |text: T| Query { text: text.into(), source: QuerySource::List, count: 0, score: 0.0 };
+        Self::from_rows(texts.into_iter().map(row), Origin::default())
+    }
+
+    /// The rows, by id; a row that is no query has an empty text.
+    pub fn queries(&self) -> &[Query] {
+        &self.queries
+    }
+
+    /// The queries alone, without their ids.
+    pub(crate) fn into_queries(self) -> impl Iterator<Item = Query> {
+        self.queries.into_iter().filter(|query| !query.text.is_empty())
+    }
+
+    /// Number of queries, without rows that are none.
+    pub fn len(&self) -> usize {
+        let passed = self.passed.empty + self.passed.overlong + self.passed.repeated;
+        self.queries.len() - passed as usize
+    }
+
+    /// Whether there is no query.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What of the file was passed over.
+    pub fn passed(&self) -> Passed {
+        self.passed
+    }
+
+    /// How the list came about, if it was built here.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Reads a list: `.parquet` with a column `query` and perhaps `source`, `count`, `score`; `.json`, an array
+    /// of strings, as MetaCLIP's `metadata.json`; else text with one query a line, packed or not.
+    pub fn load(path: &Path) -> Result<Self> {
+        files::load(path)
+    }
+
+    /// Writes the list as Parquet, JSON or text, by the ending of its name, in one piece or not at all.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let schema = Arc::new(Schema::new(vec![
-            Field::new("query", DataType::Utf8, false),
-            Field::new("source", DataType::Utf8, false),
-            Field::new("count", DataType::UInt64, false),
-            Field::new("score", DataType::Float64, false),
-        ]));
-        let queries = || self.0.iter();
-        let batch = RecordBatch::try_new(
-            schema.clone(),
-            vec![
-                Arc::new(StringArray::from_iter_values(queries().map(|q| &q.text))),
-                Arc::new(StringArray::from_iter_values(queries().map(|q| q.source.name()))),
-                Arc::new(UInt64Array::from_iter_values(queries().map(|q| q.count))),
-                Arc::new(Float64Array::from_iter_values(queries().map(|q| q.score))),
-            ],
-        );
-        let batch = batch.map_err(|e| Error::table(path, e))?;
-        let temporary = path.with_extension("tmp");
-        let file = File::create(&temporary).map_err(|e| Error::io(&temporary, e))?;
-        let mut writer =
-            ArrowWriter::try_new(file, schema, None).map_err(|e| Error::table(path, e))?;
-        writer.write(&batch).map_err(|e| Error::table(path, e))?;
-        writer.close().map_err(|e| Error::table(path, e))?;
-        std::fs::rename(&temporary, path).map_err(|e| Error::io(path, e))
+        files::save(self, path)
+    }
+}
+
+/// The text in lower case, letter by letter: a letter's case does not depend on what stands beside it.
+pub(crate) fn folded(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}
+
+/// A list in the making: up to its limit, each text once.
+pub(crate) struct ListBuilder {
+    queries: Vec<Query>,
+    seen: HashSet<String>,
+    limit: usize,
+    keep_case: bool,
+}
+
+impl ListBuilder {
+    pub(crate) fn new(limit: usize, keep_case: bool) -> Self {
+        Self { queries: Vec::new(), seen: HashSet::new(), limit, keep_case }
+    }
+
+    /// Adds a source's queries: empty and over-long texts, those that are nothing but marks, and those that are
+    /// in already, whatever their case unless it is kept, are passed over.
+    pub(crate) fn add(&mut self, source: QuerySource, queries: Vec<Query>) -> Given {
+        let offered = queries.len() as u64;
+        let mut given = Given { source, offered, kept: 0, repeated: 0, unusable: 0, beyond: 0 };
+        for query in queries {
+            let text = query.text.trim();
+            let marks = text.chars().all(|c| c.is_ascii_punctuation());
+            let key = if self.keep_case { text.to_owned() } else { folded(text) };
+            if marks || query.text.len() > MAX_BYTES {
+                given.unusable += 1;
+            } else if self.seen.contains(&key) {
+                given.repeated += 1;
+            } else if self.queries.len() >= self.limit {
+                given.beyond += 1;
+            } else {
+                self.seen.insert(key);
+                self.queries.push(query);
+                given.kept += 1;
+            }
+        }
+        given
+    }
+
+    pub(crate) fn finish(self, origin: Origin) -> QueryList {
+        QueryList { queries: self.queries, passed: Passed::default(), origin }
     }
 }
 
@@ -190,28 +223,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_keep_order_and_provenance_and_drop_what_is_no_query() {
+    fn sources_give_way_to_what_is_there_and_to_the_limit() {
         let query = |text: &str| Query {
             text: text.into(),
             source: QuerySource::Title,
             count: 7,
             score: 1.5,
         };
-        let mut list = QueryList::default();
-        let passed = list.extend(["a", "", "b", "a", "?!", &"x".repeat(300), "c"].map(query), 10);
-        assert_eq!((list.queries().len(), passed), (3, 4));
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("q.parquet");
-        list.save(&path).unwrap();
-        assert_eq!(QueryList::load(&path).unwrap(), list);
+        let mut builder = ListBuilder::new(3, false);
+        let texts = ["Apple", "", "b", "apple", "?!", &"x".repeat(300), "c", "d", "B"];
+        let given = builder.add(QuerySource::Title, texts.map(query).to_vec());
+        assert_eq!((given.offered, given.kept), (9, 3));
+        assert_eq!((given.repeated, given.unusable, given.beyond), (2, 3, 1));
+        let list = builder.finish(Origin::default());
+        let kept: Vec<_> = list.queries().iter().map(|q| q.text.as_str()).collect();
+        assert_eq!(kept, ["Apple", "b", "c"]);
+        let mut builder = ListBuilder::new(9, true);
+        assert_eq!(builder.add(QuerySource::Title, ["The", "the"].map(query).to_vec()).kept, 2);
     }
 
     #[test]
-    fn a_text_list_in_another_encoding_names_its_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("q.txt");
-        std::fs::write(&path, b"apple\r\ncaf\xe9\n").unwrap();
-        let message = QueryList::load(&path).unwrap_err().to_string();
-        assert!(message.ends_with("line 2: not UTF-8"), "{message}");
+    fn rows_that_are_no_queries_keep_their_places() {
+        let list = QueryList::from_texts(["a", "", "b", "a", &"x".repeat(10 << 20), " ", "c"]);
+        assert_eq!(list.passed(), Passed { empty: 2, overlong: 1, repeated: 1 });
+        assert_eq!((list.len(), list.queries().len()), (3, 7));
+        assert_eq!(list.queries()[6].text, "c");
+        assert_eq!(list.queries()[4].text, "");
     }
 }

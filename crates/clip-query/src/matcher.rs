@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use daachorse::DoubleArrayAhoCorasick;
-
-use crate::spacing::space;
-use crate::{Error, QueryList, Result};
+use crate::index::Index;
+use crate::tokens::Tokens;
+use crate::{QueryList, Result};
 
 /// What counts as containing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rules {
-    /// Whole words; query and caption are spaced alike, so that "St. Louis" matches.
+    /// Whole words, in query and caption alike; white space is folded, and marks stand alone, so that
+    /// "St. Louis" matches. In scripts without spaces every character counts as a word.
     Words,
     /// MetaCLIP's: only captions are spaced, so a query with a mark in it never matches.
     Metaclip,
@@ -25,131 +25,170 @@ pub struct MatchOptions {
     pub ignore_case: bool,
 }
 
-/// An automaton over the whole list: one pass over a caption finds all its queries.
+/// A query in a caption.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Found {
+    /// The query's id.
+    pub query: u32,
+    /// Its first character in the caption, counted from 0.
+    pub start: u32,
+    /// The character after its last.
+    pub end: u32,
+}
+
+/// What a thread needs to match one caption after another.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    tokens: Tokens,
+}
+
+/// The whole list at once: one look-up a word of the caption finds all its queries.
+#[derive(Debug)]
 pub struct QueryMatcher {
-    automaton: DoubleArrayAhoCorasick<u32>,
-    /// Queries that are spelt alike after spacing share a pattern: pattern to their ids.
-    ids: Vec<Vec<u32>>,
+    index: Index,
     options: MatchOptions,
 }
 
 impl QueryMatcher {
-    /// Makes the automaton.
+    /// Makes the index of a list.
     pub fn build(list: &QueryList, options: MatchOptions) -> Result<Self> {
-        let mut patterns: Vec<(String, u32)> = Vec::with_capacity(list.queries().len());
-        for (id, query) in list.queries().iter().enumerate() {
-            let mut pattern = String::new();
-            match options.rules {
-                Rules::Words => {
-                    space(&query.text, options.rules, options.ignore_case, &mut pattern);
-                }
-                Rules::Metaclip => {
-                    pattern = format!(" {} ", query.text);
-                    if options.ignore_case {
-                        pattern = pattern.to_lowercase();
-                    }
-                }
-            }
-            if !pattern.trim().is_empty() {
-                patterns.push((pattern, id as u32));
-            }
-        }
-        patterns.sort_unstable();
-        let mut unique: Vec<(String, u32)> = Vec::with_capacity(patterns.len());
-        let mut ids: Vec<Vec<u32>> = Vec::with_capacity(patterns.len());
-        for (pattern, id) in patterns {
-            match unique.last() {
-                Some((last, _)) if *last == pattern => {
-                    if let Some(same) = ids.last_mut() {
-                        same.push(id);
-                    }
-                }
-                _ => {
-                    unique.push((pattern, ids.len() as u32));
-                    ids.push(vec![id]);
-                }
-            }
-        }
-        if unique.is_empty() {
-            return Err(Error::Matcher("it is empty".into()));
-        }
-        let automaton = DoubleArrayAhoCorasick::with_values(unique);
-        let automaton = automaton.map_err(|e| Error::Matcher(e.to_string()))?;
-        Ok(Self { automaton, ids, options })
+        let queries = list.queries().iter().map(|query| query.text.as_str());
+        let index = Index::build(queries, |query, tokens| tokens.fill_query(query, options))?;
+        Ok(Self { index, options })
     }
 
-    /// Reads the list at `path` and makes its automaton.
+    /// Reads the list at `path` and makes its index.
     pub fn open(path: &Path, options: MatchOptions) -> Result<Self> {
         Self::build(&QueryList::load(path)?, options)
     }
 
-    /// Ids of all queries that the caption contains, ascending.
-    pub fn find(&self, caption: &str) -> Vec<u32> {
-        let mut text = String::with_capacity(caption.len() + 16);
-        space(caption, self.options.rules, self.options.ignore_case, &mut text);
-        let matches = self.automaton.find_overlapping_iter(&text);
-        let mut found: Vec<u32> =
-            matches.flat_map(|m| &self.ids[m.value() as usize]).copied().collect();
+    /// Puts the ids of all queries that the caption contains into `found`, ascending.
+    pub fn find(&self, caption: &str, workspace: &mut Workspace, found: &mut Vec<u32>) {
+        found.clear();
+        workspace.tokens.fill(caption, self.options);
+        self.index.find(&workspace.tokens, |query, _, _| found.push(query));
         found.sort_unstable();
         found.dedup();
-        found
+    }
+
+    /// Like [`Self::find`], with the place where each query stands first.
+    pub fn find_places(&self, caption: &str, workspace: &mut Workspace, found: &mut Vec<Found>) {
+        found.clear();
+        let tokens = &mut workspace.tokens;
+        tokens.fill(caption, self.options);
+        self.index.find(tokens, |query, first, last| {
+            let (start, end) = tokens.span(first, last);
+            found.push(Found { query, start, end });
+        });
+        found.sort_unstable();
+        found.dedup_by_key(|place| place.query);
+    }
+
+    /// Bytes of memory that the index takes.
+    pub fn bytes(&self) -> usize {
+        self.index.bytes()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Query, QuerySource};
     use proptest::prelude::*;
 
     fn matcher(queries: &[&str], rules: Rules, ignore_case: bool) -> QueryMatcher {
-        let mut list = QueryList::default();
-        let query = |text: &&str| Query {
-            text: (*text).into(),
-            source: QuerySource::List,
-            count: 0,
-            score: 0.0,
-        };
-        list.extend(queries.iter().map(query), usize::MAX);
+        let list = QueryList::from_texts(queries.iter().copied());
         QueryMatcher::build(&list, MatchOptions { rules, ignore_case }).unwrap()
+    }
+
+    fn find(matcher: &QueryMatcher, caption: &str) -> Vec<u32> {
+        let mut found = Vec::new();
+        matcher.find(caption, &mut Workspace::default(), &mut found);
+        found
     }
 
     #[test]
     fn words_match_whole_in_either_case_and_across_marks() {
-        let matcher = matcher(
-            &["apple", "St. Louis", "red apple", "猫", "co-op", "Apple"],
-            Rules::Words,
-            true,
-        );
-        assert_eq!(matcher.find("A Red  Apple, fresh"), [0, 2, 5]);
-        assert_eq!(matcher.find("the St.Louis arch"), [1]);
-        assert_eq!(matcher.find("pineapples and applesauce"), Vec::<u32>::new());
-        assert_eq!(matcher.find("黑猫坐着"), [3]);
-        assert_eq!(matcher.find("(co-op) \"apple\""), [0, 4, 5]);
+        let queries =
+            ["apple", "St. Louis", "red apple", "猫", "co-op", "Apple", "黑猫坐", "O'Hare"];
+        let matcher = matcher(&queries, Rules::Words, true);
+        for (caption, queries) in [
+            ("A Red  Apple, fresh", &[0, 2, 5][..]),
+            ("the St.Louis arch", &[1]),
+            ("pineapples and applesauce", &[]),
+            ("黑猫坐着", &[3, 6]),
+            ("(co-op) 'apple'", &[0, 4, 5]),
+            ("at o’hare, red\tAPPLE", &[0, 2, 5, 7]),
+            ("", &[]),
+        ] {
+            assert_eq!(find(&matcher, caption), queries, "{caption}");
+        }
+    }
+
+    #[test]
+    fn case_counts_where_it_is_asked_for() {
+        let matcher = matcher(&["apple", "Apple"], Rules::Words, false);
+        assert_eq!(find(&matcher, "Apple"), [1]);
     }
 
     #[test]
     fn metaclips_rules_are_kept() {
         let matcher = matcher(&["Louis", "arch", "St. Louis", "red apple"], Rules::Metaclip, false);
-        assert_eq!(matcher.find("St. Louis arch"), [0, 1]);
-        assert_eq!(matcher.find("red  apple"), Vec::<u32>::new());
-        assert_eq!(matcher.find("a red apple"), [3]);
-        assert_eq!(matcher.find("(arch)"), Vec::<u32>::new());
+        assert_eq!(find(&matcher, "St. Louis arch"), [0, 1]);
+        assert_eq!(find(&matcher, "red  apple"), Vec::<u32>::new());
+        assert_eq!(find(&matcher, "a red apple"), [3]);
+        assert_eq!(find(&matcher, "(arch)"), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn thai_and_khmer_match_without_spaces_but_not_inside_a_character() {
+        let matcher = matcher(&["กิน", "ก", "ខ្មែរ"], Rules::Words, true);
+        assert_eq!(find(&matcher, "แมวกินปลา"), [0]);
+        assert_eq!(find(&matcher, "ភាសាខ្មែរ"), [2]);
+        assert_eq!(find(&matcher, "กา กข"), [1]);
+    }
+
+    #[test]
+    fn places_are_characters_of_the_caption() {
+        let matcher = matcher(&["st. louis", "é", "arch"], Rules::Words, true);
+        let mut found = Vec::new();
+        let caption = "Ünder  St.Louis  arch, ARCH é";
+        matcher.find_places(caption, &mut Workspace::default(), &mut found);
+        let letters: Vec<char> = caption.chars().collect();
+        let shown: Vec<(u32, String)> = found
+            .iter()
+            .map(|f| (f.query, letters[f.start as usize..f.end as usize].iter().collect()))
+            .collect();
+        assert_eq!(shown, [(0, "St.Louis".into()), (1, "é".into()), (2, "arch".into())]);
+    }
+
+    #[test]
+    fn an_empty_list_is_an_error() {
+        let list = QueryList::from_texts(["", " "]);
+        let options = MatchOptions { rules: Rules::Words, ignore_case: true };
+        assert!(QueryMatcher::build(&list, options).unwrap_err().to_string().contains("empty"));
+    }
+
+    /// `spacing()` of MetaCLIP as its paper's code defines it, on which "contains" is a plain search.
+    fn spaced(text: &str) -> String {
+        let mut spaced = format!(" {text} ");
+        for mark in [",", ".", ";", ":", "?", "!", "`"] {
+            spaced = spaced.replace(mark, &format!(" {mark} "));
+        }
+        spaced.replace(['\t', '\n', '\r'], " ")
     }
 
     proptest! {
         #[test]
         fn equals_looking_for_each_query(
-            queries in prop::collection::btree_set("[ab]{1,3}( [ab]{1,2})?", 1..12),
-            caption in "[ab ,.]{0,40}") {
+            queries in prop::collection::btree_set("[ab,.é]{1,3}([ ]{1,2}[ab]{1,2}){0,3}", 1..14),
+            caption in "[ab ,.é\t]{0,40}") {
             let queries: Vec<&str> = queries.iter().map(String::as_str).collect();
             let matcher = matcher(&queries, Rules::Metaclip, false);
-            let mut text = String::new();
-            space(&caption, Rules::Metaclip, false, &mut text);
+            let text = spaced(&caption);
             let naive: Vec<u32> = (0..queries.len() as u32)
                 .filter(|&id| text.contains(&format!(" {} ", queries[id as usize])))
                 .collect();
-            prop_assert_eq!(matcher.find(&caption), naive);
+            prop_assert_eq!(find(&matcher, &caption), naive);
         }
     }
 }

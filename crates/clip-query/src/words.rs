@@ -1,77 +1,102 @@
-//! Frequent words of a text (paper, section 2.2: all words that occur at least 100 times in Wikipedia).
+//! The words of a text.
 
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use crate::chars::{in_word, joins, unspaced};
 
-use crate::{Error, Query, QuerySource, Result};
+/// Longest word that is counted, in bytes: what is longer are addresses and noise.
+const LONGEST: usize = 64;
 
-/// Words that occur at least `least` times over all `texts` and count files together, the most frequent first,
-/// then by spelling.
+/// Calls `each` for the words of a text, in order, with whether nothing but spaces stands between the word and
+/// the one before it.
 ///
-/// A word is a run of letters, with marks like `'` and `-` inside it; case does not distinguish words.
-pub fn frequent(texts: &[PathBuf], counts: &[PathBuf], least: u64) -> Result<Vec<Query>> {
-    let mut all: HashMap<String, u64> = HashMap::new();
-    for path in texts {
-        lines(path, |_, line| {
-            for word in words(line) {
-                *all.entry(word.to_lowercase()).or_default() += 1;
+/// A word is a run of letters, digits and their marks with at least one letter, with apostrophes and hyphens
+/// inside it; it is given in lower case unless `keep_case`. Scripts without spaces between words have none.
+pub fn each_word(text: &str, keep_case: bool, mut each: impl FnMut(&str, bool)) {
+    let bytes = text.as_bytes();
+    let mut word = String::new();
+    let (mut at, mut near) = (0, false);
+    while at < bytes.len() {
+        match class(text, at) {
+            (Class::Space, length) => at += length,
+            (Class::Other, length) => {
+                near = false;
+                at += length;
             }
-            Ok(())
-        })?;
-    }
-    for path in counts {
-        lines(path, |number, line| {
-            if line.is_empty() {
-                return Ok(());
+            (Class::Word, _) => {
+                let end = end_of_word(text, at);
+                let run = &text[at..end];
+                at = end;
+                if run.len() > LONGEST || !run.chars().any(char::is_alphabetic) {
+                    near = false;
+                    continue;
+                }
+                spell(run, keep_case, &mut word);
+                each(&word, near);
+                near = true;
             }
-            let entry = line.split_once('\t');
-            let entry =
-                entry.and_then(|(word, count)| Some((word, count.trim().parse::<u64>().ok()?)));
-            let (word, count) = entry.ok_or_else(|| Error::Line {
-                path: path.clone(),
-                line: number,
-                reason: "not `word<TAB>count`".into(),
-            })?;
-            *all.entry(word.to_lowercase()).or_default() += count;
-            Ok(())
-        })?;
-    }
-    let mut kept: Vec<(String, u64)> =
-        all.into_iter().filter(|&(_, count)| count >= least).collect();
-    kept.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let query = |(text, count): (String, u64)| Query {
-        text,
-        source: QuerySource::Unigram,
-        count,
-        score: count as f64,
-    };
-    Ok(kept.into_iter().map(query).collect())
-}
-
-fn words(line: &str) -> impl Iterator<Item = &str> {
-    let inside = |c: char| c.is_alphabetic() || c == '\'' || c == '-';
-    let pieces = line.split(move |c: char| !inside(c));
-    pieces.map(|word| word.trim_matches(['\'', '-'])).filter(|word| !word.is_empty())
-}
-
-fn lines(path: &Path, mut each: impl FnMut(usize, &str) -> Result<()>) -> Result<()> {
-    let mut reader = BufReader::new(File::open(path).map_err(|e| Error::io(path, e))?);
-    let mut bytes = Vec::new();
-    let mut number = 0;
-    loop {
-        bytes.clear();
-        number += 1;
-        if reader.read_until(b'\n', &mut bytes).map_err(|e| Error::io(path, e))? == 0 {
-            return Ok(());
         }
-        let line = std::str::from_utf8(&bytes).map_err(|_| Error::Line {
-            path: path.to_path_buf(),
-            line: number,
-            reason: "not UTF-8".into(),
-        })?;
-        each(number, line.trim_end_matches(['\n', '\r']))?;
+    }
+}
+
+enum Class {
+    Word,
+    Space,
+    Other,
+}
+
+fn class(text: &str, at: usize) -> (Class, usize) {
+    let byte = text.as_bytes()[at];
+    if byte.is_ascii() {
+        let class = match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' => Class::Word,
+            b' ' | b'\t' => Class::Space,
+            _ => Class::Other,
+        };
+        return (class, 1);
+    }
+    let Some(c) = text[at..].chars().next() else { return (Class::Other, 1) };
+    let class = match c {
+        _ if in_word(c) && !unspaced(c) => Class::Word,
+        '\u{2028}' | '\u{2029}' | '\u{85}' => Class::Other,
+        _ if c.is_whitespace() => Class::Space,
+        _ => Class::Other,
+    };
+    (class, c.len_utf8())
+}
+
+fn end_of_word(text: &str, start: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = start;
+    while at < bytes.len() {
+        if bytes[at].is_ascii_alphanumeric() {
+            at += 1;
+            continue;
+        }
+        let Some(c) = text[at..].chars().next() else { break };
+        let after = at + c.len_utf8();
+        let inside = joins(c) && after < bytes.len() && matches!(class(text, after).0, Class::Word);
+        if !inside && (!in_word(c) || unspaced(c)) {
+            break;
+        }
+        at = after;
+    }
+    at
+}
+
+fn spell(run: &str, keep_case: bool, word: &mut String) {
+    word.clear();
+    if run.is_ascii() {
+        word.push_str(run);
+        if !keep_case {
+            word.make_ascii_lowercase();
+        }
+        return;
+    }
+    for c in run.chars() {
+        match c {
+            '\u{2019}' => word.push('\''),
+            c if keep_case => word.push(c),
+            c => word.extend(c.to_lowercase()),
+        }
     }
 }
 
@@ -79,17 +104,24 @@ fn lines(path: &Path, mut each: impl FnMut(usize, &str) -> Result<()>) -> Result
 mod tests {
     use super::*;
 
+    fn words(text: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        each_word(text, false, |word, near| {
+            found.push(if near { format!("+{word}") } else { word.to_owned() });
+        });
+        found
+    }
+
     #[test]
-    fn texts_and_counts_add_up_and_rare_words_fall() {
-        let folder = tempfile::tempdir().unwrap();
-        let (text, counts) = (folder.path().join("t.txt"), folder.path().join("c.tsv"));
-        std::fs::write(&text, "The cat's hat; the well-kept CAT -- 7 cats\n").unwrap();
-        std::fs::write(&counts, "cat\t3\nrare\t1\n").unwrap();
-        let found = frequent(&[text], std::slice::from_ref(&counts), 2).unwrap();
-        let found: Vec<_> = found.iter().map(|q| (q.text.as_str(), q.count)).collect();
-        assert_eq!(found, [("cat", 4), ("the", 2)]);
-        std::fs::write(&counts, "cat 3\n").unwrap();
-        let message = frequent(&[], &[counts], 2).unwrap_err().to_string();
-        assert!(message.contains("line 1"), "{message}");
+    fn words_keep_their_inner_marks_and_know_their_neighbours() {
+        assert_eq!(
+            words("The cat\u{2019}s hat; the  well-kept 'CAT' -- 7 mp3s"),
+            ["the", "+cat's", "+hat", "the", "+well-kept", "cat", "mp3s"]
+        );
+        assert_eq!(words("a b\nc\td 1999 e"), ["a", "+b", "c", "+d", "e"]);
+        assert_eq!(words("Ägypten éte\u{301} हिन्दी"), ["ägypten", "+éte\u{301}", "+हिन्दी"]);
+        assert_eq!(words("買iPhone手机 カメラ"), ["iphone"]);
+        assert_eq!(words(&"x".repeat(65)), Vec::<String>::new());
+        assert_eq!(words(""), Vec::<String>::new());
     }
 }

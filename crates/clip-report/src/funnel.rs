@@ -1,14 +1,12 @@
-//! What became of the pairs: the funnel of a build, and what the balance did.
+//! What became of the pairs: the funnel of a build.
 
 use std::path::Path;
 
 use clip_corpus::Tally;
 use serde::Deserialize;
-use serde_json::Value;
 
-use crate::chart::{Line, line_chart};
 use crate::error::json;
-use crate::page::{escape, grouped, percent, table};
+use crate::page::{escape, grouped, table};
 use crate::{Error, Result};
 
 #[derive(Deserialize)]
@@ -53,24 +51,4 @@ fn row(stage: &Stage, most: u64) -> Vec<String> {
         ),
         format!("<div class=\"reasons\">{}</div>", reasons.join("<br>")),
     ]
-}
-
-/// The balance's account, from its `balance.json`: how flat it made the counts, and the share of matches in the
-/// tail against the limit.
-pub fn balance(path: &Path) -> Result<String> {
-    let account = json(path)?;
-    let number = |key: &str| grouped(account[key].as_u64().unwrap_or(0));
-    let share = |key: &str| percent(account[key].as_f64().unwrap_or(0.0));
-    let rows = vec![
-        vec!["queries with a match".into(), number("queries_matched")],
-        vec!["limit".into(), number("limit")],
-        vec!["queries over the limit, before".into(), number("queries_over_limit_before")],
-        vec!["queries over the limit, after".into(), number("queries_over_limit_after")],
-        vec!["share of matches in the tail, before".into(), share("tail_share_before")],
-        vec!["share of matches in the tail, after".into(), share("tail_share_after")],
-    ];
-    let pair = |point: &Value| Some((point.get(0)?.as_f64()?, point.get(1)?.as_f64()?));
-    let points = account["curve"].as_array().into_iter().flatten().filter_map(pair).collect();
-    let line = Line { name: "share of the tail".into(), points };
-    Ok(table(&["", ""], &rows) + &line_chart(&[line], "limit per query", true))
 }

@@ -2,6 +2,7 @@
 //!
 //! Every section is a function from what a run left on disk to HTML; a page is those that have something to say.
 
+mod balance;
 mod chart;
 mod copies;
 mod error;
@@ -12,10 +13,11 @@ mod scores;
 mod sheet;
 mod training;
 
+pub use balance::{balance, tail_chart};
 pub use chart::{Line, line_chart};
 pub use copies::{Images, contamination, shown_copies, stored};
 pub use error::{Error, Result};
-pub use funnel::{balance, funnel};
+pub use funnel::funnel;
 pub use page::{Page, escape, picture, table};
 pub use samples::samples;
 pub use scores::scores;

@@ -62,6 +62,7 @@ impl Balance {
         session.rows("decisions", rule.outputs.clone(), decisions.clone())?;
         let realised = session.run(&query(realised)?, &[])?;
         let account = self.account(&decisions, &realised);
+        cx.note(summary(&account));
         let text = format!("{account:#}\n");
         write_atomic(&cx.scratch().join("balance.json"), text.as_bytes())?;
         Ok(decisions)
@@ -112,10 +113,25 @@ impl Balance {
             "most_charged": charged.values().max().copied().unwrap_or(0),
             "tail_share_before": tail(|c| c.1),
             "tail_share_after": tail(|c| c.2),
+            "limit_of_6_percent": limit_of(&before, 0.06),
             "head": head.collect::<Vec<_>>(),
             "curve": curve(&before).iter().map(|(limit, mass)| json!([limit, mass])).collect::<Vec<_>>(),
         })
     }
+}
+
+/// The account in a line.
+fn summary(account: &Value) -> String {
+    let share = |key: &str| 100.0 * account[key].as_f64().unwrap_or(0.0);
+    format!(
+        "{} of {} pairs stay; queries over the limit: {} before, {} after; share of the tail: {:.1}% before, {:.1}% after",
+        account["kept"],
+        account["pairs"],
+        account["queries_over_limit_before"],
+        account["queries_over_limit_after"],
+        share("tail_share_before"),
+        share("tail_share_after"),
+    )
 }
 
 impl Barrier for Balance {
@@ -142,6 +158,20 @@ pub fn curve(counts: &[u64]) -> Vec<(u64, f64)> {
     points
 }
 
+/// The limit at which queries up to it have about this share of all matches: how MetaCLIP carries a limit over
+/// to a pool of another size (section 3.2; metaclip's `p_to_t`).
+pub fn limit_of(counts: &[u64], share: f64) -> Option<u64> {
+    let mut sorted = counts.to_vec();
+    sorted.sort_unstable();
+    let total = sorted.iter().sum::<u64>() as f64;
+    let mut mass = 0;
+    let distance = sorted.iter().map(|&count| {
+        mass += count;
+        ((mass as f64 / total - share).abs(), count)
+    });
+    distance.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, count)| count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,5 +180,13 @@ mod tests {
     fn the_curve_ends_where_all_queries_are_tail() {
         assert_eq!(curve(&[1, 1, 8]), [(1, 0.0), (2, 0.2), (5, 0.2), (10, 1.0)]);
         assert_eq!(curve(&[]), [(1, 0.0)]);
+    }
+
+    #[test]
+    fn a_share_of_the_tail_names_its_limit() {
+        let counts = [1, 2, 3, 94, 300];
+        assert_eq!(limit_of(&counts, 6.0 / 400.0), Some(3));
+        assert_eq!(limit_of(&counts, 0.25), Some(94));
+        assert_eq!(limit_of(&[], 0.06), None);
     }
 }

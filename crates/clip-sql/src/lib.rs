@@ -14,7 +14,7 @@ mod query;
 mod session;
 mod unique;
 
-pub use balance::{Balance, Mode};
+pub use balance::{Balance, Mode, curve};
 pub use cluster::UnionFind;
 pub use dedup::Deduplicate;
 pub use error::{Error, Result};

@@ -2,13 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// `[caption]`: each rule names its reason. The defaults are the text half of DataComp's `basic_filter`
-/// (more than 2 words, more than 5 characters) with file names and addresses out.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+/// `[caption]`: each rule names its reason. Settings beside a preset change it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Settings")]
 pub struct CaptionFilter {
     /// Fewest words, by white space.
     pub min_words: usize,
+    /// Most words.
+    pub max_words: usize,
     /// Fewest characters.
     pub min_chars: usize,
     /// Most characters.
@@ -21,20 +22,74 @@ pub struct CaptionFilter {
     pub max_repeated: f32,
 }
 
-impl Default for CaptionFilter {
-    fn default() -> Self {
+/// A filter by name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptionPreset {
+    /// DataComp's thresholds, and file names, addresses, repetition and over-long captions out.
+    #[default]
+    Standard,
+    /// The text half of DataComp's `basic_filter`, and nothing else: more than 2 words, more than 5 characters.
+    Datacomp,
+    /// Only empty captions fall.
+    Off,
+}
+
+/// The section as it is written: what is absent is the preset's.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    #[serde(default)]
+    preset: CaptionPreset,
+    min_words: Option<usize>,
+    max_words: Option<usize>,
+    min_chars: Option<usize>,
+    max_chars: Option<usize>,
+    drop_file_names: Option<bool>,
+    drop_urls: Option<bool>,
+    max_repeated: Option<f32>,
+}
+
+impl From<Settings> for CaptionFilter {
+    fn from(settings: Settings) -> Self {
+        let preset = Self::preset(settings.preset);
         Self {
-            min_words: 3,
-            min_chars: 6,
-            max_chars: 2_000,
-            drop_file_names: true,
-            drop_urls: true,
-            max_repeated: 0.5,
+            min_words: settings.min_words.unwrap_or(preset.min_words),
+            max_words: settings.max_words.unwrap_or(preset.max_words),
+            min_chars: settings.min_chars.unwrap_or(preset.min_chars),
+            max_chars: settings.max_chars.unwrap_or(preset.max_chars),
+            drop_file_names: settings.drop_file_names.unwrap_or(preset.drop_file_names),
+            drop_urls: settings.drop_urls.unwrap_or(preset.drop_urls),
+            max_repeated: settings.max_repeated.unwrap_or(preset.max_repeated),
         }
     }
 }
 
+impl Default for CaptionFilter {
+    fn default() -> Self {
+        Self::preset(CaptionPreset::Standard)
+    }
+}
+
+/// No limit, within what every format of numbers holds.
+const ANY: usize = u32::MAX as usize;
+
 impl CaptionFilter {
+    /// The filter of that name.
+    pub fn preset(preset: CaptionPreset) -> Self {
+        let standard = preset == CaptionPreset::Standard;
+        let lengths = if preset == CaptionPreset::Off { (0, 0) } else { (3, 6) };
+        Self {
+            min_words: lengths.0,
+            max_words: ANY,
+            min_chars: lengths.1,
+            max_chars: if standard { 2_000 } else { ANY },
+            drop_file_names: standard,
+            drop_urls: standard,
+            max_repeated: if standard { 0.5 } else { 1.0 },
+        }
+    }
+
     /// The first rule that a cleaned caption breaks.
     pub fn reject(&self, caption: &str) -> Option<&'static str> {
         let words: Vec<&str> = caption.split_whitespace().collect();
@@ -47,6 +102,8 @@ impl CaptionFilter {
             Some("url_caption")
         } else if words.len() < self.min_words {
             Some("few_words")
+        } else if words.len() > self.max_words {
+            Some("many_words")
         } else if chars < self.min_chars {
             Some("short_caption")
         } else if chars > self.max_chars {
@@ -122,5 +179,27 @@ mod tests {
             assert_eq!(filter.reject(caption), reason, "{caption}");
         }
         assert_eq!(filter.reject(&"word and more ".repeat(200)), Some("long_caption"));
+        let filter = CaptionFilter { max_words: 5, ..filter };
+        assert_eq!(filter.reject("one two three four five six"), Some("many_words"));
+    }
+
+    #[test]
+    fn datacomps_filter_has_its_thresholds_and_no_other() {
+        let filter = CaptionFilter::preset(CaptionPreset::Datacomp);
+        // `len(text.split()) > 2 and len(text) > 5`
+        for (caption, reason) in [
+            ("red apple", Some("few_words")),
+            ("a b c", Some("short_caption")),
+            ("a bc d", None),
+            ("ä ö üß", None),
+            ("http://a.b/c and http://d.e", None),
+            ("my new photo.jpeg", None),
+            ("sale sale sale sale sale sale", None),
+            ("", Some("empty_caption")),
+        ] {
+            assert_eq!(filter.reject(caption), reason, "{caption}");
+        }
+        assert_eq!(filter.reject(&"word and more ".repeat(5_000)), None);
+        assert_eq!(CaptionFilter::preset(CaptionPreset::Off).reject("IMG_2041.png"), None);
     }
 }

@@ -1,112 +1,44 @@
-//! Language identification with fastText's lid.176.ftz.
-//!
-//! The `fasttext` crate reads the model and makes the sentence vector. Its own prediction treats the model's
-//! hierarchical softmax as a flat one and gives wrong labels, so the descent of the Huffman tree is done here
-//! (Joulin et al. 2016; C++ fastText, `HierarchicalSoftmaxLoss`).
+//! Language identification with fastText's lid.176, quantised (`.ftz`) or whole (`.bin`).
 
 use std::path::Path;
 
-use fasttext::FastText;
-use fasttext::dictionary::EntryType;
-
+use crate::fasttext::{Model, Workspace};
 use crate::{Error, Result};
 
 /// Names the language of a text.
 pub struct LanguageId {
-    model: FastText,
-    tree: Tree,
-    dim: usize,
+    model: Model,
 }
+
+/// What a thread needs to look at one text after another.
+#[derive(Default)]
+pub struct LanguageWorkspace(Workspace);
 
 impl LanguageId {
-    /// Reads a quantised or full fastText model with hierarchical softmax.
+    /// Reads a fastText classifier with hierarchical softmax, quantised or not.
     pub fn open(path: &Path) -> Result<Self> {
         let bad = |reason: String| Error::Model { path: path.to_path_buf(), reason };
-        let model = FastText::load_model(path).map_err(|e| bad(e.to_string()))?;
-        let counts = model.dict().get_counts(EntryType::Label);
-        let dim = model.get_dimension().max(0) as usize;
-        if counts.is_empty() || model.output_matrix().data().len() < (counts.len() - 1) * dim {
-            return Err(bad("not a model with labels".into()));
-        }
-        let tree = Tree::new(&counts);
-        Ok(Self { model, tree, dim })
+        let bytes = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
+        Ok(Self { model: Model::read(&bytes).map_err(bad)? })
     }
 
-    /// ISO 639 code of the likeliest language, and its probability.
-    pub fn predict(&self, text: &str) -> (String, f32) {
-        let line = text.replace(['\n', '\r'], " ");
-        let mut hidden = vec![0f32; self.dim];
-        self.model.get_sentence_vector_into(&line, &mut hidden);
-        let output = self.model.output_matrix().data();
-        let (label, log_prob) = self.tree.best(output, &hidden);
-        let label = self.model.dict().get_label(label as i32).map(|l| l.to_string());
-        let label = label.unwrap_or_default();
-        (label.trim_start_matches("__label__").to_owned(), log_prob.exp().min(1.0))
-    }
-}
-
-/// The Huffman tree over the labels: node `n` below `leaves` is label `n`, the last node is the root.
-struct Tree {
-    children: Vec<Option<(usize, usize)>>,
-    leaves: usize,
-}
-
-impl Tree {
-    /// Built as C++ fastText does: counts descend, so two queues suffice.
-    fn new(counts: &[i64]) -> Self {
-        let leaves = counts.len();
-        let mut weights = vec![i64::MAX / 4; 2 * leaves - 1];
-        weights[..leaves].copy_from_slice(counts);
-        let mut children = vec![None; 2 * leaves - 1];
-        let (mut leaf, mut node) = (leaves, leaves);
-        for parent in leaves..2 * leaves - 1 {
-            let mut lightest = || {
-                if leaf > 0 && weights[leaf - 1] < weights[node] {
-                    leaf -= 1;
-                    leaf
-                } else {
-                    node += 1;
-                    node - 1
-                }
-            };
-            let (left, right) = (lightest(), lightest());
-            weights[parent] = weights[left] + weights[right];
-            children[parent] = Some((left, right));
-        }
-        Self { children, leaves }
-    }
-
-    /// The likeliest label and its log probability.
-    fn best(&self, output: &[f32], hidden: &[f32]) -> (usize, f32) {
-        let mut best = (0, f32::NEG_INFINITY);
-        let mut open = vec![(2 * self.leaves - 2, 0f32)];
-        while let Some((node, score)) = open.pop() {
-            if score < best.1 {
-                continue;
-            }
-            let Some((left, right)) = self.children[node] else {
-                best = (node, score);
-                continue;
-            };
-            let row = &output[(node - self.leaves) * hidden.len()..][..hidden.len()];
-            let dot: f32 = row.iter().zip(hidden).map(|(a, b)| a * b).sum();
-            let right_share = 1.0 / (1.0 + (-dot).exp());
-            // fastText adds 1e-5 before the logarithm.
-            let log = |share: f32| (share + 1e-5).ln();
-            open.push((right, score + log(right_share)));
-            open.push((left, score + log(1.0 - right_share)));
-        }
-        best
+    /// ISO 639 code of the likeliest language, and its probability as fastText gives it; nothing is likely of
+    /// an empty text, but fastText has an answer for that too.
+    pub fn predict<'a>(&'a self, text: &str, workspace: &mut LanguageWorkspace) -> (&'a str, f32) {
+        let (language, prob) = self.model.predict(text, &mut workspace.0).unwrap_or(("", 0.0));
+        // fastText's own sums exceed 1 by a hair.
+        (language, prob.min(1.0))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
     use std::path::PathBuf;
 
     /// The model that scripts/setup puts into the cache; in CI it must be there.
-    fn model() -> Option<LanguageId> {
+    fn model_path() -> Option<PathBuf> {
         let cache = std::env::var_os("CLIP_DATA_CACHE").map_or_else(
             || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/clip-data"),
             PathBuf::from,
@@ -117,12 +49,17 @@ mod tests {
             eprintln!("skipped: {} is absent", path.display());
             return None;
         }
-        Some(LanguageId::open(&path).unwrap())
+        Some(path)
+    }
+
+    fn model() -> Option<LanguageId> {
+        Some(LanguageId::open(&model_path()?).unwrap())
     }
 
     #[test]
     fn languages_are_named() {
         let Some(model) = model() else { return };
+        let mut space = LanguageWorkspace::default();
         for (text, language) in [
             ("a drawing of a red apple on a table", "en"),
             ("un dessin d'une pomme rouge sur une table", "fr"),
@@ -131,13 +68,51 @@ mod tests {
             ("桌子上的红苹果的图画", "zh"),
             ("これは赤いりんごの絵です", "ja"),
         ] {
-            let (found, prob) = model.predict(text);
+            let (found, prob) = model.predict(text, &mut space);
             assert_eq!(found, language, "{text}");
             assert!((0.3..=1.0).contains(&prob), "{text}: {prob}");
         }
         // A line end is no word, and nothing at all is still an answer.
-        assert_eq!(model.predict("hello my friend\nhow are you").0, "en");
-        assert!(model.predict("").1 >= 0.0);
+        assert_eq!(model.predict("hello my friend\nhow are you", &mut space).0, "en");
+        assert!(model.predict("", &mut space).1 >= 0.0);
+    }
+
+    /// `label<TAB>probability<TAB>line`, from scripts/golden/languages.
+    const GOLDEN: &[u8] = include_bytes!("../data/golden/languages.tsv.gz");
+
+    #[test]
+    fn ten_thousand_lines_have_the_labels_of_the_program_in_cpp() {
+        let Some(model) = model() else { return };
+        let mut text = String::new();
+        flate2::read::GzDecoder::new(GOLDEN).read_to_string(&mut text).unwrap();
+        let mut space = LanguageWorkspace::default();
+        let mut lines = 0;
+        for row in text.strip_suffix('\n').unwrap().split('\n') {
+            let mut fields = row.splitn(3, '\t');
+            let [label, prob, line] = [(); 3].map(|()| fields.next().unwrap());
+            let (found, found_prob) = model.predict(line, &mut space);
+            assert_eq!(found, label, "{line}");
+            let prob = prob.parse::<f32>().unwrap().min(1.0);
+            assert!((found_prob - prob).abs() < 2e-5, "{line}: {found_prob} {prob}");
+            lines += 1;
+        }
+        assert_eq!(lines, 10_000);
+    }
+
+    #[test]
+    fn no_damage_of_a_model_is_a_panic() {
+        let Some(path) = model_path() else { return };
+        let bytes = std::fs::read(path).unwrap();
+        for length in [0, 3, 40, 90, 200, 5_000, 500_000, bytes.len() - 1] {
+            assert!(Model::read(&bytes[..length]).is_err(), "{length}");
+        }
+        for at in (0..4_000).step_by(37) {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0xff;
+            if let Ok(model) = Model::read(&damaged) {
+                model.predict("a drawing of a red apple", &mut Workspace::default());
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod clean;
 mod error;
+mod fasttext;
 mod filter;
 mod language;
 mod mend;
@@ -9,6 +10,6 @@ mod tokenizer;
 
 pub use clean::clean;
 pub use error::{Error, Result};
-pub use filter::CaptionFilter;
-pub use language::LanguageId;
+pub use filter::{CaptionFilter, CaptionPreset};
+pub use language::{LanguageId, LanguageWorkspace};
 pub use tokenizer::Tokenizer;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clip_overlap::Account;
 use clip_pipeline::Config;
+use clip_query::QueryList;
 use clip_report::{
     Page, balance, contamination, funnel, samples, scores, shown_copies, stored, training,
 };
@@ -73,7 +74,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(account) = account.filter(|path| path.is_file()) {
         let about = "How the limit per query flattens the counts: the smaller it is, the more of the matches \
                      lie in the tail.";
-        page.section("Balance", about, &balance(&account)?);
+        let list =
+            config.queries.as_ref().map(|queries| QueryList::load(&config.path(&queries.list)));
+        let list = list.transpose()?.unwrap_or_default();
+        let name = |id: u32| {
+            list.queries()
+                .get(id as usize)
+                .map_or_else(|| id.to_string(), |query| query.text.clone())
+        };
+        page.section("Balance", about, &balance(&account, &name)?);
     }
     let about = "Pairs of the corpus, evenly spread over its shards.";
     page.section("Samples", about, &samples(&plan.dir.join("shards"), 32)?);

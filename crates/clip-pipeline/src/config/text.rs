@@ -34,6 +34,9 @@ pub struct Queries {
     /// Whether letters match in either case.
     #[serde(default = "yes")]
     pub ignore_case: bool,
+    /// Whether a column says where in the caption each query stands.
+    #[serde(default)]
+    pub places: bool,
 }
 
 fn yes() -> bool {

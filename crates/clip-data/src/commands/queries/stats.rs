@@ -1,0 +1,254 @@
+//! `clip-data queries stats`: what a list holds, and what it finds.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use arrow::array::{Array, AsArray};
+use clip_query::{MatchOptions, QueryList, QueryMatcher, QuerySource, Rules, Workspace};
+use clip_sql::curve;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
+
+/// Arguments of `clip-data queries stats`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The list: .parquet, .json, or text with one query a line
+    list: PathBuf,
+    /// Captions to match: .parquet, or text with one a line
+    #[arg(long, value_name = "FILE", conflicts_with = "run")]
+    captions: Option<PathBuf>,
+    /// Column of the captions
+    #[arg(long, value_name = "NAME", default_value = "TEXT")]
+    column: String,
+    /// Match by MetaCLIP's rules
+    #[arg(long)]
+    metaclip: bool,
+    /// Tell letters of different case apart
+    #[arg(long)]
+    match_case: bool,
+    /// Pairs per query that the balance would allow
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    limit: u64,
+    /// Folder of a run, such as runs/emoji: what its balance did
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Queries to list, those with most pairs
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    head: usize,
+    /// Where to draw the share of the tail against the limit, .svg
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
+}
+
+/// Prints what was asked for.
+pub fn run(args: Args) -> anyhow::Result<()> {
+    let list = QueryList::load(&args.list)?;
+    origin(&list);
+    if let Some(captions) = &args.captions {
+        found(&args, &list, captions)?;
+    } else if let Some(run) = &args.run {
+        balanced(&args, &list, &account_of(run)?)?;
+    }
+    Ok(())
+}
+
+/// Where the list came from, and what it holds.
+pub fn origin(list: &QueryList) {
+    for input in &list.origin().inputs {
+        let found: Vec<String> =
+            input.found.iter().map(|(name, count)| format!("{count} {name}")).collect();
+        println!("{}: {}: {}", input.kind, input.path.display(), found.join(", "));
+    }
+    if list.origin().words > 0 {
+        println!("words counted: {}", list.origin().words);
+    }
+    if list.origin().sources.is_empty() {
+        for source in QuerySource::ALL {
+            let of = |q: &&clip_query::Query| q.source == source && !q.text.is_empty();
+            let count = list.queries().iter().filter(of).count();
+            if count > 0 {
+                println!("{:<10} {count:>9}", source.name());
+            }
+        }
+    } else {
+        println!(
+            "{:<10} {:>9} {:>9} {:>9} {:>9} {:>9}",
+            "source", "offered", "kept", "repeated", "unusable", "beyond"
+        );
+        for given in &list.origin().sources {
+            println!(
+                "{:<10} {:>9} {:>9} {:>9} {:>9} {:>9}",
+                given.source.name(),
+                given.offered,
+                given.kept,
+                given.repeated,
+                given.unusable,
+                given.beyond
+            );
+        }
+    }
+    println!("{:<10} {:>9}", "all", list.len());
+    let passed = list.passed();
+    for (count, what) in [
+        (passed.empty, "empty"),
+        (passed.overlong, "longer than 256 bytes"),
+        (passed.repeated, "of a text that stands before"),
+    ] {
+        if count > 0 {
+            println!("passed over: {count} rows {what}");
+        }
+    }
+}
+
+/// Matches captions and counts.
+fn found(args: &Args, list: &QueryList, path: &Path) -> anyhow::Result<()> {
+    let rules = if args.metaclip { Rules::Metaclip } else { Rules::Words };
+    let options = MatchOptions { rules, ignore_case: !args.match_case };
+    let matcher = QueryMatcher::build(list, options)?;
+    let mut counts = vec![0u64; list.queries().len()];
+    let (mut captions, mut matched) = (0u64, 0u64);
+    let (mut workspace, mut ids) = (Workspace::default(), Vec::new());
+    each_caption(path, &args.column, |caption| {
+        captions += 1;
+        matcher.find(caption, &mut workspace, &mut ids);
+        matched += u64::from(!ids.is_empty());
+        ids.iter().for_each(|&id| counts[id as usize] += 1);
+    })?;
+    let matches: u64 = counts.iter().sum();
+    println!();
+    println!("captions: {captions}");
+    println!("with a query: {matched} ({:.1}%)", share(matched, captions));
+    println!("queries in a caption: {:.2}", matches as f64 / captions.max(1) as f64);
+    println!();
+    println!("{:<10} {:>9} {:>9} {:>9} {:>9}", "source", "queries", "found", "matches", "share");
+    for source in QuerySource::ALL {
+        let of = |(query, _): &(&clip_query::Query, &u64)| {
+            query.source == source && !query.text.is_empty()
+        };
+        let rows: Vec<u64> =
+            list.queries().iter().zip(&counts).filter(of).map(|(_, &n)| n).collect();
+        if rows.is_empty() {
+            continue;
+        }
+        let (here, sum) = (rows.iter().filter(|&&n| n > 0).count(), rows.iter().sum());
+        println!(
+            "{:<10} {:>9} {here:>9} {sum:>9} {:>8.1}%",
+            source.name(),
+            rows.len(),
+            share(sum, matches)
+        );
+    }
+    let over = counts.iter().filter(|&&count| count > args.limit).count();
+    println!();
+    println!("queries with more than {} captions: {over}", args.limit);
+    let mut head: Vec<(u64, u32)> = counts.iter().copied().zip(0..).collect();
+    head.sort_unstable_by_key(|&(count, id)| (std::cmp::Reverse(count), id));
+    head.retain(|&(count, _)| count > 0);
+    println!("{:>9}  query", "captions");
+    for &(count, id) in head.iter().take(args.head) {
+        println!("{count:>9}  {}", list.queries()[id as usize].text);
+    }
+    counts.retain(|&count| count > 0);
+    tail(args, &curve(&counts), args.limit)
+}
+
+/// The account that the balance of a run's last build left.
+fn account_of(run: &Path) -> anyhow::Result<PathBuf> {
+    let path = run.join("run.json");
+    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+    let summary: Value =
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    let mut stages = summary["stages"].as_array().into_iter().flatten();
+    let balance = stages.find(|stage| stage["stage"] == "balance").and_then(|s| s["dir"].as_str());
+    let balance =
+        balance.with_context(|| format!("{}: the build had no balance", path.display()))?;
+    Ok(run.join(balance).join("scratch/balance.json"))
+}
+
+/// What the balance of a run did, with the queries by name.
+fn balanced(args: &Args, list: &QueryList, path: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let account: Value =
+        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    println!();
+    for key in [
+        "mode",
+        "limit",
+        "pairs",
+        "kept",
+        "queries_matched",
+        "queries_over_limit_before",
+        "queries_over_limit_after",
+        "most_after",
+        "most_charged",
+        "tail_share_before",
+        "tail_share_after",
+        "limit_of_6_percent",
+    ] {
+        println!("{:<26} {}", key.replace('_', " "), account[key].to_string().trim_matches('"'));
+    }
+    println!();
+    println!("{:>9} {:>9} {:>9}  query", "before", "after", "charged");
+    for row in account["head"].as_array().into_iter().flatten().take(args.head) {
+        let number = |key: &str| row[key].as_u64().unwrap_or(0);
+        let query = list.queries().get(number("query") as usize).map_or("?", |q| &q.text);
+        println!(
+            "{:>9} {:>9} {:>9}  {query}",
+            number("before"),
+            number("after"),
+            number("charged")
+        );
+    }
+    let point = |p: &Value| Some((p.get(0)?.as_u64()?, p.get(1)?.as_f64()?));
+    let points: Vec<_> =
+        account["curve"].as_array().into_iter().flatten().filter_map(point).collect();
+    tail(args, &points, account["limit"].as_u64().unwrap_or(args.limit))
+}
+
+/// The share of the tail against the limit, as a table and as a chart.
+fn tail(args: &Args, points: &[(u64, f64)], limit: u64) -> anyhow::Result<()> {
+    println!();
+    println!("{:>9} {:>9}  share of matches that queries below the limit have", "limit", "tail");
+    for &(limit, mass) in points {
+        let bar = "#".repeat((mass * 40.0).round() as usize);
+        println!("{limit:>9} {:>8.1}%  {bar}", 100.0 * mass);
+    }
+    if let Some(path) = &args.chart {
+        let svg = clip_report::tail_chart(points, Some(limit));
+        clip_corpus::write_atomic(path, svg.as_bytes())?;
+        println!("chart: {}", path.display());
+    }
+    Ok(())
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    100.0 * part as f64 / whole.max(1) as f64
+}
+
+/// Calls `each` for the captions of a table or a text; nulls are empty captions.
+fn each_caption(path: &Path, column: &str, mut each: impl FnMut(&str)) -> anyhow::Result<()> {
+    let named = || path.display().to_string();
+    if path.extension().is_none_or(|ending| ending != "parquet") {
+        let bytes = std::fs::read(path).with_context(named)?;
+        let text = String::from_utf8(bytes).with_context(named)?;
+        text.lines().for_each(each);
+        return Ok(());
+    }
+    let file = std::fs::File::open(path).with_context(named)?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(file).with_context(named)?;
+    for batch in reader.build().with_context(named)? {
+        let batch = batch.with_context(named)?;
+        let names: Vec<_> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
+        let found = names.iter().position(|name| name.eq_ignore_ascii_case(column));
+        let texts = found.and_then(|at| batch.column(at).as_string_opt::<i32>());
+        let Some(texts) = texts else {
+            bail!(
+                "{}: no text column `{column}`\nhint: --column; it has {}",
+                path.display(),
+                names.join(", ")
+            );
+        };
+        (0..texts.len()).for_each(|at| each(if texts.is_null(at) { "" } else { texts.value(at) }));
+    }
+    Ok(())
+}

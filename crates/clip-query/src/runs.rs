@@ -1,0 +1,247 @@
+//! Sorted runs of counts in memory or on disk, and their merge: counting in bounded memory.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Cursor, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::{Error, Result};
+
+/// A folder for runs that do not fit into memory; it goes when this goes.
+pub(crate) struct Scratch {
+    folder: tempfile::TempDir,
+    next: AtomicUsize,
+}
+
+impl Scratch {
+    /// A new folder inside `parent`.
+    pub(crate) fn new(parent: &Path) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("clip-data-counts-").tempdir_in(parent);
+        Ok(Self { folder: folder.map_err(|e| Error::io(parent, e))?, next: AtomicUsize::new(0) })
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join(format!("{:06}.run", self.next.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+/// What a run is sorted by.
+pub(crate) trait Key: Ord + Sized {
+    /// Writes it.
+    fn put(&self, out: &mut dyn Write) -> std::io::Result<()>;
+    /// Reads one; nothing at the end.
+    fn take(input: &mut dyn Read) -> std::io::Result<Option<Self>>;
+}
+
+/// Two words by their hashes.
+impl Key for u128 {
+    fn put(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        out.write_all(&self.to_le_bytes())
+    }
+
+    fn take(input: &mut dyn Read) -> std::io::Result<Option<Self>> {
+        let mut bytes = [0; 16];
+        Ok(full(input, &mut bytes)?.then(|| Self::from_le_bytes(bytes)))
+    }
+}
+
+/// A word with its hash, by the hash.
+impl Key for (u64, Box<str>) {
+    fn put(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        out.write_all(&self.0.to_le_bytes())?;
+        put_number(out, self.1.len() as u64)?;
+        out.write_all(self.1.as_bytes())
+    }
+
+    fn take(input: &mut dyn Read) -> std::io::Result<Option<Self>> {
+        let mut hash = [0; 8];
+        if !full(input, &mut hash)? {
+            return Ok(None);
+        }
+        let mut word = vec![0; take_number(input)? as usize];
+        input.read_exact(&mut word)?;
+        let word = String::from_utf8(word).map_err(|_| std::io::ErrorKind::InvalidData)?;
+        Ok(Some((u64::from_le_bytes(hash), word.into())))
+    }
+}
+
+/// Fills the buffer, or finds the input at its end.
+fn full(input: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<bool> {
+    let read = input.read(buffer)?;
+    if read == 0 {
+        return Ok(false);
+    }
+    input.read_exact(&mut buffer[read..])?;
+    Ok(true)
+}
+
+fn put_number(out: &mut dyn Write, mut number: u64) -> std::io::Result<()> {
+    let mut bytes = [0; 10];
+    let mut length = 0;
+    while number >= 0x80 {
+        bytes[length] = number as u8 | 0x80;
+        length += 1;
+        number >>= 7;
+    }
+    bytes[length] = number as u8;
+    out.write_all(&bytes[..=length])
+}
+
+fn take_number(input: &mut dyn Read) -> std::io::Result<u64> {
+    let (mut number, mut shift) = (0, 0);
+    loop {
+        let mut byte = [0];
+        input.read_exact(&mut byte)?;
+        number |= u64::from(byte[0] & 0x7f) << shift;
+        shift += 7;
+        if byte[0] < 0x80 || shift > 63 {
+            return Ok(number);
+        }
+    }
+}
+
+/// Counts by ascending key, each key once.
+pub(crate) enum Run {
+    Memory(Vec<u8>),
+    File(PathBuf),
+}
+
+impl Run {
+    /// Writes ascending counts, adding up those of equal keys: to disk where a scratch folder is given.
+    pub(crate) fn write<K: Key>(
+        counts: impl IntoIterator<Item = (K, u64)>,
+        scratch: Option<&Scratch>,
+    ) -> Result<Self> {
+        let Some(scratch) = scratch else {
+            let mut bytes = Vec::new();
+            encode(counts, &mut bytes).map_err(|e| Error::io(Path::new("memory"), e))?;
+            return Ok(Self::Memory(bytes));
+        };
+        let path = scratch.path();
+        let written = File::create(&path).and_then(|file| {
+            let mut out = BufWriter::with_capacity(1 << 18, file);
+            encode(counts, &mut out)?;
+            out.flush()
+        });
+        written.map_err(|e| Error::io(&path, e))?;
+        Ok(Self::File(path))
+    }
+
+    fn open(&self) -> Result<Box<dyn Read + '_>> {
+        Ok(match self {
+            Self::Memory(bytes) => Box::new(Cursor::new(bytes)),
+            Self::File(path) => {
+                let file = File::open(path).map_err(|e| Error::io(path, e))?;
+                Box::new(BufReader::with_capacity(1 << 18, file))
+            }
+        })
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Memory(_) => Path::new("memory"),
+            Self::File(path) => path,
+        }
+    }
+}
+
+fn encode<K: Key>(
+    counts: impl IntoIterator<Item = (K, u64)>,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    let mut last: Option<(K, u64)> = None;
+    for (key, count) in counts {
+        match &mut last {
+            Some((same, sum)) if *same == key => *sum += count,
+            _ => {
+                if let Some((key, sum)) = last.replace((key, count)) {
+                    key.put(out)?;
+                    put_number(out, sum)?;
+                }
+            }
+        }
+    }
+    if let Some((key, sum)) = last {
+        key.put(out)?;
+        put_number(out, sum)?;
+    }
+    Ok(())
+}
+
+/// Calls `each` with every key of all runs, ascending, and the sum of its counts.
+pub(crate) fn merge<K: Key>(runs: &[Run], mut each: impl FnMut(K, u64)) -> Result<()> {
+    let mut inputs = Vec::with_capacity(runs.len());
+    for run in runs {
+        inputs.push(run.open()?);
+    }
+    let mut next = |at: usize| -> Result<Option<Reverse<(K, usize, u64)>>> {
+        let read = K::take(&mut inputs[at]).and_then(|key| match key {
+            Some(key) => Ok(Some((key, take_number(&mut inputs[at])?))),
+            None => Ok(None),
+        });
+        let read = read.map_err(|e| Error::io(runs[at].path(), e))?;
+        Ok(read.map(|(key, count)| Reverse((key, at, count))))
+    };
+    let mut heap = BinaryHeap::with_capacity(runs.len());
+    for at in 0..runs.len() {
+        heap.extend(next(at)?);
+    }
+    let mut open: Option<(K, u64)> = None;
+    while let Some(mut top) = heap.peek_mut() {
+        let at = top.0.1;
+        let Reverse((key, _, count)) = match next(at)? {
+            Some(following) => std::mem::replace(&mut *top, following),
+            None => std::collections::binary_heap::PeekMut::pop(top),
+        };
+        match &mut open {
+            Some((same, sum)) if *same == key => *sum += count,
+            _ => {
+                if let Some((key, sum)) = open.replace((key, count)) {
+                    each(key, sum);
+                }
+            }
+        }
+    }
+    if let Some((key, sum)) = open {
+        each(key, sum);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    proptest! {
+        #[test]
+        fn merged_runs_are_the_counts_of_all(
+            mut runs in prop::collection::vec(prop::collection::vec((0u128..50, 1u64..300), 0..40), 0..6)) {
+            let scratch = Scratch::new(&std::env::temp_dir()).unwrap();
+            let mut expected = BTreeMap::new();
+            let mut written = Vec::new();
+            for (at, run) in runs.iter_mut().enumerate() {
+                run.sort_unstable();
+                run.iter().for_each(|&(key, count)| *expected.entry(key).or_insert(0) += count);
+                let disk = (at % 2 == 0).then_some(&scratch);
+                written.push(Run::write(run.iter().copied(), disk).unwrap());
+            }
+            let mut found = Vec::new();
+            merge(&written, |key: u128, count| found.push((key, count))).unwrap();
+            prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn words_survive_the_way_through_a_run() {
+        let words: Vec<((u64, Box<str>), u64)> =
+            vec![((1, "a".into()), 3), ((2, "".into()), 1 << 40), ((2, "naïve".into()), 1)];
+        let run = Run::write(words.clone(), None).unwrap();
+        let mut found = Vec::new();
+        merge(&[run], |key: (u64, Box<str>), count| found.push((key, count))).unwrap();
+        assert_eq!(found, words);
+    }
+}

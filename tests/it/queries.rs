@@ -1,0 +1,111 @@
+//! `clip-data queries`: lists from what the paper's is made of, and what they find.
+
+use crate::world::World;
+
+const DUMP: &str = "<mediawiki><siteinfo><namespaces><namespace key=\"6\">File</namespace></namespaces></siteinfo>";
+
+/// A small wiki: "golden apple" occurs together only, words of the articles occur often.
+fn wiki(world: &World) {
+    let article = "<page><title>A</title><ns>0</ns><revision><text>A '''golden apple''' of the [[garden|old \
+                   garden]].{{hidden}} The golden apple is old, of the garden.</text></revision></page>\n";
+    let dump = format!("{DUMP}{}</mediawiki>\n", article.repeat(60));
+    std::fs::write(world.path("dump.xml"), dump).unwrap();
+    std::fs::write(
+        world.path("views"),
+        "en Golden_Apple 60 0\nen Red_Delicious 60 0\nen Rare 9 0\n",
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_dump_becomes_a_list_that_says_where_it_came_from() {
+    let world = World::new();
+    wiki(&world);
+    let told = world.good(&[
+        "queries",
+        "build",
+        "--dump",
+        "dump.xml",
+        "--pageviews",
+        "views",
+        "views",
+        "--min-bigram-count",
+        "60",
+        "--min-pmi",
+        "2.5",
+        "--out",
+        "q.parquet",
+        "q.txt",
+    ]);
+    assert!(told.contains("dump: dump.xml: 60 articles"), "{told}");
+    let text = std::fs::read_to_string(world.path("q.txt")).unwrap();
+    let list: Vec<&str> = text.lines().collect();
+    assert_eq!(list[..3], ["the", "apple", "garden"], "words by count, then by spelling: {list:?}");
+    assert!(!list.contains(&"hidden"), "{list:?}");
+    assert_eq!(list.iter().filter(|query| query.eq_ignore_ascii_case("golden apple")).count(), 1);
+    assert_eq!(list.last(), Some(&"Red Delicious"));
+    let stats = world.good(&["queries", "stats", "q.parquet"]);
+    assert!(told.starts_with(&stats), "what a build says is stored with the list: {told} {stats}");
+    assert!(stats.contains("pageviews: views: 3 lines, 2 counted"), "{stats}");
+
+    std::fs::write(world.path("captions.txt"), "a golden  Apple\nRED DELICIOUS!\nnothing else\n")
+        .unwrap();
+    let found = world.good(&[
+        "queries",
+        "stats",
+        "q.parquet",
+        "--captions",
+        "captions.txt",
+        "--chart",
+        "tail.svg",
+    ]);
+    assert!(found.contains("with a query: 2 (66.7%)"), "{found}");
+    assert!(std::fs::read_to_string(world.path("tail.svg")).unwrap().contains("<polyline"));
+}
+
+#[test]
+fn what_a_balance_did_is_told_query_by_query() {
+    let world = World::new();
+    world.good(&["build", "--until", "balance"]);
+    let told =
+        world.good(&["queries", "stats", "queries.txt", "--run", "runs/small", "--head", "3"]);
+    assert!(told.contains("mode                       assign"), "{told}");
+    assert!(told.contains("before     after   charged  query"), "{told}");
+    assert!(told.contains("share of matches that queries below the limit have"), "{told}");
+}
+
+#[test]
+fn bad_inputs_of_a_list_are_named_or_counted() {
+    let world = World::new();
+    wiki(&world);
+    let dump = std::fs::read(world.path("dump.xml")).unwrap();
+    std::fs::write(world.path("half.xml"), &dump[..dump.len() / 2]).unwrap();
+    std::fs::write(world.path("latin1.txt"), b"caf\xe9 cr\xe8me\n").unwrap();
+    std::fs::write(world.path("bad.tsv"), "word\t5\nno count\n").unwrap();
+    std::fs::write(world.path("empty.txt"), "\n\n").unwrap();
+    for (args, named) in [
+        (&["--dump", "half.xml"][..], "half.xml: the dump is cut off after 2"),
+        (&["--dump", "latin1.txt"], "latin1.txt: it does not begin with <mediawiki"),
+        (&["--text", "latin1.txt"], "latin1.txt: 1 of 1 lines are not UTF-8"),
+        (&["--counts", "bad.tsv"], "bad.tsv line 2: not `word<TAB>count`"),
+        (&["--list", "empty.txt"], "empty.txt: it holds no query"),
+        (&["--pageviews", "bad.tsv"], "bad.tsv line 1: not `project title views bytes`"),
+        (&["--bigram-counts", "bad.tsv"], "needs --counts"),
+        (&[], "nothing to build a list from"),
+    ] {
+        let args = [&["queries", "build", "--out", "q.parquet"], args].concat();
+        let told = world.fails(&args, 2);
+        assert!(told.contains(named), "{args:?}: {told}");
+        assert!(!world.path("q.parquet").exists());
+    }
+    let long = "x".repeat(10 << 20);
+    std::fs::write(world.path("odd.txt"), format!("boat\n\n{long}\nboat\nhouse\n")).unwrap();
+    let told = world.good(&["queries", "stats", "odd.txt"]);
+    for passed in
+        ["1 rows empty", "1 rows longer than 256 bytes", "1 rows of a text that stands before"]
+    {
+        assert!(told.contains(passed), "{told}");
+    }
+    // Rows that are no queries keep the ids of those after them.
+    world.good(&["build", "--until", "match", "--set", "queries.list=odd.txt"]);
+}
