@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod build;
+mod corpus;
 mod resume;
 mod torch;
 mod world;

@@ -40,7 +40,7 @@ pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refu
     let options = DecodeOptions { max_pixels, orient, min_side };
     let image = clip_image::decode(bytes, &options).map_err(undecodable)?;
     // Hashes are of the picture as it came, so that they do not depend on how it is stored.
-    let (phash, dhash, flat) = (hash::phash(&image), hash::dhash(&image), hash::is_flat(&image));
+    let hash::Hashes { phash, dhash, flat } = hash::Hashes::of(&image);
     let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let blake3 = blake3::hash(bytes).to_hex().to_string();
     let turned = if config.orient { clip_image::orientation(bytes) } else { 1 };

@@ -9,12 +9,14 @@ mod preprocess;
 mod probe;
 mod resize;
 mod rgb;
+mod union;
 
 pub use decode::{DecodeOptions, decode};
 pub use encode::{encode_jpeg, encode_png, encode_webp};
 pub use error::{Error, Result};
-pub use hamming::HammingIndex;
+pub use hamming::{HammingIndex, Pair, for_near_pairs, near_pairs};
 pub use preprocess::clip_preprocess;
 pub use probe::{Format, Probe, orientation, probe};
 pub use resize::{Filter, resize};
 pub use rgb::{Rgb, crop, flip_horizontal};
+pub use union::UnionFind;

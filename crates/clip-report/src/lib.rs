@@ -9,6 +9,7 @@ mod funnel;
 mod page;
 mod samples;
 mod scores;
+mod survey;
 mod training;
 
 pub use chart::{Line, line_chart};
@@ -18,4 +19,5 @@ pub use funnel::{balance, funnel};
 pub use page::Page;
 pub use samples::samples;
 pub use scores::scores;
+pub use survey::{Counts, Duplicates, Place, Reading, Record, Spread, Survey, browse};
 pub use training::training;
