@@ -5,9 +5,10 @@
 mod bad_input;
 mod build;
 mod contamination;
+mod corpus;
 mod evaluation;
-mod models;
 mod fetch;
+mod models;
 mod queries;
 mod resume;
 mod torch;

@@ -6,11 +6,18 @@ use crate::{Error, Result};
 
 /// The files that a specification names, in order.
 ///
-/// `a::b` is a union, `{000..012}` and `{x,y}` are braces, `*` and `?` are globs, and a folder means its
-/// `*.tar` files sorted by name. A plain path is given back as it is, whether it exists or not.
+/// `a::b` is a union, `{000..012}` and `{x,y}` are braces, `${NAME}` is the environment's `WDS_NAME`, `*` and
+/// `?` are globs, and a folder means its `*.tar` files sorted by name. `file:` before a path is allowed. A plain
+/// path is given back as it is, whether it exists or not.
+///
+/// # Errors
+/// `pipe:` runs commands and is refused; other schemes (`s3:`, `http:`) are not files.
 pub fn expand(spec: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for union in spec.split("::").filter(|s| !s.is_empty()) {
+    let set = variables(spec, |name| std::env::var(format!("WDS_{name}")).ok());
+    let set = set.map_err(|reason| bad(spec, reason))?;
+    for union in set.split("::").filter(|s| !s.is_empty()) {
+        let union = local(union).map_err(|reason| bad(spec, reason))?;
         for path in braces(union).map_err(|reason| bad(spec, reason))? {
             files.extend(paths(&path, spec)?);
         }
@@ -19,6 +26,33 @@ pub fn expand(spec: &str) -> Result<Vec<PathBuf>> {
         return Err(bad(spec, "names no file".into()));
     }
     Ok(files)
+}
+
+/// Puts the values of `${NAME}` in their place.
+fn variables(
+    spec: &str,
+    value: impl Fn(&str) -> Option<String>,
+) -> std::result::Result<String, String> {
+    let mut parts = spec.split("${");
+    let mut set = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (name, rest) = part.split_once('}').ok_or("a ${ is not closed")?;
+        set.push_str(&value(name).ok_or_else(|| format!("WDS_{name} is not set"))?);
+        set.push_str(rest);
+    }
+    Ok(set)
+}
+
+/// The path of a local file.
+fn local(url: &str) -> std::result::Result<&str, String> {
+    match url.split_once(':') {
+        Some(("file", path)) => Ok(path.strip_prefix("//").unwrap_or(path)),
+        Some(("pipe", _)) => Err("pipe: runs commands and is not supported".into()),
+        Some((scheme @ ("s3" | "gs" | "az" | "http" | "https" | "hf"), _)) => {
+            Err(format!("{scheme}: shards are read from files\nhint: copy or mount them first"))
+        }
+        _ => Ok(url),
+    }
 }
 
 fn bad(spec: &str, reason: String) -> Error {
@@ -43,10 +77,15 @@ fn paths(path: &str, spec: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Expands every brace, left to right, the last one fastest, as a shell does.
+/// Expands every brace, left to right, the last one fastest, as a shell does; braces may stand in braces.
 fn braces(text: &str) -> std::result::Result<Vec<String>, String> {
     let Some(open) = text.find('{') else { return Ok(vec![text.to_owned()]) };
-    let close = open + text[open..].find('}').ok_or("a brace is not closed")?;
+    let mut depth = 0;
+    let end = text[open..].bytes().position(|byte| {
+        depth += i32::from(byte == b'{') - i32::from(byte == b'}');
+        depth == 0
+    });
+    let close = open + end.ok_or("a brace is not closed")?;
     let rest = braces(&text[close + 1..])?;
     let mut all = Vec::new();
     for middle in alternatives(&text[open + 1..close])? {
@@ -56,15 +95,33 @@ fn braces(text: &str) -> std::result::Result<Vec<String>, String> {
 }
 
 fn alternatives(body: &str) -> std::result::Result<Vec<String>, String> {
-    let Some((from, to)) = body.split_once("..") else {
-        return Ok(body.split(',').map(str::to_owned).collect());
-    };
+    let choices = choices(body);
+    if choices.len() > 1 || body.contains('{') {
+        let expanded: std::result::Result<Vec<_>, String> =
+            choices.into_iter().map(braces).collect();
+        return Ok(expanded?.concat());
+    }
+    let Some((from, to)) = body.split_once("..") else { return Ok(vec![body.to_owned()]) };
     let number = |s: &str| s.parse::<u64>().map_err(|_| format!("{s:?} is not a number"));
     let (first, last) = (number(from)?, number(to)?);
     if last < first || last - first > 10_000_000 {
         return Err(format!("the range {body} is empty or too long"));
     }
     Ok((first..=last).map(|n| format!("{n:0width$}", width = from.len())).collect())
+}
+
+/// Cuts at the commas that stand in no inner brace.
+fn choices(body: &str) -> Vec<&str> {
+    let (mut choices, mut start, mut depth) = (Vec::new(), 0, 0);
+    for (at, byte) in body.bytes().enumerate() {
+        depth += i32::from(byte == b'{') - i32::from(byte == b'}');
+        if byte == b',' && depth == 0 {
+            choices.push(&body[start..at]);
+            start = at + 1;
+        }
+    }
+    choices.push(&body[start..]);
+    choices
 }
 
 #[cfg(test)]
@@ -82,11 +139,26 @@ mod tests {
             ["bx", "by", "a-08.tar", "a-09.tar", "a-10.tar"]
         );
         assert_eq!(names("{0..1}{a,b}"), ["0a", "0b", "1a", "1b"]);
+        assert_eq!(names("x{a{0..1},b,}.tar"), ["xa0.tar", "xa1.tar", "xb.tar", "x.tar"]);
+        assert_eq!(names("file:///data/{00..01}.tar"), ["/data/00.tar", "/data/01.tar"]);
+    }
+
+    #[test]
+    fn variables_come_from_the_environment() {
+        let value = |name: &str| (name == "ROOT").then(|| "/data".to_owned());
+        assert_eq!(variables("${ROOT}/{0..1}.tar", value).unwrap(), "/data/{0..1}.tar");
+        assert_eq!(variables("${NONE}/x", value).unwrap_err(), "WDS_NONE is not set");
     }
 
     #[test]
     fn bad_specifications_say_why() {
-        for (spec, reason) in [("{1..", "not closed"), ("{5..2}", "empty"), ("", "no file")] {
+        for (spec, reason) in [
+            ("{1..", "not closed"),
+            ("{5..2}", "empty"),
+            ("", "no file"),
+            ("pipe:cat x.tar", "runs commands"),
+            ("s3://bucket/{0..3}.tar", "read from files"),
+        ] {
             assert!(expand(spec).unwrap_err().to_string().contains(reason), "{spec}");
         }
     }

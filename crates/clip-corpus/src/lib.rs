@@ -1,20 +1,32 @@
 //! What lies on disk: row schemas, ids, Parquet parts, WebDataset shards, manifests.
 
 pub mod atomic;
+mod cells;
 pub mod columns;
 mod error;
 mod expand;
 mod id;
 mod manifest;
+mod reshard;
 mod shard;
+mod subset;
 mod table;
+mod verify;
 
 pub use atomic::write_atomic;
+pub use cells::cell;
 pub use error::{Error, IoContext, Result};
 pub use expand::expand;
 pub use id::{row_id, row_index, row_part, uid};
 pub use manifest::{Commit, Manifest, Tally};
+pub use reshard::{Reshard, Resharded};
 pub use shard::{
     Member, Sample, ShardIndex, ShardInfo, ShardReader, ShardWriter, read_index, split_name,
 };
-pub use table::{PartWriter, hash_file, parquet_rows, read_parquet, schema_of, write_parquet};
+pub use subset::{read_subset, uid_number, write_subset};
+pub use table::{
+    PartWriter, hash_file, parquet_rows, read_parquet, scan, schema_of, write_parquet,
+};
+pub use verify::{
+    Finding, Look, Verified, verify_shard, verify_stage, verify_subset, verify_table,
+};

@@ -4,14 +4,17 @@ use std::fs::File;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
-use parquet::arrow::ArrowWriter;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::atomic::AtomicFile;
 use crate::{IoContext, Result};
+
+/// Encoded bytes after which a row group ends.
+const ROW_GROUP: usize = 64 << 20;
 
 /// Writes one Parquet file: zstd, no dates inside, so that the same rows give the same bytes.
 pub struct PartWriter {
@@ -37,7 +40,12 @@ impl PartWriter {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
         let path = self.writer.inner().path().to_path_buf();
-        self.writer.write(batch).at(&path)
+        self.writer.write(batch).at(&path)?;
+        // A row group is held until it is whole: rows with images end it sooner.
+        if self.writer.in_progress_size() > ROW_GROUP {
+            self.writer.flush().at(&path)?;
+        }
+        Ok(())
     }
 
     /// Closes the file and gives it its name; returns the number of rows.
@@ -65,6 +73,27 @@ fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
 pub fn read_parquet(path: &Path) -> Result<Vec<RecordBatch>> {
     let reader = open(path)?.with_batch_size(8192).build().at(path)?;
     reader.map(|batch| batch.at(path)).collect()
+}
+
+/// Rows of a file in batches of at most `rows`, with those of the named columns that it has; with all when none
+/// is named.
+pub fn scan(
+    path: &Path,
+    columns: &[&str],
+    rows: usize,
+) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
+    let builder = open(path)?.with_batch_size(rows);
+    let wanted = |(_, field): &(usize, &FieldRef)| columns.contains(&field.name().as_str());
+    let fields = builder.schema().fields().iter().enumerate();
+    let places: Vec<usize> = fields.filter(wanted).map(|(place, _)| place).collect();
+    let mask = if columns.is_empty() {
+        ProjectionMask::all()
+    } else {
+        ProjectionMask::roots(builder.parquet_schema(), places)
+    };
+    let reader = builder.with_projection(mask).build().at(path)?;
+    let path = path.to_path_buf();
+    Ok(reader.map(move |batch| batch.at(&path)))
 }
 
 /// The columns of a file, from its footer.
@@ -103,6 +132,12 @@ mod tests {
         assert_eq!(hash_file(&a).unwrap(), hash_file(&b).unwrap());
         assert_eq!(parquet_rows(&a).unwrap(), 1000);
         assert_eq!(read_parquet(&a).unwrap(), [batch]);
+        let rows = |columns: &[&str]| -> Vec<(usize, usize)> {
+            let batches = scan(&a, columns, 600).unwrap().map(|batch| batch.unwrap());
+            batches.map(|batch| (batch.num_rows(), batch.num_columns())).collect()
+        };
+        assert_eq!(rows(&["row", "other"]), [(600, 1), (400, 1)]);
+        assert_eq!(rows(&[]), [(600, 1), (400, 1)]);
     }
 
     #[test]

@@ -61,12 +61,12 @@ pub(crate) struct Encoded {
 /// Checks, decodes, hashes, resizes and encodes.
 pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refusal> {
     // Hashes are of the picture as it came, so that they do not depend on how it is stored.
-    let mut hashes = (0, 0, false);
+    let mut hashes = None;
     let Encoded { bytes: encoded, format, size, original } =
         encode(bytes, config, &[], &mut |image| {
-            hashes = (hash::phash(image), hash::dhash(image), hash::is_flat(image));
+            hashes = Some(hash::Hashes::of(image));
         })?;
-    let (phash, dhash, flat) = hashes;
+    let hash::Hashes { phash, dhash, flat } = hashes.unwrap_or_default();
     let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let blake3 = blake3::hash(bytes).to_hex().to_string();
     let exif = crate::exif::to_json(bytes);

@@ -2,13 +2,14 @@
 //!
 //! The stages that need all rows at once (duplicates, balance) are SQL and live in `clip-sql`.
 
+mod alike;
 mod captions;
-mod cells;
 mod check;
 mod language;
 mod matching;
 mod shards;
 
+pub use alike::Aligned;
 pub use captions::Captions;
 pub use check::Check;
 pub use language::Languages;

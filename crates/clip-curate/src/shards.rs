@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use arrow::array::{RecordBatch, StringArray};
-use arrow::compute::concat_batches;
 use clip_corpus::{PartWriter, Sample, ShardWriter, columns, write_atomic};
 use clip_pipeline::{Context, Error, PartInfo, Result, Sink, Tally, image_bytes};
 use serde_json::{Map as JsonMap, Value, json};
 use std::sync::Arc;
 
 use crate::captions::text_column;
-use crate::cells;
+
+/// Rows that are held with their images at a time.
+const BATCH: usize = 256;
 
 /// Writes shard number `n` from rows `n * rows` to `(n + 1) * rows` of the whole input, in input order.
 pub struct ShardSink {
@@ -27,23 +28,34 @@ impl ShardSink {
         Self { rows }
     }
 
-    fn shard(&self, unit: usize, inputs: &[PartInfo]) -> Result<Vec<RecordBatch>> {
+    /// Visits the rows of a unit in order, some hundred at a time.
+    fn each(
+        &self,
+        unit: usize,
+        inputs: &[PartInfo],
+        mut visit: impl FnMut(&RecordBatch) -> Result<()>,
+    ) -> Result<()> {
         let (from, to) = (unit * self.rows, (unit + 1) * self.rows);
         let mut start = 0;
-        let mut picked = Vec::new();
         for input in inputs {
             let end = start + input.rows as usize;
             if start < to && from < end {
-                let batches = input.read(true)?;
-                let Some(first) = batches.first() else { continue };
-                let whole = concat_batches(&first.schema(), &batches)
-                    .map_err(|e| Error::arrow(Self::STAGE, e))?;
-                let skip = from.saturating_sub(start);
-                picked.push(whole.slice(skip, to.min(end) - start - skip));
+                let mut at = start;
+                for batch in input.stream(BATCH)? {
+                    let batch = batch?;
+                    let (first, last) = (from.max(at), to.min(at + batch.num_rows()));
+                    if first < last {
+                        visit(&batch.slice(first - at, last - first))?;
+                    }
+                    at += batch.num_rows();
+                    if at >= to {
+                        break;
+                    }
+                }
             }
             start = end;
         }
-        Ok(picked)
+        Ok(())
     }
 }
 
@@ -64,23 +76,23 @@ impl Sink for ShardSink {
         let mut shard = ShardWriter::create(&dir.join(format!("{name}.tar")))?;
         let mut table: Option<PartWriter> = None;
         let mut count = 0;
-        for batch in self.shard(unit, inputs)? {
+        self.each(unit, inputs, |batch| {
             let keys: Vec<String> =
                 (0..batch.num_rows()).map(|at| shard_key(unit, count + at, self.rows)).collect();
             for (index, key) in keys.iter().enumerate() {
-                shard.write(&sample(&batch, index, key)?)?;
+                shard.write(&sample(batch, index, key)?)?;
             }
             count += batch.num_rows();
             cx.rows(batch.num_rows() as u64);
-            let batch = table_batch(&batch, &keys)?;
+            let batch = table_batch(batch, &keys)?;
             let writer = if let Some(writer) = &mut table {
                 writer
             } else {
                 let path = dir.join(format!("{name}.parquet"));
                 table.insert(PartWriter::create(&path, batch.schema())?)
             };
-            writer.write(&batch)?;
-        }
+            Ok(writer.write(&batch)?)
+        })?;
         let info = shard.finish()?;
         write_atomic(&dir.join(format!("{name}.idx")), info.index.to_text().as_bytes())?;
         if let Some(table) = table {
@@ -114,7 +126,7 @@ fn sample(batch: &RecordBatch, index: usize, key: &str) -> Result<Sample> {
         .ok_or_else(|| Error::stage(stage, "the input lacks images\nhint: a fetch comes before"))?;
     let mut meta = JsonMap::new();
     for (column, field) in batch.columns().iter().zip(batch.schema().fields()) {
-        if let Some(value) = cells::json(column, index) {
+        if let Some(value) = clip_corpus::cell(column, index) {
             meta.insert(field.name().clone(), value);
         }
     }

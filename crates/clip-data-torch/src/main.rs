@@ -1,8 +1,8 @@
 //! The torch half of the command line: `clip-data` becomes this executable once it has found libtorch.
 
 mod convert;
-mod embed;
 mod detector;
+mod embed;
 mod eval;
 mod exit;
 mod model;

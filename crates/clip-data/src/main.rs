@@ -38,6 +38,18 @@ enum Command {
     Retry(commands::retry::Args),
     /// Report the overlap of a corpus with evaluation sets, and its effect on scores
     Contamination(commands::contamination::Args),
+    /// Statistics of any corpus, list or shard, and a page to look through it
+    Inspect(commands::inspect::Args),
+    /// Say what became of a pair, stage by stage, and why it fell
+    Explain(commands::explain::Args),
+    /// Say whether shards, tables, parts and manifests are whole
+    Verify(commands::verify::Args),
+    /// Write the uids of rows that meet a condition as a DataComp subset file
+    Subset(commands::reshard::SubsetArgs),
+    /// Cut shards anew, with all samples or those of a subset file
+    Reshard(commands::reshard::Args),
+    /// Perceptual hashes of images, with the bits of the Python tools, and which are near copies
+    Hash(commands::hash::Args),
     /// One HTML page of a build, a training, an evaluation and its contamination
     Report(commands::report::Args),
     /// Say what this machine has: libtorch, models, disk, resolver
@@ -75,6 +87,12 @@ fn main() -> ExitCode {
         Command::Fetch(args) => commands::fetch::run(*args),
         Command::Retry(args) => commands::retry::run(args),
         Command::Contamination(args) => commands::contamination::run(args),
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Hash(args) => commands::hash::run(args),
+        Command::Explain(args) => commands::explain::run(args),
+        Command::Verify(args) => commands::verify::run(args),
+        Command::Subset(args) => commands::reshard::subset(args),
+        Command::Reshard(args) => commands::reshard::run(args),
         Command::Report(args) => commands::report::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Train(passed) => torch::exec("train", passed.args),

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clip_crawl::ImageFetch;
-use clip_curate::{Captions, Check, Languages, Matches, ShardSink};
+use clip_curate::{Aligned, Captions, Check, Languages, Matches, ShardSink};
 use clip_overlap::{Checker, Decisions, EvalIndex, SetDecision, default_cache};
 use clip_pipeline::config::corpus::{Check as CheckConfig, CheckAction};
 use clip_pipeline::config::text::Compat;
 use clip_pipeline::{Config, Error, Plan, Result, StageSpec, Work, hash_resource};
 use clip_query::{MatchOptions, QueryMatcher, Rules};
-use clip_sql::{Balance, Deduplicate, UniquePairs};
+use clip_sql::{Balance, Compare, Deduplicate, UniquePairs};
 use serde_json::{Value, json};
 
 /// Name and hash of a file that decides a stage's output.
@@ -24,7 +25,7 @@ pub fn plan(config: &Config) -> Result<Plan> {
     stages.extend(matches(config)?);
     stages.extend(balance(config));
     stages.push(fetch(config));
-    stages.extend(dedup(config));
+    stages.extend(dedup(config)?);
     stages.extend(check(config)?);
     stages.push(shards(config));
     Plan::new(&config.run_dir(), config.seed, stages)
@@ -124,13 +125,29 @@ fn fetch(config: &Config) -> StageSpec {
     })
 }
 
-fn dedup(config: &Config) -> Option<StageSpec> {
-    let settings = config.dedup.clone()?;
-    let resources = clip_sql::resources(&Deduplicate::QUERIES);
-    Some(stage("dedup", json!(settings), resources, move || {
-        let (radius, keep_captions) = (settings.radius, settings.keep_captions);
-        Ok(Work::Barrier(Box::new(Deduplicate { radius, keep_captions })))
-    }))
+fn dedup(config: &Config) -> Result<Option<StageSpec>> {
+    let Some(settings) = config.dedup.clone() else { return Ok(None) };
+    let mut resources = clip_sql::resources(&Deduplicate::QUERIES);
+    let mut known = Vec::new();
+    for corpus in &settings.against {
+        let tables = clip_sql::dedup::tables(&config.path(corpus));
+        known.extend(tables.map_err(|e| Error::Config(format!("dedup.against: {e}")))?);
+    }
+    for table in &known {
+        resources.push(resource("dedup.against", table)?);
+    }
+    let configuration = json!({
+        "radius": settings.radius, "keep_captions": settings.keep_captions, "likeness": settings.likeness,
+    });
+    Ok(Some(stage("dedup", configuration, resources, move || {
+        let aligned = || -> Arc<dyn Compare> { Arc::new(Aligned::new(settings.likeness)) };
+        Ok(Work::Barrier(Box::new(Deduplicate {
+            radius: settings.radius,
+            keep_captions: settings.keep_captions,
+            known: known.clone(),
+            compare: (settings.likeness > 0.0).then(aligned),
+        })))
+    })))
 }
 
 fn check(config: &Config) -> Result<Option<StageSpec>> {

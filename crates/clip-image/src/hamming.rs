@@ -1,52 +1,142 @@
 //! Exact search among 64-bit hashes by Hamming distance (multi-index hashing, Norouzi et al. 2012).
+//!
+//! The 64 bits are cut into chunks, and each chunk has a slack such that slacks and chunks together exceed the
+//! radius: two hashes within the radius then differ in at most `slack` bits of at least one chunk (pigeonhole),
+//! so that only the buckets at that distance are looked at. Found so in several chunks, a hash counts in the first.
 
-use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 
-/// Finds all hashes within a radius, exactly as brute force would.
-///
-/// The 64 bits are cut into chunks. Two hashes within the radius agree in at least one chunk up to
-/// `radius / chunks` bits (pigeonhole), so only the buckets at that distance are looked at.
-pub struct HammingIndex {
-    hashes: Vec<u64>,
-    radius: u32,
-    chunks: Vec<Chunk>,
-    /// Bits by which a chunk's key may differ.
-    slack: u32,
-}
+use rayon::prelude::*;
 
+/// Two places in a list of hashes, the lower first, and the bits in which the hashes differ.
+pub type Pair = (u32, u32, u32);
+
+/// Pairs that are handed over at a time.
+const BATCH: usize = 1 << 16;
+/// Cost of going to a bucket, in comparisons of hashes.
+const VISIT: f64 = 8.0;
+
+/// A range of bits, and by how many of them a key may differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Chunk {
     shift: u32,
     bits: u32,
-    buckets: HashMap<u32, Vec<u32>>,
+    slack: u32,
 }
 
 impl Chunk {
     fn key(&self, hash: u64) -> u32 {
         ((hash >> self.shift) & ((1u64 << self.bits) - 1)) as u32
     }
+
+    /// Whether this chunk would find the pair.
+    fn finds(&self, difference: u64) -> bool {
+        self.key(difference).count_ones() <= self.slack
+    }
+
+    /// Every difference of keys within the slack, nothing first.
+    fn masks(&self) -> Vec<u32> {
+        let mut masks = vec![0u32];
+        let mut last = masks.clone();
+        for _ in 0..self.slack {
+            // One more bit, above the highest, so that each set of bits comes once.
+            let above = |mask: &u32| 32 - mask.leading_zeros()..self.bits;
+            let more = |mask: &u32| above(mask).map(|bit| 1 << bit).collect::<Vec<u32>>();
+            last = last
+                .iter()
+                .flat_map(|mask| more(mask).into_iter().map(move |bit| mask | bit))
+                .collect();
+            masks.extend_from_slice(&last);
+        }
+        masks
+    }
+}
+
+/// The chunks that search `count` hashes for least work.
+fn plan(count: usize, radius: u32) -> Vec<Chunk> {
+    let cut = |parts: u32| -> Vec<Chunk> {
+        let mut shift = 0;
+        let mut chunks = Vec::new();
+        for at in 0..parts {
+            let bits = (64 - shift) / (parts - at);
+            // Slacks plus one add up to radius plus one; a part with nothing to find needs no index.
+            let share = (radius + 1) / parts + u32::from(at < (radius + 1) % parts);
+            if share > 0 {
+                chunks.push(Chunk { shift, bits, slack: (share - 1).min(bits) });
+            }
+            shift += bits;
+        }
+        chunks
+    };
+    let cost = |chunks: &Vec<Chunk>| -> f64 {
+        let probes = |chunk: &Chunk| {
+            let mut ways = 1.0;
+            let mut sum = 1.0;
+            for chosen in 0..chunk.slack {
+                ways *= f64::from(chunk.bits - chosen) / f64::from(chosen + 1);
+                sum += ways;
+            }
+            sum * (VISIT + count as f64 / (1u64 << chunk.bits) as f64)
+        };
+        // A bucket of its own for every key: as many as there are hashes, not many times more.
+        let table = |chunk: &Chunk| (1u64 << chunk.bits) as f64 / count.max(1) as f64;
+        chunks.iter().map(|chunk| probes(chunk) + table(chunk)).sum()
+    };
+    let plans = (3..=32).map(cut);
+    plans.min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or_default()
+}
+
+/// Hashes sorted by their key in one chunk.
+struct Buckets {
+    chunk: Chunk,
+    /// Where each key's hashes begin; one more than there are keys.
+    starts: Vec<u32>,
+    hashes: Vec<u64>,
+    places: Vec<u32>,
+}
+
+impl Buckets {
+    fn new(chunk: Chunk, hashes: &[u64]) -> Self {
+        let mut starts = vec![0u32; (1 << chunk.bits) + 1];
+        for &hash in hashes {
+            starts[chunk.key(hash) as usize + 1] += 1;
+        }
+        for key in 1..starts.len() {
+            starts[key] += starts[key - 1];
+        }
+        let mut next = starts.clone();
+        let (mut sorted, mut places) = (vec![0; hashes.len()], vec![0; hashes.len()]);
+        for (place, &hash) in hashes.iter().enumerate() {
+            let slot = &mut next[chunk.key(hash) as usize];
+            sorted[*slot as usize] = hash;
+            places[*slot as usize] = place as u32;
+            *slot += 1;
+        }
+        Self { chunk, starts, hashes: sorted, places }
+    }
+
+    fn range(&self, key: u32) -> std::ops::Range<usize> {
+        self.starts[key as usize] as usize..self.starts[key as usize + 1] as usize
+    }
+}
+
+/// Finds all hashes within a radius, exactly as brute force would.
+pub struct HammingIndex {
+    hashes: Vec<u64>,
+    radius: u32,
+    chunks: Vec<(Buckets, Vec<u32>)>,
 }
 
 impl HammingIndex {
     /// Indexes `hashes` for queries within `radius` bits.
     pub fn new(hashes: Vec<u64>, radius: u32) -> Self {
-        // A bucket should hold about one hash: chunks of log2(n) bits, but few enough to keep one bit of slack.
-        let wanted = (hashes.len().max(2) as f64).log2().clamp(8.0, 22.0);
-        let count = ((64.0 / wanted).ceil() as u32).clamp(3, 8).min(64);
-        let slack = radius / count;
-        let mut chunks = Vec::new();
-        let mut shift = 0;
-        for at in 0..count {
-            let bits = (64 - shift) / (count - at);
-            chunks.push(Chunk { shift, bits, buckets: HashMap::new() });
-            shift += bits;
-        }
-        for chunk in &mut chunks {
-            for (index, &hash) in hashes.iter().enumerate() {
-                let key = ((hash >> chunk.shift) & ((1u64 << chunk.bits) - 1)) as u32;
-                chunk.buckets.entry(key).or_default().push(index as u32);
-            }
-        }
-        Self { hashes, radius, chunks, slack }
+        let chunks = plan(hashes.len(), radius);
+        let index = |chunk: Chunk| {
+            let masks = chunk.masks();
+            (Buckets::new(chunk, &hashes), masks)
+        };
+        let chunks = chunks.into_iter().map(index).collect();
+        Self { hashes, radius, chunks }
     }
 
     /// The indexed hashes.
@@ -57,47 +147,115 @@ impl HammingIndex {
     /// Index and distance of every hash within the radius, by index.
     pub fn query(&self, hash: u64) -> Vec<(u32, u32)> {
         let mut found: Vec<(u32, u32)> = Vec::new();
-        for chunk in &self.chunks {
-            flips(chunk.key(hash), chunk.bits, self.slack, &mut |key| {
-                for &index in chunk.buckets.get(&key).into_iter().flatten() {
-                    let distance = (self.hashes[index as usize] ^ hash).count_ones();
-                    if distance <= self.radius {
-                        found.push((index, distance));
+        for (at, (buckets, masks)) in self.chunks.iter().enumerate() {
+            let key = buckets.chunk.key(hash);
+            for mask in masks {
+                for slot in buckets.range(key ^ mask) {
+                    let difference = buckets.hashes[slot] ^ hash;
+                    let distance = difference.count_ones();
+                    let earlier =
+                        || self.chunks[..at].iter().any(|(b, _)| b.chunk.finds(difference));
+                    if distance <= self.radius && !earlier() {
+                        found.push((buckets.places[slot], distance));
                     }
                 }
-            });
+            }
         }
         found.sort_unstable();
-        found.dedup();
         found
     }
 
-    /// Every pair within the radius: lower index, higher index, distance; sorted.
-    pub fn pairs(&self) -> Vec<(u32, u32, u32)> {
-        use rayon::prelude::*;
-        let mut pairs: Vec<(u32, u32, u32)> = (0..self.hashes.len())
-            .into_par_iter()
-            .flat_map_iter(|a| {
-                let near = self.query(self.hashes[a]).into_iter();
-                near.filter(move |(b, _)| *b as usize > a).map(move |(b, d)| (a as u32, b, d))
-            })
-            .collect();
-        pairs.sort_unstable();
-        pairs
+    /// Every pair within the radius, sorted.
+    pub fn pairs(&self) -> Vec<Pair> {
+        near_pairs(&self.hashes, self.radius)
     }
 }
 
-/// Calls `visit` with every key that differs from `key` in at most `slack` of its lowest `bits` bits.
-fn flips(key: u32, bits: u32, slack: u32, visit: &mut impl FnMut(u32)) {
-    fn from(key: u32, first: u32, bits: u32, slack: u32, visit: &mut impl FnMut(u32)) {
-        visit(key);
-        if slack > 0 {
-            for bit in first..bits {
-                from(key ^ (1 << bit), bit + 1, bits, slack - 1, visit);
+/// Every pair of `hashes` within `radius` bits, sorted: the join of a list with itself.
+pub fn near_pairs(hashes: &[u64], radius: u32) -> Vec<Pair> {
+    let all = Mutex::new(Vec::new());
+    for_near_pairs(hashes, radius, |pairs| {
+        all.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(pairs);
+    });
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.par_sort_unstable();
+    all
+}
+
+/// Gives every pair of `hashes` within `radius` bits to `visit`, each once, in no order, a batch at a time, from
+/// several threads at once.
+///
+/// Holds one chunk's buckets (12 bytes a hash) beside the hashes, and no pairs but the batches at work.
+pub fn for_near_pairs(hashes: &[u64], radius: u32, visit: impl Fn(&[Pair]) + Sync) {
+    let chunks = plan(hashes.len(), radius);
+    let deliver = |batch: &mut Vec<Pair>| {
+        if !batch.is_empty() {
+            visit(batch);
+        }
+        batch.clear();
+    };
+    for (at, chunk) in chunks.iter().enumerate() {
+        let buckets = Buckets::new(chunk.clone(), hashes);
+        let join =
+            Join { buckets: &buckets, masks: &chunk.masks(), earlier: &chunks[..at], radius };
+        let keys = 1u32 << chunk.bits;
+        let block = (keys / 512).max(1);
+        (0..keys.div_ceil(block)).into_par_iter().for_each(|number| {
+            let mut batch = Vec::new();
+            for key in number * block..((number + 1) * block).min(keys) {
+                join.key(key, &mut |pair| {
+                    batch.push(pair);
+                    if batch.len() == BATCH {
+                        deliver(&mut batch);
+                    }
+                });
+            }
+            deliver(&mut batch);
+        });
+    }
+}
+
+/// One chunk's part of a join.
+struct Join<'a> {
+    buckets: &'a Buckets,
+    masks: &'a [u32],
+    earlier: &'a [Chunk],
+    radius: u32,
+}
+
+impl Join<'_> {
+    /// The pairs of a key's hashes among themselves and with those of higher keys.
+    fn key(&self, key: u32, found: &mut impl FnMut(Pair)) {
+        let mine = self.buckets.range(key);
+        if mine.is_empty() {
+            return;
+        }
+        for mask in self.masks {
+            let other = key ^ mask;
+            if other < key {
+                continue;
+            }
+            let theirs = self.buckets.range(other);
+            for a in mine.clone() {
+                let from = if other == key { a + 1 } else { theirs.start };
+                self.hash(a, from..theirs.end, found);
             }
         }
     }
-    from(key, 0, bits, slack, visit);
+
+    /// The pairs of one hash with a run of others.
+    fn hash(&self, a: usize, others: std::ops::Range<usize>, found: &mut impl FnMut(Pair)) {
+        let (hash, from) = (self.buckets.hashes[a], others.start);
+        for (offset, other) in self.buckets.hashes[others].iter().enumerate() {
+            let difference = hash ^ other;
+            let distance = difference.count_ones();
+            if distance <= self.radius && !self.earlier.iter().any(|chunk| chunk.finds(difference))
+            {
+                let (a, b) = (self.buckets.places[a], self.buckets.places[from + offset]);
+                found((a.min(b), a.max(b), distance));
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,7 +263,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn brute(hashes: &[u64], radius: u32) -> Vec<(u32, u32, u32)> {
+    fn brute(hashes: &[u64], radius: u32) -> Vec<Pair> {
         let mut pairs = Vec::new();
         for a in 0..hashes.len() {
             for b in a + 1..hashes.len() {
@@ -122,13 +280,55 @@ mod tests {
         #[test]
         fn equals_brute_force(seeds in prop::collection::vec(any::<u64>(), 0..20),
                               flips in prop::collection::vec((any::<u64>(), any::<u64>()), 0..60),
-                              radius in 0u32..17) {
+                              radius in 0u32..40) {
             let mut hashes = seeds.clone();
             for (mask, noise) in flips {
                 let base = seeds.get(noise as usize % seeds.len().max(1)).copied().unwrap_or(noise);
                 hashes.push(base ^ (mask & noise & mask.rotate_left(7)));
             }
-            prop_assert_eq!(HammingIndex::new(hashes.clone(), radius).pairs(), brute(&hashes, radius));
+            let expected = brute(&hashes, radius);
+            prop_assert_eq!(near_pairs(&hashes, radius), &expected[..]);
+            let index = HammingIndex::new(hashes.clone(), radius);
+            for (a, hash) in hashes.iter().enumerate() {
+                let near = index.query(*hash).into_iter().filter(|(b, _)| *b as usize > a);
+                let near: Vec<Pair> = near.map(|(b, distance)| (a as u32, b, distance)).collect();
+                let mine: Vec<Pair> =
+                    expected.iter().copied().filter(|pair| pair.0 as usize == a).collect();
+                prop_assert_eq!(near, mine);
+            }
+        }
+
+        #[test]
+        fn every_plan_covers_the_radius(count in 0usize..100_000_000, radius in 0u32..64) {
+            let chunks = plan(count, radius);
+            let covered: u32 = chunks.iter().map(|chunk| chunk.slack + 1).sum();
+            // Less only where a chunk is searched whole.
+            prop_assert!(covered > radius || chunks.iter().any(|chunk| chunk.slack == chunk.bits));
+            for chunk in chunks {
+                prop_assert!(chunk.bits <= 22 && chunk.shift + chunk.bits <= 64);
+                let ways = |n: u64, k: u64| (0..k).fold(1u64, |c, i| c * (n - i) / (i + 1));
+                if chunk.slack <= 3 {
+                    let expected: u64 =
+                        (0..=chunk.slack).map(|k| ways(chunk.bits.into(), k.into())).sum();
+                    prop_assert_eq!(chunk.masks().len() as u64, expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn many_hashes_in_few_buckets_give_the_pairs_of_brute_force() {
+        // Skewed, as hashes of photographs are: half of the bits hardly vary.
+        let mut state = 9u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 20) & 0x0f0f_ffff_0000_3333 | 0x8000_0000_0000_0000
+        };
+        let hashes: Vec<u64> = (0..4000).map(|_| next()).collect();
+        for radius in [0, 3, 6, 10] {
+            assert_eq!(near_pairs(&hashes, radius), brute(&hashes, radius), "radius {radius}");
         }
     }
 

@@ -251,8 +251,8 @@ impl Run {
             let Work::Barrier(barrier) = work else {
                 return Err(Error::stage(planned.name(), "only a barrier decides"));
             };
-            let inputs: Vec<PathBuf> = self.inputs(stage)?.into_iter().map(|p| p.path).collect();
-            let decisions = Decisions::new(planned.name(), &barrier.decide(&inputs, cx)?)?;
+            let decided = barrier.decide_parts(&self.inputs(stage)?, cx)?;
+            let decisions = Decisions::new(planned.name(), &decided)?;
             decisions.write(&path)?;
             decisions
         };

@@ -35,6 +35,11 @@ pub trait Barrier: Send + Sync {
     /// A decision for every row, sorted by row: `row`, `reason` (Utf8, null where the row goes on), then
     /// columns that the rows gain (or that replace theirs). The executor applies it part by part.
     fn decide(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>>;
+    /// The same for a barrier that looks at images too; what the executor calls.
+    fn decide_parts(&self, inputs: &[PartInfo], cx: &Context) -> Result<Vec<RecordBatch>> {
+        let paths: Vec<PathBuf> = inputs.iter().map(|input| input.path.clone()).collect();
+        self.decide(&paths, cx)
+    }
 }
 
 /// The end of the chain: turns parts into files for others.

@@ -11,6 +11,7 @@ mod page;
 mod samples;
 mod scores;
 mod sheet;
+mod survey;
 mod training;
 
 pub use balance::{balance, tail_chart};
@@ -22,4 +23,5 @@ pub use page::{Page, escape, picture, table};
 pub use samples::samples;
 pub use scores::scores;
 pub use sheet::{borderline, sheet};
+pub use survey::{Counts, Duplicates, Place, Reading, Record, Spread, Survey, browse};
 pub use training::training;

@@ -49,10 +49,15 @@ pub fn escape(text: &str) -> String {
     html_escape::encode_quoted_attribute(text).into_owned()
 }
 
+/// A picture as an address that holds it; `format` is jpg, png or webp.
+pub(crate) fn data_address(bytes: &[u8], format: &str) -> String {
+    let kind = if format == "jpg" { "jpeg" } else { format };
+    format!("data:image/{kind};base64,{}", STANDARD.encode(bytes))
+}
+
 /// A picture inside the page; `format` is jpg, png or webp.
 pub fn picture(bytes: &[u8], format: &str) -> String {
-    let kind = if format == "jpg" { "jpeg" } else { format };
-    format!("<img alt=\"\" src=\"data:image/{kind};base64,{}\">", STANDARD.encode(bytes))
+    format!("<img alt=\"\" src=\"{}\">", data_address(bytes, format))
 }
 
 /// A table; cells are HTML already. All columns but the first are numbers, set to the right.

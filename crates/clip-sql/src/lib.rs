@@ -5,7 +5,6 @@
 //! bounded: sorts and aggregates spill to the stage's scratch folder.
 
 pub mod balance;
-mod cluster;
 pub mod dedup;
 mod error;
 pub mod functions;
@@ -15,8 +14,7 @@ mod session;
 mod unique;
 
 pub use balance::{Balance, Mode, curve};
-pub use cluster::UnionFind;
-pub use dedup::Deduplicate;
+pub use dedup::{Compare, Deduplicate};
 pub use error::{Error, Result};
 pub use query::{Query, queries, query, resources};
 pub use session::{Session, config, listing};

@@ -16,6 +16,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::StreamExt;
 use tokio::runtime::Runtime;
 
 use crate::functions::functions;
@@ -124,8 +125,57 @@ impl Session {
         self.wait(run).map_err(|e| Error::query(&name, e))
     }
 
+    /// Runs any statement and visits its rows batch by batch, without holding them.
+    pub fn each_of(
+        &self,
+        text: &str,
+        visit: impl FnMut(RecordBatch) -> Result<()> + Send,
+    ) -> Result<()> {
+        let name: String = text.trim().chars().take(40).collect();
+        self.stream(&name, text, visit)
+    }
+
+    fn stream(
+        &self,
+        name: &str,
+        text: &str,
+        mut visit: impl FnMut(RecordBatch) -> Result<()> + Send,
+    ) -> Result<()> {
+        let mut visited = Ok(());
+        let run = async {
+            let mut batches = self.context.sql(text).await?.execute_stream().await?;
+            while let Some(batch) = batches.next().await {
+                visited = visit(batch?);
+                if visited.is_err() {
+                    break;
+                }
+            }
+            Ok::<(), DataFusionError>(())
+        };
+        self.wait(run).map_err(|e| Error::query(name, e))?;
+        visited
+    }
+
     /// Runs a query file; the result has exactly the columns that its header promises.
     pub fn run(&self, query: &Query, parameters: &[(&str, u64)]) -> Result<Vec<RecordBatch>> {
+        let mut batches = Vec::new();
+        self.each(query, parameters, |batch| {
+            batches.push(batch);
+            Ok(())
+        })?;
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(query.outputs.clone()));
+        }
+        Ok(batches)
+    }
+
+    /// Runs a query file and visits its result batch by batch, as [`Self::run`] would give it, without holding it.
+    pub fn each(
+        &self,
+        query: &Query,
+        parameters: &[(&str, u64)],
+        mut visit: impl FnMut(RecordBatch) -> Result<()> + Send,
+    ) -> Result<()> {
         let text = query.bind(parameters)?;
         let failed = |e| Error::query(&query.name, e);
         for input in &query.inputs {
@@ -138,12 +188,7 @@ impl Session {
                 }
             }
         }
-        let run = async { self.context.sql(&text).await?.collect().await };
-        let batches = self.wait(run).map_err(failed)?;
-        if batches.is_empty() {
-            return Ok(vec![RecordBatch::new_empty(query.outputs.clone())]);
-        }
-        batches.iter().map(|batch| conform(query, batch)).collect()
+        self.stream(&query.name, &text, |batch| visit(conform(query, &batch)?))
     }
 
     /// Waits for a future on this session's threads.

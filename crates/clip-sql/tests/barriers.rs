@@ -270,8 +270,10 @@ fn near_pairs_are_those_of_brute_force_and_of_the_index() {
 fn a_cluster_keeps_its_best_image_and_all_captions() {
     let images = images();
     for radius in [0, 3] {
-        let (decisions, _folder) =
-            decide(&Deduplicate { radius, keep_captions: true }, &images.batch);
+        let (decisions, _folder) = decide(
+            &Deduplicate { radius, keep_captions: true, ..Default::default() },
+            &images.batch,
+        );
         // Labels spread until nothing changes: slow and plain.
         let mut labels: Vec<usize> = (0..500).collect();
         loop {
@@ -305,7 +307,7 @@ fn a_cluster_keeps_its_best_image_and_all_captions() {
             assert_eq!(reason, expected);
             let listed = captions.value(at);
             let listed: Vec<&str> = listed.as_string::<i32>().iter().flatten().collect();
-            if kept != at {
+            if kept != at || members.len() == 1 {
                 assert!(listed.is_empty());
                 continue;
             }
@@ -320,6 +322,85 @@ fn a_cluster_keeps_its_best_image_and_all_captions() {
         let near = reasons(&decisions).contains(&Some("near_duplicate"));
         assert_eq!(near, radius > 0);
     }
+}
+
+/// Says of thumbs what their bytes say: the first one is the picture.
+struct FirstByte;
+
+impl clip_sql::Compare for FirstByte {
+    fn thumb(&self, image: &[u8]) -> Option<Vec<u8>> {
+        Some(image.to_vec())
+    }
+
+    fn alike(&self, a: &[u8], b: &[u8]) -> bool {
+        a[0] == b[0]
+    }
+}
+
+#[test]
+fn near_hashes_of_different_pictures_do_not_join() {
+    let images = images();
+    let folder = tempfile::tempdir().unwrap();
+    // Two pictures alternate among the files; hashes alone would join them.
+    let picture = |at: usize| (images.files[at] % 2) as u8;
+    let mut inputs = Vec::new();
+    for (part, path) in parts(folder.path(), &images.batch, 3).into_iter().enumerate() {
+        let batch = &clip_corpus::read_parquet(&path).unwrap()[0];
+        let rows = batch["row"].as_primitive::<UInt64Type>();
+        let bytes = rows.values().iter().map(|row| [picture(*row as usize / 3), 9]);
+        let image: ArrayRef = Arc::new(BinaryArray::from_iter_values(bytes));
+        let pixels =
+            RecordBatch::try_from_iter([("row", batch["row"].clone()), ("image", image)]).unwrap();
+        let beside = folder.path().join(format!("images-{part}.parquet"));
+        clip_corpus::write_parquet(&beside, pixels.schema(), &[pixels]).unwrap();
+        let rows = batch.num_rows() as u64;
+        inputs.push(clip_pipeline::PartInfo { part, path, rows, images: Some(beside) });
+    }
+    let cx = Context::detached("test", 7, &folder.path().join("scratch"));
+    let dedup = Deduplicate { radius: 3, compare: Some(Arc::new(FirstByte)), ..Default::default() };
+    let decisions = dedup.decide_parts(&inputs, &cx).unwrap();
+    let decisions = concat_batches(&decisions[0].schema(), &decisions).unwrap();
+    let clusters = decisions["cluster"].as_primitive::<UInt64Type>();
+    let mut labels: Vec<usize> = (0..500).collect();
+    loop {
+        let before = labels.clone();
+        for a in 0..500 {
+            for b in 0..500 {
+                let alike = picture(a) == picture(b) && near(&images, a, b, 3);
+                if images.files[a] == images.files[b] || alike {
+                    labels[a] = labels[a].min(labels[b]);
+                }
+            }
+        }
+        if labels == before {
+            break;
+        }
+    }
+    let mut of_label: HashMap<usize, u64> = HashMap::new();
+    for (at, label) in labels.iter().enumerate() {
+        let cluster = clusters.value(at);
+        assert_eq!(*of_label.entry(*label).or_insert(cluster), cluster, "row {at}");
+        assert_eq!(picture(cluster as usize / 3), picture(at));
+    }
+    assert_eq!(of_label.len(), of_label.values().collect::<std::collections::HashSet<_>>().len());
+    for leftover in ["thumbs", "clusters.parquet"] {
+        assert!(!cx.scratch().join(leftover).exists(), "{leftover}");
+    }
+}
+
+#[test]
+fn what_a_known_corpus_has_falls() {
+    let images = images();
+    let folder = tempfile::tempdir().unwrap();
+    let known = parts(folder.path(), &images.batch.slice(0, 40), 2);
+    let dedup = Deduplicate { radius: 2, known, ..Default::default() };
+    let (decisions, _folder) = decide(&dedup, &images.batch);
+    let reasons = reasons(&decisions);
+    for (at, reason) in reasons.iter().enumerate() {
+        let known = (0..40).any(|b| images.files[at] == images.files[b] || near(&images, at, b, 2));
+        assert_eq!(*reason == Some("in_corpus"), known, "row {at}");
+    }
+    assert!(reasons.contains(&None) && reasons.contains(&Some("near_duplicate")));
 }
 
 #[test]

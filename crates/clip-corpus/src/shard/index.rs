@@ -33,7 +33,7 @@ impl ShardIndex {
         let mut reader = ShardReader::open(shard)?;
         let mut members = Vec::new();
         while let Some(head) = reader.head()? {
-            reader.content(head.size)?;
+            reader.pass_over(head.size)?;
             let (offset, size) = (head.offset, head.size);
             members.push(Member { key: head.key, field: head.field, offset, size });
         }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use crate::{Error, IoContext, Result, Sample, split_name};
 
 const BLOCK: usize = 512;
-/// No sample of an image-text shard is larger; a header that says so is damage.
-const MAX_MEMBER: u64 = 8 << 30;
+/// A larger field of a sample is refused: it would have to fit into memory.
+const MAX_FIELD: u64 = 1 << 30;
+/// Names and extended headers have no reason to be longer.
+const LONG_NAME: u64 = 1 << 20;
 
 /// A member with a field: where its content starts, its length, its key and its field.
 pub(super) struct Head {
@@ -24,7 +26,9 @@ pub(super) struct Head {
 pub struct ShardReader {
     stream: BufReader<File>,
     path: PathBuf,
+    length: u64,
     at: u64,
+    ended: bool,
     pending: Option<Head>,
     done: bool,
 }
@@ -32,8 +36,15 @@ pub struct ShardReader {
 impl ShardReader {
     /// Opens a shard.
     pub fn open(path: &Path) -> Result<Self> {
-        let stream = BufReader::with_capacity(1 << 20, File::open(path).at(path)?);
-        Ok(Self { stream, path: path.to_path_buf(), at: 0, pending: None, done: false })
+        let file = File::open(path).at(path)?;
+        let length = file.metadata().at(path)?.len();
+        let (stream, path) = (BufReader::with_capacity(1 << 20, file), path.to_path_buf());
+        Ok(Self { stream, path, length, at: 0, ended: false, pending: None, done: false })
+    }
+
+    /// Whether the end-of-archive mark was read: a shard without it was cut between two members.
+    pub fn ended(&self) -> bool {
+        self.ended
     }
 
     fn damaged(&self, reason: &str) -> Error {
@@ -60,12 +71,16 @@ impl ShardReader {
         let mut long_name: Option<String> = None;
         while let Some(block) = self.block()? {
             if block.iter().all(|&byte| byte == 0) {
+                self.ended = true;
                 return Ok(None);
             }
             let header = tar::Header::from_byte_slice(&block);
             let size = checked_size(header, &block)
                 .ok_or_else(|| self.damaged("a header's checksum or size is wrong"))?;
             let kind = header.entry_type();
+            if (kind.is_gnu_longname() || kind.is_pax_local_extensions()) && size > LONG_NAME {
+                return Err(self.damaged("a member's name has more than 1 MiB"));
+            }
             if kind.is_gnu_longname() {
                 let name = self.content(size)?;
                 let name = String::from_utf8_lossy(&name);
@@ -82,16 +97,40 @@ impl ShardReader {
                 && !hidden(&name)
                 && let Some((key, field)) = split_name(&name)
             {
+                if size > MAX_FIELD {
+                    let reason =
+                        format!("field {field:?} has {size} bytes; at most 1 GiB are read");
+                    return Err(Error::Sample {
+                        path: self.path.clone(),
+                        key: key.to_owned(),
+                        reason,
+                    });
+                }
                 return Ok(Some(Head { offset: self.at, size, key: key.to_owned(), field }));
             }
-            self.content(size)?;
+            self.pass_over(size)?;
         }
         Ok(None)
     }
 
+    /// The padded length of a member that must end within the file.
+    fn padded(&self, size: u64) -> Result<u64> {
+        let end = self.at.checked_add(size).filter(|end| *end <= self.length);
+        end.ok_or_else(|| self.damaged("the shard ends inside a member"))?;
+        Ok(size.next_multiple_of(BLOCK as u64))
+    }
+
+    /// Passes over the content of the member whose head was read last.
+    pub(super) fn pass_over(&mut self, size: u64) -> Result<()> {
+        let padded = self.padded(size)?;
+        self.stream.seek_relative(padded as i64).at(&self.path)?;
+        self.at += padded;
+        Ok(())
+    }
+
     /// The content of the member whose head was read last.
     pub(super) fn content(&mut self, size: u64) -> Result<Vec<u8>> {
-        let padded = size.next_multiple_of(BLOCK as u64);
+        let padded = self.padded(size)?;
         let mut bytes = Vec::with_capacity(padded.min(1 << 24) as usize);
         let read = (&mut self.stream).take(padded).read_to_end(&mut bytes).at(&self.path)? as u64;
         if read < size {
@@ -146,7 +185,7 @@ fn checked_size(header: &tar::Header, block: &[u8; BLOCK]) -> Option<u64> {
         .map(|(at, &byte)| if (148..156).contains(&at) { 32 } else { u32::from(byte) })
         .sum();
     let size = header.entry_size().ok()?;
-    (header.cksum().ok()? == sum && size <= MAX_MEMBER).then_some(size)
+    (header.cksum().ok()? == sum).then_some(size)
 }
 
 fn pax_path(bytes: &[u8]) -> Option<String> {

@@ -1,13 +1,11 @@
 //! The bits of Python `imagehash`: grey first, then resize, and strict thresholds.
 
-use super::{dct, median, pack};
-use crate::{Filter, Rgb, resize};
+use super::{dct, haar, median, pack, pillow};
+use crate::Rgb;
 
-/// Grey as three equal channels, so that the one resize serves.
-fn small(image: &Rgb, width: u32, height: u32) -> Vec<u8> {
-    let data = image.luma().into_iter().flat_map(|grey| [grey; 3]).collect();
-    let grey = Rgb { data, ..*image };
-    resize(&grey, width, height, Filter::Lanczos).data.into_iter().step_by(3).collect()
+fn small(image: &Rgb, width: usize, height: usize) -> Vec<u8> {
+    let size = (image.width as usize, image.height as usize);
+    pillow::resize::<1>(&image.luma(), size, (width, height))
 }
 
 /// `imagehash.phash`: the median is over all 64 coefficients.
@@ -28,4 +26,13 @@ pub fn ahash(image: &Rgb) -> u64 {
     let pixels = small(image, 8, 8);
     let sum: u32 = pixels.iter().map(|&p| u32::from(p)).sum();
     pack(pixels.iter().map(|&p| u32::from(p) * 64 > sum))
+}
+
+/// `imagehash.whash`: the square's side is the largest power of two within the picture, at least 8.
+pub fn whash(image: &Rgb) -> u64 {
+    let shorter = image.width.min(image.height).max(8);
+    let side = 1 << shorter.ilog2();
+    let blocks = haar(&small(image, side, side), side);
+    let threshold = median(&blocks);
+    pack(blocks.iter().map(|value| *value > threshold))
 }

@@ -1,11 +1,19 @@
-//! Perceptual hashes, bit for bit those of Python imagededup 0.3.2 (and imagehash 4.3 in its own module).
+//! Perceptual hashes, bit for bit those of Python imagededup 0.3.3 (and imagehash 4.3, pdqhash 0.2 in modules of
+//! their own) over Pillow 13.
 //!
 //! The first bit of a hash is the highest of the `u64`, so that [`hex`] is what the Python tools print.
+//! A picture decoded at a fraction ([`FAST_SIDE`]) gives the same hash up to a bit or two, several times faster.
 
 mod dct;
 pub mod imagehash;
+pub mod pdq;
+mod pillow;
 
-use crate::{Filter, Rgb, resize};
+use crate::Rgb;
+
+/// Shorter side that a JPEG should keep when it is decoded at a fraction only to be hashed: twice what pHash
+/// looks at.
+pub const FAST_SIDE: u32 = 64;
 
 /// 16 lower-case hex digits.
 pub fn hex(hash: u64) -> String {
@@ -17,8 +25,11 @@ fn pack(bits: impl Iterator<Item = bool>) -> u64 {
     bits.fold(0, |hash, bit| (hash << 1) | u64::from(bit))
 }
 
-fn small(image: &Rgb, width: u32, height: u32) -> Vec<u8> {
-    resize(image, width, height, Filter::Lanczos).luma()
+/// imagededup's small picture: resized in colour, then made grey.
+fn small(image: &Rgb, width: usize, height: usize) -> Vec<u8> {
+    let size = (image.width as usize, image.height as usize);
+    let data = pillow::resize::<3>(&image.data, size, (width, height));
+    Rgb { width: width as u32, height: height as u32, data }.luma()
 }
 
 fn median(values: &[f64]) -> f64 {
@@ -32,9 +43,32 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
+/// What a build stores of every picture, for less than its parts one by one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hashes {
+    /// See [`phash`].
+    pub phash: u64,
+    /// See [`dhash`].
+    pub dhash: u64,
+    /// See [`is_flat`].
+    pub flat: bool,
+}
+
+impl Hashes {
+    /// Hashes a picture.
+    pub fn of(image: &Rgb) -> Self {
+        let pixels = small(image, 32, 32);
+        Self { phash: phash_of(&pixels), dhash: dhash(image), flat: flat(&pixels) }
+    }
+}
+
 /// Signs of the 8 x 8 lowest DCT coefficients of the 32 x 32 picture against the median of all but the first.
 pub fn phash(image: &Rgb) -> u64 {
-    let low = dct::low_frequencies(&small(image, 32, 32));
+    phash_of(&small(image, 32, 32))
+}
+
+fn phash_of(pixels: &[u8]) -> u64 {
+    let low = dct::low_frequencies(pixels);
     let threshold = median(&low[1..]);
     pack(low.iter().map(|value| *value >= threshold))
 }
@@ -54,25 +88,35 @@ pub fn ahash(image: &Rgb) -> u64 {
 
 /// Signs of the 8 x 8 Haar approximation (level 5) of the 256 x 256 picture against their median.
 pub fn whash(image: &Rgb) -> u64 {
-    let pixels = small(image, 256, 256);
-    // The approximation of a Haar transform is the block sum, up to a factor that a median ignores.
-    let block = |index: usize| {
-        let (top, left) = (index / 8 * 32, index % 8 * 32);
-        let rows = (top..top + 32).map(|y| &pixels[y * 256 + left..][..32]);
-        rows.flatten().map(|&p| f64::from(p)).sum::<f64>()
-    };
-    let blocks: Vec<f64> = (0..64).map(block).collect();
+    let blocks = haar(&small(image, 256, 256), 256);
     let threshold = median(&blocks);
     pack(blocks.iter().map(|value| *value >= threshold))
+}
+
+/// The 8 x 8 approximation of a square picture's Haar transform: block sums, up to a factor that a median
+/// ignores.
+fn haar(pixels: &[u8], side: usize) -> Vec<f64> {
+    let step = side / 8;
+    let block = |index: usize| {
+        let (top, left) = (index / 8 * step, index % 8 * step);
+        let rows = (top..top + step).map(|y| &pixels[y * side + left..][..step]);
+        rows.flatten().map(|&p| u64::from(p)).sum::<u64>() as f64
+    };
+    (0..64).map(block).collect()
 }
 
 /// Whether a picture shows next to nothing: its hash is chance, and must not join it to others.
 ///
 /// Black frames and blank placeholders would otherwise form one giant cluster (paper, section 5).
 pub fn is_flat(image: &Rgb) -> bool {
-    let pixels = small(image, 16, 16);
-    let mean = pixels.iter().map(|&p| f64::from(p)).sum::<f64>() / 256.0;
-    let variance = pixels.iter().map(|&p| (f64::from(p) - mean).powi(2)).sum::<f64>() / 256.0;
+    flat(&small(image, 32, 32))
+}
+
+/// A standard deviation below 3 of 256 levels: less than what JPEG leaves of a plain wall.
+fn flat(pixels: &[u8]) -> bool {
+    let count = pixels.len() as f64;
+    let mean = pixels.iter().map(|&p| f64::from(p)).sum::<f64>() / count;
+    let variance = pixels.iter().map(|&p| (f64::from(p) - mean).powi(2)).sum::<f64>() / count;
     variance < 9.0
 }
 

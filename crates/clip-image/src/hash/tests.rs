@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use super::*;
 use crate::{DecodeOptions, decode};
 
-/// The pictures, or nothing (said so) where the shared test data is absent; in CI that is a failure.
-fn pictures() -> Option<HashMap<String, Rgb>> {
+/// The pictures of a tar, or nothing (said so) where the shared test data is absent; in CI that is a failure.
+fn pictures_of(tar: &str) -> Option<HashMap<String, Rgb>> {
     let shared = std::env::var_os("CLIP_DATA_SHARED").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data")),
         PathBuf::from,
     );
-    let path = shared.join("imagededup_images.tar");
+    let path = shared.join(tar);
     let Ok(file) = std::fs::File::open(&path) else {
         assert!(std::env::var_os("CI").is_none(), "{} is absent", path.display());
         eprintln!("skipped: {} is absent", path.display());
@@ -30,6 +30,63 @@ fn pictures() -> Option<HashMap<String, Rgb>> {
         }
     }
     Some(pictures)
+}
+
+fn pictures() -> Option<HashMap<String, Rgb>> {
+    pictures_of("imagededup_images.tar")
+}
+
+/// Rows of `testdata/hashes.tsv` (made by `scripts/golden/hashes`) for one tar: name to columns.
+fn golden(tar: &str) -> HashMap<&'static str, Vec<&'static str>> {
+    let rows = include_str!("../../testdata/hashes.tsv").lines().skip(1);
+    let rows = rows.map(|row| row.split('\t').collect::<Vec<_>>());
+    rows.filter(|row| row[0] == tar).map(|row| (row[1], row[2..].to_vec())).collect()
+}
+
+/// Bits in which hashes in hex differ.
+fn distance(a: &str, b: &str) -> u32 {
+    let digit = |c: char| c.to_digit(16).unwrap();
+    a.chars().zip(b.chars()).map(|(a, b)| (digit(a) ^ digit(b)).count_ones()).sum()
+}
+
+#[test]
+fn hashes_of_500_photographs_are_those_of_the_python_tools() {
+    const TAR: &str = "imagenet_sample_500.tar";
+    let Some(pictures) = pictures_of(TAR) else { return };
+    let golden = golden(TAR);
+    assert_eq!((golden.len(), pictures.len()), (500, 500));
+    let mut wrong = Vec::new();
+    for (name, golden) in &golden {
+        let image = &pictures[*name];
+        let pdq = pdq::Pdq::of(image);
+        let found = [phash(image), dhash(image), ahash(image), whash(image)].map(hex);
+        let theirs = [imagehash::phash, imagehash::dhash, imagehash::ahash, imagehash::whash];
+        let theirs = theirs.map(|hash| hex(hash(image)));
+        let found = found.into_iter().chain(theirs).chain([pdq.hex()]);
+        wrong.extend(found.zip(golden).enumerate().filter_map(|(column, (found, golden))| {
+            let bits = distance(&found, golden);
+            (bits > 0).then(|| format!("{name} column {column}: {bits} bits"))
+        }));
+        assert_eq!(pdq.quality.to_string(), golden[9], "{name}");
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_fast_hash_is_the_full_one_up_to_few_bits() {
+    const TAR: &str = "imagenet_sample_500.tar";
+    let Some(pictures) = pictures_of(TAR) else { return };
+    let mut bits = Vec::new();
+    let mut names: Vec<&String> = pictures.keys().collect();
+    names.sort();
+    for image in names.into_iter().take(100).map(|name| &pictures[name]) {
+        let jpeg = crate::encode_jpeg(image, 90).unwrap();
+        let options = DecodeOptions { min_side: Some(FAST_SIDE), ..Default::default() };
+        let (full, fast) = (decode(&jpeg, &DecodeOptions::default()), decode(&jpeg, &options));
+        bits.push((phash(&full.unwrap()) ^ phash(&fast.unwrap())).count_ones());
+    }
+    bits.sort_unstable();
+    assert!(bits[50] <= 2 && bits[99] <= 8, "{bits:?}");
 }
 
 #[test]

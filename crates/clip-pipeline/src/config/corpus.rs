@@ -15,6 +15,16 @@ pub struct Dedup {
     /// Whether the captions of a cluster's other images are kept with the one that stays.
     #[serde(default = "yes")]
     pub keep_captions: bool,
+    /// Least likeness of two candidates, laid over each other, from 0 to 1; 0 takes the hashes' word.
+    #[serde(default = "default_likeness")]
+    pub likeness: f32,
+    /// Corpora that exist already (folders of shards, Parquet tables): an image that they have falls.
+    #[serde(default)]
+    pub against: Vec<PathBuf>,
+}
+
+fn default_likeness() -> f32 {
+    0.8
 }
 
 fn default_radius() -> u32 {

@@ -7,7 +7,7 @@ use arrow::datatypes::{
 use serde_json::Value;
 
 /// The cell as JSON, or nothing for types that JSON has no word for (binary among them).
-pub(crate) fn json(column: &dyn Array, index: usize) -> Option<Value> {
+pub fn cell(column: &dyn Array, index: usize) -> Option<Value> {
     if column.is_null(index) {
         return Some(Value::Null);
     }
@@ -26,7 +26,7 @@ pub(crate) fn json(column: &dyn Array, index: usize) -> Option<Value> {
         DataType::Float64 => column.as_primitive::<Float64Type>().value(index).into(),
         DataType::List(_) => {
             let items = column.as_list::<i32>().value(index);
-            (0..items.len()).map(|at| json(&items, at)).collect::<Option<Vec<_>>>()?.into()
+            (0..items.len()).map(|at| cell(&items, at)).collect::<Option<Vec<_>>>()?.into()
         }
         _ => return None,
     })

@@ -1,0 +1,357 @@
+//! Whether stored files are whole and agree with each other.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use arrow::array::Array;
+use serde_json::Value;
+
+use crate::{Manifest, Result, ShardIndex, ShardReader, columns, hash_file, read_index, subset};
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The file concerned.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+/// What was looked at, and what was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Files that were read.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Samples or rows in them.
+    pub rows: u64,
+    /// Parts that a stage announced and that are not there yet: incomplete, not damaged.
+    pub missing: u64,
+    /// Damage, in the order of the files.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks at the bytes of an image; an error says what is wrong.
+pub type Look<'a> = &'a (dyn Fn(&[u8]) -> std::result::Result<(), String> + Sync);
+
+impl Verified {
+    /// Adds what was found elsewhere.
+    pub fn add(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.rows += other.rows;
+        self.missing += other.missing;
+        self.findings.extend(other.findings);
+    }
+
+    fn bad(&mut self, path: &Path, reason: impl Into<String>) {
+        self.findings.push(Finding { path: path.to_path_buf(), reason: reason.into() });
+    }
+
+    /// Counts a file that was read whole.
+    fn read(&mut self, path: &Path) {
+        self.files += 1;
+        self.bytes += std::fs::metadata(path).map_or(0, |meta| meta.len());
+    }
+
+    /// Notes an error of a file, without the file's name and the hint about builds.
+    fn failed(&mut self, path: &Path, error: &crate::Error) {
+        let text = error.to_string();
+        let text = text.split("\nhint:").next().unwrap_or_default();
+        let name = path.display().to_string();
+        let text = text.strip_prefix(&name).unwrap_or(text);
+        self.bad(path, text.trim_start_matches([':', ' ']));
+    }
+}
+
+/// Verifies a shard and the Parquet table, index and statistics beside it, where they are.
+pub fn verify_shard(path: &Path, look: Option<Look>) -> Verified {
+    let mut found = Verified::default();
+    found.read(path);
+    let (keys, whole) = samples(path, look, &mut found);
+    found.rows += keys.len() as u64;
+    if whole {
+        beside(path, &keys, &mut found);
+    }
+    found
+}
+
+/// The keys of a shard, and whether it could be read to its end.
+fn samples(path: &Path, look: Option<Look>, found: &mut Verified) -> (Vec<String>, bool) {
+    let mut keys = Vec::new();
+    let mut seen = HashSet::new();
+    let mut reader = match ShardReader::open(path) {
+        Ok(reader) => reader,
+        Err(error) => {
+            found.failed(path, &error);
+            return (keys, false);
+        }
+    };
+    for sample in reader.by_ref() {
+        let sample = match sample {
+            Ok(sample) => sample,
+            Err(error) => {
+                found.failed(path, &error);
+                return (keys, false);
+            }
+        };
+        let key = sample.key.clone();
+        if !seen.insert(key.clone()) {
+            found.bad(path, format!("sample {key:?} stands twice"));
+        }
+        if let Some(Err(error)) = sample.get("json").map(serde_json::from_slice::<Value>) {
+            found.bad(path, format!("sample {key:?}: json: {error}"));
+        }
+        if sample.get("txt").is_some_and(|text| std::str::from_utf8(text).is_err()) {
+            found.bad(path, format!("sample {key:?}: txt is not UTF-8"));
+        }
+        match (sample.image(), look) {
+            (Some((_, [])), _) => found.bad(path, format!("sample {key:?}: the image is empty")),
+            (Some((_, image)), Some(look)) => {
+                if let Err(error) = look(image) {
+                    found.bad(path, format!("sample {key:?}: {error}"));
+                }
+            }
+            _ => {}
+        }
+        keys.push(key);
+    }
+    if !reader.ended() {
+        found
+            .bad(path, "the end-of-archive mark is missing: the shard was cut between two members");
+    }
+    (keys, true)
+}
+
+fn beside(path: &Path, keys: &[String], found: &mut Verified) {
+    let index = path.with_extension("idx");
+    if index.is_file() {
+        found.read(&index);
+        match (read_index(&index), ShardIndex::scan(path)) {
+            (Ok(read), Ok(scanned)) if read == scanned => {}
+            (Ok(_), _) => found.bad(&index, "members lie elsewhere than the index says"),
+            (Err(error), _) => found.failed(&index, &error),
+        }
+    }
+    let table = path.with_extension("parquet");
+    if table.is_file() {
+        found.read(&table);
+        match stored_keys(&table) {
+            Ok(Some(stored)) if stored != keys => {
+                let (rows, samples) = (stored.len(), keys.len());
+                let reason = if rows == samples {
+                    "its keys are not those of the shard".to_owned()
+                } else {
+                    format!("{rows} stored rows, but the shard has {samples} samples")
+                };
+                found.bad(&table, reason);
+            }
+            Ok(_) => {}
+            Err(error) => found.failed(&table, &error),
+        }
+    }
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let stats = path.with_file_name(format!("{name}_stats.json"));
+    if let Ok(text) = std::fs::read(&stats) {
+        found.read(&stats);
+        match serde_json::from_slice::<Value>(&text) {
+            Ok(value) => statistics(path, &stats, &value, keys.len(), found),
+            Err(error) => found.bad(&stats, error.to_string()),
+        }
+    }
+}
+
+/// The keys of a table's rows whose image was stored, in order; nothing for a table of another kind.
+fn stored_keys(table: &Path) -> Result<Option<Vec<String>>> {
+    let mut keys = Vec::new();
+    for batch in crate::scan(table, &["key", "status"], 8192)? {
+        let batch = batch?;
+        let Some(column) = columns::text(&batch, "key") else { return Ok(None) };
+        let status = columns::text(&batch, "status");
+        let stored = |at: &usize| status.is_none_or(|status| status.value(*at) == "success");
+        keys.extend((0..column.len()).filter(stored).map(|at| column.value(at).to_owned()));
+    }
+    Ok(Some(keys))
+}
+
+fn statistics(path: &Path, stats: &Path, value: &Value, samples: usize, found: &mut Verified) {
+    if let Some(count) = value["successes"].as_u64().filter(|count| *count != samples as u64) {
+        found.bad(stats, format!("{count} successes, but the shard has {samples} samples"));
+    }
+    if let Some(wanted) = value["blake3"].as_str() {
+        match hash_file(path) {
+            Ok((hash, _)) if hash == wanted => {}
+            Ok(_) => found.bad(path, "the content is not what it was written as (blake3 differs)"),
+            Err(error) => found.failed(path, &error),
+        }
+    }
+}
+
+/// Verifies a Parquet file by reading all of it.
+pub fn verify_table(path: &Path) -> Verified {
+    let mut found = Verified::default();
+    found.read(path);
+    let rows = crate::scan(path, &[], 8192).and_then(|batches| {
+        batches.map(|batch| batch.map(|batch| batch.num_rows() as u64)).sum::<Result<u64>>()
+    });
+    match rows {
+        Ok(rows) => found.rows += rows,
+        Err(error) => found.failed(path, &error),
+    }
+    found
+}
+
+/// Verifies a subset file: 128-bit ids in ascending order.
+pub fn verify_subset(path: &Path) -> Verified {
+    let mut found = Verified::default();
+    found.read(path);
+    match subset::read_subset(path) {
+        Ok(ids) => {
+            found.rows += ids.len() as u64;
+            if !ids.is_sorted() {
+                found.bad(path, "the ids are not sorted: DataComp's tools would miss some");
+            }
+        }
+        Err(error) => found.failed(path, &error),
+    }
+    found
+}
+
+/// Verifies a stage's folder: every file that its manifest names, and that no row was lost.
+///
+/// `parts` is the number of parts that the stage has, where that is known.
+pub fn verify_stage(
+    folder: &Path,
+    parts: Option<usize>,
+) -> Result<(Verified, BTreeMap<usize, u64>)> {
+    let manifest = Manifest::open(folder)?;
+    let mut found = Verified::default();
+    let mut rows_out = BTreeMap::new();
+    for commit in manifest.commits() {
+        for (name, hash, bytes) in &commit.files {
+            let path = folder.join(name);
+            found.read(&path);
+            match hash_file(&path) {
+                Ok((_, length)) if length != *bytes => {
+                    found.bad(&path, format!("{length} bytes, but {bytes} were written"));
+                }
+                Ok((now, _)) if now != *hash => {
+                    found.bad(&path, "the content is not what was written (blake3 differs)");
+                }
+                Ok(_) => {}
+                Err(error) => found.failed(&path, &error),
+            }
+        }
+        let tally = &commit.tally;
+        let fallen: u64 = tally.dropped.values().sum();
+        if tally.rows_in != tally.rows_out + fallen {
+            let (rows_in, rows_out) = (tally.rows_in, tally.rows_out);
+            let reason = format!(
+                "part {}: {rows_in} rows in, {rows_out} out, {fallen} dropped",
+                commit.part
+            );
+            found.bad(&folder.join(Manifest::FILE), reason);
+        }
+        let stored = |prefix: &str, rows: u64, found: &mut Verified| {
+            let name = format!("{prefix}part-{:05}.parquet", commit.part);
+            if commit.files.iter().any(|(file, ..)| *file == name) {
+                let path = folder.join(name);
+                match crate::parquet_rows(&path) {
+                    Ok(count) if count != rows => {
+                        found.bad(&path, format!("{count} rows, but the manifest says {rows}"));
+                    }
+                    Ok(_) => {}
+                    Err(error) => found.failed(&path, &error),
+                }
+            }
+        };
+        stored("", tally.rows_out, &mut found);
+        stored("rejects/", fallen, &mut found);
+        found.rows += tally.rows_out;
+        rows_out.insert(commit.part, tally.rows_out);
+    }
+    let there = manifest.commits().count();
+    found.missing = parts.map_or(0, |parts| parts.saturating_sub(there)) as u64;
+    Ok((found, rows_out))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Sample, ShardWriter, write_parquet};
+    use arrow::array::{ArrayRef, RecordBatch, StringArray};
+    use std::sync::Arc;
+
+    fn shard(folder: &Path) -> PathBuf {
+        let path = folder.join("00000.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        for key in ["a", "b"] {
+            let fields = vec![("jpg".into(), vec![1; 600]), ("json".into(), b"{}".to_vec())];
+            writer.write(&Sample { key: key.into(), fields }).unwrap();
+        }
+        let info = writer.finish().unwrap();
+        std::fs::write(path.with_extension("idx"), info.index.to_text()).unwrap();
+        let keys: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
+        let batch = RecordBatch::try_from_iter([("key", keys)]).unwrap();
+        write_parquet(&path.with_extension("parquet"), batch.schema(), &[batch]).unwrap();
+        let stats = serde_json::json!({"successes": 2, "blake3": info.blake3});
+        std::fs::write(folder.join("00000_stats.json"), stats.to_string()).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_whole_shard_has_no_findings() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = verify_shard(&shard(folder.path()), None);
+        assert_eq!((found.files, found.rows, found.findings), (4, 2, vec![]));
+    }
+
+    #[test]
+    fn a_shard_cut_or_changed_at_any_byte_is_found_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = shard(folder.path());
+        let whole = std::fs::read(&path).unwrap();
+        for at in (0..whole.len()).step_by(97) {
+            std::fs::write(&path, &whole[..at]).unwrap();
+            assert!(!verify_shard(&path, None).findings.is_empty(), "cut at {at}");
+            let mut changed = whole.clone();
+            changed[at] ^= 0x55;
+            std::fs::write(&path, &changed).unwrap();
+            assert!(!verify_shard(&path, None).findings.is_empty(), "changed at {at}");
+        }
+    }
+
+    #[test]
+    fn what_images_look_like_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = shard(folder.path());
+        let look = |_: &[u8]| Err("no image".to_owned());
+        let found = verify_shard(&path, Some(&look));
+        assert_eq!(found.findings.len(), 2);
+        assert_eq!(found.findings[0].reason, "sample \"a\": no image");
+    }
+
+    #[test]
+    fn a_manifest_is_held_to_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let rows: ArrayRef = Arc::new(arrow::array::UInt64Array::from(vec![1, 2, 3]));
+        let batch = RecordBatch::try_from_iter([("row", rows)]).unwrap();
+        let path = folder.path().join("part-00000.parquet");
+        write_parquet(&path, batch.schema(), &[batch]).unwrap();
+        let (hash, bytes) = hash_file(&path).unwrap();
+        let tally = crate::Tally { rows_in: 3, rows_out: 3, ..Default::default() };
+        let files = vec![("part-00000.parquet".to_owned(), hash, bytes)];
+        let commit = crate::Commit { part: 0, files, tally, seconds: 0.0 };
+        Manifest::open(folder.path()).unwrap().commit(commit).unwrap();
+        let (found, rows) = verify_stage(folder.path(), Some(2)).unwrap();
+        assert_eq!((found.findings.len(), found.missing, rows[&0]), (0, 1, 3));
+        let mut content = std::fs::read(&path).unwrap();
+        content[20] ^= 1;
+        std::fs::write(&path, &content).unwrap();
+        assert_eq!(verify_stage(folder.path(), None).unwrap().0.findings.len(), 1);
+        std::fs::remove_file(&path).unwrap();
+        let found = verify_stage(folder.path(), None).unwrap().0;
+        assert!(found.findings[0].reason.contains("No such file"), "{found:?}");
+    }
+}

@@ -1,0 +1,263 @@
+//! `clip-data explain`: the whole way of a pair, or where and why it fell.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use arrow::array::{Array, RecordBatch};
+use clip_corpus::{columns, row_index, row_part, scan};
+use clip_pipeline::Config;
+use serde_json::{Map, Value, json};
+
+use crate::recipe;
+
+/// Columns by which a pair may be asked for.
+const NAMES: [&str; 3] = [columns::UID, columns::URL, "key"];
+
+/// Arguments of `clip-data explain`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A uid, an image's address, a sample's key, or a row's number
+    pair: String,
+    /// The pipeline whose corpus it is
+    #[arg(short, long, default_value = "pipeline.toml")]
+    config: PathBuf,
+    /// Change a setting, as in the build
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// The folder of a run, in place of its pipeline
+    #[arg(long, value_name = "DIR")]
+    run: Option<PathBuf>,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One stage of a run.
+struct Stage {
+    name: String,
+    dir: PathBuf,
+}
+
+/// What one stage did with a pair.
+struct Step {
+    stage: String,
+    /// `in`, `kept`, `dropped` or `missing`.
+    fate: &'static str,
+    /// Columns that are new or changed here; for a pair that fell, reason and detail.
+    values: Map<String, Value>,
+}
+
+/// Prints every pair that the argument names, stage by stage.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let dir = match args.run {
+        Some(dir) => dir,
+        None => recipe::plan(&Config::load(&args.config, &args.set)?)?.dir,
+    };
+    let stages = stages(&dir)?;
+    let rows = find(&stages, &args.pair)?;
+    if rows.is_empty() {
+        let hint =
+            "hint: give a uid, an address as it was collected, a sample's key, or a row's number";
+        bail!("{}: no pair {:?} in this run\n{hint}", dir.display(), args.pair);
+    }
+    let mut all = Vec::new();
+    for row in rows {
+        let steps = way(&stages, row)?;
+        if args.json {
+            let step = |s: &Step| json!({"stage": s.stage, "fate": s.fate, "values": s.values});
+            let steps: Vec<Value> = steps.iter().map(step).collect();
+            all.push(json!({"row": row, "steps": steps}));
+        } else {
+            print(row, &steps);
+        }
+    }
+    if args.json {
+        println!("{:#}", Value::Array(all));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn stages(dir: &Path) -> anyhow::Result<Vec<Stage>> {
+    let path = dir.join("run.json");
+    let text = std::fs::read(&path)
+        .with_context(|| format!("{}\nhint: run `clip-data build` first", path.display()))?;
+    let value: Value = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    let stage = |stage: &Value| {
+        let name = stage["stage"].as_str()?.to_owned();
+        Some(Stage { name, dir: dir.join(stage["dir"].as_str()?) })
+    };
+    let stages: Vec<Stage> =
+        value["stages"].as_array().into_iter().flatten().filter_map(stage).collect();
+    if stages.is_empty() {
+        bail!("{}: no stages", path.display());
+    }
+    Ok(stages)
+}
+
+/// Parquet files in a folder, sorted; none where the folder is not there.
+fn tables(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten();
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.retain(|path| path.extension().is_some_and(|e| e == "parquet"));
+    found.retain(|path| path.file_name().is_some_and(|name| name != "decisions.parquet"));
+    found.sort();
+    found
+}
+
+/// The rows that an argument names: those collected, those that fell at once, or those of a shard's key.
+fn find(stages: &[Stage], pair: &str) -> anyhow::Result<Vec<u64>> {
+    if pair.len() < 20
+        && let Ok(row) = pair.parse::<u64>()
+        && collected(stages, row)
+    {
+        return Ok(vec![row]);
+    }
+    let (first, last) = (&stages[0], &stages[stages.len() - 1]);
+    for folder in [first.dir.clone(), first.dir.join("rejects"), last.dir.join("shards")] {
+        let mut rows = Vec::new();
+        for table in tables(&folder) {
+            for batch in scan(&table, &[columns::ROW, NAMES[0], NAMES[1], NAMES[2]], 65_536)? {
+                let batch = batch?;
+                let Some(ids) = columns::uint64(&batch, columns::ROW) else { continue };
+                for name in NAMES {
+                    let Some(column) = columns::text(&batch, name) else { continue };
+                    let named = (0..column.len()).filter(|&at| column.value(at) == pair);
+                    rows.extend(named.map(|at| ids.value(at)));
+                }
+            }
+        }
+        if !rows.is_empty() {
+            rows.sort_unstable();
+            rows.dedup();
+            return Ok(rows);
+        }
+    }
+    Ok(Vec::new())
+}
+
+fn collected(stages: &[Stage], row: u64) -> bool {
+    let part = part(&stages[0].dir, row);
+    clip_corpus::parquet_rows(&part).is_ok_and(|rows| (row_index(row) as u64) < rows)
+}
+
+fn part(dir: &Path, row: u64) -> PathBuf {
+    dir.join(format!("part-{:05}.parquet", row_part(row)))
+}
+
+/// The row in a table, as a batch of one; nothing where the table or the row is not there.
+fn row_of(table: &Path, row: u64) -> anyhow::Result<Option<RecordBatch>> {
+    if !table.is_file() {
+        return Ok(None);
+    }
+    for batch in scan(table, &[], 8192)? {
+        let batch = batch?;
+        let rows = columns::uint64(&batch, columns::ROW);
+        let place = rows.and_then(|rows| rows.values().iter().position(|&other| other == row));
+        if let Some(place) = place {
+            return Ok(Some(batch.slice(place, 1)));
+        }
+    }
+    Ok(None)
+}
+
+/// What each stage did with a row.
+fn way(stages: &[Stage], row: u64) -> anyhow::Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    let mut known = Map::new();
+    for (at, stage) in stages.iter().enumerate() {
+        let (name, dir) = (stage.name.clone(), &stage.dir);
+        let kept = match row_of(&part(dir, row), row)? {
+            Some(kept) => Some(kept),
+            None => in_shards(&dir.join("shards"), row)?,
+        };
+        if let Some(kept) = kept {
+            let mut values = cells(&kept);
+            values.retain(|column, value| known.get(column) != Some(&*value));
+            known.extend(values.clone());
+            let fate = if at == 0 { "in" } else { "kept" };
+            steps.push(Step { stage: name, fate, values });
+            continue;
+        }
+        let rejects = dir.join(format!("rejects/part-{:05}.parquet", row_part(row)));
+        let Some(fallen) = row_of(&rejects, row)? else {
+            steps.push(Step { stage: name, fate: "missing", values: Map::new() });
+            break;
+        };
+        let mut values = cells(&fallen);
+        values.retain(|column, value| {
+            known.get(column) != Some(&*value) && value.as_str() != Some("")
+        });
+        // A barrier's decision says more than the reason: whose copy the pair is.
+        if let Some(decision) = row_of(&dir.join("decisions.parquet"), row)? {
+            let mut decision = cells(&decision);
+            decision.retain(|column, value| !values.contains_key(column) && !value.is_null());
+            if let Some(cluster) = decision.get(columns::CLUSTER).and_then(Value::as_u64)
+                && cluster != row
+                && let Some(copy) = row_of(&part(dir, cluster), cluster)?
+            {
+                let copy = cells(&copy);
+                for column in [columns::UID, columns::URL, columns::CAPTION] {
+                    let value = copy.get(column).cloned().unwrap_or_default();
+                    decision.insert(format!("copy_of.{column}"), value);
+                }
+            }
+            decision.remove(columns::ROW);
+            values.extend(decision);
+        }
+        steps.push(Step { stage: name, fate: "dropped", values });
+        break;
+    }
+    Ok(steps)
+}
+
+/// The row of a shard's table, with the shard's name; shards hold rows in their order.
+fn in_shards(folder: &Path, row: u64) -> anyhow::Result<Option<RecordBatch>> {
+    for table in tables(folder) {
+        if let Some(found) = row_of(&table, row)? {
+            let name = table.with_extension("tar").display().to_string();
+            let shard = std::sync::Arc::new(arrow::array::StringArray::from(vec![name]));
+            return Ok(Some(columns::with_column(&found, "shard", false, shard)?));
+        }
+    }
+    Ok(None)
+}
+
+/// The cells of a batch of one row.
+fn cells(batch: &RecordBatch) -> Map<String, Value> {
+    let fields = batch.schema();
+    let cell = |(field, column): (&arrow::datatypes::FieldRef, &arrow::array::ArrayRef)| {
+        Some((field.name().clone(), clip_corpus::cell(column, 0)?))
+    };
+    fields.fields().iter().zip(batch.columns()).filter_map(cell).collect()
+}
+
+fn print(row: u64, steps: &[Step]) {
+    println!("row {row} (part {}, place {})", row_part(row), row_index(row));
+    for (number, step) in steps.iter().enumerate() {
+        println!("{number:>3} {:<10} {}", step.stage, step.fate);
+        for (column, value) in &step.values {
+            if column == columns::ROW || value.is_null() || value == "" {
+                continue;
+            }
+            let shown = match value {
+                Value::String(text) => text.replace('\n', " "),
+                Value::Number(number) if column == columns::PHASH || column == columns::DHASH => {
+                    number.as_u64().map_or_else(|| number.to_string(), clip_image::hash::hex)
+                }
+                other => other.to_string(),
+            };
+            println!("      {column:<16} {shown}");
+        }
+    }
+    match steps.last() {
+        Some(step) if step.fate == "dropped" => println!("fell in stage {}", step.stage),
+        Some(step) if step.fate == "missing" => {
+            println!(
+                "stage {} has not done this part yet: run `clip-data build` again",
+                step.stage
+            );
+        }
+        _ => println!("in the corpus"),
+    }
+}

@@ -1,0 +1,161 @@
+//! `clip-data hash`: perceptual hashes of images, and which are near copies.
+
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use clip_corpus::ShardReader;
+use clip_image::{DecodeOptions, Rgb, decode, hash, near_pairs};
+use rayon::prelude::*;
+
+/// Images that are hashed side by side.
+const BATCH: usize = 512;
+
+/// Arguments of `clip-data hash`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Images, folders of images, or shards
+    #[arg(required = true)]
+    paths: Vec<PathBuf>,
+    /// Which hash
+    #[arg(long, value_enum, default_value_t)]
+    kind: Kind,
+    /// Whose bits
+    #[arg(long, value_enum, default_value_t)]
+    compat: Compat,
+    /// Decode JPEG at a fraction: several times faster, and a bit or two off
+    #[arg(long)]
+    fast: bool,
+    /// Print pairs within so many bits in place of hashes
+    #[arg(long, value_name = "BITS")]
+    near: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    #[default]
+    Phash,
+    Dhash,
+    Ahash,
+    Whash,
+    Pdq,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Compat {
+    #[default]
+    Imagededup,
+    Imagehash,
+}
+
+/// An image to be hashed: its name and its bytes.
+type Named = (String, Vec<u8>);
+
+/// Prints `hash<TAB>name` lines, or `distance<TAB>name<TAB>name` for near pairs.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.kind == Kind::Pdq && args.near.is_some() {
+        bail!("--near compares hashes of 64 bits\nhint: choose another --kind");
+    }
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let (mut names, mut hashes, mut failed) = (Vec::new(), Vec::new(), 0);
+    let mut work = |batch: &mut Vec<Named>| -> anyhow::Result<()> {
+        let found: Vec<_> = batch.par_iter().map(|(_, bytes)| args.hash(bytes)).collect();
+        for ((name, _), found) in batch.drain(..).zip(found) {
+            match found {
+                Ok((hash, flat)) if args.near.is_some() => {
+                    // A flat image has a hash of chance, which is near to that of any other.
+                    if !flat {
+                        names.push(name);
+                        hashes.push(hash[0]);
+                    }
+                }
+                Ok((hash, _)) => {
+                    let hex: String = hash.iter().map(|word| hash::hex(*word)).collect();
+                    writeln!(out, "{hex}\t{name}")?;
+                }
+                Err(error) => {
+                    failed += 1;
+                    eprintln!("{name}: {error}");
+                }
+            }
+        }
+        Ok(())
+    };
+    let mut batch: Vec<Named> = Vec::new();
+    for path in &args.paths {
+        visit(path, &mut |named| {
+            batch.push(named);
+            if batch.len() == BATCH { work(&mut batch) } else { Ok(()) }
+        })?;
+    }
+    work(&mut batch)?;
+    if let Some(radius) = args.near {
+        for (a, b, distance) in near_pairs(&hashes, radius) {
+            writeln!(out, "{distance}\t{}\t{}", names[a as usize], names[b as usize])?;
+        }
+    }
+    out.flush()?;
+    if failed > 0 {
+        eprintln!("{failed} images could not be decoded");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Args {
+    /// The hash of an encoded image, and whether the image is flat (told where pairs are asked for).
+    fn hash(&self, bytes: &[u8]) -> clip_image::Result<(Vec<u64>, bool)> {
+        let min_side = self.fast.then_some(hash::FAST_SIDE);
+        // The Python tools hash what the file holds, as it lies there.
+        let image =
+            decode(bytes, &DecodeOptions { orient: false, min_side, ..Default::default() })?;
+        let of = |hash: fn(&Rgb) -> u64| vec![hash(&image)];
+        let hash = match (self.kind, self.compat) {
+            (Kind::Pdq, _) => hash::pdq::Pdq::of(&image).bits.to_vec(),
+            (Kind::Phash, Compat::Imagededup) => of(hash::phash),
+            (Kind::Dhash, Compat::Imagededup) => of(hash::dhash),
+            (Kind::Ahash, Compat::Imagededup) => of(hash::ahash),
+            (Kind::Whash, Compat::Imagededup) => of(hash::whash),
+            (Kind::Phash, Compat::Imagehash) => of(hash::imagehash::phash),
+            (Kind::Dhash, Compat::Imagehash) => of(hash::imagehash::dhash),
+            (Kind::Ahash, Compat::Imagehash) => of(hash::imagehash::ahash),
+            (Kind::Whash, Compat::Imagehash) => of(hash::imagehash::whash),
+        };
+        Ok((hash, self.near.is_some() && hash::is_flat(&image)))
+    }
+}
+
+/// Every image of a file, a folder (with those in it, sorted) or a shard.
+fn visit(path: &Path, found: &mut dyn FnMut(Named) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let shown = path.display().to_string();
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).with_context(|| shown.clone())?;
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for entry in entries {
+            paths.push(entry.with_context(|| shown.clone())?.path());
+        }
+        paths.sort();
+        for path in paths.iter().filter(|path| path.is_dir() || is_image(path)) {
+            visit(path, found)?;
+        }
+        return Ok(());
+    }
+    if path.extension().is_some_and(|extension| extension == "tar") {
+        for sample in ShardReader::open(path)? {
+            let sample = sample?;
+            if let Some((_, bytes)) = sample.image() {
+                found((sample.key.clone(), bytes.to_vec()))?;
+            }
+        }
+        return Ok(());
+    }
+    let bytes = std::fs::read(path).with_context(|| shown.clone())?;
+    found((shown, bytes))
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    let known = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm", "pbm"];
+    extension.is_some_and(|extension| known.contains(&extension.as_str()))
+}

@@ -1,0 +1,146 @@
+//! `clip-data reshard` and `clip-data subset`: DataComp's way of taking a part of a corpus.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use arrow::array::{Array, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+use clip_corpus::{Reshard, read_subset, uid_number, write_atomic, write_subset};
+use clip_sql::Session;
+use serde_json::json;
+
+/// Arguments of `clip-data reshard`; the names are those of DataComp's resharder.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Shards to read: a folder, a::b, {000..012}, globs
+    #[arg(short, long, value_name = "SHARDS")]
+    input_dir: String,
+    /// Folder to write to
+    #[arg(short, long, value_name = "DIR")]
+    output_dir: PathBuf,
+    /// Keep only these uids: a NumPy file of u8,u8
+    #[arg(short, long, value_name = "FILE")]
+    subset_file: Option<PathBuf>,
+    /// Samples in a shard
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    shard_size: u32,
+    /// Number of the first shard written
+    #[arg(long, default_value_t = 0)]
+    first_shard: usize,
+    /// Digits of a shard's number
+    #[arg(long, default_value_t = 8)]
+    digits: usize,
+    /// Write sizes.json too, from which open_clip knows how many samples each shard has
+    #[arg(long)]
+    write_shard_table: bool,
+    /// Write into a folder that has files already
+    #[arg(long)]
+    overwrite: bool,
+    /// Say what would be read and written, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Writes shards and prints what came of the subset.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let shards = clip_corpus::expand(&args.input_dir)?;
+    if let Some(absent) = shards.iter().find(|shard| !shard.is_file()) {
+        bail!("{}: no such shard", absent.display());
+    }
+    let out = &args.output_dir;
+    let used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if used && !args.overwrite {
+        bail!("{}: the folder has files\nhint: choose another, or give --overwrite", out.display());
+    }
+    let subset = args.subset_file.as_deref().map(read_subset).transpose()?;
+    if args.dry_run {
+        let wanted = subset.map_or("all".into(), |ids| format!("{} wanted", ids.len()));
+        println!("{} shards, samples: {wanted}, to {}", shards.len(), out.display());
+        return Ok(ExitCode::SUCCESS);
+    }
+    std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    let (shard_size, first_shard, digits) =
+        (args.shard_size as usize, args.first_shard, args.digits);
+    let reshard = Reshard { shard_size, first_shard, digits, subset };
+    let bar = indicatif::ProgressBar::new(shards.len() as u64);
+    let done = reshard.run(&shards, out, |read| {
+        bar.inc(1);
+        bar.set_message(format!("{read} samples"));
+    })?;
+    bar.finish_and_clear();
+    if let Some(ids) = &reshard.subset {
+        write_subset(&out.join("sample_ids.npy"), ids)?;
+    }
+    if args.write_shard_table {
+        let sizes: serde_json::Map<_, _> =
+            done.shards.iter().map(|(name, count)| (name.clone(), json!(count))).collect();
+        write_atomic(&out.join("sizes.json"), format!("{:#}\n", json!(sizes)).as_bytes())?;
+    }
+    let meta = json!({
+        "input_dir": args.input_dir, "subset_file": args.subset_file, "shard_size": shard_size,
+        "first_shard": first_shard, "processed_count": done.read, "output_count": done.written,
+        "output_shard_count": done.shards.len(),
+    });
+    write_atomic(&out.join("meta.json"), format!("{meta:#}\n").as_bytes())?;
+    println!("{} of {} samples in {} shards", done.written, done.read, done.shards.len());
+    if done.without_uid > 0 {
+        println!("{} samples have no uid in their json and are in no subset", done.without_uid);
+    }
+    if done.not_found > 0 {
+        println!("{} ids of the subset were not found", done.not_found);
+    }
+    println!("shards: {}", out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Arguments of `clip-data subset`.
+#[derive(clap::Args)]
+pub struct SubsetArgs {
+    /// Parquet tables with a column `uid`, or folders of them
+    #[arg(required = true)]
+    tables: Vec<PathBuf>,
+    /// Which rows, in SQL: "clip_b32_similarity_score > 0.3 and original_width >= 200"
+    #[arg(short, long, value_name = "CONDITION", default_value = "true")]
+    r#where: String,
+    /// The file to write, .npy
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Writes the uids of the rows that meet the condition.
+pub fn subset(args: SubsetArgs) -> anyhow::Result<ExitCode> {
+    let mut tables = Vec::new();
+    for path in &args.tables {
+        tables.extend(clip_sql::dedup::tables(path)?);
+    }
+    let scratch = tempfile::tempdir().context("a temporary folder")?;
+    let session = Session::new(scratch.path())?;
+    session.table("rows", &tables)?;
+    let mut ids = Vec::new();
+    let mut foreign = 0;
+    let query = format!("SELECT uid FROM rows WHERE {}", args.r#where);
+    session.each_of(&query, |batch| {
+        let text = cast(batch.column(0), &DataType::Utf8);
+        let text = text.map_err(|e| clip_sql::Error::Result {
+            name: "subset".into(),
+            reason: format!("uid: {e}"),
+        })?;
+        let text = text.as_string::<i32>();
+        for at in 0..text.len() {
+            match uid_number(text.value(at)).filter(|_| text.is_valid(at)) {
+                Some(id) => ids.push(id),
+                None => foreign += 1,
+            }
+        }
+        Ok(())
+    })?;
+    write_subset(&args.out, &ids)?;
+    println!("{} uids", ids.len());
+    if foreign > 0 {
+        println!("{foreign} rows have a uid that is not 32 hex digits and were left out");
+    }
+    println!("subset: {}", args.out.display());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,19 @@
+-- Files with the same bytes form a cluster under the best of them: largest, then longest caption, then first.
+-- inputs: images(row, sha256, phash, flat, original_width, original_height, caption)
+-- outputs: row UInt64, cluster UInt64, phash UInt64?
+WITH measured AS (
+    -- What is sorted below stays small: lengths, not captions. A row without a file's hash is alone.
+    SELECT row, coalesce(sha256, CAST(row AS VARCHAR)) AS file,
+           -- A flat image has no hash to compare.
+           CASE WHEN NOT flat THEN phash END AS phash,
+           CAST(original_width AS BIGINT) * original_height AS area,
+           character_length(caption) AS length
+    FROM images
+)
+SELECT row,
+       first_value(row) OVER (
+           PARTITION BY file ORDER BY area DESC NULLS LAST, length DESC, row
+       ) AS "cluster",
+       phash
+FROM measured
+ORDER BY row

@@ -1,0 +1,147 @@
+//! Looking inside a corpus: inspect, explain, verify, hash, subset, reshard.
+
+use crate::world::World;
+
+/// A world with a build, and the uid of a pair that fell as a copy and of one that stayed.
+fn built() -> (World, String, String) {
+    let world = World::new();
+    world.good(&["build"]);
+    // The last picture of a folder is a copy of its first; the longer caption stays.
+    let uid = |name: &str| {
+        let told = world.good(&["explain", "--json", "--run", "runs/small", name]);
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        told[0]["steps"][0]["values"]["uid"].as_str().unwrap().to_owned()
+    };
+    let url = |at: &str| {
+        let told = std::fs::canonicalize(world.path(&format!("pictures/00/{at}.jpg"))).unwrap();
+        format!("file://{}", told.display())
+    };
+    let (first, last) = (uid(&url("000")), uid(&url("019")));
+    (world, first, last)
+}
+
+#[test]
+fn a_pair_is_followed_to_the_shards_or_to_where_it_fell() {
+    let (world, first, last) = built();
+    let ways = [&first, &last].map(|uid| world.good(&["explain", uid]));
+    let (stayed, fell): (Vec<&String>, Vec<&String>) =
+        ways.iter().partition(|way| way.contains("in the corpus"));
+    assert_eq!((stayed.len(), fell.len()), (1, 1), "{ways:?}");
+    assert!(
+        fell[0].contains("exact_duplicate") && fell[0].contains("fell in stage dedup"),
+        "{fell:?}"
+    );
+    let uid = if ways[0].contains("in the corpus") { &first } else { &last };
+    assert!(fell[0].contains(&format!("copy_of.uid      {uid}")), "{fell:?}");
+    assert!(stayed[0].contains("shards/00000.tar"), "{stayed:?}");
+    let told = world.fails(&["explain", "no-such-pair"], 2);
+    assert!(told.contains("no pair \"no-such-pair\"") && told.contains("hint: "), "{told}");
+}
+
+#[test]
+fn damage_is_found_and_named() {
+    let (world, ..) = built();
+    let told = world.good(&["verify", "runs/small", "runs/small/shards"]);
+    assert!(told.contains("0 findings"), "{told}");
+    world.good(&["verify", "--decode", "runs/small/shards/{00000..00001}.tar"]);
+    let shard = world.path("runs/small/shards/00001.tar");
+    let mut bytes = std::fs::read(&shard).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0xff;
+    std::fs::write(&shard, &bytes).unwrap();
+    let output = world.run(&["verify", "runs/small"]);
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(4), "{told}");
+    assert!(told.contains("00001.tar"), "{told}");
+    world.fails(&["verify", "nothing-here"], 2);
+}
+
+#[test]
+fn a_corpus_is_counted_and_shown_on_a_page() {
+    let (world, ..) = built();
+    let told =
+        world.good(&["inspect", "runs/small", "--html", "page.html", "--queries", "queries.txt"]);
+    for line in ["pairs ", "caption ", "short side ", "queries ", "same bytes "] {
+        assert!(told.contains(line), "{told}");
+    }
+    let page = std::fs::read_to_string(world.path("page.html")).unwrap();
+    assert!(page.contains("data:image/jpeg;base64,") && page.contains("picture 3 of folder 2"));
+    // Nothing is asked of any other place.
+    assert!(!page.contains("<link") && !page.contains("src=\"http") && !page.contains("@import"));
+    let json = world.good(&["inspect", "runs/small/shards", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let shards = world.good(&["inspect", "runs/small/shards/{00000..00002}.tar", "--json"]);
+    let shards: serde_json::Value = serde_json::from_str(&shards).unwrap();
+    assert_eq!(json["pairs"], shards["pairs"]);
+    let known = world.good(&["inspect", "runs/small", "--has", "pictures/03/005.jpg"]);
+    assert!(known.contains("0 bits"), "{known}");
+    let unknown = world.good(&["inspect", "runs/small", "--has", "toys/class_1/other.png"]);
+    assert!(unknown.contains("not in the corpus"), "{unknown}");
+    world.fails(&["inspect", "queries.txt"], 4);
+    world.fails(&["inspect", "none"], 2);
+}
+
+#[test]
+fn a_subset_is_chosen_and_cut() {
+    let (world, ..) = built();
+    let told = world.good(&[
+        "subset",
+        "runs/small/shards",
+        "--where",
+        "caption like '%boat%'",
+        "-o",
+        "s.npy",
+    ]);
+    let count: usize = told.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(count > 5, "{told}");
+    let reshard =
+        ["reshard", "-i", "runs/small/shards", "-o", "out", "-s", "s.npy", "--shard-size", "4"];
+    let told = world.good(&reshard);
+    assert!(told.contains(&format!("{count} of ")), "{told}");
+    world.good(&["verify", "out", "out/sample_ids.npy"]);
+    let json = world.good(&["inspect", "out", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["pairs"], count);
+    let told = world.fails(&reshard, 2);
+    assert!(told.contains("--overwrite"), "{told}");
+    let told =
+        world.fails(&["subset", "runs/small/shards", "--where", "colour = 3", "-o", "x.npy"], 2);
+    assert!(told.contains("colour"), "{told}");
+    let told =
+        world.fails(&["reshard", "-i", "runs/small/shards", "-o", "o2", "-s", "queries.txt"], 4);
+    assert!(told.contains("no NumPy array"), "{told}");
+}
+
+#[test]
+fn hashes_are_printed_and_near_ones_paired() {
+    let world = World::new();
+    let told = world.good(&["hash", "pictures/00"]);
+    assert_eq!(told.lines().count(), 20);
+    let line = told.lines().next().unwrap();
+    assert!(line.len() > 17 && line.ends_with("000.jpg"), "{line}");
+    let near = world.good(&["hash", "--near", "0", "pictures/00"]);
+    assert_eq!(near.trim_end(), "0\tpictures/00/000.jpg\tpictures/00/019.jpg");
+    let pdq = world.good(&["hash", "--kind", "pdq", "pictures/00/000.jpg"]);
+    assert_eq!(pdq.split('\t').next().unwrap().len(), 64);
+}
+
+#[test]
+fn black_frames_are_no_giant_cluster_and_known_images_fall() {
+    use clip_image::{Rgb, encode_jpeg};
+    let world = World::new();
+    for (at, level) in [1u8, 2, 3, 4].into_iter().enumerate() {
+        let frame = encode_jpeg(&Rgb::filled(96, 96, [level; 3]), 92).unwrap();
+        std::fs::write(world.path(&format!("pictures/00/9{at}.jpg")), frame).unwrap();
+        let caption = format!("a bright boat in a dark frame number {at}");
+        std::fs::write(world.path(&format!("pictures/00/9{at}.txt")), caption).unwrap();
+    }
+    let funnel = world.good(&["build", "--set", "balance.limit=100000"]);
+    assert!(!funnel.contains("near_duplicate"), "{funnel}");
+    let known = ["--set", "name=again", "--set", "dedup.against=[\"runs/small/shards\"]"];
+    let again: Vec<&str> =
+        ["build", "--set", "balance.limit=100000"].into_iter().chain(known).collect();
+    let output = world.run(&again);
+    let funnel = String::from_utf8_lossy(&output.stdout);
+    let fell = funnel.lines().find(|line| line.contains("in_corpus"));
+    assert!(fell.is_some(), "{funnel}{}", String::from_utf8_lossy(&output.stderr));
+}
