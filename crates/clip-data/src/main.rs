@@ -37,7 +37,7 @@ enum Command {
     /// Fetch rows that failed again, in place
     Retry(commands::retry::Args),
     /// Report the overlap of a corpus with evaluation sets, and its effect on scores
-    Contamination(commands::contamination::Args),
+    Contamination(Box<commands::contamination::Args>),
     /// Statistics of any corpus, list or shard, and a page to look through it
     Inspect(commands::inspect::Args),
     /// Say what became of a pair, stage by stage, and why it fell
@@ -86,7 +86,7 @@ fn main() -> ExitCode {
         Command::Build(args) => commands::build::run(args),
         Command::Fetch(args) => commands::fetch::run(*args),
         Command::Retry(args) => commands::retry::run(args),
-        Command::Contamination(args) => commands::contamination::run(args),
+        Command::Contamination(args) => commands::contamination::run(*args),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Hash(args) => commands::hash::run(args),
         Command::Explain(args) => commands::explain::run(args),
