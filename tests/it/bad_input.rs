@@ -41,7 +41,7 @@ fn pictures_that_are_none_are_dropped_and_counted() {
     std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();
     std::fs::write(world.path("pictures/01/004.jpg"), b"").unwrap();
     let funnel = world.good(&["build"]);
-    assert!(funnel.contains("2  undecodable"), "{funnel}");
+    assert!(funnel.contains("2  not_an_image"), "{funnel}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
-use futures::stream;
+use futures::stream::{self, StreamExt};
 use tokio::sync::oneshot;
 
 /// How `/robots.txt` answers.
@@ -213,24 +213,13 @@ fn endless() -> Body {
 /// Half of the bytes, then the connection breaks.
 fn cut(bytes: &Bytes) -> Body {
     let half = bytes.slice(..bytes.len() / 2);
-    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
-    Body::from_stream(stream::iter([Ok(half), Err(broken)]))
-}
-
-/// The content from where `Range` says, cut off after so many bytes: a long file over a bad line.
-fn ranged(content: &Bytes, headers: &HeaderMap, most: usize) -> Reply {
-    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
-    let from =
-        range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
-    let start = from.unwrap_or(0);
-    if start >= content.len() {
-        return with(StatusCode::RANGE_NOT_SATISFIABLE, "text/plain", Body::empty());
-    }
-    let rest = content.slice(start..);
-    let end = most.min(rest.len());
-    let broken =
-        (end < rest.len()).then(|| Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset)));
-    let body = stream::iter([Ok(rest.slice(..end))].into_iter().chain(broken));
+    let part = stream::iter([Ok(rest.slice(..end))]);
+    // What was sent must leave before the connection breaks.
+    let broken = stream::iter((end < rest.len()).then_some(())).then(|()| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset))
+    });
+    let body = part.chain(broken);
     let status = if from.is_some() { StatusCode::PARTIAL_CONTENT } else { StatusCode::OK };
     let mut reply = with(status, "application/octet-stream", Body::from_stream(body));
     reply.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(rest.len()));
