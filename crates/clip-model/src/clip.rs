@@ -2,17 +2,23 @@
 
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 
+use crate::config::Depth;
+use crate::init::Init;
+use crate::layers::{LayerNorm, Mode};
 use crate::params::Params;
-use crate::transformer::{Block, BlockInit, BlockShape, LayerNorm};
+use crate::resnet::ModifiedResNet;
+use crate::transformer::{Block, BlockInit, BlockShape, later};
 use crate::vit::VisionTransformer;
-use crate::{Error, ModelConfig, Result, init};
+use crate::{ModelConfig, Result};
 
 /// CLIP (paper, figure 3): images and texts into one space.
 pub struct Clip {
     config: ModelConfig,
-    params: Params,
+    state: Vec<(String, Tensor)>,
+    parameters: Vec<(String, Tensor)>,
     device: Device,
-    visual: VisionTransformer,
+    mode: Mode,
+    visual: Visual,
     token_embedding: Tensor,
     positional_embedding: Tensor,
     text_projection: Tensor,
@@ -21,38 +27,89 @@ pub struct Clip {
     ln_final: LayerNorm,
 }
 
+/// The image tower.
+enum Visual {
+    Transformer(VisionTransformer),
+    ResNet(Box<ModifiedResNet>),
+}
+
 impl Clip {
-    /// A model with fresh weights, drawn from libtorch's global generator.
+    /// A model with fresh weights, drawn from libtorch's global generator. Its mode is [`Mode::Eval`].
     pub fn new(config: &ModelConfig, device: Device) -> Self {
+        // Fresh weights fit by construction.
+        Self::build(config, Params::fresh(device), device).0
+    }
+
+    /// A model with the weights given, which are taken over without a copy where they are f32 on that device.
+    ///
+    /// # Errors
+    /// When names are missing, unknown, or of another shape: all of them are named.
+    pub fn from_weights(
+        config: &ModelConfig,
+        weights: Vec<(String, Tensor)>,
+        device: Device,
+    ) -> Result<Self> {
+        Self::from_weights_in(config, weights, device, Kind::Float)
+    }
+
+    /// As [`Clip::from_weights`], with the weights cast once to `kind` (f32, bf16 or f16).
+    pub fn from_weights_in(
+        config: &ModelConfig,
+        weights: Vec<(String, Tensor)>,
+        device: Device,
+        kind: Kind,
+    ) -> Result<Self> {
+        let params = Params::given(weights, device, kind);
+        let (model, faults) = no_grad(|| Self::build(config, params, device));
+        faults.check(config)?;
+        Ok(model)
+    }
+
+    fn build(
+        config: &ModelConfig,
+        mut params: Params,
+        device: Device,
+    ) -> (Self, crate::fit::Faults) {
         let t = &config.text_cfg;
-        let mut params = Params::default();
         let p = &mut params;
         // The order of registration is open_clip's: top-level parameters first, then modules.
-        let positions = init::normal(&[t.context_length, t.width], 0.01);
-        let positional_embedding = p.add("positional_embedding".into(), positions, device);
-        let projection = init::normal(&[t.width, config.embed_dim], (t.width as f64).powf(-0.5));
-        let text_projection = p.add("text_projection".into(), projection, device);
-        let scale = Tensor::from((1.0f64 / 0.07).ln()).to_kind(Kind::Float);
-        let logit_scale = p.add("logit_scale".into(), scale, device);
-        let visual = VisionTransformer::new(p, config, device);
+        let shape = [t.context_length, t.width];
+        let positional_embedding =
+            p.weight("positional_embedding".into(), &shape, Init::Normal(0.01));
+        let shape = [t.width, config.embed_dim];
+        let text_projection = p.weight("text_projection".into(), &shape, Init::per_width(t.width));
+        let temperature = Init::Constant((1.0f64 / 0.07).ln());
+        let logit_scale = p.weight_f32("logit_scale".into(), &[], temperature);
+        let visual = match (config.vision_cfg.layers, config.vision_cfg.patch_size) {
+            (Depth::Stages(stages), _) => {
+                Visual::ResNet(Box::new(ModifiedResNet::new(p, config, stages)))
+            }
+            (Depth::Blocks(layers), patch) => {
+                let patch = patch.unwrap_or(config.vision_cfg.image_size);
+                Visual::Transformer(VisionTransformer::new(p, config, layers, patch))
+            }
+        };
         let shape = BlockShape {
             width: t.width,
             heads: t.heads,
-            causal: true,
+            mlp_ratio: t.mlp_ratio,
             quick_gelu: config.quick_gelu,
             init: BlockInit::Text { layers: t.layers },
         };
         let blocks = (0..t.layers)
-            .map(|i| Block::new(p, &format!("transformer.resblocks.{i}"), shape, device))
+            .map(|i| Block::new(p, &format!("transformer.resblocks.{i}"), shape))
             .collect();
-        let tokens = init::normal(&[t.vocab_size, t.width], 0.02);
-        let token_embedding = p.add("token_embedding.weight".into(), tokens, device);
-        let ln_final = LayerNorm::new(p, "ln_final", t.width, device);
+        let shape = [t.vocab_size, t.width];
+        let token_embedding = p.weight("token_embedding.weight".into(), &shape, Init::Normal(0.02));
+        let ln_final = LayerNorm::new(p, "ln_final", t.width);
         let config = config.clone();
-        Self {
+        let (state, parameters, faults) = params.finish();
+        let model = Self {
             config,
-            params,
+            state,
+            parameters,
             device,
+            mode: Mode::Eval,
             visual,
             token_embedding,
             positional_embedding,
@@ -60,7 +117,16 @@ impl Clip {
             logit_scale,
             blocks,
             ln_final,
-        }
+        };
+        (model, faults)
+    }
+
+    /// Names and shapes of a configuration's state dict, and the names of its parameters, both in PyTorch's order.
+    pub fn shapes(config: &ModelConfig) -> (Vec<(String, Vec<i64>)>, Vec<String>) {
+        let model = no_grad(|| Self::build(config, Params::shapes(), Device::Cpu).0);
+        let shape = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.size());
+        let parameters = model.parameters.iter().map(|(name, _)| name.clone()).collect();
+        (model.state.iter().map(shape).collect(), parameters)
     }
 
     /// The configuration.
@@ -73,14 +139,35 @@ impl Clip {
         self.device
     }
 
+    /// The type of the weights: images must be of it.
+    pub fn kind(&self) -> Kind {
+        self.token_embedding.kind()
+    }
+
+    /// What batch normalisation does from now on (ResNets only).
+    pub fn set_mode(&mut self, mode: Mode) {
+        self.mode = mode;
+    }
+
     /// Normalised pixels [batch, 3, size, size] to [batch, embed_dim], not of unit length.
     pub fn encode_image(&self, images: &Tensor) -> Tensor {
-        self.visual.forward(images).1
+        self.project_image(&self.image_features(images))
     }
 
     /// Normalised pixels to the features before the projection, [batch, width]: what probes use.
     pub fn image_features(&self, images: &Tensor) -> Tensor {
-        self.visual.forward(images).0
+        match &self.visual {
+            Visual::Transformer(tower) => tower.features(images),
+            Visual::ResNet(tower) => tower.features(images, self.mode),
+        }
+    }
+
+    /// Features before the projection to the shared space, [batch, embed_dim].
+    pub fn project_image(&self, features: &Tensor) -> Tensor {
+        match &self.visual {
+            Visual::Transformer(tower) => tower.project(features),
+            Visual::ResNet(tower) => tower.project(features),
+        }
     }
 
     /// Token ids [batch, length <= context] to [batch, embed_dim], not of unit length.
@@ -91,13 +178,34 @@ impl Clip {
         let length = tokens.size()[1];
         let positions = self.positional_embedding.narrow(0, 0, length);
         let mut x = Tensor::embedding(&self.token_embedding, tokens, -1, false, false) + positions;
+        let later = later(length, self.device);
         for block in &self.blocks {
-            x = block.forward(&x);
+            x = block.forward(&x, Some(&later));
         }
         let x = self.ln_final.forward(&x);
         // The end token has the highest id.
         let end = tokens.argmax(1, false).view([-1, 1, 1]).expand([-1, 1, x.size()[2]], false);
         x.gather(1, &end, false).squeeze_dim(1).matmul(&self.text_projection)
+    }
+
+    /// A form that only encodes, with weights of the type: batch norms folded into their convolutions, channels
+    /// last, one operation for QuickGELU. It has no parameters to train or to save.
+    pub fn for_inference(self, kind: Kind) -> Self {
+        no_grad(|| Self {
+            visual: match &self.visual {
+                Visual::Transformer(tower) => Visual::Transformer(tower.for_inference(kind)),
+                Visual::ResNet(tower) => Visual::ResNet(Box::new(tower.for_inference(kind))),
+            },
+            token_embedding: self.token_embedding.to_kind(kind),
+            positional_embedding: self.positional_embedding.to_kind(kind),
+            text_projection: self.text_projection.to_kind(kind),
+            blocks: self.blocks.iter().map(|block| block.for_inference(kind)).collect(),
+            ln_final: self.ln_final.cast(kind),
+            state: Vec::new(),
+            parameters: Vec::new(),
+            mode: Mode::Eval,
+            ..self
+        })
     }
 
     /// The logarithm of the temperature's inverse, a 0-dim tensor.
@@ -114,33 +222,28 @@ impl Clip {
 
     /// Parameters in PyTorch's order.
     pub fn named_parameters(&self) -> &[(String, Tensor)] {
-        self.params.entries()
+        &self.parameters
+    }
+
+    /// Parameters and buffers in the order of PyTorch's `state_dict()`.
+    pub fn state_dict(&self) -> &[(String, Tensor)] {
+        &self.state
     }
 
     /// Number of parameters.
     pub fn parameter_count(&self) -> usize {
-        self.params.count()
+        self.parameters.iter().map(|(_, tensor)| tensor.numel()).sum()
     }
 
-    /// Copies weights into the model by name.
+    /// Copies a state dict into the model by name, into the types that it has.
     ///
     /// # Errors
-    /// When a name is missing, unknown, or has another shape.
+    /// When names are missing, unknown, or of another shape: all of them are named.
     pub fn load(&mut self, weights: &[(String, Tensor)]) -> Result<()> {
-        let mine = self.params.entries();
-        let unknown = weights.iter().find(|(name, _)| !mine.iter().any(|(n, _)| n == name));
-        if let Some((name, _)) = unknown {
-            return Err(Error::Weights(format!("{name} is not in the model")));
-        }
-        for (name, target) in mine {
-            let source = weights.iter().find(|(n, _)| n == name).map(|(_, tensor)| tensor);
-            let source = source.ok_or_else(|| Error::Weights(format!("{name} is missing")))?;
-            if source.size() != target.size() {
-                let (has, wants) = (source.size(), target.size());
-                return Err(Error::Weights(format!(
-                    "{name} is {has:?}, the model wants {wants:?}"
-                )));
-            }
+        let weights = weights.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        let device = Device::Cpu;
+        let loaded = Self::from_weights_in(&self.config, weights.collect(), device, self.kind())?;
+        for ((_, target), (_, source)) in self.state.iter().zip(&loaded.state) {
             no_grad(|| target.shallow_clone().f_copy_(source))?;
         }
         Ok(())
@@ -153,10 +256,16 @@ mod tests {
     use crate::{TextConfig, VisionConfig};
 
     fn tiny() -> ModelConfig {
-        let vision_cfg =
-            VisionConfig { image_size: 16, layers: 2, width: 32, patch_size: 8, head_width: 16 };
-        let text_cfg =
-            TextConfig { context_length: 12, vocab_size: 50, width: 24, heads: 2, layers: 2 };
+        let vision_cfg = VisionConfig { head_width: 16, ..VisionConfig::vit(16, 8, 2, 32) };
+        let text = TextConfig::paper(64);
+        let text_cfg = TextConfig {
+            context_length: 12,
+            vocab_size: 50,
+            width: 24,
+            heads: 2,
+            layers: 2,
+            ..text
+        };
         ModelConfig { embed_dim: 20, quick_gelu: true, vision_cfg, text_cfg }
     }
 
@@ -210,6 +319,75 @@ mod tests {
         }
         let scale = model.logit_scale().double_value(&[]);
         assert!((scale - 2.6593).abs() < 1e-4);
+    }
+
+    #[test]
+    fn weights_of_resnets_are_drawn_as_openai_draws_them() {
+        let vision_cfg = VisionConfig::resnet(64, [2, 1, 1, 1], 16);
+        let model = Clip::new(&ModelConfig { vision_cfg, ..tiny() }, Device::Cpu);
+        // Convolutions and biases are uniform over 1 / sqrt(fan in).
+        let uniform = |fan_in: f64| fan_in.powf(-0.5) / 3f64.sqrt();
+        for (name, wanted) in [
+            ("visual.conv2.weight", uniform(8.0 * 9.0)),
+            ("visual.layer1.0.conv2.weight", uniform(16.0 * 9.0)),
+            ("visual.layer2.0.downsample.0.weight", uniform(64.0)),
+            ("visual.layer4.0.conv3.weight", uniform(128.0)),
+            ("visual.attnpool.q_proj.weight", 512f64.powf(-0.5)),
+            ("visual.attnpool.c_proj.weight", 512f64.powf(-0.5)),
+            ("visual.attnpool.k_proj.bias", uniform(512.0)),
+            ("visual.attnpool.positional_embedding", 512f64.powf(-0.5)),
+        ] {
+            let found = std(&model, name);
+            assert!((found - wanted).abs() <= 0.1 * wanted, "{name}: {found} against {wanted}");
+        }
+        for (name, tensor) in model.state_dict() {
+            let all = |value: f64| tensor.eq(value).all().int64_value(&[]) == 1;
+            if name.contains(".layer") && name.ends_with("bn3.weight") {
+                assert!(all(0.0), "{name}");
+            } else if name.contains("bn") && name.ends_with(".weight")
+                || name.ends_with("running_var")
+            {
+                assert!(all(1.0), "{name}");
+            } else if name.contains("bn") || name.ends_with("num_batches_tracked") {
+                assert!(all(0.0), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_form_for_inference_gives_the_same_features() {
+        clip_torch::tch::manual_seed(2);
+        for (vision_cfg, quick_gelu) in [
+            (tiny().vision_cfg, true),
+            (tiny().vision_cfg, false),
+            (VisionConfig::resnet(32, [1, 1, 2, 1], 8), true),
+        ] {
+            let size = vision_cfg.image_size;
+            let model = Clip::new(&ModelConfig { quick_gelu, vision_cfg, ..tiny() }, Device::Cpu);
+            no_grad(|| {
+                for (name, tensor) in model.state_dict() {
+                    if tensor.dim() == 1 && !name.ends_with("running_var") {
+                        let _ = tensor.shallow_clone().g_add_(&(tensor.rand_like() * 0.3));
+                    }
+                }
+            });
+            let images = Tensor::randn([2, 3, size, size], (Kind::Float, Device::Cpu));
+            let tokens = Tensor::from_slice(&[48i64, 5, 49, 48, 6, 49]).view([2, 3]);
+            let both = |model: &Clip, kind| {
+                no_grad(|| [model.encode_image(&images.to_kind(kind)), model.encode_text(&tokens)])
+            };
+            let wanted = both(&model, Kind::Float);
+            let model = model.for_inference(Kind::Float);
+            for (found, wanted) in both(&model, Kind::Float).iter().zip(&wanted) {
+                assert!(found.allclose(wanted, 1e-4, 1e-5, false));
+            }
+            let model = model.for_inference(Kind::BFloat16);
+            for (found, wanted) in both(&model, Kind::BFloat16).iter().zip(&wanted) {
+                let found = found.to_kind(Kind::Float);
+                let cosine = (&found * wanted).sum(Kind::Float) / (found.norm() * wanted.norm());
+                assert!(cosine.double_value(&[]) > 0.999);
+            }
+        }
     }
 
     #[test]

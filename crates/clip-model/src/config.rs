@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Error, Result, paper};
 
 /// A model: both towers and the space they share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,25 +22,36 @@ pub struct ModelConfig {
     pub text_cfg: TextConfig,
 }
 
-/// The vision transformer.
+/// The depth of an image tower, and with it its family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Depth {
+    /// Blocks of a vision transformer.
+    Blocks(i64),
+    /// Bottlenecks in each of the four stages of a modified ResNet.
+    Stages([i64; 4]),
+}
+
+/// The image tower.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VisionConfig {
     /// Side of the input, in pixels.
+    #[serde(deserialize_with = "side")]
     pub image_size: i64,
-    /// Blocks.
-    pub layers: i64,
-    /// Channels.
+    /// Blocks of a transformer, or stages of a ResNet.
+    pub layers: Depth,
+    /// Channels: of a transformer's blocks, or of a ResNet's first stage before its expansion.
     pub width: i64,
-    /// Side of a patch, in pixels.
-    pub patch_size: i64,
+    /// Side of a patch, in pixels; none for a ResNet.
+    #[serde(default)]
+    pub patch_size: Option<i64>,
     /// Channels of an attention head.
     #[serde(default = "head_width")]
     pub head_width: i64,
-}
-
-fn head_width() -> i64 {
-    64
+    /// Hidden channels of a transformer's perceptron, as a multiple of its width.
+    #[serde(default = "mlp_ratio", skip_serializing_if = "is_mlp_ratio")]
+    pub mlp_ratio: f64,
 }
 
 /// The text transformer.
@@ -57,74 +68,201 @@ pub struct TextConfig {
     pub heads: i64,
     /// Blocks.
     pub layers: i64,
+    /// Hidden channels of the perceptron, as a multiple of the width.
+    #[serde(default = "mlp_ratio", skip_serializing_if = "is_mlp_ratio")]
+    pub mlp_ratio: f64,
 }
 
-/// The paper's vision transformers: name, image size, patch, layers, width, embed_dim, text width, heads.
-const PAPER: [(&str, [i64; 7]); 4] = [
-    ("ViT-B-32", [224, 32, 12, 768, 512, 512, 8]),
-    ("ViT-B-16", [224, 16, 12, 768, 512, 512, 8]),
-    ("ViT-L-14", [224, 14, 24, 1024, 768, 768, 12]),
-    ("ViT-L-14-336", [336, 14, 24, 1024, 768, 768, 12]),
-];
+fn head_width() -> i64 {
+    64
+}
+
+fn mlp_ratio() -> f64 {
+    4.0
+}
+
+/// Hidden channels of a perceptron. The ratio may come from a division, so that it is short by a rounding.
+pub(crate) fn hidden(width: i64, ratio: f64) -> i64 {
+    (width as f64 * ratio + 1e-6) as i64
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_mlp_ratio(ratio: &f64) -> bool {
+    *ratio == mlp_ratio()
+}
+
+/// open_clip writes a side as a number or as a pair.
+fn side<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<i64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Side {
+        One(i64),
+        Two([i64; 2]),
+    }
+    match Side::deserialize(deserializer)? {
+        Side::One(side) => Ok(side),
+        Side::Two([height, width]) if height == width => Ok(height),
+        Side::Two(_) => Err(serde::de::Error::custom("image_size must be square")),
+    }
+}
+
+impl VisionConfig {
+    /// A vision transformer.
+    pub fn vit(image_size: i64, patch_size: i64, layers: i64, width: i64) -> Self {
+        Self {
+            image_size,
+            layers: Depth::Blocks(layers),
+            width,
+            patch_size: Some(patch_size),
+            head_width: head_width(),
+            mlp_ratio: mlp_ratio(),
+        }
+    }
+
+    /// A modified ResNet.
+    pub fn resnet(image_size: i64, stages: [i64; 4], width: i64) -> Self {
+        Self {
+            image_size,
+            layers: Depth::Stages(stages),
+            width,
+            patch_size: None,
+            head_width: head_width(),
+            mlp_ratio: mlp_ratio(),
+        }
+    }
+
+    /// Whether the tower is a ResNet.
+    pub fn is_resnet(&self) -> bool {
+        matches!(self.layers, Depth::Stages(_))
+    }
+
+    /// Cells along a side of the last feature map (ResNet) or of the grid of patches.
+    pub fn grid(&self) -> i64 {
+        self.image_size / self.patch_size.unwrap_or(32)
+    }
+
+    /// Channels of the features before the projection.
+    pub fn feature_width(&self) -> i64 {
+        if self.is_resnet() { self.width * 32 } else { self.width }
+    }
+}
+
+impl TextConfig {
+    /// The paper's text tower of that width: 12 blocks, 77 tokens, heads of 64 channels.
+    pub fn paper(width: i64) -> Self {
+        Self {
+            context_length: 77,
+            vocab_size: 49_408,
+            width,
+            heads: width / 64,
+            layers: 12,
+            mlp_ratio: mlp_ratio(),
+        }
+    }
+}
 
 impl ModelConfig {
-    /// A model of the paper by open_clip's name (`ViT-B-32`, `ViT-B-32-quickgelu`, …), or a JSON file.
+    /// A model of the paper by open_clip's name (`RN50`, `ViT-B-32-quickgelu`, …) or OpenAI's (`ViT-B/32`), or a
+    /// JSON file.
     pub fn find(name: &str) -> Result<Self> {
         if name.ends_with(".json") {
             return Self::read(Path::new(name));
         }
-        let (plain, quick_gelu) =
-            name.strip_suffix("-quickgelu").map_or((name, false), |plain| (plain, true));
-        let known = PAPER.iter().find(|(known, _)| *known == plain);
-        let (_, [image_size, patch_size, layers, width, embed_dim, text_width, heads]) = known
-            .ok_or_else(|| {
-                let names: Vec<_> = PAPER.iter().map(|(name, _)| *name).collect();
-                let names = names.join(", ");
-                Error::Config(format!(
-                    "no model {name:?}\nhint: {names}, each with -quickgelu, or a .json file"
-                ))
-            })?;
-        let head_width = head_width();
-        let vision_cfg = VisionConfig {
-            image_size: *image_size,
-            layers: *layers,
-            width: *width,
-            patch_size: *patch_size,
-            head_width,
-        };
-        let text_cfg = TextConfig {
-            context_length: 77,
-            vocab_size: 49_408,
-            width: *text_width,
-            heads: *heads,
-            layers: 12,
-        };
-        Self { embed_dim: *embed_dim, quick_gelu, vision_cfg, text_cfg }.checked()
+        paper::find(name)?.checked()
     }
 
     /// Reads a `model_cfg` file, or an `open_clip_config.json` that holds one.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
-        let value: serde_json::Value =
-            serde_json::from_str(&text).map_err(|e| Error::file(path, e))?;
-        let value = value.get("model_cfg").cloned().unwrap_or(value);
-        let config: Self = serde_json::from_value(value).map_err(|e| Error::file(path, e))?;
-        config.checked().map_err(|e| Error::file(path, e))
+        Self::parse(&text).map_err(|e| Error::file(path, e))
     }
 
-    fn checked(self) -> Result<Self> {
+    /// Parses a `model_cfg`, or an `open_clip_config.json` that holds one.
+    pub fn parse(text: &str) -> Result<Self> {
+        let wrong = |e: serde_json::Error| Error::Config(e.to_string());
+        let value: serde_json::Value = serde_json::from_str(text).map_err(wrong)?;
+        let mut value = value.get("model_cfg").cloned().unwrap_or(value);
+        drop_defaults(&mut value);
+        serde_json::from_value::<Self>(value).map_err(wrong)?.checked()
+    }
+
+    pub(crate) fn checked(self) -> Result<Self> {
         let (v, t) = (&self.vision_cfg, &self.text_cfg);
         let must = |holds: bool, message: &str| {
             if holds { Ok(()) } else { Err(Error::Config(message.to_owned())) }
         };
-        let sizes = [self.embed_dim, v.image_size, v.layers, v.width, v.patch_size, v.head_width];
+        let sizes = [self.embed_dim, v.image_size, v.width, v.head_width];
         let texts = [t.context_length, t.vocab_size, t.width, t.heads, t.layers];
-        must(sizes.iter().chain(&texts).all(|&size| size > 0), "sizes must be positive")?;
-        must(v.image_size % v.patch_size == 0, "image_size must be a multiple of patch_size")?;
-        must(v.width % v.head_width == 0, "vision width must be a multiple of head_width")?;
+        let positive = |sizes: &[i64]| sizes.iter().all(|&size| size > 0);
+        must(positive(&sizes) && positive(&texts), "sizes must be positive")?;
+        must(v.mlp_ratio > 0.0 && t.mlp_ratio > 0.0, "mlp_ratio must be positive")?;
+        match (v.layers, v.patch_size) {
+            (Depth::Blocks(layers), Some(patch)) => {
+                must(positive(&[layers, patch]), "sizes must be positive")?;
+                must(v.image_size >= patch, "image_size must hold a patch")?;
+                must(v.width % v.head_width == 0, "vision width must be a multiple of head_width")?;
+            }
+            (Depth::Stages(stages), None) => {
+                must(positive(&stages), "sizes must be positive")?;
+                must(v.image_size % 32 == 0, "a ResNet's image_size must be a multiple of 32")?;
+                must(v.width % 2 == 0, "a ResNet's width must be even")?;
+                let fits = v.feature_width() % v.head_width == 0;
+                must(fits, "a ResNet's width x 32 must be a multiple of head_width")?;
+            }
+            (Depth::Blocks(_), None) => must(false, "a vision transformer needs a patch_size")?,
+            (Depth::Stages(_), Some(_)) => must(false, "a ResNet has no patch_size")?,
+        }
         must(t.width % t.heads == 0, "text width must be a multiple of its heads")?;
         must(t.context_length >= 3, "context_length must hold start, a token and end")?;
         Ok(self)
+    }
+}
+
+/// Settings of open_clip that this code has one value of, with that value. They may stand in a `model_cfg`.
+const FIXED: [(&str, &str); 22] = [
+    ("ls_init_value", "null"),
+    ("patch_dropout", "0.0"),
+    ("attentional_pool", "false"),
+    ("no_ln_pre", "false"),
+    ("pos_embed_type", "\"learnable\""),
+    ("final_ln_after_pool", "false"),
+    ("output_tokens", "false"),
+    ("act_kwargs", "null"),
+    ("norm_kwargs", "null"),
+    ("block_type", "null"),
+    ("qk_norm", "false"),
+    ("timm_model_name", "null"),
+    ("hf_model_name", "null"),
+    ("hf_tokenizer_name", "null"),
+    ("tokenizer_kwargs", "null"),
+    ("embed_cls", "false"),
+    ("pad_id", "0"),
+    ("no_causal_mask", "false"),
+    ("proj_bias", "false"),
+    ("proj_type", "\"linear\""),
+    ("custom_text", "false"),
+    ("init_logit_bias", "null"),
+];
+
+/// Takes out settings that stand at their only value here; what remains and is unknown is refused by name.
+fn drop_defaults(config: &mut serde_json::Value) {
+    let Some(whole) = config.as_object_mut() else { return };
+    let plain = |key: &str, value: &serde_json::Value| {
+        value.is_null()
+            || FIXED.iter().any(|(name, only)| {
+                *name == key
+                    && serde_json::from_str(only).is_ok_and(|only: serde_json::Value| {
+                        only == *value || only.as_f64().is_some_and(|x| value.as_f64() == Some(x))
+                    })
+            })
+    };
+    whole.retain(|key, value| !plain(key, value));
+    for (tower, pool) in [("vision_cfg", "tok"), ("text_cfg", "argmax")] {
+        if let Some(settings) = whole.get_mut(tower).and_then(|tower| tower.as_object_mut()) {
+            settings.retain(|key, value| {
+                !(plain(key, value) || key == "pool_type" && value.as_str() == Some(pool))
+            });
+        }
     }
 }
 
@@ -133,13 +271,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_and_mistakes() {
-        let config = ModelConfig::find("ViT-B-32-quickgelu").unwrap();
-        assert!(config.quick_gelu && config.vision_cfg.patch_size == 32);
-        let message = ModelConfig::find("ViT-Z").unwrap_err().to_string();
-        assert!(message.contains("ViT-L-14-336"), "{message}");
+    fn mistakes_are_named() {
+        let config = ModelConfig::find("ViT-B-32").unwrap();
+        let mut odd = config.clone();
+        odd.vision_cfg.image_size = 16;
+        assert!(odd.checked().unwrap_err().to_string().contains("hold a patch"));
         let mut odd = config;
-        odd.vision_cfg.image_size = 225;
-        assert!(odd.checked().is_err());
+        odd.vision_cfg.patch_size = None;
+        assert!(odd.checked().unwrap_err().to_string().contains("patch_size"));
+    }
+
+    #[test]
+    fn settings_at_their_only_value_pass_and_others_are_refused() {
+        let with = |vision: &str, top: &str| {
+            ModelConfig::parse(&format!(
+                r#"{{"embed_dim": 8, {top} "vision_cfg": {{"image_size": [32, 32], "layers": 1, "width": 64,
+                "patch_size": 16 {vision}}}, "text_cfg": {{"context_length": 8, "vocab_size": 30, "width": 8,
+                "heads": 1, "layers": 1}}}}"#
+            ))
+        };
+        let config =
+            with(r#", "pool_type": "tok", "patch_dropout": 0, "timm_model_name": null"#, "");
+        assert_eq!(config.unwrap().vision_cfg.image_size, 32);
+        let message = with(r#", "timm_model_name": "convnext_base""#, "").unwrap_err().to_string();
+        assert!(message.contains("timm_model_name"), "{message}");
+        let message = with("", r#""custom_text": true,"#).unwrap_err().to_string();
+        assert!(message.contains("custom_text"), "{message}");
     }
 }

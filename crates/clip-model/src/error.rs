@@ -25,11 +25,19 @@ pub enum Error {
     #[error("model configuration: {0}")]
     Config(String),
     /// Weights that do not fit the model.
-    #[error("weights: {0}\nhint: the model's configuration and its weights must belong together")]
-    Weights(String),
+    #[error("weights do not fit the model: {faults}\nhint: {cause}")]
+    Weights {
+        /// The tensors concerned.
+        faults: String,
+        /// What most likely went wrong.
+        cause: &'static str,
+    },
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] clip_torch::tch::TchError),
+    /// The shim over libtorch failed.
+    #[error(transparent)]
+    Shim(#[from] clip_torch::Error),
 }
 
 /// Short for a result with this crate's error.

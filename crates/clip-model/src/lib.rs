@@ -1,18 +1,36 @@
-//! CLIP's vision and text transformers; weights in and out.
+//! CLIP's image and text towers; weights in and out.
 
 mod clip;
 mod config;
 mod error;
+mod file;
+mod fit;
+mod hugging_face;
+mod infer;
 mod init;
+mod layers;
+mod open;
+mod paper;
 mod params;
+mod pixels;
+mod positions;
+pub mod pt;
+mod resnet;
+mod save;
 mod transformer;
 mod vit;
 mod weights;
 
 pub use clip::Clip;
-pub use config::{ModelConfig, TextConfig, VisionConfig};
+pub use config::{Depth, ModelConfig, TextConfig, VisionConfig};
 pub use error::{Error, Result};
-pub use params::Params;
+pub use infer::infer_config;
+pub use layers::Mode;
+pub use open::{Format, Opening, Weights, open};
+pub use paper::NAMES;
+pub use pixels::pixels;
+pub use positions::interpolate_positions;
+pub use save::{Target, save_as};
 pub use weights::{
     MEAN, MODEL_FILE, STD, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors,
 };

@@ -1,28 +1,105 @@
-//! Parameters by name, in PyTorch's order.
+//! Parameters and buffers by name, in PyTorch's order.
 
-use clip_torch::tch::{Device, Tensor};
+use std::collections::HashMap;
 
-/// An ordered list of named parameters: what a module tree registers, in the order in which PyTorch would.
-#[derive(Default)]
-pub struct Params {
-    entries: Vec<(String, Tensor)>,
+use clip_torch::tch::{Device, Kind, Tensor};
+
+use crate::fit::{Fault, Faults};
+use crate::init::Init;
+
+/// Tensors by name, in order.
+pub(crate) type Named = Vec<(String, Tensor)>;
+
+/// What a module tree registers, in the order in which PyTorch would: drawn afresh, or taken from weights.
+pub(crate) struct Params {
+    state: Vec<(String, Tensor)>,
+    parameters: Vec<(String, Tensor)>,
+    device: Device,
+    kind: Kind,
+    given: Option<HashMap<String, Tensor>>,
+    faults: Faults,
+    shapes_only: bool,
 }
 
 impl Params {
-    /// Registers a parameter on the device and gives it back.
-    pub(crate) fn add(&mut self, name: String, tensor: Tensor, device: Device) -> Tensor {
-        let tensor = tensor.to_device(device).set_requires_grad(true);
-        self.entries.push((name, tensor.shallow_clone()));
+    /// Fresh f32 weights.
+    pub fn fresh(device: Device) -> Self {
+        Self {
+            state: Vec::new(),
+            parameters: Vec::new(),
+            device,
+            kind: Kind::Float,
+            given: None,
+            faults: Faults::default(),
+            shapes_only: false,
+        }
+    }
+
+    /// Weights from a file, of any floating type, taken over without a copy where type and device are right.
+    pub fn given(weights: Vec<(String, Tensor)>, device: Device, kind: Kind) -> Self {
+        Self { kind, given: Some(weights.into_iter().collect()), ..Self::fresh(device) }
+    }
+
+    /// Shapes alone, without memory: a tensor of libtorch's `meta` device is not to be had through tch, so each is
+    /// one number seen in that shape.
+    pub fn shapes() -> Self {
+        Self { shapes_only: true, ..Self::fresh(Device::Cpu) }
+    }
+
+    /// Registers a parameter.
+    pub fn weight(&mut self, name: String, shape: &[i64], init: Init) -> Tensor {
+        self.weight_of(name, shape, init, self.kind)
+    }
+
+    /// Registers a parameter that is in 32 bits whatever the others are.
+    pub fn weight_f32(&mut self, name: String, shape: &[i64], init: Init) -> Tensor {
+        self.weight_of(name, shape, init, Kind::Float)
+    }
+
+    fn weight_of(&mut self, name: String, shape: &[i64], init: Init, kind: Kind) -> Tensor {
+        let tensor = self.value(&name, shape, init, kind).set_requires_grad(true);
+        self.parameters.push((name.clone(), tensor.shallow_clone()));
+        self.state.push((name, tensor.shallow_clone()));
         tensor
     }
 
-    /// Name and tensor of each parameter.
-    pub fn entries(&self) -> &[(String, Tensor)] {
-        &self.entries
+    /// Registers a buffer: part of the state, not of what is trained.
+    pub fn buffer(&mut self, name: String, shape: &[i64], init: Init, kind: Kind) -> Tensor {
+        let tensor = self.value(&name, shape, init, kind);
+        self.state.push((name, tensor.shallow_clone()));
+        tensor
     }
 
-    /// Number of scalars.
-    pub fn count(&self) -> usize {
-        self.entries.iter().map(|(_, tensor)| tensor.numel()).sum()
+    fn value(&mut self, name: &str, shape: &[i64], init: Init, kind: Kind) -> Tensor {
+        if self.shapes_only {
+            return Tensor::zeros([0; 0], (kind, Device::Cpu)).expand(shape, false);
+        }
+        let fresh = |kind| init.draw(shape).to_kind(kind).to_device(self.device);
+        let Some(given) = &mut self.given else { return fresh(kind) };
+        match given.remove(name) {
+            Some(tensor) if tensor.size() == shape => {
+                tensor.detach().to_device(self.device).to_kind(kind)
+            }
+            Some(tensor) => {
+                let (has, wants) = (tensor.size(), shape.to_vec());
+                self.faults.push(Fault::Shape { name: name.to_owned(), has, wants });
+                Tensor::empty(shape, (kind, self.device))
+            }
+            // PyTorch before 0.4.1 did not count batches.
+            None if name.ends_with("num_batches_tracked") => fresh(kind),
+            None => {
+                self.faults.push(Fault::Missing(name.to_owned()));
+                Tensor::empty(shape, (kind, self.device))
+            }
+        }
+    }
+
+    /// State (parameters and buffers), parameters, and what was wrong with the weights given.
+    pub fn finish(mut self) -> (Named, Named, Faults) {
+        let mut left: Vec<String> =
+            self.given.into_iter().flatten().map(|(name, _)| name).collect();
+        left.sort();
+        left.into_iter().for_each(|name| self.faults.push(Fault::Extra(name)));
+        (self.state, self.parameters, self.faults)
     }
 }

@@ -2,26 +2,10 @@
 
 use clip_torch::tch::{Device, Kind, Tensor};
 
-use crate::init;
+use crate::config::hidden;
+use crate::init::{Init, ZEROS};
+use crate::layers::{LayerNorm, Linear};
 use crate::params::Params;
-
-/// Layer normalisation with gain and bias, computed in 32 bits.
-pub(crate) struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
-}
-
-impl LayerNorm {
-    pub fn new(params: &mut Params, name: &str, width: i64, device: Device) -> Self {
-        let weight = params.add(format!("{name}.weight"), init::ones(&[width]), device);
-        let bias = params.add(format!("{name}.bias"), init::zeros(&[width]), device);
-        Self { weight, bias }
-    }
-
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        x.layer_norm(self.weight.size(), Some(&self.weight), Some(&self.bias), 1e-5, false)
-    }
-}
 
 /// How the weights of a block are drawn.
 #[derive(Clone, Copy)]
@@ -40,84 +24,73 @@ pub(crate) enum BlockInit {
 pub(crate) struct BlockShape {
     pub width: i64,
     pub heads: i64,
-    pub causal: bool,
+    pub mlp_ratio: f64,
     pub quick_gelu: bool,
     pub init: BlockInit,
+}
+
+/// The function between the layers of the perceptron.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Activation {
+    Gelu,
+    QuickGelu,
+    /// QuickGELU whose factors are in the layers.
+    ScaledSilu,
 }
 
 /// Attention and a two-layer perceptron, each after a layer norm and added to its input.
 pub(crate) struct Block {
     shape: BlockShape,
+    activation: Activation,
     in_weight: Tensor,
     in_bias: Tensor,
-    out_weight: Tensor,
-    out_bias: Tensor,
+    out_proj: Linear,
     ln_1: LayerNorm,
-    fc_weight: Tensor,
-    fc_bias: Tensor,
-    proj_weight: Tensor,
-    proj_bias: Tensor,
+    c_fc: Linear,
+    c_proj: Linear,
     ln_2: LayerNorm,
 }
 
 impl Block {
-    pub fn new(params: &mut Params, name: &str, shape: BlockShape, device: Device) -> Self {
+    pub fn new(params: &mut Params, name: &str, shape: BlockShape) -> Self {
         let w = shape.width;
-        let std = (w as f64).powf(-0.5);
-        // Names and order are those of torch.nn: ln_1 stands after attn in open_clip's state dict.
-        let (in_w, out_w, fc_w, proj_w) = match shape.init {
-            BlockInit::Default => (
-                init::xavier(3 * w, w),
-                init::fan_in(&[w, w], w),
-                init::fan_in(&[4 * w, w], w),
-                init::fan_in(&[w, 4 * w], 4 * w),
-            ),
+        let hidden = hidden(w, shape.mlp_ratio);
+        let [input, output, fc, proj] = match shape.init {
+            BlockInit::Default => {
+                [Init::xavier(3 * w, w), Init::fan_in(w), Init::fan_in(w), Init::fan_in(hidden)]
+            }
             BlockInit::Text { layers } => {
-                let residual = std * (2.0 * layers as f64).powf(-0.5);
-                (
-                    init::normal(&[3 * w, w], std),
-                    init::normal(&[w, w], residual),
-                    init::normal(&[4 * w, w], (2.0 * w as f64).powf(-0.5)),
-                    init::normal(&[w, 4 * w], residual),
-                )
+                let std = (w as f64).powf(-0.5);
+                let residual = Init::Normal(std * (2.0 * layers as f64).powf(-0.5));
+                [Init::Normal(std), residual, Init::per_width(2 * w), residual]
             }
         };
-        let ln_1 = LayerNorm::new(params, &format!("{name}.ln_1"), w, device);
-        let mut add = |part: &str, tensor| params.add(format!("{name}.{part}"), tensor, device);
-        let in_weight = add("attn.in_proj_weight", in_w);
-        let in_bias = add("attn.in_proj_bias", init::zeros(&[3 * w]));
-        let out_weight = add("attn.out_proj.weight", out_w);
-        let out_bias = add("attn.out_proj.bias", init::zeros(&[w]));
-        let ln_2 = LayerNorm::new(params, &format!("{name}.ln_2"), w, device);
-        let mut add = |part: &str, tensor| params.add(format!("{name}.{part}"), tensor, device);
-        let fc_weight = add("mlp.c_fc.weight", fc_w);
-        let fc_bias = add("mlp.c_fc.bias", init::fan_in(&[4 * w], w));
-        let proj_weight = add("mlp.c_proj.weight", proj_w);
-        let proj_bias = add("mlp.c_proj.bias", init::fan_in(&[w], 4 * w));
-        Self {
-            shape,
-            in_weight,
-            in_bias,
-            out_weight,
-            out_bias,
-            ln_1,
-            fc_weight,
-            fc_bias,
-            proj_weight,
-            proj_bias,
-            ln_2,
-        }
+        // Names and order are those of open_clip's state dict.
+        let ln_1 = LayerNorm::new(params, &format!("{name}.ln_1"), w);
+        let in_weight = params.weight(format!("{name}.attn.in_proj_weight"), &[3 * w, w], input);
+        let in_bias = params.weight(format!("{name}.attn.in_proj_bias"), &[3 * w], ZEROS);
+        let out_proj =
+            Linear::with_bias(params, &format!("{name}.attn.out_proj"), w, w, output, ZEROS);
+        let ln_2 = LayerNorm::new(params, &format!("{name}.ln_2"), w);
+        let c_fc = Linear::new(params, &format!("{name}.mlp.c_fc"), w, hidden, fc);
+        let c_proj = Linear::new(params, &format!("{name}.mlp.c_proj"), hidden, w, proj);
+        let activation = if shape.quick_gelu { Activation::QuickGelu } else { Activation::Gelu };
+        Self { shape, activation, in_weight, in_bias, out_proj, ln_1, c_fc, c_proj, ln_2 }
     }
 
-    /// `x` and the result are [batch, length, width].
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        let x = x + self.attention(&self.ln_1.forward(x));
-        let hidden = self.ln_2.forward(&x).linear(&self.fc_weight, Some(&self.fc_bias));
-        let hidden = activation(&hidden, self.shape.quick_gelu);
-        &x + hidden.linear(&self.proj_weight, Some(&self.proj_bias))
+    /// `x` and the result are [batch, length, width]; `later` is [`later`] of a causal tower.
+    pub fn forward(&self, x: &Tensor, later: Option<&Tensor>) -> Tensor {
+        let x = x + self.attention(&self.ln_1.forward(x), later);
+        let hidden = self.c_fc.forward(&self.ln_2.forward(&x));
+        let hidden = match self.activation {
+            Activation::Gelu => hidden.gelu("none"),
+            Activation::QuickGelu => &hidden * (&hidden * QUICK).sigmoid_(),
+            Activation::ScaledSilu => hidden.silu(),
+        };
+        &x + self.c_proj.forward(&hidden)
     }
 
-    fn attention(&self, x: &Tensor) -> Tensor {
+    fn attention(&self, x: &Tensor, later: Option<&Tensor>) -> Tensor {
         let (batch, length, width) = (x.size()[0], x.size()[1], self.shape.width);
         let heads = self.shape.heads;
         let qkv = x
@@ -125,15 +98,37 @@ impl Block {
             .view([batch, length, 3, heads, width / heads])
             .permute([2, 0, 3, 1, 4]);
         let (q, k, v) = (qkv.get(0), qkv.get(1), qkv.get(2));
-        let causal = self.shape.causal;
         let mixed = if x.device() == Device::Cpu && length <= SHORT {
-            plain_attention(&q, &k, &v, causal)
+            plain_attention(&q, &k, &v, later)
         } else {
-            let mask = None::<&Tensor>;
+            let (mask, causal) = (None::<&Tensor>, later.is_some());
             Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, causal, None, false)
         };
-        let mixed = mixed.transpose(1, 2).reshape([batch, length, width]);
-        mixed.linear(&self.out_weight, Some(&self.out_bias))
+        self.out_proj.forward(&mixed.transpose(1, 2).reshape([batch, length, width]))
+    }
+
+    /// The same in another type, with QuickGELU as one operation: `x sigmoid(1.702 x)` is `silu(1.702 x) / 1.702`,
+    /// and both factors go into the maps around it.
+    pub fn for_inference(&self, kind: Kind) -> Self {
+        let quick = self.activation == Activation::QuickGelu;
+        let (c_fc, c_proj, activation) = if quick {
+            let (fc, proj) =
+                (self.c_fc.scaled(QUICK, QUICK, kind), self.c_proj.scaled(1.0 / QUICK, 1.0, kind));
+            (fc, proj, Activation::ScaledSilu)
+        } else {
+            (self.c_fc.cast(kind), self.c_proj.cast(kind), self.activation)
+        };
+        Self {
+            shape: self.shape,
+            activation,
+            in_weight: self.in_weight.to_kind(kind),
+            in_bias: self.in_bias.to_kind(kind),
+            out_proj: self.out_proj.cast(kind),
+            ln_1: self.ln_1.cast(kind),
+            c_fc,
+            c_proj,
+            ln_2: self.ln_2.cast(kind),
+        }
     }
 }
 
@@ -141,21 +136,22 @@ impl Block {
 /// small ones there, and a training step of the demo's model takes 1.5 times as long with it.
 const SHORT: i64 = 256;
 
-/// `q`, `k`, `v` and the result are [batch, heads, length, width / heads].
-fn plain_attention(q: &Tensor, k: &Tensor, v: &Tensor, causal: bool) -> Tensor {
-    let (length, width) = (q.size()[2], q.size()[3]);
-    let scores = (q * (width as f64).powf(-0.5)).matmul(&k.transpose(-2, -1));
-    let scores = if causal {
-        let later = Tensor::ones([length, length], (Kind::Bool, q.device())).triu(1);
-        scores.masked_fill(&later, f64::NEG_INFINITY)
-    } else {
-        scores
-    };
-    scores.softmax(-1, None).matmul(v)
+/// The factor in QuickGELU.
+const QUICK: f64 = 1.702;
+
+/// [length, length], true where the column is later than the row.
+pub(crate) fn later(length: i64, device: Device) -> Tensor {
+    Tensor::ones([length, length], (Kind::Bool, device)).triu(1)
 }
 
-fn activation(x: &Tensor, quick: bool) -> Tensor {
-    if quick { x * (x * 1.702).sigmoid() } else { x.gelu("none") }
+/// `q`, `k`, `v` and the result are [batch, heads, length, width / heads].
+fn plain_attention(q: &Tensor, k: &Tensor, v: &Tensor, later: Option<&Tensor>) -> Tensor {
+    let width = q.size()[3];
+    let mut scores = (q * (width as f64).powf(-0.5)).matmul(&k.transpose(-2, -1));
+    if let Some(later) = later {
+        scores = scores.masked_fill_(later, f64::NEG_INFINITY);
+    }
+    scores.softmax(-1, None).matmul(v)
 }
 
 #[cfg(test)]
@@ -170,7 +166,10 @@ mod tests {
             let mask = None::<&Tensor>;
             let fused =
                 Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, causal, None, false);
-            assert!(plain_attention(&q, &k, &v, causal).allclose(&fused, 1e-5, 1e-6, false));
+            let later = causal.then(|| later(7, Device::Cpu));
+            assert!(
+                plain_attention(&q, &k, &v, later.as_ref()).allclose(&fused, 1e-5, 1e-6, false)
+            );
         }
     }
 }

@@ -1,76 +1,80 @@
 //! The vision transformer (paper, section 2.4: a layer norm before the blocks, class token, projection).
 
-use clip_torch::tch::{Device, Tensor};
+use clip_torch::tch::{Kind, Tensor};
 
+use crate::ModelConfig;
+use crate::init::Init;
+use crate::layers::{Conv, LayerNorm};
 use crate::params::Params;
-use crate::transformer::{Block, BlockInit, BlockShape, LayerNorm};
-use crate::{ModelConfig, init};
+use crate::transformer::{Block, BlockInit, BlockShape};
 
 pub(crate) struct VisionTransformer {
     class_embedding: Tensor,
     positional_embedding: Tensor,
     proj: Tensor,
-    conv1: Tensor,
+    conv1: Conv,
     ln_pre: LayerNorm,
     blocks: Vec<Block>,
     ln_post: LayerNorm,
-    patch: i64,
 }
 
 impl VisionTransformer {
-    pub fn new(params: &mut Params, config: &ModelConfig, device: Device) -> Self {
+    /// `layers` blocks over patches of `patch` x `patch` pixels.
+    pub fn new(params: &mut Params, config: &ModelConfig, layers: i64, patch: i64) -> Self {
         let v = &config.vision_cfg;
-        let (w, p) = (v.width, v.patch_size);
-        let grid = v.image_size / p;
-        let scale = (w as f64).powf(-0.5);
-        let mut add = |name: &str, tensor| params.add(format!("visual.{name}"), tensor, device);
-        let class_embedding = add("class_embedding", init::normal(&[w], scale));
-        let positions = init::normal(&[grid * grid + 1, w], scale);
-        let positional_embedding = add("positional_embedding", positions);
-        let proj = add("proj", init::normal(&[w, config.embed_dim], scale));
-        let conv1 = add("conv1.weight", init::fan_in(&[w, 3, p, p], 3 * p * p));
-        let ln_pre = LayerNorm::new(params, "visual.ln_pre", w, device);
+        let (w, grid) = (v.width, v.grid());
+        let scaled = Init::per_width(w);
+        let mut add =
+            |name: &str, shape: &[i64]| params.weight(format!("visual.{name}"), shape, scaled);
+        let class_embedding = add("class_embedding", &[w]);
+        let positional_embedding = add("positional_embedding", &[grid * grid + 1, w]);
+        let proj = add("proj", &[w, config.embed_dim]);
+        let conv1 = Conv::new(params, "visual.conv1", [3, w], patch, patch, 0);
+        let ln_pre = LayerNorm::new(params, "visual.ln_pre", w);
         let shape = BlockShape {
             width: w,
             heads: w / v.head_width,
-            causal: false,
+            mlp_ratio: v.mlp_ratio,
             quick_gelu: config.quick_gelu,
             init: BlockInit::Default,
         };
-        let blocks = (0..v.layers)
-            .map(|i| {
-                Block::new(params, &format!("visual.transformer.resblocks.{i}"), shape, device)
-            })
+        let blocks = (0..layers)
+            .map(|i| Block::new(params, &format!("visual.transformer.resblocks.{i}"), shape))
             .collect();
-        let ln_post = LayerNorm::new(params, "visual.ln_post", w, device);
-        Self {
-            class_embedding,
-            positional_embedding,
-            proj,
-            conv1,
-            ln_pre,
-            blocks,
-            ln_post,
-            patch: p,
-        }
+        let ln_post = LayerNorm::new(params, "visual.ln_post", w);
+        Self { class_embedding, positional_embedding, proj, conv1, ln_pre, blocks, ln_post }
     }
 
-    /// Normalised pixels [batch, 3, size, size] to (features before, after the projection).
-    pub fn forward(&self, images: &Tensor) -> (Tensor, Tensor) {
-        let none = None::<&Tensor>;
-        let x = images.conv2d(&self.conv1, none, [self.patch, self.patch], [0, 0], [1, 1], 1);
+    /// Normalised pixels [batch, 3, size, size] to the features before the projection, [batch, width].
+    pub fn features(&self, images: &Tensor) -> Tensor {
         // [batch, width, grid, grid] -> [batch, grid * grid, width]
-        let x = x.flatten(2, 3).transpose(1, 2);
+        let x = self.conv1.forward(images).flatten(2, 3).transpose(1, 2);
         let (batch, width) = (x.size()[0], x.size()[2]);
         let class = self.class_embedding.to_kind(x.kind()).expand([batch, 1, width], false);
         let positions = self.positional_embedding.to_kind(x.kind());
         let x = Tensor::cat(&[class, x], 1) + positions;
         let mut x = self.ln_pre.forward(&x);
         for block in &self.blocks {
-            x = block.forward(&x);
+            x = block.forward(&x, None);
         }
-        let pooled = self.ln_post.forward(&x.select(1, 0));
-        let projected = pooled.matmul(&self.proj);
-        (pooled, projected)
+        self.ln_post.forward(&x.select(1, 0))
+    }
+
+    /// The same in a form that only computes.
+    pub fn for_inference(&self, kind: Kind) -> Self {
+        Self {
+            class_embedding: self.class_embedding.to_kind(kind),
+            positional_embedding: self.positional_embedding.to_kind(kind),
+            proj: self.proj.to_kind(kind),
+            conv1: self.conv1.cast(kind),
+            ln_pre: self.ln_pre.cast(kind),
+            blocks: self.blocks.iter().map(|block| block.for_inference(kind)).collect(),
+            ln_post: self.ln_post.cast(kind),
+        }
+    }
+
+    /// Features before the projection to the shared space.
+    pub fn project(&self, features: &Tensor) -> Tensor {
+        features.matmul(&self.proj)
     }
 }

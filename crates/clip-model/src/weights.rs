@@ -1,14 +1,17 @@
 //! Weights on disk: safetensors with open_clip's names, in open_clip's `local-dir:` layout.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::HashMap;
+use std::io::Write;
 use std::path::Path;
 
+use clip_torch::Mapping;
 use clip_torch::tch::{Device, Kind, Tensor};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
-use crate::{Clip, Error, ModelConfig, Result};
+use crate::file::{bytes_of, whole};
+use crate::params::Named;
+use crate::{Clip, Error, ModelConfig, Opening, Result, open};
 
 /// The weights' file in a checkpoint's folder.
 pub const MODEL_FILE: &str = "open_clip_model.safetensors";
@@ -18,49 +21,91 @@ pub const MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 /// See [`MEAN`].
 pub const STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
 
-/// Reads all tensors of a safetensors file, memory-mapped, by name.
+/// The types that both libtorch and safetensors have.
+const TYPES: [(Dtype, Kind); 10] = [
+    (Dtype::F32, Kind::Float),
+    (Dtype::F16, Kind::Half),
+    (Dtype::BF16, Kind::BFloat16),
+    (Dtype::F64, Kind::Double),
+    (Dtype::I64, Kind::Int64),
+    (Dtype::I32, Kind::Int),
+    (Dtype::I16, Kind::Int16),
+    (Dtype::I8, Kind::Int8),
+    (Dtype::U8, Kind::Uint8),
+    (Dtype::BOOL, Kind::Bool),
+];
+
+/// Reads all tensors of a safetensors file, by name. They lie over the file's pages, which are mapped and not
+/// copied; writing to them changes nothing on disk.
 pub fn read_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
-    let bytes = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| Error::file(path, e))?;
-    let mut tensors = Vec::new();
-    for (name, view) in file.tensors() {
-        let kind = match view.dtype() {
-            Dtype::F32 => Kind::Float,
-            Dtype::F16 => Kind::Half,
-            Dtype::BF16 => Kind::BFloat16,
-            Dtype::F64 => Kind::Double,
-            Dtype::I64 => Kind::Int64,
-            other => return Err(Error::file(path, format!("{name} has the type {other:?}"))),
-        };
-        let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
-        tensors.push((name, Tensor::f_from_data_size(view.data(), &shape, kind)?));
-    }
-    Ok(tensors)
+    Ok(read_safetensors_with(path)?.0)
 }
 
-/// Writes f32 tensors as a safetensors file, whole or not at all.
-pub fn write_safetensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
-    let mut bytes: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
-    for (name, tensor) in tensors {
-        let flat =
-            tensor.detach().to_device(Device::Cpu).to_kind(Kind::Float).contiguous().view([-1]);
-        let values: Vec<f32> = Vec::try_from(flat)?;
-        let shape = tensor.size().iter().map(|&side| side as usize).collect();
-        bytes.insert(name, (shape, values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+/// As [`read_safetensors`], with the file's own remarks.
+pub(crate) fn read_safetensors_with(path: &Path) -> Result<(Named, HashMap<String, String>)> {
+    let mapping = Mapping::open(path).map_err(|e| Error::io(path, e))?;
+    let bytes = mapping.bytes();
+    let file = SafeTensors::deserialize(bytes).map_err(|e| {
+        let hint = "hint: the file is no safetensors file, or was not copied or written to its end";
+        Error::file(path, format!("{e}\n{hint}"))
+    })?;
+    let header = SafeTensors::read_metadata(bytes).map_err(|e| Error::file(path, e))?.1;
+    let remarks = header.metadata().clone().unwrap_or_default();
+    let mut tensors = Vec::new();
+    for (name, view) in file.tensors() {
+        let kind = TYPES.iter().find(|(dtype, _)| *dtype == view.dtype()).map(|(_, kind)| *kind);
+        let kind = kind
+            .ok_or_else(|| Error::file(path, format!("{name} has the type {:?}", view.dtype())))?;
+        let shape: Vec<i64> = view.shape().iter().map(|&side| side as i64).collect();
+        let offset = view.data().as_ptr() as usize - bytes.as_ptr() as usize;
+        tensors.push((name, mapping.tensor(offset, &shape, kind)?));
     }
-    let views: std::result::Result<Vec<_>, _> = bytes
-        .iter()
-        .map(|(name, (shape, data))| Ok((*name, TensorView::new(Dtype::F32, shape.clone(), data)?)))
-        .collect();
-    let views = views.map_err(|e: safetensors::SafeTensorError| Error::file(path, e))?;
+    Ok((tensors, remarks))
+}
+
+/// Writes tensors in their types as a safetensors file, whole or not at all.
+pub fn write_safetensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+    write_safetensors_with(path, tensors, None)
+}
+
+/// As [`write_safetensors`], with the model that the weights are of in the file's remarks.
+pub(crate) fn write_safetensors_with(
+    path: &Path,
+    tensors: &[(String, Tensor)],
+    config: Option<&ModelConfig>,
+) -> Result<()> {
+    let mut typed = Vec::new();
+    for (name, tensor) in tensors {
+        let dtype = TYPES.iter().find(|(_, kind)| *kind == tensor.kind()).map(|(dtype, _)| *dtype);
+        let dtype = dtype
+            .ok_or_else(|| Error::file(path, format!("{name} has the type {:?}", tensor.kind())))?;
+        typed.push((dtype, name, tensor));
+    }
+    // The widest types first, so that all are aligned; then by name, so that the bytes are the same every time.
+    typed.sort_by_key(|(dtype, name, _)| (std::cmp::Reverse(dtype.bitsize()), *name));
+    let mut header = serde_json::Map::new();
     // open_clip and transformers look for this mark.
-    let mark = Some([("format".to_owned(), "pt".to_owned())].into());
-    let whole = safetensors::serialize(views, mark).map_err(|e| Error::file(path, e))?;
-    let temporary = path.with_extension("tmp");
-    std::fs::write(&temporary, whole).map_err(|e| Error::io(&temporary, e))?;
-    let synced = File::open(&temporary).and_then(|file| file.sync_all());
-    synced.map_err(|e| Error::io(&temporary, e))?;
-    std::fs::rename(&temporary, path).map_err(|e| Error::io(path, e))
+    let mut remarks = json!({"format": "pt"});
+    if let Some(config) = config {
+        let text = serde_json::to_string(config).map_err(|e| Error::file(path, e))?;
+        remarks["model_cfg"] = text.into();
+    }
+    header.insert("__metadata__".into(), remarks);
+    let mut end = 0;
+    for (dtype, name, tensor) in &typed {
+        let start = end;
+        end += tensor.numel() * tensor.kind().elt_size_in_bytes();
+        let entry = json!({"dtype": dtype, "shape": tensor.size(), "data_offsets": [start, end]});
+        header.insert((*name).clone(), entry);
+    }
+    let mut header = serde_json::to_vec(&header).map_err(|e| Error::file(path, e))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    whole(path, |file| {
+        let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(|e| Error::io(path, e));
+        put(&(header.len() as u64).to_le_bytes())?;
+        put(&header)?;
+        typed.iter().try_for_each(|(_, _, tensor)| put(&bytes_of(tensor)?))
+    })
 }
 
 /// Writes a folder that `open_clip.create_model_and_transforms("local-dir:…")` opens.
@@ -71,16 +116,12 @@ pub fn save_checkpoint(folder: &Path, model: &Clip) -> Result<()> {
     let config = json!({"model_cfg": model.config(), "preprocess_cfg": preprocess});
     let path = folder.join(CONFIG_FILE);
     std::fs::write(&path, format!("{config:#}\n")).map_err(|e| Error::io(&path, e))?;
-    write_safetensors(&folder.join(MODEL_FILE), model.named_parameters())
+    write_safetensors_with(&folder.join(MODEL_FILE), model.state_dict(), Some(model.config()))
 }
 
 /// Opens a folder written by [`save_checkpoint`] or by open_clip.
 pub fn load_checkpoint(folder: &Path, device: Device) -> Result<Clip> {
-    let config_path = folder.join(CONFIG_FILE);
-    let config = ModelConfig::read(&config_path)?;
-    let mut model = Clip::new(&config, device);
-    model.load(&read_safetensors(&folder.join(MODEL_FILE))?)?;
-    Ok(model)
+    open(folder, &Opening { device, ..Opening::default() })
 }
 
 #[cfg(test)]
@@ -88,30 +129,53 @@ mod tests {
     use super::*;
     use crate::{TextConfig, VisionConfig};
 
+    fn config(vision_cfg: VisionConfig) -> ModelConfig {
+        let text = TextConfig::paper(64);
+        let text_cfg =
+            TextConfig { context_length: 6, vocab_size: 30, width: 8, heads: 1, layers: 1, ..text };
+        ModelConfig { embed_dim: 8, quick_gelu: true, vision_cfg, text_cfg }
+    }
+
     #[test]
     fn a_checkpoint_comes_back_whole_and_a_wrong_one_is_refused() {
-        let vision_cfg =
-            VisionConfig { image_size: 8, layers: 1, width: 16, patch_size: 4, head_width: 8 };
-        let text_cfg =
-            TextConfig { context_length: 6, vocab_size: 30, width: 8, heads: 1, layers: 1 };
-        let config = ModelConfig { embed_dim: 8, quick_gelu: true, vision_cfg, text_cfg };
-        let model = Clip::new(&config, Device::Cpu);
-        let folder = tempfile::tempdir().unwrap();
-        save_checkpoint(folder.path(), &model).unwrap();
-        let again = load_checkpoint(folder.path(), Device::Cpu).unwrap();
-        assert_eq!(again.config(), &config);
-        for ((name, a), (_, b)) in model.named_parameters().iter().zip(again.named_parameters()) {
-            assert!(a.equal(b), "{name}");
+        let vit = VisionConfig { head_width: 8, ..VisionConfig::vit(8, 4, 1, 16) };
+        for vision in [vit, VisionConfig::resnet(32, [1, 1, 1, 1], 2)] {
+            let config = config(vision);
+            let model = Clip::new(&config, Device::Cpu);
+            let folder = tempfile::tempdir().unwrap();
+            save_checkpoint(folder.path(), &model).unwrap();
+            let again = load_checkpoint(folder.path(), Device::Cpu).unwrap();
+            assert_eq!(again.config(), &config);
+            for ((name, a), (_, b)) in model.state_dict().iter().zip(again.state_dict()) {
+                assert!(a.equal(b), "{name}");
+            }
+            let mut wider = config;
+            wider.embed_dim = 16;
+            let weights = read_safetensors(&folder.path().join(MODEL_FILE)).unwrap();
+            let message = Clip::new(&wider, Device::Cpu).load(&weights).unwrap_err().to_string();
+            assert!(
+                message.contains("text_projection is [8, 8], the model wants [8, 16]"),
+                "{message}"
+            );
+            std::fs::write(folder.path().join(MODEL_FILE), b"cut").unwrap();
+            assert!(load_checkpoint(folder.path(), Device::Cpu).is_err());
         }
-        let mut wider = config;
-        wider.embed_dim = 16;
-        let weights = read_safetensors(&folder.path().join(MODEL_FILE)).unwrap();
-        let message = Clip::new(&wider, Device::Cpu).load(&weights).unwrap_err().to_string();
-        assert!(
-            message.contains("text_projection is [8, 8], the model wants [8, 16]"),
-            "{message}"
-        );
-        std::fs::write(folder.path().join(MODEL_FILE), b"cut").unwrap();
-        assert!(load_checkpoint(folder.path(), Device::Cpu).is_err());
+    }
+
+    #[test]
+    fn every_tensor_that_does_not_fit_is_named() {
+        let vit = VisionConfig { head_width: 8, ..VisionConfig::vit(8, 4, 1, 16) };
+        let config = config(vit);
+        let mut weights: Vec<_> = Clip::new(&config, Device::Cpu)
+            .state_dict()
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
+            .collect();
+        weights.retain(|(name, _)| name != "ln_final.bias");
+        weights.push(("visual.trunk.stem.weight".into(), Tensor::from(1f32)));
+        let message = Clip::from_weights(&config, weights, Device::Cpu).err().unwrap().to_string();
+        assert!(message.contains("missing: ln_final.bias"), "{message}");
+        assert!(message.contains("not in the model: visual.trunk.stem.weight"), "{message}");
+        assert!(message.contains("timm"), "{message}");
     }
 }

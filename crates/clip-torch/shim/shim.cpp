@@ -108,4 +108,16 @@ at::Tensor* ct_checkpoint(at::Tensor* x, Segment segment, void* context) {
   });
   return out;
 }
+
+// A tensor over memory that stays another's until libtorch calls release(owner) with the last view gone.
+// The dtype is c10::ScalarType's number; the tensor is on the CPU and contiguous.
+at::Tensor* ct_over(void* data, const int64_t* sizes, int dimensions, int dtype, void (*release)(void*), void* owner) {
+  at::Tensor* out = nullptr;
+  guarded([&] {
+    auto options = at::TensorOptions().dtype((at::ScalarType)dtype);
+    auto deleter = [release, owner](void*) { release(owner); };
+    out = new at::Tensor(at::from_blob(data, at::IntArrayRef(sizes, dimensions), deleter, options));
+  });
+  return out;
+}
 }

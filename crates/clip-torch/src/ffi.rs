@@ -38,6 +38,14 @@ unsafe extern "C" {
         segment: Segment,
         context: *mut c_void,
     ) -> *mut C_tensor;
+    pub(crate) fn ct_over(
+        data: *mut c_void,
+        sizes: *const i64,
+        dimensions: c_int,
+        dtype: c_int,
+        release: extern "C" fn(*mut c_void),
+        owner: *mut c_void,
+    ) -> *mut C_tensor;
 }
 
 /// Turns the shim's return code into a result.

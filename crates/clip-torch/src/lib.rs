@@ -7,12 +7,14 @@ mod autocast;
 mod autograd;
 mod error;
 mod ffi;
+mod mapping;
 mod optimizer;
 mod version;
 
 pub use autocast::{Precision, autocast};
 pub use autograd::{backward, checkpoint};
 pub use error::{Error, Result};
+pub use mapping::Mapping;
 pub use optimizer::AdamW;
 pub use tch;
 pub use version::{VERSION, init};

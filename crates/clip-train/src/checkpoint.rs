@@ -100,7 +100,7 @@ impl Checkpoint {
         groups: &mut [AdamW],
     ) -> Result<()> {
         let stored = load_checkpoint(folder, Device::Cpu)?;
-        model.load(stored.named_parameters())?;
+        model.load(stored.state_dict())?;
         let path = folder.join(MOMENTS);
         let tensors: std::collections::HashMap<String, Tensor> =
             read_safetensors(&path)?.into_iter().collect();

@@ -1,0 +1,57 @@
+//! Compares a model with what `scripts/parity/models` stored of open_clip's: `parity FOLDER eval|train`.
+//! Prints the differences as JSON, and fails when one is above its bound.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clip_model::{Mode, Opening, open, read_safetensors};
+use clip_torch::tch::{Device, Kind, Tensor};
+
+type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+
+fn unit(features: &Tensor) -> Tensor {
+    features / features.norm_scalaropt_dim(2.0, [-1i64].as_slice(), true)
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+fn main() -> Outcome<ExitCode> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("usage: parity FOLDER eval|train")?;
+    let train = arguments.next().as_deref() == Some("train");
+    let golden: HashMap<String, Tensor> =
+        read_safetensors(&Path::new(&folder).join("io.safetensors"))?.into_iter().collect();
+    let get = |name: &str| golden.get(name).ok_or_else(|| format!("{name} is missing"));
+    let mut model = open(Path::new(&folder), &Opening::default())?;
+    model.set_mode(if train { Mode::Train } else { Mode::Eval });
+    let image = unit(&model.encode_image(get("images")?));
+    let text = unit(&model.encode_text(get("tokens")?));
+    let logits = model.logit_scale().exp() * image.matmul(&text.tr());
+    let labels = Tensor::arange(logits.size()[0], (Kind::Int64, Device::Cpu));
+    let sum =
+        logits.cross_entropy_for_logits(&labels) + logits.tr().cross_entropy_for_logits(&labels);
+    let loss: Tensor = sum / 2.0;
+    loss.backward();
+    let (mut worst, mut worst_small, mut at) = (0.0f64, 0.0f64, String::new());
+    for (name, parameter) in model.named_parameters() {
+        let wanted = get(&format!("gradient.{name}"))?;
+        let norm = wanted.norm().double_value(&[]);
+        let difference = (parameter.grad() - wanted).norm().double_value(&[]);
+        if norm <= 1e-6 {
+            worst_small = worst_small.max(difference);
+        } else if difference / norm > worst {
+            (worst, at) = (difference / norm, name.clone());
+        }
+    }
+    let (logits, loss) = (distance(&logits, get("logits")?), distance(&loss, get("loss")?));
+    let features = distance(&image, get("image")?).max(distance(&text, get("text")?));
+    println!(
+        "{{\"features\": {features:.2e}, \"logits\": {logits:.2e}, \"loss\": {loss:.2e}, \
+         \"gradient\": {worst:.2e}, \"at\": \"{at}\", \"gradient_near_zero\": {worst_small:.2e}}}"
+    );
+    let good = logits < 1e-5 && loss < 1e-6 && worst < 1e-4 && worst_small < 1e-6;
+    Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

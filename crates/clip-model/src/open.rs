@@ -1,0 +1,284 @@
+//! Opening weights of any format that CLIP's come in, and knowing their model.
+
+use std::path::{Path, PathBuf};
+
+use clip_torch::tch::{Device, Kind, Tensor};
+use serde_json::Value as Json;
+
+use crate::hugging_face::{is_hugging_face, read_config, to_open_clip};
+use crate::pt::{Value, read_pt};
+use crate::weights::read_safetensors_with;
+use crate::{Clip, Error, ModelConfig, Result, infer_config, interpolate_positions};
+
+/// What the weights were written by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// open_clip's names, or OpenAI's, which are the same.
+    OpenClip,
+    /// OpenAI's TorchScript archive.
+    OpenAi,
+    /// transformers' names.
+    HuggingFace,
+}
+
+/// Weights, and what their file tells of their model.
+#[derive(Debug)]
+pub struct Weights {
+    /// The file of the tensors.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// The tensors under open_clip's names, mapped and not copied where that can be.
+    pub tensors: Vec<(String, Tensor)>,
+    /// The model, where the file or its folder says.
+    pub config: Option<ModelConfig>,
+}
+
+/// What the caller knows of a model, and how it wants it.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// The model; a file that says another activation is refused.
+    pub model: Option<ModelConfig>,
+    /// Another image size: positional embeddings are interpolated.
+    pub image_size: Option<i64>,
+    /// Where the weights go.
+    pub device: Device,
+    /// Their type, cast once.
+    pub kind: Kind,
+}
+
+impl Default for Opening {
+    /// What the file says, on the CPU, in f32.
+    fn default() -> Self {
+        Self { model: None, image_size: None, device: Device::Cpu, kind: Kind::Float }
+    }
+}
+
+/// Opens a model from a folder (open_clip's `local-dir:` layout or transformers') or a file (`.safetensors`, a
+/// training checkpoint `epoch_N.pt`, OpenAI's TorchScript archive, a bare state dict).
+///
+/// # Errors
+/// When the path holds no such weights, when they do not fit, when nothing tells their activation, or when they
+/// tell another one than the caller.
+pub fn open(path: &Path, opening: &Opening) -> Result<Clip> {
+    Weights::read(path)?.build(opening)
+}
+
+const CONFIGS: [&str; 2] = ["open_clip_config.json", "config.json"];
+const FILES: [&str; 4] = [
+    "open_clip_model.safetensors",
+    "model.safetensors",
+    "open_clip_pytorch_model.bin",
+    "pytorch_model.bin",
+];
+
+impl Weights {
+    /// Reads weights in any known format.
+    pub fn read(path: &Path) -> Result<Self> {
+        let file = if path.is_dir() {
+            FILES.iter().map(|name| path.join(name)).find(|file| file.is_file()).ok_or_else(
+                || {
+                    let names = FILES.join(", ");
+                    Error::file(
+                        path,
+                        format!("the folder holds no weights\nhint: one of {names} is wanted"),
+                    )
+                },
+            )?
+        } else {
+            path.to_path_buf()
+        };
+        let mut weights = Self::read_file(&file)?;
+        strip_prefixes(&mut weights.tensors);
+        if is_hugging_face(&weights.tensors) {
+            weights.format = Format::HuggingFace;
+            weights.tensors = to_open_clip(std::mem::take(&mut weights.tensors))?;
+        }
+        if weights.config.is_none() {
+            weights.config = weights.config_beside()?;
+        }
+        Ok(weights)
+    }
+
+    fn read_file(path: &Path) -> Result<Self> {
+        let start = first_bytes(path)?;
+        if crate::pt::is_archive(&start) || start.starts_with(b"\x80\x02") {
+            return Self::from_pt(path, read_pt(path)?);
+        }
+        let (tensors, mark) = read_safetensors_with(path)?;
+        let config = mark.get("model_cfg").map(|text| ModelConfig::parse(text));
+        let config = config.transpose().map_err(|e| Error::file(path, e))?;
+        Ok(Self { path: path.to_path_buf(), format: Format::OpenClip, tensors, config })
+    }
+
+    fn from_pt(path: &Path, value: Value) -> Result<Self> {
+        let path = path.to_path_buf();
+        if let Value::Object(..) = value {
+            let mut tensors = Vec::new();
+            flatten("", &value, &mut tensors);
+            let whole = tensors.len();
+            tensors.retain(|(name, _)| !OPENAI_MARKS.contains(&name.as_str()));
+            // Only OpenAI's archives have the marks, and all of its models use QuickGELU.
+            let openai = tensors.len() < whole;
+            let config = if openai { infer_config(&tensors, true) } else { None };
+            let format = if openai { Format::OpenAi } else { Format::OpenClip };
+            return Ok(Self { path, format, tensors, config });
+        }
+        let config = value.get("model_cfg").and_then(Value::as_str).map(ModelConfig::parse);
+        let config = config.transpose().map_err(|e| Error::file(&path, e))?;
+        let tensors = value.get("state_dict").unwrap_or(&value).tensors();
+        if tensors.is_empty() {
+            let hint =
+                "hint: a state dict, or a dictionary with one under \"state_dict\", is wanted";
+            return Err(Error::file(&path, format!("the file holds no weights\n{hint}")));
+        }
+        Ok(Self { path, format: Format::OpenClip, tensors, config })
+    }
+
+    /// The model by the files beside the weights: a configuration, or the parameters of open_clip's training run.
+    fn config_beside(&self) -> Result<Option<ModelConfig>> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        for file in CONFIGS.map(|name| folder.join(name)).into_iter().filter(|file| file.is_file())
+        {
+            let text = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, e))?;
+            let json: Json = serde_json::from_str(&text).map_err(|e| Error::file(&file, e))?;
+            let config = if json.get("model_cfg").is_some() || json.get("embed_dim").is_some() {
+                ModelConfig::parse(&text)
+            } else if json.get("vision_config").is_some() {
+                read_config(&json)
+            } else {
+                continue;
+            };
+            return config.map(Some).map_err(|e| Error::file(&file, e));
+        }
+        let params =
+            folder.parent().map(|run| run.join("params.txt")).filter(|file| file.is_file());
+        let Some(params) = params else { return Ok(None) };
+        let text = std::fs::read_to_string(&params).map_err(|e| Error::io(&params, e))?;
+        let of = |key: &str| {
+            text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": ")).map(str::trim)
+        };
+        // A model that is not known here by its name must be told by the caller.
+        let Some(mut config) = of("model").and_then(|name| ModelConfig::find(name).ok()) else {
+            return Ok(None);
+        };
+        config.quick_gelu |= of("force_quick_gelu") == Some("True");
+        if let Some(size) = of("force_image_size").and_then(|size| size.parse().ok()) {
+            config.vision_cfg.image_size = size;
+        }
+        Ok(Some(config))
+    }
+
+    /// The model that the weights are of: what their file says, else what the caller says.
+    ///
+    /// # Errors
+    /// When both say something and it differs in the activation, or neither says anything.
+    pub fn config(&self, asked: Option<&ModelConfig>) -> Result<ModelConfig> {
+        match (&self.config, asked) {
+            (Some(own), Some(asked)) if own.quick_gelu != asked.quick_gelu => {
+                let name = |quick| if quick { "QuickGELU" } else { "exact GELU" };
+                Err(Error::file(
+                    &self.path,
+                    format!(
+                        "the weights are of a model with {}, and the model asked for has {}\n\
+                         hint: open_clip's names tell it: RN50-quickgelu has QuickGELU, RN50 has not",
+                        name(own.quick_gelu),
+                        name(asked.quick_gelu)
+                    ),
+                ))
+            }
+            (_, Some(asked)) => Ok(asked.clone()),
+            (Some(own), None) => Ok(own.clone()),
+            (None, None) => {
+                let guess = infer_config(&self.tensors, false);
+                let shape =
+                    guess.map_or("not one of CLIP's".to_owned(), |config| describe(&config));
+                Err(Error::file(
+                    &self.path,
+                    format!(
+                        "nothing tells the model of these weights (by their shapes: {shape}), and its activation \
+                         leaves no trace in them\nhint: name the model, with -quickgelu where it was trained so"
+                    ),
+                ))
+            }
+        }
+    }
+
+    /// Makes the model.
+    pub fn build(mut self, opening: &Opening) -> Result<Clip> {
+        let mut config = self.config(opening.model.as_ref())?;
+        if let Some(size) = opening.image_size {
+            config.vision_cfg.image_size = size;
+            config = config.checked()?;
+        }
+        interpolate_positions(&mut self.tensors, &config)?;
+        let model = Clip::from_weights_in(&config, self.tensors, opening.device, opening.kind);
+        model.map_err(|error| match error {
+            Error::Weights { faults, cause } => Error::file(
+                &self.path,
+                format!("weights do not fit the model: {faults}\nhint: {cause}"),
+            ),
+            other => other,
+        })
+    }
+}
+
+/// What OpenAI's archives have beside the weights.
+const OPENAI_MARKS: [&str; 3] = ["input_resolution", "context_length", "vocab_size"];
+
+/// The tensors of a TorchScript module under the names that `state_dict()` gives them.
+fn flatten(prefix: &str, value: &Value, tensors: &mut Vec<(String, Tensor)>) {
+    let Value::Object(_, state) = value else { return };
+    for (key, value) in state.items() {
+        let Some(key) = key.as_str() else { continue };
+        let name = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
+        match value {
+            // The causal mask is no part of the state.
+            Value::Tensor(tensor) if key != "attn_mask" => {
+                tensors.push((name, tensor.shallow_clone()));
+            }
+            // Some archives keep the marks as plain numbers.
+            Value::Int(number) if OPENAI_MARKS.contains(&key) => {
+                tensors.push((name, Tensor::from(*number)));
+            }
+            _ => flatten(&name, value, tensors),
+        }
+    }
+}
+
+/// Takes off what DistributedDataParallel and torch.compile put before names.
+fn strip_prefixes(tensors: &mut [(String, Tensor)]) {
+    for prefix in ["module.", "_orig_mod."].into_iter().cycle().take(4) {
+        if !tensors.is_empty() && tensors.iter().all(|(name, _)| name.starts_with(prefix)) {
+            for (name, _) in tensors.iter_mut() {
+                name.drain(..prefix.len());
+            }
+        }
+    }
+}
+
+fn first_bytes(path: &Path) -> Result<Vec<u8>> {
+    use std::io::Read;
+    let mut start = Vec::new();
+    let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    file.take(8).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
+    if start.is_empty() {
+        return Err(Error::file(path, "the file is empty"));
+    }
+    Ok(start)
+}
+
+/// A model in a few words.
+pub(crate) fn describe(config: &ModelConfig) -> String {
+    let mut known =
+        crate::NAMES.iter().filter_map(|name| Some((name, ModelConfig::find(name).ok()?)));
+    let same = |known: &ModelConfig| {
+        ModelConfig { quick_gelu: known.quick_gelu, ..config.clone() } == *known
+    };
+    if let Some((name, _)) = known.find(|(_, known)| same(known)) {
+        return (*name).to_owned();
+    }
+    let v = &config.vision_cfg;
+    let tower = if v.is_resnet() { "ResNet" } else { "vision transformer" };
+    format!("a {tower} of width {} at {} pixels", v.width, v.image_size)
+}

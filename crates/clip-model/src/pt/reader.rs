@@ -1,0 +1,497 @@
+//! The restricted pickle machine (Python's `pickletools` describes the opcodes).
+
+use std::collections::HashMap;
+
+use clip_torch::tch::Tensor;
+
+use super::tensor::{Storage, View, kind_of};
+use super::value::Value;
+
+/// Values a pickle may unfold to; more is a bomb.
+const MOST: usize = 2_000_000;
+/// How deep values may nest.
+const DEEPEST: usize = 200;
+
+type Result<T> = std::result::Result<T, String>;
+/// Where a node stands in the machine's list; equal numbers are the same object.
+type Id = usize;
+
+#[derive(Clone)]
+enum Node {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Id>),
+    Tuple(Vec<Id>),
+    Dict { ordered: bool, items: Vec<(Id, Id)> },
+    Global(String, String),
+    Object(String, Option<Id>),
+    Storage(Storage),
+    Tensor(View),
+}
+
+/// Reads a pickle; `tensor` gives the tensor of a view.
+pub(super) fn read(bytes: &[u8], tensor: &dyn Fn(&View) -> Result<Tensor>) -> Result<Value> {
+    let mut machine = Machine { bytes, ..Machine::default() };
+    let root = machine.run().map_err(|e| format!("{e} (byte {} of the pickle)", machine.at))?;
+    let mut unfolded = 0;
+    machine.value(root, 0, &mut unfolded, tensor)
+}
+
+#[derive(Default)]
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    nodes: Vec<Node>,
+    stack: Vec<Id>,
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+}
+
+impl Machine<'_> {
+    fn take(&mut self, length: usize) -> Result<&[u8]> {
+        let end = self.at.checked_add(length).filter(|&end| end <= self.bytes.len());
+        let end = end.ok_or("the pickle is cut off")?;
+        let taken = &self.bytes[self.at..end];
+        self.at = end;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        self.take(N)?.try_into().map_err(|_| "the pickle is cut off".to_owned())
+    }
+
+    fn skip(&mut self, length: usize) -> Result<()> {
+        self.take(length).map(|_| ())
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let rest = &self.bytes[self.at..];
+        let length = rest.iter().position(|&b| b == b'\n').ok_or("the pickle is cut off")?;
+        let line = String::from_utf8_lossy(&rest[..length]).into_owned();
+        self.at += length + 1;
+        Ok(line)
+    }
+
+    fn text(&mut self, length: usize) -> Result<()> {
+        let text = String::from_utf8_lossy(self.take(length)?).into_owned();
+        self.push(Node::Text(text));
+        Ok(())
+    }
+
+    fn push(&mut self, node: Node) {
+        self.nodes.push(node);
+        self.stack.push(self.nodes.len() - 1);
+    }
+
+    fn pop(&mut self) -> Result<Id> {
+        let floor = self.marks.last().copied().unwrap_or(0);
+        if self.stack.len() <= floor {
+            return Err("the pickle takes what it never gave".into());
+        }
+        self.stack.pop().ok_or_else(|| "the pickle takes what it never gave".into())
+    }
+
+    fn top(&self) -> Result<Id> {
+        self.stack.last().copied().ok_or_else(|| "the pickle takes what it never gave".into())
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Id>> {
+        let mark = self.marks.pop().ok_or("the pickle has no mark where it needs one")?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn remember(&mut self, key: u32) -> Result<()> {
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        Ok(())
+    }
+
+    fn recall(&mut self, key: u32) -> Result<()> {
+        let id = *self.memo.get(&key).ok_or("the pickle recalls what it never kept")?;
+        self.stack.push(id);
+        Ok(())
+    }
+
+    fn run(&mut self) -> Result<Id> {
+        loop {
+            let [opcode] = self.array()?;
+            match opcode {
+                b'.' => return self.pop(),
+                0x80 => self.skip(1)?,
+                0x95 => self.skip(8)?,
+                b'(' => self.marks.push(self.stack.len()),
+                b'0' => {
+                    self.pop()?;
+                }
+                b'1' => {
+                    self.since_mark()?;
+                }
+                b'2' => self.stack.push(self.top()?),
+                b'N' => self.push(Node::None),
+                0x88 => self.push(Node::Bool(true)),
+                0x89 => self.push(Node::Bool(false)),
+                b'J' => {
+                    let number = i32::from_le_bytes(self.array()?);
+                    self.push(Node::Int(number.into()));
+                }
+                b'K' => {
+                    let [number] = self.array()?;
+                    self.push(Node::Int(number.into()));
+                }
+                b'M' => {
+                    let number = u16::from_le_bytes(self.array()?);
+                    self.push(Node::Int(number.into()));
+                }
+                0x8a => self.long()?,
+                b'G' => {
+                    let number = f64::from_be_bytes(self.array()?);
+                    self.push(Node::Float(number));
+                }
+                b'X' => {
+                    let length = u32::from_le_bytes(self.array()?);
+                    self.text(length as usize)?;
+                }
+                0x8c => {
+                    let [length] = self.array()?;
+                    self.text(length.into())?;
+                }
+                b'U' => {
+                    let [length] = self.array()?;
+                    self.text(length.into())?;
+                }
+                b']' => self.push(Node::List(Vec::new())),
+                b')' => self.push(Node::Tuple(Vec::new())),
+                b'}' => self.push(Node::Dict { ordered: false, items: Vec::new() }),
+                b't' => {
+                    let elements = self.since_mark()?;
+                    self.push(Node::Tuple(elements));
+                }
+                0x85..=0x87 => {
+                    let mut elements = Vec::new();
+                    for _ in 0x84..opcode {
+                        elements.push(self.pop()?);
+                    }
+                    elements.reverse();
+                    self.push(Node::Tuple(elements));
+                }
+                b'a' => {
+                    let element = self.pop()?;
+                    self.append(vec![element])?;
+                }
+                b'e' => {
+                    let elements = self.since_mark()?;
+                    self.append(elements)?;
+                }
+                b's' => {
+                    let (value, key) = (self.pop()?, self.pop()?);
+                    self.set(vec![key, value])?;
+                }
+                b'u' => {
+                    let entries = self.since_mark()?;
+                    self.set(entries)?;
+                }
+                b'c' => {
+                    let (module, name) = (self.line()?, self.line()?);
+                    self.global(module, name)?;
+                }
+                0x93 => {
+                    let (name, module) = (self.pop()?, self.pop()?);
+                    let [Node::Text(module), Node::Text(name)] =
+                        [&self.nodes[module], &self.nodes[name]]
+                    else {
+                        return Err("a global has no name".into());
+                    };
+                    self.global(module.clone(), name.clone())?;
+                }
+                b'R' | 0x81 => {
+                    let (arguments, callee) = (self.pop()?, self.pop()?);
+                    self.call(callee, arguments)?;
+                }
+                b'b' => {
+                    let state = self.pop()?;
+                    let target = self.top()?;
+                    // The attributes of an OrderedDict are PyTorch's `_metadata`: nothing needs it.
+                    if let Node::Object(_, slot) = &mut self.nodes[target] {
+                        *slot = Some(state);
+                    }
+                }
+                b'q' => {
+                    let [key] = self.array()?;
+                    self.remember(key.into())?;
+                }
+                b'r' => {
+                    let key = u32::from_le_bytes(self.array()?);
+                    self.remember(key)?;
+                }
+                0x94 => self.remember(self.memo.len() as u32)?,
+                b'h' => {
+                    let [key] = self.array()?;
+                    self.recall(key.into())?;
+                }
+                b'j' => {
+                    let key = u32::from_le_bytes(self.array()?);
+                    self.recall(key)?;
+                }
+                b'Q' => self.storage()?,
+                other => return Err(format!("the pickle's opcode {other:#04x} is not known here")),
+            }
+            if self.nodes.len() > MOST || self.stack.len() > MOST {
+                return Err("the pickle unfolds to too much".into());
+            }
+        }
+    }
+
+    fn long(&mut self) -> Result<()> {
+        let [length] = self.array()?;
+        let digits = self.take(length.into())?;
+        let negative = digits.last().is_some_and(|&byte| byte >= 0x80);
+        let filler = if negative { 0xff } else { 0 };
+        if digits.iter().skip(8).any(|&byte| byte != filler) {
+            return Err("the pickle holds an integer of more than 64 bits".into());
+        }
+        let mut bytes = [filler; 8];
+        let kept = digits.len().min(8);
+        bytes[..kept].copy_from_slice(&digits[..kept]);
+        self.push(Node::Int(i64::from_le_bytes(bytes)));
+        Ok(())
+    }
+
+    fn append(&mut self, elements: Vec<Id>) -> Result<()> {
+        let target = self.top()?;
+        match &mut self.nodes[target] {
+            Node::List(list) => list.extend(elements),
+            _ => return Err("the pickle appends to what is no list".into()),
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, entries: Vec<Id>) -> Result<()> {
+        let target = self.top()?;
+        match &mut self.nodes[target] {
+            Node::Dict { items, .. } if entries.len().is_multiple_of(2) => {
+                items.extend(entries.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+            }
+            _ => return Err("the pickle sets an entry of what is no dictionary".into()),
+        }
+        Ok(())
+    }
+
+    /// Globals are names here, never code: only those that checkpoints need are known.
+    fn global(&mut self, module: String, name: String) -> Result<()> {
+        let known = match module.as_str() {
+            "collections" => name == "OrderedDict",
+            "torch" => kind_of(&name).is_some() || name == "Size" || dtype(&name),
+            "torch._utils" => {
+                ["_rebuild_tensor_v2", "_rebuild_tensor", "_rebuild_parameter"].contains(&&*name)
+            }
+            "torch.jit._pickle" => {
+                name == "restore_type_tag" || name.starts_with("build_") && name.ends_with("list")
+            }
+            module => module == "__torch__" || module.starts_with("__torch__."),
+        };
+        if !known {
+            return Err(format!(
+                "forbidden global {module}.{name}: a checkpoint of tensors, numbers and texts needs none such"
+            ));
+        }
+        self.push(Node::Global(module, name));
+        Ok(())
+    }
+
+    fn call(&mut self, callee: Id, arguments: Id) -> Result<()> {
+        let Node::Global(module, name) = self.nodes[callee].clone() else {
+            return Err("the pickle calls what is no global".into());
+        };
+        let Node::Tuple(arguments) = self.nodes[arguments].clone() else {
+            return Err(format!("{module}.{name} is called without arguments"));
+        };
+        let first = arguments.first().copied();
+        let lacking = || format!("{module}.{name} is called with the wrong arguments");
+        let node = match (module.as_str(), name.as_str()) {
+            ("collections", _) => Node::Dict { ordered: true, items: self.pairs(first)? },
+            ("torch", "Size") => match &self.nodes[first.ok_or_else(lacking)?] {
+                Node::Tuple(sides) => Node::Tuple(sides.clone()),
+                _ => return Err(lacking()),
+            },
+            ("torch._utils", "_rebuild_parameter") | ("torch.jit._pickle", _) => {
+                self.stack.push(first.ok_or_else(lacking)?);
+                return Ok(());
+            }
+            ("torch._utils", _) => Node::Tensor(self.view(&arguments).ok_or_else(lacking)?),
+            ("torch", _) => return Err(lacking()),
+            (module, name) => Node::Object(format!("{module}.{name}"), None),
+        };
+        self.push(node);
+        Ok(())
+    }
+
+    fn pairs(&self, list: Option<Id>) -> Result<Vec<(Id, Id)>> {
+        let Some(list) = list else { return Ok(Vec::new()) };
+        let elements = |id: Id| match &self.nodes[id] {
+            Node::List(elements) | Node::Tuple(elements) => Ok(elements),
+            _ => Err("an OrderedDict is built from what is no list of pairs".to_owned()),
+        };
+        elements(list)?
+            .iter()
+            .map(|&pair| match elements(pair)?.as_slice() {
+                [key, value] => Ok((*key, *value)),
+                _ => Err("an OrderedDict is built from what is no list of pairs".to_owned()),
+            })
+            .collect()
+    }
+
+    /// `_rebuild_tensor_v2(storage, offset, size, stride, …)`.
+    fn view(&self, arguments: &[Id]) -> Option<View> {
+        let [storage, offset, size, stride, ..] = arguments else { return None };
+        let Node::Storage(storage) = &self.nodes[*storage] else { return None };
+        let sides = |id: Id| {
+            let (Node::Tuple(sides) | Node::List(sides)) = &self.nodes[id] else { return None };
+            sides.iter().map(|&side| self.int(side)).collect::<Option<Vec<i64>>>()
+        };
+        Some(View {
+            storage: storage.clone(),
+            offset: self.int(*offset)?,
+            size: sides(*size)?,
+            stride: sides(*stride)?,
+        })
+    }
+
+    fn int(&self, id: Id) -> Option<i64> {
+        if let Node::Int(number) = self.nodes[id] { Some(number) } else { None }
+    }
+
+    /// `('storage', class, key, location, numel)`.
+    fn storage(&mut self) -> Result<()> {
+        let id = self.pop()?;
+        let found = match &self.nodes[id] {
+            Node::Tuple(parts) => match parts[..] {
+                [_, class, key, _, numel] => {
+                    let kind = match &self.nodes[class] {
+                        Node::Global(_, name) => kind_of(name),
+                        _ => None,
+                    };
+                    let key = match &self.nodes[key] {
+                        Node::Text(key) => Some(key.clone()),
+                        _ => None,
+                    };
+                    kind.zip(key).zip(self.int(numel)).map(|((kind, key), numel)| Storage {
+                        key,
+                        kind,
+                        numel,
+                    })
+                }
+                _ => None,
+            },
+            _ => None,
+        };
+        self.push(Node::Storage(found.ok_or("the pickle names a storage of an unknown kind")?));
+        Ok(())
+    }
+
+    fn value(
+        &self,
+        id: Id,
+        depth: usize,
+        unfolded: &mut usize,
+        tensor: &dyn Fn(&View) -> Result<Tensor>,
+    ) -> Result<Value> {
+        *unfolded += 1;
+        if depth > DEEPEST || *unfolded > MOST {
+            return Err("the pickle unfolds to too much".into());
+        }
+        let mut inner = |id: Id| self.value(id, depth + 1, unfolded, tensor);
+        Ok(match &self.nodes[id] {
+            Node::None => Value::None,
+            Node::Bool(value) => Value::Bool(*value),
+            Node::Int(number) => Value::Int(*number),
+            Node::Float(number) => Value::Float(*number),
+            Node::Text(text) => Value::Text(text.clone()),
+            Node::List(ids) => Value::List(ids.iter().map(|&id| inner(id)).collect::<Result<_>>()?),
+            Node::Tuple(ids) => {
+                Value::Tuple(ids.iter().map(|&id| inner(id)).collect::<Result<_>>()?)
+            }
+            Node::Dict { ordered, items } => {
+                let items = items.iter().map(|&(key, value)| Ok((inner(key)?, inner(value)?)));
+                let items = items.collect::<Result<_>>()?;
+                if *ordered { Value::Ordered(items) } else { Value::Dict(items) }
+            }
+            Node::Global(module, name) => Value::Text(format!("{module}.{name}")),
+            Node::Object(class, state) => {
+                let state = state.map_or(Ok(Value::None), inner)?;
+                Value::Object(class.clone(), Box::new(state))
+            }
+            Node::Storage(storage) => Value::Text(format!("storage {}", storage.key)),
+            Node::Tensor(view) => Value::Tensor(tensor(view)?),
+        })
+    }
+}
+
+fn dtype(name: &str) -> bool {
+    ["float32", "float16", "bfloat16", "float64", "int64", "int32", "int8", "uint8", "bool"]
+        .contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn no_tensor(_: &View) -> Result<Tensor> {
+        Err("there is none".into())
+    }
+
+    fn refused(bytes: &[u8]) -> String {
+        read(bytes, &no_tensor).unwrap_err()
+    }
+
+    #[test]
+    fn plain_values_of_protocols_two_and_four() {
+        // pickle.dumps({"a": [1, -2, 70000, 2.5, True, None], "b": (1, "x")}, 2)
+        let two = b"\x80\x02}q\x00(X\x01\x00\x00\x00aq\x01]q\x02(K\x01J\xfe\xff\xff\xffJp\x11\x01\x00G@\x04\x00\x00\x00\x00\x00\x00\x88NeX\x01\x00\x00\x00bq\x03K\x01X\x01\x00\x00\x00xq\x04\x86q\x05u.";
+        let value = read(two, &no_tensor).unwrap();
+        let list = value.get("a").unwrap().elements();
+        assert_eq!(list[1].as_i64(), Some(-2));
+        assert_eq!(list[2].as_i64(), Some(70_000));
+        assert_eq!(list[3].as_f64(), Some(2.5));
+        assert_eq!(list[4].as_bool(), Some(true));
+        assert_eq!(value.get("b").unwrap().elements()[1].as_str(), Some("x"));
+        // pickle.dumps({"a": 2**40}, 4)
+        let four = b"\x80\x04\x95\x12\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x01a\x94\x8a\x06\x00\x00\x00\x00\x00\x01s.";
+        assert_eq!(read(four, &no_tensor).unwrap().get("a").unwrap().as_i64(), Some(1 << 40));
+    }
+
+    #[test]
+    fn code_is_refused_by_name_and_never_run() {
+        let message = refused(b"cposix\nsystem\n(X\x02\x00\x00\x00idtR.");
+        assert!(message.contains("forbidden global posix.system"), "{message}");
+        let message = refused(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.");
+        assert!(message.contains("forbidden global builtins.eval"), "{message}");
+        assert!(refused(b"ctorch\nload\n.").contains("torch.load"));
+    }
+
+    #[test]
+    fn crafted_and_cut_pickles_are_errors() {
+        assert!(refused(b"").contains("cut off"));
+        assert!(refused(b"X\xff\xff\xff\xffabc").contains("cut off"));
+        assert!(refused(b"t.").contains("mark"));
+        assert!(refused(b"0.").contains("never gave"));
+        assert!(refused(b"(0.").contains("never gave"));
+        assert!(refused(b"h\x07.").contains("never kept"));
+        assert!(refused(b"\xff.").contains("0xff"));
+        // A list in itself.
+        assert!(refused(b"]q\x00h\x00a.").contains("too much"));
+        // Lists of ten of the list before: ten to the eighth values.
+        let mut bomb = b"]q\x00".to_vec();
+        for level in 0..8u8 {
+            bomb.extend_from_slice(b"](");
+            for _ in 0..10 {
+                bomb.extend_from_slice(&[b'h', level]);
+            }
+            bomb.extend_from_slice(&[b'e', b'q', level + 1]);
+        }
+        bomb.push(b'.');
+        assert!(refused(&bomb).contains("too much"));
+    }
+}
