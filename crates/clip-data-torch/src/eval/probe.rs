@@ -131,7 +131,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(lambda) = args.lambda {
         let both = train.with(val);
         let data = clip_eval::Data::new(&both.features, &both.labels, parts.classes)?;
-        let fit = data.fit(lambda, args.fit.tolerance, args.fit.max_iter, None)?;
+        let fit = data.fit(lambda, options(&args.fit), None)?;
         let found = fit.predict(&test.features)?;
         let hits = found.iter().zip(&test.labels).map(|(a, b)| a == b);
         println!(

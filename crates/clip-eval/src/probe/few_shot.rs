@@ -67,7 +67,7 @@ pub fn few_shot(
             let part = train.rows(&rows);
             let data = Data::new(&part.features, &part.labels, classes)?;
             let (lambda, _) = search(&data, (&val.features, &val.labels), options, |_| {})?;
-            let fit = data.fit(lambda, options.tolerance, options.iterations, None)?;
+            let fit = data.fit(lambda, options, None)?;
             let found = fit.predict(&test.features)?;
             let correct = found.iter().zip(&test.labels).filter(|(a, b)| a == b).count();
             scores.push(correct as f64 / test.labels.len() as f64);

@@ -1,4 +1,6 @@
-//! Limited-memory BFGS with a strong Wolfe line search (Nocedal and Wright, algorithms 7.4, 7.5, 3.5 and 3.6).
+//! Limited-memory BFGS with a strong Wolfe line search (Nocedal and Wright, algorithms 7.4 and 7.5).
+
+use super::line;
 
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
@@ -26,11 +28,6 @@ pub struct Minimum {
 
 /// Pairs of steps that are remembered (SciPy's default).
 const MEMORY: usize = 10;
-/// Sufficient decrease and curvature of a step.
-const DECREASE: f64 = 1e-3;
-const CURVATURE: f64 = 0.9;
-/// Evaluations of one line search.
-const SEARCH: usize = 30;
 
 struct Point {
     x: Vec<f64>,
@@ -124,8 +121,7 @@ fn direction(
     q
 }
 
-/// A step that is low enough and flat enough; the lowest that was seen where none is both; none where none is
-/// lower than the start.
+/// The last step of the line search where it is good; else the lowest that was seen; none where none is lower.
 fn search(
     from: &Point,
     direction: &[f64],
@@ -133,56 +129,25 @@ fn search(
     first: f64,
     evaluate: &mut impl FnMut(Vec<f64>) -> Point,
 ) -> Option<Point> {
-    let mut low = (0.0, from.value, slope);
-    let mut high: Option<(f64, f64, f64)> = None;
-    let mut best: Option<Point> = None;
-    let mut length = first;
-    for _ in 0..SEARCH {
+    let mut lowest: Option<Point> = None;
+    let mut last: Option<Point> = None;
+    let good = line::search(from.value, slope, first, |length| {
         let x = from.x.iter().zip(direction).map(|(x, d)| x + length * d).collect();
         let point = evaluate(x);
-        let (value, own) = (point.value, dot(&point.gradient, direction));
-        let here = (length, value, own);
-        let enough = value.is_finite() && value <= from.value + DECREASE * length * slope;
-        if enough && own.abs() <= CURVATURE * slope.abs() {
-            return Some(point);
+        let found = (point.value, dot(&point.gradient, direction));
+        if let Some(before) = last.replace(point)
+            && before.value < lowest.as_ref().map_or(from.value, |p| p.value)
+        {
+            lowest = Some(before);
         }
-        if value.is_finite() && value < best.as_ref().map_or(from.value, |b| b.value) {
-            best = Some(point);
-        }
-        if !enough || value >= low.1 && low.0 > 0.0 {
-            high = Some(here);
-        } else {
-            if own >= 0.0 {
-                high = Some(low);
-            }
-            low = here;
-        }
-        length = match high {
-            None => 2.0 * length.max(1e-12),
-            Some(high) => {
-                let (a, b) = (low.0.min(high.0), low.0.max(high.0));
-                if b - a < 1e-14 * b.max(1.0) {
-                    break;
-                }
-                let inside =
-                    cubic(low, high).filter(|t| *t > a + 0.1 * (b - a) && *t < b - 0.1 * (b - a));
-                inside.unwrap_or(f64::midpoint(a, b))
-            }
-        };
+        found
+    });
+    if good {
+        last
+    } else {
+        last.filter(|p| p.value < from.value && lowest.as_ref().is_none_or(|l| p.value < l.value))
+            .or(lowest)
     }
-    best
-}
-
-/// The minimum of the cubic through two points with their slopes.
-fn cubic(a: (f64, f64, f64), b: (f64, f64, f64)) -> Option<f64> {
-    let d1 = a.2 + b.2 - 3.0 * (a.1 - b.1) / (a.0 - b.0);
-    let root = d1 * d1 - a.2 * b.2;
-    if !(root.is_finite() && root >= 0.0) {
-        return None;
-    }
-    let d2 = (b.0 - a.0).signum() * root.sqrt();
-    let found = b.0 - (b.0 - a.0) * (b.2 + d2 - d1) / (b.2 - a.2 + 2.0 * d2);
-    found.is_finite().then_some(found)
 }
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {

@@ -2,6 +2,7 @@
 
 mod few_shot;
 mod lbfgs;
+mod line;
 mod objective;
 mod search;
 
@@ -100,7 +101,7 @@ pub fn linear_probe(
     drop(data);
     let both = train.with(val);
     let data = Data::new(&both.features, &both.labels, classes)?;
-    let fit = data.fit(lambda, options.tolerance, options.iterations, None)?;
+    let fit = data.fit(lambda, options, None)?;
     let scores = fit.scores(&test.features);
     let flat: Vec<f64> = Vec::try_from(scores.contiguous().view([-1]))?;
     let flat: Vec<f32> = flat.into_iter().map(|score| score as f32).collect();

@@ -3,6 +3,7 @@
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
 use super::lbfgs::{Minimum, Stop, minimise};
+use super::search::Options;
 use crate::{Error, Result};
 
 /// Rows that are multiplied at a time: they stay in the cache between the two products.
@@ -80,13 +81,7 @@ impl Data {
     /// The optimum is scikit-learn's; the way there is shorter: the variables are changed by the Cholesky factor
     /// of Boehning's bound on the Hessian (1992), `X'X / 2n + lambda / n`. It stops by scikit-learn's rules: no
     /// entry of the mean's gradient above `tolerance`, or no change of the value.
-    pub fn fit(
-        &self,
-        lambda: f64,
-        tolerance: f64,
-        iterations: usize,
-        start: Option<&Tensor>,
-    ) -> Result<Fit> {
+    pub fn fit(&self, lambda: f64, options: Options, start: Option<&Tensor>) -> Result<Fit> {
         let n = self.rows as f64;
         let shape = [self.classes, self.dim];
         let penalty = lambda / n;
@@ -107,7 +102,8 @@ impl Data {
             Some(start) => flat(&start.matmul(&factor))?,
             None => vec![0.0; (self.classes * self.dim) as usize],
         };
-        let stop = Stop { gradient: tolerance, change: 64.0 * f64::EPSILON, iterations };
+        let (gradient, iterations) = (options.tolerance, options.iterations);
+        let stop = Stop { gradient, change: 64.0 * f64::EPSILON, iterations };
         let mut failed = None;
         let largest = std::cell::Cell::new(f64::INFINITY);
         let Minimum { x, value, iterations, converged } = no_grad(|| {

@@ -65,7 +65,7 @@ pub fn search(
             let near =
                 (0..GRID).filter(|&at| tried[at].is_some()).min_by_key(|&at| at.abs_diff(place));
             let start = near.and_then(|at| tried[at].as_ref()).map(|(_, fit)| &fit.weights);
-            let fit = train.fit(lambda(place), options.tolerance, options.iterations, start)?;
+            let fit = train.fit(lambda(place), options, start)?;
             let found = fit.predict(val.0)?;
             let correct = found.iter().zip(val.1).filter(|(a, b)| a == b).count() as u64;
             let trial = Trial {
