@@ -15,9 +15,11 @@ fn main() {
         .cpp(true)
         .std("c++17")
         .warnings(false)
+        .define("USE_C10D_GLOO", None)
+        .include("shim/gloo_headers")
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .file("shim/shim.cpp")
+        .files(["shim/shim.cpp", "shim/dist.cpp"])
         .compile("clip_torch_shim");
     // Only what is used is needed at run time, so that one binary serves with and without CUDA.
     println!("cargo:rustc-link-arg=-Wl,--as-needed");

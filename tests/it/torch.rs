@@ -50,14 +50,15 @@ fn stopped_and_gone_on_a_training_ends_with_the_same_weights() {
     assert_eq!(stops, 5);
     assert!(train("stopped", &[]).status.success());
     let weights = |name: &str| {
-        let path = format!("logs/{name}/checkpoints/step_00000018/open_clip_model.safetensors");
+        let path = format!("logs/{name}/checkpoints/step_00000019/open_clip_model.safetensors");
         std::fs::read(world.path(&path)).unwrap()
     };
     assert!(weights("whole") == weights("stopped"), "the weights differ");
     let steps = std::fs::read_to_string(world.path("logs/stopped/steps.jsonl")).unwrap();
-    assert_eq!(steps.lines().count(), 18);
+    assert_eq!(steps.lines().count(), 19);
     let other = train("stopped", &["--lr", "0.1"]);
-    assert_eq!(other.status.code(), Some(2), "{}", String::from_utf8_lossy(&other.stderr));
+    let told = String::from_utf8_lossy(&other.stderr);
+    assert!(other.status.code() == Some(2) && told.contains("lr was 0.0005, is 0.1"), "{told}");
 
     world.good(&["contamination"]);
     let eval = ["eval", "zero-shot", "--model", "logs/whole", "--dataset", "toys"];
@@ -76,12 +77,57 @@ fn stopped_and_gone_on_a_training_ends_with_the_same_weights() {
     assert_eq!(scores["overlap"]["acc1"]["n"], 8);
 }
 
+/// Losses of a run, a line of `steps.jsonl` each.
+fn losses(world: &World, name: &str) -> Vec<f64> {
+    let text = std::fs::read_to_string(world.path(&format!("logs/{name}/steps.jsonl"))).unwrap();
+    let loss = |line: &str| -> f64 {
+        let step: serde_json::Value = serde_json::from_str(line).unwrap();
+        step["loss"].as_f64().unwrap()
+    };
+    text.lines().map(loss).collect()
+}
+
+#[test]
+fn two_processes_train_as_one_does_and_go_on_after_a_kill() {
+    let world = World::new();
+    std::fs::write(world.path("tiny.json"), PRESET).unwrap();
+    let data = ["train", "--dataset-type", "synthetic", "--train-num-samples", "640"];
+    let run = ["--preset", "tiny.json", "--device", "cpu", "--save-steps", "3"];
+    let args = |name: &'static str, nproc: &'static str| -> Vec<&str> {
+        data.iter().chain(&run).copied().chain(["--name", name, "--nproc", nproc]).collect()
+    };
+    world.good(&args("one", "1"));
+    let mut killed = Command::new(executable("clip-data"))
+        .args(args("two", "2"))
+        .current_dir(world.path(""))
+        .spawn()
+        .unwrap();
+    let first = world.path("logs/two/checkpoints/step_00000003");
+    for _ in 0..600 {
+        if first.exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let told = world.good(&args("two", "2"));
+    assert!(told.contains("step_00000080"), "{told}");
+    let (one, two) = (losses(&world, "one"), losses(&world, "two"));
+    assert_eq!((one.len(), two.len()), (80, 80));
+    for (step, (a, b)) in one.iter().zip(&two).enumerate() {
+        assert!((a - b).abs() < 1e-5, "step {step}: {a} {b}");
+    }
+}
+
 #[test]
 fn what_cannot_be_trained_or_evaluated_is_named() {
     let world = World::new();
     for (args, code, named) in [
         (&["train", "--train-data", "none", "--preset", "emoji", "--name", "x"][..], 2, "none"),
         (&["train", "--train-data", "x", "--preset", "emojis", "--name", "x"], 2, "no preset"),
+        (&["train", "--train-data", "x", "--preset", "emoji", "--objective", "guess"], 2, "guess"),
+        (&["train", "--train-data", "x", "--preset", "emoji", "--nproc", "3"], 2, "3 processes"),
         (&["eval", "zero-shot", "--model", "none", "--dataset", "toys"], 2, "no checkpoint"),
         (&["eval", "one-shot"], 2, "one-shot"),
     ] {

@@ -25,7 +25,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Pre-train CLIP on WebDataset shards; the same command again goes on where it stopped
-    Train(train::Args),
+    Train(Box<train::Args>),
     /// The learned duplicate detector of contamination reports
     Detector {
         #[command(subcommand)]
@@ -44,7 +44,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(*args),
         Command::Detector { task } => detector::run(task),
         Command::Eval { task } => eval::run(task),
         Command::Embed(args) => embed::run(args),

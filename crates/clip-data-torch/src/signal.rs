@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::signal::unix::{SignalKind, signal};
+
 use crate::exit;
 
-/// A flag that the first signal raises; the second ends the process.
+/// A flag that the first SIGINT or SIGTERM raises; the second ends the process.
 pub fn stop_flag() -> Arc<AtomicBool> {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = flag.clone();
@@ -14,11 +16,21 @@ pub fn stop_flag() -> Arc<AtomicBool> {
             return;
         };
         runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
+            let asked = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+            let (Ok(mut interrupt), Ok(mut terminate)) = asked else { return };
+            loop {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
                 if raised.swap(true, Ordering::Relaxed) {
                     std::process::exit(i32::from(exit::INTERRUPTED));
                 }
-                eprintln!("stopping after this step; press again to stop at once");
+                // The first rank speaks for all of them.
+                if std::env::var("RANK").is_ok_and(|rank| rank != "0") {
+                    continue;
+                }
+                eprintln!("stopping after this step; ask again to stop at once");
             }
         });
     });

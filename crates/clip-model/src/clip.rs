@@ -1,5 +1,7 @@
 //! Both towers and the temperature.
 
+use std::rc::Rc;
+
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 
 use crate::config::Depth;
@@ -7,6 +9,7 @@ use crate::init::Init;
 use crate::layers::{LayerNorm, Mode};
 use crate::params::Params;
 use crate::resnet::ModifiedResNet;
+use crate::training::Pass;
 use crate::transformer::{Block, BlockInit, BlockShape, later};
 use crate::vit::VisionTransformer;
 use crate::{ModelConfig, Result};
@@ -17,13 +20,13 @@ pub struct Clip {
     state: Vec<(String, Tensor)>,
     parameters: Vec<(String, Tensor)>,
     device: Device,
-    mode: Mode,
+    pub(crate) pass: Pass,
     visual: Visual,
-    token_embedding: Tensor,
+    pub(crate) token_embedding: Tensor,
     positional_embedding: Tensor,
-    text_projection: Tensor,
+    pub(crate) text_projection: Tensor,
     logit_scale: Tensor,
-    blocks: Vec<Block>,
+    blocks: Vec<Rc<Block>>,
     ln_final: LayerNorm,
 }
 
@@ -97,7 +100,7 @@ impl Clip {
             init: BlockInit::Text { layers: t.layers },
         };
         let blocks = (0..t.layers)
-            .map(|i| Block::new(p, &format!("transformer.resblocks.{i}"), shape))
+            .map(|i| Rc::new(Block::new(p, &format!("transformer.resblocks.{i}"), shape)))
             .collect();
         let shape = [t.vocab_size, t.width];
         let token_embedding = p.weight("token_embedding.weight".into(), &shape, Init::Normal(0.02));
@@ -109,7 +112,7 @@ impl Clip {
             state,
             parameters,
             device,
-            mode: Mode::Eval,
+            pass: Pass::default(),
             visual,
             token_embedding,
             positional_embedding,
@@ -146,7 +149,7 @@ impl Clip {
 
     /// What batch normalisation does from now on (ResNets only).
     pub fn set_mode(&mut self, mode: Mode) {
-        self.mode = mode;
+        self.pass.mode = mode;
     }
 
     /// Normalised pixels [batch, 3, size, size] to [batch, embed_dim], not of unit length.
@@ -157,8 +160,8 @@ impl Clip {
     /// Normalised pixels to the features before the projection, [batch, width]: what probes use.
     pub fn image_features(&self, images: &Tensor) -> Tensor {
         match &self.visual {
-            Visual::Transformer(tower) => tower.features(images),
-            Visual::ResNet(tower) => tower.features(images, self.mode),
+            Visual::Transformer(tower) => tower.features(images, self.pass),
+            Visual::ResNet(tower) => tower.features(images, self.pass),
         }
     }
 
@@ -175,14 +178,8 @@ impl Clip {
     /// The mask is causal and the features stand at the end token, so padding after the longest text changes
     /// nothing: a shorter `length` gives the same result for less work.
     pub fn encode_text(&self, tokens: &Tensor) -> Tensor {
-        let length = tokens.size()[1];
-        let positions = self.positional_embedding.narrow(0, 0, length);
-        let mut x = Tensor::embedding(&self.token_embedding, tokens, -1, false, false) + positions;
-        let later = later(length, self.device);
-        for block in &self.blocks {
-            x = block.forward(&x, Some(&later));
-        }
-        let x = self.ln_final.forward(&x);
+        let x = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);
+        let x = self.text_states(&x);
         // The end token has the highest id.
         let end = tokens.argmax(1, false).view([-1, 1, 1]).expand([-1, 1, x.size()[2]], false);
         x.gather(1, &end, false).squeeze_dim(1).matmul(&self.text_projection)
@@ -199,13 +196,24 @@ impl Clip {
             token_embedding: self.token_embedding.to_kind(kind),
             positional_embedding: self.positional_embedding.to_kind(kind),
             text_projection: self.text_projection.to_kind(kind),
-            blocks: self.blocks.iter().map(|block| block.for_inference(kind)).collect(),
+            blocks: self.blocks.iter().map(|block| Rc::new(block.for_inference(kind))).collect(),
             ln_final: self.ln_final.cast(kind),
             state: Vec::new(),
             parameters: Vec::new(),
-            mode: Mode::Eval,
+            pass: Pass::default(),
             ..self
         })
+    }
+
+    /// Embedded tokens [batch, length, width] to the last layer's states, of the same shape.
+    pub(crate) fn text_states(&self, embedded: &Tensor) -> Tensor {
+        let mut x = embedded + self.positional_embedding.narrow(0, 0, embedded.size()[1]);
+        let later = Rc::new(later(embedded.size()[1], self.device));
+        for block in &self.blocks {
+            let (block, later) = (Rc::clone(block), Rc::clone(&later));
+            x = self.pass.segment(&x, move |x| block.forward(x, Some(&later)));
+        }
+        self.ln_final.forward(&x)
     }
 
     /// The logarithm of the temperature's inverse, a 0-dim tensor.

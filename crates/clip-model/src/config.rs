@@ -131,6 +131,14 @@ impl VisionConfig {
         }
     }
 
+    /// Blocks of a transformer; none of a ResNet.
+    pub fn blocks(&self) -> Option<usize> {
+        match self.layers {
+            Depth::Blocks(layers) => usize::try_from(layers).ok(),
+            Depth::Stages(_) => None,
+        }
+    }
+
     /// Whether the tower is a ResNet.
     pub fn is_resnet(&self) -> bool {
         matches!(self.layers, Depth::Stages(_))

@@ -1,5 +1,6 @@
 //! The layers that the towers are made of, with torch.nn's names and PyTorch's or OpenAI's initial values.
 
+use clip_torch::statistics_frozen;
 use clip_torch::tch::{Kind, Tensor};
 
 use crate::init::{Init, ONES, ZEROS};
@@ -165,10 +166,11 @@ impl BatchNorm {
 
     /// By the batch's own statistics, which move the running ones, or by the running ones.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
-        if mode == Mode::Train {
+        let moves = mode == Mode::Train && !statistics_frozen();
+        if moves {
             let _ = self.batches.shallow_clone().g_add_scalar_(1);
         }
-        let momentum = if mode == Mode::Train { 0.1 } else { 0.0 };
+        let momentum = if moves { 0.1 } else { 0.0 };
         let (w, b, m, v) = (&self.weight, &self.bias, &self.mean, &self.var);
         let own = mode != Mode::Eval;
         x.batch_norm(Some(w), Some(b), Some(m), Some(v), own, momentum, EPSILON, true)

@@ -17,6 +17,8 @@ mod positions;
 pub mod pt;
 mod resnet;
 mod save;
+mod scale;
+mod training;
 mod transformer;
 mod vit;
 mod weights;

@@ -1,19 +1,22 @@
 //! The modified ResNet (paper, section 2.4): a stem of three convolutions, strides that are averaged before they
 //! skip (He et al. 2019's ResNet-D, Zhang 2019's antialiasing), attention in place of the last pooling.
 
+use std::rc::Rc;
+
 use clip_torch::tch::{Kind, Tensor};
 
 use crate::ModelConfig;
 use crate::init::{Init, ONES, ZEROS};
 use crate::layers::{BatchNorm, Conv, ConvNorm, Linear, Mode};
 use crate::params::Params;
+use crate::training::Pass;
 
 /// Output channels of a bottleneck, as a multiple of its inner ones.
 const EXPANSION: i64 = 4;
 
 pub(crate) struct ModifiedResNet {
     stem: [ConvNorm; 3],
-    blocks: Vec<Bottleneck>,
+    blocks: Vec<Rc<Bottleneck>>,
     attnpool: AttentionPool,
 }
 
@@ -34,7 +37,7 @@ impl ModifiedResNet {
             for at in 0..count {
                 let stride = if stage > 0 && at == 0 { 2 } else { 1 };
                 let name = format!("visual.layer{}.{at}", stage + 1);
-                blocks.push(Bottleneck::new(params, &name, input, inner, stride));
+                blocks.push(Rc::new(Bottleneck::new(params, &name, input, inner, stride)));
                 input = inner * EXPANSION;
             }
         }
@@ -43,14 +46,16 @@ impl ModifiedResNet {
     }
 
     /// Normalised pixels [batch, 3, size, size] to the features before the projection, [batch, 32 width].
-    pub fn features(&self, images: &Tensor, mode: Mode) -> Tensor {
+    pub fn features(&self, images: &Tensor, pass: Pass) -> Tensor {
+        let mode = pass.mode;
         let mut x = images.shallow_clone();
         for layer in &self.stem {
             x = layer.forward(&x, mode).relu_();
         }
         x = average(&x, 2);
         for block in &self.blocks {
-            x = block.forward(&x, mode);
+            let block = Rc::clone(block);
+            x = pass.segment(&x, move |x| block.forward(x, mode));
         }
         self.attnpool.features(&x)
     }
@@ -60,7 +65,7 @@ impl ModifiedResNet {
         let pool = &self.attnpool;
         Self {
             stem: [0, 1, 2].map(|at: usize| self.stem[at].folded(kind)),
-            blocks: self.blocks.iter().map(|block| block.for_inference(kind)).collect(),
+            blocks: self.blocks.iter().map(|block| Rc::new(block.for_inference(kind))).collect(),
             attnpool: AttentionPool {
                 positional_embedding: pool.positional_embedding.to_kind(kind),
                 k_proj: pool.k_proj.cast(kind),

@@ -1,11 +1,14 @@
 //! The vision transformer (paper, section 2.4: a layer norm before the blocks, class token, projection).
 
+use std::rc::Rc;
+
 use clip_torch::tch::{Kind, Tensor};
 
 use crate::ModelConfig;
 use crate::init::Init;
 use crate::layers::{Conv, LayerNorm};
 use crate::params::Params;
+use crate::training::Pass;
 use crate::transformer::{Block, BlockInit, BlockShape};
 
 pub(crate) struct VisionTransformer {
@@ -14,7 +17,7 @@ pub(crate) struct VisionTransformer {
     proj: Tensor,
     conv1: Conv,
     ln_pre: LayerNorm,
-    blocks: Vec<Block>,
+    blocks: Vec<Rc<Block>>,
     ln_post: LayerNorm,
 }
 
@@ -39,23 +42,26 @@ impl VisionTransformer {
             init: BlockInit::Default,
         };
         let blocks = (0..layers)
-            .map(|i| Block::new(params, &format!("visual.transformer.resblocks.{i}"), shape))
+            .map(|i| {
+                Rc::new(Block::new(params, &format!("visual.transformer.resblocks.{i}"), shape))
+            })
             .collect();
         let ln_post = LayerNorm::new(params, "visual.ln_post", w);
         Self { class_embedding, positional_embedding, proj, conv1, ln_pre, blocks, ln_post }
     }
 
     /// Normalised pixels [batch, 3, size, size] to the features before the projection, [batch, width].
-    pub fn features(&self, images: &Tensor) -> Tensor {
+    pub fn features(&self, images: &Tensor, pass: Pass) -> Tensor {
         // [batch, width, grid, grid] -> [batch, grid * grid, width]
         let x = self.conv1.forward(images).flatten(2, 3).transpose(1, 2);
         let (batch, width) = (x.size()[0], x.size()[2]);
         let class = self.class_embedding.to_kind(x.kind()).expand([batch, 1, width], false);
         let positions = self.positional_embedding.to_kind(x.kind());
         let x = Tensor::cat(&[class, x], 1) + positions;
-        let mut x = self.ln_pre.forward(&x);
+        let mut x = self.ln_pre.forward(&pass.drop_patches(&x));
         for block in &self.blocks {
-            x = block.forward(&x, None);
+            let block = Rc::clone(block);
+            x = pass.segment(&x, move |x| block.forward(x, None));
         }
         self.ln_post.forward(&x.select(1, 0))
     }
@@ -68,7 +74,7 @@ impl VisionTransformer {
             proj: self.proj.to_kind(kind),
             conv1: self.conv1.cast(kind),
             ln_pre: self.ln_pre.cast(kind),
-            blocks: self.blocks.iter().map(|block| block.for_inference(kind)).collect(),
+            blocks: self.blocks.iter().map(|block| Rc::new(block.for_inference(kind))).collect(),
             ln_post: self.ln_post.cast(kind),
         }
     }

@@ -6,6 +6,9 @@ pub enum Error {
     /// libtorch threw.
     #[error("libtorch: {0}")]
     Libtorch(String),
+    /// tch.
+    #[error("libtorch: {0}")]
+    Tch(#[from] tch::TchError),
     /// The library found at run time is another than that at build time.
     #[error(
         "libtorch {found} was loaded, but this build needs {wanted}\nhint: set CLIP_DATA_LIBTORCH to a libtorch {wanted}"

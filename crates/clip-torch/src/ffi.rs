@@ -1,4 +1,4 @@
-//! The C interface of `shim/shim.cpp`.
+//! The C interface of `shim/`.
 #![allow(unsafe_code, reason = "the one place that calls C")]
 
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -8,7 +8,8 @@ use torch_sys::C_tensor;
 
 use crate::{Error, Result};
 
-pub(crate) type Segment = extern "C" fn(*mut c_void, *mut C_tensor) -> *mut C_tensor;
+pub(crate) type Segment = extern "C" fn(*mut c_void, *mut C_tensor, c_int) -> *mut C_tensor;
+pub(crate) type Drop = extern "C" fn(*mut c_void);
 
 unsafe extern "C" {
     fn ct_error() -> *const c_char;
@@ -28,6 +29,14 @@ unsafe extern "C" {
         weight_decay: f64,
         eps: f64,
     ) -> c_int;
+    pub(crate) fn ct_unscale(
+        grads: *const *mut C_tensor,
+        n: c_int,
+        found_inf: *mut C_tensor,
+        inverse_scale: f64,
+    ) -> c_int;
+    pub(crate) fn ct_norm(tensors: *const *mut C_tensor, n: c_int) -> *mut C_tensor;
+    pub(crate) fn ct_clear_grads(tensors: *const *mut C_tensor, n: c_int);
     pub(crate) fn ct_backward(
         outputs: *const *mut C_tensor,
         gradients: *const *mut C_tensor,
@@ -37,6 +46,7 @@ unsafe extern "C" {
         x: *mut C_tensor,
         segment: Segment,
         context: *mut c_void,
+        drop: Drop,
     ) -> *mut C_tensor;
     pub(crate) fn ct_over(
         data: *mut c_void,
@@ -46,6 +56,57 @@ unsafe extern "C" {
         release: extern "C" fn(*mut c_void),
         owner: *mut c_void,
     ) -> *mut C_tensor;
+    pub(crate) fn ct_write_bytes(
+        tensor: *mut C_tensor,
+        offset: usize,
+        bytes: *const u8,
+        n: usize,
+    ) -> c_int;
+    pub(crate) fn ct_store_serve(port: *mut c_int, timeout_ms: i64) -> *mut c_void;
+    pub(crate) fn ct_store_free(store: *mut c_void);
+    pub(crate) fn ct_group_join(
+        host: *const c_char,
+        port: c_int,
+        rank: c_int,
+        world: c_int,
+        serve: c_int,
+        prefix: *const c_char,
+        interface: *const c_char,
+        nccl_library: *const c_char,
+        timeout_ms: i64,
+    ) -> *mut c_void;
+    pub(crate) fn ct_group_free(group: *mut c_void);
+    pub(crate) fn ct_all_reduce(group: *mut c_void, tensor: *mut C_tensor) -> c_int;
+    pub(crate) fn ct_all_gather(
+        group: *mut c_void,
+        out: *mut C_tensor,
+        input: *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn ct_reduce_scatter(
+        group: *mut c_void,
+        out: *mut C_tensor,
+        input: *mut C_tensor,
+    ) -> c_int;
+    pub(crate) fn ct_broadcast(group: *mut c_void, tensor: *mut C_tensor, root: c_int) -> c_int;
+    pub(crate) fn ct_store_set(
+        group: *mut c_void,
+        key: *const c_char,
+        value: *const c_char,
+    ) -> c_int;
+    pub(crate) fn ct_store_get(
+        group: *mut c_void,
+        key: *const c_char,
+        buffer: *mut u8,
+        size: c_int,
+    ) -> c_int;
+    pub(crate) fn ct_reducer_new(
+        group: *mut c_void,
+        tensors: *const *mut C_tensor,
+        n: c_int,
+    ) -> *mut c_void;
+    pub(crate) fn ct_reducer_free(averager: *mut c_void);
+    pub(crate) fn ct_reducer_begin(averager: *mut c_void) -> c_int;
+    pub(crate) fn ct_reducer_expect(averager: *mut c_void) -> c_int;
 }
 
 /// Turns the shim's return code into a result.
@@ -67,5 +128,10 @@ pub(crate) fn version() -> String {
 
 /// Pointers to tensors, as the shim takes a list. The tensors must outlive the call.
 pub(crate) fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
-    tensors.iter().map(|tensor| tensor.as_ptr().cast_mut()).collect()
+    tensors.iter().map(pointer).collect()
+}
+
+/// A tensor as the shim takes it. The tensor must outlive the call.
+pub(crate) fn pointer(tensor: &Tensor) -> *mut C_tensor {
+    tensor.as_ptr().cast_mut()
 }

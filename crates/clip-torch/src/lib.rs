@@ -1,20 +1,31 @@
 //! The C++ shim over libtorch: what tch lacks for training CLIP.
 //!
-//! Autocast with a choice of type also on the CPU, AdamW in one kernel with state of our own, backward from
-//! given gradients, and gradient checkpointing. All `unsafe` of the workspace stands in this crate.
+//! Autocast with a choice of type also on the CPU, loss scaling, AdamW in one kernel or with 16-bit state of our
+//! own, stochastic rounding, backward from given gradients, gradient checkpointing, and libtorch's distributed
+//! engine. All `unsafe` of the workspace stands in this crate.
 
 mod autocast;
 mod autograd;
+mod dist;
 mod error;
 mod ffi;
 mod mapping;
+mod memory;
 mod optimizer;
+mod round;
+mod scaler;
 mod version;
 
 pub use autocast::{Precision, autocast};
-pub use autograd::{backward, checkpoint};
+pub use autograd::{
+    backward, checkpoint, clear_gradients, freeze_statistics, norm, statistics_frozen,
+};
+pub use dist::{Group, Meeting, Reducer, Store};
 pub use error::{Error, Result};
 pub use mapping::Mapping;
-pub use optimizer::AdamW;
+pub use memory::write_bytes;
+pub use optimizer::{AdamW, Moments};
+pub use round::round_stochastically;
+pub use scaler::Scaler;
 pub use tch;
 pub use version::{VERSION, init};

@@ -162,7 +162,7 @@ mod tests {
     fn every_policy_gives_the_size_and_keeps_a_grey_picture_grey() {
         for (w, h) in [(1, 1), (70, 33), (20, 90)] {
             for policy in ["none", "square-crop", "rrc", "small"] {
-                let mut draw = Draw::new("test", 1, 0, policy);
+                let mut draw = Draw::new("test", 1, 0, 0);
                 let image = Rgb::filled(w, h, [128; 3]);
                 let out = policy.parse::<Augment>().unwrap().apply(&image, 32, &mut draw);
                 assert_eq!((out.width, out.height, out.data.len()), (32, 32, 32 * 32 * 3));
@@ -175,7 +175,7 @@ mod tests {
     fn without_strength_nothing_changes() {
         let data = (0..16 * 16 * 3).map(|i| (i * 7 % 256) as u8).collect();
         let image = Rgb { width: 16, height: 16, data };
-        let mut draw = Draw::new("test", 1, 0, "");
+        let mut draw = Draw::new("test", 1, 0, 0);
         assert_eq!(Augment::Small(0.0).apply(&image, 16, &mut draw), image);
     }
 }

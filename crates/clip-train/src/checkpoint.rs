@@ -1,16 +1,20 @@
 //! Checkpoints: a folder that open_clip opens, with the optimiser's state beside the weights.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clip_model::{Clip, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors};
-use clip_torch::AdamW;
 use clip_torch::tch::{Device, Tensor, no_grad};
+use clip_torch::{AdamW, Scaler};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Recipe, Result};
+use crate::trainer::stored;
+use crate::{Error, Recipe, Result, Trainer};
 
 const STATE: &str = "trainer.json";
 const MOMENTS: &str = "trainer.safetensors";
+/// The folder with the averaged weights in a checkpoint's folder.
+pub const AVERAGE: &str = "ema";
 
 /// What a run needs to go on as if it had never stopped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +27,10 @@ pub struct Checkpoint {
     pub total_steps: u64,
     /// Pairs in the corpus: another corpus cannot be gone on with.
     pub pairs: usize,
+    /// Its shards' names, sizes and weights, as a digest.
+    pub corpus: String,
+    /// float16's loss scale, and the steps since it changed.
+    pub scaler: Option<(f64, u64)>,
     /// The recipe.
     pub recipe: Recipe,
 }
@@ -53,38 +61,6 @@ pub fn latest(folder: &Path) -> Option<PathBuf> {
 }
 
 impl Checkpoint {
-    /// Writes the folder under another name and renames it: it is there whole or not at all.
-    pub(crate) fn save(
-        &self,
-        checkpoints: &Path,
-        model: &Clip,
-        names: &[Vec<String>],
-        groups: &[AdamW],
-    ) -> Result<PathBuf> {
-        let target = folder(checkpoints, self.step);
-        let temporary = checkpoints.join(format!("tmp_{:08}", self.step));
-        for old in [&temporary, &target] {
-            if old.exists() {
-                std::fs::remove_dir_all(old).map_err(|e| Error::io(old, e))?;
-            }
-        }
-        save_checkpoint(&temporary, model)?;
-        let mut moments = Vec::new();
-        for (names, group) in names.iter().zip(groups) {
-            for (index, name) in names.iter().enumerate() {
-                moments.push((format!("exp_avg.{name}"), group.exp_avg[index].shallow_clone()));
-                moments
-                    .push((format!("exp_avg_sq.{name}"), group.exp_avg_sq[index].shallow_clone()));
-                moments.push((format!("step.{name}"), group.steps[index].shallow_clone()));
-            }
-        }
-        write_safetensors(&temporary.join(MOMENTS), &moments)?;
-        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::file(&temporary, e))?;
-        clip_corpus::write_atomic(&temporary.join(STATE), &text)?;
-        std::fs::rename(&temporary, &target).map_err(|e| Error::io(&target, e))?;
-        Ok(target)
-    }
-
     /// Reads the state of a checkpoint's folder.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(STATE);
@@ -92,32 +68,128 @@ impl Checkpoint {
         serde_json::from_slice(&text).map_err(|e| Error::file(&path, e))
     }
 
-    /// Reads the weights into `model` and the moments into `groups`.
-    pub(crate) fn restore(
-        folder: &Path,
-        model: &mut Clip,
-        names: &[Vec<String>],
-        groups: &mut [AdamW],
-    ) -> Result<()> {
-        let stored = load_checkpoint(folder, Device::Cpu)?;
-        model.load(stored.state_dict())?;
-        let path = folder.join(MOMENTS);
-        let tensors: std::collections::HashMap<String, Tensor> =
-            read_safetensors(&path)?.into_iter().collect();
-        let copy = |name: String, target: &Tensor| -> Result<()> {
-            let source = tensors
-                .get(&name)
-                .ok_or_else(|| Error::file(&path, format!("{name} is missing")))?;
-            no_grad(|| target.shallow_clone().f_copy_(source))?;
-            Ok(())
+    /// The first setting in which two states differ, for people.
+    pub(crate) fn first_difference(&self, mine: &Self) -> String {
+        let flat = |state: &Self| {
+            let mut all = state.recipe.settings();
+            all.push(("seed".into(), state.seed.to_string()));
+            all.push(("corpus".into(), format!("{} of {} pairs", state.corpus, state.pairs)));
+            all.push(("total_steps".into(), state.total_steps.to_string()));
+            all
         };
-        for (names, group) in names.iter().zip(groups) {
-            for (index, name) in names.iter().enumerate() {
-                copy(format!("exp_avg.{name}"), &group.exp_avg[index])?;
-                copy(format!("exp_avg_sq.{name}"), &group.exp_avg_sq[index])?;
-                copy(format!("step.{name}"), &group.steps[index])?;
+        let pairs = flat(self).into_iter().zip(flat(mine));
+        let differs = pairs.into_iter().find(|(a, b)| a.1 != b.1);
+        differs.map_or("nothing".into(), |((key, theirs), (_, mine))| {
+            format!("{key} was {theirs}, is {mine}")
+        })
+    }
+}
+
+impl Trainer {
+    pub(crate) fn state(&self) -> Checkpoint {
+        Checkpoint {
+            step: self.step,
+            seed: self.options.seed,
+            total_steps: self.plan.steps(),
+            pairs: self.corpus.len(),
+            corpus: self.corpus.digest().to_owned(),
+            scaler: self.learner.scaler.as_ref().map(|s| (s.scale, s.good_steps)),
+            recipe: self.recipe.clone(),
+        }
+    }
+
+    /// Writes the folder under another name and renames it: it is there whole or not at all.
+    pub(crate) fn write(&self, checkpoints: &Path) -> Result<PathBuf> {
+        let state = self.state();
+        let target = folder(checkpoints, state.step);
+        let temporary = checkpoints.join(format!("tmp_{:08}", state.step));
+        for old in [&temporary, &target] {
+            if old.exists() {
+                std::fs::remove_dir_all(old).map_err(|e| Error::io(old, e))?;
             }
+        }
+        save_checkpoint(&temporary, &self.model)?;
+        if let Some(average) = &self.learner.average {
+            let folder = temporary.join(AVERAGE);
+            save_checkpoint(&folder, &self.model)?;
+            write_safetensors(&folder.join(clip_model::MODEL_FILE), &self.averaged(average))?;
+        }
+        write_safetensors(&temporary.join(MOMENTS), &self.moments())?;
+        let text = serde_json::to_vec_pretty(&state).map_err(|e| Error::file(&temporary, e))?;
+        clip_corpus::write_atomic(&temporary.join(STATE), &text)?;
+        std::fs::rename(&temporary, &target).map_err(|e| Error::io(&target, e))?;
+        Ok(target)
+    }
+
+    /// The model's state with the averages in the parameters' places.
+    fn averaged(&self, average: &[Tensor]) -> Vec<(String, Tensor)> {
+        let names = self.model.named_parameters().iter().map(|(name, _)| name);
+        let by_name: HashMap<&String, &Tensor> = names.zip(average).collect();
+        let of = |(name, tensor): &(String, Tensor)| {
+            (name.clone(), by_name.get(name).map_or_else(|| stored(tensor), |mean| mean.copy()))
+        };
+        self.model.state_dict().iter().map(of).collect()
+    }
+
+    /// The optimiser's state by name.
+    fn moments(&self) -> Vec<(String, Tensor)> {
+        let mut moments = Vec::new();
+        for group in &self.learner.groups {
+            for (at, name) in group.names.iter().enumerate() {
+                for (kind, tensors) in parts(&group.adam) {
+                    if let Some(tensor) = tensors.get(at) {
+                        moments.push((format!("{kind}.{name}"), tensor.shallow_clone()));
+                    }
+                }
+            }
+        }
+        if let Some(bias) = &self.logit_bias {
+            moments.push(("logit_bias".into(), bias.shallow_clone()));
+        }
+        moments
+    }
+
+    /// Reads weights, averages and the optimiser's state.
+    pub(crate) fn restore(&mut self, folder: &Path, state: &Checkpoint) -> Result<()> {
+        copy_weights(&load_checkpoint(folder, Device::Cpu)?, &self.model)?;
+        let path = folder.join(MOMENTS);
+        let tensors: HashMap<String, Tensor> = read_safetensors(&path)?.into_iter().collect();
+        for (name, target) in self.moments() {
+            let source = tensors.get(&name);
+            let source = source.ok_or_else(|| Error::file(&path, format!("{name} is missing")))?;
+            no_grad(|| target.detach().f_copy_(source))?;
+        }
+        if let Some(average) = &self.learner.average {
+            let stored = load_checkpoint(&folder.join(AVERAGE), Device::Cpu)?;
+            for (target, (_, source)) in average.iter().zip(stored.named_parameters()) {
+                no_grad(|| target.detach().f_copy_(source))?;
+            }
+        }
+        if let (Some(scaler), Some((scale, good_steps))) = (&mut self.learner.scaler, state.scaler)
+        {
+            *scaler = Scaler { scale, good_steps, ..*scaler };
         }
         Ok(())
     }
+}
+
+/// Kinds of the optimiser's state.
+fn parts(adam: &AdamW) -> [(&'static str, &Vec<Tensor>); 4] {
+    [
+        ("exp_avg", &adam.exp_avg),
+        ("exp_avg_sq", &adam.exp_avg_sq),
+        ("step", &adam.steps),
+        ("scale", &adam.scales),
+    ]
+}
+
+/// Copies one model's state into another's of the same configuration, keeping the types of the other.
+pub(crate) fn copy_weights(from: &Clip, to: &Clip) -> Result<()> {
+    if from.config() != to.config() {
+        return Err(Error::Recipe("the weights are of another model".into()));
+    }
+    for ((_, target), (_, source)) in to.state_dict().iter().zip(from.state_dict()) {
+        no_grad(|| target.detach().f_copy_(source))?;
+    }
+    Ok(())
 }

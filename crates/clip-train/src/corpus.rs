@@ -1,142 +1,249 @@
 //! The pairs of all shards: where each lies, its captions as tokens, and its pixels once they were decoded.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use clip_corpus::{Member, ShardIndex};
 use clip_image::{DecodeOptions, Rgb, decode};
 use clip_text::Tokenizer;
+use rayon::prelude::*;
 
 use crate::augment::shorter_side;
+use crate::shard::{Found, index_shard};
+use crate::synthetic::drawing;
 use crate::{Error, Result};
 
-/// Fields that hold a picture.
-const IMAGES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
-
-/// One picture with its captions.
-pub struct Pair {
-    /// Its key, unique in the corpus as the shards' numbers are part of it.
-    pub key: String,
-    /// Texts as written.
-    pub captions: Vec<String>,
-    /// The same as tokens, start and end included, without padding.
-    pub tokens: Vec<Vec<i64>>,
-    shard: u32,
+/// One picture with its captions, in 24 bytes: a corpus of hundreds of millions must fit in memory.
+#[derive(Debug, Clone, Copy)]
+struct Pair {
     offset: u64,
-    size: u64,
-    pixels: OnceLock<Rgb>,
+    shard: u32,
+    size: u32,
+    /// Number of its first caption; the next pair's first ends its own.
+    first: u32,
+}
+
+/// Shards that are one source of a corpus.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source {
+    /// Files, folders, globs or braces.
+    pub spec: String,
+    /// How often each of its pairs is expected in an epoch: 1 for once, 0.5 for every other epoch.
+    pub weight: f32,
+}
+
+/// How a corpus is opened.
+#[derive(Debug, Clone)]
+pub struct CorpusOptions {
+    /// Tokens in a text, start and end included.
+    pub context: usize,
+    /// Longest shorter side that decoded pictures are kept with.
+    pub side: u32,
+    /// Decoded pictures are kept in memory when all of them fit in so many bytes.
+    pub cache_bytes: u64,
+    /// Column of the Parquet table beside each shard with how often a pair is expected in an epoch: a balancing
+    /// probability, or a weight above 1.
+    pub weight_column: Option<String>,
 }
 
 /// All pairs of a list of shards, for random access.
 pub struct Corpus {
     pairs: Vec<Pair>,
+    /// Where each caption begins in `tokens`, and where the last ends.
+    captions: Vec<u64>,
+    tokens: Vec<u16>,
+    /// Expected uses in an epoch; empty when each is used once.
+    weights: Vec<f32>,
     shards: Vec<(PathBuf, File)>,
+    pixels: Vec<OnceLock<Rgb>>,
     side: u32,
-    cached: bool,
+    digest: String,
+    skipped: usize,
 }
 
 impl Corpus {
-    /// Indexes the shards that `spec` names. Pictures are decoded when first asked for, brought to a shorter
-    /// side of at most `side`, and kept when all of them fit in `cache_bytes`.
+    /// Indexes the shards of all sources. Pictures are decoded when first asked for.
     ///
-    /// A sample counts when it has a caption and a picture. Returns the corpus and the number of those
-    /// that do not count.
-    pub fn open(spec: &str, context: usize, side: u32, cache_bytes: u64) -> Result<(Self, usize)> {
+    /// A sample counts when it has a caption and a picture; [`Corpus::skipped`] tells how many do not.
+    pub fn open(sources: &[Source], options: &CorpusOptions) -> Result<Self> {
         let tokenizer = Tokenizer::new();
-        let (mut pairs, mut shards, mut skipped) = (Vec::new(), Vec::new(), 0);
-        for path in clip_corpus::expand(spec)? {
-            let index = ShardIndex::scan(&path)?;
-            let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
-            for members in index.members.chunk_by(|a, b| a.key == b.key) {
-                let captions = captions(&file, &path, members)?;
-                let image = members.iter().find(|m| IMAGES.contains(&m.field.as_str()));
-                let Some(image) = image.filter(|_| !captions.is_empty()) else {
-                    skipped += 1;
-                    continue;
-                };
-                let tokens = captions.iter().map(|text| unpadded(&tokenizer, text, context));
-                pairs.push(Pair {
-                    key: image.key.clone(),
-                    tokens: tokens.collect(),
-                    captions,
-                    shard: shards.len() as u32,
-                    offset: image.offset,
-                    size: image.size,
-                    pixels: OnceLock::new(),
-                });
+        let mut files = Vec::new();
+        for source in sources {
+            let weight = source.weight;
+            files.extend(clip_corpus::expand(&source.spec)?.into_iter().map(|path| (path, weight)));
+        }
+        let column = options.weight_column.as_deref();
+        let index = |(path, weight): &(PathBuf, f32)| {
+            index_shard(path, &tokenizer, options.context, column).map(|found| (found, *weight))
+        };
+        let found = files.par_iter().map(index).collect::<Result<Vec<(Found, f32)>>>()?;
+        let mut corpus = Self::empty(options.side);
+        let mut hasher = blake3::Hasher::new();
+        for ((path, _), (found, weight)) in files.into_iter().zip(found) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            hasher.update(name.as_bytes()).update(&(found.pairs.len() as u64).to_le_bytes());
+            hasher.update(&weight.to_le_bytes());
+            corpus.add(path, found, weight);
+        }
+        hasher.finalize().to_hex()[..16].clone_into(&mut corpus.digest);
+        if corpus.pairs.is_empty() {
+            let specs: Vec<_> = sources.iter().map(|source| source.spec.as_str()).collect();
+            return Err(Error::Recipe(format!(
+                "{}: no pair in the shards\n\
+                 hint: a sample needs a caption (txt, or json with captions) and a picture",
+                specs.join("::")
+            )));
+        }
+        if corpus.weights.iter().all(|&weight| weight == 1.0) {
+            corpus.weights = Vec::new();
+        }
+        corpus.keep_pixels(options.cache_bytes);
+        Ok(corpus)
+    }
+
+    /// Drawings with captions, made on the spot: for measuring a machine without data.
+    pub fn synthetic(pairs: usize, context: usize, side: u32) -> Self {
+        let tokenizer = Tokenizer::new();
+        let mut corpus = Self::empty(side);
+        for number in 0..pairs {
+            let text = format!("drawing number {number}");
+            let first = corpus.caption(&unpadded(&tokenizer, &text, context));
+            corpus.pairs.push(Pair { offset: number as u64, shard: u32::MAX, size: 0, first });
+        }
+        corpus.digest = format!("synthetic-{pairs}");
+        corpus.keep_pixels(0);
+        corpus
+    }
+
+    fn empty(side: u32) -> Self {
+        Self {
+            pairs: Vec::new(),
+            captions: vec![0],
+            tokens: Vec::new(),
+            weights: Vec::new(),
+            shards: Vec::new(),
+            pixels: Vec::new(),
+            side,
+            digest: String::new(),
+            skipped: 0,
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, found: Found, weight: f32) {
+        let shard = self.shards.len() as u32;
+        for pair in found.pairs {
+            let first = self.captions.len() as u32 - 1;
+            for tokens in &pair.captions {
+                self.caption(tokens);
             }
-            shards.push((path, file));
+            let (offset, size) = (pair.offset, pair.size);
+            self.pairs.push(Pair { offset, shard, size, first });
+            self.weights.push(weight * pair.weight);
         }
-        if pairs.is_empty() {
-            let hint = "a sample needs a caption (txt, or json with captions) and a picture";
-            return Err(Error::Recipe(format!("{spec}: no pair in the shards\nhint: {hint}")));
-        }
-        let cached = pairs.len() as u64 * u64::from(side).pow(2) * 3 <= cache_bytes;
-        Ok((Self { pairs, shards, side, cached }, skipped))
+        self.skipped += found.skipped;
+        self.shards.push((path, found.file));
     }
 
-    /// The pairs, in the order of the shards.
-    pub fn pairs(&self) -> &[Pair] {
-        &self.pairs
+    /// Appends a caption's tokens and gives its number.
+    fn caption(&mut self, tokens: &[u16]) -> u32 {
+        self.tokens.extend_from_slice(tokens);
+        self.captions.push(self.tokens.len() as u64);
+        self.captions.len() as u32 - 2
     }
 
-    /// The picture of pair `index`.
+    fn keep_pixels(&mut self, cache_bytes: u64) {
+        if self.pairs.len() as u64 * u64::from(self.side).pow(2) * 3 <= cache_bytes {
+            self.pixels = (0..self.pairs.len()).map(|_| OnceLock::new()).collect();
+        }
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.pairs.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// Number of shards.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Samples without a caption or a picture.
+    pub fn skipped(&self) -> usize {
+        self.skipped
+    }
+
+    /// What the corpus is: its shards' names, sizes and weights.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// Expected uses of a pair in an epoch.
+    pub(crate) fn weight(&self, pair: usize) -> f32 {
+        self.weights.get(pair).copied().unwrap_or(1.0)
+    }
+
+    pub(crate) fn weighted(&self) -> bool {
+        !self.weights.is_empty()
+    }
+
+    /// Number of captions of a pair.
+    pub fn caption_count(&self, pair: usize) -> usize {
+        let next = self.pairs.get(pair + 1).map_or(self.captions.len() - 1, |p| p.first as usize);
+        next - self.pairs[pair].first as usize
+    }
+
+    /// Tokens of a pair's caption, start and end included, without padding.
+    pub fn text(&self, pair: usize, caption: usize) -> &[u16] {
+        let at = self.pairs[pair].first as usize + caption;
+        &self.tokens[self.captions[at] as usize..self.captions[at + 1] as usize]
+    }
+
+    /// Texts in the corpus, equal ones counted once, up to `enough`.
+    pub(crate) fn distinct_texts(&self, enough: usize) -> usize {
+        let mut seen = std::collections::HashSet::new();
+        for at in self.captions.windows(2) {
+            seen.insert(&self.tokens[at[0] as usize..at[1] as usize]);
+            if seen.len() >= enough {
+                break;
+            }
+        }
+        seen.len()
+    }
+
+    /// The picture of a pair.
     pub(crate) fn image(&self, index: usize) -> Result<Rgb> {
-        let pair = &self.pairs[index];
-        if let Some(image) = pair.pixels.get() {
+        if let Some(image) = self.pixels.get(index).and_then(OnceLock::get) {
             return Ok(image.clone());
         }
-        let (path, file) = &self.shards[pair.shard as usize];
+        let pair = &self.pairs[index];
+        let Some((path, file)) = self.shards.get(pair.shard as usize) else {
+            return Ok(drawing(pair.offset, self.side));
+        };
         let mut bytes = vec![0; pair.size as usize];
-        file.read_exact_at(&mut bytes, pair.offset).map_err(|e| Error::io(path, e))?;
+        std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, pair.offset)
+            .map_err(|e| Error::io(path, e))?;
         let options = DecodeOptions { min_side: Some(self.side), ..DecodeOptions::default() };
-        let reason = |e: clip_image::Error| format!("sample {:?}: {e}", pair.key);
+        let at = pair.offset;
+        let reason = |e: clip_image::Error| format!("the picture at byte {at}: {e}");
         let image = decode(&bytes, &options).map_err(|e| Error::file(path, reason(e)))?;
         let large = image.width.min(image.height) > self.side;
         let image = if large { shorter_side(&image, self.side) } else { image };
-        if self.cached {
+        if let Some(kept) = self.pixels.get(index) {
             // Another thread may have been faster with the same pixels.
-            let _ = pair.pixels.set(image.clone());
+            let _ = kept.set(image.clone());
         }
         Ok(image)
     }
 }
 
-fn unpadded(tokenizer: &Tokenizer, text: &str, context: usize) -> Vec<i64> {
-    let mut ids = tokenizer.tokenize(text, context);
+/// Token ids without the padding; the vocabulary has fewer than 65,536 entries.
+pub(crate) fn unpadded(tokenizer: &Tokenizer, text: &str, context: usize) -> Vec<u16> {
+    let ids = tokenizer.tokenize(text, context);
     let end = ids.iter().rposition(|&id| id != 0).map_or(0, |last| last + 1);
-    ids.truncate(end);
-    ids
-}
-
-/// The list `captions` of the JSON field where it has one, else the text field.
-fn captions(file: &File, path: &Path, members: &[Member]) -> Result<Vec<String>> {
-    let mut file = file;
-    let mut read = |field: &str| -> Result<Option<Vec<u8>>> {
-        let Some(member) = members.iter().find(|m| m.field == field) else { return Ok(None) };
-        let mut bytes = vec![0; member.size as usize];
-        let content =
-            file.seek(SeekFrom::Start(member.offset)).and_then(|_| file.read_exact(&mut bytes));
-        content.map_err(|e| Error::io(path, e))?;
-        Ok(Some(bytes))
-    };
-    if let Some(json) = read("json")? {
-        let value: serde_json::Value = serde_json::from_slice(&json)
-            .map_err(|e| Error::file(path, format!("{}.json: {e}", members[0].key)))?;
-        let list = value.get("captions").and_then(|list| list.as_array());
-        let texts: Vec<String> = list
-            .into_iter()
-            .flatten()
-            .filter_map(|text| text.as_str())
-            .map(str::to_owned)
-            .collect();
-        if !texts.is_empty() {
-            return Ok(texts);
-        }
-    }
-    let text = read("txt")?.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
-    Ok(text.into_iter().filter(|text| !text.is_empty()).collect())
+    ids[..end].iter().map(|&id| id as u16).collect()
 }

@@ -1,13 +1,15 @@
 //! Random numbers that depend on what they are for alone, never on who asked before.
 
-/// A stream of numbers for one (seed, epoch, key): the same on any machine, thread and after any resume.
+/// A stream of numbers for one purpose, seed, epoch and index: the same on any machine, thread and after any
+/// resume.
 pub(crate) struct Draw(blake3::OutputReader);
 
 impl Draw {
-    pub fn new(purpose: &str, seed: u64, epoch: u64, key: &str) -> Self {
+    pub fn new(purpose: &str, seed: u64, epoch: u64, index: u64) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(purpose.as_bytes()).update(&[0]);
-        hasher.update(&seed.to_le_bytes()).update(&epoch.to_le_bytes()).update(key.as_bytes());
+        hasher.update(&seed.to_le_bytes()).update(&epoch.to_le_bytes());
+        hasher.update(&index.to_le_bytes());
         Self(hasher.finalize_xof())
     }
 
@@ -20,7 +22,7 @@ impl Draw {
 
     /// A number below `n`, 0 when `n` is 0.
     pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.bits()) * n as u128) >> 64) as usize
+        scale(self.bits(), n)
     }
 
     /// A number in `[from, to)`.
@@ -29,21 +31,46 @@ impl Draw {
     }
 }
 
+/// Random bits to a number below `n`.
+pub(crate) fn scale(bits: u64, n: usize) -> usize {
+    ((u128::from(bits) * n as u128) >> 64) as usize
+}
+
+/// 64 bits for three numbers, cheaper than a [`Draw`]: for what is asked once a pair (Steele et al. 2014,
+/// splitmix64's finaliser).
+pub(crate) fn mix(seed: u64, epoch: u64, index: u64) -> u64 {
+    let mut bits = seed;
+    for part in [epoch, index] {
+        bits = bits.wrapping_add(part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+    }
+    bits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn streams_repeat_and_differ_by_key() {
-        let stream = |key| {
-            let mut draw = Draw::new("order", 1, 2, key);
+    fn streams_repeat_and_differ_by_index() {
+        let stream = |index| {
+            let mut draw = Draw::new("order", 1, 2, index);
             (0..4).map(|_| draw.bits()).collect::<Vec<_>>()
         };
-        assert_eq!(stream("a"), stream("a"));
-        assert_ne!(stream("a"), stream("b"));
-        let mut draw = Draw::new("x", 0, 0, "");
+        assert_eq!(stream(1), stream(1));
+        assert_ne!(stream(1), stream(2));
+        let mut draw = Draw::new("x", 0, 0, 0);
         let mean = (0..4000).map(|_| draw.between(2.0, 4.0)).sum::<f32>() / 4000.0;
         assert!((mean - 3.0).abs() < 0.05);
         assert!((0..500).all(|_| draw.below(7) < 7));
+    }
+
+    #[test]
+    fn mixed_bits_are_spread() {
+        let high = (0..4000u64).filter(|&i| mix(7, 3, i) >> 63 == 1).count();
+        assert!((1850..2150).contains(&high), "{high}");
+        assert_ne!(mix(7, 3, 1), mix(7, 1, 3));
     }
 }

@@ -24,6 +24,9 @@ pub enum Error {
     /// Options that cannot work together.
     #[error("{0}")]
     Recipe(String),
+    /// Another process of the group is gone.
+    #[error("{0}")]
+    Peer(String),
     /// The loss left the numbers.
     #[error(
         "step {step}: the loss is {loss}\nhint: lower --lr, lengthen --warmup, or use --precision fp32"

@@ -1,138 +1,194 @@
-//! Batches from threads, in an order that depends on the seed alone.
+//! Batches from threads: each thread fills a few rows of the batch that is due next.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use clip_torch::tch::{Device, Kind, Tensor};
+use clip_torch::write_bytes;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::draw::Draw;
-use crate::{Augment, Corpus, Error, Result};
+use crate::{Augment, Corpus, Error, Plan, Result, Use};
+
+/// Rows that a thread fills at a time.
+const ROWS: usize = 16;
+/// Bytes of pictures that are decoded ahead, at least one batch.
+const AHEAD: usize = 256 << 20;
 
 /// What batches look like.
 #[derive(Debug, Clone)]
 pub struct LoaderOptions {
-    /// Pairs in a batch.
-    pub batch: usize,
     /// Side of the pictures, in pixels.
     pub size: u32,
     /// What happens to pictures.
     pub augment: Augment,
-    /// Seed of order, captions and augmentation.
+    /// Seed of augmentation.
     pub seed: u64,
     /// Decoding threads.
     pub threads: usize,
+    /// This process and all of them: each takes its rows of every batch.
+    pub share: (usize, usize),
+    /// Where the batches go: buffers are pinned for a GPU.
+    pub device: Device,
 }
 
-/// One batch in memory.
-#[derive(Debug, PartialEq)]
+/// One process's rows of a batch, in host memory. The pictures' memory is used again two batches later.
 pub struct Batch {
     /// Number of the step, from 0 over all epochs.
     pub step: u64,
-    /// Pixels, [batch, size, size, 3].
-    pub images: Vec<u8>,
-    /// Token ids, [batch, length], zero padded to the longest of the batch.
-    pub tokens: Vec<i64>,
-    /// Pairs.
+    /// Pixels, bytes [rows, size, size, 3].
+    pub images: Tensor,
+    /// Token ids, [rows, length], zero padded to the longest.
+    pub tokens: Tensor,
+    /// Rows.
     pub len: usize,
 }
 
-/// The batches of an epoch: pairs and the caption chosen for each.
-///
-/// The order is that of blake3(seed, epoch, key). No batch has the same text twice, for each copy would count
-/// as a wrong answer of the other; a pair that would collide waits for the next batch. The incomplete rest of
-/// an epoch is left out, others in each epoch.
-pub fn epoch_batches(
-    corpus: &Corpus,
-    options: &LoaderOptions,
-    epoch: u64,
-) -> Vec<Vec<(usize, usize)>> {
-    let pairs = corpus.pairs();
-    let mut order: Vec<(u64, usize, usize)> = (0..pairs.len())
-        .map(|index| {
-            let mut draw = Draw::new("order", options.seed, epoch, &pairs[index].key);
-            (draw.bits(), index, draw.below(pairs[index].captions.len()))
-        })
-        .collect();
-    order.sort_unstable();
-    let mut waiting: Vec<(usize, usize)> =
-        order.into_iter().rev().map(|(_, i, c)| (i, c)).collect();
-    let mut batches = Vec::new();
-    while waiting.len() >= options.batch {
-        let (mut batch, mut later, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-        while batch.len() < options.batch {
-            let Some((pair, caption)) = waiting.pop() else { break };
-            if seen.insert(pairs[pair].tokens[caption].as_slice()) {
-                batch.push((pair, caption));
-            } else {
-                later.push((pair, caption));
-            }
-        }
-        waiting.extend(later.into_iter().rev());
-        if batch.len() < options.batch {
-            break;
-        }
-        batches.push(batch);
-    }
-    batches
+/// Some rows of a step, to be filled.
+struct Job {
+    step: u64,
+    row: usize,
+    uses: Vec<Use>,
+    buffer: Vec<u8>,
+}
+
+/// The same, filled.
+struct Rows {
+    step: u64,
+    row: usize,
+    pixels: Vec<u8>,
+    texts: Vec<Vec<u16>>,
+    faults: Vec<String>,
 }
 
 /// Decodes ahead of the training in its own threads.
 pub struct Loader {
-    channels: Vec<Receiver<Result<Batch>>>,
+    rows: Option<Receiver<Result<Rows>>>,
+    buffers: Sender<Vec<u8>>,
     threads: Vec<JoinHandle<()>>,
+    ring: Vec<Tensor>,
+    waiting: BTreeMap<(u64, usize), Rows>,
     next: u64,
+    local: usize,
+    faults: Vec<String>,
 }
 
 impl Loader {
-    /// Batches in an epoch: as many as fit, whatever collisions an epoch has.
-    pub fn steps_per_epoch(corpus: &Corpus, options: &LoaderOptions) -> u64 {
-        (corpus.pairs().len() / options.batch) as u64
-    }
-
-    /// Starts the threads at step `first`.
-    pub fn start(corpus: &Arc<Corpus>, options: &LoaderOptions, first: u64) -> Result<Self> {
-        let distinct: HashSet<&[i64]> =
-            corpus.pairs().iter().flat_map(|pair| pair.tokens.iter().map(Vec::as_slice)).collect();
-        if options.batch == 0
-            || distinct.len() < options.batch
-            || corpus.pairs().len() < options.batch
-        {
+    /// Starts the threads at step `first` of the plan.
+    pub fn start(
+        corpus: &Arc<Corpus>,
+        plan: &Plan,
+        options: &LoaderOptions,
+        first: u64,
+    ) -> Result<Self> {
+        let (rank, world) = options.share;
+        if !plan.batch().is_multiple_of(world) {
             return Err(Error::Recipe(format!(
-                "a batch of {} needs as many different captions; the corpus has {} pairs with {} captions\n\
-                 hint: lower --batch-size",
-                options.batch,
-                corpus.pairs().len(),
-                distinct.len()
+                "a batch of {} cannot be shared by {world} processes",
+                plan.batch()
             )));
         }
-        let count = options.threads.max(1) as u64;
-        let (mut channels, mut threads) = (Vec::new(), Vec::new());
-        for lane in 0..count {
-            let (sender, receiver) = bounded(2);
-            let (corpus, options) = (Arc::clone(corpus), options.clone());
-            // The steps of a lane are those with its remainder, so the consumer knows whom to ask.
-            let start = first + (lane + count - first % count) % count;
-            threads.push(std::thread::spawn(move || {
-                lane_loop(&corpus, &options, start, count, &sender);
-            }));
-            channels.push(receiver);
+        let local = plan.batch() / world;
+        let row_bytes = (options.size * options.size * 3) as usize;
+        let threads = options.threads.max(1);
+        let ahead = (AHEAD / (ROWS * row_bytes)).max(local.div_ceil(ROWS)).max(2 * threads);
+        // A job goes out with its buffer, so that no more is decoded ahead than there are buffers.
+        let (buffers, free) = bounded::<Vec<u8>>(ahead);
+        for _ in 0..ahead.min(4 * local.div_ceil(ROWS)) {
+            let _ = buffers.send(Vec::new());
         }
-        Ok(Self { channels, threads, next: first })
+        let (jobs, work) = bounded::<Job>(threads);
+        let (filled, rows) = unbounded();
+        let mut handles = vec![{
+            let batches = plan.batches(first);
+            std::thread::spawn(move || {
+                for (step, batch) in (first..).zip(batches) {
+                    let mine = &batch[rank * local..(rank + 1) * local];
+                    for (at, uses) in mine.chunks(ROWS).enumerate() {
+                        let Ok(buffer) = free.recv() else { return };
+                        let job = Job { step, row: at * ROWS, uses: uses.to_vec(), buffer };
+                        if jobs.send(job).is_err() {
+                            return;
+                        }
+                    }
+                }
+            })
+        }];
+        for _ in 0..threads {
+            let (work, filled) = (work.clone(), filled.clone());
+            let (corpus, options) = (Arc::clone(corpus), options.clone());
+            handles.push(std::thread::spawn(move || {
+                for job in work {
+                    let rows = fill(&corpus, &options, job);
+                    let failed = rows.is_err();
+                    if filled.send(rows).is_err() || failed {
+                        return;
+                    }
+                }
+            }));
+        }
+        let ring = (0..2).map(|_| host_buffer(local, options.size, options.device)).collect();
+        Ok(Self {
+            rows: Some(rows),
+            buffers,
+            threads: handles,
+            ring,
+            waiting: BTreeMap::new(),
+            next: first,
+            local,
+            faults: Vec::new(),
+        })
     }
 
     /// The next batch, after waiting for it if need be.
     pub fn next_batch(&mut self) -> Result<Batch> {
-        let lane = (self.next % self.channels.len() as u64) as usize;
+        let step = self.next;
+        let images = self.ring[(step % 2) as usize].shallow_clone();
+        let row_bytes = images.numel() / self.local;
+        let mut texts = vec![Vec::new(); self.local];
+        let mut row = 0;
+        while row < self.local {
+            let rows = match self.waiting.remove(&(step, row)) {
+                Some(rows) => rows,
+                None => {
+                    let rows = self.receive()?;
+                    if (rows.step, rows.row) != (step, row) {
+                        self.waiting.insert((rows.step, rows.row), rows);
+                        continue;
+                    }
+                    rows
+                }
+            };
+            write_bytes(&images, row * row_bytes, &rows.pixels)?;
+            for (at, text) in rows.texts.into_iter().enumerate() {
+                texts[rows.row + at] = text;
+                row += 1;
+            }
+            self.faults.extend(rows.faults);
+            // The planner may be done already.
+            let _ = self.buffers.try_send(rows.pixels);
+        }
         self.next += 1;
-        let gone = || Error::Recipe("a loader thread ended early".into());
-        self.channels[lane].recv().map_err(|_| gone())?
+        Ok(Batch { step, images, tokens: padded(&texts), len: self.local })
+    }
+
+    fn receive(&self) -> Result<Rows> {
+        let gone = || Error::Recipe("the loader has no more batches".into());
+        self.rows.as_ref().ok_or_else(gone)?.recv().map_err(|_| gone())?
+    }
+
+    /// What was wrong with pictures since the last call; each was replaced by the next pair of the corpus.
+    pub fn take_faults(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.faults)
     }
 }
 
 impl Drop for Loader {
     fn drop(&mut self) {
-        self.channels.clear();
+        self.rows = None;
+        // Wakes the planner: it sees a closed channel.
+        self.buffers = bounded(1).0;
         for thread in self.threads.drain(..) {
             // A panic there was seen by the consumer as a closed channel.
             let _ = thread.join();
@@ -140,119 +196,114 @@ impl Drop for Loader {
     }
 }
 
-fn lane_loop(
-    corpus: &Corpus,
-    options: &LoaderOptions,
-    first: u64,
-    stride: u64,
-    out: &Sender<Result<Batch>>,
-) {
-    let per_epoch = Loader::steps_per_epoch(corpus, options);
-    let mut epoch = u64::MAX;
-    let mut batches = Vec::new();
-    for step in (first..).step_by(stride as usize) {
-        if step / per_epoch != epoch {
-            epoch = step / per_epoch;
-            batches = epoch_batches(corpus, options, epoch);
-        }
-        // Collisions may leave an epoch a batch short: its first batches come again in its last place.
-        let at = (step % per_epoch) as usize % batches.len().max(1);
-        let batch = match batches.get(at) {
-            Some(pairs) => fill(corpus, options, epoch, step, pairs),
-            None => Err(Error::Recipe(
-                "too many pairs share a caption\nhint: lower --batch-size".into(),
-            )),
-        };
-        let failed = batch.is_err();
-        if out.send(batch).is_err() || failed {
-            return;
-        }
-    }
+fn host_buffer(rows: usize, size: u32, device: Device) -> Tensor {
+    let shape = [rows as i64, i64::from(size), i64::from(size), 3];
+    let buffer = Tensor::zeros(shape, (Kind::Uint8, Device::Cpu));
+    if device.is_cuda() { buffer.pin_memory(device) } else { buffer }
 }
 
-fn fill(
-    corpus: &Corpus,
-    options: &LoaderOptions,
-    epoch: u64,
-    step: u64,
-    pairs: &[(usize, usize)],
-) -> Result<Batch> {
-    let mut images = Vec::with_capacity(pairs.len() * (options.size * options.size * 3) as usize);
-    let texts: Vec<&[i64]> =
-        pairs.iter().map(|&(p, c)| corpus.pairs()[p].tokens[c].as_slice()).collect();
-    let length = texts.iter().map(|text| text.len()).max().unwrap_or(0);
-    let mut tokens = Vec::with_capacity(length * pairs.len());
-    for (&(pair, _), text) in pairs.iter().zip(texts) {
-        let mut draw = Draw::new("augment", options.seed, epoch, &corpus.pairs()[pair].key);
-        let image = corpus.image(pair)?;
-        images.extend(options.augment.apply(&image, options.size, &mut draw).data);
-        tokens.extend_from_slice(text);
-        tokens.resize(tokens.len() + length - text.len(), 0);
+/// Token lists to [rows, longest], zero padded.
+pub(crate) fn padded(texts: &[Vec<u16>]) -> Tensor {
+    let length = texts.iter().map(Vec::len).max().unwrap_or(0);
+    let mut ids = vec![0i64; length * texts.len()];
+    for (row, text) in ids.chunks_mut(length.max(1)).zip(texts) {
+        row.iter_mut().zip(text).for_each(|(id, &token)| *id = i64::from(token));
     }
-    Ok(Batch { step, images, tokens, len: pairs.len() })
+    Tensor::from_slice(&ids).view([texts.len() as i64, length as i64])
+}
+
+fn fill(corpus: &Corpus, options: &LoaderOptions, job: Job) -> Result<Rows> {
+    let Job { step, row, uses, buffer: mut pixels } = job;
+    let (mut texts, mut faults) = (Vec::with_capacity(uses.len()), Vec::new());
+    pixels.clear();
+    for used in uses {
+        let mut draw =
+            Draw::new("augment", options.seed, u64::from(used.epoch), u64::from(used.slot));
+        let (image, pair) = readable(corpus, used.pair as usize, &mut faults)?;
+        pixels.extend(options.augment.apply(&image, options.size, &mut draw).data);
+        let caption = used.caption as usize % corpus.caption_count(pair);
+        texts.push(corpus.text(pair, caption).to_vec());
+    }
+    Ok(Rows { step, row, pixels, texts, faults })
+}
+
+/// The pair's picture, or that of the next pair that has one: a broken picture ends no run.
+fn readable(
+    corpus: &Corpus,
+    pair: usize,
+    faults: &mut Vec<String>,
+) -> Result<(clip_image::Rgb, usize)> {
+    let mut last = None;
+    for ahead in 0..corpus.len().min(100) {
+        let at = (pair + ahead) % corpus.len();
+        match corpus.image(at) {
+            Ok(image) => return Ok((image, at)),
+            Err(error @ Error::File { .. }) => {
+                faults.push(error.to_string());
+                last = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| Error::Recipe("the corpus is empty".into())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clip_corpus::{Sample, ShardWriter};
+    use crate::tests::{corpus, corpus_of};
     use clip_image::{Rgb, encode_png};
 
-    fn corpus(folder: &std::path::Path, count: usize) -> Arc<Corpus> {
-        let mut shard = ShardWriter::create(&folder.join("00000.tar")).unwrap();
-        for i in 0..count {
-            let png = encode_png(&Rgb::filled(20, 16, [i as u8, 0, 0])).unwrap();
-            // Every fourth has a text that another has too.
-            let text = format!("a thing number {}", if i % 4 == 0 { 0 } else { i });
-            let fields = vec![("png".to_owned(), png), ("txt".to_owned(), text.into_bytes())];
-            shard.write(&Sample { key: format!("{i:05}"), fields }).unwrap();
-        }
-        shard.finish().unwrap();
-        let spec = folder.display().to_string();
-        Arc::new(Corpus::open(&spec, 12, 16, 1 << 20).unwrap().0)
+    fn options(threads: usize, share: (usize, usize)) -> LoaderOptions {
+        let augment = Augment::Small(1.0);
+        LoaderOptions { size: 8, augment, seed: 3, threads, share, device: Device::Cpu }
     }
 
-    fn options(batch: usize, threads: usize) -> LoaderOptions {
-        LoaderOptions { batch, size: 8, augment: Augment::Small(1.0), seed: 3, threads }
-    }
+    type Plain = (u64, Vec<u8>, Vec<i64>);
 
-    #[test]
-    fn no_pair_comes_twice_and_no_text_twice_in_a_batch() {
-        let folder = tempfile::tempdir().unwrap();
-        let corpus = corpus(folder.path(), 40);
-        let batches = epoch_batches(&corpus, &options(4, 1), 0);
-        // The texts may leave it a batch short.
-        assert!(batches.len() >= 9);
-        let mut all: Vec<usize> = batches.iter().flatten().map(|&(pair, _)| pair).collect();
-        all.sort_unstable();
-        all.dedup();
-        assert_eq!(all.len(), 4 * batches.len());
-        for batch in &batches {
-            let shared = batch.iter().filter(|(pair, _)| pair % 4 == 0).count();
-            assert!(shared <= 1);
-        }
-        assert_ne!(batches, epoch_batches(&corpus, &options(4, 1), 1));
+    fn take(corpus: &Arc<Corpus>, plan: &Plan, options: &LoaderOptions, first: u64) -> Vec<Plain> {
+        let mut loader = Loader::start(corpus, plan, options, first).unwrap();
+        let plain = |batch: Batch| {
+            let images = Vec::try_from(batch.images.view([-1])).unwrap();
+            (batch.step, images, Vec::try_from(batch.tokens.view([-1])).unwrap())
+        };
+        (first..plan.steps()).map(|_| plain(loader.next_batch().unwrap())).collect()
     }
 
     #[test]
     fn threads_and_resuming_change_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        let corpus = corpus(folder.path(), 40);
-        let take = |threads, first| {
-            let mut loader = Loader::start(&corpus, &options(4, threads), first).unwrap();
-            (first..24).map(|_| loader.next_batch().unwrap()).collect::<Vec<_>>()
-        };
-        let whole = take(1, 0);
-        assert_eq!(whole.iter().map(|b| b.step).collect::<Vec<_>>(), (0..24).collect::<Vec<_>>());
-        assert_eq!(take(3, 0), whole);
-        assert_eq!(take(2, 13), whole[13..]);
+        let corpus = corpus(folder.path(), 90);
+        let plan = Plan::new(&corpus, 3, 40, 5).unwrap();
+        let whole = take(&corpus, &plan, &options(1, (0, 1)), 0);
+        assert_eq!(whole.iter().map(|b| b.0).collect::<Vec<_>>(), (0..11).collect::<Vec<_>>());
+        assert_eq!(take(&corpus, &plan, &options(3, (0, 1)), 0), whole);
+        assert_eq!(take(&corpus, &plan, &options(2, (0, 1)), 5), whole[5..]);
     }
 
     #[test]
-    fn a_batch_larger_than_the_corpus_is_refused() {
+    fn ranks_share_a_batch_without_gap_or_overlap() {
         let folder = tempfile::tempdir().unwrap();
-        let corpus = corpus(folder.path(), 8);
-        let message = Loader::start(&corpus, &options(64, 1), 0).err().unwrap().to_string();
-        assert!(message.contains("--batch-size"), "{message}");
+        let corpus = corpus(folder.path(), 90);
+        let plan = Plan::new(&corpus, 3, 40, 2).unwrap();
+        let whole = take(&corpus, &plan, &options(1, (0, 1)), 0);
+        let halves = [0, 1].map(|rank| take(&corpus, &plan, &options(2, (rank, 2)), 0));
+        for (step, (_, images, _)) in whole.iter().enumerate() {
+            assert_eq!(*images, [halves[0][step].1.clone(), halves[1][step].1.clone()].concat());
+        }
+        assert!(Loader::start(&corpus, &plan, &options(1, (0, 3)), 0).is_err());
+    }
+
+    #[test]
+    fn a_broken_picture_is_replaced_and_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let good = encode_png(&Rgb::filled(16, 16, [9, 9, 9])).unwrap();
+        let image = |i: usize| if i == 2 { b"no picture".to_vec() } else { good.clone() };
+        let corpus = corpus_of(folder.path(), 8, &image);
+        let plan = Plan::new(&corpus, 3, 8, 1).unwrap();
+        let mut loader = Loader::start(&corpus, &plan, &options(2, (0, 1)), 0).unwrap();
+        loader.next_batch().unwrap();
+        let faults = loader.take_faults();
+        assert!(faults.len() == 1 && faults[0].contains("the picture at byte"), "{faults:?}");
     }
 }

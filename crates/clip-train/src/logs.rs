@@ -3,8 +3,9 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::tensorboard::Events;
 use crate::{Error, Result, Step};
 
 /// The files of a run's folder.
@@ -12,13 +13,21 @@ pub struct Logs {
     folder: PathBuf,
     out: File,
     steps: File,
+    events: Option<Events>,
+    /// Held for as long as this process writes here.
+    _lock: File,
 }
+
+/// How long a process that was left behind may still be writing its last checkpoint.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Logs {
     /// Opens `out.log` and `steps.jsonl` in the folder; what a killed run wrote after `step` is taken back.
-    pub fn open(folder: &Path, step: u64) -> Result<Self> {
+    /// With `tensorboard` scalars go to event files too.
+    pub fn open(folder: &Path, step: u64, tensorboard: bool) -> Result<Self> {
         let checkpoints = folder.join("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
+        let lock = only_one(&folder.join(".lock"))?;
         let steps = folder.join("steps.jsonl");
         if let Ok(text) = std::fs::read_to_string(&steps) {
             let known = |line: &&str| {
@@ -28,13 +37,13 @@ impl Logs {
             let kept: String = text.lines().filter(known).flat_map(|line| [line, "\n"]).collect();
             clip_corpus::write_atomic(&steps, kept.as_bytes())?;
         }
-        let append = |path: &Path| {
-            OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io(path, e))
-        };
+        let events = tensorboard.then(|| Events::create(&folder.join("tensorboard")));
         Ok(Self {
             folder: folder.to_path_buf(),
             out: append(&folder.join("out.log"))?,
             steps: append(&steps)?,
+            events: events.transpose()?,
+            _lock: lock,
         })
     }
 
@@ -53,16 +62,71 @@ impl Logs {
 
     /// Writes a line to `out.log` as Python's logging does for open_clip.
     pub fn info(&mut self, message: &str) -> Result<()> {
-        let path = self.folder.join("out.log");
-        writeln!(self.out, "{} | INFO | {message}", timestamp()).map_err(|e| Error::io(&path, e))
+        self.line("INFO", message)
     }
 
-    /// Writes the step's line of JSON.
+    /// The same for what is odd.
+    pub fn warning(&mut self, message: &str) -> Result<()> {
+        self.line("WARNING", message)
+    }
+
+    fn line(&mut self, level: &str, message: &str) -> Result<()> {
+        let path = self.folder.join("out.log");
+        writeln!(self.out, "{} | {level} | {message}", timestamp()).map_err(|e| Error::io(&path, e))
+    }
+
+    /// Writes the step's line of JSON, and its scalars under open_clip's tags.
     pub fn step(&mut self, step: &Step) -> Result<()> {
         let path = self.folder.join("steps.jsonl");
         let line = serde_json::to_string(step).map_err(|e| Error::file(&path, e))?;
-        writeln!(self.steps, "{line}").map_err(|e| Error::io(&path, e))
+        writeln!(self.steps, "{line}").map_err(|e| Error::io(&path, e))?;
+        let Some(events) = &mut self.events else { return Ok(()) };
+        let scalars = [
+            ("data_time", step.data_wait),
+            ("batch_time", step.seconds),
+            ("samples_per_second", step.samples_per_second),
+            ("scale", step.logit_scale),
+            ("lr", step.lr),
+            ("loss", step.loss),
+            ("contrastive_loss", step.loss),
+            ("grad_norm", step.grad_norm),
+        ];
+        events.scalars(step.step, &scalars.map(|(tag, value)| (format!("train/{tag}"), value)))
     }
+
+    /// Writes an evaluation after `epoch` epochs: open_clip's line, its `results.jsonl`, and scalars.
+    pub fn scores(&mut self, epoch: u64, step: u64, scores: &[(String, f64)]) -> Result<()> {
+        let shown: Vec<String> =
+            scores.iter().map(|(name, value)| format!("{name}: {value:.4}")).collect();
+        self.info(&format!("Eval Epoch: {epoch} {}", shown.join("\t")))?;
+        let mut object: serde_json::Map<String, serde_json::Value> =
+            scores.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
+        object.insert("epoch".into(), epoch.into());
+        let path = self.checkpoints().join("results.jsonl");
+        let mut results = append(&path)?;
+        let line = serde_json::Value::Object(object);
+        writeln!(results, "{line}").map_err(|e| Error::io(&path, e))?;
+        let Some(events) = &mut self.events else { return Ok(()) };
+        let tagged = scores.iter().map(|(name, value)| (format!("val/{name}"), *value));
+        events.scalars(step, &tagged.collect::<Vec<_>>())
+    }
+}
+
+/// A lock that the operating system lets go with the process, however that ends.
+fn only_one(path: &Path) -> Result<File> {
+    let file = File::create(path).map_err(|e| Error::io(path, e))?;
+    let started = Instant::now();
+    while file.try_lock().is_err() {
+        if started.elapsed() > PATIENCE {
+            return Err(Error::file(path, "another process trains here\nhint: another --name"));
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(file)
+}
+
+fn append(path: &Path) -> Result<File> {
+    OpenOptions::new().create(true).append(true).open(path).map_err(|e| Error::io(path, e))
 }
 
 /// UTC as `2026-11-24,00:08:51`.

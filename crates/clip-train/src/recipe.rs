@@ -1,17 +1,77 @@
-//! How to train: the paper's numbers (tables 18 to 20), and a preset's.
+//! How to train: everything that decides the numbers of a run.
 
-use std::path::Path;
-
-use clip_model::ModelConfig;
-use clip_torch::Precision;
+use clip_torch::{Moments, Precision};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+
+/// What is learned from pairs (CLIP paper, section 2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// Which text belongs to which picture: CLIP.
+    #[default]
+    Contrastive,
+    /// The same as a yes-or-no question for each pair (Zhai et al. 2023).
+    Sigmoid,
+    /// The caption, word by word, by a text transformer that sees the picture.
+    Caption,
+    /// Which words the caption has.
+    BagOfWords,
+}
+
+/// How the learning rate goes on after warm-up; the names are open_clip's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Half a cosine to zero.
+    #[default]
+    Cosine,
+    /// Constant.
+    Const,
+    /// Constant, then down by a power over the last epochs.
+    ConstCooldown,
+}
+
+/// Which parameters weight decay spares beside gains, biases and the temperature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DecayRule {
+    /// None: the paper's "all weights that are not gains or biases", and open_clip up to 3.3.
+    #[default]
+    Paper,
+    /// Both towers' positional embeddings, as open_clip after 3.3 does.
+    SparePositions,
+}
+
+/// In how many bits the optimiser's moments are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AdamStats {
+    /// 32.
+    #[default]
+    Fp32,
+    /// 16, with a scale a tensor.
+    Fp16,
+}
+
+/// In how many bits the text tower's weights are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TextWeights {
+    /// 32.
+    #[default]
+    Fp32,
+    /// 16, stochastically rounded after each update.
+    Fp16Sr,
+}
 
 /// Optimiser, schedule and data of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
+    /// What is learned.
+    pub objective: Objective,
     /// Peak learning rate.
     pub lr: f64,
     /// Decay of the first moment.
@@ -22,109 +82,146 @@ pub struct Recipe {
     pub eps: f64,
     /// Decoupled weight decay of all weights that are not gains or biases.
     pub wd: f64,
+    /// What else it spares.
+    pub decay_rule: DecayRule,
     /// Steps of linear warm-up.
     pub warmup: u64,
+    /// What comes after.
+    pub lr_scheduler: Schedule,
+    /// Epochs of cool-down at the end.
+    pub epochs_cooldown: u64,
+    /// The learning rate at its end.
+    pub lr_cooldown_end: f64,
+    /// The power by which it falls.
+    pub lr_cooldown_power: f64,
     /// Passes over the corpus.
     pub epochs: u64,
-    /// Pairs in a batch.
+    /// Pairs in a batch, over all processes and chunks.
     pub batch_size: usize,
-    /// `amp_bf16`, `fp32`, or `auto`: bfloat16 where the processor multiplies it.
+    /// `amp` (float16), `amp_bf16`, `fp32`, or `auto`: bfloat16 where the machine multiplies it.
     pub precision: String,
     /// `square-crop`, `rrc(0.9,1)`, `small`, `none`.
     pub augment: String,
     /// Largest norm of the gradient; nothing is clipped without.
     pub grad_clip_norm: Option<f64>,
+    /// Bits of the optimiser's moments.
+    pub adam_stats: AdamStats,
+    /// Bits of the text tower's weights.
+    pub text_weights: TextWeights,
+    /// Share of patches that a vision transformer does not see in training.
+    pub patch_dropout: f64,
+    /// Decay of an average of the weights over the steps, kept beside them.
+    pub ema_decay: Option<f64>,
+    /// Leave the image tower as it is, but for its last so many groups of layers.
+    pub lock_image: Option<usize>,
+    /// Leave the text tower as it is, but for its last so many groups of layers.
+    pub lock_text: Option<usize>,
 }
 
 impl Default for Recipe {
-    /// The paper's for its vision transformers.
+    /// The paper's for its vision transformers, in 32 bits where it says nothing else.
     fn default() -> Self {
         Self {
+            objective: Objective::Contrastive,
             lr: 5e-4,
             beta1: 0.9,
             beta2: 0.98,
             eps: 1e-6,
             wd: 0.2,
+            decay_rule: DecayRule::Paper,
             warmup: 2000,
+            lr_scheduler: Schedule::Cosine,
+            epochs_cooldown: 0,
+            lr_cooldown_end: 0.0,
+            lr_cooldown_power: 1.0,
             epochs: 32,
             batch_size: 32_768,
             precision: "auto".into(),
             augment: "square-crop".into(),
             grad_clip_norm: None,
+            adam_stats: AdamStats::Fp32,
+            text_weights: TextWeights::Fp32,
+            patch_dropout: 0.0,
+            ema_decay: None,
+            lock_image: None,
+            lock_text: None,
         }
     }
 }
 
 impl Recipe {
-    /// The learning rate before step `step` (from 0) of `total`: linear warm-up, then a cosine to zero
-    /// (open_clip's `cosine_lr`).
-    pub fn lr_at(&self, step: u64, total: u64) -> f64 {
+    /// The learning rate before step `step` (from 0) of `total`, the last `cooldown` of which cool down.
+    /// The formulas are open_clip's `cosine_lr`, `const_lr` and `const_lr_cooldown`.
+    pub fn lr_at(&self, step: u64, total: u64, cooldown: u64) -> f64 {
         if step < self.warmup {
             return self.lr * (step + 1) as f64 / self.warmup as f64;
         }
-        let (done, all) = (step - self.warmup, total.saturating_sub(self.warmup).max(1));
-        0.5 * (1.0 + (std::f64::consts::PI * done as f64 / all as f64).cos()) * self.lr
+        let start = total.saturating_sub(cooldown);
+        match self.lr_scheduler {
+            Schedule::Cosine => {
+                let (done, all) = (step - self.warmup, total.saturating_sub(self.warmup).max(1));
+                0.5 * (1.0 + (std::f64::consts::PI * done as f64 / all as f64).cos()) * self.lr
+            }
+            Schedule::ConstCooldown if step >= start => {
+                let left = 1.0 - (step - start) as f64 / cooldown.max(1) as f64;
+                left.powf(self.lr_cooldown_power) * (self.lr - self.lr_cooldown_end)
+                    + self.lr_cooldown_end
+            }
+            Schedule::Const | Schedule::ConstCooldown => self.lr,
+        }
     }
 
     /// The arithmetic that `precision` names, under open_clip's names.
     pub fn arithmetic(&self, cuda: bool) -> Result<Precision> {
-        match self.precision.as_str() {
-            "auto" if cuda || has_bf16() => Ok(Precision::Bf16),
-            "auto" | "fp32" => Ok(Precision::F32),
-            "amp_bf16" => Ok(Precision::Bf16),
+        let precision = match self.precision.as_str() {
+            "auto" if cuda || has_bf16() => Precision::Bf16,
+            "auto" | "fp32" => Precision::F32,
+            "amp_bf16" | "amp_bfloat16" => Precision::Bf16,
+            "amp" | "amp_fp16" => Precision::F16,
             other => {
-                Err(Error::Recipe(format!("--precision {other}: one of auto, amp_bf16, fp32")))
+                let hint = "auto, amp, amp_bf16 or fp32";
+                return Err(Error::Recipe(format!("--precision {other}: one of {hint}")));
             }
-        }
-    }
-}
-
-/// A model and its recipe under one name.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Preset {
-    /// The model.
-    pub model_cfg: ModelConfig,
-    /// How to train it.
-    #[serde(default)]
-    pub train: Recipe,
-}
-
-const EMOJI: &str = include_str!("../presets/emoji.json");
-
-impl Preset {
-    /// `emoji` (the demo's), `paper/MODEL` with the paper's recipe, or a JSON file.
-    pub fn find(name: &str) -> Result<Self> {
-        let parse = |text: &str| {
-            serde_json::from_str::<Self>(text).map_err(|e| Error::file(Path::new(name), e))
         };
-        if name == "emoji" {
-            return parse(EMOJI);
+        if self.text_weights == TextWeights::Fp16Sr && precision == Precision::F32 {
+            let hint = "--precision amp or amp_bf16, or --text-weights fp32";
+            return Err(Error::Recipe(format!(
+                "text weights in 16 bits need products in 16 bits\nhint: {hint}"
+            )));
         }
-        if let Some(model) = name.strip_prefix("paper/") {
-            // The paper's models use QuickGELU; two of them have a learning rate of their own.
-            let model_cfg = ModelConfig::find(&format!("{model}-quickgelu"))?;
-            let lr = match model {
-                "ViT-L-14" => 4e-4,
-                "ViT-L-14-336" => 2e-5,
-                _ => 5e-4,
-            };
-            return Ok(Self { model_cfg, train: Recipe { lr, ..Recipe::default() } });
-        }
-        if Path::new(name).extension().is_some_and(|e| e == "json") {
-            let text = std::fs::read_to_string(name).map_err(|e| Error::io(Path::new(name), e))?;
-            return parse(&text);
-        }
-        Err(Error::Recipe(format!(
-            "no preset {name:?}\nhint: emoji, paper/ViT-B-32 and the like, or a .json file"
-        )))
+        Ok(precision)
     }
-}
 
-/// Whether weight decay acts on a parameter: not on gains, biases and the temperature (open_clip 3.3.0's rule).
-pub fn is_decayed(name: &str, dimensions: usize) -> bool {
-    let spared = ["bn", "ln", "bias", "logit_scale"];
-    dimensions >= 2 && !spared.iter().any(|part| name.contains(part))
+    /// How the optimiser keeps its moments.
+    pub fn moments(&self) -> Moments {
+        match self.adam_stats {
+            AdamStats::Fp32 => Moments::F32,
+            AdamStats::Fp16 => Moments::F16,
+        }
+    }
+
+    /// Whether weight decay acts on a parameter (open_clip 3.3.0's rule, and its successor's).
+    pub fn is_decayed(&self, name: &str, dimensions: usize) -> bool {
+        let spared = ["bn", "ln", "bias", "logit_scale"];
+        let positions = ["positional_embedding", "visual.positional_embedding"];
+        let spares_positions = self.decay_rule == DecayRule::SparePositions;
+        dimensions >= 2
+            && !spared.iter().any(|part| name.contains(part))
+            && !(spares_positions && positions.contains(&name))
+    }
+
+    /// A setting by its name in the recipe, as text; `None` says there is no such value.
+    pub fn settings(&self) -> Vec<(String, String)> {
+        let Ok(serde_json::Value::Object(all)) = serde_json::to_value(self) else {
+            return Vec::new();
+        };
+        let plain = |value: serde_json::Value| match value {
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Null => "None".into(),
+            other => other.to_string(),
+        };
+        all.into_iter().map(|(key, value)| (key, plain(value))).collect()
+    }
 }
 
 /// Whether the processor multiplies bfloat16.
@@ -140,36 +237,53 @@ mod tests {
     #[test]
     fn warm_up_then_cosine() {
         let recipe = Recipe { lr: 1.0, warmup: 10, ..Recipe::default() };
-        assert_eq!(recipe.lr_at(0, 110), 0.1);
-        assert_eq!(recipe.lr_at(9, 110), 1.0);
-        assert_eq!(recipe.lr_at(10, 110), 1.0);
-        assert!((recipe.lr_at(60, 110) - 0.5).abs() < 1e-12);
-        assert!(recipe.lr_at(109, 110) < 1e-3);
+        let at = |step| recipe.lr_at(step, 110, 0);
+        assert_eq!((at(0), at(9), at(10)), (0.1, 1.0, 1.0));
+        assert!((at(60) - 0.5).abs() < 1e-12);
+        assert!(at(109) < 1e-3);
     }
 
     #[test]
-    fn presets() {
-        let paper = Preset::find("paper/ViT-L-14").unwrap();
-        assert!(
-            paper.model_cfg.quick_gelu
-                && paper.train.lr == 4e-4
-                && paper.train.batch_size == 32_768
-        );
-        Preset::find("emoji").unwrap();
-        assert!(Preset::find("x").unwrap_err().to_string().contains("paper/ViT-B-32"));
+    fn constant_and_cool_down() {
+        let recipe = Recipe {
+            lr: 1.0,
+            warmup: 0,
+            lr_scheduler: Schedule::ConstCooldown,
+            lr_cooldown_end: 0.2,
+            ..Recipe::default()
+        };
+        let at = |step| recipe.lr_at(step, 100, 40);
+        assert_eq!((at(0), at(59), at(60)), (1.0, 1.0, 1.0));
+        assert!((at(80) - 0.6).abs() < 1e-12 && at(99) < 0.23);
     }
 
     #[test]
     fn decay_spares_gains_and_biases() {
-        for (name, dimensions, wanted) in [
-            ("visual.conv1.weight", 4, true),
-            ("positional_embedding", 2, true),
-            ("visual.ln_pre.weight", 1, false),
-            ("transformer.resblocks.0.attn.in_proj_bias", 1, false),
-            ("logit_scale", 0, false),
-            ("visual.class_embedding", 1, false),
+        let paper = Recipe::default();
+        let newer = Recipe { decay_rule: DecayRule::SparePositions, ..Recipe::default() };
+        for (name, dimensions, by_paper, by_newer) in [
+            ("visual.conv1.weight", 4, true, true),
+            ("positional_embedding", 2, true, false),
+            ("visual.attnpool.positional_embedding", 2, true, true),
+            ("visual.ln_pre.weight", 1, false, false),
+            ("transformer.resblocks.0.attn.in_proj_bias", 1, false, false),
+            ("logit_scale", 0, false, false),
+            ("visual.class_embedding", 1, false, false),
         ] {
-            assert_eq!(is_decayed(name, dimensions), wanted, "{name}");
+            assert_eq!(paper.is_decayed(name, dimensions), by_paper, "{name}");
+            assert_eq!(newer.is_decayed(name, dimensions), by_newer, "{name}");
         }
+    }
+
+    #[test]
+    fn small_text_weights_need_small_products() {
+        let recipe = Recipe {
+            text_weights: TextWeights::Fp16Sr,
+            precision: "fp32".into(),
+            ..Recipe::default()
+        };
+        assert!(recipe.arithmetic(false).unwrap_err().to_string().contains("--text-weights"));
+        let odd = Recipe { precision: "fp8".into(), ..Recipe::default() };
+        assert!(odd.arithmetic(false).is_err());
     }
 }

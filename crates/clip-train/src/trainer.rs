@@ -1,42 +1,40 @@
-//! The training loop.
+//! A training run: model, optimiser, data, and where they are.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clip_model::Clip;
-use clip_torch::tch::{Device, Kind, Tensor, no_grad};
-use clip_torch::{AdamW, Precision, autocast};
-use serde::Serialize;
+use clip_torch::tch::{Kind, Tensor};
+use clip_torch::{Precision, Reducer};
 
+use crate::learner::Learner;
 use crate::{
-    Batch, Checkpoint, Corpus, Error, Loader, LoaderOptions, Logs, Recipe, Result, contrastive,
-    is_decayed,
+    Checkpoint, Corpus, Error, Loader, LoaderOptions, Logs, Objective, Plan, Recipe, Result,
+    Schedule, Step, World,
 };
 
-/// CLIP's pixel mean and standard deviation (OpenAI CLIP, `clip.py`).
-const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
-
-/// What one step did.
-#[derive(Debug, Clone, Serialize)]
-pub struct Step {
-    /// Its number, from 0.
-    pub step: u64,
-    /// The contrastive loss.
-    pub loss: f64,
-    /// The learning rate.
-    pub lr: f64,
-    /// The inverse of the temperature, after the step.
-    pub logit_scale: f64,
-    /// Norm of all gradients together, before clipping.
-    pub grad_norm: f64,
-    /// Seconds spent waiting for data.
-    pub data_wait: f64,
-    /// Seconds of the whole step.
-    pub seconds: f64,
-    /// Pairs a second.
-    pub samples_per_second: f64,
+/// What the machine decides, not the recipe.
+#[derive(Debug, Clone)]
+pub struct TrainOptions {
+    /// Seed of order, captions, augmentation and weights.
+    pub seed: u64,
+    /// Pairs that are in the model at a time, on each process.
+    pub chunk: usize,
+    /// Threads that decode and augment.
+    pub threads: usize,
+    /// Time between two checkpoints.
+    pub save_every: Duration,
+    /// Steps between two checkpoints; 0 for none but those by time.
+    pub save_steps: u64,
+    /// Epochs between two of open_clip's `epoch_N.pt`; 0 for none.
+    pub save_epochs: u64,
+    /// Checkpoints that are kept.
+    pub keep: usize,
+    /// Steps between two lines of `out.log`.
+    pub log_steps: u64,
+    /// Epochs between two evaluations; 0 for one at the end.
+    pub evaluate_epochs: u64,
 }
 
 /// How a run ended.
@@ -48,73 +46,118 @@ pub enum Outcome {
     Stopped,
 }
 
+/// What the caller of a run does between its steps.
+pub trait Hooks {
+    /// Whether to stop after this step.
+    fn stop(&mut self) -> bool;
+    /// Hears of every step.
+    fn seen(&mut self, step: &Step, total: u64);
+    /// Hears of what is odd.
+    fn warn(&mut self, text: &str);
+    /// Scores of the model, by name; called on every process at the same step.
+    fn evaluate(
+        &mut self,
+        model: &Clip,
+        precision: Precision,
+        world: &World,
+    ) -> Result<Vec<(String, f64)>>;
+}
+
 /// A model, its optimiser, and where they are in the run.
 pub struct Trainer {
     /// The model.
     pub model: Clip,
-    recipe: Recipe,
-    precision: Precision,
-    params: [Vec<Tensor>; 2],
-    names: Vec<Vec<String>>,
-    adam: Vec<AdamW>,
-    step: u64,
-    total: u64,
-    options: LoaderOptions,
-    corpus: Arc<Corpus>,
+    /// The processes that train it.
+    pub world: World,
+    pub(crate) recipe: Recipe,
+    pub(crate) options: TrainOptions,
+    pub(crate) precision: Precision,
+    pub(crate) learner: Learner,
+    pub(crate) logit_bias: Option<Tensor>,
+    /// Parameters of the loss itself: their gradients are averaged apart.
+    pub(crate) scalars: Vec<Tensor>,
+    pub(crate) reducer: Option<Reducer>,
+    pub(crate) plan: Plan,
+    pub(crate) corpus: Arc<Corpus>,
+    pub(crate) step: u64,
 }
 
 impl Trainer {
-    /// A run over `corpus`, from its start.
+    /// A run over `corpus`, from its start. All processes get rank 0's weights.
     pub fn new(
-        model: Clip,
+        mut model: Clip,
         recipe: Recipe,
         corpus: Arc<Corpus>,
-        options: LoaderOptions,
+        options: TrainOptions,
+        world: World,
     ) -> Result<Self> {
         let precision = recipe.arithmetic(model.device().is_cuda())?;
-        let total = Loader::steps_per_epoch(&corpus, &options) * recipe.epochs;
-        // open_clip's groups: what is spared of decay first.
-        let mut params = [Vec::new(), Vec::new()];
-        let mut names = vec![Vec::new(), Vec::new()];
-        for (name, tensor) in model.named_parameters() {
-            let group = usize::from(is_decayed(name, tensor.dim()));
-            params[group].push(tensor.shallow_clone());
-            names[group].push(name.clone());
-        }
-        let betas = (recipe.beta1, recipe.beta2);
-        let decays = [0.0, recipe.wd];
-        let adam = decays.iter().zip(&params);
-        let adam = adam.map(|(&wd, params)| AdamW::new(params, betas, recipe.eps, wd)).collect();
-        Ok(Self { model, recipe, precision, params, names, adam, step: 0, total, options, corpus })
+        let plan = Plan::new(&corpus, options.seed, recipe.batch_size, recipe.epochs)?;
+        // SigLIP's: a batch is mostly wrong pairs, so the first guess is no.
+        let logit_bias = (recipe.objective == Objective::Sigmoid)
+            .then(|| Tensor::from(-10f32).to_device(model.device()).set_requires_grad(true));
+        model.prepare_training(recipe.patch_dropout, recipe.lock_image.is_some());
+        let state: Vec<Tensor> =
+            model.state_dict().iter().map(|(_, t)| t.shallow_clone()).collect();
+        world.share(&state)?;
+        let learner = Learner::new(&model, &recipe, precision, logit_bias.as_ref());
+        let scalars = learner.params().filter(|(name, _)| name.starts_with("logit_"));
+        let scalars = scalars.map(|(_, tensor)| tensor.shallow_clone()).collect();
+        let averaged = learner.params().filter(|(name, _)| !name.starts_with("logit_"));
+        let averaged: Vec<Tensor> = averaged.map(|(_, tensor)| tensor.shallow_clone()).collect();
+        let reducer = match world.group() {
+            Some(group) if !averaged.is_empty() => {
+                Some(Reducer::new(group, &averaged).map_err(|e| world.blame(&e))?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            model,
+            world,
+            recipe,
+            options,
+            precision,
+            learner,
+            logit_bias,
+            scalars,
+            reducer,
+            plan,
+            corpus,
+            step: 0,
+        })
     }
 
     /// Goes on where a checkpoint stopped.
     ///
     /// # Errors
     /// When the checkpoint is of another corpus, seed or recipe: the run would not be the same run.
-    pub fn resume(&mut self, folder: &std::path::Path) -> Result<()> {
+    pub fn resume(&mut self, folder: &Path) -> Result<()> {
         let state = Checkpoint::read(folder)?;
         let mine = self.state();
-        let other = Checkpoint { step: self.step, ..state.clone() };
+        let other = Checkpoint { step: self.step, scaler: mine.scaler, ..state.clone() };
         if other != mine {
             return Err(Error::file(
                 folder,
-                "the checkpoint is of another corpus, seed or recipe\nhint: give the flags of the first start, or another --name",
+                format!(
+                    "the checkpoint is of another corpus, seed or recipe ({})\n\
+                     hint: give the flags of the first start, or another --name",
+                    state.first_difference(&mine)
+                ),
             ));
         }
-        Checkpoint::restore(folder, &mut self.model, &self.names, &mut self.adam)?;
+        self.restore(folder, &state)?;
         self.step = state.step;
         Ok(())
     }
 
-    fn state(&self) -> Checkpoint {
-        Checkpoint {
-            step: self.step,
-            seed: self.options.seed,
-            total_steps: self.total,
-            pairs: self.corpus.pairs().len(),
-            recipe: self.recipe.clone(),
-        }
+    /// The recipe.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The order of the data.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Steps taken.
@@ -124,128 +167,143 @@ impl Trainer {
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.total
+        self.plan.steps()
     }
 
-    /// Writes a checkpoint and removes all but the newest `keep`.
-    pub fn save(&self, logs: &Logs, keep: usize) -> Result<PathBuf> {
+    /// Bytes of the optimiser's moments, and of the trained weights.
+    pub fn memory(&self) -> (usize, usize) {
+        let of = |tensor: &Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
+        (self.learner.moment_bytes(), self.learner.params().map(|(_, tensor)| of(tensor)).sum())
+    }
+
+    /// Steps of cool-down at the end.
+    pub(crate) fn cooldown(&self) -> u64 {
+        if self.recipe.lr_scheduler != Schedule::ConstCooldown {
+            return 0;
+        }
+        let first = self.recipe.epochs.saturating_sub(self.recipe.epochs_cooldown);
+        self.plan.steps() - self.plan.first_step(first)
+    }
+
+    /// Trains to the end, or until `hooks` says stop after a step. Only rank 0 has `logs`.
+    pub fn run(&mut self, mut logs: Option<&mut Logs>, hooks: &mut dyn Hooks) -> Result<Outcome> {
+        let loader = LoaderOptions {
+            size: self.model.config().vision_cfg.image_size as u32,
+            augment: self.recipe.augment.parse().map_err(Error::Recipe)?,
+            seed: self.options.seed,
+            threads: self.options.threads,
+            share: (self.world.rank(), self.world.size()),
+            device: self.model.device(),
+        };
+        let mut loader = Loader::start(&self.corpus, &self.plan, &loader, self.step)?;
+        let contrastive = self.recipe.objective == Objective::Contrastive;
+        let mut watch = crate::Watch::new(self.recipe.batch_size, contrastive);
+        let mut saved = Instant::now();
+        let mut faults = 0;
+        while self.step < self.plan.steps() {
+            let started = Instant::now();
+            let batch = loader.next_batch()?;
+            let data_wait = started.elapsed().as_secs_f64();
+            let (mut step, stop) = self.train(&batch, hooks.stop())?;
+            step.data_wait = data_wait;
+            step.seconds = started.elapsed().as_secs_f64();
+            step.samples_per_second = self.recipe.batch_size as f64 / step.seconds;
+            for fault in loader.take_faults() {
+                faults += 1;
+                if faults <= 10 {
+                    hooks.warn(&format!("{fault}; another pair takes its place"));
+                }
+            }
+            hooks.seen(&step, self.plan.steps());
+            if let Some(logs) = logs.as_deref_mut() {
+                logs.step(&step)?;
+                if step.step.is_multiple_of(self.options.log_steps.max(1)) {
+                    self.report(logs, &step)?;
+                }
+                for text in watch.step(&step) {
+                    logs.warning(&text)?;
+                    hooks.warn(&text);
+                }
+            }
+            let ended = self.step == self.plan.steps();
+            let epoch = (self.plan.epoch(step.step) + 1..=self.plan.epochs())
+                .find(|&epoch| self.plan.first_step(epoch) == self.step);
+            if let Some(epoch) = epoch {
+                self.end_epoch(logs.as_deref_mut(), hooks, epoch, ended)?;
+            }
+            let by_steps =
+                self.options.save_steps > 0 && self.step.is_multiple_of(self.options.save_steps);
+            let by_time = saved.elapsed() >= self.options.save_every;
+            if let Some(logs) = logs.as_deref_mut()
+                && (stop || ended || by_steps || by_time)
+            {
+                self.save(logs)?;
+                saved = Instant::now();
+            }
+            if stop && !ended {
+                return Ok(Outcome::Stopped);
+            }
+        }
+        if faults > 10 {
+            hooks.warn(&format!("{faults} pictures could not be read"));
+        }
+        Ok(Outcome::Finished)
+    }
+
+    /// Evaluates and writes open_clip's checkpoint where the schedule says so.
+    fn end_epoch(
+        &mut self,
+        logs: Option<&mut Logs>,
+        hooks: &mut dyn Hooks,
+        epoch: u64,
+        ended: bool,
+    ) -> Result<()> {
+        let due = |every: u64| every > 0 && (epoch.is_multiple_of(every) || ended);
+        let scores = if due(self.options.evaluate_epochs) || ended {
+            let (precision, world) = (self.precision, &self.world);
+            self.model.evaluating(|model| hooks.evaluate(model, precision, world))?
+        } else {
+            Vec::new()
+        };
+        let Some(logs) = logs else { return Ok(()) };
+        if !scores.is_empty() {
+            logs.scores(epoch, self.step, &scores)?;
+        }
+        if due(self.options.save_epochs) {
+            self.export(&logs.checkpoints().join(format!("epoch_{epoch}.pt")), epoch)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a checkpoint and removes all but the newest.
+    pub fn save(&self, logs: &Logs) -> Result<PathBuf> {
         let folder = logs.checkpoints();
-        let saved = self.state().save(&folder, &self.model, &self.names, &self.adam)?;
+        let saved = self.write(&folder)?;
         let all = crate::checkpoints(&folder);
-        for old in all.iter().take(all.len().saturating_sub(keep.max(1))) {
+        for old in all.iter().take(all.len().saturating_sub(self.options.keep.max(1))) {
             std::fs::remove_dir_all(old).map_err(|e| Error::io(old, e))?;
         }
         Ok(saved)
     }
 
-    /// Trains to the end, or until `stop` says so after a step; `seen` hears of every step.
-    ///
-    /// Checkpoints are written every `every`, and at the end.
-    pub fn run(
-        &mut self,
-        logs: &mut Logs,
-        every: Duration,
-        keep: usize,
-        stop: &dyn Fn() -> bool,
-        seen: &mut dyn FnMut(&Step, u64),
-    ) -> Result<Outcome> {
-        let mut loader = Loader::start(&self.corpus, &self.options, self.step)?;
-        let mut saved = Instant::now();
-        while self.step < self.total {
-            let started = Instant::now();
-            let batch = loader.next_batch()?;
-            let data_wait = started.elapsed().as_secs_f64();
-            let mut step = self.train(&batch)?;
-            step.data_wait = data_wait;
-            step.seconds = started.elapsed().as_secs_f64();
-            step.samples_per_second = batch.len as f64 / step.seconds;
-            logs.step(&step)?;
-            self.report(logs, &step)?;
-            seen(&step, self.total);
-            if stop() {
-                self.save(logs, keep)?;
-                return Ok(Outcome::Stopped);
-            }
-            if saved.elapsed() >= every {
-                self.save(logs, keep)?;
-                saved = Instant::now();
-            }
-        }
-        self.save(logs, keep)?;
-        Ok(Outcome::Finished)
-    }
-
-    /// One step on one batch.
-    pub fn train(&mut self, batch: &Batch) -> Result<Step> {
-        let device = self.model.device();
-        let images = pixels(&batch.images, batch.len as i64, i64::from(self.options.size), device);
-        let tokens =
-            Tensor::from_slice(&batch.tokens).view([batch.len as i64, -1]).to_device(device);
-        let model = &self.model;
-        let (images, texts) = autocast(self.precision, device, || {
-            (model.encode_image(&images), model.encode_text(&tokens))
-        });
-        // The loss stands outside autocast: logits in 16 bits would round away what the last epochs learn from.
-        let loss = contrastive(&images, &texts, &model.logit_scale().exp());
-        for mut param in self.params.iter().flatten().map(Tensor::shallow_clone) {
-            param.zero_grad();
-        }
-        loss.f_backward()?;
-        let value = loss.double_value(&[]);
-        if !value.is_finite() {
-            return Err(Error::Diverged { step: self.step, loss: value });
-        }
-        let grad_norm = self.clip();
-        let lr = self.recipe.lr_at(self.step, self.total);
-        for (adam, params) in self.adam.iter_mut().zip(&self.params) {
-            adam.step(params, lr)?;
-        }
-        self.model.clamp_logit_scale();
-        let step = Step {
-            step: self.step,
-            loss: value,
-            lr,
-            logit_scale: self.model.logit_scale().double_value(&[]).exp(),
-            grad_norm,
-            data_wait: 0.0,
-            seconds: 0.0,
-            samples_per_second: 0.0,
-        };
-        self.step += 1;
-        Ok(step)
-    }
-
-    /// The norm of all gradients; scales them when it is above the recipe's bound.
-    fn clip(&self) -> f64 {
-        no_grad(|| {
-            let grads: Vec<Tensor> =
-                self.params.iter().flatten().map(Tensor::grad).filter(Tensor::defined).collect();
-            let norms: Vec<Tensor> = grads.iter().map(Tensor::norm).collect();
-            let norm = Tensor::stack(&norms, 0).norm().double_value(&[]);
-            if let Some(bound) = self.recipe.grad_clip_norm.filter(|&bound| norm > bound) {
-                for mut grad in grads {
-                    let _ = grad.g_mul_scalar_(bound / (norm + 1e-6));
-                }
-            }
-            norm
-        })
-    }
-
     /// open_clip's line, whose form its users' tools look for.
     fn report(&self, logs: &mut Logs, step: &Step) -> Result<()> {
-        let per_epoch = self.total / self.recipe.epochs.max(1);
-        let (epoch, at) = (step.step / per_epoch, step.step % per_epoch + 1);
-        let batch = self.options.batch as u64;
-        let (seen, all) = (at * batch, per_epoch * batch);
+        let plan = &self.plan;
+        let (first, next) = (plan.first_step(step.epoch), plan.first_step(step.epoch + 1));
+        let batch = self.recipe.batch_size as u64;
+        let (at, all) = (step.step - first + 1, (next - first).max(1));
+        let (seen, of) = (at * batch, all * batch);
         logs.info(&format!(
-            "Train Epoch: {epoch} [{seen:>width$}/{all} ({percent:.0}%)] Data (t): {data:.3} Batch (t): {seconds:.3}, \
-             {rate:.6}/s, {rate:.6}/s/gpu LR: {lr:.6} Logit Scale: {scale:.3} \
+            "Train Epoch: {epoch} [{seen:>width$}/{of} ({percent:.0}%)] Data (t): {data:.3} Batch (t): {seconds:.3}, \
+             {rate:.6}/s, {each:.6}/s/gpu LR: {lr:.6} Logit Scale: {scale:.3} \
              Contrastive_loss: {loss:.5} ({loss:.5}) Loss: {loss:.5} ({loss:.5})",
-            width = all.to_string().len(),
-            percent = 100.0 * at as f64 / per_epoch as f64,
+            epoch = step.epoch,
+            width = of.to_string().len(),
+            percent = 100.0 * at as f64 / all as f64,
             data = step.data_wait,
             seconds = step.seconds,
             rate = step.samples_per_second,
+            each = step.samples_per_second / self.world.size() as f64,
             lr = step.lr,
             scale = step.logit_scale,
             loss = step.loss,
@@ -253,11 +311,7 @@ impl Trainer {
     }
 }
 
-/// Bytes [batch, size, size, 3] to normalised pixels [batch, 3, size, size] on the device.
-pub fn pixels(bytes: &[u8], batch: i64, size: i64, device: Device) -> Tensor {
-    let channel =
-        |values: [f32; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]).to_device(device);
-    let images = Tensor::from_slice(bytes).view([batch, size, size, 3]).to_device(device);
-    let images = images.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0;
-    ((images - channel(MEAN)) / channel(STD)).contiguous()
+/// A parameter's values as they are stored: in 32 bits.
+pub(crate) fn stored(tensor: &Tensor) -> Tensor {
+    if tensor.is_floating_point() { tensor.detach().to_kind(Kind::Float) } else { tensor.detach() }
 }

@@ -1,0 +1,315 @@
+//! `clip-data train`: pre-training, resumable.
+
+mod args;
+mod launch;
+mod score;
+mod show;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use clip_model::{Clip, ModelConfig, Opening};
+use clip_torch::Precision;
+use clip_torch::tch::{self, Device};
+use clip_train::{
+    Corpus, CorpusOptions, Hooks, Logs, Outcome, Place, Recipe, Source, Step, TrainOptions,
+    Trainer, World, difference, latest, paper,
+};
+
+pub use args::Args;
+use score::Scorer;
+use show::Show;
+
+use crate::{device, exit, signal};
+
+/// Trains, showing progress, and says where the last checkpoint is.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let place = Place::detect(&args.dist_url, &|name| std::env::var(name).ok())?;
+    let timeout = Duration::from_secs(args.dist_timeout.max(1));
+    if let (Some(count), None) = (args.nproc.filter(|&count| count > 1), &place) {
+        // A wrong flag is told once, not by each process.
+        args.resolve(count)?;
+        return launch::launch(count, timeout);
+    }
+    clip_torch::init(threads(place.as_ref()))?;
+    let stop = signal::stop_flag();
+    launch::follow_parent(&stop);
+    let device = own_device(&args, place.as_ref())?;
+    let world = match place {
+        Some(place) => World::join(place, device, timeout, nccl(&args)?)?,
+        None => World::alone(),
+    };
+    let main = world.is_main();
+    let (config, recipe, chunk) = args.resolve(world.size())?;
+    recipe
+        .augment
+        .parse::<clip_train::Augment>()
+        .map_err(|e| anyhow::anyhow!("--augment {}: {e}", recipe.augment))?;
+    let corpus = corpus(&args, &config)?;
+    let scorer = Scorer::open(&args, &config, recipe.objective)?;
+    tch::manual_seed(args.seed as i64);
+    let model = model(&args, &config, device)?;
+    let parameters = model.parameter_count();
+    let options = options(&args, chunk);
+    let mut trainer = Trainer::new(model, recipe.clone(), Arc::clone(&corpus), options, world)?;
+    trainer.model.set_grad_checkpointing(args.grad_checkpointing);
+    let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
+    let folder = args.logs.join(&name);
+    resume(&mut trainer, &args, &folder)?;
+    let mut show = Show::new(trainer.total_steps(), trainer.steps_done(), !main);
+    let mut logs = None;
+    if main {
+        let opened =
+            Logs::open(&folder, trainer.steps_done(), args.report_to.contains("tensorboard"))?;
+        opened.params(&params(&args, &name, &recipe))?;
+        logs = Some(opened);
+        introduce(&trainer, &corpus, &recipe, &args, parameters, chunk, &show);
+    }
+    let deadline = args.max_minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0));
+    let mut hooks = Watching { stop: Arc::clone(&stop), deadline, show: &mut show, scorer };
+    let outcome = trainer.run(logs.as_mut(), &mut hooks)?;
+    show.finish();
+    if let Some(checkpoint) = latest(&folder.join("checkpoints")).filter(|_| main) {
+        println!("checkpoint: {}", checkpoint.display());
+    }
+    Ok(match outcome {
+        Outcome::Finished => ExitCode::SUCCESS,
+        Outcome::Stopped if stop.load(Ordering::Relaxed) => {
+            show.say("interrupted: run the same command again to go on");
+            ExitCode::from(exit::INTERRUPTED)
+        }
+        Outcome::Stopped => {
+            show.say("out of time: run the same command again to go on");
+            ExitCode::from(exit::INCOMPLETE)
+        }
+    })
+}
+
+/// The machine's cores are shared by its processes, unless the launcher has decided.
+fn threads(place: Option<&Place>) -> Option<usize> {
+    if std::env::var_os("OMP_NUM_THREADS").is_some() {
+        return None;
+    }
+    let local = place?.local_world?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    Some((cores / local).max(1))
+}
+
+/// Each process of a machine has a GPU of its own.
+fn own_device(args: &Args, place: Option<&Place>) -> anyhow::Result<Device> {
+    let device = device(&args.device)?;
+    Ok(match (device, place) {
+        (Device::Cuda(_), Some(place)) => Device::Cuda(place.local_rank),
+        (device, _) => device,
+    })
+}
+
+/// The library with NCCL's backend: beside this executable, made by `scripts/nccl`.
+fn nccl(args: &Args) -> anyhow::Result<Option<String>> {
+    match args.dist_backend.as_deref() {
+        Some("gloo") => return Ok(None),
+        None | Some("nccl") => {}
+        Some(other) => anyhow::bail!("--dist-backend {other}: gloo or nccl"),
+    }
+    let library = std::env::current_exe()?.with_file_name("libclip_nccl.so");
+    if library.is_file() {
+        return Ok(Some(library.display().to_string()));
+    }
+    if args.dist_backend.is_some() {
+        let shown = library.display();
+        anyhow::bail!(
+            "--dist-backend nccl: {shown} is missing\nhint: run scripts/nccl, or use gloo"
+        );
+    }
+    Ok(None)
+}
+
+fn corpus(args: &Args, config: &ModelConfig) -> anyhow::Result<Arc<Corpus>> {
+    let (context, side) =
+        (config.text_cfg.context_length as usize, config.vision_cfg.image_size as u32);
+    match args.dataset_type.as_deref() {
+        Some("synthetic") => {
+            return Ok(Arc::new(Corpus::synthetic(args.train_num_samples, context, side)));
+        }
+        None | Some("auto" | "webdataset") => {}
+        Some(other) => anyhow::bail!("--dataset-type {other}: webdataset or synthetic"),
+    }
+    let corpus = Corpus::open(&args.sources()?, &corpus_options(args, config))?;
+    if corpus.skipped() > 0 {
+        eprintln!("{} samples have no caption or no picture and are passed over", corpus.skipped());
+    }
+    Ok(Arc::new(corpus))
+}
+
+fn corpus_options(args: &Args, config: &ModelConfig) -> CorpusOptions {
+    CorpusOptions {
+        context: config.text_cfg.context_length as usize,
+        // A third more pixels than the model sees leave room for crops and turns.
+        side: config.vision_cfg.image_size as u32 * 4 / 3,
+        cache_bytes: args.cache_mb * 1_000_000,
+        weight_column: args.weight_column.clone(),
+    }
+}
+
+/// Held-out pairs, for [`Scorer`].
+fn held_out(spec: &str, args: &Args, config: &ModelConfig) -> anyhow::Result<Arc<Corpus>> {
+    let source = Source { spec: spec.to_owned(), weight: 1.0 };
+    let options = CorpusOptions { weight_column: None, ..corpus_options(args, config) };
+    Ok(Arc::new(Corpus::open(&[source], &options)?))
+}
+
+fn model(args: &Args, config: &ModelConfig, device: Device) -> anyhow::Result<Clip> {
+    let Some(path) = &args.pretrained else { return Ok(Clip::new(config, device)) };
+    let image_size = Some(config.vision_cfg.image_size);
+    let opening = Opening { model: Some(config.clone()), image_size, device, ..Opening::default() };
+    Ok(clip_model::open(path, &opening)?)
+}
+
+fn options(args: &Args, chunk: usize) -> TrainOptions {
+    TrainOptions {
+        seed: args.seed,
+        chunk,
+        threads: args.workers,
+        save_every: Duration::from_secs_f64((args.save_minutes * 60.0).max(1.0)),
+        save_steps: args.save_steps,
+        save_epochs: args.save_frequency,
+        keep: args.keep,
+        log_steps: args.log_every_n_steps,
+        evaluate_epochs: args.zeroshot_frequency,
+    }
+}
+
+/// A run of that name goes on by itself; `--resume` names another place to start from.
+fn resume(trainer: &mut Trainer, args: &Args, folder: &Path) -> anyhow::Result<()> {
+    let own = latest(&folder.join("checkpoints"));
+    let from = match args.resume.as_deref() {
+        None | Some("latest") => own,
+        Some(path) => own.or_else(|| Some(PathBuf::from(path))),
+    };
+    let Some(from) = from else { return Ok(()) };
+    if from.is_dir() {
+        trainer.resume(&from)?;
+    } else {
+        trainer.import(&from)?;
+    }
+    if trainer.world.is_main() {
+        eprintln!("going on from step {} of {}", trainer.steps_done(), from.display());
+    }
+    Ok(())
+}
+
+/// What is trained, how, and how that differs from the paper.
+fn introduce(
+    trainer: &Trainer,
+    corpus: &Corpus,
+    recipe: &Recipe,
+    args: &Args,
+    parameters: usize,
+    chunk: usize,
+    show: &Show,
+) {
+    let (moments, weights) = trainer.memory();
+    let mb = |bytes: usize| bytes as f64 / 1e6;
+    let (device, world) = (trainer.model.device(), trainer.world.size());
+    show.say(&format!(
+        "{parameters} parameters, {} pairs in {} shards, {} steps; {device:?}, {world} {}, {chunk} pairs at a time; \
+         trained weights {:.0} MB, moments {:.0} MB",
+        corpus.len(),
+        corpus.shards(),
+        trainer.total_steps(),
+        if world == 1 { "process" } else { "processes" },
+        mb(weights),
+        mb(moments),
+    ));
+    let named = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("RN50");
+    let base = named.rsplit('/').next().unwrap_or(named).trim_end_matches("-quickgelu");
+    let reference =
+        paper(if trainer.model.config().vision_cfg.is_resnet() && !base.starts_with("RN") {
+            "RN50"
+        } else {
+            base
+        });
+    let differences = difference(recipe, &reference);
+    if differences.is_empty() {
+        show.say("the recipe is the paper's");
+    } else {
+        let told: Vec<String> = differences
+            .iter()
+            .map(|(key, mine, theirs)| format!("{key} {mine} ({theirs})"))
+            .collect();
+        show.say(&format!("differs from the paper (its value): {}", told.join(", ")));
+    }
+    if !trainer.plan().has_distinct_texts() {
+        show.say(
+            "the corpus has so few different captions that a batch holds some twice, and each counts as wrong for the other",
+        );
+    }
+}
+
+/// open_clip's: the time and the settings.
+fn default_name(args: &Args, recipe: &Recipe) -> String {
+    let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("model");
+    format!(
+        "model_{}-lr_{}-b_{}-j_{}-p_{}-seed_{}",
+        model.replace(['/', '.'], "-"),
+        recipe.lr,
+        recipe.batch_size,
+        args.workers,
+        recipe.precision,
+        args.seed
+    )
+}
+
+/// Everything that decides the run, for `params.txt`.
+fn params(args: &Args, name: &str, recipe: &Recipe) -> Vec<(String, String)> {
+    let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("scaled");
+    let mut params = vec![
+        ("train_data".to_owned(), args.train_data.clone().unwrap_or_else(|| "synthetic".into())),
+        ("model".to_owned(), model.to_owned()),
+        ("name".to_owned(), name.to_owned()),
+        ("seed".to_owned(), args.seed.to_string()),
+        ("workers".to_owned(), args.workers.to_string()),
+        ("device".to_owned(), args.device.clone()),
+    ];
+    params.extend(recipe.settings());
+    params
+}
+
+/// What happens between two steps.
+struct Watching<'a> {
+    stop: Arc<AtomicBool>,
+    deadline: Option<Instant>,
+    show: &'a mut Show,
+    scorer: Scorer,
+}
+
+impl Hooks for Watching<'_> {
+    fn stop(&mut self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+            || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    fn seen(&mut self, step: &Step, _total: u64) {
+        self.show.step(step);
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.show.say(&format!("warning: {text}"));
+    }
+
+    fn evaluate(
+        &mut self,
+        model: &Clip,
+        precision: Precision,
+        world: &World,
+    ) -> clip_train::Result<Vec<(String, f64)>> {
+        let scores = self.scorer.scores(model, precision, world)?;
+        for (name, value) in &scores {
+            self.show.say(&format!("{name}: {value:.4}"));
+        }
+        Ok(scores)
+    }
+}

@@ -1,0 +1,150 @@
+//! Scores of a model while it trains: held-out pairs, and zero-shot classification, spread over the processes.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use clip_datasets::{EvalItem, EvalSet};
+use clip_eval::{Classifier, Names, picture, pixels};
+use clip_model::{Clip, ModelConfig};
+use clip_text::Tokenizer;
+use clip_torch::tch::{Device, Kind, Tensor, no_grad};
+use clip_torch::{Precision, autocast};
+use clip_train::{ClassScorer, Corpus, Error, Objective, Result, World, evaluate};
+
+use super::args::Args;
+
+/// What tells a picture's class.
+enum Teller {
+    /// The nearest text.
+    Likeness(Classifier),
+    /// The most likely text.
+    Words(ClassScorer),
+}
+
+impl Teller {
+    /// Scores [pictures, classes] of embedded pictures.
+    fn scores(&self, model: &Clip, pictures: &Tensor) -> Tensor {
+        match self {
+            Self::Likeness(classifier) => {
+                let norm = pictures.norm_scalaropt_dim(2.0, [1i64], true).clamp_min(1e-12);
+                // The classifier lies on the processor.
+                classifier.logits(&(pictures / norm).to_device(Device::Cpu))
+            }
+            Self::Words(scorer) => scorer.scores(model, pictures),
+        }
+    }
+}
+
+/// Images that are embedded at a time.
+const BATCH: usize = 64;
+
+/// What a model is held against.
+pub struct Scorer {
+    pairs: Option<Arc<Corpus>>,
+    sets: Vec<EvalSet>,
+    tokenizer: Tokenizer,
+    objective: Objective,
+}
+
+impl Scorer {
+    /// Opens what the flags name, before anything is trained.
+    pub fn open(args: &Args, config: &ModelConfig, objective: Objective) -> anyhow::Result<Self> {
+        let pairs = args.val_data.as_deref().map(|spec| super::held_out(spec, args, config));
+        let sets = args.zeroshot.iter().map(|path| clip_datasets::open(path));
+        Ok(Self {
+            pairs: pairs.transpose()?,
+            sets: sets.collect::<clip_datasets::Result<_>>()?,
+            tokenizer: Tokenizer::new(),
+            objective,
+        })
+    }
+
+    /// All scores under open_clip's names; the same on every process.
+    pub fn scores(
+        &self,
+        model: &Clip,
+        precision: Precision,
+        world: &World,
+    ) -> Result<Vec<(String, f64)>> {
+        let mut scores = match &self.pairs {
+            Some(pairs) => evaluate(model, precision, pairs, world)?,
+            None => Vec::new(),
+        };
+        for set in &self.sets {
+            let wrong = |e: &dyn std::fmt::Display| Error::Recipe(format!("{}: {e}", set.name));
+            let scorer = self.scorer(model, set).map_err(|e| wrong(&e))?;
+            let found =
+                Self::count(model, precision, world, set, &scorer).map_err(|e| wrong(&e))?;
+            let sums = world.sum(&found)?;
+            let name = if set.name.starts_with("imagenet") { "imagenet" } else { &set.name };
+            for (k, hits) in [(1, sums[1]), (5, sums[2])] {
+                if k < set.classes.len() {
+                    scores.push((format!("{name}-zeroshot-val-top{k}"), hits / sums[0].max(1.0)));
+                }
+            }
+        }
+        Ok(scores)
+    }
+
+    /// How the set's classes are told apart by their prompts.
+    fn scorer(&self, model: &Clip, set: &EvalSet) -> anyhow::Result<Teller> {
+        if matches!(self.objective, Objective::Contrastive | Objective::Sigmoid) {
+            let classifier = Classifier::new(model, &self.tokenizer, set, Names::Mean)?;
+            return Ok(Teller::Likeness(classifier));
+        }
+        let context = model.config().text_cfg.context_length as usize;
+        let tokens = |class| {
+            let prompts = set.all_prompts().of(class).concat();
+            let ids = prompts.iter().flat_map(|text| self.tokenizer.tokenize(text, context));
+            let ids: Vec<i64> = ids.collect();
+            let all = Tensor::from_slice(&ids).view([prompts.len() as i64, context as i64]);
+            let longest = all.ne(0).sum_dim_intlist([1i64].as_slice(), false, Kind::Int64).max();
+            all.narrow(1, 0, longest.int64_value(&[])).to_device(model.device())
+        };
+        let classes = (0..set.classes.len()).map(tokens).collect();
+        Ok(Teller::Words(no_grad(|| ClassScorer::words(model, self.objective, classes))))
+    }
+
+    /// Of this process's items: their number, and those with the right class first or among the first five.
+    fn count(
+        model: &Clip,
+        precision: Precision,
+        world: &World,
+        set: &EvalSet,
+        scorer: &Teller,
+    ) -> anyhow::Result<[f64; 3]> {
+        let (rank, size) = (world.rank(), world.size());
+        let mut items = set.items().enumerate().filter(|(at, _)| at % size == rank);
+        let mut sums = [0.0; 3];
+        loop {
+            let batch: Vec<EvalItem> = items
+                .by_ref()
+                .take(BATCH)
+                .map(|(_, item)| item)
+                .collect::<clip_datasets::Result<_>>()?;
+            if batch.is_empty() {
+                return Ok(sums);
+            }
+            let side = model.config().vision_cfg.image_size as u32;
+            let image = |item: &EvalItem| picture(&item.image, side).map_err(anyhow::Error::msg);
+            let images = batch.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
+            let input = pixels(&images).to_device(model.device());
+            let logits = no_grad(|| {
+                let features = autocast(precision, model.device(), || model.encode_image(&input));
+                scorer.scores(model, &features.to_kind(Kind::Float))
+            });
+            let label = |item: &EvalItem| {
+                item.truth.class().map(|class| class as i64).context("an item without a class")
+            };
+            let labels = batch.iter().map(label).collect::<anyhow::Result<Vec<i64>>>()?;
+            let labels = Tensor::from_slice(&labels).to_device(logits.device()).unsqueeze(1);
+            let right = logits.gather(1, &labels, false);
+            let above = logits.gt_tensor(&right);
+            let above = above.sum_dim_intlist([1i64].as_slice(), false, Kind::Int64);
+            let within = |k: i64| above.lt(k).sum(Kind::Int64).int64_value(&[]) as f64;
+            sums[0] += batch.len() as f64;
+            sums[1] += within(1);
+            sums[2] += within(5);
+        }
+    }
+}

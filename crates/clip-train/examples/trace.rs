@@ -1,0 +1,68 @@
+//! A loss trace over given weights and batches, to be held beside open_clip's: `scripts/parity_train`.
+//!
+//!     trace MODEL FOLDER PRECISION CHUNK
+//!
+//! Reads `init.safetensors` (open_clip's names), `batches.safetensors` (image [steps, batch, side, side, 3] as f32
+//! bytes, text [steps, batch, 77]) and `settings.json`; prints one line of JSON a step.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clip_model::{Clip, ModelConfig, read_safetensors};
+use clip_torch::tch::{Device, Kind, Tensor};
+use clip_train::{Batch, Corpus, Recipe, TrainOptions, Trainer, World};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [model, folder, precision, chunk] = args.as_slice() else {
+        return Err("usage: trace MODEL FOLDER PRECISION CHUNK".into());
+    };
+    clip_torch::init(None)?;
+    let folder = Path::new(folder);
+    let settings = std::fs::read_to_string(folder.join("settings.json"))?;
+    let settings: serde_json::Value = serde_json::from_str(&settings)?;
+    let number = |key: &str| settings[key].as_f64().ok_or(format!("settings.json: no {key}"));
+    let batches = read_safetensors(&folder.join("batches.safetensors"))?;
+    let find = |key: &str| {
+        let found = batches.iter().find(|(name, _)| name == key);
+        found.map(|(_, tensor)| tensor.shallow_clone()).ok_or(format!("no {key}"))
+    };
+    let (images, texts) = (find("image")?.to_kind(Kind::Uint8), find("text")?);
+    let (steps, batch) = (images.size()[0], images.size()[1]);
+    let config = ModelConfig::find(model)?.with_image_size(images.size()[2])?;
+    let mut model = Clip::new(&config, Device::Cpu);
+    model.load(&read_safetensors(&folder.join("init.safetensors"))?)?;
+    let recipe = Recipe {
+        lr: number("lr")?,
+        beta2: number("beta2")?,
+        eps: number("eps")?,
+        wd: number("wd")?,
+        warmup: number("warmup")? as u64,
+        epochs: 1,
+        batch_size: batch as usize,
+        precision: precision.clone(),
+        ..Recipe::default()
+    };
+    let options = TrainOptions {
+        seed: 0,
+        chunk: chunk.parse()?,
+        threads: 1,
+        save_every: Duration::from_secs(3600),
+        save_steps: 0,
+        save_epochs: 0,
+        keep: 1,
+        log_steps: 1,
+        evaluate_epochs: 0,
+    };
+    // The plan of so many pairs has the steps of the trace; its pairs are never asked for.
+    let corpus = Arc::new(Corpus::synthetic((steps * batch) as usize, 77, 8));
+    let mut trainer = Trainer::new(model, recipe, corpus, options, World::alone())?;
+    for at in 0..steps {
+        let tokens: Tensor = texts.get(at);
+        let batch = Batch { step: at as u64, images: images.get(at), tokens, len: batch as usize };
+        let (step, _) = trainer.train(&batch, false)?;
+        println!("{}", serde_json::to_string(&step)?);
+    }
+    Ok(())
+}

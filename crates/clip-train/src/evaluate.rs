@@ -1,0 +1,125 @@
+//! Retrieval and loss on held-out pairs, under open_clip's names, spread over the processes.
+
+use std::sync::Arc;
+
+use clip_model::Clip;
+use clip_torch::tch::{Kind, Tensor, no_grad};
+use clip_torch::{Precision, autocast};
+use rayon::prelude::*;
+
+use crate::draw::Draw;
+use crate::loader::padded;
+use crate::loss::unit;
+use crate::{Augment, Corpus, Result, World, pixels};
+
+/// Pairs that are embedded at a time.
+const BATCH: usize = 64;
+/// Elements of the similarity matrix that are in memory at a time.
+const AT_ONCE: i64 = 1 << 24;
+
+/// Scores of a model on pairs: each picture with its first caption.
+pub fn evaluate(
+    model: &Clip,
+    precision: Precision,
+    corpus: &Arc<Corpus>,
+    world: &World,
+) -> Result<Vec<(String, f64)>> {
+    let mine: Vec<usize> = (world.rank()..corpus.len()).step_by(world.size()).collect();
+    let (mut images, mut texts) = (Vec::new(), Vec::new());
+    for pairs in mine.chunks(BATCH) {
+        let (u, v) = no_grad(|| embed(model, precision, corpus, pairs))?;
+        images.push(u);
+        texts.push(v);
+    }
+    let width = model.config().embed_dim;
+    let all = |parts: Vec<Tensor>| {
+        let empty = Tensor::zeros([0, width], (Kind::Float, model.device()));
+        world.gather_uneven(&if parts.is_empty() { empty } else { Tensor::cat(&parts, 0) })
+    };
+    let (images, texts) = (all(images)?, all(texts)?);
+    let scale = model.logit_scale().exp().double_value(&[]);
+    Ok(no_grad(|| scores(&images, &texts, scale)))
+}
+
+fn embed(
+    model: &Clip,
+    precision: Precision,
+    corpus: &Corpus,
+    pairs: &[usize],
+) -> Result<(Tensor, Tensor)> {
+    let size = model.config().vision_cfg.image_size as u32;
+    let plain = |&pair: &usize| -> Result<Vec<u8>> {
+        let mut draw = Draw::new("none", 0, 0, 0);
+        Ok(Augment::None.apply(&corpus.image(pair)?, size, &mut draw).data)
+    };
+    let rows = pairs.par_iter().map(plain).collect::<Result<Vec<_>>>()?;
+    let shape = [pairs.len() as i64, i64::from(size), i64::from(size), 3];
+    let bytes = Tensor::from_slice(&rows.concat()).view(shape);
+    let texts: Vec<Vec<u16>> = pairs.iter().map(|&pair| corpus.text(pair, 0).to_vec()).collect();
+    let device = model.device();
+    let (images, tokens) = (pixels(&bytes, device), padded(&texts).to_device(device));
+    let (u, v) =
+        autocast(precision, device, || (model.encode_image(&images), model.encode_text(&tokens)));
+    Ok((unit(&u), unit(&v)))
+}
+
+/// open_clip's `get_clip_metrics` and its loss, of unit features.
+fn scores(images: &Tensor, texts: &Tensor, scale: f64) -> Vec<(String, f64)> {
+    let n = images.size()[0];
+    let mut scores = Vec::new();
+    let mut loss = 0.0;
+    for (name, from, to) in [("image_to_text", images, texts), ("text_to_image", texts, images)] {
+        let mut ranks: Vec<f64> = Vec::new();
+        let block = (AT_ONCE / n.max(1)).clamp(1, n.max(1));
+        for first in (0..n).step_by(block as usize) {
+            let count = block.min(n - first);
+            let logits = from.narrow(0, first, count).matmul(&to.transpose(0, 1)) * scale;
+            let labels = Tensor::arange(count, (Kind::Int64, logits.device())) + first;
+            let cost = logits.cross_entropy_for_logits(&labels).double_value(&[]);
+            loss += cost * count as f64 / n as f64 / 2.0;
+            let right = logits.gather(1, &labels.unsqueeze(1), false);
+            // Of equal scores the earlier stands first, as in a stable descending sort.
+            let earlier = Tensor::arange(n, (Kind::Int64, logits.device())).unsqueeze(0);
+            let ties =
+                logits.eq_tensor(&right).logical_and(&earlier.lt_tensor(&labels.unsqueeze(1)));
+            let rank = logits.gt_tensor(&right).logical_or(&ties);
+            let rank = rank.sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
+            ranks.extend(Vec::<f64>::try_from(rank).unwrap_or_default());
+        }
+        ranks.sort_unstable_by(f64::total_cmp);
+        let count = ranks.len().max(1) as f64;
+        let median = f64::midpoint(ranks[(ranks.len() - 1) / 2], ranks[ranks.len() / 2]);
+        scores.push((format!("{name}_mean_rank"), ranks.iter().sum::<f64>() / count + 1.0));
+        scores.push((format!("{name}_median_rank"), median.floor() + 1.0));
+        for k in [1, 5, 10] {
+            let found = ranks.iter().filter(|&&rank| rank < f64::from(k)).count();
+            scores.push((format!("{name}_R@{k}"), found as f64 / count));
+        }
+    }
+    scores.push(("clip_val_loss".into(), loss));
+    scores.push(("num_samples".into(), n as f64));
+    scores
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_torch::tch::Device;
+
+    #[test]
+    fn ranks_are_counted_from_one() {
+        // Picture 0 finds its text first, picture 1 second, picture 2 third.
+        let images = Tensor::eye(3, (Kind::Float, Device::Cpu));
+        let logits =
+            Tensor::from_slice(&[9f32, 1.0, 2.0, 7.0, 5.0, 3.0, 6.0, 4.0, 1.0]).view([3, 3]);
+        let found = scores(&images, &logits.transpose(0, 1), 1.0);
+        let value = |name: &str| found.iter().find(|(n, _)| n == name).unwrap().1;
+        assert_eq!(value("image_to_text_mean_rank"), 2.0);
+        assert_eq!(value("image_to_text_median_rank"), 2.0);
+        assert!((value("image_to_text_R@1") - 1.0 / 3.0).abs() < 1e-12);
+        assert_eq!((value("image_to_text_R@5"), value("num_samples")), (1.0, 3.0));
+        let same = Tensor::ones([4, 2], (Kind::Float, Device::Cpu));
+        let blind = scores(&same, &same, 1.0);
+        assert!((blind[10].1 - 4f64.ln()).abs() < 1e-6, "{blind:?}");
+    }
+}

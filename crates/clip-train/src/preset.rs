@@ -1,0 +1,138 @@
+//! Models with their recipes under one name: the paper's, open_clip's, the demo's.
+
+use std::path::Path;
+
+use clip_model::ModelConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::{AdamStats, Error, Recipe, Result, TextWeights};
+
+/// A model and its recipe under one name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preset {
+    /// The model.
+    pub model_cfg: ModelConfig,
+    /// How to train it.
+    #[serde(default)]
+    pub train: Recipe,
+}
+
+const EMOJI: &str = include_str!("../presets/emoji.json");
+
+/// Learning rates of the paper's tables 19 and 20.
+const LEARNING_RATES: [(&str, f64); 9] = [
+    ("RN50", 5e-4),
+    ("RN101", 5e-4),
+    ("RN50x4", 5e-4),
+    ("RN50x16", 4e-4),
+    ("RN50x64", 3.6e-4),
+    ("ViT-B-32", 5e-4),
+    ("ViT-B-16", 5e-4),
+    ("ViT-L-14", 4e-4),
+    ("ViT-L-14-336", 2e-5),
+];
+
+impl Preset {
+    /// `emoji` (the demo's), `paper/MODEL`, `openclip/MODEL`, or a JSON file.
+    pub fn find(name: &str) -> Result<Self> {
+        let parse = |text: &str| {
+            serde_json::from_str::<Self>(text).map_err(|e| Error::file(Path::new(name), e))
+        };
+        if name == "emoji" {
+            return parse(EMOJI);
+        }
+        if let Some(model) = name.strip_prefix("paper/") {
+            // The paper's models use QuickGELU.
+            let plain = model.strip_suffix("-quickgelu").unwrap_or(model);
+            let model_cfg = ModelConfig::find(&format!("{plain}-quickgelu"))?;
+            return Ok(Self { model_cfg, train: paper(plain) });
+        }
+        if let Some(model) = name.strip_prefix("openclip/") {
+            let model_cfg = ModelConfig::find(model)?;
+            let train = Recipe {
+                lr: 5e-4,
+                warmup: 10_000,
+                batch_size: 64,
+                precision: "amp".into(),
+                augment: "rrc(0.9,1)".into(),
+                ..by_family(model)
+            };
+            return Ok(Self { model_cfg, train });
+        }
+        if Path::new(name).extension().is_some_and(|e| e == "json") {
+            let text = std::fs::read_to_string(name).map_err(|e| Error::io(Path::new(name), e))?;
+            return parse(&text);
+        }
+        Err(Error::Recipe(format!(
+            "no preset {name:?}\n\
+             hint: emoji, paper/ViT-B-32 and the like, openclip/RN50 and the like, or a .json file"
+        )))
+    }
+}
+
+/// The paper's Adam for a family (tables 18 to 20), which open_clip's defaults follow.
+fn by_family(model: &str) -> Recipe {
+    let resnet = !model.to_lowercase().contains("vit");
+    let (beta2, eps) = if resnet { (0.999, 1e-8) } else { (0.98, 1e-6) };
+    Recipe { beta2, eps, ..Recipe::default() }
+}
+
+/// The paper's recipe for a model; its tables say nothing of others, which get the most common rate.
+pub fn paper(model: &str) -> Recipe {
+    let known = LEARNING_RATES.iter().find(|(name, _)| *name == model);
+    Recipe {
+        lr: known.map_or(5e-4, |(_, lr)| *lr),
+        precision: "amp".into(),
+        adam_stats: AdamStats::Fp16,
+        text_weights: TextWeights::Fp16Sr,
+        ..by_family(model)
+    }
+}
+
+/// Where a recipe departs from another: setting, mine, the other's.
+pub fn difference(mine: &Recipe, other: &Recipe) -> Vec<(String, String, String)> {
+    let pairs = mine.settings().into_iter().zip(other.settings());
+    pairs.filter(|(a, b)| a.1 != b.1).map(|((key, a), (_, b))| (key, a, b)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_nine_models_have_both_recipes() {
+        for (model, lr) in LEARNING_RATES {
+            let preset = Preset::find(&format!("paper/{model}")).unwrap();
+            let train = &preset.train;
+            assert!(preset.model_cfg.quick_gelu && train.lr == lr, "{model}");
+            assert_eq!((train.batch_size, train.epochs, train.warmup), (32_768, 32, 2000));
+            assert_eq!((train.wd, train.augment.as_str()), (0.2, "square-crop"));
+            let vit = model.starts_with("ViT");
+            let adam = if vit { (0.98, 1e-6) } else { (0.999, 1e-8) };
+            assert_eq!((train.beta2, train.eps), adam);
+            let theirs = Preset::find(&format!("openclip/{model}")).unwrap();
+            assert!(!theirs.model_cfg.quick_gelu);
+            assert_eq!((theirs.train.lr, theirs.train.warmup), (5e-4, 10_000));
+            assert_eq!((theirs.train.beta2, theirs.train.eps), adam);
+        }
+    }
+
+    #[test]
+    fn differences_name_both_sides() {
+        let paper = paper("ViT-L-14");
+        assert_eq!(difference(&paper, &paper), []);
+        let mine = Recipe { batch_size: 256, grad_clip_norm: Some(1.0), ..paper.clone() };
+        let found = difference(&mine, &paper);
+        let wanted = [("batch_size", "256", "32768"), ("grad_clip_norm", "1.0", "None")];
+        let wanted = wanted.map(|(k, a, b)| (k.to_owned(), a.to_owned(), b.to_owned()));
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn names_and_files() {
+        Preset::find("emoji").unwrap();
+        assert!(Preset::find("x").unwrap_err().to_string().contains("paper/ViT-B-32"));
+        assert!(Preset::find("paper/ViT-Z").is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! One shard's pairs: members with a picture and a caption, and the weights in the table beside it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{DataType, Float32Type};
+use clip_corpus::{Member, ShardIndex, read_index, read_parquet};
+use clip_text::Tokenizer;
+
+use crate::corpus::unpadded;
+use crate::{Error, Result};
+
+/// Fields that hold a picture.
+const IMAGES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
+
+/// A pair as it lies in its shard.
+pub(crate) struct FoundPair {
+    pub offset: u64,
+    pub size: u32,
+    pub captions: Vec<Vec<u16>>,
+    pub weight: f32,
+}
+
+/// What a shard holds.
+pub(crate) struct Found {
+    pub file: File,
+    pub pairs: Vec<FoundPair>,
+    pub skipped: usize,
+}
+
+/// Reads a shard's index and captions; `column` names weights in the Parquet table beside it.
+pub(crate) fn index_shard(
+    path: &Path,
+    tokenizer: &Tokenizer,
+    context: usize,
+    column: Option<&str>,
+) -> Result<Found> {
+    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let index = index_of(path, &file)?;
+    let weights = column.map(|column| weights(&path.with_extension("parquet"), column));
+    let weights = weights.transpose()?;
+    let mut found = Found { file, pairs: Vec::new(), skipped: 0 };
+    for members in index.members.chunk_by(|a, b| a.key == b.key) {
+        let captions = captions(&found.file, path, members)?;
+        let image = members.iter().find(|m| IMAGES.contains(&m.field.as_str()));
+        let fits = |m: &&Member| !captions.is_empty() && u32::try_from(m.size).is_ok();
+        let Some(image) = image.filter(fits) else {
+            found.skipped += 1;
+            continue;
+        };
+        let weight = match &weights {
+            None => 1.0,
+            Some(weights) => *weights.get(&image.key).ok_or_else(|| {
+                let table = path.with_extension("parquet");
+                Error::file(&table, format!("no row for the sample {:?}", image.key))
+            })?,
+        };
+        found.pairs.push(FoundPair {
+            offset: image.offset,
+            size: image.size as u32,
+            captions: captions.iter().map(|text| unpadded(tokenizer, text, context)).collect(),
+            weight,
+        });
+    }
+    Ok(found)
+}
+
+/// The index beside the shard where it fits the shard, else one made by reading it.
+fn index_of(path: &Path, file: &File) -> Result<ShardIndex> {
+    let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+    let beside = path.with_extension("idx");
+    if beside.is_file() {
+        let index = read_index(&beside)?;
+        let end = index.members.last().map_or(0, |m| m.offset + m.size);
+        // A tar ends with the last member, padding and two empty blocks, up to 20 of them.
+        if end <= length && length - end <= 11_264 {
+            return Ok(index);
+        }
+    }
+    Ok(ShardIndex::scan(path)?)
+}
+
+/// The table's column by the samples' keys.
+fn weights(path: &Path, column: &str) -> Result<HashMap<String, f32>> {
+    let mut all = HashMap::new();
+    for batch in read_parquet(path)? {
+        let missing = |name: &str| {
+            let schema = batch.schema();
+            let names: Vec<_> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+            let has = names.join(", ");
+            Error::file(path, format!("no column {name:?}\nhint: the table has {has}"))
+        };
+        let keys = batch.column_by_name("key").ok_or_else(|| missing("key"))?;
+        let keys = keys.as_string_opt::<i32>().ok_or_else(|| missing("key"))?;
+        let values = numbers(&batch, column).ok_or_else(|| missing(column))?;
+        for (at, key) in keys.iter().enumerate() {
+            let value = values[at];
+            if !(0.0..=1000.0).contains(&value) {
+                let key = key.unwrap_or_default();
+                return Err(Error::file(path, format!("{column} of {key:?} is {value}")));
+            }
+            all.insert(key.unwrap_or_default().to_owned(), value);
+        }
+    }
+    Ok(all)
+}
+
+/// A numeric column as f32; null counts as 1.
+fn numbers(batch: &RecordBatch, column: &str) -> Option<Vec<f32>> {
+    let column = batch.column_by_name(column)?;
+    let floats = arrow::compute::cast(column, &DataType::Float32).ok()?;
+    let floats = floats.as_primitive_opt::<Float32Type>()?;
+    Some(
+        (0..floats.len())
+            .map(|at| if floats.is_null(at) { 1.0 } else { floats.value(at) })
+            .collect(),
+    )
+}
+
+/// The list `captions` of the JSON field where it has one, else the text field.
+fn captions(file: &File, path: &Path, members: &[Member]) -> Result<Vec<String>> {
+    let read = |field: &str| -> Result<Option<Vec<u8>>> {
+        let Some(member) = members.iter().find(|m| m.field == field) else { return Ok(None) };
+        let mut bytes = vec![0; member.size as usize];
+        file.read_exact_at(&mut bytes, member.offset).map_err(|e| Error::io(path, e))?;
+        Ok(Some(bytes))
+    };
+    if let Some(json) = read("json")? {
+        let value: serde_json::Value = serde_json::from_slice(&json)
+            .map_err(|e| Error::file(path, format!("{}.json: {e}", members[0].key)))?;
+        let list = value.get("captions").and_then(|list| list.as_array());
+        let texts: Vec<String> = list
+            .into_iter()
+            .flatten()
+            .filter_map(|text| text.as_str())
+            .map(str::to_owned)
+            .collect();
+        if !texts.is_empty() {
+            return Ok(texts);
+        }
+    }
+    let text = read("txt")?.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+    Ok(text.into_iter().filter(|text| !text.is_empty()).collect())
+}

@@ -1,0 +1,232 @@
+//! One step: forward, loss, backward, update, for any batch in any memory and on any number of processes.
+
+use std::time::Instant;
+
+use clip_model::{MEAN, STD};
+use clip_torch::tch::{self, Device, Kind, Tensor, no_grad};
+use clip_torch::{autocast, backward, freeze_statistics};
+use serde::Serialize;
+
+use crate::draw::mix;
+use crate::loss::{Gradients, Temperature, contrastive};
+use crate::{Batch, Error, Objective, Result, Trainer};
+
+/// What one step did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Step {
+    /// Its number, from 0.
+    pub step: u64,
+    /// The epoch it began in, from 0.
+    pub epoch: u64,
+    /// The loss, over all processes.
+    pub loss: f64,
+    /// The learning rate.
+    pub lr: f64,
+    /// The inverse of the temperature, after the step.
+    pub logit_scale: f64,
+    /// Norm of all gradients together, before clipping; none when float16 overflowed.
+    pub grad_norm: f64,
+    /// Whether float16 overflowed and the step changed nothing.
+    pub skipped: bool,
+    /// Seconds spent waiting for data.
+    pub data_wait: f64,
+    /// Seconds of the forward passes and the loss.
+    pub forward: f64,
+    /// Seconds of the backward passes.
+    pub backward: f64,
+    /// Seconds of the update.
+    pub optimizer: f64,
+    /// Seconds of talking to other processes that no computing hid.
+    pub communication: f64,
+    /// Seconds of the whole step.
+    pub seconds: f64,
+    /// Pairs a second, over all processes.
+    pub samples_per_second: f64,
+}
+
+/// Some rows of a batch.
+struct Chunk {
+    first: i64,
+    rows: i64,
+}
+
+impl Trainer {
+    /// One step on this process's rows of a batch. `stop` asks to end the run; the answer is whether anyone asked.
+    pub fn train(&mut self, batch: &Batch, stop: bool) -> Result<(Step, bool)> {
+        let started = Instant::now();
+        self.world.reset_clock();
+        self.learner.clear();
+        if let Some(reducer) = &self.reducer {
+            reducer.begin().map_err(|e| self.world.blame(&e))?;
+        }
+        let (loss, forward) = match self.recipe.objective {
+            Objective::Contrastive | Objective::Sigmoid => self.contrast(batch)?,
+            Objective::Caption | Objective::BagOfWords => self.predict(batch)?,
+        };
+        let backward = started.elapsed().as_secs_f64() - forward - self.world.clock();
+        let (loss, stop) = self.agree(loss, stop)?;
+        if !loss.is_finite() {
+            return Err(Error::Diverged { step: self.step, loss });
+        }
+        let updating = Instant::now();
+        let lr = self.recipe.lr_at(self.step, self.plan.steps(), self.cooldown());
+        let scalars: Vec<&Tensor> = self.scalars.iter().collect();
+        let update = self.learner.update(lr, self.recipe.grad_clip_norm, &scalars)?;
+        self.model.clamp_logit_scale();
+        if let Some(decay) = self.recipe.ema_decay {
+            self.learner.average(&self.model, decay);
+        }
+        let step = Step {
+            step: self.step,
+            epoch: self.plan.epoch(self.step),
+            loss,
+            lr,
+            logit_scale: self.model.logit_scale().double_value(&[]).exp(),
+            grad_norm: update.grad_norm,
+            skipped: update.skipped,
+            forward,
+            backward,
+            optimizer: updating.elapsed().as_secs_f64(),
+            communication: self.world.clock(),
+            ..Step::default()
+        };
+        self.step += 1;
+        Ok((step, stop))
+    }
+
+    /// A loss over all pairs at once.
+    ///
+    /// A batch of one chunk is an ordinary forward and backward pass. A larger one is embedded in chunks without a
+    /// graph, the loss is taken once over all embeddings, and each chunk is embedded again, now with a graph, to
+    /// take its embeddings' gradients back (Gao et al. 2021): the gradients of the whole batch, in the memory of
+    /// a chunk.
+    fn contrast(&self, batch: &Batch) -> Result<(f64, f64)> {
+        let chunks = self.chunks(batch);
+        let mut clock = Instant::now();
+        let mut forward = 0.0;
+        let lap = |clock: &mut Instant| {
+            let seconds = clock.elapsed().as_secs_f64();
+            *clock = Instant::now();
+            seconds
+        };
+        let one = chunks.len() == 1;
+        let features = if one {
+            self.encode(batch, &chunks[0])
+        } else {
+            let pass = || chunks.iter().map(|chunk| self.encode(batch, chunk)).unzip();
+            let (images, texts): (Vec<_>, Vec<_>) = no_grad(|| freeze_statistics(pass));
+            (Tensor::cat(&images, 0), Tensor::cat(&texts, 0))
+        };
+        let temperature =
+            Temperature { log_scale: self.model.logit_scale(), bias: self.logit_bias.as_ref() };
+        let talked = self.world.clock();
+        let found = contrastive(&features.0, &features.1, temperature, &self.world)?;
+        forward += lap(&mut clock) - (self.world.clock() - talked);
+        let scale = self.learner.loss_scale();
+        let Gradients { loss, images, texts } = found;
+        let (images, texts) = (images * scale, texts * scale);
+        for (at, chunk) in chunks.iter().enumerate() {
+            let (u, v) = if one {
+                (features.0.shallow_clone(), features.1.shallow_clone())
+            } else {
+                clock = Instant::now();
+                let again = self.encode(batch, chunk);
+                forward += lap(&mut clock);
+                again
+            };
+            self.expect(at + 1 == chunks.len())?;
+            let of = |all: &Tensor| all.narrow(0, chunk.first, chunk.rows);
+            backward(&[u, v], &[of(&images), of(&texts)]).map_err(|e| self.told(e))?;
+        }
+        Ok((loss, forward))
+    }
+
+    /// A loss of each pair for itself: chunks only add up.
+    fn predict(&self, batch: &Batch) -> Result<(f64, f64)> {
+        let chunks = self.chunks(batch);
+        let (mut sum, mut forward) = (0.0, 0.0);
+        for (at, chunk) in chunks.iter().enumerate() {
+            let clock = Instant::now();
+            let (images, tokens) = self.input(batch, chunk);
+            let loss = autocast(self.precision, self.model.device(), || {
+                crate::predict::loss(&self.model, self.recipe.objective, &images, &tokens)
+            });
+            let loss = loss * (chunk.rows as f64 / batch.len as f64);
+            sum += loss.double_value(&[]);
+            forward += clock.elapsed().as_secs_f64();
+            self.expect(at + 1 == chunks.len())?;
+            let scale = Tensor::from(self.learner.loss_scale() as f32).to_device(loss.device());
+            backward(&[loss], &[scale]).map_err(|e| self.told(e))?;
+        }
+        Ok((sum, forward))
+    }
+
+    fn chunks(&self, batch: &Batch) -> Vec<Chunk> {
+        let rows = self.options.chunk.clamp(1, batch.len);
+        let starts = (0..batch.len).step_by(rows);
+        starts
+            .map(|first| Chunk { first: first as i64, rows: rows.min(batch.len - first) as i64 })
+            .collect()
+    }
+
+    /// Before the step's last backward pass: that one is averaged over the processes.
+    fn expect(&self, last: bool) -> Result<()> {
+        match &self.reducer {
+            Some(reducer) if last => reducer.expect().map_err(|e| self.told(e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// A failure of a backward pass may be another process's.
+    fn told(&self, error: clip_torch::Error) -> Error {
+        if self.reducer.is_some() { self.world.blame(&error) } else { error.into() }
+    }
+
+    fn input(&self, batch: &Batch, chunk: &Chunk) -> (Tensor, Tensor) {
+        // What a pass draws (patches that are dropped) must be the same when it is repeated.
+        let place = (self.world.rank() as u64) << 32 | chunk.first as u64;
+        tch::manual_seed(mix(self.options.seed ^ 0xd20b, self.step, place) as i64);
+        let device = self.model.device();
+        let images = pixels(&batch.images.narrow(0, chunk.first, chunk.rows), device);
+        (images, batch.tokens.narrow(0, chunk.first, chunk.rows).to_device(device))
+    }
+
+    /// Features of a chunk, in 32 bits.
+    fn encode(&self, batch: &Batch, chunk: &Chunk) -> (Tensor, Tensor) {
+        let (images, tokens) = self.input(batch, chunk);
+        let model = &self.model;
+        let (images, texts) = autocast(self.precision, model.device(), || {
+            (model.encode_image(&images), model.encode_text(&tokens))
+        });
+        // The loss stands outside autocast: logits in 16 bits would round away what the last epochs learn from.
+        (images.to_kind(Kind::Float), texts.to_kind(Kind::Float))
+    }
+
+    /// Averages the loss and the gradients of the parameters that belong to the loss itself, and asks whether
+    /// anyone wants to stop: one message for all.
+    fn agree(&self, loss: f64, stop: bool) -> Result<(f64, bool)> {
+        let world = self.world.size() as f64;
+        let grads: Vec<Tensor> = self.scalars.iter().map(Tensor::grad).collect();
+        if world == 1.0 {
+            return Ok((loss, stop));
+        }
+        let mut values = vec![loss, f64::from(u8::from(stop))];
+        let value = |grad: &Tensor| if grad.defined() { grad.double_value(&[]) } else { 0.0 };
+        values.extend(grads.iter().map(value));
+        let sums = self.world.sum(&values)?;
+        for (grad, sum) in grads.iter().zip(&sums[2..]).filter(|(grad, _)| grad.defined()) {
+            let _ = no_grad(|| grad.shallow_clone().fill_(sum / world));
+        }
+        Ok((sums[0] / world, sums[1] > 0.0))
+    }
+}
+
+/// Bytes [rows, size, size, 3] to normalised pixels [rows, 3, size, size] on the device.
+pub fn pixels(bytes: &Tensor, device: Device) -> Tensor {
+    let row = |values: [f64; 3]| {
+        Tensor::from_slice(&values.map(|v| v as f32)).view([1, 3, 1, 1]).to_device(device)
+    };
+    let images = bytes.to_device_(device, Kind::Uint8, true, false);
+    let images = images.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0;
+    ((images - row(MEAN)) / row(STD)).contiguous()
+}

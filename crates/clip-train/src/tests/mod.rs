@@ -1,0 +1,151 @@
+//! What the tests share: small corpora, small models, and runs of them.
+
+mod equal;
+mod ranks;
+mod resume;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use clip_corpus::{Sample, ShardWriter};
+use clip_image::{Rgb, encode_png};
+use clip_model::{Clip, ModelConfig};
+use clip_torch::Precision;
+use clip_torch::tch::{self, Device};
+
+use crate::{
+    Corpus, CorpusOptions, Hooks, Recipe, Result, Source, Step, TrainOptions, Trainer, World,
+};
+
+fn options(column: Option<&str>) -> CorpusOptions {
+    let weight_column = column.map(str::to_owned);
+    CorpusOptions { context: 12, side: 16, cache_bytes: 1 << 20, weight_column }
+}
+
+/// Pairs of single-coloured pictures; every fourth has a text that others have too.
+pub fn corpus(folder: &Path, count: usize) -> Arc<Corpus> {
+    let colour = |i: usize| [(i * 37 % 256) as u8, (i * 91 % 256) as u8, (i * 53 % 256) as u8];
+    corpus_of(folder, count, &|i| encode_png(&Rgb::filled(20, 16, colour(i))).unwrap())
+}
+
+/// The same with pictures of the caller's.
+pub fn corpus_of(folder: &Path, count: usize, image: &dyn Fn(usize) -> Vec<u8>) -> Arc<Corpus> {
+    write_shard(folder, count, image);
+    open(folder, None)
+}
+
+fn open(folder: &Path, column: Option<&str>) -> Arc<Corpus> {
+    let source = Source { spec: folder.display().to_string(), weight: 1.0 };
+    Arc::new(Corpus::open(&[source], &options(column)).unwrap())
+}
+
+fn write_shard(folder: &Path, count: usize, image: &dyn Fn(usize) -> Vec<u8>) {
+    let mut shard = ShardWriter::create(&folder.join("00000.tar")).unwrap();
+    for i in 0..count {
+        let text = format!("a thing number {}", if i % 4 == 0 { 0 } else { i });
+        let fields = vec![("png".to_owned(), image(i)), ("txt".to_owned(), text.into_bytes())];
+        shard.write(&Sample { key: format!("{i:05}"), fields }).unwrap();
+    }
+    shard.finish().unwrap();
+}
+
+/// A corpus with a weight for each pair in the table beside its shard.
+pub fn weighted(folder: &Path, count: usize, weight: impl Fn(usize) -> f32) -> Arc<Corpus> {
+    use arrow::array::{ArrayRef, Float32Array, RecordBatch, StringArray};
+    write_shard(folder, count, &|_| encode_png(&Rgb::filled(4, 4, [1, 2, 3])).unwrap());
+    let keys: ArrayRef =
+        Arc::new(StringArray::from_iter_values((0..count).map(|i| format!("{i:05}"))));
+    let weights: ArrayRef = Arc::new(Float32Array::from_iter_values((0..count).map(weight)));
+    let table = RecordBatch::try_from_iter([("key", keys), ("balance", weights)]).unwrap();
+    clip_corpus::write_parquet(&folder.join("00000.parquet"), table.schema(), &[table]).unwrap();
+    open(folder, Some("balance"))
+}
+
+/// A vision transformer, or a ResNet, of a few thousand parameters.
+pub fn tiny(resnet: bool) -> ModelConfig {
+    let vision = if resnet {
+        r#"{"image_size":32,"layers":[1,1,1,1],"width":8,"patch_size":null,"head_width":32}"#
+    } else {
+        r#"{"image_size":16,"layers":2,"width":32,"patch_size":8,"head_width":16}"#
+    };
+    let text = r#"{"context_length":12,"vocab_size":49408,"width":16,"heads":2,"layers":2}"#;
+    let all =
+        format!(r#"{{"embed_dim":16,"quick_gelu":true,"vision_cfg":{vision},"text_cfg":{text}}}"#);
+    serde_json::from_str(&all).unwrap()
+}
+
+/// A short run in 32 bits.
+pub fn recipe(batch: usize) -> Recipe {
+    Recipe {
+        batch_size: batch,
+        epochs: 4,
+        lr: 1e-3,
+        warmup: 3,
+        precision: "fp32".into(),
+        augment: "small".into(),
+        ..Recipe::default()
+    }
+}
+
+pub fn train_options(chunk: usize) -> TrainOptions {
+    TrainOptions {
+        seed: 7,
+        chunk,
+        threads: 1,
+        save_every: std::time::Duration::from_secs(3600),
+        save_steps: 0,
+        save_epochs: 0,
+        keep: 2,
+        log_steps: 1,
+        evaluate_epochs: 0,
+    }
+}
+
+/// A trainer over the corpus with weights of the seed.
+pub fn trainer(
+    model: &ModelConfig,
+    recipe: &Recipe,
+    corpus: &Arc<Corpus>,
+    options: TrainOptions,
+) -> Trainer {
+    tch::manual_seed(options.seed as i64);
+    let model = Clip::new(model, Device::Cpu);
+    Trainer::new(model, recipe.clone(), Arc::clone(corpus), options, World::alone()).unwrap()
+}
+
+/// Collects the steps of a run, and stops it after so many.
+#[derive(Default)]
+pub struct Seen {
+    pub steps: Vec<Step>,
+    pub stop_after: Option<usize>,
+    pub warnings: Vec<String>,
+    /// Ends the process in place of stopping.
+    pub die: bool,
+}
+
+impl Hooks for Seen {
+    fn stop(&mut self) -> bool {
+        let stop = self.stop_after.is_some_and(|count| self.steps.len() + 1 >= count);
+        if stop && self.die {
+            std::process::abort();
+        }
+        stop
+    }
+
+    fn seen(&mut self, step: &Step, _total: u64) {
+        self.steps.push(step.clone());
+    }
+
+    fn warn(&mut self, text: &str) {
+        self.warnings.push(text.to_owned());
+    }
+
+    fn evaluate(
+        &mut self,
+        _model: &Clip,
+        _precision: Precision,
+        _world: &World,
+    ) -> Result<Vec<(String, f64)>> {
+        Ok(Vec::new())
+    }
+}

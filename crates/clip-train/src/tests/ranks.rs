@@ -1,0 +1,135 @@
+//! Several processes: this test's executable starts itself again as each of them.
+
+use std::path::Path;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use clip_model::Clip;
+use clip_torch::Store;
+use clip_torch::tch::{self, Device};
+
+use super::{Seen, corpus, recipe, tiny, train_options};
+use crate::{Objective, Place, Recipe, Trainer, World};
+
+const FOLDER: &str = "CLIP_TRAIN_TEST_FOLDER";
+const JOB: &str = "CLIP_TRAIN_TEST_JOB";
+
+fn start(world: usize, port: u16, folder: &Path, job: &str) -> Vec<Child> {
+    let start = |rank: usize| {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["tests::ranks::one_of_the_processes", "--exact", "--nocapture"])
+            .env("RANK", rank.to_string())
+            .env("WORLD_SIZE", world.to_string())
+            .env("MASTER_ADDR", "127.0.0.1")
+            .env("MASTER_PORT", port.to_string())
+            .env("TORCHELASTIC_USE_AGENT_STORE", "True")
+            .env("OMP_NUM_THREADS", "1")
+            .env(FOLDER, folder)
+            .env(JOB, job)
+            .stderr(std::fs::File::create(folder.join(format!("{world}-{rank}.log"))).unwrap())
+            .spawn()
+            .unwrap()
+    };
+    (0..world).map(start).collect()
+}
+
+fn job(name: &str) -> Recipe {
+    match name {
+        "sigmoid" => Recipe { objective: Objective::Sigmoid, ..recipe(16) },
+        "death" => recipe(48),
+        "caption" => Recipe { objective: Objective::Caption, ..recipe(16) },
+        _ => recipe(16),
+    }
+}
+
+/// Does nothing unless it was started by another test.
+#[test]
+fn one_of_the_processes() {
+    let (Ok(folder), Ok(name)) = (std::env::var(FOLDER), std::env::var(JOB)) else { return };
+    let folder = Path::new(&folder);
+    let place = Place::detect("env://", &|name| std::env::var(name).ok()).unwrap().unwrap();
+    let (rank, size) = (place.rank, place.world);
+    let world = World::join(place, Device::Cpu, Duration::from_secs(60), None).unwrap();
+    let data = folder.join(format!("data-{size}-{rank}"));
+    std::fs::create_dir_all(&data).unwrap();
+    let corpus = corpus(&data, 48);
+    // Only rank 0 has the right weights: the others get them from it.
+    tch::manual_seed(if rank == 0 { 7 } else { 1000 });
+    let model = Clip::new(&tiny(false), Device::Cpu);
+    // Two chunks on each process.
+    let options = train_options((8 / size).max(1));
+    let mut trainer = Trainer::new(model, job(&name), corpus, options, world).unwrap();
+    if name == "death" && rank == 1 {
+        let mut seen = Seen { stop_after: Some(3), ..Seen::default() };
+        seen.die = true;
+        let _ = trainer.run(None, &mut seen);
+        unreachable!();
+    }
+    let mut seen = Seen::default();
+    let end = trainer.run(None, &mut seen);
+    if let Err(error) = end {
+        std::fs::write(folder.join(format!("error-{rank}")), error.to_string()).unwrap();
+        std::process::exit(3);
+    }
+    let numbers: Vec<(f64, f64, f64)> =
+        seen.steps.iter().map(|s| (s.loss, s.grad_norm, s.logit_scale)).collect();
+    let text = serde_json::to_string(&numbers).unwrap();
+    std::fs::write(folder.join(format!("curve-{size}-{rank}")), text).unwrap();
+}
+
+fn curve(folder: &Path, world: usize, rank: usize) -> Vec<(f64, f64, f64)> {
+    let path = folder.join(format!("curve-{world}-{rank}"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn one_two_and_four_processes_train_the_same() {
+    for name in ["contrastive", "sigmoid", "caption"] {
+        let folder = tempfile::tempdir().unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let mut alone = Seen::default();
+        let corpus = corpus(data.path(), 48);
+        let mut trainer = super::trainer(&tiny(false), &job(name), &corpus, train_options(16));
+        trainer.run(None, &mut alone).unwrap();
+        for world in [2, 4] {
+            let store = Store::serve(Duration::from_secs(60)).unwrap();
+            let children = start(world, store.port(), folder.path(), name);
+            for (rank, mut child) in children.into_iter().enumerate() {
+                let log = folder.path().join(format!("{world}-{rank}.log"));
+                let status = child.wait().unwrap();
+                assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap());
+            }
+            let first = curve(folder.path(), world, 0);
+            assert_eq!(first.len(), alone.steps.len());
+            for rank in 1..world {
+                assert_eq!(curve(folder.path(), world, rank), first);
+            }
+            for (step, (loss, norm, scale)) in alone.steps.iter().zip(&first) {
+                let close = |a: f64, b: f64| (a - b).abs() <= 1e-5 * (1.0 + a.abs());
+                assert!(
+                    close(step.loss, *loss)
+                        && close(step.grad_norm, *norm)
+                        && close(step.logit_scale, *scale),
+                    "{name}, {world} processes, step {}: {loss} {norm} {scale} against {step:?}",
+                    step.step
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_death_ends_the_others_and_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::serve(Duration::from_secs(60)).unwrap();
+    let started = Instant::now();
+    let children = start(3, store.port(), folder.path(), "death");
+    for mut child in children {
+        child.wait().unwrap();
+    }
+    assert!(started.elapsed() < Duration::from_secs(45));
+    for rank in [0, 2] {
+        let told = std::fs::read_to_string(folder.path().join(format!("error-{rank}"))).unwrap();
+        assert!(told.starts_with("rank 1 (process "), "{told}");
+    }
+}

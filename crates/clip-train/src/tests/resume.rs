@@ -1,0 +1,90 @@
+//! Stopping anywhere and going on changes nothing.
+
+use super::{Seen, corpus, recipe, tiny, train_options, trainer};
+use crate::{AdamStats, Logs, Outcome, Recipe, TextWeights, checkpoints, latest};
+
+fn bits(seen: &Seen) -> Vec<(u64, u64, u64, u64)> {
+    let of = |s: &crate::Step| {
+        (s.step, s.loss.to_bits(), s.grad_norm.to_bits(), s.logit_scale.to_bits())
+    };
+    seen.steps.iter().map(of).collect()
+}
+
+#[test]
+fn a_run_in_pieces_is_the_run_in_one() {
+    let data = tempfile::tempdir().unwrap();
+    let corpus = corpus(data.path(), 43);
+    let plain = Recipe { patch_dropout: 0.25, ema_decay: Some(0.9), ..recipe(8) };
+    let small = Recipe {
+        precision: "amp".into(),
+        adam_stats: AdamStats::Fp16,
+        text_weights: TextWeights::Fp16Sr,
+        ..recipe(8)
+    };
+    for recipe in [plain, small] {
+        let start = || trainer(&tiny(false), &recipe, &corpus, train_options(4));
+        let mut whole = Seen::default();
+        let mut one = start();
+        assert_eq!(one.run(None, &mut whole).unwrap(), Outcome::Finished);
+
+        let folder = tempfile::tempdir().unwrap();
+        let mut pieces = Vec::new();
+        for stop_after in [Some(4), Some(9), None] {
+            let mut trainer = start();
+            if let Some(checkpoint) = latest(&folder.path().join("checkpoints")) {
+                trainer.resume(&checkpoint).unwrap();
+            }
+            let mut logs = Logs::open(folder.path(), trainer.steps_done(), true).unwrap();
+            let mut seen = Seen { stop_after, ..Seen::default() };
+            trainer.run(Some(&mut logs), &mut seen).unwrap();
+            pieces.extend(bits(&seen));
+        }
+        assert_eq!(pieces, bits(&whole));
+        let found = checkpoints(&folder.path().join("checkpoints"));
+        assert_eq!(found.len(), 2, "the last two are kept");
+        let again = clip_model::load_checkpoint(&found[1], clip_torch::tch::Device::Cpu).unwrap();
+        for ((name, a), (_, b)) in again.state_dict().iter().zip(one.model.state_dict()) {
+            assert!(a.equal(&b.to_kind(a.kind())), "{name}");
+        }
+        let lines = std::fs::read_to_string(folder.path().join("steps.jsonl")).unwrap();
+        assert_eq!(lines.lines().count(), whole.steps.len());
+    }
+}
+
+#[test]
+fn another_run_is_refused_and_told_why() {
+    let data = tempfile::tempdir().unwrap();
+    let corpus = corpus(data.path(), 43);
+    let folder = tempfile::tempdir().unwrap();
+    let mut logs = Logs::open(folder.path(), 0, false).unwrap();
+    let mut first = trainer(&tiny(false), &recipe(8), &corpus, train_options(8));
+    first.run(Some(&mut logs), &mut Seen { stop_after: Some(2), ..Seen::default() }).unwrap();
+    let other = Recipe { lr: 0.5, ..recipe(8) };
+    let mut second = trainer(&tiny(false), &other, &corpus, train_options(8));
+    let checkpoint = latest(&logs.checkpoints()).unwrap();
+    let message = second.resume(&checkpoint).unwrap_err().to_string();
+    assert!(message.contains("lr was 0.001, is 0.5"), "{message}");
+}
+
+#[test]
+fn open_clips_checkpoint_comes_back() {
+    let data = tempfile::tempdir().unwrap();
+    let corpus = corpus(data.path(), 40);
+    let start = || trainer(&tiny(false), &recipe(8), &corpus, train_options(8));
+    let mut whole = Seen::default();
+    start().run(None, &mut whole).unwrap();
+    let mut first = start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut logs = Logs::open(folder.path(), 0, false).unwrap();
+    // Two epochs of five batches each.
+    first.run(Some(&mut logs), &mut Seen { stop_after: Some(10), ..Seen::default() }).unwrap();
+    let path = folder.path().join("epoch_2.pt");
+    first.export(&path, 2).unwrap();
+    let mut second = start();
+    second.import(&path).unwrap();
+    assert_eq!(second.steps_done(), 10);
+    let mut rest = Seen::default();
+    second.run(None, &mut rest).unwrap();
+    assert_eq!(bits(&rest), bits(&whole)[10..]);
+    assert!(second.import(&folder.path().join("out.log")).is_err());
+}

@@ -1,0 +1,118 @@
+"""Benchmarks of training; see scripts/bench_train."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import statistics
+import sys
+
+from measure import run
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--bin", required=True)
+parser.add_argument("--work", required=True)
+parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--steps", type=int, default=8)
+parser.add_argument("what", nargs="*")
+args = parser.parse_args()
+what = args.what or ["compute", "processes", "big-batch"]
+
+plain = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
+folder = os.path.join(args.work, "runs")
+
+
+def fresh():
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    return folder
+
+
+def settings(model, precision, batch, processes):
+    return [
+        "--dataset-type", "synthetic", "--train-num-samples", str(args.steps * batch * processes),
+        "--model", model, "--batch-size", str(batch), "--epochs", "1", "--workers", "1", "--warmup", "10",
+        "--precision", precision, "--logs", fresh(), "--name", "run", "--log-every-n-steps", "1", "--seed", "0",
+    ]  # fmt: skip
+
+
+def ours(model, precision, batch, processes=1):
+    command = [f"{args.bin}/clip-data", "train", *settings(model, precision, batch, processes)]
+    command += ["--save-minutes", "1000", "--augment", "rrc(0.9,1)"]
+    if processes > 1:
+        command += ["--nproc", str(processes)]
+    _, took = run(command, env=dict(os.environ))
+    steps = [json.loads(line) for line in open(f"{folder}/run/steps.jsonl")]
+    return statistics.median(step["seconds"] for step in steps[2:]), took
+
+
+def theirs(model, precision, batch, processes=1):
+    launcher = [sys.executable]
+    if processes > 1:
+        launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command = [*launcher, "-m", "open_clip_train.main", *settings(model, precision, batch, processes)]
+    env = plain
+    if processes > 1:
+        command += ["--dist-backend", "gloo", "--local-loss", "--gather-with-grad"]
+        env = dict(plain, OMP_NUM_THREADS=str(max(1, os.cpu_count() // processes)))
+    _, took = run(command, env=env)
+    log = open(f"{folder}/run/out.log").read()
+    times = [float(time) for time in re.findall(r"Batch \(t\): ([0-9.]+),", log)]
+    return statistics.median(times[2:]), took
+
+
+def side_by_side(model, precision, batch, processes=1):
+    rounds = [(ours(model, precision, batch, processes), theirs(model, precision, batch, processes)) for _ in range(args.rounds)]
+    mine, other = (statistics.median(r[side][0] for r in rounds) for side in (0, 1))
+    memory, others = (statistics.median(r[side][1]["peak_mib"] for r in rounds) for side in (0, 1))
+    print(
+        f"{model} {precision} batch {batch} x {processes}: ours {mine:.3f} s a step, open_clip {other:.3f} s: "
+        f"{other / mine:.3f}x the steps a second; memory {memory:.0f} and {others:.0f} MiB: {memory / others:.2f}x",
+        flush=True,
+    )
+
+
+def loader(shards):
+    side, batch, steps = 224, 50, 20
+    python = os.path.join(os.path.dirname(__file__), "wds_loader.py")
+    mine, other = [], []
+    for _ in range(args.rounds):
+        output, took = run([f"{args.bin}/examples/loader", shards, str(side), str(batch), "1", str(steps)], env=dict(os.environ))
+        mine.append(steps * batch / took["cpu"])
+        output, _ = run([sys.executable, python, shards, str(side), str(batch), str(steps)], env=plain)
+        other.append(float(output.strip().splitlines()[-1]))
+    mine, other = statistics.median(mine), statistics.median(other)
+    print(f"loader at {side} px: ours {mine:.0f} samples a second of one core, open_clip {other:.0f}: {mine / other:.2f}x", flush=True)
+
+
+def big_batch():
+    preset = os.path.join(args.work, "tiny.json")
+    vision = dict(image_size=32, layers=2, width=64, patch_size=8, head_width=32)
+    text = dict(context_length=16, vocab_size=49408, width=64, heads=2, layers=2)
+    model = dict(embed_dim=64, quick_gelu=True, vision_cfg=vision, text_cfg=text)
+    json.dump(dict(model_cfg=model, train=dict(batch_size=32768, epochs=1, warmup=2, precision="fp32")), open(preset, "w"))
+    command = [f"{args.bin}/clip-data", "train", "--preset", preset, "--dataset-type", "synthetic", "--train-num-samples", str(2 * 32768)]
+    _, took = run([*command, "--logs", fresh(), "--name", "run"], env=dict(os.environ))
+    steps = [json.loads(line) for line in open(f"{folder}/run/steps.jsonl")]
+    seconds = statistics.median(step["seconds"] for step in steps)
+    print(f"a batch of 32768 of a tiny model: {seconds:.1f} s a step, {took['peak_mib']:.0f} MiB", flush=True)
+
+
+os.makedirs(args.work, exist_ok=True)
+at = 0
+while at < len(what):
+    if what[at] == "compute":
+        for precision in ["fp32", "amp_bf16"]:
+            side_by_side("ViT-B-32", precision, 16)
+            side_by_side("RN50", precision, 8)
+    elif what[at] == "processes":
+        side_by_side("ViT-B-32", "fp32", 8, processes=2)
+    elif what[at] == "loader":
+        at += 1
+        loader(what[at])
+    elif what[at] == "big-batch":
+        big_batch()
+    else:
+        raise SystemExit(f"{what[at]}: compute, processes, loader SHARDS or big-batch")
+    at += 1
