@@ -1,6 +1,7 @@
 """Hostile captions: what goes wrong with text on the web, at random but the same every time."""
 import html
 import random
+import unicodedata
 
 import ftfy.bad_codecs  # noqa: F401  (registers the sloppy codecs)
 
@@ -97,7 +98,9 @@ def line(rng):
         else:
             points = [rng.choice([rng.randrange(0x20, 0x250), rng.randrange(0x250, 0xD800), rng.randrange(0x10000, 0x2FA20)])
                       for _ in range(rng.randrange(1, 12))]
-            text = sprinkle(text, rng, ["".join(map(chr, points))])
+            # A code point that a version of Unicode has not assigned yet is a letter in the next one's tables.
+            known = [chr(point) for point in points if unicodedata.category(chr(point)) != "Cn"]
+            text = sprinkle(text, rng, ["".join(known)])
     return text
 
 
