@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clip_image::Rgb;
 use clip_torch::tch::{Kind, Tensor, no_grad};
-use clip_torch::{AdamW, Precision, autocast};
+use clip_torch::{AdamW, Moments, Precision, autocast};
 use rayon::prelude::*;
 
 use crate::augment::{Draw, altered};
@@ -55,7 +55,7 @@ pub fn train(
 ) -> Result<Progress> {
     let params: Vec<Tensor> =
         detector.named_parameters().iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
-    let mut adam = AdamW::new(&params, (0.9, 0.98), 1e-6, 0.0);
+    let mut adam = AdamW::new(&params, (0.9, 0.98), 1e-6, 0.0, Moments::F32);
     let batch = options.batch.min(pictures.all().len());
     let size = detector.config().size as u32;
     let start = Instant::now();

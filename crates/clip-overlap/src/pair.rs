@@ -2,10 +2,12 @@
 
 use clip_image::Rgb;
 
-use crate::align::{Placement, Ready, align, search};
+use crate::align::{Ready, refine};
+use crate::coarse::{Probe, Target, grid};
+use crate::placement::Placement;
 use crate::thumb;
 
-/// What of a picture is compared: its longer side has at most 64 pixels.
+/// What of a picture is compared: a small one of the same shape.
 pub fn thumbnail(image: &Rgb) -> Rgb {
     thumb::thumbnail(image)
 }
@@ -13,10 +15,17 @@ pub fn thumbnail(image: &Rgb) -> Rgb {
 /// How alike two thumbnails are, in [0, 1], laid edge on edge or where they fit best.
 pub fn likeness(a: &Rgb, b: &Rgb) -> f32 {
     let (a, b) = (Ready::new(a), Ready::new(b));
-    let score = |start| align(&a, &b, &[start]).map_or(0.0, |(found, _)| found.score());
-    let whole = score(Placement::WHOLE);
+    let score = |start| {
+        let placement = refine(&a, &b, start)?;
+        Some(crate::likeness::likeness(&a, &b, &placement)?.score())
+    };
+    let whole = score(Placement::WHOLE).unwrap_or(0.0);
     // Most copies lie edge on edge; the search for another place costs more than that.
-    if whole >= 0.95 { whole } else { whole.max(score(search(&a, &b).1)) }
+    if whole >= 0.95 {
+        return whole;
+    }
+    let (_, start) = Probe::new(b.luma()).search(&Target::new(&grid(a.luma())));
+    whole.max(score(start).unwrap_or(0.0))
 }
 
 #[cfg(test)]

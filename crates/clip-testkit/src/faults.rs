@@ -213,6 +213,21 @@ fn endless() -> Body {
 /// Half of the bytes, then the connection breaks.
 fn cut(bytes: &Bytes) -> Body {
     let half = bytes.slice(..bytes.len() / 2);
+    let broken = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    Body::from_stream(stream::iter([Ok(half), Err(broken)]))
+}
+
+/// The content from where `Range` says, cut off after so many bytes: a long file over a bad line.
+fn ranged(content: &Bytes, headers: &HeaderMap, most: usize) -> Reply {
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    let from =
+        range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+    let start = from.unwrap_or(0);
+    if start >= content.len() {
+        return with(StatusCode::RANGE_NOT_SATISFIABLE, "text/plain", Body::empty());
+    }
+    let rest = content.slice(start..);
+    let end = most.min(rest.len());
     let part = stream::iter([Ok(rest.slice(..end))]);
     // What was sent must leave before the connection breaks.
     let broken = stream::iter((end < rest.len()).then_some(())).then(|()| async {

@@ -17,6 +17,12 @@ use crate::{
     Corpus, CorpusOptions, Hooks, Recipe, Result, Source, Step, TrainOptions, Trainer, World,
 };
 
+/// libtorch's generator is the process's: tests that draw from it run one after another.
+pub fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static GENERATOR: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
 fn options(column: Option<&str>) -> CorpusOptions {
     let weight_column = column.map(str::to_owned);
     CorpusOptions { context: 12, side: 16, cache_bytes: 1 << 20, weight_column }

@@ -8,7 +8,7 @@ use clip_model::Clip;
 use clip_torch::Store;
 use clip_torch::tch::{self, Device};
 
-use super::{Seen, corpus, recipe, tiny, train_options};
+use super::{Seen, alone, corpus, recipe, tiny, train_options};
 use crate::{Objective, Place, Recipe, Trainer, World};
 
 const FOLDER: &str = "CLIP_TRAIN_TEST_FOLDER";
@@ -84,6 +84,7 @@ fn curve(folder: &Path, world: usize, rank: usize) -> Vec<(f64, f64, f64)> {
 
 #[test]
 fn one_two_and_four_processes_train_the_same() {
+    let _alone = alone();
     for name in ["contrastive", "sigmoid", "caption"] {
         let folder = tempfile::tempdir().unwrap();
         let data = tempfile::tempdir().unwrap();
@@ -120,6 +121,7 @@ fn one_two_and_four_processes_train_the_same() {
 
 #[test]
 fn a_death_ends_the_others_and_is_named() {
+    let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let store = Store::serve(Duration::from_secs(60)).unwrap();
     let started = Instant::now();

@@ -1,6 +1,6 @@
 //! Stopping anywhere and going on changes nothing.
 
-use super::{Seen, corpus, recipe, tiny, train_options, trainer};
+use super::{Seen, alone, corpus, recipe, tiny, train_options, trainer};
 use crate::{AdamStats, Logs, Outcome, Recipe, TextWeights, checkpoints, latest};
 
 fn bits(seen: &Seen) -> Vec<(u64, u64, u64, u64)> {
@@ -12,6 +12,7 @@ fn bits(seen: &Seen) -> Vec<(u64, u64, u64, u64)> {
 
 #[test]
 fn a_run_in_pieces_is_the_run_in_one() {
+    let _alone = alone();
     let data = tempfile::tempdir().unwrap();
     let corpus = corpus(data.path(), 43);
     let plain = Recipe { patch_dropout: 0.25, ema_decay: Some(0.9), ..recipe(8) };
@@ -53,6 +54,7 @@ fn a_run_in_pieces_is_the_run_in_one() {
 
 #[test]
 fn another_run_is_refused_and_told_why() {
+    let _alone = alone();
     let data = tempfile::tempdir().unwrap();
     let corpus = corpus(data.path(), 43);
     let folder = tempfile::tempdir().unwrap();
@@ -68,6 +70,7 @@ fn another_run_is_refused_and_told_why() {
 
 #[test]
 fn open_clips_checkpoint_comes_back() {
+    let _alone = alone();
     let data = tempfile::tempdir().unwrap();
     let corpus = corpus(data.path(), 40);
     let start = || trainer(&tiny(false), &recipe(8), &corpus, train_options(8));
