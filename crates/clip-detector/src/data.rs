@@ -47,7 +47,7 @@ impl Pictures {
         }
         // The order of what is left must not depend on how the corpus is cut into files.
         let mut sorted: Vec<_> = kept.into_iter().zip(std::mem::take(&mut all.pictures)).collect();
-        sorted.sort_by(|a, b| a.0.cmp(&b.0));
+        sorted.sort_by_key(|kept| kept.0);
         sorted.truncate(most);
         all.pictures = sorted.into_iter().map(|(_, picture)| picture).collect();
         if all.pictures.len() < 16 {
@@ -93,7 +93,7 @@ impl Pictures {
             return;
         }
         let mut all: Vec<_> = kept.drain(..).zip(self.pictures.drain(..)).collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
+        all.sort_by_key(|kept| kept.0);
         all.truncate(most);
         (*kept, self.pictures) = all.into_iter().unzip();
     }

@@ -75,7 +75,7 @@ pub fn train(
         no_grad(|| {
             params.iter().for_each(|p| {
                 let _ = p.grad().zero_();
-            })
+            });
         });
         let right =
             logits.argmax(1, false).eq_tensor(&labels).to_kind(Kind::Float).mean(Kind::Float);

@@ -183,7 +183,7 @@ mod tests {
         assert!(interval.low < 0.125 && interval.high > 0.125 && value.resamples == 10_000);
         assert!((set.differences[0].all - 0.5).abs() < 1e-12);
         let even = set.stratified.unwrap();
-        assert!((even.clean - (0.5 + 0.25) / 2.0).abs() < 1e-12 && even.overlap == 1.0, "{even:?}");
+        assert!((even.clean - 0.375).abs() < 1e-12 && even.overlap == 1.0, "{even:?}");
     }
 
     #[test]

@@ -65,7 +65,7 @@ mod tests {
         let path = folder.path().join("pageviews-20220101-000000.gz");
         let mut gzip = flate2::write::GzEncoder::new(
             std::fs::File::create(&path).unwrap(),
-            Default::default(),
+            flate2::Compression::default(),
         );
         let lines = b"de Apfel 90 0\nen St._Louis 60 0\nen Rare 49 0\nen File:A.jpg 500 0\nen St._Louis 50 0\n\
                       en \xff 99 0\nen.m St._Louis 77 0\n";

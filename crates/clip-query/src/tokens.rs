@@ -19,7 +19,7 @@ struct Token {
 pub(crate) struct Tokens {
     /// The tokens with one space between them.
     text: Vec<u8>,
-    tokens: Vec<Token>,
+    spans: Vec<Token>,
     open: Option<(u32, u32)>,
 }
 
@@ -27,13 +27,13 @@ impl Tokens {
     /// Takes a text apart; returns the number of tokens.
     pub(crate) fn fill(&mut self, text: &str, options: MatchOptions) -> usize {
         self.text.clear();
-        self.tokens.clear();
+        self.spans.clear();
         self.open = None;
         match options.rules {
             Rules::Words => self.words(text, options.ignore_case),
             Rules::Metaclip => self.metaclip(text, options.ignore_case),
         }
-        self.tokens.len()
+        self.spans.len()
     }
 
     /// The tokens of a query. MetaCLIP's queries are not spaced as captions are: only spaces divide them.
@@ -42,7 +42,7 @@ impl Tokens {
             return self.fill(text, options);
         }
         self.text.clear();
-        self.tokens.clear();
+        self.spans.clear();
         let mut at = 0;
         for token in text.split(' ') {
             self.begin(at);
@@ -50,29 +50,29 @@ impl Tokens {
             at += token.chars().count() as u32 + 1;
             self.end(at - 1);
         }
-        self.tokens.len()
+        self.spans.len()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.tokens.len()
+        self.spans.len()
     }
 
     pub(crate) fn hash(&self, at: usize) -> u64 {
-        self.tokens[at].hash
+        self.spans[at].hash
     }
 
     /// From which character of the original to which the tokens reach.
     pub(crate) fn span(&self, first: usize, last: usize) -> (u32, u32) {
-        (self.tokens[first].from, self.tokens[last].to)
+        (self.spans[first].from, self.spans[last].to)
     }
 
     /// The spaced text from one token to another.
     pub(crate) fn slice(&self, first: usize, last: usize) -> &[u8] {
-        &self.text[self.tokens[first].start as usize..self.tokens[last].end as usize]
+        &self.text[self.spans[first].start as usize..self.spans[last].end as usize]
     }
 
     fn begin(&mut self, from: u32) {
-        if !self.tokens.is_empty() {
+        if !self.spans.is_empty() {
             self.text.push(b' ');
         }
         self.open = Some((self.text.len() as u32, from));
@@ -82,7 +82,7 @@ impl Tokens {
         if let Some((start, from)) = self.open.take() {
             let end = self.text.len() as u32;
             let hash = hash::word(&self.text[start as usize..]);
-            self.tokens.push(Token { start, end, from, to, hash });
+            self.spans.push(Token { start, end, from, to, hash });
         }
     }
 
