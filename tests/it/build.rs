@@ -68,7 +68,8 @@ fn wordnets_names_and_the_numerals_are_metaclips_count() {
     let world = World::new();
     let told =
         world.good(&["queries", "build", "--wordnet", "/usr/share/wordnet", "--out", "q.parquet"]);
-    assert!(told.lines().any(|line| line == "all           86654"), "{told}");
+    let all = |line: &str| line.split_whitespace().eq(["all", "86654"]);
+    assert!(told.lines().any(all), "{told}");
 }
 
 #[test]

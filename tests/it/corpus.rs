@@ -70,7 +70,7 @@ fn a_corpus_is_counted_and_shown_on_a_page() {
     assert!(!page.contains("<link") && !page.contains("src=\"http") && !page.contains("@import"));
     let json = world.good(&["inspect", "runs/small/shards", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    let shards = world.good(&["inspect", "runs/small/shards/{00000..00002}.tar", "--json"]);
+    let shards = world.good(&["inspect", "runs/small/shards/{00000..00003}.tar", "--json"]);
     let shards: serde_json::Value = serde_json::from_str(&shards).unwrap();
     assert_eq!(json["pairs"], shards["pairs"]);
     let known = world.good(&["inspect", "runs/small", "--has", "pictures/03/005.jpg"]);

@@ -36,9 +36,13 @@ fn every_evaluation_runs_and_says_what_it_asked() {
 
     // A set written in CLIP_benchmark's layout scores as the folder that it came from.
     world.good(&["eval", "export", "--dataset", "toys", "--out", "wds_toys", "--per-shard", "5"]);
-    let cache = ["--classifier-cache", "cache"];
+    let cache = ["--classifier-cache", "classifiers"];
     run(&[&["zero-shot", "--dataset", "toys", "--output", "a.json"][..], &cache].concat());
-    assert_eq!(std::fs::read_dir(world.path("cache")).unwrap().count(), 1);
+    let cached = || -> Vec<_> {
+        let files = std::fs::read_dir(world.path("classifiers")).unwrap();
+        files.map(|file| file.unwrap().file_name()).collect()
+    };
+    assert_eq!(cached().len(), 1, "{:?}", cached());
     let again = ["zero-shot", "--dataset", "wds_toys", "--output", "b.json", "--html", "b.html"];
     run(&[&again[..], &cache, &["--predictions", "b.parquet"]].concat());
     let (a, b) = (json(&world, "a.json"), json(&world, "b.json"));

@@ -88,7 +88,7 @@ mod tests {
             let v = &config.vision_cfg;
             (stages.iter().sum::<i64>(), v.width, v.image_size, config.text_cfg.width)
         };
-        assert_eq!(sizes(2.0), (21, 80, 256, 640));
+        assert_eq!(sizes(2.0), (20, 64, 256, 512));
         let mut last = (0, 0, 0, 0);
         for k in [0.25, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0] {
             let now = sizes(k);

@@ -98,7 +98,7 @@ fn the_orders_are_the_papers_and_metaclips() {
     let own = folder.path().join("own.txt");
     std::fs::write(&own, "my query\n\nMY QUERY\n").unwrap();
     let views = folder.path().join("pageviews");
-    std::fs::write(&views, "en St._Louis 90 0\nen Apple 100 0\nen Rare 60 0\n").unwrap();
+    std::fs::write(&views, "en St._Louis 90 0\nen Tree 100 0\nen Rare 60 0\n").unwrap();
     let clip = Build {
         texts: vec![text],
         wordnet: Some("/usr/share/wordnet".into()),
@@ -111,7 +111,7 @@ fn the_orders_are_the_papers_and_metaclips() {
     let order: Vec<_> = list.origin().sources.iter().map(|given| given.source.name()).collect();
     assert_eq!(order, ["list", "unigram", "bigram", "title", "numeral", "wordnet"]);
     assert_eq!(list.queries()[0].text, "my query");
-    assert_eq!(texts(&list, QuerySource::Title), ["St. Louis"], "apple is a word already");
+    assert_eq!(texts(&list, QuerySource::Title), ["St. Louis"], "tree is a word already");
     let given = |list: &QueryList, source| {
         list.origin().sources.iter().find(|given| given.source == source).unwrap().clone()
     };
