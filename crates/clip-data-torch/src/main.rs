@@ -23,6 +23,7 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "made once")]
 enum Command {
     /// Pre-train CLIP on WebDataset shards; the same command again goes on where it stopped
     Train(Box<train::Args>),

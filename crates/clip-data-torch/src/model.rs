@@ -7,6 +7,7 @@ use clip_model::{ModelConfig, Opening};
 
 /// Which model, from where.
 #[derive(clap::Args)]
+#[allow(clippy::struct_field_names, reason = "names of options")]
 pub struct Model {
     /// Weights: a folder (open_clip's or transformers'), a .safetensors or .pt file, OpenAI's archive, or a
     /// run of `clip-data train`, for its newest checkpoint

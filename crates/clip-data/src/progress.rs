@@ -173,7 +173,7 @@ impl Track {
         let (name, total) = (self.name, self.total);
         match self.show {
             Show::Json => {
-                eprintln!("{}", serde_json::json!({"task": name, "bytes": done, "of": total}))
+                eprintln!("{}", serde_json::json!({"task": name, "bytes": done, "of": total}));
             }
             Show::None => {}
             Show::Auto | Show::Plain => {

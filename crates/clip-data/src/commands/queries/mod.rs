@@ -15,6 +15,7 @@ pub struct Args {
 }
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "made once")]
 enum Task {
     /// Build a list from a Wikipedia dump or any text, word counts, page views and WordNet
     Build(build::Args),
