@@ -75,7 +75,7 @@ pub fn sibling() -> anyhow::Result<PathBuf> {
     Ok(this.with_file_name("clip-data-torch"))
 }
 
-/// Why the sibling cannot run here; its exit code is [`exit::ENVIRONMENT`].
+/// Why the sibling cannot run here; its exit code is `exit::ENVIRONMENT`.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Missing(String);

@@ -84,7 +84,7 @@ impl Clip {
         states.matmul(&self.token_embedding.transpose(0, 1))
     }
 
-    /// What scores an embedded picture by words: their weighted sum, through the text projection, [embed_dim].
+    /// What scores an embedded picture by words: their weighted sum, through the text projection, `[embed_dim]`.
     /// `tokens` and `weights` are [prompts, length].
     pub fn word_vectors(&self, tokens: &Tensor, weights: &Tensor) -> Tensor {
         let embedded = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);

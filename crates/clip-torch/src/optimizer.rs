@@ -26,7 +26,7 @@ pub struct AdamW {
     pub exp_avg: Vec<Tensor>,
     /// Second moments, shaped like the parameters; in [`Moments::F16`] their roots over their scale.
     pub exp_avg_sq: Vec<Tensor>,
-    /// In [`Moments::F16`] the scales of both moments, [2] in float32 for each parameter; else none.
+    /// In [`Moments::F16`] the scales of both moments, `[2]` in float32 for each parameter; else none.
     pub scales: Vec<Tensor>,
     /// Steps taken, a 0-dim f32 for each parameter.
     pub steps: Vec<Tensor>,
