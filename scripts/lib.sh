@@ -4,6 +4,7 @@
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+source "$ROOT/scripts/venv.sh"
 CACHE="${CLIP_DATA_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/clip-data}"
 TORCH_VERSION=2.11.0
 TORCH_HOME="$CACHE/libtorch-$TORCH_VERSION"
