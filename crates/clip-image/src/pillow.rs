@@ -1,9 +1,42 @@
-//! Pillow's bicubic resampling, bit for bit (`src/libImaging/Resample.c`): 22-bit fixed-point weights, first along
+//! Pillow's resampling, bit for bit (`src/libImaging/Resample.c`), here for bicubic: 22-bit fixed-point weights, first along
 //! rows, then along columns, each rounded to 8 bits.
 
 /// Bits after the point.
-const BITS: u32 = 22;
+pub(crate) const BITS: u32 = 22;
 const HALF: i32 = 1 << (BITS - 1);
+
+/// A resampling filter.
+pub(crate) struct Filter {
+    /// It is zero from here on, either way.
+    pub support: f64,
+    /// Its value.
+    pub value: fn(f64) -> f64,
+}
+
+/// Of target pixel `at` of `target` over `source` ones: the first source pixel and the weights from there on, with
+/// [`BITS`] after the point.
+pub(crate) fn weights(
+    source: usize,
+    target: usize,
+    at: usize,
+    filter: &Filter,
+) -> (usize, Vec<i32>) {
+    let scale = source as f64 / target as f64;
+    let stretch = scale.max(1.0);
+    let (support, shrink) = (filter.support * stretch, 1.0 / stretch);
+    let centre = (at as f64 + 0.5) * scale;
+    // The conversions truncate toward zero, as C's do.
+    let first = (centre - support + 0.5).max(0.0) as usize;
+    let last = ((centre + support + 0.5) as usize).min(source);
+    let weight = |pixel: usize| (filter.value)((pixel as f64 - centre + 0.5) * shrink);
+    let weights: Vec<f64> = (first..last).map(weight).collect();
+    let sum: f64 = weights.iter().sum();
+    let fixed = |weight: &f64| {
+        let weight = if sum == 0.0 { *weight } else { weight / sum };
+        (weight * f64::from(1 << BITS) + 0.5f64.copysign(weight)) as i32
+    };
+    (first, weights.iter().map(fixed).collect())
+}
 
 /// Pixels of 8 bits and `channels` channels, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +55,8 @@ struct Kernel {
     taps: Vec<usize>,
 }
 
+const BICUBIC: Filter = Filter { support: 2.0, value: bicubic };
+
 /// Keys' cubic with a = -0.5.
 fn bicubic(x: f64) -> f64 {
     const A: f64 = -0.5;
@@ -38,24 +73,12 @@ fn bicubic(x: f64) -> f64 {
 impl Kernel {
     /// Targets `from..from + count` of `target` pixels over `source` ones.
     fn new(source: usize, target: usize, from: usize, count: usize) -> Self {
-        let scale = source as f64 / target as f64;
-        let stretch = scale.max(1.0);
-        let support = 2.0 * stretch;
         let mut kernel = Self { starts: Vec::new(), weights: Vec::new(), taps: Vec::new() };
         for at in from..from + count {
-            let centre = (at as f64 + 0.5) * scale;
-            // The conversions truncate toward zero, as C's do.
-            let first = ((centre - support + 0.5) as i64).max(0) as usize;
-            let last = ((centre + support + 0.5) as i64).min(source as i64) as usize;
-            let weight = |pixel: usize| bicubic((pixel as f64 - centre + 0.5) / stretch);
-            let weights: Vec<f64> = (first..last).map(weight).collect();
-            let sum: f64 = weights.iter().sum();
+            let (first, weights) = weights(source, target, at, &BICUBIC);
             kernel.starts.push((first, kernel.weights.len()));
             kernel.taps.push(weights.len());
-            kernel.weights.extend(weights.iter().map(|weight| {
-                let scaled = weight / sum * f64::from(1 << BITS);
-                (if scaled < 0.0 { scaled - 0.5 } else { scaled + 0.5 }) as i32
-            }));
+            kernel.weights.extend(weights);
         }
         kernel
     }

@@ -1,6 +1,6 @@
 //! Pillow's LANCZOS resize to the last bit: what the hashes of the Python tools stand on.
 //!
-//! Weights are those of Pillow's `Resample.c` in 22 bits of fixed point, and the picture is rounded to 8 bits
+//! Weights are those of [`crate::pillow`], split in halves for speed, and the picture is rounded to 8 bits
 //! between its two passes. [`crate::resize`] is faster for large targets and within 2 levels of it, which a
 //! hash bit near its threshold does not forgive.
 
@@ -9,12 +9,13 @@ use std::collections::HashMap;
 use std::f64::consts::PI;
 use std::rc::Rc;
 
-/// Bits after the point.
-const PRECISION: u32 = 22;
+use crate::pillow::{BITS, Filter, weights};
+
 /// Bits of a weight that go into its low half, so that both halves are 16-bit numbers.
 const LOW: u32 = 11;
 /// Lobes of the kernel.
 const SUPPORT: f64 = 3.0;
+const LANCZOS: Filter = Filter { support: SUPPORT, value: lanczos3 };
 /// Kernels that a thread keeps.
 const KEPT: usize = 64;
 
@@ -31,29 +32,13 @@ struct Kernel(Vec<Taps>);
 
 impl Kernel {
     fn new(source: usize, target: usize) -> Self {
-        let scale = source as f64 / target as f64;
-        let stretch = scale.max(1.0);
-        let (support, shrink) = (SUPPORT * stretch, 1.0 / stretch);
-        Self((0..target).map(|at| Self::taps(source, at, scale, support, shrink)).collect())
-    }
-
-    fn taps(source: usize, at: usize, scale: f64, support: f64, shrink: f64) -> Taps {
-        let centre = (at as f64 + 0.5) * scale;
-        let from = (centre - support + 0.5).max(0.0) as usize;
-        let to = ((centre + support + 0.5) as usize).min(source);
-        let weights: Vec<f64> =
-            (from..to).map(|x| lanczos3((x as f64 - centre + 0.5) * shrink)).collect();
-        let sum: f64 = weights.iter().sum();
-        let fixed = |weight: &f64| {
-            let weight = if sum == 0.0 { *weight } else { weight / sum };
-            (weight * f64::from(1 << PRECISION) + 0.5f64.copysign(weight)) as i32
+        let taps = |at| {
+            let (from, weights) = weights(source, target, at, &LANCZOS);
+            let high = weights.iter().map(|weight| (weight >> LOW) as i16).collect();
+            let low = weights.iter().map(|weight| (weight & ((1 << LOW) - 1)) as i16).collect();
+            Taps { from, high, low }
         };
-        let fixed: Vec<i32> = weights.iter().map(fixed).collect();
-        Taps {
-            from,
-            high: fixed.iter().map(|weight| (weight >> LOW) as i16).collect(),
-            low: fixed.iter().map(|weight| (weight & ((1 << LOW) - 1)) as i16).collect(),
-        }
+        Self((0..target).map(taps).collect())
     }
 
     /// The kernel for these lengths, remembered: its sines cost as much as a small picture.
@@ -78,7 +63,7 @@ impl Kernel {
             let pixels = &line[taps.from..][..taps.high.len()];
             // Wrapping: the halves may leave 32 bits, their sum does not.
             let sum = (dot(pixels, &taps.high) << LOW).wrapping_add(dot(pixels, &taps.low));
-            (sum.wrapping_add(1 << (PRECISION - 1)) >> PRECISION).clamp(0, 255) as u8
+            (sum.wrapping_add(1 << (BITS - 1)) >> BITS).clamp(0, 255) as u8
         })
     }
 }
