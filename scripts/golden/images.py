@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from open_clip.transform import image_transform
-from PIL import Image
+from PIL import Image, ImageCms
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 OUT = Path(sys.argv[1])
@@ -52,6 +52,11 @@ def images():
     exif = Image.Exif()
     exif[0x0112] = 6
     yield "turned.jpg", encoded(rgb, "JPEG", quality=88, exif=exif), 24
+    # A profile with red and green exchanged: whoever applied it would see it.
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exchanged = srgb.replace(b"rXYZ", b"____").replace(b"gXYZ", b"rXYZ").replace(b"____", b"gXYZ")
+    yield "profile.jpg", encoded(rgb, "JPEG", quality=88, icc_profile=exchanged), 24
+    yield "profile.png", encoded(rgb, "PNG", icc_profile=exchanged), 24
     yield "grey.jpg", encoded(grey, "JPEG", quality=88), 24
     yield "rgb.webp", encoded(rgb, "WEBP", lossless=True), 24
     yield "rgba.webp", encoded(rgba, "WEBP", lossless=True, exact=True), 24

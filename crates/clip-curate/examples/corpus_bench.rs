@@ -37,7 +37,7 @@ fn samples(tar: &Path) -> Result<Vec<Sample>> {
 /// Encoded images to pHash, files in memory.
 fn phash(tar: &Path, min_side: Option<u32>) -> Measured {
     let samples = samples(tar)?;
-    let options = DecodeOptions { min_side, orient: false, ..Default::default() };
+    let options = DecodeOptions { min_side, ..DecodeOptions::stored() };
     let start = Instant::now();
     let mut count = 0;
     for sample in &samples {

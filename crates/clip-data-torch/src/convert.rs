@@ -7,13 +7,13 @@ use clap::ValueEnum;
 use clip_model::{Opening, Target, save_as};
 use clip_torch::tch::Kind;
 
-use crate::model::Model;
+use crate::model::ModelPath;
 
 /// Arguments of `clip-data convert`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    model: Model,
+    model: ModelPath,
     /// A folder for open-clip and hugging-face, a .pt or .safetensors file for the others
     #[arg(long, value_name = "PATH")]
     output: PathBuf,

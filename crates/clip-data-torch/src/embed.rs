@@ -11,14 +11,14 @@ use clip_model::{Opening, Weights};
 use clip_torch::tch::Kind;
 use serde_json::json;
 
-use crate::model::Model;
+use crate::model::ModelPath;
 use crate::{device, exit, signal};
 
 /// Arguments of `clip-data embed`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    model: Model,
+    model: ModelPath,
     /// Shards (files, folders, globs, braces), a folder of images, or a .txt file with a text a line
     #[arg(long, value_name = "SPEC")]
     input: String,

@@ -6,9 +6,9 @@ use anyhow::Context;
 use clip_model::{ModelConfig, Opening};
 
 /// Which model, from where.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 #[allow(clippy::struct_field_names, reason = "names of options")]
-pub struct Model {
+pub struct ModelPath {
     /// Weights: a folder (open_clip's or transformers'), a .safetensors or .pt file, OpenAI's archive, or a
     /// run of `clip-data train`, for its newest checkpoint
     #[arg(long, value_name = "PATH")]
@@ -21,7 +21,12 @@ pub struct Model {
     image_size: Option<i64>,
 }
 
-impl Model {
+impl ModelPath {
+    /// What the weights at `path` say of themselves.
+    pub fn at(path: PathBuf) -> Self {
+        Self { model: path, model_name: None, image_size: None }
+    }
+
     /// The weights' path; a run's folder means its newest checkpoint.
     pub fn path(&self) -> anyhow::Result<PathBuf> {
         let run = self.model.join("checkpoints");

@@ -1,8 +1,8 @@
 //! Images to features, decoded and resized on threads.
 
 use clip_datasets::{EvalItem, EvalSet, Truth};
-use clip_image::{DecodeOptions, Rgb, clip_preprocess, decode};
-use clip_model::{Clip, MEAN, STD};
+use clip_image::{Rgb, clip_pixels};
+use clip_model::Clip;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 use rayon::prelude::*;
 
@@ -122,11 +122,9 @@ pub fn embed(model: &Clip, images: &[Rgb], space: Space) -> Tensor {
     rows.to_device(clip_torch::tch::Device::Cpu)
 }
 
-/// An encoded image as the model takes it. As in the paper's code, EXIF orientation is not applied.
+/// An encoded image as the model takes it, or why it cannot be read.
 pub fn picture(bytes: &[u8], size: u32) -> std::result::Result<Rgb, String> {
-    let options = DecodeOptions { orient: false, ..DecodeOptions::default() };
-    let image = decode(bytes, &options).map_err(|e| e.to_string())?;
-    Ok(clip_preprocess(&image, size))
+    clip_pixels(bytes, size).map_err(|e| e.to_string())
 }
 
 fn item_hash(item: &EvalItem) -> blake3::Hash {
@@ -143,11 +141,6 @@ fn item_hash(item: &EvalItem) -> blake3::Hash {
 
 /// Pictures of one size to normalised pixels, [n, 3, height, width] in f32.
 pub fn pixels(images: &[Rgb]) -> Tensor {
-    let bytes: Vec<u8> = images.iter().flat_map(|image| image.data.iter().copied()).collect();
-    let (h, w) = images.first().map_or((0, 0), |image| (image.height, image.width));
-    let shape = [images.len() as i64, i64::from(h), i64::from(w), 3];
-    let row = |values: [f64; 3]| Tensor::from_slice(&values.map(|v| v as f32)).view([1, 3, 1, 1]);
-    let x =
-        Tensor::from_slice(&bytes).view(shape).permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0;
-    ((x - row(MEAN)) / row(STD)).contiguous()
+    let bytes: Vec<&[u8]> = images.iter().map(|image| image.data.as_slice()).collect();
+    clip_model::pixels(&bytes, images.first().map_or(0, |image| i64::from(image.width)))
 }

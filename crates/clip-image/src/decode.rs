@@ -25,6 +25,15 @@ impl Default for DecodeOptions {
     }
 }
 
+impl DecodeOptions {
+    /// The pixels as they are stored, as Pillow and OpenCV give them to the field's tools: neither turned by EXIF
+    /// nor converted by an ICC profile.
+    #[must_use]
+    pub fn stored() -> Self {
+        Self { orient: false, icc: false, ..Self::default() }
+    }
+}
+
 /// Decodes the first frame to RGB: alpha over white, grey and CMYK converted, 16 bits to 8.
 ///
 /// # Errors

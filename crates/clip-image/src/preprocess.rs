@@ -15,13 +15,13 @@ pub fn clip_preprocess(image: &Rgb, size: u32) -> Rgb {
     to_rgb(square(&raster, size as usize, resize_bicubic))
 }
 
-/// An encoded image to CLIP's pixels, as open_clip makes them with Pillow: without EXIF's orientation, with
-/// transparency resized premultiplied and then dropped, with palettes resized by nearest pixel.
+/// An encoded image to CLIP's pixels, as open_clip makes them with Pillow: without EXIF's orientation and
+/// ICC profiles, with transparency resized premultiplied and then dropped, with palettes resized by nearest pixel.
 ///
 /// # Errors
 /// When the bytes are no image, a damaged one, or one of more than 64 million pixels.
 pub fn clip_pixels(bytes: &[u8], size: u32) -> Result<Rgb> {
-    let options = DecodeOptions { orient: false, ..DecodeOptions::default() };
+    let options = DecodeOptions::stored();
     let header = probe(bytes)?;
     if header.format == Format::Jpeg {
         return Ok(clip_preprocess(&decode(bytes, &options)?, size));

@@ -1,7 +1,8 @@
 //! Resizing with Pillow's and OpenCV's pixels.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::Rgb;
 use crate::area::area;
@@ -47,18 +48,20 @@ fn pass(image: &Rgb, width: u32, height: u32, options: &ResizeOptions) -> Rgb {
     if (width, height) == (image.width, image.height) {
         return image.clone();
     }
-    let mut output = Image::new(width, height, PixelType::U8x3);
-    let resized = ImageRef::new(image.width, image.height, &image.data, PixelType::U8x3)
+    let mut data = vec![0; width as usize * height as usize * 3];
+    // The typed views: those of any pixel type would compile resizing for every type there is.
+    let resized = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.data)
+        .and_then(|source| Ok((source, TypedImage::from_buffer(width, height, &mut data)?)))
         .map_err(|e| e.to_string())
-        .and_then(|source| {
-            Resizer::new().resize(&source, &mut output, options).map_err(|e| e.to_string())
+        .and_then(|(source, mut output)| {
+            Resizer::new().resize_typed(&source, &mut output, options).map_err(|e| e.to_string())
         });
-    // Sizes and pixel types agree by construction; a white picture is the visible sign of a broken invariant.
+    // Sizes agree by construction; a white picture is the visible sign of a broken invariant.
     if resized.is_err() {
         debug_assert!(false, "{resized:?}");
         return Rgb::filled(width, height, [255; 3]);
     }
-    Rgb { width, height, data: output.into_vec() }
+    Rgb { width, height, data }
 }
 
 #[cfg(test)]

@@ -72,22 +72,24 @@ const FILES: [&str; 4] = [
     "pytorch_model.bin",
 ];
 
+/// The file that holds the weights: the path itself, or the first of the known names in a folder.
+///
+/// # Errors
+/// When the folder holds none.
+pub fn weights_file(path: &Path) -> Result<PathBuf> {
+    if !path.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    FILES.iter().map(|name| path.join(name)).find(|file| file.is_file()).ok_or_else(|| {
+        let names = FILES.join(", ");
+        Error::file(path, format!("the folder holds no weights\nhint: one of {names} is wanted"))
+    })
+}
+
 impl Weights {
     /// Reads weights in any known format.
     pub fn read(path: &Path) -> Result<Self> {
-        let file = if path.is_dir() {
-            FILES.iter().map(|name| path.join(name)).find(|file| file.is_file()).ok_or_else(
-                || {
-                    let names = FILES.join(", ");
-                    Error::file(
-                        path,
-                        format!("the folder holds no weights\nhint: one of {names} is wanted"),
-                    )
-                },
-            )?
-        } else {
-            path.to_path_buf()
-        };
+        let file = weights_file(path)?;
         let mut weights = Self::read_file(&file)?;
         strip_prefixes(&mut weights.tensors);
         if is_hugging_face(&weights.tensors) {

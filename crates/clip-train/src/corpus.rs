@@ -227,7 +227,7 @@ impl Corpus {
         let mut bytes = vec![0; pair.size as usize];
         std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, pair.offset)
             .map_err(|e| Error::io(path, e))?;
-        let options = DecodeOptions { min_side: Some(self.side), ..DecodeOptions::default() };
+        let options = DecodeOptions { min_side: Some(self.side), ..DecodeOptions::stored() };
         let at = pair.offset;
         let reason = |e: clip_image::Error| format!("the picture at byte {at}: {e}");
         let image = decode(&bytes, &options).map_err(|e| Error::file(path, reason(e)))?;

@@ -7,13 +7,14 @@ use clip_datasets::Split;
 use clip_eval::{Finding, ZeroShotOptions, diagnose, examine, zero_shot};
 
 use super::inputs::{Model, ModelArgs, SetArgs, progress};
+use crate::model::ModelPath;
 
 /// Arguments of `clip-data eval doctor`.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
     set: SetArgs,
-    /// A checkpoint: what it predicts shows permuted classes and labels off by one
+    /// Weights, or a run: what the model predicts shows permuted classes and labels off by one
     #[arg(long)]
     model: Option<PathBuf>,
     /// auto, cpu or cuda
@@ -33,7 +34,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     );
     let mut found = examine(&set, &progress(&set.name, set.len()))?;
     if let Some(model) = args.model {
-        let model = Model::open(&ModelArgs { model, device: args.device })?;
+        let weights = ModelPath::at(model);
+        let model = Model::open(&ModelArgs { weights, device: args.device })?;
         let options = ZeroShotOptions {
             skip_unreadable: true,
             limit: args.set.limit,

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clip_datasets::{EvalSet, Frames, OpenOptions, Protocol, Split};
 use clip_eval::Names;
-use clip_model::Clip;
+use clip_model::{Clip, Opening, Weights};
 use clip_text::Tokenizer;
 
 use crate::device;
+use crate::model::ModelPath;
 
-/// The model.
+/// The model, and where it computes.
 #[derive(clap::Args)]
 pub struct ModelArgs {
-    /// A checkpoint's folder (ours or open_clip's), or a run's, for its newest checkpoint
-    #[arg(long)]
-    pub model: PathBuf,
+    #[command(flatten)]
+    pub weights: ModelPath,
     /// auto, cpu or cuda
     #[arg(long, default_value = "auto")]
     pub device: String,
@@ -70,8 +70,8 @@ pub struct PromptArgs {
 pub struct Model {
     /// The model.
     pub clip: Clip,
-    /// Its checkpoint's folder.
-    pub folder: PathBuf,
+    /// Its weights, or the folder that holds them.
+    pub path: PathBuf,
     /// blake3 of its weights.
     pub hash: String,
     /// The tokenizer.
@@ -79,36 +79,20 @@ pub struct Model {
 }
 
 impl Model {
-    /// Opens a checkpoint, or the newest of a run.
+    /// Opens weights of any known format, or the newest checkpoint of a run.
     pub fn open(args: &ModelArgs) -> anyhow::Result<Self> {
         clip_torch::init(None)?;
-        let device = device(&args.device)?;
-        let folder = checkpoint(&args.model)?;
-        let weights = folder.join(clip_model::MODEL_FILE);
-        // The hash needs the file's pages, which the weights need as well.
-        let (hash, clip) = std::thread::scope(|scope| {
-            let hash = scope.spawn(|| clip_corpus::hash_file(&weights));
-            let clip = clip_model::load_checkpoint(&folder, device);
-            (hash.join(), clip)
-        });
-        let (hash, _) = hash.map_err(|_| anyhow::anyhow!("hashing the weights failed"))??;
-        Ok(Self { clip: clip?, folder, hash, tokenizer: Tokenizer::new() })
+        let opening = Opening { device: device(&args.device)?, ..args.weights.opening()? };
+        let path = args.weights.path()?;
+        let weights = Weights::read(&path)?;
+        let (hash, _) = clip_corpus::hash_file(&weights.path)?;
+        Ok(Self { clip: weights.build(&opening)?, path, hash, tokenizer: Tokenizer::new() })
     }
 
     /// How it is named in results.
     pub fn name(&self) -> String {
-        self.folder.display().to_string()
+        self.path.display().to_string()
     }
-}
-
-/// A run's folder means its newest checkpoint.
-pub fn checkpoint(path: &Path) -> anyhow::Result<PathBuf> {
-    if path.join(clip_model::MODEL_FILE).is_file() {
-        return Ok(path.to_path_buf());
-    }
-    let newest = clip_train::latest(&path.join("checkpoints"));
-    let hint = "hint: a folder with open_clip_model.safetensors, or a run of `clip-data train`";
-    newest.with_context(|| format!("{}: no checkpoint\n{hint}", path.display()))
 }
 
 impl SetArgs {

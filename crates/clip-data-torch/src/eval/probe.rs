@@ -15,11 +15,12 @@ use serde_json::json;
 use super::inputs::{Model, ModelArgs, PromptArgs, SetArgs, progress, write_json};
 use super::page;
 use super::table::cell;
+use crate::model::ModelPath;
 
 /// Where features come from.
 #[derive(clap::Args)]
 struct Source {
-    /// A checkpoint's folder, or a run's, for its newest checkpoint
+    /// Weights (a folder or file, in any known format), or a run's folder, for its newest checkpoint
     #[arg(long, required_unless_present = "features", requires = "dataset")]
     model: Option<PathBuf>,
     /// A set with a train part: a path, or NAME=PATH
@@ -250,7 +251,8 @@ impl Source {
             bail!("{}: a probe wants one class an item", train.name);
         }
         let val = own.open(Split::Val).ok();
-        let model = Model::open(&ModelArgs { model: model.clone(), device: self.device.clone() })?;
+        let weights = ModelPath::at(model.clone());
+        let model = Model::open(&ModelArgs { weights, device: self.device.clone() })?;
         let space = if self.projected { Space::Joint } else { Space::Tower };
         let options = FeatureOptions { space, skip_unreadable: false, limit: self.limit };
         let part = |set: &clip_datasets::EvalSet| -> anyhow::Result<Part> {

@@ -9,8 +9,9 @@ use clip_datasets::{EvalSet, Frames, OpenOptions, Protocol, Split, Task};
 use clip_eval::{FeatureOptions, ZeroShotOptions, retrieval, write_predictions, zero_shot};
 use serde_json::{Value, json};
 
-use super::inputs::{Model, ModelArgs, PromptArgs, checkpoint, progress};
+use super::inputs::{Model, ModelArgs, PromptArgs, progress};
 use super::{page, retrieval as retrieve, zero_shot as zero};
+use crate::model::ModelPath;
 
 /// Arguments of `clip-data eval suite`.
 #[derive(clap::Args)]
@@ -58,7 +59,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut failed = 0;
     let mut at = 0usize;
     for path in &args.model {
-        let folder = checkpoint(path)?;
+        let weights = ModelPath::at(path.clone());
+        let folder = weights.path()?;
         let mut model: Option<Model> = None;
         for spec in &args.dataset {
             at += 1;
@@ -82,8 +84,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let opened = match &model {
                 Some(model) => model,
                 None => {
-                    let wanted = ModelArgs { model: folder.clone(), device: args.device.clone() };
-                    model.insert(Model::open(&wanted)?)
+                    let (weights, device) = (weights.clone(), args.device.clone());
+                    model.insert(Model::open(&ModelArgs { weights, device })?)
                 }
             };
             if let Err(error) = one(&args, opened, &set, &stem) {
@@ -138,11 +140,10 @@ fn stem(folder: &Path, set: &EvalSet) -> String {
 }
 
 /// Whether a result is of these weights and these prompts. Data that changed under the same path is the caller's.
-fn same(output: &Path, folder: &Path, set: &EvalSet, prompt: &str) -> bool {
+fn same(output: &Path, weights: &Path, set: &EvalSet, prompt: &str) -> bool {
     let Some(document) = document(output) else { return false };
-    let Ok((hash, _)) = clip_corpus::hash_file(&folder.join(clip_model::MODEL_FILE)) else {
-        return false;
-    };
+    let Ok(file) = clip_model::weights_file(weights) else { return false };
+    let Ok((hash, _)) = clip_corpus::hash_file(&file) else { return false };
     let prompts = if set.task == Task::Retrieval {
         blake3::hash(prompt.as_bytes()).to_hex().to_string()
     } else {
@@ -193,7 +194,7 @@ fn one(args: &Args, model: &Model, set: &EvalSet, stem: &str) -> anyhow::Result<
     let mut document = document;
     document["datacomp"] = serde_json::from_str(line.trim()).unwrap_or(Value::Null);
     document["model_folder"] =
-        json!(model.folder.canonicalize().unwrap_or_else(|_| model.folder.clone()));
+        json!(model.path.canonicalize().unwrap_or_else(|_| model.path.clone()));
     // The JSON comes last: it is what says that the evaluation is done.
     clip_corpus::write_atomic(&file(".json"), format!("{document:#}\n").as_bytes())?;
     Ok(())

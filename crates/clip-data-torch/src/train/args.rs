@@ -360,7 +360,7 @@ mod tests {
         assert_eq!(batch("--preset paper/RN50 --batch-size 512", 8), (4096, 512));
         let both = "--preset paper/RN50 --batch-size 512 --global-batch-size 32768";
         assert_eq!(batch(both, 8), (32_768, 512));
-        assert_eq!(batch("--preset emoji", 1), (256, 256));
+        assert_eq!(batch("--preset emoji", 1), (128, 128));
         assert!(parse("--preset emoji").resolve(3).is_err());
     }
 

@@ -108,8 +108,7 @@ impl Args {
     fn hash(&self, bytes: &[u8]) -> clip_image::Result<(Vec<u64>, bool)> {
         let min_side = self.fast.then_some(hash::FAST_SIDE);
         // The Python tools hash what the file holds, as it lies there.
-        let image =
-            decode(bytes, &DecodeOptions { orient: false, min_side, ..Default::default() })?;
+        let image = decode(bytes, &DecodeOptions { min_side, ..DecodeOptions::stored() })?;
         let of = |hash: fn(&Rgb) -> u64| vec![hash(&image)];
         let hash = match (self.kind, self.compat) {
             (Kind::Pdq, _) => hash::pdq::Pdq::of(&image).bits.to_vec(),

@@ -25,9 +25,7 @@ fn pictures_of(tar: &str) -> Option<HashMap<String, Rgb>> {
         let name = entry.path().unwrap().display().to_string();
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).unwrap();
-        if let Ok(image) =
-            decode(&bytes, &DecodeOptions { orient: false, icc: false, ..Default::default() })
-        {
+        if let Ok(image) = decode(&bytes, &DecodeOptions::stored()) {
             pictures.insert(name, image);
         }
     }
