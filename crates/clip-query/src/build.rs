@@ -1,7 +1,6 @@
 //! Building a list from what it is made of (paper, section 2.2 and footnote 1).
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +137,14 @@ impl Build {
         let mut own = Vec::new();
         for path in &self.lists {
             let list = QueryList::load(path)?;
-            origin.inputs.push(read(path, "list", vec![("queries", list.len() as u64)]));
+            let passed = list.passed();
+            let found = vec![
+                ("queries", list.len() as u64),
+                ("rows that are empty", passed.empty),
+                ("rows longer than 256 bytes", passed.overlong),
+                ("rows of a text that stands before", passed.repeated),
+            ];
+            origin.inputs.push(read(path, "list", found));
             own.extend(list.into_queries());
         }
         let names = self.wordnet.as_ref().map(|folder| wordnet::names(folder)).transpose()?;
@@ -201,11 +207,13 @@ impl Build {
 
     /// Counts all texts and count files.
     fn count(&self, origin: &mut Origin, advance: &(dyn Fn(u64) + Sync)) -> Result<Counted> {
-        let scratch = Arc::new(Scratch::new(&self.scratch)?);
         let threads = self.threads.max(1);
         let pairs = self.bigrams.is_some();
-        let new = |_| Counter::new(scratch.clone(), self.keep_case, pairs, self.memory / threads);
-        let mut counters: Vec<Counter> = (0..threads).map(new).collect();
+        let mut counters = Vec::with_capacity(threads);
+        for _ in 0..threads {
+            let scratch = Scratch::new(&self.scratch)?;
+            counters.push(Counter::new(scratch, self.keep_case, pairs, self.memory / threads));
+        }
         for path in &self.dumps {
             let pages = dump::articles(path, &mut counters, advance, Counter::text)?;
             let found = vec![
@@ -239,7 +247,7 @@ impl Build {
         if self.pageviews.is_empty() {
             return Ok(Vec::new());
         }
-        let scratch = Arc::new(Scratch::new(&self.scratch)?);
+        let scratch = Scratch::new(&self.scratch)?;
         let mut counter = Counter::new(scratch, true, false, self.memory);
         let mut counted = 0;
         for path in &self.pageviews {

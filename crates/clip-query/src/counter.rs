@@ -1,7 +1,5 @@
 //! Counting words and pairs of neighbours in bounded memory.
 
-use std::sync::Arc;
-
 use crate::runs::{Run, Scratch, merge};
 use crate::{Result, hash, words};
 
@@ -12,8 +10,6 @@ pub(crate) struct Counted {
     pairs: Vec<Run>,
     /// Words counted, each as often as it occurs.
     pub(crate) total: u64,
-    /// Where the runs on disk lie: they go with the last of those who hold it.
-    scratch: Option<Arc<Scratch>>,
 }
 
 impl Counted {
@@ -22,7 +18,6 @@ impl Counted {
         self.words.extend(other.words);
         self.pairs.extend(other.pairs);
         self.total += other.total;
-        self.scratch = self.scratch.take().or(other.scratch);
     }
 
     /// Every word with its count, in no order that means anything.
@@ -38,7 +33,7 @@ impl Counted {
 
 /// One worker's counts: what exceeds its share of memory goes to disk as sorted runs.
 pub(crate) struct Counter {
-    scratch: Arc<Scratch>,
+    scratch: Scratch,
     keep_case: bool,
     /// Whether pairs are counted too.
     pairs_too: bool,
@@ -57,12 +52,7 @@ const ENTRY: usize = 56;
 
 impl Counter {
     /// A counter that takes about `memory` bytes.
-    pub(crate) fn new(
-        scratch: Arc<Scratch>,
-        keep_case: bool,
-        pairs_too: bool,
-        memory: usize,
-    ) -> Self {
+    pub(crate) fn new(scratch: Scratch, keep_case: bool, pairs_too: bool, memory: usize) -> Self {
         let memory = memory.max(1 << 16);
         Self {
             scratch,
@@ -129,14 +119,14 @@ impl Counter {
             seen.into_iter().map(|(hash, (count, word))| ((hash, word), count)).collect();
         counts.sort_unstable();
         self.seen_bytes = 0;
-        self.done.words.push(Run::write(counts, disk.then_some(&self.scratch))?);
+        self.done.words.push(Run::write(counts, disk.then_some(&mut self.scratch))?);
         Ok(())
     }
 
     fn spill_pairs(&mut self, disk: bool) -> Result<()> {
         self.pairs.sort_unstable();
         let counts = self.pairs.iter().map(|&pair| (pair, 1));
-        self.done.pairs.push(Run::write(counts, disk.then_some(&self.scratch))?);
+        self.done.pairs.push(Run::write(counts, disk.then_some(&mut self.scratch))?);
         self.pairs.clear();
         Ok(())
     }
@@ -144,7 +134,7 @@ impl Counter {
     fn spill_weighed(&mut self, disk: bool) -> Result<()> {
         self.weighed.sort_unstable();
         let counts = self.weighed.iter().copied();
-        self.done.pairs.push(Run::write(counts, disk.then_some(&self.scratch))?);
+        self.done.pairs.push(Run::write(counts, disk.then_some(&mut self.scratch))?);
         self.weighed.clear();
         Ok(())
     }
@@ -155,7 +145,6 @@ impl Counter {
         self.spill_words(words)?;
         self.spill_pairs(pairs)?;
         self.spill_weighed(pairs)?;
-        self.done.scratch = Some(self.scratch);
         Ok(self.done)
     }
 }
@@ -170,7 +159,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn count(memory: usize, text: &str) -> (Vec<(String, u64)>, Vec<u64>, u64, usize) {
-        let scratch = Arc::new(Scratch::new(&std::env::temp_dir()).unwrap());
+        let scratch = Scratch::new(&std::env::temp_dir()).unwrap();
         let mut counter = Counter::new(scratch, false, true, memory);
         text.lines().for_each(|line| counter.text(line).unwrap());
         let counted = counter.finish().unwrap();

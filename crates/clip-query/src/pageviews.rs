@@ -57,7 +57,6 @@ mod tests {
     use super::*;
     use crate::runs::Scratch;
     use std::io::Write;
-    use std::sync::Arc;
 
     #[test]
     fn views_of_one_wiki_add_up_over_hours() {
@@ -71,7 +70,7 @@ mod tests {
                       en \xff 99 0\nen.m St._Louis 77 0\n";
         gzip.write_all(lines).unwrap();
         gzip.finish().unwrap();
-        let scratch = Arc::new(Scratch::new(folder.path()).unwrap());
+        let scratch = Scratch::new(folder.path()).unwrap();
         let mut counter = Counter::new(scratch, true, false, 1 << 20);
         let views = read(&path, "en", 50, &mut counter, &|_| ()).unwrap();
         assert_eq!(views, Views { lines: 7, counted: 2, not_utf8: 1 });
@@ -79,8 +78,7 @@ mod tests {
         counter.finish().unwrap().each_word(|_, title, n| found.push((title, n))).unwrap();
         assert_eq!(found, [("St. Louis".into(), 110)]);
         std::fs::write(&path, "word\t7\n").unwrap();
-        let mut counter =
-            Counter::new(Arc::new(Scratch::new(folder.path()).unwrap()), true, false, 0);
+        let mut counter = Counter::new(Scratch::new(folder.path()).unwrap(), true, false, 0);
         let message = read(&path, "en", 50, &mut counter, &|_| ()).unwrap_err().to_string();
         assert!(message.contains("line 1: not `project title views bytes`"), "{message}");
     }

@@ -3,27 +3,56 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Cursor, Read, Write};
+use std::io::{BufReader, BufWriter, Cursor, Read, Seek, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 
 use crate::{Error, Result};
 
-/// A folder for runs that do not fit into memory; it goes when this goes.
+/// A file without a name for runs that do not fit into memory: it goes with the process, however that ends.
 pub(crate) struct Scratch {
-    folder: tempfile::TempDir,
-    next: AtomicUsize,
+    folder: PathBuf,
+    file: Arc<File>,
+    length: u64,
 }
 
 impl Scratch {
-    /// A new folder inside `parent`.
-    pub(crate) fn new(parent: &Path) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("clip-data-counts-").tempdir_in(parent);
-        Ok(Self { folder: folder.map_err(|e| Error::io(parent, e))?, next: AtomicUsize::new(0) })
+    /// A new file inside `folder`.
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
+        let file = tempfile::tempfile_in(folder).map_err(|e| Error::io(folder, e))?;
+        Ok(Self { folder: folder.to_path_buf(), file: Arc::new(file), length: 0 })
     }
 
-    fn path(&self) -> PathBuf {
-        self.folder.path().join(format!("{:06}.run", self.next.fetch_add(1, Ordering::Relaxed)))
+    /// Writes a run behind those that are there.
+    fn append<K: Key>(&mut self, counts: impl IntoIterator<Item = (K, u64)>) -> Result<Run> {
+        let from = self.length;
+        let write = || {
+            let mut out = BufWriter::with_capacity(1 << 18, &*self.file);
+            encode(counts, &mut out)?;
+            out.flush()?;
+            (&*self.file).stream_position()
+        };
+        let at = write().map_err(|e| Error::io(&self.folder, e))?;
+        self.length = at;
+        Ok(Run::Disk(Slice { file: self.file.clone(), at: from, end: at }))
+    }
+}
+
+/// A part of a file, read from its beginning by every reader on its own.
+#[derive(Clone)]
+pub(crate) struct Slice {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Slice {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let most = buffer.len().min((self.end - self.at) as usize);
+        let read = self.file.read_at(&mut buffer[..most], self.at)?;
+        self.at += read as u64;
+        Ok(read)
     }
 }
 
@@ -105,44 +134,27 @@ fn take_number(input: &mut dyn Read) -> std::io::Result<u64> {
 /// Counts by ascending key, each key once.
 pub(crate) enum Run {
     Memory(Vec<u8>),
-    File(PathBuf),
+    Disk(Slice),
 }
 
 impl Run {
-    /// Writes ascending counts, adding up those of equal keys: to disk where a scratch folder is given.
+    /// Writes ascending counts, adding up those of equal keys: to disk where a scratch file is given.
     pub(crate) fn write<K: Key>(
         counts: impl IntoIterator<Item = (K, u64)>,
-        scratch: Option<&Scratch>,
+        scratch: Option<&mut Scratch>,
     ) -> Result<Self> {
-        let Some(scratch) = scratch else {
-            let mut bytes = Vec::new();
-            encode(counts, &mut bytes).map_err(|e| Error::io(Path::new("memory"), e))?;
-            return Ok(Self::Memory(bytes));
-        };
-        let path = scratch.path();
-        let written = File::create(&path).and_then(|file| {
-            let mut out = BufWriter::with_capacity(1 << 18, file);
-            encode(counts, &mut out)?;
-            out.flush()
-        });
-        written.map_err(|e| Error::io(&path, e))?;
-        Ok(Self::File(path))
+        if let Some(scratch) = scratch {
+            return scratch.append(counts);
+        }
+        let mut bytes = Vec::new();
+        encode(counts, &mut bytes).map_err(|e| Error::io(Path::new("memory"), e))?;
+        Ok(Self::Memory(bytes))
     }
 
-    fn open(&self) -> Result<Box<dyn Read + '_>> {
-        Ok(match self {
-            Self::Memory(bytes) => Box::new(Cursor::new(bytes)),
-            Self::File(path) => {
-                let file = File::open(path).map_err(|e| Error::io(path, e))?;
-                Box::new(BufReader::with_capacity(1 << 18, file))
-            }
-        })
-    }
-
-    fn path(&self) -> &Path {
+    fn open(&self) -> Box<dyn Read + '_> {
         match self {
-            Self::Memory(_) => Path::new("memory"),
-            Self::File(path) => path,
+            Self::Memory(bytes) => Box::new(Cursor::new(bytes)),
+            Self::Disk(slice) => Box::new(BufReader::with_capacity(1 << 18, slice.clone())),
         }
     }
 }
@@ -172,16 +184,13 @@ fn encode<K: Key>(
 
 /// Calls `each` with every key of all runs, ascending, and the sum of its counts.
 pub(crate) fn merge<K: Key>(runs: &[Run], mut each: impl FnMut(K, u64)) -> Result<()> {
-    let mut inputs = Vec::with_capacity(runs.len());
-    for run in runs {
-        inputs.push(run.open()?);
-    }
+    let mut inputs: Vec<_> = runs.iter().map(Run::open).collect();
     let mut next = |at: usize| -> Result<Option<Reverse<(K, usize, u64)>>> {
         let read = K::take(&mut inputs[at]).and_then(|key| match key {
             Some(key) => Ok(Some((key, take_number(&mut inputs[at])?))),
             None => Ok(None),
         });
-        let read = read.map_err(|e| Error::io(runs[at].path(), e))?;
+        let read = read.map_err(|e| Error::io(Path::new("counts on disk"), e))?;
         Ok(read.map(|(key, count)| Reverse((key, at, count))))
     };
     let mut heap = BinaryHeap::with_capacity(runs.len());
@@ -220,19 +229,30 @@ mod tests {
         #[test]
         fn merged_runs_are_the_counts_of_all(
             mut runs in prop::collection::vec(prop::collection::vec((0u128..50, 1u64..300), 0..40), 0..6)) {
-            let scratch = Scratch::new(&std::env::temp_dir()).unwrap();
+            let mut scratch = Scratch::new(&std::env::temp_dir()).unwrap();
             let mut expected = BTreeMap::new();
             let mut written = Vec::new();
             for (at, run) in runs.iter_mut().enumerate() {
                 run.sort_unstable();
                 run.iter().for_each(|&(key, count)| *expected.entry(key).or_insert(0) += count);
-                let disk = (at % 2 == 0).then_some(&scratch);
+                let disk = (at % 2 == 0).then_some(&mut scratch);
                 written.push(Run::write(run.iter().copied(), disk).unwrap());
             }
             let mut found = Vec::new();
             merge(&written, |key: u128, count| found.push((key, count))).unwrap();
             prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn counts_on_disk_have_no_name_that_could_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scratch = Scratch::new(folder.path()).unwrap();
+        let run = Run::write((0..1000u128).map(|key| (key, 1)), Some(&mut scratch)).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        let mut sum = 0;
+        merge(&[run], |_: u128, count| sum += count).unwrap();
+        assert_eq!(sum, 1000);
     }
 
     #[test]
