@@ -5,6 +5,8 @@
   const grid = document.getElementById("grid");
   const more = document.getElementById("more");
   const PAGE = 60;
+  // A list has no pictures; room for them would be in the way.
+  const pictures = items.some((item) => item.image);
   let found = [];
   let shown = 0;
 
@@ -13,7 +15,8 @@
   }
 
   // A filter that would have one choice only is of no use.
-  for (const name of ["language", "host", "status"]) {
+  const NAMES = ["language", "host", "status", "overlap"];
+  for (const name of NAMES) {
     const counts = new Map();
     for (const item of items) counts.set(item[name], (counts.get(item[name]) || 0) + 1);
     const select = form.elements[name];
@@ -42,17 +45,20 @@
       image.alt = item.caption || "";
       image.loading = "lazy";
       node.append(image);
-    } else {
+    } else if (pictures) {
       node.append(element("div", "none", item.status || "no image"));
     }
     const about = element("figcaption");
-    about.append(element("div", "caption", item.caption));
+    const caption = element("div", "caption", item.caption);
+    caption.title = item.caption || "";
+    about.append(caption);
     const facts = [item.width ? `${item.width} x ${item.height}` : "", item.language, item.source];
     about.append(element("div", "", facts.filter(Boolean).join(" · ")));
     if (item.queries.length) about.append(element("div", "", item.queries.join(", ")));
     if (item.overlap) about.append(element("div", "mark", `copy of ${item.overlap}`));
-    const link = element("a", "", item.host || item.key);
-    if (/^https?:/.test(item.url)) {
+    const known = /^https?:/.test(item.url);
+    const link = element(known ? "a" : "div", "", item.host || item.key);
+    if (known) {
       link.href = item.url;
       link.rel = "noreferrer";
     }
@@ -71,7 +77,7 @@
   function filter() {
     const words = form.elements.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const side = Number(form.elements.side.value) || 0;
-    const chosen = ["language", "host", "status"].filter((name) => form.elements[name].value);
+    const chosen = NAMES.filter((name) => form.elements[name].value);
     found = items.filter((item) =>
       words.every((word) => item.text.includes(word)) &&
       chosen.every((name) => item[name] === form.elements[name].value) &&
@@ -80,6 +86,7 @@
     if (order === "long") found.sort((a, b) => (b.caption || "").length - (a.caption || "").length);
     if (order === "large") found.sort((a, b) => b.width * b.height - a.width * a.height);
     document.getElementById("count").textContent = `${found.length} of ${items.length}`;
+    document.getElementById("none").hidden = found.length > 0;
     grid.replaceChildren();
     shown = 0;
     page();

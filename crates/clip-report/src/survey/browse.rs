@@ -37,13 +37,13 @@ pub fn browse(
     ];
     page.section("Images", "Sizes as they are stored.", &columns(&images));
     let tops = [
-        top("domain", &survey.domains, 20),
-        top("language", &survey.languages, 12),
-        top("caption from", &survey.sources, 12),
-        top("format", &survey.formats, 8),
-        top("status", &survey.statuses, 12),
-        top("copy of", &survey.overlaps, 12),
+        top("domain", &survey.domains, 20, survey.domains.total()),
         queries(survey, query),
+        top("language", &survey.languages, 12, survey.languages.total()),
+        top("caption from", &survey.sources, 12, survey.sources.total()),
+        top("format", &survey.formats, 8, survey.formats.total()),
+        top("status", &survey.statuses, 12, survey.statuses.total()),
+        top("copy of", &survey.overlaps, 12, survey.pairs),
     ];
     page.section("Where they come from", "The most frequent of each kind.", &columns(&tops));
     let about = "The largest groups of images whose perceptual hashes are near.";
@@ -110,18 +110,21 @@ fn bars(name: &str, spread: &Spread, edges: &[u64], unit: f64) -> String {
         let bar = format!("<span class=\"bar\" style=\"width:{width:.2}rem\"></span> {share}");
         vec![escape(&label(at)), grouped(*count), format!("<div class=\"share\">{bar}</div>")]
     };
-    let rows: Vec<_> = counts.iter().enumerate().map(row).collect();
+    // Bins beyond the smallest and the largest value say nothing.
+    let first = counts.iter().position(|&count| count > 0).unwrap_or(0);
+    let last = counts.iter().rposition(|&count| count > 0).unwrap_or(0);
+    let rows: Vec<_> = counts.iter().enumerate().take(last + 1).skip(first).map(row).collect();
     table(&[name, "pairs", ""], &rows)
 }
 
-fn top(name: &str, counts: &Counts, most: usize) -> String {
+/// The most frequent names, with their share of `of`.
+fn top(name: &str, counts: &Counts, most: usize, of: u64) -> String {
     if counts.is_empty() {
         return String::new();
     }
-    let total = counts.total().max(1) as f64;
-    let row = |(name, count): (&str, u64)| {
-        vec![escape(name), grouped(count), percent(count as f64 / total)]
-    };
+    let of = of.max(1) as f64;
+    let row =
+        |(name, count): (&str, u64)| vec![escape(name), grouped(count), percent(count as f64 / of)];
     let rows: Vec<_> = counts.top(most).into_iter().map(row).collect();
     table(&[name, "pairs", "share"], &rows)
 }
@@ -161,7 +164,8 @@ fn gallery(survey: &Survey, query: &dyn Fn(u32) -> String) -> String {
         .map(|record| record.place.and_then(|place| picture(survey, place)))
         .collect();
     let items = shown.iter().zip(pictures);
-    let items: Vec<Value> = items.map(|(record, image)| item(record, image, query)).collect();
+    let items: Vec<Value> =
+        items.map(|(record, image)| item(survey, record, image, query)).collect();
     // A text may say `</script>`; within JSON the escaped sign means the same.
     let data = Value::Array(items).to_string().replace('<', "\\u003c");
     format!(
@@ -170,17 +174,27 @@ fn gallery(survey: &Survey, query: &dyn Fn(u32) -> String) -> String {
          <select name=\"language\" aria-label=\"language\"></select>\n\
          <select name=\"host\" aria-label=\"domain\"></select>\n\
          <select name=\"status\" aria-label=\"status\"></select>\n\
+         <select name=\"overlap\" aria-label=\"copy of a set\"></select>\n\
          <label>side from <input type=\"number\" name=\"side\" min=\"0\" step=\"64\" value=\"0\"></label>\n\
          <select name=\"order\" aria-label=\"order\"><option value=\"\">corpus order</option>\
          <option value=\"long\">longest caption</option><option value=\"large\">largest image</option></select>\n\
          <output id=\"count\"></output></form>\n\
+         <p class=\"about\" id=\"none\" hidden>no pair of the sample is like this</p>\n\
          <div class=\"grid\" id=\"grid\"></div>\n<button id=\"more\" type=\"button\">more</button>\n\
          <script type=\"application/json\" id=\"items\">{data}</script>\n<script>\n{SCRIPT}</script>\n"
     )
 }
 
-fn item(record: &Record, image: Option<String>, query: &dyn Fn(u32) -> String) -> Value {
-    let queries: Vec<String> = record.queries.iter().take(12).map(|id| query(*id)).collect();
+fn item(
+    survey: &Survey,
+    record: &Record,
+    image: Option<String>,
+    query: &dyn Fn(u32) -> String,
+) -> Value {
+    // The rarest say most about a pair.
+    let mut queries = record.queries.clone();
+    queries.sort_by_key(|id| (survey.queries.get(id), *id));
+    let queries: Vec<String> = queries.into_iter().take(12).map(query).collect();
     let (width, height) = record.size.unwrap_or((0, 0));
     json!({
         "image": image, "caption": record.caption, "url": record.url, "host": host(&record.url),

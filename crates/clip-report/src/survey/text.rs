@@ -42,16 +42,22 @@ impl Survey {
             ("format", &self.formats),
             ("source", &self.sources),
             ("status", &self.statuses),
-            ("copies of", &self.overlaps),
         ] {
             if !counts.is_empty() {
-                line(name, shares(counts, 8));
+                line(name, shares(counts, 8, counts.total()));
             }
+        }
+        if !self.overlaps.is_empty() {
+            line("copies of", shares(&self.overlaps, 8, self.pairs));
         }
         if !self.domains.is_empty() {
             line(
                 "domains",
-                format!("{}: {}", grouped(self.domains.len() as u64), shares(&self.domains, 5)),
+                format!(
+                    "{}: {}",
+                    grouped(self.domains.len() as u64),
+                    shares(&self.domains, 5, self.domains.total())
+                ),
             );
         }
         if !self.queries.is_empty() {
@@ -113,8 +119,8 @@ fn span(spread: &Spread) -> String {
     format!("{low} to {high}, median {middle}")
 }
 
-fn shares(counts: &Counts, most: usize) -> String {
-    let total = counts.total().max(1) as f64;
-    let share = |(name, count): (&str, u64)| format!("{name} {}", percent(count as f64 / total));
+fn shares(counts: &Counts, most: usize, of: u64) -> String {
+    let of = of.max(1) as f64;
+    let share = |(name, count): (&str, u64)| format!("{name} {}", percent(count as f64 / of));
     counts.top(most).into_iter().map(share).collect::<Vec<_>>().join(", ")
 }
