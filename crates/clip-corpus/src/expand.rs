@@ -14,18 +14,41 @@ use crate::{Error, Result};
 /// `pipe:` runs commands and is refused; other schemes (`s3:`, `http:`) are not files.
 pub fn expand(spec: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    let set = variables(spec, |name| std::env::var(format!("WDS_{name}")).ok());
-    let set = set.map_err(|reason| bad(spec, reason))?;
-    for union in set.split("::").filter(|s| !s.is_empty()) {
-        let union = local(union).map_err(|reason| bad(spec, reason))?;
-        for path in braces(union).map_err(|reason| bad(spec, reason))? {
-            files.extend(paths(&path, spec)?);
+    for name in names(spec)? {
+        if let Some((scheme @ ("s3" | "gs" | "az" | "http" | "https" | "hf"), _)) =
+            name.split_once(':')
+        {
+            let reason =
+                format!("{scheme}: is read from files here\nhint: copy or mount them first");
+            return Err(bad(spec, reason));
         }
+        files.extend(paths(&name, spec)?);
     }
     if files.is_empty() {
         return Err(bad(spec, "names no file".into()));
     }
     Ok(files)
+}
+
+/// The files, folders, patterns and addresses that a specification names: unions, variables and braces expanded.
+///
+/// # Errors
+/// When it is not closed, sets no variable, or has `pipe:`.
+pub fn names(spec: &str) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let set = variables(spec, |name| std::env::var(format!("WDS_{name}")).ok());
+    let set = set.map_err(|reason| bad(spec, reason))?;
+    for union in set.split("::").filter(|s| !s.is_empty()) {
+        let union = match union.split_once(':') {
+            Some(("file", path)) => path.strip_prefix("//").unwrap_or(path),
+            Some(("pipe", _)) => {
+                return Err(bad(spec, "pipe: runs commands and is not supported".into()));
+            }
+            _ => union,
+        };
+        names.extend(braces(union).map_err(|reason| bad(spec, reason))?);
+    }
+    Ok(names)
 }
 
 /// Puts the values of `${NAME}` in their place.
@@ -41,18 +64,6 @@ fn variables(
         set.push_str(rest);
     }
     Ok(set)
-}
-
-/// The path of a local file.
-fn local(url: &str) -> std::result::Result<&str, String> {
-    match url.split_once(':') {
-        Some(("file", path)) => Ok(path.strip_prefix("//").unwrap_or(path)),
-        Some(("pipe", _)) => Err("pipe: runs commands and is not supported".into()),
-        Some((scheme @ ("s3" | "gs" | "az" | "http" | "https" | "hf"), _)) => {
-            Err(format!("{scheme}: shards are read from files\nhint: copy or mount them first"))
-        }
-        _ => Ok(url),
-    }
 }
 
 fn bad(spec: &str, reason: String) -> Error {
@@ -157,7 +168,7 @@ mod tests {
             ("{5..2}", "empty"),
             ("", "no file"),
             ("pipe:cat x.tar", "runs commands"),
-            ("s3://bucket/{0..3}.tar", "read from files"),
+            ("s3://bucket/{0..3}.tar", "from files"),
         ] {
             assert!(expand(spec).unwrap_err().to_string().contains(reason), "{spec}");
         }

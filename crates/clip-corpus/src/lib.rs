@@ -1,6 +1,7 @@
 //! What lies on disk: row schemas, ids, Parquet parts, WebDataset shards, manifests.
 
 pub mod atomic;
+mod cache;
 mod cells;
 pub mod columns;
 mod error;
@@ -14,9 +15,10 @@ mod table;
 mod verify;
 
 pub use atomic::write_atomic;
+pub use cache::cache_folder;
 pub use cells::cell;
 pub use error::{Error, IoContext, Result};
-pub use expand::expand;
+pub use expand::{expand, names};
 pub use id::{row_id, row_index, row_part, uid};
 pub use manifest::{Commit, Manifest, Tally};
 pub use reshard::{Reshard, Resharded};

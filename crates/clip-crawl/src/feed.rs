@@ -110,7 +110,7 @@ pub(crate) fn files(paths: &[PathBuf], base: &Path, endings: &[&str]) -> Result<
         let path = located(path, base);
         let text = path.to_string_lossy();
         let mut found: Vec<PathBuf> = if remote::is_remote(&text) {
-            vec![path.clone()]
+            clip_corpus::names(&text)?.into_iter().map(PathBuf::from).collect()
         } else if path.is_dir() {
             let entries = std::fs::read_dir(&path).map_err(|e| Error::io(&path, e))?;
             let entries = entries.filter_map(|entry| Some(entry.ok()?.path()));

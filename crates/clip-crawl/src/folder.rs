@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::feed::{Feed, Item, Visit, bad};
 use crate::local::address;
+use crate::mirror;
 use crate::rows::Pair;
 
 const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
@@ -96,7 +97,8 @@ fn caption_in(json: &[u8], key: &str) -> Option<String> {
     Some(value.get(key)?.as_str()?.trim().to_owned())
 }
 
-/// WebDataset shards: one part for each shard.
+/// WebDataset shards: one part for each shard; those behind addresses are copied into the cache first, for images are
+/// read out of them later.
 pub(crate) struct Shards {
     pub files: Vec<PathBuf>,
     pub json_key: String,
@@ -108,7 +110,7 @@ impl Feed for Shards {
     }
 
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
-        let path = &self.files[unit];
+        let path = &mirror::local(&self.files[unit])?;
         let index = match read_index(&path.with_extension("idx")) {
             Ok(index) => index,
             Err(_) => clip_corpus::ShardIndex::scan(path)?,

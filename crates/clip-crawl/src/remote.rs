@@ -38,9 +38,8 @@ pub(crate) fn open(path: &str, from: u64) -> Result<Remote> {
 
 /// The length of a file in bytes.
 pub(crate) fn length(path: &str) -> Result<u64> {
-    let remote = open(path, 0)?;
     let lacks = || io::Error::other("the server does not tell the length of the file");
-    remote.length.ok_or_else(|| Error::io(Path::new(path), lacks()))
+    open(path, 0)?.length().ok_or_else(|| Error::io(Path::new(path), lacks()))
 }
 
 /// A file copied to disk, without a name: for formats that are read from both ends.
@@ -93,6 +92,11 @@ fn request(place: &str) -> io::Result<(Url, Vec<(String, String)>)> {
 }
 
 impl Remote {
+    /// The whole file's length, where the server tells it.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
     fn connect(&mut self) -> io::Result<()> {
         let (url, headers) = request(&self.place)?;
         let mut request = http()?.get(url);

@@ -189,13 +189,7 @@ impl Rows {
 
 /// Where indexes are kept unless said otherwise: below `CLIP_DATA_CACHE`, or the user's cache folder.
 pub fn default_cache() -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let user = || {
-        let folder =
-            variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
-        Some(folder.join("clip-data"))
-    };
-    Some(variable("CLIP_DATA_CACHE").or_else(user)?.join("evaluation-sets"))
+    clip_corpus::cache_folder("evaluation-sets")
 }
 
 const KEY: &str = "evaluation-set";

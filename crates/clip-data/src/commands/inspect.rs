@@ -16,7 +16,7 @@ use crate::exit;
 /// Arguments of `clip-data inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A run's folder, a folder of shards or of Parquet tables, shards (a::b, {000..012}, globs), .parquet
+    /// A run's folder, a folder of shards or of Parquet tables, shards (a::b, {000..012}, globs, addresses), .parquet
     #[arg(required = true)]
     paths: Vec<String>,
     /// Write a page with pictures, search and filters; it needs no server
@@ -106,11 +106,7 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
             "neither shards nor Parquet tables\nhint: lists of other kinds go through a build";
         return clip_sql::dedup::tables(path).with_context(|| format!("{spec}: {other}"));
     }
-    let files = clip_corpus::expand(spec)?;
-    if let Some(absent) = files.iter().find(|file| !file.is_file()) {
-        bail!("{}: no such file", absent.display());
-    }
-    Ok(files)
+    super::shards(spec)
 }
 
 /// For each image the nearest of the corpus: the same hash of its file, or the nearest perceptual hash.

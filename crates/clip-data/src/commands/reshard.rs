@@ -14,7 +14,7 @@ use serde_json::json;
 /// Arguments of `clip-data reshard`; the names are those of DataComp's resharder.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Shards to read: a folder, a::b, {000..012}, globs
+    /// Shards to read: a folder, a::b, {000..012}, globs, addresses
     #[arg(short, long, value_name = "SHARDS")]
     input_dir: String,
     /// Folder to write to
@@ -45,10 +45,7 @@ pub struct Args {
 
 /// Writes shards and prints what came of the subset.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let shards = clip_corpus::expand(&args.input_dir)?;
-    if let Some(absent) = shards.iter().find(|shard| !shard.is_file()) {
-        bail!("{}: no such shard", absent.display());
-    }
+    let shards = super::shards(&args.input_dir)?;
     let out = &args.output_dir;
     let used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
     if used && !args.overwrite {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clip_corpus::{Look, Verified, verify_shard, verify_stage, verify_subset, verify_table};
 use clip_image::{DecodeOptions, decode};
 use rayon::prelude::*;
@@ -82,11 +82,7 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
             _ => {}
         }
     }
-    let shards = clip_corpus::expand(spec)?;
-    if let Some(absent) = shards.iter().find(|shard| !shard.is_file()) {
-        let hint = "hint: verify takes runs, stages, folders of shards, shards, .parquet and .npy";
-        bail!("{}: no such file\n{hint}", absent.display());
-    }
+    let shards = super::shards(spec)?;
     let found: Vec<Verified> = shards.par_iter().map(|shard| verify_shard(shard, look)).collect();
     Ok(found.into_iter().fold(Verified::default(), |mut all, one| {
         all.add(one);
