@@ -31,13 +31,16 @@ pub fn plan(config: &Config) -> Result<Plan> {
     Plan::new(&config.run_dir(), config.seed, stages)
 }
 
+/// A stage of the build. Its version goes up with every change of what it makes of the same rows, so that what an
+/// older executable left is made anew.
 fn stage(
     name: &'static str,
+    version: u32,
     config: Value,
     resources: Vec<Resource>,
     build: impl Fn() -> Result<Work> + Send + Sync + 'static,
 ) -> StageSpec {
-    StageSpec { name, version: 1, config, resources, build: Box::new(build) }
+    StageSpec { name, version, config, resources, build: Box::new(build) }
 }
 
 /// What a stage's output depends on and `path` holds.
@@ -62,19 +65,19 @@ fn collect(config: &Config) -> Result<StageSpec> {
     let resources = inputs.iter().map(|path| resource(&name(path), path)).collect::<Result<_>>()?;
     let settings = json!({"source": config.source, "fetch": manners(config)});
     let (source, fetch, base) = (config.source.clone(), config.fetch.clone(), config.base.clone());
-    Ok(stage("collect", settings, resources, move || {
+    Ok(stage("collect", 1, settings, resources, move || {
         Ok(Work::Source(clip_crawl::source(&source, &fetch, &base)?))
     }))
 }
 
 fn unique() -> StageSpec {
     let resources = clip_sql::resources(&UniquePairs::QUERIES);
-    stage("unique", json!({}), resources, || Ok(Work::Barrier(Box::new(UniquePairs))))
+    stage("unique", 1, json!({}), resources, || Ok(Work::Barrier(Box::new(UniquePairs))))
 }
 
 fn captions(config: &Config) -> Option<StageSpec> {
     let filter = config.caption.clone()?;
-    Some(stage(Captions::STAGE, json!(filter), vec![], move || {
+    Some(stage(Captions::STAGE, 2, json!(filter), vec![], move || {
         Ok(Work::Map(Box::new(Captions::new(filter.clone()))))
     }))
 }
@@ -84,7 +87,7 @@ fn language(config: &Config) -> Result<Option<StageSpec>> {
     let model = config.path(&language.model);
     let resources = vec![resource("language.model", &model)?];
     let settings = json!({"keep": language.keep, "min_prob": language.min_prob});
-    Ok(Some(stage(Languages::STAGE, settings, resources, move || {
+    Ok(Some(stage(Languages::STAGE, 2, settings, resources, move || {
         let languages = Languages::open(&model, language.keep.clone(), language.min_prob)?;
         Ok(Work::Map(Box::new(languages)))
     })))
@@ -96,7 +99,7 @@ fn matches(config: &Config) -> Result<Option<StageSpec>> {
     let resources = vec![resource("queries.list", &list)?];
     let (ignore_case, places) = (queries.ignore_case, queries.places);
     let settings = json!({"compat": queries.compat, "ignore_case": ignore_case, "places": places});
-    Ok(Some(stage(Matches::STAGE, settings, resources, move || {
+    Ok(Some(stage(Matches::STAGE, 2, settings, resources, move || {
         let rules = match queries.compat {
             Compat::Default => Rules::Words,
             Compat::Metaclip => Rules::Metaclip,
@@ -111,7 +114,7 @@ fn matches(config: &Config) -> Result<Option<StageSpec>> {
 fn balance(config: &Config) -> Option<StageSpec> {
     let settings = config.balance.clone()?;
     let resources = clip_sql::resources(&Balance::queries(settings.mode));
-    Some(stage("balance", json!(settings), resources, move || {
+    Some(stage("balance", 2, json!(settings), resources, move || {
         let (mode, limit, require_match) = (settings.mode, settings.limit, settings.require_match);
         Ok(Work::Barrier(Box::new(Balance { mode, limit, require_match })))
     }))
@@ -120,7 +123,7 @@ fn balance(config: &Config) -> Option<StageSpec> {
 fn fetch(config: &Config) -> StageSpec {
     let settings = json!({"fetch": manners(config), "image": config.image});
     let (fetch, image) = (config.fetch.clone(), config.image.clone());
-    stage(ImageFetch::STAGE, settings, vec![], move || {
+    stage(ImageFetch::STAGE, 2, settings, vec![], move || {
         Ok(Work::Fetch(Box::new(ImageFetch::new(&fetch, &image)?)))
     })
 }
@@ -139,7 +142,7 @@ fn dedup(config: &Config) -> Result<Option<StageSpec>> {
     let configuration = json!({
         "radius": settings.radius, "keep_captions": settings.keep_captions, "likeness": settings.likeness,
     });
-    Ok(Some(stage("dedup", configuration, resources, move || {
+    Ok(Some(stage("dedup", 2, configuration, resources, move || {
         let aligned = || -> Arc<dyn Compare> { Arc::new(Aligned::new(settings.likeness)) };
         Ok(Work::Barrier(Box::new(Deduplicate {
             radius: settings.radius,
@@ -161,7 +164,7 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     let thresholds: BTreeMap<_, _> =
         sets.iter().map(|(name, _)| (name, decided.set(name).threshold)).collect();
     let settings = json!({"action": check.action, "thresholds": thresholds});
-    let mut spec = stage(Check::STAGE, settings, resources, move || {
+    Ok(Some(stage(Check::STAGE, 2, settings, resources, move || {
         let cache = default_cache();
         let open = |(name, path): &(String, PathBuf)| {
             let index = EvalIndex::open(name, path, cache.as_deref());
@@ -170,10 +173,7 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
         let sets = sets.iter().map(open).collect::<Result<_>>()?;
         let drop = check.action == CheckAction::Drop;
         Ok(Work::Map(Box::new(Check::new(Checker::new(sets), drop))))
-    });
-    // Version 2: all hits of a picture, and decisions.
-    spec.version = 2;
-    Ok(Some(spec))
+    })))
 }
 
 /// What is decided of each set of `[check]`.
@@ -188,7 +188,7 @@ pub fn decisions(check: &CheckConfig) -> Decisions {
 
 fn shards(config: &Config) -> StageSpec {
     let rows = config.shards.rows;
-    stage(ShardSink::STAGE, json!({"rows": rows}), vec![], move || {
+    stage(ShardSink::STAGE, 2, json!({"rows": rows}), vec![], move || {
         Ok(Work::Sink(Box::new(ShardSink::new(rows))))
     })
 }
