@@ -44,8 +44,16 @@ pub(crate) fn read(
                 let (a, b) = pair(words).unwrap_or_default();
                 counter.weighed_pair(&a, &b, count)
             }
-            (Columns::Word, _) => Err(Error::line(path, number, "not `word<TAB>count`")),
-            (Columns::Pair, _) => Err(Error::line(path, number, "not `first second<TAB>count`")),
+            (Columns::Word, _) => Err(Error::line(
+                path,
+                number,
+                "not `word<TAB>count`\nhint: pairs are for --bigram-counts, text is for --text",
+            )),
+            (Columns::Pair, _) => Err(Error::line(
+                path,
+                number,
+                "not `first second<TAB>count`\nhint: single words are for --counts",
+            )),
         }
     })?;
     Ok(lines)

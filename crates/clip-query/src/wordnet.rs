@@ -6,6 +6,9 @@ use std::path::Path;
 
 use crate::{Error, Query, QuerySource, Result};
 
+const HINT: &str =
+    "WordNet 3.0's database files are needed; Debian's wordnet-base has them in /usr/share/wordnet";
+
 /// The first name of every synset in `data.{noun,verb,adj,adv}`: lower case, `_` as space, without the
 /// adjective markers `(a)`, `(p)`, `(ip)`, cut at the first dot; sorted, each once.
 ///
@@ -14,7 +17,8 @@ pub fn names(folder: &Path) -> Result<Vec<Query>> {
     let mut names = BTreeSet::new();
     for part in ["noun", "verb", "adj", "adv"] {
         let path = folder.join(format!("data.{part}"));
-        let file = std::fs::File::open(&path).map_err(|e| Error::io(&path, e))?;
+        let file =
+            std::fs::File::open(&path).map_err(|e| Error::file(&path, e.to_string(), HINT))?;
         for (index, line) in BufReader::new(file).lines().enumerate() {
             let line = line.map_err(|e| Error::io(&path, e))?;
             // The licence stands first, indented.

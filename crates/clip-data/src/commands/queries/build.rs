@@ -103,6 +103,12 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     let track = Track::new(args.progress, "queries", build.input_bytes());
     let list = build.run(&|bytes| track.advance(bytes))?;
     track.finish();
+    if list.is_empty() {
+        stats::origin(&list);
+        bail!(
+            "no query came of this\nhint: --min-count, --min-views and the like are for large corpora"
+        );
+    }
     for out in &args.out {
         list.save(out)?;
     }

@@ -47,6 +47,7 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(captions) = &args.captions {
         found(&args, &list, captions)?;
     } else if let Some(run) = &args.run {
+        belongs(&args.list, run)?;
         balanced(&args, &list, &account_of(run)?)?;
     }
     Ok(())
@@ -152,24 +153,46 @@ fn found(args: &Args, list: &QueryList, path: &Path) -> anyhow::Result<()> {
     tail(args, &curve(&counts), args.limit)
 }
 
+fn json(path: &Path) -> anyhow::Result<Value> {
+    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+    serde_json::from_slice(&text).with_context(|| path.display().to_string())
+}
+
+/// The folder of a stage of a run's last build.
+fn stage_of(run: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    let path = run.join("run.json");
+    let summary = json(&path)?;
+    let mut stages = summary["stages"].as_array().into_iter().flatten();
+    let stage = stages.find(|stage| stage["stage"] == name).and_then(|s| s["dir"].as_str());
+    let stage =
+        stage.with_context(|| format!("{}: the build had no stage {name}", path.display()))?;
+    Ok(run.join(stage))
+}
+
 /// The account that the balance of a run's last build left.
 fn account_of(run: &Path) -> anyhow::Result<PathBuf> {
-    let path = run.join("run.json");
-    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    let summary: Value =
-        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-    let mut stages = summary["stages"].as_array().into_iter().flatten();
-    let balance = stages.find(|stage| stage["stage"] == "balance").and_then(|s| s["dir"].as_str());
-    let balance =
-        balance.with_context(|| format!("{}: the build had no balance", path.display()))?;
-    Ok(run.join(balance).join("scratch/balance.json"))
+    Ok(stage_of(run, "balance")?.join("scratch/balance.json"))
+}
+
+/// Ids mean queries of one list only: refuses another than the run's.
+fn belongs(list: &Path, run: &Path) -> anyhow::Result<()> {
+    let stage = json(&stage_of(run, "match")?.join("stage.json"))?;
+    let mut resources = stage["resources"].as_array().into_iter().flatten();
+    let known = resources.find(|resource| resource[0] == "queries.list");
+    let hash = clip_pipeline::hash_resource(list)?;
+    if known.is_some_and(|known| known[1] != hash) {
+        bail!(
+            "{}: not the list that {} was matched with\nhint: `queries.list` in its pipeline.toml names it",
+            list.display(),
+            run.display()
+        );
+    }
+    Ok(())
 }
 
 /// What the balance of a run did, with the queries by name.
 fn balanced(args: &Args, list: &QueryList, path: &Path) -> anyhow::Result<()> {
-    let text = std::fs::read(path).with_context(|| path.display().to_string())?;
-    let account: Value =
-        serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    let account = json(path)?;
     println!();
     for key in [
         "mode",
@@ -185,7 +208,11 @@ fn balanced(args: &Args, list: &QueryList, path: &Path) -> anyhow::Result<()> {
         "tail_share_after",
         "limit_of_6_percent",
     ] {
-        println!("{:<26} {}", key.replace('_', " "), account[key].to_string().trim_matches('"'));
+        let value = match account[key].as_f64() {
+            Some(part) if key.starts_with("tail_share") => format!("{:.1}%", 100.0 * part),
+            _ => account[key].to_string().trim_matches('"').to_owned(),
+        };
+        println!("{:<26} {value}", key.replace('_', " "));
     }
     println!();
     println!("{:>9} {:>9} {:>9}  query", "before", "after", "charged");
