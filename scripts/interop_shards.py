@@ -59,7 +59,9 @@ def check_tables(folder, subset):
     scratch = os.path.join(os.path.dirname(subset), "reader")
     os.makedirs(scratch)
     first = tars(folder)[0][:-4] + ".parquet"
-    reader = Reader(first, "parquet", "url", "caption", None, None, None, ["uid"], 1000, set(), scratch)
+    reader = Reader(first, "parquet", url_col="url", caption_col="caption", verify_hash_col=None, verify_hash_type=None,
+                    save_additional_columns=["uid"], number_sample_per_shard=1000, done_shards=set(),
+                    tmp_path=scratch)
     read = 0
     for _, path in reader:
         import pyarrow
