@@ -40,21 +40,15 @@ pub(crate) fn area(image: &Rgb, width: u32, height: u32) -> Rgb {
         return halves(image, width, height);
     }
     let (columns, rows) = (Spans::new(image.width, width), Spans::new(image.height, height));
-    let mut data = vec![0; width as usize * height as usize * 3];
-    // Rows first: that pass runs over whole lines. Pixels are then read four numbers at a time, so there is
-    // one number more than the last pixel needs.
+    let stride = width as usize * 3;
+    // Pixels are read and written four numbers at a time, the fourth for nothing: one more than the last needs.
+    let mut data = vec![0; stride * height as usize + 1];
     let mut sums = vec![0f32; image.width as usize * 3 + 1];
-    for (y, line) in data.chunks_exact_mut(width as usize * 3).enumerate() {
+    for y in 0..height as usize {
+        // Rows first: that pass runs over whole lines.
         let (first, shares) = rows.of(y);
-        for (at, &share) in shares.iter().enumerate() {
-            let row = image.row((first + at) as u32);
-            if at == 0 {
-                sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum = share * f32::from(v));
-            } else {
-                sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += share * f32::from(v));
-            }
-        }
-        for (x, pixel) in line.chunks_exact_mut(3).enumerate() {
+        add_rows(image, first, shares, &mut sums);
+        for (x, at) in (y * stride..).step_by(3).take(width as usize).enumerate() {
             let (first, shares) = columns.of(x);
             let mut total = [0f32; 4];
             let mut lanes = &sums[first * 3..];
@@ -65,10 +59,30 @@ pub(crate) fn area(image: &Rgb, width: u32, height: u32) -> Rgb {
                 }
                 lanes = &lanes[3..];
             }
-            pixel.copy_from_slice(&[round(total[0]), round(total[1]), round(total[2])]);
+            if let Some(pixel) = data[at..].first_chunk_mut::<4>() {
+                *pixel = total.map(round);
+            }
         }
     }
+    data.truncate(stride * height as usize);
     Rgb { width, height, data }
+}
+
+/// The rows from `first` on by their shares, two at a time: sums are then half as often read and written.
+fn add_rows(image: &Rgb, first: usize, shares: &[f32], sums: &mut [f32]) {
+    sums.fill(0.0);
+    let row = |at: usize| image.row((first + at) as u32);
+    for (pair, shares) in shares.chunks(2).enumerate() {
+        if let &[a, b] = shares {
+            let rows = row(2 * pair).iter().zip(row(2 * pair + 1));
+            for (sum, (&v, &w)) in sums.iter_mut().zip(rows) {
+                *sum = *sum + a * f32::from(v) + b * f32::from(w);
+            }
+        } else if let &[a] = shares {
+            let row = row(2 * pair).iter();
+            sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += a * f32::from(v));
+        }
+    }
 }
 
 /// A number from 0 to 255 to the nearest whole one, halves to even: at 2^23 a float has no fraction left.

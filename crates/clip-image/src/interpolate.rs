@@ -83,67 +83,104 @@ fn lanczos4(x: f64) -> Vec<f64> {
     weights.into_iter().map(|weight| weight / sum).collect()
 }
 
-/// First source pixel and weights, in 2048ths, of a target pixel on an axis.
-type Taps = (i64, Vec<i32>);
+/// Where the pixels of one axis come from: of each the first source pixel and so many weights, in 2048ths.
+struct Taps {
+    each: usize,
+    first: Vec<usize>,
+    weights: Vec<f32>,
+}
 
-fn taps(source: u32, target: u32, kernel: &Kernel) -> Vec<Taps> {
+impl Taps {
+    /// Of so many source pixels; a place may lie beyond the edge, where every pixel is the edge's.
+    fn new(source: u32, places: impl Iterator<Item = (i64, Vec<f64>)>) -> Self {
+        let (mut each, mut first, mut weights) = (0, Vec::new(), Vec::new());
+        for (place, shares) in places {
+            each = shares.len().min(source as usize);
+            let last = i64::from(source) - 1;
+            let start = place.clamp(0, last + 1 - each as i64);
+            first.push(start as usize);
+            let from = weights.len();
+            weights.resize(from + each, 0.0);
+            for (at, share) in (place..).zip(&shares) {
+                let inside = at.clamp(0, last);
+                weights[from + (inside - start) as usize] +=
+                    (share * 2048.0).round_ties_even() as f32;
+            }
+        }
+        Self { each, first, weights }
+    }
+
+    fn of(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        self.first.iter().copied().zip(self.weights.chunks_exact(self.each.max(1)))
+    }
+}
+
+fn taps(source: u32, target: u32, kernel: &Kernel) -> Taps {
     let scale = f64::from(source) / f64::from(target);
-    (0..target)
-        .map(|at| {
-            let place = (f64::from(at) + 0.5) * scale - 0.5;
-            let weights = kernel(place - place.floor());
-            let first = place.floor() as i64 - (weights.len() as i64 / 2 - 1);
-            (first, weights.iter().map(|w| (w * 2048.0).round_ties_even() as i32).collect())
-        })
-        .collect()
+    let places = (0..target).map(|at| {
+        let place = (f64::from(at) + 0.5) * scale - 0.5;
+        let weights = kernel(place - place.floor());
+        (place.floor() as i64 - (weights.len() as i64 / 2 - 1), weights)
+    });
+    Taps::new(source, places)
 }
 
 /// What OpenCV does for areas when an axis grows: a pixel is one source pixel, or two where an edge crosses it.
-fn area_taps(source: u32, target: u32) -> Vec<Taps> {
+fn area_taps(source: u32, target: u32) -> Taps {
     let scale = f64::from(source) / f64::from(target);
-    (0..target)
-        .map(|at| {
-            let first = (f64::from(at) * scale).floor();
-            let rest = f64::from(at + 1) - (first + 1.0) / scale;
-            let share = if rest <= 0.0 { 0.0 } else { rest - rest.floor() };
-            let second = (share * 2048.0).round_ties_even() as i32;
-            (first as i64, vec![2048 - second, second])
-        })
-        .collect()
+    let places = (0..target).map(|at| {
+        let first = (f64::from(at) * scale).floor();
+        let rest = f64::from(at + 1) - (first + 1.0) / scale;
+        let share = if rest <= 0.0 { 0.0 } else { rest - rest.floor() };
+        let second = (share * 2048.0).round_ties_even() / 2048.0;
+        (first as i64, vec![1.0 - second, second])
+    });
+    Taps::new(source, places)
 }
 
-/// Both axes in whole numbers, rounded once at the end: OpenCV's order. Pixels beyond the edge are the edge's.
-fn weighted(image: &Rgb, columns: Vec<Taps>, rows: Vec<Taps>) -> Rgb {
-    let (width, height) = (columns.len() as u32, rows.len() as u32);
-    let inside = |at: i64, length: u32| at.clamp(0, i64::from(length) - 1) as usize;
-    let stride = width as usize * 3;
-    // Every source row made wide, or narrow, once.
-    let mut wide = vec![0i32; stride * image.height as usize];
-    for (y, line) in wide.chunks_exact_mut(stride).enumerate() {
-        let row = image.row(y as u32);
-        for (pixel, (first, weights)) in line.chunks_exact_mut(3).zip(&columns) {
-            for (at, &weight) in weights.iter().enumerate() {
-                let from = inside(first + at as i64, image.width) * 3;
-                for (sum, &value) in pixel.iter_mut().zip(&row[from..from + 3]) {
-                    *sum += weight * i32::from(value);
+/// Both axes in whole numbers, which floats hold here exactly, rounded once at the end: OpenCV's order.
+fn weighted(image: &Rgb, columns: Taps, rows: Taps) -> Rgb {
+    let (width, height) = (columns.first.len(), rows.first.len());
+    let stride = width * 3;
+    // Every source row made wide, or narrow, once. Pixels are read and written four numbers at a time, the
+    // fourth for nothing.
+    let mut wide = vec![0f32; stride * image.height as usize + 1];
+    let mut line = vec![0f32; image.width as usize * 3 + 1];
+    for y in 0..image.height as usize {
+        line.iter_mut().zip(image.row(y as u32)).for_each(|(to, &value)| *to = f32::from(value));
+        for (at, (first, weights)) in (y * stride..).step_by(3).zip(columns.of()) {
+            let mut total = [0f32; 4];
+            let mut lanes = &line[first * 3..];
+            for &weight in weights {
+                let Some(four) = lanes.first_chunk::<4>() else { break };
+                for (sum, value) in total.iter_mut().zip(four) {
+                    *sum += weight * value;
                 }
+                lanes = &lanes[3..];
+            }
+            if let Some(pixel) = wide[at..].first_chunk_mut::<4>() {
+                *pixel = total;
             }
         }
     }
-    let mut data = Vec::with_capacity(stride * height as usize);
-    let mut sums = vec![0i64; stride];
-    for (first, weights) in rows {
-        sums.fill(1 << 21);
-        for (at, &weight) in weights.iter().enumerate() {
-            let from = inside(first + at as i64, image.height) * stride;
-            let line = &wide[from..from + stride];
-            sums.iter_mut()
-                .zip(line)
-                .for_each(|(sum, &v)| *sum += i64::from(weight) * i64::from(v));
+    let mut data = Vec::with_capacity(stride * height);
+    let mut sums = vec![0f64; stride];
+    for (first, weights) in rows.of() {
+        sums.fill(0.0);
+        for (row, &weight) in wide[first * stride..].chunks_exact(stride).zip(weights) {
+            let weight = f64::from(weight);
+            sums.iter_mut().zip(row).for_each(|(sum, &v)| *sum += weight * f64::from(v));
         }
-        data.extend(sums.iter().map(|sum| (sum >> 22).clamp(0, 255) as u8));
+        data.extend(sums.iter().map(|&sum| round(sum)));
     }
-    Rgb { width, height, data }
+    Rgb { width: width as u32, height: height as u32, data }
+}
+
+/// A whole number of 2^22ths to the nearest level, halves up: at 2^52 a double has no fraction left.
+fn round(sum: f64) -> u8 {
+    const HALVES_UP: f64 = 1.0 / (1 << 24) as f64;
+    let level = (sum / f64::from(1 << 22) + HALVES_UP).clamp(0.0, 255.0);
+    ((level + 4_503_599_627_370_496.0).to_bits() & 0xff) as u8
 }
 
 #[cfg(test)]
@@ -170,6 +207,10 @@ mod tests {
 
     #[test]
     fn weights_sum_to_one() {
+        assert_eq!(
+            [-1.0, 0.49, 0.5, 254.5, 300.0].map(|v| round(v * 4_194_304.0)),
+            [0, 0, 1, 255, 255]
+        );
         for kernel in [&linear as &Kernel, &cubic, &lanczos4] {
             for fraction in [0.0, 0.1, 0.5, 0.999] {
                 assert!((kernel(fraction).iter().sum::<f64>() - 1.0).abs() < 1e-9);
