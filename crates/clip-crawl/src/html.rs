@@ -122,16 +122,20 @@ fn end_of_figure(state: &mut State) {
 
 /// The candidate of a `srcset` with the largest width or density.
 pub(crate) fn largest_of(srcset: &str) -> Option<String> {
-    let size = |candidate: &str| {
-        let descriptor = candidate.split_whitespace().nth(1).unwrap_or("1x");
-        descriptor.trim_end_matches(['w', 'x']).parse::<f64>().unwrap_or(1.0)
-    };
-    srcset
-        .split(", ")
-        .map(str::trim)
-        .filter(|candidate| !candidate.is_empty())
-        .max_by(|a, b| size(a).total_cmp(&size(b)))
-        .and_then(|best| Some(best.split_whitespace().next()?.trim_end_matches(',').to_owned()))
+    let size = |descriptor: &str| descriptor.trim_end_matches(['w', 'x']).parse().unwrap_or(1.0);
+    let between = |c: char| c.is_whitespace() || c == ',';
+    let (mut rest, mut best): (_, Option<(f64, &str)>) = (srcset.trim_start_matches(between), None);
+    while !rest.is_empty() {
+        // An address may hold commas, so only white space ends it; a comma at its end says that it has no size.
+        let (url, after) = rest.split_at(rest.find(char::is_whitespace).unwrap_or(rest.len()));
+        let end = if url.ends_with(',') { 0 } else { after.find(',').unwrap_or(after.len()) };
+        let size: f64 = size(after[..end].trim());
+        if !url.starts_with("data:") && best.is_none_or(|(most, _)| size > most) {
+            best = Some((size, url.trim_end_matches(',')));
+        }
+        rest = after[end..].trim_start_matches(between);
+    }
+    best.map(|(_, url)| url.to_owned())
 }
 
 fn resolve(state: State, page: &Url) -> Extracted {
@@ -202,6 +206,21 @@ mod tests {
         let found: Vec<_> =
             found.images.iter().map(|f| (f.url.as_str(), f.caption.as_str(), f.source)).collect();
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_largest_of_a_srcset_is_taken_however_it_is_spaced() {
+        for (srcset, largest) in [
+            ("s.jpg 320w, l.jpg 1024w", Some("l.jpg")),
+            ("s.jpg 1x,l.jpg 2x", Some("l.jpg")),
+            ("w_1,h_2/s.jpg 320w,\n w_3,h_4/l.jpg 640w,", Some("w_3,h_4/l.jpg")),
+            ("s.jpg, l.jpg 1.5x", Some("l.jpg")),
+            ("only.jpg", Some("only.jpg")),
+            ("data:image/gif;base64,R0 9x, l.jpg 2x", Some("l.jpg")),
+            (" , ", None),
+        ] {
+            assert_eq!(largest_of(srcset).as_deref(), largest, "{srcset:?}");
+        }
     }
 
     #[test]
