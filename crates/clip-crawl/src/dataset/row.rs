@@ -7,7 +7,7 @@ use clip_pipeline::config::fetch::EncodeFormat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256, Sha512};
 
-use super::{DatasetConfig, HashKind};
+use super::{DatasetConfig, HashKind, OutputFormat};
 use crate::fetch::off_network;
 use crate::{Client, FetchError, image};
 
@@ -89,7 +89,7 @@ impl Fetcher {
             let message = "no url given".to_owned();
             return (Done::failed(Status::FailedToDownload, "bad_url", message), Vec::new());
         };
-        let reply = match self.client.image(url.trim()).await {
+        let mut reply = match self.client.image(url.trim()).await {
             Ok(reply) => reply,
             Err(FetchError { kind, message, .. }) => {
                 let failed = Done::failed(Status::FailedToDownload, kind.name(), message);
@@ -99,7 +99,8 @@ impl Fetcher {
         let config = self.config.clone();
         let made = off_network(move || {
             // The reply holds its share of the memory until its pixels are gone.
-            let made = make(&reply.body, &config, &ask.boxes, ask.expected_hash.as_deref());
+            let body = std::mem::take(&mut reply.body);
+            let made = make(body, &config, &ask.boxes, ask.expected_hash.as_deref());
             drop(reply);
             made
         });
@@ -110,23 +111,23 @@ impl Fetcher {
 }
 
 fn make(
-    bytes: &[u8],
+    bytes: Vec<u8>,
     config: &DatasetConfig,
     boxes: &[clip_image::Box],
     expected: Option<&str>,
 ) -> (Done, Vec<u8>) {
-    let hash = config.compute_hash.map(|kind| hash(kind, bytes));
+    let hash = config.compute_hash.map(|kind| hash(kind, &bytes));
     if let Some((_, kind)) = &config.verify_hash
         && let Some(expected) = expected
     {
-        let found = hash.clone().unwrap_or_else(|| self::hash(*kind, bytes));
+        let found = hash.clone().unwrap_or_else(|| self::hash(*kind, &bytes));
         if !found.eq_ignore_ascii_case(expected) {
             let message = "hash mismatch".to_owned();
             let failed = Done::failed(Status::FailedToDownload, "hash_mismatch", message);
             return (failed, Vec::new());
         }
     }
-    let exif = config.extract_exif.then(|| crate::exif::to_json(bytes));
+    let exif = config.extract_exif.then(|| crate::exif::to_json(&bytes));
     let good = |size, original| Done {
         status: Status::Success,
         message: None,
@@ -136,11 +137,13 @@ fn make(
         exif,
         hash,
     };
+    // Where statistics alone are written, nobody waits for the image.
+    let kept = |image| if config.output_format == OutputFormat::Dummy { Vec::new() } else { image };
     if config.disable_all_reencoding {
-        return (good(None, None), bytes.to_vec());
+        return (good(None, None), kept(bytes));
     }
-    match image::encode(bytes, &config.image, boxes, &mut |_| {}) {
-        Ok(made) => (good(Some(made.size), Some(made.original)), made.bytes),
+    match image::encode(&bytes, &config.image, boxes, &mut |_| {}) {
+        Ok(made) => (good(Some(made.size), Some(made.original)), kept(made.bytes)),
         Err(refusal) => {
             let failed = Done::failed(Status::FailedToResize, refusal.kind, refusal.message);
             (failed, Vec::new())
