@@ -1,9 +1,9 @@
 """See scripts/bench_wat."""
 import gzip, io, json, os, random, shutil, statistics, subprocess, sys, tempfile
 
-clip_data, package = sys.argv[1:3]
-pages = int(sys.argv[3]) if len(sys.argv) > 3 else 5400
-rounds = int(sys.argv[4]) if len(sys.argv) > 4 else 5
+clip_data = sys.argv[1]
+pages = int(sys.argv[2]) if len(sys.argv) > 2 else 5400
+rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
 work = tempfile.mkdtemp(prefix="bench-wat-")
 words = "the a red old house river garden mountain view of in on with small large photo image cat dog city street".split()
 draw = random.Random(1)
@@ -50,7 +50,6 @@ for name in ("pyspark", "pyspark.sql", "pyspark.sql.functions"):
     sys.modules[name] = types.ModuleType(name)
 sys.modules["pyspark"].SparkContext = sys.modules["pyspark.sql"].SparkSession = object
 sys.modules["pyspark.sql.functions"].rand = None
-sys.path.insert(0, {package!r})
 from cc2dataset.main import extract_documents_from_wat
 before = resource.getrusage(resource.RUSAGE_SELF)
 links = extract_documents_from_wat(io.BytesIO(open({path!r}, "rb").read()), "image")
