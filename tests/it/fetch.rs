@@ -381,7 +381,7 @@ fn killed_it_goes_on_and_the_bytes_are_the_same() {
     child.wait().unwrap();
     let asked = place.site.hits("/n/0");
     let told = place.good(&args("killed"));
-    assert!(told.contains("shards were there already"), "{told}");
+    assert!(told.contains("passed over: there already"), "{told}");
     assert_eq!(place.site.hits("/n/0"), asked, "a finished shard was asked again");
     for shard in 0..8 {
         for ending in ["tar", "parquet"] {

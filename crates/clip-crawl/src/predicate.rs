@@ -39,11 +39,15 @@ impl Predicate {
     /// In words, with a hint.
     pub fn parse(text: &str) -> Result<Self, String> {
         let hint = "hint: error_kind in ('timeout', 'http_5xx') and url like '%.jpg'";
+        Self::whole(text).map_err(|why| format!("{text}: {why}\n{hint}"))
+    }
+
+    fn whole(text: &str) -> Result<Self, String> {
         let mut parser = Parser { tokens: tokens(text)?, at: 0 };
-        let node = parser.any().map_err(|e| format!("{text}: {e}\n{hint}"))?;
+        let node = parser.any()?;
         match parser.tokens.get(parser.at) {
             None => Ok(Self(node)),
-            Some(token) => Err(format!("{text}: {token:?} is not expected there\n{hint}")),
+            Some(token) => Err(format!("{token:?} is not expected there")),
         }
     }
 
@@ -100,15 +104,14 @@ fn tokens(text: &str) -> Result<Vec<Token>, String> {
             tokens.push(Token::Sign(sign));
             rest = &rest[sign.len()..];
         } else if first == '\'' || first == '"' {
-            let end =
-                rest[1..].find(first).ok_or_else(|| format!("{text}: a quote is not closed"))?;
+            let end = rest[1..].find(first).ok_or("a quote is not closed")?;
             tokens.push(Token::Text(rest[1..=end].to_owned()));
             rest = &rest[end + 2..];
         } else {
             let inside = |c: char| c.is_alphanumeric() || c == '_';
             let end = rest.find(|c| !inside(c)).unwrap_or(rest.len());
             if end == 0 {
-                return Err(format!("{text}: {first:?} is not expected there"));
+                return Err(format!("{first:?} is not expected there"));
             }
             tokens.push(Token::Word(rest[..end].to_lowercase()));
             rest = &rest[end..];

@@ -314,15 +314,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn told(summary: &Summary, config: &DatasetConfig) -> String {
     let mut text = String::new();
     if summary.skipped > 0 {
-        text.push_str(&format!(
-            "{} shards were there already or are other jobs'\n",
-            summary.skipped
-        ));
+        let why =
+            if config.job.is_some() { "there already or other jobs'" } else { "there already" };
+        text.push_str(&format!("{} passed over: {why}\n", shards(summary.skipped)));
     }
     text.push_str(&crate::counter::line(&summary.stats, summary.seconds));
     text.push_str(&diagnosis(&summary.stats, &config.output_folder));
-    text.push_str(&format!("{} shards: {}\n", summary.shards, config.output_folder.display()));
+    let folder = config.output_folder.display();
+    text.push_str(&format!("{} written to {folder}\n", shards(summary.shards)));
     text
+}
+
+fn shards(count: usize) -> String {
+    format!("{count} shard{}", if count == 1 { "" } else { "s" })
 }
 
 fn config(args: Args) -> anyhow::Result<DatasetConfig> {
@@ -347,6 +351,11 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
             "encode_quality {} is no compression of png\nhint: 0 to 9",
             args.encode_quality
         )));
+    }
+    let out = args.output_folder.display();
+    if out.to_string().contains("://") {
+        let hint = "hint: write to a folder here, and copy its shards";
+        return Err(bad(format!("{out}: data sets are written to folders only\n{hint}")));
     }
     let hash = |name: &str| {
         word::<HashKind>(name).map_err(|_| {

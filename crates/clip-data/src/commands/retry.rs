@@ -39,9 +39,8 @@ pub struct Args {
 
 /// Asks again, and says what came of it.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let wanted = Predicate::parse(&args.wanted).map_err(|e| {
-        Error::Config(format!("--where: {e}\nhint: error_kind in ('timeout','http_5xx')"))
-    })?;
+    let wanted =
+        Predicate::parse(&args.wanted).map_err(|e| Error::Config(format!("--where: {e}")))?;
     let cancel = Arc::new(AtomicBool::new(false));
     stop_on_signal(cancel.clone());
     match args.folder.clone() {
