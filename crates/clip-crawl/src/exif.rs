@@ -11,7 +11,9 @@ const LONGEST: usize = 200;
 /// All tags as a JSON object of strings; `{}` when there are none or they cannot be read.
 pub(crate) fn to_json(bytes: &[u8]) -> String {
     let mut tags = Map::new();
-    if let Ok(exif) = Reader::new().read_from_container(&mut Cursor::new(bytes)) {
+    if clip_image::may_hold_exif(bytes)
+        && let Ok(exif) = Reader::new().read_from_container(&mut Cursor::new(bytes))
+    {
         for field in exif.fields() {
             let group = match (field.tag.context(), field.ifd_num) {
                 (_, In::THUMBNAIL) => "Thumbnail",

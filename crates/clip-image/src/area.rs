@@ -1,37 +1,21 @@
 //! OpenCV's INTER_AREA: each target pixel is the average of the source pixels that it covers, by their share.
 
 use crate::Rgb;
+use crate::taps::Taps;
 
-/// Source pixels that each target pixel covers along one axis, with their shares.
-struct Spans {
-    /// First source pixel, and where its shares begin and end.
-    spans: Vec<(usize, usize, usize)>,
-    shares: Vec<f32>,
-}
-
-impl Spans {
-    fn new(source: u32, target: u32) -> Self {
-        let scale = f64::from(source) / f64::from(target);
-        let mut spans = Vec::with_capacity(target as usize);
-        let mut shares = Vec::new();
-        for at in 0..target {
-            let (from, to) = (f64::from(at) * scale, f64::from(at + 1) * scale);
-            // A sliver that only rounding made would read a pixel for nothing.
-            let first = (from + 1e-6).floor();
-            let last = (to - 1e-6).ceil().min(f64::from(source)).max(first + 1.0);
-            let begin = shares.len();
-            let cover = |pixel: f64| to.min(pixel + 1.0) - from.max(pixel);
-            shares
-                .extend((first as usize..last as usize).map(|p| (cover(p as f64) / scale) as f32));
-            spans.push((first as usize, begin, shares.len()));
-        }
-        Self { spans, shares }
-    }
-
-    fn of(&self, target: usize) -> (usize, &[f32]) {
-        let (first, begin, end) = self.spans[target];
-        (first, &self.shares[begin..end])
-    }
+/// Source pixels that each target pixel covers along one axis, by their shares.
+fn covers(source: u32, target: u32) -> Taps {
+    let scale = f64::from(source) / f64::from(target);
+    let places = (0..target).map(|at| {
+        let (from, to) = (f64::from(at) * scale, f64::from(at + 1) * scale);
+        // A sliver that only rounding made would read a pixel for nothing.
+        let first = (from + 1e-6).floor();
+        let last = (to - 1e-6).ceil().min(f64::from(source)).max(first + 1.0);
+        let cover = |pixel: f64| to.min(pixel + 1.0) - from.max(pixel);
+        let shares = (first as i64..last as i64).map(|p| (cover(p as f64) / scale) as f32);
+        (first as i64, shares.collect::<Vec<f32>>())
+    });
+    Taps::new(source, &places.collect::<Vec<_>>())
 }
 
 /// Shrinks to `width` x `height`, neither larger than the image's.
@@ -39,40 +23,26 @@ pub(crate) fn area(image: &Rgb, width: u32, height: u32) -> Rgb {
     if (image.width, image.height) == (2 * width, 2 * height) {
         return halves(image, width, height);
     }
-    let (columns, rows) = (Spans::new(image.width, width), Spans::new(image.height, height));
+    let (columns, rows) = (covers(image.width, width), covers(image.height, height));
     let stride = width as usize * 3;
-    // Pixels are read and written four numbers at a time, the fourth for nothing: one more than the last needs.
-    let mut data = vec![0; stride * height as usize + 1];
+    let mut data = Vec::with_capacity(stride * height as usize);
+    // Rows first: that pass runs over whole lines.
     let mut sums = vec![0f32; image.width as usize * 3 + 1];
-    for y in 0..height as usize {
-        // Rows first: that pass runs over whole lines.
-        let (first, shares) = rows.of(y);
+    let mut line = vec![0f32; stride + 1];
+    for (first, shares) in rows.each() {
         add_rows(image, first, shares, &mut sums);
-        for (x, at) in (y * stride..).step_by(3).take(width as usize).enumerate() {
-            let (first, shares) = columns.of(x);
-            let mut total = [0f32; 4];
-            let mut lanes = &sums[first * 3..];
-            for &share in shares {
-                let Some(four) = lanes.first_chunk::<4>() else { break };
-                for (sum, value) in total.iter_mut().zip(four) {
-                    *sum += share * value;
-                }
-                lanes = &lanes[3..];
-            }
-            if let Some(pixel) = data[at..].first_chunk_mut::<4>() {
-                *pixel = total.map(round);
-            }
-        }
+        columns.across(&sums, &mut line);
+        data.extend(line[..stride].iter().map(|&value| round(value)));
     }
-    data.truncate(stride * height as usize);
     Rgb { width, height, data }
 }
 
 /// The rows from `first` on by their shares, two at a time: sums are then half as often read and written.
 fn add_rows(image: &Rgb, first: usize, shares: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
+    let used = shares.iter().rposition(|&share| share != 0.0).map_or(0, |last| last + 1);
     let row = |at: usize| image.row((first + at) as u32);
-    for (pair, shares) in shares.chunks(2).enumerate() {
+    for (pair, shares) in shares[..used].chunks(2).enumerate() {
         if let &[a, b] = shares {
             let rows = row(2 * pair).iter().zip(row(2 * pair + 1));
             for (sum, (&v, &w)) in sums.iter_mut().zip(rows) {

@@ -6,6 +6,7 @@ use image::ImageDecoder;
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
 use crate::Format;
+use crate::segments::segments;
 
 /// The ICC profile in a file, if there is one.
 pub(crate) fn profile(bytes: &[u8], format: Format) -> Option<Vec<u8>> {
@@ -30,23 +31,13 @@ fn has_chunk(bytes: &[u8], name: &[u8; 4]) -> bool {
 /// The pieces of a profile in the APP2 segments of a JPEG, in their order (ICC.1 annex B.4).
 fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
     const NAME: &[u8] = b"ICC_PROFILE\0";
-    let mut pieces: Vec<(u8, &[u8])> = Vec::new();
-    let mut at = 2;
-    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4).and_then(|b| b.first_chunk())
-    {
-        // Start of scan: pixels.
-        if marker == 0xda {
-            break;
-        }
-        let length = usize::from(u16::from_be_bytes([high, low]));
-        let body = bytes.get(at + 4..at + 2 + length)?;
-        if marker == 0xe2
-            && let Some([number, _, piece @ ..]) = body.strip_prefix(NAME)
-        {
-            pieces.push((*number, piece));
-        }
-        at += 2 + length.max(2);
-    }
+    let mut pieces: Vec<(u8, &[u8])> = segments(bytes)
+        .filter(|(marker, _)| *marker == 0xe2)
+        .filter_map(|(_, body)| match body.strip_prefix(NAME)? {
+            [number, _, piece @ ..] => Some((*number, piece)),
+            _ => None,
+        })
+        .collect();
     pieces.sort_by_key(|(number, _)| *number);
     (!pieces.is_empty()).then(|| pieces.iter().flat_map(|(_, piece)| *piece).copied().collect())
 }

@@ -2,6 +2,7 @@
 
 use crate::Rgb;
 use crate::area::area;
+use crate::taps::Taps;
 
 /// OpenCV's names without their `INTER_`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,46 +84,19 @@ fn lanczos4(x: f64) -> Vec<f64> {
     weights.into_iter().map(|weight| weight / sum).collect()
 }
 
-/// Where the pixels of one axis come from: of each the first source pixel and so many weights, in 2048ths.
-struct Taps {
-    each: usize,
-    first: Vec<usize>,
-    weights: Vec<f32>,
-}
-
-impl Taps {
-    /// Of so many source pixels; a place may lie beyond the edge, where every pixel is the edge's.
-    fn new(source: u32, places: impl Iterator<Item = (i64, Vec<f64>)>) -> Self {
-        let (mut each, mut first, mut weights) = (0, Vec::new(), Vec::new());
-        for (place, shares) in places {
-            each = shares.len().min(source as usize);
-            let last = i64::from(source) - 1;
-            let start = place.clamp(0, last + 1 - each as i64);
-            first.push(start as usize);
-            let from = weights.len();
-            weights.resize(from + each, 0.0);
-            for (at, share) in (place..).zip(&shares) {
-                let inside = at.clamp(0, last);
-                weights[from + (inside - start) as usize] +=
-                    (share * 2048.0).round_ties_even() as f32;
-            }
-        }
-        Self { each, first, weights }
-    }
-
-    fn of(&self) -> impl Iterator<Item = (usize, &[f32])> {
-        self.first.iter().copied().zip(self.weights.chunks_exact(self.each.max(1)))
-    }
+/// A weight in 2048ths, a whole number.
+fn part(weight: f64) -> f32 {
+    (weight * 2048.0).round_ties_even() as f32
 }
 
 fn taps(source: u32, target: u32, kernel: &Kernel) -> Taps {
     let scale = f64::from(source) / f64::from(target);
     let places = (0..target).map(|at| {
         let place = (f64::from(at) + 0.5) * scale - 0.5;
-        let weights = kernel(place - place.floor());
+        let weights: Vec<f32> = kernel(place - place.floor()).into_iter().map(part).collect();
         (place.floor() as i64 - (weights.len() as i64 / 2 - 1), weights)
     });
-    Taps::new(source, places)
+    Taps::new(source, &places.collect::<Vec<_>>())
 }
 
 /// What OpenCV does for areas when an axis grows: a pixel is one source pixel, or two where an edge crosses it.
@@ -131,41 +105,25 @@ fn area_taps(source: u32, target: u32) -> Taps {
     let places = (0..target).map(|at| {
         let first = (f64::from(at) * scale).floor();
         let rest = f64::from(at + 1) - (first + 1.0) / scale;
-        let share = if rest <= 0.0 { 0.0 } else { rest - rest.floor() };
-        let second = (share * 2048.0).round_ties_even() / 2048.0;
-        (first as i64, vec![1.0 - second, second])
+        let second = part(if rest <= 0.0 { 0.0 } else { rest - rest.floor() });
+        (first as i64, vec![2048.0 - second, second])
     });
-    Taps::new(source, places)
+    Taps::new(source, &places.collect::<Vec<_>>())
 }
 
 /// Both axes in whole numbers, which floats hold here exactly, rounded once at the end: OpenCV's order.
 fn weighted(image: &Rgb, columns: Taps, rows: Taps) -> Rgb {
-    let (width, height) = (columns.first.len(), rows.first.len());
-    let stride = width * 3;
-    // Every source row made wide, or narrow, once. Pixels are read and written four numbers at a time, the
-    // fourth for nothing.
+    let stride = columns.len() * 3;
+    // Every source row made wide, or narrow, once.
     let mut wide = vec![0f32; stride * image.height as usize + 1];
     let mut line = vec![0f32; image.width as usize * 3 + 1];
     for y in 0..image.height as usize {
         line.iter_mut().zip(image.row(y as u32)).for_each(|(to, &value)| *to = f32::from(value));
-        for (at, (first, weights)) in (y * stride..).step_by(3).zip(columns.of()) {
-            let mut total = [0f32; 4];
-            let mut lanes = &line[first * 3..];
-            for &weight in weights {
-                let Some(four) = lanes.first_chunk::<4>() else { break };
-                for (sum, value) in total.iter_mut().zip(four) {
-                    *sum += weight * value;
-                }
-                lanes = &lanes[3..];
-            }
-            if let Some(pixel) = wide[at..].first_chunk_mut::<4>() {
-                *pixel = total;
-            }
-        }
+        columns.across(&line, &mut wide[y * stride..]);
     }
-    let mut data = Vec::with_capacity(stride * height);
+    let mut data = Vec::with_capacity(stride * rows.len());
     let mut sums = vec![0f64; stride];
-    for (first, weights) in rows.of() {
+    for (first, weights) in rows.each() {
         sums.fill(0.0);
         for (row, &weight) in wide[first * stride..].chunks_exact(stride).zip(weights) {
             let weight = f64::from(weight);
@@ -173,7 +131,7 @@ fn weighted(image: &Rgb, columns: Taps, rows: Taps) -> Rgb {
         }
         data.extend(sums.iter().map(|&sum| round(sum)));
     }
-    Rgb { width: width as u32, height: height as u32, data }
+    Rgb { width: columns.len() as u32, height: rows.len() as u32, data }
 }
 
 /// A whole number of 2^22ths to the nearest level, halves up: at 2^52 a double has no fraction left.

@@ -14,6 +14,8 @@ mod preprocess;
 mod probe;
 mod resize;
 mod rgb;
+mod segments;
+mod taps;
 mod union;
 
 pub use blur::{Box, blur_boxes, upright_box};
@@ -26,4 +28,5 @@ pub use preprocess::{clip_pixels, clip_preprocess};
 pub use probe::{Format, Probe, orientation, probe};
 pub use resize::{Filter, resize};
 pub use rgb::{Rgb, crop, flip_horizontal};
+pub use segments::may_hold_exif;
 pub use union::UnionFind;

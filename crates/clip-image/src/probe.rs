@@ -2,6 +2,7 @@
 
 use std::io::Cursor;
 
+use crate::segments::may_hold_exif;
 use crate::{Error, Result};
 
 /// Formats that are decoded.
@@ -95,6 +96,9 @@ pub fn probe(bytes: &[u8]) -> Result<Probe> {
 
 /// EXIF orientation, 1 to 8; 1 where there is none.
 pub fn orientation(bytes: &[u8]) -> u32 {
+    if !may_hold_exif(bytes) {
+        return 1;
+    }
     let reader = exif::Reader::new();
     let Ok(exif) = reader.read_from_container(&mut Cursor::new(bytes)) else { return 1 };
     exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)
