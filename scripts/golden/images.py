@@ -38,6 +38,10 @@ def images():
     yield "rgb.png", encoded(rgb, "PNG"), 24
     yield "enlarged.png", encoded(rgb.crop((0, 0, 17, 11)), "PNG"), 24
     yield "tall.png", encoded(rgb.crop((0, 0, 5, 45)), "PNG"), 24
+    # Pillow 13 begins with the columns of the first two, and with the rows of the third.
+    yield "tall_shrunk.png", encoded(Image.fromarray(noise(151, 40, 3, 4)), "PNG"), 24
+    yield "tall_barely.png", encoded(Image.fromarray(noise(67, 25, 3, 5)), "PNG"), 24
+    yield "twice_as_tall.png", encoded(Image.fromarray(noise(80, 40, 3, 6)), "PNG"), 24
     yield "same.png", encoded(rgb.crop((0, 0, 24, 24)), "PNG"), 24
     yield "odd.png", encoded(rgb.crop((0, 0, 31, 24)), "PNG"), 24
     yield "rgba.png", encoded(rgba, "PNG"), 24

@@ -1,5 +1,5 @@
-//! Pillow's resampling, bit for bit (`src/libImaging/Resample.c`), here for bicubic: 22-bit fixed-point weights, first along
-//! rows, then along columns, each rounded to 8 bits.
+//! Pillow's resampling, bit for bit (`src/libImaging/Resample.c`), here for bicubic: 22-bit fixed-point weights, along
+//! rows and then along columns (or the other way round, see [`columns_first`]), each rounded to 8 bits.
 
 /// Bits after the point.
 pub(crate) const BITS: u32 = 22;
@@ -100,6 +100,13 @@ fn clip(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
+/// Whether Pillow resizes along columns before rows. Since version 13 it does (by its results) where the height
+/// loses more than twice what the width does; the two orders round differently. Sizes are width and height.
+pub(crate) fn columns_first(size: (usize, usize), target: (usize, usize)) -> bool {
+    let lost = |from: usize, to: usize| from as i64 - to as i64;
+    target.1 < size.1 && lost(size.1, target.1) > 2 * lost(size.0, target.0)
+}
+
 /// A part of an image resized to `width` x `height`: `crop` is (left, top, width, height) of the result. Only that
 /// part is computed, with the pixels that the whole would have there.
 pub(crate) fn resize_bicubic(
@@ -109,6 +116,13 @@ pub(crate) fn resize_bicubic(
     crop: (usize, usize, usize, usize),
 ) -> Raster {
     let (left, top, crop_width, crop_height) = crop;
+    if columns_first((image.width, image.height), (width, height)) {
+        let rows = Kernel::new(image.height, height, top, crop_height);
+        let data = along_columns(&image.data, image.width * image.channels, 0, &rows);
+        let (width_now, channels) = (image.width, image.channels);
+        let low = Raster { width: width_now, height: crop_height, channels, data };
+        return resize_bicubic(&low, width, crop_height, (left, 0, crop_width, crop_height));
+    }
     let columns = (width != image.width).then(|| Kernel::new(image.width, width, left, crop_width));
     let rows =
         (height != image.height).then(|| Kernel::new(image.height, height, top, crop_height));

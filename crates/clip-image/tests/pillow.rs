@@ -12,7 +12,7 @@ fn pixels_are_pillows() {
     let mut golden = String::new();
     let file = std::fs::File::open(path).unwrap();
     flate2::read::GzDecoder::new(file).read_to_string(&mut golden).unwrap();
-    assert_eq!(golden.lines().count(), 21);
+    assert_eq!(golden.lines().count(), 24);
     for line in golden.lines() {
         let (name, image, size, pixels): (String, String, u32, String) =
             serde_json::from_str(line).unwrap();

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::f64::consts::PI;
 use std::rc::Rc;
 
-use crate::pillow::{BITS, Filter, weights};
+use crate::pillow::{BITS, Filter, columns_first, weights};
 
 /// Bits of a weight that go into its low half, so that both halves are 16-bit numbers.
 const LOW: u32 = 11;
@@ -87,9 +87,7 @@ pub(super) fn resize<const C: usize>(
     let ((width, height), (to_width, to_height)) = (size, target);
     let (across, down) = (Kernel::of(width, to_width), Kernel::of(height, to_height));
     let mut output = vec![0; to_width * to_height * C];
-    // Since Pillow 13, what shrinks far more in height does so first.
-    let shrinks = (width as i64 - to_width as i64, height as i64 - to_height as i64);
-    if shrinks.1 > 0 && shrinks.1 > 2 * shrinks.0 {
+    if columns_first(size, target) {
         let columns = (0..width).map(|x| (x * C, width * C));
         let lines = first_pass::<C>(pixels, columns, height, &down, to_height);
         for (index, line) in lines.chunks_exact(width).enumerate() {
