@@ -39,6 +39,7 @@ impl Check {
             column(name)?.as_primitive_opt::<UInt64Type>().ok_or_else(|| missing(name))
         };
         let (phash, dhash) = (hashes("phash")?, hashes("dhash")?);
+        let rows = columns::uint64(batch, columns::ROW).ok_or_else(|| missing(columns::ROW))?;
         (0..batch.num_rows())
             .into_par_iter()
             .map(|row| {
@@ -49,7 +50,7 @@ impl Check {
                 } else {
                     (hash::phash(&image), hash::dhash(&image))
                 };
-                Ok(self.checker.check(&image, own, files.value(row)))
+                Ok(self.checker.check(&rows.value(row).to_string(), &image, own, files.value(row)))
             })
             .collect()
     }

@@ -1,12 +1,11 @@
 //! `pipeline.toml` as the chain of stages, in order: this is the way of a pair.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clip_crawl::ImageFetch;
 use clip_curate::{Aligned, Captions, Check, Languages, Matches, ShardSink};
-use clip_overlap::{Checker, Decisions, EvalIndex, SetDecision, default_cache};
+use clip_overlap::{Checker, Decisions, EvalIndex, SetDecision, THRESHOLD, default_cache};
 use clip_pipeline::config::corpus::{Check as CheckConfig, CheckAction};
 use clip_pipeline::config::text::Compat;
 use clip_pipeline::{Config, Error, Plan, Result, StageSpec, Work, hash_resource};
@@ -160,11 +159,9 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     let resources =
         sets.iter().map(|(name, path)| resource(&format!("check.against.{name}"), path));
     let resources = resources.collect::<Result<_>>()?;
-    let decided = decisions(&check);
-    let thresholds: BTreeMap<_, _> =
-        sets.iter().map(|(name, _)| (name, decided.set(name).threshold)).collect();
-    let settings = json!({"action": check.action, "thresholds": thresholds});
-    Ok(Some(stage(Check::STAGE, 2, settings, resources, move || {
+    let decided = decisions(config, &check)?;
+    let settings = json!({"action": check.action, "decided": decided});
+    Ok(Some(stage(Check::STAGE, 3, settings, resources, move || {
         let cache = default_cache();
         let open = |(name, path): &(String, PathBuf)| {
             let index = EvalIndex::open(name, path, cache.as_deref());
@@ -176,14 +173,17 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     })))
 }
 
-/// What is decided of each set of `[check]`.
-pub fn decisions(check: &CheckConfig) -> Decisions {
-    let mut decided = Decisions::default();
-    for name in check.against.keys() {
-        let own = SetDecision { threshold: Some(check.threshold), ..SetDecision::default() };
-        decided.sets.insert(name.clone(), own);
-    }
-    decided
+/// What is decided of each set of `[check]`: by its thresholds, else by its decision file, else by default.
+pub fn decisions(config: &Config, check: &CheckConfig) -> Result<Decisions> {
+    let file = check.decisions.as_ref().map(|file| Decisions::read(&config.path(file)));
+    let file = file.transpose().map_err(|e| Error::Config(format!("check.decisions: {e}")))?;
+    let file = file.unwrap_or_default();
+    let set = |name: &String| {
+        let SetDecision { threshold, marks } = file.set(name);
+        let threshold = check.threshold.of(name).or(threshold).or(Some(THRESHOLD));
+        (name.clone(), SetDecision { threshold, marks })
+    };
+    Ok(Decisions { sets: check.against.keys().map(set).collect() })
 }
 
 fn shards(config: &Config) -> StageSpec {

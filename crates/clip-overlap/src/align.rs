@@ -1,5 +1,7 @@
 //! Aligned comparison of two pictures: shift, scale, crop, small rotation, brightness and contrast.
 
+use std::cell::OnceCell;
+
 use clip_image::Rgb;
 
 use crate::placement::Placement;
@@ -9,23 +11,29 @@ use crate::thumb::Plane;
 pub(crate) const GRID: usize = 32;
 
 /// A thumbnail ready to be compared: luma at several sizes, so that no sampling skips pixels.
-pub(crate) struct Ready {
+pub(crate) struct Ready<'a> {
+    thumb: &'a Rgb,
     levels: Vec<Plane>,
-    pub colours: [Plane; 3],
+    colours: OnceCell<[Plane; 3]>,
 }
 
-impl Ready {
-    pub fn new(thumb: &Rgb) -> Self {
+impl<'a> Ready<'a> {
+    pub fn new(thumb: &'a Rgb) -> Self {
         let mut levels = vec![Plane::luma(thumb)];
         while let Some(last) = levels.last()
             && last.width.min(last.height) >= 24
         {
             levels.push(last.resized(last.width / 2, last.height / 2));
         }
+        Self { thumb, levels, colours: OnceCell::new() }
+    }
+
+    /// The three channels at half the grid's size: few pairs get so far that these are looked at.
+    pub fn colours(&self) -> &[Plane; 3] {
         let half = |length: u32| (length as usize).min(GRID / 2);
-        let (width, height) = (half(thumb.width), half(thumb.height));
-        let colours = [0, 1, 2].map(|c| Plane::channel(thumb, c).resized(width, height));
-        Self { levels, colours }
+        let (width, height) = (half(self.thumb.width), half(self.thumb.height));
+        let channel = |c| Plane::channel(self.thumb, c).resized(width, height);
+        self.colours.get_or_init(|| [0, 1, 2].map(channel))
     }
 
     /// Luma in full.

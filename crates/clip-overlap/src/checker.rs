@@ -2,7 +2,7 @@
 
 use clip_image::Rgb;
 
-use crate::decisions::SetDecision;
+use crate::decisions::{SetDecision, Verdict};
 use crate::fingerprint::Query;
 use crate::index::EvalIndex;
 use crate::set::Kind;
@@ -34,8 +34,8 @@ impl Checker {
     /// Every item that the picture counts as a copy of, and those that it resembles though one of both shows
     /// next to nothing; the most alike first.
     ///
-    /// `hashes` are its pHash and dHash, `file` the hex of its file's blake3.
-    pub fn check(&self, image: &Rgb, hashes: (u64, u64), file: &str) -> Vec<Hit> {
+    /// `id` is its name in marks, `hashes` are its pHash and dHash, `file` the hex of its file's blake3.
+    pub fn check(&self, id: &str, image: &Rgb, hashes: (u64, u64), file: &str) -> Vec<Hit> {
         let query = Query::with_hashes(image, hashes.0, hashes.1);
         let mut hits = Vec::new();
         for (set, decision) in &self.sets {
@@ -47,11 +47,14 @@ impl Checker {
             };
             let least = decision.threshold.unwrap_or(crate::decisions::THRESHOLD);
             let exact = set.exact([file].into_iter());
-            hits.extend(exact.map(|(item, kind)| hit(item, 1.0, kind)));
             let found = set.search.search(&query, &[]).into_iter();
-            let found =
-                found.filter(|f| f.score >= least && exact.is_none_or(|(item, _)| item != f.item));
-            hits.extend(found.map(|f| hit(f.item, f.score, f.kind)));
+            let found = found.filter(|f| exact.is_none_or(|(item, _)| item != f.item));
+            let found = found.map(|f| hit(f.item, f.score, f.kind));
+            let all = exact.map(|(item, kind)| hit(item, 1.0, kind)).into_iter().chain(found);
+            hits.extend(all.filter(|hit| match decision.verdict(&hit.key, id) {
+                Some(verdict) => verdict == Verdict::Accept,
+                None => hit.score >= least,
+            }));
         }
         hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.key.cmp(&b.key)));
         hits

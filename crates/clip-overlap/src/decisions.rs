@@ -78,9 +78,9 @@ impl Decisions {
 }
 
 impl SetDecision {
-    /// What was seen of a pair, if anybody looked.
-    pub fn verdict(&self, pair: &Match) -> Option<Verdict> {
-        let seen = |mark: &&Mark| mark.key == pair.key && mark.id == pair.id;
+    /// What was seen of an item and a picture, if anybody looked.
+    pub fn verdict(&self, key: &str, id: &str) -> Option<Verdict> {
+        let seen = |mark: &&Mark| mark.key == key && mark.id == id;
         // The last look counts.
         self.marks.iter().rev().find(seen).map(|mark| mark.verdict)
     }
@@ -90,7 +90,7 @@ impl SetDecision {
     /// Pictures that show next to nothing, and rows of which only a perceptual hash is known, count only when
     /// somebody accepted them.
     pub fn copy(&self, pair: &Match) -> bool {
-        match (self.verdict(pair), pair.kind) {
+        match (self.verdict(&pair.key, &pair.id), pair.kind) {
             (Some(verdict), _) => verdict == Verdict::Accept,
             (None, Kind::Exact) => true,
             (None, Kind::Flat | Kind::Hash) => false,

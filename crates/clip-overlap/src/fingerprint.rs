@@ -1,9 +1,10 @@
 //! Everything that is compared of one picture.
 
-use clip_image::{Rgb, flip_horizontal, hash};
+use clip_image::hash::Hashes;
+use clip_image::{Rgb, flip_horizontal};
 
 use crate::coarse::{SIDE, grid};
-use crate::keypoints::{Keypoint, keypoints};
+use crate::keypoints::{Keypoint, keypoints_both_ways};
 use crate::thumb::{Plane, shrink, thumbnail};
 use crate::vector::vector;
 
@@ -42,8 +43,14 @@ impl Query {
     /// Computes both.
     pub fn of(image: &Rgb) -> Self {
         let image = shrink(image, WORKING);
-        let mirrored = Fingerprint::of_working(&flip_horizontal(&image));
-        Self { plain: Fingerprint::of_working(&image), mirrored }
+        let thumb = thumbnail(&image);
+        let [plain, mirrored] = Hashes::both_ways(&image);
+        let [own, others] = keypoints_both_ways(&image);
+        let mirror = flip_horizontal(&thumb);
+        Self {
+            plain: Fingerprint::of_parts(thumb, plain, own),
+            mirrored: Fingerprint::of_parts(mirror, mirrored, others),
+        }
     }
 
     /// Computes both, with the pHash and dHash of the whole picture where they are known.
@@ -57,22 +64,19 @@ impl Query {
 impl Fingerprint {
     /// Computes all of it.
     pub fn of(image: &Rgb) -> Self {
-        Self {
-            phash: hash::phash(image),
-            dhash: hash::dhash(image),
-            ..Self::of_working(&shrink(image, WORKING))
-        }
+        let small = shrink(image, WORKING);
+        let [keypoints, _] = keypoints_both_ways(&small);
+        Self::of_parts(thumbnail(&small), Hashes::of(image), keypoints)
     }
 
-    fn of_working(image: &Rgb) -> Self {
-        let thumb = thumbnail(image);
+    fn of_parts(thumb: Rgb, hashes: Hashes, keypoints: Vec<Keypoint>) -> Self {
         let luma = Plane::luma(&thumb);
         Self {
-            phash: hash::phash(image),
-            dhash: hash::dhash(image),
+            phash: hashes.phash,
+            dhash: hashes.dhash,
             flat: is_flat(&luma),
             vector: vector(&thumb),
-            keypoints: keypoints(image),
+            keypoints,
             coarse: grid(&luma),
             thumb,
         }

@@ -29,25 +29,24 @@ pub struct Keypoint {
     pub bits: u64,
 }
 
-/// The keypoints of a picture, from fine to coarse.
-pub(crate) fn keypoints(image: &Rgb) -> Vec<Keypoint> {
+/// The keypoints of a picture, and those of its mirror image, from fine to coarse.
+pub(crate) fn keypoints_both_ways(image: &Rgb) -> [Vec<Keypoint>; 2] {
     let base = Plane::luma(&shrink(image, SIDE));
-    let mut found = Vec::new();
+    let (mut plain, mut mirrored) = (Vec::new(), Vec::new());
     let mut scale = 1.0f32;
     loop {
         let side = |length: usize| (length as f32 * scale).round() as usize;
         let (width, height) = (side(base.width), side(base.height));
         if width.min(height) < PATCH + 4 {
-            return found;
+            return [plain, mirrored];
         }
         let level = if scale == 1.0 { base.clone() } else { base.resized(width, height) };
         for (x, y) in extrema(&level) {
-            found.push(Keypoint {
-                x: (x as f32 + 0.5) / width as f32,
-                y: (y as f32 + 0.5) / height as f32,
-                size: PATCH as f32 / width as f32,
-                bits: describe(&level, x, y),
-            });
+            let (size, share) = (PATCH as f32 / width as f32, (x as f32 + 0.5) / width as f32);
+            let there = |x, bits| Keypoint { x, y: (y as f32 + 0.5) / height as f32, size, bits };
+            plain.push(there(share, describe(&level, x, y)));
+            // A patch has no middle pixel: that of the mirror image begins one further right.
+            mirrored.push(there(1.0 - share, describe(&level, x + 1, y) ^ *ODD));
         }
         scale *= STEP;
     }
@@ -94,6 +93,10 @@ static ORDER: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
     all.truncate(64);
     all
 });
+
+/// The bits that a mirror turns round: those of odd frequencies across.
+static ODD: LazyLock<u64> =
+    LazyLock::new(|| ORDER.iter().fold(0, |bits, &(_, v)| (bits << 1) | (v % 2) as u64));
 
 fn describe(level: &Plane, x: usize, y: usize) -> u64 {
     let half = PATCH / 2;

@@ -47,7 +47,7 @@ pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Li
         fine.add(pa.data[i] - ba.data[i], pb.data[i] - bb.data[i]);
     }
     let grid = points(common, GRID / 2);
-    for (ca, cb) in a.colours.iter().zip(&b.colours) {
+    for (ca, cb) in a.colours().iter().zip(b.colours()) {
         let (x, y) = (normalised(there(&grid, ca)), normalised(sample(cb, grid.iter().copied())));
         // Per channel: a tint must not count, a different drawing must.
         let contrast = x.1.max(y.1).min(16.0);

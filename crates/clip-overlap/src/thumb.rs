@@ -74,26 +74,29 @@ impl Plane {
     /// The mean over squares of side `2 radius + 1`, cut at the edges.
     pub fn blurred(&self, radius: usize) -> Self {
         let (width, height) = (self.width, self.height);
-        let stride = width + 1;
-        let mut sums = vec![0f64; stride * (height + 1)];
-        for y in 0..height {
-            let mut line = 0.0;
+        let mut across = Vec::with_capacity(self.data.len());
+        for row in self.data.chunks_exact(width) {
+            let mut sum: f32 = row[..radius.min(width)].iter().sum();
             for x in 0..width {
-                line += f64::from(self.data[y * width + x]);
-                sums[(y + 1) * stride + x + 1] = sums[y * stride + x + 1] + line;
+                if x + radius < width {
+                    sum += row[x + radius];
+                }
+                if x > radius {
+                    sum -= row[x - radius - 1];
+                }
+                let count = (x + radius + 1).min(width) - x.saturating_sub(radius);
+                across.push(sum / count as f32);
             }
         }
-        let mut data = Vec::with_capacity(width * height);
+        let mut data = vec![0.0; self.data.len()];
         for y in 0..height {
             let (top, bottom) = (y.saturating_sub(radius), (y + radius + 1).min(height));
-            for x in 0..width {
-                let (left, right) = (x.saturating_sub(radius), (x + radius + 1).min(width));
-                let sum = sums[bottom * stride + right]
-                    - sums[top * stride + right]
-                    - sums[bottom * stride + left]
-                    + sums[top * stride + left];
-                data.push((sum / ((bottom - top) * (right - left)) as f64) as f32);
+            let out = &mut data[y * width..][..width];
+            for row in across[top * width..bottom * width].chunks_exact(width) {
+                out.iter_mut().zip(row).for_each(|(out, value)| *out += value);
             }
+            let share = 1.0 / (bottom - top) as f32;
+            out.iter_mut().for_each(|out| *out *= share);
         }
         Self { width, height, data }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
 use clip_corpus::{columns, row_part};
-use clip_overlap::{Account, Copy, SetAccount};
+use clip_overlap::{Account, Copy, Kind, SetAccount};
 
 use crate::page::{escape, grouped, percent, picture, table};
 use crate::{Error, Result};
@@ -86,7 +86,10 @@ fn rate(set: &SetAccount) -> Vec<String> {
         grouped(set.removed),
         grouped(set.flat),
         grouped(set.unverified),
-        format!("{} of {}", grouped(captions.naming), grouped(captions.captioned)),
+        match captions.captioned {
+            0 => "–".into(),
+            all => format!("{} of {}", grouped(captions.naming), grouped(all)),
+        },
     ]
 }
 
@@ -150,16 +153,37 @@ fn differences(set: &SetAccount) -> Vec<Vec<String>> {
     set.differences.iter().map(row).collect()
 }
 
+/// Copies from the most to the least alike, evenly: whether the last ones are copies tells most.
+fn chosen(set: &SetAccount) -> impl Iterator<Item = &Copy> {
+    let (all, most) = (set.copies.len(), set.copies.len().min(SHOWN));
+    (0..most).map(move |at| &set.copies[at * (all - 1) / (most - 1).max(1)])
+}
+
 /// Evaluation item on the left, corpus image on the right.
 fn shown(set: &SetAccount, path: &Path, images: &Images) -> Result<String> {
-    let copies = &set.copies[..set.copies.len().min(SHOWN)];
+    let copies: Vec<&Copy> = chosen(set).collect();
     let wanted = copies.iter().map(|copy| copy.key.as_str()).collect();
     let items = items(path, &wanted)?;
-    let mut html = format!("<h3>{}</h3>\n<div class=\"grid\">\n", escape(&set.name));
+    let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
+    set.copies.iter().for_each(|copy| *kinds.entry(copy.kind).or_default() += 1);
+    let kinds: Vec<String> =
+        kinds.iter().map(|(kind, count)| format!("{} {}", grouped(*count), kind.name())).collect();
+    let mut html = format!(
+        "<h3>{}</h3>\n<p class=\"about\">{} items with a copy: {}. Shown: {}, evenly from the most to the least \
+         alike.</p>\n<div class=\"grid pairs\">\n",
+        escape(&set.name),
+        grouped(set.copies.len() as u64),
+        kinds.join(", "),
+        copies.len()
+    );
     for copy in copies {
         let place = (copy.place.clone(), copy.id.clone());
+        let fate = if copy.kept { "" } else { ", removed" };
         html.push_str(&format!(
-            "<figure><div class=\"pair\">{}{}</div><figcaption>{:.3} {} · {} · {}</figcaption></figure>\n",
+            "<figure title=\"{} {}\"><div class=\"pair\">{}{}</div><figcaption><b>{:.3}</b> {}{fate}<br>{}\
+             <br><span class=\"caption\">{}</span></figcaption></figure>\n",
+            escape(&copy.place),
+            escape(&copy.id),
             side(items.get(&copy.key)),
             side(images.get(&place)),
             copy.score,
@@ -188,14 +212,14 @@ pub(crate) fn side(bytes: Option<&Vec<u8>>) -> String {
     bytes.map_or("<span></span>".into(), |bytes| picture(bytes, format(bytes)))
 }
 
-/// The images of copies that a build stored; `fetch` is the folder of the stage that did.
+/// The images of a build's rows, wanted by place and name; `fetch` is the folder of the stage that stored them.
 ///
 /// Parts keep their numbers, so a row's id says where to look.
-pub fn stored(copies: &[&Copy], fetch: &Path) -> Result<Images> {
-    let mut parts: BTreeMap<usize, HashMap<u64, &Copy>> = BTreeMap::new();
-    for copy in copies {
-        if let Ok(row) = copy.id.parse::<u64>() {
-            parts.entry(row_part(row)).or_default().insert(row, copy);
+pub fn stored(wanted: &HashSet<(String, String)>, fetch: &Path) -> Result<Images> {
+    let mut parts: BTreeMap<usize, HashMap<u64, &(String, String)>> = BTreeMap::new();
+    for name in wanted {
+        if let Ok(row) = name.1.parse::<u64>() {
+            parts.entry(row_part(row)).or_default().insert(row, name);
         }
     }
     let mut found = Images::new();
@@ -209,8 +233,8 @@ pub fn stored(copies: &[&Copy], fetch: &Path) -> Result<Images> {
                 return Err(Error::file(&path, "no columns `row` and `image`"));
             };
             for (at, row) in ids.values().iter().enumerate() {
-                if let Some(copy) = rows.get(row) {
-                    found.insert((copy.place.clone(), copy.id.clone()), images.value(at).to_vec());
+                if let Some(&name) = rows.get(row) {
+                    found.insert(name.clone(), images.value(at).to_vec());
                 }
             }
         }
@@ -218,9 +242,10 @@ pub fn stored(copies: &[&Copy], fetch: &Path) -> Result<Images> {
     Ok(found)
 }
 
-/// The copies of an account that its page shows.
-pub fn shown_copies(account: &Account) -> Vec<&Copy> {
-    account.sets.iter().flat_map(|set| set.copies.iter().take(SHOWN)).collect()
+/// Place and name of the corpus' images that an account's page shows.
+pub fn shown_copies(account: &Account) -> HashSet<(String, String)> {
+    let shown = account.sets.iter().flat_map(chosen);
+    shown.map(|copy| (copy.place.clone(), copy.id.clone())).collect()
 }
 
 fn format(bytes: &[u8]) -> &'static str {

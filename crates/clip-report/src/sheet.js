@@ -1,22 +1,30 @@
 // Marks pairs and saves them as the decision file that `clip-data contamination --decisions` reads.
 const figures = [...document.querySelectorAll("figure.mark")];
 const name = Object.keys(decisions.sets)[0];
-const paint = (figure) => {
-  const verdict = figure.dataset.verdict;
-  figure.style.outline = { accept: "3px solid #2a8c4a", reject: "3px solid #c0392b" }[verdict] || "none";
-  const marked = figures.filter((other) => other.dataset.verdict).length;
+const count = () => {
+  const marked = figures.filter((figure) => figure.dataset.verdict).length;
   document.getElementById("count").textContent = `${marked} of ${figures.length} marked`;
 };
-for (const figure of figures) {
+const mark = (figure, verdict) => {
+  figure.dataset.verdict = figure.dataset.verdict === verdict ? "" : verdict;
+  count();
+};
+figures.forEach((figure, at) => {
   for (const button of figure.querySelectorAll("button")) {
-    button.onclick = () => {
-      const same = figure.dataset.verdict === button.textContent;
-      figure.dataset.verdict = same ? "" : button.textContent;
-      paint(figure);
-    };
+    button.onclick = () => mark(figure, button.value);
   }
-  paint(figure);
-}
+  const go = (step) => figures[at + step]?.focus();
+  const verdicts = { a: "accept", r: "reject" };
+  figure.onkeydown = (event) => {
+    if (event.key in verdicts && !event.ctrlKey && !event.metaKey) {
+      mark(figure, verdicts[event.key]);
+      go(1);
+    } else if (event.key === "ArrowRight") go(1);
+    else if (event.key === "ArrowLeft") go(-1);
+  };
+});
+count();
+figures[0]?.focus({ preventScroll: true });
 document.getElementById("save").onclick = () => {
   const set = decisions.sets[name];
   const same = (mark, data) => mark.key === data.key && mark.id === data.id;

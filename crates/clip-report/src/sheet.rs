@@ -29,24 +29,28 @@ pub fn sheet(
         return Ok(String::new());
     }
     let items = items(path, &pairs.iter().map(|pair| pair.key.as_str()).collect())?;
-    let mut html = String::from("<div class=\"grid\">\n");
+    let mut html = String::from(
+        "<p class=\"tools\"><button id=\"save\">save decisions.json</button> <span id=\"count\"></span> \
+         <span>keys: a accepts, r rejects, both go on to the next; arrows move</span></p>\n\
+         <div class=\"grid pairs\">\n",
+    );
     let mut line_drawn = false;
     for pair in pairs {
         if pair.score < threshold && !line_drawn {
             line_drawn = true;
             html.push_str(&format!(
-                "</div>\n<p class=\"about\">Below the threshold of {threshold:.3}:</p>\n<div class=\"grid\">\n"
+                "</div>\n<p class=\"about\">Below the threshold of {threshold:.3}:</p>\n<div class=\"grid pairs\">\n"
             ));
         }
-        let mark = match decision.verdict(pair) {
+        let mark = match decision.verdict(&pair.key, &pair.id) {
             Some(Verdict::Accept) => "accept",
             Some(Verdict::Reject) => "reject",
             None => "",
         };
         html.push_str(&format!(
-            "<figure class=\"mark\" data-key=\"{}\" data-id=\"{}\" data-score=\"{}\" data-verdict=\"{mark}\">\
-             <div class=\"pair\">{}{}</div><figcaption>{:.3} {} · {} · {}<br><button>accept</button> \
-             <button>reject</button></figcaption></figure>\n",
+            "<figure class=\"mark\" tabindex=\"0\" data-key=\"{}\" data-id=\"{}\" data-score=\"{}\" data-verdict=\"{mark}\">\
+             <div class=\"pair\">{}{}</div><figcaption><b>{:.3}</b> {}<br>{}<br>{}<br><button value=\"accept\">accept</button> \
+             <button value=\"reject\">reject</button></figcaption></figure>\n",
             escape(&pair.key),
             escape(&pair.id),
             pair.score,
@@ -61,10 +65,7 @@ pub fn sheet(
     let known = json!({ "sets": { name: decision } });
     // Inside a script, only `<` could end it.
     let known = known.to_string().replace('<', "\\u003c");
-    html.push_str(&format!(
-        "</div>\n<p><button id=\"save\">save decisions.json</button> <span id=\"count\"></span></p>\n\
-         <script>\nconst decisions = {known};\n{SCRIPT}</script>\n"
-    ));
+    html.push_str(&format!("</div>\n<script>\nconst decisions = {known};\n{SCRIPT}</script>\n"));
     Ok(html)
 }
 

@@ -57,8 +57,20 @@ pub struct Hashes {
 impl Hashes {
     /// Hashes a picture.
     pub fn of(image: &Rgb) -> Self {
-        let pixels = small(image, 32, 32);
-        Self { phash: phash_of(&pixels), dhash: dhash(image), flat: flat(&pixels) }
+        Self::of_small(&small(image, 32, 32), &small(image, 9, 8))
+    }
+
+    /// Hashes a picture as it is, and mirrored left to right, for hardly more than one of both.
+    pub fn both_ways(image: &Rgb) -> [Self; 2] {
+        let (mut square, mut gradient) = (small(image, 32, 32), small(image, 9, 8));
+        let plain = Self::of_small(&square, &gradient);
+        square.chunks_exact_mut(32).for_each(<[u8]>::reverse);
+        gradient.chunks_exact_mut(9).for_each(<[u8]>::reverse);
+        [plain, Self::of_small(&square, &gradient)]
+    }
+
+    fn of_small(square: &[u8], gradient: &[u8]) -> Self {
+        Self { phash: phash_of(square), dhash: dhash_of(gradient), flat: flat(square) }
     }
 }
 
@@ -75,7 +87,10 @@ fn phash_of(pixels: &[u8]) -> u64 {
 
 /// Whether each pixel of the 9 x 8 picture is darker than its right neighbour.
 pub fn dhash(image: &Rgb) -> u64 {
-    let pixels = small(image, 9, 8);
+    dhash_of(&small(image, 9, 8))
+}
+
+fn dhash_of(pixels: &[u8]) -> u64 {
     pack(pixels.chunks_exact(9).flat_map(|row| row.windows(2).map(|pair| pair[1] > pair[0])))
 }
 

@@ -44,13 +44,57 @@ pub struct Check {
     /// What happens to a copy.
     #[serde(default)]
     pub action: CheckAction,
-    /// Least similarity of a copy, from 0 to 1.
-    #[serde(default = "default_threshold")]
-    pub threshold: f32,
+    /// Least score of a copy, from 0 to 1: of every set, or by name.
+    #[serde(default)]
+    pub threshold: Threshold,
+    /// Thresholds and marks, as `clip-data contamination` keeps them; `threshold` overrules its thresholds.
+    pub decisions: Option<PathBuf>,
 }
 
-fn default_threshold() -> f32 {
-    0.9
+/// Least score of a copy.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged, expecting = "must be a score from 0 to 1, or a table of scores by set")]
+pub enum Threshold {
+    /// The same for every set.
+    All(f32),
+    /// By the name of the set; others have the default.
+    Each(BTreeMap<String, f32>),
+}
+
+impl Default for Threshold {
+    fn default() -> Self {
+        Self::Each(BTreeMap::new())
+    }
+}
+
+impl Threshold {
+    /// That of a set, where one is given.
+    pub fn of(&self, set: &str) -> Option<f32> {
+        match self {
+            Self::All(threshold) => Some(*threshold),
+            Self::Each(sets) => sets.get(set).copied(),
+        }
+    }
+}
+
+impl Check {
+    /// What is wrong with the thresholds.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let odd = |threshold: &f32| !(0.0..=1.0).contains(threshold);
+        let range = "`check.threshold` must lie between 0 and 1";
+        match &self.threshold {
+            Threshold::All(threshold) => odd(threshold).then(|| range.to_owned()),
+            Threshold::Each(sets) => {
+                let known: Vec<&str> = self.against.keys().map(String::as_str).collect();
+                let strange = sets.keys().find(|set| !known.contains(&set.as_str()));
+                let told = strange.map(|set| {
+                    let known = known.join(", ");
+                    format!("`check.threshold` names no set {set}\nhint: the sets are {known}")
+                });
+                told.or_else(|| sets.values().any(odd).then(|| range.to_owned()))
+            }
+        }
+    }
 }
 
 /// What happens to an image that an evaluation set has too.

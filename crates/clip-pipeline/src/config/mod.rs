@@ -128,6 +128,7 @@ impl Config {
             self.language.as_ref().is_none_or(|l| (0.0..=1.0).contains(&l.min_prob)),
             "`language.min_prob` must lie between 0 and 1",
         )?;
+        self.check.as_ref().and_then(Check::fault).map_or(Ok(()), Err)?;
         Ok(self)
     }
 

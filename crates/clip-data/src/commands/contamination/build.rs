@@ -7,8 +7,9 @@ use clip_curate::Check;
 use clip_overlap::stage::checked;
 use clip_overlap::{Account, CorpusAccount, EvalIndex, Match, SetAccount, Subject, default_cache};
 use clip_pipeline::{Config, Status};
+use clip_report::stored;
 
-use super::{Args, check_names, decisions, judge, tell};
+use super::{Args, check_names, decisions, judge, pages, tell};
 use crate::recipe;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -25,7 +26,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let names: Vec<&str> = check.against.keys().map(String::as_str).collect();
     check_names(args, &names)?;
-    let decided = decisions(args, recipe::decisions(check), &names)?;
+    let decided = decisions(args, recipe::decisions(&config, check)?, &names)?;
     let (found, rows) = checked(&stage.dir)?;
     let kept: Vec<bool> = found.iter().map(|checked| checked.kept).collect();
     let mut matches: Vec<Match> = found.into_iter().map(|checked| checked.pair).collect();
@@ -47,5 +48,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         images: rows,
         ..CorpusAccount::default()
     };
-    tell(args, &Account::new(corpus, sets), &plan.dir)
+    let account = Account::new(corpus, sets);
+    let paths =
+        check.against.iter().map(|(name, path)| (name.clone(), config.path(path))).collect();
+    let fetched = &plan.stages[plan.find("fetch")?].dir;
+    pages::write(&plan.dir, &paths, &account, &matches, &decided, |wanted| {
+        Ok(stored(wanted, fetched)?)
+    })?;
+    tell(args, &account, &plan.dir)
 }

@@ -1,6 +1,6 @@
 //! Any corpus: streamed against the evaluation sets, reported on a page with contact sheets.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,10 +13,9 @@ use clip_overlap::{
     Account, CorpusAccount, Decisions, Detection, EvalIndex, Match, Scan, ScanOptions, Scanned,
     SetAccount, Subject, UnitCount, default_cache, read_copies, write_pairs,
 };
-use clip_report::{Page, borderline, contamination, sheet, shown_copies};
 use serde_json::json;
 
-use super::{Args, check_names, decisions, judge, tell};
+use super::{Args, check_names, decisions, judge, pages, tell};
 use crate::exit;
 use crate::progress::Show;
 use crate::served::Served;
@@ -74,7 +73,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let account = Account::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
     let copies: Vec<bool> = matches.iter().map(|pair| decided.set(&pair.set).copy(pair)).collect();
     write_pairs(&args.out.join("pairs.parquet"), &matches, &copies)?;
-    pages(args, &account, &matches, &decided, &scan, &all)?;
+    let sets = args.eval.iter().cloned().collect();
+    pages::write(&args.out, &sets, &account, &matches, &decided, |wanted| {
+        Ok(scan.pictures(&all, wanted)?)
+    })?;
     tell(args, &account, &args.out)
 }
 
@@ -147,45 +149,6 @@ fn sweep(scan: &Scan, units: &[Unit]) -> anyhow::Result<()> {
         let path = entry?.path();
         if !own.contains(&path) && path.extension().is_some_and(|e| e == "parquet") {
             std::fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// The report and the contact sheets.
-fn pages(
-    args: &Args,
-    account: &Account,
-    matches: &[Match],
-    decided: &Decisions,
-    scan: &Scan,
-    units: &[Unit],
-) -> anyhow::Result<()> {
-    let open: BTreeMap<&str, Vec<&Match>> = account
-        .sets
-        .iter()
-        .map(|set| (set.name.as_str(), borderline(&set.name, matches, set.threshold)))
-        .collect();
-    let shown = shown_copies(account).into_iter().map(|copy| (copy.place.clone(), copy.id.clone()));
-    let asked = open.values().flatten().map(|pair| (pair.place.clone(), pair.id.clone()));
-    let images = scan.pictures(units, &shown.chain(asked).collect())?;
-    let sets: BTreeMap<String, PathBuf> = args.eval.iter().cloned().collect();
-    let mut page = Page::new("clip-data: contamination");
-    let about = "Evaluation items of which the corpus holds a copy: the item on the left, the corpus on the right.";
-    page.section("Contamination", about, &contamination(account, &sets, &images)?);
-    let path = args.out.join("contamination.html");
-    page.write(&path)?;
-    println!("page: {}", path.display());
-    for (name, pairs) in open {
-        let html = sheet(name, &sets[name], &pairs, &images, &decided.set(name))?;
-        if !html.is_empty() {
-            let mut page = Page::new(&format!("{name}: the same picture?"));
-            let about = "The pairs nearest to the threshold. Accept those that show the same picture, reject the \
-                         others, and save: --decisions reads the file, --calibrate sets the threshold by it.";
-            page.section("Contact sheet", about, &html);
-            let path = args.out.join(format!("sheet-{name}.html"));
-            page.write(&path)?;
-            println!("contact sheet: {}", path.display());
         }
     }
     Ok(())

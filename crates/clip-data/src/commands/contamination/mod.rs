@@ -2,6 +2,7 @@
 
 mod build;
 mod corpus;
+mod pages;
 mod told;
 
 use std::collections::BTreeMap;

@@ -1,0 +1,53 @@
+//! What a person looks at: the report, and a contact sheet for each set.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use clip_overlap::{Account, Decisions, Match};
+use clip_report::{Images, Page, borderline, contamination, escape, sheet, shown_copies};
+
+/// Writes them and says where they are.
+///
+/// `sets` says where each evaluation set lies; `pictures` gives those of the corpus, by place and name.
+pub fn write(
+    out: &Path,
+    sets: &BTreeMap<String, PathBuf>,
+    account: &Account,
+    matches: &[Match],
+    decided: &Decisions,
+    pictures: impl FnOnce(&HashSet<(String, String)>) -> anyhow::Result<Images>,
+) -> anyhow::Result<()> {
+    let open: BTreeMap<&str, Vec<&Match>> = account
+        .sets
+        .iter()
+        .map(|set| (set.name.as_str(), borderline(&set.name, matches, set.threshold)))
+        .collect();
+    let mut wanted = shown_copies(account);
+    wanted.extend(open.values().flatten().map(|pair| (pair.place.clone(), pair.id.clone())));
+    let images = pictures(&wanted)?;
+    let mut sheets = Vec::new();
+    for (name, pairs) in open {
+        let html = sheet(name, &sets[name], &pairs, &images, &decided.set(name))?;
+        if !html.is_empty() {
+            let mut page = Page::new(&format!("{name}: the same picture?"));
+            let about = "The pairs nearest to the threshold. Accept those that show the same picture, reject the \
+                         others, and save: --decisions reads the file, --calibrate sets the threshold by it.";
+            page.section("Contact sheet", about, &html);
+            let file = format!("sheet-{name}.html");
+            page.write(&out.join(&file))?;
+            println!("contact sheet: {}", out.join(&file).display());
+            sheets.push(format!("<li><a href=\"{0}\">{0}</a></li>\n", escape(&file)));
+        }
+    }
+    let mut page = Page::new("clip-data: contamination");
+    let about = "Evaluation items of which the corpus holds a copy: the item on the left, the corpus on the right.";
+    page.section("Contamination", about, &contamination(account, sets, &images)?);
+    if !sheets.is_empty() {
+        let about = "The pairs nearest to each threshold, to be accepted or rejected by eye.";
+        page.section("Contact sheets", about, &format!("<ul>\n{}</ul>\n", sheets.concat()));
+    }
+    let path = out.join("contamination.html");
+    page.write(&path)?;
+    println!("page: {}", path.display());
+    Ok(())
+}
