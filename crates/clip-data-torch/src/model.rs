@@ -36,6 +36,10 @@ impl ModelPath {
             return newest
                 .with_context(|| format!("{}: no checkpoint\n{hint}", self.model.display()));
         }
+        if !self.model.exists() {
+            let hint = "hint: a run of `clip-data train`, or weights: a folder or a file";
+            anyhow::bail!("{}: no checkpoint and no weights there\n{hint}", self.model.display());
+        }
         Ok(self.model.clone())
     }
 
