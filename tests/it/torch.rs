@@ -128,7 +128,7 @@ fn what_cannot_be_trained_or_evaluated_is_named() {
         (&["train", "--train-data", "x", "--preset", "emojis", "--name", "x"], 2, "no preset"),
         (&["train", "--train-data", "x", "--preset", "emoji", "--objective", "guess"], 2, "guess"),
         (&["train", "--train-data", "x", "--preset", "emoji", "--nproc", "3"], 2, "3 processes"),
-        (&["eval", "zero-shot", "--model", "none", "--dataset", "toys"], 2, "no checkpoint"),
+        (&["eval", "zero-shot", "--model", "none", "--dataset", "toys"], 5, "no checkpoint"),
         (&["eval", "one-shot"], 2, "one-shot"),
     ] {
         let told = world.fails(args, code);

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clip_model::{ModelConfig, Opening};
+use clip_model::{Error, ModelConfig, Opening};
 
 /// Which model, from where.
 #[derive(Clone, clap::Args)]
@@ -37,8 +37,9 @@ impl ModelPath {
                 .with_context(|| format!("{}: no checkpoint\n{hint}", self.model.display()));
         }
         if !self.model.exists() {
-            let hint = "hint: a run of `clip-data train`, or weights: a folder or a file";
-            anyhow::bail!("{}: no checkpoint and no weights there\n{hint}", self.model.display());
+            let reason = "no checkpoint and no weights there\n\
+                          hint: a run of `clip-data train`, or weights: a folder or a file";
+            return Err(Error::File { path: self.model.clone(), reason: reason.into() }.into());
         }
         Ok(self.model.clone())
     }
