@@ -85,8 +85,15 @@ impl Model {
         let opening = Opening { device: device(&args.device)?, ..args.weights.opening()? };
         let path = args.weights.path()?;
         let weights = Weights::read(&path)?;
-        let (hash, _) = clip_corpus::hash_file(&weights.path)?;
-        Ok(Self { clip: weights.build(&opening)?, path, hash, tokenizer: Tokenizer::new() })
+        let file = weights.path.clone();
+        // The hash needs the file's pages, which the weights need as well.
+        let (hash, clip) = std::thread::scope(|scope| {
+            let hash = scope.spawn(|| clip_corpus::hash_file(&file));
+            let clip = weights.build(&opening);
+            (hash.join(), clip)
+        });
+        let (hash, _) = hash.map_err(|_| anyhow::anyhow!("hashing the weights failed"))??;
+        Ok(Self { clip: clip?, path, hash, tokenizer: Tokenizer::new() })
     }
 
     /// How it is named in results.
@@ -141,16 +148,8 @@ impl PromptArgs {
         if self.no_classifier_cache {
             return None;
         }
-        self.classifier_cache.clone().or_else(|| Some(cache_folder()?.join("classifiers")))
+        self.classifier_cache.clone().or_else(|| clip_corpus::cache_folder("classifiers"))
     }
-}
-
-/// The cache folder of the toolkit.
-fn cache_folder() -> Option<PathBuf> {
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    var("CLIP_DATA_CACHE")
-        .or_else(|| Some(var("XDG_CACHE_HOME")?.join("clip-data")))
-        .or_else(|| Some(var("HOME")?.join(".cache/clip-data")))
 }
 
 /// Tells how many items are done: on a terminal in place, else a line every ten seconds.

@@ -59,8 +59,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut failed = 0;
     let mut at = 0usize;
     for path in &args.model {
-        let weights = ModelPath::at(path.clone());
-        let folder = weights.path()?;
+        // Once: a run that still trains may get a newer checkpoint meanwhile.
+        let folder = ModelPath::at(path.clone()).path()?;
         let mut model: Option<Model> = None;
         for spec in &args.dataset {
             at += 1;
@@ -84,7 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let opened = match &model {
                 Some(model) => model,
                 None => {
-                    let (weights, device) = (weights.clone(), args.device.clone());
+                    let (weights, device) = (ModelPath::at(folder.clone()), args.device.clone());
                     model.insert(Model::open(&ModelArgs { weights, device })?)
                 }
             };
