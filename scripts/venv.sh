@@ -1,7 +1,7 @@
 # Environments for the Python tools that golden files come from and that are measured beside ours. Sourced.
 
 # What training is measured beside.
-TRAINING_TOOLS=(torch==2.11.0 torchvision==0.26.0 open_clip_torch==3.3.0 webdataset==1.0.2 pandas tensorboard)
+TRAINING_TOOLS=(torch==2.11.0 torchvision==0.26.0 open_clip_torch==3.3.0 webdataset==0.2.86 pandas tensorboard)
 
 # venv NAME REQUIREMENT…: makes the environment in the cache, anew where the requirements changed, and prints its
 # interpreter.

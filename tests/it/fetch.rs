@@ -433,7 +433,7 @@ fn failed_rows_are_fetched_again_in_place_in_every_format() {
         let errors = String::from_utf8_lossy(&told.stderr);
         assert!(told.status.success(), "{format}: {errors}");
         let told = String::from_utf8(told.stdout).unwrap();
-        assert!(told.contains("3 rows asked again, 3 of them are there now"), "{told}");
+        assert!(told.contains("asked again: 3, there now: 3"), "{told}");
         assert_eq!(place.site.hits("/n/0"), first, "{format}: a good row was asked again");
         let table = table(&place.path("out/00000.parquet"));
         let status: Vec<_> = texts(&table, "status").into_iter().flatten().collect();
@@ -487,13 +487,13 @@ fn failed_rows_of_a_build_are_fetched_again_and_what_follows_is_made_anew() {
     let first = place.site.hits("/n/0");
     let (code, told, errors) = run(&["retry", "--where", "error_kind in ('http_429')"]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(told.contains("3 rows asked again, 3 of them are there now"), "{told}");
+    assert!(told.contains("asked again: 3, there now: 3"), "{told}");
     assert_eq!((shards("00000.tar"), shards("00001.tar")), (6, 6));
     assert_eq!(place.site.hits("/n/0"), first, "a good row was asked again");
     let captions = samples(&place.path("runs/r/shards/00000.tar"));
     assert!(captions[1].get("txt").unwrap().ends_with(b"number 1"));
     let (_, told, _) = run(&["retry", "--where", "error_kind in ('http_429')"]);
-    assert!(told.contains("0 rows asked again"), "{told}");
+    assert!(told.contains("asked again: 0"), "{told}");
 }
 
 #[test]

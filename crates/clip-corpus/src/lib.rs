@@ -12,6 +12,7 @@ mod reshard;
 mod shard;
 mod subset;
 mod table;
+mod told;
 mod verify;
 
 pub use atomic::write_atomic;
@@ -29,6 +30,7 @@ pub use subset::{read_subset, uid_number, write_subset};
 pub use table::{
     PartWriter, hash_file, parquet_rows, read_parquet, scan, schema_of, write_parquet,
 };
+pub use told::told;
 pub use verify::{
     Finding, Look, Verified, verify_shard, verify_stage, verify_subset, verify_table,
 };

@@ -15,7 +15,7 @@ pub const INTERRUPTED: u8 = 130;
 
 /// Tells the error on standard error and gives its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    eprintln!("error: {}", clip_corpus::told(error.as_ref()));
     ExitCode::from(code(error))
 }
 

@@ -22,25 +22,8 @@ pub fn report(error: &anyhow::Error) -> ExitCode {
     if error.downcast_ref::<std::io::Error>().is_some_and(broken) {
         return ExitCode::SUCCESS;
     }
-    eprintln!("error: {}", told(error));
+    eprintln!("error: {}", clip_corpus::told(error.as_ref()));
     ExitCode::from(code(error))
-}
-
-/// An error and its causes on one line, each told once, and the hints of all of them below.
-fn told(error: &anyhow::Error) -> String {
-    let (mut text, mut hints) = (String::new(), Vec::new());
-    for cause in error.chain().map(ToString::to_string) {
-        let (hint, lines): (Vec<_>, Vec<_>) =
-            cause.lines().partition(|line| line.starts_with("hint: "));
-        let lines = lines.join("\n");
-        // Many an error names its cause in its own words.
-        if !text.contains(&lines) {
-            text = if text.is_empty() { lines } else { format!("{text}: {lines}") };
-        }
-        hints.extend(hint.into_iter().map(str::to_owned));
-    }
-    hints.dedup();
-    [vec![text], hints].concat().join("\n")
 }
 
 fn code(error: &anyhow::Error) -> u8 {
@@ -70,18 +53,5 @@ fn corpus(error: &clip_corpus::Error) -> u8 {
         error if error.is_damage() => DAMAGED,
         clip_corpus::Error::Spec { .. } => USAGE,
         _ => INCOMPLETE,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use anyhow::Context;
-
-    #[test]
-    fn causes_are_told_once_and_hints_come_last() {
-        let cause = || anyhow::anyhow!("gone\nhint: look elsewhere");
-        let error = Err::<(), _>(cause()).context("a.txt: gone").context("b\nhint: try c");
-        assert_eq!(told(&error.unwrap_err()), "b: a.txt: gone\nhint: try c\nhint: look elsewhere");
     }
 }

@@ -23,11 +23,7 @@ impl Libtorch {
     pub fn find() -> Option<Self> {
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
         let beside = || Some(std::env::current_exe().ok()?.parent()?.join("../libtorch"));
-        let cache = || {
-            let cache =
-                variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))?;
-            Some(cache.join(format!("clip-data/libtorch-{VERSION}/torch")))
-        };
+        let cache = || clip_corpus::cache_folder(&format!("libtorch-{VERSION}/torch"));
         let places: [(&'static str, Option<PathBuf>); 5] = [
             ("CLIP_DATA_LIBTORCH", variable("CLIP_DATA_LIBTORCH")),
             ("LIBTORCH", variable("LIBTORCH")),

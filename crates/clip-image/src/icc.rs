@@ -1,9 +1,11 @@
 //! Colour profiles that images carry, and sRGB.
 
+use std::cell::RefCell;
 use std::io::Cursor;
+use std::sync::Arc;
 
 use image::ImageDecoder;
-use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
+use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, TransformOptions};
 
 use crate::Format;
 use crate::segments::segments;
@@ -42,10 +44,40 @@ fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
     (!pieces.is_empty()).then(|| pieces.iter().flat_map(|(_, piece)| *piece).copied().collect())
 }
 
+/// Profiles whose transforms a thread keeps: the web has many pictures and few profiles.
+const KEPT: usize = 16;
+
+/// A profile's transform to sRGB, or that it needs none.
+struct Known {
+    profile: Vec<u8>,
+    channels: usize,
+    transform: Option<Arc<Transform8BitExecutor>>,
+}
+
 /// Pixels of 3 (RGB) or 4 (CMYK) bytes in a profile's colours, as sRGB.
 ///
 /// Nothing when the profile is sRGB's own, is for other pixels, or cannot be read: they stay as they are.
 pub(crate) fn to_srgb(pixels: &[u8], channels: usize, profile: &[u8]) -> Option<Vec<u8>> {
+    thread_local! {
+        static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
+    }
+    let transform = KNOWN.with_borrow_mut(|known| {
+        let same = |known: &Known| known.channels == channels && known.profile == profile;
+        if let Some(at) = known.iter().position(same) {
+            known[..=at].rotate_right(1);
+        } else {
+            let transform = transform(channels, profile);
+            known.truncate(KEPT - 1);
+            known.insert(0, Known { profile: profile.to_vec(), channels, transform });
+        }
+        known[0].transform.clone()
+    })?;
+    let mut out = vec![0; pixels.len() / channels * 3];
+    transform.transform(pixels, &mut out).ok()?;
+    Some(out)
+}
+
+fn transform(channels: usize, profile: &[u8]) -> Option<Arc<Transform8BitExecutor>> {
     let source = ColorProfile::new_from_slice(profile).ok()?;
     let layout = match (channels, source.color_space) {
         (3, DataColorSpace::Rgb) if !is_srgb(profile) => Layout::Rgb,
@@ -54,12 +86,7 @@ pub(crate) fn to_srgb(pixels: &[u8], channels: usize, profile: &[u8]) -> Option<
         _ => return None,
     };
     let srgb = ColorProfile::new_srgb();
-    let transform = source
-        .create_transform_8bit(layout, &srgb, Layout::Rgb, TransformOptions::default())
-        .ok()?;
-    let mut out = vec![0; pixels.len() / channels * 3];
-    transform.transform(pixels, &mut out).ok()?;
-    Some(out)
+    source.create_transform_8bit(layout, &srgb, Layout::Rgb, TransformOptions::default()).ok()
 }
 
 /// By its description: nearly every profile on the web is sRGB's, and reading further would cost for nothing.

@@ -194,7 +194,11 @@ impl ModelConfig {
         serde_json::from_value::<Self>(value).map_err(wrong)?.checked()
     }
 
-    pub(crate) fn checked(self) -> Result<Self> {
+    /// The configuration, where it is one of a model.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with what does not fit.
+    pub fn checked(self) -> Result<Self> {
         let (v, t) = (&self.vision_cfg, &self.text_cfg);
         let must = |holds: bool, message: &str| {
             if holds { Ok(()) } else { Err(Error::Config(message.to_owned())) }

@@ -37,7 +37,11 @@ impl Preset {
     /// `emoji` (the demo's), `paper/MODEL`, `openclip/MODEL`, or a JSON file.
     pub fn find(name: &str) -> Result<Self> {
         let parse = |text: &str| {
-            serde_json::from_str::<Self>(text).map_err(|e| Error::file(Path::new(name), e))
+            let preset: Self =
+                serde_json::from_str(text).map_err(|e| Error::file(Path::new(name), e))?;
+            let model_cfg =
+                preset.model_cfg.checked().map_err(|e| Error::file(Path::new(name), e))?;
+            Ok(Self { model_cfg, ..preset })
         };
         if name == "emoji" {
             return parse(EMOJI);

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clip_model::{MEAN, STD};
 use clip_torch::tch::{self, Device, Kind, Tensor, no_grad};
-use clip_torch::{autocast, backward, freeze_statistics};
+use clip_torch::{Precision, autocast, backward, freeze_statistics};
 use serde::Serialize;
 
 use crate::draw::mix;
@@ -188,6 +188,9 @@ impl Trainer {
         tch::manual_seed(mix(self.options.seed ^ 0xd20b, self.step, place) as i64);
         let device = self.model.device();
         let images = pixels(&batch.images.narrow(0, chunk.first, chunk.rows), device);
+        // Convolutions in 16 bits are a third faster with channels last in memory, as the loader gives them; in 32
+        // bits there is no such rule.
+        let images = if self.precision == Precision::F32 { images.contiguous() } else { images };
         (images, batch.tokens.narrow(0, chunk.first, chunk.rows).to_device(device))
     }
 
@@ -228,5 +231,5 @@ pub fn pixels(bytes: &Tensor, device: Device) -> Tensor {
     };
     let images = bytes.to_device_(device, Kind::Uint8, true, false);
     let images = images.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0;
-    ((images - row(MEAN)) / row(STD)).contiguous()
+    (images - row(MEAN)) / row(STD)
 }

@@ -77,8 +77,12 @@ impl ShardReader {
                 return Ok(None);
             }
             let header = tar::Header::from_byte_slice(&block);
-            let size = checked_size(header, &block)
-                .ok_or_else(|| self.damaged("a header's checksum or size is wrong"))?;
+            let size = checked_size(header, &block).ok_or_else(|| match block {
+                [0x1f, 0x8b, ..] => {
+                    self.damaged("gzip data, where a shard is plain tar (unpack it first),")
+                }
+                _ => self.damaged("a header's checksum or size is wrong"),
+            })?;
             let kind = header.entry_type();
             if (kind.is_gnu_longname() || kind.is_pax_local_extensions()) && size > LONG_NAME {
                 return Err(self.damaged("a member's name has more than 1 MiB"));

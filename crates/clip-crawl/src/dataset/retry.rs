@@ -108,7 +108,7 @@ fn one_shard(
     if asked.is_empty() {
         return Ok(());
     }
-    watch.note(&format!("shard {name}: {} rows asked again", asked.len()));
+    watch.note(&format!("shard {name}: asking again for {}", asked.len()));
     let mut spool = Spool::create(&config.output_folder.join("_tmp"))?;
     let mut fresh: HashMap<usize, Place> = HashMap::new();
     let mut stored = Stored::open(config, &name, &table, &mut spool)?;

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use arrow::array::{Array, RecordBatch};
 use clip_corpus::{columns, row_index, row_part, scan};
 use clip_pipeline::Config;
+use clip_query::QueryList;
 use serde_json::{Map, Value, json};
 
 use crate::recipe;
@@ -50,9 +51,13 @@ struct Step {
 
 /// Prints every pair that the argument names, stage by stage.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let dir = match args.run {
-        Some(dir) => dir,
-        None => recipe::plan(&Config::load(&args.config, &args.set)?)?.dir,
+    let (dir, queries) = match args.run {
+        Some(dir) => (dir, None),
+        None => {
+            let config = Config::load(&args.config, &args.set)?;
+            let list = config.queries.as_ref().map(|queries| config.path(&queries.list));
+            (recipe::plan(&config)?.dir, list.map(|list| QueryList::load(&list)).transpose()?)
+        }
     };
     let stages = stages(&dir)?;
     let rows = find(&stages, &args.pair)?;
@@ -69,7 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let steps: Vec<Value> = steps.iter().map(step).collect();
             all.push(json!({"row": row, "steps": steps}));
         } else {
-            print(row, &steps);
+            print(row, &steps, queries.as_ref());
         }
     }
     if args.json {
@@ -232,7 +237,17 @@ fn cells(batch: &RecordBatch) -> Map<String, Value> {
     fields.fields().iter().zip(batch.columns()).filter_map(cell).collect()
 }
 
-fn print(row: u64, steps: &[Step]) {
+/// Queries by their texts where the list is at hand, else by their ids.
+fn named(ids: &[Value], queries: Option<&QueryList>) -> String {
+    let text = |id: &Value| {
+        let query = queries?.queries().get(usize::try_from(id.as_u64()?).ok()?)?;
+        Some(query.text.clone())
+    };
+    let names: Vec<_> = ids.iter().map(|id| text(id).unwrap_or_else(|| id.to_string())).collect();
+    names.join(", ")
+}
+
+fn print(row: u64, steps: &[Step], queries: Option<&QueryList>) {
     println!("row {row} (part {}, place {})", row_part(row), row_index(row));
     for (number, step) in steps.iter().enumerate() {
         println!("{number:>3} {:<10} {}", step.stage, step.fate);
@@ -245,6 +260,7 @@ fn print(row: u64, steps: &[Step]) {
                 Value::Number(number) if column == columns::PHASH || column == columns::DHASH => {
                     number.as_u64().map_or_else(|| number.to_string(), clip_image::hash::hex)
                 }
+                Value::Array(ids) if column == columns::QUERIES => named(ids, queries),
                 other => other.to_string(),
             };
             println!("      {column:<16} {shown}");

@@ -50,7 +50,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn told(asked: usize, recovered: usize, interrupted: bool) -> ExitCode {
-    println!("{asked} rows asked again, {recovered} of them are there now");
+    println!("asked again: {asked}, there now: {recovered}");
     if interrupted {
         eprintln!("interrupted: run the same command again to go on");
         return ExitCode::from(exit::INTERRUPTED);

@@ -1,0 +1,51 @@
+//! How an error is told to people.
+
+use std::error::Error;
+
+/// An error and its causes on one line, each told once, and the hints of all of them below.
+pub fn told(error: &(dyn Error + 'static)) -> String {
+    let (mut text, mut hints) = (String::new(), Vec::new());
+    let mut next: Option<&dyn Error> = Some(error);
+    while let Some(error) = next {
+        next = error.source();
+        let cause = error.to_string();
+        let (hint, lines): (Vec<_>, Vec<_>) =
+            cause.lines().partition(|line| line.starts_with("hint: "));
+        let lines = lines.join("\n");
+        // Many an error names its cause in its own words.
+        if !text.contains(&lines) {
+            text = if text.is_empty() { lines } else { format!("{text}: {lines}") };
+        }
+        hints.extend(hint.into_iter().map(str::to_owned));
+    }
+    hints.dedup();
+    [vec![text], hints].concat().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Told(&'static str, Option<Box<Told>>);
+
+    impl std::fmt::Display for Told {
+        fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Told {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as _)
+        }
+    }
+
+    #[test]
+    fn causes_are_told_once_and_hints_come_last() {
+        let cause = Told("gone\nhint: look elsewhere", None);
+        let error =
+            Told("b\nhint: try c", Some(Box::new(Told("a.txt: gone", Some(Box::new(cause))))));
+        assert_eq!(told(&error), "b: a.txt: gone\nhint: try c\nhint: look elsewhere");
+    }
+}
