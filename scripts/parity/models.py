@@ -3,6 +3,7 @@
 Run by scripts/parity/models.
 """
 import argparse
+import copy
 import json
 import subprocess
 import sys
@@ -61,6 +62,13 @@ for name in a.models:
             values = {"images": images, "tokens": tokens, "image": image.detach(), "text": text.detach(),
                       "logits": (scale * image @ text.T).detach(), "loss": loss.detach()}
             values |= {"gradient." + k: p.grad for k, p in model.named_parameters()}
+            # What both approximate: sums that cancel are rounded by either in its own way.
+            exact = copy.deepcopy(model).double()
+            exact.zero_grad()
+            out = exact(images.double(), tokens)
+            ClipLoss()(out["image_features"], out["text_features"], out["logit_scale"]).backward()
+            values |= {"exact." + k: p.grad.float() for k, p in exact.named_parameters()}
+            del exact, out
             save_file({k: v.contiguous() for k, v in values.items()}, folder / "io.safetensors")
             values = {}
             done = subprocess.run([a.ours, folder, mode], stdout=subprocess.PIPE, text=True)
