@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod build;
+mod cluster;
 mod contamination;
 mod corpus;
 mod evaluation;

@@ -1,10 +1,18 @@
 //! Files that are either whole or absent.
 
 use std::fs::File;
+use std::hash::BuildHasher;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use crate::{IoContext, Result};
+
+/// This process among all that may write the same file: process numbers repeat over the machines of a cluster.
+static WRITER: LazyLock<String> = LazyLock::new(|| {
+    let random = std::hash::RandomState::new().hash_one(());
+    format!("{}-{random:016x}", std::process::id())
+});
 
 /// A file under a temporary name that takes its own name only when it is whole and on disk.
 ///
@@ -24,7 +32,7 @@ impl AtomicFile {
             std::fs::create_dir_all(parent).at(parent)?;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.tmp-{}", std::process::id()));
+        let temporary = path.with_file_name(format!(".{name}.tmp-{}", *WRITER));
         let file = File::create(&temporary).at(&temporary)?;
         Ok(Self { file: Some(file), temporary, path: path.to_path_buf() })
     }

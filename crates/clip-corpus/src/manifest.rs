@@ -1,8 +1,8 @@
 //! The manifest of a stage: one JSON line for every part that was committed.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -58,8 +58,8 @@ impl Manifest {
 
     /// Reads the manifest of a stage's folder; an absent one is empty.
     ///
-    /// A last line that a crash cut off is dropped: its part was not committed. Any other line that does not
-    /// parse is damage.
+    /// A last line without its end is passed over: its part is not committed, or not yet. Any other line that does
+    /// not parse is damage.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(Self::FILE);
         let text = match std::fs::read_to_string(&path) {
@@ -68,11 +68,6 @@ impl Manifest {
             Err(e) => return Err(e).at(&path),
         };
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        if whole < text.len() {
-            // Cut the torn line off, so that the next commit starts on a line of its own.
-            let file = OpenOptions::new().write(true).open(&path).at(&path)?;
-            file.set_len(whole as u64).at(&path)?;
-        }
         let mut commits = BTreeMap::new();
         for (index, line) in text[..whole].lines().enumerate() {
             let commit: Commit = serde_json::from_str(line).map_err(|source| Error::Manifest {
@@ -93,8 +88,12 @@ impl Manifest {
             source,
         })?;
         line.push('\n');
+        let mut options = OpenOptions::new();
         let mut file =
-            OpenOptions::new().create(true).append(true).open(&self.path).at(&self.path)?;
+            options.create(true).read(true).append(true).open(&self.path).at(&self.path)?;
+        // Other processes append to the same file; whoever has the lock is the only one who writes.
+        file.lock().at(&self.path)?;
+        cut_torn_line(&mut file).at(&self.path)?;
         file.write_all(line.as_bytes()).at(&self.path)?;
         file.sync_data().at(&self.path)?;
         self.commits.insert(commit.part, commit);
@@ -117,6 +116,23 @@ impl Manifest {
         self.commits().for_each(|commit| sum.add(&commit.tally));
         sum
     }
+}
+
+/// Removes a last line that a crash cut off, so that the next one is a line of its own.
+fn cut_torn_line(file: &mut File) -> std::io::Result<()> {
+    let length = file.metadata()?.len();
+    let Some(last) = length.checked_sub(1) else { return Ok(()) };
+    let mut end = [0];
+    file.seek(SeekFrom::Start(last))?;
+    file.read_exact(&mut end)?;
+    if end == *b"\n" {
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.read_to_end(&mut text)?;
+    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    file.set_len(whole as u64)
 }
 
 #[cfg(test)]

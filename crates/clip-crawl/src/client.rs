@@ -98,6 +98,11 @@ impl Client {
         })
     }
 
+    /// From now on, a host belongs to one of the processes that share a folder at a time.
+    pub(crate) fn share_hosts(&self, folder: std::path::PathBuf) -> std::io::Result<()> {
+        self.hosts.share(folder)
+    }
+
     /// Gets an image: robots.txt and `X-Robots-Tag` are followed.
     pub async fn image(&self, url: &str) -> Result<Reply> {
         self.get(url, true).await
@@ -205,7 +210,7 @@ impl Client {
     async fn one(&self, url: &Url, tagged: bool, left: &mut Duration) -> Result<Hop> {
         let host = self.hosts.get(url.host_str().unwrap_or_default());
         let given_up = |why: String| FetchError::new(Kind::HostGivenUp, why);
-        let _slot = self.hosts.enter(&host).await.map_err(given_up)?;
+        let turn = self.hosts.enter(&host).await.map_err(given_up)?;
         let closed = |e: tokio::sync::AcquireError| FetchError::new(Kind::Broken, e.to_string());
         let _open = self.open.acquire().await.map_err(closed)?;
         let small = self.memory.clone().acquire_many_owned(ESTIMATE).await.map_err(closed)?;
@@ -217,7 +222,7 @@ impl Client {
         let error = result.as_ref().err();
         let failed = error.is_some_and(|e| e.kind.passing());
         let busy = error.is_some_and(|e| e.kind == Kind::TooManyRequests);
-        self.hosts.outcome(&host, failed, busy, error.and_then(|e| e.retry_after));
+        self.hosts.outcome(&host, &turn, failed, busy, error.and_then(|e| e.retry_after));
         result
     }
 

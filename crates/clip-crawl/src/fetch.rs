@@ -141,6 +141,10 @@ impl ImageFetch {
         let lacks = || Error::stage(Self::STAGE, "the input lacks the text column `url`");
         let urls = columns::text(batch, columns::URL).ok_or_else(lacks)?;
         let urls = urls.iter().map(|url| url.unwrap_or_default().to_owned()).collect();
+        if cx.shared() {
+            let folder = cx.scratch().join("hosts");
+            self.client.share_hosts(folder.clone()).map_err(|e| Error::io(&folder, e))?;
+        }
         let mut spool = Spool::create(cx.scratch())?;
         let outcomes = runtime()?.block_on(self.all(urls, &mut spool, cx))?;
         if cx.cancelled() {

@@ -1,10 +1,13 @@
 //! Politeness per host: so many requests at a time, so long between two, and an end to trying.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::lease::{Lease, Leases};
 
 /// How long a host that failed too often is left alone; one request then finds out whether it is back.
 const CLOSED: Duration = Duration::from_mins(10);
@@ -29,10 +32,13 @@ pub(crate) struct Limits {
 /// All hosts that were asked.
 pub(crate) struct Hosts {
     limits: Limits,
-    hosts: Mutex<HashMap<String, Arc<Host>>>,
+    known: Mutex<HashMap<String, Arc<Host>>>,
+    /// What keeps other processes from a host that this one asks, where there are others.
+    leases: OnceLock<Arc<Leases>>,
 }
 
 pub(crate) struct Host {
+    name: String,
     slots: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -44,6 +50,15 @@ struct State {
     delay: Duration,
     closed_until: Option<Instant>,
     faults: u32,
+}
+
+impl State {
+    /// Leaves the host alone for so long; what is more than `most` is not waited for.
+    fn rest(&mut self, pause: Duration, most: Duration) {
+        let until = (!pause.is_zero()).then(|| Instant::now() + pause);
+        let moment = if pause > most { &mut self.closed_until } else { &mut self.next };
+        *moment = until.max(*moment);
+    }
 }
 
 impl Host {
@@ -62,17 +77,35 @@ impl Host {
     }
 }
 
+/// A request's turn, until it is dropped.
+pub(crate) struct Turn {
+    _slot: OwnedSemaphorePermit,
+    lease: Option<Lease>,
+}
+
 impl Hosts {
     pub fn new(limits: Limits) -> Self {
         let (per_host, faults) = (limits.per_host.max(1), limits.faults.max(1));
-        Self { limits: Limits { per_host, faults, ..limits }, hosts: Mutex::default() }
+        Self {
+            limits: Limits { per_host, faults, ..limits },
+            known: Mutex::default(),
+            leases: OnceLock::new(),
+        }
+    }
+
+    /// From now on, a host belongs to one of the processes that share a folder at a time.
+    pub fn share(&self, folder: PathBuf) -> std::io::Result<()> {
+        if self.leases.get().is_none() {
+            let _ = self.leases.set(Leases::new(folder)?);
+        }
+        Ok(())
     }
 
     pub fn get(&self, name: &str) -> Arc<Host> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hosts = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || {
             let slots = Arc::new(Semaphore::new(self.limits.per_host));
-            Arc::new(Host { slots, state: Mutex::default() })
+            Arc::new(Host { name: name.to_owned(), slots, state: Mutex::default() })
         };
         if hosts.len() >= HOSTS {
             hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.state().faults > 0);
@@ -88,9 +121,18 @@ impl Hosts {
     ///
     /// # Errors
     /// In words, when the host is left alone: also for those who were waiting when it was closed.
-    pub async fn enter(&self, host: &Host) -> Result<OwnedSemaphorePermit, String> {
+    pub async fn enter(&self, host: &Host) -> Result<Turn, String> {
         host.open()?;
-        let permit = host.slots.clone().acquire_owned().await.map_err(|e| e.to_string())?;
+        // Before the slot: whoever waits here keeps the host for this process.
+        let lease = match self.leases.get() {
+            Some(leases) => {
+                let (lease, pause) = leases.take(&host.name).await.map_err(|e| e.to_string())?;
+                host.state().rest(pause, self.limits.max_pause);
+                Some(lease)
+            }
+            None => None,
+        };
+        let slot = host.slots.clone().acquire_owned().await.map_err(|e| e.to_string())?;
         host.open()?;
         let wait = {
             let mut state = host.state();
@@ -103,7 +145,7 @@ impl Hosts {
             tokio::time::sleep(wait).await;
             host.open()?;
         }
-        Ok(permit)
+        Ok(Turn { _slot: slot, lease })
     }
 
     /// Puts so much time between two requests to the host, as far as pauses are waited for.
@@ -113,7 +155,14 @@ impl Hosts {
 
     /// Tells how a request to the host went, whether it said that it was asked too often, and how long it
     /// asked to be left alone.
-    pub fn outcome(&self, host: &Host, failed: bool, busy: bool, pause: Option<Duration>) {
+    pub fn outcome(
+        &self,
+        host: &Host,
+        turn: &Turn,
+        failed: bool,
+        busy: bool,
+        pause: Option<Duration>,
+    ) {
         let mut state = host.state();
         let backoff = BUSY * (1 << state.faults.min(7));
         let pause = pause.or(busy.then(|| backoff.min(self.limits.max_pause)));
@@ -127,12 +176,10 @@ impl Hosts {
         } else {
             state.faults += 1;
         }
-        match pause {
-            Some(pause) if pause > self.limits.max_pause => state.closed_until = Some(now + pause),
-            Some(pause) => {
-                state.next = Some(state.next.map_or(now + pause, |next| next.max(now + pause)));
-            }
-            None => {}
+        state.rest(pause.unwrap_or_default(), self.limits.max_pause);
+        if let Some(lease) = &turn.lease {
+            let until = state.next.max(state.closed_until).unwrap_or(now);
+            lease.pause(until.saturating_duration_since(now));
         }
     }
 }
@@ -146,20 +193,26 @@ mod tests {
         Hosts::new(Limits { per_host: 2, delay, faults, max_pause })
     }
 
+    /// A request with this outcome.
+    async fn asked(hosts: &Hosts, host: &Host, failed: bool, busy: bool, pause: Option<Duration>) {
+        let turn = hosts.enter(host).await.unwrap();
+        hosts.outcome(host, &turn, failed, busy, pause);
+    }
+
     #[tokio::test]
     async fn a_host_that_only_fails_is_left_alone() {
         let hosts = hosts(3, 0);
         let host = hosts.get("e.com");
         for _ in 0..2 {
-            hosts.outcome(&host, true, false, None);
+            asked(&hosts, &host, true, false, None).await;
         }
-        hosts.outcome(&host, false, false, None);
+        asked(&hosts, &host, false, false, None).await;
         for _ in 0..2 {
-            hosts.outcome(&host, true, false, None);
+            asked(&hosts, &host, true, false, None).await;
         }
         assert!(hosts.enter(&host).await.is_ok());
-        hosts.outcome(&host, true, false, None);
-        assert!(hosts.enter(&host).await.unwrap_err().contains("left alone"));
+        asked(&hosts, &host, true, false, None).await;
+        assert!(hosts.enter(&host).await.err().unwrap().contains("left alone"));
         assert!(hosts.enter(&hosts.get("other.com")).await.is_ok());
     }
 
@@ -167,11 +220,11 @@ mod tests {
     async fn pauses_are_kept_and_long_ones_are_not_waited_for() {
         let hosts = hosts(9, 0);
         let host = hosts.get("e.com");
-        hosts.outcome(&host, true, false, Some(Duration::from_millis(150)));
+        asked(&hosts, &host, true, false, Some(Duration::from_millis(150))).await;
         let started = Instant::now();
         drop(hosts.enter(&host).await.unwrap());
         assert!(started.elapsed() >= Duration::from_millis(140));
-        hosts.outcome(&host, true, false, Some(Duration::from_mins(15)));
+        asked(&hosts, &host, true, false, Some(Duration::from_mins(15))).await;
         assert!(hosts.enter(&host).await.is_err());
     }
 
@@ -191,7 +244,7 @@ mod tests {
         let hosts = hosts(9, 0);
         let host = hosts.get("e.com");
         let started = Instant::now();
-        hosts.outcome(&host, true, true, None);
+        asked(&hosts, &host, true, true, None).await;
         drop(hosts.enter(&host).await.unwrap());
         assert!(started.elapsed() >= Duration::from_millis(490));
         let slow = hosts.get("slow.com");

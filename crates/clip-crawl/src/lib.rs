@@ -11,6 +11,7 @@ mod folder;
 mod hosts;
 mod html;
 mod image;
+mod lease;
 mod list;
 mod local;
 mod mirror;

@@ -38,6 +38,11 @@ fn code(error: &anyhow::Error) -> u8 {
         if cause.is::<crate::torch::Missing>() {
             return ENVIRONMENT;
         }
+        match cause.downcast_ref::<clip_cluster::Error>() {
+            Some(clip_cluster::Error::Registry { .. }) => return USAGE,
+            Some(_) => return INCOMPLETE,
+            None => {}
+        }
         if let Some(clip_overlap::Error::Corpus(error)) = cause.downcast_ref() {
             return corpus(error);
         }

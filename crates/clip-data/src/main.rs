@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out.
 
+mod cluster;
 mod commands;
 mod counter;
 mod exit;
@@ -32,6 +33,10 @@ enum Command {
     Plan(commands::plan::Args),
     /// Build the corpus: every stage, resumable at any moment
     Build(commands::build::Args),
+    /// Hand out the parts of builds to workers, with `[engine] kind = "ballista"`
+    Scheduler(commands::cluster::SchedulerArgs),
+    /// Do parts of builds that a scheduler hands out
+    Worker(commands::cluster::WorkerArgs),
     /// Fetch a list of images to a data set, with img2dataset's options
     Fetch(Box<commands::fetch::Args>),
     /// Fetch rows that failed again, in place
@@ -84,6 +89,8 @@ fn main() -> ExitCode {
         Command::Queries(args) => commands::queries::run(args),
         Command::Plan(args) => commands::plan::run(args),
         Command::Build(args) => commands::build::run(args),
+        Command::Scheduler(args) => commands::cluster::scheduler(args),
+        Command::Worker(args) => commands::cluster::worker(args),
         Command::Fetch(args) => commands::fetch::run(*args),
         Command::Retry(args) => commands::retry::run(args),
         Command::Contamination(args) => commands::contamination::run(*args),

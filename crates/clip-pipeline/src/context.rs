@@ -1,5 +1,6 @@
 //! What a stage may know of the run around it.
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,8 @@ pub struct Context {
     pub(crate) scratch: PathBuf,
     pub(crate) cancel: Arc<AtomicBool>,
     pub(crate) progress: Arc<dyn Progress>,
+    pub(crate) shared: bool,
+    pub(crate) lent: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl Context {
@@ -25,6 +28,8 @@ impl Context {
             scratch: scratch.to_path_buf(),
             cancel: Arc::new(AtomicBool::new(false)),
             progress: Arc::new(()),
+            shared: false,
+            lent: None,
         }
     }
 
@@ -56,6 +61,16 @@ impl Context {
     /// Tells the watchers a line for people.
     pub fn note(&self, message: impl Into<String>) {
         self.emit(Event::Note { stage: self.stage.clone(), message: message.into() });
+    }
+
+    /// Whether other processes may be at work on parts of the same stage.
+    pub fn shared(&self) -> bool {
+        self.shared
+    }
+
+    /// What [`crate::Run::lend`] gave, if it is a `T`.
+    pub fn lent<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        self.lent.clone()?.downcast().ok()
     }
 
     /// A folder of the stage's own, for files that need not outlive it and for summaries that may.

@@ -1,8 +1,9 @@
 //! Running a plan: stage by stage, part by part, resumable at any moment.
 
+use std::any::Any;
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -48,6 +49,10 @@ pub struct Run {
     progress: Arc<dyn Progress>,
     manifests: Vec<Mutex<Manifest>>,
     decisions: Mutex<Option<(usize, Arc<Decisions>)>>,
+    /// The inputs of the sink that is at work: each of its files asks for all of them.
+    sunk: Mutex<Option<Arc<Vec<PartInfo>>>>,
+    shared: bool,
+    lent: Option<Arc<dyn Any + Send + Sync>>,
     _lock: File,
 }
 
@@ -72,8 +77,15 @@ impl Run {
         }
         let manifests = plan.stages.iter().map(|stage| Ok(Mutex::new(Manifest::open(&stage.dir)?)));
         let manifests = manifests.collect::<Result<_>>()?;
-        let decisions = Mutex::new(None);
-        Ok(Self { plan, cancel, progress, manifests, decisions, _lock: lock })
+        let (decisions, sunk) = (Mutex::new(None), Mutex::new(None));
+        let lent = None;
+        Ok(Self { plan, cancel, progress, manifests, decisions, sunk, shared, lent, _lock: lock })
+    }
+
+    /// Gives the stages something of the engine's that this crate does not know: see [`Context::lent`].
+    #[must_use]
+    pub fn lend(self, tool: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { lent: Some(tool), ..self }
     }
 
     /// Runs what is missing of the selected stages, with `engine` doing the parts.
@@ -116,7 +128,7 @@ impl Run {
             }
             engine.run_parts(self, stage, &mine)?;
         }
-        if self.cancel.load(std::sync::atomic::Ordering::Relaxed) {
+        if self.cancelled() {
             return Ok(Outcome::Interrupted);
         }
         self.reload(stage)?;
@@ -151,23 +163,43 @@ impl Run {
 
     /// The committed parts of the stage before, with rows.
     pub fn inputs(&self, stage: usize) -> Result<Vec<PartInfo>> {
-        let before = stage.checked_sub(1).ok_or_else(|| {
+        let before = self.before(stage)?;
+        let parts: Vec<usize> = self.manifest(before).commits().map(|commit| commit.part).collect();
+        Ok(parts.into_iter().filter_map(|part| self.stored(before, part)).collect())
+    }
+
+    /// The inputs of the sink, which is the last stage.
+    fn sunk(&self, stage: usize) -> Result<Arc<Vec<PartInfo>>> {
+        let mut slot = self.sunk.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(inputs) = &*slot {
+            return Ok(inputs.clone());
+        }
+        let inputs = Arc::new(self.inputs(stage)?);
+        *slot = Some(inputs.clone());
+        Ok(inputs)
+    }
+
+    /// The same part of the stage before, if it has rows.
+    fn input(&self, stage: usize, part: usize) -> Result<Option<PartInfo>> {
+        Ok(self.stored(self.before(stage)?, part))
+    }
+
+    fn before(&self, stage: usize) -> Result<usize> {
+        stage.checked_sub(1).ok_or_else(|| {
             Error::stage(self.plan.stages[stage].name(), "the first stage has no input")
-        })?;
-        let manifest = self.manifest(before);
-        let commits: Vec<Commit> = manifest.commits().cloned().collect();
-        drop(manifest);
-        let dir = &self.plan.stages[before].dir;
-        let with_rows = commits.into_iter().filter_map(|commit| {
-            let name = part_name(commit.part);
-            commit.files.iter().any(|(file, _, _)| *file == name).then(|| PartInfo {
-                part: commit.part,
-                path: dir.join(name),
-                rows: commit.tally.rows_out,
-                images: self.images(before, commit.part),
-            })
-        });
-        Ok(with_rows.collect())
+        })
+    }
+
+    fn stored(&self, stage: usize, part: usize) -> Option<PartInfo> {
+        let name = part_name(part);
+        let rows = {
+            let manifest = self.manifest(stage);
+            let commit = manifest.get(part)?;
+            commit.files.iter().find(|(file, _, _)| *file == name)?;
+            commit.tally.rows_out
+        };
+        let path = self.plan.stages[stage].dir.join(name);
+        Some(PartInfo { part, path, rows, images: self.images(stage, part) })
     }
 
     /// The images of a part, from the nearest stage that stored them.
@@ -188,7 +220,7 @@ impl Run {
             Work::Sink(sink) => {
                 let started = Instant::now();
                 let dir = planned.dir.join("shards");
-                let (tally, names) = sink.write(part, &self.inputs(stage)?, &dir, &cx)?;
+                let (tally, names) = sink.write(part, &self.sunk(stage)?, &dir, &cx)?;
                 let names = names.into_iter().map(|name| format!("shards/{name}")).collect();
                 commit_line(part, &planned.dir, names, tally, started)?
             }
@@ -208,8 +240,7 @@ impl Run {
             source.read(part, &mut out, cx)?;
             return if cx.cancelled() { Err(cancelled(cx)) } else { out.commit(None) };
         }
-        let input = self.inputs(stage)?.into_iter().find(|input| input.part == part);
-        let Some(input) = input else { return out.commit(Some(0)) };
+        let Some(input) = self.input(stage, part)? else { return out.commit(Some(0)) };
         let with_images = matches!(work, Work::Map(map) if map.needs_images());
         let batches = input.read(with_images)?;
         let schema = clip_corpus::schema_of(&input.path)?;
@@ -233,6 +264,15 @@ impl Run {
             Work::Source(_) | Work::Sink(_) => {}
         }
         if cx.cancelled() { Err(cancelled(cx)) } else { out.commit(Some(input.rows)) }
+    }
+
+    /// Makes a barrier's decisions, where they are not there yet; nothing to do for other stages.
+    pub fn decide(&self, stage: usize) -> Result<()> {
+        let work = self.plan.stages[stage].work()?;
+        if matches!(*work, Work::Barrier(_)) {
+            self.decisions(stage, &work, &self.context(stage))?;
+        }
+        Ok(())
     }
 
     /// A barrier's decisions, made once and then read by every part and process.
@@ -269,6 +309,8 @@ impl Run {
             scratch: planned.dir.join("scratch"),
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
+            shared: self.shared,
+            lent: self.lent.clone(),
         }
     }
 
@@ -279,6 +321,7 @@ impl Run {
     /// Reads a stage's manifest again: other processes may have committed parts.
     pub fn reload(&self, stage: usize) -> Result<()> {
         *self.manifest(stage) = Manifest::open(&self.plan.stages[stage].dir)?;
+        *self.sunk.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 
@@ -299,12 +342,14 @@ impl Run {
         stages.map(|(at, stage)| (stage.name(), self.manifest(at).tally())).collect()
     }
 
-    pub(crate) fn cancel_flag(&self) -> &AtomicBool {
-        &self.cancel
+    /// Whether someone asked the run to stop.
+    pub fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn watcher(&self) -> &dyn Progress {
-        &*self.progress
+    /// Tells the watchers.
+    pub fn tell(&self, event: &Event) {
+        self.progress.on(event);
     }
 }
 

@@ -45,7 +45,7 @@ impl Balance {
     }
 
     fn run(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>> {
-        let session = Session::new(cx.scratch())?;
+        let session = Session::of(cx)?;
         session.table("pairs", inputs)?;
         let [counts, rule, realised] = Self::queries(self.mode);
         let counts = query(counts)?;

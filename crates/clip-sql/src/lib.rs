@@ -17,5 +17,5 @@ pub use balance::{Balance, Mode, curve};
 pub use dedup::{Compare, Deduplicate};
 pub use error::{Error, Result};
 pub use query::{Query, queries, query, resources};
-pub use session::{Session, config, listing};
+pub use session::{Cluster, Session, config, listing};
 pub use unique::UniquePairs;

@@ -32,7 +32,12 @@ const MEMORY: usize = 2 << 30;
 pub struct Session {
     context: SessionContext,
     runtime: Option<Runtime>,
+    /// Where tables of rows lie, as files, for the workers of a cluster.
+    shared: Option<PathBuf>,
 }
+
+/// A context whose queries run on a cluster, with our [`config`] and functions: what an engine lends to barriers.
+pub struct Cluster(pub SessionContext);
 
 /// The settings that every session has, here or on a cluster.
 pub fn config(config: SessionConfig) -> SessionConfig {
@@ -50,6 +55,14 @@ pub fn config(config: SessionConfig) -> SessionConfig {
 }
 
 impl Session {
+    /// The session of a barrier: on the cluster that the engine lends, else in this process.
+    pub fn of(cx: &clip_pipeline::Context) -> Result<Self> {
+        let Some(cluster) = cx.lent::<Cluster>() else { return Self::new(cx.scratch()) };
+        std::fs::create_dir_all(cx.scratch()).map_err(|e| Error::io(cx.scratch(), e))?;
+        let (context, runtime) = (cluster.0.clone(), runtime(cx.scratch())?);
+        Ok(Self { context, runtime: Some(runtime), shared: Some(cx.scratch().to_path_buf()) })
+    }
+
     /// A session that spills into `scratch` beyond 2 GiB.
     pub fn new(scratch: &Path) -> Result<Self> {
         Self::with_memory(scratch, MEMORY)
@@ -72,9 +85,7 @@ impl Session {
         for function in functions() {
             context.register_udf((*function).clone());
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| Error::io(scratch, e))?;
-        Ok(Self { context, runtime: Some(runtime) })
+        Ok(Self { context, runtime: Some(runtime(scratch)?), shared: None })
     }
 
     /// DataFusion's own context.
@@ -87,8 +98,13 @@ impl Session {
         self.register(name, listing(name, parts)?)
     }
 
-    /// Makes a table of rows in memory.
+    /// Makes a table of rows: in memory, or in a file that the workers of a cluster read.
     pub fn rows(&self, name: &str, schema: SchemaRef, rows: Vec<RecordBatch>) -> Result<()> {
+        if let Some(folder) = &self.shared {
+            let path = folder.join(format!("{name}.parquet"));
+            clip_corpus::write_parquet(&path, schema, &rows)?;
+            return self.table(name, &[path]);
+        }
         let table = MemTable::try_new(schema, vec![rows]).map_err(|e| Error::query(name, e))?;
         self.register(name, Arc::new(table))
     }
@@ -213,6 +229,11 @@ impl Drop for Session {
             runtime.shutdown_background();
         }
     }
+}
+
+fn runtime(scratch: &Path) -> Result<Runtime> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|e| Error::io(scratch, e))
 }
 
 /// A table of Parquet files, in this process or for a cluster that sees the same paths.

@@ -19,7 +19,7 @@ impl UniquePairs {
 impl Barrier for UniquePairs {
     fn decide(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>> {
         let decide = || {
-            let session = Session::new(cx.scratch())?;
+            let session = Session::of(cx)?;
             session.table("pairs", inputs)?;
             session.run(&query("10_unique_pairs")?, &[])
         };

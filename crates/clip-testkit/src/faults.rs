@@ -1,6 +1,6 @@
 //! A web site on loopback that misbehaves in every way a downloader must survive.
 //!
-//! Paths: `/ok.jpg`, `/n/<any>`, `/slow/<ms>`, `/drip`, `/endless`, `/big`, `/truncated`, `/reset`,
+//! Paths: `/ok.jpg`, `/n/<any>`, `/slow/<ms>/<any>`, `/drip`, `/endless`, `/big`, `/truncated`, `/reset`,
 //! `/status/<code>`, `/busy/<times>/<name>` (429 so often, then the image), `/later` (429, an hour), `/loop`,
 //! `/hops/<n>`, `/to-metadata`, `/to-file`, `/html`, `/gzip`, `/tag?<X-Robots-Tag>`, `/huge.png`, `/empty`,
 //! `/page/<n>` (a chain of pages with images), `/sitemap.xml`, `/robots.txt`, `/ranged/<bytes>` (the content
@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ pub enum Robots {
 pub struct FaultSite {
     address: SocketAddr,
     hits: Arc<Mutex<HashMap<String, usize>>>,
+    load: Arc<Load>,
     stop: Option<oneshot::Sender<()>>,
 }
 
@@ -44,6 +46,31 @@ struct Shared {
     image: Bytes,
     robots: Robots,
     hits: Arc<Mutex<HashMap<String, usize>>>,
+    load: Arc<Load>,
+}
+
+/// Requests under way: now, and at most.
+#[derive(Default)]
+struct Load {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// One of them, until it is dropped.
+struct UnderWay(Arc<Load>);
+
+impl UnderWay {
+    fn new(load: &Arc<Load>) -> Self {
+        let now = load.now.fetch_add(1, Ordering::SeqCst) + 1;
+        load.most.fetch_max(now, Ordering::SeqCst);
+        Self(load.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl FaultSite {
@@ -58,7 +85,9 @@ impl FaultSite {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
         let hits: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
-        let shared = Shared { address, image: image.into(), robots, hits: hits.clone() };
+        let load: Arc<Load> = Arc::default();
+        let (of_hits, of_load) = (hits.clone(), load.clone());
+        let shared = Shared { address, image: image.into(), robots, hits: of_hits, load: of_load };
         std::thread::spawn(move || {
             runtime.block_on(async move {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
@@ -71,12 +100,17 @@ impl FaultSite {
             // Connections that never end must not keep the thread.
             runtime.shutdown_background();
         });
-        Ok(Self { address, hits, stop: Some(stop) })
+        Ok(Self { address, hits, load, stop: Some(stop) })
     }
 
     /// The address of a path.
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// The most requests that were answered at the same time.
+    pub fn most_at_once(&self) -> usize {
+        self.load.most.load(Ordering::SeqCst)
     }
 
     /// How often a path was asked.
@@ -98,6 +132,7 @@ type Reply = Response<Body>;
 
 async fn answer(State(site): State<Shared>, headers: HeaderMap, uri: Uri) -> Reply {
     let path = uri.path().to_owned();
+    let _under_way = UnderWay::new(&site.load);
     let hit = {
         let mut hits = site.hits.lock().unwrap_or_else(PoisonError::into_inner);
         let hit = hits.entry(path.clone()).or_default();

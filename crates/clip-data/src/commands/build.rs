@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use clip_pipeline::{Config, LocalEngine, Outcome, Run, Selection};
+use clip_pipeline::config::corpus::EngineKind;
+use clip_pipeline::{Config, Error, LocalEngine, Outcome, Run, Selection};
 use serde_json::json;
 
 use crate::progress::Show;
-use crate::{exit, recipe};
+use crate::{cluster, exit, recipe};
 
 /// Arguments of `clip-data build`.
 #[derive(clap::Args)]
@@ -47,9 +48,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let plan = recipe::plan(&config)?;
     let cancel = Arc::new(AtomicBool::new(false));
     stop_on_signal(cancel.clone());
-    let run = Run::open(plan, args.part.is_some(), cancel, args.progress.watcher())?;
+    let distributed = config.engine.kind == EngineKind::Ballista;
+    if distributed && args.part.is_some() {
+        let hint =
+            "hint: a cluster hands out parts itself; `--set engine.kind=local` for array jobs";
+        return Err(
+            Error::Config(format!("--part with `engine.kind = \"ballista\"`\n{hint}")).into()
+        );
+    }
+    let shared = distributed || args.part.is_some();
+    let mut run = Run::open(plan, shared, cancel, args.progress.watcher())?;
     let selection = Selection { from: args.from, until: args.until, job: args.part };
-    let outcome = run.execute(&selection, &engine(&config))?;
+    let outcome = if distributed {
+        let engine = cluster::engine(&args.config, &args.set, &config, &run.plan)?;
+        run = run.lend(Arc::new(engine.cluster()));
+        run.execute(&selection, &engine)?
+    } else {
+        run.execute(&selection, &engine(&config))?
+    };
     let shards = write_summary(&run)?;
     print!("{}", funnel(&run));
     match outcome {
@@ -70,7 +86,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// The engine that the settings ask for.
+/// This process, with as many workers as the settings ask for.
 pub fn engine(config: &Config) -> LocalEngine {
     let mut engine = LocalEngine::default();
     engine.workers = config.engine.workers.unwrap_or(engine.workers).max(1);

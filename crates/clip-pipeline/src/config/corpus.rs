@@ -126,6 +126,31 @@ impl Default for Shards {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {
-    /// Parts at work at a time in this process; all cores when absent.
+    /// Where the parts are done.
+    pub kind: EngineKind,
+    /// Parts at work at a time; absent: as many as there are cores here, or 64 on a cluster.
     pub workers: Option<usize>,
+    /// The scheduler of `kind = "ballista"`.
+    pub scheduler: Option<String>,
+}
+
+/// Where parts are done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// In this process.
+    #[default]
+    Local,
+    /// By the workers of a Ballista cluster that see the same files.
+    Ballista,
+}
+
+impl EngineConfig {
+    /// The scheduler's address, where [`EngineKind::Ballista`] names none of its own.
+    pub const SCHEDULER: &str = "127.0.0.1:50050";
+
+    /// Host and port of the scheduler.
+    pub fn scheduler(&self) -> &str {
+        self.scheduler.as_deref().unwrap_or(Self::SCHEDULER)
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 
 use crate::{Error, Event, Result, Run, Work};
 
@@ -41,7 +40,7 @@ impl Engine for LocalEngine {
         std::thread::scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|| {
-                    while !run.cancel_flag().load(Ordering::Relaxed)
+                    while !run.cancelled()
                         && let Some(part) = next()
                     {
                         if let Err(error) = self.try_part(run, stage, part)
@@ -74,12 +73,12 @@ impl LocalEngine {
             }));
             let stage_name = run.plan.stages[stage].name();
             let result = caught.unwrap_or_else(|_| Err(Error::stage(stage_name, "panicked")));
-            let cancelled = run.cancel_flag().load(Ordering::Relaxed);
+            let cancelled = run.cancelled();
             let Err(error) = result else { return Ok(()) };
             if cancelled {
                 return Ok(());
             }
-            run.watcher().on(&Event::PartFailed {
+            run.tell(&Event::PartFailed {
                 stage: stage_name.to_owned(),
                 part,
                 message: error.to_string(),

@@ -57,7 +57,7 @@ impl Deduplicate {
     pub const QUERIES: [&str; 3] = ["30_exact_files", "31_known_files", "32_keep_best"];
 
     fn run(&self, inputs: &[PartInfo], cx: &Context) -> Result<Vec<RecordBatch>> {
-        let session = Session::new(cx.scratch())?;
+        let session = Session::of(cx)?;
         let paths: Vec<PathBuf> = inputs.iter().map(|input| input.path.clone()).collect();
         session.table("images", &paths)?;
         let files = Files::read(&session)?;

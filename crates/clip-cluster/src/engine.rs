@@ -1,0 +1,107 @@
+//! The engine of a build whose parts are done on a cluster.
+
+use arrow::array::AsArray;
+use ballista::prelude::{SessionConfigExt, SessionContextExt};
+use clip_corpus::Commit;
+use clip_pipeline::{Engine, Event, Run};
+use clip_sql::Cluster;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use futures::{StreamExt, stream};
+use tokio::runtime::Runtime;
+
+use crate::registry::{client_functions, state};
+use crate::run_part::query;
+use crate::{Error, MESSAGE, Registry, Result};
+
+/// How often a part is sent to the cluster, which tries faults of storage itself.
+const TRIES: usize = 2;
+
+/// Sends parts to a cluster, and waits for their lines of the manifest.
+pub struct ClusterEngine {
+    context: SessionContext,
+    runtime: Runtime,
+    scheduler: String,
+    build: String,
+    at_once: usize,
+}
+
+impl ClusterEngine {
+    /// Asks the scheduler at `HOST:PORT` whether it is of our kind. `build` tells workers what to do; `at_once` is the
+    /// number of parts under way at a time.
+    pub fn connect(scheduler: &str, build: String, at_once: usize) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Error::io("threads", e))?;
+        let context = runtime.block_on(async {
+            Registry::mine().fits(&Registry::of(scheduler).await?, "the scheduler")?;
+            // Ballista 55 plans anew between the stages of a query, which has no end where a table is empty.
+            let config = SessionConfig::new_with_ballista()
+                .with_ballista_adaptive_query_planner(false)
+                .with_ballista_grpc_client_max_message_size(MESSAGE as usize);
+            let state = state(clip_sql::config(config))?;
+            let address = format!("df://{scheduler}");
+            Ok::<_, Error>(SessionContext::remote_with_state(&address, state).await?)
+        })?;
+        for function in client_functions() {
+            context.register_udf((*function).clone());
+        }
+        Ok(Self { context, runtime, scheduler: scheduler.to_owned(), build, at_once })
+    }
+
+    /// What barriers run their queries on.
+    pub fn cluster(&self) -> Cluster {
+        Cluster(self.context.clone())
+    }
+
+    /// Whether the part is done; `false` when it was given up, which the watchers heard.
+    async fn part(&self, run: &Run, stage: usize, part: usize) -> clip_pipeline::Result<bool> {
+        let name = run.plan.stages[stage].name();
+        for _ in 0..TRIES {
+            match self.ask(stage, part).await {
+                Ok(commit) => {
+                    let (stage, tally) = (name.to_owned(), commit.tally);
+                    run.tell(&Event::PartDone { stage, part, tally });
+                    return Ok(true);
+                }
+                Err(message) => {
+                    // Parts fail one by one; without a scheduler all of them do.
+                    if let Err(gone) = Registry::of(&self.scheduler).await {
+                        return Err(clip_pipeline::Error::stage(name, gone));
+                    }
+                    run.tell(&Event::PartFailed { stage: name.to_owned(), part, message });
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    async fn ask(&self, stage: usize, part: usize) -> std::result::Result<Commit, String> {
+        let query = query(&self.build, stage, part);
+        let rows = async { self.context.sql(&query).await?.collect().await };
+        let rows = rows.await.map_err(|e| e.to_string())?;
+        let answer = rows.iter().find(|batch| batch.num_rows() == 1).ok_or("no answer")?;
+        let line = answer.column(0).as_string_opt::<i32>().ok_or("an answer of another type")?;
+        serde_json::from_str(line.value(0)).map_err(|e| e.to_string())
+    }
+}
+
+impl Engine for ClusterEngine {
+    fn run_parts(&self, run: &Run, stage: usize, parts: &[usize]) -> clip_pipeline::Result<()> {
+        // Here, with queries on the cluster; the parts then only apply what was decided.
+        run.decide(stage)?;
+        let parts = stream::iter(parts.iter().copied().take_while(|_| !run.cancelled()));
+        let mut parts =
+            parts.map(|part| self.part(run, stage, part)).buffer_unordered(self.at_once);
+        self.runtime.block_on(async {
+            let mut tick = tokio::time::interval(std::time::Duration::from_millis(200));
+            loop {
+                tokio::select! {
+                    done = parts.next() => match done {
+                        Some(done) => { done?; }
+                        None => return Ok(()),
+                    },
+                    _ = tick.tick() => if run.cancelled() { return Ok(()) },
+                }
+            }
+        })
+    }
+}

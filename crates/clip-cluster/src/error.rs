@@ -1,0 +1,67 @@
+//! What can go wrong between the members of a cluster.
+
+use datafusion::error::DataFusionError;
+
+/// A failure of a cluster, naming the member it is about.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Nobody answers at the scheduler's address, or somebody else.
+    #[error(
+        "scheduler {scheduler}: {reason}\nhint: start `clip-data scheduler` there; `[engine] scheduler` and `--scheduler` name it"
+    )]
+    Scheduler {
+        /// Its host and port.
+        scheduler: String,
+        /// What came back.
+        reason: String,
+    },
+    /// Two members do not have the same functions.
+    #[error("{whose} is of another kind: {differences}\nhint: run the same clip-data everywhere")]
+    Registry {
+        /// The other member.
+        whose: String,
+        /// What differs, by name.
+        differences: String,
+    },
+    /// Ballista failed.
+    #[error("{member}: {source}")]
+    Ballista {
+        /// Scheduler or worker.
+        member: &'static str,
+        /// The cause.
+        source: Box<ballista_core::error::BallistaError>,
+    },
+    /// A context or its functions could not be made.
+    #[error("session: {0}")]
+    Session(Box<DataFusionError>),
+    /// The operating system refused.
+    #[error("{what}: {source}")]
+    Io {
+        /// An address or a folder.
+        what: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    pub(crate) fn io(what: impl std::fmt::Display, source: std::io::Error) -> Self {
+        Self::Io { what: what.to_string(), source }
+    }
+
+    pub(crate) fn ballista(
+        member: &'static str,
+        source: ballista_core::error::BallistaError,
+    ) -> Self {
+        Self::Ballista { member, source: Box::new(source) }
+    }
+}
+
+impl From<DataFusionError> for Error {
+    fn from(error: DataFusionError) -> Self {
+        Self::Session(Box::new(error))
+    }
+}

@@ -1,0 +1,156 @@
+//! The functions that every member of a cluster must have, and what tells two members apart.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ballista_core::registry::BallistaFunctionRegistry;
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::ScalarUDF;
+use datafusion::prelude::SessionConfig;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::run_part::{Doer, run_part};
+use crate::{Error, Result};
+
+/// Where a scheduler shows its registry.
+pub(crate) const PATH: &str = "/clip-data/registry";
+/// Time for a scheduler to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Version and functions of a member. Functions travel by name only, so all members must mean the same by it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Registry {
+    version: String,
+    /// Name and hash of each.
+    functions: BTreeMap<String, String>,
+}
+
+impl Registry {
+    /// This executable's.
+    pub fn mine() -> Self {
+        let hash = |function: &ScalarUDF| {
+            let what = format!("{:?} {}", function.signature(), clip_sql::functions::VERSION);
+            blake3::hash(what.as_bytes()).to_hex()[..16].to_owned()
+        };
+        let all = functions(None);
+        let functions = all.iter().map(|function| (function.name().to_owned(), hash(function)));
+        Self { version: env!("CARGO_PKG_VERSION").to_owned(), functions: functions.collect() }
+    }
+
+    /// One hash of it all.
+    pub fn fingerprint(&self) -> String {
+        let text = serde_json::json!(self).to_string();
+        blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
+    }
+
+    /// Compares with another member's.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] with the names of what differs.
+    pub fn fits(&self, other: &Self, whose: &str) -> Result<()> {
+        let mut differences = Vec::new();
+        if self.version != other.version {
+            differences.push(format!("version {} there, {} here", other.version, self.version));
+        }
+        for (name, hash) in &self.functions {
+            match other.functions.get(name) {
+                None => differences.push(format!("function {name} is missing there")),
+                Some(theirs) if theirs != hash => {
+                    differences.push(format!("function {name} is another there"));
+                }
+                Some(_) => {}
+            }
+        }
+        let unknown = other.functions.keys().filter(|name| !self.functions.contains_key(*name));
+        differences.extend(unknown.map(|name| format!("function {name} is missing here")));
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Registry { whose: whose.to_owned(), differences: differences.join(", ") })
+    }
+
+    /// The registry of the scheduler at `HOST:PORT`.
+    pub async fn of(scheduler: &str) -> Result<Self> {
+        let failed = |reason: String| Error::Scheduler { scheduler: scheduler.to_owned(), reason };
+        let ask = async {
+            let mut stream = TcpStream::connect(scheduler).await?;
+            // HTTP 1.0 answers in one piece and hangs up.
+            let request = format!("GET {PATH} HTTP/1.0\r\nHost: {scheduler}\r\n\r\n");
+            stream.write_all(request.as_bytes()).await?;
+            let mut reply = String::new();
+            stream.take(1 << 20).read_to_string(&mut reply).await?;
+            Ok::<_, std::io::Error>(reply)
+        };
+        let reply = tokio::time::timeout(PATIENCE, ask).await;
+        let reply = reply.map_err(|_| failed("no answer".into()))?;
+        let reply = reply.map_err(|e| failed(e.to_string()))?;
+        let body = reply.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        serde_json::from_str(body).map_err(|_| failed("this is no clip-data scheduler".into()))
+    }
+}
+
+/// Every function: those of queries, and `run_part`, which only a worker can do.
+fn functions(doer: Option<Doer>) -> Vec<Arc<ScalarUDF>> {
+    let mut functions = clip_sql::functions::functions();
+    functions.push(Arc::new(run_part(doer)));
+    functions
+}
+
+/// A session's state with the functions, which nobody does here.
+pub(crate) fn state(config: SessionConfig) -> datafusion::error::Result<SessionState> {
+    let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+    for function in functions(None) {
+        state.register_udf(function)?;
+    }
+    Ok(state)
+}
+
+/// The functions of a client's context: a context does not keep those of its state.
+pub(crate) fn client_functions() -> Vec<Arc<ScalarUDF>> {
+    functions(None)
+}
+
+/// A worker's functions.
+pub(crate) fn worker_functions(doer: Doer) -> BallistaFunctionRegistry {
+    let mut registry = BallistaFunctionRegistry::default();
+    // Ballista's own list lacks those of lists, which every session has.
+    let of_lists = datafusion::functions_nested::all_default_nested_functions();
+    for function in of_lists.into_iter().chain(functions(Some(doer))) {
+        registry.scalar_functions.insert(function.name().to_owned(), function);
+    }
+    registry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named() {
+        let mine = Registry::mine();
+        assert!(
+            mine.functions.contains_key("run_part") && mine.functions.contains_key("hamming64")
+        );
+        mine.fits(&mine.clone(), "the scheduler").unwrap();
+        let mut other = mine.clone();
+        other.functions.remove("hamming64");
+        other.functions.insert("draw".into(), "0".into());
+        other.functions.insert("new".into(), "0".into());
+        other.version = "9.9.9".into();
+        let told = mine.fits(&other, "the scheduler").unwrap_err().to_string();
+        for part in [
+            "the scheduler is of another kind",
+            "version 9.9.9 there",
+            "function hamming64 is missing there",
+            "function draw is another there",
+            "function new is missing here",
+        ] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert_ne!(mine.fingerprint(), other.fingerprint());
+    }
+}

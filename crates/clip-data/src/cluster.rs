@@ -1,0 +1,131 @@
+//! Builds on a cluster: what a worker must know of one, and how it does a part.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use clip_cluster::{ClusterEngine, Doer};
+use clip_corpus::Commit;
+use clip_pipeline::{Config, Error, Plan, Result, Run};
+use serde::{Deserialize, Serialize};
+
+use crate::recipe;
+
+/// Parts under way at a time, when nobody says how many.
+const AT_ONCE: usize = 64;
+/// A worker lets go of a build that sent nothing for so long.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// What a worker must know of a build.
+#[derive(Serialize, Deserialize)]
+struct Build {
+    /// This start of it: a later one may have begun some stages anew.
+    id: String,
+    /// The pipeline, at a path that all members see.
+    config: PathBuf,
+    set: Vec<String>,
+    /// The stages' hashes: a worker that finds others has other files or another executable.
+    stages: Vec<String>,
+}
+
+/// The engine of a build on the cluster that its settings name.
+pub fn engine(
+    path: &Path,
+    set: &[String],
+    config: &Config,
+    plan: &Plan,
+) -> anyhow::Result<ClusterEngine> {
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let build = Build {
+        id: format!("{}-{started}", std::process::id()),
+        config: std::path::absolute(path).with_context(|| path.display().to_string())?,
+        set: set.to_vec(),
+        stages: plan.stages.iter().map(|stage| stage.hash.clone()).collect(),
+    };
+    let build = serde_json::json!(build).to_string();
+    let at_once = config.engine.workers.unwrap_or(AT_ONCE).max(1);
+    Ok(ClusterEngine::connect(config.engine.scheduler(), build, at_once)?)
+}
+
+/// Does parts of whatever build sends some, one build at a time.
+pub fn doer() -> Doer {
+    let builds = Arc::new(Builds::default());
+    let idle = builds.clone();
+    std::thread::spawn(move || {
+        loop {
+            std::thread::sleep(IDLE / 2);
+            idle.close();
+        }
+    });
+    Arc::new(move |build, stage, part| builds.open(build)?.part(stage, part))
+}
+
+#[derive(Default)]
+struct Builds(Mutex<Option<Current>>);
+
+struct Current {
+    id: String,
+    opened: Arc<Opened>,
+    used: Instant,
+}
+
+impl Builds {
+    fn current(&self) -> MutexGuard<'_, Option<Current>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, build: &str) -> Result<Arc<Opened>> {
+        let build: Build = serde_json::from_str(build)
+            .map_err(|e| Error::Config(format!("a build that this worker cannot read: {e}")))?;
+        let mut current = self.current();
+        if let Some(current) = current.as_mut().filter(|current| current.id == build.id) {
+            current.used = Instant::now();
+            return Ok(current.opened.clone());
+        }
+        let opened = Arc::new(Opened::new(&build)?);
+        *current = Some(Current { id: build.id, opened: opened.clone(), used: Instant::now() });
+        Ok(opened)
+    }
+
+    /// An open run keeps others from its folder.
+    fn close(&self) {
+        let mut current = self.current();
+        let idle = |c: &mut Current| c.used.elapsed() > IDLE && Arc::strong_count(&c.opened) == 1;
+        current.take_if(idle);
+    }
+}
+
+/// A build's run, as a worker sees it.
+struct Opened {
+    run: Run,
+    /// The stage whose inputs are known.
+    ready: Mutex<usize>,
+}
+
+impl Opened {
+    fn new(build: &Build) -> Result<Self> {
+        let config = Config::load(&build.config, &build.set)?;
+        let plan = recipe::plan(&config)?;
+        let mut stages = plan.stages.iter().zip(&build.stages);
+        if let Some((stage, _)) = stages.find(|(mine, theirs)| mine.hash != **theirs) {
+            let hint = "hint: do all members see the same files, and run the same clip-data?";
+            let what = "this worker's configuration or files are not the client's";
+            return Err(Error::stage(stage.name(), format!("{what}\n{hint}")));
+        }
+        let run = Run::open(plan, true, Arc::new(AtomicBool::new(false)), Arc::new(()))?;
+        Ok(Self { run, ready: Mutex::new(0) })
+    }
+
+    fn part(&self, stage: usize, part: usize) -> Result<Commit> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if *ready < stage {
+            // Others did the stages before.
+            (0..stage).try_for_each(|earlier| self.run.reload(earlier))?;
+            *ready = stage;
+        }
+        drop(ready);
+        self.run.run_part(stage, part)
+    }
+}

@@ -1,0 +1,160 @@
+//! A run of so many parts, as far as the stages before do not matter: what plan, manifest and balance take.
+//!
+//!     scale PARTS ROWS FOLDER     # ROWS in each part
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringArray, UInt32Builder, UInt64Array};
+use arrow::datatypes::{DataType, Field};
+use clip_corpus::{Commit, Manifest, Tally, row_id, uid};
+use clip_pipeline::{Context, PartSink};
+use clip_pipeline::{Plan, Result as PipelineResult, Run, Source, StageSpec, Work};
+use clip_sql::{Balance, Mode};
+use parquet::arrow::ArrowWriter;
+use serde_json::json;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Queries that captions match.
+const QUERIES: u64 = 500_000;
+/// Parts of the balance that are applied, of all.
+const APPLIED: usize = 500;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let [parts, rows, folder] = args.as_slice() else {
+        return Err("usage: scale PARTS ROWS FOLDER".into());
+    };
+    let (parts, rows): (usize, u64) = (parts.parse()?, rows.parse()?);
+    let folder = PathBuf::from(folder);
+    let lap = |what: &str, start: Instant| {
+        println!("{what}: {:.2} s, {}", start.elapsed().as_secs_f64(), memory());
+    };
+    let first = plan(&folder, parts)?;
+    let dir = first.stages[0].dir.clone();
+    if !dir.join("stage.json").is_file() {
+        let start = Instant::now();
+        make(&dir, parts, rows)?;
+        let mut stage = json!(first.stages[0].print);
+        stage["parts"] = json!(parts);
+        std::fs::write(dir.join("stage.json"), stage.to_string())?;
+        lap("made", start);
+    }
+    let bytes = std::fs::metadata(dir.join(Manifest::FILE))?.len();
+    println!("manifest of {parts} parts: {:.1} MB", bytes as f64 / 1e6);
+
+    let start = Instant::now();
+    let count = Manifest::open(&dir)?.commits().count();
+    lap(&format!("manifest read, {count} parts"), start);
+    let start = Instant::now();
+    let plan = plan(&folder, parts)?;
+    lap(&format!("plan: {:?}", plan.stages[0].status), start);
+    let start = Instant::now();
+    let run = Run::open(plan, false, Arc::new(AtomicBool::new(false)), Arc::new(()))?;
+    lap("run opened", start);
+    let start = Instant::now();
+    run.decide(1)?;
+    lap(&format!("balance of {} pairs decided", parts as u64 * rows), start);
+    let start = Instant::now();
+    let applied = APPLIED.min(parts);
+    for part in (0..parts).step_by(parts / applied).take(applied) {
+        run.run_part(1, part)?;
+    }
+    lap(&format!("balance applied to {applied} parts"), start);
+    Ok(())
+}
+
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+    line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+}
+
+/// Stands for all stages before the balance; its parts are made beforehand.
+struct Before(usize);
+
+impl Source for Before {
+    fn parts(&self) -> PipelineResult<usize> {
+        Ok(self.0)
+    }
+
+    fn read(&self, _: usize, _: &mut PartSink, _: &Context) -> PipelineResult<()> {
+        Ok(())
+    }
+}
+
+fn plan(folder: &Path, parts: usize) -> PipelineResult<Plan> {
+    let stage =
+        |name, build| StageSpec { name, version: 1, config: json!({}), resources: vec![], build };
+    let before = stage("match", Box::new(move || Ok(Work::Source(Box::new(Before(parts))))));
+    let balance = Balance { mode: Mode::Assign, limit: 200, require_match: false };
+    let balance = stage("balance", Box::new(move || Ok(Work::Barrier(Box::new(balance)))));
+    Plan::new(folder, 7, vec![before, balance])
+}
+
+/// Writes the parts and their manifest, unsynced: only reading them is measured.
+fn make(dir: &Path, parts: usize, rows: u64) -> Result<()> {
+    std::fs::create_dir_all(dir)?;
+    let mut manifest = String::new();
+    for part in 0..parts {
+        let batch = rows_of(part, rows)?;
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None)?;
+        writer.write(&batch)?;
+        writer.close()?;
+        let name = format!("part-{part:05}.parquet");
+        std::fs::write(dir.join(&name), &bytes)?;
+        let hash = blake3::hash(&bytes).to_hex().to_string();
+        let dropped = [("no_words".to_owned(), 3), ("other_language".to_owned(), 9)].into();
+        let tally = Tally { rows_in: rows + 12, rows_out: rows, dropped };
+        let commit =
+            Commit { part, files: vec![(name, hash, bytes.len() as u64)], tally, seconds: 1.5 };
+        manifest += &format!("{}\n", serde_json::to_string(&commit)?);
+    }
+    std::fs::write(dir.join(Manifest::FILE), manifest)?;
+    Ok(())
+}
+
+/// Pairs whose queries are drawn as words of text are: the first far more often than the last.
+fn rows_of(part: usize, rows: u64) -> Result<RecordBatch> {
+    let ids = (0..rows).map(|at| row_id(part, at as usize));
+    let urls: Vec<String> =
+        (0..rows).map(|at| format!("https://host{}.example/{part}/{at}.jpg", at % 97)).collect();
+    let captions: Vec<String> = (0..rows)
+        .map(|at| format!("a caption of some words, number {at} of part {part}"))
+        .collect();
+    let uids = urls.iter().zip(&captions).map(|(url, caption)| uid(url, caption));
+    let item = Field::new("item", DataType::UInt32, false);
+    let mut queries = ListBuilder::new(UInt32Builder::new()).with_field(item);
+    for at in 0..rows {
+        let hash = blake3::hash(&(part as u64 * rows + at).to_le_bytes());
+        let mut ids: Vec<u32> = hash
+            .as_bytes()
+            .chunks_exact(8)
+            .take(3)
+            .map(|eight| {
+                let unit = u64::from_le_bytes(eight.try_into().unwrap_or_default()) as f64
+                    / u64::MAX as f64;
+                // Zipf: ranks are uniform in their logarithm.
+                (((QUERIES as f64).ln() * unit).exp() - 1.0) as u32
+            })
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        queries.values().append_slice(&ids);
+        queries.append(true);
+    }
+    let columns: [(&str, ArrayRef); 5] = [
+        ("row", Arc::new(UInt64Array::from_iter_values(ids))),
+        ("uid", Arc::new(StringArray::from_iter_values(uids))),
+        ("url", Arc::new(StringArray::from(urls.clone()))),
+        ("caption", Arc::new(StringArray::from(captions.clone()))),
+        ("queries", Arc::new(queries.finish())),
+    ];
+    Ok(RecordBatch::try_from_iter_with_nullable(
+        columns.map(|(name, column)| (name, column, false)),
+    )?)
+}

@@ -1,0 +1,200 @@
+//! Builds on a cluster: the same bytes as in one process, whatever happens to the members.
+
+use std::net::TcpListener;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use clip_corpus::Manifest;
+use clip_testkit::faults::{FaultSite, Robots};
+
+use crate::world::{World, content, picture};
+
+/// A scheduler and its workers; they end with it.
+struct Cluster {
+    address: String,
+    scheduler: Child,
+    workers: Vec<Child>,
+}
+
+fn start(world: &World, args: &[&str]) -> Child {
+    let mut command = world.command(args);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn end(child: &mut Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+impl Cluster {
+    fn new(world: &World, workers: usize) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let scheduler = Self::scheduler(world, &address);
+        let mut cluster = Self { address, scheduler, workers: Vec::new() };
+        (0..workers).for_each(|_| cluster.add(world));
+        cluster
+    }
+
+    fn scheduler(world: &World, address: &str) -> Child {
+        let child = start(world, &["scheduler", "--bind", address]);
+        let patience = Instant::now() + Duration::from_secs(30);
+        while std::net::TcpStream::connect(address).is_err() {
+            assert!(Instant::now() < patience, "the scheduler did not start");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        child
+    }
+
+    fn add(&mut self, world: &World) {
+        let worker = start(world, &["worker", "--scheduler", &self.address, "--tasks", "1"]);
+        self.workers.push(worker);
+    }
+
+    /// What makes a build one of this cluster.
+    fn settings(&self, workdir: &str) -> [String; 3] {
+        [
+            "engine.kind=ballista".to_owned(),
+            format!("engine.scheduler={}", self.address),
+            format!("workdir={workdir}"),
+        ]
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.workers.iter_mut().chain([&mut self.scheduler]).for_each(|child| {
+            let _ = child.kill();
+            let _ = child.wait();
+        });
+    }
+}
+
+fn build(settings: &[String]) -> Vec<&str> {
+    let set = settings.iter().flat_map(|setting| ["--set", setting.as_str()]);
+    ["build"].into_iter().chain(set).collect()
+}
+
+/// The blake3 of every committed file of every stage.
+fn parts(world: &World, workdir: &str) -> Vec<(String, usize, String, String)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(world.path(workdir).join("small")).unwrap() {
+        let stage = entry.unwrap().path();
+        if !stage.join(Manifest::FILE).is_file() {
+            continue;
+        }
+        let name = stage.file_name().unwrap().to_string_lossy().into_owned();
+        for commit in Manifest::open(&stage).unwrap().commits() {
+            for (file, hash, _) in &commit.files {
+                found.push((name.clone(), commit.part, file.clone(), hash.clone()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn two_workers_and_five_make_what_one_process_makes() {
+    let world = World::new();
+    world.good(&["build"]);
+    let (shards, hashes) = (content(&world.path("runs/small/shards")), parts(&world, "runs"));
+    assert!(hashes.len() > 60, "{}", hashes.len());
+    let mut cluster = Cluster::new(&world, 2);
+    for (workers, workdir) in [(2, "two"), (5, "five")] {
+        while cluster.workers.len() < workers {
+            cluster.add(&world);
+        }
+        world.good(&build(&cluster.settings(workdir)));
+        assert!(content(&world.path(workdir).join("small/shards")) == shards, "{workers} workers");
+        assert_eq!(parts(&world, workdir), hashes, "{workers} workers");
+    }
+    // Workers let go of a build: the folder can be used without them.
+    let patience = Instant::now() + Duration::from_secs(60);
+    while world.run(&["build", "--set", "workdir=two"]).status.code() != Some(0) {
+        assert!(Instant::now() < patience, "the workers keep the run's folder");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+#[test]
+fn a_killed_worker_and_a_restarted_scheduler_cost_time_alone() {
+    let world = World::new();
+    world.good(&["build"]);
+    let shards = content(&world.path("runs/small/shards"));
+    let mut cluster = Cluster::new(&world, 2);
+    let settings = cluster.settings("killed");
+    // A third of the way, a worker dies in the middle of whatever it does.
+    let mut running = start(&world, &build(&settings));
+    let done = |at: usize| {
+        let patience = Instant::now() + Duration::from_secs(120);
+        while !world.path("killed/small").is_dir() || parts(&world, "killed").len() < at {
+            assert!(Instant::now() < patience, "the build does not go on");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    done(20);
+    end(&mut cluster.workers[0]);
+    assert!(running.wait().unwrap().success(), "a build with one worker left");
+    assert!(content(&world.path("killed/small/shards")) == shards, "a worker was killed");
+
+    let settings = cluster.settings("restarted");
+    let mut running = start(&world, &build(&settings));
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !world.path("restarted/small").is_dir() || parts(&world, "restarted").len() < 20 {
+        assert!(Instant::now() < patience, "the build does not go on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    end(&mut cluster.scheduler);
+    assert!(!running.wait().unwrap().success(), "a build without its scheduler");
+    let there = parts(&world, "restarted").len();
+    cluster.scheduler = Cluster::scheduler(&world, &cluster.address);
+    cluster.add(&world);
+    world.good(&build(&settings));
+    assert!(content(&world.path("restarted/small/shards")) == shards, "after {there} files");
+}
+
+#[test]
+fn a_host_belongs_to_one_part_over_all_workers() {
+    let world = World::new();
+    let image = clip_image::encode_jpeg(&picture(1), 90).unwrap();
+    let site = FaultSite::start("127.0.0.1".parse().unwrap(), image, Robots::Missing).unwrap();
+    let rows = (0..60).map(|row| {
+        format!("{},a quiet picture number {row}\n", site.url(&format!("/slow/30/{row}")))
+    });
+    let list: String = std::iter::once("url,caption\n".to_owned()).chain(rows).collect();
+    std::fs::write(world.path("pairs.csv"), list).unwrap();
+    let pipeline = "schema = 1\nname = \"small\"\n[source]\nkind = \"list\"\npaths = [\"pairs.csv\"]\n\
+                    part_rows = 10\n[fetch]\nallow_private = true\nhost_delay_ms = 0\nper_host = 2\n";
+    std::fs::write(world.path("pipeline.toml"), pipeline).unwrap();
+    let cluster = Cluster::new(&world, 3);
+    world.good(&build(&cluster.settings("runs")));
+    assert_eq!(site.most_at_once(), 2, "per_host is two, over all workers");
+}
+
+#[test]
+fn members_that_do_not_fit_are_refused_by_name() {
+    let world = World::new();
+    let nobody = ["engine.kind=ballista", "engine.scheduler=127.0.0.1:9"].map(str::to_owned);
+    let told = world.fails(&build(&nobody), 3);
+    assert!(told.contains("scheduler 127.0.0.1:9") && told.contains("hint: "), "{told}");
+    let told = world.fails(&["worker", "--scheduler", "127.0.0.1:9"], 3);
+    assert!(told.contains("scheduler 127.0.0.1:9"), "{told}");
+    // A scheduler of another version, as far as its registry says.
+    let (address, other) =
+        (TcpListener::bind("127.0.0.1:0").unwrap(), "{\"version\":\"9.9.9\",\"functions\":{}}");
+    let port = address.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        use std::io::{Read, Write};
+        for stream in address.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{other}").as_bytes());
+        }
+    });
+    let told = world.fails(&["worker", "--scheduler", &format!("127.0.0.1:{port}")], 2);
+    assert!(
+        told.contains("version 9.9.9 there") && told.contains("function run_part is missing there"),
+        "{told}"
+    );
+}
