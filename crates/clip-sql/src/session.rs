@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
+use clip_corpus::PartWriter;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -17,6 +18,7 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
+use rayon::prelude::*;
 use tokio::runtime::Runtime;
 
 use crate::functions::functions;
@@ -28,12 +30,21 @@ const PARTITIONS: usize = 4;
 /// Bytes that sorts, joins and aggregates of a session may hold before they spill.
 const MEMORY: usize = 2 << 30;
 
+/// Files of a table. More are joined first: a query has most of its files open at once, and each costs it a
+/// millisecond.
+const MOST_FILES: usize = 8192;
+/// Files that they are joined to.
+const FEW_FILES: usize = 1024;
+/// Where these lie in the scratch folder, as long as the session lives.
+const JOINED: &str = "joined";
+
 /// Runs queries over tables of Parquet parts.
 pub struct Session {
     context: SessionContext,
     runtime: Option<Runtime>,
-    /// Where tables of rows lie, as files, for the workers of a cluster.
-    shared: Option<PathBuf>,
+    scratch: PathBuf,
+    /// Whether queries run on the workers of a cluster.
+    remote: bool,
 }
 
 /// A context whose queries run on a cluster, with our [`config`] and functions: what an engine lends to barriers.
@@ -60,7 +71,8 @@ impl Session {
         let Some(cluster) = cx.lent::<Cluster>() else { return Self::new(cx.scratch()) };
         std::fs::create_dir_all(cx.scratch()).map_err(|e| Error::io(cx.scratch(), e))?;
         let (context, runtime) = (cluster.0.clone(), runtime(cx.scratch())?);
-        Ok(Self { context, runtime: Some(runtime), shared: Some(cx.scratch().to_path_buf()) })
+        let scratch = cx.scratch().to_path_buf();
+        Ok(Self { context, runtime: Some(runtime), scratch, remote: true })
     }
 
     /// A session that spills into `scratch` beyond 2 GiB.
@@ -85,7 +97,8 @@ impl Session {
         for function in functions() {
             context.register_udf((*function).clone());
         }
-        Ok(Self { context, runtime: Some(runtime(scratch)?), shared: None })
+        let (runtime, scratch) = (Some(runtime(scratch)?), scratch.to_path_buf());
+        Ok(Self { context, runtime, scratch, remote: false })
     }
 
     /// DataFusion's own context.
@@ -95,13 +108,17 @@ impl Session {
 
     /// Makes a table of Parquet files that share a schema.
     pub fn table(&self, name: &str, parts: &[PathBuf]) -> Result<()> {
+        if parts.len() > MOST_FILES {
+            let joined = join(parts, &self.scratch.join(JOINED).join(name))?;
+            return self.register(name, listing(name, &joined)?);
+        }
         self.register(name, listing(name, parts)?)
     }
 
     /// Makes a table of rows: in memory, or in a file that the workers of a cluster read.
     pub fn rows(&self, name: &str, schema: SchemaRef, rows: Vec<RecordBatch>) -> Result<()> {
-        if let Some(folder) = &self.shared {
-            let path = folder.join(format!("{name}.parquet"));
+        if self.remote {
+            let path = self.scratch.join(format!("{name}.parquet"));
             clip_corpus::write_parquet(&path, schema, &rows)?;
             return self.table(name, &[path]);
         }
@@ -222,8 +239,27 @@ impl Session {
     }
 }
 
+/// Writes the rows of many files, in their order, to few in `folder`.
+fn join(parts: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>> {
+    let groups = parts.par_chunks(parts.len().div_ceil(FEW_FILES)).enumerate();
+    let write = |(number, group): (usize, &[PathBuf])| {
+        let path = folder.join(format!("{number:05}.parquet"));
+        let mut writer = PartWriter::create(&path, clip_corpus::schema_of(&group[0])?)?;
+        for part in group {
+            for batch in clip_corpus::scan(part, &[], 8192)? {
+                writer.write(&batch?)?;
+            }
+        }
+        writer.finish()?;
+        Ok(path)
+    };
+    groups.map(write).collect()
+}
+
 impl Drop for Session {
     fn drop(&mut self) {
+        // What is left is swept away with the scratch folder, at the latest.
+        let _ = std::fs::remove_dir_all(self.scratch.join(JOINED));
         // Waiting for the threads is forbidden inside another runtime.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

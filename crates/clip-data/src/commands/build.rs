@@ -57,6 +57,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         );
     }
     let shared = distributed || args.part.is_some();
+    open_many_files();
     let mut run = Run::open(plan, shared, cancel, args.progress.watcher())?;
     let selection = Selection { from: args.from, until: args.until, job: args.part };
     let outcome = if distributed {
@@ -91,6 +92,12 @@ pub fn engine(config: &Config) -> LocalEngine {
     let mut engine = LocalEngine::default();
     engine.workers = config.engine.workers.unwrap_or(engine.workers).max(1);
     engine
+}
+
+/// Lets this process open as many files as it may: a query over many thousands of parts opens most of them at once.
+pub fn open_many_files() {
+    // Where it may not, the query says so.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
 }
 
 /// The first signal asks the run to stop between rows; the second does not ask.

@@ -46,6 +46,7 @@ pub fn scheduler(args: SchedulerArgs) -> anyhow::Result<ExitCode> {
 
 /// Works until it is stopped.
 pub fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
+    super::build::open_many_files();
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let tasks = args.tasks.unwrap_or(cores);
     eprintln!(
