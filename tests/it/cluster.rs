@@ -94,6 +94,15 @@ fn parts(world: &World, workdir: &str) -> Vec<(String, usize, String, String)> {
     found
 }
 
+/// Waits until a build has committed so many files.
+fn reaches(world: &World, workdir: &str, files: usize) {
+    let patience = Instant::now() + Duration::from_secs(120);
+    while !world.path(workdir).join("small").is_dir() || parts(world, workdir).len() < files {
+        assert!(Instant::now() < patience, "the build does not go on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn two_workers_and_five_make_what_one_process_makes() {
     let world = World::new();
@@ -126,28 +135,19 @@ fn a_killed_worker_and_a_restarted_scheduler_cost_time_alone() {
     let settings = cluster.settings("killed");
     // A third of the way, a worker dies in the middle of whatever it does.
     let mut running = start(&world, &build(&settings));
-    let done = |at: usize| {
-        let patience = Instant::now() + Duration::from_secs(120);
-        while !world.path("killed/small").is_dir() || parts(&world, "killed").len() < at {
-            assert!(Instant::now() < patience, "the build does not go on");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    };
-    done(20);
+    reaches(&world, "killed", 20);
     end(&mut cluster.workers[0]);
     assert!(running.wait().unwrap().success(), "a build with one worker left");
     assert!(content(&world.path("killed/small/shards")) == shards, "a worker was killed");
 
     let settings = cluster.settings("restarted");
     let mut running = start(&world, &build(&settings));
-    let patience = Instant::now() + Duration::from_secs(60);
-    while !world.path("restarted/small").is_dir() || parts(&world, "restarted").len() < 20 {
-        assert!(Instant::now() < patience, "the build does not go on");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    reaches(&world, "restarted", 20);
     end(&mut cluster.scheduler);
-    assert!(!running.wait().unwrap().success(), "a build without its scheduler");
+    let whole = running.wait().unwrap().success();
     let there = parts(&world, "restarted").len();
+    // A machine that is slow to look may find it done already.
+    assert_eq!(whole, world.path("restarted/small/shards").exists(), "after {there} files");
     cluster.scheduler = Cluster::scheduler(&world, &cluster.address);
     cluster.add(&world);
     world.good(&build(&settings));
