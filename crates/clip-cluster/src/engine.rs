@@ -9,7 +9,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, stream};
 use tokio::runtime::Runtime;
 
-use crate::registry::{client_functions, state};
+use crate::registry::{functions, state};
 use crate::run_part::query;
 use crate::{Error, MESSAGE, Registry, Result};
 
@@ -41,7 +41,8 @@ impl ClusterEngine {
             let address = format!("df://{scheduler}");
             Ok::<_, Error>(SessionContext::remote_with_state(&address, state).await?)
         })?;
-        for function in client_functions() {
+        // A context on a cluster does not keep the functions of its state.
+        for function in functions(None) {
             context.register_udf((*function).clone());
         }
         Ok(Self { context, runtime, scheduler: scheduler.to_owned(), build, at_once })

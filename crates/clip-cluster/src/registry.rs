@@ -1,7 +1,7 @@
 //! The functions that every member of a cluster must have, and what tells two members apart.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use ballista_core::registry::BallistaFunctionRegistry;
@@ -27,6 +27,14 @@ pub struct Registry {
     version: String,
     /// Name and hash of each.
     functions: BTreeMap<String, String>,
+}
+
+/// Asked for with every part, and the same as long as the process lives.
+static FINGERPRINT: LazyLock<String> = LazyLock::new(|| Registry::mine().fingerprint());
+
+/// The fingerprint of this executable's registry.
+pub(crate) fn fingerprint() -> &'static str {
+    &FINGERPRINT
 }
 
 impl Registry {
@@ -94,7 +102,7 @@ impl Registry {
 }
 
 /// Every function: those of queries, and `run_part`, which only a worker can do.
-fn functions(doer: Option<Doer>) -> Vec<Arc<ScalarUDF>> {
+pub(crate) fn functions(doer: Option<Doer>) -> Vec<Arc<ScalarUDF>> {
     let mut functions = clip_sql::functions::functions();
     functions.push(Arc::new(run_part(doer)));
     functions
@@ -107,11 +115,6 @@ pub(crate) fn state(config: SessionConfig) -> datafusion::error::Result<SessionS
         state.register_udf(function)?;
     }
     Ok(state)
-}
-
-/// The functions of a client's context: a context does not keep those of its state.
-pub(crate) fn client_functions() -> Vec<Arc<ScalarUDF>> {
-    functions(None)
 }
 
 /// A worker's functions.

@@ -13,7 +13,7 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::Registry;
+use crate::registry::fingerprint;
 
 /// Does a part: of the build that the text describes, stage and part by number.
 pub type Doer = Arc<dyn Fn(&str, usize, usize) -> clip_pipeline::Result<Commit> + Send + Sync>;
@@ -32,14 +32,14 @@ pub(crate) fn run_part(doer: Option<Doer>) -> ScalarUDF {
 
 /// The query that does a part.
 pub(crate) fn query(build: &str, stage: usize, part: usize) -> String {
-    let fingerprint = Registry::mine().fingerprint();
-    format!("SELECT run_part('{fingerprint}', '{}', {stage}, {part})", build.replace('\'', "''"))
+    let (mine, build) = (fingerprint(), build.replace('\'', "''"));
+    format!("SELECT run_part('{mine}', '{build}', {stage}, {part})")
 }
 
 impl RunPart {
     fn one(&self, theirs: &str, build: &str, stage: usize, part: usize) -> Result<String> {
         let failed = |text: String| DataFusionError::Execution(text);
-        let mine = Registry::mine().fingerprint();
+        let mine = fingerprint();
         if mine != theirs {
             let hint = "hint: run the same clip-data everywhere";
             return Err(failed(format!(
