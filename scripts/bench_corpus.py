@@ -68,6 +68,8 @@ def python_write(tar, out):
     import webdataset
     samples = list(webdataset.WebDataset(tar, shardshuffle=False))
     samples = [{k: v for k, v in s.items() if k == "__key__" or not k.startswith("__")} for s in samples]
+    if os.path.exists(out):
+        os.remove(out)
     start = time.perf_counter()
     with webdataset.TarWriter(out) as writer:
         for sample in samples:

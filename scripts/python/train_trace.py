@@ -16,10 +16,12 @@ parser.add_argument("folder")
 parser.add_argument("--steps", type=int, default=16)
 parser.add_argument("--batch", type=int, default=8)
 parser.add_argument("--side", type=int, default=224)
+parser.add_argument("--threads", type=int, default=2)
+parser.add_argument("--warmup", type=int, default=5)
 args = parser.parse_args()
 
 torch.manual_seed(0)
-torch.set_num_threads(2)
+torch.set_num_threads(args.threads)
 model = open_clip.create_model(args.model, output_dict=True, force_image_size=args.side)
 model.train()
 os.makedirs(args.folder, exist_ok=True)
@@ -37,7 +39,7 @@ for row in texts.view(-1, 77):
 save_file({"image": images.float(), "text": texts}, f"{args.folder}/batches.safetensors")
 
 vit = "vit" in args.model.lower()
-settings = dict(lr=5e-4, wd=0.2, warmup=5, beta2=0.98 if vit else 0.999, eps=1e-6 if vit else 1e-8)
+settings = dict(lr=5e-4, wd=0.2, warmup=args.warmup, beta2=0.98 if vit else 0.999, eps=1e-6 if vit else 1e-8)
 with open(f"{args.folder}/settings.json", "w") as file:
     json.dump(settings, file)
 

@@ -84,12 +84,12 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
     let (loader, content) = load(path, wanted, options.loader.is_some(), &ask)?;
     let Content { task, keys, own, source } = content;
     let registered = options.name.is_some() || options.protocol.is_some();
-    let default = if own.is_none() && registered && dataset.is_some() {
-        Protocol::OpenAi
-    } else {
-        Protocol::Folder
-    };
-    let protocol = options.protocol.unwrap_or(default);
+    // The paper's protocol before the others, as far as it knows the dataset.
+    let default = dataset.filter(|_| own.is_none() && registered).and_then(|dataset| {
+        let known = |protocol: &Protocol| prompts(&dataset.id, *protocol).is_some();
+        [Protocol::OpenAi, Protocol::ClipBenchmark].into_iter().find(known)
+    });
+    let protocol = options.protocol.or(default).unwrap_or(Protocol::Folder);
     // DataComp's prompts are those in its folders.
     let theirs = dataset
         .filter(|_| protocol != Protocol::DataComp || own.is_none())

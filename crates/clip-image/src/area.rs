@@ -1,4 +1,7 @@
 //! OpenCV's INTER_AREA: each target pixel is the average of the source pixels that it covers, by their share.
+#![expect(clippy::inline_always, reason = "what is not inlined there is compiled for any processor")]
+
+use pulp::{Arch, NullaryFnOnce};
 
 use crate::Rgb;
 use crate::taps::Taps;
@@ -24,20 +27,39 @@ pub(crate) fn area(image: &Rgb, width: u32, height: u32) -> Rgb {
         return halves(image, width, height);
     }
     let (columns, rows) = (covers(image.width, width), covers(image.height, height));
-    let stride = width as usize * 3;
-    let mut data = Vec::with_capacity(stride * height as usize);
-    // Rows first: that pass runs over whole lines.
-    let mut sums = vec![0f32; image.width as usize * 3 + 1];
-    let mut line = vec![0f32; stride + 1];
-    for (first, shares) in rows.each() {
-        add_rows(image, first, shares, &mut sums);
-        columns.across(&sums, &mut line);
-        data.extend(line[..stride].iter().map(|&value| round(value)));
-    }
+    let data = Arch::new().dispatch(Averages { image, columns, rows });
     Rgb { width, height, data }
 }
 
+/// The sums of a picture, with the widest vectors that the processor has.
+struct Averages<'a> {
+    image: &'a Rgb,
+    columns: Taps,
+    rows: Taps,
+}
+
+impl NullaryFnOnce for Averages<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn call(self) -> Vec<u8> {
+        let Self { image, columns, rows } = self;
+        let stride = columns.len() * 3;
+        let mut data = Vec::with_capacity(stride * rows.len());
+        // Rows first: that pass runs over whole lines.
+        let mut sums = vec![0f32; image.width as usize * 3 + 1];
+        let mut line = vec![0f32; stride + 1];
+        for (first, shares) in rows.each() {
+            add_rows(image, first, shares, &mut sums);
+            columns.across(&sums, &mut line);
+            data.extend(line[..stride].iter().map(|&value| round(value)));
+        }
+        data
+    }
+}
+
 /// The rows from `first` on by their shares, two at a time: sums are then half as often read and written.
+#[inline(always)]
 fn add_rows(image: &Rgb, first: usize, shares: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
     let used = shares.iter().rposition(|&share| share != 0.0).map_or(0, |last| last + 1);
@@ -56,6 +78,7 @@ fn add_rows(image: &Rgb, first: usize, shares: &[f32], sums: &mut [f32]) {
 }
 
 /// A number from 0 to 255 to the nearest whole one, halves to even: at 2^23 a float has no fraction left.
+#[inline(always)]
 fn round(value: f32) -> u8 {
     ((value + 8_388_608.0).to_bits() & 0xff) as u8
 }

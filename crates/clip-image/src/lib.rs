@@ -12,6 +12,7 @@ mod interpolate;
 mod pillow;
 mod preprocess;
 mod probe;
+mod resample;
 mod resize;
 mod rgb;
 mod segments;

@@ -38,6 +38,7 @@ impl Taps {
 
     /// The pixels of a line of three channels. Four numbers are read and written at a time, the fourth for
     /// nothing: both lines end with one number more than their pixels need.
+    #[inline]
     pub fn across(&self, line: &[f32], out: &mut [f32]) {
         for (at, (first, weights)) in self.each().enumerate() {
             let mut total = [0f32; 4];

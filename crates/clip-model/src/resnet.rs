@@ -180,7 +180,8 @@ impl AttentionPool {
             y.view([batch, length, self.heads, width / self.heads]).transpose(1, 2)
         };
         let scale = ((width / self.heads) as f64).powf(-0.5);
-        let q = split(self.q_proj.forward(&x.narrow(1, 0, 1)) * scale, 1);
+        // Selected, not narrowed: of a view that is not contiguous, libtorch would copy the weight for each picture.
+        let q = split(self.q_proj.forward(&x.select(1, 0)) * scale, 1);
         let k = split(self.k_proj.forward(&x), length);
         let v = split(self.v_proj.forward(&x), length);
         let weights = q.matmul(&k.transpose(-2, -1)).softmax(-1, None::<Kind>);

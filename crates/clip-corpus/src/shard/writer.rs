@@ -1,6 +1,6 @@
 //! Writing a shard whose bytes depend on its samples alone.
 
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use super::index::{Member, ShardIndex};
@@ -24,46 +24,57 @@ pub struct ShardInfo {
 
 /// Writes one tar file: USTAR, mode 0444, no owner, no time, samples in the order given, fields sorted.
 pub struct ShardWriter {
-    file: BufWriter<Hashed>,
+    file: Hashed,
     at: u64,
     samples: u64,
     index: ShardIndex,
 }
 
-/// A file and the hash of what was written to it: below the buffer, because the hash is several times faster in
-/// large pieces.
+/// A file and the hash of what was written to it, both in whole pieces: the hash is several times faster in large
+/// ones that begin where a power of two does, and no page of the file is written twice.
 struct Hashed {
     file: AtomicFile,
     hasher: blake3::Hasher,
+    piece: Vec<u8>,
 }
 
-impl Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        Ok(written)
+impl Hashed {
+    const PIECE: usize = 1 << 18;
+
+    fn put(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
+        while self.piece.len() + bytes.len() >= Self::PIECE {
+            let (now, later) = bytes.split_at(Self::PIECE - self.piece.len());
+            self.piece.extend_from_slice(now);
+            self.flush()?;
+            bytes = later;
+        }
+        self.piece.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.file.flush()
+        self.hasher.update(&self.piece);
+        self.file.write_all(&self.piece)?;
+        self.piece.clear();
+        Ok(())
     }
 }
 
 impl ShardWriter {
     /// Opens a temporary file beside `path`.
     pub fn create(path: &Path) -> Result<Self> {
-        let file = Hashed { file: AtomicFile::create(path)?, hasher: blake3::Hasher::new() };
-        let file = BufWriter::with_capacity(1 << 18, file);
+        let (file, hasher) = (AtomicFile::create(path)?, blake3::Hasher::new());
+        let file = Hashed { file, hasher, piece: Vec::with_capacity(Hashed::PIECE) };
         Ok(Self { file, at: 0, samples: 0, index: ShardIndex::default() })
     }
 
     fn path(&self) -> &Path {
-        self.file.get_ref().file.path()
+        self.file.file.path()
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.at += bytes.len() as u64;
-        let written = self.file.write_all(bytes);
+        let written = self.file.put(bytes);
         written.at(self.path())
     }
 
@@ -117,9 +128,9 @@ impl ShardWriter {
     /// Ends the archive and gives the file its name.
     pub fn finish(mut self) -> Result<ShardInfo> {
         self.put(&[0; 2 * BLOCK as usize])?;
-        let path = self.path().to_path_buf();
-        let written = self.file.into_inner().map_err(std::io::IntoInnerError::into_error);
-        let Hashed { file, hasher } = written.at(&path)?;
+        let written = self.file.flush();
+        written.at(self.path())?;
+        let Hashed { file, hasher, .. } = self.file;
         file.commit()?;
         let blake3 = hasher.finalize().to_hex().to_string();
         Ok(ShardInfo { samples: self.samples, bytes: self.at, blake3, index: self.index })

@@ -109,7 +109,7 @@ fn default_names(root: &Path, classes: usize) -> Vec<String> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use crate::{OpenOptions, Split, open, open_with};
+    use crate::{OpenOptions, Protocol, Split, open, open_named, open_with};
     use std::io::Write;
     use std::path::Path;
 
@@ -147,6 +147,19 @@ pub(crate) mod tests {
             let train = OpenOptions { split: Split::Train, ..OpenOptions::default() };
             assert!(open_with(dir.path(), &train).is_err());
         }
+    }
+
+    #[test]
+    fn a_dataset_without_published_prompts_has_plain_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fashion-mnist");
+        std::fs::create_dir(&path).unwrap();
+        write(&path, "t10k", &[9, 0, 3], false);
+        let named = format!("fashion-mnist={}", path.display());
+        let set = open_named(&named, &OpenOptions::default()).unwrap();
+        assert_eq!((set.protocol, set.classes[9].as_str()), (Protocol::Folder, "ankle boot"));
+        let options = OpenOptions { protocol: Some(Protocol::OpenAi), ..OpenOptions::default() };
+        assert!(open_named(&named, &options).is_err());
     }
 
     #[test]

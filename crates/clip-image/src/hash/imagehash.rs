@@ -1,11 +1,12 @@
 //! The bits of Python `imagehash`: grey first, then resize, and strict thresholds.
 
-use super::{dct, median, pack, pillow};
+use super::{dct, median, pack};
 use crate::Rgb;
+use crate::resample::{Kernel, resample};
 
 fn small(image: &Rgb, width: usize, height: usize) -> Vec<u8> {
     let size = (image.width as usize, image.height as usize);
-    pillow::resize::<1>(&image.luma(), size, (width, height))
+    resample(&image.luma(), 1, size, (width, height), Kernel::Lanczos)
 }
 
 /// `imagehash.phash`: the median is over all 64 coefficients.

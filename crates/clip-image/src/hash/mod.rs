@@ -7,9 +7,9 @@
 mod dct;
 pub mod imagehash;
 pub mod pdq;
-mod pillow;
 
 use crate::Rgb;
+use crate::resample::{Kernel, resample};
 
 /// Shorter side that a JPEG should keep when it is decoded at a fraction only to be hashed: twice what pHash
 /// looks at.
@@ -28,7 +28,7 @@ fn pack(bits: impl Iterator<Item = bool>) -> u64 {
 /// imagededup's small picture: resized in colour, then made grey.
 fn small(image: &Rgb, width: usize, height: usize) -> Vec<u8> {
     let size = (image.width as usize, image.height as usize);
-    let data = pillow::resize::<3>(&image.data, size, (width, height));
+    let data = resample(&image.data, 3, size, (width, height), Kernel::Lanczos);
     Rgb { width: width as u32, height: height as u32, data }.luma()
 }
 

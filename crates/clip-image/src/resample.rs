@@ -1,0 +1,368 @@
+//! Pillow's resampling, bit for bit (`src/libImaging/Resample.c`): 22-bit fixed-point weights, along one axis and
+//! then along the other, each rounded to 8 bits.
+//!
+//! Both passes are sums of whole lines, the one along rows over lines that were turned by a quarter, so that vectors
+//! are full whatever the weights. The code is compiled once for each width of vectors and runs with the widest that
+//! the processor has.
+#![expect(clippy::inline_always, reason = "what is not inlined there is compiled for any processor")]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::f64::consts::PI;
+use std::rc::Rc;
+
+use pulp::{Arch, NullaryFnOnce};
+
+/// Bits of a weight after the point.
+const BITS: u32 = 22;
+const HALF: i32 = 1 << (BITS - 1);
+/// Numbers that are summed at once: few enough for their loops to be unrolled, which keeps the sums in registers.
+const BLOCK: usize = 16;
+/// Rows that are turned at once: few enough for the nearest cache.
+const STRIP: usize = 32;
+/// Side of a square that is turned in registers: 2 to the power of the times that it is dealt out.
+const TILE: usize = 16;
+/// Kernels that a thread keeps.
+const KEPT: usize = 64;
+
+/// The kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Kernel {
+    /// Keys' cubic with a = -0.5.
+    Bicubic,
+    /// Three lobes.
+    Lanczos,
+}
+
+impl Kernel {
+    /// It is zero from here on, either way.
+    fn support(self) -> f64 {
+        match self {
+            Self::Bicubic => 2.0,
+            Self::Lanczos => 3.0,
+        }
+    }
+
+    fn value(self, x: f64) -> f64 {
+        match self {
+            Self::Bicubic => bicubic(x.abs()),
+            Self::Lanczos if (-3.0..3.0).contains(&x) => sinc(x) * sinc(x / 3.0),
+            Self::Lanczos => 0.0,
+        }
+    }
+}
+
+fn bicubic(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+fn sinc(x: f64) -> f64 {
+    if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) }
+}
+
+/// Of target pixel `at` of `target` over `source` ones: the first source pixel, and the weights from there on.
+fn weights(source: usize, target: usize, at: usize, kernel: Kernel) -> (usize, Vec<i32>) {
+    let scale = source as f64 / target as f64;
+    let stretch = scale.max(1.0);
+    let (support, shrink) = (kernel.support() * stretch, 1.0 / stretch);
+    let centre = (at as f64 + 0.5) * scale;
+    // The conversions truncate toward zero, as C's do.
+    let first = (centre - support + 0.5).max(0.0) as usize;
+    let last = ((centre + support + 0.5) as usize).min(source);
+    let weight = |pixel: usize| kernel.value((pixel as f64 - centre + 0.5) * shrink);
+    let weights: Vec<f64> = (first..last).map(weight).collect();
+    let sum: f64 = weights.iter().sum();
+    let fixed = |weight: &f64| {
+        let weight = if sum == 0.0 { *weight } else { weight / sum };
+        (weight * f64::from(1 << BITS) + 0.5f64.copysign(weight)) as i32
+    };
+    (first, weights.iter().map(fixed).collect())
+}
+
+/// A run of pixels along one axis of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Axis {
+    source: usize,
+    target: usize,
+    from: usize,
+    count: usize,
+    kernel: Kernel,
+}
+
+/// First source pixel and weights of each pixel of a run.
+type Taps = Vec<(usize, Vec<i32>)>;
+
+impl Axis {
+    fn is_same(&self) -> bool {
+        self.source == self.target
+    }
+
+    /// Remembered: the sines of a kernel cost as much as a small picture.
+    fn taps(&self) -> Rc<Taps> {
+        thread_local! {
+            static TAPS: RefCell<HashMap<Axis, Rc<Taps>>> = RefCell::default();
+        }
+        TAPS.with_borrow_mut(|known| {
+            if known.len() >= KEPT && !known.contains_key(self) {
+                known.clear();
+            }
+            let Self { source, target, from, count, kernel } = *self;
+            let taps = || (from..from + count).map(|at| weights(source, target, at, kernel));
+            known.entry(*self).or_insert_with(|| Rc::new(taps().collect())).clone()
+        })
+    }
+
+    /// The source pixels that are used: the first, and how many.
+    fn used(&self) -> (usize, usize) {
+        if self.is_same() {
+            return (self.from, self.count);
+        }
+        let taps = self.taps();
+        let first = taps.first().map_or(0, |taps| taps.0);
+        (first, taps.last().map_or(first, |(at, weights)| at + weights.len()) - first)
+    }
+}
+
+/// Whether Pillow resizes along columns before rows. Since version 13 it does (by its results) where the height
+/// loses more than twice what the width does; the two orders round differently. Sizes are width and height.
+fn columns_first(size: (usize, usize), target: (usize, usize)) -> bool {
+    let lost = |from: usize, to: usize| from as i64 - to as i64;
+    target.1 < size.1 && lost(size.1, target.1) > 2 * lost(size.0, target.0)
+}
+
+/// Resizes interleaved pixels of `channels` channels from `size` to `target`, both width and height, at least 1.
+pub(crate) fn resample(
+    pixels: &[u8],
+    channels: usize,
+    size: (usize, usize),
+    target: (usize, usize),
+    kernel: Kernel,
+) -> Vec<u8> {
+    resample_part(pixels, channels, size, target, (0, 0, target.0, target.1), kernel)
+}
+
+/// The same for a part of the result: `part` is (left, top, width, height). Only that part is computed, with the
+/// pixels that the whole would have there.
+pub(crate) fn resample_part(
+    pixels: &[u8],
+    channels: usize,
+    size: (usize, usize),
+    target: (usize, usize),
+    part: (usize, usize, usize, usize),
+    kernel: Kernel,
+) -> Vec<u8> {
+    let (left, top, width, height) = part;
+    let across = Axis { source: size.0, target: target.0, from: left, count: width, kernel };
+    let down = Axis { source: size.1, target: target.1, from: top, count: height, kernel };
+    let columns_first = columns_first(size, target);
+    Arch::new().dispatch(Passes { pixels, channels, across, down, columns_first })
+}
+
+struct Passes<'a> {
+    pixels: &'a [u8],
+    channels: usize,
+    across: Axis,
+    down: Axis,
+    columns_first: bool,
+}
+
+impl NullaryFnOnce for Passes<'_> {
+    type Output = Vec<u8>;
+
+    #[inline(always)]
+    fn call(self) -> Vec<u8> {
+        let Self { pixels, channels, across, down, columns_first } = self;
+        let (wide, narrow) = (across.source * channels, across.count * channels);
+        if columns_first {
+            let low = along_columns(pixels, wide, 0, &down.taps());
+            return along_rows(&low, channels, across);
+        }
+        let (first, rows) = down.used();
+        let low = along_rows(&pixels[first * wide..][..rows * wide], channels, across);
+        if down.is_same() { low } else { along_columns(&low, narrow, first, &down.taps()) }
+    }
+}
+
+/// Each row resized, strip by strip turned to columns and back.
+#[inline(always)]
+fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
+    let (wide, narrow) = (axis.source * channels, axis.count * channels);
+    if axis.is_same() {
+        let kept = |row: &[u8]| row[axis.from * channels..][..narrow].to_vec();
+        return pixels.chunks_exact(wide).flat_map(kept).collect();
+    }
+    let taps = axis.taps();
+    let rows = pixels.len() / wide;
+    let mut out = Vec::with_capacity(rows.next_multiple_of(STRIP) * narrow);
+    let mut padded = Vec::new();
+    for strip in pixels.chunks(STRIP * wide) {
+        let strip = if strip.len() == STRIP * wide {
+            strip
+        } else {
+            padded.extend_from_slice(strip);
+            padded.resize(STRIP * wide, 0);
+            &padded
+        };
+        let columns = turned(strip, STRIP, wide);
+        let columns = along_columns(&columns, channels * STRIP, 0, &taps);
+        out.extend(turned(&columns, narrow, STRIP));
+    }
+    out.truncate(rows * narrow);
+    out
+}
+
+/// The weighted sums of lines of `length` numbers; the first line given is line `first` of the source.
+#[inline(always)]
+fn along_columns(lines: &[u8], length: usize, first: usize, taps: &Taps) -> Vec<u8> {
+    let mut out = vec![0; length * taps.len()];
+    // The last block overlaps the one before it.
+    let last = length.saturating_sub(BLOCK);
+    for block in (0..length).step_by(BLOCK).map(|at| at.min(last)) {
+        for (at, (from, weights)) in taps.iter().enumerate() {
+            let lines = lines[(from - first) * length..].chunks_exact(length).zip(weights);
+            let out = &mut out[at * length + block..];
+            if let Some(out) = out.first_chunk_mut::<BLOCK>().filter(|_| length >= BLOCK) {
+                let mut sums = [HALF; BLOCK];
+                for (line, &weight) in lines {
+                    let Some(values) = line[block..].first_chunk::<BLOCK>() else { break };
+                    for (sum, &value) in sums.iter_mut().zip(values) {
+                        *sum += i32::from(value) * weight;
+                    }
+                }
+                out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = clip(sum));
+            } else {
+                let mut sums = [HALF; BLOCK];
+                for (line, &weight) in lines {
+                    for (sum, &value) in sums.iter_mut().zip(line) {
+                        *sum += i32::from(value) * weight;
+                    }
+                }
+                out.iter_mut().zip(&sums[..length]).for_each(|(out, &sum)| *out = clip(sum));
+            }
+        }
+    }
+    out
+}
+
+#[inline(always)]
+fn clip(sum: i32) -> u8 {
+    (sum >> BITS).clamp(0, 255) as u8
+}
+
+/// Rows of a matrix as columns.
+#[inline(always)]
+fn turned(matrix: &[u8], rows: usize, columns: usize) -> Vec<u8> {
+    let mut out = vec![0; rows * columns];
+    let (tiled_rows, tiled_columns) = (rows / TILE * TILE, columns / TILE * TILE);
+    for y in (0..tiled_rows).step_by(TILE) {
+        for x in (0..tiled_columns).step_by(TILE) {
+            let mut tile: Tile = [[0; TILE]; TILE];
+            for (at, line) in tile.iter_mut().enumerate() {
+                line.copy_from_slice(&matrix[(y + at) * columns + x..][..TILE]);
+            }
+            for (at, line) in turned_tile(tile).iter().enumerate() {
+                out[(x + at) * rows + y..][..TILE].copy_from_slice(line);
+            }
+        }
+    }
+    for y in 0..rows {
+        let done = if y < tiled_rows { tiled_columns } else { 0 };
+        for x in done..columns {
+            out[x * rows + y] = matrix[y * columns + x];
+        }
+    }
+    out
+}
+
+/// A square turned in registers: see [`dealt`].
+#[inline(always)]
+fn turned_tile(tile: Tile) -> Tile {
+    dealt(dealt(dealt(dealt(tile))))
+}
+
+type Tile = [[u8; TILE]; TILE];
+
+/// Deals out the upper and the lower half in turn, which moves every bit of a place (row and column as one number)
+/// up by one: after four times, rows and columns have changed places. Compiles to unpack instructions.
+#[inline(always)]
+fn dealt(tile: Tile) -> Tile {
+    const MIDDLE: usize = TILE / 2;
+    let mut dealt = [[0; TILE]; TILE];
+    for row in 0..MIDDLE {
+        for column in 0..MIDDLE {
+            let (upper, lower) = (&tile[row], &tile[row + MIDDLE]);
+            dealt[2 * row][2 * column] = upper[column];
+            dealt[2 * row][2 * column + 1] = lower[column];
+            dealt[2 * row + 1][2 * column] = upper[column + MIDDLE];
+            dealt[2 * row + 1][2 * column + 1] = lower[column + MIDDLE];
+        }
+    }
+    dealt
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Kernel::{Bicubic, Lanczos};
+
+    #[test]
+    fn turning_moves_each_number_to_its_place() {
+        for (rows, columns) in [(16, 16), (32, 48), (5, 40), (33, 17), (1, 3)] {
+            let matrix: Vec<u8> = (0..rows * columns).map(|i| (i * 7919 % 251) as u8).collect();
+            let turned = turned(&matrix, rows, columns);
+            for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
+                assert_eq!(turned[x * rows + y], matrix[y * columns + x]);
+            }
+        }
+    }
+
+    #[test]
+    fn one_colour_stays_one_colour_in_any_shape() {
+        for (w, h) in [(1, 1), (3, 200), (200, 3), (64, 64), (31, 33)] {
+            let pixels = [7u8, 130, 255].repeat(w * h);
+            for kernel in [Bicubic, Lanczos] {
+                let small = resample(&pixels, 3, (w, h), (9, 8), kernel);
+                assert_eq!(small, [7u8, 130, 255].repeat(72));
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_of_the_target_size_is_itself() {
+        let pixels: Vec<u8> = (0..32 * 32).map(|i| (i * 37 % 251) as u8).collect();
+        assert_eq!(resample(&pixels, 1, (32, 32), (32, 32), Lanczos), pixels);
+    }
+
+    #[test]
+    fn a_part_has_the_pixels_of_the_whole() {
+        let (size, part) = ((40, 30), (3, 2, 9, 7));
+        let pixels: Vec<u8> = (0..40 * 30 * 3).map(|i| (i * 7919 % 251) as u8).collect();
+        for target in [(17, 11), (80, 61), (40, 11), (17, 30), (39, 11)] {
+            let whole = resample(&pixels, 3, size, target, Bicubic);
+            let cut = resample_part(&pixels, 3, size, target, part, Bicubic);
+            for y in 0..7 {
+                let from = ((y + 2) * target.0 + 3) * 3;
+                assert_eq!(cut[y * 27..][..27], whole[from..from + 27], "{target:?}");
+            }
+        }
+    }
+
+    /// `Image.fromarray((arange(w * h) * 53 % 256).astype("uint8").reshape(h, w)).resize(…, LANCZOS)` of
+    /// Pillow 13.0.0; the second is tall enough to shrink in height first.
+    #[test]
+    fn pixels_are_pillows() {
+        let picture =
+            |count: u32| -> Vec<u8> { (0..count).map(|i| (i * 53 % 256) as u8).collect() };
+        let small = resample(&picture(35), 1, (7, 5), (3, 2), Lanczos);
+        assert_eq!(small, [109, 129, 113, 117, 137, 130]);
+        let small = resample(&picture(120), 1, (3, 40), (2, 3), Lanczos);
+        assert_eq!(small, [127, 116, 123, 129, 130, 127]);
+    }
+}
