@@ -1,5 +1,8 @@
 //! OpenCV's INTER_AREA: each target pixel is the average of the source pixels that it covers, by their share.
-#![expect(clippy::inline_always, reason = "what is not inlined there is compiled for any processor")]
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined there is compiled for any processor"
+)]
 
 use pulp::{Arch, NullaryFnOnce};
 

@@ -19,8 +19,7 @@ pub(crate) fn resize_bicubic(
     crop: (usize, usize, usize, usize),
 ) -> Raster {
     let (size, channels) = ((image.width, image.height), image.channels);
-    let data =
-        resample_part(&image.data, channels, size, (width, height), crop, Kernel::Bicubic);
+    let data = resample_part(&image.data, channels, size, (width, height), crop, Kernel::Bicubic);
     Raster { width: crop.2, height: crop.3, channels, data }
 }
 

@@ -4,7 +4,10 @@
 //! Both passes are sums of whole lines, the one along rows over lines that were turned by a quarter, so that vectors
 //! are full whatever the weights. The code is compiled once for each width of vectors and runs with the widest that
 //! the processor has.
-#![expect(clippy::inline_always, reason = "what is not inlined there is compiled for any processor")]
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined there is compiled for any processor"
+)]
 
 use std::cell::RefCell;
 use std::collections::HashMap;

@@ -1,4 +1,8 @@
 //! Where the pixels of one axis come from, and with which weights.
+#![expect(
+    clippy::inline_always,
+    reason = "so that callers choose for which processor it is compiled"
+)]
 
 /// Of each pixel the first source pixel and as many weights as every other has: loops of one length are quick.
 pub(crate) struct Taps {
@@ -38,22 +42,45 @@ impl Taps {
 
     /// The pixels of a line of three channels. Four numbers are read and written at a time, the fourth for
     /// nothing: both lines end with one number more than their pixels need.
-    #[inline]
+    #[inline(always)]
     pub fn across(&self, line: &[f32], out: &mut [f32]) {
-        for (at, (first, weights)) in self.each().enumerate() {
-            let mut total = [0f32; 4];
-            let mut lanes = &line[first * 3..];
-            for &weight in weights {
-                let Some(four) = lanes.first_chunk::<4>() else { break };
-                for (sum, value) in total.iter_mut().zip(four) {
-                    *sum += weight * value;
+        match self.each {
+            2 => self.across_of::<2>(line, out),
+            3 => self.across_of::<3>(line, out),
+            4 => self.across_of::<4>(line, out),
+            _ => {
+                for (at, (first, weights)) in self.each().enumerate() {
+                    put(out, at, weighted(&line[first * 3..][..=weights.len() * 3], weights));
                 }
-                lanes = &lanes[3..];
-            }
-            if let Some(pixel) = out[at * 3..].first_chunk_mut::<4>() {
-                *pixel = total;
             }
         }
+    }
+
+    /// The same for so many weights, which are then no loop.
+    #[inline(always)]
+    fn across_of<const N: usize>(&self, line: &[f32], out: &mut [f32]) {
+        for (at, (first, weights)) in self.each().enumerate() {
+            put(out, at, weighted(&line[first * 3..][..=N * 3], &weights[..N]));
+        }
+    }
+}
+
+/// The weighted sum of pixels, and of what comes after each.
+#[inline(always)]
+fn weighted(lanes: &[f32], weights: &[f32]) -> [f32; 4] {
+    let mut sum = [0f32; 4];
+    for (tap, &weight) in weights.iter().enumerate() {
+        for (sum, &lane) in sum.iter_mut().zip(&lanes[tap * 3..][..4]) {
+            *sum += weight * lane;
+        }
+    }
+    sum
+}
+
+#[inline(always)]
+fn put(out: &mut [f32], at: usize, pixel: [f32; 4]) {
+    if let Some(lanes) = out[at * 3..].first_chunk_mut::<4>() {
+        *lanes = pixel;
     }
 }
 

@@ -179,10 +179,15 @@ impl Clip {
     /// nothing: a shorter `length` gives the same result for less work.
     pub fn encode_text(&self, tokens: &Tensor) -> Tensor {
         let x = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);
-        let x = self.text_states(&x);
         // The end token has the highest id.
-        let end = tokens.argmax(1, false).view([-1, 1, 1]).expand([-1, 1, x.size()[2]], false);
-        x.gather(1, &end, false).squeeze_dim(1).matmul(&self.text_projection)
+        let ends = tokens.argmax(1, false);
+        let (others, last) = self.blocks.split_at(self.blocks.len() - 1);
+        let mut x = self.through(others, &x);
+        for block in last {
+            let (block, ends) = (Rc::clone(block), ends.shallow_clone());
+            x = self.pass.segment(&x, move |x| block.forward_one(x, Some(&ends)));
+        }
+        self.ln_final.forward(&x).matmul(&self.text_projection)
     }
 
     /// A form that only encodes, with weights of the type: batch norms folded into their convolutions, channels
@@ -207,13 +212,18 @@ impl Clip {
 
     /// Embedded tokens [batch, length, width] to the last layer's states, of the same shape.
     pub(crate) fn text_states(&self, embedded: &Tensor) -> Tensor {
+        self.ln_final.forward(&self.through(&self.blocks, embedded))
+    }
+
+    /// Embedded tokens through some blocks of the text transformer.
+    fn through(&self, blocks: &[Rc<Block>], embedded: &Tensor) -> Tensor {
         let mut x = embedded + self.positional_embedding.narrow(0, 0, embedded.size()[1]);
         let later = Rc::new(later(embedded.size()[1], self.device));
-        for block in &self.blocks {
+        for block in blocks {
             let (block, later) = (Rc::clone(block), Rc::clone(&later));
             x = self.pass.segment(&x, move |x| block.forward(x, Some(&later)));
         }
-        self.ln_final.forward(&x)
+        x
     }
 
     /// The logarithm of the temperature's inverse, a 0-dim tensor.

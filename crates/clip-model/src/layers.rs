@@ -1,7 +1,9 @@
 //! The layers that the towers are made of, with torch.nn's names and PyTorch's or OpenAI's initial values.
 
-use clip_torch::statistics_frozen;
-use clip_torch::tch::{Kind, Tensor};
+use std::cell::OnceCell;
+
+use clip_torch::tch::{Device, Kind, Tensor};
+use clip_torch::{PackedConv, statistics_frozen};
 
 use crate::init::{Init, ONES, ZEROS};
 use crate::params::Params;
@@ -58,6 +60,11 @@ impl Linear {
         x.linear(&self.weight, Some(&self.bias))
     }
 
+    /// [output, input] and [output].
+    pub fn weight_and_bias(&self) -> (&Tensor, &Tensor) {
+        (&self.weight, &self.bias)
+    }
+
     /// The same map with its weight and its bias multiplied, in another type.
     pub fn scaled(&self, weight: f64, bias: f64, kind: Kind) -> Self {
         Self {
@@ -112,19 +119,39 @@ impl Conv {
 pub(crate) struct ConvNorm {
     conv: Conv,
     norm: Option<BatchNorm>,
+    /// Of a folded one on the processor, from its first use on; none where it cannot be packed.
+    packed: OnceCell<Option<PackedConv>>,
 }
 
 impl ConvNorm {
     pub fn new(conv: Conv, norm: BatchNorm) -> Self {
-        Self { conv, norm: Some(norm) }
+        Self { conv, norm: Some(norm), packed: OnceCell::new() }
     }
 
-    pub fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
+    /// The normalised convolution; plus `sum`, whose memory it may take; and of that the positive part.
+    pub fn forward(&self, x: &Tensor, sum: Option<Tensor>, relu: bool, mode: Mode) -> Tensor {
+        if let Some(packed) = self.packed(x) {
+            return packed.forward(x, sum, relu).unwrap_or_else(|e| panic!("{e}"));
+        }
         let x = self.conv.forward(x);
-        self.norm.as_ref().map_or_else(|| x.shallow_clone(), |norm| norm.forward(&x, mode))
+        let mut x = self.norm.as_ref().map_or_else(|| x.shallow_clone(), |n| n.forward(&x, mode));
+        if let Some(sum) = sum {
+            x += sum;
+        }
+        if relu { x.relu_() } else { x }
     }
 
-    /// One convolution that does both by the running statistics, with its channels last in memory.
+    fn packed(&self, x: &Tensor) -> Option<&PackedConv> {
+        let (None, Some(bias), Device::Cpu) = (&self.norm, &self.conv.bias, x.device()) else {
+            return None;
+        };
+        let Conv { weight, stride, padding, .. } = &self.conv;
+        let pack = || PackedConv::new(x, weight, bias, *stride, *padding).ok();
+        self.packed.get_or_init(pack).as_ref()
+    }
+
+    /// One convolution that does both by the running statistics, with its channels last in memory. To compute with
+    /// only.
     pub fn folded(&self, kind: Kind) -> Self {
         let conv = &self.conv;
         let (weight, bias) = match &self.norm {
@@ -136,7 +163,8 @@ impl ConvNorm {
         };
         let weight = weight.to_kind(kind).permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]);
         let bias = bias.map(|bias| bias.to_kind(kind));
-        Self { conv: Conv { weight, bias, ..*conv }, norm: None }
+        let conv = Conv { weight, bias, ..*conv };
+        Self { conv, norm: None, packed: OnceCell::new() }
     }
 }
 

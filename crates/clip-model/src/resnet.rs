@@ -50,7 +50,7 @@ impl ModifiedResNet {
         let mode = pass.mode;
         let mut x = images.shallow_clone();
         for layer in &self.stem {
-            x = layer.forward(&x, mode).relu_();
+            x = layer.forward(&x, None, true, mode);
         }
         x = average(&x, 2);
         for block in &self.blocks {
@@ -73,6 +73,7 @@ impl ModifiedResNet {
                 v_proj: pool.v_proj.cast(kind),
                 c_proj: pool.c_proj.cast(kind),
                 heads: pool.heads,
+                computes_only: true,
             },
         }
     }
@@ -130,15 +131,13 @@ impl Bottleneck {
         let pooled =
             |x: &Tensor| if self.stride > 1 { average(x, self.stride) } else { x.shallow_clone() };
         let [first, second, third] = &self.layers;
-        let y = first.forward(x, mode).relu_();
-        let y = second.forward(&y, mode).relu_();
-        let mut y = third.forward(&pooled(&y), mode);
+        let y = first.forward(x, None, true, mode);
+        let y = second.forward(&y, None, true, mode);
         let shortcut = match &self.shortcut {
-            Some(layer) => layer.forward(&pooled(x), mode),
+            Some(layer) => layer.forward(&pooled(x), None, false, mode),
             None => x.shallow_clone(),
         };
-        y += shortcut;
-        y.relu_()
+        third.forward(&pooled(&y), Some(shortcut), true, mode)
     }
 }
 
@@ -150,6 +149,7 @@ struct AttentionPool {
     v_proj: Linear,
     c_proj: Linear,
     heads: i64,
+    computes_only: bool,
 }
 
 impl AttentionPool {
@@ -166,7 +166,8 @@ impl AttentionPool {
         let (k_proj, q_proj, v_proj) = (map("k", width), map("q", width), map("v", width));
         let c_proj = map("c", config.embed_dim);
         let heads = width / v.head_width;
-        Self { positional_embedding, k_proj, q_proj, v_proj, c_proj, heads }
+        let computes_only = false;
+        Self { positional_embedding, k_proj, q_proj, v_proj, c_proj, heads, computes_only }
     }
 
     /// [batch, width, grid, grid] to [batch, width].
@@ -176,15 +177,34 @@ impl AttentionPool {
         let positions = self.positional_embedding.to_kind(x.kind());
         let x = Tensor::cat(&[mean, x], 1) + positions;
         let (batch, length, width) = x.size3().unwrap_or_default();
+        let scale = ((width / self.heads) as f64).powf(-0.5);
+        // Selected, not narrowed: of a view that is not contiguous, libtorch would copy the weight for each picture.
+        let q = self.q_proj.forward(&x.select(1, 0)) * scale;
+        if self.computes_only {
+            return self.of_one_query(&q, &x);
+        }
         let split = |y: Tensor, length| {
             y.view([batch, length, self.heads, width / self.heads]).transpose(1, 2)
         };
-        let scale = ((width / self.heads) as f64).powf(-0.5);
-        // Selected, not narrowed: of a view that is not contiguous, libtorch would copy the weight for each picture.
-        let q = split(self.q_proj.forward(&x.select(1, 0)) * scale, 1);
+        let q = split(q, 1);
         let k = split(self.k_proj.forward(&x), length);
         let v = split(self.v_proj.forward(&x), length);
         let weights = q.matmul(&k.transpose(-2, -1)).softmax(-1, None::<Kind>);
         weights.matmul(&v).transpose(1, 2).reshape([batch, width])
+    }
+
+    /// The same result from `q` [batch, width] without a key or a value of any cell: with one query, its product
+    /// with the keys' map and the map of the mean value are small. The keys' bias adds the same to all scores.
+    fn of_one_query(&self, q: &Tensor, x: &Tensor) -> Tensor {
+        let (heads, width) = (self.heads, q.size()[1]);
+        let by_head = |weight: &Tensor| weight.view([heads, width / heads, width]);
+        let (k, _) = self.k_proj.weight_and_bias();
+        let (v, bias) = self.v_proj.weight_and_bias();
+        // [heads, batch, width / heads] -> [batch, heads, width]
+        let q = q.view([-1, heads, width / heads]).transpose(0, 1);
+        let asked = q.matmul(&by_head(k)).transpose(0, 1);
+        let weights = asked.matmul(&x.transpose(1, 2)).softmax(-1, None::<Kind>);
+        let mixed = weights.matmul(x).transpose(0, 1).matmul(&by_head(v).transpose(1, 2));
+        mixed.transpose(0, 1).reshape([-1, width]) + bias
     }
 }

@@ -81,13 +81,24 @@ impl Block {
     /// `x` and the result are [batch, length, width]; `later` is [`later`] of a causal tower.
     pub fn forward(&self, x: &Tensor, later: Option<&Tensor>) -> Tensor {
         let x = x + self.attention(&self.ln_1.forward(x), later);
-        let hidden = self.c_fc.forward(&self.ln_2.forward(&x));
+        &x + self.perceptron(&x)
+    }
+
+    /// The result at one position of each sequence alone, [batch, width]: the first, or [batch] `ends` of a causal
+    /// tower. What a tower gives is read at one position of its last block, so the rest of it need not be computed.
+    pub fn forward_one(&self, x: &Tensor, ends: Option<&Tensor>) -> Tensor {
+        let x = at(x, ends) + self.attention_of_one(&self.ln_1.forward(x), ends);
+        &x + self.perceptron(&x)
+    }
+
+    fn perceptron(&self, x: &Tensor) -> Tensor {
+        let hidden = self.c_fc.forward(&self.ln_2.forward(x));
         let hidden = match self.activation {
             Activation::Gelu => hidden.gelu("none"),
             Activation::QuickGelu => &hidden * (&hidden * QUICK).sigmoid_(),
             Activation::ScaledSilu => hidden.silu(),
         };
-        &x + self.c_proj.forward(&hidden)
+        self.c_proj.forward(&hidden)
     }
 
     fn attention(&self, x: &Tensor, later: Option<&Tensor>) -> Tensor {
@@ -105,6 +116,25 @@ impl Block {
             Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, causal, None, false)
         };
         self.out_proj.forward(&mixed.transpose(1, 2).reshape([batch, length, width]))
+    }
+
+    fn attention_of_one(&self, x: &Tensor, ends: Option<&Tensor>) -> Tensor {
+        let (batch, length, width) = (x.size()[0], x.size()[1], self.shape.width);
+        let heads = self.shape.heads;
+        let map = |x: &Tensor, first, rows| {
+            let (weight, bias) = (&self.in_weight, &self.in_bias);
+            x.linear(&weight.narrow(0, first, rows), Some(&bias.narrow(0, first, rows)))
+        };
+        let q = map(&at(x, ends), 0, width).view([batch, heads, 1, width / heads]);
+        let kv = map(x, width, 2 * width)
+            .view([batch, length, 2, heads, width / heads])
+            .permute([2, 0, 3, 1, 4]);
+        let later = ends.map(|ends| {
+            let positions = Tensor::arange(length, (Kind::Int64, x.device()));
+            positions.gt_tensor(&ends.view([batch, 1, 1, 1]))
+        });
+        let mixed = plain_attention(&q, &kv.get(0), &kv.get(1), later.as_ref());
+        self.out_proj.forward(&mixed.reshape([batch, width]))
     }
 
     /// The same in another type, with QuickGELU as one operation: `x sigmoid(1.702 x)` is `silu(1.702 x) / 1.702`,
@@ -139,12 +169,20 @@ const SHORT: i64 = 256;
 /// The factor in QuickGELU.
 const QUICK: f64 = 1.702;
 
+/// The first position of `x` [batch, length, width], or the one that `ends` [batch] tells: [batch, width].
+fn at(x: &Tensor, ends: Option<&Tensor>) -> Tensor {
+    let Some(ends) = ends else { return x.select(1, 0) };
+    let ends = ends.view([-1, 1, 1]).expand([-1, 1, x.size()[2]], false);
+    x.gather(1, &ends, false).squeeze_dim(1)
+}
+
 /// [length, length], true where the column is later than the row.
 pub(crate) fn later(length: i64, device: Device) -> Tensor {
     Tensor::ones([length, length], (Kind::Bool, device)).triu(1)
 }
 
-/// `q`, `k`, `v` and the result are [batch, heads, length, width / heads].
+/// `q`, `k`, `v` and the result are [batch, heads, length, width / heads]; `q` and the result may have another
+/// length than `k` and `v`.
 fn plain_attention(q: &Tensor, k: &Tensor, v: &Tensor, later: Option<&Tensor>) -> Tensor {
     let width = q.size()[3];
     let mut scores = (q * (width as f64).powf(-0.5)).matmul(&k.transpose(-2, -1));
@@ -157,6 +195,20 @@ fn plain_attention(q: &Tensor, k: &Tensor, v: &Tensor, later: Option<&Tensor>) -
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_position_is_that_of_all() {
+        let mut params = Params::fresh(Device::Cpu);
+        let init = BlockInit::Default;
+        let shape = BlockShape { width: 8, heads: 2, mlp_ratio: 4.0, quick_gelu: true, init };
+        let block = Block::new(&mut params, "block", shape);
+        let x = Tensor::randn([3, 5, 8], (Kind::Float, Device::Cpu));
+        let near = |a: &Tensor, b: &Tensor| a.allclose(b, 1e-5, 1e-6, false);
+        assert!(near(&block.forward_one(&x, None), &block.forward(&x, None).select(1, 0)));
+        let (ends, later) = (Tensor::from_slice(&[4i64, 0, 2]), later(5, Device::Cpu));
+        let all = at(&block.forward(&x, Some(&later)), Some(&ends));
+        assert!(near(&block.forward_one(&x, Some(&ends)), &all));
+    }
 
     #[test]
     fn plain_attention_is_libtorchs() {

@@ -59,11 +59,15 @@ impl VisionTransformer {
         let positions = self.positional_embedding.to_kind(x.kind());
         let x = Tensor::cat(&[class, x], 1) + positions;
         let mut x = self.ln_pre.forward(&pass.drop_patches(&x));
-        for block in &self.blocks {
+        let Some((last, others)) = self.blocks.split_last() else {
+            return self.ln_post.forward(&x.select(1, 0));
+        };
+        for block in others {
             let block = Rc::clone(block);
             x = pass.segment(&x, move |x| block.forward(x, None));
         }
-        self.ln_post.forward(&x.select(1, 0))
+        let last = Rc::clone(last);
+        self.ln_post.forward(&pass.segment(&x, move |x| last.forward_one(x, None)))
     }
 
     /// The same in a form that only computes.

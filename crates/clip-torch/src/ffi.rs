@@ -62,6 +62,21 @@ unsafe extern "C" {
         bytes: *const u8,
         n: usize,
     ) -> c_int;
+    pub(crate) fn ct_conv_weight(
+        weight: *mut C_tensor,
+        stride: i64,
+        padding: i64,
+        sizes: *const i64,
+    ) -> *mut C_tensor;
+    pub(crate) fn ct_conv(
+        x: *mut C_tensor,
+        weight: *mut C_tensor,
+        bias: *mut C_tensor,
+        stride: i64,
+        padding: i64,
+        sum: *mut C_tensor,
+        relu: c_int,
+    ) -> *mut C_tensor;
     pub(crate) fn ct_store_serve(port: *mut c_int, timeout_ms: i64) -> *mut c_void;
     pub(crate) fn ct_store_free(store: *mut c_void);
     pub(crate) fn ct_group_join(

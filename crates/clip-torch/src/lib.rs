@@ -1,11 +1,12 @@
 //! The C++ shim over libtorch: what tch lacks for training CLIP.
 //!
 //! Autocast with a choice of type also on the CPU, loss scaling, AdamW in one kernel or with 16-bit state of our
-//! own, stochastic rounding, backward from given gradients, gradient checkpointing, and libtorch's distributed
+//! own, stochastic rounding, convolutions with packed weights, backward from given gradients, gradient checkpointing, and libtorch's distributed
 //! engine. All `unsafe` of the workspace stands in this crate.
 
 mod autocast;
 mod autograd;
+mod conv;
 mod dist;
 mod error;
 mod ffi;
@@ -20,6 +21,7 @@ pub use autocast::{Precision, autocast};
 pub use autograd::{
     backward, checkpoint, clear_gradients, freeze_statistics, norm, statistics_frozen,
 };
+pub use conv::PackedConv;
 pub use dist::{Group, Meeting, Reducer, Store};
 pub use error::{Error, Result};
 pub use mapping::Mapping;
