@@ -15,6 +15,8 @@ parser.add_argument("--bin", required=True)
 parser.add_argument("--work", required=True)
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--steps", type=int, default=8)
+parser.add_argument("--models", nargs="+", default=["ViT-B-32", "RN50"])
+parser.add_argument("--precisions", nargs="+", default=["fp32", "amp_bf16"])
 parser.add_argument("what", nargs="*")
 args = parser.parse_args()
 what = args.what or ["compute", "processes", "big-batch"]
@@ -48,10 +50,12 @@ def ours(model, precision, batch, processes=1):
 
 
 def theirs(model, precision, batch, processes=1):
-    launcher = [sys.executable]
+    trainer = ["-m", "open_clip_train.main"]
     if processes > 1:
-        launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [*launcher, "-m", "open_clip_train.main", *settings(model, precision, batch, processes)]
+        # What comes after "--" is not torchrun's: it would take --logs for one of its own.
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--"]
+        trainer = [*torchrun, os.path.join(os.path.dirname(__file__), "open_clip_ddp.py")]
+    command = [sys.executable, *trainer, *settings(model, precision, batch, processes)]
     env = plain
     if processes > 1:
         command += ["--dist-backend", "gloo", "--local-loss", "--gather-with-grad"]
@@ -74,7 +78,7 @@ def side_by_side(model, precision, batch, processes=1):
 
 
 def loader(shards):
-    side, batch, steps = 224, 50, 20
+    side, batch, steps = 224, 50, 60
     python = os.path.join(os.path.dirname(__file__), "wds_loader.py")
     mine, other = [], []
     for _ in range(args.rounds):
@@ -103,9 +107,9 @@ os.makedirs(args.work, exist_ok=True)
 at = 0
 while at < len(what):
     if what[at] == "compute":
-        for precision in ["fp32", "amp_bf16"]:
-            side_by_side("ViT-B-32", precision, 16)
-            side_by_side("RN50", precision, 8)
+        for precision in args.precisions:
+            for model in args.models:
+                side_by_side(model, precision, 8 if model.startswith("RN") else 16)
     elif what[at] == "processes":
         side_by_side("ViT-B-32", "fp32", 8, processes=2)
     elif what[at] == "loader":

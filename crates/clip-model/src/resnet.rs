@@ -127,6 +127,7 @@ impl Bottleneck {
         }
     }
 
+    /// A folded block may put its result where `x` was.
     fn forward(&self, x: &Tensor, mode: Mode) -> Tensor {
         let pooled =
             |x: &Tensor| if self.stride > 1 { average(x, self.stride) } else { x.shallow_clone() };
