@@ -10,7 +10,7 @@ use crate::layers::{LayerNorm, Mode};
 use crate::params::Params;
 use crate::resnet::ModifiedResNet;
 use crate::training::Pass;
-use crate::transformer::{Block, BlockInit, BlockShape, later};
+use crate::transformer::{Block, BlockInit, BlockShape, through, through_to_one};
 use crate::vit::VisionTransformer;
 use crate::{ModelConfig, Result};
 
@@ -181,12 +181,7 @@ impl Clip {
         let x = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);
         // The end token has the highest id.
         let ends = tokens.argmax(1, false);
-        let (others, last) = self.blocks.split_at(self.blocks.len() - 1);
-        let mut x = self.through(others, &x);
-        for block in last {
-            let (block, ends) = (Rc::clone(block), ends.shallow_clone());
-            x = self.pass.segment(&x, move |x| block.forward_one(x, Some(&ends)));
-        }
+        let x = through_to_one(&self.blocks, &self.placed(&x), Some(&ends), self.pass);
         self.ln_final.forward(&x).matmul(&self.text_projection)
     }
 
@@ -212,18 +207,12 @@ impl Clip {
 
     /// Embedded tokens [batch, length, width] to the last layer's states, of the same shape.
     pub(crate) fn text_states(&self, embedded: &Tensor) -> Tensor {
-        self.ln_final.forward(&self.through(&self.blocks, embedded))
+        self.ln_final.forward(&through(&self.blocks, &self.placed(embedded), true, self.pass))
     }
 
-    /// Embedded tokens through some blocks of the text transformer.
-    fn through(&self, blocks: &[Rc<Block>], embedded: &Tensor) -> Tensor {
-        let mut x = embedded + self.positional_embedding.narrow(0, 0, embedded.size()[1]);
-        let later = Rc::new(later(embedded.size()[1], self.device));
-        for block in blocks {
-            let (block, later) = (Rc::clone(block), Rc::clone(&later));
-            x = self.pass.segment(&x, move |x| block.forward(x, Some(&later)));
-        }
-        x
+    /// Embedded tokens with their positions.
+    fn placed(&self, embedded: &Tensor) -> Tensor {
+        embedded + self.positional_embedding.narrow(0, 0, embedded.size()[1])
     }
 
     /// The logarithm of the temperature's inverse, a 0-dim tensor.

@@ -1,11 +1,14 @@
 //! The residual attention block, shared by both towers.
 
+use std::rc::Rc;
+
 use clip_torch::tch::{Device, Kind, Tensor};
 
 use crate::config::hidden;
 use crate::init::{Init, ZEROS};
 use crate::layers::{LayerNorm, Linear};
 use crate::params::Params;
+use crate::training::Pass;
 
 /// How the weights of a block are drawn.
 #[derive(Clone, Copy)]
@@ -162,6 +165,30 @@ impl Block {
     }
 }
 
+/// `x` [batch, length, width] through the blocks of a tower, to the same shape.
+pub(crate) fn through(blocks: &[Rc<Block>], x: &Tensor, causal: bool, pass: Pass) -> Tensor {
+    let later = causal.then(|| later(x.size()[1], x.device()));
+    let mut x = x.shallow_clone();
+    for block in blocks {
+        let (block, later) = (Rc::clone(block), later.as_ref().map(Tensor::shallow_clone));
+        x = pass.segment(&x, move |x| block.forward(x, later.as_ref()));
+    }
+    x
+}
+
+/// The same at one position of each sequence alone, [batch, width]: see [`Block::forward_one`].
+pub(crate) fn through_to_one(
+    blocks: &[Rc<Block>],
+    x: &Tensor,
+    ends: Option<&Tensor>,
+    pass: Pass,
+) -> Tensor {
+    let Some((last, others)) = blocks.split_last() else { return at(x, ends) };
+    let x = through(others, x, ends.is_some(), pass);
+    let (last, ends) = (Rc::clone(last), ends.map(Tensor::shallow_clone));
+    pass.segment(&x, move |x| last.forward_one(x, ends.as_ref()))
+}
+
 /// Longest sequence whose attention is two plain products on the processor: libtorch's fused kernel makes many
 /// small ones there, and a training step of the demo's model takes 1.5 times as long with it.
 const SHORT: i64 = 256;
@@ -177,7 +204,7 @@ fn at(x: &Tensor, ends: Option<&Tensor>) -> Tensor {
 }
 
 /// [length, length], true where the column is later than the row.
-pub(crate) fn later(length: i64, device: Device) -> Tensor {
+fn later(length: i64, device: Device) -> Tensor {
     Tensor::ones([length, length], (Kind::Bool, device)).triu(1)
 }
 

@@ -9,7 +9,7 @@ use crate::init::Init;
 use crate::layers::{Conv, LayerNorm};
 use crate::params::Params;
 use crate::training::Pass;
-use crate::transformer::{Block, BlockInit, BlockShape};
+use crate::transformer::{Block, BlockInit, BlockShape, through_to_one};
 
 pub(crate) struct VisionTransformer {
     class_embedding: Tensor,
@@ -58,16 +58,8 @@ impl VisionTransformer {
         let class = self.class_embedding.to_kind(x.kind()).expand([batch, 1, width], false);
         let positions = self.positional_embedding.to_kind(x.kind());
         let x = Tensor::cat(&[class, x], 1) + positions;
-        let mut x = self.ln_pre.forward(&pass.drop_patches(&x));
-        let Some((last, others)) = self.blocks.split_last() else {
-            return self.ln_post.forward(&x.select(1, 0));
-        };
-        for block in others {
-            let block = Rc::clone(block);
-            x = pass.segment(&x, move |x| block.forward(x, None));
-        }
-        let last = Rc::clone(last);
-        self.ln_post.forward(&pass.segment(&x, move |x| last.forward_one(x, None)))
+        let x = self.ln_pre.forward(&pass.drop_patches(&x));
+        self.ln_post.forward(&through_to_one(&self.blocks, &x, None, pass))
     }
 
     /// The same in a form that only computes.
