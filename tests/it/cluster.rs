@@ -10,7 +10,7 @@ use clip_testkit::faults::{FaultSite, Robots};
 use crate::world::{World, content, picture};
 
 /// A scheduler and its workers; they end with it.
-struct Cluster {
+pub struct Cluster {
     address: String,
     scheduler: Child,
     workers: Vec<Child>,
@@ -27,7 +27,7 @@ fn end(child: &mut Child) {
 }
 
 impl Cluster {
-    fn new(world: &World, workers: usize) -> Self {
+    pub fn new(world: &World, workers: usize) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let scheduler = Self::scheduler(world, &address);
@@ -47,12 +47,16 @@ impl Cluster {
     }
 
     fn add(&mut self, world: &World) {
-        let worker = start(world, &["worker", "--scheduler", &self.address, "--tasks", "1"]);
-        self.workers.push(worker);
+        self.add_with(world, &[]);
+    }
+
+    pub fn add_with(&mut self, world: &World, args: &[&str]) {
+        let worker = ["worker", "--scheduler", &self.address, "--tasks", "1"];
+        self.workers.push(start(world, &[&worker, args].concat()));
     }
 
     /// What makes a build one of this cluster.
-    fn settings(&self, workdir: &str) -> [String; 3] {
+    pub fn settings(&self, workdir: &str) -> [String; 3] {
         [
             "engine.kind=ballista".to_owned(),
             format!("engine.scheduler={}", self.address),
@@ -70,13 +74,13 @@ impl Drop for Cluster {
     }
 }
 
-fn build(settings: &[String]) -> Vec<&str> {
+pub fn build(settings: &[String]) -> Vec<&str> {
     let set = settings.iter().flat_map(|setting| ["--set", setting.as_str()]);
     ["build"].into_iter().chain(set).collect()
 }
 
 /// The blake3 of every committed file of every stage.
-fn parts(world: &World, workdir: &str) -> Vec<(String, usize, String, String)> {
+pub fn parts(world: &World, workdir: &str) -> Vec<(String, usize, String, String)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(world.path(workdir).join("small")).unwrap() {
         let stage = entry.unwrap().path();
@@ -95,7 +99,7 @@ fn parts(world: &World, workdir: &str) -> Vec<(String, usize, String, String)> {
 }
 
 /// Waits until a build has committed so many files.
-fn reaches(world: &World, workdir: &str, files: usize) {
+pub fn reaches(world: &World, workdir: &str, files: usize) {
     let patience = Instant::now() + Duration::from_secs(120);
     while !world.path(workdir).join("small").is_dir() || parts(world, workdir).len() < files {
         assert!(Instant::now() < patience, "the build does not go on");

@@ -12,5 +12,6 @@ mod fetch;
 mod models;
 mod queries;
 mod resume;
+mod store;
 mod torch;
 mod world;

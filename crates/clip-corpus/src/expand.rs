@@ -8,21 +8,23 @@ use crate::{Error, Result};
 ///
 /// `a::b` is a union, `{000..012}` and `{x,y}` are braces, `${NAME}` is the environment's `WDS_NAME`, `*` and
 /// `?` are globs, and a folder means its `*.tar` files sorted by name. `file:` before a path is allowed. A plain
-/// path is given back as it is, whether it exists or not.
+/// path is given back as it is, whether it exists or not. What is behind an address (`s3:`, `gs:`, `az:`, `https:`)
+/// is copied into the cache first.
 ///
 /// # Errors
-/// `pipe:` runs commands and is refused; other schemes (`s3:`, `http:`) are not files.
+/// `pipe:` runs commands and is refused; what is behind an address may not be had.
 pub fn expand(spec: &str) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for name in names(spec)? {
-        if let Some((scheme @ ("s3" | "gs" | "az" | "http" | "https" | "hf"), _)) =
-            name.split_once(':')
-        {
-            let reason =
-                format!("{scheme}: is read from files here\nhint: copy or mount them first");
-            return Err(bad(spec, reason));
+        if clip_store::is_remote(&name) {
+            files.extend(crate::mirror::shards(&name)?);
+        } else if name.starts_with("hf:") {
+            let hint =
+                "hint: https://huggingface.co/datasets/NAME/resolve/main/FILE is one that is";
+            return Err(bad(spec, format!("hf: is no address here\n{hint}")));
+        } else {
+            files.extend(paths(&name, spec)?);
         }
-        files.extend(paths(&name, spec)?);
     }
     if files.is_empty() {
         return Err(bad(spec, "names no file".into()));
@@ -168,7 +170,7 @@ mod tests {
             ("{5..2}", "empty"),
             ("", "no file"),
             ("pipe:cat x.tar", "runs commands"),
-            ("s3://bucket/{0..3}.tar", "from files"),
+            ("hf://datasets/a/{0..3}.tar", "hint: https"),
         ] {
             assert!(expand(spec).unwrap_err().to_string().contains(reason), "{spec}");
         }

@@ -8,6 +8,7 @@ mod error;
 mod expand;
 mod id;
 mod manifest;
+mod mirror;
 mod reshard;
 mod shard;
 mod subset;
@@ -22,6 +23,7 @@ pub use error::{Error, IoContext, Result};
 pub use expand::{expand, names};
 pub use id::{row_id, row_index, row_part, uid};
 pub use manifest::{Commit, Manifest, Tally};
+pub use mirror::local;
 pub use reshard::{Reshard, Resharded};
 pub use shard::{
     Member, Sample, ShardIndex, ShardInfo, ShardReader, ShardWriter, read_index, split_name,

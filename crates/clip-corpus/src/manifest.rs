@@ -82,21 +82,29 @@ impl Manifest {
 
     /// Appends a part's line and syncs it; a later line for the same part replaces the earlier.
     pub fn commit(&mut self, commit: Commit) -> Result<()> {
-        let mut line = serde_json::to_string(&commit).map_err(|source| Error::Manifest {
-            path: self.path.clone(),
-            line: self.commits.len() + 1,
-            source,
-        })?;
-        line.push('\n');
+        self.extend(vec![commit])
+    }
+
+    /// Appends the lines of many parts at once.
+    pub fn extend(&mut self, commits: Vec<Commit>) -> Result<()> {
+        let mut lines = String::new();
+        for (at, commit) in commits.iter().enumerate() {
+            lines.push_str(&serde_json::to_string(commit).map_err(|source| Error::Manifest {
+                path: self.path.clone(),
+                line: self.commits.len() + at + 1,
+                source,
+            })?);
+            lines.push('\n');
+        }
         let mut options = OpenOptions::new();
         let mut file =
             options.create(true).read(true).append(true).open(&self.path).at(&self.path)?;
         // Other processes append to the same file; whoever has the lock is the only one who writes.
         file.lock().at(&self.path)?;
         cut_torn_line(&mut file).at(&self.path)?;
-        file.write_all(line.as_bytes()).at(&self.path)?;
+        file.write_all(lines.as_bytes()).at(&self.path)?;
         file.sync_data().at(&self.path)?;
-        self.commits.insert(commit.part, commit);
+        self.commits.extend(commits.into_iter().map(|commit| (commit.part, commit)));
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use url::{Host, Url};
 use crate::address::{Resolver, is_private};
 use crate::error::{FetchError, Kind, retry_after};
 use crate::hosts::{Hosts, Limits};
+use crate::lease::Leases;
 use crate::robots::{Cache, Rules, forbidden_by_header};
 
 type Result<T> = std::result::Result<T, FetchError>;
@@ -98,9 +99,12 @@ impl Client {
         })
     }
 
-    /// From now on, a host belongs to one of the processes that share a folder at a time.
-    pub(crate) fn share_hosts(&self, folder: std::path::PathBuf) -> std::io::Result<()> {
-        self.hosts.share(folder)
+    /// From now on, a host belongs to one of the processes that share leases at a time.
+    pub(crate) fn share_hosts(
+        &self,
+        open: impl FnOnce() -> std::io::Result<Arc<Leases>>,
+    ) -> std::io::Result<()> {
+        self.hosts.share(open)
     }
 
     /// Gets an image: robots.txt and `X-Robots-Tag` are followed.

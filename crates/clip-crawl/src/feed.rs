@@ -1,13 +1,14 @@
 //! Sources that read files: a unit of a file is a part, its pairs stream through.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use clip_pipeline::{Context, Error, PartSink, Reject, Result, Source, row_id};
+use clip_store::is_remote;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::normal::normal_url;
-use crate::remote;
 use crate::rows::{Pair, batch};
 
 pub(crate) const STAGE: &str = "collect";
@@ -100,7 +101,7 @@ fn address(url: &str) -> Option<String> {
 
 /// A path of the configuration; addresses stay what they are.
 pub(crate) fn located(path: &Path, base: &Path) -> PathBuf {
-    if remote::is_remote(&path.to_string_lossy()) { path.to_path_buf() } else { base.join(path) }
+    if is_remote(&path.to_string_lossy()) { path.to_path_buf() } else { base.join(path) }
 }
 
 /// Files that paths name: a folder means its files with one of the endings, a pattern what it matches.
@@ -109,7 +110,7 @@ pub(crate) fn files(paths: &[PathBuf], base: &Path, endings: &[&str]) -> Result<
     for path in paths {
         let path = located(path, base);
         let text = path.to_string_lossy();
-        let mut found: Vec<PathBuf> = if remote::is_remote(&text) {
+        let mut found: Vec<PathBuf> = if is_remote(&text) {
             clip_corpus::names(&text)?.into_iter().map(PathBuf::from).collect()
         } else if path.is_dir() {
             let entries = std::fs::read_dir(&path).map_err(|e| Error::io(&path, e))?;
@@ -139,9 +140,23 @@ fn ends(path: &Path, ending: &str) -> bool {
     path.to_string_lossy().to_lowercase().ends_with(ending)
 }
 
+/// The bytes of a file, here or behind an address, from a place on.
+pub(crate) fn bytes(path: &Path, from: u64) -> Result<BufReader<Box<dyn Read + Send>>> {
+    let text = path.to_string_lossy();
+    let io = |e| Error::io(path, e);
+    let bytes: Box<dyn Read + Send> = if is_remote(&text) {
+        Box::new(clip_store::open(&text, from).map_err(io)?)
+    } else {
+        let mut file = File::open(path).map_err(io)?;
+        file.seek(SeekFrom::Start(from)).map_err(io)?;
+        Box::new(file)
+    };
+    Ok(BufReader::with_capacity(1 << 18, bytes))
+}
+
 /// A file, here or behind an address, as it reads: unpacked when it is gzip, however it is called.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
-    let mut reader = remote::reader(path)?;
+    let mut reader = bytes(path, 0)?;
     let gz = reader.fill_buf().map_err(|e| Error::io(path, e))?.starts_with(&[0x1f, 0x8b]);
     Ok(if gz {
         Box::new(BufReader::with_capacity(1 << 18, MultiGzDecoder::new(reader)))

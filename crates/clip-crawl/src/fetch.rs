@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
 use crate::image::{Stored, process};
+use crate::lease::Leases;
 use crate::spool::{Place, Spool};
 use crate::{Client, local};
 
@@ -141,10 +142,13 @@ impl ImageFetch {
         let lacks = || Error::stage(Self::STAGE, "the input lacks the text column `url`");
         let urls = columns::text(batch, columns::URL).ok_or_else(lacks)?;
         let urls = urls.iter().map(|url| url.unwrap_or_default().to_owned()).collect();
-        if cx.shared() {
-            let folder = cx.scratch().join("hosts");
-            self.client.share_hosts(folder.clone()).map_err(|e| Error::io(&folder, e))?;
-        }
+        let folder = cx.scratch().join("hosts");
+        let shared = match cx.store().map(|store| store.at("hosts")) {
+            Some(store) => self.client.share_hosts(|| Leases::stored(store)),
+            None if cx.shared() => self.client.share_hosts(|| Leases::new(folder.clone())),
+            None => Ok(()),
+        };
+        shared.map_err(|e| Error::io(&folder, e))?;
         let mut spool = Spool::create(cx.scratch())?;
         let outcomes = runtime()?.block_on(self.all(urls, &mut spool, cx))?;
         if cx.cancelled() {

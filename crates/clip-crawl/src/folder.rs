@@ -8,7 +8,6 @@ use serde_json::Value;
 
 use crate::feed::{Feed, Item, Visit, bad};
 use crate::local::address;
-use crate::mirror;
 use crate::rows::Pair;
 
 const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
@@ -110,7 +109,7 @@ impl Feed for Shards {
     }
 
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
-        let path = &mirror::local(&self.files[unit])?;
+        let path = &clip_corpus::local(&self.files[unit])?;
         let index = match read_index(&path.with_extension("idx")) {
             Ok(index) => index,
             Err(_) => clip_corpus::ShardIndex::scan(path)?,

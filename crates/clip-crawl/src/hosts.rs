@@ -1,7 +1,6 @@
 //! Politeness per host: so many requests at a time, so long between two, and an end to trying.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -93,10 +92,14 @@ impl Hosts {
         }
     }
 
-    /// From now on, a host belongs to one of the processes that share a folder at a time.
-    pub fn share(&self, folder: PathBuf) -> std::io::Result<()> {
+    /// From now on, a host belongs to one of the processes that share leases at a time.
+    pub fn share(
+        &self,
+        open: impl FnOnce() -> std::io::Result<Arc<Leases>>,
+    ) -> std::io::Result<()> {
+        // Every part of a stage says it again.
         if self.leases.get().is_none() {
-            let _ = self.leases.set(Leases::new(folder)?);
+            let _ = self.leases.set(open()?);
         }
         Ok(())
     }

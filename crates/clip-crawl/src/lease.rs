@@ -1,27 +1,60 @@
-//! Hosts over processes: while one asks a host, the others that share its folder wait.
+//! Hosts over processes: while one asks a host, the others that share its folder or its object storage wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Pause between two looks at a host that another process has.
-const LOOK: Duration = Duration::from_millis(100);
+use clip_store::Store;
+use serde::{Deserialize, Serialize};
 
-/// Locks on hosts, each a file in a folder that the processes of a job share.
+/// How long an object says that a host is taken; renewed long before.
+const TERM: Duration = Duration::from_secs(60);
+/// A host in object storage is given back so long after its last request: each change is a request, too.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// Locks on hosts, each a file or an object that the processes of a job share.
 ///
-/// A lock goes with its process, however that ends. In the file lies the moment from which the host may be asked
-/// again, so that the pause between two requests also holds from one process to the next.
+/// The lock on a file goes with its process, however that ends; an object's runs out. In both lies the moment from
+/// which the host may be asked again, so that the pause between two requests also holds from one process to the next.
 pub(crate) struct Leases {
-    folder: PathBuf,
-    held: Mutex<HashMap<u16, Held>>,
+    place: Place,
+    /// Pause between two looks at a host that another process has.
+    look: Duration,
+    hosts: Mutex<Hosts>,
+}
+
+enum Place {
+    Folder(PathBuf),
+    Objects { store: Store, owner: String },
+}
+
+#[derive(Default)]
+struct Hosts {
+    held: HashMap<u16, Held>,
+    /// Objects that are being given back.
+    leaving: HashSet<u16>,
 }
 
 struct Held {
-    file: File,
+    /// Locked; none where an object is the lock.
+    file: Option<File>,
     users: usize,
+    /// The moment from which the host may be asked again.
+    next: Duration,
+    /// When the last user left, and when the object was last written.
+    idle: Duration,
+    written: Duration,
+}
+
+/// What lies in an object: who has the host until when, and when it may be asked again (milliseconds since 1970).
+#[derive(Serialize, Deserialize)]
+struct Slip {
+    owner: String,
+    until: u64,
+    next: u64,
 }
 
 /// A host that this process may ask until all of its leases are dropped.
@@ -31,73 +64,200 @@ pub(crate) struct Lease {
 }
 
 impl Leases {
-    pub fn new(folder: PathBuf) -> std::io::Result<Arc<Self>> {
+    /// In a folder.
+    pub fn new(folder: PathBuf) -> io::Result<Arc<Self>> {
         std::fs::create_dir_all(&folder)?;
-        Ok(Arc::new(Self { folder, held: Mutex::default() }))
+        let (place, look) = (Place::Folder(folder), Duration::from_millis(100));
+        Ok(Arc::new(Self { place, look, hosts: Mutex::default() }))
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<u16, Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    /// In object storage.
+    pub fn stored(store: Store) -> io::Result<Arc<Self>> {
+        // A folder of objects has no conditional writes, but locks.
+        if let Some(folder) = store.address().strip_prefix("file://") {
+            return Self::new(folder.into());
+        }
+        let random = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), ());
+        let owner = format!("{}-{random:016x}", std::process::id());
+        let place = Place::Objects { store, owner };
+        let look = Duration::from_secs(1);
+        let leases = Arc::new(Self { place, look, hosts: Mutex::default() });
+        let kept = Arc::downgrade(&leases);
+        std::thread::spawn(move || keep(&kept));
+        Ok(leases)
+    }
+
+    fn hosts(&self) -> MutexGuard<'_, Hosts> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until no other process asks the host; the second part is how long it must still be left alone.
-    pub async fn take(self: &Arc<Self>, host: &str) -> std::io::Result<(Lease, Duration)> {
+    pub async fn take(self: &Arc<Self>, host: &str) -> io::Result<(Lease, Duration)> {
         // Hosts that share a number wait for each other for nothing, which is rare and harmless.
         let hash = blake3::hash(host.as_bytes());
         let number = u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]);
         loop {
-            if let Some(pause) = self.try_take(number)? {
-                return Ok((Lease { leases: self.clone(), number }, pause));
+            let leases = self.clone();
+            // Whoever stops waiting here lets go of what was taken meanwhile.
+            let taken = tokio::task::spawn_blocking(move || {
+                let pause = leases.try_take(number)?;
+                io::Result::Ok(pause.map(|pause| (Lease { leases, number }, pause)))
+            });
+            if let Some(taken) = taken.await.map_err(io::Error::other)?? {
+                return Ok(taken);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(self.look).await;
         }
     }
 
-    fn try_take(&self, number: u16) -> std::io::Result<Option<Duration>> {
-        let mut held = self.held();
-        if let Some(held) = held.get_mut(&number) {
+    fn try_take(&self, number: u16) -> io::Result<Option<Duration>> {
+        let mut hosts = self.hosts();
+        if hosts.leaving.contains(&number) {
+            return Ok(None);
+        }
+        if let Some(held) = hosts.held.get_mut(&number) {
             held.users += 1;
             return Ok(Some(Duration::ZERO));
         }
-        let path = self.folder.join(format!("{number:04x}"));
-        let mut file =
-            File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
-            Err(std::fs::TryLockError::Error(e)) => return Err(e),
-        }
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        let next = Duration::from_millis(text.trim().parse().unwrap_or(0));
-        held.insert(number, Held { file, users: 1 });
+        let (file, next) = match &self.place {
+            Place::Folder(folder) => {
+                let path = folder.join(format!("{number:04x}"));
+                let mut file = File::options()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false)
+                    .open(path)?;
+                match file.try_lock() {
+                    Ok(()) => {}
+                    Err(std::fs::TryLockError::WouldBlock) => return Ok(None),
+                    Err(std::fs::TryLockError::Error(e)) => return Err(e),
+                }
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                (Some(file), Duration::from_millis(text.trim().parse().unwrap_or(0)))
+            }
+            Place::Objects { store, owner } => {
+                // Others of this process ask for the same object meanwhile; one of them gets it.
+                drop(hosts);
+                let Some(next) = claim(store, owner, number)? else { return Ok(None) };
+                hosts = self.hosts();
+                if let Some(held) = hosts.held.get_mut(&number) {
+                    held.users += 1;
+                    return Ok(Some(Duration::ZERO));
+                }
+                (None, next)
+            }
+        };
+        let held = Held { file, users: 1, next, idle: Duration::ZERO, written: now() };
+        hosts.held.insert(number, held);
         Ok(Some(next.saturating_sub(now())))
     }
+
+    /// Renews objects that are in use and gives back those that are not.
+    fn tend(&self, store: &Store, owner: &str) {
+        let now = now();
+        let (mut renewed, mut left) = (Vec::new(), Vec::new());
+        {
+            let mut hosts = self.hosts();
+            for (&number, held) in &mut hosts.held {
+                if held.users == 0 && held.idle + KEPT < now {
+                    left.push((number, held.next));
+                } else if held.written + TERM / 3 < now {
+                    held.written = now;
+                    renewed.push((number, held.next));
+                }
+            }
+            for (number, _) in &left {
+                hosts.held.remove(number);
+                hosts.leaving.insert(*number);
+            }
+        }
+        // What cannot be written is tried again, or runs out.
+        for (number, next) in renewed {
+            let _ = store.put(&name(number), slip(owner, now + TERM, next));
+        }
+        for (number, next) in left {
+            let _ = store.put(&name(number), slip("", Duration::ZERO, next));
+            self.hosts().leaving.remove(&number);
+        }
+    }
+}
+
+/// Tends the objects as long as somebody uses the leases.
+fn keep(leases: &Weak<Leases>) {
+    loop {
+        std::thread::sleep(KEPT / 4);
+        let Some(leases) = leases.upgrade() else { return };
+        let Place::Objects { store, owner } = &leases.place else { return };
+        leases.tend(store, owner);
+    }
+}
+
+fn name(number: u16) -> String {
+    format!("{number:04x}.json")
+}
+
+fn slip(owner: &str, until: Duration, next: Duration) -> Vec<u8> {
+    let (until, next) = (until.as_millis() as u64, next.as_millis() as u64);
+    serde_json::json!(Slip { owner: owner.to_owned(), until, next }).to_string().into_bytes()
+}
+
+/// Takes an object that nobody has, or whose time has run out; gives the moment from which the host may be asked.
+fn claim(store: &Store, owner: &str, number: u16) -> io::Result<Option<Duration>> {
+    let name = name(number);
+    let Some(seen) = store.get(&name)? else {
+        let taken = store.create(&name, slip(owner, now() + TERM, Duration::ZERO))?;
+        return Ok(taken.then_some(Duration::ZERO));
+    };
+    let last: Slip = serde_json::from_slice(&seen.bytes).map_err(io::Error::other)?;
+    if last.owner != owner && u128::from(last.until) > now().as_millis() {
+        return Ok(None);
+    }
+    let next = Duration::from_millis(last.next);
+    Ok(store.replace(&name, seen, slip(owner, now() + TERM, next))?.then_some(next))
 }
 
 impl Lease {
     /// Notes how long the host must be left alone from now on, for whoever asks it next.
     pub fn pause(&self, pause: Duration) {
-        let until = (now() + pause).as_millis().to_string();
-        if let Some(held) = self.leases.held().get_mut(&self.number) {
-            // What cannot be noted costs the next process's pause, not the host's lock.
-            let _ = held
-                .file
-                .seek(SeekFrom::Start(0))
-                .and_then(|_| held.file.write_all(until.as_bytes()));
+        let until = now() + pause;
+        if let Some(held) = self.leases.hosts().held.get_mut(&self.number) {
+            held.next = until;
+            if let Some(file) = &mut held.file {
+                // What cannot be noted costs the next process's pause, not the host's lock.
+                let _ = file
+                    .seek(SeekFrom::Start(0))
+                    .and_then(|_| file.write_all(until.as_millis().to_string().as_bytes()));
+            }
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let mut held = self.leases.held();
-        if let Some(entry) = held.get_mut(&self.number) {
-            entry.users -= 1;
-            if entry.users == 0 {
-                held.remove(&self.number);
+        let mut hosts = self.leases.hosts();
+        if let Some(held) = hosts.held.get_mut(&self.number) {
+            held.users -= 1;
+            held.idle = now();
+            if held.users == 0 && held.file.is_some() {
+                hosts.held.remove(&self.number);
             }
         }
+    }
+}
+
+impl Drop for Leases {
+    fn drop(&mut self) {
+        let Place::Objects { store, .. } = &self.place else { return };
+        // The last one may go on a thread that must not wait.
+        let (store, hosts) = (store.clone(), std::mem::take(&mut *self.hosts()));
+        let give = move || {
+            for (number, held) in hosts.held {
+                let _ = store.put(&name(number), slip("", Duration::ZERO, held.next));
+            }
+        };
+        let _ = std::thread::spawn(give).join();
     }
 }
 
@@ -110,14 +270,8 @@ fn now() -> Duration {
 mod tests {
     use super::*;
 
-    #[tokio::test]
-    async fn a_host_belongs_to_one_process_and_its_pause_goes_on() {
-        let folder = tempfile::tempdir().unwrap();
-        // Two openings of a file lock each other out like two processes.
-        let (a, b) = (
-            Leases::new(folder.path().into()).unwrap(),
-            Leases::new(folder.path().into()).unwrap(),
-        );
+    /// Two openings of a place stand for two processes.
+    async fn excludes(a: Arc<Leases>, b: Arc<Leases>) {
         let (first, pause) = a.take("e.com").await.unwrap();
         assert_eq!(pause, Duration::ZERO);
         let (second, _) = a.take("e.com").await.unwrap();
@@ -125,12 +279,47 @@ mod tests {
             tokio::time::timeout(Duration::from_millis(150), leases.take("e.com")).await.is_err()
         };
         assert!(waits(b.clone()).await);
-        first.pause(Duration::from_secs(5));
+        first.pause(Duration::from_secs(9));
         drop(first);
         assert!(waits(b.clone()).await, "one request is still under way");
         drop(second);
         let (_third, pause) = b.take("e.com").await.unwrap();
         assert!(pause > Duration::from_secs(4), "{pause:?}");
         assert!(b.take("other.com").await.unwrap().1.is_zero());
+    }
+
+    #[tokio::test]
+    async fn a_host_belongs_to_one_process_and_its_pause_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Leases::new(folder.path().into()).unwrap();
+        excludes(open(), open()).await;
+    }
+
+    /// `scripts/test` starts a server and says here where its bucket is.
+    #[tokio::test]
+    async fn the_same_holds_over_object_storage() {
+        let Ok(address) = std::env::var("CLIP_DATA_TEST_STORE") else {
+            assert!(std::env::var_os("CI").is_none(), "CI must test against an S3 server");
+            eprintln!("skipped: CLIP_DATA_TEST_STORE names no bucket");
+            return;
+        };
+        let open = || Store::open(&format!("{address}/lease-test-{}", std::process::id())).unwrap();
+        let (a, b) = (Leases::stored(open()).unwrap(), Leases::stored(open()).unwrap());
+        excludes(a, b).await;
+        // A process that died left a slip that runs out.
+        let store = open();
+        let gone = slip("gone", now() + Duration::from_millis(200), Duration::ZERO);
+        store_on_thread(move || {
+            store.put("0007.json", gone).unwrap();
+            assert!(claim(&store, "me", 7).unwrap().is_none());
+            std::thread::sleep(Duration::from_millis(300));
+            assert!(claim(&store, "me", 7).unwrap().is_some());
+            store.clear().unwrap();
+        });
+    }
+
+    /// Storage is waited for outside the test's runtime.
+    fn store_on_thread(work: impl FnOnce() + Send + 'static) {
+        std::thread::spawn(work).join().unwrap();
     }
 }

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::config::source::SourceConfig;
 use clip_pipeline::{Error, Result, Source};
+use clip_store::is_remote;
 
 use crate::WebSource;
 use crate::feed::{FeedSource, files, located, open};
 use crate::folder::{Folder, Shards};
 use crate::list::Lists;
-use crate::remote::is_remote;
 use crate::sets::{Coco, VisualGenome};
 use crate::tables::{Wit, Yfcc};
 use crate::wat::{Archives, Kind};

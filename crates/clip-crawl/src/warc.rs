@@ -1,14 +1,12 @@
 //! WARC records (ISO 28500) in gzip members, from any byte of a file on.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::io::{BufRead, Cursor, Read};
 use std::path::Path;
 
 use clip_pipeline::{Error, Result};
 use flate2::bufread::GzDecoder;
 
-use crate::feed::bad;
-use crate::remote;
+use crate::feed::{bad, bytes};
 
 /// Longest record: what is longer is a bomb or damage.
 const LONGEST: u64 = 256 << 20;
@@ -71,7 +69,7 @@ impl<'a> Records<'a> {
     /// The members that start at `from` or later, and before `end`; of a file here or behind an address.
     pub fn open(path: &'a Path, from: u64, end: u64) -> Result<Self> {
         let io = |e| Error::io(path, e);
-        let mut reader = start(path, from)?;
+        let mut reader = bytes(path, from)?;
         let input = if from == 0 {
             let start = reader.fill_buf().map_err(io)?;
             if !start.is_empty() && !start.starts_with(&MAGIC[..2]) {
@@ -147,19 +145,6 @@ pub(crate) fn split_head(bytes: &[u8]) -> Option<(&str, &[u8])> {
         }
         at += line + 1;
     }
-}
-
-/// The bytes of a file from a place on.
-fn start(path: &Path, from: u64) -> Result<BufReader<Box<dyn Read + Send>>> {
-    let text = path.to_string_lossy();
-    let bytes: Box<dyn Read + Send> = if remote::is_remote(&text) {
-        Box::new(remote::open(&text, from)?)
-    } else {
-        let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
-        file.seek(SeekFrom::Start(from)).map_err(|e| Error::io(path, e))?;
-        Box::new(file)
-    };
-    Ok(BufReader::with_capacity(1 << 18, bytes))
 }
 
 /// A member's first bytes: gzip, deflated.

@@ -5,13 +5,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clip_pipeline::{Error, Result};
+use clip_store::is_remote;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::Url;
 
 use crate::feed::{Feed, Item, Visit};
 use crate::html::{clean_text, extract, largest_of};
-use crate::remote;
 use crate::rows::Pair;
 use crate::warc::{Record, Records, header, split_head};
 
@@ -36,14 +36,14 @@ pub(crate) struct Archives {
 impl Archives {
     pub fn new(kind: Kind, files: &[PathBuf], part_bytes: u64) -> Result<Self> {
         let step = part_bytes.max(1 << 16);
-        let remote = files.iter().filter(|file| remote::is_remote(&file.to_string_lossy())).count();
+        let remote = files.iter().filter(|file| is_remote(&file.to_string_lossy())).count();
         let mut ranges = Vec::new();
         for file in files {
             let text = file.to_string_lossy();
-            let length = if !remote::is_remote(&text) {
+            let length = if !is_remote(&text) {
                 std::fs::metadata(file).map_err(|e| Error::io(file, e))?.len()
             } else if remote <= FEW {
-                remote::length(&text)?
+                clip_store::length(&text).map_err(|e| Error::io(file, e))?
             } else {
                 ranges.push((file.clone(), 0, u64::MAX));
                 continue;

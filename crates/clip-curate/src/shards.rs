@@ -1,6 +1,7 @@
 //! Writing WebDataset shards with Parquet, statistics and an index beside each, in img2dataset's layout.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use arrow::array::{RecordBatch, StringArray};
@@ -36,24 +37,20 @@ impl ShardSink {
         mut visit: impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let (from, to) = (unit * self.rows, (unit + 1) * self.rows);
-        let mut start = 0;
-        for input in inputs {
-            let end = start + input.rows as usize;
-            if start < to && from < end {
-                let mut at = start;
-                for batch in input.stream(BATCH)? {
-                    let batch = batch?;
-                    let (first, last) = (from.max(at), to.min(at + batch.num_rows()));
-                    if first < last {
-                        visit(&batch.slice(first - at, last - first))?;
-                    }
-                    at += batch.num_rows();
-                    if at >= to {
-                        break;
-                    }
+        let mine = self.reads(unit, inputs);
+        let mut at: usize = inputs[..mine.start].iter().map(|input| input.rows as usize).sum();
+        for input in &inputs[mine] {
+            for batch in input.stream(BATCH)? {
+                let batch = batch?;
+                let (first, last) = (from.max(at), to.min(at + batch.num_rows()));
+                if first < last {
+                    visit(&batch.slice(first - at, last - first))?;
+                }
+                at += batch.num_rows();
+                if at >= to {
+                    return Ok(());
                 }
             }
-            start = end;
         }
         Ok(())
     }
@@ -63,6 +60,20 @@ impl Sink for ShardSink {
     fn units(&self, inputs: &[PartInfo]) -> usize {
         let rows: u64 = inputs.iter().map(|input| input.rows).sum();
         (rows as usize).div_ceil(self.rows)
+    }
+
+    fn reads(&self, unit: usize, inputs: &[PartInfo]) -> Range<usize> {
+        let (from, to) = ((unit * self.rows) as u64, ((unit + 1) * self.rows) as u64);
+        let mut end = 0;
+        let ends = inputs.iter().map(|input| {
+            end += input.rows;
+            end
+        });
+        let ends: Vec<u64> = ends.collect();
+        let first = ends.partition_point(|&end| end <= from);
+        // The part in which the file ends is read, too.
+        let last = ends.partition_point(|&end| end < to);
+        first..inputs.len().min(last + 1)
     }
 
     fn write(

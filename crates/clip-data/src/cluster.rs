@@ -50,8 +50,9 @@ pub fn engine(
 }
 
 /// Does parts of whatever build sends some, one build at a time.
-pub fn doer() -> Doer {
-    let builds = Arc::new(Builds::default());
+/// `workdir` is where its copies of runs that lie in a store go, if not where the pipeline says.
+pub fn doer(workdir: Option<PathBuf>) -> Doer {
+    let builds = Arc::new(Builds { workdir, current: Mutex::default() });
     let idle = builds.clone();
     std::thread::spawn(move || {
         loop {
@@ -62,8 +63,10 @@ pub fn doer() -> Doer {
     Arc::new(move |build, stage, part| builds.open(build)?.part(stage, part))
 }
 
-#[derive(Default)]
-struct Builds(Mutex<Option<Current>>);
+struct Builds {
+    workdir: Option<PathBuf>,
+    current: Mutex<Option<Current>>,
+}
 
 struct Current {
     id: String,
@@ -73,7 +76,7 @@ struct Current {
 
 impl Builds {
     fn current(&self) -> MutexGuard<'_, Option<Current>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open(&self, build: &str) -> Result<Arc<Opened>> {
@@ -84,7 +87,7 @@ impl Builds {
             current.used = Instant::now();
             return Ok(current.opened.clone());
         }
-        let opened = Arc::new(Opened::new(&build)?);
+        let opened = Arc::new(Opened::new(&build, self.workdir.as_deref())?);
         *current = Some(Current { id: build.id, opened: opened.clone(), used: Instant::now() });
         Ok(opened)
     }
@@ -105,8 +108,11 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(build: &Build) -> Result<Self> {
-        let config = Config::load(&build.config, &build.set)?;
+    fn new(build: &Build, workdir: Option<&Path>) -> Result<Self> {
+        let mut config = Config::load(&build.config, &build.set)?;
+        if let Some(workdir) = workdir.filter(|_| config.store.is_some()) {
+            config.workdir = std::path::absolute(workdir).map_err(|e| Error::io(workdir, e))?;
+        }
         let plan = recipe::plan(&config)?;
         let mut stages = plan.stages.iter().zip(&build.stages);
         if let Some((stage, _)) = stages.find(|(mine, theirs)| mine.hash != **theirs) {

@@ -33,6 +33,8 @@ enum Command {
     Plan(commands::plan::Args),
     /// Build the corpus: every stage, resumable at any moment
     Build(commands::build::Args),
+    /// Copy a run out of its object storage, checked by hashes
+    Pull(commands::pull::Args),
     /// Hand out the parts of builds to workers, with `[engine] kind = "ballista"`
     Scheduler(commands::cluster::SchedulerArgs),
     /// Do parts of builds that a scheduler hands out
@@ -89,6 +91,7 @@ fn main() -> ExitCode {
         Command::Queries(args) => commands::queries::run(args),
         Command::Plan(args) => commands::plan::run(args),
         Command::Build(args) => commands::build::run(args),
+        Command::Pull(args) => commands::pull::run(args),
         Command::Scheduler(args) => commands::cluster::scheduler(args),
         Command::Worker(args) => commands::cluster::worker(args),
         Command::Fetch(args) => commands::fetch::run(*args),

@@ -8,7 +8,7 @@ use clip_curate::{Aligned, Captions, Check, Languages, Matches, ShardSink};
 use clip_overlap::{Checker, Decisions, EvalIndex, SetDecision, THRESHOLD, default_cache};
 use clip_pipeline::config::corpus::{Check as CheckConfig, CheckAction};
 use clip_pipeline::config::text::Compat;
-use clip_pipeline::{Config, Error, Plan, Result, StageSpec, Work, hash_resource};
+use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work, hash_resource};
 use clip_query::{MatchOptions, QueryMatcher, Rules};
 use clip_sql::{Balance, Compare, Deduplicate, UniquePairs};
 use serde_json::{Value, json};
@@ -27,7 +27,8 @@ pub fn plan(config: &Config) -> Result<Plan> {
     stages.extend(dedup(config)?);
     stages.extend(check(config)?);
     stages.push(shards(config));
-    Plan::new(&config.run_dir(), config.seed, stages)
+    let store = config.store.as_ref().map(|store| RunStore::open(store, &config.name));
+    Plan::stored(&config.run_dir(), store.transpose()?, config.seed, stages)
 }
 
 /// A stage of the build. Its version goes up with every change of what it makes of the same rows, so that what an

@@ -26,7 +26,7 @@ const STRIP: usize = 32;
 /// Side of a square that is turned in registers: 2 to the power of the times that it is dealt out.
 const TILE: usize = 16;
 /// Kernels that a thread keeps.
-const KEPT: usize = 64;
+const KEPT: usize = 256;
 
 /// The kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -203,9 +203,10 @@ fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
     }
     let taps = axis.taps();
     let rows = pixels.len() / wide;
-    let mut out = Vec::with_capacity(rows.next_multiple_of(STRIP) * narrow);
+    let mut out = vec![0; rows.next_multiple_of(STRIP) * narrow];
+    let (mut long, mut short) = (vec![0; STRIP * wide], vec![0; STRIP * narrow]);
     let mut padded = Vec::new();
-    for strip in pixels.chunks(STRIP * wide) {
+    for (strip, out) in pixels.chunks(STRIP * wide).zip(out.chunks_exact_mut(STRIP * narrow)) {
         let strip = if strip.len() == STRIP * wide {
             strip
         } else {
@@ -213,9 +214,9 @@ fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
             padded.resize(STRIP * wide, 0);
             &padded
         };
-        let columns = turned(strip, STRIP, wide);
-        let columns = along_columns(&columns, channels * STRIP, 0, &taps);
-        out.extend(turned(&columns, narrow, STRIP));
+        turn(strip, STRIP, wide, &mut long);
+        sum_columns(&long, channels * STRIP, 0, &taps, &mut short);
+        turn(&short, narrow, STRIP, out);
     }
     out.truncate(rows * narrow);
     out
@@ -225,6 +226,13 @@ fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
 #[inline(always)]
 fn along_columns(lines: &[u8], length: usize, first: usize, taps: &Taps) -> Vec<u8> {
     let mut out = vec![0; length * taps.len()];
+    sum_columns(lines, length, first, taps, &mut out);
+    out
+}
+
+/// The same into `out`.
+#[inline(always)]
+fn sum_columns(lines: &[u8], length: usize, first: usize, taps: &Taps, out: &mut [u8]) {
     // The last block overlaps the one before it.
     let last = length.saturating_sub(BLOCK);
     for block in (0..length).step_by(BLOCK).map(|at| at.min(last)) {
@@ -251,7 +259,6 @@ fn along_columns(lines: &[u8], length: usize, first: usize, taps: &Taps) -> Vec<
             }
         }
     }
-    out
 }
 
 #[inline(always)]
@@ -259,10 +266,9 @@ fn clip(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// Rows of a matrix as columns.
+/// Rows of a matrix as columns of `out`.
 #[inline(always)]
-fn turned(matrix: &[u8], rows: usize, columns: usize) -> Vec<u8> {
-    let mut out = vec![0; rows * columns];
+fn turn(matrix: &[u8], rows: usize, columns: usize, out: &mut [u8]) {
     let (tiled_rows, tiled_columns) = (rows / TILE * TILE, columns / TILE * TILE);
     for y in (0..tiled_rows).step_by(TILE) {
         for x in (0..tiled_columns).step_by(TILE) {
@@ -281,7 +287,6 @@ fn turned(matrix: &[u8], rows: usize, columns: usize) -> Vec<u8> {
             out[x * rows + y] = matrix[y * columns + x];
         }
     }
-    out
 }
 
 /// A square turned in registers: see [`dealt`].
@@ -319,7 +324,8 @@ mod tests {
     fn turning_moves_each_number_to_its_place() {
         for (rows, columns) in [(16, 16), (32, 48), (5, 40), (33, 17), (1, 3)] {
             let matrix: Vec<u8> = (0..rows * columns).map(|i| (i * 7919 % 251) as u8).collect();
-            let turned = turned(&matrix, rows, columns);
+            let mut turned = vec![0; rows * columns];
+            turn(&matrix, rows, columns, &mut turned);
             for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
                 assert_eq!(turned[x * rows + y], matrix[y * columns + x]);
             }

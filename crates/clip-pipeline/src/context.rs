@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clip_store::Store;
+
 use crate::{Event, Progress};
 
 /// Seed, scratch space, cancellation and events of one stage in one run.
@@ -16,6 +18,7 @@ pub struct Context {
     pub(crate) cancel: Arc<AtomicBool>,
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) shared: bool,
+    pub(crate) store: Option<Store>,
     pub(crate) lent: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -29,6 +32,7 @@ impl Context {
             cancel: Arc::new(AtomicBool::new(false)),
             progress: Arc::new(()),
             shared: false,
+            store: None,
             lent: None,
         }
     }
@@ -66,6 +70,11 @@ impl Context {
     /// Whether other processes may be at work on parts of the same stage.
     pub fn shared(&self) -> bool {
         self.shared
+    }
+
+    /// The stage's folder in object storage, where the run lies in one: for what must hold among its processes.
+    pub fn store(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     /// What [`crate::Run::lend`] gave, if it is a `T`.

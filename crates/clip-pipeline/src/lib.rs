@@ -14,6 +14,7 @@ mod part;
 mod plan;
 mod run;
 mod stage;
+mod store;
 mod stream;
 
 pub use clip_corpus::{Tally, row_id};
@@ -26,4 +27,5 @@ pub use part::{PartInfo, PartSink, Reject, image_bytes};
 pub use plan::{Plan, PlannedStage, Status};
 pub use run::{Engine, LocalEngine, Outcome, Run, Selection};
 pub use stage::{Barrier, Fetch, Map, Sink, Source, StageSpec, Work};
+pub use store::RunStore;
 pub use stream::RowStream;

@@ -143,7 +143,7 @@ impl PartSink {
             .map(|name| batch.schema().index_of(name).map_err(arrow))
             .collect();
         let images = batch.project(&indices?).map_err(arrow)?;
-        let path = self.dir.join("images").join(part_name(self.part));
+        let path = self.dir.join(images_name(self.part));
         let writer = match &mut self.images {
             Some(writer) => writer,
             None => self.images.insert(PartWriter::create(&path, images.schema())?),
@@ -195,7 +195,7 @@ impl PartSink {
         let mut names = Vec::new();
         if let Some(images) = self.images.take() {
             images.finish()?;
-            names.push(format!("images/{}", part_name(self.part)));
+            names.push(images_name(self.part));
         }
         if !self.rejects.is_empty() {
             let name = format!("rejects/{}", part_name(self.part));
@@ -234,6 +234,11 @@ pub(crate) fn commit_line(
     }
     let seconds = (started.elapsed().as_secs_f64() * 1e3).round() / 1e3;
     Ok(Commit { part, files, tally, seconds })
+}
+
+/// Name of the file with a part's images.
+pub(crate) fn images_name(part: usize) -> String {
+    format!("images/{}", part_name(part))
 }
 
 /// Name of a part's file in its stage's folder.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use clip_corpus::Manifest;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Fingerprint, Result, StageSpec, Work};
+use crate::{Error, Fingerprint, Result, RunStore, StageSpec, Work};
 
 /// Whether a stage must run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub(crate) struct StageFile {
 }
 
 impl StageFile {
-    const NAME: &'static str = "stage.json";
+    pub const NAME: &'static str = "stage.json";
 
     pub fn read(dir: &Path) -> Option<Self> {
         serde_json::from_slice(&std::fs::read(dir.join(Self::NAME)).ok()?).ok()
@@ -86,23 +86,35 @@ pub struct Plan {
     pub seed: u64,
     /// The stages, in order.
     pub stages: Vec<PlannedStage>,
+    /// Where the run lies for all machines, if not in `dir` alone.
+    pub store: Option<RunStore>,
 }
 
 impl Plan {
     /// Compares a chain of stages with what lies in `dir`. Writes nothing.
     pub fn new(dir: &Path, seed: u64, specs: Vec<StageSpec>) -> Result<Self> {
+        Self::stored(dir, None, seed, specs)
+    }
+
+    /// The same for a run that may lie in a store: what others did there is noted in `dir`.
+    pub fn stored(
+        dir: &Path,
+        store: Option<RunStore>,
+        seed: u64,
+        specs: Vec<StageSpec>,
+    ) -> Result<Self> {
         let mut stages = Vec::with_capacity(specs.len());
         let mut input = None;
         for (number, spec) in specs.into_iter().enumerate() {
             let print = Fingerprint::new(&spec, seed, input.take());
             let hash = print.hash();
             let folder = dir.join(format!("{number:02}-{}-{}", spec.name, &hash[..8]));
-            let status = status(dir, number, &folder, &print)?;
+            let status = status(dir, store.as_ref(), number, &folder, &print)?;
             input = Some(hash.clone());
             let work = Mutex::new(None);
             stages.push(PlannedStage { spec, print, hash, dir: folder, status, work });
         }
-        Ok(Self { dir: dir.to_path_buf(), seed, stages })
+        Ok(Self { dir: dir.to_path_buf(), seed, stages, store })
     }
 
     /// The number of the stage of that name.
@@ -115,9 +127,20 @@ impl Plan {
     }
 }
 
-fn status(run: &Path, number: usize, dir: &Path, print: &Fingerprint) -> Result<Status> {
+fn status(
+    run: &Path,
+    store: Option<&RunStore>,
+    number: usize,
+    dir: &Path,
+    print: &Fingerprint,
+) -> Result<Status> {
+    if let Some(store) = store
+        && store.find(dir, StageFile::NAME)?
+    {
+        store.pull(dir)?;
+    }
     if let Some(file) = StageFile::read(dir) {
-        let done = intact(&Manifest::open(dir)?, dir).len();
+        let done = there(&Manifest::open(dir)?, dir, store).len();
         return Ok(if done == file.parts {
             Status::Reuse
         } else {
@@ -146,8 +169,12 @@ fn latest(run: &Path, number: usize, print: &Fingerprint) -> Option<Fingerprint>
     .map(|(_, print)| print)
 }
 
-/// The parts whose files are there with the length that the manifest says.
-pub(crate) fn intact(manifest: &Manifest, dir: &Path) -> Vec<usize> {
+/// The parts that need not be done: in a store those that are committed, in a folder those whose files are there with
+/// the length that the manifest says.
+pub(crate) fn there(manifest: &Manifest, dir: &Path, store: Option<&RunStore>) -> Vec<usize> {
+    if store.is_some() {
+        return manifest.commits().map(|commit| commit.part).collect();
+    }
     let whole = |name: &str, bytes: u64| {
         std::fs::metadata(dir.join(name)).is_ok_and(|meta| meta.len() == bytes)
     };

@@ -11,11 +11,14 @@ use arrow::compute::concat_batches;
 use clip_corpus::{Commit, Manifest, Tally};
 
 use crate::decision::Decisions;
-use crate::part::{commit_line, part_name};
-use crate::plan::{StageFile, intact};
+use crate::part::{commit_line, images_name, part_name};
+use crate::plan::{StageFile, there};
 use crate::{Context, Error, Event, PartInfo, PartSink, Plan, Progress, Result, Work};
 
 mod engine;
+
+/// What a barrier decided, in its stage's folder.
+const DECISIONS: &str = "decisions.parquet";
 
 pub use engine::{Engine, LocalEngine};
 
@@ -75,6 +78,9 @@ impl Run {
             }
             Err(std::fs::TryLockError::Error(e)) => return Err(Error::io(&path, e)),
         }
+        if let Some(store) = &plan.store {
+            plan.stages.iter().try_for_each(|stage| store.share(&stage.dir))?;
+        }
         let manifests = plan.stages.iter().map(|stage| Ok(Mutex::new(Manifest::open(&stage.dir)?)));
         let manifests = manifests.collect::<Result<_>>()?;
         let (decisions, sunk) = (Mutex::new(None), Mutex::new(None));
@@ -115,7 +121,7 @@ impl Run {
         let planned = &self.plan.stages[stage];
         let name = planned.name().to_owned();
         let parts = self.parts(stage)?;
-        let done = intact(&self.manifest(stage), &planned.dir);
+        let done = self.there(stage);
         let started = Event::StageStarted { stage: name.clone(), parts, done: done.len() };
         self.progress.on(&started);
         let missing = (0..parts).filter(|part| done.binary_search(part).is_err());
@@ -132,7 +138,7 @@ impl Run {
             return Ok(Outcome::Interrupted);
         }
         self.reload(stage)?;
-        if intact(&self.manifest(stage), &planned.dir).len() < parts {
+        if self.there(stage).len() < parts {
             return Ok(Outcome::Incomplete);
         }
         let tally = self.manifest(stage).tally();
@@ -140,9 +146,16 @@ impl Run {
         Ok(Outcome::Done)
     }
 
+    fn there(&self, stage: usize) -> Vec<usize> {
+        there(&self.manifest(stage), &self.plan.stages[stage].dir, self.plan.store.as_ref())
+    }
+
     /// Number of parts of a stage; written down before its first part runs.
     fn parts(&self, stage: usize) -> Result<usize> {
         let planned = &self.plan.stages[stage];
+        if let Some(store) = &self.plan.store {
+            store.find(&planned.dir, StageFile::NAME)?;
+        }
         if let Some(file) = StageFile::read(&planned.dir) {
             return Ok(file.parts);
         }
@@ -158,6 +171,9 @@ impl Run {
             _ => self.parts(stage - 1)?,
         };
         StageFile { print: planned.print.clone(), parts }.write(&planned.dir)?;
+        if let Some(store) = &self.plan.store {
+            store.settle(&planned.dir, StageFile::NAME)?;
+        }
         Ok(parts)
     }
 
@@ -204,12 +220,42 @@ impl Run {
 
     /// The images of a part, from the nearest stage that stored them.
     fn images(&self, stage: usize, part: usize) -> Option<PathBuf> {
-        let name = format!("images/{}", part_name(part));
-        (0..=stage).rev().find_map(|stage| {
-            let manifest = self.manifest(stage);
-            let stored = manifest.get(part)?.files.iter().any(|(file, _, _)| *file == name);
-            stored.then(|| self.plan.stages[stage].dir.join(&name))
-        })
+        let name = images_name(part);
+        let stage = (0..=stage).rev().find(|&stage| self.listed(stage, part, &name).is_some())?;
+        Some(self.plan.stages[stage].dir.join(name))
+    }
+
+    /// A file that a part was committed with.
+    fn listed(&self, stage: usize, part: usize, name: &str) -> Option<(String, String, u64)> {
+        let manifest = self.manifest(stage);
+        manifest.get(part)?.files.iter().find(|(file, _, _)| file == name).cloned()
+    }
+
+    /// Makes sure that this process's folder has a part of a stage or before it, in a store or not.
+    fn bring(&self, stage: usize, part: usize, with_images: bool) -> Result<()> {
+        let Some(store) = &self.plan.store else { return Ok(()) };
+        let bring = |stage: usize, name: &str| {
+            let file = self.listed(stage, part, name);
+            file.map_or(Ok(()), |file| store.bring(&self.plan.stages[stage].dir, &file))
+        };
+        bring(stage, &part_name(part))?;
+        if !with_images {
+            return Ok(());
+        }
+        let name = images_name(part);
+        let images = (0..=stage).rev().find(|&stage| self.listed(stage, part, &name).is_some());
+        images.map_or(Ok(()), |stage| bring(stage, &name))
+    }
+
+    /// Brings every file of every committed part out of the store: rows, images, rejects and shards.
+    pub fn bring_all(&self) -> Result<()> {
+        let Some(store) = &self.plan.store else { return Ok(()) };
+        for (at, stage) in self.plan.stages.iter().enumerate() {
+            let files: Vec<_> =
+                self.manifest(at).commits().flat_map(|commit| commit.files.clone()).collect();
+            files.iter().try_for_each(|file| store.bring(&stage.dir, file))?;
+        }
+        Ok(())
     }
 
     /// Does one part and commits it. Safe to repeat, in any process that opened the same plan.
@@ -219,12 +265,19 @@ impl Run {
         let commit = match &*planned.work()? {
             Work::Sink(sink) => {
                 let started = Instant::now();
-                let dir = planned.dir.join("shards");
-                let (tally, names) = sink.write(part, &self.sunk(stage)?, &dir, &cx)?;
+                let (dir, inputs) = (planned.dir.join("shards"), self.sunk(stage)?);
+                for input in &inputs[sink.reads(part, &inputs)] {
+                    self.bring(self.before(stage)?, input.part, true)?;
+                }
+                let (tally, names) = sink.write(part, &inputs, &dir, &cx)?;
                 let names = names.into_iter().map(|name| format!("shards/{name}")).collect();
                 commit_line(part, &planned.dir, names, tally, started)?
             }
             work => self.rows(stage, part, work, &cx)?,
+        };
+        let commit = match &self.plan.store {
+            Some(store) => store.push(&planned.dir, commit)?,
+            None => commit,
         };
         self.manifest(stage).commit(commit.clone())?;
         let tally = commit.tally.clone();
@@ -242,6 +295,7 @@ impl Run {
         }
         let Some(input) = self.input(stage, part)? else { return out.commit(Some(0)) };
         let with_images = matches!(work, Work::Map(map) if map.needs_images());
+        self.bring(self.before(stage)?, part, with_images)?;
         let batches = input.read(with_images)?;
         let schema = clip_corpus::schema_of(&input.path)?;
         match work {
@@ -284,16 +338,22 @@ impl Run {
             return Ok(decisions.clone());
         }
         let planned = &self.plan.stages[stage];
-        let path = planned.dir.join("decisions.parquet");
-        let made = if path.exists() {
+        let path = planned.dir.join(DECISIONS);
+        let store = self.plan.store.as_ref();
+        let decided = store.map_or(Ok(path.exists()), |store| store.find(&planned.dir, DECISIONS));
+        let made = if decided? {
             Decisions::read(planned.name(), &path)?
         } else {
             let Work::Barrier(barrier) = work else {
                 return Err(Error::stage(planned.name(), "only a barrier decides"));
             };
-            let decided = barrier.decide_parts(&self.inputs(stage)?, cx)?;
-            let decisions = Decisions::new(planned.name(), &decided)?;
+            let inputs = self.inputs(stage)?;
+            for input in &inputs {
+                self.bring(self.before(stage)?, input.part, barrier.needs_images())?;
+            }
+            let decisions = Decisions::new(planned.name(), &barrier.decide_parts(&inputs, cx)?)?;
             decisions.write(&path)?;
+            store.map_or(Ok(()), |store| store.give(&planned.dir, DECISIONS))?;
             decisions
         };
         let made = Arc::new(made);
@@ -310,6 +370,7 @@ impl Run {
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
             shared: self.shared,
+            store: self.plan.store.as_ref().map(|store| store.stage(&planned.dir)),
             lent: self.lent.clone(),
         }
     }
@@ -320,7 +381,9 @@ impl Run {
 
     /// Reads a stage's manifest again: other processes may have committed parts.
     pub fn reload(&self, stage: usize) -> Result<()> {
-        *self.manifest(stage) = Manifest::open(&self.plan.stages[stage].dir)?;
+        let dir = &self.plan.stages[stage].dir;
+        self.plan.store.as_ref().map_or(Ok(()), |store| store.pull(dir))?;
+        *self.manifest(stage) = Manifest::open(dir)?;
         *self.sunk.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
@@ -328,6 +391,7 @@ impl Run {
     fn forget(&self, from: usize) -> Result<()> {
         for stage in from..self.plan.stages.len() {
             let dir = &self.plan.stages[stage].dir;
+            self.plan.store.as_ref().map_or(Ok(()), |store| store.forget(dir))?;
             if dir.exists() {
                 std::fs::remove_dir_all(dir).map_err(|e| Error::io(dir, e))?;
             }

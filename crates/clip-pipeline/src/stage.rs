@@ -1,5 +1,6 @@
 //! The kinds of stages: what the executor may do with a stage is its type.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
@@ -35,6 +36,10 @@ pub trait Barrier: Send + Sync {
     /// A decision for every row, sorted by row: `row`, `reason` (Utf8, null where the row goes on), then
     /// columns that the rows gain (or that replace theirs). The executor applies it part by part.
     fn decide(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>>;
+    /// Whether it looks at the images of its inputs.
+    fn needs_images(&self) -> bool {
+        false
+    }
     /// The same for a barrier that looks at images too; what the executor calls.
     fn decide_parts(&self, inputs: &[PartInfo], cx: &Context) -> Result<Vec<RecordBatch>> {
         let paths: Vec<PathBuf> = inputs.iter().map(|input| input.path.clone()).collect();
@@ -46,6 +51,8 @@ pub trait Barrier: Send + Sync {
 pub trait Sink: Send + Sync {
     /// Number of files, a function of the rows in each part.
     fn units(&self, inputs: &[PartInfo]) -> usize;
+    /// The inputs that a file is made of.
+    fn reads(&self, unit: usize, inputs: &[PartInfo]) -> Range<usize>;
     /// Writes one file and what belongs to it into `dir`; returns its counts and the names of its files.
     fn write(
         &self,

@@ -7,11 +7,12 @@ use anyhow::Context;
 use serde::Deserialize;
 
 /// The floors of the house, from `docs/architecture.md`. A crate may use those on lower floors only.
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 23] = [
     ("clip-text", 0),
     ("clip-query", 0),
     ("clip-image", 0),
     ("clip-stats", 0),
+    ("clip-store", 0),
     ("clip-torch", 0),
     ("clip-corpus", 1),
     ("clip-model", 1),
@@ -33,7 +34,7 @@ const FLOORS: [(&str, u8); 22] = [
 ];
 
 /// Who may see a heavy library.
-const ALONE: [(&str, &[&str]); 8] = [
+const ALONE: [(&str, &[&str]); 9] = [
     ("tch", &["clip-torch"]),
     ("torch-sys", &["clip-torch"]),
     ("datafusion", &["clip-sql", "clip-cluster"]),
@@ -41,7 +42,8 @@ const ALONE: [(&str, &[&str]); 8] = [
     ("ballista-core", &["clip-cluster"]),
     ("ballista-executor", &["clip-cluster"]),
     ("ballista-scheduler", &["clip-cluster"]),
-    ("reqwest", &["clip-crawl"]),
+    ("reqwest", &["clip-crawl", "clip-store"]),
+    ("object_store", &["clip-store"]),
 ];
 
 /// Crates that link libtorch, directly or not: the plain executable may use none of them.

@@ -1,7 +1,9 @@
 //! Writing a shard whose bytes depend on its samples alone.
 
-use std::io::Write;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::thread::{self, JoinHandle};
 
 use super::index::{Member, ShardIndex};
 use crate::atomic::AtomicFile;
@@ -30,52 +32,97 @@ pub struct ShardWriter {
     index: ShardIndex,
 }
 
-/// A file and the hash of what was written to it, both in whole pieces: the hash is several times faster in large
-/// ones that begin where a power of two does, and no page of the file is written twice.
+/// A file and the hash of what was written to it, both made in whole pieces: the hash is several times faster in large
+/// ones that begin where a power of two does, and no page of the file is written twice. They are made on a thread of
+/// their own, which takes longer than putting the pieces together.
 struct Hashed {
-    file: AtomicFile,
-    hasher: blake3::Hasher,
+    path: PathBuf,
     piece: Vec<u8>,
+    full: Option<SyncSender<Vec<u8>>>,
+    /// Pieces that can be filled again.
+    empty: Receiver<Vec<u8>>,
+    written: Option<JoinHandle<io::Result<(AtomicFile, blake3::Hasher)>>>,
 }
 
 impl Hashed {
     const PIECE: usize = 1 << 18;
+    /// Pieces that may wait for the thread.
+    const WAIT: usize = 4;
 
-    fn put(&mut self, mut bytes: &[u8]) -> std::io::Result<()> {
+    fn create(path: &Path) -> Result<Self> {
+        let mut file = AtomicFile::create(path)?;
+        let (full, filled) = mpsc::sync_channel::<Vec<u8>>(Self::WAIT);
+        let (emptied, empty) = mpsc::channel();
+        let write = move || {
+            let mut hasher = blake3::Hasher::new();
+            for mut piece in filled {
+                hasher.update(&piece);
+                file.write_all(&piece)?;
+                piece.clear();
+                // At the end nobody wants it back.
+                let _ = emptied.send(piece);
+            }
+            Ok((file, hasher))
+        };
+        let written = thread::Builder::new().name("shard".into()).spawn(write).at(path)?;
+        let (path, piece) = (path.to_path_buf(), Vec::with_capacity(Self::PIECE));
+        Ok(Self { path, piece, full: Some(full), empty, written: Some(written) })
+    }
+
+    fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
         while self.piece.len() + bytes.len() >= Self::PIECE {
             let (now, later) = bytes.split_at(Self::PIECE - self.piece.len());
             self.piece.extend_from_slice(now);
-            self.flush()?;
+            self.send()?;
             bytes = later;
         }
         self.piece.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.hasher.update(&self.piece);
-        self.file.write_all(&self.piece)?;
-        self.piece.clear();
-        Ok(())
+    fn send(&mut self) -> Result<()> {
+        let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(Self::PIECE));
+        let piece = std::mem::replace(&mut self.piece, next);
+        let sent = self.full.as_ref().is_some_and(|full| full.send(piece).is_ok());
+        // The thread ends early only when it failed.
+        if sent { Ok(()) } else { self.end().map(drop) }
+    }
+
+    /// Waits for the thread.
+    fn end(&mut self) -> Result<(AtomicFile, blake3::Hasher)> {
+        self.full = None;
+        let broken = || Err(io::Error::other("the thread that wrote it is gone"));
+        let written = self
+            .written
+            .take()
+            .map_or_else(broken, |thread| thread.join().unwrap_or_else(|_| broken()));
+        written.at(&self.path)
+    }
+}
+
+impl Drop for Hashed {
+    fn drop(&mut self) {
+        // The temporary file goes with the thread: it must be gone when this is.
+        self.full = None;
+        if let Some(thread) = self.written.take() {
+            let _ = thread.join();
+        }
     }
 }
 
 impl ShardWriter {
     /// Opens a temporary file beside `path`.
     pub fn create(path: &Path) -> Result<Self> {
-        let (file, hasher) = (AtomicFile::create(path)?, blake3::Hasher::new());
-        let file = Hashed { file, hasher, piece: Vec::with_capacity(Hashed::PIECE) };
-        Ok(Self { file, at: 0, samples: 0, index: ShardIndex::default() })
+        Ok(Self { file: Hashed::create(path)?, at: 0, samples: 0, index: ShardIndex::default() })
     }
 
     fn path(&self) -> &Path {
-        self.file.file.path()
+        &self.file.path
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.at += bytes.len() as u64;
-        let written = self.file.put(bytes);
-        written.at(self.path())
+        self.file.put(bytes)
     }
 
     fn bad(&self, sample: &Sample, reason: String) -> Error {
@@ -128,9 +175,8 @@ impl ShardWriter {
     /// Ends the archive and gives the file its name.
     pub fn finish(mut self) -> Result<ShardInfo> {
         self.put(&[0; 2 * BLOCK as usize])?;
-        let written = self.file.flush();
-        written.at(self.path())?;
-        let Hashed { file, hasher, .. } = self.file;
+        self.file.send()?;
+        let (file, hasher) = self.file.end()?;
         file.commit()?;
         let blake3 = hasher.finalize().to_hex().to_string();
         Ok(ShardInfo { samples: self.samples, bytes: self.at, blake3, index: self.index })

@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clip_pipeline::{Error, Result};
 
-use crate::remote;
-
 /// img2dataset's list formats; each of the text ones may be compressed with gzip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -70,7 +68,7 @@ pub(crate) fn find(path: &Path, format: Option<&str>) -> Result<Vec<ListFile>> {
             })?),
         };
     let text = path.to_string_lossy();
-    let paths: Vec<PathBuf> = if remote::is_remote(&text) {
+    let paths: Vec<PathBuf> = if clip_store::is_remote(&text) {
         vec![path.to_path_buf()]
     } else if path.is_dir() {
         let entries = std::fs::read_dir(path).map_err(|e| Error::io(path, e))?;

@@ -12,7 +12,6 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use super::files::ListFile;
 use super::table::{BATCH, Batches, Column, as_text, places};
 use crate::feed::bad;
-use crate::remote;
 
 pub(super) fn batches(file: &ListFile, columns: &[Column], skip: usize) -> Result<Batches> {
     let builder = open(file)?;
@@ -63,8 +62,8 @@ pub(super) fn count(file: &ListFile) -> Result<usize> {
 /// A remote file is copied to disk first: its end must be read before its beginning.
 fn open(file: &ListFile) -> Result<ParquetRecordBatchReaderBuilder<File>> {
     let text = file.path.to_string_lossy();
-    let opened = if remote::is_remote(&text) {
-        remote::copy(&text)?
+    let opened = if clip_store::is_remote(&text) {
+        clip_store::copy(&text).map_err(|e| Error::io(&file.path, e))?
     } else {
         File::open(&file.path).map_err(|e| Error::io(&file.path, e))?
     };

@@ -62,7 +62,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let selection = Selection { from: args.from, until: args.until, job: args.part };
     let outcome = if distributed {
         let engine = cluster::engine(&args.config, &args.set, &config, &run.plan)?;
-        run = run.lend(Arc::new(engine.cluster()));
+        // The workers do not see this process's copy of what lies in a store: barriers decide here.
+        if run.plan.store.is_none() {
+            run = run.lend(Arc::new(engine.cluster()));
+        }
         run.execute(&selection, &engine)?
     } else {
         run.execute(&selection, &engine(&config))?
@@ -71,8 +74,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     print!("{}", funnel(&run));
     match outcome {
         Outcome::Done => {
-            if let Some(shards) = shards {
-                println!("shards: {}", shards.display());
+            match (&run.plan.store, shards) {
+                (Some(store), _) => println!(
+                    "run: {}\nhint: `clip-data pull` copies it here, for reports and training",
+                    store.address()
+                ),
+                (None, Some(shards)) => println!("shards: {}", shards.display()),
+                (None, None) => {}
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -144,6 +152,9 @@ pub fn write_summary(run: &Run) -> anyhow::Result<Option<PathBuf>> {
     let stages: Vec<_> = stages.collect();
     let text = format!("{:#}\n", json!({"seed": run.plan.seed, "stages": stages}));
     clip_corpus::write_atomic(&dir.join("run.json"), text.as_bytes())?;
+    if let Some(store) = &run.plan.store {
+        store.publish("run.json", &text)?;
+    }
     let Some(last) = run.plan.stages.last() else { return Ok(None) };
     if !last.dir.join("shards").is_dir() {
         return Ok(None);

@@ -35,6 +35,9 @@ pub struct WorkerArgs {
     /// Where what queries exchange lies; a temporary folder when absent
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Where this worker's copies of runs that lie in a store go; the pipeline's `workdir` when absent
+    #[arg(long, value_name = "DIR")]
+    workdir: Option<PathBuf>,
 }
 
 /// Serves until it is stopped.
@@ -56,7 +59,7 @@ pub fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     );
     let (scheduler, bind, host, folder) = (args.scheduler, args.bind, args.host, args.folder);
     let options = WorkerOptions { scheduler, bind, host, tasks, folder };
-    runtime()?.block_on(clip_cluster::worker(options, cluster::doer()))?;
+    runtime()?.block_on(clip_cluster::worker(options, cluster::doer(args.workdir)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -10,6 +10,7 @@ pub mod hash;
 pub mod init;
 pub mod inspect;
 pub mod plan;
+pub mod pull;
 pub mod queries;
 pub mod report;
 pub mod reshard;
@@ -20,9 +21,9 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 
-/// The shards that a specification names, as files; those behind addresses are copied into the cache first.
+/// The shards that a specification names, as files that are there.
 fn shards(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let shards = clip_crawl::local_shards(spec, &|address| eprintln!("copied {address}"))?;
+    let shards = clip_corpus::expand(spec)?;
     if let Some(absent) = shards.iter().find(|shard| !shard.is_file()) {
         bail!("{}: no such file", absent.display());
     }

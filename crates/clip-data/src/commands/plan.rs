@@ -26,6 +26,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.config, &args.set)?;
     let plan = recipe::plan(&config)?;
     println!("run {}", plan.dir.display());
+    if let Some(store) = &plan.store {
+        println!("store {}", store.address());
+    }
     for (number, stage) in plan.stages.iter().enumerate() {
         let (word, why) = match &stage.status {
             Status::Reuse => ("reuse", String::new()),

@@ -27,6 +27,8 @@ pub struct Config {
     /// Where runs lie, relative to the file.
     #[serde(default = "default_workdir")]
     pub workdir: PathBuf,
+    /// Object storage that runs lie in for all machines: `workdir` then holds a copy of what this one needs.
+    pub store: Option<String>,
     /// Seed of every draw.
     #[serde(default = "default_seed")]
     pub seed: u64,

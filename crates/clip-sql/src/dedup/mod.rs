@@ -117,6 +117,10 @@ impl Barrier for Deduplicate {
         self.decide_parts(&parts, cx)
     }
 
+    fn needs_images(&self) -> bool {
+        self.compare.is_some()
+    }
+
     fn decide_parts(
         &self,
         inputs: &[PartInfo],

@@ -1,0 +1,41 @@
+//! `clip-data pull`: a run out of its store, into its folder.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use clip_pipeline::{Config, Error, Run};
+
+use super::build::{funnel, write_summary};
+use crate::recipe;
+
+/// Arguments of `clip-data pull`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// The pipeline
+    #[arg(short, long, default_value = "pipeline.toml")]
+    config: PathBuf,
+    /// Change a setting, as in `--set store=s3://bucket/runs`
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+/// Copies every committed file that is not there yet, and checks it by its hash.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let config = Config::load(&args.config, &args.set)?;
+    let plan = recipe::plan(&config)?;
+    if plan.store.is_none() {
+        let hint = "hint: `store = \"s3://bucket/folder\"` in it, or `--set store=…`";
+        let config = args.config.display();
+        return Err(Error::Config(format!("{config}: the run has no store\n{hint}")).into());
+    }
+    let run = Run::open(plan, false, Arc::new(AtomicBool::new(false)), Arc::new(()))?;
+    run.bring_all()?;
+    let shards = write_summary(&run)?;
+    print!("{}", funnel(&run));
+    if let Some(shards) = shards {
+        println!("shards: {}", shards.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
