@@ -42,8 +42,16 @@ impl AtomicFile {
         &self.path
     }
 
+    /// The open file, for writers that know their places.
+    pub fn handle(&self) -> std::io::Result<File> {
+        match &self.file {
+            Some(file) => file.try_clone(),
+            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
     /// Syncs the content to disk and gives the file its name.
-    pub fn commit(mut self) -> Result<()> {
+    pub fn commit(&mut self) -> Result<()> {
         if let Some(file) = self.file.take() {
             file.sync_all().at(&self.temporary)?;
         }

@@ -1,8 +1,11 @@
 //! Writing a shard whose bytes depend on its samples alone.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::index::{Member, ShardIndex};
@@ -33,40 +36,40 @@ pub struct ShardWriter {
 }
 
 /// A file and the hash of what was written to it, both made in whole pieces: the hash is several times faster in large
-/// ones that begin where a power of two does, and no page of the file is written twice. They are made on a thread of
-/// their own, which takes longer than putting the pieces together.
+/// ones that begin where a power of two does, and no page of the file is written twice. Most of the time is the
+/// kernel's, which finds pages and copies, so that is left to threads of their own.
 struct Hashed {
-    path: PathBuf,
+    file: AtomicFile,
+    hasher: blake3::Hasher,
     piece: Vec<u8>,
-    full: Option<SyncSender<Vec<u8>>>,
+    full: Option<SyncSender<Piece>>,
     /// Pieces that can be filled again.
     empty: Receiver<Vec<u8>>,
-    written: Option<JoinHandle<io::Result<(AtomicFile, blake3::Hasher)>>>,
+    writers: Vec<JoinHandle<io::Result<()>>>,
 }
+
+/// Bytes and their place in the file.
+type Piece = (u64, Vec<u8>);
 
 impl Hashed {
     const PIECE: usize = 1 << 18;
-    /// Pieces that may wait for the thread.
+    const WRITERS: usize = 2;
+    /// Pieces that may wait for a writer.
     const WAIT: usize = 4;
 
     fn create(path: &Path) -> Result<Self> {
-        let mut file = AtomicFile::create(path)?;
-        let (full, filled) = mpsc::sync_channel::<Vec<u8>>(Self::WAIT);
+        let file = AtomicFile::create(path)?;
+        let (full, filled) = mpsc::sync_channel(Self::WAIT);
         let (emptied, empty) = mpsc::channel();
-        let write = move || {
-            let mut hasher = blake3::Hasher::new();
-            for mut piece in filled {
-                hasher.update(&piece);
-                file.write_all(&piece)?;
-                piece.clear();
-                // At the end nobody wants it back.
-                let _ = emptied.send(piece);
-            }
-            Ok((file, hasher))
+        let filled = Arc::new(Mutex::new(filled));
+        let writer = |_| {
+            let (file, filled, emptied) = (file.handle()?, filled.clone(), emptied.clone());
+            let write = move || write_pieces(&file, &filled, &emptied);
+            thread::Builder::new().name("shard".into()).spawn(write)
         };
-        let written = thread::Builder::new().name("shard".into()).spawn(write).at(path)?;
-        let (path, piece) = (path.to_path_buf(), Vec::with_capacity(Self::PIECE));
-        Ok(Self { path, piece, full: Some(full), empty, written: Some(written) })
+        let writers = (0..Self::WRITERS).map(writer).collect::<io::Result<_>>().at(path)?;
+        let (hasher, piece) = (blake3::Hasher::new(), Vec::with_capacity(Self::PIECE));
+        Ok(Self { file, hasher, piece, full: Some(full), empty, writers })
     }
 
     fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
@@ -81,32 +84,44 @@ impl Hashed {
     }
 
     fn send(&mut self) -> Result<()> {
+        let at = self.hasher.count();
+        self.hasher.update(&self.piece);
         let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(Self::PIECE));
-        let piece = std::mem::replace(&mut self.piece, next);
+        let piece = (at, std::mem::replace(&mut self.piece, next));
         let sent = self.full.as_ref().is_some_and(|full| full.send(piece).is_ok());
-        // The thread ends early only when it failed.
-        if sent { Ok(()) } else { self.end().map(drop) }
+        // The writers end early only when they failed.
+        if sent { Ok(()) } else { self.end() }
     }
 
-    /// Waits for the thread.
-    fn end(&mut self) -> Result<(AtomicFile, blake3::Hasher)> {
+    /// Waits for the writers.
+    fn end(&mut self) -> Result<()> {
         self.full = None;
-        let broken = || Err(io::Error::other("the thread that wrote it is gone"));
-        let written = self
-            .written
-            .take()
-            .map_or_else(broken, |thread| thread.join().unwrap_or_else(|_| broken()));
-        written.at(&self.path)
+        let panicked = |_| Err(io::Error::other("a thread that wrote it panicked"));
+        let ended = self.writers.drain(..).map(|writer| writer.join().unwrap_or_else(panicked));
+        let ended = ended.fold(Ok(()), io::Result::and);
+        ended.at(self.file.path())
+    }
+}
+
+fn write_pieces(
+    file: &File,
+    filled: &Mutex<Receiver<Piece>>,
+    emptied: &Sender<Vec<u8>>,
+) -> io::Result<()> {
+    loop {
+        let next = filled.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((at, mut piece)) = next else { return Ok(()) };
+        file.write_all_at(&piece, at)?;
+        piece.clear();
+        // At the end nobody wants it back.
+        let _ = emptied.send(piece);
     }
 }
 
 impl Drop for Hashed {
     fn drop(&mut self) {
-        // The temporary file goes with the thread: it must be gone when this is.
-        self.full = None;
-        if let Some(thread) = self.written.take() {
-            let _ = thread.join();
-        }
+        // Nobody may write to the file when it is removed.
+        let _ = self.end();
     }
 }
 
@@ -117,7 +132,7 @@ impl ShardWriter {
     }
 
     fn path(&self) -> &Path {
-        &self.file.path
+        self.file.file.path()
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
@@ -176,9 +191,9 @@ impl ShardWriter {
     pub fn finish(mut self) -> Result<ShardInfo> {
         self.put(&[0; 2 * BLOCK as usize])?;
         self.file.send()?;
-        let (file, hasher) = self.file.end()?;
-        file.commit()?;
-        let blake3 = hasher.finalize().to_hex().to_string();
+        self.file.end()?;
+        let blake3 = self.file.hasher.finalize().to_hex().to_string();
+        self.file.file.commit()?;
         Ok(ShardInfo { samples: self.samples, bytes: self.at, blake3, index: self.index })
     }
 }
