@@ -36,15 +36,20 @@ impl<'a> Ready<'a> {
         self.colours.get_or_init(|| [0, 1, 2].map(channel))
     }
 
+    /// Width and height in pixels.
+    pub fn sides(&self) -> (u32, u32) {
+        (self.thumb.width, self.thumb.height)
+    }
+
     /// Luma in full.
     pub fn luma(&self) -> &Plane {
         &self.levels[0]
     }
 
-    /// The level whose pixels are about as far apart as `step`, a share of the picture's side.
-    pub fn level(&self, step: f32) -> &Plane {
-        let size = |plane: &Plane| plane.width.max(plane.height) as f32;
-        let fits = |plane: &&Plane| size(plane) * step < 1.5;
+    /// The level whose pixels are about as far apart as points are, given as shares of width and height.
+    pub fn level(&self, [across, down]: [f32; 2]) -> &Plane {
+        let apart = |plane: &Plane| (plane.width as f32 * across).max(plane.height as f32 * down);
+        let fits = |plane: &&Plane| apart(plane) < 1.5;
         self.levels.iter().find(fits).unwrap_or(&self.levels[self.levels.len() - 1])
     }
 }
@@ -57,6 +62,16 @@ pub(crate) fn points([left, top, right, bottom]: [f32; 4], side: usize) -> Vec<(
         (left + (right - left) * x, top + (bottom - top) * y)
     };
     (0..side * side).map(point).collect()
+}
+
+/// How far apart such points are, in the second picture and in the first.
+pub(crate) fn spacing(
+    [left, top, right, bottom]: [f32; 4],
+    side: usize,
+    placement: &Placement,
+) -> [[f32; 2]; 2] {
+    let [across, down] = [(right - left) / side as f32, (bottom - top) / side as f32];
+    [[across, down], [across * placement.affine[0], down * placement.affine[4]]]
 }
 
 /// What the plane shows at the points of its own unit square.
@@ -88,11 +103,9 @@ fn descend(
 ) -> Option<(Placement, f32)> {
     let common = start.common()?;
     let grid = points(common, side);
-    let extent = (common[2] - common[0]).max(common[3] - common[1]);
-    let step = extent / side as f32;
+    let [step, there] = spacing(common, side, &start);
     let target = sample(b.level(step), grid.iter().copied());
-    let scale = start.affine[0].max(start.affine[4]);
-    let plane = a.level(step * scale);
+    let plane = a.level(there);
     let (w, h) = (plane.width as f32, plane.height as f32);
     let mut placement = start;
     let mut agreement = 0.0;
@@ -119,7 +132,7 @@ fn descend(
         // The step is around the centre of the second picture.
         let change = [da, db, dc - 0.5 * (da + db), dd, de, df - 0.5 * (dd + de)];
         placement.affine.iter_mut().zip(change).for_each(|(value, change)| *value += change);
-        if !placement.plausible() {
+        if !placement.plausible([a.sides(), b.sides()]) {
             return None;
         }
         if step.iter().all(|v| v.abs() < 1e-3) {

@@ -1,6 +1,6 @@
 //! How alike two aligned pictures are.
 
-use crate::align::{GRID, Ready, Sums, points, sample};
+use crate::align::{GRID, Ready, Sums, points, sample, spacing};
 use crate::placement::Placement;
 use crate::thumb::Plane;
 
@@ -32,13 +32,12 @@ pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Li
     let common = placement.common()?;
     let [left, top, right, bottom] = common;
     let grid = points(common, GRID);
-    let step = (right - left).max(bottom - top) / GRID as f32;
-    let scale = placement.affine[0].max(placement.affine[4]);
+    let [step, there_step] = spacing(common, GRID, placement);
     let there = |points: &[(f32, f32)], plane: &Plane| {
         sample(plane, points.iter().map(|&(x, y)| placement.map(x, y)))
     };
     let plane = |data: Vec<f32>| Plane { width: GRID, height: GRID, data };
-    let pa = plane(there(&grid, a.level(step * scale)));
+    let pa = plane(there(&grid, a.level(there_step)));
     let pb = plane(sample(b.level(step), grid.iter().copied()));
     let (ba, bb) = (pa.blurred(2), pb.blurred(2));
     let (mut luma, mut fine, mut colour) = (Sums::default(), Sums::default(), Sums::default());

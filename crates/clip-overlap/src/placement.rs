@@ -32,23 +32,30 @@ impl Placement {
     ///
     /// `sides` are both pictures' width and height; `least` is the smaller one's longer side in pixels.
     pub(crate) fn strain(&self, sides: [(u32, u32); 2], covered: f32, least: f32) -> f32 {
-        let [a, _, _, _, e, _] = self.affine;
-        let aspect = |(width, height): (u32, u32)| width as f32 / height as f32;
-        // A stretched copy fits edge to edge, a crop keeps its pixels square: one of both must hold.
-        let edges = (a / e).ln().abs();
-        let pixels = (a / e * aspect(sides[0]) / aspect(sides[1])).ln().abs();
-        let bent = (edges.min(pixels) - 0.05).max(0.0);
+        let bent = (self.bent(sides) - 0.05).max(0.0);
         let sized = (self.area().ln().abs() - 0.1).max(0.0);
         let few = (36.0 / least).powi(2).min(1.0);
         0.5 * bent + few * (0.25 * sized + 0.5 * (0.97 - covered).max(0.0))
     }
 
+    /// How much the second picture's aspect is changed, as a logarithm.
+    ///
+    /// A stretched copy fits edge to edge, a crop keeps its pixels square: whichever is nearer.
+    fn bent(&self, sides: [(u32, u32); 2]) -> f32 {
+        let [a, _, _, _, e, _] = self.affine;
+        let aspect = |(width, height): (u32, u32)| width as f32 / height as f32;
+        let edges = (a / e).ln().abs();
+        let pixels = (a / e * aspect(sides[0]) / aspect(sides[1])).ln().abs();
+        edges.min(pixels)
+    }
+
     /// Whether it could come about by cropping, resizing and a small rotation.
-    pub(crate) fn plausible(&self) -> bool {
+    pub(crate) fn plausible(&self, sides: [(u32, u32); 2]) -> bool {
         let [a, b, _, d, e, _] = self.affine;
         let size = 0.2..5.0;
         let turned = (b / a).abs().max((d / e).abs());
-        size.contains(&a) && size.contains(&e) && turned < 0.3 && (0.5..2.0).contains(&(a / e))
+        let sized = size.contains(&a) && size.contains(&e);
+        sized && turned < 0.3 && self.bent(sides) < 0.7
     }
 
     /// The rectangle of the second picture that the first covers: left, top, right, bottom in [0, 1].

@@ -143,7 +143,6 @@ impl SetIndex {
         query: &Fingerprint,
         mirrored: bool,
     ) -> Option<Found> {
-        let size = (query.thumb.width, query.thumb.height);
         let own = &self.items[item as usize];
         let other = Ready::new(&own.thumb);
         let placement = refine(&other, picture, start)?;
@@ -155,10 +154,39 @@ impl SetIndex {
             _ => Kind::Near,
         };
         let longer = |side: (u32, u32)| side.0.max(side.1) as f32;
-        let sides = [(own.thumb.width, own.thumb.height), size];
+        let sides = [other.sides(), picture.sides()];
         let least = longer(sides[0]).min(longer(sides[1]));
         let strain = placement.strain(sides, likeness.covered, least);
         let score = (likeness.score() - strain).max(0.0);
         Some(Found { item, score, kind, likeness, placement })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_image::{Filter, Rgb, crop, resize};
+
+    /// Blotches of which no two pictures have the same.
+    fn picture(seed: u64) -> Rgb {
+        let mut data = vec![0; 12 * 8 * 3];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut data);
+        resize(&Rgb { width: 12, height: 8, data }, 480, 320, Filter::Bicubic)
+    }
+
+    #[test]
+    fn a_narrow_crop_is_found_where_it_was_cut() {
+        let pictures: Vec<Rgb> = (0..8).map(picture).collect();
+        let items = pictures.iter().map(Fingerprint::of).collect();
+        let set = SetIndex::new(items, &CandidateOptions::default());
+        let part = crop(&pictures[5], 144, 8, 192, 312);
+        let found = set.search(&Query::of(&part), &[]);
+        assert_eq!((found[0].item, found[0].kind), (5, Kind::Crop));
+        assert!(found[0].score > 0.9, "{found:?}");
+        let wanted = [0.4, 0.0, 0.3, 0.0, 0.975, 0.025];
+        for (value, wanted) in found[0].placement.affine.into_iter().zip(wanted) {
+            assert!((value - wanted).abs() < 0.01, "{found:?}");
+        }
+        assert!(set.search(&Query::of(&picture(9)), &[]).iter().all(|f| f.score < 0.6));
     }
 }
