@@ -4,26 +4,52 @@ use std::cell::OnceCell;
 
 use clip_image::Rgb;
 
+use crate::padding::padding;
 use crate::placement::Placement;
 use crate::thumb::Plane;
 
 /// Points a side of the grid on which two pictures are compared.
 pub(crate) const GRID: usize = 32;
 
-/// A thumbnail ready to be compared: luma at several sizes, so that no sampling skips pixels.
+/// A thumbnail ready to be compared: at several sizes, so that no sampling skips pixels.
 pub(crate) struct Ready<'a> {
     thumb: &'a Rgb,
-    levels: Vec<Plane>,
+    levels: Vec<Level>,
     colours: OnceCell<[Plane; 3]>,
+}
+
+/// A picture at one size.
+pub(crate) struct Level {
+    pub luma: Plane,
+    /// The share of each pixel that is padding, where the picture has any.
+    padding: Option<Plane>,
+}
+
+impl Level {
+    /// How much of what is sampled at a point of the unit square is padding.
+    pub fn padded(&self, (x, y): (f32, f32)) -> f32 {
+        let at = |p: &Plane| p.at(x * p.width as f32 - 0.5, y * p.height as f32 - 0.5);
+        self.padding.as_ref().map_or(0.0, at)
+    }
+
+    fn halved(&self) -> Self {
+        let half = |plane: &Plane| plane.resized(plane.width / 2, plane.height / 2);
+        Self { luma: half(&self.luma), padding: self.padding.as_ref().map(half) }
+    }
+}
+
+/// Whether two pictures can be compared at a point: not where one of both was only filled up.
+pub(crate) fn comparable(padded: f32, other: f32) -> bool {
+    (padded - other).abs() < 0.1
 }
 
 impl<'a> Ready<'a> {
     pub fn new(thumb: &'a Rgb) -> Self {
-        let mut levels = vec![Plane::luma(thumb)];
+        let mut levels = vec![Level { luma: Plane::luma(thumb), padding: padding(thumb) }];
         while let Some(last) = levels.last()
-            && last.width.min(last.height) >= 24
+            && last.luma.width.min(last.luma.height) >= 24
         {
-            levels.push(last.resized(last.width / 2, last.height / 2));
+            levels.push(last.halved());
         }
         Self { thumb, levels, colours: OnceCell::new() }
     }
@@ -43,13 +69,13 @@ impl<'a> Ready<'a> {
 
     /// Luma in full.
     pub fn luma(&self) -> &Plane {
-        &self.levels[0]
+        &self.levels[0].luma
     }
 
     /// The level whose pixels are about as far apart as points are, given as shares of width and height.
-    pub fn level(&self, [across, down]: [f32; 2]) -> &Plane {
+    pub fn level(&self, [across, down]: [f32; 2]) -> &Level {
         let apart = |plane: &Plane| (plane.width as f32 * across).max(plane.height as f32 * down);
-        let fits = |plane: &&Plane| apart(plane) < 1.5;
+        let fits = |level: &&Level| apart(&level.luma) < 1.5;
         self.levels.iter().find(fits).unwrap_or(&self.levels[self.levels.len() - 1])
     }
 }
@@ -87,13 +113,15 @@ pub(crate) fn refine(a: &Ready, b: &Ready, start: Placement) -> Option<Placement
     if agreement < 0.6 {
         return None;
     }
-    let (fine, _) = descend(a, b, coarse, GRID, 5)?;
-    Some(fine)
+    // A start from local features may be nearer than what few points led to.
+    let agreement = |placement| Some(descend(a, b, placement, GRID, 0)?.1);
+    let better = if agreement(start) > agreement(coarse) { start } else { coarse };
+    Some(descend(a, b, better, GRID, 5)?.0)
 }
 
 /// Gauss-Newton steps on the six numbers, towards equal luma up to brightness and contrast.
 ///
-/// Gives the placement and the correlation before the last step.
+/// Gives the placement of highest correlation on the way, and that correlation.
 fn descend(
     a: &Ready,
     b: &Ready,
@@ -102,44 +130,45 @@ fn descend(
     steps: usize,
 ) -> Option<(Placement, f32)> {
     let common = start.common()?;
-    let grid = points(common, side);
     let [step, there] = spacing(common, side, &start);
-    let target = sample(b.level(step), grid.iter().copied());
-    let plane = a.level(there);
-    let (w, h) = (plane.width as f32, plane.height as f32);
+    let (own, level) = (b.level(step), a.level(there));
+    let grid = points(common, side);
+    let target = sample(&own.luma, grid.iter().copied());
+    let padded: Vec<f32> = grid.iter().map(|&point| own.padded(point)).collect();
+    let (w, h) = (level.luma.width as f32, level.luma.height as f32);
     let mut placement = start;
-    let mut agreement = 0.0;
+    let mut best: Option<(Placement, f32)> = None;
     let mut seen: Vec<[f32; 6]> = Vec::with_capacity(grid.len());
-    for _ in 0..steps {
+    for _ in 0..=steps {
         seen.clear();
         let mut sums = Sums::default();
-        for (&(x, y), &wanted) in grid.iter().zip(&target) {
+        for ((&(x, y), &wanted), &padded) in grid.iter().zip(&target).zip(&padded) {
             let (u, v) = placement.map(x, y);
-            if (-0.01..=1.01).contains(&u) && (-0.01..=1.01).contains(&v) {
-                let [value, gx, gy] = plane.slope(u * w - 0.5, v * h - 0.5);
+            let inside = (-0.01..=1.01).contains(&u) && (-0.01..=1.01).contains(&v);
+            if inside && comparable(level.padded((u, v)), padded) {
+                let [value, gx, gy] = level.luma.slope(u * w - 0.5, v * h - 0.5);
                 sums.add(value, wanted);
                 seen.push([value, gx * w, gy * h, wanted, x - 0.5, y - 0.5]);
             }
         }
         let (va, vb) = sums.variances();
         if seen.len() < 40 || va < 1.0 || vb < 1.0 {
-            return None;
+            break;
         }
-        agreement = sums.correlation();
-        let next = step_of(&seen, &sums);
-        let Some(step) = next else { break };
+        let agreement = sums.correlation();
+        if best.is_none_or(|(_, old)| agreement > old) {
+            best = Some((placement, agreement));
+        }
+        let Some(step) = step_of(&seen, &sums) else { break };
         let [da, db, dc, dd, de, df] = step.map(|v| v.clamp(-0.08, 0.08));
         // The step is around the centre of the second picture.
         let change = [da, db, dc - 0.5 * (da + db), dd, de, df - 0.5 * (dd + de)];
         placement.affine.iter_mut().zip(change).for_each(|(value, change)| *value += change);
-        if !placement.plausible([a.sides(), b.sides()]) {
-            return None;
-        }
-        if step.iter().all(|v| v.abs() < 1e-3) {
+        if step.iter().all(|v| v.abs() < 1e-3) || !placement.plausible([a.sides(), b.sides()]) {
             break;
         }
     }
-    Some((placement, agreement))
+    best
 }
 
 /// One Gauss-Newton step of (value, gradient, wanted, place) over the points seen.

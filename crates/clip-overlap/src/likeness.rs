@@ -1,6 +1,6 @@
 //! How alike two aligned pictures are.
 
-use crate::align::{GRID, Ready, Sums, points, sample, spacing};
+use crate::align::{GRID, Ready, Sums, comparable, points, sample, spacing};
 use crate::placement::Placement;
 use crate::thumb::Plane;
 
@@ -31,30 +31,38 @@ impl Likeness {
 pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Likeness> {
     let common = placement.common()?;
     let [left, top, right, bottom] = common;
-    let grid = points(common, GRID);
-    let [step, there_step] = spacing(common, GRID, placement);
-    let there = |points: &[(f32, f32)], plane: &Plane| {
-        sample(plane, points.iter().map(|&(x, y)| placement.map(x, y)))
+    let there = |&(x, y): &(f32, f32)| placement.map(x, y);
+    let compared = |grid: &[(f32, f32)], side: usize| -> (Vec<bool>, [&Plane; 2]) {
+        let [own, other] = spacing(common, side, placement);
+        let (la, lb) = (a.level(other), b.level(own));
+        let point = |p: &(f32, f32)| comparable(la.padded(there(p)), lb.padded(*p));
+        (grid.iter().map(point).collect(), [&la.luma, &lb.luma])
     };
     let plane = |data: Vec<f32>| Plane { width: GRID, height: GRID, data };
-    let pa = plane(there(&grid, a.level(there_step)));
-    let pb = plane(sample(b.level(step), grid.iter().copied()));
+    let grid = points(common, GRID);
+    let (counts, [la, lb]) = compared(&grid, GRID);
+    let pa = plane(sample(la, grid.iter().map(there)));
+    let pb = plane(sample(lb, grid.iter().copied()));
     let (ba, bb) = (pa.blurred(2), pb.blurred(2));
     let (mut luma, mut fine, mut colour) = (Sums::default(), Sums::default(), Sums::default());
-    for i in 0..pa.data.len() {
+    for i in (0..counts.len()).filter(|&i| counts[i]) {
         luma.add(pa.data[i], pb.data[i]);
         fine.add(pa.data[i] - ba.data[i], pb.data[i] - bb.data[i]);
     }
+    let kept = luma.n / counts.len() as f32;
     let grid = points(common, GRID / 2);
+    let (counts, _) = compared(&grid, GRID / 2);
+    let grid: Vec<_> = grid.into_iter().zip(counts).filter(|(_, c)| *c).map(|(p, _)| p).collect();
     for (ca, cb) in a.colours().iter().zip(b.colours()) {
-        let (x, y) = (normalised(there(&grid, ca)), normalised(sample(cb, grid.iter().copied())));
+        let x = normalised(sample(ca, grid.iter().map(there)));
+        let y = normalised(sample(cb, grid.iter().copied()));
         // Per channel: a tint must not count, a different drawing must.
         let contrast = x.1.max(y.1).min(16.0);
         x.0.iter().zip(&y.0).for_each(|(x, y)| colour.add(x * contrast, y * contrast));
     }
     let area = (right - left) * (bottom - top);
     // In the smaller picture the common part is the larger share.
-    let covered = area.max(area * placement.area()).min(1.0);
+    let covered = kept * area.max(area * placement.area()).min(1.0);
     let (da, db) = luma.variances();
     Some(Likeness {
         luma: luma.correlation(),

@@ -174,6 +174,40 @@ mod tests {
         resize(&Rgb { width: 12, height: 8, data }, 480, 320, Filter::Bicubic)
     }
 
+    /// With a border of eight hundredths, and turned by five degrees within black corners.
+    fn filled_up(image: &Rgb) -> [Rgb; 2] {
+        let (w, h) = (image.width, image.height);
+        let mut framed = Rgb::filled(w + 52, h + 52, [0; 3]);
+        let mut turned = Rgb::filled(w, h, [0; 3]);
+        let (sin, cos) = 5f32.to_radians().sin_cos();
+        for (x, y) in (0..h).flat_map(|y| (0..w).map(move |x| (x, y))) {
+            let pixel = |x: u32, y: u32| &image.data[3 * (y * w + x) as usize..][..3];
+            let at = 3 * ((y + 26) * framed.width + x + 26) as usize;
+            framed.data[at..at + 3].copy_from_slice(pixel(x, y));
+            let (u, v) = (x as f32 - w as f32 / 2.0, y as f32 - h as f32 / 2.0);
+            let (u, v) = (cos * u - sin * v + w as f32 / 2.0, sin * u + cos * v + h as f32 / 2.0);
+            if (0.0..w as f32).contains(&u) && (0.0..h as f32).contains(&v) {
+                let at = 3 * (y * w + x) as usize;
+                turned.data[at..at + 3].copy_from_slice(pixel(u as u32, v as u32));
+            }
+        }
+        [framed, turned]
+    }
+
+    #[test]
+    fn what_a_copy_was_filled_up_with_does_not_count() {
+        let pictures: Vec<Rgb> = (0..8).map(picture).collect();
+        let items = pictures.iter().map(Fingerprint::of).collect();
+        let set = SetIndex::new(items, &CandidateOptions::default());
+        for (at, own) in pictures.iter().enumerate() {
+            for copy in filled_up(own) {
+                let found = set.search(&Query::of(&copy), &[]);
+                assert_eq!(found.first().map(|f| f.item), Some(at as u32));
+                assert!(found[0].score > 0.9 && found.len() == 1, "{found:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_narrow_crop_is_found_where_it_was_cut() {
         let pictures: Vec<Rgb> = (0..8).map(picture).collect();
