@@ -38,9 +38,9 @@ impl Level {
     }
 }
 
-/// Whether two pictures can be compared at a point: not where one of both was only filled up.
+/// Whether two pictures can be compared at a point: where neither was only filled up.
 pub(crate) fn comparable(padded: f32, other: f32) -> bool {
-    (padded - other).abs() < 0.1
+    padded.max(other) < 0.1
 }
 
 impl<'a> Ready<'a> {
@@ -106,17 +106,34 @@ pub(crate) fn sample(plane: &Plane, points: impl Iterator<Item = (f32, f32)>) ->
     points.map(|(x, y)| plane.at(x * w - 0.5, y * h - 0.5)).collect()
 }
 
-/// The placement near `start` at which the two agree best: on a coarse grid, then on a fine one.
+/// Points a side of the grids on which two pictures are aligned.
+const COARSE: usize = 16;
+const FINE: usize = 24;
+/// Least correlation, on the coarse grid, of a pair that is compared on the fine one.
+const LEAST: f32 = 0.7;
+
+/// The placement around `start` at which the two agree best: on a coarse grid, then on a fine one.
 pub(crate) fn refine(a: &Ready, b: &Ready, start: Placement) -> Option<Placement> {
-    let (coarse, agreement) = descend(a, b, start, GRID / 2, 8)?;
+    Some(searched(a, b, start)?.0)
+}
+
+/// The same for a start that is nearly right, if it is right: where that leads to, or a coarse grid, whichever is
+/// better.
+pub(crate) fn settle(a: &Ready, b: &Ready, start: Placement) -> Option<Placement> {
+    let near = descend(a, b, start, FINE, 5);
+    let far = if near.is_some_and(|(_, agreement)| agreement > 0.95) {
+        None
+    } else {
+        searched(a, b, start)
+    };
+    let found = near.into_iter().chain(far).max_by(|a, b| a.1.total_cmp(&b.1));
+    found.filter(|(_, agreement)| *agreement >= LEAST).map(|(placement, _)| placement)
+}
+
+fn searched(a: &Ready, b: &Ready, start: Placement) -> Option<(Placement, f32)> {
     // What does not fit by now will not.
-    if agreement < 0.6 {
-        return None;
-    }
-    // A start from local features may be nearer than what few points led to.
-    let agreement = |placement| Some(descend(a, b, placement, GRID, 0)?.1);
-    let better = if agreement(start) > agreement(coarse) { start } else { coarse };
-    Some(descend(a, b, better, GRID, 5)?.0)
+    let (coarse, _) = descend(a, b, start, COARSE, 8).filter(|found| found.1 >= LEAST)?;
+    descend(a, b, coarse, FINE, 4)
 }
 
 /// Gauss-Newton steps on the six numbers, towards equal luma up to brightness and contrast.
@@ -139,7 +156,7 @@ fn descend(
     let mut placement = start;
     let mut best: Option<(Placement, f32)> = None;
     let mut seen: Vec<[f32; 6]> = Vec::with_capacity(grid.len());
-    for _ in 0..=steps {
+    for left in (0..=steps).rev() {
         seen.clear();
         let mut sums = Sums::default();
         for ((&(x, y), &wanted), &padded) in grid.iter().zip(&target).zip(&padded) {
@@ -159,7 +176,7 @@ fn descend(
         if best.is_none_or(|(_, old)| agreement > old) {
             best = Some((placement, agreement));
         }
-        let Some(step) = step_of(&seen, &sums) else { break };
+        let Some(step) = (left > 0).then(|| step_of(&seen, &sums)).flatten() else { break };
         let [da, db, dc, dd, de, df] = step.map(|v| v.clamp(-0.08, 0.08));
         // The step is around the centre of the second picture.
         let change = [da, db, dc - 0.5 * (da + db), dd, de, df - 0.5 * (dd + de)];

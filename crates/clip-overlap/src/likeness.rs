@@ -32,27 +32,29 @@ pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Li
     let common = placement.common()?;
     let [left, top, right, bottom] = common;
     let there = |&(x, y): &(f32, f32)| placement.map(x, y);
-    let compared = |grid: &[(f32, f32)], side: usize| -> (Vec<bool>, [&Plane; 2]) {
+    let padded = |grid: &[(f32, f32)], side: usize| -> (Vec<(f32, f32)>, [&Plane; 2]) {
         let [own, other] = spacing(common, side, placement);
         let (la, lb) = (a.level(other), b.level(own));
-        let point = |p: &(f32, f32)| comparable(la.padded(there(p)), lb.padded(*p));
+        let point = |p: &(f32, f32)| (la.padded(there(p)), lb.padded(*p));
         (grid.iter().map(point).collect(), [&la.luma, &lb.luma])
     };
     let plane = |data: Vec<f32>| Plane { width: GRID, height: GRID, data };
     let grid = points(common, GRID);
-    let (counts, [la, lb]) = compared(&grid, GRID);
+    let (padding, [la, lb]) = padded(&grid, GRID);
     let pa = plane(sample(la, grid.iter().map(there)));
     let pb = plane(sample(lb, grid.iter().copied()));
     let (ba, bb) = (pa.blurred(2), pb.blurred(2));
     let (mut luma, mut fine, mut colour) = (Sums::default(), Sums::default(), Sums::default());
-    for i in (0..counts.len()).filter(|&i| counts[i]) {
+    for i in (0..padding.len()).filter(|&i| comparable(padding[i].0, padding[i].1)) {
         luma.add(pa.data[i], pb.data[i]);
         fine.add(pa.data[i] - ba.data[i], pb.data[i] - bb.data[i]);
     }
-    let kept = luma.n / counts.len() as f32;
-    let grid = points(common, GRID / 2);
-    let (counts, _) = compared(&grid, GRID / 2);
-    let grid: Vec<_> = grid.into_iter().zip(counts).filter(|(_, c)| *c).map(|(p, _)| p).collect();
+    // What both are filled up with says nothing for them, and nothing against them.
+    let missing = padding.iter().filter(|(a, b)| (a - b).abs() >= 0.1).count();
+    let kept = 1.0 - missing as f32 / padding.len() as f32;
+    let mut grid = points(common, GRID / 2);
+    let mut padding = padded(&grid, GRID / 2).0.into_iter();
+    grid.retain(|_| padding.next().is_some_and(|(a, b)| comparable(a, b)));
     for (ca, cb) in a.colours().iter().zip(b.colours()) {
         let x = normalised(sample(ca, grid.iter().map(there)));
         let y = normalised(sample(cb, grid.iter().copied()));

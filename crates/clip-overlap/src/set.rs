@@ -1,6 +1,6 @@
 //! One evaluation set, searched by picture.
 
-use crate::align::{Ready, refine};
+use crate::align::{Ready, refine, settle};
 use crate::candidates::{CandidateOptions, Candidates};
 use crate::coarse::{Probe, Target};
 use crate::fingerprint::{Fingerprint, Query};
@@ -123,43 +123,47 @@ impl SetIndex {
         for (item, votes, start) in placed {
             local.push((votes as f32, item, start));
         }
+        let compared = |item: u32, align: Align, start: Placement| {
+            let own = &self.items[item as usize];
+            let other = Ready::new(&own.thumb);
+            let placement = align(&other, &picture, start)?;
+            let (score, likeness) = scored(&other, &picture, &placement)?;
+            let kind = match (query.flat || own.flat, mirrored) {
+                (true, _) => Kind::Flat,
+                (_, true) => Kind::Mirrored,
+                _ if !(0.8..1.25).contains(&placement.area()) => Kind::Crop,
+                _ => Kind::Near,
+            };
+            Some(Found { item, score, kind, likeness, placement })
+        };
         let mut found = Vec::new();
-        for (mut starts, most) in [(whole, ALIGNED), (local, 2 * ALIGNED)] {
-            starts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            starts.dedup_by_key(|start| start.1);
-            starts.truncate(most);
-            for (_, item, start) in starts {
-                found.extend(self.aligned(item, &picture, start, query, mirrored));
-            }
+        for (item, start) in best(whole, ALIGNED) {
+            found.extend(compared(item, refine, start));
+        }
+        for (item, start) in best(local, 2 * ALIGNED) {
+            found.extend(compared(item, settle, start));
         }
         found
     }
+}
 
-    fn aligned(
-        &self,
-        item: u32,
-        picture: &Ready,
-        start: Placement,
-        query: &Fingerprint,
-        mirrored: bool,
-    ) -> Option<Found> {
-        let own = &self.items[item as usize];
-        let other = Ready::new(&own.thumb);
-        let placement = refine(&other, picture, start)?;
-        let likeness = likeness(&other, picture, &placement)?;
-        let kind = match (query.flat || own.flat, mirrored) {
-            (true, _) => Kind::Flat,
-            (_, true) => Kind::Mirrored,
-            _ if !(0.8..1.25).contains(&placement.area()) => Kind::Crop,
-            _ => Kind::Near,
-        };
-        let longer = |side: (u32, u32)| side.0.max(side.1) as f32;
-        let sides = [other.sides(), picture.sides()];
-        let least = longer(sides[0]).min(longer(sides[1]));
-        let strain = placement.strain(sides, likeness.covered, least);
-        let score = (likeness.score() - strain).max(0.0);
-        Some(Found { item, score, kind, likeness, placement })
-    }
+type Align = fn(&Ready, &Ready, Placement) -> Option<Placement>;
+
+/// Item and start of the `most` that are worth most.
+fn best(mut starts: Vec<(f32, u32, Placement)>, most: usize) -> Vec<(u32, Placement)> {
+    starts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    starts.dedup_by_key(|start| start.1);
+    starts.into_iter().take(most).map(|(_, item, start)| (item, start)).collect()
+}
+
+/// How alike two pictures are in a placement, less what it strains.
+fn scored(item: &Ready, picture: &Ready, placement: &Placement) -> Option<(f32, Likeness)> {
+    let likeness = likeness(item, picture, placement)?;
+    let longer = |(width, height): (u32, u32)| width.max(height) as f32;
+    let sides = [item.sides(), picture.sides()];
+    let least = longer(sides[0]).min(longer(sides[1]));
+    let strain = placement.strain(sides, likeness.covered, least);
+    Some(((likeness.score() - strain).max(0.0), likeness))
 }
 
 #[cfg(test)]
