@@ -49,9 +49,6 @@ pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Li
         luma.add(pa.data[i], pb.data[i]);
         fine.add(pa.data[i] - ba.data[i], pb.data[i] - bb.data[i]);
     }
-    // What both are filled up with says nothing for them, and nothing against them.
-    let missing = padding.iter().filter(|(a, b)| (a - b).abs() >= 0.1).count();
-    let kept = 1.0 - missing as f32 / padding.len() as f32;
     let mut grid = points(common, GRID / 2);
     let mut padding = padded(&grid, GRID / 2).0.into_iter();
     grid.retain(|_| padding.next().is_some_and(|(a, b)| comparable(a, b)));
@@ -64,7 +61,7 @@ pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Li
     }
     let area = (right - left) * (bottom - top);
     // In the smaller picture the common part is the larger share.
-    let covered = kept * area.max(area * placement.area()).min(1.0);
+    let covered = area.max(area * placement.area()).min(1.0);
     let (da, db) = luma.variances();
     Some(Likeness {
         luma: luma.correlation(),
