@@ -32,26 +32,26 @@ pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Li
     let common = placement.common()?;
     let [left, top, right, bottom] = common;
     let there = |&(x, y): &(f32, f32)| placement.map(x, y);
-    let padded = |grid: &[(f32, f32)], side: usize| -> (Vec<(f32, f32)>, [&Plane; 2]) {
+    let levels = |side: usize| {
         let [own, other] = spacing(common, side, placement);
-        let (la, lb) = (a.level(other), b.level(own));
-        let point = |p: &(f32, f32)| (la.padded(there(p)), lb.padded(*p));
-        (grid.iter().map(point).collect(), [&la.luma, &lb.luma])
+        (a.level(other), b.level(own))
     };
     let plane = |data: Vec<f32>| Plane { width: GRID, height: GRID, data };
     let grid = points(common, GRID);
-    let (padding, [la, lb]) = padded(&grid, GRID);
-    let pa = plane(sample(la, grid.iter().map(there)));
-    let pb = plane(sample(lb, grid.iter().copied()));
+    let (la, lb) = levels(GRID);
+    let pa = plane(sample(&la.luma, grid.iter().map(there)));
+    let pb = plane(sample(&lb.luma, grid.iter().copied()));
     let (ba, bb) = (pa.blurred(2), pb.blurred(2));
     let (mut luma, mut fine, mut colour) = (Sums::default(), Sums::default(), Sums::default());
-    for i in (0..padding.len()).filter(|&i| comparable(padding[i].0, padding[i].1)) {
-        luma.add(pa.data[i], pb.data[i]);
-        fine.add(pa.data[i] - ba.data[i], pb.data[i] - bb.data[i]);
+    for (i, point) in grid.iter().enumerate() {
+        if comparable(la.padded(there(point)), lb.padded(*point)) {
+            luma.add(pa.data[i], pb.data[i]);
+            fine.add(pa.data[i] - ba.data[i], pb.data[i] - bb.data[i]);
+        }
     }
     let mut grid = points(common, GRID / 2);
-    let mut padding = padded(&grid, GRID / 2).0.into_iter();
-    grid.retain(|_| padding.next().is_some_and(|(a, b)| comparable(a, b)));
+    let (la, lb) = levels(GRID / 2);
+    grid.retain(|point| comparable(la.padded(there(point)), lb.padded(*point)));
     for (ca, cb) in a.colours().iter().zip(b.colours()) {
         let x = normalised(sample(ca, grid.iter().map(there)));
         let y = normalised(sample(cb, grid.iter().copied()));
