@@ -80,7 +80,8 @@ mod tests {
     fn bars_and_corners_are_padding_and_a_ground_is_not() {
         assert!(padding(&picture(|_, _| true)).is_none());
         let bar = padding(&picture(|_, y| y < 24)).unwrap();
-        assert_eq!(bar.data.iter().sum::<f32>(), 40.0 * 6.0);
+        assert!(bar.data[40 * 24..].iter().all(|v| *v == 1.0));
+        assert_eq!(bar.data[40 * 15 + 20], 0.0);
         let turned = padding(&picture(|x, y| x + 3 * y >= 12 && x + 3 * y <= 114)).unwrap();
         assert_eq!((turned.data[0], turned.data[40 * 15 + 20]), (1.0, 0.0));
         let object = padding(&picture(|x, y| {
