@@ -121,7 +121,7 @@ impl Candidates {
     /// Items on which several local features agree, with their votes and the placement they agree on.
     fn local(&self, query: &Fingerprint) -> Vec<(u32, usize, Placement)> {
         let aspect = query.thumb.height as f32 / query.thumb.width as f32;
-        let mut votes: HashMap<(u32, i32, i32, i32), Vec<Placement>> = HashMap::new();
+        let mut votes: HashMap<(u32, i32, i32, i32), Vec<Vote>> = HashMap::new();
         for point in &query.keypoints {
             let near = self.local.query(point.bits);
             // What is everywhere tells nothing: a patch of plain texture.
@@ -139,7 +139,8 @@ impl Candidates {
                 let [_, _, tx, _, _, ty] = placement.affine;
                 let size = (sx.ln() / 0.35).floor() as i32;
                 let key = (*item, size, middle(sx, tx), middle(sy, ty));
-                votes.entry(key).or_default().push(placement);
+                let pair = [point.x, point.y, other.x, other.y];
+                votes.entry(key).or_default().push(Vote { placement, pair });
             }
         }
         let mut best: HashMap<u32, (usize, Placement)> = HashMap::new();
@@ -158,7 +159,8 @@ impl Candidates {
             if all.len() < self.options.local_votes || own.is_empty() {
                 continue;
             }
-            let placement = median(&all);
+            let pairs: Vec<[f32; 4]> = all.iter().map(|vote| vote.pair).collect();
+            let placement = median(&all).fitted(&pairs);
             let old = best.get(item).map_or(0, |(count, _)| *count);
             if all.len() > old || (all.len() == old && placement.affine < best[item].1.affine) {
                 best.insert(*item, (all.len(), placement));
@@ -171,10 +173,16 @@ impl Candidates {
     }
 }
 
+/// Two local features that look alike: where they put the picture, and their centres in it and in the item.
+struct Vote {
+    placement: Placement,
+    pair: [f32; 4],
+}
+
 /// The median of each number.
-fn median(placements: &[&Placement]) -> Placement {
+fn median(votes: &[&Vote]) -> Placement {
     let of = |i: usize| {
-        let mut values: Vec<f32> = placements.iter().map(|p| p.affine[i]).collect();
+        let mut values: Vec<f32> = votes.iter().map(|vote| vote.placement.affine[i]).collect();
         values.sort_by(f32::total_cmp);
         values[values.len() / 2]
     };

@@ -20,6 +20,7 @@ mod index;
 mod keypoints;
 mod likeness;
 mod matches;
+mod padding;
 mod pair;
 mod placement;
 pub mod predictions;

@@ -1,6 +1,6 @@
 //! How alike two aligned pictures are.
 
-use crate::align::{GRID, Ready, Sums, points, sample};
+use crate::align::{GRID, Ready, Sums, comparable, points, sample, spacing};
 use crate::placement::Placement;
 use crate::thumb::Plane;
 
@@ -31,24 +31,30 @@ impl Likeness {
 pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Likeness> {
     let common = placement.common()?;
     let [left, top, right, bottom] = common;
-    let grid = points(common, GRID);
-    let step = (right - left).max(bottom - top) / GRID as f32;
-    let scale = placement.affine[0].max(placement.affine[4]);
-    let there = |points: &[(f32, f32)], plane: &Plane| {
-        sample(plane, points.iter().map(|&(x, y)| placement.map(x, y)))
+    let there = |&(x, y): &(f32, f32)| placement.map(x, y);
+    let levels = |side: usize| {
+        let [own, other] = spacing(common, side, placement);
+        (a.level(other), b.level(own))
     };
     let plane = |data: Vec<f32>| Plane { width: GRID, height: GRID, data };
-    let pa = plane(there(&grid, a.level(step * scale)));
-    let pb = plane(sample(b.level(step), grid.iter().copied()));
+    let grid = points(common, GRID);
+    let (la, lb) = levels(GRID);
+    let pa = plane(sample(&la.luma, grid.iter().map(there)));
+    let pb = plane(sample(&lb.luma, grid.iter().copied()));
     let (ba, bb) = (pa.blurred(2), pb.blurred(2));
     let (mut luma, mut fine, mut colour) = (Sums::default(), Sums::default(), Sums::default());
-    for i in 0..pa.data.len() {
-        luma.add(pa.data[i], pb.data[i]);
-        fine.add(pa.data[i] - ba.data[i], pb.data[i] - bb.data[i]);
+    for (i, point) in grid.iter().enumerate() {
+        if comparable(la.padded(there(point)), lb.padded(*point)) {
+            luma.add(pa.data[i], pb.data[i]);
+            fine.add(pa.data[i] - ba.data[i], pb.data[i] - bb.data[i]);
+        }
     }
-    let grid = points(common, GRID / 2);
+    let mut grid = points(common, GRID / 2);
+    let (la, lb) = levels(GRID / 2);
+    grid.retain(|point| comparable(la.padded(there(point)), lb.padded(*point)));
     for (ca, cb) in a.colours().iter().zip(b.colours()) {
-        let (x, y) = (normalised(there(&grid, ca)), normalised(sample(cb, grid.iter().copied())));
+        let x = normalised(sample(ca, grid.iter().map(there)));
+        let y = normalised(sample(cb, grid.iter().copied()));
         // Per channel: a tint must not count, a different drawing must.
         let contrast = x.1.max(y.1).min(16.0);
         x.0.iter().zip(&y.0).for_each(|(x, y)| colour.add(x * contrast, y * contrast));

@@ -1,6 +1,6 @@
 //! One evaluation set, searched by picture.
 
-use crate::align::{Ready, refine};
+use crate::align::{Ready, refine, settle};
 use crate::candidates::{CandidateOptions, Candidates};
 use crate::coarse::{Probe, Target};
 use crate::fingerprint::{Fingerprint, Query};
@@ -123,42 +123,108 @@ impl SetIndex {
         for (item, votes, start) in placed {
             local.push((votes as f32, item, start));
         }
+        let compared = |item: u32, align: Align, start: Placement| {
+            let own = &self.items[item as usize];
+            let other = Ready::new(&own.thumb);
+            let placement = align(&other, &picture, start)?;
+            let (score, likeness) = scored(&other, &picture, &placement)?;
+            let kind = match (query.flat || own.flat, mirrored) {
+                (true, _) => Kind::Flat,
+                (_, true) => Kind::Mirrored,
+                _ if !(0.8..1.25).contains(&placement.area()) => Kind::Crop,
+                _ => Kind::Near,
+            };
+            Some(Found { item, score, kind, likeness, placement })
+        };
         let mut found = Vec::new();
-        for (mut starts, most) in [(whole, ALIGNED), (local, 2 * ALIGNED)] {
-            starts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            starts.dedup_by_key(|start| start.1);
-            starts.truncate(most);
-            for (_, item, start) in starts {
-                found.extend(self.aligned(item, &picture, start, query, mirrored));
-            }
+        for (item, start) in best(whole, ALIGNED) {
+            found.extend(compared(item, refine, start));
+        }
+        for (item, start) in best(local, 2 * ALIGNED) {
+            found.extend(compared(item, settle, start));
         }
         found
     }
+}
 
-    fn aligned(
-        &self,
-        item: u32,
-        picture: &Ready,
-        start: Placement,
-        query: &Fingerprint,
-        mirrored: bool,
-    ) -> Option<Found> {
-        let size = (query.thumb.width, query.thumb.height);
-        let own = &self.items[item as usize];
-        let other = Ready::new(&own.thumb);
-        let placement = refine(&other, picture, start)?;
-        let likeness = likeness(&other, picture, &placement)?;
-        let kind = match (query.flat || own.flat, mirrored) {
-            (true, _) => Kind::Flat,
-            (_, true) => Kind::Mirrored,
-            _ if !(0.8..1.25).contains(&placement.area()) => Kind::Crop,
-            _ => Kind::Near,
-        };
-        let longer = |side: (u32, u32)| side.0.max(side.1) as f32;
-        let sides = [(own.thumb.width, own.thumb.height), size];
-        let least = longer(sides[0]).min(longer(sides[1]));
-        let strain = placement.strain(sides, likeness.covered, least);
-        let score = (likeness.score() - strain).max(0.0);
-        Some(Found { item, score, kind, likeness, placement })
+type Align = fn(&Ready, &Ready, Placement) -> Option<Placement>;
+
+/// Item and start of the `most` that are worth most.
+fn best(mut starts: Vec<(f32, u32, Placement)>, most: usize) -> Vec<(u32, Placement)> {
+    starts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    starts.dedup_by_key(|start| start.1);
+    starts.into_iter().take(most).map(|(_, item, start)| (item, start)).collect()
+}
+
+/// How alike two pictures are in a placement, less what it strains.
+fn scored(item: &Ready, picture: &Ready, placement: &Placement) -> Option<(f32, Likeness)> {
+    let likeness = likeness(item, picture, placement)?;
+    let longer = |(width, height): (u32, u32)| width.max(height) as f32;
+    let sides = [item.sides(), picture.sides()];
+    let least = longer(sides[0]).min(longer(sides[1]));
+    let strain = placement.strain(sides, likeness.covered, least);
+    Some(((likeness.score() - strain).max(0.0), likeness))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_image::{Filter, Rgb, crop, resize};
+
+    /// Blotches of which no two pictures have the same.
+    fn picture(seed: u64) -> Rgb {
+        let mut data = vec![0; 12 * 8 * 3];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut data);
+        resize(&Rgb { width: 12, height: 8, data }, 480, 320, Filter::Bicubic)
+    }
+
+    /// With a border of eight hundredths, and turned by five degrees within black corners.
+    fn filled_up(image: &Rgb) -> [Rgb; 2] {
+        let (w, h) = (image.width, image.height);
+        let mut framed = Rgb::filled(w + 52, h + 52, [0; 3]);
+        let mut turned = Rgb::filled(w, h, [0; 3]);
+        let (sin, cos) = 5f32.to_radians().sin_cos();
+        for (x, y) in (0..h).flat_map(|y| (0..w).map(move |x| (x, y))) {
+            let pixel = |x: u32, y: u32| &image.data[3 * (y * w + x) as usize..][..3];
+            let at = 3 * ((y + 26) * framed.width + x + 26) as usize;
+            framed.data[at..at + 3].copy_from_slice(pixel(x, y));
+            let (u, v) = (x as f32 - w as f32 / 2.0, y as f32 - h as f32 / 2.0);
+            let (u, v) = (cos * u - sin * v + w as f32 / 2.0, sin * u + cos * v + h as f32 / 2.0);
+            if (0.0..w as f32).contains(&u) && (0.0..h as f32).contains(&v) {
+                let at = 3 * (y * w + x) as usize;
+                turned.data[at..at + 3].copy_from_slice(pixel(u as u32, v as u32));
+            }
+        }
+        [framed, turned]
+    }
+
+    #[test]
+    fn what_a_copy_was_filled_up_with_does_not_count() {
+        let pictures: Vec<Rgb> = (0..8).map(picture).collect();
+        let items = pictures.iter().map(Fingerprint::of).collect();
+        let set = SetIndex::new(items, &CandidateOptions::default());
+        for (at, own) in pictures.iter().enumerate() {
+            for copy in filled_up(own) {
+                let found = set.search(&Query::of(&copy), &[]);
+                assert_eq!(found.first().map(|f| f.item), Some(at as u32));
+                assert!(found[0].score > 0.9 && found.len() == 1, "{found:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_narrow_crop_is_found_where_it_was_cut() {
+        let pictures: Vec<Rgb> = (0..8).map(picture).collect();
+        let items = pictures.iter().map(Fingerprint::of).collect();
+        let set = SetIndex::new(items, &CandidateOptions::default());
+        let part = crop(&pictures[5], 144, 8, 192, 312);
+        let found = set.search(&Query::of(&part), &[]);
+        assert_eq!((found[0].item, found[0].kind), (5, Kind::Crop));
+        assert!(found[0].score > 0.9, "{found:?}");
+        let wanted = [0.4, 0.0, 0.3, 0.0, 0.975, 0.025];
+        for (value, wanted) in found[0].placement.affine.into_iter().zip(wanted) {
+            assert!((value - wanted).abs() < 0.01, "{found:?}");
+        }
+        assert!(set.search(&Query::of(&picture(9)), &[]).iter().all(|f| f.score < 0.6));
     }
 }
