@@ -162,7 +162,7 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     let resources = resources.collect::<Result<_>>()?;
     let decided = decisions(config, &check)?;
     let settings = json!({"action": check.action, "decided": decided});
-    Ok(Some(stage(Check::STAGE, 3, settings, resources, move || {
+    Ok(Some(stage(Check::STAGE, 4, settings, resources, move || {
         let cache = default_cache();
         let open = |(name, path): &(String, PathBuf)| {
             let index = EvalIndex::open(name, path, cache.as_deref());

@@ -226,7 +226,7 @@ impl Writer {
     }
 
     fn finish(self) -> Result<()> {
-        let file = self.writer.into_inner().map_err(Self::bad(&self.path))?;
+        let mut file = self.writer.into_inner().map_err(Self::bad(&self.path))?;
         Ok(file.commit()?)
     }
 }
