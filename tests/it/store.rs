@@ -85,12 +85,13 @@ fn a_killed_machine_is_followed_by_another() {
     world.good(&with(&["pull"], &second));
     let shards = content(&world.path("runs/small/shards"));
     assert!(content(&world.path("second/small/shards")) == shards);
-    // What one machine had before there was a store goes there, too.
-    let moved = machine(&format!("{store}-moved"), "runs");
-    world.good(&with(&["build"], &moved));
-    let third = machine(&format!("{store}-moved"), "third");
-    world.good(&with(&["pull"], &third));
-    assert!(content(&world.path("third/small/shards")) == shards, "moved");
+    // Begun anew by one, it is not what the other remembers.
+    world.good(&with(&["build", "--from", "balance"], &first));
+    world.good(&with(&["build"], &second));
+    assert!(content(&world.path("second/small/shards")) == shards, "begun anew");
+    // A run that lies here alone is left alone.
+    let told = world.fails(&with(&["build"], &machine(&store, "runs")), 2);
+    assert!(told.contains("runs/small") && told.contains("hint: "), "{told}");
 }
 
 #[test]

@@ -96,6 +96,9 @@ impl Manifest {
             })?);
             lines.push('\n');
         }
+        if let Some(folder) = self.path.parent() {
+            std::fs::create_dir_all(folder).at(folder)?;
+        }
         let mut options = OpenOptions::new();
         let mut file =
             options.create(true).read(true).append(true).open(&self.path).at(&self.path)?;

@@ -1,5 +1,6 @@
 //! Shards behind addresses, copied to disk once: they are read at more than one place.
 
+use std::io::ErrorKind::{NotFound, PermissionDenied};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -32,7 +33,7 @@ fn copy(address: &str, cache: &Path) -> Result<PathBuf> {
     let folder = cache.join(&blake3::hash(parent.as_bytes()).to_hex()[..16]);
     let path = folder.join(name.split(['?', '#']).next().unwrap_or(name));
     let mut file = match clip_store::open(address, 0) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+        Err(e) if e.kind() == NotFound => {
             return Err(Error::Spec { spec: address.to_owned(), reason: e.to_string() });
         }
         opened => opened.at(Path::new(address))?,
@@ -42,13 +43,14 @@ fn copy(address: &str, cache: &Path) -> Result<PathBuf> {
         return Ok(path);
     }
     // Large corpora take a while, and nobody who waits wants to guess.
-    eprintln!("copying {address}");
+    eprintln!("copying {}", address.split('?').next().unwrap_or(address));
     if let Some(stem) = name.strip_suffix(".tar") {
         for ending in BESIDE {
             let beside = format!("{parent}/{stem}{ending}");
             match clip_store::open(&beside, 0) {
                 Ok(mut file) => keep(&mut file, &folder.join(format!("{stem}{ending}")), &beside)?,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                // Who may not list a bucket is told so, instead of that there is nothing.
+                Err(e) if [NotFound, PermissionDenied].contains(&e.kind()) => {}
                 Err(e) => return Err(e).at(Path::new(&beside)),
             }
         }

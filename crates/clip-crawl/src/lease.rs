@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// How long an object says that a host is taken; renewed long before.
 const TERM: Duration = Duration::from_secs(60);
+/// How often storage may fail somebody who waits for a host.
+const FAULTS: u32 = 60;
 /// A host in object storage is given back so long after its last request: each change is a request, too.
 const KEPT: Duration = Duration::from_secs(1);
 
@@ -96,6 +98,7 @@ impl Leases {
         // Hosts that share a number wait for each other for nothing, which is rare and harmless.
         let hash = blake3::hash(host.as_bytes());
         let number = u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]);
+        let mut faults = 0;
         loop {
             let leases = self.clone();
             // Whoever stops waiting here lets go of what was taken meanwhile.
@@ -103,8 +106,12 @@ impl Leases {
                 let pause = leases.try_take(number)?;
                 io::Result::Ok(pause.map(|pause| (Lease { leases, number }, pause)))
             });
-            if let Some(taken) = taken.await.map_err(io::Error::other)?? {
-                return Ok(taken);
+            match taken.await.map_err(io::Error::other)? {
+                Ok(Some(taken)) => return Ok(taken),
+                Ok(None) => {}
+                // A row must not fall because storage was away for a while.
+                Err(_) if faults < FAULTS => faults += 1,
+                Err(e) => return Err(e),
             }
             tokio::time::sleep(self.look).await;
         }
@@ -142,6 +149,9 @@ impl Leases {
                 drop(hosts);
                 let Some(next) = claim(store, owner, number)? else { return Ok(None) };
                 hosts = self.hosts();
+                if hosts.leaving.contains(&number) {
+                    return Ok(None);
+                }
                 if let Some(held) = hosts.held.get_mut(&number) {
                     held.users += 1;
                     return Ok(Some(Duration::ZERO));
@@ -173,14 +183,14 @@ impl Leases {
                 hosts.leaving.insert(*number);
             }
         }
-        // What cannot be written is tried again, or runs out.
-        for (number, next) in renewed {
-            let _ = store.put(&name(number), slip(owner, now + TERM, next));
-        }
-        for (number, next) in left {
-            let _ = store.put(&name(number), slip("", Duration::ZERO, next));
+        // What cannot be written runs out.
+        at_once(&renewed, |&(number, next)| {
+            let _ = rewrite(store, owner, number, || slip(owner, self::now() + TERM, next));
+        });
+        at_once(&left, |&(number, next)| {
+            let _ = rewrite(store, owner, number, || slip("", Duration::ZERO, next));
             self.hosts().leaving.remove(&number);
-        }
+        });
     }
 }
 
@@ -192,6 +202,21 @@ fn keep(leases: &Weak<Leases>) {
         let Place::Objects { store, owner } = &leases.place else { return };
         leases.tend(store, owner);
     }
+}
+
+/// Does something for each, many at a time: each waits for storage.
+fn at_once<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
+    for some in items.chunks(32) {
+        std::thread::scope(|scope| some.iter().for_each(|item| drop(scope.spawn(|| work(item)))));
+    }
+}
+
+/// Writes an object that is still ours.
+fn rewrite(store: &Store, owner: &str, number: u16, slip: impl Fn() -> Vec<u8>) -> io::Result<()> {
+    let name = name(number);
+    let Some(seen) = store.get(&name)? else { return Ok(()) };
+    let last: Slip = serde_json::from_slice(&seen.bytes).map_err(io::Error::other)?;
+    if last.owner == owner { store.replace(&name, seen, slip()).map(drop) } else { Ok(()) }
 }
 
 fn name(number: u16) -> String {
@@ -249,13 +274,15 @@ impl Drop for Lease {
 
 impl Drop for Leases {
     fn drop(&mut self) {
-        let Place::Objects { store, .. } = &self.place else { return };
+        let Place::Objects { store, owner } = &self.place else { return };
         // The last one may go on a thread that must not wait.
-        let (store, hosts) = (store.clone(), std::mem::take(&mut *self.hosts()));
+        let (store, owner) = (store.clone(), owner.clone());
+        let held = std::mem::take(&mut *self.hosts()).held;
+        let held: Vec<_> = held.into_iter().map(|(number, held)| (number, held.next)).collect();
         let give = move || {
-            for (number, held) in hosts.held {
-                let _ = store.put(&name(number), slip("", Duration::ZERO, held.next));
-            }
+            at_once(&held, |&(number, next)| {
+                let _ = rewrite(&store, &owner, number, || slip("", Duration::ZERO, next));
+            });
         };
         let _ = std::thread::spawn(give).join();
     }

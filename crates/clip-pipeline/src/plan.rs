@@ -103,6 +103,9 @@ impl Plan {
         seed: u64,
         specs: Vec<StageSpec>,
     ) -> Result<Self> {
+        if let Some(store) = &store {
+            copy_of(dir, store)?;
+        }
         let mut stages = Vec::with_capacity(specs.len());
         let mut input = None;
         for (number, spec) in specs.into_iter().enumerate() {
@@ -127,6 +130,23 @@ impl Plan {
     }
 }
 
+/// Holds a folder to the one store that it is a copy of: what lies there of another run must not be touched.
+fn copy_of(dir: &Path, store: &RunStore) -> Result<()> {
+    let path = dir.join(".store");
+    match std::fs::read_to_string(&path) {
+        Ok(address) if address == store.address() => Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound && !dir.exists() => {
+            Ok(clip_corpus::write_atomic(&path, store.address().as_bytes())?)
+        }
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, e)),
+        _ => Err(Error::Config(format!(
+            "{} holds a run that does not lie in {}\nhint: `--set workdir=…` names another folder",
+            dir.display(),
+            store.address()
+        ))),
+    }
+}
+
 fn status(
     run: &Path,
     store: Option<&RunStore>,
@@ -134,10 +154,8 @@ fn status(
     dir: &Path,
     print: &Fingerprint,
 ) -> Result<Status> {
-    if let Some(store) = store
-        && store.find(dir, StageFile::NAME)?
-    {
-        store.pull(dir)?;
+    if let Some(store) = store {
+        store.refresh(dir)?;
     }
     if let Some(file) = StageFile::read(dir) {
         let done = there(&Manifest::open(dir)?, dir, store).len();

@@ -18,7 +18,7 @@ use crate::{Context, Error, Event, PartInfo, PartSink, Plan, Progress, Result, W
 mod engine;
 
 /// What a barrier decided, in its stage's folder.
-const DECISIONS: &str = "decisions.parquet";
+pub(crate) const DECISIONS: &str = "decisions.parquet";
 
 pub use engine::{Engine, LocalEngine};
 
@@ -77,9 +77,6 @@ impl Run {
                 return Err(Error::Locked { path: plan.dir.clone() });
             }
             Err(std::fs::TryLockError::Error(e)) => return Err(Error::io(&path, e)),
-        }
-        if let Some(store) = &plan.store {
-            plan.stages.iter().try_for_each(|stage| store.share(&stage.dir))?;
         }
         let manifests = plan.stages.iter().map(|stage| Ok(Mutex::new(Manifest::open(&stage.dir)?)));
         let manifests = manifests.collect::<Result<_>>()?;
@@ -247,6 +244,11 @@ impl Run {
         images.map_or(Ok(()), |stage| bring(stage, &name))
     }
 
+    /// Gives the others a file of the run's folder, where the run lies in a store.
+    pub fn publish(&self, name: &str) -> Result<()> {
+        self.plan.store.as_ref().map_or(Ok(()), |store| store.publish(&self.plan.dir, name))
+    }
+
     /// Brings every file of every committed part out of the store: rows, images, rejects and shards.
     pub fn bring_all(&self) -> Result<()> {
         let Some(store) = &self.plan.store else { return Ok(()) };
@@ -254,6 +256,7 @@ impl Run {
             let files: Vec<_> =
                 self.manifest(at).commits().flat_map(|commit| commit.files.clone()).collect();
             files.iter().try_for_each(|file| store.bring(&stage.dir, file))?;
+            store.find(&stage.dir, DECISIONS)?;
         }
         Ok(())
     }

@@ -1,12 +1,14 @@
 //! A run in object storage, where all its processes find it: the folder of each is a copy of what it needs.
 
-use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use clip_corpus::atomic::AtomicFile;
 use clip_corpus::{Commit, Manifest, hash_file, write_atomic};
 use clip_store::Store;
 
 use crate::plan::StageFile;
+use crate::run::DECISIONS;
 use crate::{Error, Result};
 
 /// Where the lines of a stage's manifest lie, one object for each part.
@@ -14,8 +16,9 @@ const COMMITS: &str = "commits";
 
 /// The objects of a run: those of a stage under the name of its folder, and `commits/part-00007.json` for each part.
 ///
-/// A part is committed by creating that object where there is none, after the files that it names. Whoever does the
-/// same part again finds it there, and has made the same bytes.
+/// A part is committed by creating that object where there is none, after the files that it names. A file's object is
+/// named by its content, too, so that whoever does the same part again writes over nothing; what it made counts only
+/// if it was first. Shards, which come out the same, keep their plain names for those who read them there.
 #[derive(Debug, Clone)]
 pub struct RunStore(Store);
 
@@ -41,8 +44,8 @@ impl RunStore {
     }
 
     /// Writes a summary that the last writer may decide.
-    pub fn publish(&self, name: &str, text: &str) -> Result<()> {
-        self.0.put(name, text.as_bytes().to_vec()).map_err(|e| failed(&self.0, name, e))
+    pub(crate) fn publish(&self, folder: &Path, name: &str) -> Result<()> {
+        self.0.upload(name, &folder.join(name)).map_err(|e| failed(&self.0, name, e))
     }
 
     /// Brings the lines of parts that others committed to the manifest in `folder`.
@@ -60,42 +63,50 @@ impl RunStore {
         Ok(manifest.extend(lines.collect::<Result<_>>()?)?)
     }
 
-    /// Puts there what `folder` had before the run had a store.
-    pub(crate) fn share(&self, folder: &Path) -> Result<()> {
-        let manifest = Manifest::open(folder)?;
-        if manifest.commits().next().is_none() {
-            return Ok(());
+    /// Makes `folder` say what the store says, whatever it said before: another machine may have begun the stage anew.
+    pub(crate) fn refresh(&self, folder: &Path) -> Result<()> {
+        let (stage, old) = (self.stage(folder), Manifest::open(folder)?);
+        let file = stage.get(StageFile::NAME).map_err(|e| failed(&stage, StageFile::NAME, e))?;
+        for name in [StageFile::NAME, Manifest::FILE, DECISIONS] {
+            remove(&folder.join(name))?;
         }
-        self.settle(folder, StageFile::NAME)?;
-        let commits = self.stage(folder).at(COMMITS);
-        let there = commits.list().map_err(|e| failed(&commits, "", e))?;
-        let there: HashSet<usize> = there.iter().filter_map(|(name, _)| part_of(name)).collect();
-        let mine = manifest.commits().filter(|commit| !there.contains(&commit.part));
-        mine.cloned().try_for_each(|commit| self.push(folder, commit).map(drop))
+        if let Some(file) = file {
+            write_atomic(&folder.join(StageFile::NAME), &file.bytes)?;
+            self.pull(folder)?;
+        }
+        let now = Manifest::open(folder)?;
+        let same =
+            |commit: &Commit| now.get(commit.part).is_some_and(|now| now.files == commit.files);
+        let stale = old.commits().filter(|commit| !same(commit));
+        let mut stale = stale.flat_map(|commit| &commit.files);
+        stale.try_for_each(|(name, _, _)| remove(&folder.join(name)))
     }
 
-    /// Commits a part: its files, then its line. Gives the line that is there now: another process's, if it was faster.
-    ///
-    /// # Errors
-    /// When that one made other bytes of the same part.
+    /// Commits a part: its files, then its line. Gives the line that is there now: another process's, if it was faster;
+    /// then `folder` keeps nothing that is not in it.
     pub(crate) fn push(&self, folder: &Path, commit: Commit) -> Result<Commit> {
         let stage = self.stage(folder);
-        for (name, _, _) in &commit.files {
-            stage.upload(name, &folder.join(name)).map_err(|e| failed(&stage, name, e))?;
-        }
         let (commits, name) = (stage.at(COMMITS), line_name(commit.part));
-        let line = serde_json::json!(commit).to_string().into_bytes();
-        if commits.create(&name, line).map_err(|e| failed(&commits, &name, e))? {
-            return Ok(commit);
+        let line = || commits.get(&name).map_err(|e| failed(&commits, &name, e));
+        let mut theirs = line()?;
+        if theirs.is_none() {
+            for (name, hash, _) in &commit.files {
+                let object = object_name(name, hash);
+                stage.upload(&object, &folder.join(name)).map_err(|e| failed(&stage, name, e))?;
+            }
+            let mine = serde_json::json!(commit).to_string().into_bytes();
+            if commits.create(&name, mine).map_err(|e| failed(&commits, &name, e))? {
+                return Ok(commit);
+            }
+            theirs = line()?;
         }
-        let theirs = commits.get(&name).map_err(|e| failed(&commits, &name, e))?;
         let theirs =
             theirs.ok_or_else(|| damaged(&commits, &name, "it was there and is not now"))?;
         let theirs = parsed(&commits, &name, &theirs.bytes)?;
-        if theirs.files == commit.files {
-            return Ok(theirs);
+        if theirs.files != commit.files {
+            commit.files.iter().try_for_each(|(name, _, _)| remove(&folder.join(name)))?;
         }
-        Err(damaged(&commits, &name, "another process made other bytes of the same part"))
+        Ok(theirs)
     }
 
     /// Makes sure that a committed file is in `folder`, whole.
@@ -109,11 +120,11 @@ impl RunStore {
             return Ok(());
         }
         let stage = self.stage(folder);
-        stage.download(name, &path).map_err(|e| failed(&stage, name, e))?;
+        copy(&stage, &object_name(name, hash), &path)?;
         if hash_file(&path)?.0 == *hash {
             return Ok(());
         }
-        let _ = std::fs::remove_file(&path);
+        remove(&path)?;
         Err(damaged(&stage, name, "its content is not what its part was committed with"))
     }
 
@@ -123,10 +134,10 @@ impl RunStore {
         if path.exists() {
             return Ok(true);
         }
-        match stage.download(name, &path) {
+        match copy(&stage, name, &path) {
             Ok(()) => Ok(true),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(failed(&stage, name, e)),
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
         }
     }
 
@@ -151,6 +162,27 @@ impl RunStore {
     pub(crate) fn forget(&self, folder: &Path) -> Result<()> {
         let stage = self.stage(folder);
         stage.clear().map_err(|e| failed(&stage, "", e))
+    }
+}
+
+/// Shards are read by others by their names, and are the same whoever makes them.
+fn object_name(name: &str, hash: &str) -> String {
+    if name.starts_with("shards/") { name.to_owned() } else { format!("{name}.{}", &hash[..16]) }
+}
+
+/// An object as a file, whole or not at all.
+fn copy(stage: &Store, name: &str, path: &Path) -> Result<()> {
+    let io = |e| failed(stage, name, e);
+    let mut object = stage.read(name, 0).map_err(io)?;
+    let mut file = AtomicFile::create(path)?;
+    std::io::copy(&mut object, &mut file).map_err(io)?;
+    Ok(file.commit()?)
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path, e)),
+        _ => Ok(()),
     }
 }
 

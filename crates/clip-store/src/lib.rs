@@ -13,4 +13,4 @@ mod store;
 
 pub use address::{is_remote, names};
 pub use reader::{Reader, copy, length, open};
-pub use store::{Store, Version};
+pub use store::{Body, Store, Version};

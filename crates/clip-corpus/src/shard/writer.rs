@@ -90,7 +90,11 @@ impl Hashed {
         let piece = (at, std::mem::replace(&mut self.piece, next));
         let sent = self.full.as_ref().is_some_and(|full| full.send(piece).is_ok());
         // The writers end early only when they failed.
-        if sent { Ok(()) } else { self.end() }
+        if sent {
+            return Ok(());
+        }
+        self.end()?;
+        Err(io::Error::from(io::ErrorKind::BrokenPipe)).at(self.file.path())
     }
 
     /// Waits for the writers.

@@ -71,6 +71,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         run.execute(&selection, &engine(&config))?
     };
     let shards = write_summary(&run)?;
+    run.publish("run.json")?;
     print!("{}", funnel(&run));
     match outcome {
         Outcome::Done => {
@@ -152,9 +153,6 @@ pub fn write_summary(run: &Run) -> anyhow::Result<Option<PathBuf>> {
     let stages: Vec<_> = stages.collect();
     let text = format!("{:#}\n", json!({"seed": run.plan.seed, "stages": stages}));
     clip_corpus::write_atomic(&dir.join("run.json"), text.as_bytes())?;
-    if let Some(store) = &run.plan.store {
-        store.publish("run.json", &text)?;
-    }
     let Some(last) = run.plan.stages.last() else { return Ok(None) };
     if !last.dir.join("shards").is_dir() {
         return Ok(None);

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clip_pipeline::{Config, Error, Run};
+use clip_pipeline::{Config, Error, Run, Status};
 
 use super::build::{funnel, write_summary};
-use crate::recipe;
+use crate::{exit, recipe};
 
 /// Arguments of `clip-data pull`.
 #[derive(clap::Args)]
@@ -36,6 +36,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     print!("{}", funnel(&run));
     if let Some(shards) = shards {
         println!("shards: {}", shards.display());
+    }
+    if run.plan.stages.iter().any(|stage| stage.status != Status::Reuse) {
+        eprintln!("incomplete: parts are missing there, too\nhint: `clip-data build` goes on");
+        return Ok(ExitCode::from(exit::INCOMPLETE));
     }
     Ok(ExitCode::SUCCESS)
 }
