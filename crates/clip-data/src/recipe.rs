@@ -142,7 +142,7 @@ fn dedup(config: &Config) -> Result<Option<StageSpec>> {
     let configuration = json!({
         "radius": settings.radius, "keep_captions": settings.keep_captions, "likeness": settings.likeness,
     });
-    Ok(Some(stage("dedup", 2, configuration, resources, move || {
+    Ok(Some(stage("dedup", 3, configuration, resources, move || {
         let aligned = || -> Arc<dyn Compare> { Arc::new(Aligned::new(settings.likeness)) };
         Ok(Work::Barrier(Box::new(Deduplicate {
             radius: settings.radius,
