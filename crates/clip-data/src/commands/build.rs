@@ -10,18 +10,15 @@ use clip_pipeline::config::corpus::EngineKind;
 use clip_pipeline::{Config, Error, LocalEngine, Outcome, Run, Selection};
 use serde_json::json;
 
+use super::PipelineArgs;
 use crate::progress::Show;
 use crate::{cluster, exit, recipe};
 
 /// Arguments of `clip-data build`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The pipeline
-    #[arg(short, long, default_value = "pipeline.toml")]
-    config: PathBuf,
-    /// Change a setting, as in `--set balance.limit=500`
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
     /// Do this stage and those after it again
     #[arg(long, value_name = "STAGE")]
     from: Option<String>,
@@ -44,7 +41,7 @@ pub fn job(text: &str) -> Result<(usize, usize), String> {
 
 /// Builds, prints the funnel, and says where the shards are.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(&args.config, &args.set)?;
+    let config = args.pipeline.load()?;
     let plan = recipe::plan(&config)?;
     let cancel = Arc::new(AtomicBool::new(false));
     stop_on_signal(cancel.clone());
@@ -61,7 +58,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut run = Run::open(plan, shared, cancel, args.progress.watcher())?;
     let selection = Selection { from: args.from, until: args.until, job: args.part };
     let outcome = if distributed {
-        let engine = cluster::engine(&args.config, &args.set, &config, &run.plan)?;
+        let engine =
+            cluster::engine(&args.pipeline.config, &args.pipeline.set, &config, &run.plan)?;
         // The workers do not see this process's copy of what lies in a store: barriers decide here.
         if run.plan.store.is_none() {
             run = run.lend(Arc::new(engine.cluster()));

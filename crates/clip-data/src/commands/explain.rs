@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use arrow::array::{Array, RecordBatch};
 use clip_corpus::{columns, row_index, row_part, scan};
-use clip_pipeline::Config;
 use clip_query::QueryList;
 use serde_json::{Map, Value, json};
 
+use super::PipelineArgs;
 use crate::recipe;
 
 /// Columns by which a pair may be asked for.
@@ -20,12 +20,8 @@ const NAMES: [&str; 3] = [columns::UID, columns::URL, "key"];
 pub struct Args {
     /// A uid, an image's address, a sample's key, or a row's number
     pair: String,
-    /// The pipeline whose corpus it is
-    #[arg(short, long, default_value = "pipeline.toml")]
-    config: PathBuf,
-    /// Change a setting, as in the build
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
     /// The folder of a run, in place of its pipeline
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
@@ -54,7 +50,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (dir, queries) = match args.run {
         Some(dir) => (dir, None),
         None => {
-            let config = Config::load(&args.config, &args.set)?;
+            let config = args.pipeline.load()?;
             let list = config.queries.as_ref().map(|queries| config.path(&queries.list));
             (recipe::plan(&config)?.dir, list.map(|list| QueryList::load(&list)).transpose()?)
         }

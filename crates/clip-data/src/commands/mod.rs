@@ -20,6 +20,25 @@ pub mod verify;
 use std::path::PathBuf;
 
 use anyhow::bail;
+use clip_pipeline::Config;
+
+/// The pipeline that a command is about, with the settings that were changed for the build.
+#[derive(clap::Args)]
+pub struct PipelineArgs {
+    /// The pipeline
+    #[arg(short, long, default_value = "pipeline.toml")]
+    pub config: PathBuf,
+    /// Change a setting, as in `--set balance.limit=500`
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+impl PipelineArgs {
+    /// Reads it.
+    pub fn load(&self) -> clip_pipeline::Result<Config> {
+        Config::load(&self.config, &self.set)
+    }
+}
 
 /// The shards that a specification names, as files that are there.
 fn shards(spec: &str) -> anyhow::Result<Vec<PathBuf>> {

@@ -1,21 +1,17 @@
 //! `clip-data plan`: what a build would run, reuse or redo, and why.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clip_pipeline::{Config, Status};
+use clip_pipeline::Status;
 
+use super::PipelineArgs;
 use crate::recipe;
 
 /// Arguments of `clip-data plan`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The pipeline
-    #[arg(short, long, default_value = "pipeline.toml")]
-    config: PathBuf,
-    /// Change a setting, as in `--set balance.limit=500`
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
     /// Show every setting as it will be used
     #[arg(long)]
     explain: bool,
@@ -23,7 +19,7 @@ pub struct Args {
 
 /// Prints a line for each stage.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(&args.config, &args.set)?;
+    let config = args.pipeline.load()?;
     let plan = recipe::plan(&config)?;
     println!("run {}", plan.dir.display());
     if let Some(store) = &plan.store {

@@ -1,33 +1,29 @@
 //! `clip-data pull`: a run out of its store, into its folder.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use clip_pipeline::{Config, Error, Run, Status};
+use clip_pipeline::{Error, Run, Status};
 
+use super::PipelineArgs;
 use super::build::{funnel, write_summary};
 use crate::{exit, recipe};
 
 /// Arguments of `clip-data pull`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The pipeline
-    #[arg(short, long, default_value = "pipeline.toml")]
-    config: PathBuf,
-    /// Change a setting, as in `--set store=s3://bucket/runs`
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
 }
 
 /// Copies every committed file that is not there yet, and checks it by its hash.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(&args.config, &args.set)?;
+    let config = args.pipeline.load()?;
     let plan = recipe::plan(&config)?;
     if plan.store.is_none() {
         let hint = "hint: `store = \"s3://bucket/folder\"` in it, or `--set store=…`";
-        let config = args.config.display();
+        let config = args.pipeline.config.display();
         return Err(Error::Config(format!("{config}: the run has no store\n{hint}")).into());
     }
     let run = Run::open(plan, false, Arc::new(AtomicBool::new(false)), Arc::new(()))?;

@@ -5,23 +5,19 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clip_overlap::Account;
-use clip_pipeline::Config;
 use clip_query::QueryList;
 use clip_report::{
     Page, balance, contamination, funnel, samples, scores, shown_copies, stored, training,
 };
 
+use super::PipelineArgs;
 use crate::recipe;
 
 /// Arguments of `clip-data report`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The pipeline of the corpus
-    #[arg(short, long, default_value = "pipeline.toml")]
-    config: PathBuf,
-    /// Change a setting, as in the build
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
     /// A training's folder, logs/NAME
     #[arg(long, value_name = "DIR")]
     training: Option<PathBuf>,
@@ -35,10 +31,10 @@ pub struct Args {
 
 /// Writes the page and prints its path.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(&args.config, &args.set)?;
+    let config = args.pipeline.load()?;
     let plan = recipe::plan(&config)?;
     if !plan.dir.join("run.json").is_file() {
-        let (dir, path) = (plan.dir.display(), args.config.display());
+        let (dir, path) = (plan.dir.display(), args.pipeline.config.display());
         bail!("{dir}: no build is here\nhint: run `clip-data build -c {path}` first");
     }
     let dir = |stage: &str| plan.find(stage).map(|at| plan.stages[at].dir.clone());

@@ -6,22 +6,22 @@ use anyhow::bail;
 use clip_curate::Check;
 use clip_overlap::stage::checked;
 use clip_overlap::{Account, CorpusAccount, EvalIndex, Match, SetAccount, Subject, default_cache};
-use clip_pipeline::{Config, Status};
+use clip_pipeline::Status;
 use clip_report::stored;
 
 use super::{Args, check_names, decisions, judge, pages, tell};
 use crate::recipe;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let config = Config::load(&args.config, &args.set)?;
+    let config = args.pipeline.load()?;
     let Some(check) = &config.check else {
         let hint = "hint: name evaluation sets under [check] against and build, or give --corpus and --eval";
-        bail!("{}: no [check] section\n{hint}", args.config.display());
+        bail!("{}: no [check] section\n{hint}", args.pipeline.config.display());
     };
     let plan = recipe::plan(&config)?;
     let stage = &plan.stages[plan.find(Check::STAGE)?];
     if stage.status != Status::Reuse {
-        let path = args.config.display();
+        let path = args.pipeline.config.display();
         bail!("the corpus is not checked yet\nhint: run `clip-data build -c {path}` first");
     }
     let names: Vec<&str> = check.against.keys().map(String::as_str).collect();

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clip_overlap::{Account, Decisions, SetAccount, predictions};
 
+use super::PipelineArgs;
 use crate::exit;
 use crate::progress::Show;
 
@@ -28,12 +29,8 @@ pub struct Args {
     /// Where the report goes, and what a later run reuses
     #[arg(long, value_name = "DIR", default_value = "contamination")]
     out: PathBuf,
-    /// The pipeline whose corpus it is
-    #[arg(short, long, default_value = "pipeline.toml")]
-    config: PathBuf,
-    /// Change a setting of the pipeline, as in the build
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
+    #[command(flatten)]
+    pipeline: PipelineArgs,
     /// Predictions of a model on a set: Parquet from `clip-data eval`, or CSV with key, correct and, if you like,
     /// label and value; may be given for each set
     #[arg(long, value_name = "SET=FILE", value_parser = named)]
