@@ -7,7 +7,7 @@ use clip_image::HammingIndex;
 use crate::fingerprint::Fingerprint;
 use crate::keypoints::Keypoint;
 use crate::placement::Placement;
-use crate::vector::{DIMENSIONS, cosine};
+use crate::vector::cosines;
 
 /// How widely candidates are sought.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -104,8 +104,7 @@ impl Candidates {
     fn neighbours(&self, vector: &[i16]) -> Vec<(u32, f32)> {
         let mut best: Vec<(u32, f32)> = Vec::with_capacity(self.options.neighbours + 1);
         let mut least = self.options.neighbour_cosine;
-        for (item, other) in self.vectors.chunks_exact(DIMENSIONS).enumerate() {
-            let found = cosine(vector, other);
+        for (item, found) in cosines(vector, &self.vectors).into_iter().enumerate() {
             if found > least && self.options.neighbours > 0 {
                 let at = best.partition_point(|(_, old)| *old >= found);
                 best.insert(at, (item as u32, found));

@@ -1,4 +1,10 @@
 //! The first, cheapest comparison: correlation of 16 x 16 pictures over shifts and zooms.
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined there is compiled for any processor"
+)]
+
+use pulp::{Arch, NullaryFnOnce};
 
 use crate::placement::Placement;
 use crate::thumb::Plane;
@@ -65,10 +71,24 @@ impl Probe {
 
     /// The best correlation, and where the picture lies in the item then.
     pub fn search(&self, target: &Target) -> (f32, Placement) {
+        Arch::new().dispatch(Search { probe: self, target })
+    }
+}
+
+struct Search<'a> {
+    probe: &'a Probe,
+    target: &'a Target,
+}
+
+impl NullaryFnOnce for Search<'_> {
+    type Output = (f32, Placement);
+
+    #[inline(always)]
+    fn call(self) -> (f32, Placement) {
         let mut best = (-1.0, Placement::WHOLE);
-        for zoomed in &self.zoomed {
+        for zoomed in &self.probe.zoomed {
             for ((dx, dy), own) in shifts().zip(&zoomed.sums) {
-                let found = zoomed.correlation(target, dx, dy, *own);
+                let found = zoomed.correlation(self.target, dx, dy, *own);
                 if found > best.0 {
                     best = (found, zoomed.placement(dx, dy));
                 }
@@ -114,6 +134,7 @@ impl Zoomed {
         Placement::scaled(self.zoom, self.zoom, shift(dx), shift(dy))
     }
 
+    #[inline(always)]
     fn correlation(&self, target: &Target, dx: usize, dy: usize, own: [f32; 3]) -> f32 {
         let [n, b, bb] = own;
         if n < LEAST {

@@ -8,6 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use clip_image::{Filter, Rgb, flip_horizontal, resize};
 
 use crate::index::EvalIndex;
+use crate::lanes::dot;
 use crate::{Error, Result};
 
 /// Items of the nearest vectors that are compared as well.
@@ -85,18 +86,6 @@ impl<'a> Detection<'a> {
         let own = &self.sets[set][item as usize];
         pair.iter().map(|vector| dot(own, vector)).fold(-1.0, f32::max)
     }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Lanes side by side, which the compiler may not make of a single sum.
-    let mut lanes = [0f32; 8];
-    for (a, b) in a.chunks_exact(8).zip(b.chunks_exact(8)) {
-        for ((lane, a), b) in lanes.iter_mut().zip(a).zip(b) {
-            *lane += a * b;
-        }
-    }
-    let rest = a.len() / 8 * 8;
-    lanes.iter().sum::<f32>() + a[rest..].iter().zip(&b[rest..]).map(|(a, b)| a * b).sum::<f32>()
 }
 
 fn square(image: &Rgb, size: u32) -> Rgb {

@@ -18,6 +18,7 @@ mod error;
 mod fingerprint;
 mod index;
 mod keypoints;
+mod lanes;
 mod likeness;
 mod matches;
 mod padding;

@@ -1,6 +1,7 @@
 //! How alike two aligned pictures are.
 
-use crate::align::{GRID, Ready, Sums, comparable, points, sample, spacing};
+use crate::align::{GRID, Level, Ready, Sums, leave_out, spacing};
+use crate::lanes::Points;
 use crate::placement::Placement;
 use crate::thumb::Plane;
 
@@ -31,34 +32,7 @@ impl Likeness {
 pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Likeness> {
     let common = placement.common()?;
     let [left, top, right, bottom] = common;
-    let there = |&(x, y): &(f32, f32)| placement.map(x, y);
-    let levels = |side: usize| {
-        let [own, other] = spacing(common, side, placement);
-        (a.level(other), b.level(own))
-    };
-    let plane = |data: Vec<f32>| Plane { width: GRID, height: GRID, data };
-    let grid = points(common, GRID);
-    let (la, lb) = levels(GRID);
-    let pa = plane(sample(&la.luma, grid.iter().map(there)));
-    let pb = plane(sample(&lb.luma, grid.iter().copied()));
-    let (ba, bb) = (pa.blurred(2), pb.blurred(2));
-    let (mut luma, mut fine, mut colour) = (Sums::default(), Sums::default(), Sums::default());
-    for (i, point) in grid.iter().enumerate() {
-        if comparable(la.padded(there(point)), lb.padded(*point)) {
-            luma.add(pa.data[i], pb.data[i]);
-            fine.add(pa.data[i] - ba.data[i], pb.data[i] - bb.data[i]);
-        }
-    }
-    let mut grid = points(common, GRID / 2);
-    let (la, lb) = levels(GRID / 2);
-    grid.retain(|point| comparable(la.padded(there(point)), lb.padded(*point)));
-    for (ca, cb) in a.colours().iter().zip(b.colours()) {
-        let x = normalised(sample(ca, grid.iter().map(there)));
-        let y = normalised(sample(cb, grid.iter().copied()));
-        // Per channel: a tint must not count, a different drawing must.
-        let contrast = x.1.max(y.1).min(16.0);
-        x.0.iter().zip(&y.0).for_each(|(x, y)| colour.add(x * contrast, y * contrast));
-    }
+    let (luma, fine) = structure(a, b, placement, common);
     let area = (right - left) * (bottom - top);
     // In the smaller picture the common part is the larger share.
     let covered = area.max(area * placement.area()).min(1.0);
@@ -66,18 +40,71 @@ pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Li
     Some(Likeness {
         luma: luma.correlation(),
         fine: fine.correlation(),
-        colour: colour.correlation(),
+        colour: colour(a, b, placement, common),
         covered,
         contrast: da.min(db).sqrt(),
     })
 }
 
-fn normalised(mut values: Vec<f32>) -> (Vec<f32>, f32) {
-    let n = values.len() as f32;
-    let mean = values.iter().sum::<f32>() / n;
-    let deviation = (values.iter().map(|v| (v - mean) * (v - mean)).sum::<f32>() / n).sqrt();
-    for value in &mut values {
-        *value = (*value - mean) / deviation.max(1e-3);
+/// Points over what is common, in the first picture and in the second, and which of them both show.
+fn shared(
+    [a, b]: [&Level; 2],
+    placement: &Placement,
+    common: [f32; 4],
+    side: usize,
+) -> ([Points; 2], Vec<f32>) {
+    let here = Points::over(common, side);
+    let there = placement.mapped(&here);
+    let mut seen = vec![1.0; here.x.len()];
+    leave_out(&mut seen, a.shown(&there).as_deref());
+    leave_out(&mut seen, b.shown(&here).as_deref());
+    ([there, here], seen)
+}
+
+/// The levels of both that such points suit.
+fn levels<'a>(
+    a: &'a Ready,
+    b: &'a Ready,
+    placement: &Placement,
+    common: [f32; 4],
+    side: usize,
+) -> [&'a Level; 2] {
+    let [own, other] = spacing(common, side, placement);
+    [a.level(other), b.level(own)]
+}
+
+/// Luma, and what of it a blur takes away.
+fn structure(a: &Ready, b: &Ready, placement: &Placement, common: [f32; 4]) -> (Sums, Sums) {
+    let levels = levels(a, b, placement, common, GRID);
+    let (points, seen) = shared(levels, placement, common, GRID);
+    let plane = |at: usize| {
+        let data = points[at].values(&levels[at].luma);
+        Plane { width: GRID, height: GRID, data }
+    };
+    let (pa, pb) = (plane(0), plane(1));
+    let fine = |plane: &Plane| -> Vec<f32> {
+        plane.data.iter().zip(plane.blurred(2).data).map(|(value, mean)| value - mean).collect()
+    };
+    (Sums::over(&pa.data, &pb.data, &seen), Sums::over(&fine(&pa), &fine(&pb), &seen))
+}
+
+/// Correlation of the channels: a tint must not count, a different drawing must.
+fn colour(a: &Ready, b: &Ready, placement: &Placement, common: [f32; 4]) -> f32 {
+    let side = GRID / 2;
+    let (points, seen) = shared(levels(a, b, placement, common, side), placement, common, side);
+    let (mut all, mut others, mut counted) = (Vec::new(), Vec::new(), Vec::new());
+    for (ca, cb) in a.colours().iter().zip(b.colours()) {
+        let (x, y) = (points[0].values(ca), points[1].values(cb));
+        let sums = Sums::over(&x, &y, &seen);
+        let (va, vb) = sums.variances();
+        let contrast = va.max(vb).sqrt().min(16.0);
+        let level = |values: Vec<f32>, sum: f32, variance: f32| {
+            let (mean, scale) = (sum / sums.n.max(1.0), contrast / variance.sqrt().max(1e-3));
+            values.into_iter().map(move |value| (value - mean) * scale)
+        };
+        all.extend(level(x, sums.a, va));
+        others.extend(level(y, sums.b, vb));
+        counted.extend_from_slice(&seen);
     }
-    (values, deviation)
+    Sums::over(&all, &others, &counted).correlation()
 }

@@ -15,6 +15,10 @@ const LEAST: f32 = 0.015;
 pub(crate) fn padding(image: &Rgb) -> Option<Plane> {
     let (width, height) = (image.width as usize, image.height as usize);
     let filled = filled(image);
+    let least = LEAST * filled.len() as f32;
+    if (filled.iter().filter(|filled| **filled).count() as f32) < least {
+        return None;
+    }
     let shows = |x: usize, y: usize| !filled[y * width + x];
     let row = |y: &usize| (0..width).any(|x| shows(x, *y));
     let column = |x: &usize| (0..height).any(|y| shows(*x, y));
@@ -29,8 +33,7 @@ pub(crate) fn padding(image: &Rgb) -> Option<Plane> {
     // Deeper in, one colour is the ground that something is shown on.
     let value = |at: usize| f32::from(filled[at] && !inner(at % width, at / width));
     let data: Vec<f32> = (0..width * height).map(value).collect();
-    let share = data.iter().sum::<f32>() / data.len() as f32;
-    (share >= LEAST).then_some(Plane { width, height, data })
+    (data.iter().sum::<f32>() >= least).then_some(Plane { width, height, data })
 }
 
 /// The pixels that have a corner's colour, and are joined to it by such pixels.

@@ -1,5 +1,7 @@
 //! Where one picture lies in another.
 
+use crate::lanes::Points;
+
 /// Where the second picture's unit square lies in the first's: `x' = a x + b y + c`, `y' = d x + e y + f`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Placement {
@@ -19,6 +21,16 @@ impl Placement {
     pub(crate) fn map(&self, x: f32, y: f32) -> (f32, f32) {
         let [a, b, c, d, e, f] = self.affine;
         (a * x + b * y + c, d * x + e * y + f)
+    }
+
+    /// Where points of the second picture lie in the first.
+    pub(crate) fn mapped(&self, points: &Points) -> Points {
+        let [a, b, c, d, e, f] = self.affine;
+        let pairs = || points.x.iter().zip(&points.y);
+        Points {
+            x: pairs().map(|(x, y)| a * x + b * y + c).collect(),
+            y: pairs().map(|(x, y)| d * x + e * y + f).collect(),
+        }
     }
 
     /// The placement near this one that brings points of the second picture to points of the first: pairs of

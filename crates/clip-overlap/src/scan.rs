@@ -21,7 +21,7 @@ use crate::thumb::shrink;
 use crate::{Error, Result};
 
 /// Raised whenever a comparison comes out differently: older results are then made again.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Bytes and pictures of a batch; at most three batches are in memory.
 const BATCH: (usize, usize) = (16 << 20, 512);
 /// Items of one set that one picture may be matched to.

@@ -56,21 +56,6 @@ impl Plane {
         upper + fy * (lower - upper)
     }
 
-    /// The value at a place, and its change to the right and downward for each pixel.
-    pub fn slope(&self, x: f32, y: f32) -> [f32; 3] {
-        let x = x.clamp(0.0, (self.width - 1) as f32);
-        let y = y.clamp(0.0, (self.height - 1) as f32);
-        let left = (x as usize).min(self.width.saturating_sub(2));
-        let top = (y as usize).min(self.height.saturating_sub(2));
-        let (right, bottom) = ((left + 1).min(self.width - 1), (top + 1).min(self.height - 1));
-        let (fx, fy) = (x - left as f32, y - top as f32);
-        let (above, below) = (&self.data[top * self.width..], &self.data[bottom * self.width..]);
-        let (a, b, c, d) = (above[left], above[right], below[left], below[right]);
-        let (upper, lower) = (a + fx * (b - a), c + fx * (d - c));
-        let across = (b - a) + fy * ((d - c) - (b - a));
-        [upper + fy * (lower - upper), across, lower - upper]
-    }
-
     /// The mean over squares of side `2 radius + 1`, cut at the edges.
     pub fn blurred(&self, radius: usize) -> Self {
         let (width, height) = (self.width, self.height);
@@ -103,6 +88,9 @@ impl Plane {
 
     /// The plane at another size, each new pixel the mean of what it covers.
     pub fn resized(&self, width: usize, height: usize) -> Self {
+        if (self.width, self.height) == (2 * width, 2 * height) {
+            return self.halved();
+        }
         let columns = shares(self.width, width);
         let rows = shares(self.height, height);
         let mut middle = Vec::with_capacity(width * self.height);
@@ -117,6 +105,17 @@ impl Plane {
                     data[y * width + x] += middle[at * width + x] * weight;
                 }
             }
+        }
+        Self { width, height, data }
+    }
+
+    fn halved(&self) -> Self {
+        let (width, height) = (self.width / 2, self.height / 2);
+        let mut data = Vec::with_capacity(width * height);
+        for rows in self.data.chunks_exact(2 * self.width) {
+            let (upper, lower) = rows.split_at(self.width);
+            let pairs = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
+            data.extend(pairs.map(|([a, b], [c, d])| (a + b + c + d) * 0.25));
         }
         Self { width, height, data }
     }

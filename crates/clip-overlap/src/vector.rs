@@ -1,9 +1,14 @@
 //! A short vector of the whole picture: its lowest frequencies, flattened so that no one of them rules.
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined there is compiled for any processor"
+)]
 
 use std::f32::consts::PI;
 use std::sync::LazyLock;
 
 use clip_image::Rgb;
+use pulp::{Arch, NullaryFnOnce};
 
 use crate::thumb::Plane;
 
@@ -63,8 +68,31 @@ fn frequencies(plane: &[f32], keep: usize) -> Vec<f32> {
     found.into_iter().map(|(_, value)| value).collect()
 }
 
-/// The cosine of two vectors.
-pub(crate) fn cosine(a: &[i16], b: &[i16]) -> f32 {
-    let dot: i32 = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
-    dot as f32 / (16384.0 * 16384.0)
+/// The cosines of a vector and of each of those that follow one another in `others`.
+pub(crate) fn cosines(vector: &[i16], others: &[i16]) -> Vec<f32> {
+    Arch::new().dispatch(Cosines { vector, others })
+}
+
+struct Cosines<'a> {
+    vector: &'a [i16],
+    others: &'a [i16],
+}
+
+impl NullaryFnOnce for Cosines<'_> {
+    type Output = Vec<f32>;
+
+    #[inline(always)]
+    fn call(self) -> Vec<f32> {
+        let others = self.others.as_chunks::<DIMENSIONS>().0;
+        let mut found = vec![0.0; others.len()];
+        // Loops and no `map`, whose closure might be compiled on its own.
+        for (cosine, other) in found.iter_mut().zip(others) {
+            let mut dot = 0;
+            for (&a, &b) in self.vector.iter().zip(other) {
+                dot += i32::from(a) * i32::from(b);
+            }
+            *cosine = dot as f32 / (16384.0 * 16384.0);
+        }
+        found
+    }
 }
