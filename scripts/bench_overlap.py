@@ -83,11 +83,12 @@ def cifar(work):
         for row in csv.DictReader(file):
             listed[row["test_file"].removeprefix("test/")] = row["class"]
     with open(SEEN) as file:
-        seen = {(row["item"], row["picture"]): row["verdict"] for row in csv.DictReader(file)}
+        seen = {(row["item"], row["picture"]): (row["first"], row["second"]) for row in csv.DictReader(file)}
     classes = set(listed.values())
     print("\nCIFAR-10, test (10,000) against train (50,000), five classes with ciFAIR's judged pairs "
           f"({len(listed)} items).\nciFAIR's list is not complete: `of list` counts as false whatever is not on it, "
-          f"`by eye` counts the pairs\nof {SEEN.name} as they were seen there, and as false what is in neither.")
+          f"`by eye` counts the pairs\nthat both judges of {SEEN.name} took for one photograph. They saw pairs of all "
+          "scores and of the list\nin random order, and neither scores nor the list.")
     for detector in ["", DETECTOR] if DETECTOR else [""]:
         pairs, took = found("cifar10", base / "test", base / "train", work, detector)
         best = {}
@@ -96,7 +97,7 @@ def cifar(work):
                 best[pair["key"]] = pair
         pairs = list(best.values())
         by_list = lambda pair: pair["key"] in listed
-        by_eye = lambda pair: by_list(pair) or seen.get((pair["key"], pair["id"])) == "accept"
+        by_eye = lambda pair: by_list(pair) or seen.get((pair["key"], pair["id"])) == ("same", "same")
         half = lambda pair: int(pair["key"].split("/")[0] in ("cat", "deer"))
         print(f"\n with {'the detector' if detector else 'candidates and verification only'}, {took:.1f} s")
         print("  threshold  flagged  recall of list  precision of list  precision by eye  unseen")

@@ -193,7 +193,8 @@ impl NullaryFnOnce for Passes<'_> {
     }
 }
 
-/// Each row resized, strip by strip turned to columns and back.
+/// Each row resized: in place where pixels cover so many that vectors are full, else strip by strip turned to columns
+/// and back.
 #[inline(always)]
 fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
     let (wide, narrow) = (axis.source * channels, axis.count * channels);
@@ -202,6 +203,11 @@ fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
         return pixels.chunks_exact(wide).flat_map(kept).collect();
     }
     let taps = axis.taps();
+    if channels == 3
+        && let Some(runs) = Run::all(&taps, axis.source)
+    {
+        return weighed(pixels, wide, &runs);
+    }
     let rows = pixels.len() / wide;
     let mut out = vec![0; rows.next_multiple_of(STRIP) * narrow];
     let (mut long, mut short) = (vec![0; STRIP * wide], vec![0; STRIP * narrow]);
@@ -219,6 +225,66 @@ fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
         turn(&short, narrow, STRIP, out);
     }
     out.truncate(rows * narrow);
+    out
+}
+
+/// The pixels of a row that make one, from `first` on, and their weights.
+struct Run {
+    first: usize,
+    weights: Vec<[i32; BLOCK]>,
+}
+
+impl Run {
+    /// Those of every pixel; nothing where they are few, and weights of nothing many among them.
+    fn all(taps: &Taps, source: usize) -> Option<Vec<Self>> {
+        let run = |(at, weights): &(usize, Vec<i32>)| {
+            let count = weights.len().next_multiple_of(BLOCK);
+            if count < 2 * BLOCK || count > source {
+                return None;
+            }
+            // Where the row ends before the run does, the run begins earlier.
+            let first = (*at).min(source - count);
+            let mut whole = vec![[0; BLOCK]; count / BLOCK];
+            whole.as_flattened_mut()[at - first..][..weights.len()].copy_from_slice(weights);
+            Some(Self { first, weights: whole })
+        };
+        taps.iter().map(run).collect()
+    }
+
+    #[inline(always)]
+    fn sum(&self, plane: &[u8]) -> u8 {
+        let mut sums = [0; BLOCK];
+        let values = plane[self.first..].as_chunks::<BLOCK>().0;
+        for (values, weights) in values.iter().zip(&self.weights) {
+            for ((sum, &value), &weight) in sums.iter_mut().zip(values).zip(weights) {
+                *sum += i32::from(value) * weight;
+            }
+        }
+        let mut sum = HALF;
+        for part in sums {
+            sum += part;
+        }
+        clip(sum)
+    }
+}
+
+/// Each row of three channels resized by runs, channel by channel.
+#[inline(always)]
+fn weighed(pixels: &[u8], wide: usize, runs: &[Run]) -> Vec<u8> {
+    let mut out = vec![0; pixels.len() / wide * runs.len() * 3];
+    let plane = || vec![0; wide / 3];
+    let [mut red, mut green, mut blue] = [plane(), plane(), plane()];
+    for (row, out) in pixels.chunks_exact(wide).zip(out.chunks_exact_mut(runs.len() * 3)) {
+        let pixels = row.as_chunks().0.iter();
+        for (((&[r, g, b], red), green), blue) in
+            pixels.zip(&mut red).zip(&mut green).zip(&mut blue)
+        {
+            (*red, *green, *blue) = (r, g, b);
+        }
+        for (run, out) in runs.iter().zip(out.as_chunks_mut::<3>().0) {
+            *out = [run.sum(&red), run.sum(&green), run.sum(&blue)];
+        }
+    }
     out
 }
 

@@ -5,7 +5,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::index::{Member, ShardIndex};
@@ -37,7 +36,7 @@ pub struct ShardWriter {
 
 /// A file and the hash of what was written to it, both made in whole pieces: the hash is several times faster in large
 /// ones that begin where a power of two does, and no page of the file is written twice. Most of the time is the
-/// kernel's, which finds pages and copies, so that is left to threads of their own.
+/// kernel's, which finds pages and copies, so that is left to a thread of its own: two would wait for each other there.
 struct Hashed {
     file: AtomicFile,
     hasher: blake3::Hasher,
@@ -45,31 +44,26 @@ struct Hashed {
     full: Option<SyncSender<Piece>>,
     /// Pieces that can be filled again.
     empty: Receiver<Vec<u8>>,
-    writers: Vec<JoinHandle<io::Result<()>>>,
+    writer: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// Bytes and their place in the file.
 type Piece = (u64, Vec<u8>);
 
 impl Hashed {
-    const PIECE: usize = 1 << 18;
-    const WRITERS: usize = 2;
-    /// Pieces that may wait for a writer.
-    const WAIT: usize = 4;
+    const PIECE: usize = 1 << 20;
+    /// Pieces that may wait for the writer.
+    const WAIT: usize = 2;
 
     fn create(path: &Path) -> Result<Self> {
         let file = AtomicFile::create(path)?;
         let (full, filled) = mpsc::sync_channel(Self::WAIT);
         let (emptied, empty) = mpsc::channel();
-        let filled = Arc::new(Mutex::new(filled));
-        let writer = |_| {
-            let (file, filled, emptied) = (file.handle()?, filled.clone(), emptied.clone());
-            let write = move || write_pieces(&file, &filled, &emptied);
-            thread::Builder::new().name("shard".into()).spawn(write)
-        };
-        let writers = (0..Self::WRITERS).map(writer).collect::<io::Result<_>>().at(path)?;
+        let handle = file.handle().at(path)?;
+        let write = move || write_pieces(&handle, &filled, &emptied);
+        let writer = thread::Builder::new().name("shard".into()).spawn(write).at(path)?;
         let (hasher, piece) = (blake3::Hasher::new(), Vec::with_capacity(Self::PIECE));
-        Ok(Self { file, hasher, piece, full: Some(full), empty, writers })
+        Ok(Self { file, hasher, piece, full: Some(full), empty, writer: Some(writer) })
     }
 
     fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
@@ -89,7 +83,7 @@ impl Hashed {
         let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(Self::PIECE));
         let piece = (at, std::mem::replace(&mut self.piece, next));
         let sent = self.full.as_ref().is_some_and(|full| full.send(piece).is_ok());
-        // The writers end early only when they failed.
+        // The writer ends early only when it failed.
         if sent {
             return Ok(());
         }
@@ -97,29 +91,27 @@ impl Hashed {
         Err(io::Error::from(io::ErrorKind::BrokenPipe)).at(self.file.path())
     }
 
-    /// Waits for the writers.
+    /// Waits for the writer.
     fn end(&mut self) -> Result<()> {
         self.full = None;
-        let panicked = |_| Err(io::Error::other("a thread that wrote it panicked"));
-        let ended = self.writers.drain(..).map(|writer| writer.join().unwrap_or_else(panicked));
-        let ended = ended.fold(Ok(()), io::Result::and);
-        ended.at(self.file.path())
+        let panicked = |_| Err(io::Error::other("the thread that wrote it panicked"));
+        let ended = self.writer.take().map(|writer| writer.join().unwrap_or_else(panicked));
+        ended.unwrap_or(Ok(())).at(self.file.path())
     }
 }
 
 fn write_pieces(
     file: &File,
-    filled: &Mutex<Receiver<Piece>>,
+    filled: &Receiver<Piece>,
     emptied: &Sender<Vec<u8>>,
 ) -> io::Result<()> {
-    loop {
-        let next = filled.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((at, mut piece)) = next else { return Ok(()) };
+    for (at, mut piece) in filled {
         file.write_all_at(&piece, at)?;
         piece.clear();
         // At the end nobody wants it back.
         let _ = emptied.send(piece);
     }
+    Ok(())
 }
 
 impl Drop for Hashed {
