@@ -2,7 +2,7 @@
 //! then along the other, each rounded to 8 bits.
 //!
 //! Both passes are sums of whole lines, the one along rows over lines that were turned by a quarter, so that vectors
-//! are full whatever the weights. The code is compiled once for each width of vectors and runs with the widest that
+//! are full whatever the weights; where each pixel is made of many, rows are summed as they lie instead. The code is compiled once for each width of vectors and runs with the widest that
 //! the processor has.
 #![expect(
     clippy::inline_always,
@@ -193,7 +193,7 @@ impl NullaryFnOnce for Passes<'_> {
     }
 }
 
-/// Each row resized: in place where pixels cover so many that vectors are full, else strip by strip turned to columns
+/// Each row resized: as it lies where pixels cover so many that vectors are full, else strip by strip turned to columns
 /// and back.
 #[inline(always)]
 fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
@@ -425,6 +425,24 @@ mod tests {
             for y in 0..7 {
                 let from = ((y + 2) * target.0 + 3) * 3;
                 assert_eq!(cut[y * 27..][..27], whole[from..from + 27], "{target:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_that_is_weighed_as_it_lies_is_the_one_that_is_turned() {
+        for (w, h) in [(300, 6), (257, 3), (331, 5)] {
+            let pixels: Vec<u8> = (0..w * h * 3).map(|i| (i * i % 253) as u8).collect();
+            for kernel in [Bicubic, Lanczos] {
+                let whole = resample(&pixels, 3, (w, h), (9, h), kernel);
+                for channel in 0..3 {
+                    let of = |all: &[u8]| -> Vec<u8> {
+                        all.iter().skip(channel).step_by(3).copied().collect()
+                    };
+                    // One channel is turned.
+                    let alone = resample(&of(&pixels), 1, (w, h), (9, h), kernel);
+                    assert_eq!(of(&whole), alone, "{w} x {h}, {kernel:?}");
+                }
             }
         }
     }

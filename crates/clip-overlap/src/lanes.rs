@@ -80,6 +80,10 @@ pub(crate) struct Points {
 impl Points {
     /// `side` times `side` points, evenly over a rectangle: left, top, right, bottom.
     pub fn over([left, top, right, bottom]: [f32; 4], side: usize) -> Self {
+        debug_assert!(
+            (side * side).is_multiple_of(LANES),
+            "points beyond whole lanes are not sampled"
+        );
         let line = |from: f32, to: f32| {
             (0..side).map(move |i| from + (to - from) * ((i as f32 + 0.5) / side as f32))
         };

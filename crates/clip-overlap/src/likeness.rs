@@ -1,7 +1,7 @@
 //! How alike two aligned pictures are.
 
 use crate::align::{GRID, Level, Ready, Sums, leave_out, spacing};
-use crate::lanes::Points;
+use crate::lanes::{Points, dot};
 use crate::placement::Placement;
 use crate::thumb::Plane;
 
@@ -92,19 +92,44 @@ fn structure(a: &Ready, b: &Ready, placement: &Placement, common: [f32; 4]) -> (
 fn colour(a: &Ready, b: &Ready, placement: &Placement, common: [f32; 4]) -> f32 {
     let side = GRID / 2;
     let (points, seen) = shared(levels(a, b, placement, common, side), placement, common, side);
+    let count = seen.iter().sum::<f32>().max(1.0);
+    // Around the mean first: of a channel that is nearly white all over, squares would leave no digits for the rest.
+    let centred = |values: Vec<f32>| -> Vec<f32> {
+        let mean = dot(&values, &seen) / count;
+        values.into_iter().map(|value| value - mean).collect()
+    };
     let (mut all, mut others, mut counted) = (Vec::new(), Vec::new(), Vec::new());
     for (ca, cb) in a.colours().iter().zip(b.colours()) {
-        let (x, y) = (points[0].values(ca), points[1].values(cb));
-        let sums = Sums::over(&x, &y, &seen);
-        let (va, vb) = sums.variances();
+        let (x, y) = (centred(points[0].values(ca)), centred(points[1].values(cb)));
+        let (va, vb) = Sums::over(&x, &y, &seen).variances();
         let contrast = va.max(vb).sqrt().min(16.0);
-        let level = |values: Vec<f32>, sum: f32, variance: f32| {
-            let (mean, scale) = (sum / sums.n.max(1.0), contrast / variance.sqrt().max(1e-3));
-            values.into_iter().map(move |value| (value - mean) * scale)
+        let scaled = |values: Vec<f32>, variance: f32| {
+            let scale = contrast / variance.sqrt().max(1e-3);
+            values.into_iter().map(move |value| value * scale)
         };
-        all.extend(level(x, sums.a, va));
-        others.extend(level(y, sums.b, vb));
+        all.extend(scaled(x, va));
+        others.extend(scaled(y, vb));
         counted.extend_from_slice(&seen);
     }
     Sums::over(&all, &others, &counted).correlation()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_image::Rgb;
+
+    #[test]
+    fn a_channel_that_is_nearly_white_does_not_hide_the_others() {
+        // Red is white but for one pixel here, and for what compression left of it there.
+        let picture = |red: &dyn Fn(usize) -> u8| {
+            let pixel =
+                |at: usize| [red(at), (at * at * 37 % 251) as u8, (at * at * 11 % 241) as u8];
+            Rgb { width: 32, height: 32, data: (0..1024).flat_map(pixel).collect() }
+        };
+        let clean = picture(&|at| if at == 500 { 254 } else { 255 });
+        let other = picture(&|at| 255 - (at * 7919 % 9) as u8);
+        let found = likeness(&Ready::new(&clean), &Ready::new(&other), &Placement::WHOLE).unwrap();
+        assert!(found.colour > 0.9, "{found:?}");
+    }
 }
