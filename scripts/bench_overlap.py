@@ -87,8 +87,8 @@ def cifar(work):
     classes = set(listed.values())
     print("\nCIFAR-10, test (10,000) against train (50,000), five classes with ciFAIR's judged pairs "
           f"({len(listed)} items).\nciFAIR's list is not complete: `of list` counts as false whatever is not on it, "
-          f"`by eye` counts as\nright also the pairs that both judges of {SEEN.name} took for one photograph. They saw pairs of all "
-          "scores and of the list\nin random order, and neither scores nor the list.")
+          f"`by eye` counts as\nright also the pairs that both judges of {SEEN.name} took for one photograph.\n"
+          "They saw pairs of all scores and of the list in random order, and neither scores nor the list.")
     for detector in ["", DETECTOR] if DETECTOR else [""]:
         pairs, took = found("cifar10", base / "test", base / "train", work, detector)
         best = {}

@@ -2,8 +2,8 @@
 //! then along the other, each rounded to 8 bits.
 //!
 //! Both passes are sums of whole lines, the one along rows over lines that were turned by a quarter, so that vectors
-//! are full whatever the weights; where each pixel is made of many, rows are summed as they lie instead. The code is compiled once for each width of vectors and runs with the widest that
-//! the processor has.
+//! are full whatever the weights; where each pixel is made of many, rows are summed as they lie instead. The code is
+//! compiled once for each width of vectors and runs with the widest that the processor has.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"

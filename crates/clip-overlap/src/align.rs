@@ -81,14 +81,17 @@ impl<'a> Ready<'a> {
     }
 }
 
-/// How far apart `side` times `side` points over a rectangle of the second picture are, in it and in the first.
-pub(crate) fn spacing(
+/// The levels of both that suit `side` times `side` points over a rectangle of the second picture.
+pub(crate) fn levels<'a>(
+    a: &'a Ready,
+    b: &'a Ready,
+    placement: &Placement,
     [left, top, right, bottom]: [f32; 4],
     side: usize,
-    placement: &Placement,
-) -> [[f32; 2]; 2] {
+) -> [&'a Level; 2] {
     let [across, down] = [(right - left) / side as f32, (bottom - top) / side as f32];
-    [[across, down], [across * placement.affine[0], down * placement.affine[4]]]
+    let there = [across * placement.affine[0], down * placement.affine[4]];
+    [a.level(there), b.level([across, down])]
 }
 
 /// Points a side of the grids on which two pictures are aligned.
@@ -141,8 +144,7 @@ fn descend(
     steps: usize,
 ) -> Option<(Placement, f32)> {
     let common = start.common()?;
-    let [step, there] = spacing(common, side, &start);
-    let (own, level) = (b.level(step), a.level(there));
+    let [level, own] = levels(a, b, &start, common, side);
     let grid = Points::over(common, side);
     let (wanted, shown) = (grid.values(&own.luma), own.shown(&grid));
     let mut slopes = Slopes::default();

@@ -1,6 +1,6 @@
 //! How alike two aligned pictures are.
 
-use crate::align::{GRID, Level, Ready, Sums, leave_out, spacing};
+use crate::align::{GRID, Level, Ready, Sums, leave_out, levels};
 use crate::lanes::{Points, dot};
 use crate::placement::Placement;
 use crate::thumb::Plane;
@@ -59,18 +59,6 @@ fn shared(
     leave_out(&mut seen, a.shown(&there).as_deref());
     leave_out(&mut seen, b.shown(&here).as_deref());
     ([there, here], seen)
-}
-
-/// The levels of both that such points suit.
-fn levels<'a>(
-    a: &'a Ready,
-    b: &'a Ready,
-    placement: &Placement,
-    common: [f32; 4],
-    side: usize,
-) -> [&'a Level; 2] {
-    let [own, other] = spacing(common, side, placement);
-    [a.level(other), b.level(own)]
 }
 
 /// Luma, and what of it a blur takes away.

@@ -25,12 +25,8 @@ impl Placement {
 
     /// Where points of the second picture lie in the first.
     pub(crate) fn mapped(&self, points: &Points) -> Points {
-        let [a, b, c, d, e, f] = self.affine;
-        let pairs = || points.x.iter().zip(&points.y);
-        Points {
-            x: pairs().map(|(x, y)| a * x + b * y + c).collect(),
-            y: pairs().map(|(x, y)| d * x + e * y + f).collect(),
-        }
+        let mapped = || points.x.iter().zip(&points.y).map(|(&x, &y)| self.map(x, y));
+        Points { x: mapped().map(|(x, _)| x).collect(), y: mapped().map(|(_, y)| y).collect() }
     }
 
     /// The placement near this one that brings points of the second picture to points of the first: pairs of
