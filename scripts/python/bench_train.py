@@ -16,6 +16,8 @@ parser.add_argument("--work", required=True)
 parser.add_argument("--rounds", type=int, default=3)
 parser.add_argument("--steps", type=int, default=8)
 parser.add_argument("--models", nargs="+", default=["ViT-B-32", "RN50"])
+parser.add_argument("--batch", type=int, help="16 for transformers and 8 for ResNets; a GPU wants more")
+parser.add_argument("--workers", type=int, default=1)
 parser.add_argument("--precisions", nargs="+", default=["fp32", "amp_bf16"])
 parser.add_argument("what", nargs="*")
 args = parser.parse_args()
@@ -34,7 +36,7 @@ def fresh():
 def settings(model, precision, batch, processes):
     return [
         "--dataset-type", "synthetic", "--train-num-samples", str(args.steps * batch * processes),
-        "--model", model, "--batch-size", str(batch), "--epochs", "1", "--workers", "1", "--warmup", "10",
+        "--model", model, "--batch-size", str(batch), "--epochs", "1", "--workers", str(args.workers), "--warmup", "10",
         "--precision", precision, "--logs", fresh(), "--name", "run", "--log-every-n-steps", "1", "--seed", "0",
     ]  # fmt: skip
 
@@ -109,7 +111,7 @@ while at < len(what):
     if what[at] == "compute":
         for precision in args.precisions:
             for model in args.models:
-                side_by_side(model, precision, 8 if model.startswith("RN") else 16)
+                side_by_side(model, precision, args.batch or (8 if model.startswith("RN") else 16))
     elif what[at] == "processes":
         side_by_side("ViT-B-32", "fp32", 8, processes=2)
     elif what[at] == "loader":

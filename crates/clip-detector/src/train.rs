@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use clip_image::Rgb;
-use clip_torch::tch::{Kind, Tensor, no_grad};
+use clip_torch::tch::{self, Kind, Tensor, no_grad};
 use clip_torch::{AdamW, Moments, Precision, autocast};
 use rayon::prelude::*;
 
@@ -58,11 +58,14 @@ pub fn train(
     let mut adam = AdamW::new(&params, (0.9, 0.98), 1e-6, 0.0, Moments::F32);
     let batch = options.batch.min(pictures.all().len());
     let size = detector.config().size as u32;
+    tch::Cuda::cudnn_set_benchmark(true);
     let start = Instant::now();
     let mut progress =
         Progress { step: 0, loss: (batch as f64).ln(), accuracy: 0.0, rate: 0.0, done: 0.0 };
+    let copies = |step| pair(pictures.all(), batch, size, options.seed, step);
+    let mut next = copies(0);
     while progress.done < 1.0 {
-        let (first, second) = pair(pictures.all(), batch, size, options.seed, progress.step);
+        let (first, second) = next;
         let logits = autocast(options.precision, detector.device(), || {
             let (a, b) = (detector.forward(&first), detector.forward(&second));
             (a.matmul(&b.transpose(0, 1)) / TEMPERATURE).to_kind(Kind::Float)
@@ -80,6 +83,8 @@ pub fn train(
         let right =
             logits.argmax(1, false).eq_tensor(&labels).to_kind(Kind::Float).mean(Kind::Float);
         progress.step += 1;
+        // A GPU is still at work on this step.
+        next = copies(progress.step);
         let weight = 1.0 / (progress.step as f64).min(20.0);
         progress.loss += weight * (f64::try_from(&loss)? - progress.loss);
         progress.accuracy = f64::try_from(&right)?;
@@ -160,6 +165,17 @@ mod tests {
 
     #[test]
     fn a_tiny_detector_learns_to_find_copies() {
+        learns(Device::Cpu, Precision::F32);
+    }
+
+    #[test]
+    #[ignore = "needs a GPU"]
+    fn cuda_detector_learns_too() {
+        clip_torch::init(None).unwrap();
+        learns(Device::Cuda(0), Precision::Bf16);
+    }
+
+    fn learns(device: Device, precision: Precision) {
         let dir = tempfile::tempdir().unwrap();
         let pictures = pictures(dir.path());
         assert_eq!((pictures.all().len(), pictures.unreadable), (48, 1));
@@ -172,15 +188,9 @@ mod tests {
             kind: Block::Basic,
             dim: 16,
         };
-        let detector = Detector::new(&config, Device::Cpu).unwrap();
-        let options = TrainOptions {
-            batch: 32,
-            steps: 60,
-            limit: None,
-            lr: 3e-3,
-            seed: 1,
-            precision: Precision::F32,
-        };
+        let detector = Detector::new(&config, device).unwrap();
+        let options =
+            TrainOptions { batch: 32, steps: 60, limit: None, lr: 3e-3, seed: 1, precision };
         let mut first = None;
         let last = train(&detector, &pictures, &options, &mut |p| {
             first.get_or_insert(p.loss);

@@ -1,7 +1,7 @@
 //! Images and texts to unit embeddings.
 
 use clip_image::Rgb;
-use clip_model::{Clip, pixels};
+use clip_model::{Clip, picture_bytes, pixels};
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 
@@ -40,8 +40,8 @@ impl Encoder {
     /// Square pictures of [`Encoder::size`] to unit embeddings [n, embed_dim] in f32 on the CPU.
     pub fn images(&self, images: &[Rgb]) -> Tensor {
         let bytes: Vec<&[u8]> = images.iter().map(|image| image.data.as_slice()).collect();
-        let input = pixels(&bytes, i64::from(self.size()));
-        let input = input.to_device(self.model.device()).to_kind(self.model.kind());
+        let bytes = picture_bytes(&bytes, i64::from(self.size()));
+        let input = pixels(&bytes, self.model.device()).to_kind(self.model.kind());
         no_grad(|| unit(&self.model.encode_image(&input)))
     }
 

@@ -3,7 +3,7 @@
 use clip_datasets::{EvalItem, EvalSet, Truth};
 use clip_image::{Rgb, clip_pixels};
 use clip_model::Clip;
-use clip_torch::tch::{Kind, Tensor, no_grad};
+use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 use rayon::prelude::*;
 
 use crate::classifier::unit;
@@ -114,12 +114,12 @@ pub fn image_features(
 
 /// The features of pictures of the model's size, [n, d] on the processor.
 pub fn embed(model: &Clip, images: &[Rgb], space: Space) -> Tensor {
-    let input = pixels(images).to_device(model.device());
+    let input = pixels(images, model.device());
     let rows = no_grad(|| match space {
         Space::Joint => unit(&model.encode_image(&input).to_kind(Kind::Float)),
         Space::Tower => model.image_features(&input).to_kind(Kind::Float),
     });
-    rows.to_device(clip_torch::tch::Device::Cpu)
+    rows.to_device(Device::Cpu)
 }
 
 /// An encoded image as the model takes it, or why it cannot be read.
@@ -139,8 +139,9 @@ fn item_hash(item: &EvalItem) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Pictures of one size to normalised pixels, [n, 3, height, width] in f32.
-pub fn pixels(images: &[Rgb]) -> Tensor {
+/// Square pictures of one size to normalised pixels, [n, 3, size, size] in f32 on the device.
+pub fn pixels(images: &[Rgb], device: Device) -> Tensor {
     let bytes: Vec<&[u8]> = images.iter().map(|image| image.data.as_slice()).collect();
-    clip_model::pixels(&bytes, images.first().map_or(0, |image| i64::from(image.width)))
+    let size = images.first().map_or(0, |image| i64::from(image.width));
+    clip_model::pixels(&clip_model::picture_bytes(&bytes, size), device)
 }

@@ -398,6 +398,41 @@ mod tests {
     }
 
     #[test]
+    #[ignore = "needs a GPU"]
+    fn cuda_encodes_as_the_processor_does() {
+        clip_torch::init(None).unwrap();
+        for vision_cfg in [tiny().vision_cfg, VisionConfig::resnet(32, [1, 1, 2, 1], 8)] {
+            let size = vision_cfg.image_size;
+            let config = ModelConfig { vision_cfg, ..tiny() };
+            let model = Clip::new(&config, Device::Cpu);
+            let weights =
+                model.state_dict().iter().map(|(name, tensor)| (name.clone(), tensor.copy()));
+            let weights = weights.collect();
+            let other = Clip::from_weights(&config, weights, Device::Cuda(0)).unwrap();
+            let images = Tensor::randn([2, 3, size, size], (Kind::Float, Device::Cpu));
+            let tokens = Tensor::from_slice(&[48i64, 5, 49, 48, 6, 49]).view([2, 3]);
+            let both = |model: &Clip, kind| {
+                let (images, tokens) =
+                    (images.to_device(model.device()), tokens.to_device(model.device()));
+                no_grad(|| [model.encode_image(&images.to_kind(kind)), model.encode_text(&tokens)])
+                    .map(|features| features.to_kind(Kind::Float).to_device(Device::Cpu))
+            };
+            let wanted = both(&model, Kind::Float);
+            let apart = |found: [Tensor; 2], wanted: &[Tensor; 2]| {
+                let cosine = |a: &Tensor, b: &Tensor| {
+                    ((a * b).sum(Kind::Float) / (a.norm() * b.norm())).double_value(&[])
+                };
+                1.0 - cosine(&found[0], &wanted[0]).min(cosine(&found[1], &wanted[1]))
+            };
+            assert!(apart(both(&other, Kind::Float), &wanted) < 1e-5);
+            let other = other.for_inference(Kind::Float);
+            assert!(apart(both(&other, Kind::Float), &wanted) < 1e-5);
+            let other = other.for_inference(Kind::BFloat16);
+            assert!(apart(both(&other, Kind::BFloat16), &wanted) < 1e-3);
+        }
+    }
+
+    #[test]
     fn both_towers_learn() {
         clip_torch::tch::manual_seed(1);
         let model = Clip::new(&tiny(), Device::Cpu);

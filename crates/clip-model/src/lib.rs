@@ -30,7 +30,7 @@ pub use infer::infer_config;
 pub use layers::Mode;
 pub use open::{Format, Opening, Weights, open, weights_file};
 pub use paper::NAMES;
-pub use pixels::pixels;
+pub use pixels::{picture_bytes, pixels};
 pub use positions::interpolate_positions;
 pub use save::{Target, save_as};
 pub use weights::{

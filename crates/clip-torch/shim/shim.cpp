@@ -127,14 +127,15 @@ int ct_autocast_end(int device) {
   });
 }
 
-// One AdamW step over n tensors in one kernel: decoupled weight decay, steps are 0-dim f32 and are advanced.
+// One AdamW step over n tensors in one kernel: decoupled weight decay, steps are 0-dim f32 on the
+// parameters' device and are advanced.
 int ct_adamw(at::Tensor** params, at::Tensor** grads, at::Tensor** m, at::Tensor** v, at::Tensor** steps, int n,
              double lr, double beta1, double beta2, double weight_decay, double eps) {
   return guarded([&] {
     if (n == 0) return;
     at::NoGradGuard off;
     auto step = list(steps, n);
-    for (auto& s : step) s.add_(1);
+    at::_foreach_add_(step, 1);
     at::_fused_adamw_(list(params, n), list(grads, n), list(m, n), list(v, n), {}, step, lr, beta1, beta2,
                       weight_decay, eps, false, false);
   });
@@ -194,6 +195,16 @@ at::Tensor* ct_over(void* data, const int64_t* sizes, int dimensions, int dtype,
     auto options = at::TensorOptions().dtype((at::ScalarType)dtype);
     auto deleter = [release, owner](void*) { release(owner); };
     out = new at::Tensor(at::from_blob(data, at::IntArrayRef(sizes, dimensions), deleter, options));
+  });
+  return out;
+}
+
+// Zero bytes on the host, pinned for a GPU or not.
+at::Tensor* ct_host_bytes(const int64_t* sizes, int dimensions, int pinned) {
+  at::Tensor* out = nullptr;
+  guarded([&] {
+    auto options = at::TensorOptions().dtype(at::kByte).pinned_memory(pinned != 0);
+    out = new at::Tensor(at::zeros(at::IntArrayRef(sizes, dimensions), options));
   });
   return out;
 }

@@ -56,6 +56,11 @@ unsafe extern "C" {
         release: extern "C" fn(*mut c_void),
         owner: *mut c_void,
     ) -> *mut C_tensor;
+    pub(crate) fn ct_host_bytes(
+        sizes: *const i64,
+        dimensions: c_int,
+        pinned: c_int,
+    ) -> *mut C_tensor;
     pub(crate) fn ct_write_bytes(
         tensor: *mut C_tensor,
         offset: usize,

@@ -25,7 +25,7 @@ pub use conv::PackedConv;
 pub use dist::{Group, Meeting, Reducer, Store};
 pub use error::{Error, Result};
 pub use mapping::Mapping;
-pub use memory::write_bytes;
+pub use memory::{host_bytes, write_bytes};
 pub use optimizer::{AdamW, Moments};
 pub use round::round_stochastically;
 pub use scaler::Scaler;

@@ -3,7 +3,7 @@
 
 use std::ffi::c_int;
 
-use tch::{Device, Kind, Tensor, no_grad};
+use tch::{Kind, Tensor, no_grad};
 
 use crate::{Result, ffi, round_stochastically};
 
@@ -28,7 +28,7 @@ pub struct AdamW {
     pub exp_avg_sq: Vec<Tensor>,
     /// In [`Moments::F16`] the scales of both moments, `[2]` in float32 for each parameter; else none.
     pub scales: Vec<Tensor>,
-    /// Steps taken, a 0-dim f32 for each parameter.
+    /// Steps taken, a 0-dim f32 on the device of each parameter.
     pub steps: Vec<Tensor>,
     /// Decay rates of the moments.
     pub betas: (f64, f64),
@@ -52,7 +52,7 @@ impl AdamW {
         let zero = |param: &Tensor| Tensor::zeros(param.size(), (kind, param.device()));
         let zeros = || params.iter().map(zero).collect::<Vec<_>>();
         let scale = |param: &Tensor| Tensor::zeros([2], (Kind::Float, param.device()));
-        let step = |_| Tensor::zeros([], (Kind::Float, Device::Cpu));
+        let step = |param: &Tensor| Tensor::zeros([], (Kind::Float, param.device()));
         Self {
             exp_avg: zeros(),
             exp_avg_sq: zeros(),
@@ -186,6 +186,7 @@ impl AdamW {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tch::Device;
 
     fn ones(n: i64) -> Tensor {
         Tensor::ones([n], (Kind::Float, Device::Cpu))

@@ -29,7 +29,9 @@ pub fn init(threads: Option<usize>) -> Result<()> {
 #[allow(unsafe_code, reason = "opening a library runs its initialisers")]
 fn open_cuda() {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    if !std::path::Path::new("/proc/driver/nvidia/version").exists() {
+    // The driver as a module, in a sandbox that has its devices alone, and under WSL.
+    let driver = ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"];
+    if !driver.iter().any(|path| std::path::Path::new(path).exists()) {
         return;
     }
     // SAFETY: libtorch's own library; its initialisers register kernels and do nothing else.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clip_model::Clip;
+use clip_model::{Clip, picture_bytes, pixels};
 use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast};
 use rayon::prelude::*;
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::draw::Draw;
 use crate::loader::padded;
 use crate::loss::unit;
-use crate::{Augment, Corpus, Result, World, pixels};
+use crate::{Augment, Corpus, Result, World};
 
 /// Pairs that are embedded at a time.
 const BATCH: usize = 64;
@@ -53,8 +53,8 @@ fn embed(
         Ok(Augment::None.apply(&corpus.image(pair)?, size, &mut draw).data)
     };
     let rows = pairs.par_iter().map(plain).collect::<Result<Vec<_>>>()?;
-    let shape = [pairs.len() as i64, i64::from(size), i64::from(size), 3];
-    let bytes = Tensor::from_slice(&rows.concat()).view(shape);
+    let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
+    let bytes = picture_bytes(&rows, i64::from(size));
     let texts: Vec<Vec<u16>> = pairs.iter().map(|&pair| corpus.text(pair, 0).to_vec()).collect();
     let device = model.device();
     let (images, tokens) = (pixels(&bytes, device), padded(&texts).to_device(device));

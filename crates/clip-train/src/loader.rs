@@ -1,11 +1,11 @@
-//! Batches from threads: each thread fills a few rows of the batch that is due next.
+//! Batches from threads: each thread fills a few rows of a batch that is due, in the memory it is trained from.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use clip_torch::tch::{Device, Kind, Tensor};
-use clip_torch::write_bytes;
+use clip_torch::tch::{Device, Tensor};
+use clip_torch::{host_bytes, write_bytes};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use crate::draw::Draw;
@@ -13,8 +13,8 @@ use crate::{Augment, Corpus, Error, Plan, Result, Use};
 
 /// Rows that a thread fills at a time.
 const ROWS: usize = 16;
-/// Bytes of pictures that are decoded ahead, at least one batch.
-const AHEAD: usize = 256 << 20;
+/// Bytes of pictures in memory: the batch in use and those that are filled ahead, at least one.
+const AHEAD: usize = 512 << 20;
 
 /// What batches look like.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ pub struct LoaderOptions {
     pub device: Device,
 }
 
-/// One process's rows of a batch, in host memory. The pictures' memory is used again two batches later.
+/// One process's rows of a batch, in host memory. The pictures' memory is filled again from the next batch on.
 pub struct Batch {
     /// Number of the step, from 0 over all epochs.
     pub step: u64,
@@ -50,14 +50,14 @@ struct Job {
     step: u64,
     row: usize,
     uses: Vec<Use>,
-    buffer: Vec<u8>,
+    images: Tensor,
 }
 
 /// The same, filled.
 struct Rows {
     step: u64,
     row: usize,
-    pixels: Vec<u8>,
+    images: Tensor,
     texts: Vec<Vec<u16>>,
     faults: Vec<String>,
 }
@@ -65,9 +65,9 @@ struct Rows {
 /// Decodes ahead of the training in its own threads.
 pub struct Loader {
     rows: Option<Receiver<Result<Rows>>>,
-    buffers: Sender<Vec<u8>>,
+    free: Sender<Tensor>,
     threads: Vec<JoinHandle<()>>,
-    ring: Vec<Tensor>,
+    lent: Option<Tensor>,
     waiting: BTreeMap<(u64, usize), Rows>,
     next: u64,
     local: usize,
@@ -90,13 +90,14 @@ impl Loader {
             )));
         }
         let local = plan.batch() / world;
-        let row_bytes = (options.size * options.size * 3) as usize;
         let threads = options.threads.max(1);
-        let ahead = (AHEAD / (ROWS * row_bytes)).max(local.div_ceil(ROWS)).max(2 * threads);
-        // A job goes out with its buffer, so that no more is decoded ahead than there are buffers.
-        let (buffers, free) = bounded::<Vec<u8>>(ahead);
-        for _ in 0..ahead.min(4 * local.div_ceil(ROWS)) {
-            let _ = buffers.send(Vec::new());
+        let shape = [local, options.size as usize, options.size as usize, 3];
+        let slots = (AHEAD / shape.iter().product::<usize>().max(1)).clamp(2, 6);
+        let shape = shape.map(|size| size as i64);
+        // A step is planned when it has memory: no more is decoded ahead.
+        let (free, memory) = bounded(slots);
+        for _ in 0..slots {
+            let _ = free.send(host_bytes(&shape, options.device)?);
         }
         let (jobs, work) = bounded::<Job>(threads);
         let (filled, rows) = unbounded();
@@ -104,11 +105,11 @@ impl Loader {
             let batches = plan.batches(first);
             std::thread::spawn(move || {
                 for (step, batch) in (first..).zip(batches) {
+                    let Ok(images) = memory.recv() else { return };
                     let mine = &batch[rank * local..(rank + 1) * local];
                     for (at, uses) in mine.chunks(ROWS).enumerate() {
-                        let Ok(buffer) = free.recv() else { return };
-                        let job = Job { step, row: at * ROWS, uses: uses.to_vec(), buffer };
-                        if jobs.send(job).is_err() {
+                        let (row, images) = (at * ROWS, images.shallow_clone());
+                        if jobs.send(Job { step, row, uses: uses.to_vec(), images }).is_err() {
                             return;
                         }
                     }
@@ -128,12 +129,11 @@ impl Loader {
                 }
             }));
         }
-        let ring = (0..2).map(|_| host_buffer(local, options.size, options.device)).collect();
         Ok(Self {
             rows: Some(rows),
-            buffers,
+            free,
             threads: handles,
-            ring,
+            lent: None,
             waiting: BTreeMap::new(),
             next: first,
             local,
@@ -141,14 +141,17 @@ impl Loader {
         })
     }
 
-    /// The next batch, after waiting for it if need be.
+    /// The next batch, after waiting for it if need be. The one before must not be used any more, nor be on its way
+    /// to a GPU.
     pub fn next_batch(&mut self) -> Result<Batch> {
+        if let Some(images) = self.lent.take() {
+            // The planner may be done already.
+            let _ = self.free.try_send(images);
+        }
         let step = self.next;
-        let images = self.ring[(step % 2) as usize].shallow_clone();
-        let row_bytes = images.numel() / self.local;
-        let mut texts = vec![Vec::new(); self.local];
-        let mut row = 0;
-        while row < self.local {
+        let mut texts = Vec::with_capacity(self.local);
+        while texts.len() < self.local {
+            let row = texts.len();
             let rows = match self.waiting.remove(&(step, row)) {
                 Some(rows) => rows,
                 None => {
@@ -160,16 +163,15 @@ impl Loader {
                     rows
                 }
             };
-            write_bytes(&images, row * row_bytes, &rows.pixels)?;
-            for (at, text) in rows.texts.into_iter().enumerate() {
-                texts[rows.row + at] = text;
-                row += 1;
-            }
+            texts.extend(rows.texts);
             self.faults.extend(rows.faults);
-            // The planner may be done already.
-            let _ = self.buffers.try_send(rows.pixels);
+            self.lent = Some(rows.images);
         }
         self.next += 1;
+        let lent = self.lent.as_ref();
+        let images = lent
+            .map(Tensor::shallow_clone)
+            .ok_or_else(|| Error::Recipe("a batch of no pairs".into()))?;
         Ok(Batch { step, images, tokens: padded(&texts), len: self.local })
     }
 
@@ -188,18 +190,12 @@ impl Drop for Loader {
     fn drop(&mut self) {
         self.rows = None;
         // Wakes the planner: it sees a closed channel.
-        self.buffers = bounded(1).0;
+        self.free = bounded(1).0;
         for thread in self.threads.drain(..) {
             // A panic there was seen by the consumer as a closed channel.
             let _ = thread.join();
         }
     }
-}
-
-fn host_buffer(rows: usize, size: u32, device: Device) -> Tensor {
-    let shape = [rows as i64, i64::from(size), i64::from(size), 3];
-    let buffer = Tensor::zeros(shape, (Kind::Uint8, Device::Cpu));
-    if device.is_cuda() { buffer.pin_memory(device) } else { buffer }
 }
 
 /// Token lists to [rows, longest], zero padded.
@@ -213,18 +209,18 @@ pub(crate) fn padded(texts: &[Vec<u16>]) -> Tensor {
 }
 
 fn fill(corpus: &Corpus, options: &LoaderOptions, job: Job) -> Result<Rows> {
-    let Job { step, row, uses, buffer: mut pixels } = job;
+    let Job { step, row, uses, images } = job;
     let (mut texts, mut faults) = (Vec::with_capacity(uses.len()), Vec::new());
-    pixels.clear();
-    for used in uses {
+    for (row, used) in (row..).zip(uses) {
         let mut draw =
             Draw::new("augment", options.seed, u64::from(used.epoch), u64::from(used.slot));
         let (image, pair) = readable(corpus, used.pair as usize, &mut faults)?;
-        pixels.extend(options.augment.apply(&image, options.size, &mut draw).data);
+        let pixels = options.augment.apply(&image, options.size, &mut draw).data;
+        write_bytes(&images, row * pixels.len(), &pixels)?;
         let caption = used.caption as usize % corpus.caption_count(pair);
         texts.push(corpus.text(pair, caption).to_vec());
     }
-    Ok(Rows { step, row, pixels, texts, faults })
+    Ok(Rows { step, row, images, texts, faults })
 }
 
 /// The pair's picture, or that of the next pair that has one: a broken picture ends no run.

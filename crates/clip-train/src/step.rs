@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use clip_model::{MEAN, STD};
-use clip_torch::tch::{self, Device, Kind, Tensor, no_grad};
+use clip_model::pixels;
+use clip_torch::tch::{self, Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast, backward, freeze_statistics};
 use serde::Serialize;
 
@@ -222,14 +222,4 @@ impl Trainer {
         }
         Ok((sums[0] / world, sums[1] > 0.0))
     }
-}
-
-/// Bytes [rows, size, size, 3] to normalised pixels [rows, 3, size, size] on the device.
-pub fn pixels(bytes: &Tensor, device: Device) -> Tensor {
-    let row = |values: [f64; 3]| {
-        Tensor::from_slice(&values.map(|v| v as f32)).view([1, 3, 1, 1]).to_device(device)
-    };
-    let images = bytes.to_device_(device, Kind::Uint8, true, false);
-    let images = images.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0;
-    (images - row(MEAN)) / row(STD)
 }

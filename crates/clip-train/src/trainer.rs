@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clip_model::Clip;
-use clip_torch::tch::{Kind, Tensor};
+use clip_torch::tch::{self, Kind, Tensor};
 use clip_torch::{Precision, Reducer};
 
 use crate::learner::Learner;
@@ -92,6 +92,8 @@ impl Trainer {
         world: World,
     ) -> Result<Self> {
         let precision = recipe.arithmetic(model.device().is_cuda())?;
+        // All batches have one shape: cuDNN may look for its fastest convolutions once.
+        tch::Cuda::cudnn_set_benchmark(true);
         let plan = Plan::new(&corpus, options.seed, recipe.batch_size, recipe.epochs)?;
         // SigLIP's: a batch is mostly wrong pairs, so the first guess is no.
         let logit_bias = (recipe.objective == Objective::Sigmoid)

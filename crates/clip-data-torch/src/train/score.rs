@@ -128,7 +128,7 @@ impl Scorer {
             let side = model.config().vision_cfg.image_size as u32;
             let image = |item: &EvalItem| picture(&item.image, side).map_err(anyhow::Error::msg);
             let images = batch.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
-            let input = pixels(&images).to_device(model.device());
+            let input = pixels(&images, model.device());
             let logits = no_grad(|| {
                 let features = autocast(precision, model.device(), || model.encode_image(&input));
                 scorer.scores(model, &features.to_kind(Kind::Float))

@@ -1,5 +1,6 @@
 //! What the tests share: small corpora, small models, and runs of them.
 
+mod cuda;
 mod equal;
 mod ranks;
 mod resume;
@@ -114,9 +115,21 @@ pub fn trainer(
     corpus: &Arc<Corpus>,
     options: TrainOptions,
 ) -> Trainer {
+    trainer_on(Device::Cpu, World::alone(), model, recipe, corpus, options)
+}
+
+/// The same on a device, among other processes.
+pub fn trainer_on(
+    device: Device,
+    world: World,
+    model: &ModelConfig,
+    recipe: &Recipe,
+    corpus: &Arc<Corpus>,
+    options: TrainOptions,
+) -> Trainer {
     tch::manual_seed(options.seed as i64);
-    let model = Clip::new(model, Device::Cpu);
-    Trainer::new(model, recipe.clone(), Arc::clone(corpus), options, World::alone()).unwrap()
+    let model = Clip::new(model, device);
+    Trainer::new(model, recipe.clone(), Arc::clone(corpus), options, world).unwrap()
 }
 
 /// Collects the steps of a run, and stops it after so many.
