@@ -32,25 +32,23 @@ pub(crate) struct Target {
 impl Target {
     /// From a plane of 16 x 16.
     pub fn new(plane: &[u8; SIDE * SIDE]) -> Self {
-        let mut own = [0.0; SIDE * SIDE];
-        own.iter_mut().zip(plane).for_each(|(own, value)| *own = f32::from(*value) - 128.0);
-        let values = rimmed(&own);
+        let values = rimmed(&plane.map(around_zero));
         Self { squares: Squares::of(&values), values }
     }
 }
 
-/// The plane that a [`Target`] is made of: fine structure around 128.
+/// The plane that a [`Target`] and a [`Probe`] are made of: what a blur takes away of a picture, around 128 and scaled
+/// to at most 127 either way.
 pub(crate) fn grid(luma: &Plane) -> [u8; SIDE * SIDE] {
-    sharp(luma).map(|value| (value + 128.0).round() as u8)
-}
-
-/// What a blur takes away of a picture on 16 x 16 points, scaled to at most 127 either way.
-fn sharp(luma: &Plane) -> [f32; SIDE * SIDE] {
     let small = luma.resized(SIDE, SIDE);
     let mean = small.blurred(2);
     let fine: [f32; SIDE * SIDE] = std::array::from_fn(|at| small.data[at] - mean.data[at]);
     let most = fine.iter().fold(1e-3f32, |most, value| most.max(value.abs()));
-    fine.map(|value| value * (127.0 / most))
+    fine.map(|value| (value * (127.0 / most) + 128.0).round() as u8)
+}
+
+fn around_zero(value: u8) -> f32 {
+    f32::from(value) - 128.0
 }
 
 fn rimmed(values: &[f32; SIDE * SIDE]) -> [f32; WIDE * WIDE] {
@@ -101,8 +99,10 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub fn new(luma: &Plane) -> Self {
-        let small = Plane { width: SIDE, height: SIDE, data: sharp(luma).to_vec() };
+    /// From a plane of 16 x 16.
+    pub fn new(plane: &[u8; SIDE * SIDE]) -> Self {
+        let data = plane.iter().copied().map(around_zero).collect();
+        let small = Plane { width: SIDE, height: SIDE, data };
         Self { zoomed: ZOOMS.map(|zoom| Zoomed::new(&small, zoom)) }
     }
 
@@ -200,13 +200,13 @@ mod tests {
     fn a_shifted_picture_is_found_where_it_is() {
         let item = Target::new(&grid(&plane(wave)));
         // The picture shows what lies 4 pixels further right and 2 further down.
-        let probe = Probe::new(&plane(|x, y| wave(x + 4.0, y + 2.0)));
+        let probe = Probe::new(&grid(&plane(|x, y| wave(x + 4.0, y + 2.0))));
         let (found, placement) = probe.search(&item);
         assert!(found > 0.95, "{found}");
         let [a, _, tx, _, _, ty] = placement.affine;
         assert!((a - 1.0).abs() < 0.01 && (tx - 0.125).abs() < 0.04, "{placement:?}");
         assert!((ty - 0.0625).abs() < 0.04, "{placement:?}");
-        let other = Probe::new(&plane(|x, y| 128.0 + 60.0 * (x * y * 0.02).sin()));
+        let other = Probe::new(&grid(&plane(|x, y| 128.0 + 60.0 * (x * y * 0.02).sin())));
         assert!(other.search(&item).0 < 0.7);
     }
 }

@@ -125,20 +125,22 @@ impl SetIndex {
         nearest: &[u32],
         extra: &[u32],
     ) -> Vec<Found> {
-        let picture = Ready::new(&query.thumb);
-        let probe = Probe::new(picture.luma());
+        let probe = Probe::new(&query.coarse);
         let (mut whole, mut local) = (Vec::new(), Vec::new());
         let (near, placed) = self.candidates.of(query, nearest);
         for item in near.into_iter().chain(extra.iter().copied()) {
-            let (correlation, start) =
-                probe.search(&Target::new(&self.items[item as usize].coarse));
-            if correlation >= GATE {
-                whole.push((correlation, item, start));
+            let (agreement, start) = probe.search(&Target::new(&self.items[item as usize].coarse));
+            if agreement >= GATE {
+                whole.push((agreement, item, start));
             }
         }
         for (item, votes, start) in placed {
             local.push((votes as f32, item, start));
         }
+        if whole.is_empty() && local.is_empty() {
+            return Vec::new();
+        }
+        let picture = Ready::new(&query.thumb);
         let compared = |item: u32, align: Align, start: Placement| {
             let own = &self.items[item as usize];
             let other = Ready::new(&own.thumb);
