@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 
 use clip_image::Rgb;
 
-use crate::likeness::structure;
 use crate::lanes::{Points, Slopes, gram};
+use crate::likeness::structure;
 use crate::padding::padding;
 use crate::placement::Placement;
 use crate::thumb::Plane;

@@ -59,7 +59,8 @@ impl Plane {
     /// The mean over squares of side `2 radius + 1`, cut at the edges.
     pub fn blurred(&self, radius: usize) -> Self {
         let (width, height) = (self.width, self.height);
-        let shares: Vec<f32> = (0..width).map(|x| 1.0 / near(x, radius, width).len() as f32).collect();
+        let shares: Vec<f32> =
+            (0..width).map(|x| 1.0 / near(x, radius, width).len() as f32).collect();
         let mut across = vec![0.0; self.data.len()];
         for (out, row) in across.chunks_exact_mut(width).zip(self.data.chunks_exact(width)) {
             // The row over itself at every shift: a running sum would wait for each pixel before the next.
