@@ -134,3 +134,26 @@ fn shares(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     };
     (0..to).map(cell).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blur_is_the_mean_of_what_lies_near() {
+        for (width, height) in [(7, 5), (2, 3), (1, 1)] {
+            let data: Vec<f32> = (0..width * height).map(|at| (at * at % 23) as f32).collect();
+            let plane = Plane { width, height, data };
+            for radius in 0..4 {
+                let blurred = plane.blurred(radius);
+                for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+                    let (rows, columns) = (near(y, radius, height), near(x, radius, width));
+                    let around = rows.flat_map(|v| columns.clone().map(move |u| (u, v)));
+                    let values: Vec<f32> = around.map(|(u, v)| plane.data[v * width + u]).collect();
+                    let mean = values.iter().sum::<f32>() / values.len() as f32;
+                    assert!((blurred.data[y * width + x] - mean).abs() < 1e-4);
+                }
+            }
+        }
+    }
+}
