@@ -142,7 +142,7 @@ fn dedup(config: &Config) -> Result<Option<StageSpec>> {
     let configuration = json!({
         "radius": settings.radius, "keep_captions": settings.keep_captions, "likeness": settings.likeness,
     });
-    Ok(Some(stage("dedup", 4, configuration, resources, move || {
+    Ok(Some(stage("dedup", 5, configuration, resources, move || {
         let aligned = || -> Arc<dyn Compare> { Arc::new(Aligned::new(settings.likeness)) };
         Ok(Work::Barrier(Box::new(Deduplicate {
             radius: settings.radius,
@@ -162,7 +162,7 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     let resources = resources.collect::<Result<_>>()?;
     let decided = decisions(config, &check)?;
     let settings = json!({"action": check.action, "decided": decided});
-    Ok(Some(stage(Check::STAGE, 5, settings, resources, move || {
+    Ok(Some(stage(Check::STAGE, 6, settings, resources, move || {
         let cache = default_cache();
         let open = |(name, path): &(String, PathBuf)| {
             let index = EvalIndex::open(name, path, cache.as_deref());

@@ -7,7 +7,7 @@ use clip_image::HammingIndex;
 use crate::fingerprint::Fingerprint;
 use crate::keypoints::Keypoint;
 use crate::placement::Placement;
-use crate::vector::cosines;
+use crate::vector::{Nearest, Vectors};
 
 /// How widely candidates are sought.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -48,7 +48,7 @@ pub(crate) struct Candidates {
     options: CandidateOptions,
     phash: HammingIndex,
     dhash: HammingIndex,
-    vectors: Vec<i16>,
+    vectors: Vectors,
     flat: Vec<bool>,
     local: HammingIndex,
     places: Vec<(u32, Keypoint)>,
@@ -67,7 +67,7 @@ impl Candidates {
         Self {
             phash: HammingIndex::new(hashes(|f| f.phash), options.hash_radius),
             dhash: HammingIndex::new(hashes(|f| f.dhash), options.hash_radius),
-            vectors: items.iter().flat_map(|f| f.vector.iter().copied()).collect(),
+            vectors: Vectors::new(items.iter().map(|f| f.vector.as_slice())),
             flat: items.iter().map(|f| f.flat).collect(),
             local: HammingIndex::new(bits, options.local_radius),
             aspects: items.iter().map(|f| f.thumb.height as f32 / f.thumb.width as f32).collect(),
@@ -81,11 +81,19 @@ impl Candidates {
         self.phash.query(hash)
     }
 
-    /// The candidates of one picture, ascending: those that resemble it as a whole, and those on which local
-    /// features agree, with their votes and where they put the picture.
-    pub fn of(&self, query: &Fingerprint) -> (Vec<u32>, Vec<(u32, usize, Placement)>) {
-        let mut near: Vec<u32> =
-            self.neighbours(&query.vector).into_iter().map(|(item, _)| item).collect();
+    /// The items of the vectors nearest to each picture's.
+    pub fn nearest(&self, queries: &[&[i16]]) -> Vec<Nearest> {
+        self.vectors.nearest(queries, self.options.neighbours, self.options.neighbour_cosine)
+    }
+
+    /// The candidates of one picture, ascending: those that resemble it as a whole, the nearest by vectors among
+    /// them, and those on which local features agree, with their votes and where they put the picture.
+    pub fn of(
+        &self,
+        query: &Fingerprint,
+        nearest: &[u32],
+    ) -> (Vec<u32>, Vec<(u32, usize, Placement)>) {
+        let mut near = nearest.to_vec();
         for (index, hash) in [(&self.phash, query.phash), (&self.dhash, query.dhash)] {
             // The hash of what shows nothing is chance.
             if query.flat {
@@ -99,22 +107,6 @@ impl Candidates {
         near.sort_unstable();
         near.dedup();
         (near, self.local(query))
-    }
-
-    fn neighbours(&self, vector: &[i16]) -> Vec<(u32, f32)> {
-        let mut best: Vec<(u32, f32)> = Vec::with_capacity(self.options.neighbours + 1);
-        let mut least = self.options.neighbour_cosine;
-        for (item, found) in cosines(vector, &self.vectors).into_iter().enumerate() {
-            if found > least && self.options.neighbours > 0 {
-                let at = best.partition_point(|(_, old)| *old >= found);
-                best.insert(at, (item as u32, found));
-                best.truncate(self.options.neighbours);
-                if best.len() == self.options.neighbours {
-                    least = best[best.len() - 1].1;
-                }
-            }
-        }
-        best
     }
 
     /// Items on which several local features agree, with their votes and the placement they agree on.

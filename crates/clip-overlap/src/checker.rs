@@ -47,7 +47,8 @@ impl Checker {
             };
             let least = decision.threshold.unwrap_or(crate::decisions::THRESHOLD);
             let exact = set.exact([file].into_iter());
-            let found = set.search.search(&query, &[]).into_iter();
+            let nearest = set.search.nearest(&[&query]);
+            let found = nearest.iter().flat_map(|near| set.search.search(&query, near, &[]));
             let found = found.filter(|f| exact.is_none_or(|(item, _)| item != f.item));
             let found = found.map(|f| hit(f.item, f.score, f.kind));
             let all = exact.map(|(item, kind)| hit(item, 1.0, kind)).into_iter().chain(found);

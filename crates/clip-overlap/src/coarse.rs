@@ -1,4 +1,6 @@
-//! The first, cheapest comparison: correlation of 16 x 16 pictures over shifts and zooms.
+//! The first, cheapest comparison: do the outlines of 16 x 16 pictures agree, over shifts and zooms?
+//!
+//! What a blur leaves is taken away first: most pictures are bright above and dark below, and agree in that.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"
@@ -13,60 +15,95 @@ use crate::thumb::Plane;
 pub(crate) const SIDE: usize = 16;
 /// Cells by which one picture is shifted over the other, either way.
 const REACH: usize = 2;
+/// Ways to shift on each axis.
+const SHIFTS: usize = 2 * REACH + 1;
 const WIDE: usize = SIDE + 2 * REACH;
 /// Side of the second picture, the first's being 1.
 const ZOOMS: [f32; 3] = [1.0, 0.85, 1.18];
-/// Cells that must be common.
-const LEAST: f32 = 90.0;
+/// Least sum of squares of either picture over the common part, where the largest value is 127.
+const LEAST: f32 = 256.0;
 
-/// An item's side of the comparison: values around zero with a rim of zeros, and their squares.
+/// An item's side of the comparison: values around zero with a rim of zeros.
 pub(crate) struct Target {
     values: [f32; WIDE * WIDE],
-    squares: [f32; WIDE * WIDE],
+    squares: Squares,
 }
 
 impl Target {
     /// From a plane of 16 x 16.
     pub fn new(plane: &[u8; SIDE * SIDE]) -> Self {
-        let (mut values, mut squares) = ([0.0; WIDE * WIDE], [0.0; WIDE * WIDE]);
-        for y in 0..SIDE {
-            for x in 0..SIDE {
-                let value = f32::from(plane[y * SIDE + x]) - 128.0;
-                let at = (y + REACH) * WIDE + x + REACH;
-                (values[at], squares[at]) = (value, value * value);
-            }
-        }
-        Self { values, squares }
+        let values = rimmed(&plane.map(around_zero));
+        Self { squares: Squares::of(&values), values }
     }
 }
 
-/// The plane that [`Target`] and [`Probe`] are made of.
+/// The plane that a [`Target`] and a [`Probe`] are made of: what a blur takes away of a picture, around 128 and scaled
+/// to at most 127 either way.
 pub(crate) fn grid(luma: &Plane) -> [u8; SIDE * SIDE] {
     let small = luma.resized(SIDE, SIDE);
-    std::array::from_fn(|at| small.data[at].round().clamp(0.0, 255.0) as u8)
+    let mean = small.blurred(2);
+    let fine: [f32; SIDE * SIDE] = std::array::from_fn(|at| small.data[at] - mean.data[at]);
+    let most = fine.iter().fold(1e-3f32, |most, value| most.max(value.abs()));
+    fine.map(|value| (value * (127.0 / most) + 128.0).round() as u8)
+}
+
+fn around_zero(value: u8) -> f32 {
+    f32::from(value) - 128.0
+}
+
+fn rimmed(values: &[f32; SIDE * SIDE]) -> [f32; WIDE * WIDE] {
+    let mut wide = [0.0; WIDE * WIDE];
+    for (y, row) in values.chunks_exact(SIDE).enumerate() {
+        wide[(y + REACH) * WIDE + REACH..][..SIDE].copy_from_slice(row);
+    }
+    wide
+}
+
+/// Sums of the squares above and left of every corner of a cell: four of them give the sum over any rectangle.
+struct Squares([f32; (WIDE + 1) * (WIDE + 1)]);
+
+impl Squares {
+    fn of(values: &[f32; WIDE * WIDE]) -> Self {
+        let mut sums = [0.0; (WIDE + 1) * (WIDE + 1)];
+        for y in 0..WIDE {
+            let mut line = 0.0;
+            for x in 0..WIDE {
+                line += values[y * WIDE + x] * values[y * WIDE + x];
+                sums[(y + 1) * (WIDE + 1) + x + 1] = sums[y * (WIDE + 1) + x + 1] + line;
+            }
+        }
+        Self(sums)
+    }
+
+    /// Over a square from a corner on.
+    #[inline(always)]
+    fn over(&self, left: usize, top: usize, side: usize) -> f32 {
+        let [upper, lower] = [top, top + side].map(|y| y * (WIDE + 1) + left);
+        self.0[lower + side] - self.0[lower] - self.0[upper + side] + self.0[upper]
+    }
 }
 
 struct Zoomed {
     zoom: f32,
     values: [f32; SIDE * SIDE],
-    mask: [f32; SIDE * SIDE],
-    /// Count, sum and sum of squares over what each shift leaves common.
-    sums: Vec<[f32; 3]>,
+    /// The first cell that the picture reaches on each axis, and how many follow.
+    first: usize,
+    side: usize,
+    /// Sums of squares over what each shift leaves common.
+    squares: [f32; SHIFTS * SHIFTS],
 }
 
 /// A picture's side of the comparison: itself at every zoom.
 pub(crate) struct Probe {
-    zoomed: Vec<Zoomed>,
-}
-
-fn shifts() -> impl Iterator<Item = (usize, usize)> {
-    (0..=2 * REACH).flat_map(|dy| (0..=2 * REACH).map(move |dx| (dx, dy)))
+    zoomed: [Zoomed; ZOOMS.len()],
 }
 
 impl Probe {
-    pub fn new(luma: &Plane) -> Self {
-        let small = luma.resized(SIDE, SIDE);
-        Self { zoomed: ZOOMS.iter().map(|&zoom| Zoomed::new(&small, zoom)).collect() }
+    /// From a plane of 16 x 16.
+    pub fn new(plane: &[u8; SIDE * SIDE]) -> Self {
+        let data = plane.iter().copied().map(around_zero).collect();
+        let small = Plane { width: SIDE, height: SIDE, data };
+        Self { zoomed: ZOOMS.map(|zoom| Zoomed::new(&small, zoom)) }
     }
 
     /// The best correlation, and where the picture lies in the item then.
@@ -85,48 +122,39 @@ impl NullaryFnOnce for Search<'_> {
 
     #[inline(always)]
     fn call(self) -> (f32, Placement) {
-        let mut best = (-1.0, Placement::WHOLE);
+        let (mut most, mut best) = (-1.0, (&self.probe.zoomed[0], REACH, REACH));
         for zoomed in &self.probe.zoomed {
-            for ((dx, dy), own) in shifts().zip(&zoomed.sums) {
-                let found = zoomed.correlation(self.target, dx, dy, *own);
-                if found > best.0 {
-                    best = (found, zoomed.placement(dx, dy));
+            for dy in 0..SHIFTS {
+                for dx in 0..SHIFTS {
+                    let found = zoomed.correlation(self.target, dx, dy);
+                    if found > most {
+                        (most, best) = (found, (zoomed, dx, dy));
+                    }
                 }
             }
         }
-        best
+        let (zoomed, dx, dy) = best;
+        (most, zoomed.placement(dx, dy))
     }
 }
 
 impl Zoomed {
     fn new(small: &Plane, zoom: f32) -> Self {
-        let (mut values, mut mask) = ([0.0; SIDE * SIDE], [0.0; SIDE * SIDE]);
-        for y in 0..SIDE {
-            for x in 0..SIDE {
-                let own = |at: usize| (((at as f32 + 0.5) / SIDE as f32) - 0.5) / zoom + 0.5;
+        let own = |at: usize| (((at as f32 + 0.5) / SIDE as f32) - 0.5) / zoom + 0.5;
+        let inside = |at: &usize| (0.0..=1.0).contains(&own(*at));
+        let first = (0..SIDE).find(inside).unwrap_or(0);
+        let side = (0..SIDE).filter(inside).count();
+        let mut values = [0.0; SIDE * SIDE];
+        for y in first..first + side {
+            for x in first..first + side {
                 let (u, v) = (own(x), own(y));
-                if (0.0..=1.0).contains(&u) && (0.0..=1.0).contains(&v) {
-                    let value = small.at(u * SIDE as f32 - 0.5, v * SIDE as f32 - 0.5);
-                    values[y * SIDE + x] = value - 128.0;
-                    mask[y * SIDE + x] = 1.0;
-                }
+                values[y * SIDE + x] = small.at(u * SIDE as f32 - 0.5, v * SIDE as f32 - 0.5);
             }
         }
-        let inside = |at: usize, shift: usize| (REACH..REACH + SIDE).contains(&(at + shift));
-        let sums = shifts().map(|(dx, dy)| {
-            let mut sums = [0.0; 3];
-            for y in (0..SIDE).filter(|&y| inside(y, dy)) {
-                for x in (0..SIDE).filter(|&x| inside(x, dx)) {
-                    let value = values[y * SIDE + x];
-                    sums[0] += mask[y * SIDE + x];
-                    sums[1] += value;
-                    sums[2] += value * value;
-                }
-            }
-            sums
-        });
-        let sums = sums.collect();
-        Self { zoom, values, mask, sums }
+        let all = Squares::of(&rimmed(&values));
+        // Shifted over the item, what of the picture stays within it is a square the other way.
+        let common = |at: usize| all.over(2 * REACH - at % SHIFTS, 2 * REACH - at / SHIFTS, SIDE);
+        Self { zoom, values, first, side, squares: std::array::from_fn(common) }
     }
 
     fn placement(&self, dx: usize, dy: usize) -> Placement {
@@ -135,32 +163,23 @@ impl Zoomed {
     }
 
     #[inline(always)]
-    fn correlation(&self, target: &Target, dx: usize, dy: usize, own: [f32; 3]) -> f32 {
-        let [n, b, bb] = own;
-        if n < LEAST {
-            return -1.0;
-        }
+    fn correlation(&self, target: &Target, dx: usize, dy: usize) -> f32 {
         // Lanes side by side: the compiler may not reorder one sum of floats, but it may keep sixteen.
-        let (mut a, mut aa, mut ab) = ([0f32; SIDE], [0f32; SIDE], [0f32; SIDE]);
+        let mut products = [0f32; SIDE];
         for y in 0..SIDE {
-            let at = (y + dy) * WIDE + dx;
-            let (values, squares) = (&target.values[at..at + SIDE], &target.squares[at..at + SIDE]);
-            let line = y * SIDE;
-            let (mask, other) = (&self.mask[line..line + SIDE], &self.values[line..line + SIDE]);
+            let theirs = &target.values[(y + dy) * WIDE + dx..][..SIDE];
+            let own = &self.values[y * SIDE..][..SIDE];
             for x in 0..SIDE {
-                a[x] += values[x] * mask[x];
-                aa[x] += squares[x] * mask[x];
-                ab[x] += values[x] * other[x];
+                products[x] += theirs[x] * own[x];
             }
         }
-        let sum = |lanes: [f32; SIDE]| lanes.iter().sum::<f32>();
-        let (a, aa, ab) = (sum(a), sum(aa), sum(ab));
-        let (va, vb) = (aa / n - (a / n) * (a / n), bb / n - (b / n) * (b / n));
+        let theirs = target.squares.over(self.first + dx, self.first + dy, self.side);
+        let own = self.squares[dy * SHIFTS + dx];
         // A common part without contrast proves nothing.
-        if va < 1.0 || vb < 1.0 {
+        if theirs.min(own) < LEAST {
             return 0.0;
         }
-        (ab / n - a / n * (b / n)) / (va * vb).sqrt()
+        products.iter().sum::<f32>() / (theirs * own).sqrt()
     }
 }
 
@@ -181,13 +200,13 @@ mod tests {
     fn a_shifted_picture_is_found_where_it_is() {
         let item = Target::new(&grid(&plane(wave)));
         // The picture shows what lies 4 pixels further right and 2 further down.
-        let probe = Probe::new(&plane(|x, y| wave(x + 4.0, y + 2.0)));
+        let probe = Probe::new(&grid(&plane(|x, y| wave(x + 4.0, y + 2.0))));
         let (found, placement) = probe.search(&item);
         assert!(found > 0.95, "{found}");
         let [a, _, tx, _, _, ty] = placement.affine;
         assert!((a - 1.0).abs() < 0.01 && (tx - 0.125).abs() < 0.04, "{placement:?}");
         assert!((ty - 0.0625).abs() < 0.04, "{placement:?}");
-        let other = Probe::new(&plane(|x, y| 128.0 + 60.0 * (x * y * 0.02).sin()));
+        let other = Probe::new(&grid(&plane(|x, y| 128.0 + 60.0 * (x * y * 0.02).sin())));
         assert!(other.search(&item).0 < 0.7);
     }
 }

@@ -6,7 +6,7 @@ use clip_image::{Rgb, flip_horizontal};
 use crate::coarse::{SIDE, grid};
 use crate::keypoints::{Keypoint, keypoints_both_ways};
 use crate::thumb::{Plane, shrink, thumbnail};
-use crate::vector::vector;
+use crate::vector::{mirrored, vector};
 
 /// Longer side in pixels of what everything is computed from.
 pub(crate) const WORKING: u32 = 256;
@@ -26,7 +26,7 @@ pub struct Fingerprint {
     pub keypoints: Vec<Keypoint>,
     /// The small picture that is aligned.
     pub thumb: Rgb,
-    /// Its luma on 16 x 16 points.
+    /// What a blur takes away of its luma, on 16 x 16 points, around 128.
     pub coarse: [u8; SIDE * SIDE],
 }
 
@@ -46,11 +46,9 @@ impl Query {
         let thumb = thumbnail(&image);
         let [plain, mirrored] = Hashes::both_ways(&image);
         let [own, others] = keypoints_both_ways(&image);
-        let mirror = flip_horizontal(&thumb);
-        Self {
-            plain: Fingerprint::of_parts(thumb, plain, own),
-            mirrored: Fingerprint::of_parts(mirror, mirrored, others),
-        }
+        let plain = Fingerprint::of_parts(thumb, plain, own);
+        let mirrored = plain.mirrored(mirrored, others);
+        Self { plain, mirrored }
     }
 
     /// Computes both, with the pHash and dHash of the whole picture where they are known.
@@ -79,6 +77,21 @@ impl Fingerprint {
             keypoints,
             coarse: grid(&luma),
             thumb,
+        }
+    }
+
+    /// That of the mirror image, of which only hashes and local features have to be computed.
+    fn mirrored(&self, hashes: Hashes, keypoints: Vec<Keypoint>) -> Self {
+        let mut coarse = self.coarse;
+        coarse.chunks_exact_mut(SIDE).for_each(<[u8]>::reverse);
+        Self {
+            phash: hashes.phash,
+            dhash: hashes.dhash,
+            flat: self.flat,
+            vector: mirrored(&self.vector),
+            keypoints,
+            coarse,
+            thumb: flip_horizontal(&self.thumb),
         }
     }
 }

@@ -151,6 +151,13 @@ impl NullaryFnOnce for Sample<'_> {
     }
 }
 
+/// A whole number from 0 to 2^23 as an integer: `as` has more cases, and no vector instruction for them.
+#[inline(always)]
+fn whole(value: f32) -> u32 {
+    const LOWEST: f32 = 8_388_608.0;
+    (value + LOWEST).to_bits() - LOWEST.to_bits()
+}
+
 /// Value and slopes of sixteen points. Those outside have the value of the edge.
 #[inline(always)]
 fn sampled(plane: &Plane, x: &Lanes, y: &Lanes) -> (Lanes, Lanes, Lanes) {
@@ -158,14 +165,14 @@ fn sampled(plane: &Plane, x: &Lanes, y: &Lanes) -> (Lanes, Lanes, Lanes) {
     // The last pixel on whose right and below there is another; where there is none, the pixel itself stands for it.
     let (right, below) = ((plane.width - 1).min(1), (plane.height - 1).min(1));
     let (last_x, last_y) = ((plane.width - 1 - right) as f32, (plane.height - 1 - below) as f32);
-    let stride = plane.width as u32;
+    let stride = plane.width as f32;
     let (mut at, mut fx, mut fy) = ([0u32; LANES], [0f32; LANES], [0f32; LANES]);
     for lane in 0..LANES {
         let u = (x[lane] * w - 0.5).clamp(0.0, w - 1.0);
         let v = (y[lane] * h - 0.5).clamp(0.0, h - 1.0);
-        let (left, top) = (u.min(last_x) as i32, v.min(last_y) as i32);
-        (fx[lane], fy[lane]) = (u - left as f32, v - top as f32);
-        at[lane] = top as u32 * stride + left as u32;
+        let (left, top) = (u.min(last_x).floor(), v.min(last_y).floor());
+        (fx[lane], fy[lane]) = (u - left, v - top);
+        at[lane] = whole(top * stride + left);
     }
     let mut corners = [[0f32; LANES]; 4];
     for lane in 0..LANES {

@@ -32,7 +32,7 @@ impl Likeness {
 pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Likeness> {
     let common = placement.common()?;
     let [left, top, right, bottom] = common;
-    let (luma, fine) = structure(a, b, placement, common);
+    let (luma, fine) = structure(a, b, placement, common, GRID);
     let area = (right - left) * (bottom - top);
     // In the smaller picture the common part is the larger share.
     let covered = area.max(area * placement.area()).min(1.0);
@@ -61,13 +61,19 @@ fn shared(
     ([there, here], seen)
 }
 
-/// Luma, and what of it a blur takes away.
-fn structure(a: &Ready, b: &Ready, placement: &Placement, common: [f32; 4]) -> (Sums, Sums) {
-    let levels = levels(a, b, placement, common, GRID);
-    let (points, seen) = shared(levels, placement, common, GRID);
+/// Luma, and what of it a blur takes away, on `side` times `side` points.
+pub(crate) fn structure(
+    a: &Ready,
+    b: &Ready,
+    placement: &Placement,
+    common: [f32; 4],
+    side: usize,
+) -> (Sums, Sums) {
+    let levels = levels(a, b, placement, common, side);
+    let (points, seen) = shared(levels, placement, common, side);
     let plane = |at: usize| {
         let data = points[at].values(&levels[at].luma);
-        Plane { width: GRID, height: GRID, data }
+        Plane { width: side, height: side, data }
     };
     let (pa, pb) = (plane(0), plane(1));
     let fine = |plane: &Plane| -> Vec<f32> {

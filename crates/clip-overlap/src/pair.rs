@@ -24,7 +24,7 @@ pub fn likeness(a: &Rgb, b: &Rgb) -> f32 {
     if whole >= 0.95 {
         return whole;
     }
-    let (_, start) = Probe::new(b.luma()).search(&Target::new(&grid(a.luma())));
+    let (_, start) = Probe::new(&grid(b.luma())).search(&Target::new(&grid(a.luma())));
     whole.max(score(start).unwrap_or(0.0))
 }
 

@@ -18,12 +18,15 @@ use crate::matches::{self, Match};
 use crate::set::Found;
 use crate::set::Kind;
 use crate::thumb::shrink;
+use crate::vector::Nearest;
 use crate::{Error, Result};
 
 /// Raised whenever a comparison comes out differently: older results are then made again.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Bytes and pictures of a batch; at most three batches are in memory.
 const BATCH: (usize, usize) = (16 << 20, 512);
+/// Pictures for which the nearest items are sought together.
+const TOGETHER: usize = 16;
 /// Items of one set that one picture may be matched to.
 const MATCHES: usize = 4;
 /// Longer side in pixels of the picture that is kept of a match.
@@ -178,8 +181,11 @@ impl Scan<'_> {
         count: &mut UnitCount,
         found: &mut Vec<Match>,
     ) -> Result<()> {
-        let prepared: Vec<Prepared> =
+        let mut prepared: Vec<Prepared> =
             batch.par_iter().map(|picture| self.prepare(picture)).collect();
+        let mut images: Vec<&mut Decoded> =
+            prepared.iter_mut().filter_map(Prepared::image).collect();
+        images.par_chunks_mut(TOGETHER).for_each(|images| self.nearest(images));
         let vectors = self.vectors(&prepared)?;
         let matches: Vec<Vec<Match>> = batch
             .par_iter()
@@ -214,9 +220,19 @@ impl Scan<'_> {
                 let small = shrink(&image, WORKING);
                 let query = Query::of(&small);
                 let squares = self.detection.map(|detection| detection.squares(&small));
-                Prepared::Image(Box::new(Decoded { small, query, squares }))
+                let nearest = Vec::new();
+                Prepared::Image(Box::new(Decoded { small, query, nearest, squares }))
             }
             Err(error) => Prepared::Unreadable(error.to_string()),
+        }
+    }
+
+    /// Finds what looks nearest to each picture in each set.
+    fn nearest(&self, images: &mut [&mut Decoded]) {
+        for set in self.sets {
+            let queries: Vec<&Query> = images.iter().map(|image| &image.query).collect();
+            let nearest = set.search.nearest(&queries);
+            images.iter_mut().zip(nearest).for_each(|(image, near)| image.nearest.push(near));
         }
     }
 
@@ -244,7 +260,7 @@ impl Scan<'_> {
         let own_hash = picture.image.as_ref().map(|bytes| blake3::hash(bytes).to_hex().to_string());
         let files = || picture.files.iter().chain(&own_hash).map(String::as_str);
         let mut found = Vec::new();
-        for (number, set) in self.sets.iter().enumerate() {
+        for (number, (set, nearest)) in self.sets.iter().zip(&image.nearest).enumerate() {
             let exact = set.exact(files());
             found.extend(exact.map(|(item, kind)| of(set, item, kind, place, picture)));
             let other = |f: &Found| exact.is_none_or(|(item, _)| item != f.item);
@@ -252,12 +268,12 @@ impl Scan<'_> {
                 (Some(detection), Some(pair)) => detection.neighbours(number, pair),
                 _ => Vec::new(),
             };
-            let judged =
-                set.search.search(&image.query, &extra).into_iter().filter(other).map(|f| {
-                    let detector =
-                        self.detection.zip(pair).map(|(d, pair)| d.cosine(number, f.item, pair));
-                    (score(f.score, detector), detector, f)
-                });
+            let found_here = set.search.search(&image.query, nearest, &extra).into_iter();
+            let judged = found_here.filter(other).map(|f| {
+                let detector =
+                    self.detection.zip(pair).map(|(d, pair)| d.cosine(number, f.item, pair));
+                (score(f.score, detector), detector, f)
+            });
             let mut judged: Vec<_> =
                 judged.filter(|(score, ..)| *score >= self.options.floor).collect();
             judged.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.item.cmp(&b.2.item)));
@@ -329,10 +345,21 @@ enum Prepared {
     Unreadable(String),
 }
 
+impl Prepared {
+    fn image(&mut self) -> Option<&mut Decoded> {
+        match self {
+            Self::Image(image) => Some(image),
+            _ => None,
+        }
+    }
+}
+
 /// A decoded picture, and what is compared of it.
 struct Decoded {
     small: Rgb,
     query: Query,
+    /// In each set.
+    nearest: Vec<Nearest>,
     squares: Option<[Rgb; 2]>,
 }
 

@@ -59,28 +59,25 @@ impl Plane {
     /// The mean over squares of side `2 radius + 1`, cut at the edges.
     pub fn blurred(&self, radius: usize) -> Self {
         let (width, height) = (self.width, self.height);
-        let mut across = Vec::with_capacity(self.data.len());
-        for row in self.data.chunks_exact(width) {
-            let mut sum: f32 = row[..radius.min(width)].iter().sum();
-            for x in 0..width {
-                if x + radius < width {
-                    sum += row[x + radius];
-                }
-                if x > radius {
-                    sum -= row[x - radius - 1];
-                }
-                let count = (x + radius + 1).min(width) - x.saturating_sub(radius);
-                across.push(sum / count as f32);
+        let shares: Vec<f32> =
+            (0..width).map(|x| 1.0 / near(x, radius, width).len() as f32).collect();
+        let mut across = vec![0.0; self.data.len()];
+        for (out, row) in across.chunks_exact_mut(width).zip(self.data.chunks_exact(width)) {
+            // The row over itself at every shift: a running sum would wait for each pixel before the next.
+            for shift in 0..=2 * radius {
+                let from = shift.saturating_sub(radius).min(width);
+                let to = radius.saturating_sub(shift).min(width);
+                out[to..].iter_mut().zip(&row[from..]).for_each(|(out, value)| *out += value);
             }
+            out.iter_mut().zip(&shares).for_each(|(out, share)| *out *= share);
         }
         let mut data = vec![0.0; self.data.len()];
-        for y in 0..height {
-            let (top, bottom) = (y.saturating_sub(radius), (y + radius + 1).min(height));
-            let out = &mut data[y * width..][..width];
-            for row in across[top * width..bottom * width].chunks_exact(width) {
+        for (y, out) in data.chunks_exact_mut(width).enumerate() {
+            let rows = near(y, radius, height);
+            let share = 1.0 / rows.len() as f32;
+            for row in across[rows.start * width..rows.end * width].chunks_exact(width) {
                 out.iter_mut().zip(row).for_each(|(out, value)| *out += value);
             }
-            let share = 1.0 / (bottom - top) as f32;
             out.iter_mut().for_each(|out| *out *= share);
         }
         Self { width, height, data }
@@ -121,6 +118,11 @@ impl Plane {
     }
 }
 
+/// What of `length` places lies within `radius` of one.
+fn near(at: usize, radius: usize, length: usize) -> std::ops::Range<usize> {
+    at.saturating_sub(radius)..(at + radius + 1).min(length)
+}
+
 /// For each of `to` cells the source cells that it covers, with weights that sum to 1.
 fn shares(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     let scale = from as f64 / to as f64;
@@ -131,4 +133,27 @@ fn shares(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
         (low as usize..last).map(|at| (at, (share(at) / scale) as f32)).collect()
     };
     (0..to).map(cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_blur_is_the_mean_of_what_lies_near() {
+        for (width, height) in [(7, 5), (2, 3), (1, 1)] {
+            let data: Vec<f32> = (0..width * height).map(|at| (at * at % 23) as f32).collect();
+            let plane = Plane { width, height, data };
+            for radius in 0..4 {
+                let blurred = plane.blurred(radius);
+                for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+                    let (rows, columns) = (near(y, radius, height), near(x, radius, width));
+                    let around = rows.flat_map(|v| columns.clone().map(move |u| (u, v)));
+                    let values: Vec<f32> = around.map(|(u, v)| plane.data[v * width + u]).collect();
+                    let mean = values.iter().sum::<f32>() / values.len() as f32;
+                    assert!((blurred.data[y * width + x] - mean).abs() < 1e-4);
+                }
+            }
+        }
+    }
 }
