@@ -199,8 +199,11 @@ impl NullaryFnOnce for Passes<'_> {
 fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
     let (wide, narrow) = (axis.source * channels, axis.count * channels);
     if axis.is_same() {
-        let kept = |row: &[u8]| row[axis.from * channels..][..narrow].to_vec();
-        return pixels.chunks_exact(wide).flat_map(kept).collect();
+        let mut kept = Vec::with_capacity(pixels.len() / wide * narrow);
+        for row in pixels.chunks_exact(wide) {
+            kept.extend_from_slice(&row[axis.from * channels..][..narrow]);
+        }
+        return kept;
     }
     let taps = axis.taps();
     if channels == 3

@@ -26,11 +26,11 @@ impl Rgb {
 
     /// ITU-R 601-2 luma as Pillow's `convert("L")` rounds it.
     pub fn luma(&self) -> Vec<u8> {
-        let luma = |p: &[u8]| {
-            let sum = 19595 * u32::from(p[0]) + 38470 * u32::from(p[1]) + 7471 * u32::from(p[2]);
+        let luma = |&[r, g, b]: &[u8; 3]| {
+            let sum = 19595 * u32::from(r) + 38470 * u32::from(g) + 7471 * u32::from(b);
             ((sum + 0x8000) >> 16) as u8
         };
-        self.data.chunks_exact(3).map(luma).collect()
+        self.data.as_chunks().0.iter().map(luma).collect()
     }
 }
 
@@ -47,9 +47,10 @@ pub fn crop(image: &Rgb, x: u32, y: u32, width: u32, height: u32) -> Rgb {
 
 /// The picture mirrored left to right.
 pub fn flip_horizontal(image: &Rgb) -> Rgb {
-    let mut data = Vec::with_capacity(image.data.len());
-    for y in 0..image.height {
-        data.extend(image.row(y).rchunks_exact(3).flatten());
+    let mut turned = image.clone();
+    if image.width > 0 {
+        let rows = turned.data.chunks_exact_mut(3 * image.width as usize);
+        rows.for_each(|row| row.as_chunks_mut::<3>().0.reverse());
     }
-    Rgb { data, ..*image }
+    turned
 }

@@ -1,7 +1,13 @@
 //! The discrete cosine transform of a 32 x 32 picture, lowest frequencies only.
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined there is compiled for any processor"
+)]
 
 use std::f64::consts::PI;
 use std::sync::LazyLock;
+
+use pulp::{Arch, NullaryFnOnce};
 
 const N: usize = 32;
 
@@ -14,17 +20,38 @@ static COSINES: LazyLock<[[f64; N]; 8]> = LazyLock::new(|| {
 /// The 8 x 8 lowest coefficients of SciPy's unnormalised type-II DCT over both axes, row by row.
 pub(super) fn low_frequencies(pixels: &[u8]) -> [f64; 64] {
     // Columns first (axis 0), as imagededup does.
-    let mut columns = [[0f64; N]; 8];
-    for (k, row) in columns.iter_mut().enumerate() {
-        for (n, line) in pixels.chunks_exact(N).enumerate() {
-            for (sum, &pixel) in row.iter_mut().zip(line) {
-                *sum += 2.0 * COSINES[k][n] * f64::from(pixel);
-            }
-        }
-    }
+    let columns = Arch::new().dispatch(Columns { pixels, cosines: &COSINES });
     let coefficient = |index: usize| {
         let (row, k) = (&columns[index / 8], index % 8);
         2.0 * row.iter().zip(&COSINES[k]).map(|(value, cosine)| value * cosine).sum::<f64>()
     };
     std::array::from_fn(coefficient)
+}
+
+/// The transform of each column. Its terms are added in their order whatever the width of vectors: the result is the
+/// same to the last bit.
+struct Columns<'a> {
+    pixels: &'a [u8],
+    cosines: &'a [[f64; N]; 8],
+}
+
+impl NullaryFnOnce for Columns<'_> {
+    type Output = [[f64; N]; 8];
+
+    #[inline(always)]
+    fn call(self) -> [[f64; N]; 8] {
+        let mut columns = [[0f64; N]; 8];
+        for (n, line) in self.pixels.as_chunks::<N>().0.iter().enumerate() {
+            let mut values = [0f64; N];
+            for (value, &pixel) in values.iter_mut().zip(line) {
+                *value = f64::from(pixel);
+            }
+            for (sums, cosines) in columns.iter_mut().zip(self.cosines) {
+                for (sum, value) in sums.iter_mut().zip(&values) {
+                    *sum += 2.0 * cosines[n] * value;
+                }
+            }
+        }
+        columns
+    }
 }
