@@ -15,8 +15,10 @@ export LIBTORCH="$TORCH_HOME/torch"
 export LIBTORCH_BYPASS_VERSION_CHECK=1
 export LD_LIBRARY_PATH="$LIBTORCH/lib:$TORCH_HOME/nvidia/cu13/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
-# Clones may share the target folder, and cargo tells what is stale by time alone: what another one built is stale here.
-if [ -d "$CARGO_TARGET_DIR" ] && [ "$(cat "$CARGO_TARGET_DIR/.clone" 2>/dev/null)" != "$ROOT" ]; then
+# Clones share the target folder, and cargo tells what is stale by time alone: what another one built is stale here.
+# Two that build at the same time would still take each other's; give one of them its own CARGO_TARGET_DIR.
+mkdir -p "$CARGO_TARGET_DIR"
+if [ "$(cat "$CARGO_TARGET_DIR/.clone" 2>/dev/null)" != "$ROOT" ]; then
   find "$ROOT/crates" "$ROOT/tests" -type f -exec touch -c {} +
   echo "$ROOT" >"$CARGO_TARGET_DIR/.clone"
 fi

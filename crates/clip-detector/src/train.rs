@@ -65,9 +65,9 @@ pub fn train(
     let copies = |step| pair(pictures.all(), batch, size, options.seed, step);
     let mut next = copies(0);
     while progress.done < 1.0 {
-        let (first, second) = next;
+        let (first, second) = &next;
         let logits = autocast(options.precision, detector.device(), || {
-            let (a, b) = (detector.forward(&first), detector.forward(&second));
+            let (a, b) = (detector.forward(first), detector.forward(second));
             (a.matmul(&b.transpose(0, 1)) / TEMPERATURE).to_kind(Kind::Float)
         });
         let labels = Tensor::arange(batch as i64, (Kind::Int64, logits.device()));
@@ -83,8 +83,10 @@ pub fn train(
         let right =
             logits.argmax(1, false).eq_tensor(&labels).to_kind(Kind::Float).mean(Kind::Float);
         progress.step += 1;
-        // A GPU is still at work on this step.
-        next = copies(progress.step);
+        if progress.step < options.steps {
+            // A GPU is still at work on this step.
+            next = copies(progress.step);
+        }
         let weight = 1.0 / (progress.step as f64).min(20.0);
         progress.loss += weight * (f64::try_from(&loss)? - progress.loss);
         progress.accuracy = f64::try_from(&right)?;

@@ -5,6 +5,7 @@ use clip_torch::tch::{Device, Kind, Tensor};
 use crate::{MEAN, STD};
 
 /// Pictures of 8-bit RGB, row by row, `size` x `size` each, as one tensor of bytes [n, size, size, 3].
+/// Panics when they are of other sizes, as tch's own functions do.
 pub fn picture_bytes(images: &[&[u8]], size: i64) -> Tensor {
     Tensor::from_slice(&images.concat()).view([images.len() as i64, size, size, 3])
 }
@@ -14,8 +15,9 @@ pub fn picture_bytes(images: &[&[u8]], size: i64) -> Tensor {
 ///
 /// The copy of pinned bytes to a GPU is not waited for.
 pub fn pixels(bytes: &Tensor, device: Device) -> Tensor {
+    // Made there: copying them would wait for all that the GPU has to do.
     let row = |values: [f64; 3]| {
-        Tensor::from_slice(&values.map(|v| v as f32)).view([1, 3, 1, 1]).to_device(device)
+        Tensor::cat(&values.map(|v| Tensor::full([1, 1, 1, 1], v, (Kind::Float, device))), 1)
     };
     let bytes = bytes.to_device_(device, Kind::Uint8, true, false);
     let images = bytes.permute([0, 3, 1, 2]).to_kind(Kind::Float) / 255.0;

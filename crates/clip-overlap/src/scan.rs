@@ -25,8 +25,8 @@ use crate::{Error, Result};
 const VERSION: u32 = 5;
 /// Bytes and pictures of a batch; at most three batches are in memory.
 const BATCH: (usize, usize) = (16 << 20, 512);
-/// Pictures for which the nearest items are sought together.
-const TOGETHER: usize = 16;
+/// Pictures for which the nearest items are sought together, where there are enough of them for all threads.
+const TOGETHER: std::ops::RangeInclusive<usize> = 4..=16;
 /// Items of one set that one picture may be matched to.
 const MATCHES: usize = 4;
 /// Longer side in pixels of the picture that is kept of a match.
@@ -185,7 +185,9 @@ impl Scan<'_> {
             batch.par_iter().map(|picture| self.prepare(picture)).collect();
         let mut images: Vec<&mut Decoded> =
             prepared.iter_mut().filter_map(Prepared::image).collect();
-        images.par_chunks_mut(TOGETHER).for_each(|images| self.nearest(images));
+        let share = images.len().div_ceil(rayon::current_num_threads());
+        let together = share.clamp(*TOGETHER.start(), *TOGETHER.end());
+        images.par_chunks_mut(together).for_each(|images| self.nearest(images));
         let vectors = self.vectors(&prepared)?;
         let matches: Vec<Vec<Match>> = batch
             .par_iter()

@@ -30,4 +30,4 @@ pub use optimizer::{AdamW, Moments};
 pub use round::round_stochastically;
 pub use scaler::Scaler;
 pub use tch;
-pub use version::{VERSION, init};
+pub use version::{VERSION, cuda_fault, init};

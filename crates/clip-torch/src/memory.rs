@@ -8,6 +8,9 @@ use tch::{Device, Tensor};
 use crate::{Result, ffi};
 
 /// Zero bytes in host memory, of a shape; pinned where they are to go to a GPU.
+///
+/// # Errors
+/// When there is no such memory.
 pub fn host_bytes(shape: &[i64], device: Device) -> Result<Tensor> {
     let (sizes, pinned) = (shape.as_ptr(), c_int::from(device.is_cuda()));
     // SAFETY: the shim reads so many sizes, and gives a new tensor, or null after a failure.

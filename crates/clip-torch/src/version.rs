@@ -1,5 +1,7 @@
 //! The pairing with libtorch, checked at start.
 
+use std::sync::OnceLock;
+
 use tch::Tensor;
 
 use crate::{Error, Result, ffi};
@@ -35,9 +37,16 @@ fn open_cuda() {
         return;
     }
     // SAFETY: libtorch's own library; its initialisers register kernels and do nothing else.
-    if let Ok(library) = unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) }
-    {
+    match unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
         // It stays for the life of the process.
-        std::mem::forget(library);
+        Ok(library) => std::mem::forget(library),
+        Err(error) => drop(FAULT.set(error.to_string())),
     }
+}
+
+static FAULT: OnceLock<String> = OnceLock::new();
+
+/// Why libtorch cannot use the GPU that this machine has a driver for, as far as [`init`] saw.
+pub fn cuda_fault() -> Option<&'static str> {
+    FAULT.get().map(String::as_str)
 }

@@ -1,6 +1,7 @@
 //! Batches from threads: each thread fills a few rows of a batch that is due, in the memory it is trained from.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -13,7 +14,7 @@ use crate::{Augment, Corpus, Error, Plan, Result, Use};
 
 /// Rows that a thread fills at a time.
 const ROWS: usize = 16;
-/// Bytes of pictures in memory: the batch in use and those that are filled ahead, at least one.
+/// Bytes of pictures in memory: the batch in use and those that are filled ahead, one to five.
 const AHEAD: usize = 512 << 20;
 
 /// What batches look like.
@@ -121,7 +122,11 @@ impl Loader {
             let (corpus, options) = (Arc::clone(corpus), options.clone());
             handles.push(std::thread::spawn(move || {
                 for job in work {
-                    let rows = fill(&corpus, &options, job);
+                    // The others' channel would stay open: without an answer the training would wait for ever.
+                    let rows = catch_unwind(AssertUnwindSafe(|| fill(&corpus, &options, job)))
+                        .unwrap_or_else(|_| {
+                            Err(Error::Recipe("a decoding thread panicked".into()))
+                        });
                     let failed = rows.is_err();
                     if filled.send(rows).is_err() || failed {
                         return;
@@ -143,6 +148,9 @@ impl Loader {
 
     /// The next batch, after waiting for it if need be. The one before must not be used any more, nor be on its way
     /// to a GPU.
+    ///
+    /// # Errors
+    /// When a thread failed, or no batch is left; there is no next one then.
     pub fn next_batch(&mut self) -> Result<Batch> {
         if let Some(images) = self.lent.take() {
             // The planner may be done already.
@@ -192,7 +200,7 @@ impl Drop for Loader {
         // Wakes the planner: it sees a closed channel.
         self.free = bounded(1).0;
         for thread in self.threads.drain(..) {
-            // A panic there was seen by the consumer as a closed channel.
+            // A panic there was told to the consumer.
             let _ = thread.join();
         }
     }

@@ -92,7 +92,7 @@ impl Trainer {
         world: World,
     ) -> Result<Self> {
         let precision = recipe.arithmetic(model.device().is_cuda())?;
-        // All batches have one shape: cuDNN may look for its fastest convolutions once.
+        // Nearly all batches have one shape: cuDNN may look for its fastest convolutions.
         tch::Cuda::cudnn_set_benchmark(true);
         let plan = Plan::new(&corpus, options.seed, recipe.batch_size, recipe.epochs)?;
         // SigLIP's: a batch is mostly wrong pairs, so the first guess is no.
