@@ -40,7 +40,11 @@ fn open_cuda() {
     match unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
         // It stays for the life of the process.
         Ok(library) => std::mem::forget(library),
-        Err(error) => drop(FAULT.set(error.to_string())),
+        Err(error) => {
+            // The name of the missing library is the cause's.
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            drop(FAULT.set(cause.unwrap_or_else(|| error.to_string())));
+        }
     }
 }
 
