@@ -434,7 +434,13 @@ fn failed_rows_are_fetched_again_in_place_in_every_format() {
         let before = json(&place.path("out/00000_stats.json"));
         let first = place.site.hits("/n/0");
         let told = place
-            .command(&["retry", "out", "--where", "error_kind in ('http_429','timeout')"])
+            .command(&[
+                "retry",
+                "out",
+                "--where",
+                "error_kind in ('http_429','timeout')",
+                "--allow_private=True",
+            ])
             .output()
             .unwrap();
         let errors = String::from_utf8_lossy(&told.stderr);

@@ -14,6 +14,15 @@ use crate::{Error, Result};
 /// # Errors
 /// `pipe:` runs commands and is refused; what is behind an address may not be had.
 pub fn expand(spec: &str) -> Result<Vec<PathBuf>> {
+    expand_in(Path::new(""), spec)
+}
+
+/// The same, with paths relative to a folder, whose own name is never a pattern.
+pub fn expand_in(base: &Path, spec: &str) -> Result<Vec<PathBuf>> {
+    // What is there under this very name is meant, whatever signs are in it.
+    if !spec.is_empty() && base.join(spec).exists() {
+        return paths(base, spec, spec);
+    }
     let mut files = Vec::new();
     for name in names(spec)? {
         if clip_store::is_remote(&name) {
@@ -23,7 +32,7 @@ pub fn expand(spec: &str) -> Result<Vec<PathBuf>> {
                 "hint: https://huggingface.co/datasets/NAME/resolve/main/FILE is one that is";
             return Err(bad(spec, format!("hf: is no address here\n{hint}")));
         } else {
-            files.extend(paths(&name, spec)?);
+            files.extend(paths(base, &name, spec)?);
         }
     }
     if files.is_empty() {
@@ -72,14 +81,15 @@ fn bad(spec: &str, reason: String) -> Error {
     Error::Spec { spec: spec.to_owned(), reason }
 }
 
-fn paths(path: &str, spec: &str) -> Result<Vec<PathBuf>> {
-    let folder = Path::new(path);
-    let pattern = if folder.is_dir() {
-        format!("{}/*.tar", glob::Pattern::escape(path.trim_end_matches('/')))
-    } else if path.contains(['*', '?', '[']) {
-        path.to_owned()
+fn paths(base: &Path, path: &str, spec: &str) -> Result<Vec<PathBuf>> {
+    let whole = base.join(path);
+    let escaped = |path: &Path| glob::Pattern::escape(&path.to_string_lossy());
+    let pattern = if whole.is_dir() {
+        format!("{}/*.tar", escaped(&whole).trim_end_matches('/'))
+    } else if path.contains(['*', '?', '[']) && !whole.exists() {
+        Path::new(&escaped(base)).join(path).to_string_lossy().into_owned()
     } else {
-        return Ok(vec![folder.to_path_buf()]);
+        return Ok(vec![whole]);
     };
     let found = glob::glob(&pattern).map_err(|e| bad(spec, e.to_string()))?;
     let mut found: Vec<PathBuf> = found.filter_map(std::result::Result::ok).collect();
@@ -186,5 +196,20 @@ mod tests {
         let found: Vec<_> =
             found.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(found, ["00000.tar", "00001.tar"]);
+    }
+
+    #[test]
+    fn what_is_there_is_no_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join("a#b? [1] {x,y}");
+        std::fs::create_dir(&odd).unwrap();
+        for name in ["0.tar", "1.tar", "[z].tar"] {
+            std::fs::write(odd.join(name), b"").unwrap();
+        }
+        let text = odd.to_str().unwrap();
+        assert_eq!(expand(text).unwrap(), ["0.tar", "1.tar", "[z].tar"].map(|name| odd.join(name)));
+        assert_eq!(expand(&format!("{text}/[z].tar")).unwrap(), [odd.join("[z].tar")]);
+        assert_eq!(expand_in(&odd, "{0,1}.tar").unwrap(), [odd.join("0.tar"), odd.join("1.tar")]);
+        assert_eq!(expand_in(&odd, "?.tar").unwrap(), [odd.join("0.tar"), odd.join("1.tar")]);
     }
 }

@@ -7,8 +7,10 @@ pub mod columns;
 mod error;
 mod expand;
 mod id;
+mod lock;
 mod manifest;
 mod mirror;
+mod name;
 mod reshard;
 mod shard;
 mod subset;
@@ -19,11 +21,14 @@ mod verify;
 pub use atomic::write_atomic;
 pub use cache::cache_folder;
 pub use cells::cell;
+pub use clip_store::redacted;
 pub use error::{Error, IoContext, Result};
-pub use expand::{expand, names};
+pub use expand::{expand, expand_in, names};
 pub use id::{row_id, row_index, row_part, uid};
+pub use lock::lock_file;
 pub use manifest::{Commit, Manifest, Tally};
 pub use mirror::local;
+pub use name::{BadName, below, check_name};
 pub use reshard::{Reshard, Resharded};
 pub use shard::{
     Member, Sample, ShardIndex, ShardInfo, ShardReader, ShardWriter, read_index, split_name,

@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, IoContext, Result};
@@ -32,17 +33,33 @@ impl Tally {
 }
 
 /// One committed part: its files and what happened in it.
+///
+/// A line whose files are not below the stage's folder, or whose hashes are none, does not parse.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
     /// Number of the part.
     pub part: usize,
     /// Its files, relative to the stage's folder, with their blake3 as hex and length in bytes.
+    #[serde(deserialize_with = "plain_files")]
     pub files: Vec<(String, String, u64)>,
     /// What happened to its rows.
     #[serde(flatten)]
     pub tally: Tally,
     /// Wall time spent, in seconds.
     pub seconds: f64,
+}
+
+fn plain_files<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<(String, String, u64)>, D::Error> {
+    let files = Vec::<(String, String, u64)>::deserialize(deserializer)?;
+    for (name, hash, _) in &files {
+        crate::check_name(name).map_err(D::Error::custom)?;
+        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(D::Error::custom(format!("{hash:?} is not a blake3 hash")));
+        }
+    }
+    Ok(files)
 }
 
 /// The list of committed parts of one stage. A part without its line does not exist.
@@ -152,7 +169,7 @@ mod tests {
 
     fn commit(part: usize) -> Commit {
         let tally = Tally { rows_in: 5, rows_out: 4, dropped: [("tiny".into(), 1)].into() };
-        Commit { part, files: vec![("a".into(), "00".into(), 3)], tally, seconds: 0.5 }
+        Commit { part, files: vec![("a".into(), "0a".repeat(32), 3)], tally, seconds: 0.5 }
     }
 
     #[test]
@@ -169,6 +186,22 @@ mod tests {
             assert_eq!(again.commits().count(), cut / line, "cut at {cut}");
             again.commit(commit(7)).unwrap();
             assert!(Manifest::open(folder.path()).unwrap().get(7).is_some());
+        }
+    }
+
+    #[test]
+    fn a_line_names_files_of_its_stage_only() {
+        let line = |name: &str, hash: &str| {
+            let tally = serde_json::json!({"rows_in": 0, "rows_out": 0, "dropped": {}});
+            let mut line = serde_json::json!({"part": 0, "files": [[name, hash, 3]], "seconds": 0});
+            line.as_object_mut().unwrap().extend(tally.as_object().unwrap().clone());
+            serde_json::from_value::<Commit>(line)
+        };
+        let hash = "0a".repeat(32);
+        assert!(line("images/part-00000.parquet", &hash).is_ok());
+        for (name, hash) in [("../x", &*hash), ("/etc/cron.d/x", &hash), ("a", "00"), ("a", "é")] {
+            let message = line(name, hash).unwrap_err().to_string();
+            assert!(message.contains("not a"), "{message}");
         }
     }
 

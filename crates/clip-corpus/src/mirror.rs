@@ -4,7 +4,7 @@ use std::io::ErrorKind::{NotFound, PermissionDenied};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, IoContext, Result, cache_folder};
+use crate::{BadName, Error, IoContext, Result, below, cache_folder};
 
 /// What lies beside a shard; none of it must be there.
 const BESIDE: [&str; 3] = [".parquet", ".idx", "_stats.json"];
@@ -31,7 +31,8 @@ fn copied(address: &str) -> Result<PathBuf> {
 fn copy(address: &str, cache: &Path) -> Result<PathBuf> {
     let (parent, name) = address.rsplit_once('/').unwrap_or(("", address));
     let folder = cache.join(&blake3::hash(parent.as_bytes()).to_hex()[..16]);
-    let path = folder.join(name.split(['?', '#']).next().unwrap_or(name));
+    let bad = |e: BadName| Error::Spec { spec: address.to_owned(), reason: e.to_string() };
+    let path = below(&folder, name.split(['?', '#']).next().unwrap_or(name)).map_err(bad)?;
     let mut file = match clip_store::open(address, 0) {
         Err(e) if e.kind() == NotFound => {
             return Err(Error::Spec { spec: address.to_owned(), reason: e.to_string() });
@@ -43,7 +44,7 @@ fn copy(address: &str, cache: &Path) -> Result<PathBuf> {
         return Ok(path);
     }
     // Large corpora take a while, and nobody who waits wants to guess.
-    eprintln!("copying {}", address.split('?').next().unwrap_or(address));
+    eprintln!("copying {}", clip_store::redacted(address));
     if let Some(stem) = name.strip_suffix(".tar") {
         for ending in BESIDE {
             let beside = format!("{parent}/{stem}{ending}");

@@ -1,6 +1,7 @@
 //! Parquet files of Arrow record batches, written whole or not at all.
 
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use arrow::array::RecordBatch;
@@ -13,6 +14,8 @@ use parquet::file::properties::WriterProperties;
 use crate::atomic::AtomicFile;
 use crate::{IoContext, Result};
 
+/// Bytes of a file that are hashed at a time, on all processors.
+const HASHED: usize = 4 << 20;
 /// Encoded bytes after which a row group ends.
 const ROW_GROUP: usize = 64 << 20;
 
@@ -108,9 +111,19 @@ pub fn parquet_rows(path: &Path) -> Result<u64> {
 
 /// blake3 of a file's content, as hex, and its length in bytes.
 pub fn hash_file(path: &Path) -> Result<(String, u64)> {
+    // Read, not mapped: a mapped file that another process cuts ends this one.
+    let mut file = File::open(path).at(path)?;
     let mut hasher = blake3::Hasher::new();
-    hasher.update_mmap_rayon(path).at(path)?;
-    Ok((hasher.finalize().to_hex().to_string(), hasher.count()))
+    let mut buffer = vec![0; HASHED];
+    loop {
+        let read = match file.read(&mut buffer) {
+            Ok(0) => return Ok((hasher.finalize().to_hex().to_string(), hasher.count())),
+            Ok(read) => read,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e).at(path),
+        };
+        hasher.update_rayon(&buffer[..read]);
+    }
 }
 
 #[cfg(test)]

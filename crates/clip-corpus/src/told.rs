@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-/// An error and its causes on one line, each told once, and the hints of all of them below.
+/// An error and its causes on one line, each once, and the hints of all of them below; URLs without what gives access.
 pub fn told(error: &(dyn Error + 'static)) -> String {
     let (mut text, mut hints) = (String::new(), Vec::new());
     let mut next: Option<&dyn Error> = Some(error);
@@ -19,7 +19,7 @@ pub fn told(error: &(dyn Error + 'static)) -> String {
         hints.extend(hint.into_iter().map(str::to_owned));
     }
     hints.dedup();
-    [vec![text], hints].concat().join("\n")
+    clip_store::redacted(&[vec![text], hints].concat().join("\n")).into_owned()
 }
 
 #[cfg(test)]

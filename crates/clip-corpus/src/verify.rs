@@ -120,6 +120,11 @@ fn samples(path: &Path, look: Option<Look>, found: &mut Verified) -> (Vec<String
     if !reader.ended() {
         found
             .bad(path, "the end-of-archive mark is missing: the shard was cut between two members");
+    } else if let Some(place) = reader.rest() {
+        let reason = format!(
+            "data after the end-of-archive mark, at byte {place}: an archive was appended, and no reader sees it"
+        );
+        found.bad(path, reason);
     }
     (keys, true)
 }
@@ -129,7 +134,9 @@ fn beside(path: &Path, keys: &[String], found: &mut Verified) {
     if index.is_file() {
         found.read(&index);
         match (read_index(&index), ShardIndex::scan(path)) {
-            (Ok(read), Ok(scanned)) if read == scanned => {}
+            // Another tool's.
+            (Ok(None), _) => {}
+            (Ok(Some(read)), Ok(scanned)) if read == scanned => {}
             (Ok(_), _) => found.bad(&index, "members lie elsewhere than the index says"),
             (Err(error), _) => found.failed(&index, &error),
         }
@@ -305,6 +312,29 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let found = verify_shard(&shard(folder.path()), None);
         assert_eq!((found.files, found.rows, found.findings), (4, 2, vec![]));
+    }
+
+    #[test]
+    fn an_archive_after_another_is_found_and_the_index_of_another_tool_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = shard(folder.path());
+        let whole = std::fs::read(&path).unwrap();
+        for name in ["00000.idx", "00000.parquet", "00000_stats.json"] {
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+        }
+        std::fs::write(
+            path.with_extension("idx"),
+            "v1.2 2\njpg 512 600 a.jpg\tjson 2048 2 a.json\n",
+        )
+        .unwrap();
+        assert_eq!(verify_shard(&path, None).findings, []);
+        assert_eq!(ShardIndex::of(&path).unwrap(), ShardIndex::scan(&path).unwrap());
+        std::fs::write(&path, [&whole[..], &vec![0; 20_480], &whole[..]].concat()).unwrap();
+        let findings = verify_shard(&path, None).findings;
+        assert!(
+            findings.len() == 1 && findings[0].reason.contains("end-of-archive"),
+            "{findings:?}"
+        );
     }
 
     #[test]

@@ -32,6 +32,11 @@ pub(crate) trait Feed: Send + Sync {
     fn units(&self) -> Result<usize>;
     /// Gives the items of a unit, in the order in which they stand.
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()>;
+    /// Whether its URLs are of files here, made by [`crate::local::address`]. Any other feed passes on what a list,
+    /// an archive or a page says, which must not name a file.
+    fn local(&self) -> bool {
+        false
+    }
 }
 
 /// A feed as a source: addresses are normalised, rows numbered.
@@ -49,7 +54,9 @@ impl<F: Feed> Source for FeedSource<F> {
         self.0.each(part, &mut |item| {
             let fell = match item {
                 Item::Pair(mut pair) => {
-                    if let Some(url) = address(&pair.url) {
+                    let url =
+                        if self.0.local() { Some(pair.url.clone()) } else { normal_url(&pair.url) };
+                    if let Some(url) = url {
                         pair.url = url;
                         pairs.push(pair);
                         None
@@ -94,11 +101,6 @@ fn flush(
     Ok(())
 }
 
-/// Local files are given by our own readers only, never by what a list or a page says.
-fn address(url: &str) -> Option<String> {
-    if url.starts_with(crate::local::SCHEME) { Some(url.to_owned()) } else { normal_url(url) }
-}
-
 /// A path of the configuration; addresses stay what they are.
 pub(crate) fn located(path: &Path, base: &Path) -> PathBuf {
     if is_remote(&path.to_string_lossy()) { path.to_path_buf() } else { base.join(path) }
@@ -107,8 +109,8 @@ pub(crate) fn located(path: &Path, base: &Path) -> PathBuf {
 /// Files that paths name: a folder means its files with one of the endings, a pattern what it matches.
 pub(crate) fn files(paths: &[PathBuf], base: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
-    for path in paths {
-        let path = located(path, base);
+    for given in paths {
+        let path = located(given, base);
         let text = path.to_string_lossy();
         let mut found: Vec<PathBuf> = if is_remote(&text) {
             clip_corpus::names(&text)?.into_iter().map(PathBuf::from).collect()
@@ -116,10 +118,10 @@ pub(crate) fn files(paths: &[PathBuf], base: &Path, endings: &[&str]) -> Result<
             let entries = std::fs::read_dir(&path).map_err(|e| Error::io(&path, e))?;
             let entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
             entries.filter(|file| endings.iter().any(|end| ends(file, end))).collect()
-        } else if text.contains(['*', '?', '[', '{']) {
-            clip_corpus::expand(&text)?
         } else if path.is_file() {
             vec![path.clone()]
+        } else if given.to_string_lossy().contains(['*', '?', '[', '{']) {
+            clip_corpus::expand_in(base, &given.to_string_lossy())?
         } else {
             let hint = "hint: source.paths is relative to the pipeline's file";
             return Err(Error::Config(format!("{}: no such file\n{hint}", path.display())));

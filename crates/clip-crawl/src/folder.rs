@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_corpus::{ShardReader, read_index};
+use clip_corpus::{ShardIndex, ShardReader};
 use clip_pipeline::{Error, Result};
 use serde_json::Value;
 
@@ -52,6 +52,10 @@ fn is_image(path: &Path) -> bool {
 impl Feed for Folder {
     fn units(&self) -> Result<usize> {
         Ok(self.folders.len())
+    }
+
+    fn local(&self) -> bool {
+        true
     }
 
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
@@ -108,18 +112,27 @@ impl Feed for Shards {
         Ok(self.files.len())
     }
 
+    fn local(&self) -> bool {
+        true
+    }
+
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
         let path = &clip_corpus::local(&self.files[unit])?;
-        let index = match read_index(&path.with_extension("idx")) {
-            Ok(index) => index,
-            Err(_) => clip_corpus::ShardIndex::scan(path)?,
-        };
+        let index = ShardIndex::of(path)?;
         let mut members = index.members.into_iter().peekable();
         for sample in ShardReader::open(path)? {
             let sample = sample?;
             let own: Vec<_> =
                 std::iter::from_fn(|| members.next_if(|m| m.key == sample.key)).collect();
-            let Some((field, _)) = sample.image() else { continue };
+            let Some((field, _)) = sample.image() else {
+                let fields: Vec<&str> = sample.fields.iter().map(|(name, _)| &**name).collect();
+                let detail =
+                    format!("sample {:?} has the fields {}", sample.key, fields.join(", "));
+                if !visit(Item::Fell(String::new(), String::new(), "no_image", detail))? {
+                    break;
+                }
+                continue;
+            };
             let member = own.iter().find(|member| member.field == field).ok_or_else(|| {
                 bad(path, format!("sample {:?} is not in the index beside it", sample.key))
             })?;
@@ -195,10 +208,13 @@ mod tests {
             ];
             writer.write(&Sample { key: key.into(), fields }).unwrap();
         }
+        let fields = vec![("img".into(), b"x".to_vec()), ("txt".into(), b"odd".to_vec())];
+        writer.write(&Sample { key: "002".into(), fields }).unwrap();
         writer.finish().unwrap();
         let items = items(&Shards { files: vec![path], json_key: "caption".into() });
         assert_eq!(items[1].1, "caption 001");
         assert_eq!(crate::local::read(&items[0].0, 99).unwrap(), b"first image");
         assert_eq!(crate::local::read(&items[1].0, 99).unwrap(), b"second");
+        assert_eq!(items[2].1, "no_image", "a sample without an image field is a reject");
     }
 }

@@ -1,7 +1,7 @@
 //! Images that lie on this machine: a file, or a stretch of a shard.
 //!
-//! Their addresses are `file:///path` and `file:///path#offset,size`. Only our own readers make them: what a
-//! list, a page or a redirect says is never read from disk.
+//! Their addresses are `file:///path` and `file:///path#offset,size`. Only feeds that say so ([`crate::feed::Feed::local`])
+//! may give them: a list, a page or a redirect that names one is refused.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -30,6 +30,10 @@ pub(crate) fn read(url: &str, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
     let path = parsed.to_file_path().map_err(|()| bad())?;
     let broken =
         |e: std::io::Error| FetchError::new(Kind::Broken, format!("{}: {e}", path.display()));
+    // Opening a pipe would wait for its writer.
+    if !std::fs::metadata(&path).map_err(broken)?.is_file() {
+        return Err(FetchError::new(Kind::Broken, format!("{}: not a file", path.display())));
+    }
     let mut file = File::open(&path).map_err(broken)?;
     let size = match parsed.fragment() {
         None => file.metadata().map_err(broken)?.len(),

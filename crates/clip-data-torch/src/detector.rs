@@ -9,7 +9,7 @@ use clap::Subcommand;
 use clip_detector::{Detector, DetectorConfig, Pictures, TrainOptions, serve, train};
 use clip_torch::{Precision, tch};
 
-use crate::{device, exit, signal};
+use crate::{device, exit};
 
 /// What can be done with a detector.
 #[derive(Subcommand)]
@@ -120,7 +120,7 @@ fn trained(args: &Args) -> anyhow::Result<ExitCode> {
         seed: args.seed,
         precision: precision(&args.precision, device)?,
     };
-    let stop = signal::stop_flag();
+    let stop = clip_cli::stop_flag(exit::STOPPING)?;
     let mut watch = |p: clip_detector::Progress| {
         if p.step.is_multiple_of(10) || p.done >= 1.0 {
             let (loss, accuracy, done) = (p.loss, 100.0 * p.accuracy, 100.0 * p.done);

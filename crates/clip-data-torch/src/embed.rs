@@ -12,7 +12,7 @@ use clip_torch::tch::Kind;
 use serde_json::json;
 
 use crate::model::ModelPath;
-use crate::{device, exit, signal};
+use crate::{device, exit};
 
 /// Arguments of `clip-data embed`.
 #[derive(clap::Args)]
@@ -107,7 +107,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         batch: args.batch_size.max(1),
         identity: format!("{identity:#}\n"),
     };
-    let stop = signal::stop_flag();
+    let stop = clip_cli::stop_flag(exit::STOPPING)?;
     let (started, done) = (Instant::now(), AtomicUsize::new(0));
     let shown = |rows: usize| {
         let done = done.fetch_add(rows, Ordering::Relaxed) + rows;

@@ -1,12 +1,15 @@
 //! The torch half of the command line: `clip-data` becomes this executable once it has found libtorch.
 
+// Every line that is printed goes through these: see `clip_cli::printable`.
+#[macro_use(print, println, eprint, eprintln)]
+extern crate clip_cli;
+
 mod convert;
 mod detector;
 mod embed;
 mod eval;
 mod exit;
 mod model;
-mod signal;
 mod train;
 
 use std::process::ExitCode;

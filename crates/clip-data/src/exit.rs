@@ -1,29 +1,12 @@
-//! Exit codes, and how an error is told.
+//! The exit code of each error.
 
 use std::process::ExitCode;
 
-/// Ran, and an asked-for gate failed.
-pub const GATE: u8 = 1;
-/// Usage or configuration.
-pub const USAGE: u8 = 2;
-/// Incomplete: run again to go on.
-pub const INCOMPLETE: u8 = 3;
-/// Stored data is damaged.
-pub const DAMAGED: u8 = 4;
-/// libtorch or a model file is missing or does not fit.
-pub const ENVIRONMENT: u8 = 5;
-/// Interrupted cleanly.
-pub const INTERRUPTED: u8 = 130;
+pub use clip_cli::exit::*;
 
-/// Tells the error on standard error and gives its exit code.
+/// Prints the error on standard error and gives its exit code.
 pub fn report(error: &anyhow::Error) -> ExitCode {
-    // A reader that went away (`| head`) is no failure.
-    let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
-    if error.downcast_ref::<std::io::Error>().is_some_and(broken) {
-        return ExitCode::SUCCESS;
-    }
-    eprintln!("error: {}", clip_corpus::told(error.as_ref()));
-    ExitCode::from(code(error))
+    clip_cli::exit::report(error, code)
 }
 
 fn code(error: &anyhow::Error) -> u8 {

@@ -1,5 +1,9 @@
 //! The command line: arguments in, exit code out.
 
+// Every line that is printed goes through these: see `clip_cli::printable`.
+#[macro_use(print, println, eprint, eprintln)]
+extern crate clip_cli;
+
 mod cluster;
 mod commands;
 mod counter;

@@ -52,16 +52,18 @@ impl Libtorch {
     pub fn library_path(&self) -> OsString {
         let mut paths = vec![self.root.join("lib"), self.root.join("../nvidia/cu13/lib")];
         if let Some(old) = std::env::var_os("LD_LIBRARY_PATH") {
-            paths.extend(std::env::split_paths(&old));
+            // An empty entry would be the working directory.
+            paths.extend(std::env::split_paths(&old).filter(|path| !path.as_os_str().is_empty()));
         }
         std::env::join_paths(paths).unwrap_or_default()
     }
 }
 
+/// Where python3 would import torch from. Isolated (`-I`), so that a folder `torch` in the working directory is not it.
 fn python() -> Option<PathBuf> {
     let find =
         "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])";
-    let output = Command::new("python3").args(["-c", find]).output().ok()?;
+    let output = Command::new("python3").args(["-I", "-c", find]).output().ok()?;
     output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 

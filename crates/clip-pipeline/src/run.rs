@@ -69,15 +69,8 @@ impl Run {
     ) -> Result<Self> {
         std::fs::create_dir_all(&plan.dir).map_err(|e| Error::io(&plan.dir, e))?;
         let path = plan.dir.join(".lock");
-        let lock = File::create(&path).map_err(|e| Error::io(&path, e))?;
-        let locked = if shared { lock.try_lock_shared() } else { lock.try_lock() };
-        match locked {
-            Ok(()) => {}
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(Error::Locked { path: plan.dir.clone() });
-            }
-            Err(std::fs::TryLockError::Error(e)) => return Err(Error::io(&path, e)),
-        }
+        let lock = clip_corpus::lock_file(&path, shared).map_err(|e| Error::io(&path, e))?;
+        let lock = lock.ok_or_else(|| Error::Locked { path: plan.dir.clone() })?;
         let manifests = plan.stages.iter().map(|stage| Ok(Mutex::new(Manifest::open(&stage.dir)?)));
         let manifests = manifests.collect::<Result<_>>()?;
         let (decisions, sunk) = (Mutex::new(None), Mutex::new(None));

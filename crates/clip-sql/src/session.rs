@@ -1,6 +1,6 @@
 //! A DataFusion session with our functions, bounded memory and results that do not depend on the machine.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -278,7 +278,7 @@ pub fn listing(name: &str, parts: &[PathBuf]) -> Result<Arc<dyn TableProvider>> 
     let schema = clip_corpus::schema_of(first)?;
     let mut urls = Vec::with_capacity(parts.len());
     for part in parts {
-        let path = std::path::absolute(part).map_err(|e| Error::io(part, e))?;
+        let path = plain(part).map_err(|e| Error::io(part, e))?;
         let odd = || Error::result(name, format!("{} is no path for a table", part.display()));
         let url = url::Url::from_file_path(path).map_err(|()| odd())?;
         urls.push(ListingTableUrl::try_new(url, None).map_err(|e| Error::query(name, e))?);
@@ -289,6 +289,12 @@ pub fn listing(name: &str, parts: &[PathBuf]) -> Result<Arc<dyn TableProvider>> 
         .with_listing_options(options)
         .with_schema(schema);
     Ok(Arc::new(ListingTable::try_new(config).map_err(|e| Error::query(name, e))?))
+}
+
+/// The absolute path without `..`, which has no place in a URL. Other paths stay as the workers of a cluster know them.
+fn plain(path: &Path) -> std::io::Result<PathBuf> {
+    let up = path.components().any(|part| part == Component::ParentDir);
+    if up { path.canonicalize() } else { std::path::absolute(path) }
 }
 
 /// Holds a batch to the header: names, types, nulls.

@@ -8,9 +8,11 @@ mod address;
 mod connect;
 mod http;
 mod reader;
+mod redact;
 mod runtime;
 mod store;
 
 pub use address::{is_remote, names};
 pub use reader::{Reader, copy, length, open};
+pub use redact::redacted;
 pub use store::{Body, Store, Version};

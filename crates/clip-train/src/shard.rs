@@ -7,7 +7,7 @@ use std::path::Path;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type};
-use clip_corpus::{Member, ShardIndex, read_index, read_parquet};
+use clip_corpus::{Member, ShardIndex, read_parquet};
 use clip_text::Tokenizer;
 
 use crate::corpus::unpadded;
@@ -39,7 +39,7 @@ pub(crate) fn index_shard(
     column: Option<&str>,
 ) -> Result<Found> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let index = index_of(path, &file)?;
+    let index = ShardIndex::of(path)?;
     let weights = column.map(|column| weights(&path.with_extension("parquet"), column));
     let weights = weights.transpose()?;
     let mut found = Found { file, pairs: Vec::new(), skipped: 0 };
@@ -66,21 +66,6 @@ pub(crate) fn index_shard(
         });
     }
     Ok(found)
-}
-
-/// The index beside the shard where it fits the shard, else one made by reading it.
-fn index_of(path: &Path, file: &File) -> Result<ShardIndex> {
-    let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
-    let beside = path.with_extension("idx");
-    if beside.is_file() {
-        let index = read_index(&beside)?;
-        let end = index.members.last().map_or(0, |m| m.offset + m.size);
-        // A tar ends with the last member, padding and two empty blocks, up to 20 of them.
-        if end <= length && length - end <= 11_264 {
-            return Ok(index);
-        }
-    }
-    Ok(ShardIndex::scan(path)?)
 }
 
 /// The table's column by the samples' keys.

@@ -40,6 +40,19 @@ impl ShardIndex {
         Ok(Self { members })
     }
 
+    /// The index of a shard: the one beside it where that is ours and fits the shard's length, else made by reading
+    /// the shard once. An index of another tool under the same name (DALI's `wds2idx`) is ignored.
+    pub fn of(shard: &Path) -> Result<Self> {
+        let length = std::fs::metadata(shard).at(shard)?.len();
+        let Some(index) = read_index(&shard.with_extension("idx"))? else {
+            return Self::scan(shard);
+        };
+        let end = index.members.last().map_or(0, |m| m.offset.saturating_add(m.size));
+        // A tar ends with the last member, padding and two empty blocks, up to 20 of them.
+        let fits = end <= length && length - end <= 11_264;
+        if fits { Ok(index) } else { Self::scan(shard) }
+    }
+
     /// The index as tab-separated lines: key, field, offset, size.
     pub fn to_text(&self) -> String {
         let line = |m: &Member| format!("{}\t{}\t{}\t{}\n", m.key, m.field, m.offset, m.size);
@@ -47,9 +60,20 @@ impl ShardIndex {
     }
 }
 
-/// Reads an index file: tab-separated key, field, offset and size.
-pub fn read_index(path: &Path) -> Result<ShardIndex> {
-    let text = std::fs::read_to_string(path).at(path)?;
+/// Reads an index file: tab-separated key, field, offset and size. None where there is no file, or one of DALI's,
+/// which begins with its version.
+///
+/// # Errors
+/// When it is neither.
+pub fn read_index(path: &Path) -> Result<Option<ShardIndex>> {
+    let text = match std::fs::read_to_string(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        text => text.at(path)?,
+    };
+    let first = text.lines().next().unwrap_or_default();
+    if first.starts_with("v1.") && !first.contains('\t') {
+        return Ok(None);
+    }
     let parse = |line: &str| {
         let mut columns = line.split('\t');
         let mut next = || columns.next();
@@ -58,7 +82,7 @@ pub fn read_index(path: &Path) -> Result<ShardIndex> {
         Some(Member { key, field, offset, size })
     };
     let members: Option<Vec<Member>> = text.lines().map(parse).collect();
-    members.map(|members| ShardIndex { members }).ok_or_else(|| Error::Damaged {
+    members.map(|members| Some(ShardIndex { members })).ok_or_else(|| Error::Damaged {
         path: path.to_path_buf(),
         reason: "a line is not key, field, offset and size".into(),
     })

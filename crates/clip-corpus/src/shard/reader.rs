@@ -49,6 +49,18 @@ impl ShardReader {
         self.ended
     }
 
+    /// The place of the first byte after the end-of-archive mark that is not zero, if there is one.
+    pub fn rest(&mut self) -> Option<u64> {
+        let mut buffer = [0; 1 << 13];
+        loop {
+            let read = self.stream.read(&mut buffer).ok().filter(|&read| read > 0)?;
+            if let Some(at) = buffer[..read].iter().position(|&byte| byte != 0) {
+                return Some(self.at + at as u64);
+            }
+            self.at += read as u64;
+        }
+    }
+
     fn damaged(&self, reason: &str) -> Error {
         Error::Damaged { path: self.path.clone(), reason: format!("{reason} at byte {}", self.at) }
     }

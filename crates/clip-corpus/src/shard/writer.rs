@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(ShardIndex::scan(&path).unwrap(), info.index);
         let index_path = folder.path().join("0.idx");
         std::fs::write(&index_path, info.index.to_text()).unwrap();
-        assert_eq!(crate::read_index(&index_path).unwrap(), info.index);
+        assert_eq!(crate::read_index(&index_path).unwrap(), Some(info.index.clone()));
         (ShardReader::open(&path).unwrap().map(Result::unwrap).collect(), info)
     }
 

@@ -56,13 +56,8 @@ pub(super) fn prepare(config: &DatasetConfig) -> Result<Start> {
 /// One process works in a folder; jobs of an array share it.
 pub(super) fn lock(folder: &Path, shared: bool) -> Result<File> {
     let path = folder.join(".lock");
-    let lock = File::create(&path).map_err(|e| Error::io(&path, e))?;
-    let locked = if shared { lock.try_lock_shared() } else { lock.try_lock() };
-    match locked {
-        Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::Locked { path: folder.to_path_buf() }),
-        Err(std::fs::TryLockError::Error(e)) => Err(Error::io(&path, e)),
-    }
+    let lock = clip_corpus::lock_file(&path, shared).map_err(|e| Error::io(&path, e))?;
+    lock.ok_or_else(|| Error::Locked { path: folder.to_path_buf() })
 }
 
 /// The settings that a data set was made with; none where img2dataset made it.

@@ -255,7 +255,8 @@ impl Stored {
                 Ok(bytes)
             }
             Self::Files(folder, field) => {
-                let path = folder.join(format!("{key}.{field}"));
+                let path = clip_corpus::below(folder, &format!("{key}.{field}"));
+                let path = path.map_err(|e| Error::stage("retry", format!("key {key:?}: {e}")))?;
                 std::fs::read(&path).map_err(|e| Error::io(&path, e))
             }
             Self::Spooled(places) => {

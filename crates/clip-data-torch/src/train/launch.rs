@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clip_torch::Store;
 
-use crate::{exit, signal};
+use crate::exit;
 
 /// Set for processes that were started here: their standard input ends with this process.
 const LAUNCHED: &str = "CLIP_DATA_LAUNCHED";
@@ -50,7 +50,9 @@ pub fn launch(count: usize, timeout: Duration) -> anyhow::Result<ExitCode> {
         }
         ranks.push(command.spawn().with_context(|| format!("starting rank {rank}"))?);
     }
-    Ok(wait(ranks, &signal::stop_flag()))
+    // The ranks get the signal, too, and the first of them says so.
+    let stop = clip_cli::stop_flag("")?;
+    Ok(wait(ranks, &stop))
 }
 
 /// Waits for all; the first that fails decides.

@@ -23,7 +23,7 @@ pub use args::Args;
 use score::Scorer;
 use show::Show;
 
-use crate::{device, exit, signal};
+use crate::{device, exit};
 
 /// Trains, showing progress, and says where the last checkpoint is.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -35,7 +35,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return launch::launch(count, timeout);
     }
     clip_torch::init(threads(place.as_ref()))?;
-    let stop = signal::stop_flag();
+    // The first rank speaks for all of them.
+    let first = std::env::var("RANK").map_or(true, |rank| rank == "0");
+    let stop = clip_cli::stop_flag(if first { exit::STOPPING } else { "" })?;
     launch::follow_parent(&stop);
     let device = own_device(&args, place.as_ref())?;
     let world = match place {

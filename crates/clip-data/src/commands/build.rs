@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 use clip_pipeline::config::corpus::EngineKind;
@@ -43,8 +42,7 @@ pub fn job(text: &str) -> Result<(usize, usize), String> {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.pipeline.load()?;
     let plan = recipe::plan(&config)?;
-    let cancel = Arc::new(AtomicBool::new(false));
-    stop_on_signal(cancel.clone());
+    let cancel = clip_cli::stop_flag(exit::STOPPING)?;
     let distributed = config.engine.kind == EngineKind::Ballista;
     if distributed && args.part.is_some() {
         let hint =
@@ -105,23 +103,6 @@ pub fn engine(config: &Config) -> LocalEngine {
 pub fn open_many_files() {
     // Where it may not, the query says so.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-}
-
-/// The first signal asks the run to stop between rows; the second does not ask.
-pub fn stop_on_signal(cancel: Arc<AtomicBool>) {
-    std::thread::spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-            return;
-        };
-        runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if cancel.swap(true, Ordering::Relaxed) {
-                    std::process::exit(i32::from(exit::INTERRUPTED));
-                }
-                eprintln!("stopping; press again to stop at once");
-            }
-        });
-    });
 }
 
 /// The funnel as a table: rows in, out, and dropped by reason, for each stage.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use arrow::array::{Array, RecordBatch};
-use clip_corpus::{columns, row_index, row_part, scan};
+use clip_corpus::{below, columns, row_index, row_part, scan};
 use clip_query::QueryList;
 use serde_json::{Map, Value, json};
 
@@ -84,12 +84,13 @@ fn stages(dir: &Path) -> anyhow::Result<Vec<Stage>> {
     let text = std::fs::read(&path)
         .with_context(|| format!("{}\nhint: run `clip-data build` first", path.display()))?;
     let value: Value = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-    let stage = |stage: &Value| {
-        let name = stage["stage"].as_str()?.to_owned();
-        Some(Stage { name, dir: dir.join(stage["dir"].as_str()?) })
-    };
-    let stages: Vec<Stage> =
-        value["stages"].as_array().into_iter().flatten().filter_map(stage).collect();
+    let mut stages = Vec::new();
+    for stage in value["stages"].as_array().into_iter().flatten() {
+        if let (Some(name), Some(folder)) = (stage["stage"].as_str(), stage["dir"].as_str()) {
+            let folder = below(dir, folder).with_context(|| path.display().to_string())?;
+            stages.push(Stage { name: name.to_owned(), dir: folder });
+        }
+    }
     if stages.is_empty() {
         bail!("{}: no stages", path.display());
     }

@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use clip_crawl::dataset::{
     DatasetConfig, HashKind, IncrementalMode, OutputFormat, Summary, Watch, diagnosis, run as make,
@@ -15,7 +14,7 @@ use clip_pipeline::config::fetch::{
 };
 use serde::de::DeserializeOwned;
 
-use super::build::{job, stop_on_signal};
+use super::build::job;
 use crate::counter::Counter;
 use crate::exit;
 use crate::progress::Show;
@@ -296,8 +295,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let show = args.more.progress;
     let config = config(args)?;
-    let cancel = Arc::new(AtomicBool::new(false));
-    stop_on_signal(cancel.clone());
+    let cancel = clip_cli::stop_flag(exit::STOPPING)?;
     let counter = Arc::new(Counter::new(show));
     let watch: Arc<dyn Watch> = counter.clone();
     let summary = make(&config, &watch, &cancel);
@@ -387,6 +385,9 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
         ..FetchConfig::default()
     };
     args.more.manners.apply(&mut fetch);
+    if !(1..=20).contains(&args.oom_shard_count) {
+        return Err(bad("oom_shard_count is the digits of a shard's number\nhint: 1 to 20".into()));
+    }
     let defaults = ImageConfig::default();
     let image = ImageConfig {
         min_image_size: args.min_image_size,
@@ -405,6 +406,9 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
         encode_quality: args.encode_quality,
         skip_reencode: args.skip_reencode,
     };
+    if let Some(fault) = fetch.fault().or_else(|| image.fault()) {
+        return Err(bad(fault));
+    }
     Ok(DatasetConfig {
         url_list: url_list.into(),
         input_format: named(args.input_format),

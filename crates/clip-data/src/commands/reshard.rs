@@ -1,13 +1,15 @@
 //! `clip-data reshard` and `clip-data subset`: DataComp's way of taking a part of a corpus.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use clip_corpus::{Reshard, read_subset, uid_number, write_atomic, write_subset};
+use clip_corpus::{
+    Reshard, lock_file, read_subset, redacted, uid_number, write_atomic, write_subset,
+};
 use clip_sql::Session;
 use serde_json::json;
 
@@ -30,8 +32,8 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     first_shard: usize,
     /// Digits of a shard's number
-    #[arg(long, default_value_t = 8)]
-    digits: usize,
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=20))]
+    digits: u8,
     /// Write sizes.json too, from which open_clip knows how many samples each shard has
     #[arg(long)]
     write_shard_table: bool,
@@ -43,11 +45,34 @@ pub struct Args {
     dry_run: bool,
 }
 
+/// Refuses to write over what is still to be read.
+fn apart(shards: &[PathBuf], out: &Path) -> anyhow::Result<()> {
+    let whole = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let folder = whole(out);
+    match shards.iter().find(|shard| whole(shard).parent() == Some(&folder)) {
+        Some(shard) => bail!(
+            "{}: this shard would be written over while it is read\nhint: another --output-dir",
+            shard.display()
+        ),
+        None => Ok(()),
+    }
+}
+
+/// Shards in the folder that this run did not write.
+fn others(out: &Path, written: &[(String, u64)]) -> usize {
+    let Ok(entries) = std::fs::read_dir(out) else { return 0 };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let shards = names.filter(|name| name.ends_with(".tar"));
+    shards.filter(|name| written.iter().all(|(own, _)| own != name)).count()
+}
+
 /// Writes shards and prints what came of the subset.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let shards = super::shards(&args.input_dir)?;
     let out = &args.output_dir;
-    let used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    let files =
+        |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != ".lock");
+    let used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.any(files));
     if used && !args.overwrite {
         bail!("{}: the folder has files\nhint: choose another, or give --overwrite", out.display());
     }
@@ -58,8 +83,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    apart(&shards, out)?;
+    let lock = out.join(".lock");
+    let lock = lock_file(&lock, false).with_context(|| lock.display().to_string())?;
+    let Some(_lock) = lock else {
+        bail!(
+            "{}: another process writes shards there\nhint: give each its own folder",
+            out.display()
+        );
+    };
     let (shard_size, first_shard, digits) =
-        (args.shard_size as usize, args.first_shard, args.digits);
+        (args.shard_size as usize, args.first_shard, usize::from(args.digits));
     let reshard = Reshard { shard_size, first_shard, digits, subset };
     let bar = indicatif::ProgressBar::new(shards.len() as u64);
     let done = reshard.run(&shards, out, |read| {
@@ -76,12 +110,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         write_atomic(&out.join("sizes.json"), format!("{:#}\n", json!(sizes)).as_bytes())?;
     }
     let meta = json!({
-        "input_dir": args.input_dir, "subset_file": args.subset_file, "shard_size": shard_size,
+        "input_dir": redacted(&args.input_dir), "subset_file": args.subset_file, "shard_size": shard_size,
         "first_shard": first_shard, "processed_count": done.read, "output_count": done.written,
         "output_shard_count": done.shards.len(),
     });
     write_atomic(&out.join("meta.json"), format!("{meta:#}\n").as_bytes())?;
     println!("{} of {} samples in {} shards", done.written, done.read, done.shards.len());
+    let others = others(out, &done.shards);
+    if others > 0 {
+        println!("{others} other shards were in {} already, and are still there", out.display());
+    }
     if done.without_uid > 0 {
         println!("{} samples have no uid in their json and are in no subset", done.without_uid);
     }

@@ -10,7 +10,7 @@ use clip_crawl::dataset::{self, Watch};
 use clip_crawl::{ImageFetch, Predicate, RetryFetch, rejected_rows};
 use clip_pipeline::{Config, Error, Outcome, Run, Selection, Status, Work};
 
-use super::build::{engine, funnel, stop_on_signal, write_summary};
+use super::build::{engine, funnel, write_summary};
 use super::fetch::Manners;
 use crate::counter::Counter;
 use crate::progress::Show;
@@ -41,8 +41,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let wanted =
         Predicate::parse(&args.wanted).map_err(|e| Error::Config(format!("--where: {e}")))?;
-    let cancel = Arc::new(AtomicBool::new(false));
-    stop_on_signal(cancel.clone());
+    let cancel = clip_cli::stop_flag(exit::STOPPING)?;
     match args.folder.clone() {
         Some(folder) => of_dataset(&args, &folder, &wanted, &cancel),
         None => of_build(&args, &wanted, &cancel),
@@ -144,6 +143,17 @@ fn settings(folder: &Path) -> anyhow::Result<dataset::DatasetConfig> {
             folder.display()
         ))
     })?;
+    let mut fetch = config.fetch;
+    // Whoever made the folder does not decide whether this machine's own network is asked.
+    if std::mem::take(&mut fetch.allow_private) {
+        eprintln!(
+            "note: {} was fetched with private addresses allowed; --allow_private True allows them here, too",
+            folder.display()
+        );
+    }
+    if let Some(fault) = fetch.fault().or_else(|| config.image.fault()) {
+        return Err(Error::Config(format!("{}: its settings: {fault}", folder.display())).into());
+    }
     // The folder may have been moved since.
-    Ok(dataset::DatasetConfig { output_folder: folder.to_path_buf(), ..config })
+    Ok(dataset::DatasetConfig { output_folder: folder.to_path_buf(), fetch, ..config })
 }

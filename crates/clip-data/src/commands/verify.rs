@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clip_corpus::{Look, Verified, verify_shard, verify_stage, verify_subset, verify_table};
+use clip_corpus::{Look, Verified, below, verify_shard, verify_stage, verify_subset, verify_table};
 use clip_image::{DecodeOptions, decode};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -121,7 +121,8 @@ fn whole_run(folder: &Path) -> anyhow::Result<Verified> {
     let mut all = Verified::default();
     let mut before: Option<(PathBuf, BTreeMap<usize, u64>)> = None;
     for stage_value in value["stages"].as_array().into_iter().flatten() {
-        let dir = folder.join(stage_value["dir"].as_str().unwrap_or_default());
+        let name = stage_value["dir"].as_str().unwrap_or_default();
+        let dir = below(folder, name).with_context(|| path.display().to_string())?;
         if !dir.join("stage.json").is_file() {
             all.missing += 1;
             before = None;

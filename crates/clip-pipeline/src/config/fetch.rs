@@ -67,6 +67,58 @@ impl Default for FetchConfig {
     }
 }
 
+impl FetchConfig {
+    /// The first setting that no fetch can work with, as `name: reason`; none where all are in their bounds.
+    pub fn fault(&self) -> Option<String> {
+        let times = [
+            ("connect_timeout", self.connect_timeout),
+            ("idle_timeout", self.idle_timeout),
+            ("timeout", self.timeout),
+        ];
+        let time = times.iter().find(|(_, seconds)| !(*seconds > 0.0 && *seconds <= DAY));
+        if let Some((name, _)) = time {
+            return Some(format!("`{name}` must be above 0 and at most {DAY} seconds"));
+        }
+        within("max_pause", self.max_pause, 0.0, DAY)
+            .or_else(|| within("min_rate", self.min_rate, 0.0, 1e12))
+            .or_else(|| within("concurrency", self.concurrency as f64, 1.0, 65_536.0))
+            .or_else(|| within("per_host", self.per_host as f64, 1.0, 65_536.0))
+            .or_else(|| within("host_delay_ms", self.host_delay_ms as f64, 0.0, 1e3 * DAY))
+            .or_else(|| within("max_bytes", self.max_bytes as f64, 1.0, 1e12))
+            .or_else(|| within("bytes_in_flight", self.bytes_in_flight as f64, 1.0, 1e12))
+            .or_else(|| within("max_redirects", self.max_redirects as f64, 0.0, 100.0))
+            .or_else(|| within("retries", f64::from(self.retries), 0.0, 100.0))
+    }
+}
+
+impl ImageConfig {
+    /// The first setting that no image can be stored with, as `name: reason`; none where all are in their bounds.
+    pub fn fault(&self) -> Option<String> {
+        if self.max_aspect_ratio.is_nan() || self.max_aspect_ratio < 1.0 {
+            return Some("`max_aspect_ratio` must be at least 1".into());
+        }
+        // JPEG's and WebP's own limits. For PNG, above zlib's 9 means its default.
+        let (side, quality) = match self.encode_format {
+            EncodeFormat::Jpg => (65_500.0, (1.0, 100.0)),
+            EncodeFormat::Webp => (16_383.0, (1.0, 101.0)),
+            EncodeFormat::Png => (65_536.0, (0.0, 101.0)),
+        };
+        within("image_size", f64::from(self.image_size), 1.0, side)
+            .or_else(|| {
+                within("encode_quality", f64::from(self.encode_quality), quality.0, quality.1)
+            })
+            .or_else(|| within("max_pixels", self.max_pixels as f64, 1.0, 1e9))
+    }
+}
+
+/// Seconds of a day: nothing is waited for longer.
+const DAY: f64 = 86_400.0;
+
+fn within(name: &str, value: f64, least: f64, most: f64) -> Option<String> {
+    let inside = value >= least && value <= most;
+    (!inside).then(|| format!("`{name}` must be {least} to {most}, not {value}"))
+}
+
 /// `[image]`: which images may stay, and how they are stored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -171,4 +223,34 @@ pub enum EncodeFormat {
     Png,
     /// WebP.
     Webp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nothing_can_work_with_is_refused_by_name() {
+        assert_eq!(FetchConfig::default().fault(), None);
+        assert_eq!(ImageConfig::default().fault(), None);
+        let fetch = |change: fn(&mut FetchConfig)| {
+            let mut config = FetchConfig::default();
+            change(&mut config);
+            config.fault().unwrap()
+        };
+        assert!(fetch(|c| c.timeout = f64::NAN).contains("timeout"));
+        assert!(fetch(|c| c.idle_timeout = f64::INFINITY).contains("idle_timeout"));
+        assert!(fetch(|c| c.per_host = usize::MAX).contains("per_host"));
+        assert!(fetch(|c| c.min_rate = f64::NAN).contains("min_rate"));
+        assert!(fetch(|c| c.concurrency = 0).contains("concurrency"));
+        let image = |change: fn(&mut ImageConfig)| {
+            let mut config = ImageConfig::default();
+            change(&mut config);
+            config.fault().unwrap()
+        };
+        assert!(image(|c| c.image_size = 4_000_000_000).contains("image_size"));
+        assert!(image(|c| c.image_size = 0).contains("image_size"));
+        assert!(image(|c| c.max_aspect_ratio = f32::NAN).contains("max_aspect_ratio"));
+        assert!(image(|c| c.encode_quality = 101).contains("encode_quality"));
+    }
 }

@@ -131,6 +131,8 @@ impl Config {
             "`language.min_prob` must lie between 0 and 1",
         )?;
         self.check.as_ref().and_then(Check::fault).map_or(Ok(()), Err)?;
+        let fault = self.fetch.fault().or_else(|| self.image.fault());
+        fault.map_or(Ok(()), |fault| Err(format!("[fetch] or [image]: {fault}")))?;
         Ok(self)
     }
 

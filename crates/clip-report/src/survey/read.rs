@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use clip_corpus::{ShardIndex, ShardReader, read_index};
+use clip_corpus::{ShardIndex, ShardReader};
 use clip_image::{DecodeOptions, decode, hash};
 
 use super::record::{Columns, of_sample};
@@ -55,8 +55,7 @@ impl Reading {
 
     /// Rows of the table, each with the place of its image in the shard.
     fn with_table(self, path: &Path, beside: &Path, shard: u32, survey: &mut Survey) -> Result<()> {
-        let stored = path.with_extension("idx");
-        let index = if stored.is_file() { read_index(&stored)? } else { ShardIndex::scan(path)? };
+        let index = ShardIndex::of(path)?;
         let images = index.members.into_iter().filter(|m| IMAGES.contains(&m.field.as_str()));
         let places: HashMap<String, (Place, String)> = images
             .map(|m| {

@@ -166,7 +166,7 @@ fn stage_of(run: &Path, name: &str) -> anyhow::Result<PathBuf> {
     let stage = stages.find(|stage| stage["stage"] == name).and_then(|s| s["dir"].as_str());
     let stage =
         stage.with_context(|| format!("{}: the build had no stage {name}", path.display()))?;
-    Ok(run.join(stage))
+    clip_corpus::below(run, stage).with_context(|| path.display().to_string())
 }
 
 /// The account that the balance of a run's last build left.

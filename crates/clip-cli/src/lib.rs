@@ -1,0 +1,17 @@
+//! What both executables share: printing, signals, exit codes.
+//!
+//! ```
+//! // At the root of an executable, so that every line it prints goes this way:
+//! #[macro_use(println)]
+//! extern crate clip_cli;
+//!
+//! println!("a caption with an escape: {}", "\u{1b}[2J");
+//! # assert_eq!(clip_cli::printable("\u{1b}[2J"), "\\u001b[2J");
+//! ```
+
+pub mod exit;
+mod print;
+mod signal;
+
+pub use print::{print_error, print_result, printable};
+pub use signal::stop_flag;

@@ -1,0 +1,87 @@
+//! Printing what came from elsewhere: without control of the terminal, and without a panic when nobody reads.
+
+use std::borrow::Cow;
+use std::io::{ErrorKind, Write};
+
+use crate::exit;
+
+/// The text with its control characters as `\u001b`, except line ends and tabs. JSON with such characters stays the
+/// same document.
+pub fn printable(text: &str) -> Cow<'_, str> {
+    let escaped = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(escaped) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if escaped(c) {
+            shown.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            shown.push(c);
+        }
+    }
+    Cow::Owned(shown)
+}
+
+/// Writes to standard output. A reader that went away (`| head`) ends the process with success; any other failure
+/// ends it with an error, for a result that was not written must not look like one.
+pub fn print_result(text: &str) {
+    let Err(error) = std::io::stdout().write_all(printable(text).as_bytes()) else { return };
+    if error.kind() == ErrorKind::BrokenPipe {
+        std::process::exit(0);
+    }
+    print_error(&format!("error: standard output: {error}\n"));
+    std::process::exit(i32::from(exit::storage(&error).unwrap_or(exit::USAGE)));
+}
+
+/// Writes to standard error, where a failure has nowhere to be reported. A leading `\r` is kept: it begins a line of
+/// progress anew.
+pub fn print_error(text: &str) {
+    let (start, rest) = match text.strip_prefix('\r') {
+        Some(rest) => ("\r", rest),
+        None => ("", text),
+    };
+    let _ = std::io::stderr().write_all(format!("{start}{}", printable(rest)).as_bytes());
+}
+
+/// `std::println` by way of [`print_result`].
+#[macro_export]
+macro_rules! println {
+    () => { $crate::print_result("\n") };
+    ($($arg:tt)*) => { $crate::print_result(&(::std::format!($($arg)*) + "\n")) };
+}
+
+/// `std::print` by way of [`print_result`].
+#[macro_export]
+macro_rules! print {
+    ($($arg:tt)*) => { $crate::print_result(&::std::format!($($arg)*)) };
+}
+
+/// `std::eprintln` by way of [`print_error`].
+#[macro_export]
+macro_rules! eprintln {
+    () => { $crate::print_error("\n") };
+    ($($arg:tt)*) => { $crate::print_error(&(::std::format!($($arg)*) + "\n")) };
+}
+
+/// `std::eprint` by way of [`print_error`].
+#[macro_export]
+macro_rules! eprint {
+    ($($arg:tt)*) => { $crate::print_error(&::std::format!($($arg)*)) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals_are_not_controlled_and_json_stays_the_same() {
+        assert_eq!(printable("plain\ttext\nü 猫"), "plain\ttext\nü 猫");
+        assert!(matches!(printable("plain"), Cow::Borrowed(_)));
+        assert_eq!(
+            printable("a\u{1b}]0;title\u{7}b\r\u{9b}2J"),
+            "a\\u001b]0;title\\u0007b\\u000d\\u009b2J"
+        );
+        assert_eq!(printable("\u{7f}"), "\\u007f");
+    }
+}

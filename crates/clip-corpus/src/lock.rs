@@ -1,0 +1,41 @@
+//! Locks that say who works in a folder.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Error, ErrorKind, Result};
+use std::path::Path;
+
+/// Locks a file, which is made where there is none and keeps its content: shared, or for one process. None where
+/// another process has it. The lock ends when the file is dropped.
+///
+/// # Errors
+/// When the file cannot be opened, or is a symbolic link: a data set from elsewhere must not lead to another file.
+pub fn lock_file(path: &Path, shared: bool) -> Result<Option<File>> {
+    if std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return Err(Error::new(ErrorKind::InvalidInput, "not a plain file, and never locked"));
+    }
+    let file = OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
+    match if shared { file.try_lock_shared() } else { file.try_lock() } {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_follows_no_link_and_cuts_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, link) = (folder.path().join("target"), folder.path().join(".lock"));
+        std::fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(lock_file(&link, false).is_err());
+        let held = lock_file(&target, false).unwrap().unwrap();
+        assert_eq!(std::fs::read_to_string(&target).unwrap(), "precious");
+        assert!(lock_file(&target, false).unwrap().is_none());
+        drop(held);
+        assert!(lock_file(&target, true).unwrap().is_some());
+    }
+}
