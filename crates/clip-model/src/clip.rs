@@ -9,7 +9,7 @@ use crate::init::Init;
 use crate::layers::{LayerNorm, Mode};
 use crate::params::Params;
 use crate::resnet::ModifiedResNet;
-use crate::training::Pass;
+use crate::training::{Pass, PatchDropout};
 use crate::transformer::{Block, BlockInit, BlockShape, through, through_to_one};
 use crate::vit::VisionTransformer;
 use crate::{ModelConfig, Result};
@@ -159,8 +159,12 @@ impl Clip {
 
     /// Normalised pixels to the features before the projection, [batch, width]: what probes use.
     pub fn image_features(&self, images: &Tensor) -> Tensor {
+        self.features(images, None)
+    }
+
+    pub(crate) fn features(&self, images: &Tensor, patches: Option<PatchDropout>) -> Tensor {
         match &self.visual {
-            Visual::Transformer(tower) => tower.features(images, self.pass),
+            Visual::Transformer(tower) => tower.features(images, self.pass, patches),
             Visual::ResNet(tower) => tower.features(images, self.pass),
         }
     }

@@ -33,6 +33,7 @@ pub use paper::NAMES;
 pub use pixels::{picture_bytes, pixels};
 pub use positions::interpolate_positions;
 pub use save::{Target, save_as};
+pub use training::PatchDropout;
 pub use weights::{
     MEAN, MODEL_FILE, STD, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors,
 };

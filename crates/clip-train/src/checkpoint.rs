@@ -9,7 +9,7 @@ use clip_torch::{AdamW, Scaler};
 use serde::{Deserialize, Serialize};
 
 use crate::trainer::stored;
-use crate::{Error, Recipe, Result, Trainer};
+use crate::{Corpus, Error, Plan, Recipe, Result, TrainOptions, Trainer};
 
 const STATE: &str = "trainer.json";
 const MOMENTS: &str = "trainer.safetensors";
@@ -85,16 +85,30 @@ impl Checkpoint {
     }
 }
 
+/// The state of a run that has not begun.
+pub(crate) fn state_of(
+    recipe: &Recipe,
+    options: &TrainOptions,
+    plan: &Plan,
+    corpus: &Corpus,
+) -> Checkpoint {
+    Checkpoint {
+        step: 0,
+        seed: options.seed,
+        total_steps: plan.steps(),
+        pairs: corpus.len(),
+        corpus: corpus.digest().to_owned(),
+        scaler: None,
+        recipe: recipe.clone(),
+    }
+}
+
 impl Trainer {
     pub(crate) fn state(&self) -> Checkpoint {
         Checkpoint {
             step: self.step,
-            seed: self.options.seed,
-            total_steps: self.plan.steps(),
-            pairs: self.corpus.len(),
-            corpus: self.corpus.digest().to_owned(),
             scaler: self.learner.scaler.as_ref().map(|s| (s.scale, s.good_steps)),
-            recipe: self.recipe.clone(),
+            ..state_of(&self.recipe, &self.options, &self.plan, &self.corpus)
         }
     }
 
@@ -132,7 +146,7 @@ impl Trainer {
     }
 
     /// The optimiser's state by name.
-    fn moments(&self) -> Vec<(String, Tensor)> {
+    pub(crate) fn moments(&self) -> Vec<(String, Tensor)> {
         let mut moments = Vec::new();
         for group in &self.learner.groups {
             for (at, name) in group.names.iter().enumerate() {

@@ -17,6 +17,7 @@ mod predict;
 mod preset;
 mod pt;
 mod recipe;
+mod replicas;
 mod shard;
 mod step;
 mod synthetic;

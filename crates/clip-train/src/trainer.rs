@@ -8,7 +8,9 @@ use clip_model::Clip;
 use clip_torch::tch::{self, Kind, Tensor};
 use clip_torch::{Precision, Reducer};
 
+use crate::checkpoint::state_of;
 use crate::learner::Learner;
+use crate::replicas::{COMPARE_STEPS, same_start};
 use crate::{
     Checkpoint, Corpus, Error, Loader, LoaderOptions, Logs, Objective, Plan, Recipe, Result,
     Schedule, Step, World,
@@ -98,7 +100,10 @@ impl Trainer {
         // SigLIP's: a batch is mostly wrong pairs, so the first guess is no.
         let logit_bias = (recipe.objective == Objective::Sigmoid)
             .then(|| Tensor::from(-10f32).to_device(model.device()).set_requires_grad(true));
-        model.prepare_training(recipe.patch_dropout, recipe.lock_image.is_some());
+        model.prepare_training(recipe.lock_image.is_some());
+        let begins = state_of(&recipe, &options, &plan, &corpus);
+        let config = serde_json::to_string(model.config());
+        same_start(&world, &begins, &config.map_err(|e| Error::Recipe(e.to_string()))?)?;
         let state: Vec<Tensor> =
             model.state_dict().iter().map(|(_, t)| t.shallow_clone()).collect();
         world.share(&state)?;
@@ -202,6 +207,7 @@ impl Trainer {
         let mut watch = crate::Watch::new(self.recipe.batch_size, contrastive);
         let mut saved = Instant::now();
         let mut faults = 0;
+        self.same_weights()?;
         while self.step < self.plan.steps() {
             let started = Instant::now();
             let batch = loader.next_batch()?;
@@ -230,6 +236,9 @@ impl Trainer {
             let ended = self.step == self.plan.steps();
             let epoch = (self.plan.epoch(step.step) + 1..=self.plan.epochs())
                 .find(|&epoch| self.plan.first_step(epoch) == self.step);
+            if epoch.is_some() || self.step.is_multiple_of(COMPARE_STEPS) {
+                self.same_weights()?;
+            }
             if let Some(epoch) = epoch {
                 self.end_epoch(logs.as_deref_mut(), hooks, epoch, ended)?;
             }
@@ -260,6 +269,7 @@ impl Trainer {
         epoch: u64,
         ended: bool,
     ) -> Result<()> {
+        self.share_buffers()?;
         let due = |every: u64| every > 0 && (epoch.is_multiple_of(every) || ended);
         let scores = if due(self.options.evaluate_epochs) || ended {
             let (precision, world) = (self.precision, &self.world);

@@ -3,6 +3,7 @@
 mod cuda;
 mod equal;
 mod ranks;
+mod replicas;
 mod resume;
 
 use std::path::Path;
