@@ -14,4 +14,5 @@ mod queries;
 mod resume;
 mod store;
 mod torch;
+mod train_flags;
 mod world;

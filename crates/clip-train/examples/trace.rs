@@ -53,7 +53,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         save_epochs: 0,
         keep: 1,
         log_steps: 1,
-        evaluate_epochs: 0,
+        val_epochs: 0,
+        zeroshot_epochs: 0,
+        grad_checkpointing: false,
     };
     // The plan of so many pairs has the steps of the trace; its pairs are never asked for.
     let corpus = Arc::new(Corpus::synthetic((steps * batch) as usize, 77, 8));

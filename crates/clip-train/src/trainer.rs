@@ -35,8 +35,12 @@ pub struct TrainOptions {
     pub keep: usize,
     /// Steps between two lines of `out.log`.
     pub log_steps: u64,
-    /// Epochs between two evaluations; 0 for one at the end.
-    pub evaluate_epochs: u64,
+    /// Epochs between two evaluations on held-out pairs, and one at the end; 0 for none.
+    pub val_epochs: u64,
+    /// The same of zero-shot classification.
+    pub zeroshot_epochs: u64,
+    /// Whether blocks are computed again in the backward pass instead of kept.
+    pub grad_checkpointing: bool,
 }
 
 /// How a run ended.
@@ -48,6 +52,15 @@ pub enum Outcome {
     Stopped,
 }
 
+/// What is evaluated after an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Held-out pairs.
+    pub val: bool,
+    /// Zero-shot classification.
+    pub zeroshot: bool,
+}
+
 /// What the caller of a run does between its steps.
 pub trait Hooks {
     /// Whether to stop after this step.
@@ -56,12 +69,13 @@ pub trait Hooks {
     fn seen(&mut self, step: &Step, total: u64);
     /// Hears of what is odd.
     fn warn(&mut self, text: &str);
-    /// Scores of the model, by name; called on every process at the same step.
+    /// Scores of the model, by name, of what is due; called on every process at the same step.
     fn evaluate(
         &mut self,
         model: &Clip,
         precision: Precision,
         world: &World,
+        due: Due,
     ) -> Result<Vec<(String, f64)>>;
 }
 
@@ -96,11 +110,15 @@ impl Trainer {
         let precision = recipe.arithmetic(model.device().is_cuda())?;
         // Nearly all batches have one shape: cuDNN may look for its fastest convolutions.
         tch::Cuda::cudnn_set_benchmark(true);
-        let plan = Plan::new(&corpus, options.seed, recipe.batch_size, recipe.epochs)?;
+        recipe.check(model.config())?;
+        let (batch, epochs) = (recipe.batch_size, recipe.epochs);
+        let samples = recipe.train_num_samples;
+        let plan = Plan::with_samples(&corpus, options.seed, batch, epochs, samples)?;
         // SigLIP's: a batch is mostly wrong pairs, so the first guess is no.
         let logit_bias = (recipe.objective == Objective::Sigmoid)
             .then(|| Tensor::from(-10f32).to_device(model.device()).set_requires_grad(true));
         model.prepare_training(recipe.lock_image.is_some());
+        model.set_grad_checkpointing(options.grad_checkpointing);
         let begins = state_of(&recipe, &options, &plan, &corpus);
         let config = serde_json::to_string(model.config());
         same_start(&world, &begins, &config.map_err(|e| Error::Recipe(e.to_string()))?)?;
@@ -225,7 +243,11 @@ impl Trainer {
             hooks.seen(&step, self.plan.steps());
             if let Some(logs) = logs.as_deref_mut() {
                 logs.step(&step)?;
-                if step.step.is_multiple_of(self.options.log_steps.max(1)) {
+                // As in open_clip: counted from the epoch's first step, and its last one too.
+                let (first, next) =
+                    (self.plan.first_step(step.epoch), self.plan.first_step(step.epoch + 1));
+                let every = self.options.log_steps.max(1);
+                if (step.step - first).is_multiple_of(every) || step.step + 1 == next {
                     self.report(logs, &step)?;
                 }
                 for text in watch.step(&step) {
@@ -271,9 +293,11 @@ impl Trainer {
     ) -> Result<()> {
         self.share_buffers()?;
         let due = |every: u64| every > 0 && (epoch.is_multiple_of(every) || ended);
-        let scores = if due(self.options.evaluate_epochs) || ended {
+        let wanted =
+            Due { val: due(self.options.val_epochs), zeroshot: due(self.options.zeroshot_epochs) };
+        let scores = if wanted.val || wanted.zeroshot {
             let (precision, world) = (self.precision, &self.world);
-            self.model.evaluating(|model| hooks.evaluate(model, precision, world))?
+            self.model.evaluating(|model| hooks.evaluate(model, precision, world, wanted))?
         } else {
             Vec::new()
         };

@@ -1,7 +1,11 @@
 //! `clip-data train`: pre-training, resumable.
 
 mod args;
+#[cfg(test)]
+mod flags;
+mod idle;
 mod launch;
+mod resolve;
 mod score;
 mod show;
 
@@ -15,7 +19,7 @@ use clip_model::{Clip, ModelConfig, Opening};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
-    Corpus, CorpusOptions, Hooks, Logs, Outcome, Place, Recipe, Source, Step, TrainOptions,
+    Corpus, CorpusOptions, Due, Hooks, Logs, Outcome, Place, Recipe, Source, Step, TrainOptions,
     Trainer, World, difference, latest, paper,
 };
 
@@ -27,8 +31,10 @@ use crate::{device, exit, signal};
 
 /// Trains, showing progress, and says where the last checkpoint is.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let place = Place::detect(&args.dist_url, &|name| std::env::var(name).ok())?;
-    let timeout = Duration::from_secs(args.dist_timeout.max(1));
+    let place = Place::detect(args.dist_url.as_deref().unwrap_or("env://"), &|name| {
+        std::env::var(name).ok()
+    })?;
+    let timeout = Duration::from_secs(args.dist_timeout.unwrap_or(600));
     if let (Some(count), None) = (args.nproc.filter(|&count| count > 1), &place) {
         // A wrong flag is told once, not by each process.
         args.resolve(count)?;
@@ -55,15 +61,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let parameters = model.parameter_count();
     let options = options(&args, chunk);
     let mut trainer = Trainer::new(model, recipe.clone(), Arc::clone(&corpus), options, world)?;
-    trainer.model.set_grad_checkpointing(args.grad_checkpointing);
     let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
     let folder = args.logs.join(&name);
     resume(&mut trainer, &args, &folder)?;
     let mut show = Show::new(trainer.total_steps(), trainer.steps_done(), !main);
     let mut logs = None;
     if main {
-        let opened =
-            Logs::open(&folder, trainer.steps_done(), args.report_to.contains("tensorboard"))?;
+        let opened = Logs::open(&folder, trainer.steps_done(), args.tensorboard()?)?;
         opened.params(&params(&args, &name, &recipe))?;
         logs = Some(opened);
         introduce(&trainer, &corpus, &recipe, &args, parameters, chunk, &show);
@@ -130,12 +134,9 @@ fn nccl(args: &Args) -> anyhow::Result<Option<String>> {
 fn corpus(args: &Args, config: &ModelConfig) -> anyhow::Result<Arc<Corpus>> {
     let (context, side) =
         (config.text_cfg.context_length as usize, config.vision_cfg.image_size as u32);
-    match args.dataset_type.as_deref() {
-        Some("synthetic") => {
-            return Ok(Arc::new(Corpus::synthetic(args.train_num_samples, context, side)));
-        }
-        None | Some("auto" | "webdataset") => {}
-        Some(other) => anyhow::bail!("--dataset-type {other}: webdataset or synthetic"),
+    if args.is_synthetic()? {
+        let pairs = usize::try_from(args.train_num_samples.unwrap_or(10_000))?;
+        return Ok(Arc::new(Corpus::synthetic(pairs, context, side)));
     }
     let corpus = Corpus::open(&args.sources()?, &corpus_options(args, config))?;
     if corpus.skipped() > 0 {
@@ -149,7 +150,7 @@ fn corpus_options(args: &Args, config: &ModelConfig) -> CorpusOptions {
         context: config.text_cfg.context_length as usize,
         // A third more pixels than the model sees leave room for crops and turns.
         side: config.vision_cfg.image_size as u32 * 4 / 3,
-        cache_bytes: args.cache_mb * 1_000_000,
+        cache_bytes: args.cache_mb.unwrap_or(2000).saturating_mul(1_000_000),
         weight_column: args.weight_column.clone(),
     }
 }
@@ -178,7 +179,9 @@ fn options(args: &Args, chunk: usize) -> TrainOptions {
         save_epochs: args.save_frequency,
         keep: args.keep,
         log_steps: args.log_every_n_steps,
-        evaluate_epochs: args.zeroshot_frequency,
+        val_epochs: args.val_frequency.unwrap_or(1),
+        zeroshot_epochs: args.zeroshot_frequency.unwrap_or(2),
+        grad_checkpointing: args.grad_checkpointing,
     }
 }
 
@@ -251,7 +254,8 @@ fn introduce(
 
 /// open_clip's: the time and the settings.
 fn default_name(args: &Args, recipe: &Recipe) -> String {
-    let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("model");
+    let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("RN50");
+    let model = args.scale.map_or_else(|| model.to_owned(), |k| format!("{model}x{k}"));
     format!(
         "model_{}-lr_{}-b_{}-j_{}-p_{}-seed_{}",
         model.replace(['/', '.'], "-"),
@@ -305,8 +309,9 @@ impl Hooks for Watching<'_> {
         model: &Clip,
         precision: Precision,
         world: &World,
+        due: Due,
     ) -> clip_train::Result<Vec<(String, f64)>> {
-        let scores = self.scorer.scores(model, precision, world)?;
+        let scores = self.scorer.scores(model, precision, world, due)?;
         for (name, value) in &scores {
             self.show.say(&format!("{name}: {value:.4}"));
         }

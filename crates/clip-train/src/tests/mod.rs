@@ -16,7 +16,7 @@ use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 
 use crate::{
-    Corpus, CorpusOptions, Hooks, Recipe, Result, Source, Step, TrainOptions, Trainer, World,
+    Corpus, CorpusOptions, Due, Hooks, Recipe, Result, Source, Step, TrainOptions, Trainer, World,
 };
 
 /// libtorch's generator is the process's: tests that draw from it run one after another.
@@ -105,7 +105,9 @@ pub fn train_options(chunk: usize) -> TrainOptions {
         save_epochs: 0,
         keep: 2,
         log_steps: 1,
-        evaluate_epochs: 0,
+        val_epochs: 1,
+        zeroshot_epochs: 2,
+        grad_checkpointing: false,
     }
 }
 
@@ -139,6 +141,8 @@ pub struct Seen {
     pub steps: Vec<Step>,
     pub stop_after: Option<usize>,
     pub warnings: Vec<String>,
+    /// Steps done, and what was due then.
+    pub evaluated: Vec<(usize, Due)>,
     /// Ends the process in place of stopping.
     pub die: bool,
 }
@@ -165,7 +169,9 @@ impl Hooks for Seen {
         _model: &Clip,
         _precision: Precision,
         _world: &World,
+        due: Due,
     ) -> Result<Vec<(String, f64)>> {
+        self.evaluated.push((self.steps.len(), due));
         Ok(Vec::new())
     }
 }

@@ -77,6 +77,7 @@ fn cases() -> Vec<Case> {
             (r.lr, r.beta1, r.beta2, r.eps, r.wd) = (2e-3, 0.8, 0.9, 1e-8, 0.1);
             (r.warmup, r.epochs, r.batch_size) = (1, 3, 24);
         }),
+        case("budget", |r| r.train_num_samples = Some(40)),
         case("cool-down", |r| {
             r.lr_scheduler = Schedule::ConstCooldown;
             (r.epochs_cooldown, r.lr_cooldown_end, r.lr_cooldown_power) = (1, 1e-4, 2.0);

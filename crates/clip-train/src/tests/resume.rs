@@ -1,7 +1,9 @@
 //! Stopping anywhere and going on changes nothing.
 
 use super::{Seen, alone, corpus, recipe, tiny, train_options, trainer};
-use crate::{AdamStats, Logs, Outcome, Recipe, TextWeights, checkpoints, latest};
+use crate::{
+    AdamStats, Due, Logs, Outcome, Recipe, TextWeights, TrainOptions, checkpoints, latest,
+};
 
 fn bits(seen: &Seen) -> Vec<(u64, u64, u64, u64)> {
     let of = |s: &crate::Step| {
@@ -90,4 +92,28 @@ fn open_clips_checkpoint_comes_back() {
     second.run(None, &mut rest).unwrap();
     assert_eq!(bits(&rest), bits(&whole)[10..]);
     assert!(second.import(&folder.path().join("out.log")).is_err());
+}
+
+#[test]
+fn an_epoch_of_a_budget_has_its_own_checkpoint_and_evaluations() {
+    let _alone = alone();
+    let data = tempfile::tempdir().unwrap();
+    let corpus = corpus(data.path(), 43);
+    let recipe = Recipe { train_num_samples: Some(24), epochs: 3, ..recipe(8) };
+    let options = TrainOptions { save_epochs: 1, log_steps: 100, ..train_options(8) };
+    let folder = tempfile::tempdir().unwrap();
+    let mut logs = Logs::open(folder.path(), 0, false).unwrap();
+    let mut trainer = trainer(&tiny(false), &recipe, &corpus, options);
+    let mut seen = Seen::default();
+    trainer.run(Some(&mut logs), &mut seen).unwrap();
+    assert_eq!(seen.steps.len(), 9);
+    for epoch in 1..=3 {
+        assert!(logs.checkpoints().join(format!("epoch_{epoch}.pt")).is_file(), "{epoch}");
+    }
+    let due = |val, zeroshot| Due { val, zeroshot };
+    // Held-out pairs every epoch, zero-shot every second one and at the end.
+    assert_eq!(seen.evaluated, [(3, due(true, false)), (6, due(true, true)), (9, due(true, true))]);
+    // open_clip's lines: the first and the last step of each epoch.
+    let out = std::fs::read_to_string(folder.path().join("out.log")).unwrap();
+    assert_eq!(out.lines().filter(|line| line.contains("Train Epoch")).count(), 6);
 }
