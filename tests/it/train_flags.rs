@@ -149,3 +149,43 @@ fn a_group_of_processes_and_where_it_meets() {
     assert!(!output.status.success() && told.contains("could not join"), "{told}");
     assert!(started.elapsed() < Duration::from_secs(60));
 }
+
+#[test]
+fn another_corpus_and_a_damaged_one_are_refused_by_name() {
+    let world = world();
+    world.good(&["build"]);
+    let data = world.path("data");
+    std::fs::create_dir(&data).unwrap();
+    for (name, bytes) in crate::world::content(&world.path("runs/small/shards")) {
+        std::fs::write(data.join(name), bytes).unwrap();
+    }
+    let args = ["train", "--train-data", "data", "--preset", "tiny.json", "--name", "run"];
+    let minutes = [&args[..], &["--max-minutes", "0"]].concat();
+    world.fails(&minutes, 3);
+    let first = data.join("00000.tar");
+    let whole = std::fs::read(&first).unwrap();
+    // A byte of the last sample, in place: the names, counts and sizes stay.
+    let mut bytes = whole.clone();
+    let at = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&first, bytes).unwrap();
+    let told = world.fails(&minutes, 4);
+    assert!(told.contains("00000.tar") && told.contains("blake3"), "{told}");
+    // The same content again, though written later.
+    std::fs::write(&first, whole).unwrap();
+    world.fails(&minutes, 3);
+    // Two shards with all that is beside them change places: another corpus.
+    for end in [".tar", ".idx", ".parquet", "_stats.json"] {
+        let [a, b, c] = ["00000", "00001", "aside"].map(|name| data.join(format!("{name}{end}")));
+        std::fs::rename(&a, &c).unwrap();
+        std::fs::rename(&b, &a).unwrap();
+        std::fs::rename(&c, &b).unwrap();
+    }
+    let told = world.fails(&minutes, 2);
+    assert!(told.contains("0000") && told.contains("has begun with"), "{told}");
+    // A copy elsewhere has no name that the run knows; its digest is another one.
+    std::fs::rename(&data, world.path("moved")).unwrap();
+    let moved = minutes.iter().map(|&arg| if arg == "data" { "moved" } else { arg });
+    let told = world.fails(&moved.collect::<Vec<_>>(), 2);
+    assert!(told.contains("corpus was"), "{told}");
+}

@@ -27,7 +27,7 @@ pub struct Checkpoint {
     pub total_steps: u64,
     /// Pairs in the corpus: another corpus cannot be gone on with.
     pub pairs: usize,
-    /// Its shards' names, sizes and weights, as a digest.
+    /// Its shards' contents and its pairs' weights, as a digest.
     pub corpus: String,
     /// float16's loss scale, and the steps since it changed.
     pub scaler: Option<(f64, u64)>,

@@ -2,6 +2,7 @@
 
 mod augment;
 mod checkpoint;
+mod contents;
 mod corpus;
 mod draw;
 mod error;

@@ -54,21 +54,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .augment
         .parse::<clip_train::Augment>()
         .map_err(|e| anyhow::anyhow!("--augment {}: {e}", recipe.augment))?;
-    let corpus = corpus(&args, &config)?;
+    let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
+    let folder = args.logs.join(&name);
+    // A run that has a checkpoint goes on with the shards that it has begun with.
+    let contents = folder.join("shards.jsonl");
+    let begun = latest(&folder.join("checkpoints")).map(|_| contents.clone());
+    let corpus = corpus(&args, &config, begun)?;
     let scorer = Scorer::open(&args, &config, recipe.objective)?;
     tch::manual_seed(args.seed as i64);
     let model = model(&args, &config, device)?;
     let parameters = model.parameter_count();
     let options = options(&args, chunk);
     let mut trainer = Trainer::new(model, recipe.clone(), Arc::clone(&corpus), options, world)?;
-    let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
-    let folder = args.logs.join(&name);
     resume(&mut trainer, &args, &folder)?;
     let mut show = Show::new(trainer.total_steps(), trainer.steps_done(), !main);
     let mut logs = None;
     if main {
         let opened = Logs::open(&folder, trainer.steps_done(), args.tensorboard()?)?;
         opened.params(&params(&args, &name, &recipe))?;
+        corpus.keep_contents(&contents)?;
         logs = Some(opened);
         introduce(&trainer, &corpus, &recipe, &args, parameters, chunk, &show);
     }
@@ -131,14 +135,23 @@ fn nccl(args: &Args) -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-fn corpus(args: &Args, config: &ModelConfig) -> anyhow::Result<Arc<Corpus>> {
+fn corpus(
+    args: &Args,
+    config: &ModelConfig,
+    contents: Option<PathBuf>,
+) -> anyhow::Result<Arc<Corpus>> {
     let (context, side) =
         (config.text_cfg.context_length as usize, config.vision_cfg.image_size as u32);
     if args.is_synthetic()? {
         let pairs = usize::try_from(args.train_num_samples.unwrap_or(10_000))?;
         return Ok(Arc::new(Corpus::synthetic(pairs, context, side)));
     }
-    let corpus = Corpus::open(&args.sources()?, &corpus_options(args, config))?;
+    let options = CorpusOptions { contents, ..corpus_options(args, config) };
+    let corpus = Corpus::open(&args.sources()?, &options)?;
+    let hashed = corpus.hashed_bytes() as f64 / 1e9;
+    if hashed >= 1.0 {
+        eprintln!("{hashed:.1} GB of shards have no blake3 in a _stats.json and were hashed, once");
+    }
     if corpus.skipped() > 0 {
         eprintln!("{} samples have no caption or no picture and are passed over", corpus.skipped());
     }
@@ -152,6 +165,7 @@ fn corpus_options(args: &Args, config: &ModelConfig) -> CorpusOptions {
         side: config.vision_cfg.image_size as u32 * 4 / 3,
         cache_bytes: args.cache_mb.unwrap_or(2000).saturating_mul(1_000_000),
         weight_column: args.weight_column.clone(),
+        contents: None,
     }
 }
 

@@ -27,7 +27,7 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
 
 fn options(column: Option<&str>) -> CorpusOptions {
     let weight_column = column.map(str::to_owned);
-    CorpusOptions { context: 12, side: 16, cache_bytes: 1 << 20, weight_column }
+    CorpusOptions { context: 12, side: 16, cache_bytes: 1 << 20, weight_column, contents: None }
 }
 
 /// Pairs of single-coloured pictures; every fourth has a text that others have too.

@@ -1,6 +1,6 @@
 //! Stopping anywhere and going on changes nothing.
 
-use super::{Seen, alone, corpus, recipe, tiny, train_options, trainer};
+use super::{Seen, alone, corpus, corpus_of, recipe, tiny, train_options, trainer};
 use crate::{
     AdamStats, Due, Logs, Outcome, Recipe, TextWeights, TrainOptions, checkpoints, latest,
 };
@@ -68,6 +68,37 @@ fn another_run_is_refused_and_told_why() {
     let checkpoint = latest(&logs.checkpoints()).unwrap();
     let message = second.resume(&checkpoint).unwrap_err().to_string();
     assert!(message.contains("lr was 0.001, is 0.5"), "{message}");
+}
+
+/// Two corpora that differ in nothing but what the images show: names, counts, captions and sizes are the same.
+#[test]
+fn another_corpus_of_the_same_names_and_sizes_is_refused() {
+    let _alone = alone();
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let [first, second, same] = [(0, 1u8), (1, 2), (2, 1)].map(|(at, colour)| {
+        let image = |i: usize| clip_image::encode_png(&pattern(i as u8, colour)).unwrap();
+        corpus_of(folders[at].path(), 43, &|i| padded(image(i)))
+    });
+    let start = |corpus| trainer(&tiny(false), &recipe(8), corpus, train_options(8));
+    let mut logs = Logs::open(folder.path(), 0, false).unwrap();
+    let stop = || Seen { stop_after: Some(2), ..Seen::default() };
+    start(&first).run(Some(&mut logs), &mut stop()).unwrap();
+    let checkpoint = latest(&logs.checkpoints()).unwrap();
+    let message = start(&second).resume(&checkpoint).unwrap_err().to_string();
+    assert!(message.contains("corpus was") && message.contains("of 43 pairs"), "{message}");
+    start(&same).resume(&checkpoint).unwrap();
+}
+
+/// A picture of four pixels.
+fn pattern(at: u8, colour: u8) -> clip_image::Rgb {
+    clip_image::Rgb { width: 2, height: 2, data: (0..12).map(|i| i * 17 ^ at ^ colour).collect() }
+}
+
+/// The same length for all: what follows a PNG's end is not read.
+fn padded(mut png: Vec<u8>) -> Vec<u8> {
+    png.resize(200, 0);
+    png
 }
 
 #[test]
