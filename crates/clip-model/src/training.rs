@@ -1,10 +1,10 @@
 //! What training asks of a model: memory tricks, dropped patches, and words instead of features.
 
-use clip_torch::tch::{Kind, Tensor};
+use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 use clip_torch::{Stream, checkpoint};
 
-use crate::Clip;
 use crate::layers::Mode;
+use crate::{Clip, Error, Result};
 
 /// How a forward pass is run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -77,6 +77,55 @@ impl Clip {
         self.project_image(&self.features(images, patches))
     }
 
+    /// Gives the model the bias of the pairwise sigmoid loss (Zhai et al. 2023), a parameter, where it has none.
+    pub fn add_logit_bias(&mut self, value: f64) {
+        if self.logit_bias.is_some() {
+            return;
+        }
+        let bias = Tensor::from(value as f32).to_device(self.device()).set_requires_grad(true);
+        // PyTorch's order: after the scale.
+        for list in [&mut self.state, &mut self.parameters] {
+            let at = list.iter().position(|(name, _)| name == "logit_scale");
+            let at = at.map_or(list.len(), |at| at + 1);
+            list.insert(at, ("logit_bias".into(), bias.shallow_clone()));
+        }
+        self.logit_bias = Some(bias);
+    }
+
+    /// The bias of the pairwise sigmoid loss, a 0-dim tensor, if the model has one.
+    pub fn logit_bias(&self) -> Option<&Tensor> {
+        self.logit_bias.as_ref()
+    }
+
+    /// Copies a state dict into the model by name, into the types that it has.
+    ///
+    /// # Errors
+    /// When names are missing, unknown, or of another shape: all of them are named. A model with a bias of the sigmoid
+    /// loss takes weights without one, as open_clip does: its bias is 0 then.
+    pub fn load(&mut self, weights: &[(String, Tensor)]) -> Result<()> {
+        let weights = weights.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        // In 32 bits: the towers may be of different types.
+        let mut loaded = Self::from_weights(self.config(), weights.collect(), Device::Cpu)?;
+        match (&self.logit_bias, &loaded.logit_bias) {
+            (Some(_), None) => loaded.add_logit_bias(0.0),
+            (None, Some(_)) => {
+                let hint = "hint: --siglip goes on with them";
+                let what = "the weights have a logit_bias, so they are of a SigLIP model";
+                return Err(Error::Config(format!("{what}\n{hint}")));
+            }
+            _ => {}
+        }
+        for ((_, target), (_, source)) in self.state.iter().zip(&loaded.state) {
+            no_grad(|| target.shallow_clone().f_copy_(source))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the temperature's inverse.
+    pub fn set_logit_scale(&mut self, scale: f64) {
+        let _ = no_grad(|| self.logit_scale().shallow_clone().fill_(scale.ln()));
+    }
+
     /// Computes blocks again in the backward pass instead of keeping what is inside them: a third more time, and
     /// far less memory.
     pub fn set_grad_checkpointing(&mut self, on: bool) {
@@ -127,7 +176,6 @@ impl Clip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clip_torch::tch::Device;
 
     #[test]
     fn dropped_patches_are_a_samples_own_and_never_the_class() {

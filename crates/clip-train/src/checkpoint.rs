@@ -157,9 +157,6 @@ impl Trainer {
                 }
             }
         }
-        if let Some(bias) = &self.logit_bias {
-            moments.push(("logit_bias".into(), bias.shallow_clone()));
-        }
         moments
     }
 
@@ -199,7 +196,9 @@ fn parts(adam: &AdamW) -> [(&'static str, &Vec<Tensor>); 4] {
 
 /// Copies one model's state into another's of the same configuration, keeping the types of the other.
 pub(crate) fn copy_weights(from: &Clip, to: &Clip) -> Result<()> {
-    if from.config() != to.config() {
+    let names =
+        |model: &Clip| model.state_dict().iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
+    if from.config() != to.config() || names(from) != names(to) {
         return Err(Error::Recipe("the weights are of another model".into()));
     }
     for ((_, target), (_, source)) in to.state_dict().iter().zip(from.state_dict()) {

@@ -32,12 +32,7 @@ pub(crate) struct Learner {
 
 impl Learner {
     /// Marks what is trained, narrows the text tower where the recipe says so, and makes the moments.
-    pub fn new(
-        model: &Clip,
-        recipe: &Recipe,
-        precision: Precision,
-        logit_bias: Option<&Tensor>,
-    ) -> Self {
+    pub fn new(model: &Clip, recipe: &Recipe, precision: Precision) -> Self {
         let small = recipe.text_weights == TextWeights::Fp16Sr;
         let mut lists: [(Vec<String>, Vec<Tensor>); 2] = Default::default();
         for (name, tensor) in model.named_parameters() {
@@ -52,10 +47,6 @@ impl Learner {
                 lists[group].0.push(name.clone());
                 lists[group].1.push(tensor.shallow_clone());
             }
-        }
-        if let Some(bias) = logit_bias {
-            lists[0].0.push("logit_bias".into());
-            lists[0].1.push(bias.shallow_clone());
         }
         let betas = (recipe.beta1, recipe.beta2);
         let [spared, decayed] = lists;

@@ -44,6 +44,6 @@ pub use predict::ClassScorer;
 pub use preset::{Preset, difference, paper};
 pub use recipe::{AdamStats, DecayRule, Objective, Recipe, Schedule, TextWeights, has_bf16};
 pub use step::Step;
-pub use trainer::{Due, Hooks, Outcome, TrainOptions, Trainer};
+pub use trainer::{Due, Hooks, Outcome, TrainOptions, Trainer, fresh};
 pub use watch::Watch;
 pub use world::World;

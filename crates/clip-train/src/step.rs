@@ -118,8 +118,9 @@ impl Trainer {
             let (images, texts): (Vec<_>, Vec<_>) = no_grad(|| freeze_statistics(pass));
             (Tensor::cat(&images, 0), Tensor::cat(&texts, 0))
         };
-        let temperature =
-            Temperature { log_scale: self.model.logit_scale(), bias: self.logit_bias.as_ref() };
+        let sigmoid = self.recipe.objective == Objective::Sigmoid;
+        let bias = self.model.logit_bias().filter(|_| sigmoid);
+        let temperature = Temperature { log_scale: self.model.logit_scale(), bias };
         let talked = self.world.clock();
         let found = contrastive(&features.0, &features.1, temperature, &self.world)?;
         forward += lap(&mut clock) - (self.world.clock() - talked);

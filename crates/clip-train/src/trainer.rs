@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clip_model::Clip;
-use clip_torch::tch::{self, Kind, Tensor};
+use clip_model::{Clip, ModelConfig};
+use clip_torch::tch::{self, Device, Kind, Tensor};
 use clip_torch::{Precision, Reducer};
 
 use crate::checkpoint::state_of;
@@ -89,7 +89,6 @@ pub struct Trainer {
     pub(crate) options: TrainOptions,
     pub(crate) precision: Precision,
     pub(crate) learner: Learner,
-    pub(crate) logit_bias: Option<Tensor>,
     /// Parameters of the loss itself: their gradients are averaged apart.
     pub(crate) scalars: Vec<Tensor>,
     pub(crate) reducer: Option<Reducer>,
@@ -114,9 +113,10 @@ impl Trainer {
         let (batch, epochs) = (recipe.batch_size, recipe.epochs);
         let samples = recipe.train_num_samples;
         let plan = Plan::with_samples(&corpus, options.seed, batch, epochs, samples)?;
-        // SigLIP's: a batch is mostly wrong pairs, so the first guess is no.
-        let logit_bias = (recipe.objective == Objective::Sigmoid)
-            .then(|| Tensor::from(-10f32).to_device(model.device()).set_requires_grad(true));
+        if recipe.objective == Objective::Sigmoid {
+            // For weights of a model that was trained without one; open_clip begins so, too.
+            model.add_logit_bias(0.0);
+        }
         model.prepare_training(recipe.lock_image.is_some());
         model.set_grad_checkpointing(options.grad_checkpointing);
         let begins = state_of(&recipe, &options, &plan, &corpus);
@@ -125,7 +125,7 @@ impl Trainer {
         let state: Vec<Tensor> =
             model.state_dict().iter().map(|(_, t)| t.shallow_clone()).collect();
         world.share(&state)?;
-        let learner = Learner::new(&model, &recipe, precision, logit_bias.as_ref());
+        let learner = Learner::new(&model, &recipe, precision);
         let scalars = learner.params().filter(|(name, _)| name.starts_with("logit_"));
         let scalars = scalars.map(|(_, tensor)| tensor.shallow_clone()).collect();
         let averaged = learner.params().filter(|(name, _)| !name.starts_with("logit_"));
@@ -143,7 +143,6 @@ impl Trainer {
             options,
             precision,
             learner,
-            logit_bias,
             scalars,
             reducer,
             plan,
@@ -345,6 +344,17 @@ impl Trainer {
             loss = step.loss,
         ))
     }
+}
+
+/// A model with fresh weights, drawn from libtorch's global generator, as the objective wants it: the sigmoid loss
+/// begins at a scale of 10 and a bias of -10 (Zhai et al. 2023), since a batch is mostly wrong pairs.
+pub fn fresh(config: &ModelConfig, objective: Objective, device: Device) -> Clip {
+    let mut model = Clip::new(config, device);
+    if objective == Objective::Sigmoid {
+        model.set_logit_scale(10.0);
+        model.add_logit_bias(-10.0);
+    }
+    model
 }
 
 /// A parameter's values as they are stored: in 32 bits.

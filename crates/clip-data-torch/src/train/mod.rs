@@ -19,8 +19,8 @@ use clip_model::{Clip, ModelConfig, Opening};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
-    Corpus, CorpusOptions, Due, Hooks, Logs, Outcome, Place, Recipe, Source, Step, TrainOptions,
-    Trainer, World, difference, latest, paper,
+    Corpus, CorpusOptions, Due, Hooks, Logs, Objective, Outcome, Place, Recipe, Source, Step,
+    TrainOptions, Trainer, World, difference, fresh, latest, paper,
 };
 
 pub use args::Args;
@@ -62,7 +62,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let corpus = corpus(&args, &config, begun)?;
     let scorer = Scorer::open(&args, &config, recipe.objective)?;
     tch::manual_seed(args.seed as i64);
-    let model = model(&args, &config, device)?;
+    let model = model(&args, &config, recipe.objective, device)?;
     let parameters = model.parameter_count();
     let options = options(&args, chunk);
     let mut trainer = Trainer::new(model, recipe.clone(), Arc::clone(&corpus), options, world)?;
@@ -176,8 +176,13 @@ fn held_out(spec: &str, args: &Args, config: &ModelConfig) -> anyhow::Result<Arc
     Ok(Arc::new(Corpus::open(&[source], &options)?))
 }
 
-fn model(args: &Args, config: &ModelConfig, device: Device) -> anyhow::Result<Clip> {
-    let Some(path) = &args.pretrained else { return Ok(Clip::new(config, device)) };
+fn model(
+    args: &Args,
+    config: &ModelConfig,
+    objective: Objective,
+    device: Device,
+) -> anyhow::Result<Clip> {
+    let Some(path) = &args.pretrained else { return Ok(fresh(config, objective, device)) };
     let image_size = Some(config.vision_cfg.image_size);
     let opening = Opening { model: Some(config.clone()), image_size, device, ..Opening::default() };
     Ok(clip_model::open(path, &opening)?)

@@ -131,7 +131,7 @@ pub fn trainer_on(
     options: TrainOptions,
 ) -> Trainer {
     tch::manual_seed(options.seed as i64);
-    let model = Clip::new(model, device);
+    let model = crate::fresh(model, recipe.objective, device);
     Trainer::new(model, recipe.clone(), Arc::clone(corpus), options, world).unwrap()
 }
 

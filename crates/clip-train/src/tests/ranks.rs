@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use clip_model::Clip;
 use clip_torch::Store;
 use clip_torch::tch::{self, Device};
 
@@ -70,7 +69,7 @@ fn one_of_the_processes() {
     let corpus = corpus(&data, 48);
     // Only rank 0 has the right weights: the others get them from it.
     tch::manual_seed(if rank == 0 { 7 } else { 1000 });
-    let model = Clip::new(&tiny(false), Device::Cpu);
+    let model = crate::fresh(&tiny(false), job(&name).objective, Device::Cpu);
     // Two chunks on each process.
     let options = train_options((8 / size).max(1));
     let mut trainer = Trainer::new(model, job(&name), corpus, options, world).unwrap();

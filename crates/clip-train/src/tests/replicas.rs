@@ -122,7 +122,7 @@ fn train(mut world: World, data: &Path) -> BTreeMap<String, End> {
     let mut ends = BTreeMap::new();
     for case in cases() {
         tch::manual_seed(if world.rank() == 0 { 7 } else { 1000 });
-        let model = Clip::new(&tiny(case.resnet), Device::Cpu);
+        let model = crate::fresh(&tiny(case.resnet), case.recipe.objective, Device::Cpu);
         let options = train_options((case.chunk / world.size()).max(1));
         let mut trainer = Trainer::new(model, case.recipe, corpus.clone(), options, world).unwrap();
         trainer.model.set_grad_checkpointing(case.checkpointing);

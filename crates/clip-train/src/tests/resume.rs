@@ -2,7 +2,8 @@
 
 use super::{Seen, alone, corpus, corpus_of, recipe, tiny, train_options, trainer};
 use crate::{
-    AdamStats, Due, Logs, Outcome, Recipe, TextWeights, TrainOptions, checkpoints, latest,
+    AdamStats, Due, Logs, Objective, Outcome, Recipe, TextWeights, TrainOptions, checkpoints,
+    latest,
 };
 
 fn bits(seen: &Seen) -> Vec<(u64, u64, u64, u64)> {
@@ -106,23 +107,56 @@ fn open_clips_checkpoint_comes_back() {
     let _alone = alone();
     let data = tempfile::tempdir().unwrap();
     let corpus = corpus(data.path(), 40);
-    let start = || trainer(&tiny(false), &recipe(8), &corpus, train_options(8));
-    let mut whole = Seen::default();
-    start().run(None, &mut whole).unwrap();
-    let mut first = start();
-    let folder = tempfile::tempdir().unwrap();
-    let mut logs = Logs::open(folder.path(), 0, false).unwrap();
-    // Two epochs of five batches each.
-    first.run(Some(&mut logs), &mut Seen { stop_after: Some(10), ..Seen::default() }).unwrap();
-    let path = folder.path().join("epoch_2.pt");
-    first.export(&path, 2).unwrap();
-    let mut second = start();
-    second.import(&path).unwrap();
-    assert_eq!(second.steps_done(), 10);
-    let mut rest = Seen::default();
-    second.run(None, &mut rest).unwrap();
-    assert_eq!(bits(&rest), bits(&whole)[10..]);
-    assert!(second.import(&folder.path().join("out.log")).is_err());
+    for objective in [Objective::Contrastive, Objective::Sigmoid] {
+        let recipe = Recipe { objective, ..recipe(8) };
+        let start = || trainer(&tiny(false), &recipe, &corpus, train_options(8));
+        let mut whole = Seen::default();
+        start().run(None, &mut whole).unwrap();
+        let mut first = start();
+        let folder = tempfile::tempdir().unwrap();
+        let mut logs = Logs::open(folder.path(), 0, false).unwrap();
+        // Two epochs of five batches each.
+        first.run(Some(&mut logs), &mut Seen { stop_after: Some(10), ..Seen::default() }).unwrap();
+        let path = folder.path().join("epoch_2.pt");
+        first.export(&path, 2).unwrap();
+        let mut second = start();
+        second.import(&path).unwrap();
+        assert_eq!(second.steps_done(), 10);
+        let mut rest = Seen::default();
+        second.run(None, &mut rest).unwrap();
+        assert_eq!(bits(&rest), bits(&whole)[10..]);
+        assert!(second.import(&folder.path().join("out.log")).is_err());
+        // Whoever embeds, evaluates or converts opens the file alone, and gets the bias with it.
+        let opened = clip_model::open(&path, &clip_model::Opening::default()).unwrap();
+        assert_eq!(opened.config(), first.model.config());
+        for ((name, a), (_, b)) in opened.state_dict().iter().zip(first.model.state_dict()) {
+            assert!(a.equal(b), "{name}");
+        }
+        assert_eq!(opened.logit_bias().is_some(), objective == Objective::Sigmoid);
+        // So do those who open the run's own checkpoint.
+        let own = latest(&logs.checkpoints()).unwrap();
+        let own = clip_model::load_checkpoint(&own, clip_torch::tch::Device::Cpu).unwrap();
+        assert_eq!(own.state_dict().len(), opened.state_dict().len());
+    }
+}
+
+#[test]
+fn the_sigmoid_loss_begins_as_open_clips() {
+    let _alone = alone();
+    let device = clip_torch::tch::Device::Cpu;
+    let model = crate::fresh(&tiny(false), Objective::Sigmoid, device);
+    assert!((model.logit_scale().double_value(&[]).exp() - 10.0).abs() < 1e-5);
+    assert_eq!(model.logit_bias().unwrap().double_value(&[]), -10.0);
+    let model = crate::fresh(&tiny(false), Objective::Contrastive, device);
+    assert!((model.logit_scale().double_value(&[]).exp() - 1.0 / 0.07).abs() < 1e-4);
+    assert!(model.logit_bias().is_none());
+    // A run on weights that were trained without a bias begins with 0.
+    let data = tempfile::tempdir().unwrap();
+    let corpus = corpus(data.path(), 40);
+    let recipe = Recipe { objective: Objective::Sigmoid, ..recipe(8) };
+    let options = train_options(8);
+    let trainer = crate::Trainer::new(model, recipe, corpus, options, crate::World::alone());
+    assert_eq!(trainer.unwrap().model.logit_bias().unwrap().double_value(&[]), 0.0);
 }
 
 #[test]
