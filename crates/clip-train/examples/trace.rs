@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         _ => {
             return Err(
-                "usage: trace MODEL FOLDER PRECISION CHUNK [--export FILE | --import FILE]".into()
+                "usage: trace MODEL FOLDER PRECISION CHUNK [--export FILE | --import FILE]".into(),
             );
         }
     };

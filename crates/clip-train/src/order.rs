@@ -94,7 +94,8 @@ impl Plan {
             }
             passes.push(last(&passes) + size(passes.len() as u64 - 1));
         }
-        let starts = samples.map(|samples| (0..=epochs).map(|epoch| epoch * samples).collect());
+        let starts = samples
+            .map(|samples| (0..=epochs).map(|epoch| epoch.saturating_mul(samples)).collect());
         // With fewer texts than that, waiting would only shuffle who collides.
         let distinct = corpus.distinct_texts(2 * batch) >= 2 * batch;
         let passes = Arc::new(passes);
