@@ -109,7 +109,7 @@ impl Clip {
         match (&self.logit_bias, &loaded.logit_bias) {
             (Some(_), None) => loaded.add_logit_bias(0.0),
             (None, Some(_)) => {
-                let hint = "hint: --siglip goes on with them";
+                let hint = "hint: --siglip trains them";
                 let what = "the weights have a logit_bias, so they are of a SigLIP model";
                 return Err(Error::Config(format!("{what}\n{hint}")));
             }

@@ -45,7 +45,7 @@ pub struct CorpusOptions {
     /// Column of the Parquet table beside each shard with how often a pair is expected in an epoch: a balancing
     /// probability, or a weight above 1.
     pub weight_column: Option<String>,
-    /// What [`Corpus::keep_contents`] has written for this run, where it goes on.
+    /// What [`Corpus::keep_contents`] has written for this run, when it is resumed.
     pub contents: Option<PathBuf>,
 }
 

@@ -40,7 +40,7 @@ pub enum Error {
     /// The processes no longer train the same model.
     #[error(
         "step {step}: rank {rank} has another {parameter} than rank 0\n\
-         hint: run again to go on from the last checkpoint; the machines must have the same libtorch and processors of \
+         hint: run again to resume the last checkpoint; the machines must have the same libtorch and processors of \
          one kind"
     )]
     Replicas {

@@ -50,7 +50,7 @@ impl Plan {
         Self::with_samples(corpus, seed, batch, epochs, None)
     }
 
-    /// As [`Plan::new`], with epochs of so many samples, whatever the corpus has.
+    /// As [`Plan::new`], with epochs of `samples` samples, whatever the corpus has.
     pub fn with_samples(
         corpus: &Arc<Corpus>,
         seed: u64,

@@ -38,7 +38,7 @@ const LEARNING_RATES: [(&str, f64); 9] = [
 const FINE: &str = "ViT-L-14-336";
 
 impl Preset {
-    /// Whether the preset goes on from the weights of another model: `paper/ViT-L-14-336` from ViT-L-14's.
+    /// Whether the preset starts from the weights of another model: `paper/ViT-L-14-336` from ViT-L-14's.
     pub fn wants_weights(name: &str) -> bool {
         let model = name.strip_prefix("paper/").unwrap_or_default();
         model.strip_suffix("-quickgelu").unwrap_or(model) == FINE

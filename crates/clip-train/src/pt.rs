@@ -38,7 +38,7 @@ impl Trainer {
         let mut all = vec![
             ("epoch".into(), Value::Int(epoch as i64)),
             ("name".into(), run_name(path).into()),
-            // Not open_clip's, which passes over it: what the weights are of, for whoever opens the file alone.
+            // open_clip ignores it: the model, for whoever opens the file alone.
             ("model_cfg".into(), self.model_config()?.into()),
             ("state_dict".into(), Value::state_dict(&state)),
             ("optimizer".into(), optimizer),

@@ -1,4 +1,4 @@
-//! open_clip's training checkpoint goes on here as it goes on there: `scripts/oracles/resume.py`.
+//! open_clip's training checkpoint, resumed here, has the losses that it has there: `scripts/oracles/resume.py`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -39,7 +39,7 @@ pub struct Args {
     /// Model, with open_clip's recipe: ViT-B-32, RN50-quickgelu and the like, or a .json file
     #[arg(long, conflicts_with = "preset", value_name = "NAME")]
     pub model: Option<String>,
-    /// The paper's RN50, scaled by its rule to so many times its compute; no other model can be scaled
+    /// The paper's RN50, scaled by its rule to K times its compute; no other model can be scaled
     #[arg(long, value_name = "K")]
     pub scale: Option<f64>,
     /// Weights to start from: a checkpoint of any kind that `clip-data convert` reads

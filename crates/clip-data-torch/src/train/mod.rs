@@ -56,7 +56,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .map_err(|e| anyhow::anyhow!("--augment {}: {e}", recipe.augment))?;
     let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
     let folder = args.logs.join(&name);
-    // A run that has a checkpoint goes on with the shards that it has begun with.
+    // A run that has a checkpoint resumes with the shards that it has begun with.
     let contents = folder.join("shards.jsonl");
     let begun = latest(&folder.join("checkpoints")).map(|_| contents.clone());
     let corpus = corpus(&args, &config, begun)?;
@@ -248,12 +248,12 @@ fn introduce(
     ));
     let named = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("RN50");
     let base = named.rsplit('/').next().unwrap_or(named).trim_end_matches("-quickgelu");
-    let reference =
-        paper(if trainer.model.config().vision_cfg.is_resnet() && !base.starts_with("RN") {
-            "RN50"
-        } else {
-            base
-        });
+    // A model of the user's is compared with the smallest of its family.
+    let reference = paper(match trainer.model.config().vision_cfg.is_resnet() {
+        true if !base.starts_with("RN") => "RN50",
+        false if !base.starts_with("ViT") => "ViT-B-32",
+        _ => base,
+    });
     let differences = difference(recipe, &reference);
     if differences.is_empty() {
         show.say("the recipe is the paper's");

@@ -22,7 +22,7 @@ fn state(model: &Clip) -> Named {
     model.state_dict().iter().map(|(name, tensor)| (name.clone(), tensor.detach())).collect()
 }
 
-fn told() -> Opening {
+fn named() -> Opening {
     Opening { model: Some(small()), ..Opening::default() }
 }
 
@@ -45,7 +45,7 @@ fn names_with_a_wrappers_prefix_and_a_scale_of_shape_one() {
             (format!("{prefix}{name}"), tensor)
         };
         write_safetensors(&file, &wanted.iter().map(renamed).collect::<Vec<_>>()).unwrap();
-        let model = open(&file, &told()).unwrap();
+        let model = open(&file, &named()).unwrap();
         same(&model, &wanted);
         assert_eq!(model.logit_scale().size(), [0i64; 0]);
     }
@@ -54,7 +54,7 @@ fn names_with_a_wrappers_prefix_and_a_scale_of_shape_one() {
         wanted.iter().map(|(n, t)| (format!("model.{n}"), t.shallow_clone())).collect();
     more.push(("head.weight".into(), Tensor::from(1f32)));
     write_safetensors(&file, &more).unwrap();
-    let message = open(&file, &told()).err().unwrap().to_string();
+    let message = open(&file, &named()).err().unwrap().to_string();
     assert!(message.contains("not in the model: head.weight"), "{message}");
     assert!(message.contains("tensors of something else"), "{message}");
 }
@@ -79,10 +79,10 @@ fn weights_in_several_files_open_as_one() {
     let path = folder.path().join("model.safetensors.index.json");
     let write = |index: &Value| std::fs::write(&path, index.to_string()).unwrap();
     write(&index);
-    same(&open(folder.path(), &told()).unwrap(), &wanted);
-    same(&open(&path, &told()).unwrap(), &wanted);
+    same(&open(folder.path(), &named()).unwrap(), &wanted);
+    same(&open(&path, &named()).unwrap(), &wanted);
     assert_eq!(weights_files(folder.path()).unwrap().len(), 3);
-    let fails = || open(folder.path(), &told()).err().unwrap().to_string();
+    let fails = || open(folder.path(), &named()).err().unwrap().to_string();
 
     let mut odd = index.clone();
     odd["weight_map"]["extra"] = "model-00001-of-00002.safetensors".into();

@@ -91,7 +91,7 @@ fn another_corpus_of_the_same_names_and_sizes_is_refused() {
     start(&same).resume(&checkpoint).unwrap();
 }
 
-/// A picture of four pixels.
+/// An image of four pixels.
 fn pattern(at: u8, colour: u8) -> clip_image::Rgb {
     clip_image::Rgb { width: 2, height: 2, data: (0..12).map(|i| (i * 17) ^ at ^ colour).collect() }
 }
