@@ -14,5 +14,6 @@ mod queries;
 mod resume;
 mod store;
 mod torch;
+mod train_flags;
 mod trust;
 mod world;

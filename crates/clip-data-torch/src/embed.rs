@@ -88,7 +88,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let kind = if args.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
     let opening = Opening { device, ..args.model.opening()? };
     let weights = Weights::read(&args.model.path()?)?;
-    let file = std::fs::metadata(&weights.path).map(|file| file.len()).unwrap_or_default();
+    let files = clip_model::weights_files(&weights.path)?;
+    let file: u64 = files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
     let identity = json!({
         "model": weights.path, "bytes": file, "image_size": opening.image_size,
         "precision": if kind == Kind::BFloat16 { "bf16" } else { "fp32" },

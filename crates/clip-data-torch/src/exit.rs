@@ -30,7 +30,10 @@ fn code(error: &anyhow::Error) -> u8 {
             _ => {}
         }
         match cause.downcast_ref::<clip_train::Error>() {
-            Some(clip_train::Error::Diverged { .. }) => return 1,
+            Some(clip_train::Error::Diverged { .. } | clip_train::Error::Replicas { .. }) => {
+                return 1;
+            }
+            Some(clip_train::Error::Corpus(error)) if error.is_damage() => return DAMAGED,
             Some(clip_train::Error::Model(_) | clip_train::Error::Torch(_)) => return ENVIRONMENT,
             _ => {}
         }

@@ -1,9 +1,20 @@
 //! Arguments that name a model.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clip_model::{Error, ModelConfig, Opening};
+
+/// blake3 of all files of the weights.
+pub fn weights_hash(path: &Path) -> anyhow::Result<String> {
+    let files = clip_model::weights_files(path)?;
+    let hashes = files.iter().map(|file| Ok(clip_corpus::hash_file(file)?.0));
+    let hashes = hashes.collect::<anyhow::Result<Vec<String>>>()?;
+    Ok(match hashes.as_slice() {
+        [one] => one.clone(),
+        several => blake3::hash(several.concat().as_bytes()).to_hex().to_string(),
+    })
+}
 
 /// Which model, from where.
 #[derive(Clone, clap::Args)]

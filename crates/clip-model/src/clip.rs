@@ -9,7 +9,7 @@ use crate::init::Init;
 use crate::layers::{LayerNorm, Mode};
 use crate::params::Params;
 use crate::resnet::ModifiedResNet;
-use crate::training::Pass;
+use crate::training::{Pass, PatchDropout};
 use crate::transformer::{Block, BlockInit, BlockShape, through, through_to_one};
 use crate::vit::VisionTransformer;
 use crate::{ModelConfig, Result};
@@ -17,8 +17,8 @@ use crate::{ModelConfig, Result};
 /// CLIP (paper, figure 3): images and texts into one space.
 pub struct Clip {
     config: ModelConfig,
-    state: Vec<(String, Tensor)>,
-    parameters: Vec<(String, Tensor)>,
+    pub(crate) state: Vec<(String, Tensor)>,
+    pub(crate) parameters: Vec<(String, Tensor)>,
     device: Device,
     pub(crate) pass: Pass,
     visual: Visual,
@@ -26,6 +26,7 @@ pub struct Clip {
     positional_embedding: Tensor,
     pub(crate) text_projection: Tensor,
     logit_scale: Tensor,
+    pub(crate) logit_bias: Option<Tensor>,
     blocks: Vec<Rc<Block>>,
     ln_final: LayerNorm,
 }
@@ -83,6 +84,9 @@ impl Clip {
         let text_projection = p.weight("text_projection".into(), &shape, Init::per_width(t.width));
         let temperature = Init::Constant((1.0f64 / 0.07).ln());
         let logit_scale = p.weight_f32("logit_scale".into(), &[], temperature);
+        // Weights of a SigLIP model have one; fresh weights get it from `add_logit_bias`.
+        let name = "logit_bias";
+        let logit_bias = p.has(name).then(|| p.weight_f32(name.into(), &[], Init::Constant(0.0)));
         let visual = match (config.vision_cfg.layers, config.vision_cfg.patch_size) {
             (Depth::Stages(stages), _) => {
                 Visual::ResNet(Box::new(ModifiedResNet::new(p, config, stages)))
@@ -118,6 +122,7 @@ impl Clip {
             positional_embedding,
             text_projection,
             logit_scale,
+            logit_bias,
             blocks,
             ln_final,
         };
@@ -159,8 +164,12 @@ impl Clip {
 
     /// Normalised pixels to the features before the projection, [batch, width]: what probes use.
     pub fn image_features(&self, images: &Tensor) -> Tensor {
+        self.features(images, None)
+    }
+
+    pub(crate) fn features(&self, images: &Tensor, patches: Option<PatchDropout>) -> Tensor {
         match &self.visual {
-            Visual::Transformer(tower) => tower.features(images, self.pass),
+            Visual::Transformer(tower) => tower.features(images, self.pass, patches),
             Visual::ResNet(tower) => tower.features(images, self.pass),
         }
     }
@@ -240,20 +249,6 @@ impl Clip {
     /// Number of parameters.
     pub fn parameter_count(&self) -> usize {
         self.parameters.iter().map(|(_, tensor)| tensor.numel()).sum()
-    }
-
-    /// Copies a state dict into the model by name, into the types that it has.
-    ///
-    /// # Errors
-    /// When names are missing, unknown, or of another shape: all of them are named.
-    pub fn load(&mut self, weights: &[(String, Tensor)]) -> Result<()> {
-        let weights = weights.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
-        let device = Device::Cpu;
-        let loaded = Self::from_weights_in(&self.config, weights.collect(), device, self.kind())?;
-        for ((_, target), (_, source)) in self.state.iter().zip(&loaded.state) {
-            no_grad(|| target.shallow_clone().f_copy_(source))?;
-        }
-        Ok(())
     }
 }
 

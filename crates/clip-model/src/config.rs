@@ -231,7 +231,7 @@ impl ModelConfig {
 }
 
 /// Settings of open_clip that this code has one value of, with that value. They may stand in a `model_cfg`.
-const FIXED: [(&str, &str); 22] = [
+const FIXED: [(&str, &str); 21] = [
     ("ls_init_value", "null"),
     ("patch_dropout", "0.0"),
     ("attentional_pool", "false"),
@@ -253,7 +253,6 @@ const FIXED: [(&str, &str); 22] = [
     ("proj_bias", "false"),
     ("proj_type", "\"linear\""),
     ("custom_text", "false"),
-    ("init_logit_bias", "null"),
 ];
 
 /// Takes out settings that stand at their only value here; what remains and is unknown is refused by name.
@@ -268,7 +267,9 @@ fn drop_defaults(config: &mut serde_json::Value) {
                     })
             })
     };
-    whole.retain(|key, value| !plain(key, value));
+    // What the temperature begins with is in the weights, and so is whether there is a bias.
+    let stored = ["init_logit_scale", "init_logit_bias", "nonscalar_logit_scale"];
+    whole.retain(|key, value| !plain(key, value) && !stored.contains(&key.as_str()));
     for (tower, pool) in [("vision_cfg", "tok"), ("text_cfg", "argmax")] {
         if let Some(settings) = whole.get_mut(tower).and_then(|tower| tower.as_object_mut()) {
             settings.retain(|key, value| {

@@ -72,35 +72,59 @@ impl Faults {
 
     /// The likely cause, from the names that betray it.
     fn cause(&self, config: &ModelConfig) -> &'static str {
-        let extra = |part: &str| {
-            self.0.iter().any(|fault| matches!(fault, Fault::Extra(name) if name.contains(part)))
+        let extra = |is: &dyn Fn(&str) -> bool| {
+            self.0.iter().any(|fault| matches!(fault, Fault::Extra(name) if is(name)))
+        };
+        let extra_in = |part: &str| extra(&|name| name.contains(part));
+        let missing = |wanted: &str| {
+            self.0.iter().any(|fault| matches!(fault, Fault::Missing(name) if name == wanted))
         };
         let shape = |wanted: &str| {
             self.0.iter().any(|fault| matches!(fault, Fault::Shape { name, .. } if name == wanted))
         };
         let resnet = config.vision_cfg.is_resnet();
-        if extra("visual.trunk.") {
+        let no_text = missing("token_embedding.weight") && missing("ln_final.weight");
+        let no_image = missing("visual.conv1.weight");
+        if extra_in("visual.trunk.") {
             "these are weights of a timm image tower, which is none of the paper's"
-        } else if extra("text_decoder.") || extra("visual.attn_pool.") {
+        } else if extra_in("text_decoder.") || extra_in("visual.attn_pool.") {
             "these are weights of a CoCa model"
-        } else if extra("logit_bias") {
-            "these are weights of a SigLIP model"
-        } else if extra("text.") {
-            "these are weights of an open_clip model with a custom text tower"
-        } else if !resnet && extra("visual.layer1.") {
-            "these are weights of a ResNet, and the configuration is a vision transformer's"
-        } else if resnet && extra("visual.transformer.") {
-            "these are weights of a vision transformer, and the configuration is a ResNet's"
-        } else if extra("optimizer") || extra("exp_avg") {
+        } else if extra(&|name| {
+            ["embeddings.", "encoder.", "roberta.", "bert."]
+                .iter()
+                .any(|part| name.starts_with(&format!("text.transformer.{part}")))
+        }) {
+            "the text tower is of another kind: a language model of transformers'"
+        } else if extra(&|name| name.starts_with("text.")) {
+            "the text tower is of another kind: open_clip's CustomTextCLIP, whose names begin with \"text.\""
+        } else if extra_in("exp_avg") || extra_in("param_groups") {
             "this is the state of an optimiser, not a model"
+        } else if no_text && no_image {
+            "no tensor has the name of one of CLIP's: another model, or names with a prefix that is not known"
+        } else if no_text {
+            "the file has no text tower of CLIP's"
+        } else if no_image {
+            "the file has no image tower of CLIP's"
+        } else if !resnet && extra_in("visual.layer1.") {
+            "these are weights of a ResNet, and the configuration is a vision transformer's"
+        } else if resnet && extra_in("visual.transformer.") {
+            "these are weights of a vision transformer, and the configuration is a ResNet's"
         } else if shape("visual.positional_embedding") && !shape("visual.proj") {
             "the weights are of another image size or patch size"
         } else if shape("token_embedding.weight") && !shape("text_projection") {
             "the weights are of another vocabulary"
-        } else if extra("resblocks") || extra("visual.layer") {
+        } else if shape("ln_final.weight") {
+            "the weights are of a model with another width of the text tower"
+        } else if shape("visual.ln_post.weight") || shape("visual.layer1.0.conv1.weight") {
+            "the weights are of a model with another width of the image tower"
+        } else if shape("text_projection") {
+            "the weights are of a model with another embed_dim"
+        } else if extra_in("resblocks") || extra_in("visual.layer") {
             "the weights are of a deeper model"
         } else if self.0.iter().all(|fault| matches!(fault, Fault::Missing(_))) {
             "the file is incomplete, or of a shallower model"
+        } else if self.0.iter().all(|fault| matches!(fault, Fault::Extra(_))) {
+            "the file has all of the model, and tensors of something else"
         } else {
             "the configuration and the weights are of different models"
         }

@@ -28,11 +28,12 @@ pub use config::{Depth, ModelConfig, TextConfig, VisionConfig};
 pub use error::{Error, Result};
 pub use infer::infer_config;
 pub use layers::Mode;
-pub use open::{Format, Opening, Weights, open, weights_file};
+pub use open::{Format, Opening, Weights, open, weights_file, weights_files};
 pub use paper::NAMES;
 pub use pixels::{picture_bytes, pixels};
 pub use positions::interpolate_positions;
 pub use save::{Target, save_as};
+pub use training::PatchDropout;
 pub use weights::{
     MEAN, MODEL_FILE, STD, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors,
 };

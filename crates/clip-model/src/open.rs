@@ -1,5 +1,6 @@
 //! Opening weights of any format that CLIP's come in, and knowing their model.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clip_torch::tch::{Device, Kind, Tensor};
@@ -24,7 +25,7 @@ pub enum Format {
 /// Weights, and what their file tells of their model.
 #[derive(Debug)]
 pub struct Weights {
-    /// The file of the tensors.
+    /// The file of the tensors, or the index of several.
     pub path: PathBuf,
     /// Its format.
     pub format: Format,
@@ -65,11 +66,14 @@ pub fn open(path: &Path, opening: &Opening) -> Result<Clip> {
 }
 
 const CONFIGS: [&str; 2] = ["open_clip_config.json", "config.json"];
-const FILES: [&str; 4] = [
+const FILES: [&str; 7] = [
     "open_clip_model.safetensors",
     "model.safetensors",
     "open_clip_pytorch_model.bin",
     "pytorch_model.bin",
+    "open_clip_model.safetensors.index.json",
+    "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
 ];
 
 /// The file that holds the weights: the path itself, or the first of the known names in a folder.
@@ -86,11 +90,45 @@ pub fn weights_file(path: &Path) -> Result<PathBuf> {
     })
 }
 
+/// All files that weights are read from: one, or an index and what it names.
+pub fn weights_files(path: &Path) -> Result<Vec<PathBuf>> {
+    let file = weights_file(path)?;
+    let parts = if is_index(&file) { index_parts(&file)? } else { BTreeMap::new() };
+    Ok([file].into_iter().chain(parts.into_keys()).collect())
+}
+
+fn is_index(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(".index.json")
+}
+
+/// The files that an index names, which are there, with the tensors that are in each.
+fn index_parts(path: &Path) -> Result<BTreeMap<PathBuf, Vec<String>>> {
+    let fault = |reason: String| Error::file(path, reason);
+    let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let json: Json = serde_json::from_str(&text).map_err(|e| Error::file(path, e))?;
+    let map = json.get("weight_map").and_then(Json::as_object);
+    let map = map.ok_or_else(|| fault("no \"weight_map\" from tensors to files".into()))?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut parts: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    for (tensor, file) in map {
+        let name = file.as_str().filter(|file| !file.contains('/') && !file.starts_with('.'));
+        let name = name.ok_or_else(|| fault(format!("{tensor}: {file} is no file's name")))?;
+        let file = folder.join(name);
+        if !file.is_file() {
+            let hint = "hint: download all parts of the model";
+            return Err(fault(format!("{name}, which the index names, is missing\n{hint}")));
+        }
+        parts.entry(file).or_default().push(tensor.clone());
+    }
+    Ok(parts)
+}
+
 impl Weights {
     /// Reads weights in any known format.
     pub fn read(path: &Path) -> Result<Self> {
         let file = weights_file(path)?;
-        let mut weights = Self::read_file(&file)?;
+        let mut weights =
+            if is_index(&file) { Self::read_index(&file)? } else { Self::read_file(&file)? };
         strip_prefixes(&mut weights.tensors);
         if is_hugging_face(&weights.tensors) {
             weights.format = Format::HuggingFace;
@@ -100,6 +138,24 @@ impl Weights {
             weights.config = weights.config_beside()?;
         }
         Ok(weights)
+    }
+
+    /// The files that an index names, as one.
+    fn read_index(path: &Path) -> Result<Self> {
+        let (mut tensors, mut config) = (Vec::new(), None);
+        for (file, wanted) in index_parts(path)? {
+            let part = Self::read_file(&file)?;
+            let has = |wanted: &String| part.tensors.iter().any(|(tensor, _)| tensor == wanted);
+            if let Some(missing) = wanted.iter().find(|wanted| !has(wanted)) {
+                return Err(Error::file(
+                    &file,
+                    format!("{missing} is not there, as the index says"),
+                ));
+            }
+            tensors.extend(part.tensors);
+            config = config.or(part.config);
+        }
+        Ok(Self { path: path.to_path_buf(), format: Format::OpenClip, tensors, config })
     }
 
     fn read_file(path: &Path) -> Result<Self> {
@@ -248,13 +304,25 @@ fn flatten(prefix: &str, value: &Value, tensors: &mut Vec<(String, Tensor)>) {
     }
 }
 
-/// Takes off what DistributedDataParallel and torch.compile put before names.
+/// What is before the names of a model that is held by DistributedDataParallel, torch.compile, or a module of the
+/// user's.
+const WRAPPERS: [&str; 4] = ["module.", "_orig_mod.", "model.", "clip."];
+
+/// Takes off what is before the temperature's name, which every CLIP has; what begins otherwise is left, to be named as
+/// unknown.
 fn strip_prefixes(tensors: &mut [(String, Tensor)]) {
-    for prefix in ["module.", "_orig_mod."].into_iter().cycle().take(4) {
-        if !tensors.is_empty() && tensors.iter().all(|(name, _)| name.starts_with(prefix)) {
-            for (name, _) in tensors.iter_mut() {
-                name.drain(..prefix.len());
-            }
+    let temperature = tensors.iter().find_map(|(name, _)| name.strip_suffix("logit_scale"));
+    let Some(prefix) = temperature.map(str::to_owned) else { return };
+    let mut rest = prefix.as_str();
+    while let Some(inner) = WRAPPERS.iter().find_map(|wrapper| rest.strip_prefix(wrapper)) {
+        rest = inner;
+    }
+    if !rest.is_empty() {
+        return;
+    }
+    for (name, _) in tensors {
+        if name.starts_with(&prefix) {
+            name.drain(..prefix.len());
         }
     }
 }

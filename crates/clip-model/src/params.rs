@@ -46,6 +46,11 @@ impl Params {
         Self { shapes_only: true, ..Self::fresh(Device::Cpu) }
     }
 
+    /// Whether there are weights, and one of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.given.as_ref().is_some_and(|given| given.contains_key(name))
+    }
+
     /// Registers a parameter.
     pub fn weight(&mut self, name: String, shape: &[i64], init: Init) -> Tensor {
         self.weight_of(name, shape, init, self.kind)
@@ -79,6 +84,10 @@ impl Params {
         match given.remove(name) {
             Some(tensor) if tensor.size() == shape => {
                 tensor.detach().to_device(self.device).to_kind(kind)
+            }
+            // One number may be stored as a vector of one: open_clip's `nonscalar_logit_scale`.
+            Some(tensor) if shape.is_empty() && tensor.size() == [1] => {
+                tensor.detach().view([0i64; 0].as_slice()).to_device(self.device).to_kind(kind)
             }
             Some(tensor) => {
                 let (has, wants) = (tensor.size(), shape.to_vec());

@@ -39,7 +39,11 @@ pub fn save_as(path: &Path, model: &Clip, target: Target) -> Result<()> {
 
 fn save_hugging_face(folder: &Path, model: &Clip) -> Result<()> {
     let config = write_config(model.config())?;
-    let weights = from_open_clip(model.state_dict())?;
+    // transformers' CLIP has no bias of the sigmoid loss; embeddings and rankings do without.
+    let state = model.state_dict().iter().filter(|(name, _)| name != "logit_bias");
+    let state: Vec<_> =
+        state.map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+    let weights = from_open_clip(&state)?;
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let size = model.config().vision_cfg.image_size;
     let preprocessor = json!({

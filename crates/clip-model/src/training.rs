@@ -1,10 +1,10 @@
 //! What training asks of a model: memory tricks, dropped patches, and words instead of features.
 
-use clip_torch::checkpoint;
-use clip_torch::tch::{Kind, Tensor};
+use clip_torch::tch::{Device, Kind, Tensor, no_grad};
+use clip_torch::{Stream, checkpoint};
 
-use crate::Clip;
 use crate::layers::Mode;
+use crate::{Clip, Error, Result};
 
 /// How a forward pass is run.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,13 +13,23 @@ pub(crate) struct Pass {
     pub mode: Mode,
     /// Whether blocks are computed again in the backward pass instead of kept.
     pub checkpointing: bool,
-    /// Share of patches that a vision transformer does not see.
-    pub patch_dropout: f64,
+}
+
+/// Patches that a vision transformer does not see in training (Li et al. 2023, "FLIP"): others for each image, and the
+/// same for the same sample, whatever part of a batch it is given in.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PatchDropout {
+    /// The share of patches that is dropped, below 1.
+    pub share: f64,
+    /// Seed of the step.
+    pub seed: u64,
+    /// Number of the first image given within the step's whole batch.
+    pub first: u64,
 }
 
 impl Default for Pass {
     fn default() -> Self {
-        Self { mode: Mode::Eval, checkpointing: false, patch_dropout: 0.0 }
+        Self { mode: Mode::Eval, checkpointing: false }
     }
 }
 
@@ -34,28 +44,86 @@ impl Pass {
             Err(error) => panic!("{error}"),
         }
     }
+}
 
-    /// Leaves out random patches of each picture, never the class token: [batch, 1 + patches, width]
-    /// (Li et al. 2023, "FLIP").
-    pub fn drop_patches(self, x: &Tensor) -> Tensor {
+impl PatchDropout {
+    /// Leaves out random patches of each image, never the class token: [batch, 1 + patches, width].
+    pub(crate) fn apply(self, x: &Tensor) -> Tensor {
         let (batch, patches, width) = (x.size()[0], x.size()[1] - 1, x.size()[2]);
-        let kept = ((patches as f64 * (1.0 - self.patch_dropout)) as i64).max(1);
-        if self.patch_dropout <= 0.0 || kept == patches {
+        let kept = ((patches as f64 * (1.0 - self.share)) as i64).max(1);
+        if self.share <= 0.0 || kept == patches {
             return x.shallow_clone();
         }
-        let chances = Tensor::rand([batch, patches], (Kind::Float, x.device()));
-        let (_, chosen) = chances.topk(kept, 1, true, false);
+        let first = self.first as i64 * patches;
+        let drawn = Stream::new(self.seed).bits(first, batch * patches, x.device());
+        // The patch's own number decides between equal draws.
+        let places = Tensor::arange(patches, (Kind::Int64, x.device()));
+        let drawn = drawn.view([batch, patches]).to_kind(Kind::Int64) * patches + places;
+        let (_, chosen) = drawn.topk(kept, 1, true, false);
+        let (chosen, _) = chosen.sort(1, false);
         let chosen = (chosen + 1).unsqueeze(-1).expand([-1, -1, width], false);
         Tensor::cat(&[x.narrow(1, 0, 1), x.gather(1, &chosen, false)], 1)
     }
 }
 
 impl Clip {
-    /// Sets what a pass does in training: the share of dropped patches, and whether the image tower's running
-    /// statistics stay as they are.
-    pub fn prepare_training(&mut self, patch_dropout: f64, frozen_image: bool) {
-        self.pass.patch_dropout = patch_dropout;
+    /// Sets what a pass does in training: whether the image tower's running statistics stay as they are.
+    pub fn prepare_training(&mut self, frozen_image: bool) {
         self.pass.mode = if frozen_image { Mode::Eval } else { Mode::Train };
+    }
+
+    /// [`Clip::encode_image`] without the patches that `patches` drops, of a vision transformer.
+    pub fn encode_image_dropping(&self, images: &Tensor, patches: Option<PatchDropout>) -> Tensor {
+        self.project_image(&self.features(images, patches))
+    }
+
+    /// Gives the model the bias of the pairwise sigmoid loss (Zhai et al. 2023), a parameter, where it has none.
+    pub fn add_logit_bias(&mut self, value: f64) {
+        if self.logit_bias.is_some() {
+            return;
+        }
+        let bias = Tensor::from(value as f32).to_device(self.device()).set_requires_grad(true);
+        // PyTorch's order: after the scale.
+        for list in [&mut self.state, &mut self.parameters] {
+            let at = list.iter().position(|(name, _)| name == "logit_scale");
+            let at = at.map_or(list.len(), |at| at + 1);
+            list.insert(at, ("logit_bias".into(), bias.shallow_clone()));
+        }
+        self.logit_bias = Some(bias);
+    }
+
+    /// The bias of the pairwise sigmoid loss, a 0-dim tensor, if the model has one.
+    pub fn logit_bias(&self) -> Option<&Tensor> {
+        self.logit_bias.as_ref()
+    }
+
+    /// Copies a state dict into the model by name, into the types that it has.
+    ///
+    /// # Errors
+    /// When names are missing, unknown, or of another shape: all of them are named. A model with a bias of the sigmoid
+    /// loss takes weights without one, as open_clip does: its bias is 0 then.
+    pub fn load(&mut self, weights: &[(String, Tensor)]) -> Result<()> {
+        let weights = weights.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        // In 32 bits: the towers may be of different types.
+        let mut loaded = Self::from_weights(self.config(), weights.collect(), Device::Cpu)?;
+        match (&self.logit_bias, &loaded.logit_bias) {
+            (Some(_), None) => loaded.add_logit_bias(0.0),
+            (None, Some(_)) => {
+                let hint = "hint: --siglip trains them";
+                let what = "the weights have a logit_bias, so they are of a SigLIP model";
+                return Err(Error::Config(format!("{what}\n{hint}")));
+            }
+            _ => {}
+        }
+        for ((_, target), (_, source)) in self.state.iter().zip(&loaded.state) {
+            no_grad(|| target.shallow_clone().f_copy_(source))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the temperature's inverse.
+    pub fn set_logit_scale(&mut self, scale: f64) {
+        let _ = no_grad(|| self.logit_scale().shallow_clone().fill_(scale.ln()));
     }
 
     /// Computes blocks again in the backward pass instead of keeping what is inside them: a third more time, and
@@ -64,7 +132,7 @@ impl Clip {
         self.pass.checkpointing = on;
     }
 
-    /// Runs `body` with the model as it is evaluated: running statistics, all patches.
+    /// Runs `body` with the model as it is evaluated: by running statistics.
     pub fn evaluating<T>(&mut self, body: impl FnOnce(&Self) -> T) -> T {
         let before = self.pass;
         self.pass = Pass::default();
@@ -108,19 +176,25 @@ impl Clip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clip_torch::tch::Device;
 
     #[test]
-    fn dropped_patches_are_others_for_each_picture_and_never_the_class() {
-        clip_torch::tch::manual_seed(3);
+    fn dropped_patches_are_a_samples_own_and_never_the_class() {
         let x =
-            Tensor::arange(9, (Kind::Float, Device::Cpu)).view([1, 9, 1]).expand([4, 9, 2], false);
-        let pass = Pass { patch_dropout: 0.5, ..Pass::default() };
-        let kept = pass.drop_patches(&x);
-        assert_eq!(kept.size(), [4, 5, 2]);
+            Tensor::arange(9, (Kind::Float, Device::Cpu)).view([1, 9, 1]).expand([16, 9, 2], false);
+        let dropout = PatchDropout { share: 0.5, seed: 3, first: 0 };
+        let kept = dropout.apply(&x);
+        assert_eq!(kept.size(), [16, 5, 2]);
         let rows: Vec<Vec<f32>> = Vec::try_from(kept.select(2, 0).contiguous()).unwrap();
-        assert!(rows.iter().all(|row| row[0] == 0.0 && row[1..].iter().all(|&p| p >= 1.0)));
+        assert!(rows.iter().all(|row| row[0] == 0.0 && row[1] >= 1.0 && row.is_sorted()));
         assert!(rows.windows(2).any(|pair| pair[0] != pair[1]));
-        assert_eq!(Pass::default().drop_patches(&x).size(), [4, 9, 2]);
+        // Any piece of the batch keeps the same ones; so does the whole when others draw in between.
+        for (first, count) in [(0, 1), (3, 4), (7, 9), (15, 1)] {
+            clip_torch::tch::manual_seed(first);
+            let piece = PatchDropout { first: first as u64, ..dropout };
+            let found = piece.apply(&x.narrow(0, first, count));
+            assert!(found.equal(&kept.narrow(0, first, count)), "{first}");
+        }
+        assert!(!PatchDropout { seed: 4, ..dropout }.apply(&x).equal(&kept));
+        assert_eq!(PatchDropout { share: 0.0, ..dropout }.apply(&x).size(), x.size());
     }
 }

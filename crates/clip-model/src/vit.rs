@@ -8,7 +8,7 @@ use crate::ModelConfig;
 use crate::init::Init;
 use crate::layers::{Conv, LayerNorm};
 use crate::params::Params;
-use crate::training::Pass;
+use crate::training::{Pass, PatchDropout};
 use crate::transformer::{Block, BlockInit, BlockShape, through_to_one};
 
 pub(crate) struct VisionTransformer {
@@ -51,14 +51,15 @@ impl VisionTransformer {
     }
 
     /// Normalised pixels [batch, 3, size, size] to the features before the projection, [batch, width].
-    pub fn features(&self, images: &Tensor, pass: Pass) -> Tensor {
+    pub fn features(&self, images: &Tensor, pass: Pass, patches: Option<PatchDropout>) -> Tensor {
         // [batch, width, grid, grid] -> [batch, grid * grid, width]
         let x = self.conv1.forward(images).flatten(2, 3).transpose(1, 2);
         let (batch, width) = (x.size()[0], x.size()[2]);
         let class = self.class_embedding.to_kind(x.kind()).expand([batch, 1, width], false);
         let positions = self.positional_embedding.to_kind(x.kind());
         let x = Tensor::cat(&[class, x], 1) + positions;
-        let x = self.ln_pre.forward(&pass.drop_patches(&x));
+        let x = patches.map_or_else(|| x.shallow_clone(), |patches| patches.apply(&x));
+        let x = self.ln_pre.forward(&x);
         self.ln_post.forward(&through_to_one(&self.blocks, &x, None, pass))
     }
 

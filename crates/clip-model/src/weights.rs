@@ -113,7 +113,11 @@ pub fn save_checkpoint(folder: &Path, model: &Clip) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let preprocess =
         json!({"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"});
-    let config = json!({"model_cfg": model.config(), "preprocess_cfg": preprocess});
+    let mut config = json!({"model_cfg": model.config(), "preprocess_cfg": preprocess});
+    if model.logit_bias().is_some() {
+        // open_clip gives a model the parameter, whose value is in the weights, when it finds this.
+        config["model_cfg"]["init_logit_bias"] = (-10).into();
+    }
     let path = folder.join(CONFIG_FILE);
     std::fs::write(&path, format!("{config:#}\n")).map_err(|e| Error::io(&path, e))?;
     write_safetensors_with(&folder.join(MODEL_FILE), model.state_dict(), Some(model.config()))

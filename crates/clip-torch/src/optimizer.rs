@@ -5,7 +5,7 @@ use std::ffi::c_int;
 
 use tch::{Kind, Tensor, no_grad};
 
-use crate::{Result, ffi, round_stochastically};
+use crate::{Result, Stream, ffi, mix, round_stochastically};
 
 /// How moments are kept between steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,6 +36,9 @@ pub struct AdamW {
     pub eps: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
+    /// Seed of the next step's rounding of parameters in float16: another one for each step, and the same on all
+    /// processes that keep copies of the parameters.
+    pub seed: u64,
 }
 
 impl AdamW {
@@ -61,6 +64,7 @@ impl AdamW {
             betas,
             eps,
             weight_decay,
+            seed: 0,
         }
     }
 
@@ -156,7 +160,8 @@ impl AdamW {
             self.keep(at, &m, &v)?;
         }
         if param.kind() != Kind::Float {
-            param.detach().f_copy_(&round_stochastically(&value))?;
+            let stream = Stream::new(mix(self.seed, at as u64, 0));
+            param.detach().f_copy_(&round_stochastically(&value, stream))?;
         }
         Ok(())
     }
@@ -234,13 +239,13 @@ mod tests {
 
     #[test]
     fn a_weight_in_16_bits_learns_from_updates_below_its_last_bit() {
-        tch::manual_seed(2);
         let mut param = ones(4096);
         param.set_data(&ones(4096).to_kind(Kind::Half));
         let param = param.set_requires_grad(true);
         let params = [param.shallow_clone()];
         let mut adam = AdamW::new(&params, (0.9, 0.98), 1e-6, 0.0, Moments::F32);
-        for _ in 0..20 {
+        for step in 0..20 {
+            adam.seed = step;
             crate::clear_gradients(&params);
             (&param * 1.0).sum(Kind::Float).backward();
             // The spacing below 1 is 4.9e-4: rounding to the nearest would never move.

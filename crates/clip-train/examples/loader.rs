@@ -16,8 +16,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (side, batch, steps): (u32, usize, u64) = (side.parse()?, batch.parse()?, steps.parse()?);
     let source = Source { spec: shards.clone(), weight: 1.0 };
     // Nothing is kept: each picture is decoded each time.
-    let options =
-        CorpusOptions { context: 77, side: side * 4 / 3, cache_bytes: 0, weight_column: None };
+    let options = CorpusOptions {
+        context: 77,
+        side: side * 4 / 3,
+        cache_bytes: 0,
+        weight_column: None,
+        contents: None,
+    };
     let corpus = Arc::new(Corpus::open(&[source], &options)?);
     let epochs = (steps * batch as u64).div_ceil(corpus.len() as u64);
     let plan = Plan::new(&corpus, 0, batch, epochs)?;

@@ -1,6 +1,9 @@
-//! A loss trace over given weights and batches, to be held beside open_clip's: `scripts/parity_train`.
+//! A loss trace over given weights and batches, to compare with open_clip's: `scripts/parity_train`,
+//! `scripts/parity_resume`.
 //!
-//!     trace MODEL FOLDER PRECISION CHUNK
+//!     trace MODEL FOLDER PRECISION CHUNK [--export FILE | --import FILE]
+//!
+//! `--export` writes `epoch_1.pt` after the first epoch, `--import` resumes one.
 //!
 //! Reads `init.safetensors` (open_clip's names), `batches.safetensors` (image [steps, batch, side, side, 3] as f32
 //! bytes, text [steps, batch, 77]) and `settings.json`; prints one line of JSON a step.
@@ -9,14 +12,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clip_model::{Clip, ModelConfig, read_safetensors};
+use clip_model::{ModelConfig, read_safetensors};
 use clip_torch::tch::{Device, Kind, Tensor};
-use clip_train::{Batch, Corpus, Recipe, TrainOptions, Trainer, World};
+use clip_train::{Batch, Corpus, Objective, Recipe, TrainOptions, Trainer, World, fresh};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [model, folder, precision, chunk] = args.as_slice() else {
-        return Err("usage: trace MODEL FOLDER PRECISION CHUNK".into());
+    let (model, folder, precision, chunk, file) = match args.as_slice() {
+        [model, folder, precision, chunk] => (model, folder, precision, chunk, None),
+        [model, folder, precision, chunk, how, file]
+            if ["--export", "--import"].contains(&&**how) =>
+        {
+            (model, folder, precision, chunk, Some((how.as_str(), Path::new(file))))
+        }
+        _ => {
+            return Err(
+                "usage: trace MODEL FOLDER PRECISION CHUNK [--export FILE | --import FILE]".into(),
+            );
+        }
     };
     clip_torch::init(None)?;
     let folder = Path::new(folder);
@@ -31,7 +44,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (images, texts) = (find("image")?.to_kind(Kind::Uint8), find("text")?);
     let (steps, batch) = (images.size()[0], images.size()[1]);
     let config = ModelConfig::find(model)?.with_image_size(images.size()[2])?;
-    let mut model = Clip::new(&config, Device::Cpu);
+    let epochs = settings["epochs"].as_u64().unwrap_or(1);
+    let objective = settings
+        .get("objective")
+        .map_or(Ok(Objective::Contrastive), |name| serde_json::from_value(name.clone()))?;
+    let mut model = fresh(&config, objective, Device::Cpu);
     model.load(&read_safetensors(&folder.join("init.safetensors"))?)?;
     let recipe = Recipe {
         lr: number("lr")?,
@@ -39,7 +56,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         eps: number("eps")?,
         wd: number("wd")?,
         warmup: number("warmup")? as u64,
-        epochs: 1,
+        epochs,
+        objective,
         batch_size: batch as usize,
         precision: precision.clone(),
         ..Recipe::default()
@@ -53,16 +71,28 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         save_epochs: 0,
         keep: 1,
         log_steps: 1,
-        evaluate_epochs: 0,
+        val_epochs: 0,
+        zeroshot_epochs: 0,
+        grad_checkpointing: false,
     };
     // The plan of so many pairs has the steps of the trace; its pairs are never asked for.
-    let corpus = Arc::new(Corpus::synthetic((steps * batch) as usize, 77, 8));
+    let pairs = (steps * batch) as usize / epochs as usize;
+    let corpus = Arc::new(Corpus::synthetic(pairs, 77, 8));
     let mut trainer = Trainer::new(model, recipe, corpus, options, World::alone())?;
-    for at in 0..steps {
+    if let Some(("--import", file)) = file {
+        trainer.import(file)?;
+    }
+    for at in trainer.steps_done() as i64..steps {
         let tokens: Tensor = texts.get(at);
         let batch = Batch { step: at as u64, images: images.get(at), tokens, len: batch as usize };
         let (step, _) = trainer.train(&batch, false)?;
         println!("{}", serde_json::to_string(&step)?);
+        match file {
+            Some(("--export", file)) if trainer.steps_done() == trainer.plan().first_step(1) => {
+                trainer.export(file, 1)?;
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

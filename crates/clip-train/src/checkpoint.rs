@@ -9,7 +9,7 @@ use clip_torch::{AdamW, Scaler};
 use serde::{Deserialize, Serialize};
 
 use crate::trainer::stored;
-use crate::{Error, Recipe, Result, Trainer};
+use crate::{Corpus, Error, Plan, Recipe, Result, TrainOptions, Trainer};
 
 const STATE: &str = "trainer.json";
 const MOMENTS: &str = "trainer.safetensors";
@@ -27,7 +27,7 @@ pub struct Checkpoint {
     pub total_steps: u64,
     /// Pairs in the corpus: another corpus cannot be gone on with.
     pub pairs: usize,
-    /// Its shards' names, sizes and weights, as a digest.
+    /// Its shards' contents and its pairs' weights, as a digest.
     pub corpus: String,
     /// float16's loss scale, and the steps since it changed.
     pub scaler: Option<(f64, u64)>,
@@ -85,16 +85,30 @@ impl Checkpoint {
     }
 }
 
+/// The state of a run that has not begun.
+pub(crate) fn state_of(
+    recipe: &Recipe,
+    options: &TrainOptions,
+    plan: &Plan,
+    corpus: &Corpus,
+) -> Checkpoint {
+    Checkpoint {
+        step: 0,
+        seed: options.seed,
+        total_steps: plan.steps(),
+        pairs: corpus.len(),
+        corpus: corpus.digest().to_owned(),
+        scaler: None,
+        recipe: recipe.clone(),
+    }
+}
+
 impl Trainer {
     pub(crate) fn state(&self) -> Checkpoint {
         Checkpoint {
             step: self.step,
-            seed: self.options.seed,
-            total_steps: self.plan.steps(),
-            pairs: self.corpus.len(),
-            corpus: self.corpus.digest().to_owned(),
             scaler: self.learner.scaler.as_ref().map(|s| (s.scale, s.good_steps)),
-            recipe: self.recipe.clone(),
+            ..state_of(&self.recipe, &self.options, &self.plan, &self.corpus)
         }
     }
 
@@ -132,7 +146,7 @@ impl Trainer {
     }
 
     /// The optimiser's state by name.
-    fn moments(&self) -> Vec<(String, Tensor)> {
+    pub(crate) fn moments(&self) -> Vec<(String, Tensor)> {
         let mut moments = Vec::new();
         for group in &self.learner.groups {
             for (at, name) in group.names.iter().enumerate() {
@@ -142,9 +156,6 @@ impl Trainer {
                     }
                 }
             }
-        }
-        if let Some(bias) = &self.logit_bias {
-            moments.push(("logit_bias".into(), bias.shallow_clone()));
         }
         moments
     }
@@ -185,7 +196,9 @@ fn parts(adam: &AdamW) -> [(&'static str, &Vec<Tensor>); 4] {
 
 /// Copies one model's state into another's of the same configuration, keeping the types of the other.
 pub(crate) fn copy_weights(from: &Clip, to: &Clip) -> Result<()> {
-    if from.config() != to.config() {
+    let names =
+        |model: &Clip| model.state_dict().iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();
+    if from.config() != to.config() || names(from) != names(to) {
         return Err(Error::Recipe("the weights are of another model".into()));
     }
     for ((_, target), (_, source)) in to.state_dict().iter().zip(from.state_dict()) {

@@ -1,7 +1,7 @@
 //! The pairs of all shards: where each lies, its captions as tokens, and its pixels once they were decoded.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clip_image::{DecodeOptions, Rgb, decode};
@@ -9,6 +9,7 @@ use clip_text::Tokenizer;
 use rayon::prelude::*;
 
 use crate::augment::shorter_side;
+use crate::contents::{self, Content, Contents, Stamp, damaged};
 use crate::shard::{Found, index_shard};
 use crate::synthetic::drawing;
 use crate::{Error, Result};
@@ -44,6 +45,8 @@ pub struct CorpusOptions {
     /// Column of the Parquet table beside each shard with how often a pair is expected in an epoch: a balancing
     /// probability, or a weight above 1.
     pub weight_column: Option<String>,
+    /// What [`Corpus::keep_contents`] has written for this run, when it is resumed.
+    pub contents: Option<PathBuf>,
 }
 
 /// All pairs of a list of shards, for random access.
@@ -55,6 +58,7 @@ pub struct Corpus {
     /// Expected uses in an epoch; empty when each is used once.
     weights: Vec<f32>,
     shards: Vec<(PathBuf, File)>,
+    contents: Vec<Content>,
     pixels: Vec<OnceLock<Rgb>>,
     side: u32,
     digest: String,
@@ -73,16 +77,22 @@ impl Corpus {
             files.extend(clip_corpus::expand(&source.spec)?.into_iter().map(|path| (path, weight)));
         }
         let column = options.weight_column.as_deref();
+        let contents = Contents::read(options.contents.as_deref())?;
         let index = |(path, weight): &(PathBuf, f32)| {
-            index_shard(path, &tokenizer, options.context, column).map(|found| (found, *weight))
+            let found = index_shard(path, &tokenizer, options.context, column, &contents);
+            found.map(|found| (found, *weight))
         };
         let found = files.par_iter().map(index).collect::<Result<Vec<(Found, f32)>>>()?;
         let mut corpus = Self::empty(options.side);
         let mut hasher = blake3::Hasher::new();
         for ((path, _), (found, weight)) in files.into_iter().zip(found) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            hasher.update(name.as_bytes()).update(&(found.pairs.len() as u64).to_le_bytes());
+            hasher.update(found.content.blake3.as_bytes());
+            hasher.update(&(found.pairs.len() as u64).to_le_bytes());
             hasher.update(&weight.to_le_bytes());
+            // They come from a table beside the shard.
+            for pair in &found.pairs {
+                hasher.update(&pair.weight.to_le_bytes());
+            }
             corpus.add(path, found, weight);
         }
         hasher.finalize().to_hex()[..16].clone_into(&mut corpus.digest);
@@ -122,6 +132,7 @@ impl Corpus {
             tokens: Vec::new(),
             weights: Vec::new(),
             shards: Vec::new(),
+            contents: Vec::new(),
             pixels: Vec::new(),
             side,
             digest: String::new(),
@@ -142,6 +153,7 @@ impl Corpus {
         }
         self.skipped += found.skipped;
         self.shards.push((path, found.file));
+        self.contents.push(found.content);
     }
 
     /// Appends a caption's tokens and gives its number.
@@ -177,7 +189,18 @@ impl Corpus {
         self.skipped
     }
 
-    /// What the corpus is: its shards' names, sizes and weights.
+    /// Bytes of shards that had to be hashed, for nothing said what they hold.
+    pub fn hashed_bytes(&self) -> u64 {
+        let hashed = self.contents.iter().filter(|content| content.hashed);
+        hashed.map(|content| content.stamp.bytes()).sum()
+    }
+
+    /// Writes what the shards hold, for the next start of the run.
+    pub fn keep_contents(&self, path: &Path) -> Result<()> {
+        contents::write(path, &self.contents)
+    }
+
+    /// What the corpus is: its shards' contents, and how often its pairs come.
     pub fn digest(&self) -> &str {
         &self.digest
     }
@@ -227,6 +250,9 @@ impl Corpus {
         let mut bytes = vec![0; pair.size as usize];
         std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, pair.offset)
             .map_err(|e| Error::io(path, e))?;
+        if Stamp::of(path, file)? != self.contents[pair.shard as usize].stamp {
+            return Err(damaged(path, "the shard was changed while this run reads it"));
+        }
         let options = DecodeOptions { min_side: Some(self.side), ..DecodeOptions::stored() };
         let at = pair.offset;
         let reason = |e: clip_image::Error| format!("the picture at byte {at}: {e}");

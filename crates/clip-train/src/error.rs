@@ -37,6 +37,20 @@ pub enum Error {
         /// The loss.
         loss: f64,
     },
+    /// The processes no longer train the same model.
+    #[error(
+        "step {step}: rank {rank} has another {parameter} than rank 0\n\
+         hint: run again to resume the last checkpoint; the machines must have the same libtorch and processors of \
+         one kind"
+    )]
+    Replicas {
+        /// Steps taken.
+        step: u64,
+        /// The process.
+        rank: usize,
+        /// The first parameter that differs.
+        parameter: String,
+    },
     /// The shards.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),

@@ -4,6 +4,7 @@ use clip_model::Clip;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{AdamW, Precision, Scaler, clear_gradients, norm};
 
+use crate::draw::mix;
 use crate::{Recipe, Result, TextWeights, is_trained};
 
 /// Parameters that share a weight decay.
@@ -31,12 +32,7 @@ pub(crate) struct Learner {
 
 impl Learner {
     /// Marks what is trained, narrows the text tower where the recipe says so, and makes the moments.
-    pub fn new(
-        model: &Clip,
-        recipe: &Recipe,
-        precision: Precision,
-        logit_bias: Option<&Tensor>,
-    ) -> Self {
+    pub fn new(model: &Clip, recipe: &Recipe, precision: Precision) -> Self {
         let small = recipe.text_weights == TextWeights::Fp16Sr;
         let mut lists: [(Vec<String>, Vec<Tensor>); 2] = Default::default();
         for (name, tensor) in model.named_parameters() {
@@ -51,10 +47,6 @@ impl Learner {
                 lists[group].0.push(name.clone());
                 lists[group].1.push(tensor.shallow_clone());
             }
-        }
-        if let Some(bias) = logit_bias {
-            lists[0].0.push("logit_bias".into());
-            lists[0].1.push(bias.shallow_clone());
         }
         let betas = (recipe.beta1, recipe.beta2);
         let [spared, decayed] = lists;
@@ -93,8 +85,15 @@ impl Learner {
         self.groups.iter().map(|group| group.adam.bytes()).sum()
     }
 
-    /// Unscales, clips, updates. `unscaled` are parameters whose gradients were not multiplied.
-    pub fn update(&mut self, lr: f64, clip: Option<f64>, unscaled: &[&Tensor]) -> Result<Update> {
+    /// Unscales, clips, updates. `unscaled` are parameters whose gradients were not multiplied; `seed` is the step's,
+    /// for rounding: all processes have the same one, or their copies of the weights would part.
+    pub fn update(
+        &mut self,
+        lr: f64,
+        clip: Option<f64>,
+        unscaled: &[&Tensor],
+        seed: u64,
+    ) -> Result<Update> {
         let grads: Vec<Tensor> =
             self.params().map(|(_, param)| param.grad()).filter(Tensor::defined).collect();
         if let Some(scaler) = &mut self.scaler {
@@ -113,7 +112,8 @@ impl Learner {
                 let _ = no_grad(|| grad.g_mul_scalar_(bound / (grad_norm + 1e-6)));
             }
         }
-        for group in &mut self.groups {
+        for (number, group) in self.groups.iter_mut().enumerate() {
+            group.adam.seed = mix(seed, number as u64, 0);
             group.adam.step(&group.params, lr)?;
         }
         Ok(Update { grad_norm, skipped: false })

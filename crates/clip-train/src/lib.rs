@@ -2,6 +2,7 @@
 
 mod augment;
 mod checkpoint;
+mod contents;
 mod corpus;
 mod draw;
 mod error;
@@ -17,6 +18,7 @@ mod predict;
 mod preset;
 mod pt;
 mod recipe;
+mod replicas;
 mod shard;
 mod step;
 mod synthetic;
@@ -42,6 +44,6 @@ pub use predict::ClassScorer;
 pub use preset::{Preset, difference, paper};
 pub use recipe::{AdamStats, DecayRule, Objective, Recipe, Schedule, TextWeights, has_bf16};
 pub use step::Step;
-pub use trainer::{Hooks, Outcome, TrainOptions, Trainer};
+pub use trainer::{Due, Hooks, Outcome, TrainOptions, Trainer, fresh};
 pub use watch::Watch;
 pub use world::World;

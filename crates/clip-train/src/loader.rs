@@ -221,7 +221,7 @@ fn fill(corpus: &Corpus, options: &LoaderOptions, job: Job) -> Result<Rows> {
     let (mut texts, mut faults) = (Vec::with_capacity(uses.len()), Vec::new());
     for (row, used) in (row..).zip(uses) {
         let mut draw =
-            Draw::new("augment", options.seed, u64::from(used.epoch), u64::from(used.slot));
+            Draw::new("augment", options.seed, u64::from(used.pass), u64::from(used.slot));
         let (image, pair) = readable(corpus, used.pair as usize, &mut faults)?;
         let pixels = options.augment.apply(&image, options.size, &mut draw).data;
         write_bytes(&images, row * pixels.len(), &pixels)?;

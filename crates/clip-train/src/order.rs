@@ -13,71 +13,114 @@ pub struct Use {
     pub pair: u32,
     /// Its caption.
     pub caption: u32,
-    /// The epoch.
-    pub epoch: u32,
-    /// Number of the use within its epoch: what its random transform is drawn from.
+    /// The pass over the corpus.
+    pub pass: u32,
+    /// Number of the use within its pass: what its random transform is drawn from.
     pub slot: u32,
 }
 
 /// The order of a whole run.
 ///
-/// The epochs follow each other in one stream, which is cut into batches: every pair comes exactly once in an
-/// epoch (or as often as its weight says), on one rank, and none is left out at an epoch's end. A batch avoids
-/// having the same text twice, for each copy would count as a wrong answer of the other: such a pair waits for
-/// a later batch of its epoch.
+/// Passes over the corpus follow each other in one stream, which is cut into batches: every pair comes exactly once in
+/// a pass (or as often as its weight says), on one rank, and none is left out at a pass's end. An epoch is a pass, or a
+/// budget of samples of the stream.
+///
+/// A batch avoids having the same text twice, for each copy would count as a wrong answer of the other: a pair whose
+/// text is in the batch already waits for a later batch of its pass. What still waits when its pass ends is placed all
+/// the same, and so is what a batch has no other pair for; a batch that ends one pass and begins the next may hold a
+/// text of both.
 #[derive(Clone)]
 pub struct Plan {
     corpus: Arc<Corpus>,
     seed: u64,
     batch: usize,
-    /// Where each epoch begins in the stream, and where the last ends.
-    starts: Arc<Vec<u64>>,
+    /// Where each pass begins in the stream, and where the last ends.
+    passes: Arc<Vec<u64>>,
+    /// The same of the epochs.
+    epochs: Arc<Vec<u64>>,
     distinct: bool,
 }
 
 impl Plan {
-    /// `batch` is the whole batch, over all ranks.
+    /// `batch` is the whole batch, over all ranks; an epoch is a pass.
     ///
     /// # Errors
-    /// When the corpus has not one batch of pairs in all epochs together.
+    /// When a pass has not one batch of pairs.
     pub fn new(corpus: &Arc<Corpus>, seed: u64, batch: usize, epochs: u64) -> Result<Self> {
-        let mut starts = vec![0];
-        for epoch in 0..epochs {
-            let uses = (0..corpus.len()).map(|pair| uses(corpus, seed, epoch, pair) as u64);
-            let size = if corpus.weighted() { uses.sum() } else { corpus.len() as u64 };
-            starts.push(starts[epoch as usize] + size);
+        Self::with_samples(corpus, seed, batch, epochs, None)
+    }
+
+    /// As [`Plan::new`], with epochs of `samples` samples, whatever the corpus has.
+    pub fn with_samples(
+        corpus: &Arc<Corpus>,
+        seed: u64,
+        batch: usize,
+        epochs: u64,
+        samples: Option<u64>,
+    ) -> Result<Self> {
+        if !(1..=MOST_EPOCHS).contains(&epochs) {
+            return Err(Error::Recipe(format!("--epochs {epochs}: 1 to {MOST_EPOCHS} are wanted")));
         }
-        let all = starts[epochs as usize];
-        if batch == 0 || all < batch as u64 {
+        if corpus.weighted() && (0..corpus.len()).all(|pair| corpus.weight(pair) <= 0.0) {
+            return Err(Error::Recipe(
+                "the weights of all pairs are 0: nothing to train on".into(),
+            ));
+        }
+        let size = |pass| -> u64 {
+            if !corpus.weighted() {
+                return corpus.len() as u64;
+            }
+            (0..corpus.len()).map(|pair| uses(corpus, seed, pass, pair) as u64).sum()
+        };
+        let pass = size(0);
+        if batch == 0 || pass < batch as u64 {
             return Err(Error::Recipe(format!(
-                "a batch of {batch} is more than all {epochs} epochs have: {all} pairs\n\
-                 hint: lower --batch-size"
+                "a batch of {batch} pairs, over all processes, is more than the corpus has: {pass}\n\
+                 hint: lower --batch-size, --accum-freq or --global-batch-size"
             )));
         }
+        if let Some(samples) = samples.filter(|&samples| samples < batch as u64) {
+            return Err(Error::Recipe(format!(
+                "--train-num-samples {samples} is less than a batch of {batch} pairs"
+            )));
+        }
+        let end = samples.map(|samples| samples.saturating_mul(epochs));
+        let mut passes = vec![0, pass];
+        let last = |passes: &[u64]| passes[passes.len() - 1];
+        while end.map_or(passes.len() <= epochs as usize, |end| last(&passes) < end) {
+            if passes.len() as u64 > MOST_EPOCHS {
+                let most = MOST_EPOCHS;
+                return Err(Error::Recipe(format!("--train-num-samples: more than {most} passes")));
+            }
+            passes.push(last(&passes) + size(passes.len() as u64 - 1));
+        }
+        let starts = samples
+            .map(|samples| (0..=epochs).map(|epoch| epoch.saturating_mul(samples)).collect());
         // With fewer texts than that, waiting would only shuffle who collides.
         let distinct = corpus.distinct_texts(2 * batch) >= 2 * batch;
-        Ok(Self { corpus: Arc::clone(corpus), seed, batch, starts: Arc::new(starts), distinct })
+        let passes = Arc::new(passes);
+        let epochs = starts.map_or_else(|| Arc::clone(&passes), Arc::new);
+        Ok(Self { corpus: Arc::clone(corpus), seed, batch, passes, epochs, distinct })
     }
 
     /// Steps of the run.
     pub fn steps(&self) -> u64 {
-        self.starts[self.starts.len() - 1] / self.batch as u64
+        self.epochs[self.epochs.len() - 1] / self.batch as u64
     }
 
     /// The epoch that step `step` begins in.
     pub fn epoch(&self, step: u64) -> u64 {
-        let at = step * self.batch as u64;
-        (self.starts.partition_point(|&start| start <= at) as u64 - 1).min(self.epochs() - 1)
+        holder(&self.epochs, step * self.batch as u64)
     }
 
     /// Number of epochs.
     pub fn epochs(&self) -> u64 {
-        self.starts.len() as u64 - 1
+        self.epochs.len() as u64 - 1
     }
 
     /// The first step that begins in that epoch or later.
     pub fn first_step(&self, epoch: u64) -> u64 {
-        self.starts[epoch as usize].div_ceil(self.batch as u64).min(self.steps())
+        self.epochs[epoch as usize].div_ceil(self.batch as u64).min(self.steps())
     }
 
     /// Pairs in a whole batch.
@@ -93,19 +136,21 @@ impl Plan {
     /// The batches from step `first` on.
     pub fn batches(&self, first: u64) -> Batches {
         let at = first * self.batch as u64;
-        let epoch = self.epoch(first);
+        let pass = holder(&self.passes, at);
+        let left = self.steps().saturating_sub(first);
         let mut batches = Batches {
             plan: self.clone(),
-            epoch,
+            pass,
             items: Vec::new(),
             next: 0,
             later: VecDeque::new(),
+            left,
         };
-        batches.open(epoch);
-        // What comes before in this epoch decides who waits; it is cheap to go through again.
-        let mut skip = at - self.starts[epoch as usize];
-        let mut room = (self.batch as u64 - self.starts[epoch as usize] % self.batch as u64)
-            % self.batch as u64;
+        batches.open(pass);
+        // What comes before in this pass decides who waits; it is cheap to go through again.
+        let start = self.passes[pass as usize];
+        let mut skip = at - start;
+        let mut room = (self.batch as u64 - start % self.batch as u64) % self.batch as u64;
         while skip > 0 {
             let take = if room == 0 { self.batch as u64 } else { room };
             batches.place(take.min(skip) as usize, &mut Vec::new());
@@ -116,48 +161,58 @@ impl Plan {
     }
 }
 
-/// How often a pair comes in an epoch.
-fn uses(corpus: &Corpus, seed: u64, epoch: u64, pair: usize) -> usize {
+/// Epochs, and passes, that a run may have.
+const MOST_EPOCHS: u64 = 1_000_000;
+
+/// Which part of a stream holds a place, by where the parts begin and the last ends.
+fn holder(starts: &[u64], at: u64) -> u64 {
+    (starts.partition_point(|&start| start <= at) - 1).min(starts.len() - 2) as u64
+}
+
+/// How often a pair comes in a pass.
+fn uses(corpus: &Corpus, seed: u64, pass: u64, pair: usize) -> usize {
     let weight = corpus.weight(pair);
-    let share = (mix(seed ^ 0xba1a, epoch, pair as u64) >> 40) as f32 / (1u64 << 24) as f32;
+    let share = (mix(seed ^ 0xba1a, pass, pair as u64) >> 40) as f32 / (1u64 << 24) as f32;
     weight as usize + usize::from(share < weight.fract())
 }
 
 /// An iterator over the batches of a [`Plan`].
 pub struct Batches {
     plan: Plan,
-    epoch: u64,
-    /// Pairs of the epoch in their order.
+    pass: u64,
+    /// Pairs of the pass in their order.
     items: Vec<u32>,
     next: usize,
     /// Slots that wait because their text was in the batch already.
     later: VecDeque<u32>,
+    /// Batches to come.
+    left: u64,
 }
 
 impl Batches {
-    fn open(&mut self, epoch: u64) {
+    fn open(&mut self, pass: u64) {
         let (corpus, seed) = (&self.plan.corpus, self.plan.seed);
         self.items.clear();
         for pair in 0..corpus.len() {
-            let count = if corpus.weighted() { uses(corpus, seed, epoch, pair) } else { 1 };
+            let count = if corpus.weighted() { uses(corpus, seed, pass, pair) } else { 1 };
             self.items.extend(std::iter::repeat_n(pair as u32, count));
         }
-        let mut draw = Draw::new("order", seed, epoch, 0);
+        let mut draw = Draw::new("order", seed, pass, 0);
         for at in (1..self.items.len()).rev() {
             self.items.swap(at, draw.below(at + 1));
         }
-        (self.epoch, self.next) = (epoch, 0);
+        (self.pass, self.next) = (pass, 0);
         self.later.clear();
     }
 
     fn at(&self, slot: u32) -> Use {
-        let (pair, epoch) = (self.items[slot as usize], self.epoch);
+        let (pair, pass) = (self.items[slot as usize], self.pass);
         let count = self.plan.corpus.caption_count(pair as usize);
-        let bits = mix(self.plan.seed ^ 0xca97, epoch, u64::from(slot));
-        Use { pair, caption: scale(bits, count) as u32, epoch: epoch as u32, slot }
+        let bits = mix(self.plan.seed ^ 0xca97, pass, u64::from(slot));
+        Use { pair, caption: scale(bits, count) as u32, pass: pass as u32, slot }
     }
 
-    /// Up to `room` uses of the epoch, for one batch.
+    /// Up to `room` uses of the pass, for one batch.
     fn place(&mut self, room: usize, out: &mut Vec<Use>) {
         let (mut seen, mut wait) = (HashSet::new(), VecDeque::new());
         let end = out.len() + room;
@@ -192,6 +247,7 @@ impl Iterator for Batches {
     type Item = Vec<Use>;
 
     fn next(&mut self) -> Option<Vec<Use>> {
+        self.left = self.left.checked_sub(1)?;
         let batch = self.plan.batch;
         let mut out = Vec::with_capacity(batch);
         loop {
@@ -199,10 +255,10 @@ impl Iterator for Batches {
             if out.len() == batch {
                 return Some(out);
             }
-            if self.epoch + 1 >= self.plan.epochs() {
+            if self.pass as usize + 2 >= self.plan.passes.len() {
                 return None;
             }
-            self.open(self.epoch + 1);
+            self.open(self.pass + 1);
         }
     }
 }
@@ -263,7 +319,33 @@ mod tests {
     fn a_batch_larger_than_the_run_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let corpus = corpus(folder.path(), 8);
-        let message = Plan::new(&corpus, 0, 64, 2).err().unwrap().to_string();
-        assert!(message.contains("--batch-size"), "{message}");
+        // Two epochs of 8 are 16 pairs, but a batch of 16 would hold each of them twice.
+        for (batch, epochs) in [(64, 2), (16, 2), (9, 100)] {
+            let message = Plan::new(&corpus, 0, batch, epochs).err().unwrap().to_string();
+            let numbers = format!("a batch of {batch} pairs, over all processes, is more than");
+            assert!(message.contains(&numbers) && message.contains("has: 8"), "{message}");
+        }
+        let message = Plan::with_samples(&corpus, 0, 8, 1, Some(7)).err().unwrap().to_string();
+        assert!(message.contains("--train-num-samples 7"), "{message}");
+    }
+
+    #[test]
+    fn a_budget_of_samples_is_an_epoch_whatever_the_corpus_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = corpus(folder.path(), 43);
+        let passes: Vec<_> = Plan::new(&corpus, 3, 8, 5).unwrap().batches(0).collect();
+        // Less than a pass, a pass and a half, and several.
+        for (samples, epochs) in [(16, 3), (64, 2), (130, 1)] {
+            let plan = Plan::with_samples(&corpus, 3, 8, epochs, Some(samples)).unwrap();
+            let all: Vec<_> = plan.batches(0).collect();
+            assert_eq!(all.len() as u64, samples * epochs / 8);
+            // The stream is the same; only where its epochs end differs.
+            assert_eq!(all, passes[..all.len()]);
+            for epoch in 0..=epochs {
+                assert_eq!(plan.first_step(epoch), (epoch * samples).div_ceil(8).min(plan.steps()));
+            }
+            let first = plan.steps() / 2;
+            assert_eq!(plan.batches(first).collect::<Vec<_>>(), all[first as usize..]);
+        }
     }
 }

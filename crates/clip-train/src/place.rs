@@ -32,6 +32,11 @@ const LOCAL_WORLD: [&str; 4] =
     ["LOCAL_WORLD_SIZE", "MPI_LOCALNRANKS", "SLURM_NTASKS_PER_NODE", "OMPI_COMM_WORLD_LOCAL_SIZE"];
 
 impl Place {
+    /// Whether a launcher's variables say how many processes there are, be it one.
+    pub fn is_launched(variable: &dyn Fn(&str) -> Option<String>) -> bool {
+        WORLD.iter().any(|name| variable(name).is_some())
+    }
+
     /// Reads the launcher's variables; nothing when this process trains alone. `url` is `--dist-url`:
     /// `env://`, or `tcp://host:port`.
     ///
@@ -158,6 +163,8 @@ mod tests {
     #[test]
     fn alone_and_mistakes() {
         assert_eq!(detect(&[]).unwrap(), None);
+        assert!(!Place::is_launched(&|_| None));
+        assert!(Place::is_launched(&|name| (name == "WORLD_SIZE").then(|| "1".into())));
         assert_eq!(detect(&[("WORLD_SIZE", "1"), ("RANK", "0")]).unwrap(), None);
         for (variables, word) in [
             (vec![("WORLD_SIZE", "2")], "RANK"),

@@ -1,14 +1,20 @@
 //! The two objectives that the paper tried first (section 2.3, figure 2): the caption word by word, and its words
 //! in any order. Both use CLIP's own parameters, so that one checkpoint format and one evaluation serve all three.
 
-use clip_model::Clip;
+use clip_model::{Clip, PatchDropout};
 use clip_torch::tch::{Kind, Tensor};
 
 use crate::Objective;
 
 /// The mean loss of some pairs. Tokens are [rows, length], zero padded after the end token.
-pub(crate) fn loss(model: &Clip, objective: Objective, images: &Tensor, tokens: &Tensor) -> Tensor {
-    let pictures = model.encode_image(images);
+pub(crate) fn loss(
+    model: &Clip,
+    objective: Objective,
+    images: &Tensor,
+    tokens: &Tensor,
+    patches: Option<PatchDropout>,
+) -> Tensor {
+    let pictures = model.encode_image_dropping(images, patches);
     if objective == Objective::BagOfWords {
         bag_of_words(model, &pictures, tokens)
     } else {

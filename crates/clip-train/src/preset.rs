@@ -30,10 +30,20 @@ const LEARNING_RATES: [(&str, f64); 9] = [
     ("ViT-B-32", 5e-4),
     ("ViT-B-16", 5e-4),
     ("ViT-L-14", 4e-4),
-    ("ViT-L-14-336", 2e-5),
+    (FINE, 2e-5),
 ];
 
+/// The paper's only model that begins from another's weights: "we also pre-train at a higher 336 pixel resolution for
+/// one additional epoch" (section 2.5).
+const FINE: &str = "ViT-L-14-336";
+
 impl Preset {
+    /// Whether the preset starts from the weights of another model: `paper/ViT-L-14-336` from ViT-L-14's.
+    pub fn wants_weights(name: &str) -> bool {
+        let model = name.strip_prefix("paper/").unwrap_or_default();
+        model.strip_suffix("-quickgelu").unwrap_or(model) == FINE
+    }
+
     /// `emoji` (the demo's), `paper/MODEL`, `openclip/MODEL`, or a JSON file.
     pub fn find(name: &str) -> Result<Self> {
         let parse = |text: &str| {
@@ -87,6 +97,7 @@ pub fn paper(model: &str) -> Recipe {
     let known = LEARNING_RATES.iter().find(|(name, _)| *name == model);
     Recipe {
         lr: known.map_or(5e-4, |(_, lr)| *lr),
+        epochs: if model == FINE { 1 } else { 32 },
         precision: "amp".into(),
         adam_stats: AdamStats::Fp16,
         text_weights: TextWeights::Fp16Sr,
@@ -110,7 +121,10 @@ mod tests {
             let preset = Preset::find(&format!("paper/{model}")).unwrap();
             let train = &preset.train;
             assert!(preset.model_cfg.quick_gelu && train.lr == lr, "{model}");
-            assert_eq!((train.batch_size, train.epochs, train.warmup), (32_768, 32, 2000));
+            let fine = Preset::wants_weights(&format!("paper/{model}"));
+            let epochs = if fine { 1 } else { 32 };
+            assert_eq!(fine, model == "ViT-L-14-336");
+            assert_eq!((train.batch_size, train.epochs, train.warmup), (32_768, epochs, 2000));
             assert_eq!((train.wd, train.augment.as_str()), (0.2, "square-crop"));
             let vit = model.starts_with("ViT");
             let adam = if vit { (0.98, 1e-6) } else { (0.999, 1e-8) };

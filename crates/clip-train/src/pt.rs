@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clip_model::pt::{Value, read_pt, write_pt};
 use clip_torch::Scaler;
-use clip_torch::tch::{Tensor, no_grad};
+use clip_torch::tch::Tensor;
 
 use crate::trainer::stored;
 use crate::{Error, Result, Trainer};
@@ -15,11 +15,8 @@ impl Trainer {
         // open_clip's processes hold their model in a wrapper, and look for its name when there are several.
         let prefix = if self.world.size() > 1 { "module." } else { "" };
         let state = self.model.state_dict().iter();
-        let mut state: Vec<(String, Tensor)> =
+        let state: Vec<(String, Tensor)> =
             state.map(|(name, tensor)| (format!("{prefix}{name}"), stored(tensor))).collect();
-        if let Some(bias) = &self.logit_bias {
-            state.push((format!("{prefix}logit_bias"), stored(bias)));
-        }
         let mut moments = Vec::new();
         let mut groups = Vec::new();
         for group in &self.learner.groups {
@@ -41,6 +38,8 @@ impl Trainer {
         let mut all = vec![
             ("epoch".into(), Value::Int(epoch as i64)),
             ("name".into(), run_name(path).into()),
+            // open_clip ignores it: the model, for whoever opens the file alone.
+            ("model_cfg".into(), self.model_config()?.into()),
             ("state_dict".into(), Value::state_dict(&state)),
             ("optimizer".into(), optimizer),
         ];
@@ -48,6 +47,11 @@ impl Trainer {
             all.push(("scaler".into(), scaler_state(scaler)));
         }
         Ok(write_pt(path, &Value::Dict(all))?)
+    }
+
+    /// The model's configuration, as JSON.
+    pub(crate) fn model_config(&self) -> Result<String> {
+        serde_json::to_string(self.model.config()).map_err(|e| Error::Recipe(e.to_string()))
     }
 
     /// `torch.optim.AdamW`'s settings.
@@ -88,12 +92,7 @@ impl Trainer {
         }
         let state = all.get("state_dict").ok_or_else(|| missing("state_dict"))?.tensors();
         let plain = |(name, tensor): (String, Tensor)| (unwrapped(name), tensor);
-        let (bias, state): (Vec<_>, Vec<_>) =
-            state.into_iter().map(plain).partition(|(name, _)| name == "logit_bias");
-        self.model.load(&state)?;
-        if let (Some(target), Some((_, source))) = (&self.logit_bias, bias.first()) {
-            no_grad(|| target.detach().f_copy_(source))?;
-        }
+        self.model.load(&state.into_iter().map(plain).collect::<Vec<_>>())?;
         let optimizer = all.get("optimizer").ok_or_else(|| missing("optimizer"))?;
         self.import_moments(path, optimizer)?;
         if let (Some(scaler), Some(stored)) = (&mut self.learner.scaler, all.get("scaler"))

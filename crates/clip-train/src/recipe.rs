@@ -1,5 +1,6 @@
 //! How to train: everything that decides the numbers of a run.
 
+use clip_model::ModelConfig;
 use clip_torch::{Moments, Precision};
 use serde::{Deserialize, Serialize};
 
@@ -94,8 +95,10 @@ pub struct Recipe {
     pub lr_cooldown_end: f64,
     /// The power by which it falls.
     pub lr_cooldown_power: f64,
-    /// Passes over the corpus.
+    /// Epochs: passes over the corpus, or budgets of `train_num_samples`.
     pub epochs: u64,
+    /// Samples of an epoch; without it all pairs of the corpus.
+    pub train_num_samples: Option<u64>,
     /// Pairs in a batch, over all processes and chunks.
     pub batch_size: usize,
     /// `amp` (float16), `amp_bf16`, `fp32`, or `auto`: bfloat16 where the machine multiplies it.
@@ -135,6 +138,7 @@ impl Default for Recipe {
             lr_cooldown_end: 0.0,
             lr_cooldown_power: 1.0,
             epochs: 32,
+            train_num_samples: None,
             batch_size: 32_768,
             precision: "auto".into(),
             augment: "square-crop".into(),
@@ -190,6 +194,31 @@ impl Recipe {
             )));
         }
         Ok(precision)
+    }
+
+    /// Refuses what cannot be meant: settings that have no effect on that model, and a loss of nothing.
+    pub fn check(&self, model: &ModelConfig) -> Result<()> {
+        let refuse = |what: String| Err(Error::Recipe(what));
+        if self.objective == Objective::Contrastive && self.batch_size < 2 {
+            return refuse(format!(
+                "a batch of {} pair over all processes: a pair alone has a contrastive loss of 0, whatever the model\n\
+                 hint: raise --batch-size, --accum-freq or --global-batch-size",
+                self.batch_size
+            ));
+        }
+        if self.patch_dropout > 0.0 && model.vision_cfg.is_resnet() {
+            return refuse("--force-patch-dropout: a ResNet has no patches".into());
+        }
+        if self.lock_image.is_some_and(|free| free > 0) && model.vision_cfg.is_resnet() {
+            return refuse("--lock-image-unlocked-groups: a ResNet is locked as a whole".into());
+        }
+        let (cooled, epochs) = (self.epochs_cooldown, self.epochs);
+        if self.lr_scheduler == Schedule::ConstCooldown && !(1..=epochs).contains(&cooled) {
+            return refuse(format!(
+                "--epochs-cooldown {cooled}: const-cooldown wants 1 to {epochs}, the epochs of the run"
+            ));
+        }
+        Ok(())
     }
 
     /// How the optimiser keeps its moments.
@@ -285,5 +314,27 @@ mod tests {
         assert!(recipe.arithmetic(false).unwrap_err().to_string().contains("--text-weights"));
         let odd = Recipe { precision: "fp8".into(), ..Recipe::default() };
         assert!(odd.arithmetic(false).is_err());
+    }
+
+    #[test]
+    fn what_would_have_no_effect_is_refused() {
+        let vit = ModelConfig::find("ViT-B-32").unwrap();
+        let resnet = ModelConfig::find("RN50").unwrap();
+        Recipe::default().check(&vit).unwrap();
+        Recipe { batch_size: 1, objective: Objective::Sigmoid, ..Recipe::default() }
+            .check(&vit)
+            .unwrap();
+        let dropout = Recipe { patch_dropout: 0.5, ..Recipe::default() };
+        dropout.check(&vit).unwrap();
+        let cooled = Schedule::ConstCooldown;
+        for (recipe, word) in [
+            (Recipe { batch_size: 1, ..Recipe::default() }, "a batch of 1 pair"),
+            (dropout, "--force-patch-dropout"),
+            (Recipe { lock_image: Some(1), ..Recipe::default() }, "--lock-image-unlocked-groups"),
+            (Recipe { lr_scheduler: cooled, ..Recipe::default() }, "--epochs-cooldown 0"),
+        ] {
+            let message = recipe.check(&resnet).unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Float32Type};
 use clip_corpus::{Member, ShardIndex, read_parquet};
 use clip_text::Tokenizer;
 
+use crate::contents::{Content, Contents};
 use crate::corpus::unpadded;
 use crate::{Error, Result};
 
@@ -27,6 +28,7 @@ pub(crate) struct FoundPair {
 /// What a shard holds.
 pub(crate) struct Found {
     pub file: File,
+    pub content: Content,
     pub pairs: Vec<FoundPair>,
     pub skipped: usize,
 }
@@ -37,12 +39,14 @@ pub(crate) fn index_shard(
     tokenizer: &Tokenizer,
     context: usize,
     column: Option<&str>,
+    contents: &Contents,
 ) -> Result<Found> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let content = contents.of(path, &file)?;
     let index = ShardIndex::of(path)?;
     let weights = column.map(|column| weights(&path.with_extension("parquet"), column));
     let weights = weights.transpose()?;
-    let mut found = Found { file, pairs: Vec::new(), skipped: 0 };
+    let mut found = Found { file, content, pairs: Vec::new(), skipped: 0 };
     for members in index.members.chunk_by(|a, b| a.key == b.key) {
         let captions = captions(&found.file, path, members)?;
         let image = members.iter().find(|m| IMAGES.contains(&m.field.as_str()));

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use clip_model::pixels;
-use clip_torch::tch::{self, Kind, Tensor, no_grad};
+use clip_model::{PatchDropout, pixels};
+use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast, backward, freeze_statistics};
 use serde::Serialize;
 
@@ -71,7 +71,8 @@ impl Trainer {
         let updating = Instant::now();
         let lr = self.recipe.lr_at(self.step, self.plan.steps(), self.cooldown());
         let scalars: Vec<&Tensor> = self.scalars.iter().collect();
-        let update = self.learner.update(lr, self.recipe.grad_clip_norm, &scalars)?;
+        let seed = mix(self.options.seed ^ 0x5eed, self.step, 0);
+        let update = self.learner.update(lr, self.recipe.grad_clip_norm, &scalars, seed)?;
         self.model.clamp_logit_scale();
         if let Some(decay) = self.recipe.ema_decay {
             self.learner.average(&self.model, decay);
@@ -117,8 +118,9 @@ impl Trainer {
             let (images, texts): (Vec<_>, Vec<_>) = no_grad(|| freeze_statistics(pass));
             (Tensor::cat(&images, 0), Tensor::cat(&texts, 0))
         };
-        let temperature =
-            Temperature { log_scale: self.model.logit_scale(), bias: self.logit_bias.as_ref() };
+        let sigmoid = self.recipe.objective == Objective::Sigmoid;
+        let bias = self.model.logit_bias().filter(|_| sigmoid);
+        let temperature = Temperature { log_scale: self.model.logit_scale(), bias };
         let talked = self.world.clock();
         let found = contrastive(&features.0, &features.1, temperature, &self.world)?;
         forward += lap(&mut clock) - (self.world.clock() - talked);
@@ -149,7 +151,8 @@ impl Trainer {
             let clock = Instant::now();
             let (images, tokens) = self.input(batch, chunk);
             let loss = autocast(self.precision, self.model.device(), || {
-                crate::predict::loss(&self.model, self.recipe.objective, &images, &tokens)
+                let (objective, patches) = (self.recipe.objective, self.patches(batch, chunk));
+                crate::predict::loss(&self.model, objective, &images, &tokens, patches)
             });
             let loss = loss * (chunk.rows as f64 / batch.len as f64);
             sum += loss.double_value(&[]);
@@ -183,9 +186,6 @@ impl Trainer {
     }
 
     fn input(&self, batch: &Batch, chunk: &Chunk) -> (Tensor, Tensor) {
-        // What a pass draws (patches that are dropped) must be the same when it is repeated.
-        let place = (self.world.rank() as u64) << 32 | chunk.first as u64;
-        tch::manual_seed(mix(self.options.seed ^ 0xd20b, self.step, place) as i64);
         let device = self.model.device();
         let images = pixels(&batch.images.narrow(0, chunk.first, chunk.rows), device);
         // Convolutions in 16 bits are a third faster with channels last in memory, as the loader gives them; in 32
@@ -194,12 +194,22 @@ impl Trainer {
         (images, batch.tokens.narrow(0, chunk.first, chunk.rows).to_device(device))
     }
 
+    /// The patches that a chunk's images go without: drawn for each sample of the step's whole batch, so that the same
+    /// are dropped on any number of processes, in chunks of any size, and when a pass is repeated.
+    fn patches(&self, batch: &Batch, chunk: &Chunk) -> Option<PatchDropout> {
+        let share = self.recipe.patch_dropout;
+        let seed = mix(self.options.seed ^ 0xd20b, self.step, 0);
+        let first = (self.world.rank() * batch.len) as u64 + chunk.first as u64;
+        (share > 0.0).then_some(PatchDropout { share, seed, first })
+    }
+
     /// Features of a chunk, in 32 bits.
     fn encode(&self, batch: &Batch, chunk: &Chunk) -> (Tensor, Tensor) {
         let (images, tokens) = self.input(batch, chunk);
         let model = &self.model;
         let (images, texts) = autocast(self.precision, model.device(), || {
-            (model.encode_image(&images), model.encode_text(&tokens))
+            let images = model.encode_image_dropping(&images, self.patches(batch, chunk));
+            (images, model.encode_text(&tokens))
         });
         // The loss stands outside autocast: logits in 16 bits would round away what the last epochs learn from.
         (images.to_kind(Kind::Float), texts.to_kind(Kind::Float))

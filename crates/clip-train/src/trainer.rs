@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clip_model::Clip;
-use clip_torch::tch::{self, Kind, Tensor};
+use clip_model::{Clip, ModelConfig};
+use clip_torch::tch::{self, Device, Kind, Tensor};
 use clip_torch::{Precision, Reducer};
 
+use crate::checkpoint::state_of;
 use crate::learner::Learner;
+use crate::replicas::{COMPARE_STEPS, same_start};
 use crate::{
     Checkpoint, Corpus, Error, Loader, LoaderOptions, Logs, Objective, Plan, Recipe, Result,
     Schedule, Step, World,
@@ -33,8 +35,12 @@ pub struct TrainOptions {
     pub keep: usize,
     /// Steps between two lines of `out.log`.
     pub log_steps: u64,
-    /// Epochs between two evaluations; 0 for one at the end.
-    pub evaluate_epochs: u64,
+    /// Epochs between two evaluations on held-out pairs, and one at the end; 0 for none.
+    pub val_epochs: u64,
+    /// The same of zero-shot classification.
+    pub zeroshot_epochs: u64,
+    /// Whether blocks are computed again in the backward pass instead of kept.
+    pub grad_checkpointing: bool,
 }
 
 /// How a run ended.
@@ -46,6 +52,15 @@ pub enum Outcome {
     Stopped,
 }
 
+/// What is evaluated after an epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Held-out pairs.
+    pub val: bool,
+    /// Zero-shot classification.
+    pub zeroshot: bool,
+}
+
 /// What the caller of a run does between its steps.
 pub trait Hooks {
     /// Whether to stop after this step.
@@ -54,12 +69,13 @@ pub trait Hooks {
     fn seen(&mut self, step: &Step, total: u64);
     /// Hears of what is odd.
     fn warn(&mut self, text: &str);
-    /// Scores of the model, by name; called on every process at the same step.
+    /// Scores of the model, by name, of what is due; called on every process at the same step.
     fn evaluate(
         &mut self,
         model: &Clip,
         precision: Precision,
         world: &World,
+        due: Due,
     ) -> Result<Vec<(String, f64)>>;
 }
 
@@ -73,7 +89,6 @@ pub struct Trainer {
     pub(crate) options: TrainOptions,
     pub(crate) precision: Precision,
     pub(crate) learner: Learner,
-    pub(crate) logit_bias: Option<Tensor>,
     /// Parameters of the loss itself: their gradients are averaged apart.
     pub(crate) scalars: Vec<Tensor>,
     pub(crate) reducer: Option<Reducer>,
@@ -94,15 +109,23 @@ impl Trainer {
         let precision = recipe.arithmetic(model.device().is_cuda())?;
         // Nearly all batches have one shape: cuDNN may look for its fastest convolutions.
         tch::Cuda::cudnn_set_benchmark(true);
-        let plan = Plan::new(&corpus, options.seed, recipe.batch_size, recipe.epochs)?;
-        // SigLIP's: a batch is mostly wrong pairs, so the first guess is no.
-        let logit_bias = (recipe.objective == Objective::Sigmoid)
-            .then(|| Tensor::from(-10f32).to_device(model.device()).set_requires_grad(true));
-        model.prepare_training(recipe.patch_dropout, recipe.lock_image.is_some());
+        recipe.check(model.config())?;
+        let (batch, epochs) = (recipe.batch_size, recipe.epochs);
+        let samples = recipe.train_num_samples;
+        let plan = Plan::with_samples(&corpus, options.seed, batch, epochs, samples)?;
+        if recipe.objective == Objective::Sigmoid {
+            // For weights of a model that was trained without one; open_clip begins so, too.
+            model.add_logit_bias(0.0);
+        }
+        model.prepare_training(recipe.lock_image.is_some());
+        model.set_grad_checkpointing(options.grad_checkpointing);
+        let begins = state_of(&recipe, &options, &plan, &corpus);
+        let config = serde_json::to_string(model.config());
+        same_start(&world, &begins, &config.map_err(|e| Error::Recipe(e.to_string()))?)?;
         let state: Vec<Tensor> =
             model.state_dict().iter().map(|(_, t)| t.shallow_clone()).collect();
         world.share(&state)?;
-        let learner = Learner::new(&model, &recipe, precision, logit_bias.as_ref());
+        let learner = Learner::new(&model, &recipe, precision);
         let scalars = learner.params().filter(|(name, _)| name.starts_with("logit_"));
         let scalars = scalars.map(|(_, tensor)| tensor.shallow_clone()).collect();
         let averaged = learner.params().filter(|(name, _)| !name.starts_with("logit_"));
@@ -120,7 +143,6 @@ impl Trainer {
             options,
             precision,
             learner,
-            logit_bias,
             scalars,
             reducer,
             plan,
@@ -202,6 +224,7 @@ impl Trainer {
         let mut watch = crate::Watch::new(self.recipe.batch_size, contrastive);
         let mut saved = Instant::now();
         let mut faults = 0;
+        self.same_weights()?;
         while self.step < self.plan.steps() {
             let started = Instant::now();
             let batch = loader.next_batch()?;
@@ -219,7 +242,11 @@ impl Trainer {
             hooks.seen(&step, self.plan.steps());
             if let Some(logs) = logs.as_deref_mut() {
                 logs.step(&step)?;
-                if step.step.is_multiple_of(self.options.log_steps.max(1)) {
+                // As in open_clip: counted from the epoch's first step, and its last one too.
+                let (first, next) =
+                    (self.plan.first_step(step.epoch), self.plan.first_step(step.epoch + 1));
+                let every = self.options.log_steps.max(1);
+                if (step.step - first).is_multiple_of(every) || step.step + 1 == next {
                     self.report(logs, &step)?;
                 }
                 for text in watch.step(&step) {
@@ -230,6 +257,9 @@ impl Trainer {
             let ended = self.step == self.plan.steps();
             let epoch = (self.plan.epoch(step.step) + 1..=self.plan.epochs())
                 .find(|&epoch| self.plan.first_step(epoch) == self.step);
+            if epoch.is_some() || self.step.is_multiple_of(COMPARE_STEPS) {
+                self.same_weights()?;
+            }
             if let Some(epoch) = epoch {
                 self.end_epoch(logs.as_deref_mut(), hooks, epoch, ended)?;
             }
@@ -260,10 +290,13 @@ impl Trainer {
         epoch: u64,
         ended: bool,
     ) -> Result<()> {
+        self.share_buffers()?;
         let due = |every: u64| every > 0 && (epoch.is_multiple_of(every) || ended);
-        let scores = if due(self.options.evaluate_epochs) || ended {
+        let wanted =
+            Due { val: due(self.options.val_epochs), zeroshot: due(self.options.zeroshot_epochs) };
+        let scores = if wanted.val || wanted.zeroshot {
             let (precision, world) = (self.precision, &self.world);
-            self.model.evaluating(|model| hooks.evaluate(model, precision, world))?
+            self.model.evaluating(|model| hooks.evaluate(model, precision, world, wanted))?
         } else {
             Vec::new()
         };
@@ -311,6 +344,17 @@ impl Trainer {
             loss = step.loss,
         ))
     }
+}
+
+/// A model with fresh weights, drawn from libtorch's global generator, as the objective wants it: the sigmoid loss
+/// begins at a scale of 10 and a bias of -10 (Zhai et al. 2023), since a batch is mostly wrong pairs.
+pub fn fresh(config: &ModelConfig, objective: Objective, device: Device) -> Clip {
+    let mut model = Clip::new(config, device);
+    if objective == Objective::Sigmoid {
+        model.set_logit_scale(10.0);
+        model.add_logit_bias(-10.0);
+    }
+    model
 }
 
 /// A parameter's values as they are stored: in 32 bits.

@@ -100,6 +100,11 @@ impl World {
         self.group.as_ref().map_or(1, |group| group.world())
     }
 
+    /// Where tensors must be to go to others.
+    pub(crate) fn device(&self) -> Device {
+        self.device
+    }
+
     /// Whether this process writes files and speaks.
     pub fn is_main(&self) -> bool {
         self.rank() == 0

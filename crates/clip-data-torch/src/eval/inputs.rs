@@ -11,7 +11,7 @@ use clip_model::{Clip, Opening, Weights};
 use clip_text::Tokenizer;
 
 use crate::device;
-use crate::model::ModelPath;
+use crate::model::{ModelPath, weights_hash};
 
 /// The model, and where it computes.
 #[derive(clap::Args)]
@@ -88,11 +88,11 @@ impl Model {
         let file = weights.path.clone();
         // The hash needs the file's pages, which the weights need as well.
         let (hash, clip) = std::thread::scope(|scope| {
-            let hash = scope.spawn(|| clip_corpus::hash_file(&file));
+            let hash = scope.spawn(|| weights_hash(&file));
             let clip = weights.build(&opening);
             (hash.join(), clip)
         });
-        let (hash, _) = hash.map_err(|_| anyhow::anyhow!("hashing the weights failed"))??;
+        let hash = hash.map_err(|_| anyhow::anyhow!("hashing the weights failed"))??;
         Ok(Self { clip: clip?, path, hash, tokenizer: Tokenizer::new() })
     }
 

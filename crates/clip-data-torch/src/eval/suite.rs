@@ -142,8 +142,7 @@ fn stem(folder: &Path, set: &EvalSet) -> String {
 /// Whether a result is of these weights and these prompts. Data that changed under the same path is the caller's.
 fn same(output: &Path, weights: &Path, set: &EvalSet, prompt: &str) -> bool {
     let Some(document) = document(output) else { return false };
-    let Ok(file) = clip_model::weights_file(weights) else { return false };
-    let Ok((hash, _)) = clip_corpus::hash_file(&file) else { return false };
+    let Ok(hash) = crate::model::weights_hash(weights) else { return false };
     let prompts = if set.task == Task::Retrieval {
         blake3::hash(prompt.as_bytes()).to_hex().to_string()
     } else {

@@ -1,7 +1,11 @@
 //! `clip-data train`: pre-training, resumable.
 
 mod args;
+#[cfg(test)]
+mod flags;
+mod idle;
 mod launch;
+mod resolve;
 mod score;
 mod show;
 
@@ -15,8 +19,8 @@ use clip_model::{Clip, ModelConfig, Opening};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
-    Corpus, CorpusOptions, Hooks, Logs, Outcome, Place, Recipe, Source, Step, TrainOptions,
-    Trainer, World, difference, latest, paper,
+    Corpus, CorpusOptions, Due, Hooks, Logs, Objective, Outcome, Place, Recipe, Source, Step,
+    TrainOptions, Trainer, World, difference, fresh, latest, paper,
 };
 
 pub use args::Args;
@@ -27,8 +31,10 @@ use crate::{device, exit};
 
 /// Trains, showing progress, and says where the last checkpoint is.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let place = Place::detect(&args.dist_url, &|name| std::env::var(name).ok())?;
-    let timeout = Duration::from_secs(args.dist_timeout.max(1));
+    let place = Place::detect(args.dist_url.as_deref().unwrap_or("env://"), &|name| {
+        std::env::var(name).ok()
+    })?;
+    let timeout = Duration::from_secs(args.dist_timeout.unwrap_or(600));
     if let (Some(count), None) = (args.nproc.filter(|&count| count > 1), &place) {
         // A wrong flag is told once, not by each process.
         args.resolve(count)?;
@@ -50,23 +56,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .augment
         .parse::<clip_train::Augment>()
         .map_err(|e| anyhow::anyhow!("--augment {}: {e}", recipe.augment))?;
-    let corpus = corpus(&args, &config)?;
+    let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
+    let folder = args.logs.join(&name);
+    // A run that has a checkpoint resumes with the shards that it has begun with.
+    let contents = folder.join("shards.jsonl");
+    let begun = latest(&folder.join("checkpoints")).map(|_| contents.clone());
+    let corpus = corpus(&args, &config, begun)?;
     let scorer = Scorer::open(&args, &config, recipe.objective)?;
     tch::manual_seed(args.seed as i64);
-    let model = model(&args, &config, device)?;
+    let model = model(&args, &config, recipe.objective, device)?;
     let parameters = model.parameter_count();
     let options = options(&args, chunk);
     let mut trainer = Trainer::new(model, recipe.clone(), Arc::clone(&corpus), options, world)?;
-    trainer.model.set_grad_checkpointing(args.grad_checkpointing);
-    let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
-    let folder = args.logs.join(&name);
     resume(&mut trainer, &args, &folder)?;
     let mut show = Show::new(trainer.total_steps(), trainer.steps_done(), !main);
     let mut logs = None;
     if main {
-        let opened =
-            Logs::open(&folder, trainer.steps_done(), args.report_to.contains("tensorboard"))?;
+        let opened = Logs::open(&folder, trainer.steps_done(), args.tensorboard()?)?;
         opened.params(&params(&args, &name, &recipe))?;
+        corpus.keep_contents(&contents)?;
         logs = Some(opened);
         introduce(&trainer, &corpus, &recipe, &args, parameters, chunk, &show);
     }
@@ -129,17 +137,23 @@ fn nccl(args: &Args) -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-fn corpus(args: &Args, config: &ModelConfig) -> anyhow::Result<Arc<Corpus>> {
+fn corpus(
+    args: &Args,
+    config: &ModelConfig,
+    contents: Option<PathBuf>,
+) -> anyhow::Result<Arc<Corpus>> {
     let (context, side) =
         (config.text_cfg.context_length as usize, config.vision_cfg.image_size as u32);
-    match args.dataset_type.as_deref() {
-        Some("synthetic") => {
-            return Ok(Arc::new(Corpus::synthetic(args.train_num_samples, context, side)));
-        }
-        None | Some("auto" | "webdataset") => {}
-        Some(other) => anyhow::bail!("--dataset-type {other}: webdataset or synthetic"),
+    if args.is_synthetic()? {
+        let pairs = usize::try_from(args.train_num_samples.unwrap_or(10_000))?;
+        return Ok(Arc::new(Corpus::synthetic(pairs, context, side)));
     }
-    let corpus = Corpus::open(&args.sources()?, &corpus_options(args, config))?;
+    let options = CorpusOptions { contents, ..corpus_options(args, config) };
+    let corpus = Corpus::open(&args.sources()?, &options)?;
+    let hashed = corpus.hashed_bytes() as f64 / 1e9;
+    if hashed >= 1.0 {
+        eprintln!("{hashed:.1} GB of shards have no blake3 in a _stats.json and were hashed, once");
+    }
     if corpus.skipped() > 0 {
         eprintln!("{} samples have no caption or no picture and are passed over", corpus.skipped());
     }
@@ -151,8 +165,9 @@ fn corpus_options(args: &Args, config: &ModelConfig) -> CorpusOptions {
         context: config.text_cfg.context_length as usize,
         // A third more pixels than the model sees leave room for crops and turns.
         side: config.vision_cfg.image_size as u32 * 4 / 3,
-        cache_bytes: args.cache_mb * 1_000_000,
+        cache_bytes: args.cache_mb.unwrap_or(2000).saturating_mul(1_000_000),
         weight_column: args.weight_column.clone(),
+        contents: None,
     }
 }
 
@@ -163,8 +178,13 @@ fn held_out(spec: &str, args: &Args, config: &ModelConfig) -> anyhow::Result<Arc
     Ok(Arc::new(Corpus::open(&[source], &options)?))
 }
 
-fn model(args: &Args, config: &ModelConfig, device: Device) -> anyhow::Result<Clip> {
-    let Some(path) = &args.pretrained else { return Ok(Clip::new(config, device)) };
+fn model(
+    args: &Args,
+    config: &ModelConfig,
+    objective: Objective,
+    device: Device,
+) -> anyhow::Result<Clip> {
+    let Some(path) = &args.pretrained else { return Ok(fresh(config, objective, device)) };
     let image_size = Some(config.vision_cfg.image_size);
     let opening = Opening { model: Some(config.clone()), image_size, device, ..Opening::default() };
     Ok(clip_model::open(path, &opening)?)
@@ -180,7 +200,9 @@ fn options(args: &Args, chunk: usize) -> TrainOptions {
         save_epochs: args.save_frequency,
         keep: args.keep,
         log_steps: args.log_every_n_steps,
-        evaluate_epochs: args.zeroshot_frequency,
+        val_epochs: args.val_frequency.unwrap_or(1),
+        zeroshot_epochs: args.zeroshot_frequency.unwrap_or(2),
+        grad_checkpointing: args.grad_checkpointing,
     }
 }
 
@@ -228,12 +250,12 @@ fn introduce(
     ));
     let named = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("RN50");
     let base = named.rsplit('/').next().unwrap_or(named).trim_end_matches("-quickgelu");
-    let reference =
-        paper(if trainer.model.config().vision_cfg.is_resnet() && !base.starts_with("RN") {
-            "RN50"
-        } else {
-            base
-        });
+    // A model of the user's is compared with the smallest of its family.
+    let reference = paper(match trainer.model.config().vision_cfg.is_resnet() {
+        true if !base.starts_with("RN") => "RN50",
+        false if !base.starts_with("ViT") => "ViT-B-32",
+        _ => base,
+    });
     let differences = difference(recipe, &reference);
     if differences.is_empty() {
         show.say("the recipe is the paper's");
@@ -253,7 +275,8 @@ fn introduce(
 
 /// open_clip's: the time and the settings.
 fn default_name(args: &Args, recipe: &Recipe) -> String {
-    let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("model");
+    let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("RN50");
+    let model = args.scale.map_or_else(|| model.to_owned(), |k| format!("{model}x{k}"));
     format!(
         "model_{}-lr_{}-b_{}-j_{}-p_{}-seed_{}",
         model.replace(['/', '.'], "-"),
@@ -307,8 +330,9 @@ impl Hooks for Watching<'_> {
         model: &Clip,
         precision: Precision,
         world: &World,
+        due: Due,
     ) -> clip_train::Result<Vec<(String, f64)>> {
-        let scores = self.scorer.scores(model, precision, world)?;
+        let scores = self.scorer.scores(model, precision, world, due)?;
         for (name, value) in &scores {
             self.show.say(&format!("{name}: {value:.4}"));
         }

@@ -9,7 +9,7 @@ use clip_model::{Clip, ModelConfig};
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast};
-use clip_train::{ClassScorer, Corpus, Error, Objective, Result, World, evaluate};
+use clip_train::{ClassScorer, Corpus, Due, Error, Objective, Result, World, evaluate};
 
 use super::args::Args;
 
@@ -59,18 +59,19 @@ impl Scorer {
         })
     }
 
-    /// All scores under open_clip's names; the same on every process.
+    /// The scores that are due, under open_clip's names; the same on every process.
     pub fn scores(
         &self,
         model: &Clip,
         precision: Precision,
         world: &World,
+        due: Due,
     ) -> Result<Vec<(String, f64)>> {
         let mut scores = match &self.pairs {
-            Some(pairs) => evaluate(model, precision, pairs, world)?,
-            None => Vec::new(),
+            Some(pairs) if due.val => evaluate(model, precision, pairs, world)?,
+            _ => Vec::new(),
         };
-        for set in &self.sets {
+        for set in self.sets.iter().filter(|_| due.zeroshot) {
             let wrong = |e: &dyn std::fmt::Display| Error::Recipe(format!("{}: {e}", set.name));
             let scorer = self.scorer(model, set).map_err(|e| wrong(&e))?;
             let found =

@@ -6,3 +6,4 @@ mod checkpoints;
 mod formula;
 mod forward;
 mod keys;
+mod layouts;

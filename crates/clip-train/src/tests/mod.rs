@@ -3,6 +3,7 @@
 mod cuda;
 mod equal;
 mod ranks;
+mod replicas;
 mod resume;
 
 use std::path::Path;
@@ -15,7 +16,7 @@ use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 
 use crate::{
-    Corpus, CorpusOptions, Hooks, Recipe, Result, Source, Step, TrainOptions, Trainer, World,
+    Corpus, CorpusOptions, Due, Hooks, Recipe, Result, Source, Step, TrainOptions, Trainer, World,
 };
 
 /// libtorch's generator is the process's: tests that draw from it run one after another.
@@ -26,7 +27,7 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
 
 fn options(column: Option<&str>) -> CorpusOptions {
     let weight_column = column.map(str::to_owned);
-    CorpusOptions { context: 12, side: 16, cache_bytes: 1 << 20, weight_column }
+    CorpusOptions { context: 12, side: 16, cache_bytes: 1 << 20, weight_column, contents: None }
 }
 
 /// Pairs of single-coloured pictures; every fourth has a text that others have too.
@@ -104,7 +105,9 @@ pub fn train_options(chunk: usize) -> TrainOptions {
         save_epochs: 0,
         keep: 2,
         log_steps: 1,
-        evaluate_epochs: 0,
+        val_epochs: 1,
+        zeroshot_epochs: 2,
+        grad_checkpointing: false,
     }
 }
 
@@ -128,7 +131,7 @@ pub fn trainer_on(
     options: TrainOptions,
 ) -> Trainer {
     tch::manual_seed(options.seed as i64);
-    let model = Clip::new(model, device);
+    let model = crate::fresh(model, recipe.objective, device);
     Trainer::new(model, recipe.clone(), Arc::clone(corpus), options, world).unwrap()
 }
 
@@ -138,6 +141,8 @@ pub struct Seen {
     pub steps: Vec<Step>,
     pub stop_after: Option<usize>,
     pub warnings: Vec<String>,
+    /// Steps done, and what was due then.
+    pub evaluated: Vec<(usize, Due)>,
     /// Ends the process in place of stopping.
     pub die: bool,
 }
@@ -164,7 +169,9 @@ impl Hooks for Seen {
         _model: &Clip,
         _precision: Precision,
         _world: &World,
+        due: Due,
     ) -> Result<Vec<(String, f64)>> {
+        self.evaluated.push((self.steps.len(), due));
         Ok(Vec::new())
     }
 }

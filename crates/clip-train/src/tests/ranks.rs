@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use clip_model::Clip;
 use clip_torch::Store;
 use clip_torch::tch::{self, Device};
 
@@ -14,7 +13,8 @@ use crate::{Objective, Place, Recipe, Trainer, World};
 const FOLDER: &str = "CLIP_TRAIN_TEST_FOLDER";
 const JOB: &str = "CLIP_TRAIN_TEST_JOB";
 
-fn start(world: usize, port: u16, folder: &Path, job: &str) -> Vec<Child> {
+/// Starts `world` processes of this test's executable at a job.
+pub fn start(world: usize, port: u16, folder: &Path, job: &str) -> Vec<Child> {
     let start = |rank: usize| {
         Command::new(std::env::current_exe().unwrap())
             .args(["tests::ranks::one_of_the_processes", "--exact", "--nocapture"])
@@ -31,6 +31,15 @@ fn start(world: usize, port: u16, folder: &Path, job: &str) -> Vec<Child> {
             .unwrap()
     };
     (0..world).map(start).collect()
+}
+
+/// Waits for all of them, each of which must end well.
+pub fn finished(children: Vec<Child>, folder: &Path, world: usize) {
+    for (rank, mut child) in children.into_iter().enumerate() {
+        let log = folder.join(format!("{world}-{rank}.log"));
+        let status = child.wait().unwrap();
+        assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap());
+    }
 }
 
 fn job(name: &str) -> Recipe {
@@ -52,10 +61,15 @@ fn one_of_the_processes() {
     let world = World::join(place, Device::Cpu, Duration::from_secs(60), None).unwrap();
     let data = folder.join(format!("data-{size}-{rank}"));
     std::fs::create_dir_all(&data).unwrap();
+    match name.as_str() {
+        "options" => return super::replicas::child(world, folder, &data),
+        "strangers" => return super::replicas::stranger(world, folder, &data),
+        _ => {}
+    }
     let corpus = corpus(&data, 48);
     // Only rank 0 has the right weights: the others get them from it.
     tch::manual_seed(if rank == 0 { 7 } else { 1000 });
-    let model = Clip::new(&tiny(false), Device::Cpu);
+    let model = crate::fresh(&tiny(false), job(&name).objective, Device::Cpu);
     // Two chunks on each process.
     let options = train_options((8 / size).max(1));
     let mut trainer = Trainer::new(model, job(&name), corpus, options, world).unwrap();
@@ -95,11 +109,7 @@ fn one_two_and_four_processes_train_the_same() {
         for world in [2, 4] {
             let store = Store::serve(Duration::from_secs(60)).unwrap();
             let children = start(world, store.port(), folder.path(), name);
-            for (rank, mut child) in children.into_iter().enumerate() {
-                let log = folder.path().join(format!("{world}-{rank}.log"));
-                let status = child.wait().unwrap();
-                assert!(status.success(), "{}", std::fs::read_to_string(log).unwrap());
-            }
+            finished(children, folder.path(), world);
             let first = curve(folder.path(), world, 0);
             assert_eq!(first.len(), alone.steps.len());
             for rank in 1..world {

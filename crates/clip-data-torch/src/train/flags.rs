@@ -1,0 +1,204 @@
+//! Every flag of `train` does something, or is refused: this table must name them all.
+
+use clap::{CommandFactory, Parser};
+
+use super::{Args, corpus_options, options};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: Args,
+}
+
+/// What giving a flag does.
+enum Effect {
+    /// Another model, recipe, plan of checkpoints or evaluations, or use of data: of two lists of flags.
+    Changes(&'static str, &'static str),
+    /// It is seen in a run: `tests/it/train_flags.rs`.
+    Runs,
+    /// It states what is always so, for commands written for open_clip.
+    Always,
+}
+use Effect::{Always, Changes, Runs};
+
+const VIT: &str = "--train-data x --model ViT-B-32";
+const COOLED: &str = "--lr-scheduler const-cooldown --epochs-cooldown";
+
+/// Flags that are added to [`VIT`] unless they name a model of their own.
+const TABLE: &[(&str, Effect)] = &[
+    ("train-data", Changes("--train-data x --preset emoji", "--train-data y --preset emoji")),
+    ("train-data-upsampling-factors", Changes("", "--train-data-upsampling-factors 2")),
+    ("weight-column", Changes("", "--weight-column balance")),
+    (
+        "dataset-type",
+        Changes("--train-data x --preset emoji", "--dataset-type synthetic --preset emoji"),
+    ),
+    ("train-num-samples", Changes("", "--train-num-samples 1000")),
+    ("val-data", Runs),
+    ("val-frequency", Changes("--val-data v", "--val-data v --val-frequency 3")),
+    ("zeroshot", Runs),
+    ("zeroshot-frequency", Changes("--zeroshot z", "--zeroshot z --zeroshot-frequency 3")),
+    ("preset", Changes("--train-data x --preset emoji", "--train-data x --preset paper/RN50")),
+    ("model", Changes("--train-data x --model RN50", "--train-data x --model RN101")),
+    ("scale", Changes("--train-data x --model RN50", "--train-data x --model RN50 --scale 2")),
+    ("pretrained", Runs),
+    ("force-quick-gelu", Changes("", "--force-quick-gelu")),
+    ("force-image-size", Changes("", "--force-image-size 64")),
+    ("force-patch-dropout", Changes("", "--force-patch-dropout 0.5")),
+    ("lock-image", Changes("", "--lock-image")),
+    (
+        "lock-image-unlocked-groups",
+        Changes("--lock-image", "--lock-image --lock-image-unlocked-groups 1"),
+    ),
+    ("lock-text", Changes("", "--lock-text")),
+    (
+        "lock-text-unlocked-layers",
+        Changes("--lock-text", "--lock-text --lock-text-unlocked-layers 1"),
+    ),
+    ("name", Runs),
+    ("logs", Runs),
+    ("resume", Runs),
+    ("save-minutes", Changes("", "--save-minutes 1")),
+    ("save-steps", Changes("", "--save-steps 5")),
+    ("save-frequency", Changes("", "--save-frequency 2")),
+    ("keep", Changes("", "--keep 3")),
+    ("max-minutes", Runs),
+    ("report-to", Runs),
+    ("log-every-n-steps", Changes("", "--log-every-n-steps 7")),
+    ("epochs", Changes("", "--epochs 3")),
+    ("batch-size", Changes("", "--batch-size 32")),
+    ("accum-freq", Changes("", "--accum-freq 2")),
+    ("global-batch-size", Changes("", "--global-batch-size 128")),
+    ("objective", Changes("", "--objective caption")),
+    ("siglip", Changes("", "--siglip")),
+    ("lr", Changes("", "--lr 1e-3")),
+    ("beta1", Changes("", "--beta1 0.8")),
+    ("beta2", Changes("", "--beta2 0.9")),
+    ("eps", Changes("", "--eps 1e-7")),
+    ("wd", Changes("", "--wd 0.1")),
+    ("decay-rule", Changes("", "--decay-rule spare-positions")),
+    ("warmup", Changes("", "--warmup 5")),
+    ("lr-scheduler", Changes("", "--lr-scheduler const")),
+    ("epochs-cooldown", Changes("COOLED 1", "COOLED 2")),
+    ("lr-cooldown-end", Changes("COOLED 1", "COOLED 1 --lr-cooldown-end 1e-5")),
+    ("lr-cooldown-power", Changes("COOLED 1", "COOLED 1 --lr-cooldown-power 2")),
+    ("precision", Changes("", "--precision fp32")),
+    ("augment", Changes("", "--augment none")),
+    ("grad-clip-norm", Changes("", "--grad-clip-norm 1")),
+    ("adam-stats", Changes("", "--adam-stats fp16")),
+    ("text-weights", Changes("", "--text-weights fp16-sr")),
+    ("ema-decay", Changes("", "--ema-decay 0.9")),
+    ("grad-checkpointing", Changes("", "--grad-checkpointing")),
+    ("seed", Changes("", "--seed 5")),
+    ("workers", Changes("", "--workers 2")),
+    ("cache-mb", Changes("", "--cache-mb 5")),
+    ("device", Runs),
+    ("nproc", Runs),
+    ("dist-url", Runs),
+    ("dist-backend", Runs),
+    ("dist-timeout", Runs),
+    ("local-loss", Always),
+    ("gather-with-grad", Always),
+];
+
+/// Flags that change nothing beside those others, and the one that the message names.
+const REFUSED: &[(&str, &str)] = &[
+    ("--model RN50 --train-data x --force-patch-dropout 0.5", "--force-patch-dropout"),
+    ("--model RN50 --train-data x --force-patch-dropout 0", "--force-patch-dropout"),
+    (
+        "--model RN50 --train-data x --lock-image --lock-image-unlocked-groups 1",
+        "--lock-image-unlocked-groups",
+    ),
+    ("--lock-image-unlocked-groups 1", "--lock-image"),
+    ("--lock-text-unlocked-layers 1", "--lock-text"),
+    ("--scale 4", "--scale"),
+    ("--train-data x --preset emoji --scale 4", "--scale"),
+    ("--report-to wandb", "--report-to wandb"),
+    ("--report-to tensorboard,wandb", "--report-to wandb"),
+    ("--report-to all", "--report-to all"),
+    ("--val-frequency 1", "--val-frequency"),
+    ("--zeroshot-frequency 1", "--zeroshot-frequency"),
+    ("--val-data v --val-frequency 0", "--val-data"),
+    ("--zeroshot z --zeroshot-frequency 0", "--zeroshot"),
+    ("--epochs-cooldown 1", "--epochs-cooldown"),
+    ("--lr-cooldown-end 0", "--lr-cooldown-end"),
+    ("--lr-cooldown-power 1", "--lr-cooldown-power"),
+    ("--lr-scheduler const-cooldown", "--epochs-cooldown"),
+    ("--dist-url tcp://h:1", "--dist-url"),
+    ("--dist-url tcp://h:1 --nproc 2", "--dist-url"),
+    ("--dist-backend gloo", "--dist-backend"),
+    ("--dist-timeout 5", "--dist-timeout"),
+    ("--dataset-type synthetic", "--train-data"),
+    ("--dataset-type synthetic --model RN50 --weight-column w", "--weight-column"),
+    (
+        "--dataset-type synthetic --model RN50 --train-data-upsampling-factors 2",
+        "--train-data-upsampling-factors",
+    ),
+    ("--dataset-type synthetic --model RN50 --cache-mb 5", "--cache-mb"),
+    ("--dataset-type webdataset --model RN50", "--train-data"),
+    ("--batch-size 1", "--batch-size"),
+    ("--batch-size 0", "no pairs"),
+    ("--accum-freq 0", "--accum-freq"),
+    ("--keep 0", "--keep"),
+    ("--workers 0", "--workers"),
+    ("--log-every-n-steps 0", "--log-every-n-steps"),
+    ("--max-minutes=-1", "--max-minutes"),
+    ("--train-data x --preset paper/ViT-L-14-336", "--pretrained"),
+];
+
+fn parse(flags: &str) -> Result<Args, String> {
+    let flags = flags.replace("COOLED", COOLED);
+    let own = ["--model", "--preset"].iter().any(|flag| flags.contains(flag));
+    let flags = if own { flags } else { format!("{VIT} {flags}") };
+    let words = ["train"].into_iter().chain(flags.split_whitespace());
+    Cli::try_parse_from(words).map(|cli| cli.args).map_err(|error| {
+        // clap's code for usage, which is ours.
+        assert_eq!(error.exit_code(), 2);
+        error.to_string()
+    })
+}
+
+/// All that the flags decide, as text.
+fn decided(flags: &str) -> Result<String, String> {
+    let args = parse(flags)?;
+    let (config, recipe, chunk) = args.resolve(1).map_err(|error| format!("{error:#}"))?;
+    let data = if args.is_synthetic().unwrap() {
+        "synthetic".to_owned()
+    } else {
+        format!("{:?}", args.sources().unwrap())
+    };
+    let (run, corpus) = (options(&args, chunk), corpus_options(&args, &config));
+    Ok(format!("{config:?} {recipe:?} {run:?} {corpus:?} {data}"))
+}
+
+#[test]
+fn every_flag_is_in_the_table_and_does_what_it_says() {
+    let command = Cli::command();
+    let flags: Vec<&str> = command.get_arguments().filter_map(|arg| arg.get_long()).collect();
+    let flags: Vec<&str> =
+        flags.into_iter().filter(|flag| !["help", "version"].contains(flag)).collect();
+    for flag in &flags {
+        assert!(TABLE.iter().any(|(name, _)| name == flag), "--{flag} is not in the table");
+    }
+    let runs = include_str!("../../../../tests/it/train_flags.rs");
+    for (flag, effect) in TABLE {
+        assert!(flags.contains(flag), "--{flag} is no flag");
+        match effect {
+            Changes(before, after) => {
+                assert!(after.replace("COOLED", COOLED).contains(&format!("--{flag}")));
+                let (before, after) = (decided(before).unwrap(), decided(after).unwrap());
+                assert_ne!(before, after, "--{flag} changes nothing");
+            }
+            Runs => assert!(runs.contains(&format!("\"--{flag}\"")), "--{flag} is in no run"),
+            Always => assert_eq!(decided("").unwrap(), decided(&format!("--{flag}")).unwrap()),
+        }
+    }
+}
+
+#[test]
+fn flags_without_effect_are_refused_by_name() {
+    for (flags, word) in REFUSED {
+        let message = decided(flags).err().unwrap_or_else(|| panic!("{flags}: accepted"));
+        assert!(message.contains(word), "{flags}: {message}");
+    }
+}

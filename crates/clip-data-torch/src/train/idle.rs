@@ -1,0 +1,65 @@
+//! Options that would change nothing are refused by their names.
+
+use anyhow::ensure;
+use clip_model::ModelConfig;
+use clip_train::{Place, Recipe, Schedule};
+
+use super::args::Args;
+
+/// Refuses the first option that has no effect beside the others.
+pub fn check(args: &Args, model: &ModelConfig, recipe: &Recipe) -> anyhow::Result<()> {
+    let synthetic = args.is_synthetic()?;
+    args.tensorboard()?;
+    let on_the_spot = "with --dataset-type synthetic";
+    let uncooled = recipe.lr_scheduler != Schedule::ConstCooldown;
+    let cooled = "without --lr-scheduler const-cooldown";
+    let alone = args.nproc.is_none_or(|count| count == 1)
+        && !Place::is_launched(&|name| std::env::var(name).ok());
+    let one = "in a process that trains alone";
+    let resnet = model.vision_cfg.is_resnet();
+    let idle = [
+        (synthetic && args.train_data.is_some(), "--train-data", on_the_spot),
+        (
+            synthetic && args.train_data_upsampling_factors.is_some(),
+            "--train-data-upsampling-factors",
+            on_the_spot,
+        ),
+        (synthetic && args.weight_column.is_some(), "--weight-column", on_the_spot),
+        (synthetic && args.cache_mb.is_some(), "--cache-mb", on_the_spot),
+        (
+            args.val_frequency.is_some() && args.val_data.is_none(),
+            "--val-frequency",
+            "without --val-data",
+        ),
+        (
+            args.zeroshot_frequency.is_some() && args.zeroshot.is_empty(),
+            "--zeroshot-frequency",
+            "without --zeroshot",
+        ),
+        (
+            args.val_frequency == Some(0) && args.val_data.is_some(),
+            "--val-data",
+            "with --val-frequency 0",
+        ),
+        (
+            args.zeroshot_frequency == Some(0) && !args.zeroshot.is_empty(),
+            "--zeroshot",
+            "with --zeroshot-frequency 0",
+        ),
+        (
+            resnet && args.force_patch_dropout.is_some(),
+            "--force-patch-dropout",
+            "on a ResNet, which has no patches",
+        ),
+        (uncooled && args.epochs_cooldown.is_some(), "--epochs-cooldown", cooled),
+        (uncooled && args.lr_cooldown_end.is_some(), "--lr-cooldown-end", cooled),
+        (uncooled && args.lr_cooldown_power.is_some(), "--lr-cooldown-power", cooled),
+        (alone && args.dist_url.is_some(), "--dist-url", one),
+        (alone && args.dist_backend.is_some(), "--dist-backend", one),
+        (alone && args.dist_timeout.is_some(), "--dist-timeout", one),
+    ];
+    for (idle, flag, why) in idle {
+        ensure!(!idle, "{flag} has no effect {why}");
+    }
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! What the arguments mean: the preset with all flags applied.
+
+use anyhow::{Context, bail, ensure};
+use clip_model::ModelConfig;
+use clip_train::{Objective, Preset, Recipe, Source};
+use serde::de::DeserializeOwned;
+
+use super::Args;
+
+/// A choice by its name, as it stands in recipes.
+fn choice<T: DeserializeOwned>(flag: &str, name: &str) -> anyhow::Result<T> {
+    let value = serde_json::Value::String(name.to_owned());
+    serde_json::from_value(value).with_context(|| format!("{flag} {name}"))
+}
+
+impl Args {
+    /// The preset with all flags applied, and the pairs that a process takes through the model at a time.
+    pub fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)> {
+        let name = match (&self.preset, &self.model) {
+            (Some(preset), _) => preset.clone(),
+            (None, Some(model)) => format!("openclip/{model}"),
+            (None, None) if self.scale.is_some() => "paper/RN50".into(),
+            (None, None) => {
+                bail!("no model\nhint: --preset paper/ViT-B-32 and the like, or --model")
+            }
+        };
+        let weights = self.pretrained.is_some() || self.resume.is_some();
+        if Preset::wants_weights(&name) && !weights {
+            bail!(
+                "--preset {name}: it is one more epoch, at 336 pixels, of the paper's ViT-L-14\n\
+                 hint: --pretrained PATH of that model's weights"
+            );
+        }
+        let Preset { mut model_cfg, train: mut recipe } = Preset::find(&name)?;
+        if let Some(k) = self.scale {
+            let quick_gelu = model_cfg.quick_gelu;
+            let scalable = ModelConfig { quick_gelu, ..ModelConfig::find("RN50")? };
+            ensure!(
+                model_cfg == scalable,
+                "--scale: RN50 can be scaled, and {name} is another model\n\
+                 hint: --scale {k} alone, or with --preset paper/RN50 or --model RN50"
+            );
+            model_cfg = ModelConfig { quick_gelu, ..ModelConfig::scaled_resnet(k)? };
+        }
+        model_cfg.quick_gelu |= self.force_quick_gelu;
+        if let Some(side) = self.force_image_size {
+            model_cfg = model_cfg.with_image_size(side)?;
+        }
+        self.apply(&mut recipe)?;
+        let chunk = self.batch(&mut recipe, world)?;
+        super::idle::check(self, &model_cfg, &recipe)?;
+        recipe.check(&model_cfg)?;
+        Ok((model_cfg, recipe, chunk))
+    }
+
+    fn apply(&self, recipe: &mut Recipe) -> anyhow::Result<()> {
+        macro_rules! over {
+            ($($field:ident),*) => {
+                $(recipe.$field = self.$field.unwrap_or(recipe.$field);)*
+            };
+        }
+        over!(epochs, lr, beta1, beta2, eps, wd, warmup);
+        over!(epochs_cooldown, lr_cooldown_end, lr_cooldown_power);
+        if let Some(precision) = &self.precision {
+            recipe.precision.clone_from(precision);
+        }
+        if let Some(augment) = &self.augment {
+            recipe.augment.clone_from(augment);
+        }
+        recipe.train_num_samples = self.train_num_samples.or(recipe.train_num_samples);
+        recipe.grad_clip_norm = self.grad_clip_norm.or(recipe.grad_clip_norm);
+        recipe.ema_decay = self.ema_decay.or(recipe.ema_decay);
+        recipe.patch_dropout = self.force_patch_dropout.unwrap_or(recipe.patch_dropout);
+        recipe.lock_image =
+            self.lock_image.then_some(self.lock_image_unlocked_groups).or(recipe.lock_image);
+        recipe.lock_text =
+            self.lock_text.then_some(self.lock_text_unlocked_layers).or(recipe.lock_text);
+        if let Some(name) = &self.objective {
+            recipe.objective = choice("--objective", name)?;
+        }
+        if self.siglip {
+            recipe.objective = Objective::Sigmoid;
+        }
+        if let Some(name) = &self.decay_rule {
+            recipe.decay_rule = choice("--decay-rule", name)?;
+        }
+        if let Some(name) = &self.lr_scheduler {
+            recipe.lr_scheduler = choice("--lr-scheduler", name)?;
+        }
+        if let Some(name) = &self.adam_stats {
+            recipe.adam_stats = choice("--adam-stats", name)?;
+        }
+        if let Some(name) = &self.text_weights {
+            recipe.text_weights = choice("--text-weights", name)?;
+        }
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        ensure!(share(recipe.patch_dropout), "--force-patch-dropout: a share below 1 is wanted");
+        ensure!(recipe.ema_decay.is_none_or(share), "--ema-decay: a share below 1 is wanted");
+        ensure!(recipe.lr > 0.0 && recipe.wd >= 0.0, "--lr and --wd: positive numbers are wanted");
+        ensure!(recipe.epochs > 0, "--epochs: at least 1 is wanted");
+        Ok(())
+    }
+
+    /// open_clip's arithmetic: a batch is --batch-size x --accum-freq x processes. Without --batch-size the
+    /// preset's batch is cut into chunks.
+    fn batch(&self, recipe: &mut Recipe, world: usize) -> anyhow::Result<usize> {
+        let chunks = self.accum_freq.unwrap_or(1);
+        match (self.batch_size, self.global_batch_size) {
+            (Some(chunk), None) => {
+                recipe.batch_size = chunk.saturating_mul(chunks).saturating_mul(world);
+            }
+            (_, Some(global)) => recipe.batch_size = global,
+            (None, None) => {}
+        }
+        let global = recipe.batch_size;
+        ensure!(global > 0, "a batch of no pairs");
+        ensure!(
+            global.is_multiple_of(world),
+            "a batch of {global} cannot be shared by {world} processes\nhint: --global-batch-size"
+        );
+        let local = global / world;
+        let chunk = match (self.batch_size, self.accum_freq) {
+            (Some(chunk), _) => chunk,
+            (None, Some(chunks)) => local.div_ceil(chunks),
+            (None, None) => DEFAULT_CHUNK,
+        };
+        Ok(chunk.min(local))
+    }
+
+    /// Whether the pairs are made on the spot.
+    pub fn is_synthetic(&self) -> anyhow::Result<bool> {
+        match self.dataset_type.as_deref() {
+            Some("synthetic") => Ok(true),
+            None | Some("auto" | "webdataset") => {
+                let hint = "hint: --train-data SHARDS, or --dataset-type synthetic";
+                ensure!(self.train_data.is_some(), "no --train-data\n{hint}");
+                Ok(false)
+            }
+            Some(other) => bail!("--dataset-type {other}: webdataset or synthetic"),
+        }
+    }
+
+    /// Whether event files are written: the only place that runs report to.
+    pub fn tensorboard(&self) -> anyhow::Result<bool> {
+        let mut places = self.report_to.split(',').map(str::trim).filter(|place| !place.is_empty());
+        if let Some(other) = places.clone().find(|place| *place != "tensorboard") {
+            bail!("--report-to {other}: a run reports to tensorboard, or to nothing");
+        }
+        Ok(places.next().is_some())
+    }
+
+    /// The sources of the training data with their weights.
+    pub fn sources(&self) -> anyhow::Result<Vec<Source>> {
+        let specs: Vec<&str> = self.train_data.as_deref().unwrap_or("").split("::").collect();
+        let weights = match &self.train_data_upsampling_factors {
+            None => vec![1.0; specs.len()],
+            Some(text) => text
+                .split("::")
+                .map(|weight| weight.trim().parse::<f32>().ok().filter(|w| (0.0..=1e6).contains(w)))
+                .collect::<Option<Vec<f32>>>()
+                .with_context(|| {
+                    format!("--train-data-upsampling-factors {text}: numbers by ::")
+                })?,
+        };
+        ensure!(
+            weights.len() == specs.len(),
+            "{} weights for {} sources of --train-data",
+            weights.len(),
+            specs.len()
+        );
+        let source = |(spec, weight): (&str, f32)| Source { spec: spec.to_owned(), weight };
+        Ok(specs.into_iter().zip(weights).map(source).collect())
+    }
+}
+
+/// Pairs in the model at a time where nothing else is asked for.
+const DEFAULT_CHUNK: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parse(flags: &str) -> Args {
+        let words = ["train", "--train-data", "x.tar"].into_iter().chain(flags.split_whitespace());
+        Cli::try_parse_from(words).unwrap().args
+    }
+
+    fn batch(flags: &str, world: usize) -> (usize, usize) {
+        let (_, recipe, chunk) = parse(flags).resolve(world).unwrap();
+        (recipe.batch_size, chunk)
+    }
+
+    #[test]
+    fn batches_are_open_clips_arithmetic() {
+        assert_eq!(batch("--model ViT-B-32", 1), (64, 64));
+        assert_eq!(batch("--model ViT-B-32 --batch-size 32 --accum-freq 4", 2), (256, 32));
+        assert_eq!(batch("--preset paper/RN50", 8), (32_768, 256));
+        assert_eq!(batch("--preset paper/RN50 --batch-size 512", 8), (4096, 512));
+        let both = "--preset paper/RN50 --batch-size 512 --global-batch-size 32768";
+        assert_eq!(batch(both, 8), (32_768, 512));
+        assert_eq!(batch("--preset emoji", 1), (128, 128));
+        assert_eq!(batch("--preset emoji --accum-freq 3", 2), (128, 22));
+        assert!(parse("--preset emoji").resolve(3).is_err());
+    }
+
+    #[test]
+    fn flags_override_the_preset() {
+        let flags = "--preset paper/ViT-L-14 --lr 1e-3 --siglip --adam-stats fp32 --lock-image \
+                     --lock-image-unlocked-groups 2 --lr-scheduler const-cooldown --epochs-cooldown 2";
+        let (_, recipe, _) = parse(flags).resolve(1).unwrap();
+        assert_eq!((recipe.lr, recipe.objective), (1e-3, Objective::Sigmoid));
+        assert_eq!((recipe.lock_image, recipe.lock_text), (Some(2), None));
+        let (scaled, recipe, _) = parse("--scale 4 --epochs 3").resolve(1).unwrap();
+        assert_eq!((scaled, recipe.epochs), (ModelConfig::find("RN50x4-quickgelu").unwrap(), 3));
+        let (exact, ..) = parse("--model RN50 --scale 4").resolve(1).unwrap();
+        assert_eq!(exact, ModelConfig::find("RN50x4").unwrap());
+        let fine = "--preset paper/ViT-L-14-336 --pretrained ViT-L-14.pt";
+        let (config, recipe, _) = parse(fine).resolve(1).unwrap();
+        let side = config.vision_cfg.image_size;
+        assert_eq!((side, recipe.epochs, recipe.lr), (336, 1, 2e-5));
+        for (bad, word) in [
+            ("--preset emoji --objective guess", "--objective guess"),
+            ("--preset emoji --force-patch-dropout 1", "below 1"),
+            ("--lr 1", "no model"),
+            ("--preset paper/ViT-L-14-336", "--pretrained PATH of that model's weights"),
+            ("--preset paper/ViT-B-32 --scale 2", "--scale: RN50 can be scaled"),
+            ("--preset emoji --scale 2", "--scale: RN50 can be scaled"),
+        ] {
+            let message = format!("{:#}", parse(bad).resolve(1).unwrap_err());
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn sources_and_their_weights() {
+        let two = "--train-data a::b --train-data-upsampling-factors 1::0.5";
+        let words = ["train"].into_iter().chain(two.split_whitespace());
+        let sources = Cli::try_parse_from(words).unwrap().args.sources().unwrap();
+        assert_eq!((sources[1].spec.as_str(), sources[1].weight), ("b", 0.5));
+        assert!(parse("--train-data-upsampling-factors 1::2").sources().is_err());
+        assert!(parse("--train-data-upsampling-factors x").sources().is_err());
+    }
+}

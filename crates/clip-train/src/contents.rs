@@ -1,0 +1,198 @@
+//! What shards hold, by their content: two corpora of the same names and counts are not the same.
+//!
+//! A shard's blake3 is in the `_stats.json` beside it, where clip-data has written it; any other shard is hashed when a
+//! run first opens it. The run's folder keeps both with the file's length and time, so that nothing is hashed twice,
+//! and a shard that was changed since is seen.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use clip_corpus::hash_file;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Error, Result};
+
+/// When a file had which length: as long as both stay, so does its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stamp {
+    bytes: u64,
+    /// Nanoseconds since 1970.
+    modified: u64,
+}
+
+impl Stamp {
+    pub fn of(path: &Path, file: &File) -> Result<Self> {
+        let status = file.metadata().map_err(|e| Error::io(path, e))?;
+        let time = status.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified = time.map_or(0, |time| time.as_nanos() as u64);
+        Ok(Self { bytes: status.len(), modified })
+    }
+
+    pub fn bytes(self) -> u64 {
+        self.bytes
+    }
+}
+
+/// A shard as a run knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Content {
+    pub shard: PathBuf,
+    #[serde(flatten)]
+    pub stamp: Stamp,
+    pub blake3: String,
+    /// Whether all of it was read for that.
+    #[serde(skip)]
+    pub hashed: bool,
+}
+
+/// The shards that a run has opened before.
+#[derive(Debug, Default)]
+pub(crate) struct Contents(HashMap<PathBuf, Content>);
+
+impl Contents {
+    /// Reads what [`write`] has written; a run that has not begun has nothing.
+    pub fn read(path: Option<&Path>) -> Result<Self> {
+        let Some(path) = path.filter(|path| path.is_file()) else { return Ok(Self::default()) };
+        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let content = |line: &str| -> Result<(PathBuf, Content)> {
+            let content: Content = serde_json::from_str(line).map_err(|e| Error::file(path, e))?;
+            Ok((content.shard.clone(), content))
+        };
+        Ok(Self(text.lines().map(content).collect::<Result<_>>()?))
+    }
+
+    /// What a shard holds.
+    ///
+    /// # Errors
+    /// When it is not what its `_stats.json` says (stored data is damaged), or not what the run has begun with.
+    pub fn of(&self, path: &Path, file: &File) -> Result<Content> {
+        let shard = std::path::absolute(path).map_err(|e| Error::io(path, e))?;
+        let (stamp, known) = (Stamp::of(path, file)?, self.0.get(&shard));
+        if let Some(known) = known.filter(|known| known.stamp == stamp) {
+            return Ok(known.clone());
+        }
+        let written = written(path)?;
+        if let Some((blake3, bytes)) = &written {
+            if bytes.is_some_and(|bytes| bytes != stamp.bytes) {
+                let (has, wanted) = (stamp.bytes, bytes.unwrap_or_default());
+                return Err(damaged(
+                    path,
+                    format!("{has} bytes, and it was written with {wanted}"),
+                ));
+            }
+            if known.is_none() {
+                return Ok(Content { shard, stamp, blake3: blake3.clone(), hashed: false });
+            }
+        }
+        let (blake3, _) = hash_file(path)?;
+        if written.is_some_and(|(wanted, _)| wanted != blake3) {
+            return Err(damaged(
+                path,
+                "the content is not what it was written as (blake3 differs)",
+            ));
+        }
+        if known.is_some_and(|known| known.blake3 != blake3) {
+            return Err(Error::file(
+                path,
+                "its content is not what this run has begun with\n\
+                 hint: give the shards of the first start, or another --name for another corpus",
+            ));
+        }
+        Ok(Content { shard, stamp, blake3, hashed: true })
+    }
+}
+
+/// Writes what a run's shards hold, a line of JSON each, for its next start.
+pub(crate) fn write(path: &Path, contents: &[Content]) -> Result<()> {
+    let mut text = String::new();
+    for content in contents {
+        text += &serde_json::to_string(content).map_err(|e| Error::file(path, e))?;
+        text.push('\n');
+    }
+    Ok(clip_corpus::write_atomic(path, text.as_bytes())?)
+}
+
+/// A shard that was changed after it was written.
+pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> Error {
+    clip_corpus::Error::Damaged { path: path.to_path_buf(), reason: reason.into() }.into()
+}
+
+/// The blake3, and the length, that the shard's `_stats.json` says.
+fn written(path: &Path) -> Result<Option<(String, Option<u64>)>> {
+    let name = path.file_stem().unwrap_or_default().to_string_lossy();
+    let stats = path.with_file_name(format!("{name}_stats.json"));
+    let Ok(text) = std::fs::read(&stats) else { return Ok(None) };
+    let stats: Value = serde_json::from_slice(&text).map_err(|e| Error::file(&stats, e))?;
+    let blake3 = stats["blake3"].as_str().map(str::to_owned);
+    Ok(blake3.map(|blake3| (blake3, stats["bytes"].as_u64())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(contents: &Contents, path: &Path) -> Result<Content> {
+        contents.of(path, &File::open(path).unwrap())
+    }
+
+    fn later(path: &Path) {
+        let file = File::options().append(true).open(path).unwrap();
+        let time = file.metadata().unwrap().modified().unwrap();
+        file.set_modified(time + std::time::Duration::from_secs(2)).unwrap();
+    }
+
+    #[test]
+    fn a_shard_is_hashed_once_and_known_after_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shard, kept) = (folder.path().join("0.tar"), folder.path().join("shards.jsonl"));
+        std::fs::write(&shard, "first").unwrap();
+        let first = of(&Contents::read(Some(&kept)).unwrap(), &shard).unwrap();
+        assert!(first.hashed && first.blake3 == blake3::hash(b"first").to_hex().to_string());
+        write(&kept, std::slice::from_ref(&first)).unwrap();
+        let contents = Contents::read(Some(&kept)).unwrap();
+        assert!(!of(&contents, &shard).unwrap().hashed);
+        // Touched: read again, and found to be the same.
+        later(&shard);
+        assert_eq!(of(&contents, &shard).unwrap().blake3, first.blake3);
+        std::fs::write(&shard, "other").unwrap();
+        later(&shard);
+        let message = of(&contents, &shard).unwrap_err().to_string();
+        assert!(message.contains("0.tar") && message.contains("has begun with"), "{message}");
+        // Another run may train on it.
+        assert_ne!(of(&Contents::default(), &shard).unwrap().blake3, first.blake3);
+    }
+
+    #[test]
+    fn what_the_statistics_say_is_believed_until_the_file_is_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (shard, kept) = (folder.path().join("0.tar"), folder.path().join("shards.jsonl"));
+        let stats = |content: &[u8]| {
+            let blake3 = blake3::hash(content).to_hex().to_string();
+            let stats = serde_json::json!({"blake3": blake3, "bytes": content.len()});
+            std::fs::write(folder.path().join("0_stats.json"), stats.to_string()).unwrap();
+        };
+        std::fs::write(&shard, "first").unwrap();
+        stats(b"first");
+        let first = of(&Contents::default(), &shard).unwrap();
+        assert!(!first.hashed);
+        write(&kept, std::slice::from_ref(&first)).unwrap();
+        let contents = Contents::read(Some(&kept)).unwrap();
+        // A byte of it was changed in place: damage.
+        std::fs::write(&shard, "firsT").unwrap();
+        later(&shard);
+        let error = of(&contents, &shard).unwrap_err();
+        assert!(matches!(&error, Error::Corpus(error) if error.is_damage()), "{error}");
+        assert!(error.to_string().contains("0.tar"), "{error}");
+        // Written anew with its statistics: another corpus.
+        stats(b"firsT");
+        let error = of(&contents, &shard).unwrap_err();
+        assert!(error.to_string().contains("has begun with"), "{error}");
+        // Cut.
+        stats(b"longer than that");
+        let error = of(&Contents::default(), &shard).unwrap_err().to_string();
+        assert!(error.contains("5 bytes, and it was written with 16"), "{error}");
+    }
+}

@@ -1,0 +1,70 @@
+//! Copies of one run: what all processes must have in common, checked instead of believed.
+
+use clip_torch::tch::{Kind, Tensor, no_grad};
+
+use crate::{Checkpoint, Error, Result, Trainer, World};
+
+/// Steps between two comparisons within an epoch.
+pub(crate) const COMPARE_STEPS: u64 = 1000;
+
+/// Fails unless every process begins the same run: recipe, seed, corpus and model.
+pub(crate) fn same_start(world: &World, state: &Checkpoint, model: &str) -> Result<()> {
+    if world.size() == 1 {
+        return Ok(());
+    }
+    let text = serde_json::to_string(&(state, model)).map_err(|e| Error::Recipe(e.to_string()))?;
+    // JSON on one line has no line break inside.
+    let bytes = Tensor::from_slice(format!("{text}\n").as_bytes()).view([-1, 1]);
+    let all = world.gather_uneven(&bytes.to_device(world.device()))?;
+    let all = Vec::<u8>::try_from(all.view([-1]))?;
+    let all = String::from_utf8_lossy(&all).into_owned();
+    let first = all.lines().next().unwrap_or_default();
+    let Some((rank, other)) = all.lines().enumerate().find(|(_, line)| *line != first) else {
+        return Ok(());
+    };
+    let state = |text: &str| serde_json::from_str::<(Checkpoint, String)>(text).ok();
+    let what = match (state(first), state(other)) {
+        (Some((a, _)), Some((b, _))) if a != b => a.first_difference(&b),
+        _ => "another model".into(),
+    };
+    Err(Error::Recipe(format!(
+        "rank {rank} begins another run than rank 0: {what} there\n\
+         hint: give all processes the same flags, shards and weights"
+    )))
+}
+
+impl Trainer {
+    /// Fails when a process has other weights than rank 0: each would train a model of its own from here on.
+    pub(crate) fn same_weights(&self) -> Result<()> {
+        if self.world.size() == 1 {
+            return Ok(());
+        }
+        let parameters = self.model.named_parameters();
+        let sum = |(_, tensor): &(String, Tensor)| {
+            let small = tensor.kind().elt_size_in_bytes() == 2;
+            let bits = tensor.detach().view_dtype(if small { Kind::Int16 } else { Kind::Int });
+            bits.sum(Kind::Int64)
+        };
+        let sums = no_grad(|| Tensor::stack(&parameters.iter().map(sum).collect::<Vec<_>>(), 0));
+        let all = Vec::<i64>::try_from(self.world.gather(&sums)?)?;
+        let mut ranks = all.chunks(parameters.len());
+        let first = ranks.next().unwrap_or_default();
+        for (rank, sums) in (1..).zip(ranks) {
+            if let Some(at) = first.iter().zip(sums).position(|(a, b)| a != b) {
+                let parameter = parameters[at].0.clone();
+                return Err(Error::Replicas { step: self.step, rank, parameter });
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives all processes rank 0's buffers: the running statistics of batch normalisation, which each process has
+    /// moved by its own images (PyTorch's DDP does the same).
+    pub(crate) fn share_buffers(&self) -> Result<()> {
+        let parameters = self.model.named_parameters();
+        let names: std::collections::HashSet<&String> = parameters.iter().map(|(n, _)| n).collect();
+        let buffers = self.model.state_dict().iter().filter(|(name, _)| !names.contains(name));
+        let buffers: Vec<Tensor> = buffers.map(|(_, tensor)| tensor.shallow_clone()).collect();
+        self.world.share(&buffers)
+    }
+}

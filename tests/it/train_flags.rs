@@ -1,0 +1,191 @@
+//! Flags of `train` whose effect is seen in a run alone; `crates/clip-data-torch/src/train/flags.rs` has the others.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::world::World;
+
+const PRESET: &str = r#"{
+  "model_cfg": {
+    "embed_dim": 16, "quick_gelu": true,
+    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1}
+  },
+  "train": {"batch_size": 16, "epochs": 2, "warmup": 2, "precision": "fp32", "augment": "small"}
+}"#;
+
+/// Two epochs of four steps.
+const DATA: [&str; 8] = [
+    "train",
+    "--dataset-type",
+    "synthetic",
+    "--train-num-samples",
+    "64",
+    "--preset",
+    "tiny.json",
+    "--workers",
+];
+
+fn world() -> World {
+    let world = World::new();
+    std::fs::write(world.path("tiny.json"), PRESET).unwrap();
+    world
+}
+
+fn train<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    DATA.iter().copied().chain(["1"]).chain(more.iter().copied()).collect()
+}
+
+fn losses(world: &World, run: &str) -> Vec<(u64, f64)> {
+    let text = std::fs::read_to_string(world.path(&format!("{run}/steps.jsonl"))).unwrap();
+    let step = |line: &str| {
+        let step: serde_json::Value = serde_json::from_str(line).unwrap();
+        (step["step"].as_u64().unwrap(), step["loss"].as_f64().unwrap())
+    };
+    text.lines().map(step).collect()
+}
+
+#[test]
+fn where_a_run_is_and_what_it_begins_with() {
+    let world = world();
+    let cpu = ["--device", "cpu"];
+    world.good(&train(&[&cpu[..], &["--name", "a", "--logs", "here"]].concat()));
+    let first = losses(&world, "here/a");
+    assert_eq!(first.len(), 8);
+    let checkpoints = world.path("here/a/checkpoints");
+    for epoch in ["epoch_1.pt", "epoch_2.pt"] {
+        assert!(checkpoints.join(epoch).is_file(), "{epoch}");
+    }
+    // open_clip's line for the first and the last step of an epoch, by --log-every-n-steps 100.
+    let log = std::fs::read_to_string(world.path("here/a/out.log")).unwrap();
+    assert_eq!(log.matches("Train Epoch").count(), 4, "{log}");
+
+    let half = checkpoints.join("epoch_1.pt").display().to_string();
+    let resumed = ["--name", "b", "--logs", "here", "--resume", &half];
+    world.good(&train(&[&cpu[..], &resumed].concat()));
+    assert_eq!(losses(&world, "here/b"), first[4..]);
+
+    let whole = checkpoints.join("epoch_2.pt").display().to_string();
+    let from = ["--name", "c", "--logs", "here", "--pretrained", &whole];
+    world.good(&train(&[&cpu[..], &from].concat()));
+    let (step, loss) = losses(&world, "here/c")[0];
+    assert!(step == 0 && loss < first[0].1 - 0.01, "{loss} after {}", first[0].1);
+
+    world.good(&train(&["--name", "d", "--report-to", "tensorboard"]));
+    assert_eq!(std::fs::read_dir(world.path("logs/d/tensorboard")).unwrap().count(), 1);
+    world.fails(&train(&["--name", "e", "--max-minutes", "0"]), 3);
+    assert_eq!(losses(&world, "logs/e").len(), 1);
+    let told = world.fails(&train(&["--name", "f", "--device", "abacus"]), 2);
+    assert!(told.contains("--device abacus"), "{told}");
+    // Refused by the executable as in the table of flags, by exit code and name.
+    for (more, flag) in [
+        (["--report-to", "wandb"], "--report-to wandb"),
+        (["--val-frequency", "1"], "--val-frequency"),
+        (["--dist-backend", "gloo"], "--dist-backend"),
+        (["--batch-size", "1"], "a batch of 1 pair"),
+        (["--global-batch-size", "65"], "a batch of 65 pairs"),
+    ] {
+        let told = world.fails(&train(&more), 2);
+        assert!(told.contains(flag), "{told}");
+    }
+}
+
+#[test]
+fn two_schedules_of_evaluation() {
+    let world = world();
+    world.good(&["build"]);
+    let frequent = ["--val-frequency", "1", "--zeroshot-frequency", "2", "--name", "both"];
+    let held_out = ["--val-data", "runs/small/shards", "--zeroshot", "toys"];
+    let three = ["--epochs", "3"];
+    world.good(&train(&[&held_out[..], &frequent, &three].concat()));
+    let text = world.path("logs/both/checkpoints/results.jsonl");
+    let text = std::fs::read_to_string(text).unwrap();
+    let has = |key: &str| -> Vec<u64> {
+        let lines =
+            text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let lines = lines.filter(|line| line.get(key).is_some());
+        lines.map(|line| line["epoch"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(has("clip_val_loss"), [1, 2, 3]);
+    assert_eq!(has("toys-zeroshot-val-top1"), [2, 3]);
+}
+
+#[test]
+fn a_group_of_processes_and_where_it_meets() {
+    let world = world();
+    world.good(&train(&["--name", "alone"]));
+    let output = world.run(&train(&["--name", "pair", "--nproc", "2", "--dist-timeout", "60"]));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains("2 processes"), "{told}");
+
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("tcp://127.0.0.1:{port}");
+    let met = ["--name", "met", "--dist-url", &url, "--dist-backend", "gloo"];
+    let rank = |rank: &str| {
+        let mut command = world.command(&train(&met));
+        command.env("RANK", rank).env("WORLD_SIZE", "2").env("OMP_NUM_THREADS", "1");
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    for mut child in [rank("0"), rank("1")] {
+        assert!(child.wait().unwrap().success());
+    }
+    let alone = losses(&world, "logs/alone");
+    for run in ["logs/pair", "logs/met"] {
+        for ((_, a), (_, b)) in losses(&world, run).iter().zip(&alone) {
+            assert!((a - b).abs() < 1e-5, "{run}: {a} {b}");
+        }
+    }
+    let backend = world.command(&train(&["--dist-backend", "mpi", "--dist-url", &url]));
+    let mut backend = backend;
+    let output = backend.env("RANK", "0").env("WORLD_SIZE", "2").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && told.contains("--dist-backend mpi"), "{told}");
+
+    // The other one never comes.
+    let started = Instant::now();
+    let mut lonely = world.command(&train(&["--dist-url", &url, "--dist-timeout", "2"]));
+    let output = lonely.env("RANK", "1").env("WORLD_SIZE", "2").output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && told.contains("could not join"), "{told}");
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn another_corpus_and_a_damaged_one_are_refused_by_name() {
+    let world = world();
+    world.good(&["build"]);
+    let data = world.path("data");
+    std::fs::create_dir(&data).unwrap();
+    for (name, bytes) in crate::world::content(&world.path("runs/small/shards")) {
+        std::fs::write(data.join(name), bytes).unwrap();
+    }
+    let args = ["train", "--train-data", "data", "--preset", "tiny.json", "--name", "run"];
+    let minutes = [&args[..], &["--max-minutes", "0"]].concat();
+    world.fails(&minutes, 3);
+    let first = data.join("00000.tar");
+    let whole = std::fs::read(&first).unwrap();
+    // A byte of the last sample, in place: the names, counts and sizes stay.
+    let mut bytes = whole.clone();
+    let at = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(&first, bytes).unwrap();
+    let told = world.fails(&minutes, 4);
+    assert!(told.contains("00000.tar") && told.contains("blake3"), "{told}");
+    // The same content again, though written later.
+    std::fs::write(&first, whole).unwrap();
+    world.fails(&minutes, 3);
+    // Two shards with all that is beside them change places: another corpus.
+    for end in [".tar", ".idx", ".parquet", "_stats.json"] {
+        let [a, b, c] = ["00000", "00001", "aside"].map(|name| data.join(format!("{name}{end}")));
+        std::fs::rename(&a, &c).unwrap();
+        std::fs::rename(&b, &a).unwrap();
+        std::fs::rename(&c, &b).unwrap();
+    }
+    let told = world.fails(&minutes, 2);
+    assert!(told.contains("0000") && told.contains("has begun with"), "{told}");
+    // A copy elsewhere has no name that the run knows; its digest is another one.
+    std::fs::rename(&data, world.path("moved")).unwrap();
+    let moved = minutes.iter().map(|&arg| if arg == "data" { "moved" } else { arg });
+    let told = world.fails(&moved.collect::<Vec<_>>(), 2);
+    assert!(told.contains("corpus was"), "{told}");
+}
