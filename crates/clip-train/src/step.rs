@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use clip_model::pixels;
 use clip_torch::tch::{self, Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast, backward, freeze_statistics};
 use serde::Serialize;
@@ -187,7 +186,7 @@ impl Trainer {
         let place = (self.world.rank() as u64) << 32 | chunk.first as u64;
         tch::manual_seed(mix(self.options.seed ^ 0xd20b, self.step, place) as i64);
         let device = self.model.device();
-        let images = pixels(&batch.images.narrow(0, chunk.first, chunk.rows), device);
+        let images = self.model.pixels(&batch.images.narrow(0, chunk.first, chunk.rows));
         // Convolutions in 16 bits are a third faster with channels last in memory, as the loader gives them; in 32
         // bits there is no such rule.
         let images = if self.precision == Precision::F32 { images.contiguous() } else { images };

@@ -7,6 +7,8 @@ use clip_model::ModelConfig;
 use clip_train::{Objective, Preset, Recipe, Source};
 use serde::de::DeserializeOwned;
 
+use crate::model::PreprocessArgs;
+
 /// Arguments of `clip-data train`.
 #[derive(clap::Args, Clone)]
 pub struct Args {
@@ -53,6 +55,8 @@ pub struct Args {
     /// Side of the pictures
     #[arg(long, value_name = "PIXELS")]
     pub force_image_size: Option<i64>,
+    #[command(flatten)]
+    pub preprocess: PreprocessArgs,
     /// Share of patches that a vision transformer does not see in training
     #[arg(long, value_name = "SHARE")]
     pub force_patch_dropout: Option<f64>,
@@ -230,6 +234,7 @@ impl Args {
         if let Some(side) = self.force_image_size {
             model_cfg = model_cfg.with_image_size(side)?;
         }
+        self.preprocess.fields()?;
         self.apply(&mut recipe)?;
         let chunk = self.batch(&mut recipe, world)?;
         Ok((model_cfg, recipe, chunk))
