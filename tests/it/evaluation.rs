@@ -48,6 +48,16 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     let (a, b) = (json(&world, "a.json"), json(&world, "b.json"));
     assert_eq!(a["metrics"], b["metrics"]);
     assert_eq!(a["hashes"]["model"], b["hashes"]["model"]);
+    let flags = ["--image-resize-mode", "longest", "--image-mean", "0.5", "0.4", "0.3"];
+    let other = ["zero-shot", "--dataset", "toys", "--output", "c.json", "--logits", "c.npy"];
+    run(&[&other[..], &cache, &flags].concat());
+    run(&[&other[..3], &["--logits", "a.npy"], &cache].concat());
+    let c = json(&world, "c.json");
+    assert_eq!(a["preprocess"]["resize_mode"], "shortest");
+    assert_eq!(c["preprocess"]["resize_mode"], "longest");
+    assert_eq!(c["preprocess"]["mean"], serde_json::json!([0.5, 0.4, 0.3]));
+    let logits = |name: &str| std::fs::read(world.path(name)).unwrap();
+    assert!(logits("a.npy") != logits("c.npy"));
     assert_eq!((&a["protocol"], &a["contamination"]), (&"folder".into(), &"unaudited".into()));
     let page = std::fs::read_to_string(world.path("b.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("data:image/png"), "no plot or pictures");
@@ -124,6 +134,10 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     let second = world.run(&[&["eval"], &suite[..]].concat());
     assert!(String::from_utf8_lossy(&second.stderr).matches("there already").count() == 2);
     assert_eq!(String::from_utf8_lossy(&second.stdout), first);
+    // The same weights with another preprocessing are evaluated anew.
+    let squash = ["--image-resize-mode", "squash", "--image-mean", "0.5"];
+    let third = world.run(&[&["eval"], &suite[..], &squash].concat());
+    assert!(third.status.success() && !String::from_utf8_lossy(&third.stderr).contains("already"));
     let told = world.fails(&[&["eval"], &suite[..], &["nowhere"]].concat(), 3);
     assert!(told.contains("nowhere") && told.contains("1 evaluations failed"), "{told}");
 

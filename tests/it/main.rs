@@ -10,6 +10,7 @@ mod corpus;
 mod evaluation;
 mod fetch;
 mod models;
+mod preprocess;
 mod queries;
 mod resume;
 mod store;

@@ -11,7 +11,7 @@ const SMALL: &str = r#"{"embed_dim": 8, "quick_gelu": true,
   "text_cfg": {"context_length": 5, "vocab_size": 16, "width": 8, "heads": 1, "layers": 1}}"#;
 
 /// A world with `epoch_1.pt`, which open_clip wrote, and `small.json`, its model.
-fn world() -> World {
+pub fn world() -> World {
     let world = World::new();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../crates/clip-model/tests/golden/epoch_1.pt.gz");

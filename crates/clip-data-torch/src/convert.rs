@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use clip_model::{Opening, Target, save_as};
+use clip_model::{Opening, Target, lost_fields, save_as};
 use clip_torch::tch::Kind;
 
 use crate::model::ModelPath;
@@ -66,5 +66,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (count, activation) = (model.parameter_count(), model.config().quick_gelu);
     let activation = if activation { "QuickGELU" } else { "exact GELU" };
     println!("{}: {count} parameters, {activation}", args.output.display());
+    let lost = lost_fields(model.preprocess(), target);
+    if !lost.is_empty() {
+        eprintln!("note: {}", loss_note(target, &lost.join(", ")));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the readers of a format must be told of a model's `preprocess_cfg`.
+fn loss_note(target: Target, lost: &str) -> String {
+    let hint = "hint: say so where the weights are used, as in --image-mean 0.5 0.5 0.5";
+    match target {
+        Target::OpenClip => String::new(),
+        Target::HuggingFace => {
+            format!("transformers' CLIPImageProcessor cannot hold {lost}\n{hint}")
+        }
+        Target::Safetensors => format!(
+            "clip-data finds the model's preprocess_cfg in the file, and no other program does: {lost}\n{hint}"
+        ),
+        Target::Pt => format!("the file cannot hold the model's preprocess_cfg: {lost}\n{hint}"),
+    }
 }

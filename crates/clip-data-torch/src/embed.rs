@@ -94,6 +94,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         "model": weights.path, "bytes": file, "image_size": opening.image_size,
         "precision": if kind == Kind::BFloat16 { "bf16" } else { "fp32" },
         "numbers": if args.numbers == Numbers::Float16 { "float16" } else { "float32" },
+        "preprocess": weights.preprocess(&opening.preprocess)?.to_json(),
         "input": args.input, "images": input.images, "texts": input.texts,
         "parts": input.parts.len(), "write_batch_size": args.write_batch_size,
     });

@@ -1,7 +1,7 @@
 //! Images and texts to unit embeddings.
 
-use clip_image::Rgb;
-use clip_model::{Clip, picture_bytes, pixels};
+use clip_image::{Preprocess, Rgb};
+use clip_model::{Clip, picture_bytes};
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 
@@ -32,16 +32,16 @@ impl Encoder {
         Tokenizer::VOCABULARY as i64
     }
 
-    /// Side of the pictures that the model sees.
-    pub fn size(&self) -> u32 {
-        self.model.config().vision_cfg.image_size as u32
+    /// What makes the images that [`Encoder::images`] takes.
+    pub fn transform(&self) -> Preprocess {
+        self.model.transform()
     }
 
-    /// Square pictures of [`Encoder::size`] to unit embeddings [n, embed_dim] in f32 on the CPU.
+    /// Square images of the model's size to unit embeddings [n, embed_dim] in f32 on the CPU.
     pub fn images(&self, images: &[Rgb]) -> Tensor {
         let bytes: Vec<&[u8]> = images.iter().map(|image| image.data.as_slice()).collect();
-        let bytes = picture_bytes(&bytes, i64::from(self.size()));
-        let input = pixels(&bytes, self.model.device()).to_kind(self.model.kind());
+        let bytes = picture_bytes(&bytes, self.model.config().vision_cfg.image_size);
+        let input = self.model.pixels(&bytes).to_kind(self.model.kind());
         no_grad(|| unit(&self.model.encode_image(&input)))
     }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use clip_image::{Rgb, clip_pixels};
+use clip_image::{Preprocess, Rgb};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +135,7 @@ fn embed(
     let dim = encoder.model().config().embed_dim as usize;
     let (mut images, mut texts) = (Npy::new(options.numbers, dim), Npy::new(options.numbers, dim));
     let (mut items, mut rejects) = (Vec::new(), Vec::new());
-    let size = encoder.size();
+    let transform = encoder.transform();
     let stopped = std::thread::scope(|scope| {
         // While one batch is encoded, the next is read and decoded.
         let (sender, receiver) = sync_channel::<Result<Batch>>(1);
@@ -148,7 +148,7 @@ fn embed(
                 let read: Result<Vec<Item>> = source.by_ref().take(options.batch).collect();
                 let batch = match read {
                     Ok(read) if read.is_empty() => return,
-                    Ok(read) => Ok(decode(read, input, size)),
+                    Ok(read) => Ok(decode(read, input, &transform)),
                     Err(error) => Err(error),
                 };
                 let failed = batch.is_err();
@@ -206,7 +206,7 @@ fn embed(
 }
 
 /// Decodes the images of a batch; what has no image, a damaged one or no caption falls, with its reason.
-fn decode(read: Vec<Item>, input: &Input, size: u32) -> Batch {
+fn decode(read: Vec<Item>, input: &Input, transform: &Preprocess) -> Batch {
     let decoded: Vec<std::result::Result<Option<Rgb>, String>> = read
         .par_iter()
         .map(|item| {
@@ -216,9 +216,7 @@ fn decode(read: Vec<Item>, input: &Input, size: u32) -> Batch {
             match (&item.image, input.images) {
                 (_, false) => Ok(None),
                 (None, true) => Err("no image".into()),
-                (Some(bytes), true) => {
-                    clip_pixels(bytes, size).map(Some).map_err(|e| e.to_string())
-                }
+                (Some(bytes), true) => transform.pixels(bytes).map(Some).map_err(|e| e.to_string()),
             }
         })
         .collect();

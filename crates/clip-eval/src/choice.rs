@@ -38,7 +38,7 @@ pub fn choices(
     instances: &[Instance],
     progress: &dyn Fn(usize),
 ) -> Result<BTreeMap<String, ChoiceScores>> {
-    let size = model.config().vision_cfg.image_size as u32;
+    let transform = model.transform();
     let mut outcomes = Vec::new();
     for batch in instances.chunks(BATCH) {
         let mut bytes = Vec::new();
@@ -48,7 +48,7 @@ pub fn choices(
         let pictures: Result<Vec<_>> = bytes
             .par_iter()
             .map(|(key, image)| {
-                picture(image, size).map_err(|reason| Error::Image {
+                picture(image, &transform).map_err(|reason| Error::Image {
                     set: "choices".into(),
                     key: (*key).clone(),
                     reason,

@@ -1,7 +1,7 @@
 //! Images to features, decoded and resized on threads.
 
 use clip_datasets::{EvalItem, EvalSet, Truth};
-use clip_image::{Rgb, clip_pixels};
+use clip_image::{Preprocess, Rgb};
 use clip_model::Clip;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 use rayon::prelude::*;
@@ -70,7 +70,7 @@ pub fn image_features(
     let (mut groups, mut videos, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     let mut hasher = blake3::Hasher::new();
     let mut items = set.items().take(options.limit.unwrap_or(usize::MAX));
-    let size = model.config().vision_cfg.image_size as u32;
+    let transform = model.transform();
     let mut done = 0;
     loop {
         let batch: Vec<EvalItem> =
@@ -79,8 +79,10 @@ pub fn image_features(
             break;
         }
         done += batch.len();
-        let decoded: Vec<_> =
-            batch.par_iter().map(|item| (picture(&item.image, size), item_hash(item))).collect();
+        let decoded: Vec<_> = batch
+            .par_iter()
+            .map(|item| (picture(&item.image, &transform), item_hash(item)))
+            .collect();
         let mut images = Vec::with_capacity(batch.len());
         for (item, (image, hash)) in batch.into_iter().zip(decoded) {
             hasher.update(hash.as_bytes());
@@ -114,7 +116,7 @@ pub fn image_features(
 
 /// The features of pictures of the model's size, [n, d] on the processor.
 pub fn embed(model: &Clip, images: &[Rgb], space: Space) -> Tensor {
-    let input = pixels(images, model.device());
+    let input = pixels(model, images);
     let rows = no_grad(|| match space {
         Space::Joint => unit(&model.encode_image(&input).to_kind(Kind::Float)),
         Space::Tower => model.image_features(&input).to_kind(Kind::Float),
@@ -122,9 +124,9 @@ pub fn embed(model: &Clip, images: &[Rgb], space: Space) -> Tensor {
     rows.to_device(Device::Cpu)
 }
 
-/// An encoded image as the model takes it, or why it cannot be read.
-pub fn picture(bytes: &[u8], size: u32) -> std::result::Result<Rgb, String> {
-    clip_pixels(bytes, size).map_err(|e| e.to_string())
+/// An encoded image as a model with that [`Clip::transform`] takes it, or why it cannot be read.
+pub fn picture(bytes: &[u8], transform: &Preprocess) -> std::result::Result<Rgb, String> {
+    transform.pixels(bytes).map_err(|e| e.to_string())
 }
 
 fn item_hash(item: &EvalItem) -> blake3::Hash {
@@ -139,9 +141,9 @@ fn item_hash(item: &EvalItem) -> blake3::Hash {
     hasher.finalize()
 }
 
-/// Square pictures of one size to normalised pixels, [n, 3, size, size] in f32 on the device.
-pub fn pixels(images: &[Rgb], device: Device) -> Tensor {
+/// Images of the model's size to its normalised pixels, [n, 3, size, size] in f32 on its device.
+pub fn pixels(model: &Clip, images: &[Rgb]) -> Tensor {
     let bytes: Vec<&[u8]> = images.iter().map(|image| image.data.as_slice()).collect();
     let size = images.first().map_or(0, |image| i64::from(image.width));
-    clip_model::pixels(&clip_model::picture_bytes(&bytes, size), device)
+    model.pixels(&clip_model::picture_bytes(&bytes, size))
 }

@@ -31,6 +31,8 @@ const KEPT: usize = 256;
 /// The kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kernel {
+    /// A triangle of one pixel either way.
+    Bilinear,
     /// Keys' cubic with a = -0.5.
     Bicubic,
     /// Three lobes.
@@ -41,6 +43,7 @@ impl Kernel {
     /// It is zero from here on, either way.
     fn support(self) -> f64 {
         match self {
+            Self::Bilinear => 1.0,
             Self::Bicubic => 2.0,
             Self::Lanczos => 3.0,
         }
@@ -48,6 +51,7 @@ impl Kernel {
 
     fn value(self, x: f64) -> f64 {
         match self {
+            Self::Bilinear => (1.0 - x.abs()).max(0.0),
             Self::Bicubic => bicubic(x.abs()),
             Self::Lanczos if (-3.0..3.0).contains(&x) => sinc(x) * sinc(x / 3.0),
             Self::Lanczos => 0.0,
@@ -387,7 +391,7 @@ fn dealt(tile: Tile) -> Tile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Kernel::{Bicubic, Lanczos};
+    use Kernel::{Bicubic, Bilinear, Lanczos};
 
     #[test]
     fn turning_moves_each_number_to_its_place() {
@@ -405,7 +409,7 @@ mod tests {
     fn one_colour_stays_one_colour_in_any_shape() {
         for (w, h) in [(1, 1), (3, 200), (200, 3), (64, 64), (31, 33)] {
             let pixels = [7u8, 130, 255].repeat(w * h);
-            for kernel in [Bicubic, Lanczos] {
+            for kernel in [Bilinear, Bicubic, Lanczos] {
                 let small = resample(&pixels, 3, (w, h), (9, 8), kernel);
                 assert_eq!(small, [7u8, 130, 255].repeat(72));
             }
@@ -436,7 +440,7 @@ mod tests {
     fn a_row_that_is_weighed_as_it_lies_is_the_one_that_is_turned() {
         for (w, h) in [(300, 6), (257, 3), (331, 5)] {
             let pixels: Vec<u8> = (0..w * h * 3).map(|i| (i * i % 253) as u8).collect();
-            for kernel in [Bicubic, Lanczos] {
+            for kernel in [Bilinear, Bicubic, Lanczos] {
                 let whole = resample(&pixels, 3, (w, h), (9, h), kernel);
                 for channel in 0..3 {
                     let of = |all: &[u8]| -> Vec<u8> {

@@ -10,6 +10,8 @@ use crate::area::area;
 /// The kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Filter {
+    /// Pillow's BILINEAR (antialiased).
+    Bilinear,
     /// Pillow's BICUBIC (a = -0.5, antialiased).
     Bicubic,
     /// Pillow's LANCZOS (3 lobes, antialiased).
@@ -37,7 +39,7 @@ pub fn resize(image: &Rgb, width: u32, height: u32, filter: Filter) -> Rgb {
             return area(image, width, height);
         }
         // As OpenCV: enlarging by area is linear interpolation.
-        Filter::Area => FilterType::Bilinear,
+        Filter::Area | Filter::Bilinear => FilterType::Bilinear,
     };
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel));
     let wide = pass(image, width, image.height, &options);
@@ -71,7 +73,9 @@ mod tests {
     #[test]
     fn one_colour_stays_one_colour() {
         let image = Rgb::filled(37, 53, [10, 200, 77]);
-        for filter in [Filter::Bicubic, Filter::Lanczos, Filter::Box, Filter::Area] {
+        let filters =
+            [Filter::Bilinear, Filter::Bicubic, Filter::Lanczos, Filter::Box, Filter::Area];
+        for filter in filters {
             for (w, h) in [(1, 1), (20, 90), (64, 64)] {
                 assert_eq!(
                     resize(&image, w, h, filter),

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::time::Instant;
 
-use clip_model::{Opening, open, picture_bytes, pixels};
-use clip_torch::tch::{Device, Kind, Tensor, no_grad};
+use clip_model::{Opening, open, picture_bytes};
+use clip_torch::tch::{Kind, Tensor, no_grad};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let size = model.config().vision_cfg.image_size;
     let image: Vec<u8> = (0..size * size * 3).map(|i| (i * 31 % 251) as u8).collect();
     let images = picture_bytes(&vec![image.as_slice(); batch], size);
-    let images = pixels(&images, Device::Cpu).to_kind(kind);
+    let images = model.pixels(&images).to_kind(kind);
     // As in a caption of 19 tokens between start and end.
     let mut row = vec![0i64; 77];
     row[0] = 49_406;

@@ -2,21 +2,24 @@
 
 use std::rc::Rc;
 
+use clip_image::Preprocess;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 
 use crate::config::Depth;
 use crate::init::Init;
 use crate::layers::{LayerNorm, Mode};
 use crate::params::Params;
+use crate::pixels::pixels;
 use crate::resnet::ModifiedResNet;
 use crate::training::{Pass, PatchDropout};
 use crate::transformer::{Block, BlockInit, BlockShape, through, through_to_one};
 use crate::vit::VisionTransformer;
-use crate::{ModelConfig, Result};
+use crate::{ModelConfig, PreprocessCfg, Result};
 
 /// CLIP (paper, figure 3): images and texts into one space.
 pub struct Clip {
     config: ModelConfig,
+    preprocess: PreprocessCfg,
     pub(crate) state: Vec<(String, Tensor)>,
     pub(crate) parameters: Vec<(String, Tensor)>,
     device: Device,
@@ -113,6 +116,7 @@ impl Clip {
         let (state, parameters, faults) = params.finish();
         let model = Self {
             config,
+            preprocess: PreprocessCfg::default(),
             state,
             parameters,
             device,
@@ -140,6 +144,30 @@ impl Clip {
     /// The configuration.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// What happens to images before the model sees them; OpenAI's, where nothing said otherwise.
+    pub fn preprocess(&self) -> &PreprocessCfg {
+        &self.preprocess
+    }
+
+    /// Says what happens to images from now on.
+    pub fn set_preprocess(&mut self, preprocess: PreprocessCfg) {
+        self.preprocess = preprocess;
+    }
+
+    /// The transform of evaluation: images to the bytes that [`Clip::pixels`] takes.
+    pub fn transform(&self) -> Preprocess {
+        self.preprocess.transform(self.config.vision_cfg.image_size)
+    }
+
+    /// Bytes [n, size, size, 3] to pixels [n, 3, size, size] in f32 on the model's device, normalised with its mean and
+    /// standard deviation: on the processor bit by bit what torchvision's `ToTensor` and `Normalize` give. In memory
+    /// the channels come last, as convolutions want them.
+    ///
+    /// The copy of pinned bytes to a GPU is not waited for.
+    pub fn pixels(&self, bytes: &Tensor) -> Tensor {
+        pixels(bytes, &self.preprocess, self.device)
     }
 
     /// Where the weights are.

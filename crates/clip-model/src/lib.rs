@@ -1,5 +1,6 @@
 //! CLIP's image and text towers; weights in and out.
 
+mod beside;
 mod clip;
 mod config;
 mod error;
@@ -14,6 +15,8 @@ mod paper;
 mod params;
 mod pixels;
 mod positions;
+mod preprocess;
+mod processor;
 pub mod pt;
 mod resnet;
 mod save;
@@ -28,12 +31,13 @@ pub use config::{Depth, ModelConfig, TextConfig, VisionConfig};
 pub use error::{Error, Result};
 pub use infer::infer_config;
 pub use layers::Mode;
-pub use open::{Format, Opening, Weights, open, weights_file, weights_files};
+pub use open::{Format, Opening, Weights, open, weights_files};
 pub use paper::NAMES;
-pub use pixels::{picture_bytes, pixels};
+pub use pixels::picture_bytes;
 pub use positions::interpolate_positions;
-pub use save::{Target, save_as};
+pub use preprocess::{Interpolation, MEAN, PreprocessCfg, STD};
+pub use save::{Target, lost_fields, save_as};
 pub use training::PatchDropout;
 pub use weights::{
-    MEAN, MODEL_FILE, STD, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors,
+    MODEL_FILE, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors,
 };

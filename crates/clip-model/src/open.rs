@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clip_torch::tch::{Device, Kind, Tensor};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
-use crate::hugging_face::{is_hugging_face, read_config, to_open_clip};
+use crate::hugging_face::{is_hugging_face, to_open_clip};
 use crate::pt::{Value, read_pt};
 use crate::weights::read_safetensors_with;
-use crate::{Clip, Error, ModelConfig, Result, infer_config, interpolate_positions};
+use crate::{Clip, Error, ModelConfig, PreprocessCfg, Result, infer_config, interpolate_positions};
 
 /// What the weights were written by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub struct Weights {
     pub tensors: Vec<(String, Tensor)>,
     /// The model, where the file or its folder says.
     pub config: Option<ModelConfig>,
+    /// What happens to images, where the file or its folder says.
+    pub preprocess: Option<PreprocessCfg>,
 }
 
 /// What the caller knows of a model, and how it wants it.
@@ -42,6 +44,8 @@ pub struct Opening {
     pub model: Option<ModelConfig>,
     /// Another image size: positional embeddings are interpolated.
     pub image_size: Option<i64>,
+    /// Fields of `preprocess_cfg` that replace the file's.
+    pub preprocess: Map<String, Json>,
     /// Where the weights go.
     pub device: Device,
     /// Their type, cast once.
@@ -51,7 +55,13 @@ pub struct Opening {
 impl Default for Opening {
     /// What the file says, on the CPU, in f32.
     fn default() -> Self {
-        Self { model: None, image_size: None, device: Device::Cpu, kind: Kind::Float }
+        Self {
+            model: None,
+            image_size: None,
+            preprocess: Map::new(),
+            device: Device::Cpu,
+            kind: Kind::Float,
+        }
     }
 }
 
@@ -65,7 +75,6 @@ pub fn open(path: &Path, opening: &Opening) -> Result<Clip> {
     Weights::read(path)?.build(opening)
 }
 
-const CONFIGS: [&str; 2] = ["open_clip_config.json", "config.json"];
 const FILES: [&str; 7] = [
     "open_clip_model.safetensors",
     "model.safetensors",
@@ -80,7 +89,7 @@ const FILES: [&str; 7] = [
 ///
 /// # Errors
 /// When the folder holds none.
-pub fn weights_file(path: &Path) -> Result<PathBuf> {
+fn weights_file(path: &Path) -> Result<PathBuf> {
     if !path.is_dir() {
         return Ok(path.to_path_buf());
     }
@@ -137,12 +146,16 @@ impl Weights {
         if weights.config.is_none() {
             weights.config = weights.config_beside()?;
         }
+        // All of OpenAI's models have one transform, which is the default.
+        if weights.preprocess.is_none() && weights.format != Format::OpenAi {
+            weights.preprocess = weights.preprocess_beside()?;
+        }
         Ok(weights)
     }
 
     /// The files that an index names, as one.
     fn read_index(path: &Path) -> Result<Self> {
-        let (mut tensors, mut config) = (Vec::new(), None);
+        let (mut tensors, mut config, mut preprocess) = (Vec::new(), None, None);
         for (file, wanted) in index_parts(path)? {
             let part = Self::read_file(&file)?;
             let has = |wanted: &String| part.tensors.iter().any(|(tensor, _)| tensor == wanted);
@@ -154,8 +167,9 @@ impl Weights {
             }
             tensors.extend(part.tensors);
             config = config.or(part.config);
+            preprocess = preprocess.or(part.preprocess);
         }
-        Ok(Self { path: path.to_path_buf(), format: Format::OpenClip, tensors, config })
+        Ok(Self { path: path.to_path_buf(), format: Format::OpenClip, tensors, config, preprocess })
     }
 
     fn read_file(path: &Path) -> Result<Self> {
@@ -166,7 +180,18 @@ impl Weights {
         let (tensors, mark) = read_safetensors_with(path)?;
         let config = mark.get("model_cfg").map(|text| ModelConfig::parse(text));
         let config = config.transpose().map_err(|e| Error::file(path, e))?;
-        Ok(Self { path: path.to_path_buf(), format: Format::OpenClip, tensors, config })
+        let preprocess = match mark.get("preprocess_cfg") {
+            None => None,
+            Some(text) => {
+                let fields = serde_json::from_str(text).map_err(|e| Error::file(path, e))?;
+                let found = PreprocessCfg::default().merged(&fields);
+                Some(found.map_err(|reason| {
+                    Error::file(path, format!("preprocess_cfg of its remarks: {reason}"))
+                })?)
+            }
+        };
+        let path = path.to_path_buf();
+        Ok(Self { path, format: Format::OpenClip, tensors, config, preprocess })
     }
 
     fn from_pt(path: &Path, value: Value) -> Result<Self> {
@@ -180,7 +205,7 @@ impl Weights {
             let openai = tensors.len() < whole;
             let config = if openai { infer_config(&tensors, true) } else { None };
             let format = if openai { Format::OpenAi } else { Format::OpenClip };
-            return Ok(Self { path, format, tensors, config });
+            return Ok(Self { path, format, tensors, config, preprocess: None });
         }
         let config = value.get("model_cfg").and_then(Value::as_str).map(ModelConfig::parse);
         let config = config.transpose().map_err(|e| Error::file(&path, e))?;
@@ -190,41 +215,16 @@ impl Weights {
                 "hint: a state dict, or a dictionary with one under \"state_dict\", is wanted";
             return Err(Error::file(&path, format!("the file holds no weights\n{hint}")));
         }
-        Ok(Self { path, format: Format::OpenClip, tensors, config })
+        Ok(Self { path, format: Format::OpenClip, tensors, config, preprocess: None })
     }
 
-    /// The model by the files beside the weights: a configuration, or the parameters of open_clip's training run.
-    fn config_beside(&self) -> Result<Option<ModelConfig>> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        for file in CONFIGS.map(|name| folder.join(name)).into_iter().filter(|file| file.is_file())
-        {
-            let text = std::fs::read_to_string(&file).map_err(|e| Error::io(&file, e))?;
-            let json: Json = serde_json::from_str(&text).map_err(|e| Error::file(&file, e))?;
-            let config = if json.get("model_cfg").is_some() || json.get("embed_dim").is_some() {
-                ModelConfig::parse(&text)
-            } else if json.get("vision_config").is_some() {
-                read_config(&json)
-            } else {
-                continue;
-            };
-            return config.map(Some).map_err(|e| Error::file(&file, e));
-        }
-        let params =
-            folder.parent().map(|run| run.join("params.txt")).filter(|file| file.is_file());
-        let Some(params) = params else { return Ok(None) };
-        let text = std::fs::read_to_string(&params).map_err(|e| Error::io(&params, e))?;
-        let of = |key: &str| {
-            text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": ")).map(str::trim)
-        };
-        // A model that is not known here by its name must be told by the caller.
-        let Some(mut config) = of("model").and_then(|name| ModelConfig::find(name).ok()) else {
-            return Ok(None);
-        };
-        config.quick_gelu |= of("force_quick_gelu") == Some("True");
-        if let Some(size) = of("force_image_size").and_then(|size| size.parse().ok()) {
-            config.vision_cfg.image_size = size;
-        }
-        Ok(Some(config))
+    /// What happens to images: the fields of the caller over what the file says, over open_clip's default.
+    ///
+    /// # Errors
+    /// When a field is not one of `preprocess_cfg`, or has no value of one.
+    pub fn preprocess(&self, asked: &Map<String, Json>) -> Result<PreprocessCfg> {
+        let merged = self.preprocess.unwrap_or_default().merged(asked);
+        merged.map_err(|reason| Error::Config(format!("preprocess_cfg: {reason}")))
     }
 
     /// The model that the weights are of: what their file says, else what the caller says.
@@ -265,19 +265,22 @@ impl Weights {
     /// Makes the model.
     pub fn build(mut self, opening: &Opening) -> Result<Clip> {
         let mut config = self.config(opening.model.as_ref())?;
+        let preprocess = self.preprocess(&opening.preprocess)?;
         if let Some(size) = opening.image_size {
             config.vision_cfg.image_size = size;
             config = config.checked()?;
         }
         interpolate_positions(&mut self.tensors, &config)?;
         let model = Clip::from_weights_in(&config, self.tensors, opening.device, opening.kind);
-        model.map_err(|error| match error {
+        let mut model = model.map_err(|error| match error {
             Error::Weights { faults, cause } => Error::file(
                 &self.path,
                 format!("weights do not fit the model: {faults}\nhint: {cause}"),
             ),
             other => other,
-        })
+        })?;
+        model.set_preprocess(preprocess);
+        Ok(model)
     }
 }
 

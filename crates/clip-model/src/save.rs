@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use clip_image::ResizeMode;
 use serde_json::json;
 
 use crate::hugging_face::{from_open_clip, write_config};
+use crate::processor::{PROCESSOR_FILE, write_processor};
 use crate::pt::{Value, write_pt};
 use crate::weights::write_safetensors_with;
-use crate::{Clip, Error, MEAN, Result, STD, save_checkpoint};
+use crate::{Clip, Error, Interpolation, PreprocessCfg, Result, save_checkpoint};
 
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,10 +33,37 @@ pub fn save_as(path: &Path, model: &Clip, target: Target) -> Result<()> {
         Target::OpenClip => save_checkpoint(path, model),
         Target::HuggingFace => save_hugging_face(path, model),
         Target::Safetensors => {
-            write_safetensors_with(path, model.state_dict(), Some(model.config()))
+            let (model_cfg, preprocess_cfg) = (json!(model.config()), model.preprocess().to_json());
+            let settings = [("model_cfg", model_cfg), ("preprocess_cfg", preprocess_cfg)];
+            write_safetensors_with(path, model.state_dict(), &settings)
         }
         Target::Pt => write_pt(path, &Value::state_dict(model.state_dict())),
     }
+}
+
+/// The fields of a `preprocess_cfg` that its readers do not find in a format, with their values: those that are not
+/// OpenAI's.
+pub fn lost_fields(preprocess: &PreprocessCfg, target: Target) -> Vec<String> {
+    let plain = PreprocessCfg::default();
+    let kept = match target {
+        Target::OpenClip => *preprocess,
+        // transformers has neither a choice of kernels nor padding.
+        Target::HuggingFace => {
+            let longest = preprocess.resize_mode == ResizeMode::Longest;
+            let random = preprocess.interpolation == Interpolation::Random;
+            PreprocessCfg {
+                interpolation: if random { plain.interpolation } else { preprocess.interpolation },
+                resize_mode: if longest { plain.resize_mode } else { preprocess.resize_mode },
+                fill_color: plain.fill_color,
+                ..*preprocess
+            }
+        }
+        Target::Safetensors | Target::Pt => plain,
+    };
+    let (own, kept) = (preprocess.to_json(), kept.to_json());
+    let fields = own.as_object().into_iter().flatten();
+    let lost = fields.filter(|(field, value)| kept[field.as_str()] != **value);
+    lost.map(|(field, value)| format!("{field} {value}")).collect()
 }
 
 fn save_hugging_face(folder: &Path, model: &Clip) -> Result<()> {
@@ -46,22 +75,37 @@ fn save_hugging_face(folder: &Path, model: &Clip) -> Result<()> {
     let weights = from_open_clip(&state)?;
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let size = model.config().vision_cfg.image_size;
-    let preprocessor = json!({
-        "image_processor_type": "CLIPImageProcessor",
-        "do_convert_rgb": true,
-        "do_resize": true,
-        "size": {"shortest_edge": size},
-        "resample": 3,
-        "do_center_crop": true,
-        "crop_size": {"height": size, "width": size},
-        "do_rescale": true,
-        "do_normalize": true,
-        "image_mean": MEAN,
-        "image_std": STD,
-    });
-    for (name, json) in [("config.json", &config), ("preprocessor_config.json", &preprocessor)] {
+    let processor = write_processor(model.preprocess(), size);
+    for (name, json) in [("config.json", &config), (PROCESSOR_FILE, &processor)] {
         let file = folder.join(name);
         std::fs::write(&file, format!("{json:#}\n")).map_err(|e| Error::io(&file, e))?;
     }
-    write_safetensors_with(&folder.join("model.safetensors"), &weights, None)
+    write_safetensors_with(&folder.join("model.safetensors"), &weights, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_format_cannot_hold_is_named() {
+        let (mean, fill_color) = ([0.5; 3], 9);
+        let padded = PreprocessCfg {
+            mean,
+            resize_mode: ResizeMode::Longest,
+            fill_color,
+            ..PreprocessCfg::default()
+        };
+        let squash = PreprocessCfg { resize_mode: ResizeMode::Squash, fill_color: 0, ..padded };
+        let lost = |cfg: &PreprocessCfg, target| lost_fields(cfg, target).join("; ");
+        let all = "mean [0.5,0.5,0.5]; resize_mode \"longest\"; fill_color 9";
+        assert_eq!(lost(&padded, Target::Pt), all);
+        assert_eq!(lost(&padded, Target::Safetensors), all);
+        assert_eq!(lost(&padded, Target::HuggingFace), "resize_mode \"longest\"; fill_color 9");
+        assert_eq!(lost(&squash, Target::HuggingFace), "");
+        assert_eq!(lost(&padded, Target::OpenClip), "");
+        for target in [Target::OpenClip, Target::HuggingFace, Target::Safetensors, Target::Pt] {
+            assert_eq!(lost(&PreprocessCfg::default(), target), "");
+        }
+    }
 }

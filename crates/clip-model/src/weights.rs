@@ -11,15 +11,11 @@ use serde_json::json;
 
 use crate::file::{bytes_of, whole};
 use crate::params::Named;
-use crate::{Clip, Error, ModelConfig, Opening, Result, open};
+use crate::{Clip, Error, Opening, Result, open};
 
 /// The weights' file in a checkpoint's folder.
 pub const MODEL_FILE: &str = "open_clip_model.safetensors";
-const CONFIG_FILE: &str = "open_clip_config.json";
-/// CLIP's pixel mean and standard deviation (OpenAI CLIP, `clip.py`).
-pub const MEAN: [f64; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-/// See [`MEAN`].
-pub const STD: [f64; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+pub(crate) const CONFIG_FILE: &str = "open_clip_config.json";
 
 /// The types that both libtorch and safetensors have.
 const TYPES: [(Dtype, Kind); 10] = [
@@ -65,14 +61,14 @@ pub(crate) fn read_safetensors_with(path: &Path) -> Result<(Named, HashMap<Strin
 
 /// Writes tensors in their types as a safetensors file, whole or not at all.
 pub fn write_safetensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
-    write_safetensors_with(path, tensors, None)
+    write_safetensors_with(path, tensors, &[])
 }
 
-/// As [`write_safetensors`], with the model that the weights are of in the file's remarks.
+/// As [`write_safetensors`], with settings of the model that the weights are of in the file's remarks, by name.
 pub(crate) fn write_safetensors_with(
     path: &Path,
     tensors: &[(String, Tensor)],
-    config: Option<&ModelConfig>,
+    settings: &[(&str, serde_json::Value)],
 ) -> Result<()> {
     let mut typed = Vec::new();
     for (name, tensor) in tensors {
@@ -86,9 +82,8 @@ pub(crate) fn write_safetensors_with(
     let mut header = serde_json::Map::new();
     // open_clip and transformers look for this mark.
     let mut remarks = json!({"format": "pt"});
-    if let Some(config) = config {
-        let text = serde_json::to_string(config).map_err(|e| Error::file(path, e))?;
-        remarks["model_cfg"] = text.into();
+    for (name, setting) in settings {
+        remarks[*name] = setting.to_string().into();
     }
     header.insert("__metadata__".into(), remarks);
     let mut end = 0;
@@ -111,16 +106,16 @@ pub(crate) fn write_safetensors_with(
 /// Writes a folder that `open_clip.create_model_and_transforms("local-dir:…")` opens.
 pub fn save_checkpoint(folder: &Path, model: &Clip) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
-    let preprocess =
-        json!({"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "shortest"});
-    let mut config = json!({"model_cfg": model.config(), "preprocess_cfg": preprocess});
+    let (model_cfg, preprocess_cfg) = (json!(model.config()), model.preprocess().to_json());
+    let mut config = json!({"model_cfg": model_cfg, "preprocess_cfg": preprocess_cfg});
     if model.logit_bias().is_some() {
         // open_clip gives a model the parameter, whose value is in the weights, when it finds this.
         config["model_cfg"]["init_logit_bias"] = (-10).into();
     }
     let path = folder.join(CONFIG_FILE);
     std::fs::write(&path, format!("{config:#}\n")).map_err(|e| Error::io(&path, e))?;
-    write_safetensors_with(&folder.join(MODEL_FILE), model.state_dict(), Some(model.config()))
+    let settings = [("model_cfg", model_cfg)];
+    write_safetensors_with(&folder.join(MODEL_FILE), model.state_dict(), &settings)
 }
 
 /// Opens a folder written by [`save_checkpoint`] or by open_clip.
@@ -131,7 +126,7 @@ pub fn load_checkpoint(folder: &Path, device: Device) -> Result<Clip> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{TextConfig, VisionConfig};
+    use crate::{ModelConfig, TextConfig, VisionConfig};
 
     fn config(vision_cfg: VisionConfig) -> ModelConfig {
         let text = TextConfig::paper(64);

@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = LoaderOptions {
         size: side,
         augment: "rrc(0.9,1)".parse()?,
+        preprocess: clip_model::PreprocessCfg::default(),
         seed: 0,
         threads: threads.parse()?,
         share: (0, 1),

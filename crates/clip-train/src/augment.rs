@@ -2,7 +2,8 @@
 
 use std::str::FromStr;
 
-use clip_image::{Filter, Rgb, clip_preprocess, crop, resize};
+use clip_image::{Filter, Rgb, crop, resize};
+use clip_model::{Interpolation, PreprocessCfg};
 
 use crate::draw::Draw;
 
@@ -43,30 +44,47 @@ impl FromStr for Augment {
 }
 
 impl Augment {
-    /// A square of `size` pixels.
-    pub(crate) fn apply(self, image: &Rgb, size: u32, draw: &mut Draw) -> Rgb {
+    /// A square of `size` pixels, resized with the model's interpolation.
+    pub(crate) fn apply(
+        self,
+        image: &Rgb,
+        size: u32,
+        preprocess: &PreprocessCfg,
+        draw: &mut Draw,
+    ) -> Rgb {
         match self {
-            Self::None => clip_preprocess(image, size),
+            Self::None => preprocess.transform(i64::from(size)).apply(image),
             Self::SquareCrop => {
-                let image = shorter_side(image, size);
+                let image = shorter_side(image, size, filter(preprocess.interpolation, draw));
                 let x = draw.below((image.width - size + 1) as usize) as u32;
                 let y = draw.below((image.height - size + 1) as usize) as u32;
                 crop(&image, x, y, size, size)
             }
             Self::ResizedCrop(from, to) => {
+                let filter = filter(preprocess.interpolation, draw);
                 let (x, y, w, h) = resized_crop(image, from, to, draw);
-                resize(&crop(image, x, y, w, h), size, size, Filter::Bicubic)
+                resize(&crop(image, x, y, w, h), size, size, filter)
             }
             Self::Small(strength) => small(image, size, strength, draw),
         }
     }
 }
 
+/// The kernel of one image.
+fn filter(interpolation: Interpolation, draw: &mut Draw) -> Filter {
+    let bilinear = match interpolation {
+        Interpolation::Bicubic => false,
+        Interpolation::Bilinear => true,
+        Interpolation::Random => draw.below(2) == 0,
+    };
+    if bilinear { Filter::Bilinear } else { Filter::Bicubic }
+}
+
 /// The picture with its shorter side brought to `size`.
-pub(crate) fn shorter_side(image: &Rgb, size: u32) -> Rgb {
+pub(crate) fn shorter_side(image: &Rgb, size: u32, filter: Filter) -> Rgb {
     let short = image.width.min(image.height).max(1);
     let side = |side: u32| ((u64::from(side) * u64::from(size)) / u64::from(short)) as u32;
-    resize(image, side(image.width).max(size), side(image.height).max(size), Filter::Bicubic)
+    resize(image, side(image.width).max(size), side(image.height).max(size), filter)
 }
 
 /// torchvision's `RandomResizedCrop.get_params` with ratios of 3/4 to 4/3: x, y, width, height.
@@ -164,7 +182,8 @@ mod tests {
             for policy in ["none", "square-crop", "rrc", "small"] {
                 let mut draw = Draw::new("test", 1, 0, 0);
                 let image = Rgb::filled(w, h, [128; 3]);
-                let out = policy.parse::<Augment>().unwrap().apply(&image, 32, &mut draw);
+                let augment = policy.parse::<Augment>().unwrap();
+                let out = augment.apply(&image, 32, &PreprocessCfg::default(), &mut draw);
                 assert_eq!((out.width, out.height, out.data.len()), (32, 32, 32 * 32 * 3));
                 assert!(out.data.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]), "{policy}");
             }
@@ -176,6 +195,34 @@ mod tests {
         let data = (0..16 * 16 * 3).map(|i| (i * 7 % 256) as u8).collect();
         let image = Rgb { width: 16, height: 16, data };
         let mut draw = Draw::new("test", 1, 0, 0);
-        assert_eq!(Augment::Small(0.0).apply(&image, 16, &mut draw), image);
+        let plain = PreprocessCfg::default();
+        assert_eq!(Augment::Small(0.0).apply(&image, 16, &plain, &mut draw), image);
+    }
+
+    #[test]
+    fn images_are_resized_with_the_models_interpolation() {
+        let data = (0..50 * 40 * 3).map(|i| (i * i % 251) as u8).collect();
+        let image = Rgb { width: 50, height: 40, data };
+        for augment in [Augment::ResizedCrop(0.5, 0.9), Augment::SquareCrop, Augment::None] {
+            let with = |interpolation, slot| {
+                let cfg = PreprocessCfg { interpolation, ..PreprocessCfg::default() };
+                let mut draw = Draw::new("test", 1, 0, slot);
+                // The same crop for every kernel: what is drawn for the kernel comes first.
+                if interpolation != Interpolation::Random && augment != Augment::None {
+                    draw.below(2);
+                }
+                augment.apply(&image, 16, &cfg, &mut draw)
+            };
+            let (mut bicubic, mut bilinear) = (0, 0);
+            for slot in 0..20 {
+                let random = with(Interpolation::Random, slot);
+                assert_ne!(with(Interpolation::Bicubic, slot), with(Interpolation::Bilinear, slot));
+                bicubic += u32::from(random == with(Interpolation::Bicubic, slot));
+                bilinear += u32::from(random == with(Interpolation::Bilinear, slot));
+            }
+            assert_eq!(bicubic + bilinear, 20);
+            // The evaluation transform draws nothing.
+            assert_eq!((bicubic > 0, bilinear > 0), (true, augment != Augment::None));
+        }
     }
 }

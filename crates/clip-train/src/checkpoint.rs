@@ -162,7 +162,15 @@ impl Trainer {
 
     /// Reads weights, averages and the optimiser's state.
     pub(crate) fn restore(&mut self, folder: &Path, state: &Checkpoint) -> Result<()> {
-        copy_weights(&load_checkpoint(folder, Device::Cpu)?, &self.model)?;
+        let stored = load_checkpoint(folder, Device::Cpu)?;
+        let (was, is) = (stored.preprocess(), self.model.preprocess());
+        if was != is {
+            let (was, is) = (was.to_json(), is.to_json());
+            let hint = "hint: give the flags of the first start, or another --name";
+            let reason = format!("its preprocess_cfg was {was}, is {is}\n{hint}");
+            return Err(Error::file(folder, reason));
+        }
+        copy_weights(&stored, &self.model)?;
         let path = folder.join(MOMENTS);
         let tensors: HashMap<String, Tensor> = read_safetensors(&path)?.into_iter().collect();
         for (name, target) in self.moments() {

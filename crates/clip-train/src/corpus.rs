@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use clip_image::{DecodeOptions, Rgb, decode};
+use clip_image::{DecodeOptions, Filter, Rgb, decode};
 use clip_text::Tokenizer;
 use rayon::prelude::*;
 
@@ -258,7 +258,7 @@ impl Corpus {
         let reason = |e: clip_image::Error| format!("the picture at byte {at}: {e}");
         let image = decode(&bytes, &options).map_err(|e| Error::file(path, reason(e)))?;
         let large = image.width.min(image.height) > self.side;
-        let image = if large { shorter_side(&image, self.side) } else { image };
+        let image = if large { shorter_side(&image, self.side, Filter::Bicubic) } else { image };
         if let Some(kept) = self.pixels.get(index) {
             // Another thread may have been faster with the same pixels.
             let _ = kept.set(image.clone());

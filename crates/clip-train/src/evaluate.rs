@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use clip_model::{Clip, picture_bytes, pixels};
+use clip_model::{Clip, picture_bytes};
 use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast};
 use rayon::prelude::*;
 
-use crate::draw::Draw;
 use crate::loader::padded;
 use crate::loss::unit;
-use crate::{Augment, Corpus, Result, World};
+use crate::{Corpus, Result, World};
 
 /// Pairs that are embedded at a time.
 const BATCH: usize = 64;
@@ -47,17 +46,15 @@ fn embed(
     corpus: &Corpus,
     pairs: &[usize],
 ) -> Result<(Tensor, Tensor)> {
-    let size = model.config().vision_cfg.image_size as u32;
-    let plain = |&pair: &usize| -> Result<Vec<u8>> {
-        let mut draw = Draw::new("none", 0, 0, 0);
-        Ok(Augment::None.apply(&corpus.image(pair)?, size, &mut draw).data)
-    };
+    let transform = model.transform();
+    let plain =
+        |&pair: &usize| -> Result<Vec<u8>> { Ok(transform.apply(&corpus.image(pair)?).data) };
     let rows = pairs.par_iter().map(plain).collect::<Result<Vec<_>>>()?;
     let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
-    let bytes = picture_bytes(&rows, i64::from(size));
+    let bytes = picture_bytes(&rows, i64::from(transform.size));
     let texts: Vec<Vec<u16>> = pairs.iter().map(|&pair| corpus.text(pair, 0).to_vec()).collect();
     let device = model.device();
-    let (images, tokens) = (pixels(&bytes, device), padded(&texts).to_device(device));
+    let (images, tokens) = (model.pixels(&bytes), padded(&texts).to_device(device));
     let (u, v) =
         autocast(precision, device, || (model.encode_image(&images), model.encode_text(&tokens)));
     Ok((unit(&u), unit(&v)))

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use clip_model::PreprocessCfg;
 use clip_torch::tch::{Device, Tensor};
 use clip_torch::{host_bytes, write_bytes};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -24,6 +25,8 @@ pub struct LoaderOptions {
     pub size: u32,
     /// What happens to pictures.
     pub augment: Augment,
+    /// How they are resized: the model's.
+    pub preprocess: PreprocessCfg,
     /// Seed of augmentation.
     pub seed: u64,
     /// Decoding threads.
@@ -223,7 +226,8 @@ fn fill(corpus: &Corpus, options: &LoaderOptions, job: Job) -> Result<Rows> {
         let mut draw =
             Draw::new("augment", options.seed, u64::from(used.pass), u64::from(used.slot));
         let (image, pair) = readable(corpus, used.pair as usize, &mut faults)?;
-        let pixels = options.augment.apply(&image, options.size, &mut draw).data;
+        let LoaderOptions { augment, size, preprocess, .. } = options;
+        let pixels = augment.apply(&image, *size, preprocess, &mut draw).data;
         write_bytes(&images, row * pixels.len(), &pixels)?;
         let caption = used.caption as usize % corpus.caption_count(pair);
         texts.push(corpus.text(pair, caption).to_vec());
@@ -260,7 +264,8 @@ mod tests {
 
     fn options(threads: usize, share: (usize, usize)) -> LoaderOptions {
         let augment = Augment::Small(1.0);
-        LoaderOptions { size: 8, augment, seed: 3, threads, share, device: Device::Cpu }
+        let preprocess = PreprocessCfg::default();
+        LoaderOptions { size: 8, augment, preprocess, seed: 3, threads, share, device: Device::Cpu }
     }
 
     type Plain = (u64, Vec<u8>, Vec<i64>);

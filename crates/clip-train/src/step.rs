@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use clip_model::{PatchDropout, pixels};
+use clip_model::PatchDropout;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast, backward, freeze_statistics};
 use serde::Serialize;
@@ -187,7 +187,7 @@ impl Trainer {
 
     fn input(&self, batch: &Batch, chunk: &Chunk) -> (Tensor, Tensor) {
         let device = self.model.device();
-        let images = pixels(&batch.images.narrow(0, chunk.first, chunk.rows), device);
+        let images = self.model.pixels(&batch.images.narrow(0, chunk.first, chunk.rows));
         // Convolutions in 16 bits are a third faster with channels last in memory, as the loader gives them; in 32
         // bits there is no such rule.
         let images = if self.precision == Precision::F32 { images.contiguous() } else { images };

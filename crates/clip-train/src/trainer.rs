@@ -214,6 +214,7 @@ impl Trainer {
         let loader = LoaderOptions {
             size: self.model.config().vision_cfg.image_size as u32,
             augment: self.recipe.augment.parse().map_err(Error::Recipe)?,
+            preprocess: *self.model.preprocess(),
             seed: self.options.seed,
             threads: self.options.threads,
             share: (self.world.rank(), self.world.size()),

@@ -40,7 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let hashes = Hashes { model: model.hash.clone(), ..Hashes::default() };
         let task = "image_caption_selection";
         let metrics = scores.get("all").map(metrics).unwrap_or_default();
-        let more = json!({"groups": scores});
+        let more = json!({"groups": scores, "preprocess": model.preprocess()});
         let document = clip_eval::document(&name, &model.name(), task, &metrics, &hashes, more);
         write_json(path, &document)?;
     }

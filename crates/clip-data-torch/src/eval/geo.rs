@@ -46,7 +46,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.output {
         write_json(
             path,
-            &json!({"task": "geolocation", "model": model.name(), "model_hash": model.hash, "scores": scores}),
+            &json!({
+                "task": "geolocation", "model": model.name(), "model_hash": model.hash,
+                "preprocess": model.preprocess(), "scores": scores,
+            }),
         )?;
     }
     Ok(ExitCode::SUCCESS)
@@ -93,14 +96,14 @@ fn rows(path: &Path) -> anyhow::Result<Vec<(PathBuf, Place)>> {
 }
 
 fn features(model: &Model, rows: &[(PathBuf, Place)]) -> anyhow::Result<Tensor> {
-    let size = model.clip.config().vision_cfg.image_size as u32;
+    let transform = model.clip.transform();
     let shown = progress("places", Some(rows.len() as u64));
     let (mut tensors, mut done) = (Vec::new(), 0);
     for batch in rows.chunks(BATCH) {
         let mut pictures = Vec::with_capacity(batch.len());
         for (path, _) in batch {
             let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-            let image = picture(&bytes, size)
+            let image = picture(&bytes, &transform)
                 .map_err(|reason| anyhow::anyhow!("{}: {reason}", path.display()))?;
             pictures.push(image);
         }

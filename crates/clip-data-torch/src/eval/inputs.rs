@@ -96,6 +96,11 @@ impl Model {
         Ok(Self { clip: clip?, path, hash, tokenizer: Tokenizer::new() })
     }
 
+    /// What happens to images, as results record it.
+    pub fn preprocess(&self) -> serde_json::Value {
+        self.clip.preprocess().to_json()
+    }
+
     /// How it is named in results.
     pub fn name(&self) -> String {
         self.path.display().to_string()

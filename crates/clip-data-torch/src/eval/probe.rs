@@ -10,12 +10,12 @@ use clip_eval::{
     linear_probe, zero_shot,
 };
 use clip_torch::tch::{Kind, Tensor};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::inputs::{Model, ModelArgs, PromptArgs, SetArgs, progress, write_json};
 use super::page;
 use super::table::cell;
-use crate::model::ModelPath;
+use crate::model::{ModelPath, PreprocessArgs};
 
 /// Where features come from.
 #[derive(clap::Args)]
@@ -30,8 +30,11 @@ struct Source {
     #[arg(long, value_name = "NAME=PATH")]
     test_dataset: Option<String>,
     /// Features that are there: train.npy, train_labels.npy, test.npy, test_labels.npy, optionally val
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "dataset"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "dataset", "image_mean", "image_std",
+        "image_interpolation", "image_resize_mode"])]
     features: Option<PathBuf>,
+    #[command(flatten)]
+    preprocess: PreprocessArgs,
     /// Write the features for another time
     #[arg(long, value_name = "DIR")]
     save_features: Option<PathBuf>,
@@ -105,6 +108,8 @@ pub struct FewShotArgs {
 struct Parts {
     name: String,
     model: String,
+    /// What happened to the images, where they were seen.
+    preprocess: Option<Value>,
     train: Part,
     val: Part,
     test: Part,
@@ -173,7 +178,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         ];
         let metrics = metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let hashes = clip_eval::Hashes::default();
-        let more = json!({"probe": score, "space": if args.source.projected { "projected" } else { "tower" }});
+        let space = if args.source.projected { "projected" } else { "tower" };
+        let more = json!({"probe": score, "space": space, "preprocess": parts.preprocess});
         let document =
             clip_eval::document(&parts.name, &parts.model, "linear_probe", &metrics, &hashes, more);
         write_json(path, &document)?;
@@ -207,7 +213,10 @@ pub fn run_few_shot(args: FewShotArgs) -> anyhow::Result<ExitCode> {
         }
         None => {}
     }
-    let document = json!({"dataset": parts.name, "model": parts.model, "task": "few_shot", "few_shot": result});
+    let document = json!({
+        "dataset": parts.name, "model": parts.model, "task": "few_shot", "few_shot": result,
+        "preprocess": parts.preprocess,
+    });
     if let Some(path) = &args.output {
         write_json(path, &document)?;
     }
@@ -251,7 +260,7 @@ impl Source {
             bail!("{}: a probe wants one class an item", train.name);
         }
         let val = own.open(Split::Val).ok();
-        let weights = ModelPath::at(model.clone());
+        let weights = ModelPath::at(model.clone()).with(self.preprocess.clone());
         let model = Model::open(&ModelArgs { weights, device: self.device.clone() })?;
         let space = if self.projected { Space::Joint } else { Space::Tower };
         let options = FeatureOptions { space, skip_unreadable: false, limit: self.limit };
@@ -285,6 +294,7 @@ impl Source {
         let parts = Parts {
             name: train.name.clone(),
             model: model.name(),
+            preprocess: Some(model.preprocess()),
             train: part(&train)?,
             val: val.as_ref().map_or_else(|| Ok(empty()), part)?,
             test: part(&test)?,
@@ -324,7 +334,8 @@ fn read(folder: &Path) -> anyhow::Result<Parts> {
     let all = [&train, &val, &test];
     let classes = all.iter().flat_map(|p| &p.labels).max().map_or(0, |most| most + 1);
     let name = folder.display().to_string();
-    Ok(Parts { model: name.clone(), name, train, val, test, classes, zero_shot: None })
+    let model = name.clone();
+    Ok(Parts { name, model, preprocess: None, train, val, test, classes, zero_shot: None })
 }
 
 fn empty() -> Part {

@@ -103,6 +103,7 @@ pub fn document(result: &Retrieval, model: &Model) -> Value {
         "prompt": result.prompt, "images": result.images, "captions": result.captions,
         "image_retrieval": result.scores.image, "text_retrieval": result.scores.text,
         "main_metric": "mean_recall@1", "unreadable": result.unreadable,
+        "preprocess": model.preprocess(),
     });
     let task = "zeroshot_retrieval";
     clip_eval::document(&result.dataset, &model.name(), task, &metrics(result), &hashes, more)

@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clip_datasets::{EvalSet, Frames, OpenOptions, Protocol, Split, Task};
 use clip_eval::{FeatureOptions, ZeroShotOptions, retrieval, write_predictions, zero_shot};
-use serde_json::{Value, json};
+use clip_model::{PreprocessCfg, Weights};
+use serde_json::{Map, Value, json};
 
 use super::inputs::{Model, ModelArgs, PromptArgs, progress};
 use super::{page, retrieval as retrieve, zero_shot as zero};
-use crate::model::ModelPath;
+use crate::model::{ModelPath, PreprocessArgs};
 
 /// Arguments of `clip-data eval suite`.
 #[derive(clap::Args)]
@@ -25,6 +26,8 @@ pub struct Args {
     /// The folder of results: what is there already is not computed again
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    #[command(flatten)]
+    preprocess: PreprocessArgs,
     /// Whose prompts, class order and metrics, for all sets
     #[arg(long, value_name = "NAME")]
     protocol: Option<Protocol>,
@@ -55,6 +58,7 @@ pub struct Args {
 /// done, and the same command tries it again.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let part = args.part.as_deref().map(parse_part).transpose()?;
+    let asked = args.preprocess.fields()?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let mut failed = 0;
     let mut at = 0usize;
@@ -77,14 +81,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             };
             let stem = stem(&folder, &set);
             let output = args.out.join(format!("{stem}.json"));
-            if output.is_file() && same(&output, &folder, &set, &args.prompt) {
+            if output.is_file() && same(&output, (&folder, &asked), &set, &args.prompt) {
                 eprintln!("{stem}: there already");
                 continue;
             }
             let opened = match &model {
                 Some(model) => model,
                 None => {
-                    let (weights, device) = (ModelPath::at(folder.clone()), args.device.clone());
+                    let weights = ModelPath::at(folder.clone()).with(args.preprocess.clone());
+                    let device = args.device.clone();
                     model.insert(Model::open(&ModelArgs { weights, device })?)
                 }
             };
@@ -139,16 +144,27 @@ fn stem(folder: &Path, set: &EvalSet) -> String {
     format!("{name}_{}_{}", set.protocol.name(), &hash[..8])
 }
 
-/// Whether a result is of these weights and these prompts. Data that changed under the same path is the caller's.
-fn same(output: &Path, weights: &Path, set: &EvalSet, prompt: &str) -> bool {
+/// Whether a result is of these weights, their preprocessing and these prompts. Data that changed under the same path is the caller's.
+fn same(
+    output: &Path,
+    (weights, asked): (&Path, &Map<String, Value>),
+    set: &EvalSet,
+    prompt: &str,
+) -> bool {
     let Some(document) = document(output) else { return false };
     let Ok(hash) = crate::model::weights_hash(weights) else { return false };
+    let Ok(weights) = Weights::read(weights) else { return false };
     let prompts = if set.task == Task::Retrieval {
         blake3::hash(prompt.as_bytes()).to_hex().to_string()
     } else {
         set.all_prompts().hash()
     };
-    document["hashes"]["model"] == hash.as_str()
+    // A result without it is from before configurations were read: then it was the default.
+    let Ok(wanted) = weights.preprocess(asked) else { return false };
+    let preprocess = document.get("preprocess").cloned();
+    let preprocess = preprocess.unwrap_or_else(|| PreprocessCfg::default().to_json());
+    preprocess == wanted.to_json()
+        && document["hashes"]["model"] == hash.as_str()
         && document["hashes"]["prompts"] == prompts.as_str()
 }
 

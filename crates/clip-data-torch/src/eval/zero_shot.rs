@@ -127,6 +127,7 @@ pub fn about(result: &ZeroShot, model: &Model) -> HashMap<String, String> {
         ("protocol", result.protocol.to_owned()),
         ("model", model.name()),
         ("model_hash", model.hash.clone()),
+        ("preprocess", model.preprocess().to_string()),
         ("data_hash", result.data_hash.clone()),
         ("prompts_hash", result.prompts_hash.clone()),
         ("classes", json!(result.class_names).to_string()),
@@ -151,7 +152,7 @@ pub fn document(result: &ZeroShot, model: &Model, audit: Option<&Path>) -> Value
         "classes": result.classes, "items": result.items, "chance": result.chance,
         "all": result.all, "clean": result.clean, "overlap": result.overlap,
         "groups": result.groups, "precision_by_class": result.precision_by_class,
-        "unreadable": result.unreadable, "contamination": audit,
+        "unreadable": result.unreadable, "contamination": audit, "preprocess": model.preprocess(),
     });
     let task = "zeroshot_classification";
     clip_eval::document(&result.dataset, &model.name(), task, &result.metrics, &hashes, more)

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::model::PreprocessArgs;
+
 /// Arguments of `clip-data train`.
 #[derive(clap::Args, Clone)]
 pub struct Args {
@@ -51,6 +53,8 @@ pub struct Args {
     /// Side of the pictures
     #[arg(long, value_name = "PIXELS")]
     pub force_image_size: Option<i64>,
+    #[command(flatten)]
+    pub preprocess: PreprocessArgs,
     /// Share of patches that a vision transformer does not see in training
     #[arg(long, value_name = "SHARE")]
     pub force_patch_dropout: Option<f64>,

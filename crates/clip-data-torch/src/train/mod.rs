@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use clip_model::{Clip, ModelConfig, Opening};
+use clip_model::{Clip, ModelConfig, Opening, PreprocessCfg, Weights};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
@@ -73,7 +73,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut logs = None;
     if main {
         let opened = Logs::open(&folder, trainer.steps_done(), args.tensorboard()?)?;
-        opened.params(&params(&args, &name, &recipe))?;
+        opened.params(&params(&args, &name, &recipe, trainer.model.preprocess()))?;
         corpus.keep_contents(&contents)?;
         logs = Some(opened);
         introduce(&trainer, &corpus, &recipe, &args, parameters, chunk, &show);
@@ -178,15 +178,26 @@ fn held_out(spec: &str, args: &Args, config: &ModelConfig) -> anyhow::Result<Arc
     Ok(Arc::new(Corpus::open(&[source], &options)?))
 }
 
+/// With fresh weights, or those of `--pretrained` and their preprocessing; flags count more, and a `.json` of
+/// `--model` too.
 fn model(
     args: &Args,
     config: &ModelConfig,
     objective: Objective,
     device: Device,
 ) -> anyhow::Result<Clip> {
-    let Some(path) = &args.pretrained else { return Ok(fresh(config, objective, device)) };
+    let name = args.model.as_deref().unwrap_or_default();
+    let mut preprocess = PreprocessCfg::fields_of(name)?;
+    preprocess.extend(args.preprocess.fields()?);
+    let Some(path) = &args.pretrained else {
+        let mut model = fresh(config, objective, device);
+        let merged = PreprocessCfg::default().merged(&preprocess);
+        model.set_preprocess(merged.map_err(anyhow::Error::msg)?);
+        return Ok(model);
+    };
     let image_size = Some(config.vision_cfg.image_size);
-    let opening = Opening { model: Some(config.clone()), image_size, device, ..Opening::default() };
+    let model = Some(config.clone());
+    let opening = Opening { model, image_size, preprocess, device, ..Opening::default() };
     Ok(clip_model::open(path, &opening)?)
 }
 
@@ -217,6 +228,12 @@ fn resume(trainer: &mut Trainer, args: &Args, folder: &Path) -> anyhow::Result<(
     if from.is_dir() {
         trainer.resume(&from)?;
     } else {
+        let theirs = Weights::read(&from)?.preprocess;
+        let (own, hint) = (*trainer.model.preprocess(), "hint: --image-mean and the like");
+        if let Some(theirs) = theirs.filter(|theirs| *theirs != own) {
+            let (was, is) = (theirs.to_json(), own.to_json());
+            anyhow::bail!("{}: its preprocess_cfg was {was}, is {is}\n{hint}", from.display());
+        }
         trainer.import(&from)?;
     }
     if trainer.world.is_main() {
@@ -289,7 +306,12 @@ fn default_name(args: &Args, recipe: &Recipe) -> String {
 }
 
 /// Everything that decides the run, for `params.txt`.
-fn params(args: &Args, name: &str, recipe: &Recipe) -> Vec<(String, String)> {
+fn params(
+    args: &Args,
+    name: &str,
+    recipe: &Recipe,
+    preprocess: &PreprocessCfg,
+) -> Vec<(String, String)> {
     let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("scaled");
     let mut params = vec![
         ("train_data".to_owned(), args.train_data.clone().unwrap_or_else(|| "synthetic".into())),
@@ -300,6 +322,11 @@ fn params(args: &Args, name: &str, recipe: &Recipe) -> Vec<(String, String)> {
         ("device".to_owned(), args.device.clone()),
     ];
     params.extend(recipe.settings());
+    let fields = preprocess.to_json();
+    params.extend(fields.as_object().into_iter().flatten().map(|(field, value)| {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (format!("image_{field}"), text)
+    }));
     params
 }
 

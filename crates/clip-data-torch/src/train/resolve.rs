@@ -46,6 +46,7 @@ impl Args {
         if let Some(side) = self.force_image_size {
             model_cfg = model_cfg.with_image_size(side)?;
         }
+        self.preprocess.fields()?;
         self.apply(&mut recipe)?;
         let chunk = self.batch(&mut recipe, world)?;
         super::idle::check(self, &model_cfg, &recipe)?;

@@ -126,10 +126,11 @@ impl Scorer {
             if batch.is_empty() {
                 return Ok(sums);
             }
-            let side = model.config().vision_cfg.image_size as u32;
-            let image = |item: &EvalItem| picture(&item.image, side).map_err(anyhow::Error::msg);
+            let transform = model.transform();
+            let image =
+                |item: &EvalItem| picture(&item.image, &transform).map_err(anyhow::Error::msg);
             let images = batch.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
-            let input = pixels(&images, model.device());
+            let input = pixels(model, &images);
             let logits = no_grad(|| {
                 let features = autocast(precision, model.device(), || model.encode_image(&input));
                 scorer.scores(model, &features.to_kind(Kind::Float))
