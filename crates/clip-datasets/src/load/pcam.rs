@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hdf5_reader::{Hdf5File, SliceInfo, SliceInfoElem};
 
 use super::{Ask, Content, file, no_split};
+use crate::claim::claimed;
 use crate::item::{EvalItem, Split};
 use crate::source::{Items, Layout, Source, netpbm};
 use crate::{Error, Result, Truth};
@@ -26,7 +27,7 @@ pub(crate) fn detect(root: &Path) -> bool {
     files(root, Split::Test).is_some()
 }
 
-/// Rows of pictures in one file, their classes from the other.
+/// Rows of images in one file, their classes from the other.
 #[derive(Clone)]
 pub(crate) struct Arrays {
     path: PathBuf,
@@ -42,8 +43,10 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     let [count, height, width, 3] = shape[..] else {
         return Err(Error::file(&images, format!("its x is {shape:?}, not images x 96 x 96 x 3")));
     };
+    // Chunks are packed by deflate.
+    claimed(&images, true, &shape, 1)?;
     let classes = dataset(&labels, "y")?;
-    let size: u64 = classes.shape().iter().product();
+    let size = claimed(&labels, true, classes.shape(), 1)?;
     if size != count {
         return Err(Error::file(&labels, format!("{size} labels for {count} images")));
     }
