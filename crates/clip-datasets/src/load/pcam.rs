@@ -125,6 +125,32 @@ mod tests {
     }
 
     #[test]
+    fn images_that_a_header_only_claims_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pcam");
+        let bytes = |sizes: [u64; 4]| sizes.map(u64::to_le_bytes).concat();
+        for (axis, rest, wrong) in
+            [("x", [96, 96, 3], true), ("y", [1, 1, 1], true), ("x", [96, 96, 3], false)]
+        {
+            let name = format!("camelyonpatch_level_2_split_test_{axis}.h5");
+            let mut file = std::fs::read(golden.join(&name)).unwrap();
+            let shape = |count: u64| bytes([count, rest[0], rest[1], rest[2]]);
+            let at: Vec<usize> =
+                (0..file.len() - 32).filter(|&at| file[at..at + 32] == shape(5)).collect();
+            assert_eq!(at.len(), 2, "sizes, and the most that they may grow to");
+            if wrong {
+                at.iter().for_each(|&at| file[at..at + 32].copy_from_slice(&shape(1 << 40)));
+            }
+            std::fs::write(dir.path().join(&name), file).unwrap();
+            if axis == "y" || !wrong {
+                let message = open(dir.path()).map(|_| ()).unwrap_err().to_string();
+                let file = if wrong { "test_x.h5" } else { "test_y.h5" };
+                assert!(message.contains(file) && message.contains("1099511627776 x"), "{message}");
+            }
+        }
+    }
+
+    #[test]
     fn a_cut_file_is_named() {
         let dir = tempfile::tempdir().unwrap();
         for axis in ["x", "y"] {
