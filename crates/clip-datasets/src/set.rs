@@ -38,6 +38,8 @@ pub struct EvalSet {
     pub protocol: Protocol,
     /// The layout that was recognised.
     pub loader: &'static str,
+    /// The file or folder that has it: the path that was opened, or one below it.
+    pub root: PathBuf,
     /// The part.
     pub split: Split,
     /// Class names by class: the first of each.
@@ -79,7 +81,7 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
     // A name that was given stands for a dataset: its layouts alone will do.
     let named = options.name.as_ref().and(dataset);
     let ask = Ask { split: options.split, frames: options.frames, dataset: named };
-    let (loader, content) = load(path, options.loader.as_deref(), &ask)?;
+    let (loader, root, content) = load(path, options.loader.as_deref(), &ask)?;
     let Content { task, keys, own, source } = content;
     let registered = options.name.is_some() || options.protocol.is_some();
     // The paper's protocol before the others, as far as it knows the dataset.
@@ -115,7 +117,19 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
     };
     let classes = prompts.names.iter().map(|names| names.join(" / ")).collect();
     let split = options.split;
-    Ok(EvalSet { name, task, dataset, protocol, loader, split, classes, prompts, order, source })
+    Ok(EvalSet {
+        name,
+        task,
+        dataset,
+        protocol,
+        loader,
+        root,
+        split,
+        classes,
+        prompts,
+        order,
+        source,
+    })
 }
 
 fn first(names: Vec<String>) -> String {

@@ -207,12 +207,13 @@ fn by_name(name: &str) -> Option<&'static Loader> {
 }
 
 /// Opens a path: in the layout that is asked for; else, where a dataset was named, in one of its own layouts or in
-/// one that carries its own split and labels; else in the first that it has.
+/// one that carries its own split and labels; else in the first that it has. Returns the layout and the folder that
+/// has it too.
 pub(crate) fn load(
     path: &Path,
     layout: Option<&str>,
     ask: &Ask,
-) -> Result<(&'static str, Content)> {
+) -> Result<(&'static str, PathBuf, Content)> {
     let wanted: Vec<&'static Loader> = match (layout, ask.dataset) {
         (Some(name), _) => vec![by_name(name).ok_or_else(|| Error::Unknown {
             what: "layout",
@@ -245,7 +246,7 @@ pub(crate) fn load(
         (None, None, _) => (&FOLDER, path.to_path_buf()),
     };
     match (loader.open)(&root, ask) {
-        Ok(content) => Ok((loader.name, content)),
+        Ok(content) => Ok((loader.name, root, content)),
         // A dataset that was named has its own tree; anything else, those that are common.
         Err(Error::Layout { path, reason, tree }) if tree == folder::TREE => {
             Err(Error::Layout { path, reason, tree: trees() })

@@ -260,6 +260,7 @@ mod tests {
         write(dir.path(), &["dtd/images/banded/b.jpg"]);
         std::fs::create_dir(dir.path().join("dtd/labels")).unwrap();
         std::fs::write(dir.path().join("dtd/labels/test1.txt"), "banded/b.jpg\n").unwrap();
-        assert_eq!(open(dir.path()).unwrap().loader, "dtd");
+        let set = open(dir.path()).unwrap();
+        assert_eq!((set.loader, set.root), ("dtd", dir.path().join("dtd")));
     }
 }
