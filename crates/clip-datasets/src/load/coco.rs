@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Ask, Content, below, file, no_split};
+use super::{Ask, Content, below, file, listed, no_split};
 use crate::error::json;
 use crate::item::{Split, Task};
 use crate::source::{FileItem, Source};
@@ -70,14 +70,6 @@ pub(crate) fn open(path: &Path, ask: &Ask) -> Result<Content> {
 
 pub(crate) fn detect_karpathy(path: &Path) -> bool {
     listed(path, &LISTS).is_some()
-}
-
-/// The first of these lists that a path is or holds.
-pub(super) fn listed(path: &Path, lists: &[&str]) -> Option<PathBuf> {
-    if path.is_file() {
-        return lists.contains(&super::name(path).as_str()).then(|| path.to_path_buf());
-    }
-    file(path, lists)
 }
 
 pub(crate) fn open_karpathy(path: &Path, ask: &Ask) -> Result<Content> {

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::{Ask, Content, file, no_split};
+use super::{Ask, Content, listed, no_split};
 use crate::item::{EvalItem, Split};
 use crate::source::{Items, Layout, Source, netpbm};
 use crate::{Error, Result, Truth};
@@ -27,9 +27,9 @@ pub(crate) struct Table {
 
 /// The table, and whether it names its parts.
 fn table(root: &Path) -> Option<(PathBuf, bool)> {
-    let whole = file(root, &["fer2013.csv", "icml_face_data.csv"]).map(|path| (path, true));
+    let whole = listed(root, &["fer2013.csv", "icml_face_data.csv"]).map(|path| (path, true));
     whole.or_else(|| {
-        let path = file(root, &["train.csv"])?;
+        let path = listed(root, &["train.csv"])?;
         let named = |record: &csv::StringRecord| record.iter().any(|name| name.trim() == "emotion");
         header(&path).is_ok_and(|header| named(&header)).then_some((path, false))
     })
@@ -157,6 +157,8 @@ mod tests {
                 .collect();
             assert_eq!(names, ["neutral / bored", "neutral / bored", "disgusted"]);
             assert_eq!(open(&root, Split::Val).unwrap().len(), Some(1));
+            let table = root.join("fer2013").join(name);
+            assert_eq!(open(&table, Split::Test).unwrap().len(), Some(3), "the table itself");
         }
         let root = dir.path().join("challenge");
         std::fs::create_dir(&root).unwrap();

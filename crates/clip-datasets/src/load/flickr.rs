@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::coco::{finish, item, karpathy_list, listed};
-use super::{Ask, Content, no_split};
+use super::coco::{finish, item, karpathy_list};
+use super::{Ask, Content, listed, no_split};
 use crate::error::{json, text};
 use crate::item::Split;
 use crate::source::FileItem;

@@ -272,6 +272,14 @@ pub(crate) fn file(root: &Path, names: &[&str]) -> Option<PathBuf> {
     names.iter().map(|name| root.join(name)).find(|path| path.is_file())
 }
 
+/// The first of these files that a path is or holds.
+pub(crate) fn listed(path: &Path, names: &[&str]) -> Option<PathBuf> {
+    if path.is_file() {
+        return names.contains(&name(path).as_str()).then(|| path.to_path_buf());
+    }
+    file(path, names)
+}
+
 /// A part that the layout has not.
 pub(crate) fn no_split(path: &Path, split: Split, tree: &str) -> Error {
     Error::layout(path, format!("no {} part", split.name()), tree)
