@@ -3,22 +3,25 @@
 use std::error::Error;
 
 /// An error and its causes on one line, each once, and the hints of all of them below; URLs without what gives access.
+/// A hint is a line that begins with `hint: ` and all that follows it in the same error, as an expected tree of files.
 pub fn told(error: &(dyn Error + 'static)) -> String {
     let (mut text, mut hints) = (String::new(), Vec::new());
     let mut next: Option<&dyn Error> = Some(error);
     while let Some(error) = next {
         next = error.source();
         let cause = error.to_string();
-        let (hint, lines): (Vec<_>, Vec<_>) =
-            cause.lines().partition(|line| line.starts_with("hint: "));
+        let mut lines: Vec<&str> = cause.lines().collect();
+        let first = lines.iter().position(|line| line.starts_with("hint: "));
+        let hint = lines.split_off(first.unwrap_or(lines.len())).join("\n");
         let lines = lines.join("\n");
         // Many an error names its cause in its own words.
         if !text.contains(&lines) {
             text = if text.is_empty() { lines } else { format!("{text}: {lines}") };
         }
-        hints.extend(hint.into_iter().map(str::to_owned));
+        if !hint.is_empty() && !hints.contains(&hint) {
+            hints.push(hint);
+        }
     }
-    hints.dedup();
     clip_store::redacted(&[vec![text], hints].concat().join("\n")).into_owned()
 }
 
@@ -47,5 +50,14 @@ mod tests {
         let error =
             Told("b\nhint: try c", Some(Box::new(Told("a.txt: gone", Some(Box::new(cause))))));
         assert_eq!(told(&error), "b: a.txt: gone\nhint: try c\nhint: look elsewhere");
+    }
+
+    #[test]
+    fn a_hint_keeps_the_lines_that_follow_it() {
+        let cause =
+            Told("/data: no such folder\nhint: the expected tree is\n  a/*.jpg\n  b.txt", None);
+        let error = Told("pets", Some(Box::new(cause)));
+        let wanted = "pets: /data: no such folder\nhint: the expected tree is\n  a/*.jpg\n  b.txt";
+        assert_eq!(told(&error), wanted);
     }
 }

@@ -17,7 +17,7 @@ pub enum Error {
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
     /// The folder is not laid out as it should be.
-    #[error("{}: {reason}\nhint: expected is\n{tree}", path.display())]
+    #[error("{}: {reason}\nhint: the expected tree is\n{tree}", path.display())]
     Layout {
         /// The folder or file.
         path: PathBuf,

@@ -3,6 +3,7 @@
 //! Nothing is downloaded. A folder is recognised by what lies in it ([`open`]); a dataset of the registry is
 //! opened by its name and a path ([`open_named`]), with its classes, prompts and metric.
 
+mod claim;
 mod error;
 mod export;
 mod item;

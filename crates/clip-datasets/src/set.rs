@@ -38,6 +38,8 @@ pub struct EvalSet {
     pub protocol: Protocol,
     /// The layout that was recognised.
     pub loader: &'static str,
+    /// The file or folder that has it: the path that was opened, or one below it.
+    pub root: PathBuf,
     /// The part.
     pub split: Split,
     /// Class names by class: the first of each.
@@ -76,12 +78,10 @@ pub fn open_named(text: &str, options: &OpenOptions) -> Result<EvalSet> {
 pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
     let name = options.name.clone().unwrap_or_else(|| name_of(path));
     let dataset = registry::find(&name);
-    let ask = Ask { split: options.split, frames: options.frames };
-    let wanted = options.loader.as_deref().or_else(|| {
-        // A name that was given stands for a dataset, so its layout is the first that is tried.
-        options.name.as_ref().and(dataset).map(|d| d.loader.as_str())
-    });
-    let (loader, content) = load(path, wanted, options.loader.is_some(), &ask)?;
+    // A name that was given stands for a dataset: its layouts alone will do.
+    let named = options.name.as_ref().and(dataset);
+    let ask = Ask { split: options.split, frames: options.frames, dataset: named };
+    let (loader, root, content) = load(path, options.loader.as_deref(), &ask)?;
     let Content { task, keys, own, source } = content;
     let registered = options.name.is_some() || options.protocol.is_some();
     // The paper's protocol before the others, as far as it knows the dataset.
@@ -117,7 +117,19 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
     };
     let classes = prompts.names.iter().map(|names| names.join(" / ")).collect();
     let split = options.split;
-    Ok(EvalSet { name, task, dataset, protocol, loader, split, classes, prompts, order, source })
+    Ok(EvalSet {
+        name,
+        task,
+        dataset,
+        protocol,
+        loader,
+        root,
+        split,
+        classes,
+        prompts,
+        order,
+        source,
+    })
 }
 
 fn first(names: Vec<String>) -> String {
@@ -256,7 +268,7 @@ impl EvalSet {
 }
 
 /// Name of a set: the last part of its path, without CLIP_benchmark's `wds_` before and `_test` after.
-fn name_of(path: &Path) -> String {
+pub(crate) fn name_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_prefix("wds_").unwrap_or(&name);
     let name = name.strip_suffix("_test").unwrap_or(name);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clip_corpus::{Sample, ShardReader};
-use flate2::read::GzDecoder;
+use flate2::read::{GzDecoder, ZlibDecoder};
 
 use crate::error::read;
 use crate::item::{EvalItem, Truth};
@@ -74,7 +74,10 @@ pub(crate) enum Source {
     Files(Arc<Vec<FileItem>>),
     Shards(Vec<PathBuf>, Member),
     Rows(Vec<RowFile>),
+    /// Rows of what is packed by zlib from this byte of the file on.
+    Packed(u64, RowFile),
     Hdf5(crate::load::pcam::Arrays),
+    Table(crate::load::fer2013::Table),
 }
 
 impl Source {
@@ -86,8 +89,12 @@ impl Source {
         match self {
             Self::Files(files) => Box::new(files.iter().map(file_item)),
             Self::Shards(shards, member) => Box::new(shards.iter().flat_map(|s| shard(s, *member))),
-            Self::Rows(files) => Box::new(files.iter().flat_map(rows)),
+            Self::Rows(files) => {
+                Box::new(files.iter().flat_map(|file| rows(file, stream(&file.path, file.head))))
+            }
+            Self::Packed(at, file) => rows(file, unpacked(file, *at)),
             Self::Hdf5(arrays) => arrays.items(),
+            Self::Table(table) => table.items(),
         }
     }
 
@@ -97,7 +104,9 @@ impl Source {
             Self::Files(files) => Some(files.len() as u64),
             Self::Shards(..) => None,
             Self::Rows(files) => Some(files.iter().map(|f| f.rows.len() as u64).sum()),
+            Self::Packed(_, file) => Some(file.rows.len() as u64),
             Self::Hdf5(arrays) => Some(arrays.len()),
+            Self::Table(table) => Some(table.len()),
         }
     }
 }
@@ -159,18 +168,32 @@ fn shard_item(shard: &Path, sample: Sample, member: Member) -> Result<EvalItem> 
 /// A reader that unpacks what ends in `.gz`.
 pub(crate) fn stream(path: &Path, skip: u64) -> Result<Box<dyn Read + Send>> {
     let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
-    if path.extension().is_some_and(|e| e == "gz") {
+    if is_gzip(path) {
         let mut reader = GzDecoder::new(BufReader::with_capacity(1 << 20, file));
-        let skipped = std::io::copy(&mut (&mut reader).take(skip), &mut std::io::sink());
-        skipped.map_err(|e| Error::io(path, e))?;
+        pass(&mut reader, skip).map_err(|e| Error::io(path, e))?;
         return Ok(Box::new(reader));
     }
     file.seek(SeekFrom::Start(skip)).map_err(|e| Error::io(path, e))?;
     Ok(Box::new(BufReader::with_capacity(1 << 20, file)))
 }
 
-fn rows(file: &RowFile) -> Items<'_> {
-    let mut reader = match stream(&file.path, file.head) {
+pub(crate) fn is_gzip(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "gz")
+}
+
+/// What is packed from a byte of a row file on, at the first row.
+fn unpacked(file: &RowFile, at: u64) -> Result<Box<dyn Read + Send>> {
+    let mut reader = ZlibDecoder::new(stream(&file.path, at)?);
+    pass(&mut reader, file.head).map_err(|e| Error::io(&file.path, e))?;
+    Ok(Box::new(reader))
+}
+
+fn pass(reader: &mut impl Read, bytes: u64) -> std::io::Result<u64> {
+    std::io::copy(&mut reader.take(bytes), &mut std::io::sink())
+}
+
+fn rows(file: &RowFile, reader: Result<Box<dyn Read + Send>>) -> Items<'_> {
+    let mut reader = match reader {
         Ok(reader) => reader,
         Err(error) => return Box::new(std::iter::once(Err(error))),
     };
@@ -181,8 +204,7 @@ fn rows(file: &RowFile) -> Items<'_> {
     Box::new(file.rows.iter().map(move |&(row, class)| {
         let failed = |e: std::io::Error| Error::file(&file.path, format!("row {row}: {e}"));
         let skip = (row - next) * stride as u64 + file.lead as u64;
-        let skipped = std::io::copy(&mut (&mut reader).take(skip), &mut std::io::sink());
-        skipped.map_err(failed)?;
+        pass(&mut reader, skip).map_err(failed)?;
         let mut bytes = vec![0; pixels];
         reader.read_exact(&mut bytes).map_err(failed)?;
         next = row + 1;
@@ -192,7 +214,7 @@ fn rows(file: &RowFile) -> Items<'_> {
     }))
 }
 
-/// Raw pixels as a picture that any decoder knows, without loss: PGM or PPM.
+/// Raw pixels as an image that any decoder knows, without loss: PGM or PPM.
 pub(crate) fn netpbm(bytes: &[u8], width: u32, height: u32, layout: Layout) -> Vec<u8> {
     let kind = if matches!(layout, Layout::Grey) { 5 } else { 6 };
     let mut image = format!("P{kind}\n{width} {height}\n255\n").into_bytes();

@@ -95,7 +95,7 @@ fn one(dataset: &Dataset) -> String {
             dataset.aliases.join(", ")
         },
         dataset.loader,
-        tree(&dataset.loader).unwrap_or("  any")
+        dataset.layouts().filter_map(tree).collect::<Vec<_>>().join("\n")
     );
     for protocol in [Protocol::OpenAi, Protocol::ClipBenchmark] {
         if let Some(prompts) = prompts(&dataset.id, protocol) {

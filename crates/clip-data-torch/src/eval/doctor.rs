@@ -26,9 +26,10 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let set = args.set.open(Split::Test)?;
     println!(
-        "{}: layout {}, {} classes, protocol {}",
+        "{}: layout {} at {}, {} classes, protocol {}",
         set.name,
         set.loader,
+        set.root.display(),
         set.classes.len(),
         set.protocol.name()
     );

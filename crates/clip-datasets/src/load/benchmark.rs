@@ -31,9 +31,12 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
         .first()
         .and_then(|line| line.parse().ok())
         .ok_or_else(|| Error::file(&count_file, "not a number of shards"))?;
-    let shards: Vec<PathBuf> = (0..count).map(|n| root.join(format!("{part}/{n}.tar"))).collect();
-    if let Some(missing) = shards.iter().find(|shard| !shard.is_file()) {
-        return Err(Error::file(missing, format!("missing, though nshards.txt says {count}")));
+    let mut shards: Vec<PathBuf> = Vec::new();
+    for shard in (0..count).map(|n| root.join(format!("{part}/{n}.tar"))) {
+        if !shard.is_file() {
+            return Err(Error::file(&shard, format!("missing, though nshards.txt says {count}")));
+        }
+        shards.push(shard);
     }
     let kind_file = root.join("dataset_type.txt");
     let kind = if kind_file.is_file() { lines(&kind_file)?.concat() } else { String::new() };

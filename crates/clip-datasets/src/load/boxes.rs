@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::mat::{Mat, read_mat};
+use super::mat::Mat;
+use super::mat_file::read_mat;
 use super::{Ask, Content, below, file, no_split, numbers};
 use crate::item::Split;
 use crate::source::{FileItem, Source};
@@ -10,6 +11,15 @@ use crate::{Error, Result, Truth};
 
 pub(crate) const FLOWERS: &str = "  jpg/image_00001.jpg …, imagelabels.mat, setid.mat";
 pub(crate) const CARS: &str = "  cars_test/*.jpg, cars_test_annos_withlabels.mat, cars_train/*.jpg, devkit/cars_train_annos.mat, devkit/cars_meta.mat";
+
+/// Flowers' classes, and cars'.
+const SPECIES: usize = 102;
+const MODELS: usize = 196;
+
+/// The class of a label that is counted from 1.
+fn class(label: f64, classes: usize) -> Option<usize> {
+    (label >= 1.0 && label <= classes as f64).then(|| label as usize - 1)
+}
 
 fn wanted<'a>(
     values: &'a std::collections::BTreeMap<String, Mat>,
@@ -41,13 +51,12 @@ pub(crate) fn flowers(root: &Path, ask: &Ask) -> Result<Content> {
     let mut items = Vec::new();
     for &id in wanted(&parts, part, &parts_file)? {
         let name = format!("image_{:05}.jpg", id as u64);
+        let label = labels.get((id as usize).wrapping_sub(1)).and_then(|&l| class(l, SPECIES));
         let label =
-            labels.get((id as usize).wrapping_sub(1)).copied().filter(|label| *label >= 1.0);
-        let label = label.ok_or_else(|| Error::item(&labels_file, &name, "no label from 1"))?;
-        items.push(FileItem::new(images.join(&name), name, Truth::Class(label as usize - 1)));
+            label.ok_or_else(|| Error::item(&labels_file, &name, "no label from 1 to 102"))?;
+        items.push(FileItem::new(images.join(&name), name, Truth::Class(label)));
     }
-    let classes = labels.iter().fold(0.0f64, |most, &l| most.max(l)) as usize;
-    Ok(Content::classes(numbers(classes), Source::files(items)))
+    Ok(Content::classes(numbers(SPECIES), Source::files(items)))
 }
 
 fn annotations(root: &Path, split: Split) -> Option<PathBuf> {
@@ -79,17 +88,12 @@ pub(crate) fn cars(root: &Path, ask: &Ask) -> Result<Content> {
     let (classes, names) = (column("class")?, column("fname")?);
     let images = root.join(if ask.split == Split::Test { "cars_test" } else { "cars_train" });
     let mut items = Vec::new();
-    for (row, (class, name)) in classes.iter().zip(names).enumerate() {
-        let class =
-            class.numbers().and_then(|numbers| numbers.first()).filter(|class| **class >= 1.0);
-        let (class, name) = class
-            .zip(name.text())
-            .ok_or_else(|| Error::file(&path, format!("row {row}: no class and file name")))?;
-        items.push(FileItem::new(
-            images.join(name),
-            name.to_owned(),
-            Truth::Class(*class as usize - 1),
-        ));
+    for (row, (label, name)) in classes.iter().zip(names).enumerate() {
+        let label = label.numbers().and_then(|numbers| class(*numbers.first()?, MODELS));
+        let (label, name) = label.zip(name.text()).ok_or_else(|| {
+            Error::file(&path, format!("row {row}: no class of 1 to {MODELS} and file name"))
+        })?;
+        items.push(FileItem::new(images.join(name), name.to_owned(), Truth::Class(label)));
     }
     let keys = match file(root, &["devkit/cars_meta.mat", "cars_meta.mat"]) {
         Some(meta) => match read_mat(&meta)?.get("class_names") {
@@ -98,10 +102,7 @@ pub(crate) fn cars(root: &Path, ask: &Ask) -> Result<Content> {
             }
             _ => return Err(Error::file(&meta, "no cells `class_names`")),
         },
-        None => {
-            let most = items.iter().filter_map(|item| item.truth.class()).max().unwrap_or(0);
-            numbers((most + 1).max(196))
-        }
+        None => numbers(MODELS),
     };
     if let Some(bad) = items.iter().find(|i| i.truth.class().is_some_and(|c| c >= keys.len())) {
         return Err(Error::item(

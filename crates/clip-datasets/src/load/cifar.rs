@@ -1,48 +1,109 @@
-//! CIFAR-10's and CIFAR-100's binary version.
+//! CIFAR-10 and CIFAR-100: the binary version, and the Python version (`cifar_python`).
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{Ask, Content, below, file, no_split, numbers};
+use super::{Ask, Content, below, cifar_python, file, no_split, numbers};
 use crate::error::lines;
 use crate::item::Split;
 use crate::source::{Layout, RowFile, Source, stream};
 use crate::{Error, Result};
 
-pub(crate) const TREE: &str = "  data_batch_{1..5}.bin, test_batch.bin, batches.meta.txt (CIFAR-10 binary version, also below cifar-10-batches-bin/)\n  train.bin, test.bin, fine_label_names.txt (CIFAR-100 binary version, also below cifar-100-binary/)";
+pub(crate) const TEN: &str = "  data_batch_{1..5}.bin, test_batch.bin, batches.meta.txt (CIFAR-10 binary version, also below cifar-10-batches-bin/)\n  data_batch_{1..5}, test_batch, batches.meta (CIFAR-10 Python version, also below cifar-10-batches-py/)";
+pub(crate) const HUNDRED: &str = "  train.bin, test.bin, fine_label_names.txt (CIFAR-100 binary version, also below cifar-100-binary/)\n  train, test, meta (CIFAR-100 Python version, also below cifar-100-python/)";
 const PIXELS: usize = 3 * 32 * 32;
 
-fn folder(root: &Path) -> PathBuf {
-    below(root, &["cifar-10-batches-bin", "cifar-100-binary"]).unwrap_or_else(|| root.to_path_buf())
+/// One version's names of things.
+struct Version {
+    classes: usize,
+    python: bool,
+    folder: &'static str,
+    train: &'static [&'static str],
+    test: &'static [&'static str],
+    names: &'static str,
 }
 
-pub(crate) fn detect(root: &Path) -> bool {
-    let root = folder(root);
-    root.join("test_batch.bin").is_file()
-        || (root.join("test.bin").is_file() && root.join("train.bin").is_file())
+const VERSIONS: [Version; 4] = [
+    Version {
+        classes: 10,
+        python: false,
+        folder: "cifar-10-batches-bin",
+        train: &[
+            "data_batch_1.bin",
+            "data_batch_2.bin",
+            "data_batch_3.bin",
+            "data_batch_4.bin",
+            "data_batch_5.bin",
+        ],
+        test: &["test_batch.bin"],
+        names: "batches.meta.txt",
+    },
+    Version {
+        classes: 10,
+        python: true,
+        folder: "cifar-10-batches-py",
+        train: &["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5"],
+        test: &["test_batch"],
+        names: "batches.meta",
+    },
+    Version {
+        classes: 100,
+        python: false,
+        folder: "cifar-100-binary",
+        train: &["train.bin"],
+        test: &["test.bin"],
+        names: "fine_label_names.txt",
+    },
+    Version {
+        classes: 100,
+        python: true,
+        folder: "cifar-100-python",
+        train: &["train"],
+        test: &["test"],
+        names: "meta",
+    },
+];
+
+/// The version that is here, and its folder.
+fn find(root: &Path, classes: usize) -> Option<(&'static Version, PathBuf)> {
+    VERSIONS.iter().filter(|version| version.classes == classes).find_map(|version| {
+        let folder = below(root, &[version.folder]).unwrap_or_else(|| root.to_path_buf());
+        // The names of CIFAR-100's files are common: both are wanted.
+        let found = file(&folder, version.test).is_some()
+            && (classes == 10 || file(&folder, version.train).is_some());
+        found.then_some((version, folder))
+    })
 }
 
-pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
-    let root = folder(root);
-    let hundred = !root.join("test_batch.bin").is_file();
-    // Bytes before the pixels: the class, with the coarse one before it in CIFAR-100.
-    let lead = if hundred { 2 } else { 1 };
-    let names: Vec<String> = match (ask.split, hundred) {
-        (Split::Val, _) => return Err(no_split(&root, ask.split, TREE)),
-        (Split::Train, false) => (1..=5).map(|n| format!("data_batch_{n}.bin")).collect(),
-        (Split::Train, true) => vec!["train.bin".into()],
-        (Split::Test, false) => vec!["test_batch.bin".into()],
-        (Split::Test, true) => vec!["test.bin".into()],
+pub(crate) fn detect(root: &Path, classes: usize) -> bool {
+    find(root, classes).is_some()
+}
+
+pub(crate) fn open(root: &Path, classes: usize, ask: &Ask) -> Result<Content> {
+    let tree = if classes == 100 { HUNDRED } else { TEN };
+    let missing = || no_split(root, ask.split, tree);
+    let (version, folder) = find(root, classes).ok_or_else(missing)?;
+    let names = match ask.split {
+        Split::Train => version.train,
+        Split::Test => version.test,
+        Split::Val => return Err(missing()),
     };
-    let classes = if hundred { 100 } else { 10 };
-    let files = names.iter().map(|name| batch(&root.join(name), lead, classes));
-    let files = files.collect::<Result<Vec<_>>>()?;
-    let listed = file(&root, &["fine_label_names.txt", "batches.meta.txt"]);
-    let keys = listed.map_or_else(|| Ok(numbers(classes)), |path| lines(&path))?;
+    let read = |name: &&str| {
+        let path = folder.join(name);
+        if version.python { cifar_python::batch(&path, classes) } else { batch(&path, classes) }
+    };
+    let files = names.iter().map(read).collect::<Result<Vec<_>>>()?;
+    let keys = match file(&folder, &[version.names]) {
+        Some(path) if version.python => cifar_python::names(&path, classes)?,
+        Some(path) => lines(&path)?,
+        None => numbers(classes),
+    };
     Ok(Content::classes(keys, Source::Rows(files)))
 }
 
-fn batch(path: &Path, lead: usize, classes: usize) -> Result<RowFile> {
+fn batch(path: &Path, classes: usize) -> Result<RowFile> {
+    // Bytes before the pixels: the class, with the coarse one before it in CIFAR-100.
+    let lead = if classes == 100 { 2 } else { 1 };
     let size = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
     let stride = (lead + PIXELS) as u64;
     if size == 0 || size % stride != 0 {
@@ -95,5 +156,9 @@ mod tests {
         let set = open(dir.path()).unwrap();
         assert_eq!(set.items().next().unwrap().unwrap().truth.class(), Some(99));
         assert!(open_with(dir.path(), &train).is_err());
+        let spec = format!("cifar10={}", dir.path().display());
+        let message =
+            open_named(&spec, &OpenOptions::default()).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("cifar-10-batches-py"), "CIFAR-100 is not CIFAR-10: {message}");
     }
 }

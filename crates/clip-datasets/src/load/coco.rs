@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::{Ask, Content, below, file, no_split};
-use crate::error::{json, text};
+use super::{Ask, Content, below, file, listed, no_split};
+use crate::error::json;
 use crate::item::{Split, Task};
 use crate::source::{FileItem, Source};
 use crate::{Error, Result, Truth};
 
 pub(crate) const TREE: &str = "  annotations/captions_val2014.json (or captions_val2017.json, captions_train…), val2014/*.jpg (images named by file_name)";
-pub(crate) const KARPATHY: &str = "  dataset_coco.json, dataset_flickr30k.json or dataset_flickr8k.json (Karpathy), coco_karpathy_test.json, or flickr30k_test_karpathy.txt (image,caption)\n    images beside it, or below val2014/, images/, flickr30k-images/, Images/";
+pub(crate) const KARPATHY: &str = "  dataset_coco.json or coco_karpathy_test.json (Karpathy's split), with the images next to it, or below val2014/, train2014/, images/\n    the authors' captions_val2014.json and captions_val2017.json have other parts: --layout coco";
 const FOLDERS: [&str; 9] = [
     "",
     "images",
@@ -24,16 +24,8 @@ const FOLDERS: [&str; 9] = [
     "flickr30k_images",
     "Images",
 ];
-const LISTS: [&str; 8] = [
-    "dataset_coco.json",
-    "dataset_flickr30k.json",
-    "dataset_flickr8k.json",
-    "coco_karpathy_test.json",
-    "coco_test_karpathy.json",
-    "flickr30k_test.json",
-    "flickr30k_test_karpathy.txt",
-    "flickr8k_test_karpathy.txt",
-];
+const LISTS: [&str; 3] =
+    ["dataset_coco.json", "coco_karpathy_test.json", "coco_test_karpathy.json"];
 
 pub(crate) fn detect(path: &Path) -> bool {
     annotations(path, Split::Test).or_else(|| annotations(path, Split::Train)).is_some()
@@ -52,7 +44,7 @@ pub(crate) fn open(path: &Path, ask: &Ask) -> Result<Content> {
     let list = annotations(path, ask.split).ok_or_else(|| no_split(path, ask.split, TREE))?;
     let document = json(&list)?;
     if document.get("images").is_none() || document.get("annotations").is_none() {
-        return karpathy_list(&list, &document, ask);
+        return karpathy_list(&list, &document, KARPATHY, ask);
     }
     let bad = |what: &str| Error::file(&list, format!("no {what}"));
     let mut captions: BTreeMap<u64, Vec<String>> = BTreeMap::new();
@@ -77,27 +69,25 @@ pub(crate) fn open(path: &Path, ask: &Ask) -> Result<Content> {
 }
 
 pub(crate) fn detect_karpathy(path: &Path) -> bool {
-    if path.is_file() {
-        return LISTS.contains(&super::name(path).as_str());
-    }
-    file(path, &LISTS).is_some()
+    listed(path, &LISTS).is_some()
 }
 
 pub(crate) fn open_karpathy(path: &Path, ask: &Ask) -> Result<Content> {
     let list = if path.is_file() { Some(path.to_path_buf()) } else { file(path, &LISTS) };
-    let list = list.ok_or_else(|| Error::layout(path, "no list", KARPATHY))?;
-    if list.extension().is_some_and(|e| e == "txt") {
-        return lines(&list, ask);
-    }
-    karpathy_list(&list, &json(&list)?, ask)
+    let list = list.ok_or_else(|| Error::layout(path, "no list of Karpathy's", KARPATHY))?;
+    karpathy_list(&list, &json(&list)?, KARPATHY, ask)
 }
 
 /// `{"images": [{"filename", "split", "sentences": [{"raw"}]}]}`, or `[{"image", "caption": […]}]`.
-fn karpathy_list(list: &Path, document: &Value, ask: &Ask) -> Result<Content> {
+pub(super) fn karpathy_list(
+    list: &Path,
+    document: &Value,
+    tree: &str,
+    ask: &Ask,
+) -> Result<Content> {
     let root = list.parent().unwrap_or(Path::new(""));
     let images = document.get("images").unwrap_or(document);
-    let images =
-        images.as_array().ok_or_else(|| Error::layout(list, "no list of images", KARPATHY))?;
+    let images = images.as_array().ok_or_else(|| Error::layout(list, "no list of images", tree))?;
     let mut items = Vec::new();
     for image in images {
         let split = image["split"].as_str().unwrap_or("test");
@@ -110,8 +100,7 @@ fn karpathy_list(list: &Path, document: &Value, ask: &Ask) -> Result<Content> {
             continue;
         }
         let name = image["filename"].as_str().or(image["image"].as_str());
-        let name =
-            name.ok_or_else(|| Error::layout(list, "an image without filename", KARPATHY))?;
+        let name = name.ok_or_else(|| Error::layout(list, "an image without filename", tree))?;
         let sentences = image.get("sentences").or(image.get("caption")).and_then(Value::as_array);
         let sentences = sentences.ok_or_else(|| Error::item(list, name, "no captions"))?;
         let raw = |s: &Value| s["raw"].as_str().or(s.as_str()).map(|s| s.trim().to_owned());
@@ -120,40 +109,17 @@ fn karpathy_list(list: &Path, document: &Value, ask: &Ask) -> Result<Content> {
         items.push(item(root, &[folder], name, captions)?);
     }
     if items.is_empty() {
-        return Err(no_split(list, ask.split, KARPATHY));
+        return Err(no_split(list, ask.split, tree));
     }
     finish(list, items)
 }
 
-/// A header, then `IMAGE.jpg,CAPTION`: the caption may hold commas.
-fn lines(list: &Path, ask: &Ask) -> Result<Content> {
-    if ask.split != Split::Test {
-        return Err(no_split(list, ask.split, KARPATHY));
-    }
-    let root = list.parent().unwrap_or(Path::new(""));
-    let mut items: Vec<FileItem> = Vec::new();
-    let mut place = std::collections::HashMap::new();
-    for (number, line) in text(list)?.lines().enumerate().skip(1) {
-        let cut = line.find(".jpg,").ok_or_else(|| {
-            Error::file(list, format!("line {}: not IMAGE.jpg,CAPTION", number + 1))
-        })?;
-        let (name, caption) = (&line[..cut + 4], line[cut + 5..].trim());
-        let at = match place.get(name) {
-            Some(&at) => at,
-            None => {
-                place.insert(name.to_owned(), items.len());
-                items.push(item(root, &[], name, Vec::new())?);
-                items.len() - 1
-            }
-        };
-        if let Truth::Captions(captions) = &mut items[at].truth {
-            captions.push(caption.to_owned());
-        }
-    }
-    finish(list, items)
-}
-
-fn item(root: &Path, folders: &[&str], name: &str, captions: Vec<String>) -> Result<FileItem> {
+pub(super) fn item(
+    root: &Path,
+    folders: &[&str],
+    name: &str,
+    captions: Vec<String>,
+) -> Result<FileItem> {
     let candidates = folders.iter().copied().chain(FOLDERS);
     let path = candidates.map(|folder| root.join(folder).join(name)).find(|path| path.is_file());
     let path = path.ok_or_else(|| {
@@ -163,7 +129,7 @@ fn item(root: &Path, folders: &[&str], name: &str, captions: Vec<String>) -> Res
     Ok(FileItem::new(path, name.to_owned(), Truth::Captions(captions)))
 }
 
-fn finish(list: &Path, items: Vec<FileItem>) -> Result<Content> {
+pub(super) fn finish(list: &Path, items: Vec<FileItem>) -> Result<Content> {
     let empty =
         |item: &&FileItem| matches!(&item.truth, Truth::Captions(captions) if captions.is_empty());
     if let Some(bad) = items.iter().find(empty) {
@@ -212,22 +178,14 @@ mod tests {
         assert_eq!(captions(root), [("a.jpg".into(), vec!["x".into(), "y".into()])]);
         let train = OpenOptions { split: Split::Train, ..OpenOptions::default() };
         assert_eq!(open_with(root, &train).unwrap().len(), Some(1));
-        std::fs::remove_file(root.join("dataset_coco.json")).unwrap();
-
-        std::fs::write(
-            root.join("flickr30k_test_karpathy.txt"),
-            "image,caption\na.jpg,A dog, running\na.jpg,B\nb.jpg,C\n",
-        )
-        .unwrap();
-        assert_eq!(captions(root)[0], ("a.jpg".into(), vec!["A dog, running".into(), "B".into()]));
     }
 
     #[test]
-    fn a_missing_image_is_named() {
+    fn captions_of_the_authors_are_not_karpathys_split() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("flickr30k_test_karpathy.txt"), "image,caption\na.jpg,A\n")
-            .unwrap();
-        let message = open(dir.path()).map(|_| ()).unwrap_err().to_string();
-        assert!(message.contains("a.jpg") && message.contains("not there"), "{message}");
+        std::fs::write(dir.path().join("captions_val2017.json"), "{}").unwrap();
+        let spec = format!("mscoco={}", dir.path().display());
+        let message = crate::open_named(&spec, &OpenOptions::default()).map(|_| ()).unwrap_err();
+        assert!(message.to_string().contains("--layout coco"), "{message}");
     }
 }

@@ -172,7 +172,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let message = open(dir.path()).map(|_| ()).unwrap_err().to_string();
         assert!(
-            message.contains("hint: expected is") && message.contains("nshards.txt"),
+            message.contains("hint: the expected tree is\n  test/nshards.txt")
+                && message.contains("nshards.txt"),
             "{message}"
         );
         let message =

@@ -39,6 +39,7 @@ fn test(root: &Path) -> Result<Content> {
         .ok_or_else(|| Error::layout(root, "no Final_Test/Images", TREE))?;
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(b';')
+        .trim(csv::Trim::All)
         .from_path(&table)
         .map_err(|e| Error::file(&table, e))?;
     let header = reader.headers().map_err(|e| Error::file(&table, e))?.clone();
@@ -52,7 +53,7 @@ fn test(root: &Path) -> Result<Content> {
     for record in reader.records() {
         let record = record.map_err(|e| Error::file(&table, e))?;
         let image = record.get(filename).unwrap_or_default().to_owned();
-        let class = record.get(class).unwrap_or_default().trim().to_owned();
+        let class = record.get(class).unwrap_or_default().to_owned();
         files.push((images.join(&image), image, class));
     }
     Content::files(&table, numbers(CLASSES), files)

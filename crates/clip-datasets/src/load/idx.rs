@@ -4,14 +4,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::{Ask, Content, file, no_split, numbers};
+use crate::claim::claimed;
 use crate::item::Split;
-use crate::source::{Layout, RowFile, Source, stream};
+use crate::source::{Layout, RowFile, Source, is_gzip, stream};
 use crate::{Error, Result};
 
-pub(crate) const TREE: &str = "  {train,t10k}-images-idx3-ubyte[.gz], {train,t10k}-labels-idx1-ubyte[.gz] (MNIST, Fashion-MNIST); optionally classnames.txt";
+pub(crate) const TREE: &str = "  {train,t10k}-images-idx3-ubyte[.gz], {train,t10k}-labels-idx1-ubyte[.gz] (MNIST, Fashion-MNIST; also below raw/); optionally classnames.txt";
 
 fn find(root: &Path, part: &str, what: &str) -> Option<PathBuf> {
-    let names: Vec<String> = ["", "raw/", "MNIST/raw/", "FashionMNIST/raw/"]
+    let names: Vec<String> = ["", "raw/"]
         .iter()
         .flat_map(|folder| ["-", "."].map(|dot| format!("{folder}{part}-{what}{dot}ubyte")))
         .flat_map(|name| [name.clone(), format!("{name}.gz")])
@@ -61,10 +62,14 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
         let reason = format!("{count_labels} labels for {count} images");
         return Err(Error::file(&labels, reason));
     }
+    claimed(&images, is_gzip(&images), &[count, height, width].map(u64::from), 1)?;
     let mut bytes = Vec::new();
-    stream(&labels, 8)?.read_to_end(&mut bytes).map_err(|e| Error::file(&labels, e))?;
+    let most = u64::from(count) + 1;
+    stream(&labels, 8)?.take(most).read_to_end(&mut bytes).map_err(|e| Error::file(&labels, e))?;
     if bytes.len() != count as usize {
-        let reason = format!("{} labels, not the {count} of its header", bytes.len());
+        let found =
+            if bytes.len() as u64 == most { "more".into() } else { bytes.len().to_string() };
+        let reason = format!("{found} labels, not the {count} of its header");
         return Err(Error::file(&labels, reason));
     }
     let classes = bytes.iter().max().map_or(0, |most| usize::from(*most) + 1).max(10);
@@ -88,7 +93,7 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     Ok(Content::classes(keys, Source::Rows(vec![file])))
 }
 
-/// Fashion-MNIST's ten, which stand in no file of it.
+/// Fashion-MNIST's ten, which are in no file of it.
 const FASHION: [&str; 10] = [
     "t-shirt/top",
     "trouser",
@@ -113,7 +118,7 @@ pub(crate) mod tests {
     use std::io::Write;
     use std::path::Path;
 
-    /// Writes `labels.len()` pictures of 2 x 2, the first pixel their number.
+    /// Writes `labels.len()` images of 2 x 2, the first pixel their number.
     pub(crate) fn write(root: &Path, part: &str, labels: &[u8], gzip: bool) {
         let mut images = vec![0, 0, 8, 3];
         images.extend([labels.len() as u32, 2, 2].iter().flat_map(|n| n.to_be_bytes()));
@@ -173,7 +178,35 @@ pub(crate) mod tests {
         assert!(
             open(dir.path()).map(|_| ()).unwrap_err().to_string().contains("3 labels for 2 images")
         );
+        bytes[7] = 2;
+        std::fs::write(&path, [&bytes[..], &[0]].concat()).unwrap();
+        assert!(open(dir.path()).map(|_| ()).unwrap_err().to_string().contains("more labels"));
         std::fs::write(dir.path().join("t10k-images-idx3-ubyte"), b"\x89PNG").unwrap();
         assert!(open(dir.path()).map(|_| ()).unwrap_err().to_string().contains("magic"));
+    }
+
+    #[test]
+    fn images_that_a_header_only_claims_are_an_error() {
+        for gzip in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            write(dir.path(), "t10k", &[1, 2], gzip);
+            let name = format!("t10k-images-idx3-ubyte{}", if gzip { ".gz" } else { "" });
+            // 2^40 bytes an image.
+            let head: Vec<u8> =
+                [0x803u32, 2, 1 << 20, 1 << 20].iter().flat_map(|n| n.to_be_bytes()).collect();
+            let file = std::fs::File::create(dir.path().join(&name)).unwrap();
+            if gzip {
+                let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+                encoder.write_all(&head).unwrap();
+                encoder.finish().unwrap();
+            } else {
+                std::io::BufWriter::new(file).write_all(&head).unwrap();
+            }
+            let message = open(dir.path()).map(|_| ()).unwrap_err().to_string();
+            assert!(
+                message.contains(&name) && message.contains("2 x 1048576 x 1048576"),
+                "{message}"
+            );
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Sets whose parts are lists of images: Food-101, DTD, SUN397, Birdsnap, FGVC Aircraft, Oxford Pets.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Ask, Content, file, no_split};
@@ -7,67 +8,76 @@ use crate::error::{lines, text};
 use crate::item::Split;
 use crate::{Error, Result};
 
-pub(crate) const TREE: &str = "  Food-101: images/CLASS/ID.jpg, meta/{train,test}.txt, meta/classes.txt\n  DTD: images/CLASS/*.jpg, labels/{train,val,test}1.txt\n  SUN397: a/abbey/*.jpg …, ClassName.txt, Training_01.txt, Testing_01.txt (also with images below SUN397/)\n  Birdsnap: images/CLASS/*.jpg (or download/images/), test_images.txt, images.txt or train_images.txt";
 pub(crate) const AIRCRAFT: &str = "  data/images/*.jpg, data/variants.txt, data/images_variant_{train,val,trainval,test}.txt (also without data/)";
+const BREEDS: usize = 37;
 pub(crate) const PETS: &str = "  images/*.jpg, annotations/{trainval,test}.txt";
 
-/// A set's list of a part, where its images are, and what its lines lack.
-struct Kind {
-    lists: [&'static [&'static str]; 3],
+/// How a dataset lists its parts, where its images are, and what its lines lack.
+pub(crate) struct Lists {
+    pub tree: &'static str,
+    train: &'static [&'static str],
+    val: &'static [&'static str],
+    test: &'static [&'static str],
     images: &'static [&'static str],
     suffix: &'static str,
-    classes: Option<&'static str>,
+    classes: &'static [&'static str],
 }
 
-const KINDS: [Kind; 4] = [
-    Kind {
-        lists: [&["meta/train.txt"], &[], &["meta/test.txt"]],
-        images: &["images"],
-        suffix: ".jpg",
-        classes: Some("meta/classes.txt"),
-    },
-    Kind {
-        lists: [&["labels/train1.txt"], &["labels/val1.txt"], &["labels/test1.txt"]],
-        images: &["images"],
-        suffix: "",
-        classes: None,
-    },
-    Kind {
-        lists: [
-            &["Training_01.txt", "Partitions/Training_01.txt"],
-            &[],
-            &["Testing_01.txt", "Partitions/Testing_01.txt"],
-        ],
-        images: &["SUN397", "."],
-        suffix: "",
-        classes: Some("ClassName.txt"),
-    },
-    Kind {
-        lists: [&["train_images.txt"], &[], &["test_images.txt"]],
-        images: &["download/images", "images"],
-        suffix: "",
-        classes: None,
-    },
-];
+pub(crate) const FOOD: Lists = Lists {
+    tree: "  images/CLASS/ID.jpg, meta/{train,test}.txt, meta/classes.txt (Food-101)",
+    train: &["meta/train.txt"],
+    val: &[],
+    test: &["meta/test.txt"],
+    images: &["images"],
+    suffix: ".jpg",
+    classes: &["meta/classes.txt"],
+};
+pub(crate) const DTD: Lists = Lists {
+    tree: "  images/CLASS/*.jpg, labels/{train,val,test}1.txt (DTD)",
+    train: &["labels/train1.txt"],
+    val: &["labels/val1.txt"],
+    test: &["labels/test1.txt"],
+    images: &["images"],
+    suffix: "",
+    classes: &[],
+};
+pub(crate) const SUN: Lists = Lists {
+    tree: "  a/abbey/*.jpg …, ClassName.txt, Training_01.txt, Testing_01.txt (SUN397; the lists are in its Partitions.zip; also with images below SUN397/)",
+    train: &["Training_01.txt", "Partitions/Training_01.txt"],
+    val: &[],
+    test: &["Testing_01.txt", "Partitions/Testing_01.txt"],
+    images: &["SUN397", "."],
+    suffix: "",
+    classes: &["ClassName.txt", "SUN397/ClassName.txt"],
+};
+pub(crate) const BIRDSNAP: Lists = Lists {
+    tree: "  images/CLASS/*.jpg (or download/images/), test_images.txt, train_images.txt (Birdsnap)",
+    train: &["train_images.txt"],
+    val: &[],
+    test: &["test_images.txt"],
+    images: &["download/images", "images"],
+    suffix: "",
+    classes: &[],
+};
 
-fn list(root: &Path, kind: &Kind, split: Split) -> Option<PathBuf> {
-    let at = match split {
-        Split::Train => 0,
-        Split::Val => 1,
-        Split::Test => 2,
-    };
-    file(root, kind.lists[at])
+fn list(root: &Path, lists: &Lists, split: Split) -> Option<PathBuf> {
+    file(
+        root,
+        match split {
+            Split::Train => lists.train,
+            Split::Val => lists.val,
+            Split::Test => lists.test,
+        },
+    )
 }
 
-pub(crate) fn detect(root: &Path) -> bool {
-    KINDS.iter().any(|kind| list(root, kind, Split::Test).is_some())
+pub(crate) fn detect(root: &Path, lists: &Lists) -> bool {
+    list(root, lists, Split::Test).is_some()
 }
 
-pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
-    let kind = KINDS.iter().find(|kind| list(root, kind, Split::Test).is_some());
-    let kind = kind.ok_or_else(|| Error::layout(root, "no list of the test part", TREE))?;
-    let list = list(root, kind, ask.split).ok_or_else(|| no_split(root, ask.split, TREE))?;
-    let images = super::below(root, kind.images).unwrap_or_else(|| root.to_path_buf());
+pub(crate) fn open(root: &Path, lists: &Lists, ask: &Ask) -> Result<Content> {
+    let list = list(root, lists, ask.split).ok_or_else(|| no_split(root, ask.split, lists.tree))?;
+    let images = super::below(root, lists.images).unwrap_or_else(|| root.to_path_buf());
     let mut files = Vec::new();
     for line in lines(&list)? {
         // SUN397's paths begin with a slash, Birdsnap's list with a header.
@@ -79,10 +89,10 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
         let (class, _) = line
             .rsplit_once('/')
             .ok_or_else(|| Error::file(&list, format!("not CLASS/IMAGE: {line:?}")))?;
-        let path = images.join(format!("{line}{}", kind.suffix));
+        let path = images.join(format!("{line}{}", lists.suffix));
         files.push((path, line.to_owned(), class.to_owned()));
     }
-    let keys = match kind.classes.map(|name| root.join(name)).filter(|path| path.is_file()) {
+    let keys = match file(root, lists.classes) {
         Some(path) => lines(&path)?.iter().map(|l| l.trim_start_matches('/').to_owned()).collect(),
         None => {
             let mut keys: Vec<String> = files.iter().map(|(_, _, class)| class.clone()).collect();
@@ -137,7 +147,7 @@ pub(crate) fn pets(root: &Path, ask: &Ask) -> Result<Content> {
         Split::Train => root.join("annotations/trainval.txt"),
         Split::Val => return Err(no_split(root, ask.split, PETS)),
     };
-    let mut names: Vec<Option<String>> = Vec::new();
+    let mut names = BTreeMap::new();
     let mut files = Vec::new();
     for (number, line) in text(&list)?.lines().enumerate() {
         if line.starts_with('#') || line.trim().is_empty() {
@@ -146,22 +156,17 @@ pub(crate) fn pets(root: &Path, ask: &Ask) -> Result<Content> {
         let mut words = line.split_whitespace();
         let pair = words
             .next()
-            .zip(words.next().and_then(|w| w.parse::<usize>().ok()).filter(|id| *id > 0));
+            .zip(words.next().and_then(|w| w.parse::<usize>().ok()))
+            .filter(|(_, id)| (1..=BREEDS).contains(id));
         let (image, id) = pair.ok_or_else(|| {
-            Error::file(&list, format!("line {}: not IMAGE CLASS-ID", number + 1))
+            let reason = format!("line {}: not IMAGE CLASS-ID, with ids 1 to {BREEDS}", number + 1);
+            Error::file(&list, reason)
         })?;
         let breed = image.rsplit_once('_').map_or(image, |(breed, _)| breed);
-        if names.len() < id {
-            names.resize(id, None);
-        }
-        names[id - 1].get_or_insert_with(|| breed.to_owned());
+        names.entry(id).or_insert_with(|| breed.to_owned());
         files.push((root.join(format!("images/{image}.jpg")), image.to_owned(), breed.to_owned()));
     }
-    let keys = names
-        .into_iter()
-        .enumerate()
-        .map(|(at, n)| n.unwrap_or_else(|| format!("class {}", at + 1)));
-    Content::files(&list, keys.collect(), files)
+    Content::files(&list, names.into_values().collect(), files)
 }
 
 #[cfg(test)]

@@ -2,13 +2,9 @@
 //! (The MathWorks, "MAT-File Format", 2019).
 
 use std::collections::BTreeMap;
-use std::io::Read;
-use std::path::Path;
 
-use flate2::read::ZlibDecoder;
-
-use crate::error::read;
-use crate::{Error, Result};
+use super::mat_file::COMPRESSED;
+use crate::claim::claim;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,52 +30,12 @@ impl Mat {
     }
 }
 
-/// All named values of a file.
-pub(crate) fn read_mat(path: &Path) -> Result<BTreeMap<String, Mat>> {
-    parse(&read(path)?).map_err(|reason| Error::file(path, reason))
-}
-
-type Parsed<T> = std::result::Result<T, String>;
+pub(super) type Parsed<T> = std::result::Result<T, String>;
 
 const INT8: u32 = 1;
-const COMPRESSED: u32 = 15;
-const MATRIX: u32 = 14;
-
-fn parse(bytes: &[u8]) -> Parsed<BTreeMap<String, Mat>> {
-    if bytes.len() < 128 || &bytes[126..128] != b"IM" {
-        let seven = bytes.starts_with(b"MATLAB 7.3");
-        let what = if seven { "version 7.3" } else { "no version 5 file of little-endian numbers" };
-        return Err(format!("{what}: save it again with -v6 or -v7"));
-    }
-    let mut rest = &bytes[128..];
-    let mut values = BTreeMap::new();
-    while !rest.is_empty() {
-        let (kind, data, after) = element(rest)?;
-        let unpacked;
-        let (kind, data) = if kind == COMPRESSED {
-            let mut buffer = Vec::new();
-            // Labels and boxes are small: what unpacks to more than this is no such file.
-            ZlibDecoder::new(data)
-                .take(1 << 28)
-                .read_to_end(&mut buffer)
-                .map_err(|e| e.to_string())?;
-            unpacked = buffer;
-            let (kind, data, _) = element(&unpacked)?;
-            (kind, data)
-        } else {
-            (kind, data)
-        };
-        if kind == MATRIX {
-            let (name, value) = matrix(data, 0)?;
-            values.insert(name, value);
-        }
-        rest = after;
-    }
-    Ok(values)
-}
 
 /// Kind, content and what comes after an element, with its padding.
-fn element(bytes: &[u8]) -> Parsed<(u32, &[u8], &[u8])> {
+pub(super) fn element(bytes: &[u8]) -> Parsed<(u32, &[u8], &[u8])> {
     let cut = || "the file ends inside an element".to_owned();
     let word =
         |at: usize| bytes.get(at..at + 4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
@@ -96,13 +52,16 @@ fn element(bytes: &[u8]) -> Parsed<(u32, &[u8], &[u8])> {
     Ok((first, data, bytes.get((8 + padded).min(bytes.len())..).unwrap_or_default()))
 }
 
-fn matrix(mut rest: &[u8], depth: usize) -> Parsed<(String, Mat)> {
+pub(super) fn matrix(mut rest: &[u8], depth: usize) -> Parsed<(String, Mat)> {
     if depth > 16 {
         return Err("values nested too deep".into());
     }
     if rest.is_empty() {
         return Ok((String::new(), Mat::Numbers(Vec::new())));
     }
+    let room = rest.len() as u64;
+    // Each value of cells and structures is an element, which has a tag of eight bytes.
+    let count = |sizes: &[u64], each: u64| Ok::<_, String>(claim(sizes, 8 * each, room)? / 8);
     let mut next = || {
         let (kind, data, after) = element(rest)?;
         rest = after;
@@ -111,13 +70,13 @@ fn matrix(mut rest: &[u8], depth: usize) -> Parsed<(String, Mat)> {
     let (_, flags) = next()?;
     let class = *flags.first().ok_or("no class of an array")?;
     let (kind, sizes) = next()?;
-    let count = plain(kind, sizes)?.iter().product::<f64>() as usize;
+    let sizes: Vec<u64> = plain(kind, sizes)?.iter().map(|&size| size as u64).collect();
     let (_, name) = next()?;
     let name = String::from_utf8_lossy(name).into_owned();
     let value = match class {
         1 => {
             let mut cell = || -> Parsed<Mat> { Ok(matrix(next()?.1, depth + 1)?.1) };
-            let cells = (0..count).map(|_| cell());
+            let cells = (0..count(&sizes, 1)?).map(|_| cell());
             Mat::Cells(cells.collect::<Parsed<_>>()?)
         }
         2 => {
@@ -129,11 +88,10 @@ fn matrix(mut rest: &[u8], depth: usize) -> Parsed<(String, Mat)> {
                 .map(|name| String::from_utf8_lossy(name).trim_end_matches('\0').to_owned());
             let names: Vec<String> = names.collect();
             let mut fields: BTreeMap<String, Vec<Mat>> = BTreeMap::new();
-            for _ in 0..count {
-                for name in &names {
-                    let value = matrix(next()?.1, depth + 1)?.1;
-                    fields.entry(name.clone()).or_default().push(value);
-                }
+            for at in 0..count(&sizes, names.len() as u64)? {
+                let value = matrix(next()?.1, depth + 1)?.1;
+                let name = &names[at as usize % names.len()];
+                fields.entry(name.clone()).or_default().push(value);
             }
             Mat::Structs(fields)
         }
@@ -152,7 +110,7 @@ fn matrix(mut rest: &[u8], depth: usize) -> Parsed<(String, Mat)> {
 }
 
 /// Numbers of any plain type.
-fn plain(kind: u32, data: &[u8]) -> Parsed<Vec<f64>> {
+pub(super) fn plain(kind: u32, data: &[u8]) -> Parsed<Vec<f64>> {
     fn each<const N: usize>(data: &[u8], of: impl Fn([u8; N]) -> f64) -> Vec<f64> {
         data.as_chunks::<N>().0.iter().map(|chunk| of(*chunk)).collect()
     }
@@ -169,37 +127,4 @@ fn plain(kind: u32, data: &[u8]) -> Parsed<Vec<f64>> {
         13 => each(data, |b| u64::from_le_bytes(b) as f64),
         other => return Err(format!("numbers of type {other}")),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_of_scipy_are_read() {
-        for packed in ["plain", "packed"] {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-                .join(format!("tests/golden/values_{packed}.mat"));
-            let values = read_mat(&path).unwrap();
-            assert_eq!(values["labels"].numbers().unwrap(), [1.0, 102.0, 7.0]);
-            assert_eq!(values["wide"].numbers().unwrap(), [0.5, -2.25]);
-            assert_eq!(values["word"].text(), Some("tulip"));
-            let Mat::Structs(fields) = &values["annotations"] else { panic!("{values:?}") };
-            assert_eq!(fields["fname"][1].text(), Some("00002.jpg"));
-            assert_eq!(fields["class"][1].numbers().unwrap(), [196.0]);
-            let Mat::Cells(cells) = &values["names"] else { panic!() };
-            assert_eq!(cells[1].text(), Some("Acura RL Sedan 2012"));
-        }
-    }
-
-    #[test]
-    fn cut_files_are_errors() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/values_plain.mat");
-        let bytes = std::fs::read(path).unwrap();
-        for length in (0..bytes.len() - 1).step_by(7) {
-            let _ = parse(&bytes[..length]);
-        }
-        assert!(parse(&bytes[..150]).is_err());
-        assert!(parse(b"MATLAB 7.3 MAT-file").unwrap_err().contains("7.3"));
-    }
 }

@@ -3,24 +3,32 @@
 mod benchmark;
 mod boxes;
 mod cifar;
+mod cifar_python;
 mod coco;
+pub(crate) mod fer2013;
+mod flickr;
 mod folder;
 mod frames;
 mod gtsrb;
 mod idx;
+mod ilsvrc;
 mod kitti;
 mod lists;
 mod manifest;
 mod mat;
+mod mat_file;
 mod memes;
+mod nested;
 pub(crate) mod pcam;
+mod pickle;
 mod stl10;
+mod svhn;
 mod voc;
 
 use std::path::{Path, PathBuf};
 
 use crate::item::{Frames, Split, Task};
-use crate::registry::Prompts;
+use crate::registry::{Dataset, Prompts};
 use crate::source::{FileItem, Source};
 use crate::{Error, Result};
 
@@ -28,6 +36,8 @@ use crate::{Error, Result};
 pub(crate) struct Ask {
     pub split: Split,
     pub frames: Frames,
+    /// The dataset of the registry that was named.
+    pub dataset: Option<&'static Dataset>,
 }
 
 /// What a loader found.
@@ -72,7 +82,7 @@ struct Loader {
 }
 
 /// Looked at in this order; the plain folder comes last, since nearly anything looks like one.
-static LOADERS: [Loader; 19] = [
+static LOADERS: [Loader; 28] = [
     Loader { name: "wds", tree: benchmark::TREE, detect: benchmark::detect, open: benchmark::open },
     Loader {
         name: "manifest",
@@ -86,9 +96,39 @@ static LOADERS: [Loader; 19] = [
         detect: coco::detect_karpathy,
         open: coco::open_karpathy,
     },
+    Loader {
+        name: "flickr30k",
+        tree: flickr::TREE,
+        detect: |path| flickr::detect(path, "30k"),
+        open: |path, ask| flickr::open(path, "30k", ask),
+    },
+    Loader {
+        name: "flickr8k",
+        tree: flickr::SMALL,
+        detect: |path| flickr::detect(path, "8k"),
+        open: |path, ask| flickr::open(path, "8k", ask),
+    },
+    Loader {
+        name: "flickr30k-all",
+        tree: flickr::ALL,
+        detect: flickr::detect_all,
+        open: flickr::open_all,
+    },
     Loader { name: "coco", tree: coco::TREE, detect: coco::detect, open: coco::open },
     Loader { name: "idx", tree: idx::TREE, detect: idx::detect, open: idx::open },
-    Loader { name: "cifar", tree: cifar::TREE, detect: cifar::detect, open: cifar::open },
+    Loader {
+        name: "cifar10",
+        tree: cifar::TEN,
+        detect: |root| cifar::detect(root, 10),
+        open: |root, ask| cifar::open(root, 10, ask),
+    },
+    Loader {
+        name: "cifar100",
+        tree: cifar::HUNDRED,
+        detect: |root| cifar::detect(root, 100),
+        open: |root, ask| cifar::open(root, 100, ask),
+    },
+    Loader { name: "svhn", tree: svhn::TREE, detect: svhn::detect, open: svhn::open },
     Loader { name: "stl10", tree: stl10::TREE, detect: stl10::detect, open: stl10::open },
     Loader { name: "voc", tree: voc::TREE, detect: voc::detect, open: voc::open },
     Loader {
@@ -98,7 +138,30 @@ static LOADERS: [Loader; 19] = [
         open: lists::aircraft,
     },
     Loader { name: "pets", tree: lists::PETS, detect: lists::detect_pets, open: lists::pets },
-    Loader { name: "list", tree: lists::TREE, detect: lists::detect, open: lists::open },
+    Loader {
+        name: "food101",
+        tree: lists::FOOD.tree,
+        detect: |root| lists::detect(root, &lists::FOOD),
+        open: |root, ask| lists::open(root, &lists::FOOD, ask),
+    },
+    Loader {
+        name: "dtd",
+        tree: lists::DTD.tree,
+        detect: |root| lists::detect(root, &lists::DTD),
+        open: |root, ask| lists::open(root, &lists::DTD, ask),
+    },
+    Loader {
+        name: "sun397",
+        tree: lists::SUN.tree,
+        detect: |root| lists::detect(root, &lists::SUN),
+        open: |root, ask| lists::open(root, &lists::SUN, ask),
+    },
+    Loader {
+        name: "birdsnap",
+        tree: lists::BIRDSNAP.tree,
+        detect: |root| lists::detect(root, &lists::BIRDSNAP),
+        open: |root, ask| lists::open(root, &lists::BIRDSNAP, ask),
+    },
     Loader { name: "gtsrb", tree: gtsrb::TREE, detect: gtsrb::detect, open: gtsrb::open },
     Loader {
         name: "flowers",
@@ -111,8 +174,11 @@ static LOADERS: [Loader; 19] = [
     Loader { name: "clevr", tree: kitti::CLEVR, detect: kitti::detect_clevr, open: kitti::clevr },
     Loader { name: "kitti", tree: kitti::TREE, detect: kitti::detect, open: kitti::open },
     Loader { name: "pcam", tree: pcam::TREE, detect: pcam::detect, open: pcam::open },
-    Loader { name: "frames", tree: frames::TREE, detect: frames::detect, open: frames::open },
+    Loader { name: "fer2013", tree: fer2013::TREE, detect: fer2013::detect, open: fer2013::open },
+    Loader { name: "ilsvrc", tree: ilsvrc::TREE, detect: ilsvrc::detect, open: ilsvrc::open },
 ];
+static FRAMES: Loader =
+    Loader { name: "frames", tree: frames::TREE, detect: frames::detect, open: frames::open };
 static OBJECTNET: Loader = Loader {
     name: "objectnet",
     tree: folder::OBJECTNET,
@@ -120,10 +186,10 @@ static OBJECTNET: Loader = Loader {
     open: folder::objectnet,
 };
 static FOLDER: Loader =
-    Loader { name: "folder", tree: folder::TREE, detect: |_| true, open: folder::open };
+    Loader { name: "folder", tree: folder::TREE, detect: |_| false, open: folder::open };
 
 fn all() -> impl Iterator<Item = &'static Loader> {
-    LOADERS.iter().chain([&OBJECTNET, &FOLDER])
+    LOADERS.iter().chain([&FRAMES, &OBJECTNET, &FOLDER])
 }
 
 /// The names of all layouts.
@@ -133,40 +199,57 @@ pub fn loader_names() -> Vec<&'static str> {
 
 /// The tree that a layout expects.
 pub fn tree(loader: &str) -> Option<&'static str> {
-    all().find(|known| known.name == loader).map(|known| known.tree)
+    by_name(loader).map(|known| known.tree)
 }
 
-/// Opens a folder: with the wanted layout where it is that, else with the first that it is.
+fn by_name(name: &str) -> Option<&'static Loader> {
+    all().find(|known| known.name == name)
+}
+
+/// Opens a path: in the layout that is asked for; else, where a dataset was named, in one of its own layouts or in
+/// one that carries its own split and labels; else in the first that it has. Returns the layout and the folder that
+/// has it too.
 pub(crate) fn load(
     path: &Path,
-    wanted: Option<&str>,
-    forced: bool,
+    layout: Option<&str>,
     ask: &Ask,
-) -> Result<(&'static str, Content)> {
-    let wanted = match wanted {
-        Some(name) => Some(all().find(|l| l.name == name).ok_or_else(|| Error::Unknown {
+) -> Result<(&'static str, PathBuf, Content)> {
+    let wanted: Vec<&'static Loader> = match (layout, ask.dataset) {
+        (Some(name), _) => vec![by_name(name).ok_or_else(|| Error::Unknown {
             what: "layout",
             name: name.to_owned(),
             known: loader_names().join(", "),
-        })?),
-        None => None,
+        })?],
+        (None, Some(dataset)) => dataset.layouts().filter_map(by_name).collect(),
+        (None, None) => Vec::new(),
+    };
+    let trees = || match &wanted[..] {
+        [] => known(),
+        own => own.iter().map(|loader| loader.tree).collect::<Vec<_>>().join("\n"),
     };
     if !path.exists() {
-        let tree = wanted.map_or_else(known, |loader| loader.tree.to_owned());
-        return Err(Error::layout(path, "no such file or folder", &tree));
+        return Err(Error::layout(path, "no such file or folder", &trees()));
     }
-    if let Some(loader) = wanted.filter(|l| forced || (l.name != "folder" && (l.detect)(path))) {
-        return Ok((loader.name, (loader.open)(path, ask)?));
-    }
-    if let Some(loader) = all().find(|l| l.name != "folder" && (l.detect)(path)) {
-        return Ok((loader.name, (loader.open)(path, ask)?));
-    }
-    match folder::open(path, ask) {
-        Ok(content) => Ok((FOLDER.name, content)),
-        // A dataset that was named tells its own tree; anything else, those that are common.
+    let found = nested::find(path, &wanted, layout.is_some(), ask, &trees)?;
+    let (loader, root) = match (found, layout, ask.dataset) {
+        (Some(found), ..) => found,
+        // Its own message names what is missing.
+        (None, Some(_), _) => (wanted[0], path.to_path_buf()),
+        (None, None, Some(dataset)) if !dataset.layouts().any(|name| name == FOLDER.name) => {
+            let reason = format!("this is not {} as it is published", dataset.name);
+            let tree = format!(
+                "{}\n  or CLIP_benchmark's shards (wds) or a table (manifest); --layout folder takes all images of a folder a class, whatever the split",
+                trees()
+            );
+            return Err(Error::layout(path, reason, &tree));
+        }
+        (None, None, _) => (&FOLDER, path.to_path_buf()),
+    };
+    match (loader.open)(&root, ask) {
+        Ok(content) => Ok((loader.name, root, content)),
+        // A dataset that was named has its own tree; anything else, those that are common.
         Err(Error::Layout { path, reason, tree }) if tree == folder::TREE => {
-            let tree = wanted.map_or_else(known, |loader| loader.tree.to_owned());
-            Err(Error::Layout { path, reason, tree })
+            Err(Error::Layout { path, reason, tree: trees() })
         }
         Err(error) => Err(error),
     }
@@ -187,6 +270,14 @@ pub(crate) fn below(root: &Path, names: &[&str]) -> Option<PathBuf> {
 /// The first of these files below `root` that is there.
 pub(crate) fn file(root: &Path, names: &[&str]) -> Option<PathBuf> {
     names.iter().map(|name| root.join(name)).find(|path| path.is_file())
+}
+
+/// The first of these files that a path is or holds.
+pub(crate) fn listed(path: &Path, names: &[&str]) -> Option<PathBuf> {
+    if path.is_file() {
+        return names.contains(&name(path).as_str()).then(|| path.to_path_buf());
+    }
+    file(path, names)
 }
 
 /// A part that the layout has not.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use hdf5_reader::{Hdf5File, SliceInfo, SliceInfoElem};
 
 use super::{Ask, Content, file, no_split};
+use crate::claim::claimed;
 use crate::item::{EvalItem, Split};
 use crate::source::{Items, Layout, Source, netpbm};
 use crate::{Error, Result, Truth};
@@ -26,7 +27,7 @@ pub(crate) fn detect(root: &Path) -> bool {
     files(root, Split::Test).is_some()
 }
 
-/// Rows of pictures in one file, their classes from the other.
+/// Rows of images in one file, their classes from the other.
 #[derive(Clone)]
 pub(crate) struct Arrays {
     path: PathBuf,
@@ -42,8 +43,10 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     let [count, height, width, 3] = shape[..] else {
         return Err(Error::file(&images, format!("its x is {shape:?}, not images x 96 x 96 x 3")));
     };
+    // Chunks are packed by deflate.
+    claimed(&images, true, &shape, 1)?;
     let classes = dataset(&labels, "y")?;
-    let size: u64 = classes.shape().iter().product();
+    let size = claimed(&labels, true, classes.shape(), 1)?;
     if size != count {
         return Err(Error::file(&labels, format!("{size} labels for {count} images")));
     }
@@ -119,6 +122,32 @@ mod tests {
         // Pixel (y, x, c) of image n is (7 n + 5 y + 3 x + c) mod 256.
         let pixels = &items[3].image[items[3].image.len() - 96 * 96 * 3..];
         assert_eq!(pixels[(10 * 96 + 20) * 3 + 2], 133);
+    }
+
+    #[test]
+    fn images_that_a_header_only_claims_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pcam");
+        let bytes = |sizes: [u64; 4]| sizes.map(u64::to_le_bytes).concat();
+        for (axis, rest, wrong) in
+            [("x", [96, 96, 3], true), ("y", [1, 1, 1], true), ("x", [96, 96, 3], false)]
+        {
+            let name = format!("camelyonpatch_level_2_split_test_{axis}.h5");
+            let mut file = std::fs::read(golden.join(&name)).unwrap();
+            let shape = |count: u64| bytes([count, rest[0], rest[1], rest[2]]);
+            let at: Vec<usize> =
+                (0..file.len() - 32).filter(|&at| file[at..at + 32] == shape(5)).collect();
+            assert_eq!(at.len(), 2, "sizes, and the most that they may grow to");
+            if wrong {
+                at.iter().for_each(|&at| file[at..at + 32].copy_from_slice(&shape(1 << 40)));
+            }
+            std::fs::write(dir.path().join(&name), file).unwrap();
+            if axis == "y" || !wrong {
+                let message = open(dir.path()).map(|_| ()).unwrap_err().to_string();
+                let file = if wrong { "test_x.h5" } else { "test_y.h5" };
+                assert!(message.contains(file) && message.contains("1099511627776 x"), "{message}");
+            }
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub struct Dataset {
     pub metric: Metric,
     /// The metric of a guess.
     pub chance: Option<f64>,
-    /// The native layout.
+    /// The layouts that it is published in, with commas between.
     pub loader: String,
     /// Which items are which part.
     pub split: String,
@@ -88,6 +88,18 @@ pub struct Dataset {
 }
 
 impl Dataset {
+    /// The names of the layouts that it is published in: the authors' own before others.
+    pub fn layouts(&self) -> impl Iterator<Item = &str> {
+        self.loader.split(", ")
+    }
+
+    /// Whether a name is its id, its name or an alias, in any spelling.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        let wanted = plain(name);
+        let own = [&self.id, &self.name];
+        own.into_iter().chain(&self.aliases).any(|known| plain(known) == wanted)
+    }
+
     /// The folder names of the classes in the protocol's order.
     pub(crate) fn folders(&self, protocol: Protocol) -> Option<&[String]> {
         let key = if protocol == Protocol::OpenAi { "openai" } else { "clip-benchmark" };
@@ -180,9 +192,7 @@ pub fn dataset(name: &str) -> Result<&'static Dataset> {
 
 /// The same, or nothing.
 pub fn find(name: &str) -> Option<&'static Dataset> {
-    let wanted = plain(name);
-    let same = |other: &String| plain(other) == wanted;
-    datasets().iter().find(|d| same(&d.id) || same(&d.name) || d.aliases.iter().any(same))
+    datasets().iter().find(|dataset| dataset.is_named(name))
 }
 
 /// DataComp's task for a name, in any of the spellings of a folder.

@@ -1,0 +1,266 @@
+//! Which layout a path has, or the one folder below it: a root that is a level or two too high is common, since
+//! archives unpack to a folder of their own and torchvision puts another around that.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::{Ask, FOLDER, Loader, all, by_name, is_image, name, sorted};
+use crate::registry::{self, Dataset, Protocol, plain, prompts, subset};
+use crate::set::name_of;
+use crate::{Error, Result};
+
+/// Levels that are looked at below the path of a dataset that was named.
+const LEVELS: usize = 2;
+/// A folder of more folders than this is one of classes, not of datasets.
+const FEW: usize = 64;
+/// What the parts of a folder set are called.
+const PARTS: [&str; 5] = ["train", "val", "valid", "validation", "test"];
+
+type Found = (&'static Loader, PathBuf);
+
+/// The wanted layout at the path or below it: of the path itself, else of the one folder a level below that has it,
+/// else of the one folder two levels below. None where there is none.
+///
+/// # Errors
+/// When several folders of a level have it, and none of them alone has the dataset's name.
+pub(super) fn find(
+    path: &Path,
+    wanted: &[&'static Loader],
+    forced: bool,
+    ask: &Ask,
+    trees: &dyn Fn() -> String,
+) -> Result<Option<Found>> {
+    if wanted.is_empty() {
+        // Without a name nothing is expected: the first layout that a folder has counts.
+        return search(path, 1, ask, trees, &|dir| all().find(|loader| (loader.detect)(dir)));
+    }
+    if forced {
+        return search(path, LEVELS, ask, trees, &|dir| {
+            wanted.iter().copied().find(|loader| (loader.detect)(dir))
+        });
+    }
+    let folders = ask.dataset.filter(|_| wanted.iter().any(|loader| loader.name == FOLDER.name));
+    let classes = folders.map(class_folders).unwrap_or_default();
+    search(path, LEVELS, ask, trees, &|dir| {
+        // Shards and tables carry their own split and labels.
+        let own = wanted.iter().copied().chain(["wds", "manifest"].into_iter().filter_map(by_name));
+        let mut own = own.filter(|loader| (loader.detect)(dir));
+        own.next().or_else(|| holds_classes(dir, &classes).then_some(&FOLDER))
+    })
+}
+
+fn search(
+    path: &Path,
+    levels: usize,
+    ask: &Ask,
+    trees: &dyn Fn() -> String,
+    layout: &dyn Fn(&Path) -> Option<&'static Loader>,
+) -> Result<Option<Found>> {
+    let mut level = vec![path.to_path_buf()];
+    for depth in 0..=levels {
+        let mut found: Vec<Found> =
+            level.iter().filter_map(|dir| Some((layout(dir)?, dir.clone()))).collect();
+        if found.len() > 1 {
+            let named = |dir: &Path| ask.dataset.is_some_and(|d| is_below(d, path, dir));
+            let own: Vec<Found> = found.iter().filter(|(_, dir)| named(dir)).cloned().collect();
+            if own.len() == 1 {
+                found = own;
+            }
+        }
+        match &found[..] {
+            [] if depth == levels => {}
+            [] => level = level.iter().flat_map(|dir| children(dir, ask.dataset)).collect(),
+            [_] => return Ok(found.pop()),
+            several => {
+                let names: Vec<String> = several
+                    .iter()
+                    .map(|(_, dir)| dir.strip_prefix(path).unwrap_or(dir).display().to_string())
+                    .collect();
+                let reason = format!("{} folders in it fit: {}", names.len(), names.join(", "));
+                return Err(Error::layout(path, reason, &trees()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Whether one of the folders between has the dataset's name.
+fn is_below(dataset: &Dataset, path: &Path, dir: &Path) -> bool {
+    let inner = dir.strip_prefix(path).unwrap_or(dir);
+    inner.iter().any(|part| dataset.is_named(&name_of(Path::new(part))))
+}
+
+/// The folders of a folder, but for those that have another dataset's name.
+fn children(dir: &Path, wanted: Option<&Dataset>) -> Vec<PathBuf> {
+    let other = |dir: &Path| {
+        wanted.is_some_and(|wanted| {
+            registry::find(&name_of(dir)).is_some_and(|found| found.id != wanted.id)
+        })
+    };
+    let dirs = if dir.is_dir() { folders(dir) } else { Vec::new() };
+    if dirs.len() > FEW { Vec::new() } else { dirs.into_iter().filter(|d| !other(d)).collect() }
+}
+
+fn folders(dir: &Path) -> Vec<PathBuf> {
+    sorted(dir).unwrap_or_default().into_iter().filter(|entry| entry.is_dir()).collect()
+}
+
+/// All words that a class of a dataset may have as its folder's name, letters and digits alone.
+fn class_folders(dataset: &Dataset) -> HashSet<String> {
+    let mut words = HashSet::new();
+    for protocol in [Protocol::OpenAi, Protocol::ClipBenchmark] {
+        let names = prompts(&dataset.id, protocol).unwrap_or_default().names;
+        words.extend(names.iter().flatten().map(|name| plain(name)));
+        for folder in dataset.folders(protocol).unwrap_or_default() {
+            match folder.strip_prefix("@wnids") {
+                Some(letter) => {
+                    let wnids = subset(letter.trim_start_matches('-'));
+                    words.extend(wnids.into_iter().map(|(wnid, _)| wnid.to_owned()));
+                }
+                None if folder == "@numbers" => words.extend(super::numbers(names.len())),
+                None => {
+                    words.insert(plain(folder));
+                }
+            }
+        }
+    }
+    words
+}
+
+/// Whether at least half of the folders here, or in the parts here, are classes, and one of them holds an image.
+fn holds_classes(dir: &Path, classes: &HashSet<String>) -> bool {
+    if classes.is_empty() || !dir.is_dir() {
+        return false;
+    }
+    let here = folders(dir);
+    let parts: Vec<&PathBuf> =
+        here.iter().filter(|dir| PARTS.contains(&name(dir).as_str())).collect();
+    let all: Vec<PathBuf> =
+        if parts.is_empty() { here } else { parts.into_iter().flat_map(|p| folders(p)).collect() };
+    let own: Vec<&PathBuf> =
+        all.iter().filter(|dir| classes.contains(&plain(&name(dir)))).collect();
+    let image = |dir: &&PathBuf| sorted(dir).is_ok_and(|files| files.iter().any(|f| is_image(f)));
+    !own.is_empty() && own.len() * 2 >= all.len() && own.iter().any(image)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{OpenOptions, datasets, open, open_named, tree};
+    use std::path::Path;
+
+    fn write(root: &Path, names: &[&str]) {
+        for name in names {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+    }
+
+    fn named(name: &str, root: &Path) -> crate::Result<crate::EvalSet> {
+        open_named(&format!("{name}={}", root.display()), &OpenOptions::default())
+    }
+
+    #[test]
+    fn a_named_dataset_is_never_a_plain_folder_by_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &["images/a/1.jpg", "images/b/2.jpg", "train/a/3.jpg", "test/b/4.jpg"]);
+        let mut refused = 0;
+        for dataset in datasets() {
+            let layouts: Vec<&str> = dataset.layouts().collect();
+            assert!(layouts.iter().all(|layout| tree(layout).is_some()), "{}", dataset.id);
+            if layouts.contains(&"folder") {
+                continue;
+            }
+            refused += 1;
+            let message = named(&dataset.id, dir.path()).map(|_| ()).unwrap_err().to_string();
+            let first = tree(layouts[0]).unwrap();
+            assert!(message.contains(&dataset.name) && message.contains(first), "{message}");
+            assert!(message.contains("--layout folder"), "{message}");
+            let options = OpenOptions { loader: Some("folder".into()), ..OpenOptions::default() };
+            let forced = open_named(&format!("{}={}", dataset.id, dir.path().display()), &options);
+            match forced {
+                Ok(set) => assert_eq!(set.loader, "folder", "{}", dataset.id),
+                Err(error) => {
+                    assert!(matches!(error, crate::Error::Classes { .. }), "{error}");
+                }
+            }
+        }
+        assert_eq!(refused, 28);
+    }
+
+    #[test]
+    fn shards_and_tables_are_taken_for_any_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("wds_food101");
+        write(&root, &["test/0.tar"]);
+        std::fs::write(root.join("test/nshards.txt"), "1\n").unwrap();
+        std::fs::write(root.join("classnames.txt"), "waffles\n").unwrap();
+        assert_eq!(named("food101", &root).unwrap().loader, "wds");
+        assert_eq!(named("food101", dir.path()).unwrap().loader, "wds", "a level too high");
+    }
+
+    #[test]
+    fn a_root_a_level_or_two_too_high_finds_its_folder() {
+        for (name, files, item) in [
+            ("sst2", &["rendered-sst2/test/negative/1.png"][..], "negative/1.png"),
+            ("country211", &["country211/test/FR/1.jpg", "country211/train/FR/2.jpg"], "FR/1.jpg"),
+            ("eurosat", &["eurosat/EuroSAT_RGB/River/1.jpg"], "River/1.jpg"),
+            (
+                "caltech101",
+                &["caltech101/101_ObjectCategories/emu/1.jpg", "caltech101/Annotations/emu/1.mat"],
+                "emu/1.jpg",
+            ),
+            ("imagenet-a", &["imagenet-a/n01498041/1.jpg"], "n01498041/1.jpg"),
+            ("imagenetv2", &["imagenetv2-matched-frequency-format-val/0/1.jpeg"], "0/1.jpeg"),
+            (
+                "kitti",
+                &["Kitti/raw/training/image_2/1.png", "Kitti/raw/training/label_2/1.txt"],
+                "",
+            ),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            write(dir.path(), files);
+            let set = named(name, dir.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
+            if !item.is_empty() {
+                assert_eq!(set.items().next().unwrap().unwrap().key, item, "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn several_that_fit_are_named_unless_one_has_the_datasets_name() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &["one/test/negative/1.png", "two/test/negative/1.png"]);
+        let message = named("sst2", dir.path()).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("2 folders in it fit: one, two\nhint: the expected"), "{message}");
+        write(dir.path(), &["renderedsst2/test/negative/3.png"]);
+        let item = named("sst2", dir.path()).unwrap().items().next().unwrap().unwrap();
+        assert_eq!(item.key, "negative/3.png");
+    }
+
+    #[test]
+    fn one_root_may_hold_both_kinds_of_digits() {
+        let dir = tempfile::tempdir().unwrap();
+        for (folder, label) in [("MNIST/raw", 3), ("FashionMNIST/raw", 9)] {
+            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
+            super::super::idx::tests::write(&dir.path().join(folder), "t10k", &[label], false);
+        }
+        for (name, label) in [("mnist", 3), ("fashion-mnist", 9)] {
+            let set = named(name, dir.path()).unwrap();
+            let item = set.items().next().unwrap().unwrap();
+            assert_eq!(item.truth.class(), Some(label), "{name}");
+        }
+        std::fs::remove_dir_all(dir.path().join("MNIST")).unwrap();
+        assert!(named("mnist", dir.path()).is_err(), "Fashion-MNIST is not MNIST");
+    }
+
+    #[test]
+    fn a_path_alone_finds_the_one_dataset_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &["dtd/images/banded/b.jpg"]);
+        std::fs::create_dir(dir.path().join("dtd/labels")).unwrap();
+        std::fs::write(dir.path().join("dtd/labels/test1.txt"), "banded/b.jpg\n").unwrap();
+        let set = open(dir.path()).unwrap();
+        assert_eq!((set.loader, set.root), ("dtd", dir.path().join("dtd")));
+    }
+}
