@@ -45,6 +45,10 @@ const TABLE: &[(&str, Effect)] = &[
     ("force-quick-gelu", Changes("", "--force-quick-gelu")),
     ("force-image-size", Changes("", "--force-image-size 64")),
     ("force-patch-dropout", Changes("", "--force-patch-dropout 0.5")),
+    ("image-mean", Changes("", "--image-mean 0.5 0.5 0.5")),
+    ("image-std", Changes("", "--image-std 0.5")),
+    ("image-interpolation", Changes("", "--image-interpolation bilinear")),
+    ("image-resize-mode", Changes("", "--image-resize-mode squash")),
     ("lock-image", Changes("", "--lock-image")),
     (
         "lock-image-unlocked-groups",
@@ -168,7 +172,8 @@ fn decided(flags: &str) -> Result<String, String> {
         format!("{:?}", args.sources().unwrap())
     };
     let (run, corpus) = (options(&args, chunk), corpus_options(&args, &config));
-    Ok(format!("{config:?} {recipe:?} {run:?} {corpus:?} {data}"))
+    let preprocess = args.preprocess.fields().map_err(|error| format!("{error:#}"))?;
+    Ok(format!("{config:?} {recipe:?} {run:?} {corpus:?} {preprocess:?} {data}"))
 }
 
 #[test]
