@@ -107,20 +107,20 @@ impl ImageFetch {
 
 type Made = std::result::Result<Stored, (String, String)>;
 
-fn undecodable(why: &str) -> Made {
-    Err(("undecodable".to_owned(), why.to_owned()))
+fn undecodable(why: String) -> Made {
+    Err(("undecodable".to_owned(), why))
 }
 
-/// Pixels are rayon's: a decoder must not hold up the network. Says in words when the work panicked.
+/// Pixels are rayon's: a decoder must not hold up the network. An error where the work panicked.
 pub(crate) async fn off_network<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
-) -> std::result::Result<T, &'static str> {
+) -> std::result::Result<T, String> {
     let (send, receive) = oneshot::channel();
     rayon::spawn(move || {
-        let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        let _ = send.send(made.map_err(|_| "the decoder panicked"));
+        let made = clip_image::catch_panic(work);
+        let _ = send.send(made.map_err(|why| format!("the work on the image panicked: {why}")));
     });
-    receive.await.unwrap_or(Err("the decoder went away"))
+    receive.await.unwrap_or_else(|_| Err("the work on the image was dropped".to_owned()))
 }
 
 /// Rows in the order of the input, as they came out.

@@ -95,6 +95,18 @@ pub(crate) fn encode(
     }
     let turned = if config.orient { clip_image::orientation(bytes) } else { 1 };
     let original = if turned >= 5 { (h, w) } else { (w, h) };
+    if let Some((width, height)) = target(original, config)
+        && u64::from(width) * u64::from(height) > config.max_pixels
+    {
+        let (w, h) = original;
+        return Err(Refusal {
+            detail: format!(
+                "{w}x{h} resized to {width}x{height} has more than max_pixels, {}",
+                config.max_pixels
+            ),
+            ..Refusal::new("too_many_pixels", "resized image too large")
+        });
+    }
     let min_side = config.fast_decode.then(|| least_side(original, config)).flatten();
     let (max_pixels, icc) = (config.max_pixels, config.icc);
     let options = DecodeOptions { max_pixels, orient: config.orient, icc, min_side };
@@ -113,7 +125,8 @@ pub(crate) fn encode(
     };
     let boxes: Vec<_> = boxes.iter().map(|b| clip_image::upright_box(*b, turned)).collect();
     let resized = scale(&image, original, config);
-    let untouched = resized.is_none() && boxes.is_empty() && turned == 1 && !has_alpha(bytes);
+    let untouched = resized.is_none() && boxes.is_empty() && turned == 1;
+    let untouched = untouched && !clip_image::may_be_transparent(bytes);
     if untouched && config.skip_reencode && same_format {
         return Ok(Encoded { bytes: bytes.to_vec(), format, size: original, original });
     }
@@ -139,23 +152,6 @@ pub(crate) fn encode(
     };
     let size = (image.width, image.height);
     Ok(Encoded { bytes: encoded.map_err(fault)?, format, size, original })
-}
-
-/// Whether the header says that there may be alpha: such an image is flattened, so never stored as it came.
-fn has_alpha(bytes: &[u8]) -> bool {
-    match Format::sniff(bytes) {
-        // Colour types 4 and 6 have a channel; tRNS gives alpha to the others and stands before the pixels.
-        Some(Format::Png) => {
-            let head = &bytes[..bytes.len().min(4096)];
-            bytes.get(25).is_some_and(|kind| kind & 4 != 0) || head.windows(4).any(|w| w == b"tRNS")
-        }
-        Some(Format::Webp) => match bytes.get(12..16) {
-            Some(b"VP8X") => bytes.get(20).is_some_and(|flags| flags & 0x10 != 0),
-            Some(b"VP8L") => bytes.get(24).is_some_and(|bits| bits & 0x10 != 0),
-            _ => false,
-        },
-        _ => false,
-    }
 }
 
 /// The size that the image is scaled to, or nothing when it stays as it is: img2dataset's rules, which are
@@ -275,17 +271,30 @@ mod tests {
     }
 
     #[test]
-    fn small_images_stay_and_alpha_is_flattened() {
+    fn thin_images_are_refused_before_they_are_resized() {
+        let bytes = clip_image::encode_png(&Rgb::filled(1, 20_000, [9, 9, 9])).unwrap();
+        for mode in [ResizeMode::KeepRatio, ResizeMode::CenterCrop] {
+            let refusal = process(&bytes, &config(mode)).err().unwrap();
+            assert_eq!(refusal.kind, "too_many_pixels", "{mode:?}");
+            assert!(
+                refusal.told().contains("1x20000 resized to 256x5120000"),
+                "{}",
+                refusal.told()
+            );
+        }
+        for mode in [ResizeMode::Border, ResizeMode::KeepRatioLargest, ResizeMode::No] {
+            assert!(process(&bytes, &config(mode)).is_ok(), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn small_images_stay() {
         let small = Rgb::filled(100, 80, [9, 90, 9]);
         let bytes = clip_image::encode_png(&small).unwrap();
         for mode in [ResizeMode::Border, ResizeMode::CenterCrop, ResizeMode::KeepRatioLargest] {
             let config = ImageConfig { resize_only_if_bigger: true, ..config(mode) };
             assert_eq!(process(&bytes, &config).ok().unwrap().size, (100, 80), "{mode:?}");
         }
-        assert!(!has_alpha(&bytes));
-        let mut rgba = bytes.clone();
-        rgba[25] = 6;
-        assert!(has_alpha(&rgba));
     }
 
     #[test]

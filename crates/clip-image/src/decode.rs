@@ -1,10 +1,9 @@
-//! Bytes to pixels: libjpeg-turbo for JPEG (Pillow's pixels), the image crate for the rest.
+//! Bytes to pixels, as Pillow and browsers see them: libjpeg-turbo for JPEG, the image crate for the rest.
 
-use std::io::Cursor;
+use image::{DynamicImage, ImageBuffer, Pixel};
 
-use image::{DynamicImage, ImageReader, Limits};
-
-use crate::{Error, Format, Result, Rgb, icc, orientation, probe};
+use crate::jpeg::Jpeg;
+use crate::{Error, Format, Result, Rgb, codecs, exif, guard, icc, probe};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy)]
@@ -34,110 +33,129 @@ impl DecodeOptions {
     }
 }
 
-/// Decodes the first frame to RGB: alpha over white, grey and CMYK converted, 16 bits to 8.
+/// Decodes the first frame to RGB: alpha over white, grey and CMYK converted, of 16 bits the upper 8.
 ///
 /// # Errors
-/// [`Error::TooLarge`] before any pixel is decoded, [`Error::Decode`] for a picture that is cut off.
+/// [`Error::TooLarge`] before any pixel is decoded, [`Error::Decode`] for an image that is cut off, and for one at
+/// which the decoder panicked.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Rgb> {
-    let header = probe(bytes)?;
-    if u64::from(header.width) * u64::from(header.height) > options.max_pixels {
-        let (width, height, limit) = (header.width, header.height, options.max_pixels);
-        return Err(Error::TooLarge { width, height, limit });
-    }
-    let profile = options.icc.then(|| icc::profile(bytes, header.format)).flatten();
-    let mut image = match header.format {
-        Format::Jpeg => decode_jpeg(bytes, options.min_side, profile.as_deref())?,
-        format => {
-            let mut reader = ImageReader::with_format(Cursor::new(bytes), format.of_image_crate());
-            let mut limits = Limits::default();
-            limits.max_alloc = Some(options.max_pixels.saturating_mul(16));
-            reader.limits(limits);
-            over_white(reader.decode().map_err(|e| Error::Decode(e.to_string()))?)
+    guard::guarded(|| {
+        let image = match Format::sniff(bytes) {
+            Some(Format::Jpeg) => {
+                let jpeg = Jpeg::open(bytes)?;
+                options.check(jpeg.size())?;
+                let profile = options.icc.then(|| icc::of_jpeg(bytes)).flatten();
+                jpeg.decode(options.min_side, profile.as_deref())?
+            }
+            _ => {
+                let header = probe(bytes)?;
+                options.check((header.width, header.height))?;
+                let (image, profile) = codecs::decode(bytes, &header, options.max_pixels)?;
+                let image = over_white(image, Alpha::of(bytes, header.format));
+                let profile = profile.filter(|_| options.icc);
+                match profile.and_then(|profile| icc::to_srgb(&image.data, 3, &profile)) {
+                    Some(data) => Rgb { data, ..image },
+                    None => image,
+                }
+            }
+        };
+        Ok(if options.orient { upright(image, exif::orientation(bytes)) } else { image })
+    })
+}
+
+impl DecodeOptions {
+    fn check(&self, (width, height): (u32, u32)) -> Result<()> {
+        let limit = self.max_pixels;
+        if u64::from(width) * u64::from(height) > limit {
+            return Err(Error::TooLarge { width, height, limit });
         }
-    };
-    if header.format != Format::Jpeg
-        && let Some(data) = profile.and_then(|profile| icc::to_srgb(&image.data, 3, &profile))
-    {
-        image.data = data;
+        Ok(())
     }
-    Ok(if options.orient { upright(image, orientation(bytes)) } else { image })
 }
 
-fn decode_jpeg(bytes: &[u8], min_side: Option<u32>, profile: Option<&[u8]>) -> Result<Rgb> {
-    let fail = |e: turbojpeg::Error| Error::Decode(e.to_string());
-    let mut decompressor = turbojpeg::Decompressor::new().map_err(fail)?;
-    let header = decompressor.read_header(bytes).map_err(fail)?;
-    let shorter = header.width.min(header.height);
-    let factor = [8, 4, 2]
-        .map(|denominator| turbojpeg::ScalingFactor::new(1, denominator))
-        .into_iter()
-        .find(|f| min_side.is_some_and(|side| f.scale(shorter) >= side as usize))
-        .unwrap_or(turbojpeg::ScalingFactor::ONE);
-    let inks =
-        matches!(header.colorspace, turbojpeg::Colorspace::CMYK | turbojpeg::Colorspace::YCCK);
-    decompressor.set_scaling_factor(factor).map_err(fail)?;
-    let size = header.scaled(factor);
-    let (format, channels) =
-        if inks { (turbojpeg::PixelFormat::CMYK, 4) } else { (turbojpeg::PixelFormat::RGB, 3) };
-    let mut data = vec![0; size.width * size.height * channels];
-    let output = turbojpeg::Image {
-        pixels: data.as_mut_slice(),
-        width: size.width,
-        pitch: size.width * channels,
-        height: size.height,
-        format,
-    };
-    match decompressor.decompress(bytes, output) {
-        Err(e) if !is_harmless(&e.to_string()) => return Err(fail(e)),
-        _ => {}
-    }
-    if inks && is_adobe(bytes) {
-        // Adobe stores the paper that is left, not the ink.
-        data.iter_mut().for_each(|value| *value = 255 - *value);
-    }
-    let converted = profile.and_then(|profile| icc::to_srgb(&data, channels, profile));
-    let data = match converted {
-        Some(data) => data,
-        None if inks => {
-            let left = |ink: u8, black: u8| {
-                ((u16::from(255 - ink) * u16::from(255 - black) + 127) / 255) as u8
-            };
-            data.chunks_exact(4).flat_map(|p| [0, 1, 2].map(|c| left(p[c], p[3]))).collect()
+/// What a channel after the colours means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alpha {
+    /// How much of the colour covers what is below.
+    Straight,
+    /// The same, and the colour is multiplied by it already.
+    Premultiplied,
+    /// The same, but where no pixel has any, the channel was not meant.
+    Perhaps,
+    /// Something else.
+    Ignored,
+}
+
+impl Alpha {
+    /// A TIFF says it in its tag `ExtraSamples`.
+    fn of(bytes: &[u8], format: Format) -> Self {
+        const EXTRA_SAMPLES: u16 = 0x0152;
+        match format {
+            Format::Tiff => match exif::image_tag(bytes, EXTRA_SAMPLES) {
+                Some(0) => Self::Ignored,
+                Some(1) => Self::Premultiplied,
+                _ => Self::Straight,
+            },
+            // As browsers have it: many programs leave the channel empty.
+            Format::Bmp => Self::Perhaps,
+            _ => Self::Straight,
         }
-        None => data,
-    };
-    Ok(Rgb { width: size.width as u32, height: size.height as u32, data })
+    }
+
+    fn unless_all_are_transparent(self, rgba: &[u8]) -> Self {
+        match self {
+            Self::Perhaps if rgba.as_chunks().0.iter().all(|[_, _, _, a]| *a == 0) => Self::Ignored,
+            alpha => alpha,
+        }
+    }
+
+    /// A level of colour over white.
+    fn over_white(self, colour: u8, alpha: u8) -> u8 {
+        let (colour, alpha) = (u32::from(colour), u32::from(alpha));
+        let level = match self {
+            Self::Straight | Self::Perhaps => (colour * alpha + 255 * (255 - alpha) + 127) / 255,
+            Self::Premultiplied => (colour + 255 - alpha).min(255),
+            Self::Ignored => colour,
+        };
+        level as u8
+    }
 }
 
-/// Warnings of libjpeg about bytes that are not pixels; every other one means that pixels are missing.
-fn is_harmless(warning: &str) -> bool {
-    ["extraneous bytes before marker", "JFIF revision number", "Adobe color transform"]
-        .iter()
-        .any(|words| warning.contains(words))
-}
-
-/// Whether an APP14 segment of Adobe stands before the pixels.
-fn is_adobe(bytes: &[u8]) -> bool {
-    let head = &bytes[..bytes.len().min(1 << 16)];
-    head.windows(9).any(|w| w[..2] == [0xff, 0xee] && &w[4..] == b"Adobe")
-}
-
-fn over_white(image: DynamicImage) -> Rgb {
+fn over_white(image: DynamicImage, alpha: Alpha) -> Rgb {
+    let image = eight_bits(image);
     let (width, height) = (image.width(), image.height());
     if !image.color().has_alpha() {
         return Rgb { width, height, data: image.into_rgb8().into_raw() };
     }
     let rgba = image.into_rgba8().into_raw();
+    let alpha = alpha.unless_all_are_transparent(&rgba);
     let mut data = Vec::with_capacity(rgba.len() / 4 * 3);
-    for pixel in rgba.chunks_exact(4) {
-        let alpha = u32::from(pixel[3]);
-        data.extend(
-            pixel[..3]
-                .iter()
-                .map(|&c| ((u32::from(c) * alpha + 255 * (255 - alpha) + 127) / 255) as u8),
-        );
+    for [r, g, b, a] in rgba.as_chunks().0 {
+        data.extend([r, g, b].map(|&colour| alpha.over_white(colour, *a)));
     }
     Rgb { width, height, data }
+}
+
+/// Of 16 bits, the upper 8: as Pillow and OpenCV take them.
+fn eight_bits(image: DynamicImage) -> DynamicImage {
+    match image {
+        DynamicImage::ImageLuma16(image) => DynamicImage::ImageLuma8(upper(&image)),
+        DynamicImage::ImageLumaA16(image) => DynamicImage::ImageLumaA8(upper(&image)),
+        DynamicImage::ImageRgb16(image) => DynamicImage::ImageRgb8(upper(&image)),
+        DynamicImage::ImageRgba16(image) => DynamicImage::ImageRgba8(upper(&image)),
+        image => image,
+    }
+}
+
+fn upper<P, Q>(image: &ImageBuffer<P, Vec<u16>>) -> ImageBuffer<Q, Vec<u8>>
+where
+    P: Pixel<Subpixel = u16>,
+    Q: Pixel<Subpixel = u8>,
+{
+    let (width, height) = image.dimensions();
+    let data = image.as_raw().iter().map(|value| (value >> 8) as u8).collect();
+    // Both have the same number of channels.
+    ImageBuffer::from_raw(width, height, data).unwrap_or_else(|| ImageBuffer::new(width, height))
 }
 
 /// Undoes an EXIF orientation.
@@ -169,7 +187,7 @@ fn upright(image: Rgb, orientation: u32) -> Rgb {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{encode_jpeg, encode_png};
+    use crate::encode_png;
 
     fn ramp(width: u32, height: u32) -> Rgb {
         let pixel = |i: u32| [(i % width * 5) as u8, (i / width * 7) as u8, 90];
@@ -193,14 +211,6 @@ mod tests {
         let bytes = encode_png(&ramp(100, 100)).unwrap();
         let options = DecodeOptions { max_pixels: 9_999, ..Default::default() };
         assert!(matches!(decode(&bytes, &options), Err(Error::TooLarge { .. })));
-    }
-
-    #[test]
-    fn scaled_decoding_keeps_the_shorter_side() {
-        let bytes = encode_jpeg(&ramp(400, 300), 95).unwrap();
-        let options = DecodeOptions { min_side: Some(70), ..Default::default() };
-        let image = decode(&bytes, &options).unwrap();
-        assert_eq!((image.width, image.height), (100, 75));
     }
 
     #[test]

@@ -1,49 +1,30 @@
 //! Colour profiles that images carry, and sRGB.
 
 use std::cell::RefCell;
-use std::io::Cursor;
 use std::sync::Arc;
 
-use image::ImageDecoder;
 use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, TransformOptions};
 
-use crate::Format;
 use crate::segments::segments;
 
-/// The ICC profile in a file, if there is one.
-pub(crate) fn profile(bytes: &[u8], format: Format) -> Option<Vec<u8>> {
-    let found = match format {
-        Format::Jpeg => return of_jpeg(bytes),
-        Format::Png if has_chunk(bytes, b"iCCP") => {
-            image::codecs::png::PngDecoder::new(Cursor::new(bytes)).ok()?.icc_profile()
-        }
-        Format::Webp if has_chunk(bytes, b"ICCP") => {
-            image::codecs::webp::WebPDecoder::new(Cursor::new(bytes)).ok()?.icc_profile()
-        }
-        _ => return None,
-    };
-    found.ok().flatten()
-}
-
-/// Profiles stand before the pixels.
-fn has_chunk(bytes: &[u8], name: &[u8; 4]) -> bool {
-    bytes[..bytes.len().min(4096)].windows(4).any(|four| four == name)
-}
-
-/// The pieces of a profile in the APP2 segments of a JPEG, in their order (ICC.1 annex B.4).
-fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
+/// The profile in the APP2 segments of a JPEG: its pieces in their order (ICC.1 annex B.4), where all are there.
+pub(crate) fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
     const NAME: &[u8] = b"ICC_PROFILE\0";
-    let mut pieces: Vec<(u8, &[u8])> = segments(bytes)
-        .filter(|(marker, _)| *marker == 0xe2)
-        .filter_map(|(_, body)| match body.strip_prefix(NAME)? {
-            [number, _, piece @ ..] => Some((*number, piece)),
+    let mut pieces: Vec<(u8, u8, &[u8])> = segments(bytes)
+        .filter(|segment| segment.marker == 0xe2)
+        .filter_map(|segment| match segment.body.strip_prefix(NAME)? {
+            [number, count, piece @ ..] => Some((*number, *count, piece)),
             _ => None,
         })
         .collect();
-    pieces.sort_by_key(|(number, _)| *number);
-    (!pieces.is_empty()).then(|| pieces.iter().flat_map(|(_, piece)| *piece).copied().collect())
+    pieces.sort_by_key(|(number, ..)| *number);
+    let all = pieces.len();
+    let whole = (1..).zip(&pieces).all(|(at, piece)| (piece.0, usize::from(piece.1)) == (at, all));
+    (all > 0 && whole).then(|| pieces.iter().flat_map(|piece| piece.2).copied().collect())
 }
 
+/// Longest profile that is applied, in bytes: a printer's has up to some 2 million.
+const LONGEST: usize = 4 << 20;
 /// Profiles whose transforms a thread keeps: the web has many pictures and few profiles.
 const KEPT: usize = 16;
 
@@ -60,6 +41,9 @@ struct Known {
 pub(crate) fn to_srgb(pixels: &[u8], channels: usize, profile: &[u8]) -> Option<Vec<u8>> {
     thread_local! {
         static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
+    }
+    if profile.len() > LONGEST {
+        return None;
     }
     let transform = KNOWN.with_borrow_mut(|known| {
         let same = |known: &Known| known.channels == channels && known.profile == profile;

@@ -1,6 +1,7 @@
 //! Palettes as they are stored: padding of an image with a palette is one of its colours for Pillow.
 
 use crate::Format;
+use crate::segments::{gif_first_frame, gif_table_len, png_chunks};
 
 /// The palette of a PNG, or of a GIF's first frame: 3 bytes a colour, none where the file has no palette.
 pub(crate) fn palette(bytes: &[u8], format: Format) -> &[u8] {
@@ -23,40 +24,14 @@ pub(crate) fn is_grey_ramp(palette: &[u8]) -> bool {
 }
 
 fn of_png(bytes: &[u8]) -> Option<&[u8]> {
-    let mut rest = bytes.get(8..)?;
-    loop {
-        let length = u32::from_be_bytes(*rest.first_chunk()?) as usize;
-        let (name, body) = rest.get(4..)?.split_at_checked(4)?;
-        match name {
-            b"PLTE" => return body.get(..length),
-            b"IDAT" => return None,
-            _ => rest = body.get(length.checked_add(4)?..)?,
-        }
-    }
+    let mut chunks = png_chunks(bytes).take_while(|(name, _)| *name != b"IDAT");
+    chunks.find(|(name, _)| *name == b"PLTE").map(|(_, body)| body)
 }
 
 fn of_gif(bytes: &[u8]) -> Option<&[u8]> {
-    // A table is announced by the highest bit, its size by the lowest three.
-    let table = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
-    let (shared, mut rest) = bytes.get(13..)?.split_at_checked(table(*bytes.get(10)?))?;
-    loop {
-        match rest {
-            [0x21, _, blocks @ ..] => {
-                rest = blocks;
-                while let [length, after @ ..] = rest
-                    && *length > 0
-                {
-                    rest = after.get(usize::from(*length)..)?;
-                }
-                rest = rest.get(1..)?;
-            }
-            [0x2c, frame @ ..] => {
-                let own = frame.get(9..)?.get(..table(*frame.get(8)?))?;
-                return Some(if own.is_empty() { shared } else { own });
-            }
-            _ => return None,
-        }
-    }
+    let frame = gif_first_frame(bytes)?;
+    let own = frame.get(9..)?.get(..gif_table_len(*frame.get(8)?))?;
+    if own.is_empty() { bytes.get(13..)?.get(..gif_table_len(*bytes.get(10)?)) } else { Some(own) }
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! open_clip's evaluation transform (`open_clip/transform.py`) up to the pixels, before they are normalised.
 
-use std::io::Cursor;
+use image::{ColorType, DynamicImage};
 
-use image::{ColorType, DynamicImage, ImageReader, Limits};
-
+use crate::guard::guarded;
 use crate::palette::{colour, is_grey_ramp, palette};
 use crate::pillow::{Raster, premultiply, unpremultiply};
 use crate::resample::Kernel;
-use crate::{DecodeOptions, Error, Format, Result, Rgb, decode, probe};
+use crate::{DecodeOptions, Error, Format, Result, Rgb, codecs, decode, probe};
 
 /// How an image of any shape becomes a square: open_clip's `resize_mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -89,12 +88,7 @@ impl Preprocess {
             let (width, height, limit) = (header.width, header.height, options.max_pixels);
             return Err(Error::TooLarge { width, height, limit });
         }
-        let format = header.format.of_image_crate();
-        let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-        let mut limits = Limits::default();
-        limits.max_alloc = Some(options.max_pixels.saturating_mul(16));
-        reader.limits(limits);
-        let image = reader.decode().map_err(|e| Error::Decode(e.to_string()))?;
+        let (image, _) = guarded(|| codecs::decode(bytes, &header, options.max_pixels))?;
         if image.width() == 0 || image.height() == 0 {
             return Err(Error::Decode("the image has no pixels".into()));
         }

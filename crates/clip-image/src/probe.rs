@@ -1,9 +1,9 @@
 //! Format and size of an image from its header alone.
 
-use std::io::Cursor;
-
-use crate::segments::may_hold_exif;
-use crate::{Error, Result};
+use crate::guard::guarded;
+use crate::jpeg::Jpeg;
+use crate::segments::png_chunks;
+use crate::{Error, Result, codecs};
 
 /// Formats that are decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,30 +79,51 @@ pub struct Probe {
 /// Reads format and size without decoding.
 pub fn probe(bytes: &[u8]) -> Result<Probe> {
     let format = Format::sniff(bytes).ok_or(Error::UnknownFormat)?;
-    let (width, height) = match format {
-        Format::Jpeg => {
-            let header = turbojpeg::read_header(bytes).map_err(|e| Error::Decode(e.to_string()))?;
-            (header.width as u32, header.height as u32)
-        }
-        other => image::ImageReader::with_format(Cursor::new(bytes), other.of_image_crate())
-            .into_dimensions()
-            .map_err(|e| Error::Decode(e.to_string()))?,
-    };
+    let (width, height) = guarded(|| match format {
+        Format::Jpeg => Ok(Jpeg::open(bytes)?.size()),
+        other => codecs::size(bytes, other),
+    })?;
     if width == 0 || height == 0 {
         return Err(Error::Decode("no pixels".into()));
     }
     Ok(Probe { format, width, height })
 }
 
-/// EXIF orientation, 1 to 8; 1 where there is none.
-pub fn orientation(bytes: &[u8]) -> u32 {
-    if !may_hold_exif(bytes) {
-        return 1;
+/// Whether a file of a format with alpha says that there may be some.
+pub fn may_be_transparent(bytes: &[u8]) -> bool {
+    match Format::sniff(bytes) {
+        // Colour types 4 and 6 have a channel; tRNS gives alpha to the others and comes before the pixels.
+        Some(Format::Png) => {
+            bytes.get(25).is_some_and(|kind| kind & 4 != 0)
+                || png_chunks(bytes)
+                    .take_while(|(name, _)| *name != b"IDAT")
+                    .any(|(name, _)| name == b"tRNS")
+        }
+        Some(Format::Webp) => match bytes.get(12..16) {
+            Some(b"VP8X") => bytes.get(20).is_some_and(|flags| flags & 0x10 != 0),
+            Some(b"VP8L") => bytes.get(24).is_some_and(|bits| bits & 0x10 != 0),
+            _ => false,
+        },
+        _ => false,
     }
-    let reader = exif::Reader::new();
-    let Ok(exif) = reader.read_from_container(&mut Cursor::new(bytes)) else { return 1 };
-    exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY)
-        .and_then(|field| field.value.get_uint(0))
-        .filter(|value| (1..=8).contains(value))
-        .unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Rgb, encode_png};
+
+    #[test]
+    fn transparency_is_found_behind_a_chunk_of_any_length() {
+        let png = encode_png(&Rgb::filled(10, 8, [9, 90, 9])).unwrap();
+        assert!(!may_be_transparent(&png));
+        let mut rgba = png.clone();
+        rgba[25] = 6;
+        assert!(may_be_transparent(&rgba));
+        // Neither checksums nor the bodies of these chunks are looked at.
+        let long = [b"\0\0\x27\x10iCCP", &[0; 10_004][..]].concat();
+        let keyed =
+            [&png[..33], &long, b"\0\0\0\x06tRNS\0\x09\0\x5a\0\x09....", &png[33..]].concat();
+        assert!(may_be_transparent(&keyed));
+    }
 }

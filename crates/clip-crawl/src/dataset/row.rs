@@ -105,7 +105,7 @@ impl Fetcher {
             made
         });
         made.await.unwrap_or_else(|why| {
-            (Done::failed(Status::FailedToResize, "undecodable", why.into()), Vec::new())
+            (Done::failed(Status::FailedToResize, "undecodable", why), Vec::new())
         })
     }
 }
