@@ -1,11 +1,15 @@
 //! What happens to a picture before the model sees it.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use clip_image::{Filter, Rgb, crop, resize};
 use clip_model::{Interpolation, PreprocessCfg};
 
 use crate::draw::Draw;
+
+/// Times the shorter side that of the longer one is looked at, where an image is enlarged before it is cropped.
+const THIN: u32 = 64;
 
 /// The random transform of training pictures.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,7 +59,9 @@ impl Augment {
         match self {
             Self::None => preprocess.transform(i64::from(size)).apply(image),
             Self::SquareCrop => {
-                let image = shorter_side(image, size, filter(preprocess.interpolation, draw));
+                let image = not_too_thin(image);
+                let filter = filter(preprocess.interpolation, draw);
+                let image = shorter_side(&image, size, filter);
                 let x = draw.below((image.width - size + 1) as usize) as u32;
                 let y = draw.below((image.height - size + 1) as usize) as u32;
                 crop(&image, x, y, size, size)
@@ -68,6 +74,18 @@ impl Augment {
             Self::Small(strength) => small(image, size, strength, draw),
         }
     }
+}
+
+/// The middle of an image whose longer side is more than [`THIN`] times the shorter: with that brought to some size,
+/// the longer one would take gigabytes.
+fn not_too_thin(image: &Rgb) -> Cow<'_, Rgb> {
+    let most = image.width.min(image.height).saturating_mul(THIN);
+    let (width, height) = (image.width.min(most), image.height.min(most));
+    if (width, height) == (image.width, image.height) {
+        return Cow::Borrowed(image);
+    }
+    let (x, y) = ((image.width - width) / 2, (image.height - height) / 2);
+    Cow::Owned(crop(image, x, y, width, height))
 }
 
 /// The kernel of one image.
@@ -188,6 +206,18 @@ mod tests {
                 assert!(out.data.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]), "{policy}");
             }
         }
+    }
+
+    #[test]
+    fn of_a_thin_image_only_the_middle_is_enlarged() {
+        let side = |w, h| {
+            let image = Rgb::filled(w, h, [7; 3]);
+            let part = not_too_thin(&image).into_owned();
+            (part.width, part.height)
+        };
+        assert_eq!(side(1, 20_000), (1, 64));
+        assert_eq!(side(9000, 2), (128, 2));
+        assert_eq!(side(640, 10), (640, 10));
     }
 
     #[test]

@@ -144,7 +144,8 @@ fn picture(survey: &Survey, place: Place) -> Option<String> {
     let options = DecodeOptions { min_side: Some(SIDE), ..Default::default() };
     let image = decode(&bytes, &options).ok()?;
     let longer = image.width.max(image.height);
-    let scaled = |side: u32| (side * SIDE / longer).max(1);
+    // In 64 bits: a thin image has sides of millions.
+    let scaled = |side: u32| (u64::from(side) * u64::from(SIDE) / u64::from(longer)).max(1) as u32;
     let small = if longer > SIDE {
         resize(&image, scaled(image.width), scaled(image.height), Filter::Area)
     } else {
