@@ -45,6 +45,28 @@ fn pictures_that_are_none_are_dropped_and_counted() {
 }
 
 #[test]
+fn an_image_at_which_a_decoder_panics_costs_itself_only() {
+    let world = World::new();
+    let tiff =
+        include_bytes!("../../crates/clip-image/tests/golden/oracle/images/planar_tiles.tif");
+    std::fs::create_dir(world.path("mixed")).unwrap();
+    std::fs::write(world.path("mixed/planar.tif"), tiff).unwrap();
+    std::fs::copy(world.path("pictures/00/003.jpg"), world.path("mixed/good.jpg")).unwrap();
+    let hashed = world.run(&["hash", "mixed"]);
+    let (found, errors) = [&hashed.stdout, &hashed.stderr]
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .into();
+    assert!(hashed.status.success() && found.ends_with("\tmixed/good.jpg\n"), "{found}{errors}");
+    assert!(errors.contains("planar.tif: image decoding error: the decoder panicked"), "{errors}");
+    assert!(!errors.contains("backtrace"), "{errors}");
+    // It ends, and counts the image.
+    world.good(&["contamination", "--corpus", "mixed", "--eval", "toys=toys"]);
+    let account = std::fs::read_to_string(world.path("contamination/contamination.json")).unwrap();
+    let account: serde_json::Value = serde_json::from_str(&account).unwrap();
+    assert_eq!(account["corpus"]["unreadable"], 1, "{account}");
+}
+
+#[test]
 fn a_damaged_part_is_named_with_exit_code_4() {
     let world = World::new();
     world.good(&["build", "--until", "captions"]);

@@ -160,3 +160,31 @@ async fn a_host_that_stalls_costs_bounded_time() {
     let given_up = kinds.iter().filter(|k| k.as_ref().err().unwrap().kind == Kind::HostGivenUp);
     assert!(given_up.count() >= 44);
 }
+
+/// Panics at the first row that is done.
+struct Panics;
+
+impl clip_crawl::dataset::Watch for Panics {
+    fn row(&self, _: clip_crawl::dataset::Status) {
+        std::panic::resume_unwind(Box::new("as a panic, but silent"));
+    }
+}
+
+#[test]
+fn a_run_ends_when_the_thread_that_collects_its_rows_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("urls.txt");
+    // More than wait in the channel.
+    std::fs::write(&list, "not an address\n".repeat(300)).unwrap();
+    let config = clip_crawl::dataset::DatasetConfig {
+        url_list: list,
+        output_folder: folder.path().join("out"),
+        number_sample_per_shard: 100,
+        fetch: quick(),
+        ..Default::default()
+    };
+    let watch: std::sync::Arc<dyn clip_crawl::dataset::Watch> = std::sync::Arc::new(Panics);
+    let ended = clip_crawl::dataset::run(&config, &watch, &std::sync::Arc::default());
+    let error = ended.err().unwrap().to_string();
+    assert!(error.contains("the collector panicked"), "{error}");
+}

@@ -6,6 +6,16 @@ use std::time::Duration;
 
 use crate::exit;
 
+/// Sets a flag when it goes out of scope, also by a panic: threads that watch the flag end then, and so does the scope
+/// that waits for them.
+pub struct SetOnDrop<'a>(pub &'a AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Sets `cancel` at the first Ctrl-C, and ends the process at the second; watches until `done` is set.
 pub fn on_interrupt<'s>(scope: &'s Scope<'s, '_>, cancel: &'s AtomicBool, done: &'s AtomicBool) {
     scope.spawn(move || {
@@ -28,4 +38,22 @@ pub fn on_interrupt<'s>(scope: &'s Scope<'s, '_>, cancel: &'s AtomicBool, done: 
             }
         });
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_thread_waits_for_one_that_panicked() {
+        let (cancel, done) = (AtomicBool::new(false), AtomicBool::new(false));
+        let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            std::thread::scope(|scope| {
+                let _done = SetOnDrop(&done);
+                on_interrupt(scope, &cancel, &done);
+                std::panic::resume_unwind(Box::new("as a panic, but silent"));
+            });
+        }));
+        assert!(ended.is_err() && done.into_inner() && !cancel.into_inner());
+    }
 }

@@ -101,7 +101,7 @@ fn go(
     let fault = Fault::default();
     let stopped = || cancel.load(Ordering::Relaxed) || fault.any();
     let (to_fetch, mut cut) = mpsc::channel::<Shard>(1);
-    let (ended, mut told) = mpsc::channel::<Told>(ENDED);
+    let (ended, told) = mpsc::channel::<Told>(ENDED);
     let (whole, finished) = std::sync::mpsc::sync_channel::<Whole>(1);
     let mut summary = Summary {
         stats: Stats::default(),
@@ -136,14 +136,19 @@ fn go(
             (stats, count)
         });
         let collector = scope.spawn(|| {
-            let whole = whole;
+            // Its ends of both channels close when it ends, also by a panic: no other thread waits for it then.
+            let (whole, mut told) = (whole, told);
             let mut collector = Collector::new(&scratch);
             while let Some(told) = told.blocking_recv() {
                 if let Told::Row(_, _, done, _) = &told {
                     watch.row(done.status);
                 }
                 match collector.take(told) {
-                    Ok(Some(shard)) => drop(whole.send(shard)),
+                    Ok(Some(shard)) => {
+                        if whole.send(shard).is_err() {
+                            fault.put(Error::stage("fetch", "the writer panicked"));
+                        }
+                    }
                     Ok(None) => {}
                     // What comes after it is taken and dropped, so that nobody waits for a place.
                     Err(error) => fault.put(error),

@@ -19,6 +19,7 @@ use super::{Args, check_names, decisions, judge, pages, tell};
 use crate::exit;
 use crate::progress::Show;
 use crate::served::Served;
+use crate::signal::{SetOnDrop, on_interrupt};
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let names: Vec<&str> = args.eval.iter().map(|(name, _)| name.as_str()).collect();
@@ -88,22 +89,17 @@ fn compare(scan: &Scan, units: &[Unit], show: Show) -> anyhow::Result<Option<Com
     let done = AtomicBool::new(false);
     let ready = AtomicU64::new(0);
     std::thread::scope(|scope| {
+        let _done = SetOnDrop(&done);
         scope.spawn(|| watch(scan.progress, &ready, units.len(), show, &done));
-        crate::signal::on_interrupt(scope, &scan.progress.cancel, &done);
-        let mut each = || {
-            for unit in units {
-                let Some((count, found)) = scan.unit(unit)? else { return Ok(None) };
-                counts.push(count);
-                matches.extend(found);
-                ready.fetch_add(1, Ordering::Relaxed);
-            }
-            Ok(Some(()))
-        };
-        let result: anyhow::Result<Option<()>> = each();
-        done.store(true, Ordering::Relaxed);
-        result
+        on_interrupt(scope, &scan.progress.cancel, &done);
+        for unit in units {
+            let Some((count, found)) = scan.unit(unit)? else { return Ok(None) };
+            counts.push(count);
+            matches.extend(found);
+            ready.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(Some((counts, matches)))
     })
-    .map(|finished| finished.map(|()| (counts, matches)))
 }
 
 /// Tells how far it has come, now and then.
