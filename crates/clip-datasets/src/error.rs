@@ -96,7 +96,8 @@ pub(crate) fn text(path: &Path) -> Result<String> {
 /// The lines of a small text file, stripped; an empty line in the middle is an error.
 pub(crate) fn lines(path: &Path) -> Result<Vec<String>> {
     let text = text(path)?;
-    let lines: Vec<String> = text.trim_end().lines().map(|line| line.trim().to_owned()).collect();
+    let text = text.trim_start_matches('\u{feff}').trim_end();
+    let lines: Vec<String> = text.lines().map(|line| line.trim().to_owned()).collect();
     match lines.iter().position(String::is_empty) {
         Some(at) => Err(Error::file(path, format!("line {} is empty", at + 1))),
         None => Ok(lines),

@@ -4,10 +4,12 @@
 //! opened by its name and a path ([`open_named`]), with its classes, prompts and metric.
 
 mod claim;
+mod classes;
 mod error;
 mod export;
 mod item;
 mod load;
+mod matching;
 mod npy;
 mod registry;
 mod set;
@@ -18,7 +20,9 @@ pub mod choice;
 pub use error::{Error, Result};
 pub use export::export;
 pub use item::{EvalItem, Frames, Split, Task, Truth};
+pub use load::prompts::read_templates;
 pub use load::{loader_names, tree};
+pub use matching::ClassMatch;
 pub use registry::{
     DataCompTask, Dataset, Metric, NGrams, Prompts, Protocol, datacomp, dataset, datasets, find,
     find_datacomp, models, prompts, visual_n_grams,

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::classes::{Classes, choose};
 use crate::item::{EvalItem, Frames, Split, Task, Truth};
 use crate::load::{Ask, Content, load};
-use crate::registry::{self, Dataset, Metric, Prompts, Protocol, plain, prompts, subset};
+use crate::matching::ClassMatch;
+use crate::registry::{self, Dataset, Metric, Prompts, Protocol, plain};
 use crate::source::Source;
 use crate::{Error, Result};
-
-/// The template of sets that bring none: the paper's default (section 3.1.4).
-const DEFAULT_TEMPLATE: &str = "a photo of a {c}.";
 
 /// How to open a set.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +43,9 @@ pub struct EvalSet {
     pub split: Split,
     /// Class names by class: the first of each.
     pub classes: Vec<String>,
+    /// How its labels found their classes.
+    pub class_match: ClassMatch,
+    labels: Vec<(String, String)>,
     prompts: Prompts,
     order: Option<Vec<usize>>,
     source: Source,
@@ -83,39 +85,12 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
     let ask = Ask { split: options.split, frames: options.frames, dataset: named };
     let (loader, root, content) = load(path, options.loader.as_deref(), &ask)?;
     let Content { task, keys, own, source } = content;
-    let registered = options.name.is_some() || options.protocol.is_some();
-    // The paper's protocol before the others, as far as it knows the dataset.
-    let default = dataset.filter(|_| own.is_none() && registered).and_then(|dataset| {
-        let known = |protocol: &Protocol| prompts(&dataset.id, *protocol).is_some();
-        [Protocol::OpenAi, Protocol::ClipBenchmark].into_iter().find(known)
-    });
-    let protocol = options.protocol.or(default).unwrap_or(Protocol::Folder);
-    // DataComp's prompts are those in its folders.
-    let theirs = dataset
-        .filter(|_| protocol != Protocol::DataComp || own.is_none())
-        .and_then(|d| prompts(&d.id, protocol));
-    let (prompts, order) = match (theirs, own) {
-        _ if task == Task::Retrieval => (Prompts::default(), None),
-        (Some(theirs), own) => {
-            let own_names = own.map(|own| own.names);
-            let keys = own_names.map_or(keys, |names| names.into_iter().map(first).collect());
-            let order = order(&name, &keys, &theirs, dataset.and_then(|d| d.folders(protocol)))?;
-            (theirs, order)
-        }
-        (None, _) if matches!(protocol, Protocol::OpenAi | Protocol::ClipBenchmark) => {
-            let reason = format!(
-                "the protocol {} has no prompts for it\nhint: name the dataset, as cifar10=PATH; `clip-data eval datasets` lists the names",
-                protocol.name()
-            );
-            return Err(Error::Classes { set: name, reason });
-        }
-        (None, Some(own)) => (own, None),
-        (None, None) => {
-            let names = keys.iter().map(|key| vec![key.replace('_', " ")]).collect();
-            (Prompts { names, templates: vec![DEFAULT_TEMPLATE.into()], own: None }, None)
-        }
-    };
-    let classes = prompts.names.iter().map(|names| names.join(" / ")).collect();
+    let chosen = choose(&name, dataset, options, task, &keys, own)?;
+    let order = chosen.order();
+    let Classes { dataset, protocol, prompts, pairing } = chosen;
+    let classes: Vec<String> = prompts.names.iter().map(|names| names.join(" / ")).collect();
+    let labels =
+        keys.into_iter().zip(pairing.places.iter().map(|&at| classes[at].clone())).collect();
     let split = options.split;
     Ok(EvalSet {
         name,
@@ -126,64 +101,12 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
         root,
         split,
         classes,
+        class_match: pairing.kind,
+        labels,
         prompts,
         order,
         source,
     })
-}
-
-fn first(names: Vec<String>) -> String {
-    names.into_iter().next().unwrap_or_default()
-}
-
-/// For each class of the folder its place among the protocol's; none where they agree.
-fn order(
-    set: &str,
-    keys: &[String],
-    prompts: &Prompts,
-    folders: Option<&[String]>,
-) -> Result<Option<Vec<usize>>> {
-    let count = prompts.names.len();
-    // Names may stand twice (two of ImageNet's do): each is taken once, in order.
-    let places = |names: &[String]| -> Option<Vec<usize>> {
-        let mut names: Vec<Option<String>> = names.iter().map(|name| Some(plain(name))).collect();
-        let mut take = |key: &String| {
-            let wanted = plain(key);
-            let at = names.iter().position(|name| name.as_ref() == Some(&wanted))?;
-            names[at] = None;
-            Some(at)
-        };
-        keys.iter().map(&mut take).collect()
-    };
-    let named: Vec<String> = prompts.names.iter().map(|names| names[0].clone()).collect();
-    let listed = match folders {
-        Some([mark]) if mark.starts_with('@') => {
-            let special: Vec<String> = match mark.strip_prefix("@wnids") {
-                Some(letter) => {
-                    let letter = letter.trim_start_matches('-');
-                    subset(letter).into_iter().map(|(wnid, _)| wnid.to_owned()).collect()
-                }
-                None => (0..count).map(|n| n.to_string()).collect(),
-            };
-            places(&special)
-        }
-        Some(folders) => places(folders),
-        None => None,
-    };
-    let order = listed.or_else(|| places(&named));
-    if let Some(order) = order {
-        let same = order.len() == count && order.iter().enumerate().all(|(at, &to)| at == to);
-        return Ok((!same).then_some(order));
-    }
-    if keys.len() == count {
-        return Ok(None);
-    }
-    let reason = format!(
-        "{} classes in the folder, {count} in the prompts, and not all by the same names (the folder's first is {:?})",
-        keys.len(),
-        keys.first().map_or("", String::as_str)
-    );
-    Err(Error::Classes { set: set.to_owned(), reason })
 }
 
 impl EvalSet {
@@ -219,6 +142,12 @@ impl EvalSet {
     /// All prompts of a class.
     pub fn prompts(&self, class: usize) -> Vec<String> {
         self.prompts.of(class).concat()
+    }
+
+    /// Each label of the set (a folder's name, a table's word, a number) with the class that it means, in the order of
+    /// the labels.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.labels.iter().map(|(label, class)| (label.as_str(), class.as_str()))
     }
 
     /// Class names and templates.
@@ -279,26 +208,6 @@ pub(crate) fn name_of(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn prompts_of(names: &[&str]) -> Prompts {
-        let names = names.iter().map(|name| vec![(*name).to_owned()]).collect();
-        Prompts { names, templates: vec!["{c}".into()], own: None }
-    }
-
-    #[test]
-    fn classes_are_matched_by_name_then_by_number() {
-        let keys = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        let prompts = prompts_of(&["polar bear", "ant"]);
-        let found = order("x", &keys(&["Ant", "Polar_Bear"]), &prompts, None).unwrap();
-        assert_eq!(found, Some(vec![1, 0]));
-        assert_eq!(order("x", &keys(&["0", "1"]), &prompts, None).unwrap(), None);
-        assert_eq!(order("x", &keys(&["ant"]), &prompts, None).unwrap(), Some(vec![1]));
-        let listed = keys(&["b", "a"]);
-        let found = order("x", &keys(&["a", "b"]), &prompts, Some(&listed)).unwrap();
-        assert_eq!(found, Some(vec![1, 0]));
-        let message = order("x", &keys(&["a", "b", "c"]), &prompts, None).unwrap_err().to_string();
-        assert!(message.contains("3 classes") && message.contains("2 in"), "{message}");
-    }
 
     #[test]
     fn a_name_and_a_path() {

@@ -1,5 +1,7 @@
 //! What may be wrong with an evaluation set, before and after a model has looked at it.
 
+mod labels;
+
 use std::collections::{BTreeMap, HashSet};
 
 use clip_datasets::{EvalSet, Task, Truth};
@@ -111,8 +113,9 @@ pub fn examine(set: &EvalSet, progress: &dyn Fn(usize)) -> Result<Vec<Finding>> 
             format!("{captions} captions of {count} images"),
         ));
     } else {
+        found.push(labels::matched(set));
         found.extend(classes(set, &by_class));
-        found.push(prompts(set));
+        found.push(labels::prompts(set));
     }
     Ok(found)
 }
@@ -175,38 +178,6 @@ fn classes(set: &EvalSet, by_class: &[u64]) -> Vec<Finding> {
         ));
     }
     found
-}
-
-fn prompts(set: &EvalSet) -> Finding {
-    let mut faults = Vec::new();
-    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
-    for (class, name) in set.classes.iter().enumerate() {
-        *names.entry(name).or_default() += 1;
-        if set.prompts(class).is_empty() || set.prompts(class).iter().any(|p| p.trim().is_empty()) {
-            faults.push(format!("{name:?} has none"));
-        }
-        if name.trim().parse::<usize>().is_ok() && set.protocol == clip_datasets::Protocol::Folder {
-            faults.push(format!("{name:?} is a number, not a name"));
-        }
-    }
-    let twice: Vec<&str> = names.iter().filter(|(_, n)| **n > 1).map(|(name, _)| *name).collect();
-    let mut about = if faults.is_empty() {
-        format!(
-            "{} classes, {} templates ({})",
-            set.classes.len(),
-            set.all_prompts().templates.len(),
-            set.protocol.name()
-        )
-    } else {
-        listed(&faults, "prompts are missing or odd")
-    };
-    if !twice.is_empty() {
-        about.push_str(&format!(
-            "; names that stand twice tie, and the first wins: {}",
-            twice.join(", ")
-        ));
-    }
-    finding("prompts", faults.is_empty(), about)
 }
 
 /// What the predictions of a model say of the labels: a permuted order of classes, labels off by one.

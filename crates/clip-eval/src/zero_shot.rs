@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
-use clip_datasets::{EvalSet, Metric, Task, Truth, find_datacomp};
+use clip_datasets::{ClassMatch, EvalSet, Metric, Task, Truth, find_datacomp};
 use clip_model::Clip;
 use clip_text::Tokenizer;
 use clip_torch::tch::{Kind, Tensor};
@@ -54,6 +54,8 @@ pub struct ZeroShot {
     pub dataset: String,
     /// Whose prompts and class order.
     pub protocol: &'static str,
+    /// How the set's labels found their classes.
+    pub class_match: ClassMatch,
     /// Number of classes.
     pub classes: usize,
     /// Items that were scored; a video counts once.
@@ -131,6 +133,7 @@ fn score(
     let mut result = ZeroShot {
         dataset: set.name.clone(),
         protocol: set.protocol.name(),
+        class_match: set.class_match,
         classes,
         items: rows.len() as u64,
         chance: Some(1.0 / classes as f64),

@@ -1,11 +1,12 @@
 //! What every evaluation takes: a model and a set.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clip_datasets::{EvalSet, Frames, OpenOptions, Protocol, Split};
+use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Protocol, Split, read_templates};
 use clip_eval::Names;
 use clip_model::{Clip, Opening, Weights};
 use clip_text::Tokenizer;
@@ -118,27 +119,55 @@ impl SetArgs {
             frames,
             loader: self.layout.clone(),
         };
-        Ok(clip_datasets::open_named(&self.dataset, &options)?)
+        let set = clip_datasets::open_named(&self.dataset, &options)?;
+        warn_of_positions(&set);
+        Ok(set)
     }
+}
+
+/// Says on standard error which class each label was given, where that was by position.
+pub fn warn_of_positions(set: &EvalSet) {
+    if let Some(text) = positions(set) {
+        eprintln!("{text}");
+    }
+}
+
+/// The warning of a set whose labels were matched to classes by position.
+pub fn positions(set: &EvalSet) -> Option<String> {
+    const SHOWN: usize = 20;
+    if set.class_match != ClassMatch::Position {
+        return None;
+    }
+    let mut lines =
+        vec![format!("warning: {}: matched by position: no folder name is a class name", set.name)];
+    lines.extend(set.labels().take(SHOWN).map(|(label, class)| format!("  {label} -> {class}")));
+    let count = set.labels().count();
+    if count > SHOWN {
+        lines.push(format!("  and {} more of {count}", count - SHOWN));
+    }
+    lines.push(
+        "hint: compare these pairs; classnames.txt, or folders named by class, settle them".into(),
+    );
+    Some(lines.join("\n"))
 }
 
 impl PromptArgs {
     /// Puts the prompts that were given in place of the set's.
     pub fn apply(&self, set: &mut EvalSet) -> anyhow::Result<()> {
         if let Some(path) = &self.templates {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            let templates: Vec<String> = lines.map(str::to_owned).collect();
-            if templates.is_empty() || templates.iter().any(|template| !template.contains("{c}")) {
-                bail!("{}: every line is a template with {{c}} in it", path.display());
-            }
-            set.set_templates(templates);
+            set.set_templates(read_templates(path)?);
         }
         if let Some(path) = &self.class_prompts {
             let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            let prompts =
-                serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-            set.set_class_prompts(&prompts)?;
+            let prompts: BTreeMap<String, Vec<String>> = if text.trim().is_empty() {
+                BTreeMap::new()
+            } else {
+                serde_json::from_str(&text).with_context(|| path.display().to_string())?
+            };
+            if prompts.is_empty() {
+                bail!("{}: no class prompts", path.display());
+            }
+            set.set_class_prompts(&prompts).with_context(|| path.display().to_string())?;
         }
         Ok(())
     }

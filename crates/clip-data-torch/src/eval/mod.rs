@@ -4,7 +4,7 @@ mod choice;
 mod datasets;
 mod doctor;
 mod geo;
-mod inputs;
+pub(crate) mod inputs;
 mod page;
 mod plot;
 mod probe;

@@ -10,7 +10,7 @@ use clip_eval::{FeatureOptions, ZeroShotOptions, retrieval, write_predictions, z
 use clip_model::{PreprocessCfg, Weights};
 use serde_json::{Map, Value, json};
 
-use super::inputs::{Model, ModelArgs, PromptArgs, progress};
+use super::inputs::{Model, ModelArgs, PromptArgs, progress, warn_of_positions};
 use super::{page, retrieval as retrieve, zero_shot as zero};
 use crate::model::{ModelPath, PreprocessArgs};
 
@@ -129,7 +129,9 @@ fn open(spec: &str, protocol: Option<Protocol>) -> anyhow::Result<EvalSet> {
         frames: Frames::Middle,
         ..OpenOptions::default()
     };
-    Ok(clip_datasets::open_named(spec, &options)?)
+    let set = clip_datasets::open_named(spec, &options)?;
+    warn_of_positions(&set);
+    Ok(set)
 }
 
 /// One file a checkpoint, set and protocol; the hash keeps checkpoints of one name apart.
@@ -163,7 +165,10 @@ fn same(
     let Ok(wanted) = weights.preprocess(asked) else { return false };
     let preprocess = document.get("preprocess").cloned();
     let preprocess = preprocess.unwrap_or_else(|| PreprocessCfg::default().to_json());
-    preprocess == wanted.to_json()
+    // What was matched otherwise, or before matches were recorded, is evaluated again.
+    let matched = set.task == Task::Retrieval || document["class_match"] == set.class_match.name();
+    matched
+        && preprocess == wanted.to_json()
         && document["hashes"]["model"] == hash.as_str()
         && document["hashes"]["prompts"] == prompts.as_str()
 }

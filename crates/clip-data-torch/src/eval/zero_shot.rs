@@ -148,7 +148,8 @@ pub fn document(result: &ZeroShot, model: &Model, audit: Option<&Path>) -> Value
     };
     let audit = audit.map_or_else(|| json!("unaudited"), |path| json!(report(path)));
     let more = json!({
-        "protocol": result.protocol, "main_metric": result.main_metric,
+        "protocol": result.protocol, "class_match": result.class_match,
+        "main_metric": result.main_metric,
         "classes": result.classes, "items": result.items, "chance": result.chance,
         "all": result.all, "clean": result.clean, "overlap": result.overlap,
         "groups": result.groups, "precision_by_class": result.precision_by_class,

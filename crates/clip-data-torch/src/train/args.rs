@@ -25,9 +25,15 @@ pub struct Args {
     /// Held-out shards for retrieval and loss
     #[arg(long, value_name = "SPEC")]
     pub val_data: Option<String>,
-    /// Evaluation set for zero-shot classification; may be given again
-    #[arg(long, alias = "imagenet-val", value_name = "DIR")]
-    pub zeroshot: Vec<PathBuf>,
+    /// Evaluation set for zero-shot classification, a path or NAME=PATH; may be given again
+    #[arg(long, value_name = "SET")]
+    pub zeroshot: Vec<String>,
+    /// ImageNet's validation folder, scored with OpenAI's 80 templates
+    #[arg(long, value_name = "DIR")]
+    pub imagenet_val: Option<PathBuf>,
+    /// ImageNetV2's folder, scored in the same way
+    #[arg(long, value_name = "DIR")]
+    pub imagenet_v2: Option<PathBuf>,
     /// Epochs between two evaluations on --val-data, and one at the end; 0 for none [default: 1]
     #[arg(long, value_name = "N")]
     pub val_frequency: Option<u64>,

@@ -37,6 +37,8 @@ const TABLE: &[(&str, Effect)] = &[
     ("val-data", Runs),
     ("val-frequency", Changes("--val-data v", "--val-data v --val-frequency 3")),
     ("zeroshot", Runs),
+    ("imagenet-val", Runs),
+    ("imagenet-v2", Runs),
     ("zeroshot-frequency", Changes("--zeroshot z", "--zeroshot z --zeroshot-frequency 3")),
     ("preset", Changes("--train-data x --preset emoji", "--train-data x --preset paper/RN50")),
     ("model", Changes("--train-data x --model RN50", "--train-data x --model RN101")),

@@ -32,7 +32,7 @@ pub fn check(args: &Args, model: &ModelConfig, recipe: &Recipe) -> anyhow::Resul
             "without --val-data",
         ),
         (
-            args.zeroshot_frequency.is_some() && args.zeroshot.is_empty(),
+            args.zeroshot_frequency.is_some() && !args.has_zeroshot(),
             "--zeroshot-frequency",
             "without --zeroshot",
         ),
@@ -42,7 +42,7 @@ pub fn check(args: &Args, model: &ModelConfig, recipe: &Recipe) -> anyhow::Resul
             "with --val-frequency 0",
         ),
         (
-            args.zeroshot_frequency == Some(0) && !args.zeroshot.is_empty(),
+            args.zeroshot_frequency == Some(0) && args.has_zeroshot(),
             "--zeroshot",
             "with --zeroshot-frequency 0",
         ),

@@ -77,6 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         corpus.keep_contents(&contents)?;
         logs = Some(opened);
         introduce(&trainer, &corpus, &recipe, &args, parameters, chunk, &show);
+        scorer.warnings().iter().for_each(|text| show.say(text));
     }
     let deadline = args.max_minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0));
     let mut hooks = Watching { stop: Arc::clone(&stop), deadline, show: &mut show, scorer };

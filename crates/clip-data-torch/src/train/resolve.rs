@@ -14,6 +14,11 @@ fn choice<T: DeserializeOwned>(flag: &str, name: &str) -> anyhow::Result<T> {
 }
 
 impl Args {
+    /// Whether there is a set for zero-shot classification.
+    pub fn has_zeroshot(&self) -> bool {
+        !self.zeroshot.is_empty() || self.imagenet_val.is_some() || self.imagenet_v2.is_some()
+    }
+
     /// The preset with all flags applied, and the pairs that a process takes through the model at a time.
     pub fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)> {
         let name = match (&self.preset, &self.model) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use clip_datasets::{EvalItem, EvalSet};
+use clip_datasets::{EvalItem, EvalSet, OpenOptions};
 use clip_eval::{Classifier, Names, picture, pixels};
 use clip_model::{Clip, ModelConfig};
 use clip_text::Tokenizer;
@@ -35,6 +35,12 @@ impl Teller {
     }
 }
 
+/// What a set's scores are logged under: open_clip's names for ImageNet and ImageNetV2, else its own.
+fn log_name(set: &EvalSet) -> &str {
+    let known = |id: &&str| ["imagenet", "imagenetv2"].contains(id);
+    set.dataset.map(|dataset| dataset.id.as_str()).filter(known).unwrap_or(&set.name)
+}
+
 /// Images that are embedded at a time.
 const BATCH: usize = 64;
 
@@ -50,13 +56,24 @@ impl Scorer {
     /// Opens what the flags name, before anything is trained.
     pub fn open(args: &Args, config: &ModelConfig, objective: Objective) -> anyhow::Result<Self> {
         let pairs = args.val_data.as_deref().map(|spec| super::held_out(spec, args, config));
-        let sets = args.zeroshot.iter().map(|path| clip_datasets::open(path));
+        // ImageNet by name, as in open_clip: its class names and OpenAI's templates, whatever the folder is called.
+        let named = [("imagenet", &args.imagenet_val), ("imagenetv2", &args.imagenet_v2)];
+        let imagenets = named
+            .into_iter()
+            .filter_map(|(name, path)| Some(format!("{name}={}", path.as_ref()?.display())));
+        let sets = imagenets.chain(args.zeroshot.iter().cloned());
+        let sets = sets.map(|set| clip_datasets::open_named(&set, &OpenOptions::default()));
         Ok(Self {
             pairs: pairs.transpose()?,
             sets: sets.collect::<clip_datasets::Result<_>>()?,
             tokenizer: Tokenizer::new(),
             objective,
         })
+    }
+
+    /// The warnings of sets whose labels were matched to classes by position.
+    pub fn warnings(&self) -> Vec<String> {
+        self.sets.iter().filter_map(crate::eval::inputs::positions).collect()
     }
 
     /// The scores that are due, under open_clip's names; the same on every process.
@@ -77,7 +94,7 @@ impl Scorer {
             let found =
                 Self::count(model, precision, world, set, &scorer).map_err(|e| wrong(&e))?;
             let sums = world.sum(&found)?;
-            let name = if set.name.starts_with("imagenet") { "imagenet" } else { &set.name };
+            let name = log_name(set);
             for (k, hits) in [(1, sums[1]), (5, sums[2])] {
                 if k < set.classes.len() {
                     scores.push((format!("{name}-zeroshot-val-top{k}"), hits / sums[0].max(1.0)));

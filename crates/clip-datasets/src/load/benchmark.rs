@@ -2,15 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::prompts::own_prompts;
 use super::{Ask, Content, no_split};
 use crate::error::lines;
 use crate::item::{Split, Task};
-use crate::registry::Prompts;
 use crate::source::{Member, Source};
 use crate::{Error, Result};
 
 pub(crate) const TREE: &str = "  test/nshards.txt, test/0.tar …, classnames.txt, zeroshot_classification_templates.txt (CLIP_benchmark)\n    each sample: IMAGE.{jpg,png,webp} with .cls (number), .npy (marks, dataset_type.txt = multilabel) or .txt (captions, = retrieval)";
-const DEFAULT_TEMPLATE: &str = "a photo of a {c}.";
 
 pub(crate) fn detect(root: &Path) -> bool {
     ["test", "train"].iter().any(|part| root.join(part).join("nshards.txt").is_file())
@@ -50,20 +49,10 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
         let source = Source::Shards(shards, Member::Captions);
         return Ok(Content { task, keys: Vec::new(), own: None, source });
     }
-    let templates_file = root.join("zeroshot_classification_templates.txt");
-    let templates = if templates_file.exists() {
-        lines(&templates_file)?
-    } else {
-        vec![DEFAULT_TEMPLATE.to_owned()]
-    };
-    if let Some(bad) = templates.iter().find(|template| !template.contains("{c}")) {
-        return Err(Error::file(&templates_file, format!("no {{c}} in the template {bad:?}")));
-    }
-    let keys = lines(&root.join("classnames.txt"))?;
-    let names = keys.iter().map(|name| vec![name.clone()]).collect();
-    let own = Some(Prompts { names, templates, own: None });
+    let own = own_prompts(root)?.ok_or_else(|| Error::layout(root, "no classnames.txt", TREE))?;
+    let keys: Vec<String> = own.names.concat();
     let classes = keys.len();
     let member =
         if task == Task::MultiLabel { Member::Marks(classes) } else { Member::Class(classes) };
-    Ok(Content { task, keys, own, source: Source::Shards(shards, member) })
+    Ok(Content { task, keys, own: Some(own), source: Source::Shards(shards, member) })
 }

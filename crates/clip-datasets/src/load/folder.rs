@@ -2,8 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::prompts::own_prompts;
 use super::{Ask, Content, below, is_image, name, no_split, sorted};
-use crate::error::{json, lines};
+use crate::error::json;
 use crate::item::Split;
 use crate::registry::Prompts;
 use crate::source::{FileItem, Source};
@@ -12,7 +13,6 @@ use crate::{Error, Result, Truth};
 pub(crate) const TREE: &str =
     "  CLASS/IMAGE.{jpg,png,webp,…}, also below train/, val/ or test/; optionally classnames.txt";
 pub(crate) const OBJECTNET: &str = "  objectnet-1.0/images/FOLDER/*.png (or images/), folder_to_objectnet_label.json, objectnet_to_imagenet_1k.json (also below mappings/)";
-const DEFAULT_TEMPLATE: &str = "a photo of a {c}.";
 
 pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     let parts: &[&str] = match ask.split {
@@ -50,21 +50,8 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     if items.is_empty() {
         return Err(Error::layout(root, "no evaluation set", TREE));
     }
-    let named = root.join("classnames.txt");
-    let own = if named.exists() {
-        let names = lines(&named)?;
-        if names.len() != keys.len() {
-            let reason = format!("{} names for {} folders", names.len(), keys.len());
-            return Err(Error::file(&named, reason));
-        }
-        let templates = root.join("zeroshot_classification_templates.txt");
-        let templates =
-            if templates.exists() { lines(&templates)? } else { vec![DEFAULT_TEMPLATE.to_owned()] };
-        let names = names.into_iter().map(|name| vec![name]).collect();
-        Some(Prompts { names, templates, own: None })
-    } else {
-        None
-    };
+    // Its lines are classes; which folder is of which, the set finds by name, by number or by position.
+    let own = own_prompts(root)?;
     Ok(Content { own, ..Content::classes(keys, Source::files(items)) })
 }
 

@@ -1,9 +1,13 @@
 //! A table of images: `.csv` or `.tsv` with a header.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use super::prompts::{class_list, read_class_names};
 use super::{Ask, Content};
 use crate::item::{Split, Task};
+use crate::matching::{self, ClassMatch};
+use crate::registry;
 use crate::source::{FileItem, Source};
 use crate::{Error, Result, Truth};
 
@@ -62,16 +66,24 @@ pub(crate) fn open(path: &Path, ask: &Ask) -> Result<Content> {
         return Err(super::no_split(path, ask.split, TREE));
     }
     let mut rows = Vec::new();
+    // Of all parts, so that a class that one of them lacks moves no other.
+    let mut labels = BTreeSet::new();
     for record in reader.records() {
         let record = record.map_err(|e| Error::file(path, e))?;
         let cell = |at: usize| record.get(at).unwrap_or_default().trim();
+        if task != Task::Retrieval {
+            labels.extend(words(task, cell(at)));
+        }
         if columns.split.is_some_and(|at| !cell(at).eq_ignore_ascii_case(ask.split.name())) {
             continue;
         }
+        let line = || record.position().map_or(0, csv::Position::line);
         let image = cell(columns.image).to_owned();
         if image.is_empty() {
-            let line = record.position().map_or(0, csv::Position::line);
-            return Err(Error::file(path, format!("line {line}: no image")));
+            return Err(Error::file(path, format!("line {}: no image", line())));
+        }
+        if task == Task::Classification && cell(at).is_empty() {
+            return Err(Error::file(path, format!("line {}: no label", line())));
         }
         let optional =
             |at: Option<usize>| at.map(|at| cell(at).to_owned()).filter(|c| !c.is_empty());
@@ -81,12 +93,15 @@ pub(crate) fn open(path: &Path, ask: &Ask) -> Result<Content> {
     if rows.is_empty() {
         return Err(Error::file(path, format!("no rows of the {} part", ask.split.name())));
     }
-    if task == Task::Retrieval { captions(path, rows) } else { labelled(path, task, rows) }
+    if task == Task::Retrieval {
+        return captions(path, rows);
+    }
+    labelled(path, task, rows, labels.into_iter().collect())
 }
 
 fn captions(path: &Path, rows: Vec<Row>) -> Result<Content> {
     let root = path.parent().unwrap_or(Path::new(""));
-    let mut place = std::collections::HashMap::new();
+    let mut place = HashMap::new();
     let mut items: Vec<FileItem> = Vec::new();
     for row in rows {
         let at = *place.entry(row.image.clone()).or_insert_with(|| {
@@ -102,46 +117,45 @@ fn captions(path: &Path, rows: Vec<Row>) -> Result<Content> {
     Ok(Content { task: Task::Retrieval, keys: Vec::new(), own: None, source })
 }
 
-fn labelled(path: &Path, task: Task, rows: Vec<Row>) -> Result<Content> {
+/// The classes in a cell.
+fn words(task: Task, cell: &str) -> Vec<String> {
+    let parts = if task == Task::MultiLabel { cell.split('|').collect() } else { vec![cell] };
+    let parts = parts.into_iter().map(str::trim).filter(|word| !word.is_empty());
+    parts.map(str::to_owned).collect()
+}
+
+/// Classes are those of `classnames.txt`, which the labels name or number, else the labels themselves.
+fn labelled(path: &Path, task: Task, rows: Vec<Row>, mut labels: Vec<String>) -> Result<Content> {
     let root = path.parent().unwrap_or(Path::new(""));
-    let words = |row: &Row| -> Vec<String> {
-        let parts = row.truth.split('|').map(|word| word.trim().to_owned());
-        if task == Task::MultiLabel {
-            parts.filter(|w| !w.is_empty()).collect()
-        } else {
-            vec![row.truth.clone()]
+    matching::sort(&mut labels);
+    let (keys, places) = match class_list(root) {
+        Some(listed) => {
+            let names = read_class_names(&listed)?;
+            let classes: Vec<Vec<String>> = names.iter().map(|name| vec![name.clone()]).collect();
+            let set = path.display().to_string();
+            let found = matching::pair(&set, &labels, &classes, registry::labels(None))?;
+            if found.kind == ClassMatch::Position {
+                let label = labels.first().map_or("", String::as_str);
+                let reason = format!("class {label:?} is not in {}", listed.display());
+                return Err(Error::file(path, reason));
+            }
+            (names, found.places)
         }
+        None => (labels.clone(), (0..labels.len()).collect()),
     };
-    let listed = root.join("classnames.txt");
-    let numbered = rows.iter().flat_map(words).all(|word| word.parse::<usize>().is_ok());
-    let keys: Vec<String> = if listed.is_file() {
-        crate::error::lines(&listed)?
-    } else if numbered {
-        let most = rows.iter().flat_map(words).filter_map(|w| w.parse::<usize>().ok()).max();
-        super::numbers(most.unwrap_or(0) + 1)
-    } else {
-        let mut keys: Vec<String> = rows.iter().flat_map(words).collect();
-        keys.sort();
-        keys.dedup();
-        keys
-    };
-    let place: std::collections::HashMap<&str, usize> =
-        keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
-    let of = |row: &Row, word: &str| {
-        let number = word.parse::<usize>().ok().filter(|_| numbered).filter(|n| *n < keys.len());
-        place.get(word).copied().or(number).ok_or_else(|| {
-            Error::item(path, &row.image, format!("class {word:?} is not in classnames.txt"))
-        })
-    };
+    let place: HashMap<&str, usize> =
+        labels.iter().map(String::as_str).zip(places.iter().copied()).collect();
     let mut items = Vec::with_capacity(rows.len());
     for row in rows {
-        let classes = words(&row).iter().map(|word| of(&row, word)).collect::<Result<Vec<_>>>()?;
+        let words = words(task, &row.truth);
+        let classes: Vec<usize> =
+            words.iter().filter_map(|word| place.get(word.as_str()).copied()).collect();
         let truth = if task == Task::MultiLabel {
             let mut marks = vec![-1; keys.len()];
             classes.iter().for_each(|&class| marks[class] = 1);
             Truth::Marks(marks)
         } else {
-            Truth::Class(classes[0])
+            Truth::Class(classes.first().copied().unwrap_or_default())
         };
         let key = match &row.video {
             Some(video) => format!("{video}/{}", row.image),

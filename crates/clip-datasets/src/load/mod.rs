@@ -21,6 +21,7 @@ mod memes;
 mod nested;
 pub(crate) mod pcam;
 mod pickle;
+pub(crate) mod prompts;
 mod stl10;
 mod svhn;
 mod voc;
@@ -285,11 +286,18 @@ pub(crate) fn no_split(path: &Path, split: Split, tree: &str) -> Error {
     Error::layout(path, format!("no {} part", split.name()), tree)
 }
 
-/// Entries of a folder, sorted by name.
+/// Whether a file or folder is of the set, and not what a file manager, a notebook or macOS left in it: `.DS_Store`,
+/// `._1.jpg`, `.ipynb_checkpoints`, `__MACOSX`.
+fn is_content(name: &str) -> bool {
+    !name.starts_with('.') && name != "__MACOSX"
+}
+
+/// Entries of a folder that are content, sorted by name.
 pub(crate) fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
     let entries = entries.map(|entry| entry.map(|e| e.path()).map_err(|e| Error::io(folder, e)));
     let mut paths = entries.collect::<Result<Vec<PathBuf>>>()?;
+    paths.retain(|path| is_content(&name(path)));
     paths.sort();
     Ok(paths)
 }
@@ -299,7 +307,7 @@ const IMAGES: [&str; 10] =
 
 pub(crate) fn is_image(path: &Path) -> bool {
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    IMAGES.contains(&extension.as_str())
+    IMAGES.contains(&extension.as_str()) && is_content(&name(path))
 }
 
 /// The last part of a path as text.

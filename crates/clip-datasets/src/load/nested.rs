@@ -105,23 +105,15 @@ fn folders(dir: &Path) -> Vec<PathBuf> {
     sorted(dir).unwrap_or_default().into_iter().filter(|entry| entry.is_dir()).collect()
 }
 
-/// All words that a class of a dataset may have as its folder's name, letters and digits alone.
+/// All words that a class of a dataset may have as its folder's name, letters and digits alone, and its numbers.
 fn class_folders(dataset: &Dataset) -> HashSet<String> {
+    let labels = registry::labels(Some(&dataset.id));
     let mut words = HashSet::new();
     for protocol in [Protocol::OpenAi, Protocol::ClipBenchmark] {
         let names = prompts(&dataset.id, protocol).unwrap_or_default().names;
-        words.extend(names.iter().flatten().map(|name| plain(name)));
-        for folder in dataset.folders(protocol).unwrap_or_default() {
-            match folder.strip_prefix("@wnids") {
-                Some(letter) => {
-                    let wnids = subset(letter.trim_start_matches('-'));
-                    words.extend(wnids.into_iter().map(|(wnid, _)| wnid.to_owned()));
-                }
-                None if folder == "@numbers" => words.extend(super::numbers(names.len())),
-                None => {
-                    words.insert(plain(folder));
-                }
-            }
+        words.extend(labels.spellings(&names).into_keys());
+        for &base in &labels.numbers.bases {
+            words.extend((0..names.len() as u64).map(|number| (base + number).to_string()));
         }
     }
     words

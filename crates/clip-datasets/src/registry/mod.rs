@@ -1,13 +1,13 @@
 //! The datasets that are known by name: what the paper evaluates on, how, and what it found.
 
+mod labels;
 mod prompts;
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-pub(crate) use prompts::subset;
+pub(crate) use labels::{Labels, is_wordnet_id, labels, wordnet_places};
 pub use prompts::{Prompts, Protocol, prompts};
 
 use crate::{Error, Result};
@@ -82,9 +82,6 @@ pub struct Dataset {
     pub figure5_verified: bool,
     /// The setting of the robustness testbed that it is.
     pub testbed: Option<String>,
-    /// Folder names in the order of the classes, by protocol, where that is not the order of names.
-    #[serde(default)]
-    folders: BTreeMap<String, Vec<String>>,
 }
 
 impl Dataset {
@@ -98,12 +95,6 @@ impl Dataset {
         let wanted = plain(name);
         let own = [&self.id, &self.name];
         own.into_iter().chain(&self.aliases).any(|known| plain(known) == wanted)
-    }
-
-    /// The folder names of the classes in the protocol's order.
-    pub(crate) fn folders(&self, protocol: Protocol) -> Option<&[String]> {
-        let key = if protocol == Protocol::OpenAi { "openai" } else { "clip-benchmark" };
-        self.folders.get(key).map(Vec::as_slice)
     }
 
     /// The paper's zero-shot figure of one of its models, in percent, and whether it was confirmed.
