@@ -20,7 +20,7 @@ pub use export::export;
 pub use item::{EvalItem, Frames, Split, Task, Truth};
 pub use load::{loader_names, tree};
 pub use registry::{
-    DataCompTask, Dataset, Metric, NGrams, Prompts, Protocol, datacomp, dataset, datasets, find,
-    find_datacomp, models, prompts, visual_n_grams,
+    DataCompTask, Dataset, Grouping, Metric, NGrams, Prompts, Protocol, datacomp, dataset,
+    datasets, find, find_datacomp, models, prompts, visual_n_grams,
 };
 pub use set::{EvalSet, OpenOptions, open, open_named, open_with, parse_named};
