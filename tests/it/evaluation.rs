@@ -15,6 +15,71 @@ fn json(world: &World, name: &str) -> serde_json::Value {
     serde_json::from_str(&std::fs::read_to_string(world.path(name)).unwrap()).unwrap()
 }
 
+/// The newest checkpoint of a run once more, with one weight of the tensor that is NaN.
+fn with_nan(world: &World, run: &str, to: &str, tensor: &str) {
+    let checkpoints = std::fs::read_dir(world.path(run).join("checkpoints")).unwrap();
+    let folders = checkpoints.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let from = folders.max().unwrap();
+    std::fs::create_dir_all(world.path(to)).unwrap();
+    for name in ["open_clip_config.json", "open_clip_model.safetensors"] {
+        std::fs::copy(from.join(name), world.path(to).join(name)).unwrap();
+    }
+    let path = world.path(to).join("open_clip_model.safetensors");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    assert_eq!(header[tensor]["dtype"], "F32");
+    let at = 8 + length + header[tensor]["data_offsets"][0].as_u64().unwrap() as usize;
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+}
+
+/// Evaluations of a model whose output is not finite end with an error that names the model and what it was of.
+fn nothing_is_scored_of_nan(world: &World) {
+    with_nan(world, "logs/m", "nan_text", "ln_final.weight");
+    with_nan(world, "logs/m", "nan_image", "visual.ln_post.weight");
+    let places: String =
+        (0..8).map(|n| format!("toys/class_{n}/copy.png,{n}.5,{n}.25\n")).collect();
+    std::fs::write(world.path("places.csv"), format!("image,latitude,longitude\n{places}"))
+        .unwrap();
+    let choice = r#"{"0": {"filename": "../toys/class_0/copy.png", "caption": "a", "negative_caption": "b"}}"#;
+    std::fs::create_dir_all(world.path("choice")).unwrap();
+    std::fs::write(world.path("choice/swap_att.json"), choice).unwrap();
+    let cpu = ["--device", "cpu"];
+    for model in ["nan_text", "nan_image"] {
+        let image = model == "nan_image";
+        let mut runs = vec![
+            vec!["eval", "zero-shot", "--dataset", "wds_toys", "--output", "no.json"],
+            vec!["eval", "retrieval", "--dataset", "captions.csv"],
+            vec!["eval", "choice", "--dataset", "choice"],
+            vec!["eval", "doctor", "--dataset", "wds_toys"],
+            vec!["embed", "--input", "runs/small/shards", "--output", "no_embeddings"],
+        ];
+        if image {
+            let places = ["--gallery", "places.csv", "--queries", "places.csv"];
+            runs.push([&["eval", "geolocation"][..], &places].concat());
+            runs.push(vec!["eval", "linear-probe", "--dataset", "parts.csv"]);
+            runs.push(vec!["eval", "few-shot", "--dataset", "parts.csv", "--shots", "1"]);
+        }
+        for args in runs {
+            let told = world.fails(&[&args[..], &["--model", model], &cpu].concat(), 5);
+            assert!(told.contains("not finite") && told.contains(model), "{args:?}: {told}");
+            assert!(
+                told.contains("item ") || told.contains("text ") || told.contains(".png"),
+                "{told}"
+            );
+        }
+        let suite =
+            ["eval", "suite", "--out", "no_suite", "--dataset", "wds_toys", "--model", model];
+        let told = world.fails(&[&suite[..], &cpu].concat(), 3);
+        assert!(told.contains("not finite") && told.contains(model), "{told}");
+    }
+    assert!(!world.path("no.json").exists());
+    for name in ["no_embeddings/img_emb", "no_embeddings/text_emb", "no_embeddings/stats"] {
+        assert!(!world.path(name).exists(), "{name}");
+    }
+}
+
 #[test]
 fn every_evaluation_runs_and_says_what_it_asked() {
     let world = World::new();
@@ -76,8 +141,24 @@ fn every_evaluation_runs_and_says_what_it_asked() {
         "--output",
         "r.json",
     ]);
-    assert!(told.contains("8 images, 8 captions") && told.contains("R@10"), "{told}");
-    assert!(json(&world, "r.json")["metrics"]["image_retrieval_recall@10"] == 1.0);
+    // Of eight images there is no recall at 10.
+    assert!(told.contains("8 images, 8 captions") && told.contains("R@5"), "{told}");
+    assert!(!told.contains("R@10"), "{told}");
+    let found = json(&world, "r.json");
+    assert!(found["metrics"]["image_retrieval_recall@5"].is_number());
+    assert_eq!((&found["limit"], &found["items_total"]), (&serde_json::Value::Null, &8.into()));
+    for (k, named) in [("0", "at least 1"), ("9", "recall at 9 of 8")] {
+        let asked = ["eval", "retrieval", "--dataset", "captions.csv", "--recall-k", k];
+        let told = world.fails(&[&asked[..], &model[..]].concat(), 2);
+        assert!(told.contains(named), "{told}");
+    }
+
+    // A part of a set is spread over its classes, and says that it is one.
+    let told = run(&["zero-shot", "--dataset", "wds_toys", "--limit", "4", "--output", "l.json"]);
+    assert!(told.contains("--limit 4: these are scores of 4 of the "), "{told}");
+    let part = json(&world, "l.json");
+    assert_eq!((&part["limit"], &part["items"]), (&4.into(), &4.into()));
+    assert_eq!(part["items_total"], a["items"]);
 
     // Probes: a table with parts.
     let mut table = String::from("image,label,split\n");
@@ -115,6 +196,18 @@ fn every_evaluation_runs_and_says_what_it_asked() {
         "0.2",
     ]);
     assert!(told.contains("1 shots") && told.contains("zero-shot is worth"), "{told}");
+
+    // Features that are not finite are named by their file and row.
+    let path = world.path("f/test.npy");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let end = bytes.len() - 4;
+    bytes[end..].copy_from_slice(&f32::INFINITY.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let told = world.fails(&["eval", "linear-probe", "--features", "f"], 5);
+    assert!(told.contains("row 7 of f/test.npy") && told.contains("not finite"), "{told}");
+    let seeds = ["eval", "few-shot", "--features", "f", "--seeds", "0"];
+    assert!(world.fails(&seeds, 2).contains("--seeds"));
+    nothing_is_scored_of_nan(&world);
 
     // A suite goes on where it stopped, and names what it could not do.
     let suite = [

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::Context;
 use clap::Subcommand;
 use clip_detector::{Detector, DetectorConfig, Pictures, TrainOptions, serve, train};
 use clip_torch::{Precision, tch};
@@ -79,7 +80,8 @@ pub fn run(task: Task) -> anyhow::Result<ExitCode> {
                 precision,
                 &mut std::io::stdin().lock(),
                 &mut std::io::stdout().lock(),
-            )?;
+            )
+            .with_context(|| model.display().to_string())?;
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use anyhow::Context;
 use clap::ValueEnum;
 use clip_embed::{Encoder, Input, NumberType, Options, run as embed};
 use clip_model::{Opening, Weights};
@@ -98,6 +99,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         "input": args.input, "images": input.images, "texts": input.texts,
         "parts": input.parts.len(), "write_batch_size": args.write_batch_size,
     });
+    let weights_path = weights.path.clone();
     let encoder = Encoder::new(weights.build(&opening)?.for_inference(kind));
     let options = Options {
         output: args.output.clone(),
@@ -119,7 +121,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         );
         !stop.load(Ordering::Relaxed)
     };
-    let summary = embed(&input, &encoder, &options, &shown)?;
+    let summary = match embed(&input, &encoder, &options, &shown) {
+        Err(error @ clip_embed::Error::Output(_)) => {
+            return Err(error).with_context(|| weights_path.display().to_string());
+        }
+        summary => summary?,
+    };
     eprintln!();
     let Some(summary) = summary else {
         eprintln!("interrupted: run the same command again to go on");

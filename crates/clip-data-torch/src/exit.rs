@@ -16,7 +16,11 @@ fn code(error: &anyhow::Error) -> u8 {
         }
         if matches!(
             cause.downcast_ref::<clip_eval::Error>(),
-            Some(clip_eval::Error::Model(_) | clip_eval::Error::Torch(_))
+            Some(
+                clip_eval::Error::Model(_)
+                    | clip_eval::Error::Torch(_)
+                    | clip_eval::Error::Output(_)
+            )
         ) {
             return ENVIRONMENT;
         }
@@ -24,7 +28,11 @@ fn code(error: &anyhow::Error) -> u8 {
             return if matches!(error, clip_corpus::Error::Spec { .. }) { USAGE } else { DAMAGED };
         }
         match cause.downcast_ref::<clip_embed::Error>() {
-            Some(clip_embed::Error::Model(_) | clip_embed::Error::Torch(_)) => return ENVIRONMENT,
+            Some(
+                clip_embed::Error::Model(_)
+                | clip_embed::Error::Torch(_)
+                | clip_embed::Error::Output(_),
+            ) => return ENVIRONMENT,
             Some(clip_embed::Error::Corpus(clip_corpus::Error::Spec { .. })) => return USAGE,
             Some(clip_embed::Error::Corpus(_)) => return DAMAGED,
             _ => {}
@@ -36,6 +44,12 @@ fn code(error: &anyhow::Error) -> u8 {
             Some(clip_train::Error::Corpus(error)) if error.is_damage() => return DAMAGED,
             Some(clip_train::Error::Model(_) | clip_train::Error::Torch(_)) => return ENVIRONMENT,
             _ => {}
+        }
+        if matches!(
+            cause.downcast_ref::<clip_detector::Error>(),
+            Some(clip_detector::Error::Torch(_) | clip_detector::Error::Model(_))
+        ) {
+            return ENVIRONMENT;
         }
     }
     USAGE

@@ -30,35 +30,42 @@ impl Instance {
     }
 }
 
+const WINOGAVIL: [&str; 2] = ["winogavil.jsonl", "winogavil_dataset.jsonl"];
+const WINOGROUND: [&str; 2] = ["examples.jsonl", "data/examples.jsonl"];
+const SUGARCREPE: [&str; 7] =
+    ["add_att", "add_obj", "replace_att", "replace_obj", "replace_rel", "swap_att", "swap_obj"];
+
+/// Whether a folder or file is one of choices, by the names of its lists.
+pub fn detect(path: &Path) -> bool {
+    first(path, &WINOGAVIL).is_some()
+        || first(path, &WINOGROUND).is_some()
+        || !sugarcrepe_lists(path).is_empty()
+}
+
+fn sugarcrepe_lists(path: &Path) -> Vec<PathBuf> {
+    let lists = SUGARCREPE
+        .iter()
+        .filter_map(|name| first(path, &[&format!("{name}.json"), &format!("data/{name}.json")]));
+    lists.collect()
+}
+
 /// Opens a folder or file of choices.
 pub fn open(path: &Path) -> Result<Vec<Instance>> {
     let found = if path.is_file() && path.extension().is_some_and(|e| e == "json") {
         sugarcrepe(path)?
-    } else if let Some(list) = first(path, &["winogavil.jsonl", "winogavil_dataset.jsonl"]) {
+    } else if let Some(list) = first(path, &WINOGAVIL) {
         lines(&list)?
             .into_iter()
             .map(|(at, row)| winogavil(&list, at, &row))
             .collect::<Result<_>>()?
-    } else if let Some(list) = first(path, &["examples.jsonl", "data/examples.jsonl"]) {
+    } else if let Some(list) = first(path, &WINOGROUND) {
         lines(&list)?
             .into_iter()
             .map(|(at, row)| winoground(&list, at, &row))
             .collect::<Result<_>>()?
     } else {
-        let names = [
-            "add_att",
-            "add_obj",
-            "replace_att",
-            "replace_obj",
-            "replace_rel",
-            "swap_att",
-            "swap_obj",
-        ];
-        let lists = names.iter().filter_map(|name| {
-            first(path, &[&format!("{name}.json"), &format!("data/{name}.json")])
-        });
         let mut all = Vec::new();
-        for list in lists {
+        for list in sugarcrepe_lists(path) {
             all.extend(sugarcrepe(&list)?);
         }
         all
@@ -69,10 +76,20 @@ pub fn open(path: &Path) -> Result<Vec<Instance>> {
     Ok(found)
 }
 
+/// blake3 over the captions in order: what stands for the hash of prompts in a result of choices.
+pub fn prompts_hash(instances: &[Instance]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for caption in instances.iter().flat_map(|instance| &instance.captions) {
+        hasher.update(caption.as_bytes()).update(b"\0");
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
 fn first(root: &Path, names: &[&str]) -> Option<PathBuf> {
     if root.is_file() {
         let name = root.file_name()?.to_str()?;
-        return names.iter().any(|n| n.ends_with(name)).then(|| root.to_path_buf());
+        let same = |known: &&str| known.rsplit('/').next() == Some(name);
+        return names.iter().any(same).then(|| root.to_path_buf());
     }
     names.iter().map(|name| root.join(name)).find(|path| path.is_file())
 }
@@ -147,19 +164,26 @@ fn winogavil(list: &Path, at: usize, row: &serde_json::Value) -> Result<Instance
     let cue = row["cue"].as_str().ok_or_else(|| Error::file(list, format!("line {at}: no cue")))?;
     let cue = cue.to_lowercase();
     let (candidates, associations) = (names("candidates")?, names("associations")?);
+    let chosen: Vec<bool> = candidates.iter().map(|name| associations.contains(name)).collect();
+    if !chosen.contains(&true) {
+        return Err(Error::file(
+            list,
+            format!("line {at}: no association is among the candidates"),
+        ));
+    }
     let article = if cue.starts_with(['a', 'e', 'i', 'o', 'u']) { "An" } else { "A" };
     Ok(Instance {
         key: at.to_string(),
         group: candidates.len().to_string(),
         images: candidates.iter().map(|name| image(list, name)).collect::<Result<_>>()?,
         captions: vec![format!("{article} {cue}")],
-        chosen: Some(candidates.iter().map(|name| associations.contains(name)).collect()),
+        chosen: Some(chosen),
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::open;
+    use super::{detect, open};
 
     #[test]
     fn the_three_kinds() {
@@ -192,6 +216,8 @@ mod tests {
             (found[0].captions[0].as_str(), found[0].chosen.clone()),
             ("An owl", Some(vec![false, true]))
         );
+        assert!(detect(dir.path()) && detect(&dir.path().join("swap_att.json")));
+        assert!(!detect(&dir.path().join("images")) && !detect(&dir.path().join("images/a.jpg")));
         std::fs::remove_file(dir.path().join("images/b.png")).unwrap();
         assert!(open(dir.path()).unwrap_err().to_string().contains("not there"));
     }

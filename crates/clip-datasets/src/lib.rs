@@ -24,7 +24,7 @@ pub use load::prompts::read_templates;
 pub use load::{loader_names, tree};
 pub use matching::ClassMatch;
 pub use registry::{
-    DataCompTask, Dataset, Metric, NGrams, Prompts, Protocol, datacomp, dataset, datasets, find,
-    find_datacomp, models, prompts, visual_n_grams,
+    DataCompTask, Dataset, Grouping, Metric, NGrams, Prompts, Protocol, datacomp, dataset,
+    datasets, find, find_datacomp, models, prompts, visual_n_grams,
 };
 pub use set::{EvalSet, OpenOptions, open, open_named, open_with, parse_named};

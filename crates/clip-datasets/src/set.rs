@@ -7,7 +7,7 @@ use crate::item::{EvalItem, Frames, Split, Task, Truth};
 use crate::load::{Ask, Content, load};
 use crate::matching::ClassMatch;
 use crate::registry::{self, Dataset, Metric, Prompts, Protocol, plain};
-use crate::source::Source;
+use crate::source::{Items, Source};
 use crate::{Error, Result};
 
 /// How to open a set.
@@ -92,6 +92,7 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
     let labels =
         keys.into_iter().zip(pairing.places.iter().map(|&at| classes[at].clone())).collect();
     let split = options.split;
+    let source = source.grouped(registry::find_datacomp(&name).and_then(|t| t.groups.as_ref()));
     Ok(EvalSet {
         name,
         task,
@@ -112,7 +113,32 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
 impl EvalSet {
     /// All items, in the order of the set.
     pub fn items(&self) -> Box<dyn Iterator<Item = Result<EvalItem>> + Send + '_> {
-        let items = self.source.items();
+        self.placed(self.source.items())
+    }
+
+    /// `limit` of the `total` items, spread evenly over the set (those at `i * total / limit`), so that each class of a
+    /// set that is sorted by class has its share.
+    pub fn sampled(
+        &self,
+        limit: usize,
+        total: u64,
+    ) -> Box<dyn Iterator<Item = Result<EvalItem>> + Send + '_> {
+        self.placed(self.source.sampled((limit as u64).min(total), total))
+    }
+
+    /// The number of items; where it is not known without reading them, they are read once.
+    ///
+    /// # Errors
+    /// An item that cannot be read.
+    pub fn count(&self) -> Result<u64> {
+        match self.len() {
+            Some(total) => Ok(total),
+            None => self.source.items().try_fold(0, |count, item| item.map(|_| count + 1)),
+        }
+    }
+
+    /// Items with their classes in the protocol's order.
+    fn placed<'a>(&'a self, items: Items<'a>) -> Items<'a> {
         let Some(order) = &self.order else { return items };
         Box::new(items.map(move |item| {
             let mut item = item?;

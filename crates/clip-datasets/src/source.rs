@@ -10,6 +10,7 @@ use flate2::read::{GzDecoder, ZlibDecoder};
 
 use crate::error::read;
 use crate::item::{EvalItem, Truth};
+use crate::registry::Grouping;
 use crate::{Error, Result};
 
 /// A stream of items.
@@ -65,6 +66,8 @@ pub(crate) struct RowFile {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Member {
     Class(usize),
+    /// A class, with metadata in `.npy` of which a field is the group.
+    Grouped(usize, &'static Grouping),
     Marks(usize),
     Captions,
 }
@@ -95,6 +98,38 @@ impl Source {
             Self::Packed(at, file) => rows(file, unpacked(file, *at)),
             Self::Hdf5(arrays) => arrays.items(),
             Self::Table(table) => table.items(),
+        }
+    }
+
+    /// The same with the groups of a dataset whose metadata is known.
+    pub(crate) fn grouped(self, groups: Option<&'static Grouping>) -> Self {
+        match (self, groups) {
+            (Self::Shards(shards, Member::Class(classes)), Some(groups)) => {
+                Self::Shards(shards, Member::Grouped(classes, groups))
+            }
+            (source, _) => source,
+        }
+    }
+
+    /// `limit` of the `total` items, evenly over the set: those at `i * total / limit`. Files of others are not read.
+    pub(crate) fn sampled(&self, limit: u64, total: u64) -> Items<'_> {
+        let keep = move |at: usize| {
+            let first =
+                |at: u64| (u128::from(at) * u128::from(limit)).div_ceil(u128::from(total.max(1)));
+            first(at as u64) < first(at as u64 + 1)
+        };
+        match self {
+            Self::Files(files) => {
+                let kept = files.iter().enumerate().filter(move |(at, _)| keep(*at));
+                Box::new(kept.map(|(_, file)| file_item(file)))
+            }
+            // A failure is passed on wherever it is.
+            _ => Box::new(
+                self.items()
+                    .enumerate()
+                    .filter(move |(at, item)| item.is_err() || keep(*at))
+                    .map(|(_, item)| item),
+            ),
         }
     }
 
@@ -132,7 +167,7 @@ fn shard_item(shard: &Path, sample: Sample, member: Member) -> Result<EvalItem> 
     let bad = |reason: &str| Error::item(shard, &sample.key, reason);
     let mut group = None;
     let truth = match member {
-        Member::Class(classes) => {
+        Member::Class(classes) | Member::Grouped(classes, _) => {
             let label = sample.get("cls").and_then(|bytes| std::str::from_utf8(bytes).ok());
             let label = label.and_then(|text| text.trim().parse::<usize>().ok());
             let label = label.ok_or_else(|| bad("no class number in .cls"))?;
@@ -140,10 +175,17 @@ fn shard_item(shard: &Path, sample: Sample, member: Member) -> Result<EvalItem> 
                 let reason = format!("class {label} of {classes}: are labels counted from 1?");
                 return Err(bad(&reason));
             }
-            // WILDS sets carry their metadata beside the class.
+            // WILDS sets have their metadata next to the class.
             if let Some(bytes) = sample.get("npy") {
-                let numbers = crate::npy::numbers(bytes).map_err(|reason| bad(&reason))?;
-                group = Some(numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(","));
+                let row = crate::npy::numbers(bytes).map_err(|reason| bad(&reason))?;
+                group = match (member, row.as_slice()) {
+                    (Member::Grouped(_, groups), row) => {
+                        Some(groups.of(row).map_err(|reason| bad(&reason))?)
+                    }
+                    (_, [group]) => Some(group.to_string()),
+                    // Of several fields that nothing names, none is the group.
+                    _ => None,
+                };
             }
             Truth::Class(label)
         }
@@ -248,5 +290,28 @@ mod tests {
         let columns = netpbm(&bytes, 2, 2, Layout::PlanarColumns);
         assert!(columns.ends_with(&[1, 11, 21, 3, 13, 23, 2, 12, 22, 4, 14, 24]));
         assert!(columns.starts_with(b"P6\n2 2\n255\n"));
+    }
+
+    #[test]
+    fn a_sample_is_spread_evenly_and_reads_no_other_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |n: usize| {
+            let path = dir.path().join(n.to_string());
+            FileItem::new(path, n.to_string(), Truth::Class(0))
+        };
+        let source = Source::files((0..10).map(file).collect());
+        for (limit, wanted) in [
+            (1, vec!["0"]),
+            (3, vec!["0", "3", "6"]),
+            (4, vec!["0", "2", "5", "7"]),
+            (10, ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"].to_vec()),
+        ] {
+            for key in &wanted {
+                std::fs::write(dir.path().join(key), key).unwrap();
+            }
+            let keys: Vec<String> =
+                source.sampled(limit, 10).map(|item| item.unwrap().key).collect();
+            assert_eq!(keys, wanted);
+        }
     }
 }

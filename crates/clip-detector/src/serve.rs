@@ -7,7 +7,7 @@
 use std::io::{ErrorKind, Read, Write};
 
 use clip_torch::tch::{Tensor, no_grad};
-use clip_torch::{Precision, autocast};
+use clip_torch::{Precision, autocast, require_finite};
 
 use crate::{Detector, Error, Result};
 
@@ -50,6 +50,8 @@ pub fn serve(
                 Tensor::from_slice(&bytes).view([n as i64, size, size, 3]).permute([0, 3, 1, 2]);
             let vectors =
                 no_grad(|| autocast(precision, detector.device(), || detector.forward(&pictures)));
+            let asked = count - left;
+            require_finite(&vectors, |row| format!("image {} of a question", asked + row))?;
             let values: Vec<f32> =
                 Vec::try_from(vectors.to_device(clip_torch::tch::Device::Cpu).view([-1]))?;
             let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();

@@ -30,6 +30,9 @@ pub enum Error {
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] clip_torch::tch::TchError),
+    /// What the model computed is not finite, or the shim failed.
+    #[error(transparent)]
+    Output(#[from] clip_torch::Error),
     /// The metadata does not fit its columns.
     #[error("metadata: {0}")]
     Arrow(#[from] arrow::error::ArrowError),

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use clip_corpus::atomic::AtomicFile;
+use clip_torch::require_finite;
 use clip_torch::tch::{Kind, Tensor};
 
 use crate::{Error, Result};
@@ -30,13 +31,17 @@ impl Npy {
         Self { kind, columns, bytes: Vec::new() }
     }
 
-    /// Appends the rows of an f32 tensor on the CPU.
-    pub fn push(&mut self, rows: &Tensor) -> Result<()> {
+    /// Appends the rows of an f32 tensor on the CPU; `item` names what a row is of.
+    ///
+    /// # Errors
+    /// A row that is not finite, or not within the range of the stored type (65,504 in 16 bits).
+    pub fn push(&mut self, rows: &Tensor, item: impl Fn(usize) -> String) -> Result<()> {
         let kind = match self.kind {
             NumberType::Float16 => Kind::Half,
             NumberType::Float32 => Kind::Float,
         };
         let rows = rows.f_to_kind(kind)?.f_contiguous()?;
+        require_finite(&rows, item)?;
         let start = self.bytes.len();
         self.bytes.resize(start + rows.numel() * kind.elt_size_in_bytes(), 0);
         rows.f_copy_data_u8(&mut self.bytes[start..], rows.numel())?;
@@ -78,8 +83,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.npy");
         let mut npy = Npy::new(NumberType::Float16, 3);
-        npy.push(&Tensor::from_slice(&[1f32, 0.5, -2.0]).view([1, 3])).unwrap();
-        npy.push(&Tensor::from_slice(&[0f32, 0.0, 1.0]).view([1, 3])).unwrap();
+        let item = |row: usize| format!("item {row}");
+        npy.push(&Tensor::from_slice(&[1f32, 0.5, -2.0]).view([1, 3]), item).unwrap();
+        npy.push(&Tensor::from_slice(&[0f32, 0.0, 1.0]).view([1, 3]), item).unwrap();
         npy.write(&path).unwrap();
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(bytes.len(), 128 + 12);
@@ -87,5 +93,25 @@ mod tests {
         assert!(header.starts_with("{'descr': '<f2', 'fortran_order': False, 'shape': (2, 3), }"));
         // 1.0 and 0.5 in half precision.
         assert_eq!(bytes[128..132], [0x00, 0x3c, 0x00, 0x38]);
+    }
+
+    #[test]
+    fn what_is_not_finite_as_it_is_stored_is_refused() {
+        let item = |row: usize| format!("item {row}");
+        for (kind, value, refused) in [
+            (NumberType::Float32, f32::NAN, true),
+            (NumberType::Float32, f32::INFINITY, true),
+            (NumberType::Float32, 70_000.0, false),
+            (NumberType::Float16, 70_000.0, true),
+        ] {
+            let mut npy = Npy::new(kind, 2);
+            let rows = Tensor::from_slice(&[0f32, 1.0, value, 0.0]).view([2, 2]);
+            let pushed = npy.push(&rows, item);
+            assert_eq!(pushed.is_err(), refused, "{kind:?} {value}");
+            if let Err(error) = pushed {
+                assert!(error.to_string().contains("item 1"), "{error}");
+                assert_eq!(npy.rows(), 0);
+            }
+        }
     }
 }

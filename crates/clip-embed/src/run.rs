@@ -162,8 +162,9 @@ fn embed(
             let batch = batch?;
             rejects.extend(batch.rejects);
             if !batch.items.is_empty() {
+                let item = |row: usize| format!("item {:?}", batch.items[row].key);
                 if input.images {
-                    images.push(&encoder.images(&batch.images))?;
+                    images.push(&encoder.images(&batch.images), item)?;
                 }
                 if input.texts {
                     let captions: Vec<String> = batch
@@ -171,7 +172,7 @@ fn embed(
                         .iter()
                         .map(|item| item.caption.clone().unwrap_or_default())
                         .collect();
-                    texts.push(&encoder.texts(&captions))?;
+                    texts.push(&encoder.texts(&captions), item)?;
                 }
             }
             let count = batch.items.len();

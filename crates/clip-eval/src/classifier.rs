@@ -6,6 +6,7 @@ use clip_datasets::EvalSet;
 use clip_model::Clip;
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
+use clip_torch::{first_not_finite, require_finite};
 
 use crate::Result;
 
@@ -88,7 +89,8 @@ impl Classifier {
         let owner: Vec<usize> = owner.into_iter().map(|class| class as usize).collect();
         let vectors = find("vectors")?.shallow_clone();
         let fits = owner.last().is_some_and(|last| last + 1 == classes)
-            && vectors.size().last() == Some(&(owner.len() as i64));
+            && vectors.size().last() == Some(&(owner.len() as i64))
+            && first_not_finite(&vectors).is_none();
         fits.then_some(Self { vectors, owner, classes })
     }
 
@@ -115,6 +117,9 @@ fn cache_path(folder: &Path, model: &str, prompts: &str, names: Names) -> PathBu
 /// Unit embeddings of texts, [n, embed_dim] in f32 on the processor.
 ///
 /// Texts of like length are embedded together, so that little is spent on padding; the order is the caller's.
+///
+/// # Errors
+/// Embeddings that are not finite, with the first text.
 pub fn embed_texts(model: &Clip, tokenizer: &Tokenizer, texts: &[String]) -> Result<Tensor> {
     let context = model.config().text_cfg.context_length as usize;
     let ids: Vec<Vec<i64>> = texts.iter().map(|text| tokenizer.tokenize(text, context)).collect();
@@ -128,7 +133,9 @@ pub fn embed_texts(model: &Clip, tokenizer: &Tokenizer, texts: &[String]) -> Res
             batch.iter().flat_map(|&at| ids[at][..longest].iter().copied()).collect();
         let tokens = Tensor::from_slice(&flat).view([batch.len() as i64, longest as i64]);
         let tokens = tokens.to_device(model.device());
-        rows.push(no_grad(|| unit(&model.encode_text(&tokens).to_kind(Kind::Float))));
+        let embedded = no_grad(|| unit(&model.encode_text(&tokens).to_kind(Kind::Float)));
+        require_finite(&embedded, |row| format!("the text {:?}", texts[batch[row]]))?;
+        rows.push(embedded);
     }
     let sorted = Tensor::cat(&rows, 0).to_device(Device::Cpu);
     let mut place = vec![0i64; order.len()];
@@ -139,4 +146,22 @@ pub fn embed_texts(model: &Clip, tokenizer: &Tokenizer, texts: &[String]) -> Res
 /// Rows of unit length.
 pub(crate) fn unit(rows: &Tensor) -> Tensor {
     rows / rows.norm_scalaropt_dim(2.0, [1i64], true).clamp_min(1e-12)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cached_classifier_that_is_not_finite_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.safetensors");
+        for (value, good) in [(0.5f32, true), (f32::NAN, false), (f32::INFINITY, false)] {
+            let vectors = Tensor::from_slice(&[1f32, 0.0, value, 1.0]).view([2, 2]);
+            let owner = Tensor::from_slice(&[0f32, 1.0]);
+            let tensors = [("vectors".to_owned(), vectors), ("owner".to_owned(), owner)];
+            clip_model::write_safetensors(&path, &tensors).unwrap();
+            assert_eq!(Classifier::read(&path, 2).is_some(), good, "{value}");
+        }
+    }
 }

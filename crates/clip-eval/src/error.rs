@@ -17,6 +17,9 @@ pub enum Error {
     /// libtorch failed.
     #[error("libtorch: {0}")]
     Torch(#[from] clip_torch::tch::TchError),
+    /// What the model computed is not finite, or the shim failed.
+    #[error(transparent)]
+    Output(#[from] clip_torch::Error),
     /// The interval of an accuracy cannot be computed.
     #[error(transparent)]
     Stats(#[from] clip_stats::Error),

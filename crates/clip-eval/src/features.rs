@@ -3,8 +3,10 @@
 use clip_datasets::{EvalItem, EvalSet, Truth};
 use clip_image::{Preprocess, Rgb};
 use clip_model::Clip;
+use clip_torch::require_finite;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 use rayon::prelude::*;
+use serde::Serialize;
 
 use crate::classifier::unit;
 use crate::{Error, Result};
@@ -28,7 +30,7 @@ pub struct FeatureOptions {
     pub space: Space,
     /// Whether an image that cannot be decoded is counted and passed over, in place of an error.
     pub skip_unreadable: bool,
-    /// Most items, for a quick look; all by default.
+    /// Most items, evenly over the set, for a quick look; all by default.
     pub limit: Option<usize>,
 }
 
@@ -54,12 +56,35 @@ pub struct Features {
     pub unreadable: Vec<(String, String)>,
     /// blake3 over keys, images and truths in order.
     pub data_hash: String,
+    /// How many of the set's items these are.
+    pub sample: Sample,
+}
+
+/// How many of a set's items were taken: a score of a part is no score of the set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Sample {
+    /// The limit that was asked for.
+    pub limit: Option<usize>,
+    /// Items that the set has.
+    pub items_total: u64,
+}
+
+impl Sample {
+    /// A line that says so, where the limit left items out.
+    pub fn note(self) -> Option<String> {
+        let limit = self.limit.filter(|limit| (*limit as u64) < self.items_total)?;
+        let total = self.items_total;
+        Some(format!(
+            "--limit {limit}: these are scores of {limit} of the {total} items, evenly over the set"
+        ))
+    }
 }
 
 /// Features of all items. `progress` is told how many items are done.
 ///
 /// # Errors
 /// An image that cannot be decoded, unless those are passed over: a score over fewer items would not be the set's.
+/// Features that are not finite, with the first item's key.
 pub fn image_features(
     model: &Clip,
     set: &EvalSet,
@@ -69,7 +94,11 @@ pub fn image_features(
     let (mut keys, mut truths, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     let (mut groups, mut videos, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
     let mut hasher = blake3::Hasher::new();
-    let mut items = set.items().take(options.limit.unwrap_or(usize::MAX));
+    let total = options.limit.map(|_| set.count()).transpose()?;
+    let mut items = match options.limit.zip(total) {
+        Some((limit, total)) => set.sampled(limit, total),
+        None => set.items(),
+    };
     let transform = model.transform();
     let mut done = 0;
     loop {
@@ -84,6 +113,7 @@ pub fn image_features(
             .map(|item| (picture(&item.image, &transform), item_hash(item)))
             .collect();
         let mut images = Vec::with_capacity(batch.len());
+        let first = keys.len();
         for (item, (image, hash)) in batch.into_iter().zip(decoded) {
             hasher.update(hash.as_bytes());
             match image {
@@ -102,7 +132,8 @@ pub fn image_features(
             videos.push(item.video);
         }
         if !images.is_empty() {
-            rows.push(embed(model, &images, options.space));
+            let item = |row: usize| format!("item {:?} of {}", keys[first + row], set.name);
+            rows.push(embed(model, &images, options.space, item)?);
         }
         progress(done);
     }
@@ -111,17 +142,27 @@ pub fn image_features(
     }
     let data_hash = hasher.finalize().to_hex().to_string();
     let tensor = Tensor::cat(&rows, 0);
-    Ok(Features { tensor, keys, truths, groups, videos, unreadable, data_hash })
+    let sample = Sample { limit: options.limit, items_total: total.unwrap_or(done as u64) };
+    Ok(Features { tensor, keys, truths, groups, videos, unreadable, data_hash, sample })
 }
 
-/// The features of pictures of the model's size, [n, d] on the processor.
-pub fn embed(model: &Clip, images: &[Rgb], space: Space) -> Tensor {
+/// The features of images of the model's size, [n, d] on the processor; `item` names what an image is of.
+///
+/// # Errors
+/// Features that are not finite.
+pub fn embed(
+    model: &Clip,
+    images: &[Rgb],
+    space: Space,
+    item: impl Fn(usize) -> String,
+) -> Result<Tensor> {
     let input = pixels(model, images);
     let rows = no_grad(|| match space {
         Space::Joint => unit(&model.encode_image(&input).to_kind(Kind::Float)),
         Space::Tower => model.image_features(&input).to_kind(Kind::Float),
     });
-    rows.to_device(Device::Cpu)
+    require_finite(&rows, item)?;
+    Ok(rows.to_device(Device::Cpu))
 }
 
 /// An encoded image as a model with that [`Clip::transform`] takes it, or why it cannot be read.

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use clip_torch::require_finite;
 use clip_torch::tch::Tensor;
 use serde::Serialize;
 
-use crate::Result;
 use crate::metrics::Accuracy;
+use crate::{Error, Result};
 
 /// The paper's distances: street, city, region, country, continent.
 const KILOMETRES: [u32; 5] = [1, 25, 200, 750, 2500];
@@ -42,10 +43,18 @@ pub fn kilometres(a: Place, b: Place) -> f64 {
 
 /// Guesses for each query the place of the gallery image that is nearest in the embedding; of equal ones the first.
 /// Both hold unit features, [n, d].
+///
+/// # Errors
+/// No query, or features that are not finite.
 pub fn geolocate(
     gallery: (&Tensor, &[Place]),
     queries: (&Tensor, &[Place]),
 ) -> Result<(Vec<usize>, GeoScores)> {
+    if queries.1.is_empty() {
+        return Err(Error::Empty("the queries".into()));
+    }
+    require_finite(gallery.0, |row| format!("row {row} of the gallery"))?;
+    require_finite(queries.0, |row| format!("row {row} of the queries"))?;
     let columns = gallery.0.tr();
     let count = queries.0.size()[0];
     let mut nearest: Vec<usize> = Vec::new();

@@ -11,17 +11,21 @@ mod predictions;
 mod probe;
 mod result;
 mod retrieval;
+mod scoring;
 mod zero_shot;
 
-pub use choice::{ChoiceScores, choices};
+pub use choice::{ChoiceResult, ChoiceScores, choices, score_choices};
 pub use classifier::{Classifier, Names, embed_texts};
 pub use doctor::{Finding, diagnose, examine};
 pub use error::{Error, Result};
-pub use features::{FeatureOptions, Features, Space, embed, image_features, picture, pixels};
+pub use features::{
+    FeatureOptions, Features, Sample, Space, embed, image_features, picture, pixels,
+};
 pub use geo::{GeoScores, Place, geolocate, kilometres};
 pub use metrics::*;
 pub use predictions::{Prediction, read_predictions, write_predictions};
 pub use probe::*;
 pub use result::{Hashes, datacomp_line, document};
 pub use retrieval::{Retrieval, retrieval};
-pub use zero_shot::{Score, ZeroShot, ZeroShotOptions, zero_shot};
+pub use scoring::{LogitItems, Scheme, Score, Scored, group_metric, score};
+pub use zero_shot::{ZeroShot, ZeroShotOptions, zero_shot};

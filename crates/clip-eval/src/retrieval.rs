@@ -6,7 +6,10 @@ use clip_text::Tokenizer;
 use serde::Serialize;
 
 use crate::metrics::{RetrievalScores, retrieval_scores};
-use crate::{Error, FeatureOptions, Result, embed_texts, image_features};
+use crate::{Error, FeatureOptions, Result, Sample, embed_texts, image_features};
+
+/// CLIP_benchmark's and DataComp's Ks.
+const KS: [usize; 3] = [1, 5, 10];
 
 /// The result of a retrieval evaluation.
 #[derive(Debug, Serialize)]
@@ -23,6 +26,9 @@ pub struct Retrieval {
     pub scores: RetrievalScores,
     /// Images that could not be decoded and were passed over with their captions: key and reason.
     pub unreadable: Vec<(String, String)>,
+    /// How many of the set's images were taken.
+    #[serde(flatten)]
+    pub sample: Sample,
     /// Hash of the items.
     pub data_hash: String,
     /// Similarities, captions x images.
@@ -36,12 +42,16 @@ pub struct Retrieval {
     pub owner: Vec<usize>,
 }
 
-/// Evaluates; `prompt` is put before each caption (the paper has "a photo of ", CLIP_benchmark nothing).
+/// Evaluates; `prompt` is put before each caption (the paper has "a photo of ", CLIP_benchmark nothing). Without `ks`
+/// they are 1, 5 and 10, as far as there are so many images and captions.
+///
+/// # Errors
+/// A K of 0, or larger than the number of images or captions; output of the model that is not finite.
 pub fn retrieval(
     model: &Clip,
     tokenizer: &Tokenizer,
     set: &EvalSet,
-    (prompt, ks): (&str, &[usize]),
+    (prompt, ks): (&str, Option<&[usize]>),
     options: FeatureOptions,
     progress: &dyn Fn(usize),
 ) -> Result<Retrieval> {
@@ -49,6 +59,8 @@ pub fn retrieval(
         let reason = "its items have no captions\nhint: clip-data eval zero-shot".to_owned();
         return Err(Error::Task { set: set.name.clone(), reason });
     }
+    let size = set.len().map(|n| n.min(options.limit.map_or(n, |limit| limit as u64)));
+    check(&set.name, ks.unwrap_or_default(), size.unwrap_or(u64::MAX))?;
     let images = image_features(model, set, options, progress)?;
     let (mut texts, mut owner) = (Vec::new(), Vec::new());
     for (image, truth) in images.truths.iter().enumerate() {
@@ -57,11 +69,17 @@ pub fn retrieval(
             owner.extend(std::iter::repeat_n(image, captions.len()));
         }
     }
+    let least = images.keys.len().min(texts.len());
+    let ks: Vec<usize> = match ks {
+        Some(ks) => ks.to_vec(),
+        None => KS.into_iter().filter(|k| *k <= least).collect(),
+    };
+    check(&set.name, &ks, least as u64)?;
     let captions = embed_texts(model, tokenizer, &texts)?;
     let scores = captions.matmul(&images.tensor.tr());
     let similarity: Vec<f32> = Vec::try_from(scores.contiguous().view([-1]))?;
     let count = images.keys.len();
-    let scores = retrieval_scores(&similarity, &owner, count, ks)?;
+    let scores = retrieval_scores(&similarity, &owner, count, &ks)?;
     Ok(Retrieval {
         dataset: set.name.clone(),
         prompt: prompt.to_owned(),
@@ -69,9 +87,25 @@ pub fn retrieval(
         captions: texts.len() as u64,
         scores,
         unreadable: images.unreadable,
+        sample: images.sample,
         data_hash: images.data_hash,
         similarity,
         keys: images.keys,
         owner,
     })
+}
+
+/// Recall at K is of K among the answers: there must be so many.
+fn check(set: &str, ks: &[usize], answers: u64) -> Result<()> {
+    match ks.iter().find(|&&k| k == 0 || k as u64 > answers) {
+        None => Ok(()),
+        Some(k) => {
+            let reason = if *k == 0 {
+                "recall at 0 is of no answer: K is from 1".to_owned()
+            } else {
+                format!("recall at {k} of {answers} images or captions is of all of them")
+            };
+            Err(Error::Task { set: set.to_owned(), reason })
+        }
+    }
 }

@@ -19,6 +19,14 @@ pub enum Error {
         /// What is needed.
         wanted: &'static str,
     },
+    /// A model's output holds NaN or infinite values.
+    #[error(
+        "the model's output for {item} is not finite (NaN or infinite)\nhint: its weights hold such values, or its numbers left the range of their type; no score or embedding of it has a meaning"
+    )]
+    NotFinite {
+        /// What the output was computed for.
+        item: String,
+    },
 }
 
 /// Short for a result with this crate's error.

@@ -10,6 +10,7 @@ mod conv;
 mod dist;
 mod error;
 mod ffi;
+mod finite;
 mod mapping;
 mod memory;
 mod optimizer;
@@ -25,6 +26,7 @@ pub use autograd::{
 pub use conv::PackedConv;
 pub use dist::{Group, Meeting, Reducer, Store};
 pub use error::{Error, Result};
+pub use finite::{first_not_finite, require_finite};
 pub use mapping::Mapping;
 pub use memory::{host_bytes, write_bytes};
 pub use optimizer::{AdamW, Moments};

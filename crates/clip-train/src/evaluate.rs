@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clip_model::{Clip, picture_bytes};
 use clip_torch::tch::{Kind, Tensor, no_grad};
-use clip_torch::{Precision, autocast};
+use clip_torch::{Precision, autocast, first_not_finite};
 use rayon::prelude::*;
 
 use crate::loader::padded;
@@ -16,7 +16,8 @@ const BATCH: usize = 64;
 /// Elements of the similarity matrix that are in memory at a time.
 const AT_ONCE: i64 = 1 << 24;
 
-/// Scores of a model on pairs: each picture with its first caption.
+/// Scores of a model on pairs: each image with its first caption. Of a model whose output is not finite every score
+/// is NaN: comparisons with NaN are false, and would give each pair the first rank.
 pub fn evaluate(
     model: &Clip,
     precision: Precision,
@@ -60,7 +61,7 @@ fn embed(
     Ok((unit(&u), unit(&v)))
 }
 
-/// open_clip's `get_clip_metrics` and its loss, of unit features.
+/// open_clip's `get_clip_metrics` and its loss, of unit features; NaN where those are not finite.
 fn scores(images: &Tensor, texts: &Tensor, scale: f64) -> Vec<(String, f64)> {
     let n = images.size()[0];
     let mut scores = Vec::new();
@@ -94,6 +95,9 @@ fn scores(images: &Tensor, texts: &Tensor, scale: f64) -> Vec<(String, f64)> {
         }
     }
     scores.push(("clip_val_loss".into(), loss));
+    if !scale.is_finite() || [images, texts].iter().any(|rows| first_not_finite(rows).is_some()) {
+        scores.iter_mut().for_each(|(_, value)| *value = f64::NAN);
+    }
     scores.push(("num_samples".into(), n as f64));
     scores
 }
@@ -118,5 +122,18 @@ mod tests {
         let same = Tensor::ones([4, 2], (Kind::Float, Device::Cpu));
         let blind = scores(&same, &same, 1.0);
         assert!((blind[10].1 - 4f64.ln()).abs() < 1e-6, "{blind:?}");
+    }
+
+    #[test]
+    fn features_that_are_not_finite_have_no_score() {
+        let good = Tensor::eye(3, (Kind::Float, Device::Cpu));
+        let bad = Tensor::full([3, 3], f64::NAN, (Kind::Float, Device::Cpu));
+        for (images, texts, scale) in
+            [(&good, &bad, 1.0), (&bad, &good, 1.0), (&good, &good, f64::NAN)]
+        {
+            for (name, value) in scores(images, texts, scale) {
+                assert_eq!(value.is_nan(), name != "num_samples", "{name}: {value}");
+            }
+        }
     }
 }

@@ -94,11 +94,21 @@ impl Logs {
         events.scalars(step.step, &scalars.map(|(tag, value)| (format!("train/{tag}"), value)))
     }
 
-    /// Writes an evaluation after `epoch` epochs: open_clip's line, its `results.jsonl`, and scalars.
+    /// Writes an evaluation after `epoch` epochs: open_clip's line, its `results.jsonl`, and scalars. A score that is
+    /// not finite is null in `results.jsonl`, and a warning names it.
     pub fn scores(&mut self, epoch: u64, step: u64, scores: &[(String, f64)]) -> Result<()> {
+        let (measured, failed): (Vec<_>, Vec<_>) =
+            scores.iter().partition(|(_, value)| value.is_finite());
         let shown: Vec<String> =
-            scores.iter().map(|(name, value)| format!("{name}: {value:.4}")).collect();
+            measured.iter().map(|(name, value)| format!("{name}: {value:.4}")).collect();
         self.info(&format!("Eval Epoch: {epoch} {}", shown.join("\t")))?;
+        if !failed.is_empty() {
+            let names: Vec<&str> = failed.iter().map(|(name, _)| name.as_str()).collect();
+            self.warning(&format!(
+                "Eval Epoch: {epoch} the model's output is not finite (NaN or infinite), so it has no {}",
+                names.join(", ")
+            ))?;
+        }
         let mut object: serde_json::Map<String, serde_json::Value> =
             scores.iter().map(|(name, value)| (name.clone(), (*value).into())).collect();
         object.insert("epoch".into(), epoch.into());
@@ -107,7 +117,7 @@ impl Logs {
         let line = serde_json::Value::Object(object);
         writeln!(results, "{line}").map_err(|e| Error::io(&path, e))?;
         let Some(events) = &mut self.events else { return Ok(()) };
-        let tagged = scores.iter().map(|(name, value)| (format!("val/{name}"), *value));
+        let tagged = measured.iter().map(|(name, value)| (format!("val/{name}"), *value));
         events.scalars(step, &tagged.collect::<Vec<_>>())
     }
 }
@@ -164,5 +174,20 @@ mod tests {
         assert_eq!(civil(0), (1970, 1, 1));
         assert_eq!(civil(19_782), (2024, 2, 29));
         assert_eq!(civil(20_781), (2026, 11, 24));
+    }
+
+    #[test]
+    fn a_score_that_is_not_finite_is_null_and_warned_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut logs = Logs::open(folder.path(), 0, true).unwrap();
+        let scores = [("a".to_owned(), 0.5), ("b".to_owned(), f64::NAN)];
+        logs.scores(1, 10, &scores).unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let line: serde_json::Value =
+            serde_json::from_str(&read("checkpoints/results.jsonl")).unwrap();
+        assert_eq!(line, serde_json::json!({"a": 0.5, "b": null, "epoch": 1}));
+        let log = read("out.log");
+        assert!(log.contains("Eval Epoch: 1 a: 0.5000\n") && !log.contains("b: NaN"), "{log}");
+        assert!(log.contains("WARNING") && log.contains("so it has no b"), "{log}");
     }
 }

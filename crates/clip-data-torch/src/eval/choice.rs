@@ -1,14 +1,16 @@
 //! `clip-data eval choice`.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clip_eval::{ChoiceScores, Hashes, choices};
-use serde_json::json;
+use clip_datasets::choice::{Instance, open, prompts_hash};
+use clip_datasets::find_datacomp;
+use clip_eval::{ChoiceResult, Hashes, choices, datacomp_line};
+use serde_json::{Value, json};
 
 use super::inputs::{Model, ModelArgs, progress, write_json};
-use super::table::cell;
+use super::table;
+use super::zero_shot::append;
 
 /// Arguments of `clip-data eval choice`.
 #[derive(clap::Args)]
@@ -21,39 +23,74 @@ pub struct Args {
     /// Write the scores as JSON, with CLIP_benchmark's keys
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Append the scores to a file of lines, with DataComp's keys
+    #[arg(long, value_name = "FILE")]
+    datacomp_output: Option<PathBuf>,
+}
+
+/// Instances with the name of their folder or file.
+pub struct Choices {
+    /// The name: WinoGAViL's is DataComp's, whatever its folder is called.
+    pub name: String,
+    /// The instances.
+    pub instances: Vec<Instance>,
+}
+
+impl Choices {
+    /// Opens a folder or file.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let instances = open(path)?;
+        let cues = instances.iter().any(|instance| instance.chosen.is_some());
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Self { name: if cues { "winogavil".into() } else { stem }, instances })
+    }
+
+    /// What stands for the hash of prompts.
+    pub fn prompts_hash(&self) -> String {
+        prompts_hash(&self.instances)
+    }
 }
 
 /// Runs the evaluation.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let instances = clip_datasets::choice::open(&args.dataset)?;
+    let set = Choices::open(&args.dataset)?;
     let model = Model::open(&args.model)?;
-    let name = args.dataset.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let shown = progress(&name, None);
-    let scores = choices(&model.clip, &model.tokenizer, &instances, &shown)?;
-    println!("{:<16} {:>6}  {:<27} {:<27} {:<27}", "group", "n", "image", "text", "both");
-    for (group, s) in &scores {
-        let (image, text, both) = (cell(s.image_acc), cell(s.text_acc), cell(s.acc));
-        let cue = s.jaccard.map_or(String::new(), |j| format!("  Jaccard {:.2}%", 100.0 * j));
-        println!("{group:<16} {:>6}  {image:<27} {text:<27} {both:<27}{cue}", s.n);
-    }
+    let shown = progress(&set.name, Some(set.instances.len() as u64));
+    let result = choices(&model.clip, &model.tokenizer, &set.instances, &shown);
+    let result = model.blame(result)?;
+    print!("{}", table::choices(&result));
     if let Some(path) = &args.output {
-        let hashes = Hashes { model: model.hash.clone(), ..Hashes::default() };
-        let task = "image_caption_selection";
-        let metrics = scores.get("all").map(metrics).unwrap_or_default();
-        let more = json!({"groups": scores, "preprocess": model.preprocess()});
-        let document = clip_eval::document(&name, &model.name(), task, &metrics, &hashes, more);
-        write_json(path, &document)?;
+        write_json(path, &document(&set, &result, &model))?;
+    }
+    if let Some(path) = &args.datacomp_output {
+        append(path, &datacomp(&set, &result))?;
+        println!("scores: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn metrics(scores: &ChoiceScores) -> BTreeMap<String, Option<f64>> {
-    let value = |accuracy: Option<clip_eval::Accuracy>| accuracy.map(|a| a.value);
-    let all = [
-        ("image_acc", value(scores.image_acc)),
-        ("text_acc", value(scores.text_acc)),
-        ("acc", value(scores.acc)),
-        ("avg_jaccard_score", scores.jaccard),
-    ];
-    all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+/// CLIP_benchmark's JSON with what it lacks.
+pub fn document(set: &Choices, result: &ChoiceResult, model: &Model) -> Value {
+    let hashes = Hashes {
+        model: model.hash.clone(),
+        data: result.data_hash.clone(),
+        prompts: set.prompts_hash(),
+    };
+    let items = set.instances.len();
+    let more = json!({
+        "main_metric": result.main_metric, "groups": result.groups, "items": items,
+        "images": result.images, "chance": find_datacomp(&set.name).and_then(|task| task.chance),
+        "limit": null, "items_total": items, "preprocess": model.preprocess(),
+    });
+    let task = "image_caption_selection";
+    clip_eval::document(&set.name, &model.name(), task, &result.metrics, &hashes, more)
+}
+
+/// DataComp's line.
+pub fn datacomp(set: &Choices, result: &ChoiceResult) -> String {
+    let task = find_datacomp(&set.name);
+    let (key, name) =
+        task.map_or((set.name.as_str(), set.name.as_str()), |task| (&task.key, &task.name));
+    let main = result.metrics.get(result.main_metric).copied().flatten();
+    datacomp_line(key, name, &result.metrics, main)
 }

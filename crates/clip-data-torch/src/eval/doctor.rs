@@ -7,6 +7,7 @@ use clip_datasets::Split;
 use clip_eval::{Finding, ZeroShotOptions, diagnose, examine, zero_shot};
 
 use super::inputs::{Model, ModelArgs, SetArgs, progress};
+use super::table;
 use crate::model::ModelPath;
 
 /// Arguments of `clip-data eval doctor`.
@@ -24,6 +25,9 @@ pub struct Args {
 
 /// Looks at the set; exit code 1 when something is wrong.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.set.limit.is_some() && args.model.is_none() {
+        anyhow::bail!("--limit is of what --model predicts: all items are looked at");
+    }
     let set = args.set.open(Split::Test)?;
     println!(
         "{}: layout {} at {}, {} classes, protocol {}",
@@ -42,8 +46,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             limit: args.set.limit,
             ..ZeroShotOptions::default()
         };
-        let shown = progress(&set.name, set.len());
-        let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown)?;
+        let shown = progress(&set.name, args.set.count(set.len()));
+        let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown);
+        let result = model.blame(result)?;
+        print!("{}", table::sample(result.sample));
         found.extend(diagnose(&result.predictions, &result.class_names));
     }
     for Finding { check, good, about } in &found {

@@ -107,7 +107,8 @@ fn features(model: &Model, rows: &[(PathBuf, Place)]) -> anyhow::Result<Tensor> 
                 .map_err(|reason| anyhow::anyhow!("{}: {reason}", path.display()))?;
             pictures.push(image);
         }
-        tensors.push(embed(&model.clip, &pictures, Space::Joint));
+        let item = |row: usize| batch[row].0.display().to_string();
+        tensors.push(model.blame(embed(&model.clip, &pictures, Space::Joint, item))?);
         done += batch.len();
         shown(done);
     }

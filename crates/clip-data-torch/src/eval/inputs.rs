@@ -42,8 +42,8 @@ pub struct SetArgs {
     /// Pass over images that cannot be decoded, and count them
     #[arg(long)]
     pub skip_unreadable: bool,
-    /// Evaluate the first items only
-    #[arg(long, value_name = "N")]
+    /// Evaluate N items only, spread evenly over the set
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub limit: Option<usize>,
 }
 
@@ -106,9 +106,22 @@ impl Model {
     pub fn name(&self) -> String {
         self.path.display().to_string()
     }
+
+    /// Names the model in an error about its output.
+    pub fn blame<T>(&self, result: clip_eval::Result<T>) -> anyhow::Result<T> {
+        match result {
+            Err(error @ clip_eval::Error::Output(_)) => Err(error).context(self.name()),
+            other => Ok(other?),
+        }
+    }
 }
 
 impl SetArgs {
+    /// How many items of a set of this size are evaluated.
+    pub fn count(&self, total: Option<u64>) -> Option<u64> {
+        total.map(|total| self.limit.map_or(total, |limit| total.min(limit as u64)))
+    }
+
     /// Opens a part of the set.
     pub fn open(&self, split: Split) -> anyhow::Result<EvalSet> {
         let frames = if self.frames == "all" { Frames::All } else { Frames::Middle };
@@ -183,6 +196,15 @@ impl PromptArgs {
             return None;
         }
         self.classifier_cache.clone().or_else(|| clip_corpus::cache_folder("classifiers"))
+    }
+}
+
+/// A count from 1.
+pub fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".into()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `clip-data eval`: what a model can do.
 
 mod choice;
+mod confusion;
 mod datasets;
 mod doctor;
 mod geo;
@@ -8,8 +9,10 @@ pub(crate) mod inputs;
 mod page;
 mod plot;
 mod probe;
+mod results;
 mod retrieval;
 mod robustness;
+mod score_files;
 mod suite;
 mod table;
 mod zero_shot;

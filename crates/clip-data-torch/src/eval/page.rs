@@ -9,7 +9,8 @@ use clip_report::{Line, Page, escape, line_chart, picture, table};
 use serde_json::Value;
 
 use super::inputs::Model;
-use super::plot::{Scatter, bars, heat};
+use super::plot::{Scatter, bars};
+use super::{confusion::heat, results};
 
 /// Pictures of each kind on a page.
 const SHOWN: usize = 16;
@@ -41,13 +42,11 @@ pub fn zero_shot(
     let rows: Vec<Vec<String>> =
         facts.iter().map(|(name, value)| vec![escape(name), escape(value)]).collect();
     page.section("What was evaluated", "", &table(&["", ""], &rows));
-    let mut rows: Vec<Vec<String>> =
-        result.metrics.iter().map(|(name, value)| vec![escape(name), percent(*value)]).collect();
-    rows.insert(0, vec!["<b>chance</b>".into(), percent(result.chance)]);
+    let note = result.sample.note().map_or(String::new(), |note| format!("; {note}"));
     page.section(
         "Scores",
-        &format!("{} is the metric of this set", result.main_metric),
-        &table(&["metric", "value"], &rows),
+        &format!("{} is the metric of this set{note}", result.main_metric),
+        &table(&["metric", "value"], &score_rows(result)),
     );
     if let Some(by_class) = &result.precision_by_class {
         let rows: Vec<Vec<String>> =
@@ -59,11 +58,7 @@ pub fn zero_shot(
         );
     }
     if !result.predictions.is_empty() {
-        page.section(
-            "By class",
-            "rows are the classes, columns what was predicted; darker is more",
-            &confusion(result),
-        );
+        page.section("By class", &confusion_about(result), &confusion(result));
         page.section(
             "Taken for another",
             "the pairs of classes that are mistaken most",
@@ -76,6 +71,28 @@ pub fn zero_shot(
         page.section("Surest and wrong", "", &pictures(result, &worst, &images));
     }
     Ok(page.write(path)?)
+}
+
+/// The metric that counts in bold, a guess's value of it, then the other metrics.
+fn score_rows(result: &ZeroShot) -> Vec<Vec<String>> {
+    let value = |name: &str| percent(result.metrics.get(name).copied().flatten());
+    let main = &result.main_metric;
+    let mut rows = vec![
+        vec![format!("<b>{}</b>", escape(main)), format!("<b>{}</b>", value(main))],
+        vec![format!("chance ({})", escape(main)), percent(result.chance)],
+    ];
+    let others = result.metrics.keys().filter(|name| *name != main);
+    rows.extend(others.map(|name| vec![escape(name), value(name)]));
+    rows
+}
+
+fn confusion_about(result: &ZeroShot) -> String {
+    let some = if result.classes > CLASSES {
+        format!("; the {CLASSES} of {} classes that are mistaken most", result.classes)
+    } else {
+        String::new()
+    };
+    format!("cells are numbers of items; darker is a larger share of the true class{some}")
 }
 
 fn counts(result: &ZeroShot) -> HashMap<(usize, usize), u64> {
@@ -99,18 +116,12 @@ fn confusion(result: &ZeroShot) -> String {
         shown.truncate(CLASSES);
         shown.sort_unstable();
     }
-    let totals: HashMap<usize, u64> = shown
-        .iter()
-        .map(|&class| {
-            (class, result.predictions.iter().filter(|p| p.label as usize == class).count() as u64)
-        })
-        .collect();
+    let mut totals = vec![0u64; result.classes];
+    result.predictions.iter().for_each(|p| totals[p.label as usize] += 1);
     let names: Vec<&str> = shown.iter().map(|&class| result.class_names[class].as_str()).collect();
-    let share = |row: usize, column: usize| {
-        let n = counts.get(&(shown[row], shown[column])).copied().unwrap_or(0);
-        n as f64 / totals[&shown[row]].max(1) as f64
-    };
-    heat(&names, share)
+    let of =
+        |row: usize, column: usize| counts.get(&(shown[row], shown[column])).copied().unwrap_or(0);
+    heat(&names, of, |row| totals[shown[row]])
 }
 
 fn mistaken(result: &ZeroShot) -> String {
@@ -258,9 +269,11 @@ pub fn robustness(path: &Path, document: &Value) -> anyhow::Result<()> {
 pub fn suite(path: &Path, results: &[Value]) -> anyhow::Result<()> {
     let mut page = Page::new("Evaluation suite");
     let word = |d: &Value, key: &str| escape(d[key].as_str().unwrap_or("–"));
+    let labels = results::labels(results);
     let rows: Vec<Vec<String>> = results
         .iter()
-        .map(|d| {
+        .zip(&labels)
+        .map(|(d, label)| {
             let interval = &d["all"]["acc1"];
             let shown = match (interval["low"].as_f64(), interval["high"].as_f64()) {
                 (Some(low), Some(high)) if d["main_metric"] == "acc1" => {
@@ -269,11 +282,11 @@ pub fn suite(path: &Path, results: &[Value]) -> anyhow::Result<()> {
                 _ => String::new(),
             };
             vec![
-                word(d, "model"),
+                escape(label),
                 word(d, "dataset"),
                 word(d, "protocol"),
                 word(d, "main_metric"),
-                format!("<b>{}</b>{shown}", percent(super::suite::main_value(d))),
+                format!("<b>{}</b>{shown}", percent(results::main_value(d))),
                 percent(d["chance"].as_f64()),
                 d["unreadable"].as_array().map_or(0, Vec::len).to_string(),
                 word(d, "contamination"),
@@ -291,12 +304,15 @@ pub fn suite(path: &Path, results: &[Value]) -> anyhow::Result<()> {
         "contamination",
     ];
     page.section("Scores", "", &table(&head, &rows));
+    let several = labels.iter().any(|label| *label != labels[0]);
     let above: Vec<(String, f64)> = results
         .iter()
-        .filter_map(|d| {
+        .zip(&labels)
+        .filter_map(|(d, label)| {
+            let model = if several { format!(" · {label}") } else { String::new() };
             Some((
-                d["dataset"].as_str()?.to_owned(),
-                super::suite::main_value(d)? - d["chance"].as_f64().unwrap_or(0.0),
+                format!("{}{model}", d["dataset"].as_str()?),
+                results::main_value(d)? - d["chance"].as_f64().unwrap_or(0.0),
             ))
         })
         .collect();

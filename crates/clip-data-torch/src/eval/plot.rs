@@ -1,4 +1,4 @@
-//! Plots as SVG: points in logit space, bars, a matrix of shares.
+//! Plots as SVG: points in logit space, and bars.
 
 use clip_report::escape;
 use clip_stats::robustness::{logit, sigmoid};
@@ -80,11 +80,14 @@ pub fn bars(values: &[(String, f64)]) -> String {
     }
     let most = values.iter().fold(0.01f64, |most, (_, v)| most.max(v.abs()));
     let low = values.iter().fold(0.0f64, |low, (_, v)| low.min(*v));
-    let (left, width) = (150.0, 480.0);
+    // A letter of 11 px is some 6 px wide.
+    let letters = values.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let (left, width) = ((6.2 * letters as f64 + 12.0).max(150.0), 480.0);
     let span = most - low.min(0.0);
     let at = |v: f64| left + (v - low) / span * width;
     let height = 20.0 * values.len() as f64 + 10.0;
-    let mut svg = format!("<svg viewBox=\"0 0 720 {height}\" role=\"img\">\n");
+    let mut svg =
+        format!("<svg viewBox=\"0 0 {:.0} {height}\" role=\"img\">\n", left + width + 90.0);
     for (row, (name, value)) in values.iter().enumerate() {
         let y = 20.0 * row as f64 + 5.0;
         let (a, b) = (at(value.min(0.0)), at(value.max(0.0)));
@@ -93,40 +96,6 @@ pub fn bars(values: &[(String, f64)]) -> String {
             "<text x=\"{:.0}\" y=\"{:.0}\" text-anchor=\"end\">{}</text><rect x=\"{a:.1}\" y=\"{y}\" width=\"{:.1}\" height=\"14\" fill=\"{colour}\"/><text x=\"{:.1}\" y=\"{:.0}\">{:+.1}</text>\n",
             left - 8.0, y + 12.0, escape(name), b - a, at(value.max(0.0)) + 6.0, y + 12.0, 100.0 * value
         ));
-    }
-    svg + "</svg>\n"
-}
-
-/// A square matrix of shares, darker for more, with the rows' names.
-pub fn heat(names: &[&str], share: impl Fn(usize, usize) -> f64) -> String {
-    let count = names.len();
-    let cell = (560.0 / count.max(1) as f64).clamp(8.0, 28.0);
-    let left = 150.0;
-    let size = left + cell * count as f64;
-    let mut svg = format!(
-        "<svg viewBox=\"0 0 {size:.0} {:.0}\" style=\"max-width:{size:.0}px\" role=\"img\">\n",
-        cell * count as f64 + 4.0
-    );
-    for (row, name) in names.iter().enumerate() {
-        let y = cell * row as f64;
-        let short: String = name.chars().take(22).collect();
-        svg.push_str(&format!(
-            "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\" font-size=\"{:.0}\">{}</text>\n",
-            left - 6.0,
-            y + cell * 0.75,
-            cell.min(12.0),
-            escape(&short)
-        ));
-        for (column, other) in names.iter().enumerate() {
-            let value = share(row, column);
-            if value > 0.0 {
-                let colour = if row == column { "59,125,216" } else { "217,130,91" };
-                svg.push_str(&format!(
-                    "<rect x=\"{:.1}\" y=\"{y:.1}\" width=\"{cell:.1}\" height=\"{cell:.1}\" fill=\"rgba({colour},{:.2})\"><title>{} as {}: {:.1}%</title></rect>\n",
-                    left + cell * column as f64, value.clamp(0.05, 1.0), escape(name), escape(other), 100.0 * value
-                ));
-            }
-        }
     }
     svg + "</svg>\n"
 }
@@ -144,10 +113,6 @@ mod tests {
         assert!(
             drawn.contains("&lt;a&gt;") && !drawn.contains("NaN") && drawn.contains("-20.0"),
             "{drawn}"
-        );
-        assert_eq!(
-            heat(&["a", "b"], |r, c| f64::from(u8::from(r == c))).matches("<rect").count(),
-            2
         );
     }
 }

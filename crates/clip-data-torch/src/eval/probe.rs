@@ -6,15 +6,16 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clip_datasets::{Split, Task};
 use clip_eval::{
-    FeatureOptions, Options, Part, Shots, Space, ZeroShotOptions, few_shot, image_features,
+    FeatureOptions, Options, Part, Sample, Shots, Space, ZeroShotOptions, few_shot, image_features,
     linear_probe, zero_shot,
 };
+use clip_torch::require_finite;
 use clip_torch::tch::{Kind, Tensor};
 use serde_json::{Value, json};
 
-use super::inputs::{Model, ModelArgs, PromptArgs, SetArgs, progress, write_json};
+use super::inputs::{Model, ModelArgs, PromptArgs, SetArgs, at_least_one, progress, write_json};
 use super::page;
-use super::table::cell;
+use super::table::{self, cell};
 use crate::model::{ModelPath, PreprocessArgs};
 
 /// Where features come from.
@@ -50,8 +51,8 @@ struct Source {
     /// Seed of the validation part, a fifth of train, where the set has none
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Use the first items of each part only
-    #[arg(long, value_name = "N")]
+    /// Use N items of each part only, spread evenly over it
+    #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "features")]
     limit: Option<usize>,
 }
 
@@ -89,10 +90,10 @@ pub struct FewShotArgs {
     #[command(flatten)]
     fit: FitArgs,
     /// Examples a class; zero-shot and all of them are always there
-    #[arg(long, num_args = 1.., default_values_t = [1, 2, 4, 8, 16])]
+    #[arg(long, num_args = 1.., default_values_t = [1, 2, 4, 8, 16], value_parser = at_least_one)]
     shots: Vec<usize>,
     /// Draws of the examples, averaged
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// The zero-shot accuracy in (0, 1), where features are given
     #[arg(long, value_name = "X")]
@@ -115,6 +116,15 @@ struct Parts {
     test: Part,
     classes: usize,
     zero_shot: Option<f64>,
+    /// How many items of the test part were taken.
+    sample: Option<Sample>,
+}
+
+impl Parts {
+    /// That these are scores of some of the items, where they are.
+    fn note(&self) -> String {
+        self.sample.map_or(String::new(), table::sample)
+    }
 }
 
 fn options(fit: &FitArgs) -> Options {
@@ -170,6 +180,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     println!("top-1 {}", cell(Some(score.acc1)).trim_start());
     println!("top-5 {}", cell(score.acc5).trim_start());
     println!("mean per class {:.2}%", 100.0 * score.mean_per_class_recall);
+    print!("{}", parts.note());
     if let Some(path) = &args.output {
         let metrics = [
             ("lp_acc1", Some(score.acc1.value)),
@@ -179,7 +190,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let metrics = metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let hashes = clip_eval::Hashes::default();
         let space = if args.source.projected { "projected" } else { "tower" };
-        let more = json!({"probe": score, "space": space, "preprocess": parts.preprocess});
+        let more = json!({
+            "probe": score, "space": space, "preprocess": parts.preprocess,
+            "limit": parts.sample.and_then(|s| s.limit),
+            "items_total": parts.sample.map(|s| s.items_total),
+        });
         let document =
             clip_eval::document(&parts.name, &parts.model, "linear_probe", &metrics, &hashes, more);
         write_json(path, &document)?;
@@ -198,7 +213,7 @@ pub fn run_few_shot(args: FewShotArgs) -> anyhow::Result<ExitCode> {
         let shots = point.shots.map_or("all".into(), |shots| shots.to_string());
         println!("{shots:>5} shots  {:>6.2}%", 100.0 * point.accuracy);
     };
-    let asked = Shots { counts: &args.shots, seeds: args.seeds.max(1), zero_shot: zero };
+    let asked = Shots { counts: &args.shots, seeds: args.seeds, zero_shot: zero };
     let (train, val, test) = (&parts.train, &parts.val, &parts.test);
     let result = few_shot(train, val, test, parts.classes, asked, options(&args.fit), told)?;
     match result.efficiency {
@@ -213,9 +228,11 @@ pub fn run_few_shot(args: FewShotArgs) -> anyhow::Result<ExitCode> {
         }
         None => {}
     }
+    print!("{}", parts.note());
     let document = json!({
         "dataset": parts.name, "model": parts.model, "task": "few_shot", "few_shot": result,
-        "preprocess": parts.preprocess,
+        "limit": parts.sample.and_then(|s| s.limit),
+        "items_total": parts.sample.map(|s| s.items_total), "preprocess": parts.preprocess,
     });
     if let Some(path) = &args.output {
         write_json(path, &document)?;
@@ -264,10 +281,14 @@ impl Source {
         let model = Model::open(&ModelArgs { weights, device: self.device.clone() })?;
         let space = if self.projected { Space::Joint } else { Space::Tower };
         let options = FeatureOptions { space, skip_unreadable: false, limit: self.limit };
+        // That of the part which comes last, the test part.
+        let sample = std::cell::Cell::new(None);
         let part = |set: &clip_datasets::EvalSet| -> anyhow::Result<Part> {
             let name = format!("{} {}", set.name, set.split.name());
-            let found = image_features(&model.clip, set, options, &progress(&name, set.len()))?;
+            let shown = progress(&name, own.count(set.len()));
+            let found = model.blame(image_features(&model.clip, set, options, &shown))?;
             let labels = found.truths.iter().filter_map(clip_datasets::Truth::class).collect();
+            sample.set(Some(found.sample));
             Ok(Part { features: found.tensor, labels })
         };
         let zero = if with_zero_shot {
@@ -284,14 +305,15 @@ impl Source {
                 limit: self.limit,
                 ..ZeroShotOptions::default()
             };
-            let shown = progress(&test.name, test.len());
-            zero_shot(&model.clip, &model.tokenizer, &test, &options, &shown)?
+            let shown = progress(&test.name, own.count(test.len()));
+            model
+                .blame(zero_shot(&model.clip, &model.tokenizer, &test, &options, &shown))?
                 .all
                 .map(|all| all.acc1.value)
         } else {
             None
         };
-        let parts = Parts {
+        let mut parts = Parts {
             name: train.name.clone(),
             model: model.name(),
             preprocess: Some(model.preprocess()),
@@ -300,7 +322,9 @@ impl Source {
             test: part(&test)?,
             classes: test.classes.len().max(train.classes.len()),
             zero_shot: zero,
+            sample: None,
         };
+        parts.sample = sample.get();
         if let Some(folder) = &self.save_features {
             save(folder, &parts)?;
             println!("features: {}", folder.display());
@@ -320,6 +344,7 @@ fn read(folder: &Path) -> anyhow::Result<Parts> {
         if features.dim() != 2 {
             bail!("{}: not [rows, features]", path("").display());
         }
+        require_finite(&features, |row| format!("row {row} of {}", path("").display()))?;
         let features =
             if features.kind() == Kind::Double { features } else { features.to_kind(Kind::Float) };
         let labels: Vec<i64> =
@@ -334,8 +359,17 @@ fn read(folder: &Path) -> anyhow::Result<Parts> {
     let all = [&train, &val, &test];
     let classes = all.iter().flat_map(|p| &p.labels).max().map_or(0, |most| most + 1);
     let name = folder.display().to_string();
-    let model = name.clone();
-    Ok(Parts { name, model, preprocess: None, train, val, test, classes, zero_shot: None })
+    Ok(Parts {
+        model: name.clone(),
+        name,
+        preprocess: None,
+        train,
+        val,
+        test,
+        classes,
+        zero_shot: None,
+        sample: None,
+    })
 }
 
 fn empty() -> Part {

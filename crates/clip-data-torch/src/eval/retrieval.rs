@@ -1,14 +1,13 @@
 //! `clip-data eval retrieval`.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clip_datasets::Split;
-use clip_eval::{FeatureOptions, Hashes, Recall, Retrieval, datacomp_line, retrieval};
+use clip_eval::{FeatureOptions, Hashes, Retrieval, datacomp_line, retrieval};
 use serde_json::{Value, json};
 
-use super::inputs::{Model, ModelArgs, SetArgs, progress, write_json};
+use super::inputs::{Model, ModelArgs, SetArgs, at_least_one, progress, write_json};
 use super::table;
 
 /// Arguments of `clip-data eval retrieval`.
@@ -21,9 +20,9 @@ pub struct Args {
     /// Text before each caption; the paper has "a photo of "
     #[arg(long, default_value = "", value_name = "TEXT")]
     prompt: String,
-    /// The Ks
-    #[arg(long, num_args = 1.., default_values_t = [1, 5, 10], value_name = "K")]
-    recall_k: Vec<usize>,
+    /// The Ks [default: 1 5 10, as far as there are so many images]
+    #[arg(long, num_args = 1.., value_name = "K", value_parser = at_least_one)]
+    recall_k: Option<Vec<usize>>,
     /// Write the scores as JSON, with CLIP_benchmark's keys
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -44,9 +43,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         limit: args.set.limit,
         ..FeatureOptions::default()
     };
-    let shown = progress(&set.name, set.len());
-    let asked = (args.prompt.as_str(), args.recall_k.as_slice());
-    let result = retrieval(&model.clip, &model.tokenizer, &set, asked, options, &shown)?;
+    let shown = progress(&set.name, args.set.count(set.len()));
+    let asked = (args.prompt.as_str(), args.recall_k.as_deref());
+    let result = retrieval(&model.clip, &model.tokenizer, &set, asked, options, &shown);
+    let result = model.blame(result)?;
     println!(
         "{}: {} images, {} captions, prompt {:?}",
         result.dataset, result.images, result.captions, result.prompt
@@ -55,6 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         eprintln!("warning: {note}");
     }
     print!("{}{}", table::retrieval(&result.scores), table::unreadable(&result.unreadable));
+    print!("{}", table::sample(result.sample));
     if let Some(path) = &args.logits {
         let shape = [result.captions as i64, result.images as i64];
         clip_torch::tch::Tensor::from_slice(&result.similarity).view(shape).write_npy(path)?;
@@ -65,6 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if let Some(path) = &args.datacomp_output {
         super::zero_shot::append(path, &datacomp(&result))?;
+        println!("scores: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -73,23 +75,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn split_note(set: &clip_datasets::EvalSet, result: &Retrieval) -> Option<String> {
     let wanted = set.dataset?.test.filter(|n| *n != result.images)?;
     Some(format!("{} images, not the {wanted} of {}", result.images, set.dataset?.split))
-}
-
-/// Names and values as CLIP_benchmark has them, with the mean of both recalls at 1 as DataComp has it.
-pub fn metrics(result: &Retrieval) -> BTreeMap<String, Option<f64>> {
-    let mut metrics = BTreeMap::new();
-    let mut way = |name: &str, recall: &Recall| {
-        for (k, accuracy) in &recall.at {
-            metrics.insert(format!("{name}_retrieval_recall@{k}"), Some(accuracy.value));
-        }
-        recall.at.get(&1).map(|accuracy| accuracy.value)
-    };
-    let image = way("image", &result.scores.image);
-    let text = way("text", &result.scores.text);
-    if let Some((image, text)) = image.zip(text) {
-        metrics.insert("mean_recall@1".into(), Some(f64::midpoint(image, text)));
-    }
-    metrics
 }
 
 /// CLIP_benchmark's JSON with what it lacks.
@@ -104,9 +89,11 @@ pub fn document(result: &Retrieval, model: &Model) -> Value {
         "image_retrieval": result.scores.image, "text_retrieval": result.scores.text,
         "main_metric": "mean_recall@1", "unreadable": result.unreadable,
         "preprocess": model.preprocess(),
+        "limit": result.sample.limit, "items_total": result.sample.items_total,
     });
     let task = "zeroshot_retrieval";
-    clip_eval::document(&result.dataset, &model.name(), task, &metrics(result), &hashes, more)
+    let metrics = result.scores.metrics();
+    clip_eval::document(&result.dataset, &model.name(), task, &metrics, &hashes, more)
 }
 
 /// DataComp's line.
@@ -115,6 +102,6 @@ pub fn datacomp(result: &Retrieval) -> String {
     let (key, name) = task.map_or((result.dataset.as_str(), result.dataset.as_str()), |task| {
         (task.key.as_str(), task.name.as_str())
     });
-    let metrics = metrics(result);
+    let metrics = result.scores.metrics();
     datacomp_line(key, name, &metrics, metrics.get("mean_recall@1").copied().flatten())
 }

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clip_datasets::find;
 use clip_stats::robustness::{Baseline, SHIFTS, Shift, slope};
 use serde_json::{Value, json};
 
 use super::inputs::write_json;
 use super::page;
+use super::score_files::{ScoreFile, ScoreGroup};
 
 /// Arguments of `clip-data eval robustness`.
 #[derive(clap::Args)]
@@ -34,30 +34,25 @@ pub struct Args {
     html: Option<PathBuf>,
 }
 
-/// One score: dataset of the registry, metric's value in [0, 1], and the task.
-pub struct Known {
-    id: &'static str,
-    value: f64,
-    probe: bool,
-}
-
 /// Runs the comparison.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let known = read_all(&args.scores)?;
-    let before = read_all(&args.before)?;
-    let mut bases = Vec::new();
-    for text in &args.base {
-        let pair = text.split_once('=').and_then(|(name, x)| Some((name, x.parse::<f64>().ok()?)));
-        bases.push(pair.with_context(|| format!("--base {text}: not NAME=X"))?);
-    }
+    let known = ScoreGroup::read(&args.scores, "scores")?;
+    let before = ScoreGroup::read(&args.before, "--before")?;
+    let probes = ScoreGroup::read(&args.probes, "--probes")?;
+    let bases = bases(&args.base, &known)?;
     let shifts = shifts(&known, &before, &bases)?;
-    let mut wins = figure5(&known, &read_all(&args.probes)?);
-    wins.sort_by(|a, b| b.3.total_cmp(&a.3));
+    let mut wins = figure5(&known, &probes)?;
+    wins.sort_by(|a, b| b.difference().total_cmp(&a.difference()));
     if shifts.is_empty() && wins.is_empty() {
         bail!(
             "no scores of ImageNet with a shifted set, and none of the paper's 27 datasets\nhint: a shifted set is one of {}",
             SHIFTS.map(|s| s.id).join(", ")
         );
+    }
+    let groups = [("scores", &known), ("before", &before), ("probes", &probes)];
+    for (what, group) in groups.iter().filter(|(_, group)| !group.files.is_empty()) {
+        let model = group.model.as_deref().unwrap_or("a model that the files do not name");
+        println!("{what} of {model}");
     }
     for row in &shifts {
         let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
@@ -87,19 +82,22 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             100.0 * mean
         );
     }
-    for (id, zero, probe, delta, source) in &wins {
+    for win in &wins {
         println!(
-            "{id:<16} zero-shot {:>6.2}%, supervised probe {:>6.2}% ({source}): {:+.2}",
-            100.0 * zero,
-            100.0 * probe,
-            100.0 * delta
+            "{:<16} {}: zero-shot {:>6.2}%, supervised probe {:>6.2}% ({}): {:+.2}",
+            win.id,
+            win.metric,
+            100.0 * win.zero_shot,
+            100.0 * win.probe,
+            win.source,
+            100.0 * win.difference()
         );
     }
-    let better = wins.iter().filter(|row| row.3 > 0.0).count();
+    let better = wins.iter().filter(|win| win.difference() > 0.0).count();
     if !wins.is_empty() {
         println!("zero-shot is better on {better} of {} datasets", wins.len());
     }
-    let points: Vec<(f64, f64)> = wins.iter().map(|row| (row.2, row.1)).collect();
+    let points: Vec<(f64, f64)> = wins.iter().map(|win| (win.probe, win.zero_shot)).collect();
     let fitted = if points.len() > 2 { slope(&points).ok() } else { None };
     if let Some((slope, r)) = &fitted {
         println!(
@@ -107,8 +105,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             slope.estimate, slope.interval.low, slope.interval.high
         );
     }
-    let rows: Vec<Value> = wins.iter().map(|(id, zero, probe, delta, source)| json!({"dataset": id, "zero_shot": zero, "probe": probe, "difference": delta, "probe_source": source})).collect();
-    let document = json!({"task": "robustness", "shifts": shifts, "figure5": rows});
+    let rows: Vec<Value> = wins.iter().map(Win::row).collect();
+    let document = json!({
+        "task": "robustness", "model": known.model, "before_model": before.model,
+        "probes_model": probes.model, "shifts": shifts, "figure5": rows,
+    });
     if let Some(path) = &args.output {
         write_json(path, &document)?;
     }
@@ -119,8 +120,34 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn shifts(known: &[Known], before: &[Known], bases: &[(&str, f64)]) -> anyhow::Result<Vec<Value>> {
-    let of = |scores: &[Known], id: &str| scores.iter().find(|s| s.id == id).map(|s| s.value);
+/// The accuracies that were given for the classes of shifted sets.
+fn bases<'a>(texts: &'a [String], known: &ScoreGroup) -> anyhow::Result<Vec<(&'a str, f64)>> {
+    let mut bases = Vec::new();
+    for text in texts {
+        let pair = text.split_once('=').and_then(|(name, x)| Some((name, x.parse::<f64>().ok()?)));
+        let (name, value) = pair.with_context(|| format!("--base {text}: not NAME=X"))?;
+        if !(value > 0.0 && value < 1.0) {
+            bail!("--base {text}: an accuracy is between 0 and 1");
+        }
+        if !SHIFTS.iter().any(|shift| shift.id == name) {
+            let known = SHIFTS.map(|shift| shift.id).join(", ");
+            bail!("--base {text}: {name:?} is no shifted set\nhint: one of {known}");
+        }
+        if known.zero_shot(name).is_none() {
+            bail!("--base {text}: there is no score of {name} that it would be the base of");
+        }
+        bases.push((name, value));
+    }
+    Ok(bases)
+}
+
+/// Effective robustness, of top-1 as the testbed has it.
+fn shifts(
+    known: &ScoreGroup,
+    before: &ScoreGroup,
+    bases: &[(&str, f64)],
+) -> anyhow::Result<Vec<Value>> {
+    let of = |group: &ScoreGroup, id: &str| group.zero_shot(id)?.value("acc1");
     let mut rows = Vec::new();
     for shift in &SHIFTS {
         let Some(shifted) = of(known, shift.id) else { continue };
@@ -157,59 +184,125 @@ fn note(shift: &Shift, given: bool) -> Option<String> {
     }
 }
 
-/// Dataset, zero-shot, probe, their difference, and where the probe's figure is from.
-type Win = (&'static str, f64, f64, f64, &'static str);
-
-fn figure5(known: &[Known], probes: &[Known]) -> Vec<Win> {
-    let zero = known.iter().filter(|score| !score.probe);
-    zero.filter_map(|score| {
-        let dataset = find(score.id)?;
-        if let Some(probe) = probes.iter().chain(known).find(|p| p.probe && p.id == score.id) {
-            return Some((score.id, score.value, probe.value, score.value - probe.value, "given"));
-        }
-        if !probes.is_empty() {
-            return None;
-        }
-        // The paper gives the difference to its best model's zero-shot score.
-        let best = dataset.published("ViT-L/14@336px")?.0 - dataset.figure5?;
-        let source = if dataset.figure5_verified {
-            "paper, ResNet-50"
-        } else {
-            "paper, ResNet-50, as recalled"
-        };
-        Some((score.id, score.value, best / 100.0, score.value - best / 100.0, source))
-    })
-    .collect()
+/// Zero-shot transfer and a supervised probe on one dataset, by one metric.
+struct Win {
+    id: &'static str,
+    metric: String,
+    zero_shot: f64,
+    probe: f64,
+    source: &'static str,
 }
 
-fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<Known>> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
-            let mut inside: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-            inside.retain(|p| p.extension().is_some_and(|e| e == "json"));
-            inside.sort();
-            files.extend(inside);
-        } else {
-            files.push(path.clone());
-        }
+impl Win {
+    fn difference(&self) -> f64 {
+        self.zero_shot - self.probe
     }
-    let mut known = Vec::new();
-    for path in files {
-        let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-        let document: Value =
-            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        let name = document["dataset"].as_str().unwrap_or_default();
-        let name = name.strip_prefix("wds/").unwrap_or(name);
-        let Some(dataset) = find(name) else { continue };
-        let probe = document["task"] == "linear_probe";
-        let main = document["main_metric"].as_str().unwrap_or(dataset.metric.name());
-        let keys = if probe { ["lp_acc1", "lp_acc1"] } else { [main, "acc1"] };
-        let value = keys.iter().find_map(|key| document["metrics"][*key].as_f64());
-        let value = value
-            .with_context(|| format!("{}: no {} among its metrics", path.display(), keys[0]))?;
-        known.push(Known { id: &dataset.id, value, probe });
+
+    fn row(&self) -> Value {
+        json!({
+            "dataset": self.id, "metric": self.metric, "zero_shot": self.zero_shot,
+            "probe": self.probe, "difference": self.difference(), "probe_source": self.source,
+        })
     }
-    Ok(known)
+}
+
+fn figure5(known: &ScoreGroup, probes: &ScoreGroup) -> anyhow::Result<Vec<Win>> {
+    let mut wins = Vec::new();
+    for zero in known.files.iter().filter(|file| !file.probe) {
+        let id = zero.dataset.id.as_str();
+        let given = probes.probe(id).or_else(|| known.probe(id));
+        let win = match given {
+            Some(probe) => Some(same_metric(zero, probe)?),
+            None if probes.files.is_empty() => beside_paper(zero),
+            None => None,
+        };
+        wins.extend(win);
+    }
+    Ok(wins)
+}
+
+/// Both by zero-shot's metric.
+fn same_metric(zero: &ScoreFile, probe: &ScoreFile) -> anyhow::Result<Win> {
+    let metric = &zero.metric;
+    let Some((own, other)) = zero.value(metric).zip(probe.value(metric)) else {
+        bail!(
+            "{}: zero-shot counts by {metric} ({}), and the probe ({}) has {}\nhint: `eval linear-probe --output` writes lp_{metric} or lp_main_metric",
+            zero.dataset.id,
+            zero.path.display(),
+            probe.path.display(),
+            probe.names()
+        );
+    };
+    let (id, metric, source) = (zero.dataset.id.as_str(), metric.clone(), "given");
+    Ok(Win { id, metric, zero_shot: own, probe: other, source })
+}
+
+/// Beside the paper's ResNet-50, which counts by the paper's metric.
+fn beside_paper(zero: &ScoreFile) -> Option<Win> {
+    let dataset = zero.dataset;
+    // The paper gives the difference to its best model's zero-shot score.
+    let best = dataset.published("ViT-L/14@336px")?.0 - dataset.figure5?;
+    if zero.metric != dataset.metric.name() {
+        eprintln!(
+            "{}: scored by {}, the paper's probe by {}: not compared",
+            dataset.id,
+            zero.metric,
+            dataset.metric.name()
+        );
+        return None;
+    }
+    let source =
+        if dataset.figure5_verified { "paper, ResNet-50" } else { "paper, ResNet-50, as recalled" };
+    let (id, metric) = (dataset.id.as_str(), zero.metric.clone());
+    Some(Win { id, metric, zero_shot: zero.value(&zero.metric)?, probe: best / 100.0, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(files: &[(&str, Value)]) -> ScoreGroup {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |(name, document): &(&str, Value)| {
+            let path = dir.path().join(format!("{name}.json"));
+            std::fs::write(&path, document.to_string()).unwrap();
+            path
+        };
+        ScoreGroup::read(&files.iter().map(write).collect::<Vec<_>>(), "scores").unwrap()
+    }
+
+    #[test]
+    fn zero_shot_and_probe_are_compared_by_one_metric() {
+        let zero = json!({"dataset": "pets", "task": "zeroshot_classification",
+            "main_metric": "mean_per_class_recall",
+            "metrics": {"acc1": 0.9, "mean_per_class_recall": 0.5}});
+        let probe =
+            |metrics: Value| json!({"dataset": "pets", "task": "linear_probe", "metrics": metrics});
+        let both = group(&[
+            ("z", zero.clone()),
+            ("p", probe(json!({"lp_acc1": 0.9, "lp_mean_per_class_recall": 0.5}))),
+        ]);
+        let wins = figure5(&both, &ScoreGroup::default()).unwrap();
+        assert_eq!((wins[0].difference(), wins[0].metric.as_str()), (0.0, "mean_per_class_recall"));
+        let other = json!({"dataset": "pets", "task": "linear_probe", "main_metric": "acc1",
+            "metrics": {"lp_acc1": 0.9}});
+        let message = figure5(&group(&[("z", zero), ("p", other)]), &ScoreGroup::default());
+        let message = message.err().unwrap().to_string();
+        assert!(
+            message.contains("mean_per_class_recall") && message.contains("lp_acc1"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn the_papers_probe_is_compared_by_the_papers_metric_only() {
+        let zero = |metric: &str| {
+            json!({"dataset": "pets", "task": "zeroshot_classification", "main_metric": metric,
+                "metrics": {metric: 0.5}})
+        };
+        let of = |metric: &str| {
+            figure5(&group(&[("z", zero(metric))]), &ScoreGroup::default()).unwrap().len()
+        };
+        assert_eq!((of("mean_per_class_recall"), of("acc1")), (1, 0));
+    }
 }

@@ -1,6 +1,8 @@
 //! Scores as tables of plain text.
 
-use clip_eval::{Accuracy, Recall, RetrievalScores, Scores, ZeroShot};
+use std::collections::BTreeMap;
+
+use clip_eval::{Accuracy, ChoiceResult, Recall, RetrievalScores, Sample, Scores, ZeroShot};
 
 /// An accuracy with its interval, or a dash.
 pub fn cell(accuracy: Option<Accuracy>) -> String {
@@ -41,11 +43,57 @@ pub fn zero_shot(result: &ZeroShot) -> String {
         text.push_str(&format!("{}: {value}{chance}\n", result.main_metric));
     }
     if let Some(groups) = &result.groups {
-        for (group, accuracy) in groups.iter().take(20) {
-            text.push_str(&format!("{group:<16} {:>7}  {}\n", accuracy.n, cell(Some(*accuracy))));
-        }
+        text.push_str(&by_group(result, groups));
     }
+    text.push_str(&sample(result.sample));
     text.push_str(&unreadable(&result.unreadable));
+    text
+}
+
+/// The accuracy of each group, worst first, and what of the worst could be misread.
+fn by_group(result: &ZeroShot, groups: &BTreeMap<String, Accuracy>) -> String {
+    const SHOWN: usize = 20;
+    let top = if result.main_metric.starts_with("acc_top5") { "top-5" } else { "top-1" };
+    let mut rows: Vec<(&String, &Accuracy)> = groups.iter().collect();
+    rows.sort_by(|a, b| a.1.value.total_cmp(&b.1.value));
+    let mut text = format!("{top} by group, the worst first:\n");
+    for (group, accuracy) in rows.iter().take(SHOWN) {
+        text.push_str(&format!("{group:<16} {:>7}  {}\n", accuracy.n, cell(Some(**accuracy))));
+    }
+    if rows.len() > SHOWN {
+        text.push_str(&format!("and {} more groups\n", rows.len() - SHOWN));
+    }
+    let named = result.metrics.get("acc_worst_region_without_other").copied().flatten();
+    if let Some(value) = named {
+        text.push_str(&format!(
+            "acc_worst_region counts all regions, as DataComp does; without region:5, which is WILDS's \"Other\", it is {:.2}%\n",
+            100.0 * value
+        ));
+    }
+    text
+}
+
+/// That these are scores of some of the items, where they are.
+pub fn sample(sample: Sample) -> String {
+    sample.note().map_or(String::new(), |note| format!("{note}\n"))
+}
+
+/// The table of choices.
+pub fn choices(result: &ChoiceResult) -> String {
+    let mut text = String::new();
+    let cues = result.groups.values().any(|scores| scores.jaccard.is_some());
+    let head = if cues { "Jaccard index" } else { "image, text, both" };
+    text.push_str(&format!("{:<16} {:>6}  {head}\n", "group", "n"));
+    for (group, s) in &result.groups {
+        let scores = match s.jaccard {
+            Some(value) => format!("{:>6.2}%", 100.0 * value),
+            None => [s.image_acc, s.text_acc, s.acc].map(|a| format!("{:<27}", cell(a))).join(" "),
+        };
+        text.push_str(&format!("{group:<16} {:>6}  {}\n", s.n, scores.trim_end()));
+    }
+    let value = result.metrics.get(result.main_metric).copied().flatten();
+    let value = value.map_or("- (no such instance)".into(), |v| format!("{:.2}%", 100.0 * v));
+    text.push_str(&format!("{}: {value}\n", result.main_metric));
     text
 }
 

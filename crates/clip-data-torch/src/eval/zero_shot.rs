@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clip_datasets::{EvalSet, Split, find_datacomp};
 use clip_eval::{
-    Hashes, Score, ZeroShot, ZeroShotOptions, datacomp_line, write_predictions, zero_shot,
+    Accuracy, Hashes, Score, ZeroShot, ZeroShotOptions, datacomp_line, group_metric,
+    write_predictions, zero_shot,
 };
 use clip_overlap::Account;
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ pub struct Args {
     /// Write the logits [items, classes] as .npy
     #[arg(long, value_name = "FILE")]
     logits: Option<PathBuf>,
-    /// Write a page with the confusion of classes and the best and worst pictures
+    /// Write a page with the confusion of classes and the best and worst images
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 }
@@ -62,8 +63,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         model_hash: model.hash.clone(),
         overlap,
     };
-    let shown = progress(&set.name, set.len());
-    let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown)?;
+    let shown = progress(&set.name, args.set.count(set.len()));
+    let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown);
+    let result = model.blame(result)?;
     print!("{}", table::zero_shot(&result));
     print!("{}", beside_paper(&set, &result));
     if let Some(path) = &args.predictions {
@@ -131,6 +133,8 @@ pub fn about(result: &ZeroShot, model: &Model) -> HashMap<String, String> {
         ("data_hash", result.data_hash.clone()),
         ("prompts_hash", result.prompts_hash.clone()),
         ("classes", json!(result.class_names).to_string()),
+        ("limit", json!(result.sample.limit).to_string()),
+        ("items_total", result.sample.items_total.to_string()),
     ];
     pairs.into_iter().map(|(key, value)| (format!("clip_data.{key}"), value)).collect()
 }
@@ -154,6 +158,7 @@ pub fn document(result: &ZeroShot, model: &Model, audit: Option<&Path>) -> Value
         "all": result.all, "clean": result.clean, "overlap": result.overlap,
         "groups": result.groups, "precision_by_class": result.precision_by_class,
         "unreadable": result.unreadable, "contamination": audit, "preprocess": model.preprocess(),
+        "limit": result.sample.limit, "items_total": result.sample.items_total,
     });
     let task = "zeroshot_classification";
     clip_eval::document(&result.dataset, &model.name(), task, &result.metrics, &hashes, more)
@@ -165,23 +170,42 @@ pub fn datacomp(result: &ZeroShot) -> String {
     let (key, name) = task.map_or((result.dataset.as_str(), result.dataset.as_str()), |task| {
         (task.key.as_str(), task.name.as_str())
     });
-    let theirs = [
-        "acc1",
-        "acc5",
-        "mean_per_class_recall",
-        "F1-macro_all",
-        "acc_wg",
-        "acc_worst_region",
-        "acc_top5_wg",
-    ];
-    let metrics: BTreeMap<String, Option<f64>> = result
-        .metrics
-        .iter()
-        .filter(|(name, _)| theirs.contains(&name.as_str()))
-        .map(|(name, value)| (name.clone(), *value))
-        .collect();
+    let mut theirs = vec!["acc1", "acc5", "mean_per_class_recall"];
+    let mut metrics = BTreeMap::new();
+    if let Some(task) = task {
+        theirs.push(&task.metric);
+        if task.key == "wilds/iwildcam" {
+            metrics.insert("recall-macro_all".into(), result.metrics["mean_per_class_recall"]);
+        }
+        if let Some(groups) = result.groups.as_ref().filter(|_| task.groups.is_some()) {
+            metrics.extend(by_group(group_metric(task), groups, result));
+        }
+    }
+    let named = result.metrics.iter().filter(|(name, _)| theirs.contains(&name.as_str()));
+    metrics.extend(named.map(|(name, value)| (name.clone(), *value)));
     let main = task.map_or(result.main_metric.as_str(), |task| task.metric.as_str());
     datacomp_line(key, name, &metrics, result.metrics.get(main).copied().flatten())
+}
+
+/// WILDS's names and values of groups: `acc_avg`, `acc_region:3` and `count_region:3`.
+fn by_group(
+    metric: &str,
+    groups: &BTreeMap<String, Accuracy>,
+    result: &ZeroShot,
+) -> BTreeMap<String, Option<f64>> {
+    let mean = if metric == "acc" { "acc1" } else { "acc5" };
+    let mut metrics =
+        BTreeMap::from([(format!("{metric}_avg"), result.metrics.get(mean).copied().flatten())]);
+    for (group, accuracy) in groups {
+        metrics.insert(format!("{metric}_{group}"), Some(accuracy.value));
+        metrics.insert(format!("count_{group}"), Some(accuracy.n as f64));
+    }
+    let ours = ["acc_wg", "acc_worst_region", "acc_top5_wg"];
+    metrics
+        .extend(ours.iter().filter_map(|name| {
+            result.metrics.get(*name).map(|value| ((*name).to_owned(), *value))
+        }));
+    metrics
 }
 
 /// Appends a line, so that a file of results grows by whole lines.

@@ -362,7 +362,11 @@ impl Hooks for Watching<'_> {
     ) -> clip_train::Result<Vec<(String, f64)>> {
         let scores = self.scorer.scores(model, precision, world, due)?;
         for (name, value) in &scores {
-            self.show.say(&format!("{name}: {value:.4}"));
+            if value.is_finite() {
+                self.show.say(&format!("{name}: {value:.4}"));
+            } else {
+                self.warn(&format!("{name}: none, the model's output is not finite"));
+            }
         }
         Ok(scores)
     }

@@ -8,7 +8,7 @@ use clip_eval::{Classifier, Names, picture, pixels};
 use clip_model::{Clip, ModelConfig};
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
-use clip_torch::{Precision, autocast};
+use clip_torch::{Precision, autocast, first_not_finite};
 use clip_train::{ClassScorer, Corpus, Due, Error, Objective, Result, World, evaluate};
 
 use super::args::Args;
@@ -43,6 +43,8 @@ fn log_name(set: &EvalSet) -> &str {
 
 /// Images that are embedded at a time.
 const BATCH: usize = 64;
+/// Counts of a model whose output is not finite: no score comes of them, whatever other processes count.
+const NOT_FINITE: [f64; 3] = [1.0, f64::NAN, f64::NAN];
 
 /// What a model is held against.
 pub struct Scorer {
@@ -90,10 +92,15 @@ impl Scorer {
         };
         for set in self.sets.iter().filter(|_| due.zeroshot) {
             let wrong = |e: &dyn std::fmt::Display| Error::Recipe(format!("{}: {e}", set.name));
-            let scorer = self.scorer(model, set).map_err(|e| wrong(&e))?;
-            let found =
-                Self::count(model, precision, world, set, &scorer).map_err(|e| wrong(&e))?;
-            let sums = world.sum(&found)?;
+            // All processes have the same weights, so that all or none of them fail here.
+            let found = match self.scorer(model, set) {
+                Ok(scorer) => Self::count(model, precision, world, set, &scorer),
+                Err(clip_eval::Error::Output(clip_torch::Error::NotFinite { .. })) => {
+                    Ok(NOT_FINITE)
+                }
+                Err(error) => Err(error.into()),
+            };
+            let sums = world.sum(&found.map_err(|e| wrong(&e))?)?;
             let name = log_name(set);
             for (k, hits) in [(1, sums[1]), (5, sums[2])] {
                 if k < set.classes.len() {
@@ -105,7 +112,7 @@ impl Scorer {
     }
 
     /// How the set's classes are told apart by their prompts.
-    fn scorer(&self, model: &Clip, set: &EvalSet) -> anyhow::Result<Teller> {
+    fn scorer(&self, model: &Clip, set: &EvalSet) -> clip_eval::Result<Teller> {
         if matches!(self.objective, Objective::Contrastive | Objective::Sigmoid) {
             let classifier = Classifier::new(model, &self.tokenizer, set, Names::Mean)?;
             return Ok(Teller::Likeness(classifier));
@@ -152,13 +159,19 @@ impl Scorer {
                 let features = autocast(precision, model.device(), || model.encode_image(&input));
                 scorer.scores(model, &features.to_kind(Kind::Float))
             });
+            if first_not_finite(&logits).is_some() {
+                return Ok(NOT_FINITE);
+            }
             let label = |item: &EvalItem| {
                 item.truth.class().map(|class| class as i64).context("an item without a class")
             };
             let labels = batch.iter().map(label).collect::<anyhow::Result<Vec<i64>>>()?;
             let labels = Tensor::from_slice(&labels).to_device(logits.device()).unsqueeze(1);
             let right = logits.gather(1, &labels, false);
-            let above = logits.gt_tensor(&right);
+            // Of equal scores the lower class comes first, as in `clip_eval::rank_of`.
+            let classes = Tensor::arange(logits.size()[1], (Kind::Int64, logits.device()));
+            let ties = logits.eq_tensor(&right).logical_and(&classes.lt_tensor(&labels));
+            let above = logits.gt_tensor(&right).logical_or(&ties);
             let above = above.sum_dim_intlist([1i64].as_slice(), false, Kind::Int64);
             let within = |k: i64| above.lt(k).sum(Kind::Int64).int64_value(&[]) as f64;
             sums[0] += batch.len() as f64;

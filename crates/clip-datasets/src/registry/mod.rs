@@ -131,8 +131,50 @@ pub struct DataCompTask {
     pub classes: Option<usize>,
     /// The score of a guess.
     pub chance: Option<f64>,
+    /// How its items are grouped, where it scores by group.
+    #[serde(default)]
+    pub groups: Option<Grouping>,
     /// The groups that it belongs to.
     pub tags: Vec<String>,
+}
+
+/// Which number of an item's metadata is its group: WILDS's metadata fields, as DataComp's shards store them in `.npy`
+/// next to `.cls`, and the field that DataComp's evaluation groups by.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grouping {
+    /// The fields, in the order of the row.
+    pub metadata: Vec<String>,
+    /// The field whose value is the group.
+    pub by: String,
+    /// The value that WILDS calls "Other" and leaves out of the worst group. DataComp's evaluation has numbers in
+    /// place of names, and so counts it.
+    #[serde(default)]
+    pub other: Option<u64>,
+}
+
+impl Grouping {
+    /// The name of a group, as WILDS writes it: `region:3`.
+    pub fn name(&self, value: u64) -> String {
+        format!("{}:{value}", self.by)
+    }
+
+    /// The group of an item with this row of metadata.
+    ///
+    /// # Errors
+    /// Why the row has none: another number of fields, or a value that is no index.
+    pub fn of(&self, row: &[f64]) -> std::result::Result<String, String> {
+        let fields = self.metadata.join(", ");
+        if row.len() != self.metadata.len() {
+            return Err(format!("{} numbers in .npy, not those of {fields}", row.len()));
+        }
+        let at = self.metadata.iter().position(|field| *field == self.by);
+        // A fraction is cut off, as WILDS does it.
+        match at.map(|at| row[at].trunc()) {
+            Some(value) if (0.0..=1e9).contains(&value) => Ok(self.name(value as u64)),
+            value => Err(format!("{} is {value:?} in .npy ({fields}), not an index", self.by)),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -251,5 +293,26 @@ mod tests {
         assert_eq!(find_datacomp("cars").unwrap().size, 8041);
         assert_eq!(find_datacomp("aircraft").unwrap().metric, "mean_per_class_recall");
         assert!(dataset("cifar11").unwrap_err().to_string().contains("cifar100"));
+        for (folder, key) in [
+            ("wilds-fmow", "wilds/fmow"),
+            ("fairness-dollar_street", "fairness/dollar_street"),
+            ("geode", "fairness/geode"),
+            ("vtab-clevr_closest_object_distance", "vtab/clevr_closest_object_distance"),
+        ] {
+            assert_eq!(find_datacomp(folder).unwrap().key, key);
+        }
+    }
+
+    #[test]
+    fn a_group_is_one_field_of_the_metadata() {
+        let by = |key: &str| find_datacomp(key).unwrap().groups.as_ref().unwrap();
+        assert_eq!(by("fmow").of(&[3.0, 14.0, 61.0]).unwrap(), "region:3");
+        assert_eq!(by("camelyon17").of(&[2.0, 21.0, 1.0]).unwrap(), "slide:21");
+        assert_eq!(by("geode").of(&[5.0, 17.0]).unwrap(), "region:5");
+        assert_eq!(by("dollar_street").of(&[1.9, 2.0, 0.0]).unwrap(), "income_ds:1");
+        assert!(by("fmow").of(&[3.0]).unwrap_err().contains("region, year, y"));
+        assert!(by("fmow").of(&[-1.0, 0.0, 0.0]).is_err());
+        assert!(by("fmow").of(&[f64::NAN, 0.0, 0.0]).is_err());
+        assert!(find_datacomp("iwildcam").unwrap().groups.is_none());
     }
 }

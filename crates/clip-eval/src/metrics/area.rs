@@ -1,7 +1,11 @@
 //! Area under the receiver operating characteristic.
 
-/// The chance that a positive item scores above a negative one, ties counted half; none where all items are alike.
-pub fn roc_auc(scores: &[f32], positive: &[bool]) -> Option<f64> {
+/// The chance that a positive item scores above a negative one, ties counted half; none where all items are alike or
+/// a score is NaN.
+pub fn roc_auc(scores: &[f64], positive: &[bool]) -> Option<f64> {
+    if scores.iter().any(|score| score.is_nan()) {
+        return None;
+    }
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
     let positives = positive.iter().filter(|p| **p).count() as f64;
@@ -31,5 +35,6 @@ mod tests {
         let found = roc_auc(&[0.9, 0.8, 0.7, 0.6, 0.5], &[true, false, true, false, true]).unwrap();
         assert!((found - 0.5).abs() < 1e-12);
         assert_eq!(roc_auc(&[0.1, 0.2], &[true, true]), None);
+        assert_eq!(roc_auc(&[0.1, f64::NAN], &[true, false]), None);
     }
 }

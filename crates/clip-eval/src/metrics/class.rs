@@ -88,8 +88,8 @@ pub fn mean_per_class(items: impl IntoIterator<Item = (usize, bool)>, classes: u
     present.iter().sum::<f64>() / present.len().max(1) as f64
 }
 
-/// Mean of the F1 scores of the classes that are true or predicted somewhere (scikit-learn's `macro`), from
-/// (true class, predicted class).
+/// Mean of the F1 scores of the classes that some item has, from (true class, predicted class): WILDS's `F1-macro`,
+/// which is scikit-learn's with `labels = unique(y_true)`. A class that is predicted alone is not one of them.
 pub fn macro_f1(items: &[(usize, usize)], classes: usize) -> f64 {
     let mut counts = vec![(0u64, 0u64, 0u64); classes];
     for &(truth, predicted) in items {
@@ -99,32 +99,35 @@ pub fn macro_f1(items: &[(usize, usize)], classes: usize) -> f64 {
     }
     let present: Vec<f64> = counts
         .iter()
-        .filter(|(_, truths, predictions)| truths + predictions > 0)
+        .filter(|(_, truths, _)| *truths > 0)
         .map(|(hits, truths, predictions)| 2.0 * *hits as f64 / (truths + predictions) as f64)
         .collect();
     present.iter().sum::<f64>() / present.len().max(1) as f64
 }
 
-/// The accuracy of each group, and the name of the worst; groups named in `without` are left out.
-pub fn worst_group<'a>(
+/// The accuracy of each group that has items, from (group, correct).
+pub fn by_group<'a>(
     items: impl IntoIterator<Item = (&'a str, bool)>,
-    without: &[&str],
-) -> Result<Option<(BTreeMap<String, Accuracy>, String)>> {
+) -> Result<BTreeMap<String, Accuracy>> {
     let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (group, correct) in items {
-        if !without.contains(&group) {
-            let (hits, n) = counts.entry(group).or_default();
-            *hits += u64::from(correct);
-            *n += 1;
-        }
+        let (hits, n) = counts.entry(group).or_default();
+        *hits += u64::from(correct);
+        *n += 1;
     }
-    let groups = counts
-        .iter()
-        .map(|(group, (hits, n))| Ok(((*group).to_owned(), Accuracy::new(*hits, *n)?)));
-    let groups = groups.collect::<Result<BTreeMap<String, Accuracy>>>()?;
-    let worst =
-        groups.iter().min_by(|a, b| a.1.value.total_cmp(&b.1.value)).map(|(name, _)| name.clone());
-    Ok(worst.map(|worst| (groups, worst)))
+    let accuracies = counts
+        .into_iter()
+        .map(|(group, (hits, n))| Ok((group.to_owned(), Accuracy::new(hits, n)?)));
+    accuracies.collect()
+}
+
+/// The lowest accuracy of the groups that `keep` names; none where it names none.
+pub fn worst_group(
+    groups: &BTreeMap<String, Accuracy>,
+    keep: impl Fn(&str) -> bool,
+) -> Option<f64> {
+    let kept = groups.iter().filter(|(name, _)| keep(name));
+    kept.map(|(_, accuracy)| accuracy.value).min_by(f64::total_cmp)
 }
 
 #[cfg(test)]
@@ -184,8 +187,14 @@ mod tests {
         // scikit-learn: f1_score([0, 0, 1, 2], [0, 1, 1, 1], average="macro") = 0.388889
         let f1 = macro_f1(&[(0, 0), (0, 1), (1, 1), (2, 1)], 4);
         assert!((f1 - 0.388889).abs() < 1e-6, "{f1}");
-        let items = [("eu", true), ("eu", false), ("us", true), ("Other", false)];
-        let (groups, worst) = worst_group(items, &["Other"]).unwrap().unwrap();
-        assert_eq!((groups.len(), worst.as_str(), groups["eu"].value), (2, "eu", 0.5));
+        // The class 3 is predicted and never true: its F1 of 0 is not in the mean.
+        let f1 = macro_f1(&[(0, 0), (0, 3), (1, 1)], 4);
+        assert!((f1 - 5.0 / 6.0).abs() < 1e-12, "{f1}");
+        let groups =
+            by_group([("eu", true), ("eu", false), ("us", true), ("Other", false)]).unwrap();
+        assert_eq!((groups.len(), groups["eu"].value), (3, 0.5));
+        assert_eq!(worst_group(&groups, |_| true), Some(0.0));
+        assert_eq!(worst_group(&groups, |name| name != "Other"), Some(0.5));
+        assert_eq!(worst_group(&groups, |_| false), None);
     }
 }

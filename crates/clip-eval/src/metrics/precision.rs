@@ -1,9 +1,13 @@
 //! Average precision, for sets with any number of classes an item.
 
-/// Whether each judged item is positive, by descending score; items of the same score in their order.
+use std::cmp::Ordering;
+
+/// Whether each judged item is positive, by descending score; items of the same score in their order, and NaN after
+/// all numbers.
 fn ranked(scores: &[f32], marks: &[i8]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..scores.len()).filter(|&at| marks[at] != 0).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let known = |at: usize| if scores[at].is_nan() { f32::NEG_INFINITY } else { scores[at] };
+    order.sort_by(|&a, &b| known(b).partial_cmp(&known(a)).unwrap_or(Ordering::Equal));
     order.into_iter().map(|at| marks[at] == 1).collect()
 }
 
@@ -40,7 +44,7 @@ pub fn eleven_points(scores: &[f32], marks: &[i8]) -> f64 {
 }
 
 /// The mean over classes of `of` (one of the two above); `scores` and `marks` are item by item. Classes without a
-/// positive item are left out.
+/// positive item are left out; CLIP_benchmark counts them as 0.
 pub fn mean_average_precision(
     scores: &[Vec<f32>],
     marks: &[Vec<i8>],
@@ -80,5 +84,6 @@ mod tests {
         let with = average_precision(&[0.9, 0.8, 0.7], &[0, 1, -1]);
         assert_eq!((with, average_precision(&[0.8, 0.7], &[1, -1])), (1.0, 1.0));
         assert_eq!(average_precision(&[0.8], &[-1]), 0.0);
+        assert_eq!(average_precision(&[f32::NAN, 0.1], &[1, -1]), 0.5);
     }
 }

@@ -3,13 +3,14 @@
 /// Place of the target among the scores, from 0: the number of classes that come before it.
 ///
 /// A class of the same score comes before it when its index is lower, so that duplicated class names (ImageNet
-/// has two) give the same accuracy everywhere. A score that is not a number comes last.
+/// has two) give the same accuracy everywhere. Scores with a NaN among them have no order: the rank is then their
+/// number, after every other, whatever the target.
 pub fn rank_of(scores: &[f32], target: usize) -> usize {
+    if scores.iter().any(|score| score.is_nan()) {
+        return scores.len();
+    }
     let own = scores[target];
-    let before = |(index, &score): (usize, &f32)| {
-        index != target
-            && (score > own || own.is_nan() && !score.is_nan() || (score == own && index < target))
-    };
+    let before = |(index, &score): (usize, &f32)| score > own || (score == own && index < target);
     scores.iter().enumerate().filter(|&pair| before(pair)).count()
 }
 
@@ -41,7 +42,10 @@ mod tests {
         assert_eq!(rank_of(&[0.1, 0.5, 0.5], 1), 0);
         assert_eq!(rank_of(&[0.1, 0.5, 0.5], 2), 1);
         assert_eq!(rank_of(&[0.1, 0.5, 0.5], 0), 2);
-        assert_eq!(rank_of(&[f32::NAN, 0.0], 0), 1);
+        for target in 0..3 {
+            assert_eq!(rank_of(&[0.2, f32::NAN, 0.0], target), 3);
+            assert_eq!(rank_of(&[f32::NAN; 3], target), 3);
+        }
         assert_eq!((best(&[0.1, 0.5, 0.5]), best(&[f32::NAN, -1.0]), best(&[f32::NAN])), (1, 1, 0));
     }
 

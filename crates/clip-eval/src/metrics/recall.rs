@@ -31,6 +31,23 @@ pub struct RetrievalScores {
     pub text: Recall,
 }
 
+impl RetrievalScores {
+    /// Names and values as CLIP_benchmark has them, with the mean of both recalls at 1 as DataComp has it.
+    pub fn metrics(&self) -> BTreeMap<String, Option<f64>> {
+        let mut metrics = BTreeMap::new();
+        for (name, recall) in [("image", &self.image), ("text", &self.text)] {
+            metrics.extend(recall.at.iter().map(|(k, accuracy)| {
+                (format!("{name}_retrieval_recall@{k}"), Some(accuracy.value))
+            }));
+        }
+        if let (Some(image), Some(text)) = (self.image.at.get(&1), self.text.at.get(&1)) {
+            let mean = f64::midpoint(image.value, text.value);
+            metrics.insert("mean_recall@1".into(), Some(mean));
+        }
+        metrics
+    }
+}
+
 /// Scores `similarity`, captions x images row by row, where caption `i` belongs to image `owner[i]`.
 ///
 /// An answer of the same score as a right one comes before it when its index is lower.

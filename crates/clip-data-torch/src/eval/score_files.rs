@@ -1,0 +1,221 @@
+//! Result files that are compared: like with like, of one model.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clip_datasets::{Dataset, find};
+use serde_json::Value;
+
+/// The scores of one model on one dataset of the registry.
+pub struct ScoreFile {
+    /// The dataset.
+    pub dataset: &'static Dataset,
+    /// The file.
+    pub path: PathBuf,
+    /// Whether a supervised probe scored, not zero-shot transfer.
+    pub probe: bool,
+    /// The metric that counts, as zero-shot results name it.
+    pub metric: String,
+    model: String,
+    hash: String,
+    metrics: Value,
+}
+
+impl ScoreFile {
+    fn read(path: &Path) -> anyhow::Result<Option<Self>> {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let document: Value =
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let name = word(&document["dataset"]);
+        let Some(dataset) = find(name.strip_prefix("wds/").unwrap_or(&name)) else {
+            eprintln!("{}: {name:?} is not in the registry, skipped", path.display());
+            return Ok(None);
+        };
+        if let (Some(limit), Some(total)) =
+            (document["limit"].as_u64(), document["items_total"].as_u64())
+            && limit < total
+        {
+            let path = path.display();
+            eprintln!("warning: {path}: scores of {limit} of {total} items of {}", dataset.id);
+        }
+        let own = [word(&document["model"]), word(&document["pretrained"])];
+        let own: Vec<&str> = own.iter().map(String::as_str).filter(|w| !w.is_empty()).collect();
+        let mut file = Self {
+            dataset,
+            path: path.to_path_buf(),
+            probe: document["task"] == "linear_probe",
+            metric: String::new(),
+            model: own.join(" "),
+            hash: word(&document["hashes"]["model"]),
+            metrics: document["metrics"].clone(),
+        };
+        let main = word(&document["main_metric"]);
+        let main = main.strip_prefix("lp_").unwrap_or(&main);
+        let paper = dataset.metric.name();
+        let choices = if main.is_empty() { vec![paper, "acc1"] } else { vec![main] };
+        for name in &choices {
+            file.metric = (*name).into();
+            if file.value(name).is_some() {
+                return Ok(Some(file));
+            }
+        }
+        bail!("{}: no {} among its metrics", path.display(), choices[0])
+    }
+
+    /// The value of a metric, in [0, 1]; a probe's is called `lp_` and the metric, or `lp_main_metric`.
+    pub fn value(&self, metric: &str) -> Option<f64> {
+        if !self.probe {
+            return self.metrics[metric].as_f64();
+        }
+        let main = (self.metric == metric).then(|| self.metrics["lp_main_metric"].as_f64());
+        self.metrics[format!("lp_{metric}")].as_f64().or(main.flatten())
+    }
+
+    /// Which metrics it has.
+    pub fn names(&self) -> String {
+        let names = self.metrics.as_object().into_iter().flatten();
+        let known = names.filter(|(_, value)| value.is_number()).map(|(name, _)| name.as_str());
+        known.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Scores of one model.
+#[derive(Default)]
+pub struct ScoreGroup {
+    /// The files, in the order given.
+    pub files: Vec<ScoreFile>,
+    /// The model's name; none where no file has one.
+    pub model: Option<String>,
+}
+
+impl ScoreGroup {
+    /// Reads files, and folders of them; `what` names them in messages.
+    ///
+    /// # Errors
+    /// Scores of several models, or two of one dataset.
+    pub fn read(paths: &[PathBuf], what: &str) -> anyhow::Result<Self> {
+        let mut files: Vec<ScoreFile> = Vec::new();
+        for path in listed(paths)? {
+            files.extend(ScoreFile::read(&path)?);
+        }
+        for (at, file) in files.iter().enumerate() {
+            let same = |other: &&ScoreFile| {
+                other.dataset.id == file.dataset.id && other.probe == file.probe
+            };
+            if let Some(other) = files[..at].iter().find(same) {
+                bail!(
+                    "{what}: {} is scored twice, in {} and {}\nhint: name the files of one protocol",
+                    file.dataset.id,
+                    other.path.display(),
+                    file.path.display()
+                );
+            }
+        }
+        // One hash is one model, under whatever path; without hashes a name is.
+        let set = |get: fn(&ScoreFile) -> &String| -> BTreeSet<&str> {
+            files.iter().map(|file| get(file).as_str()).filter(|text| !text.is_empty()).collect()
+        };
+        let (names, hashes) = (set(|file| &file.model), set(|file| &file.hash));
+        let all_hashed = files.iter().all(|file| !file.hash.is_empty());
+        if hashes.len() > 1 || (names.len() > 1 && !all_hashed) {
+            let mut models: Vec<String> = files
+                .iter()
+                .map(|file| match file.hash.get(..8) {
+                    Some(hash) => format!("{} ({hash})", file.model),
+                    None => file.model.clone(),
+                })
+                .collect();
+            models.sort();
+            models.dedup();
+            bail!(
+                "{what}: these are scores of {} models: {}\nhint: give one model's files; another version of it goes after --before, another model's probes after --probes",
+                models.len(),
+                models.join(", ")
+            );
+        }
+        let model = names.first().map(|name| (*name).to_owned());
+        Ok(Self { files, model })
+    }
+
+    /// The zero-shot scores of a dataset.
+    pub fn zero_shot(&self, id: &str) -> Option<&ScoreFile> {
+        self.files.iter().find(|file| !file.probe && file.dataset.id == id)
+    }
+
+    /// The probe's scores of a dataset.
+    pub fn probe(&self, id: &str) -> Option<&ScoreFile> {
+        self.files.iter().find(|file| file.probe && file.dataset.id == id)
+    }
+}
+
+fn listed(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
+            let mut inside: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+            inside.retain(|p| p.extension().is_some_and(|e| e == "json"));
+            inside.sort();
+            files.extend(inside);
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn write(folder: &Path, name: &str, document: &Value) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, document.to_string()).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_probe_is_asked_for_the_same_metric() {
+        let dir = tempfile::tempdir().unwrap();
+        let probe = json!({"dataset": "pets", "task": "linear_probe",
+            "metrics": {"lp_acc1": 0.9, "lp_mean_per_class_recall": 0.5}});
+        let path = write(dir.path(), "p.json", &probe);
+        let group = ScoreGroup::read(&[path], "scores").unwrap();
+        let file = group.probe("pets").unwrap();
+        assert_eq!(
+            (file.metric.as_str(), file.value("acc1")),
+            ("mean_per_class_recall", Some(0.9))
+        );
+        assert_eq!((file.value("mean_per_class_recall"), file.value("roc_auc")), (Some(0.5), None));
+        let probe = json!({"dataset": "hateful-memes", "task": "linear_probe",
+            "main_metric": "roc_auc", "metrics": {"lp_acc1": 0.9, "lp_main_metric": 0.6}});
+        let path = write(dir.path(), "q.json", &probe);
+        let group = ScoreGroup::read(&[path], "scores").unwrap();
+        assert_eq!(group.probe("hateful-memes").unwrap().value("roc_auc"), Some(0.6));
+    }
+
+    #[test]
+    fn scores_of_several_models_and_of_one_set_twice_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = |name: &str, set: &str, model: &str, hash: &str| {
+            let document = json!({"dataset": set, "task": "zeroshot_classification", "model": model,
+                "hashes": {"model": hash}, "metrics": {"acc1": 0.5}});
+            write(dir.path(), name, &document)
+        };
+        let a = one("a.json", "cifar10", "first", "1111111111");
+        let b = one("b.json", "cifar100", "second", "2222222222");
+        let message =
+            |paths: &[PathBuf]| ScoreGroup::read(paths, "scores").err().unwrap().to_string();
+        let told = message(&[a.clone(), b.clone()]);
+        assert!(told.contains("2 models: first (11111111), second (22222222)"), "{told}");
+        let c = one("c.json", "cifar100", "copy/of/first", "1111111111");
+        assert_eq!(ScoreGroup::read(&[a.clone(), c], "s").unwrap().model.unwrap(), "copy/of/first");
+        let d = one("d.json", "cifar100", "second", "");
+        assert!(message(&[a.clone(), d]).contains("2 models"));
+        let e = one("e.json", "cifar10", "first", "1111111111");
+        assert!(message(&[a, e]).contains("cifar10 is scored twice"));
+    }
+}
