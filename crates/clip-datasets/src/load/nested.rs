@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{Ask, FOLDER, Loader, all, by_name, is_image, name, sorted};
-use crate::registry::{self, Dataset, Protocol, plain, prompts, subset};
+use crate::registry::{self, Dataset, Protocol, plain, prompts};
 use crate::set::name_of;
 use crate::{Error, Result};
 
