@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clip_torch::tch::Device;
-use clip_train::{Corpus, CorpusOptions, Loader, LoaderOptions, Plan, Source};
+use clip_train::{Corpus, CorpusOptions, Identity, Loader, LoaderOptions, Plan, Source};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         side: side * 4 / 3,
         cache_bytes: 0,
         weight_column: None,
-        contents: None,
+        identity: Identity::None,
     };
     let corpus = Arc::new(Corpus::open(&[source], &options)?);
     let epochs = (steps * batch as u64).div_ceil(corpus.len() as u64);

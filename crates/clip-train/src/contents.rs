@@ -48,14 +48,24 @@ pub(crate) struct Content {
     pub hashed: bool,
 }
 
+impl Content {
+    /// Of a shard that need not be known again.
+    pub fn unknown(path: &Path, file: &File) -> Result<Self> {
+        let stamp = Stamp::of(path, file)?;
+        Ok(Self { shard: path.to_path_buf(), stamp, blake3: String::new(), hashed: false })
+    }
+}
+
 /// The shards that a run has opened before.
 #[derive(Debug, Default)]
 pub(crate) struct Contents(HashMap<PathBuf, Content>);
 
 impl Contents {
-    /// Reads what [`write`] has written; a run that has not begun has nothing.
-    pub fn read(path: Option<&Path>) -> Result<Self> {
-        let Some(path) = path.filter(|path| path.is_file()) else { return Ok(Self::default()) };
+    /// Reads what [`write`] has written; a run of an earlier version has nothing.
+    pub fn read(path: &Path) -> Result<Self> {
+        if !path.is_file() {
+            return Ok(Self::default());
+        }
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
         let content = |line: &str| -> Result<(PathBuf, Content)> {
             let content: Content = serde_json::from_str(line).map_err(|e| Error::file(path, e))?;
@@ -149,10 +159,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (shard, kept) = (folder.path().join("0.tar"), folder.path().join("shards.jsonl"));
         std::fs::write(&shard, "first").unwrap();
-        let first = of(&Contents::read(Some(&kept)).unwrap(), &shard).unwrap();
+        let first = of(&Contents::read(&kept).unwrap(), &shard).unwrap();
         assert!(first.hashed && first.blake3 == blake3::hash(b"first").to_hex().to_string());
         write(&kept, std::slice::from_ref(&first)).unwrap();
-        let contents = Contents::read(Some(&kept)).unwrap();
+        let contents = Contents::read(&kept).unwrap();
         assert!(!of(&contents, &shard).unwrap().hashed);
         // Touched: read again, and found to be the same.
         later(&shard);
@@ -179,7 +189,7 @@ mod tests {
         let first = of(&Contents::default(), &shard).unwrap();
         assert!(!first.hashed);
         write(&kept, std::slice::from_ref(&first)).unwrap();
-        let contents = Contents::read(Some(&kept)).unwrap();
+        let contents = Contents::read(&kept).unwrap();
         // A byte of it was changed in place: damage.
         std::fs::write(&shard, "firsT").unwrap();
         later(&shard);

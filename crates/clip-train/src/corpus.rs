@@ -45,8 +45,20 @@ pub struct CorpusOptions {
     /// Column of the Parquet table beside each shard with how often a pair is expected in an epoch: a balancing
     /// probability, or a weight above 1.
     pub weight_column: Option<String>,
-    /// What [`Corpus::keep_contents`] has written for this run, when it is resumed.
-    pub contents: Option<PathBuf>,
+    /// How the corpus is known again.
+    pub identity: Identity,
+}
+
+/// How a corpus is known again when a run is resumed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Identity {
+    /// It need not be: nothing is hashed.
+    #[default]
+    None,
+    /// By what its shards hold.
+    Content,
+    /// The same, with what [`Corpus::keep_contents`] has written when the run began.
+    Known(PathBuf),
 }
 
 /// All pairs of a list of shards, for random access.
@@ -77,9 +89,13 @@ impl Corpus {
             files.extend(clip_corpus::expand(&source.spec)?.into_iter().map(|path| (path, weight)));
         }
         let column = options.weight_column.as_deref();
-        let contents = Contents::read(options.contents.as_deref())?;
+        let contents = match &options.identity {
+            Identity::None => None,
+            Identity::Content => Some(Contents::default()),
+            Identity::Known(path) => Some(Contents::read(path)?),
+        };
         let index = |(path, weight): &(PathBuf, f32)| {
-            let found = index_shard(path, &tokenizer, options.context, column, &contents);
+            let found = index_shard(path, &tokenizer, options.context, column, contents.as_ref());
             found.map(|found| (found, *weight))
         };
         let found = files.par_iter().map(index).collect::<Result<Vec<(Found, f32)>>>()?;

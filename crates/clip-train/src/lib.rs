@@ -31,7 +31,7 @@ mod world;
 
 pub use augment::Augment;
 pub use checkpoint::{AVERAGE, Checkpoint, checkpoints, latest};
-pub use corpus::{Corpus, CorpusOptions, Source};
+pub use corpus::{Corpus, CorpusOptions, Identity, Source};
 pub use error::{Error, Result};
 pub use evaluate::evaluate;
 pub use loader::{Batch, Loader, LoaderOptions};

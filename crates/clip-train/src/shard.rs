@@ -39,10 +39,13 @@ pub(crate) fn index_shard(
     tokenizer: &Tokenizer,
     context: usize,
     column: Option<&str>,
-    contents: &Contents,
+    contents: Option<&Contents>,
 ) -> Result<Found> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let content = contents.of(path, &file)?;
+    let content = match contents {
+        Some(contents) => contents.of(path, &file)?,
+        None => Content::unknown(path, &file)?,
+    };
     let index = ShardIndex::of(path)?;
     let weights = column.map(|column| weights(&path.with_extension("parquet"), column));
     let weights = weights.transpose()?;

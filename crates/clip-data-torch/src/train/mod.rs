@@ -19,8 +19,8 @@ use clip_model::{Clip, ModelConfig, Opening, PreprocessCfg, Weights};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
-    Corpus, CorpusOptions, Due, Hooks, Logs, Objective, Outcome, Place, Recipe, Source, Step,
-    TrainOptions, Trainer, World, difference, fresh, latest, paper,
+    Corpus, CorpusOptions, Due, Hooks, Identity, Logs, Objective, Outcome, Place, Recipe, Source,
+    Step, TrainOptions, Trainer, World, difference, fresh, latest, paper,
 };
 
 pub use args::Args;
@@ -60,8 +60,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let folder = args.logs.join(&name);
     // A run that has a checkpoint resumes with the shards that it has begun with.
     let contents = folder.join("shards.jsonl");
-    let begun = latest(&folder.join("checkpoints")).map(|_| contents.clone());
-    let corpus = corpus(&args, &config, begun)?;
+    let begun = latest(&folder.join("checkpoints")).map(|_| Identity::Known(contents.clone()));
+    let corpus = corpus(&args, &config, begun.unwrap_or(Identity::Content))?;
     let scorer = Scorer::open(&args, &config, recipe.objective)?;
     tch::manual_seed(args.seed as i64);
     let model = model(&args, &config, recipe.objective, device)?;
@@ -138,18 +138,14 @@ fn nccl(args: &Args) -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-fn corpus(
-    args: &Args,
-    config: &ModelConfig,
-    contents: Option<PathBuf>,
-) -> anyhow::Result<Arc<Corpus>> {
+fn corpus(args: &Args, config: &ModelConfig, identity: Identity) -> anyhow::Result<Arc<Corpus>> {
     let (context, side) =
         (config.text_cfg.context_length as usize, config.vision_cfg.image_size as u32);
     if args.is_synthetic()? {
         let pairs = usize::try_from(args.train_num_samples.unwrap_or(10_000))?;
         return Ok(Arc::new(Corpus::synthetic(pairs, context, side)));
     }
-    let options = CorpusOptions { contents, ..corpus_options(args, config) };
+    let options = CorpusOptions { identity, ..corpus_options(args, config) };
     let corpus = Corpus::open(&args.sources()?, &options)?;
     let hashed = corpus.hashed_bytes() as f64 / 1e9;
     if hashed >= 1.0 {
@@ -168,7 +164,7 @@ fn corpus_options(args: &Args, config: &ModelConfig) -> CorpusOptions {
         side: config.vision_cfg.image_size as u32 * 4 / 3,
         cache_bytes: args.cache_mb.unwrap_or(2000).saturating_mul(1_000_000),
         weight_column: args.weight_column.clone(),
-        contents: None,
+        identity: Identity::None,
     }
 }
 

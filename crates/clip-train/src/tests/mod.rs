@@ -16,7 +16,8 @@ use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 
 use crate::{
-    Corpus, CorpusOptions, Due, Hooks, Recipe, Result, Source, Step, TrainOptions, Trainer, World,
+    Corpus, CorpusOptions, Due, Hooks, Identity, Recipe, Result, Source, Step, TrainOptions,
+    Trainer, World,
 };
 
 /// libtorch's generator is the process's: tests that draw from it run one after another.
@@ -27,7 +28,13 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
 
 fn options(column: Option<&str>) -> CorpusOptions {
     let weight_column = column.map(str::to_owned);
-    CorpusOptions { context: 12, side: 16, cache_bytes: 1 << 20, weight_column, contents: None }
+    CorpusOptions {
+        context: 12,
+        side: 16,
+        cache_bytes: 1 << 20,
+        weight_column,
+        identity: Identity::Content,
+    }
 }
 
 /// Pairs of single-coloured pictures; every fourth has a text that others have too.

@@ -27,8 +27,12 @@ struct Case {
     same: bool,
 }
 
+/// Enough steps for float16's loss scale to be found, on any number of processes, and for some after that.
+const LONG: u64 = 5;
+
 /// What can be switched on together.
 fn all(recipe: &mut Recipe) {
+    recipe.epochs = LONG;
     recipe.precision = "amp".into();
     recipe.text_weights = TextWeights::Fp16Sr;
     recipe.adam_stats = AdamStats::Fp16;
@@ -50,16 +54,18 @@ fn cases() -> Vec<Case> {
     vec![
         case("plain", |_| {}),
         loose("fp16-sr in bf16", |r| {
+            r.epochs = LONG;
             r.precision = "amp_bf16".into();
             r.text_weights = TextWeights::Fp16Sr;
         }),
         loose("fp16-sr in fp16", |r| {
+            r.epochs = LONG;
             r.precision = "amp".into();
             r.text_weights = TextWeights::Fp16Sr;
         }),
         loose("fp16 moments", |r| r.adam_stats = AdamStats::Fp16),
         loose("bf16", |r| r.precision = "amp_bf16".into()),
-        loose("fp16", |r| r.precision = "amp".into()),
+        loose("fp16", |r| (r.precision, r.epochs) = ("amp".into(), LONG)),
         case("patch dropout", |r| r.patch_dropout = 0.5),
         Case { chunk: 8, ..case("patch dropout in chunks", |r| r.patch_dropout = 0.5) },
         Case { chunk: 8, ..case("chunks", |_| {}) },
