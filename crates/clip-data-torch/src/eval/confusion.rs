@@ -4,8 +4,6 @@ use clip_report::escape;
 
 /// Letters of a class's name that are drawn; the whole name is in the cell's title.
 const LETTERS: usize = 24;
-/// Room for a name of so many letters.
-const NAMES: f64 = 150.0;
 /// Room for the title of an axis.
 const TITLE: f64 = 20.0;
 
@@ -21,7 +19,10 @@ pub fn heat(
     let digits = most.map(|(row, column)| count(row, column)).max().unwrap_or(0).to_string().len();
     // A digit of 11 px is some 6.5 px wide.
     let cell = (6.5 * digits as f64 + 6.0).max(24.0);
-    let (left, top) = (NAMES + TITLE, NAMES + TITLE);
+    // So are most letters.
+    let letters = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(LETTERS);
+    let edge = TITLE + 6.5 * letters as f64 + 10.0;
+    let (left, top) = (edge, edge);
     let side = cell * classes as f64;
     let (width, height) = (left + side + 4.0, top + side + 4.0);
     let mut svg = format!(
