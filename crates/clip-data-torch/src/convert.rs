@@ -78,9 +78,9 @@ fn loss_note(target: Target, lost: &str) -> String {
     let hint = "hint: say so where the weights are used, as in --image-mean 0.5 0.5 0.5";
     match target {
         Target::OpenClip => String::new(),
-        Target::HuggingFace => {
-            format!("transformers' CLIPImageProcessor cannot hold {lost}\n{hint}")
-        }
+        Target::HuggingFace => format!(
+            "transformers' CLIPImageProcessor cannot hold {lost}: its file has the default in that place"
+        ),
         Target::Safetensors => format!(
             "clip-data finds the model's preprocess_cfg in the file, and no other program does: {lost}\n{hint}"
         ),
