@@ -59,6 +59,7 @@ pub struct Corpus {
     side: u32,
     digest: String,
     skipped: usize,
+    broken_json: usize,
 }
 
 impl Corpus {
@@ -126,6 +127,7 @@ impl Corpus {
             side,
             digest: String::new(),
             skipped: 0,
+            broken_json: 0,
         }
     }
 
@@ -141,6 +143,7 @@ impl Corpus {
             self.weights.push(weight * pair.weight);
         }
         self.skipped += found.skipped;
+        self.broken_json += found.broken_json;
         self.shards.push((path, found.file));
     }
 
@@ -175,6 +178,11 @@ impl Corpus {
     /// Samples without a caption or a picture.
     pub fn skipped(&self) -> usize {
         self.skipped
+    }
+
+    /// Samples whose JSON field could not be read and counts as absent.
+    pub fn broken_json(&self) -> usize {
+        self.broken_json
     }
 
     /// What the corpus is: its shards' names, sizes and weights.
