@@ -190,7 +190,7 @@ pub(crate) fn is_placeholder(url: &str) -> bool {
         stem.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
             && size(&stem[name.len()..])
     };
-    STEMS.iter().any(|name| named(name))
+    STEMS.iter().any(named)
 }
 
 #[cfg(test)]
