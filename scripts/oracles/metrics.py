@@ -7,7 +7,7 @@
 # indices, and which metric counts for which of its 38 sets (tasklist.yml). Pascal VOC 2007's average precision is
 # derived from the definition in its development kit.
 #
-# Every set has classes of unequal size, ties and a class that no item has. torch.topk and numpy.argsort have no rule for
+# Every set has classes of unequal size, ties and a class that no item has. torch.topk, torch.sort and numpy.argsort have no rule for
 # ties, so that equal scores are there only where the order does not decide whether an item is right; argmax takes the
 # first. For each value the nearest wrong formula is computed as well, and must differ by more than 1e-3.
 
@@ -180,6 +180,12 @@ many_logits[::5] = many_logits[0]
 marks = np.where(rng.random((70, 6)) < [0.1, 0.2, 0.3, 0.4, 0.5, 0.15], 1, -1)
 marks[:, 4] = -1
 many_logits += np.where(marks == 1, 2, 0) * (rng.random((70, 6)) < 0.6)
+# torch.sort has no rule for ties either: those of a positive and a negative item are broken.
+for column, mark in zip(many_logits.T, marks.T):
+    for value in np.unique(column):
+        equal = np.flatnonzero(column == value)
+        if len(set(mark[equal])) > 1:
+            column[equal] += np.arange(len(equal)) / 4096
 each = zsc.average_precision_per_class(torch.tensor(many_logits), torch.tensor((marks == 1).astype(int)))
 present = [at for at in range(6) if (marks[:, at] == 1).any()]
 chances = torch.softmax(torch.tensor(many_logits), 1).numpy()
@@ -330,7 +336,8 @@ def selection(images, texts):
     batch = (images.view(*images.shape, 1, 1), [[text for text in row] for row in texts])
     found = image_caption_selection.evaluate(Echo(), [batch], lambda rows: torch.stack(rows), "cpu", amp=False)
     unit = torch.nn.functional.normalize
-    similarities = [(unit(image, dim=-1) @ unit(text, dim=-1).t()).tolist() for image, text in zip(images, texts)]
+    # Rounded, so that the file is the same on every processor; equal captions stay equal.
+    similarities = [np.round((unit(image, dim=-1) @ unit(text, dim=-1).t()).double().numpy(), 5).tolist() for image, text in zip(images, texts)]
     assert dim == texts.shape[-1]
     return found, similarities
 

@@ -6,7 +6,7 @@ use clip_datasets::{DataCompTask, Metric, Protocol, Task, Truth, find, find_data
 use serde::Serialize;
 
 use crate::metrics::{
-    Accuracy, Scores, average_precision, best, by_group, eleven_points, macro_f1,
+    Accuracy, Scores, average_precision, best, by_group, eleven_points, log_softmax, macro_f1,
     mean_average_precision, rank_of, roc_auc, softmax, worst_group,
 };
 use crate::{Error, Prediction, Result};
@@ -217,15 +217,16 @@ fn several(scheme: &Scheme, items: &LogitItems) -> Scored {
             |truth| if let Truth::Marks(marks) = truth { Some(marks.clone()) } else { None },
         )
         .collect();
-    let rows = &items.rows;
-    let scores: Vec<Vec<f32>> = match scheme.score {
-        Score::Logit => rows.clone(),
-        Score::Softmax => rows.iter().map(|row| softmax(row)).collect(),
+    let logits: Vec<Vec<f64>> =
+        items.rows.iter().map(|row| row.iter().copied().map(f64::from).collect()).collect();
+    let scores = match scheme.score {
+        Score::Logit => logits.clone(),
+        Score::Softmax => items.rows.iter().map(|row| log_softmax(row)).collect(),
     };
     let (eleven, _) = mean_average_precision(&scores, &marks, eleven_points);
     let (full, by_class) = mean_average_precision(&scores, &marks, average_precision);
     // CLIP_benchmark's is of the logits, whatever was asked for, and counts a class without a positive item as 0.
-    let (_, theirs) = mean_average_precision(rows, &marks, average_precision);
+    let (_, theirs) = mean_average_precision(&logits, &marks, average_precision);
     let theirs =
         theirs.iter().map(|class| class.unwrap_or(0.0)).sum::<f64>() / theirs.len().max(1) as f64;
     let positives = marks.iter().flatten().filter(|mark| **mark == 1).count() as f64;

@@ -4,15 +4,15 @@ use std::cmp::Ordering;
 
 /// Whether each judged item is positive, by descending score; items of the same score in their order, and NaN after
 /// all numbers.
-fn ranked(scores: &[f32], marks: &[i8]) -> Vec<bool> {
+fn ranked(scores: &[f64], marks: &[i8]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..scores.len()).filter(|&at| marks[at] != 0).collect();
-    let known = |at: usize| if scores[at].is_nan() { f32::NEG_INFINITY } else { scores[at] };
+    let known = |at: usize| if scores[at].is_nan() { f64::NEG_INFINITY } else { scores[at] };
     order.sort_by(|&a, &b| known(b).partial_cmp(&known(a)).unwrap_or(Ordering::Equal));
     order.into_iter().map(|at| marks[at] == 1).collect()
 }
 
 /// Precision and recall after each positive item.
-fn curve(scores: &[f32], marks: &[i8]) -> Vec<(f64, f64)> {
+fn curve(scores: &[f64], marks: &[i8]) -> Vec<(f64, f64)> {
     let ranked = ranked(scores, marks);
     let positives = ranked.iter().filter(|hit| **hit).count() as f64;
     let mut hits = 0.0;
@@ -28,13 +28,13 @@ fn curve(scores: &[f32], marks: &[i8]) -> Vec<(f64, f64)> {
 
 /// The mean of the precision at each positive item (CLIP_benchmark's); 0 without one. Marks are 1, -1, or 0
 /// for items that are not judged.
-pub fn average_precision(scores: &[f32], marks: &[i8]) -> f64 {
+pub fn average_precision(scores: &[f64], marks: &[i8]) -> f64 {
     let curve = curve(scores, marks);
     curve.iter().map(|point| point.0).sum::<f64>() / curve.len().max(1) as f64
 }
 
 /// Pascal VOC 2007's: the mean over the recalls 0, 0.1, …, 1 of the best precision at that recall or a higher one.
-pub fn eleven_points(scores: &[f32], marks: &[i8]) -> f64 {
+pub fn eleven_points(scores: &[f64], marks: &[i8]) -> f64 {
     let curve = curve(scores, marks);
     let best = |recall: f64| {
         let reached = curve.iter().filter(|point| point.1 >= recall - 1e-12);
@@ -46,14 +46,14 @@ pub fn eleven_points(scores: &[f32], marks: &[i8]) -> f64 {
 /// The mean over classes of `of` (one of the two above); `scores` and `marks` are item by item. Classes without a
 /// positive item are left out; CLIP_benchmark counts them as 0.
 pub fn mean_average_precision(
-    scores: &[Vec<f32>],
+    scores: &[Vec<f64>],
     marks: &[Vec<i8>],
-    of: fn(&[f32], &[i8]) -> f64,
+    of: fn(&[f64], &[i8]) -> f64,
 ) -> (f64, Vec<Option<f64>>) {
     let classes = marks.first().map_or(0, Vec::len);
     let class = |class: usize| {
         let marks: Vec<i8> = marks.iter().map(|row| row[class]).collect();
-        let scores: Vec<f32> = scores.iter().map(|row| row[class]).collect();
+        let scores: Vec<f64> = scores.iter().map(|row| row[class]).collect();
         marks.contains(&1).then(|| of(&scores, &marks))
     };
     let by_class: Vec<Option<f64>> = (0..classes).map(class).collect();
@@ -84,6 +84,6 @@ mod tests {
         let with = average_precision(&[0.9, 0.8, 0.7], &[0, 1, -1]);
         assert_eq!((with, average_precision(&[0.8, 0.7], &[1, -1])), (1.0, 1.0));
         assert_eq!(average_precision(&[0.8], &[-1]), 0.0);
-        assert_eq!(average_precision(&[f32::NAN, 0.1], &[1, -1]), 0.5);
+        assert_eq!(average_precision(&[f64::NAN, 0.1], &[1, -1]), 0.5);
     }
 }

@@ -28,6 +28,14 @@ pub fn softmax(scores: &[f32]) -> Vec<f32> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
+/// The logarithm of the softmax. It keeps the order of probabilities near 1, which are one number in 32 bits.
+pub fn log_softmax(scores: &[f32]) -> Vec<f64> {
+    let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let apart = |score: &f32| f64::from(*score) - f64::from(most);
+    let sum: f64 = scores.iter().map(|score| apart(score).exp()).sum();
+    scores.iter().map(|score| apart(score) - sum.ln()).collect()
+}
+
 /// Share of ranks below `k`.
 pub fn top_k(ranks: &[usize], k: usize) -> f64 {
     ranks.iter().filter(|&&rank| rank < k).count() as f64 / ranks.len().max(1) as f64
@@ -47,6 +55,14 @@ mod tests {
             assert_eq!(rank_of(&[f32::NAN; 3], target), 3);
         }
         assert_eq!((best(&[0.1, 0.5, 0.5]), best(&[f32::NAN, -1.0]), best(&[f32::NAN])), (1, 1, 0));
+    }
+
+    #[test]
+    fn logarithms_keep_the_order_of_probabilities_near_one() {
+        let (a, b) = ([20.0, 0.0], [21.0, 0.0]);
+        assert_eq!(softmax(&a)[0], softmax(&b)[0]);
+        assert!(log_softmax(&a)[0] < log_softmax(&b)[0]);
+        assert!((log_softmax(&[0.0, 0.0])[1] + 2f64.ln()).abs() < 1e-12);
     }
 
     #[test]
