@@ -152,7 +152,7 @@ def probe():
     tower = path("fashion_tower")
     if not os.path.exists(tower):
         timed(["clip-data", "eval", "linear-probe", "--model", path("model"), "--dataset", f"fashion-mnist={FASHION}",
-               "--save-features", tower, "--lambda", "1", "--device", "cpu"])
+               "--drop-shared", "--save-features", tower, "--lambda", "1", "--device", "cpu"])
     script = (
         "import sys, time, warnings, numpy as np\n"
         "from sklearn.linear_model import LogisticRegression\n"
@@ -168,11 +168,11 @@ def probe():
     for name, folder in (("features of the tower, 128", tower), ("pixels, 784", raw)):
         for strength in ("1", "100"):
             theirs = [sys.executable, "-c", script, folder, strength]
-            ours = ["clip-data", "eval", "linear-probe", "--features", folder, "--lambda", strength]
+            ours = ["clip-data", "eval", "linear-probe", "--features", folder, "--lambda", strength, "--drop-shared"]
             alternately(f"linear probe, Fashion-MNIST, {name}, lambda {strength}", {"scikit-learn": theirs, "clip-data": ours})
             for command in (theirs, ours):
                 out = subprocess.run(command, capture_output=True, text=True).stdout.strip().splitlines()
-                print("  " + out[-1])
+                print("  " + "; ".join(out))
 
 
 make()

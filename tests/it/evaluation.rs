@@ -1,6 +1,8 @@
 //! Evaluations as a user types them, on a model that was trained for a moment.
 
-use crate::world::World;
+use clip_image::encode_png;
+
+use crate::world::{World, picture};
 
 const PRESET: &str = r#"{
   "model_cfg": {
@@ -160,42 +162,7 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     assert_eq!((&part["limit"], &part["items"]), (&4.into(), &4.into()));
     assert_eq!(part["items_total"], a["items"]);
 
-    // Probes: a table with parts.
-    let mut table = String::from("image,label,split\n");
-    for n in 0..8 {
-        for (part, file) in [("train", "copy"), ("train", "other"), ("test", "copy")] {
-            table.push_str(&format!("toys/class_{n}/{file}.png,c{n},{part}\n"));
-        }
-    }
-    std::fs::write(world.path("parts.csv"), table).unwrap();
-    let told = run(&[
-        "linear-probe",
-        "--dataset",
-        "parts.csv",
-        "--save-features",
-        "f",
-        "--output",
-        "p.json",
-    ]);
-    assert!(told.contains("97-point grid"), "{told}");
-    let probe = json(&world, "p.json");
-    assert!(
-        probe["metrics"]["lp_acc1"].as_f64().is_some()
-            && probe["probe"]["trials"].as_array().unwrap().len() >= 7
-    );
-    let told = world.good(&[
-        "eval",
-        "few-shot",
-        "--features",
-        "f",
-        "--shots",
-        "1",
-        "--seeds",
-        "1",
-        "--zero-shot",
-        "0.2",
-    ]);
-    assert!(told.contains("1 shots") && told.contains("zero-shot is worth"), "{told}");
+    probes(&world, &model);
 
     // Features that are not finite are named by their file and row.
     let path = world.path("f/test.npy");
@@ -243,6 +210,168 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     assert!(told.contains("bad.png") && told.contains("--skip-unreadable"), "{told}");
     let told = run(&["zero-shot", "--dataset", "toys", "--skip-unreadable"]);
     assert!(told.contains("1 images could not be read"), "{told}");
+}
+
+/// Eight images a class of nothing in common: a probe that never saw a test image is at chance.
+fn noise(world: &World, folder: &str, classes: &[&str], from: usize) {
+    for (class, name) in classes.iter().enumerate() {
+        let path = world.path(&format!("{folder}/{name}"));
+        std::fs::create_dir_all(&path).unwrap();
+        for n in 0..8 {
+            let image = picture(from + class * 8 + n);
+            std::fs::write(path.join(format!("{n}.png")), encode_png(&image).unwrap()).unwrap();
+        }
+    }
+}
+
+/// STL-10's files, small: 30 images to fit on in two folds that share ten, 12 to score, of two classes.
+fn stl10(world: &World) {
+    std::fs::create_dir(world.path("stl")).unwrap();
+    for (part, count, from) in [("train", 30, 60_000), ("test", 12, 70_000)] {
+        let pixels: Vec<u8> = (0..count).flat_map(|n| picture(from + n).data).collect();
+        let labels: Vec<u8> = (0..count).map(|n| (n % 2) as u8 + 1).collect();
+        std::fs::write(world.path(&format!("stl/{part}_X.bin")), pixels).unwrap();
+        std::fs::write(world.path(&format!("stl/{part}_y.bin")), labels).unwrap();
+    }
+    let fold = |from: u32| (from..from + 20).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+    let folds = format!("{} \n{} \n", fold(0), fold(10));
+    std::fs::write(world.path("stl/fold_indices.txt"), folds).unwrap();
+}
+
+fn probes(world: &World, model: &[&str]) {
+    let run = |args: &[&str]| world.good(&[&["eval"], args, model].concat());
+    let fails = |args: &[&str]| world.fails(&[&["eval"], args, model].concat(), 2);
+    let names: Vec<String> = (0..8).map(|n| format!("c{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    noise(world, "noise/train", &names, 20_000);
+    noise(world, "noise/val", &names, 30_000);
+
+    // ImageNet's own layout: what is scored is not chosen or fitted on.
+    let told =
+        run(&["linear-probe", "--dataset", "noise", "--save-features", "f", "--output", "p.json"]);
+    assert!(told.contains("48 to fit on, 16 to choose on, 64 to score"), "{told}");
+    let probe = json(world, "p.json");
+    let score = |document: &serde_json::Value| document["metrics"]["lp_acc1"].as_f64().unwrap();
+    // Chance is 12.5%; on what was fitted on it was above 50%.
+    assert!(score(&probe) < 0.35, "{probe}");
+    assert_eq!(probe["metrics"]["lp_main_metric"], probe["metrics"]["lp_acc1"]);
+    assert_eq!((&probe["main_metric"], &probe["folds"]), (&"acc1".into(), &1.into()));
+    let fold = &probe["fold_scores"][0];
+    assert!(fold["trials"].as_array().unwrap().len() >= 7);
+    let strength = fold["lambda"].to_string();
+    let told = world.good(&[
+        "eval",
+        "linear-probe",
+        "--features",
+        "f",
+        "--lambda",
+        &strength,
+        "--output",
+        "q.json",
+    ]);
+    assert!(told.contains("given"), "{told}");
+    let given = json(world, "q.json");
+    assert!(given["metrics"]["lp_acc1"].as_f64().is_some(), "{given}");
+    assert_eq!(
+        (&given["fold_scores"][0]["lambda"], &given["dataset"]),
+        (&fold["lambda"], &"noise".into())
+    );
+    let told = world.good(&[
+        "eval",
+        "few-shot",
+        "--features",
+        "f",
+        "--shots",
+        "1",
+        "100",
+        "--seeds",
+        "1",
+        "--zero-shot",
+        "0.2",
+    ]);
+    assert!(told.contains("1 shots") && told.contains("zero-shot is worth"), "{told}");
+    assert!(told.contains("100 shots  left out: c"), "{told}");
+    let told = world.fails(&["eval", "few-shot", "--features", "f", "--limit", "3"], 2);
+    assert!(told.contains("--limit"), "{told}");
+
+    // A test image among those to fit on is refused, or left out and counted.
+    std::fs::copy(world.path("noise/val/c3/5.png"), world.path("noise/train/c1/copy.png")).unwrap();
+    let told = fails(&["linear-probe", "--dataset", "noise"]);
+    assert!(told.contains("1 items of train are in test too"), "{told}");
+    assert!(told.contains("c1/copy.png") && told.contains("c3/5.png"), "{told}");
+    run(&["linear-probe", "--dataset", "noise", "--drop-shared", "--output", "d.json"]);
+    let dropped = json(world, "d.json");
+    assert_eq!(dropped["fold_scores"][0]["dropped"]["train_in_test"], 1);
+    assert_eq!(dropped["metrics"], probe["metrics"]);
+    std::fs::remove_file(world.path("noise/train/c1/copy.png")).unwrap();
+
+    // Classes of another set are found by name, whatever their number.
+    for (from, to) in [("c7", "C7"), ("c5", "c5"), ("c6", "c6")] {
+        std::fs::create_dir_all(world.path(&format!("some/{to}"))).unwrap();
+        for n in 0..8 {
+            let from = world.path(&format!("noise/val/{from}/{n}.png"));
+            std::fs::copy(from, world.path(&format!("some/{to}/{n}.png"))).unwrap();
+        }
+    }
+    let some = ["linear-probe", "--dataset", "noise", "--lambda", "1"];
+    let told = run(&[&some[..], &["--test-dataset", "some", "--output", "s.json"]].concat());
+    assert!(told.contains("5 of 8 classes are fitted on but have no items to score: c0"), "{told}");
+    let told = run(&[&some[..], &["--classes", "c5,c6,C7", "--output", "t.json"]].concat());
+    assert!(told.contains("24 to score") && told.contains("3 classes"), "{told}");
+    assert_eq!(json(world, "t.json")["class_subset"]["of"], 8);
+    run(&[&some[..], &["--test-dataset", "some", "--classes", "c5,c6,c7", "--output", "u.json"]]
+        .concat());
+    assert_eq!(json(world, "t.json")["metrics"], json(world, "u.json")["metrics"]);
+    noise(world, "some", &["c9"], 50_000);
+    let told = fails(&[&some[..], &["--test-dataset", "some"]].concat());
+    assert!(told.contains("class \"c9\" of its test part is not one of the 8"), "{told}");
+
+    // Several classes an item: one regression for each, and VOC's average precision.
+    let mut table = String::from("image,labels,split\n");
+    for (part, folder) in [("train", "train"), ("test", "val")] {
+        for n in 0..64 {
+            let (class, file) = (n / 8, n % 8);
+            let image = format!("noise/{folder}/c{class}/{file}.png");
+            table.push_str(&format!("{image},l{}|l{},{part}\n", n % 3, n % 2));
+        }
+    }
+    std::fs::write(world.path("marks.csv"), table).unwrap();
+    run(&["linear-probe", "--dataset", "marks.csv", "--output", "m.json"]);
+    let marks = json(world, "m.json");
+    assert_eq!(marks["main_metric"], "map_11_point");
+    assert!(marks["metrics"]["lp_main_metric"].as_f64().is_some_and(|map| map > 0.2), "{marks}");
+    assert!(marks["metrics"]["lp_acc1"].is_null());
+
+    // STL-10's folds: the mean over all, or one of them.
+    stl10(world);
+    let folds = ["linear-probe", "--dataset", "stl10=stl"];
+    let told = run(&[&folds[..], &["--output", "l.json"]].concat());
+    assert!(told.contains("fold 2 of 2: 16 to fit on, 4 to choose on, 12 to score"), "{told}");
+    assert!(told.contains("over 2 folds"), "{told}");
+    let all = json(world, "l.json");
+    let of = |n: usize| all["fold_scores"][n]["acc1"]["value"].as_f64().unwrap();
+    let mean = f64::midpoint(of(0), of(1));
+    assert!((score(&all) - mean).abs() < 1e-12 && all["folds"] == 2, "{all}");
+    let spread = (of(0) - of(1)).abs() / 2f64.sqrt();
+    assert!((all["std"]["lp_acc1"].as_f64().unwrap() - spread).abs() < 1e-12, "{all}");
+    run(&[&folds[..], &["--fold", "2", "--output", "l.json"]].concat());
+    assert_eq!(json(world, "l.json")["fold_scores"][0]["acc1"], all["fold_scores"][1]["acc1"]);
+    let told = fails(&[&folds[..], &["--fold", "3"]].concat());
+    assert!(told.contains("fold 3 of 2"), "{told}");
+    let told = fails(&["linear-probe", "--dataset", "noise", "--fold", "1"]);
+    assert!(told.contains("--fold"), "{told}");
+
+    // Zero-shot over some of the classes.
+    let kept =
+        ["zero-shot", "--dataset", "toys", "--classes", "class_2,class 5", "--output", "z.json"];
+    let told = run(&kept);
+    assert!(told.contains("2 classes, chance 50.00%"), "{told}");
+    let found = json(world, "z.json");
+    assert_eq!((&found["items"], &found["class_subset"]["classes"]), (&4.into(), &2.into()));
+    let told = fails(&["zero-shot", "--dataset", "toys", "--classes", "class_2,clas_5"]);
+    assert!(told.contains("no class \"clas_5\"") && told.contains("class 5"), "{told}");
+    let told = fails(&["retrieval", "--dataset", "captions.csv", "--classes", "a"]);
+    assert!(told.contains("--classes"), "{told}");
 }
 
 #[test]

@@ -26,6 +26,16 @@ pub enum Error {
         /// The tree that is expected.
         tree: String,
     },
+    /// The layout is the expected one, but has no such part.
+    #[error("{}: no {part} part\nhint: the expected tree is\n{tree}", path.display())]
+    Part {
+        /// The folder or file.
+        path: PathBuf,
+        /// The part that was asked for.
+        part: &'static str,
+        /// The tree that is expected.
+        tree: String,
+    },
     /// A file of the set is not what it should be.
     #[error("{}: {reason}", path.display())]
     File {
@@ -43,6 +53,16 @@ pub enum Error {
         key: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A fold that the set does not have.
+    #[error("{set}: fold {fold} of {folds}")]
+    Fold {
+        /// The evaluation set.
+        set: String,
+        /// The fold, from 1.
+        fold: usize,
+        /// The folds that there are.
+        folds: usize,
     },
     /// Classes of the set and classes of the protocol do not fit.
     #[error("{set}: {reason}")]

@@ -4,6 +4,7 @@
 //! opened by its name and a path ([`open_named`]), with its classes, prompts and metric.
 
 mod claim;
+mod class_names;
 mod classes;
 mod error;
 mod export;
@@ -14,6 +15,7 @@ mod npy;
 mod registry;
 mod set;
 mod source;
+mod subset;
 
 pub mod choice;
 
@@ -28,3 +30,4 @@ pub use registry::{
     datasets, find, find_datacomp, models, prompts, visual_n_grams,
 };
 pub use set::{EvalSet, OpenOptions, open, open_named, open_with, parse_named};
+pub use subset::ClassSubset;

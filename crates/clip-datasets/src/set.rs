@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::class_names::words_of_classes;
 use crate::classes::{Classes, choose};
 use crate::item::{EvalItem, Frames, Split, Task, Truth};
-use crate::load::{Ask, Content, load};
+use crate::load::{Ask, Content, folds, load};
 use crate::matching::ClassMatch;
 use crate::registry::{self, Dataset, Metric, Prompts, Protocol, plain};
-use crate::source::{Items, Source};
+use crate::source::{Items, Source, evenly};
+use crate::subset::ClassSubset;
 use crate::{Error, Result};
 
 /// How to open a set.
@@ -23,6 +25,8 @@ pub struct OpenOptions {
     pub frames: Frames,
     /// The layout, by name, where it shall not be recognised.
     pub loader: Option<String>,
+    /// The fold, from 0, of a dataset that has several ([`EvalSet::folds`]); the first by default.
+    pub fold: Option<usize>,
 }
 
 /// An evaluation set.
@@ -45,10 +49,16 @@ pub struct EvalSet {
     pub classes: Vec<String>,
     /// How its labels found their classes.
     pub class_match: ClassMatch,
+    /// Predefined folds: a probe's score is the mean over them.
+    pub folds: usize,
+    /// Which classes are kept, where not all are.
+    pub subset: Option<ClassSubset>,
     labels: Vec<(String, String)>,
-    prompts: Prompts,
+    /// For each class the folder's word for it, where the folder has one.
+    pub(crate) words: Vec<Option<String>>,
+    pub(crate) prompts: Prompts,
     order: Option<Vec<usize>>,
-    source: Source,
+    pub(crate) source: Source,
 }
 
 /// Opens the set in a folder, which is recognised by what lies in it.
@@ -82,16 +92,21 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
     let dataset = registry::find(&name);
     // A name that was given stands for a dataset: its layouts alone will do.
     let named = options.name.as_ref().and(dataset);
-    let ask = Ask { split: options.split, frames: options.frames, dataset: named };
+    let fold = options.fold.unwrap_or(0);
+    let ask = Ask { split: options.split, frames: options.frames, dataset: named, fold };
     let (loader, root, content) = load(path, options.loader.as_deref(), &ask)?;
+    let folds = folds(loader, &root)?;
+    if let Some(fold) = options.fold.filter(|fold| *fold >= folds) {
+        return Err(Error::Fold { set: name, fold: fold + 1, folds });
+    }
     let Content { task, keys, own, source } = content;
     let chosen = choose(&name, dataset, options, task, &keys, own)?;
     let order = chosen.order();
     let Classes { dataset, protocol, prompts, pairing } = chosen;
     let classes: Vec<String> = prompts.names.iter().map(|names| names.join(" / ")).collect();
+    let words = words_of_classes(&keys, &pairing.places, classes.len());
     let labels =
         keys.into_iter().zip(pairing.places.iter().map(|&at| classes[at].clone())).collect();
-    let split = options.split;
     let source = source.grouped(registry::find_datacomp(&name).and_then(|t| t.groups.as_ref()));
     Ok(EvalSet {
         name,
@@ -100,10 +115,13 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
         protocol,
         loader,
         root,
-        split,
+        split: options.split,
         classes,
         class_match: pairing.kind,
+        folds,
+        subset: None,
         labels,
+        words,
         prompts,
         order,
         source,
@@ -111,9 +129,9 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
 }
 
 impl EvalSet {
-    /// All items, in the order of the set.
+    /// All items, in the order of the set; with a subset of the classes, those of its classes.
     pub fn items(&self) -> Box<dyn Iterator<Item = Result<EvalItem>> + Send + '_> {
-        self.placed(self.source.items())
+        self.kept(self.placed(self.source.items()))
     }
 
     /// `limit` of the `total` items, spread evenly over the set (those at `i * total / limit`), so that each class of a
@@ -123,7 +141,11 @@ impl EvalSet {
         limit: usize,
         total: u64,
     ) -> Box<dyn Iterator<Item = Result<EvalItem>> + Send + '_> {
-        self.placed(self.source.sampled((limit as u64).min(total), total))
+        let limit = (limit as u64).min(total);
+        match &self.subset {
+            Some(_) => evenly(self.items(), limit, total),
+            None => self.placed(self.source.sampled(limit, total)),
+        }
     }
 
     /// The number of items; where it is not known without reading them, they are read once.
@@ -133,19 +155,28 @@ impl EvalSet {
     pub fn count(&self) -> Result<u64> {
         match self.len() {
             Some(total) => Ok(total),
-            None => self.source.items().try_fold(0, |count, item| item.map(|_| count + 1)),
+            None => self.items().try_fold(0, |count, item| item.map(|_| count + 1)),
+        }
+    }
+
+    /// The items of the classes that are kept.
+    fn kept<'a>(&'a self, items: Items<'a>) -> Items<'a> {
+        match &self.subset {
+            Some(subset) => Box::new(items.filter_map(move |item| subset.keep(item).transpose())),
+            None => items,
         }
     }
 
     /// Items with their classes in the protocol's order.
     fn placed<'a>(&'a self, items: Items<'a>) -> Items<'a> {
         let Some(order) = &self.order else { return items };
+        let count = self.subset.as_ref().map_or(self.classes.len(), |subset| subset.of);
         Box::new(items.map(move |item| {
             let mut item = item?;
             item.truth = match item.truth {
                 Truth::Class(class) => Truth::Class(order[class]),
                 Truth::Marks(marks) => {
-                    let mut placed = vec![-1; self.classes.len()];
+                    let mut placed = vec![-1; count];
                     marks.iter().zip(order).for_each(|(&mark, &to)| placed[to] = mark);
                     Truth::Marks(placed)
                 }
@@ -157,7 +188,7 @@ impl EvalSet {
 
     /// The number of items, where it can be told without reading them.
     pub fn len(&self) -> Option<u64> {
-        self.source.len()
+        self.source.len().filter(|_| self.subset.is_none())
     }
 
     /// Whether it is known to hold nothing.

@@ -72,6 +72,24 @@ pub(crate) enum Member {
     Captions,
 }
 
+fn is_sampled(at: usize, limit: u64, total: u64) -> bool {
+    let first = |at: u64| (u128::from(at) * u128::from(limit)).div_ceil(u128::from(total.max(1)));
+    first(at as u64) < first(at as u64 + 1)
+}
+
+/// `limit` of the `total` items, evenly; a failure is passed on wherever it is.
+pub(crate) fn evenly(items: Items<'_>, limit: u64, total: u64) -> Items<'_> {
+    let kept =
+        items.enumerate().filter(move |(at, item)| item.is_err() || is_sampled(*at, limit, total));
+    Box::new(kept.map(|(_, item)| item))
+}
+
+impl RowFile {
+    fn key(&self, row: u64) -> String {
+        format!("{}{row:05}", self.prefix)
+    }
+}
+
 #[derive(Clone)]
 pub(crate) enum Source {
     Files(Arc<Vec<FileItem>>),
@@ -113,23 +131,45 @@ impl Source {
 
     /// `limit` of the `total` items, evenly over the set: those at `i * total / limit`. Files of others are not read.
     pub(crate) fn sampled(&self, limit: u64, total: u64) -> Items<'_> {
-        let keep = move |at: usize| {
-            let first =
-                |at: u64| (u128::from(at) * u128::from(limit)).div_ceil(u128::from(total.max(1)));
-            first(at as u64) < first(at as u64 + 1)
-        };
+        let keep = move |at: usize| is_sampled(at, limit, total);
         match self {
             Self::Files(files) => {
                 let kept = files.iter().enumerate().filter(move |(at, _)| keep(*at));
                 Box::new(kept.map(|(_, file)| file_item(file)))
             }
-            // A failure is passed on wherever it is.
-            _ => Box::new(
-                self.items()
-                    .enumerate()
-                    .filter(move |(at, item)| item.is_err() || keep(*at))
-                    .map(|(_, item)| item),
-            ),
+            _ => evenly(self.items(), limit, total),
+        }
+    }
+
+    /// The keys of the items in order, where they are known without reading the items.
+    pub(crate) fn keys(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Files(files) => Some(files.iter().map(|file| file.key.clone()).collect()),
+            Self::Rows(files) => {
+                let keys = |file: &RowFile| -> Vec<String> {
+                    file.rows.iter().map(|(row, _)| file.key(*row)).collect()
+                };
+                Some(files.iter().flat_map(keys).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// Leaves out the items that `keep` does not name, where keys are known without reading.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        match self {
+            Self::Files(files) => {
+                let kept = files.iter().filter(|file| keep(&file.key)).cloned().collect();
+                *files = Arc::new(kept);
+            }
+            Self::Rows(files) => {
+                for file in files {
+                    let mut rows = std::mem::take(&mut file.rows);
+                    rows.retain(|(row, _)| keep(&file.key(*row)));
+                    file.rows = rows;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -250,7 +290,7 @@ fn rows(file: &RowFile, reader: Result<Box<dyn Read + Send>>) -> Items<'_> {
         let mut bytes = vec![0; pixels];
         reader.read_exact(&mut bytes).map_err(failed)?;
         next = row + 1;
-        let key = format!("{}{row:05}", file.prefix);
+        let key = file.key(row);
         let image = netpbm(&bytes, file.width, file.height, file.layout);
         Ok(EvalItem::new(key, image, Truth::Class(class)))
     }))

@@ -130,7 +130,8 @@ fn listed(items: &[String], what: &str) -> String {
 
 /// The number of items beside the paper's, DataComp's and CLIP_benchmark's.
 fn size(set: &EvalSet, count: u64) -> Option<Finding> {
-    let dataset = set.dataset?;
+    // Some of the classes have neither size.
+    let dataset = set.dataset.filter(|_| set.subset.is_none())?;
     let paper = match set.split {
         clip_datasets::Split::Test => dataset.test,
         clip_datasets::Split::Train => dataset.train,
@@ -168,6 +169,7 @@ fn classes(set: &EvalSet, by_class: &[u64]) -> Vec<Finding> {
         found.push(finding("label base", false, about));
     }
     if let Some(dataset) = set.dataset
+        && set.subset.is_none()
         && let Some(count) = dataset.classes
         && count != set.classes.len()
     {

@@ -62,6 +62,22 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+    /// Parts that hold the same items: a score on what was fitted on says nothing.
+    #[error(
+        "{count} items of {part} are in {other} too, by their content: the first is {key:?} of {part} and {same:?} of {other}\nhint: a score on items that were fitted or chosen on is too high; --drop-shared leaves such items out of {part} and counts them"
+    )]
+    Shared {
+        /// The part that is fitted or chosen on.
+        part: &'static str,
+        /// The part that it shares items with.
+        other: &'static str,
+        /// Items of the part that are shared.
+        count: usize,
+        /// The first shared item of the part.
+        key: String,
+        /// The item of the other part with the same content.
+        same: String,
+    },
     /// Rows that a probe cannot be fitted to.
     #[error("linear probe: {0}")]
     Probe(String),

@@ -52,6 +52,8 @@ pub struct Features {
     pub groups: Vec<Option<String>>,
     /// The video of each.
     pub videos: Vec<Option<String>>,
+    /// blake3 of the encoded image of each.
+    pub contents: Vec<[u8; 32]>,
     /// Items whose image could not be decoded, with the reason.
     pub unreadable: Vec<(String, String)>,
     /// blake3 over keys, images and truths in order.
@@ -93,6 +95,7 @@ pub fn image_features(
 ) -> Result<Features> {
     let (mut keys, mut truths, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     let (mut groups, mut videos, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+    let mut contents = Vec::new();
     let mut hasher = blake3::Hasher::new();
     let total = options.limit.map(|_| set.count()).transpose()?;
     let mut items = match options.limit.zip(total) {
@@ -108,13 +111,14 @@ pub fn image_features(
             break;
         }
         done += batch.len();
-        let decoded: Vec<_> = batch
-            .par_iter()
-            .map(|item| (picture(&item.image, &transform), item_hash(item)))
-            .collect();
+        let looked = |item: &EvalItem| {
+            let content = blake3::hash(&item.image);
+            (picture(&item.image, &transform), content, item_hash(item, content))
+        };
+        let decoded: Vec<_> = batch.par_iter().map(looked).collect();
         let mut images = Vec::with_capacity(batch.len());
         let first = keys.len();
-        for (item, (image, hash)) in batch.into_iter().zip(decoded) {
+        for (item, (image, content, hash)) in batch.into_iter().zip(decoded) {
             hasher.update(hash.as_bytes());
             match image {
                 Ok(image) => images.push(image),
@@ -130,6 +134,7 @@ pub fn image_features(
             truths.push(item.truth);
             groups.push(item.group);
             videos.push(item.video);
+            contents.push(*content.as_bytes());
         }
         if !images.is_empty() {
             let item = |row: usize| format!("item {:?} of {}", keys[first + row], set.name);
@@ -143,7 +148,7 @@ pub fn image_features(
     let data_hash = hasher.finalize().to_hex().to_string();
     let tensor = Tensor::cat(&rows, 0);
     let sample = Sample { limit: options.limit, items_total: total.unwrap_or(done as u64) };
-    Ok(Features { tensor, keys, truths, groups, videos, unreadable, data_hash, sample })
+    Ok(Features { tensor, keys, truths, groups, videos, contents, unreadable, data_hash, sample })
 }
 
 /// The features of images of the model's size, [n, d] on the processor; `item` names what an image is of.
@@ -170,10 +175,10 @@ pub fn picture(bytes: &[u8], transform: &Preprocess) -> std::result::Result<Rgb,
     transform.pixels(bytes).map_err(|e| e.to_string())
 }
 
-fn item_hash(item: &EvalItem) -> blake3::Hash {
+fn item_hash(item: &EvalItem, content: blake3::Hash) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(item.key.as_bytes()).update(b"\0");
-    hasher.update(blake3::hash(&item.image).as_bytes());
+    hasher.update(content.as_bytes());
     match &item.truth {
         Truth::Class(class) => hasher.update(&(*class as u64).to_le_bytes()),
         Truth::Marks(marks) => hasher.update(&marks.iter().map(|m| *m as u8).collect::<Vec<_>>()),

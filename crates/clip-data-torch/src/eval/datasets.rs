@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clip_datasets::{
     Dataset, Protocol, Split, datacomp, datasets, models, prompts, tree, visual_n_grams,
 };
@@ -13,9 +14,10 @@ use super::inputs::SetArgs;
 #[derive(clap::Args)]
 pub struct Args {
     /// One dataset in full: layout, split, prompts, the paper's figures
+    #[arg(conflicts_with_all = ["datacomp", "n_grams"])]
     name: Option<String>,
     /// DataComp's 38 tasks in place of the paper's
-    #[arg(long)]
+    #[arg(long, conflicts_with = "n_grams")]
     datacomp: bool,
     /// The comparison with Visual N-Grams (paper, table 1)
     #[arg(long)]
@@ -128,6 +130,9 @@ pub fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
         "val" => Split::Val,
         _ => Split::Test,
     };
+    if args.set.skip_unreadable {
+        bail!("--skip-unreadable: no effect on an export, which copies images as they are");
+    }
     let set = args.set.open(split)?;
     let count = clip_datasets::export(&set, &args.out, args.per_shard)?;
     println!("{count} items of {} ({}): {}", set.name, set.protocol.name(), args.out.display());

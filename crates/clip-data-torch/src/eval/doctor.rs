@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clip_datasets::Split;
 use clip_eval::{Finding, ZeroShotOptions, diagnose, examine, zero_shot};
 
@@ -19,7 +20,7 @@ pub struct Args {
     #[arg(long)]
     model: Option<PathBuf>,
     /// auto, cpu or cuda
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", requires = "model")]
     device: String,
 }
 
@@ -28,9 +29,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.set.limit.is_some() && args.model.is_none() {
         anyhow::bail!("--limit is of what --model predicts: all items are looked at");
     }
+    if args.set.skip_unreadable {
+        bail!("--skip-unreadable: no effect, since the doctor lists such images in any case");
+    }
     let set = args.set.open(Split::Test)?;
+    let of = set.subset.as_ref().map_or(String::new(), |subset| format!(" of {}", subset.of));
     println!(
-        "{}: layout {} at {}, {} classes, protocol {}",
+        "{}: layout {} at {}, {}{of} classes, protocol {}",
         set.name,
         set.loader,
         set.root.display(),

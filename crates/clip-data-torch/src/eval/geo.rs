@@ -1,10 +1,11 @@
 //! `clip-data eval geolocation`.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clip_eval::{Place, Space, embed, geolocate, picture};
+use clip_eval::{Place, ProbeItem, Space, check_disjoint, embed, geolocate, picture, shared_items};
 use clip_torch::tch::Tensor;
 use serde_json::json;
 
@@ -25,6 +26,9 @@ pub struct Args {
     /// Images that are guessed: a table with the same columns
     #[arg(long, value_name = "CSV")]
     queries: PathBuf,
+    /// Leave images out of the gallery that are queries too, by content, in place of an error
+    #[arg(long)]
+    drop_shared: bool,
     /// Write the scores as JSON
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -32,7 +36,21 @@ pub struct Args {
 
 /// Runs the evaluation.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let (gallery, queries) = (rows(&args.gallery)?, rows(&args.queries)?);
+    let (mut gallery, queries) = (rows(&args.gallery)?, rows(&args.queries)?);
+    // A query that is in the gallery finds itself.
+    let (known, asked) = (items(&gallery)?, items(&queries)?);
+    let shared: HashSet<usize> =
+        shared_items(&known, &asked).into_iter().map(|(row, _)| row).collect();
+    if args.drop_shared {
+        let mut row = 0..;
+        gallery.retain(|_| row.next().is_none_or(|row| !shared.contains(&row)));
+        println!("left out: {} images of the gallery that are queries", shared.len());
+        if gallery.is_empty() {
+            bail!("{}: all its images are queries", args.gallery.display());
+        }
+    } else {
+        check_disjoint(("gallery", &known), ("queries", &asked))?;
+    }
     let model = Model::open(&args.model)?;
     let (known, guessed) = (features(&model, &gallery)?, features(&model, &queries)?);
     let places = |rows: &[(PathBuf, Place)]| rows.iter().map(|row| row.1).collect::<Vec<_>>();
@@ -48,7 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             path,
             &json!({
                 "task": "geolocation", "model": model.name(), "model_hash": model.hash,
-                "preprocess": model.preprocess(), "scores": scores,
+                "preprocess": model.preprocess(), "scores": scores, "dropped": shared.len(),
             }),
         )?;
     }
@@ -93,6 +111,16 @@ fn rows(path: &Path) -> anyhow::Result<Vec<(PathBuf, Place)>> {
         bail!("{}: no rows", path.display());
     }
     Ok(rows)
+}
+
+/// The images by path and content.
+fn items(rows: &[(PathBuf, Place)]) -> anyhow::Result<Vec<ProbeItem>> {
+    let item = |(path, _): &(PathBuf, Place)| {
+        let (hash, _) = clip_corpus::hash_file(path).with_context(|| path.display().to_string())?;
+        let content = blake3::Hash::from_hex(hash)?;
+        Ok(ProbeItem { key: path.display().to_string(), content: *content.as_bytes() })
+    };
+    rows.iter().map(item).collect()
 }
 
 fn features(model: &Model, rows: &[(PathBuf, Place)]) -> anyhow::Result<Tensor> {

@@ -39,6 +39,9 @@ pub struct SetArgs {
     /// What stands for a video: middle (its middle frame) or all (the mean over its frames)
     #[arg(long, default_value = "middle", value_parser = ["middle", "all"])]
     pub frames: String,
+    /// Some of the classes: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names by commas
+    #[arg(long, value_name = "FILE|NAMES")]
+    pub classes: Option<String>,
     /// Pass over images that cannot be decoded, and count them
     #[arg(long)]
     pub skip_unreadable: bool,
@@ -63,7 +66,7 @@ pub struct PromptArgs {
     #[arg(long, value_name = "DIR")]
     pub classifier_cache: Option<PathBuf>,
     /// Embed the prompts anew
-    #[arg(long)]
+    #[arg(long, conflicts_with = "classifier_cache")]
     pub no_classifier_cache: bool,
 }
 
@@ -131,8 +134,19 @@ impl SetArgs {
             split,
             frames,
             loader: self.layout.clone(),
+            fold: None,
         };
-        let set = clip_datasets::open_named(&self.dataset, &options)?;
+        let mut set = clip_datasets::open_named(&self.dataset, &options)?;
+        if frames == Frames::All && set.loader != "frames" {
+            bail!(
+                "--frames all: no effect, since {} has no videos (layout {})",
+                set.name,
+                set.loader
+            );
+        }
+        if let Some(classes) = &self.classes {
+            set.keep_classes(classes)?;
+        }
         warn_of_positions(&set);
         Ok(set)
     }
@@ -181,6 +195,11 @@ impl PromptArgs {
                 bail!("{}: no class prompts", path.display());
             }
             set.set_class_prompts(&prompts).with_context(|| path.display().to_string())?;
+        }
+        let prompts = set.all_prompts();
+        let several = prompts.own.is_none() && prompts.names.iter().any(|names| names.len() > 1);
+        if self.names == "max" && !several {
+            bail!("--names max: no effect, since no class of {} has several names", set.name);
         }
         Ok(())
     }

@@ -201,7 +201,7 @@ pub fn few_shot(path: &Path, documents: &[Value]) -> anyhow::Result<()> {
             .as_array()
             .into_iter()
             .flatten()
-            .filter_map(|p| Some((p["per_class"].as_f64()?, p["accuracy"].as_f64()?)))
+            .filter_map(|p| Some((p["per_class"].as_f64()?, p["value"].as_f64()?)))
             .collect();
         let mut lines = vec![Line { name: "probe".into(), points: points.clone() }];
         if let (Some(zero), Some(first), Some(last)) =
@@ -224,7 +224,8 @@ pub fn few_shot(path: &Path, documents: &[Value]) -> anyhow::Result<()> {
         };
         let title = document["dataset"].as_str().unwrap_or("?");
         let chart = line_chart(&lines, "labelled examples a class", true);
-        page.section(title, &about, &(chart + &table(&["examples a class", "accuracy"], &rows)));
+        let metric = curve["metric"].as_str().unwrap_or("?");
+        page.section(title, &about, &(chart + &table(&["examples a class", metric], &rows)));
     }
     Ok(page.write(path)?)
 }
@@ -283,7 +284,7 @@ pub fn suite(path: &Path, results: &[Value]) -> anyhow::Result<()> {
             };
             vec![
                 escape(label),
-                word(d, "dataset"),
+                word(d, "dataset") + &escape(&results::subset(d)),
                 word(d, "protocol"),
                 word(d, "main_metric"),
                 format!("<b>{}</b>{shown}", percent(results::main_value(d))),

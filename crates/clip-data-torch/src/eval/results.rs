@@ -38,6 +38,15 @@ pub fn main_value(document: &Value) -> Option<f64> {
     document["metrics"][document["main_metric"].as_str()?].as_f64()
 }
 
+/// Which of the classes a result is over, where it is not over all.
+pub fn subset(document: &Value) -> String {
+    let of = &document["class_subset"];
+    if of.is_null() {
+        return String::new();
+    }
+    format!(" ({} of {} classes: {})", of["classes"], of["of"], of["name"].as_str().unwrap_or("?"))
+}
+
 /// What each result's model is called: its name, with its hash where two models have one name.
 pub fn labels(results: &[Value]) -> Vec<String> {
     let mut hashes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
@@ -67,7 +76,7 @@ pub fn table(results: &[Value]) -> String {
         let value = main_value(d);
         rows.push([
             label.clone(),
-            word(d, "dataset").to_owned(),
+            word(d, "dataset").to_owned() + &subset(d),
             word(d, "protocol").to_owned(),
             items.to_string(),
             word(d, "main_metric").to_owned(),
@@ -107,7 +116,7 @@ pub fn write_lines(folder: &Path, results: &[Value]) -> anyhow::Result<String> {
     let several = models.len() > 1;
     let mut text = String::new();
     for ((label, hash), own) in &models {
-        let lines = own.iter().filter(|d| d["datacomp"].is_object());
+        let lines = own.iter().filter(|d| d["datacomp"].is_object() && d["class_subset"].is_null());
         let lines: String = lines.map(|d| format!("{}\n", d["datacomp"])).collect();
         let name = match hash.get(..8).filter(|_| several) {
             Some(hash) => format!("eval_results_{hash}.jsonl"),
@@ -131,7 +140,7 @@ fn aggregates(results: &[&Value]) -> Vec<(&'static str, f64, usize, usize)> {
     let shared = ["mean_recall@1", "jaccard_score_10-12"];
     let theirs =
         |d: &&&Value| d["protocol"] == "datacomp" || shared.contains(&word(d, "main_metric"));
-    for d in results.iter().filter(theirs) {
+    for d in results.iter().filter(theirs).filter(|d| d["class_subset"].is_null()) {
         if let Some((key, value)) =
             d["datacomp"]["key"].as_str().zip(d["datacomp"]["metrics"]["main_metric"].as_f64())
         {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clip_datasets::Split;
 use clip_eval::{FeatureOptions, Hashes, Retrieval, datacomp_line, retrieval};
 use serde_json::{Value, json};
@@ -37,6 +38,11 @@ pub struct Args {
 /// Runs the evaluation.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let set = args.set.open(Split::Test)?;
+    if args.set.protocol.is_some() {
+        bail!(
+            "--protocol: no effect on retrieval, whose captions are the set's\nhint: --prompt is the text before each"
+        );
+    }
     let model = Model::open(&args.model)?;
     let options = FeatureOptions {
         skip_unreadable: args.set.skip_unreadable,

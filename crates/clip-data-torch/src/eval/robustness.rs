@@ -152,6 +152,9 @@ fn shifts(
     for shift in &SHIFTS {
         let Some(shifted) = of(known, shift.id) else { continue };
         let given = bases.iter().find(|(name, _)| *name == shift.id).map(|(_, x)| *x);
+        let own_classes = known.of_classes("imagenet", shift.id).and_then(|f| f.value("acc1"));
+        let own_classes = own_classes.filter(|_| shift.base != "val");
+        let given = given.or(own_classes);
         let Some(base) = given.or_else(|| of(known, "imagenet")) else { continue };
         let fit = Baseline::of(shift)?;
         let found = fit

@@ -19,6 +19,10 @@ pub struct ScoreFile {
     pub metric: String,
     model: String,
     hash: String,
+    /// blake3 of the items.
+    data: String,
+    /// The classes that it is over, by the name of their subset, where not all are.
+    subset: Option<String>,
     metrics: Value,
 }
 
@@ -49,8 +53,16 @@ impl ScoreFile {
             metric: String::new(),
             model: own.join(" "),
             hash: word(&document["hashes"]["model"]),
+            data: word(&document["hashes"]["data"]),
+            subset: document["class_subset"]["name"].as_str().map(str::to_owned),
             metrics: document["metrics"].clone(),
         };
+        // A score on some of the classes is no score of the set; ImageNet's may be the base of a shifted set.
+        if let Some(subset) = file.subset.as_ref().filter(|_| dataset.id != "imagenet") {
+            let path = path.display();
+            eprintln!("warning: {path}: on some classes of {} ({subset}), skipped", dataset.id);
+            return Ok(None);
+        }
         let main = word(&document["main_metric"]);
         let main = main.strip_prefix("lp_").unwrap_or(&main);
         let paper = dataset.metric.name();
@@ -102,7 +114,9 @@ impl ScoreGroup {
         }
         for (at, file) in files.iter().enumerate() {
             let same = |other: &&ScoreFile| {
-                other.dataset.id == file.dataset.id && other.probe == file.probe
+                other.dataset.id == file.dataset.id
+                    && other.probe == file.probe
+                    && other.subset == file.subset
             };
             if let Some(other) = files[..at].iter().find(same) {
                 bail!(
@@ -110,6 +124,20 @@ impl ScoreGroup {
                     file.dataset.id,
                     other.path.display(),
                     file.path.display()
+                );
+            }
+        }
+        // A shift is between sets: two names for the same items have none.
+        for (at, file) in files.iter().enumerate().filter(|(_, file)| !file.data.is_empty()) {
+            let same = |other: &&ScoreFile| {
+                other.data == file.data
+                    && other.dataset.id != file.dataset.id
+                    && other.probe == file.probe
+            };
+            if let Some(other) = files[..at].iter().find(same) {
+                let (one, two) = (&other.dataset.id, &file.dataset.id);
+                bail!(
+                    "{what}: the scores of {one} and {two} are of the same items, by their content"
                 );
             }
         }
@@ -141,12 +169,19 @@ impl ScoreGroup {
 
     /// The zero-shot scores of a dataset.
     pub fn zero_shot(&self, id: &str) -> Option<&ScoreFile> {
-        self.files.iter().find(|file| !file.probe && file.dataset.id == id)
+        self.files.iter().find(|f| !f.probe && f.dataset.id == id && f.subset.is_none())
+    }
+
+    /// The zero-shot scores of some classes of a dataset, by the name of their subset.
+    pub fn of_classes(&self, id: &str, subset: &str) -> Option<&ScoreFile> {
+        let same =
+            |f: &&ScoreFile| !f.probe && f.dataset.id == id && f.subset.as_deref() == Some(subset);
+        self.files.iter().find(same)
     }
 
     /// The probe's scores of a dataset.
     pub fn probe(&self, id: &str) -> Option<&ScoreFile> {
-        self.files.iter().find(|file| file.probe && file.dataset.id == id)
+        self.files.iter().find(|f| f.probe && f.dataset.id == id && f.subset.is_none())
     }
 }
 

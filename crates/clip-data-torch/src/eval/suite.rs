@@ -33,6 +33,10 @@ pub struct Args {
     /// Whose prompts, class order and metrics, for all sets
     #[arg(long, value_name = "NAME")]
     protocol: Option<Protocol>,
+    /// Some of the classes of every set: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names by
+    /// commas
+    #[arg(long, value_name = "FILE|NAMES")]
+    classes: Option<String>,
     /// Text before each caption of sets with captions; the paper has "a photo of "
     #[arg(long, default_value = "", value_name = "TEXT")]
     prompt: String,
@@ -73,7 +77,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             if part.is_some_and(|(i, n)| (at - 1) % n != i) {
                 continue;
             }
-            let set = match open(spec, args.protocol) {
+            let set = match open(spec, args.protocol, args.classes.as_deref()) {
                 Ok(set) => set,
                 Err(error) => {
                     eprintln!("error: {error:#}");
@@ -130,7 +134,7 @@ enum Opened {
     Choices(Choices),
 }
 
-fn open(spec: &str, protocol: Option<Protocol>) -> anyhow::Result<Opened> {
+fn open(spec: &str, protocol: Option<Protocol>, classes: Option<&str>) -> anyhow::Result<Opened> {
     let (name, path) = clip_datasets::parse_named(spec);
     if name.is_none() && clip_datasets::choice::detect(&path) {
         return Ok(Opened::Choices(Choices::open(&path)?));
@@ -141,7 +145,10 @@ fn open(spec: &str, protocol: Option<Protocol>) -> anyhow::Result<Opened> {
         frames: Frames::Middle,
         ..OpenOptions::default()
     };
-    let set = clip_datasets::open_named(spec, &options)?;
+    let mut set = clip_datasets::open_named(spec, &options)?;
+    if let Some(classes) = classes {
+        set.keep_classes(classes)?;
+    }
     warn_of_positions(&set);
     Ok(Opened::Set(Box::new(set)))
 }
@@ -156,7 +163,15 @@ impl Opened {
             Self::Choices(choices) => (&choices.name, "choice"),
         };
         let plain = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-        format!("{}_{protocol}_{}", name.chars().map(plain).collect::<String>(), &hash[..8])
+        let name: String = name.chars().map(plain).collect();
+        let kept = match self {
+            Self::Set(set) => set.subset.as_ref().map_or(String::new(), |subset| {
+                let list = blake3::hash(set.classes.join("\n").as_bytes()).to_hex();
+                format!("_{}-classes-{}", subset.classes, &list[..8])
+            }),
+            Self::Choices(_) => String::new(),
+        };
+        format!("{name}_{protocol}_{}{kept}", &hash[..8])
     }
 
     fn prompts_hash(&self, prompt: &str) -> String {
@@ -218,6 +233,9 @@ fn one(args: &Args, model: &Model, set: &Opened, stem: &str) -> anyhow::Result<(
         }
         Opened::Set(set) => classified(args, model, set, stem)?,
     };
+    if let Opened::Set(set) = set {
+        document["class_subset"] = json!(set.subset);
+    }
     document["datacomp"] = serde_json::from_str(line.trim()).unwrap_or(Value::Null);
     document["model_folder"] =
         json!(model.path.canonicalize().unwrap_or_else(|_| model.path.clone()));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clip_datasets::{EvalSet, Split, find_datacomp};
+use clip_datasets::{EvalSet, Split, Task, find_datacomp};
 use clip_eval::{
     Accuracy, Hashes, Score, ZeroShot, ZeroShotOptions, datacomp_line, group_metric,
     write_predictions, zero_shot,
@@ -25,9 +25,10 @@ pub struct Args {
     set: SetArgs,
     #[command(flatten)]
     prompts: PromptArgs,
-    /// What average precision ranks by: softmax (the paper's figures) or logit
-    #[arg(long, default_value = "softmax", value_parser = ["softmax", "logit"])]
-    score: String,
+    /// What average precision ranks by, with several classes an item: softmax (the default, the paper's figures) or
+    /// logit
+    #[arg(long, value_parser = ["softmax", "logit"])]
+    score: Option<String>,
     /// contamination.json of the corpus: scores are given on All, Clean and Overlap
     #[arg(long, value_name = "FILE")]
     contamination: Option<PathBuf>,
@@ -52,11 +53,19 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut set = args.set.open(Split::Test)?;
     args.prompts.apply(&mut set)?;
+    if args.datacomp_output.is_some() && set.subset.is_some() {
+        bail!(
+            "--datacomp-output: its lines are of whole sets\nhint: --output records which classes are kept"
+        );
+    }
+    if args.score.is_some() && set.task != Task::MultiLabel {
+        bail!("--score: no effect on {}, which has one class an item", set.name);
+    }
     let overlap = args.contamination.as_deref().map(|path| keys(path, &set.name)).transpose()?;
     let model = Model::open(&args.model)?;
     let options = ZeroShotOptions {
         names: args.prompts.rule(),
-        score: if args.score == "logit" { Score::Logit } else { Score::Softmax },
+        score: if args.score.as_deref() == Some("logit") { Score::Logit } else { Score::Softmax },
         skip_unreadable: args.set.skip_unreadable,
         limit: args.set.limit,
         cache: args.prompts.cache(),
@@ -67,7 +76,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown);
     let result = model.blame(result)?;
     print!("{}", table::zero_shot(&result));
-    print!("{}", beside_paper(&set, &result));
+    match &set.subset {
+        Some(kept) => {
+            println!("{} of its {} classes are kept: {}", kept.classes, kept.of, kept.name);
+        }
+        None => print!("{}", beside_paper(&set, &result)),
+    }
     if let Some(path) = &args.predictions {
         write_predictions(path, &result.predictions, about(&result, &model))?;
         println!("predictions: {}", path.display());
@@ -78,7 +92,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if let Some(path) = &args.output {
         let audit = args.contamination.as_deref();
-        write_json(path, &document(&result, &model, audit))?;
+        let mut document = document(&result, &model, audit);
+        document["class_subset"] = json!(set.subset);
+        write_json(path, &document)?;
     }
     if let Some(path) = &args.datacomp_output {
         append(path, &datacomp(&result))?;

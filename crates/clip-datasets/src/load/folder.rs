@@ -14,14 +14,24 @@ pub(crate) const TREE: &str =
     "  CLASS/IMAGE.{jpg,png,webp,…}, also below train/, val/ or test/; optionally classnames.txt";
 pub(crate) const OBJECTNET: &str = "  objectnet-1.0/images/FOLDER/*.png (or images/), folder_to_objectnet_label.json, objectnet_to_imagenet_1k.json (also below mappings/)";
 
+/// The folder of a part. Sets whose test part is not published (ImageNet) are scored on their validation part, which
+/// is then no validation part any more: a probe that chose and fitted on it would be scored on what it saw.
+pub(crate) fn part(root: &Path, split: Split) -> Option<PathBuf> {
+    // A test folder of images without classes (ImageNet's) has no labels.
+    let classes =
+        |path: &PathBuf| sorted(path).is_ok_and(|entries| entries.iter().any(|e| e.is_dir()));
+    let test = below(root, &["test"]).filter(classes);
+    let val = below(root, &["val", "valid", "validation"]);
+    match split {
+        Split::Test => test.or(val),
+        Split::Val => test.and(val),
+        Split::Train => below(root, &["train"]),
+    }
+}
+
 pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
-    let parts: &[&str] = match ask.split {
-        Split::Test => &["test", "val", "valid", "validation"],
-        Split::Val => &["val", "valid", "validation"],
-        Split::Train => &["train"],
-    };
     let inner = ["2750", "101_ObjectCategories", "images"];
-    let folder = match below(root, parts) {
+    let folder = match part(root, ask.split) {
         Some(part) => part,
         // A tree without parts is all test.
         None if ask.split == Split::Test && below(root, &["train"]).is_none() => {
@@ -120,7 +130,7 @@ pub(crate) fn objectnet(root: &Path, ask: &Ask) -> Result<Content> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{OpenOptions, Protocol, Truth, open, open_named};
+    use crate::{OpenOptions, Protocol, Split, Truth, open, open_named, open_with};
     use std::path::Path;
 
     fn write(root: &Path, names: &[&str]) {
@@ -152,6 +162,31 @@ mod tests {
             ("polar_bear/1.png", &Truth::Class(1))
         );
         assert_eq!(set.prompts(0), ["a photo of a ant."]);
+    }
+
+    #[test]
+    fn a_validation_part_that_is_scored_is_not_chosen_on() {
+        let dir = tempfile::tempdir().unwrap();
+        write(
+            dir.path(),
+            &["train/ant/1.png", "val/ant/2.png", "train/bee/3.png", "val/bee/4.png"],
+        );
+        let keys = |split: Split| -> Result<Vec<String>, String> {
+            let options = OpenOptions { split, ..OpenOptions::default() };
+            let set = open_with(dir.path(), &options).map_err(|e| e.to_string())?;
+            Ok(set.items().map(|item| item.unwrap().key).collect())
+        };
+        assert_eq!(keys(Split::Test).unwrap(), ["ant/2.png", "bee/4.png"]);
+        let message = keys(Split::Val).unwrap_err();
+        assert!(message.contains("no val part"), "{message}");
+        // ImageNet's test folder has images, but no classes.
+        write(dir.path(), &["test/5.png"]);
+        assert_eq!(keys(Split::Test).unwrap(), ["ant/2.png", "bee/4.png"]);
+        assert!(keys(Split::Val).is_err());
+        write(dir.path(), &["test/ant/6.png"]);
+        assert_eq!(keys(Split::Test).unwrap(), ["ant/6.png"]);
+        assert_eq!(keys(Split::Val).unwrap(), ["ant/2.png", "bee/4.png"]);
+        assert_eq!(keys(Split::Train).unwrap(), ["ant/1.png", "bee/3.png"]);
     }
 
     #[test]

@@ -8,28 +8,31 @@ use crate::item::{Frames, Split};
 use crate::source::{FileItem, Source};
 use crate::{Error, Result, Truth};
 
-pub(crate) const TREE: &str = "  frames/CLASS/VIDEO/*.jpg (also below train/, val/, test/), or CLASS/VIDEO/*.jpg with testlist01.txt, trainlist01.txt, classInd.txt (UCF101, also below ucfTrainTestlist/)\n    a video that is one image is its middle frame: frames/CLASS/VIDEO.jpg";
+pub(crate) const TREE: &str = "  frames/CLASS/VIDEO/*.jpg (also below train/, val/, test/), or CLASS/VIDEO/*.jpg with testlist01.txt, trainlist01.txt, … (also 02, 03), classInd.txt (UCF101, also below ucfTrainTestlist/)\n    a video that is one image is its middle frame: frames/CLASS/VIDEO.jpg";
 
-fn listed(root: &Path, part: &str) -> Option<PathBuf> {
-    let name = format!("{part}list01.txt");
+/// UCF101's list of a part in one of its three splits, counted from 0.
+fn listed(root: &Path, part: &str, split: usize) -> Option<PathBuf> {
+    let name = format!("{part}list{:02}.txt", split + 1);
     file(root, &[&name, &format!("ucfTrainTestlist/{name}")])
 }
 
 pub(crate) fn detect(root: &Path) -> bool {
-    below(root, &["frames"]).is_some() || listed(root, "test").is_some()
+    below(root, &["frames"]).is_some() || listed(root, "test", 0).is_some()
+}
+
+/// The number of UCF101's splits whose two lists are there. Keys name the same video in all of them.
+pub(crate) fn folds(root: &Path) -> usize {
+    let whole =
+        |split: &usize| ["train", "test"].iter().all(|part| listed(root, part, *split).is_some());
+    (0..3).take_while(whole).count().max(1)
 }
 
 pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     let frames = below(root, &["frames"]).unwrap_or_else(|| root.to_path_buf());
-    if let Some(list) = listed(root, "test") {
-        return ucf(root, &frames, &list, ask);
+    if listed(root, "test", ask.fold).is_some() {
+        return ucf(root, &frames, ask);
     }
-    let parts: &[&str] = match ask.split {
-        Split::Test => &["test", "val"],
-        Split::Val => &["val"],
-        Split::Train => &["train"],
-    };
-    let folder = match below(&frames, parts) {
+    let folder = match super::folder::part(&frames, ask.split) {
         Some(folder) => folder,
         None if ask.split == Split::Test => frames,
         None => return Err(no_split(root, ask.split, TREE)),
@@ -51,12 +54,12 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
 }
 
 /// `CLASS/VIDEO.avi [number]` a line; classes are numbered by name.
-fn ucf(root: &Path, frames: &Path, test: &Path, ask: &Ask) -> Result<Content> {
+fn ucf(root: &Path, frames: &Path, ask: &Ask) -> Result<Content> {
     let list = match ask.split {
-        Split::Test => test.to_path_buf(),
-        Split::Train => listed(root, "train").ok_or_else(|| no_split(root, ask.split, TREE))?,
-        Split::Val => return Err(no_split(root, ask.split, TREE)),
+        Split::Val => None,
+        part => listed(root, part.name(), ask.fold),
     };
+    let list = list.ok_or_else(|| no_split(root, ask.split, TREE))?;
     let mut videos = Vec::new();
     for line in lines(&list)? {
         let entry = line.split_whitespace().next().unwrap_or_default();
@@ -120,7 +123,49 @@ fn video_items(path: &Path, key: &str, class: usize, frames: Frames) -> Result<V
 
 #[cfg(test)]
 mod tests {
-    use crate::{Frames, OpenOptions, open_named};
+    use crate::{Frames, OpenOptions, Split, open_named};
+
+    #[test]
+    fn ucf101_has_three_splits_and_kinetics_no_validation_part() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        for n in 1..=3 {
+            write(&format!("frames/YoYo/v_{n}.jpg"), &n.to_string());
+            let video = |n: usize| format!("YoYo/v_{n}.avi 1\n");
+            write(&format!("ucfTrainTestlist/testlist{n:02}.txt"), &video(n));
+            write(
+                &format!("ucfTrainTestlist/trainlist{n:02}.txt"),
+                &(1..=3).filter(|m| *m != n).map(video).collect::<String>(),
+            );
+        }
+        let keys = |split, fold| {
+            let options = OpenOptions { split, fold, ..OpenOptions::default() };
+            let set = open_named(&format!("ucf101={}", dir.path().display()), &options).unwrap();
+            (set.folds, set.items().map(|item| item.unwrap().key).collect::<Vec<_>>())
+        };
+        assert_eq!(keys(Split::Test, None), (3, vec!["YoYo/v_1".into()]));
+        assert_eq!(keys(Split::Test, Some(2)), (3, vec!["YoYo/v_3".into()]));
+        assert_eq!(keys(Split::Train, Some(1)).1, ["YoYo/v_1", "YoYo/v_3"]);
+
+        let dir = tempfile::tempdir().unwrap();
+        for part in ["train", "val"] {
+            let class = dir.path().join(format!("frames/{part}/abseiling"));
+            std::fs::create_dir_all(&class).unwrap();
+            std::fs::write(class.join(format!("{part}.jpg")), part).unwrap();
+        }
+        let open = |split| {
+            let options = OpenOptions { split, ..OpenOptions::default() };
+            open_named(&format!("kinetics700={}", dir.path().display()), &options)
+        };
+        let test = open(Split::Test).unwrap();
+        assert_eq!(test.items().next().unwrap().unwrap().key, "abseiling/val");
+        let message = open(Split::Val).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("no val part"), "{message}");
+    }
 
     #[test]
     fn the_middle_frame_or_all_of_them() {

@@ -91,7 +91,7 @@ pub(crate) fn open(path: &Path, ask: &Ask) -> Result<Content> {
         rows.push(Row { image, truth: cell(at).to_owned(), group, video });
     }
     if rows.is_empty() {
-        return Err(Error::file(path, format!("no rows of the {} part", ask.split.name())));
+        return Err(super::no_split(path, ask.split, TREE));
     }
     if task == Task::Retrieval {
         return captions(path, rows);

@@ -39,6 +39,8 @@ pub(crate) struct Ask {
     pub frames: Frames,
     /// The dataset of the registry that was named.
     pub dataset: Option<&'static Dataset>,
+    /// The fold of the train part (or of all parts), from 0, where the dataset has several.
+    pub fold: usize,
 }
 
 /// What a loader found.
@@ -252,7 +254,19 @@ pub(crate) fn load(
         Err(Error::Layout { path, reason, tree }) if tree == folder::TREE => {
             Err(Error::Layout { path, reason, tree: trees() })
         }
+        Err(Error::Part { path, part, tree }) if tree == folder::TREE => {
+            Err(Error::Part { path, part, tree: trees() })
+        }
         Err(error) => Err(error),
+    }
+}
+
+/// The number of predefined folds of a dataset: a probe's score is the mean over them.
+pub(crate) fn folds(loader: &str, path: &Path) -> Result<usize> {
+    match loader {
+        "stl10" => stl10::folds(path),
+        "frames" => Ok(frames::folds(path)),
+        _ => Ok(1),
     }
 }
 
@@ -283,7 +297,7 @@ pub(crate) fn listed(path: &Path, names: &[&str]) -> Option<PathBuf> {
 
 /// A part that the layout has not.
 pub(crate) fn no_split(path: &Path, split: Split, tree: &str) -> Error {
-    Error::layout(path, format!("no {} part", split.name()), tree)
+    Error::Part { path: path.to_path_buf(), part: split.name(), tree: tree.to_owned() }
 }
 
 /// Whether a file or folder is of the set, and not what a file manager, a notebook or macOS left in it: `.DS_Store`,

@@ -8,15 +8,17 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 pub(crate) use labels::{Labels, is_wordnet_id, labels, wordnet_places};
+pub(crate) use prompts::subset;
 pub use prompts::{Prompts, Protocol, prompts};
 
 use crate::{Error, Result};
 
 /// How a set is scored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Metric {
     /// Top-1 accuracy.
+    #[default]
     Accuracy,
     /// The mean over classes of their accuracy.
     MeanPerClass,

@@ -1,4 +1,4 @@
-//! Multinomial logistic regression with scikit-learn's objective.
+//! Logistic regression with scikit-learn's objective: multinomial, or binomial where two classes are present.
 
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
@@ -17,7 +17,9 @@ pub struct Data {
     blocks: Vec<(Tensor, Tensor)>,
     rows: i64,
     dim: i64,
-    classes: i64,
+    /// The classes that are present: others have no weights, as in scikit-learn.
+    present: Vec<i64>,
+    classes: usize,
     /// X'X / n of (some of) the rows, [d + 1, d + 1] in f64.
     gram: Tensor,
     kind: Kind,
@@ -26,14 +28,17 @@ pub struct Data {
 /// A fitted classifier.
 #[derive(Debug)]
 pub struct Fit {
-    /// Weights and, in the last column, biases, [classes, d + 1] in f64.
+    /// Weights and, in the last column, biases, [classes present, d + 1] in f64.
     pub weights: Tensor,
-    /// `sum of cross-entropies + lambda / 2 * sum of squared weights`: scikit-learn's, with C = 1 / lambda.
+    /// `sum of cross-entropies + lambda / 2 * sum of squared weights`: scikit-learn's, with C = 1 / lambda. Of two
+    /// classes the weights are one vector, the difference of both.
     pub objective: f64,
     /// Iterations of L-BFGS.
     pub iterations: usize,
     /// Whether it converged within them.
     pub converged: bool,
+    present: Vec<i64>,
+    classes: usize,
 }
 
 impl Data {
@@ -59,7 +64,12 @@ impl Data {
         if features.isfinite().all().int64_value(&[]) == 0 {
             return Err(Error::Probe("features that are not finite".into()));
         }
-        let labels: Vec<i64> = labels.iter().map(|&label| label as i64).collect();
+        let mut place = vec![-1i64; classes];
+        labels.iter().for_each(|&label| place[label] = 0);
+        let present: Vec<i64> =
+            (0..classes).filter(|&class| place[class] == 0).map(|class| class as i64).collect();
+        present.iter().enumerate().for_each(|(at, &class)| place[class as usize] = at as i64);
+        let labels: Vec<i64> = labels.iter().map(|&label| place[label]).collect();
         let labels = Tensor::from_slice(&labels);
         let ones = Tensor::ones([rows, 1], (kind, features.device()));
         let x = Tensor::cat(&[&features, &ones], 1);
@@ -73,7 +83,7 @@ impl Data {
                 (x.narrow(0, at, size).contiguous(), labels.narrow(0, at, size))
             })
             .collect();
-        Ok(Self { blocks, rows, dim: dim + 1, classes: classes as i64, gram, kind })
+        Ok(Self { blocks, rows, dim: dim + 1, present, classes, gram, kind })
     }
 
     /// Fits with the strength `lambda`, from `start` (weights of another fit) or from zero.
@@ -83,8 +93,11 @@ impl Data {
     /// entry of the mean's gradient above `tolerance`, or no change of the value.
     pub fn fit(&self, lambda: f64, options: Options, start: Option<&Tensor>) -> Result<Fit> {
         let n = self.rows as f64;
-        let shape = [self.classes, self.dim];
-        let penalty = lambda / n;
+        let shape = [self.present.len() as i64, self.dim];
+        // Of two classes scikit-learn has one vector of weights, w = b - a. With twice the strength on a and b the
+        // optimum is the same: there a = -w / 2 and b = w / 2, so lambda (|a|^2 + |b|^2) = lambda / 2 |w|^2.
+        let strength = if self.present.len() == 2 { 2.0 * lambda } else { lambda };
+        let penalty = strength / n;
         let mut diagonal = vec![penalty; self.dim as usize];
         // The bias is free; a little keeps the factor regular where features do not vary.
         diagonal[self.dim as usize - 1] = 0.0;
@@ -100,10 +113,12 @@ impl Data {
         let flat = |tensor: &Tensor| Vec::<f64>::try_from(tensor.contiguous().view([-1]));
         let start = match start {
             Some(start) => flat(&start.matmul(&factor))?,
-            None => vec![0.0; (self.classes * self.dim) as usize],
+            None => vec![0.0; self.present.len() * self.dim as usize],
         };
         let (gradient, iterations) = (options.tolerance, options.iterations);
-        let stop = Stop { gradient, change: 64.0 * f64::EPSILON, iterations };
+        // scikit-learn stops at this change whatever its tolerance; a tighter one than its default iterates further.
+        let tighter = (gradient / Options::default().tolerance).min(1.0);
+        let stop = Stop { gradient, change: 64.0 * f64::EPSILON * tighter, iterations };
         let mut failed = None;
         let largest = std::cell::Cell::new(f64::INFINITY);
         let Minimum { x, value, iterations, converged } = no_grad(|| {
@@ -134,10 +149,11 @@ impl Data {
             return Err(error);
         }
         let weights = weights(&Tensor::from_slice(&x).view(shape));
-        Ok(Fit { weights, objective: value * n, iterations, converged })
+        let (present, classes) = (self.present.clone(), self.classes);
+        Ok(Fit { weights, objective: value * n, iterations, converged, present, classes })
     }
 
-    /// The mean loss with its penalty, and its gradient, at weights [classes, d + 1].
+    /// The mean loss with its penalty, and its gradient, at weights [classes present, d + 1].
     fn value(&self, weights: &Tensor, penalty: f64) -> Result<(f64, Tensor)> {
         let w = weights.to_kind(self.kind);
         let transposed = w.tr();
@@ -163,11 +179,18 @@ impl Data {
 }
 
 impl Fit {
-    /// Scores [n, classes] of features [n, d].
+    /// Scores [n, classes] of features [n, d]; a class that nothing was fitted to has the lowest there is.
     pub fn scores(&self, features: &Tensor) -> Tensor {
         let dim = self.weights.size()[1] - 1;
         let features = features.to_kind(Kind::Double);
-        features.matmul(&self.weights.narrow(1, 0, dim).tr()) + self.weights.select(1, dim)
+        let scores =
+            features.matmul(&self.weights.narrow(1, 0, dim).tr()) + self.weights.select(1, dim);
+        if self.present.len() == self.classes {
+            return scores;
+        }
+        let shape = [features.size()[0], self.classes as i64];
+        let all = Tensor::full(shape, f64::NEG_INFINITY, (Kind::Double, features.device()));
+        all.index_copy(1, &Tensor::from_slice(&self.present), &scores)
     }
 
     /// The classes of features [n, d].

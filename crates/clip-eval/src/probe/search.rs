@@ -1,9 +1,9 @@
 //! The paper's search for the strength of regularisation (appendix A.3).
 
-use clip_torch::tch::Tensor;
 use serde::Serialize;
 
-use super::objective::{Data, Fit};
+use super::problem::{Fitted, Problem};
+use super::{Parts, TestScores};
 use crate::Result;
 
 /// Strengths of the grid: 96 logarithmic steps from 1e-6 to 1e6, eight a decade.
@@ -16,10 +16,8 @@ const FIRST: usize = 16;
 pub struct Trial {
     /// The strength.
     pub lambda: f64,
-    /// Items of the validation part whose class was found.
-    pub correct: u64,
-    /// Items of the validation part.
-    pub n: u64,
+    /// The metric on the validation part.
+    pub value: f64,
     /// The objective on the part that was fitted.
     pub objective: f64,
     /// Iterations.
@@ -49,43 +47,43 @@ impl Default for Options {
     }
 }
 
-/// Tries 1e-6, 1e-4, …, 1e6, then halves the interval around the best down to one step of the grid. Of equal
-/// ones the lowest strength is the best. Returns the best and all that were tried, in order.
-pub fn search(
-    train: &Data,
-    val: (&Tensor, &[usize]),
+/// Tries 1e-6, 1e-4, …, 1e6, then halves the interval around the best down to one step of the grid. Best is what
+/// has the highest metric on the validation part, of equal ones the lowest strength. Returns the best and all that
+/// were tried, in order.
+pub(super) fn search(
+    train: &Problem,
+    parts: &Parts,
     options: Options,
     mut progress: impl FnMut(&Trial),
 ) -> Result<(f64, Vec<Trial>)> {
-    let mut tried: Vec<Option<(Trial, Fit)>> = (0..GRID).map(|_| None).collect();
+    let val = &parts.val;
+    let mut tried: Vec<Option<(Trial, Fitted)>> = (0..GRID).map(|_| None).collect();
     let mut order = Vec::new();
-    let mut correct = |place: usize| -> Result<u64> {
+    let mut score = |place: usize| -> Result<f64> {
         if tried[place].is_none() {
             // The fit of the nearest strength is a good start.
             let near =
                 (0..GRID).filter(|&at| tried[at].is_some()).min_by_key(|&at| at.abs_diff(place));
-            let start = near.and_then(|at| tried[at].as_ref()).map(|(_, fit)| &fit.weights);
+            let start = near.and_then(|at| tried[at].as_ref()).map(|(_, fit)| fit);
             let fit = train.fit(lambda(place), options, start)?;
-            let found = fit.predict(val.0)?;
-            let correct = found.iter().zip(val.1).filter(|(a, b)| a == b).count() as u64;
+            let scores = TestScores::of(&fit.scores(&val.features), &val.target, parts.classes)?;
             let trial = Trial {
                 lambda: lambda(place),
-                correct,
-                n: val.1.len() as u64,
-                objective: fit.objective,
-                iterations: fit.iterations,
-                converged: fit.converged,
+                value: scores.wanted(parts.metric)?,
+                objective: fit.objective(),
+                iterations: fit.iterations(),
+                converged: fit.converged(),
             };
             progress(&trial);
             order.push(trial);
             tried[place] = Some((trial, fit));
         }
-        Ok(tried[place].as_ref().map_or(0, |(trial, _)| trial.correct))
+        Ok(tried[place].as_ref().map_or(0.0, |(trial, _)| trial.value))
     };
     // Strong to weak: the strongest converge at once, and each is the start of the next.
-    let mut best = (0, 0);
+    let mut best = (0, 0.0);
     for place in (0..GRID).step_by(FIRST).rev() {
-        let found = correct(place)?;
+        let found = score(place)?;
         if found >= best.1 {
             best = (place, found);
         }
@@ -94,9 +92,9 @@ pub fn search(
     while step >= 1 {
         let middle = best.0;
         let (low, high) = (middle.saturating_sub(step), (middle + step).min(GRID - 1));
-        best = (low, correct(low)?);
+        best = (low, score(low)?);
         for place in [middle, high] {
-            let found = correct(place)?;
+            let found = score(place)?;
             if found > best.1 {
                 best = (place, found);
             }

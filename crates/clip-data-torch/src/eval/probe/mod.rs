@@ -1,0 +1,219 @@
+//! `clip-data eval linear-probe` and `few-shot`.
+
+mod extract;
+mod few_shot;
+mod files;
+mod source;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clip_datasets::Metric;
+use clip_eval::{Dropped, Hashes, Options, ProbeScore, Summary, linear_probe, summary};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::inputs::write_json;
+use super::table::cell;
+use source::{About, Source};
+
+pub use few_shot::{FewShotArgs, run_few_shot};
+
+/// How probes are fitted.
+#[derive(clap::Args)]
+struct FitArgs {
+    /// The largest entry of the gradient of the mean loss that counts as none
+    #[arg(long, default_value_t = 1e-4)]
+    tolerance: f64,
+    /// Most iterations of L-BFGS
+    #[arg(long, default_value_t = 1000)]
+    max_iter: usize,
+}
+
+impl FitArgs {
+    fn options(&self) -> Options {
+        Options { tolerance: self.tolerance, iterations: self.max_iter }
+    }
+}
+
+/// Arguments of `clip-data eval linear-probe`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    source: Source,
+    #[command(flatten)]
+    fit: FitArgs,
+    /// Fit with this strength only (1 / scikit-learn's C), without the search
+    #[arg(long, value_name = "X")]
+    lambda: Option<f64>,
+    /// Write the scores as JSON, with CLIP_benchmark's keys
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// The probe of one fold.
+#[derive(Serialize)]
+struct FoldScore {
+    /// From 1.
+    fold: usize,
+    dropped: Dropped,
+    #[serde(flatten)]
+    score: ProbeScore,
+}
+
+/// The metrics of result files, in the order in which they are printed.
+const METRICS: [Metric; 6] = [
+    Metric::Accuracy,
+    Metric::MeanTop1Top5,
+    Metric::MeanPerClass,
+    Metric::RocAuc,
+    Metric::Map11Point,
+    Metric::Retrieval,
+];
+
+/// Runs the probe.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(lambda) = args.lambda {
+        if !(lambda.is_finite() && lambda > 0.0) {
+            bail!("--lambda {lambda}: a strength is a number above 0");
+        }
+        if args.source.seed.is_some() {
+            bail!("--seed draws the part that the strength is chosen on: no effect with --lambda");
+        }
+    }
+    let mut probed = args.source.open(false)?;
+    if let Some(kept) = &probed.about.subset {
+        println!("{} of its {} classes are kept: {}", kept.classes, kept.of, kept.name);
+    }
+    let mut scores = Vec::new();
+    for fold in args.source.folds(&probed)? {
+        let (parts, dropped) = probed.parts(&args.source, fold, args.lambda.is_none())?;
+        let number = if probed.about.folds > 1 {
+            format!(" fold {} of {}", fold + 1, probed.about.folds)
+        } else {
+            String::new()
+        };
+        println!(
+            "{}{number}: {} to fit on, {} to choose on, {} to score; {} features, {} classes",
+            probed.about.name,
+            parts.train.len(),
+            parts.val.len(),
+            parts.test.len(),
+            parts.train.features.size()[1],
+            parts.classes
+        );
+        let on_trial = |trial: &clip_eval::Trial| {
+            eprintln!(
+                "lambda {:<12.6} {} {:.4}, objective {:.4}, {} iterations{}",
+                trial.lambda,
+                parts.metric.name(),
+                trial.value,
+                trial.objective,
+                trial.iterations,
+                if trial.converged { "" } else { " (not converged)" }
+            );
+        };
+        let score = linear_probe(&parts, args.lambda, args.fit.options(), on_trial)?;
+        print!("{}", one(&score, args.lambda.is_some(), &probed.about));
+        scores.push(FoldScore { fold: fold + 1, dropped, score });
+    }
+    if scores.len() > 1 {
+        for (name, value) in summaries(&scores) {
+            println!(
+                "{name} {:.2}% ± {:.2} (mean and standard deviation over {} folds)",
+                100.0 * value.mean,
+                100.0 * value.std.unwrap_or(0.0),
+                scores.len()
+            );
+        }
+    }
+    let main = probed.about.metric.name();
+    let value = summary(scores.iter().map(|fold| fold.score.scores.value(probed.about.metric)));
+    if let Some(value) = value {
+        println!("{main}, the metric of this set, {:.2}%", 100.0 * value.mean);
+    }
+    print!("{}", probed.about.note());
+    if let Some(path) = &args.output {
+        write_json(path, &document(&probed.about, &scores))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The scores of one fold as text.
+fn one(score: &ProbeScore, given: bool, about: &About) -> String {
+    let how = if given {
+        "given".to_owned()
+    } else {
+        format!("of {} that were tried, 97-point grid", score.trials.len())
+    };
+    let mut text = format!(
+        "lambda {:.6} ({how}; C = {:.6}): objective {:.6}, {} iterations{}\n",
+        score.lambda,
+        1.0 / score.lambda,
+        score.objective,
+        score.iterations,
+        if score.converged { "" } else { " (not converged)" }
+    );
+    let found = &score.scores;
+    if found.acc1.is_some() {
+        text.push_str(&format!("top-1 {}\n", cell(found.acc1).trim_start()));
+        text.push_str(&format!("top-5 {}\n", cell(found.acc5).trim_start()));
+    }
+    for metric in METRICS.into_iter().filter(|metric| *metric != Metric::Accuracy) {
+        if let Some(value) = found.value(metric) {
+            text.push_str(&format!("{} {:.2}%\n", metric.name(), 100.0 * value));
+        }
+    }
+    if !score.unfitted_classes.is_empty() {
+        let names: Vec<String> =
+            score.unfitted_classes.iter().map(|class| about.class_name(*class)).collect();
+        text.push_str(&format!(
+            "{} classes have no positive or no negative item to fit on and score 0: {}\n",
+            names.len(),
+            names.join(", ")
+        ));
+    }
+    text
+}
+
+/// Mean and spread by the names of result files, without their prefix.
+fn summaries(scores: &[FoldScore]) -> BTreeMap<&'static str, Summary> {
+    let mut found = BTreeMap::new();
+    for metric in METRICS {
+        found.extend(
+            summary(scores.iter().map(|fold| fold.score.scores.value(metric)))
+                .map(|value| (metric.name(), value)),
+        );
+    }
+    let acc5 = summary(scores.iter().map(|fold| fold.score.scores.acc5.map(|a| a.value)));
+    found.extend(acc5.map(|value| ("acc5", value)));
+    found
+}
+
+/// CLIP_benchmark's JSON with what it lacks.
+fn document(about: &About, scores: &[FoldScore]) -> Value {
+    let summaries = summaries(scores);
+    let mut metrics: BTreeMap<String, Option<f64>> =
+        summaries.iter().map(|(name, value)| (format!("lp_{name}"), Some(value.mean))).collect();
+    for name in ["lp_acc1", "lp_acc5", "lp_mean_per_class_recall"] {
+        metrics.entry(name.to_owned()).or_default();
+    }
+    let main = about.metric.name();
+    metrics.insert("lp_main_metric".into(), summaries.get(main).map(|value| value.mean));
+    let hashes =
+        Hashes { model: about.model_hash.clone(), data: about.data_hash(), prompts: String::new() };
+    let spread: BTreeMap<String, Option<f64>> =
+        summaries.iter().map(|(name, value)| (format!("lp_{name}"), value.std)).collect();
+    let more = json!({
+        "main_metric": main, "space": about.space, "preprocess": about.preprocess,
+         "classes": about.classes,
+        "class_subset": about.subset, "classes_without_test_items": about.untested,
+        "limit": about.sample.and_then(|s| s.limit),
+        "items_total": about.sample.map(|s| s.items_total),
+        "items": scores.first().map(|fold| fold.score.scores.n),
+        "folds": scores.len(), "std": spread, "fold_scores": scores,
+    });
+    clip_eval::document(&about.name, &about.model, "linear_probe", &metrics, &hashes, more)
+}

@@ -1,0 +1,250 @@
+//! Where the parts of a probe come from: a model and a set, or features that are there.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use anyhow::bail;
+use clip_datasets::{ClassSubset, Metric};
+use clip_eval::{Dropped, Part, Parts, Sample, Target, metric_for};
+use serde_json::Value;
+
+use super::super::inputs::at_least_one;
+use super::super::table;
+use super::extract::Extractor;
+use super::files;
+use crate::model::PreprocessArgs;
+
+/// Where features come from.
+#[derive(clap::Args)]
+pub struct Source {
+    /// Weights (a folder or file, in any known format), or a run's folder, for its newest checkpoint
+    #[arg(long, required_unless_present = "features", requires = "dataset")]
+    pub model: Option<PathBuf>,
+    /// A set with a train part: a path, or NAME=PATH
+    #[arg(long, required_unless_present = "features")]
+    pub dataset: Option<String>,
+    /// A set that is only scored, in place of --dataset's test part; its classes are found by name
+    #[arg(long, value_name = "NAME=PATH")]
+    pub test_dataset: Option<String>,
+    /// Features that are there: train.npy, train_labels.npy, test.npy, test_labels.npy, optionally val
+    #[arg(long, value_name = "DIR", conflicts_with_all = [
+        "model", "dataset", "test_dataset", "save_features", "projected", "protocol", "classes", "fold",
+        "device", "limit", "image_mean", "image_std", "image_interpolation", "image_resize_mode"
+    ])]
+    pub features: Option<PathBuf>,
+    #[command(flatten)]
+    pub preprocess: PreprocessArgs,
+    /// Write the features for another time
+    #[arg(long, value_name = "DIR")]
+    pub save_features: Option<PathBuf>,
+    /// Probe the features after the projection, at unit length; the paper's are before it
+    #[arg(long)]
+    pub projected: bool,
+    /// Whose prompts and class order
+    #[arg(long, value_name = "NAME")]
+    pub protocol: Option<clip_datasets::Protocol>,
+    /// Some of the classes: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names by commas
+    #[arg(long, value_name = "FILE|NAMES")]
+    pub classes: Option<String>,
+    /// One of the dataset's folds or splits, from 1 (STL-10 has 10, UCF101 3); all are averaged by default
+    #[arg(long, value_name = "N")]
+    pub fold: Option<usize>,
+    /// Leave out of train and val what is in test, by content, in place of an error; the counts are in the JSON
+    #[arg(long)]
+    pub drop_shared: bool,
+    /// auto, cpu or cuda
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Seed of the validation part, a fifth of train, where the set has none [default: 0]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Use N items of each part only, spread evenly over it
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub limit: Option<usize>,
+}
+
+/// What is probed.
+#[derive(Default)]
+pub struct About {
+    pub name: String,
+    pub model: String,
+    pub model_hash: String,
+    /// `tower`, `projected`, or what a features folder says.
+    pub space: String,
+    /// What happened to the images, where they were seen.
+    pub preprocess: Option<Value>,
+    pub metric: Metric,
+    /// The number of classes, and their names where they are known.
+    pub classes: usize,
+    pub class_names: Vec<String>,
+    pub subset: Option<ClassSubset>,
+    pub folds: usize,
+    /// How many items of the test part were taken.
+    pub sample: Option<Sample>,
+    /// Classes that are fitted on but not scored.
+    pub untested: Vec<String>,
+    /// The zero-shot score of the model by the same metric.
+    pub zero_shot: Option<f64>,
+    pub hasher: blake3::Hasher,
+}
+
+impl About {
+    pub fn class_name(&self, class: usize) -> String {
+        self.class_names.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
+    }
+
+    /// That these are scores of some of the items, where they are.
+    pub fn note(&self) -> String {
+        self.sample.map_or(String::new(), table::sample)
+    }
+
+    /// blake3 over keys, contents and truths of all parts so far.
+    pub fn data_hash(&self) -> String {
+        self.hasher.finalize().to_hex().to_string()
+    }
+
+    fn hash(&mut self, parts: &Parts) {
+        for part in [&parts.train, &parts.val, &parts.test] {
+            for item in &part.items {
+                self.hasher.update(item.key.as_bytes()).update(&item.content);
+            }
+            match &part.target {
+                Target::Classes(classes) => classes.iter().for_each(|class| {
+                    self.hasher.update(&(*class as u64).to_le_bytes());
+                }),
+                Target::Marks(marks) => marks.iter().flatten().for_each(|mark| {
+                    self.hasher.update(&mark.to_le_bytes());
+                }),
+            }
+        }
+    }
+}
+
+enum Origin {
+    Features(PathBuf),
+    Model(Box<Extractor>),
+}
+
+/// An opened source.
+pub struct Probed {
+    pub about: About,
+    origin: Origin,
+}
+
+impl Source {
+    /// Opens it; `with_zero_shot` gives the score of zero-shot transfer as well.
+    pub fn open(&self, with_zero_shot: bool) -> anyhow::Result<Probed> {
+        clip_torch::init(None)?;
+        if let Some(folder) = &self.features {
+            let about = files::about(folder)?;
+            return Ok(Probed { about, origin: Origin::Features(folder.clone()) });
+        }
+        let (extractor, about) = Extractor::open(self, with_zero_shot)?;
+        if about.folds > 1 && self.fold.is_none() && self.save_features.is_some() {
+            bail!(
+                "--save-features: {} has {} folds, which share items\nhint: --fold N keeps one of them",
+                about.name,
+                about.folds
+            );
+        }
+        Ok(Probed { about, origin: Origin::Model(Box::new(extractor)) })
+    }
+
+    /// The folds that are asked for, from 0.
+    pub fn folds(&self, probed: &Probed) -> anyhow::Result<Range<usize>> {
+        let about = &probed.about;
+        Ok(match self.fold {
+            None => 0..about.folds,
+            Some(_) if about.folds == 1 => {
+                bail!("--fold: {} has no predefined folds", about.name)
+            }
+            Some(fold) if (1..=about.folds).contains(&fold) => fold - 1..fold,
+            Some(fold) => bail!("--fold {fold}: {} has folds 1 to {}", about.name, about.folds),
+        })
+    }
+}
+
+impl Probed {
+    /// The parts of a fold, with what was left out of them; with `chosen` there is a part to choose on.
+    pub fn parts(
+        &mut self,
+        source: &Source,
+        fold: usize,
+        chosen: bool,
+    ) -> anyhow::Result<(Parts, Dropped)> {
+        let (train, val, test) = match &mut self.origin {
+            Origin::Features(folder) => files::read(folder)?,
+            Origin::Model(extractor) => extractor.parts(fold)?,
+        };
+        let about = &mut self.about;
+        if let Origin::Model(extractor) = &self.origin {
+            about.sample = extractor.sample;
+        }
+        if let Origin::Features(_) = &self.origin {
+            about.classes = about.classes.max(files::classes([&train, &val, &test]));
+        }
+        about.metric = metric_for(about.metric, &train.target, about.classes);
+        if let Some(folder) = &source.save_features {
+            files::save(folder, about, [&train, &val, &test])?;
+            println!("features: {}", folder.display());
+        }
+        let (classes, metric) = (about.classes, about.metric);
+        let mut parts = Parts { train, val, test, classes, metric };
+        about.hash(&parts);
+        let dropped = if source.drop_shared { parts.drop_shared() } else { Dropped::default() };
+        if source.drop_shared {
+            println!(
+                "left out: {} of train and {} of val that are in test, {} of train that are in val",
+                dropped.train_in_test, dropped.val_in_test, dropped.train_in_val
+            );
+        }
+        parts.check_disjoint()?;
+        present(about, &parts, source.limit.is_some())?;
+        if parts.val.is_empty() && chosen {
+            (parts.train, parts.val) = parts.train.split(source.seed.unwrap_or(0));
+        } else if source.seed.is_some() {
+            bail!("--seed draws a validation part: no effect, since {} has one", about.name);
+        }
+        Ok((parts, dropped))
+    }
+}
+
+/// Every class that is scored is fitted on, unless only some items are used; classes that are not scored are printed.
+fn present(about: &mut About, parts: &Parts, limited: bool) -> anyhow::Result<()> {
+    let count = |part: &Part| {
+        let mut counts = vec![0usize; about.classes];
+        match &part.target {
+            Target::Classes(labels) => labels.iter().for_each(|&label| counts[label] += 1),
+            Target::Marks(marks) => marks.iter().for_each(|row| {
+                row.iter().zip(&mut counts).for_each(|(mark, n)| *n += usize::from(*mark == 1));
+            }),
+        }
+        counts
+    };
+    let (train, val, test) = (count(&parts.train), count(&parts.val), count(&parts.test));
+    let fitted = |class: &usize| train[*class] + val[*class] > 0;
+    let unknown = (0..about.classes).find(|class| test[*class] > 0 && !fitted(class));
+    if let Some(class) = unknown.filter(|_| !limited) {
+        bail!(
+            "{}: {:?} has {} items to score and none to fit on\nhint: --classes leaves it out",
+            about.name,
+            about.class_name(class),
+            test[class]
+        );
+    }
+    let untested: Vec<String> = (0..about.classes)
+        .filter(|class| fitted(class) && test[*class] == 0)
+        .map(|class| about.class_name(class))
+        .collect();
+    if !untested.is_empty() && untested != about.untested {
+        let some = untested.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+        let more = if untested.len() > 5 { ", …" } else { "" };
+        println!(
+            "{} of {} classes are fitted on but have no items to score: {some}{more}",
+            untested.len(),
+            about.classes
+        );
+    }
+    about.untested = untested;
+    Ok(())
+}
