@@ -256,6 +256,56 @@ fn every_format_of_input_is_read() {
 }
 
 #[test]
+fn a_bad_row_of_a_list_fails_alone() {
+    let place = Place::new();
+    let url = |row: usize| place.site.url(&format!("/n/{row}"));
+    // Rows 0 to 39 in shards of ten; row 26 is no JSON, row 3 is what Python writes.
+    let rows: Vec<String> = (0..40)
+        .map(|row| match row {
+            26 => "{\"url\": broken".to_owned(),
+            3 => format!(r#"{{"url":"{}","caption":"a \ud83d","similarity":NaN}}"#, url(row)),
+            _ => format!(r#"{{"url":"{}","caption":"c{row}"}}"#, url(row)),
+        })
+        .collect();
+    place.write("list.jsonl", &format!("\u{feff}{}\n", rows.join("\n")));
+    let args = ["list.jsonl", "--caption_col=caption", "--number_sample_per_shard=10"];
+    place.good(&[&args[..], &["--output_format=webdataset", "--output_folder=out"]].concat());
+    let found: Vec<Vec<Sample>> =
+        (0..4).map(|shard| samples(&place.path(&format!("out/{shard:05}.tar")))).collect();
+    let counts: Vec<usize> = found.iter().map(Vec::len).collect();
+    assert_eq!(counts, [10, 10, 9, 10]);
+    assert_eq!(found[0][3].get("txt").unwrap(), "a \u{fffd}".as_bytes());
+    let table = table(&place.path("out/00002.parquet"));
+    assert_eq!(texts(&table, "error_kind")[6].as_deref(), Some("bad_row"));
+    let message = texts(&table, "error_message")[6].clone().unwrap();
+    assert!(message.starts_with("line 27: "), "{message}");
+    assert!(table.column_by_name("row fault").is_none());
+
+    // What Python's csv.writer makes of tabs, ends of lines and quotes.
+    let cells = ["\"left\tright\"", "\"one\ntwo\"", "\"say \"\"hi\"\"\"", "plain"];
+    let rows = cells.iter().enumerate().map(|(row, cell)| format!("{cell}\t{}\r\n", url(row)));
+    place.write("list.tsv", &format!("caption\turl\r\n{}", rows.collect::<String>()));
+    let args = ["list.tsv", "--caption_col=caption", "--output_format=webdataset"];
+    place.good(&[&args[..], &["--output_folder=tsv"]].concat());
+    let found = samples(&place.path("tsv/00000.tar"));
+    let captions: Vec<&[u8]> = found.iter().map(|sample| sample.get("txt").unwrap()).collect();
+    assert_eq!(captions, [&b"left\tright"[..], b"one\ntwo", b"say \"hi\"", b"plain"]);
+
+    // A list of captions means what is asked for.
+    let line = format!(r#"{{"url":"{}","caption":["a cat","the cat"]}}"#, url(1));
+    place.write("lists.jsonl", &line);
+    let args = ["lists.jsonl", "--caption_col=caption", "--output_format=webdataset"];
+    let told = place.bad(&[&args[..], &["--output_folder=refused"]].concat());
+    assert!(told.contains("\"caption\" holds lists") && told.contains("caption_list"), "{told}");
+    place.good(&[&args[..], &["--output_folder=all", "--caption_list=all"]].concat());
+    let found = samples(&place.path("all/00000.tar"));
+    let captions: Vec<&[u8]> = found.iter().map(|sample| sample.get("txt").unwrap()).collect();
+    assert_eq!(captions, [&b"a cat"[..], b"the cat"]);
+    let told = place.bad(&["lists.jsonl", "--caption_list=first", "--output_folder=refused"]);
+    assert!(told.contains("caption_list has no effect without caption_col"), "{told}");
+}
+
+#[test]
 fn each_fault_has_its_cause_the_rest_is_complete_and_the_run_ends() {
     let place = Place::new();
     let rows = [

@@ -103,7 +103,7 @@ impl Reshard {
 /// The uid in a sample's json.
 fn uid_of(sample: &Sample, path: &Path) -> Result<Option<String>> {
     let Some(json) = sample.get("json") else { return Ok(None) };
-    let value: Value = serde_json::from_slice(json).map_err(|e| Error::Sample {
+    let value: Value = crate::json::from_slice(json).map_err(|e| Error::Sample {
         path: path.to_path_buf(),
         key: sample.key.clone(),
         reason: format!("json: {e}"),

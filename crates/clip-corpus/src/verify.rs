@@ -100,7 +100,7 @@ fn samples(path: &Path, look: Option<Look>, found: &mut Verified) -> (Vec<String
         if !seen.insert(key.clone()) {
             found.bad(path, format!("sample {key:?} stands twice"));
         }
-        if let Some(Err(error)) = sample.get("json").map(serde_json::from_slice::<Value>) {
+        if let Some(Err(error)) = sample.get("json").map(crate::json::from_slice::<Value>) {
             found.bad(path, format!("sample {key:?}: json: {error}"));
         }
         if sample.get("txt").is_some_and(|text| std::str::from_utf8(text).is_err()) {
@@ -162,7 +162,7 @@ fn beside(path: &Path, keys: &[String], found: &mut Verified) {
     let stats = path.with_file_name(format!("{name}_stats.json"));
     if let Ok(text) = std::fs::read(&stats) {
         found.read(&stats);
-        match serde_json::from_slice::<Value>(&text) {
+        match crate::json::from_slice::<Value>(&text) {
             Ok(value) => statistics(path, &stats, &value, keys.len(), found),
             Err(error) => found.bad(&stats, error.to_string()),
         }

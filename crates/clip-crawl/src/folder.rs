@@ -96,7 +96,7 @@ fn caption_beside(image: &Path, json_key: &str) -> Option<String> {
 }
 
 fn caption_in(json: &[u8], key: &str) -> Option<String> {
-    let value: Value = serde_json::from_slice(json).ok()?;
+    let value: Value = clip_corpus::json::from_slice(json).ok()?;
     Some(value.get(key)?.as_str()?.trim().to_owned())
 }
 

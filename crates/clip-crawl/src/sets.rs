@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use clip_pipeline::Result;
@@ -41,7 +42,8 @@ impl Feed for Coco {
 
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
         let path = &self.files[unit];
-        let file: CocoFile = serde_json::from_slice(&read_all(path)?).map_err(|e| bad(path, e))?;
+        let file: CocoFile =
+            clip_corpus::json::from_slice(&read_all(path)?).map_err(|e| bad(path, e))?;
         let urls: HashMap<u64, String> =
             file.images.into_iter().map(|image| (image.id, image.coco_url)).collect();
         for caption in file.annotations {
@@ -146,7 +148,8 @@ fn elements<T: for<'de> Deserialize<'de>>(
         }
     }
     let (mut fault, mut stopped) = (None, false);
-    let mut json = serde_json::Deserializer::from_reader(open(path)?);
+    let source = BufReader::new(clip_corpus::json::reader(open(path)?));
+    let mut json = serde_json::Deserializer::from_reader(source);
     let read = json.deserialize_seq(Each { visit, fault: &mut fault, stopped: &mut stopped });
     match (fault, read) {
         (Some(fault), _) => Err(fault),

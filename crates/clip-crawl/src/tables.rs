@@ -3,6 +3,7 @@
 use std::io::BufRead;
 use std::path::PathBuf;
 
+use clip_corpus::{Delimited, Row};
 use clip_pipeline::{Error, Result};
 
 use crate::feed::{Feed, Item, Visit, bad, open};
@@ -29,8 +30,16 @@ impl Feed for Yfcc {
                 break;
             }
             let text = String::from_utf8_lossy(&line);
-            let item = yfcc(text.trim_end_matches(['\n', '\r']));
-            let item = item.map_err(|reason| bad(path, format!("line {number}: {reason}")))?;
+            let text = text.trim_end_matches(['\n', '\r']);
+            let item = match yfcc(text) {
+                // A file that begins so is none of these; a line within it is damage of its own.
+                Err(reason) if number == 1 => return Err(bad(path, format!("line 1: {reason}"))),
+                Err(reason) => {
+                    let detail = format!("{}: line {number}: {reason}", path.display());
+                    Some(Item::Fell(String::new(), String::new(), "bad_row", detail))
+                }
+                Ok(item) => item,
+            };
             if let Some(item) = item
                 && !visit(item)?
             {
@@ -155,27 +164,33 @@ impl Feed for Wit {
             ("caption_attribution_description", "description"),
         ];
         let path = &self.files[unit];
-        let mut reader =
-            csv::ReaderBuilder::new().delimiter(b'\t').flexible(true).from_reader(open(path)?);
-        let header = reader.byte_headers().map_err(|e| bad(path, e))?.clone();
+        let mut rows = Delimited::new(open(path)?, b'\t').map_err(|e| bad(path, e))?;
+        let header = rows.header().to_vec();
         let column = |name: &str| {
-            let at = header.iter().position(|cell| cell == name.as_bytes());
+            let at = header.iter().position(|cell| cell == name);
             at.ok_or_else(|| {
                 bad(path, format!("no column {name:?}\nhint: this is no file of Google's WIT"))
             })
         };
         let (url, page) = (column("image_url")?, column("page_url")?);
         let captions = CAPTIONS.map(|(name, source)| (column(name), source));
-        for record in reader.byte_records() {
-            let record = record.map_err(|e| bad(path, e))?;
-            let cell = |at: usize| String::from_utf8_lossy(record.get(at).unwrap_or_default());
+        let mut row = Row::default();
+        while let Some(read) = rows.next_row(&mut row).map_err(|e| bad(path, e))? {
+            if let Err(reason) = read {
+                let detail = format!("{}: {reason}", path.display());
+                if !visit(Item::Fell(String::new(), String::new(), "bad_row", detail))? {
+                    return Ok(());
+                }
+                continue;
+            }
+            let cell = |at: usize| row.cell(at).unwrap_or_default();
             for (at, source) in &captions {
                 let Ok(at) = at else { continue };
                 let caption = clean_text(&cell(*at));
                 if caption.is_empty() {
                     continue;
                 }
-                let (url, page) = (cell(url).into_owned(), Some(cell(page).into_owned()));
+                let (url, page) = (cell(url), Some(cell(page)));
                 if !visit(Item::Pair(Pair { url, caption, page, source }))? {
                     return Ok(());
                 }

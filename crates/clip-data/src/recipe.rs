@@ -65,7 +65,7 @@ fn collect(config: &Config) -> Result<StageSpec> {
     let resources = inputs.iter().map(|path| resource(&name(path), path)).collect::<Result<_>>()?;
     let settings = json!({"source": config.source, "fetch": manners(config)});
     let (source, fetch, base) = (config.source.clone(), config.fetch.clone(), config.base.clone());
-    Ok(stage("collect", 2, settings, resources, move || {
+    Ok(stage("collect", 3, settings, resources, move || {
         Ok(Work::Source(clip_crawl::source(&source, &fetch, &base)?))
     }))
 }

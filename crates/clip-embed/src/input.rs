@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clip_corpus::ShardReader;
-use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{Error, Result};
 
@@ -21,7 +21,7 @@ pub struct Item {
 }
 
 /// What is known of an image, of img2dataset's fields.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
     /// Where it came from.
     pub url: Option<String>,
@@ -31,6 +31,15 @@ pub struct Facts {
     pub sha256: Option<String>,
     /// Its caption, where no text field has it.
     caption: Option<String>,
+}
+
+impl Facts {
+    /// Of a sample's JSON: what is no text there is absent.
+    fn of(json: &Value) -> Self {
+        let text = |name: &str| json[name].as_str().map(str::to_owned);
+        let (url, uid, sha256) = (text("url"), text("uid"), text("sha256"));
+        Self { url, uid, sha256, caption: text("caption") }
+    }
 }
 
 /// What becomes one file of each kind.
@@ -131,11 +140,10 @@ impl Part {
                 Box::new(samples.map(|sample| {
                     let sample = sample?;
                     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                    // What is no JSON tells nothing, and is no reason to lose the image.
-                    let facts: Facts = sample
-                        .get("json")
-                        .and_then(|json| serde_json::from_slice(json).ok())
-                        .unwrap_or_default();
+                    // What is no JSON has no facts, and is no reason to lose the image.
+                    let json = sample.get("json").map(clip_corpus::json::from_slice::<Value>);
+                    let facts =
+                        Facts::of(&json.and_then(std::result::Result::ok).unwrap_or_default());
                     let caption = sample.get("txt").map(text).or_else(|| facts.caption.clone());
                     let image = sample.image().map(|(_, bytes)| bytes.to_vec());
                     Ok(Item { key: sample.key, image, caption, facts })
@@ -181,5 +189,31 @@ mod tests {
         assert_eq!(item(&input.parts[1]).caption.as_deref(), Some("three"));
         std::fs::write(at("empty.txt"), "").unwrap();
         assert!(Input::open(&at("empty.txt").display().to_string(), 2).is_err());
+    }
+
+    #[test]
+    fn json_as_python_writes_it_keeps_its_facts() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut writer = clip_corpus::ShardWriter::create(&folder.path().join("0.tar")).unwrap();
+        for (key, json) in [
+            ("0", r#"{"url":"u","uid":"a","similarity":NaN,"caption":"\ud83d cat"}"#),
+            ("1", r#"{"url":"u","uid":5}"#),
+            ("2", "{broken"),
+        ] {
+            let fields = [("jpg", "image"), ("json", json)];
+            let fields = fields.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+            let sample = clip_corpus::Sample { key: key.into(), fields: fields.to_vec() };
+            writer.write(&sample).unwrap();
+        }
+        writer.finish().unwrap();
+        let input = Input::open(&folder.path().display().to_string(), 1).unwrap();
+        let items: Vec<Item> = input.parts[0].items().unwrap().map(|item| item.unwrap()).collect();
+        assert_eq!(items[0].facts.uid.as_deref(), Some("a"));
+        assert_eq!(items[0].caption.as_deref(), Some("\u{fffd} cat"));
+        assert_eq!(
+            (items[1].facts.url.as_deref(), items[1].facts.uid.as_deref()),
+            (Some("u"), None)
+        );
+        assert_eq!((items[2].facts.clone(), items[2].image.is_some()), (Facts::default(), true));
     }
 }

@@ -63,6 +63,7 @@ pub struct Corpus {
     side: u32,
     digest: String,
     skipped: usize,
+    broken_json: usize,
 }
 
 impl Corpus {
@@ -137,6 +138,7 @@ impl Corpus {
             side,
             digest: String::new(),
             skipped: 0,
+            broken_json: 0,
         }
     }
 
@@ -152,6 +154,7 @@ impl Corpus {
             self.weights.push(weight * pair.weight);
         }
         self.skipped += found.skipped;
+        self.broken_json += found.broken_json;
         self.shards.push((path, found.file));
         self.contents.push(found.content);
     }
@@ -187,6 +190,11 @@ impl Corpus {
     /// Samples without a caption or a picture.
     pub fn skipped(&self) -> usize {
         self.skipped
+    }
+
+    /// Samples whose JSON field could not be read and counts as absent.
+    pub fn broken_json(&self) -> usize {
+        self.broken_json
     }
 
     /// Bytes of shards that had to be hashed, for nothing said what they hold.

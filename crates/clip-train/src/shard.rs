@@ -9,6 +9,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type};
 use clip_corpus::{Member, ShardIndex, read_parquet};
 use clip_text::Tokenizer;
+use serde_json::Value;
 
 use crate::contents::{Content, Contents};
 use crate::corpus::unpadded;
@@ -31,6 +32,8 @@ pub(crate) struct Found {
     pub content: Content,
     pub pairs: Vec<FoundPair>,
     pub skipped: usize,
+    /// Samples whose JSON field is none: it counts as absent, for open_clip never reads it.
+    pub broken_json: usize,
 }
 
 /// Reads a shard's index and captions; `column` names weights in the Parquet table beside it.
@@ -46,9 +49,10 @@ pub(crate) fn index_shard(
     let index = ShardIndex::of(path)?;
     let weights = column.map(|column| weights(&path.with_extension("parquet"), column));
     let weights = weights.transpose()?;
-    let mut found = Found { file, content, pairs: Vec::new(), skipped: 0 };
+    let mut found = Found { file, content, pairs: Vec::new(), skipped: 0, broken_json: 0 };
     for members in index.members.chunk_by(|a, b| a.key == b.key) {
-        let captions = captions(&found.file, path, members)?;
+        let (captions, whole) = captions(&found.file, path, members)?;
+        found.broken_json += usize::from(!whole);
         let image = members.iter().find(|m| IMAGES.contains(&m.field.as_str()));
         let fits = |m: &&Member| !captions.is_empty() && u32::try_from(m.size).is_ok();
         let Some(image) = image.filter(fits) else {
@@ -109,17 +113,17 @@ fn numbers(batch: &RecordBatch, column: &str) -> Option<Vec<f32>> {
     )
 }
 
-/// The list `captions` of the JSON field where it has one, else the text field.
-fn captions(file: &File, path: &Path, members: &[Member]) -> Result<Vec<String>> {
+/// The list `captions` of the JSON field where it has one, else the text field; and whether the JSON could be read.
+fn captions(file: &File, path: &Path, members: &[Member]) -> Result<(Vec<String>, bool)> {
     let read = |field: &str| -> Result<Option<Vec<u8>>> {
         let Some(member) = members.iter().find(|m| m.field == field) else { return Ok(None) };
         let mut bytes = vec![0; member.size as usize];
         file.read_exact_at(&mut bytes, member.offset).map_err(|e| Error::io(path, e))?;
         Ok(Some(bytes))
     };
-    if let Some(json) = read("json")? {
-        let value: serde_json::Value = serde_json::from_slice(&json)
-            .map_err(|e| Error::file(path, format!("{}.json: {e}", members[0].key)))?;
+    let json = read("json")?.map(|json| clip_corpus::json::from_slice::<Value>(&json));
+    let whole = !matches!(json, Some(Err(_)));
+    if let Some(Ok(value)) = json {
         let list = value.get("captions").and_then(|list| list.as_array());
         let texts: Vec<String> = list
             .into_iter()
@@ -128,9 +132,37 @@ fn captions(file: &File, path: &Path, members: &[Member]) -> Result<Vec<String>>
             .map(str::to_owned)
             .collect();
         if !texts.is_empty() {
-            return Ok(texts);
+            return Ok((texts, whole));
         }
     }
     let text = read("txt")?.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
-    Ok(text.into_iter().filter(|text| !text.is_empty()).collect())
+    Ok((text.into_iter().filter(|text| !text.is_empty()).collect(), whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_corpus::{Sample, ShardWriter};
+
+    #[test]
+    fn json_that_open_clip_never_reads_stops_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        for (key, json) in [
+            ("0", r#"{"similarity": NaN, "captions": ["one", "two"]}"#),
+            ("1", r#"{"similarity": -Infinity, "user": "\ud83d"}"#),
+            ("2", "{broken"),
+            ("3", ""),
+        ] {
+            let fields = [("jpg", "image"), ("json", json), ("txt", "a caption")];
+            let fields = fields.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+            writer.write(&Sample { key: key.into(), fields: fields.to_vec() }).unwrap();
+        }
+        writer.finish().unwrap();
+        let found = index_shard(&path, &Tokenizer::new(), 8, None).unwrap();
+        let captions: Vec<usize> = found.pairs.iter().map(|pair| pair.captions.len()).collect();
+        assert_eq!(captions, [2, 1, 1, 1]);
+        assert_eq!((found.skipped, found.broken_json), (0, 2));
+    }
 }

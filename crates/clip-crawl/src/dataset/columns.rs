@@ -1,5 +1,6 @@
 //! Columns that are read from a list, and those of a shard's table.
 
+use clip_pipeline::config::source::CaptionList;
 use clip_pipeline::{Error, Result};
 
 use super::DatasetConfig;
@@ -49,7 +50,18 @@ pub(super) fn wanted(config: &DatasetConfig, files: &[ListFile]) -> Result<Vec<C
     {
         columns.push(kept(boxes));
     }
-    columns.extend(config.caption_col.as_ref().map(|name| Column::text(name, "caption")));
+    if config.caption_col.is_none() && config.caption_list != CaptionList::Refuse {
+        let hint = "hint: caption_col names the column whose lists it is about";
+        return Err(Error::Config(format!(
+            "caption_list has no effect without caption_col\n{hint}"
+        )));
+    }
+    columns.extend(
+        config
+            .caption_col
+            .as_ref()
+            .map(|name| Column { lists: config.caption_list, ..Column::text(name, "caption") }),
+    );
     columns.extend(config.verify_hash.as_ref().map(|(name, kind)| Column::text(name, kind.name())));
     columns.push(Column::text(&config.url_col, "url"));
     if columns.len() > 1

@@ -19,6 +19,7 @@ mod write;
 use std::path::PathBuf;
 
 use clip_pipeline::config::fetch::{FetchConfig, ImageConfig};
+use clip_pipeline::config::source::CaptionList;
 use serde::{Deserialize, Serialize};
 
 pub use diagnosis::diagnosis;
@@ -40,6 +41,8 @@ pub struct DatasetConfig {
     pub url_col: String,
     /// Column of the caption.
     pub caption_col: Option<String>,
+    /// What a list of captions in that column means.
+    pub caption_list: CaptionList,
     /// Column of boxes to blur: lists of left, top, right, bottom, from 0 to 1.
     pub bbox_col: Option<String>,
     /// Columns of the list that are kept.
@@ -79,6 +82,7 @@ impl Default for DatasetConfig {
             input_format: None,
             url_col: "url".into(),
             caption_col: None,
+            caption_list: CaptionList::Refuse,
             bbox_col: None,
             save_additional_columns: Vec::new(),
             verify_hash: None,

@@ -71,6 +71,8 @@ impl Done {
 /// What a row asks for.
 pub(super) struct Ask {
     pub url: Option<String>,
+    /// Why the row of the list cannot be used.
+    pub fault: Option<String>,
     /// Null boxes blur nothing.
     pub boxes: Vec<clip_image::Box>,
     pub expected_hash: Option<String>,
@@ -85,6 +87,9 @@ pub(super) struct Fetcher {
 impl Fetcher {
     /// The row's end, and its encoded image when that is a good one.
     pub async fn one(&self, ask: Ask) -> (Done, Vec<u8>) {
+        if let Some(fault) = ask.fault {
+            return (Done::failed(Status::FailedToDownload, "bad_row", fault), Vec::new());
+        }
         let Some(url) = ask.url else {
             let message = "no url given".to_owned();
             return (Done::failed(Status::FailedToDownload, "bad_url", message), Vec::new());

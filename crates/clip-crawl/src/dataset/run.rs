@@ -224,6 +224,7 @@ fn ask(config: &DatasetConfig, shard: &Shard, row: usize) -> Ask {
     let expected = config.verify_hash.as_ref().map(|(_, kind)| kind.name());
     Ask {
         url: shard.text("url", row).map(str::to_owned),
+        fault: shard.text(list::FAULT, row).map(str::to_owned),
         boxes: boxes.unwrap_or_default(),
         expected_hash: expected.and_then(|name| shard.text(name, row)).map(str::to_owned),
     }

@@ -22,6 +22,7 @@ use super::row::{Done, Status, extension};
 use super::shards::Shard;
 use super::stats::Stats;
 use super::{DatasetConfig, OutputFormat};
+use crate::list::FAULT;
 
 /// Rows whose images are in memory at a time while a Parquet file is written.
 const ROWS: usize = 64;
@@ -92,7 +93,9 @@ impl<'a> Table<'a> {
             Arc::new(rows.iter().map(|row| get(row).map(|n| n as i32)).collect::<Int32Array>())
         };
         let expected = config.verify_hash.as_ref().map(|(_, kind)| kind.name());
-        for (field, column) in shard.rows.schema().fields().iter().zip(shard.rows.columns()) {
+        let schema = shard.rows.schema();
+        let listed = schema.fields().iter().zip(shard.rows.columns());
+        for (field, column) in listed.filter(|(field, _)| field.name() != FAULT) {
             // What was found stands where what was expected stood.
             let column = if expected == Some(field.name().as_str()) {
                 text(&|row| row.hash.clone())

@@ -1,82 +1,146 @@
 //! JSON lists: an object a line, an array of objects, or pandas' object of columns.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
 
+use clip_pipeline::config::source::CaptionList;
 use clip_pipeline::{Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::files::ListFile;
-use super::table::{Cells, Column, line, missing};
+use super::table::{Cell, Cells, Column, Found, missing, place};
 use crate::feed::{bad, open};
 
-type Row = Map<String, Value>;
+/// Rows that are looked at before a column that none of them has is called missing.
+const SAMPLE: usize = 1000;
+/// Names of columns that are remembered, to be named when one is missing.
+const NAMES: usize = 1000;
 
-/// What a value is as text: a string itself, another its JSON, null nothing.
-fn text(value: Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text),
-        other => Some(other.to_string()),
+impl From<Value> for Cell {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::String(text) => Self::Text(text),
+            Value::Array(_) | Value::Object(_) => Self::Json(value),
+            other => Self::Text(other.to_string()),
+        }
     }
 }
 
-fn cells(row: &mut Row, columns: &[Column], out: &mut Vec<Option<String>>) {
-    for column in columns {
-        let name = column.from.as_str();
-        let value = row.get(name).or_else(|| {
-            let mut alike = row.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name));
-            alike.next().filter(|_| alike.next().is_none()).map(|(_, value)| value)
-        });
-        out.push(value.cloned().and_then(text));
+/// What the rows so far show of the file's columns. Writers leave out what is null, so no single row decides.
+#[derive(Default)]
+struct Seen {
+    names: Vec<String>,
+    rows: usize,
+    /// The first wanted column of text that holds lists which are refused.
+    refused: Option<String>,
+}
+
+impl Seen {
+    fn row(&mut self, value: Value, columns: &[Column]) -> Found {
+        let Value::Object(row) = value else {
+            return Found::Malformed("not an object of columns".into());
+        };
+        self.rows += 1;
+        for name in row.keys() {
+            if self.names.len() < NAMES && !self.names.contains(name) {
+                self.names.push(name.clone());
+            }
+        }
+        let cells: Vec<Cell> = columns.iter().map(|column| cell(&row, &column.from)).collect();
+        for (column, cell) in columns.iter().zip(&cells) {
+            self.cell(column, cell);
+        }
+        Found::Row(cells)
+    }
+
+    fn cell(&mut self, column: &Column, cell: &Cell) {
+        let list = matches!(cell, Cell::Json(Value::Array(_)));
+        if list && column.text && column.lists == CaptionList::Refuse && self.refused.is_none() {
+            self.refused = Some(column.refusal());
+        }
+    }
+
+    /// Whether the file has what is wanted.
+    fn check(&self, file: &ListFile, columns: &[Column]) -> Result<()> {
+        if let Some(refusal) = &self.refused {
+            return Err(Error::Config(format!("{}: {refusal}", file.path.display())));
+        }
+        let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+        let lacks = |c: &&Column| {
+            !c.optional && !names.iter().any(|name| name.eq_ignore_ascii_case(&c.from))
+        };
+        match columns.iter().find(lacks) {
+            Some(column) if self.rows > 0 => Err(missing(file, &column.from, &names)),
+            _ => Ok(()),
+        }
     }
 }
 
-/// The first row tells whether the list has the columns at all; in later ones a missing key is null.
-fn check(file: &ListFile, columns: &[Column], row: &Row) -> Result<()> {
+fn cell(row: &Map<String, Value>, name: &str) -> Cell {
+    if let Some(value) = row.get(name) {
+        return value.clone().into();
+    }
     let names: Vec<&str> = row.keys().map(String::as_str).collect();
-    super::table::places(file, columns, &names).map(drop)
+    let value = place(&names, name).and_then(|at| row.values().nth(at));
+    value.cloned().unwrap_or_default().into()
 }
 
 /// An object a line.
 pub(super) struct Lines {
     reader: Box<dyn BufRead + Send>,
     columns: Vec<Column>,
-    first: Option<Row>,
+    line: u64,
+    seen: Seen,
+    /// Rows that were read to find the columns.
+    ahead: VecDeque<Found>,
 }
 
 impl Lines {
     pub fn new(file: &ListFile, columns: &[Column]) -> Result<Self> {
-        let mut lines = Self { reader: open(&file.path)?, columns: columns.to_vec(), first: None };
-        lines.first = lines.row().map_err(|e| bad(&file.path, format!("row 1: {e}")))?;
-        if let Some(row) = &lines.first {
-            check(file, columns, row)?;
+        let (reader, columns) = (open(&file.path)?, columns.to_vec());
+        let (seen, ahead) = (Seen::default(), VecDeque::new());
+        let mut lines = Self { reader, columns, line: 0, seen, ahead };
+        while lines.ahead.len() < SAMPLE {
+            let Some(found) = lines.read().map_err(|e| bad(&file.path, e))? else { break };
+            lines.ahead.push_back(found);
         }
+        lines.seen.check(file, &lines.columns)?;
         Ok(lines)
     }
 
-    fn row(&mut self) -> std::result::Result<Option<Row>, String> {
+    fn read(&mut self) -> std::result::Result<Option<Found>, String> {
+        let mut bytes = Vec::new();
         loop {
-            match line(&mut *self.reader, &mut Vec::new())? {
-                None => return Ok(None),
-                Some(text) if text.trim().is_empty() => {}
-                Some(text) => return serde_json::from_str(&text).map_err(|e| e.to_string()),
+            bytes.clear();
+            if self.reader.read_until(b'\n', &mut bytes).map_err(|e| e.to_string())? == 0 {
+                return Ok(None);
             }
+            self.line += 1;
+            if bytes.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let at = |fault: String| Found::Malformed(format!("line {}: {fault}", self.line));
+            return Ok(Some(match clip_corpus::json::from_slice::<Value>(&bytes) {
+                Err(e) => at(e.to_string()),
+                Ok(value) => match self.seen.row(value, &self.columns) {
+                    Found::Malformed(fault) => at(fault),
+                    row @ Found::Row(_) => row,
+                },
+            }));
         }
     }
 }
 
 impl Cells for Lines {
-    fn next(&mut self, row: &mut Vec<Option<String>>) -> std::result::Result<bool, String> {
-        let next = match self.first.take() {
-            Some(first) => Some(first),
-            None => self.row()?,
-        };
-        let Some(mut next) = next else { return Ok(false) };
-        cells(&mut next, &self.columns, row);
-        Ok(true)
+    fn next(&mut self) -> std::result::Result<Option<Found>, String> {
+        match self.ahead.pop_front() {
+            Some(found) => Ok(Some(found)),
+            None => self.read(),
+        }
     }
 }
 
@@ -86,24 +150,17 @@ impl Cells for Lines {
 /// last column's first cell may stand at the end of the file.
 pub(super) fn columns_or_rows(file: &ListFile, columns: &[Column]) -> Result<Box<dyn Cells>> {
     let mut spools = Spools::new(columns).map_err(|e| Error::io(&file.path, e))?;
-    let mut json = serde_json::Deserializer::from_reader(open(&file.path)?);
+    let source = BufReader::new(clip_corpus::json::reader(open(&file.path)?));
+    let mut json = serde_json::Deserializer::from_reader(source);
     let read = json.deserialize_any(Whole { columns, spools: &mut spools });
     read.map_err(|e| bad(&file.path, e))?;
     json.end().map_err(|e| bad(&file.path, e))?;
-    let names: Vec<&str> = spools.names.iter().map(String::as_str).collect();
-    for (column, spool) in columns.iter().zip(&spools.files) {
-        if spool.cells == 0 && !column.optional && !spools.found.contains(&column.from) {
-            return Err(missing(file, &column.from, &names));
-        }
-    }
+    spools.seen.check(file, columns)?;
     let most = spools.files.iter().map(|spool| spool.cells).max().unwrap_or(0);
-    if let Some(short) = spools
-        .files
-        .iter()
-        .zip(columns)
-        .find(|(s, c)| s.cells != most && !(c.optional && s.cells == 0))
-    {
-        let (spool, column) = short;
+    let short = |(spool, column): &(&Spool, &Column)| {
+        spool.cells != most && !(column.optional && spool.cells == 0)
+    };
+    if let Some((spool, column)) = spools.files.iter().zip(columns).find(short) {
         let counts = format!("column {:?} has {} of {most} rows", column.from, spool.cells);
         return Err(bad(&file.path, counts));
     }
@@ -114,10 +171,7 @@ pub(super) fn columns_or_rows(file: &ListFile, columns: &[Column]) -> Result<Box
 /// Cells of each wanted column, in a file of its own.
 struct Spools {
     files: Vec<Spool>,
-    /// Names that the file has.
-    names: Vec<String>,
-    /// Wanted names among them.
-    found: Vec<String>,
+    seen: Seen,
 }
 
 struct Spool {
@@ -125,13 +179,28 @@ struct Spool {
     cells: usize,
 }
 
+/// What a spooled cell is.
+const NULL: u8 = 0;
+const TEXT: u8 = 1;
+const JSON: u8 = 2;
+/// The fault of a row that is none.
+const MALFORMED: u8 = 3;
+
 impl Spool {
-    /// A length, plus one so that 0 is null, and the bytes.
-    fn put(&mut self, cell: Option<&str>) -> std::io::Result<()> {
+    /// What the cell is, its length, and its bytes.
+    fn put(&mut self, cell: &Cell) -> std::io::Result<()> {
+        match cell {
+            Cell::Null => self.bytes(NULL, ""),
+            Cell::Text(text) => self.bytes(TEXT, text),
+            Cell::Json(value) => self.bytes(JSON, &value.to_string()),
+        }
+    }
+
+    fn bytes(&mut self, kind: u8, text: &str) -> std::io::Result<()> {
         self.cells += 1;
-        let length = cell.map_or(0, |text| text.len() as u64 + 1);
-        self.file.write_all(&length.to_le_bytes())?;
-        self.file.write_all(cell.unwrap_or_default().as_bytes())
+        self.file.write_all(&[kind])?;
+        self.file.write_all(&(text.len() as u64).to_le_bytes())?;
+        self.file.write_all(text.as_bytes())
     }
 }
 
@@ -139,7 +208,16 @@ impl Spools {
     fn new(columns: &[Column]) -> std::io::Result<Self> {
         let new = |_| Ok(Spool { file: BufWriter::new(tempfile::tempfile()?), cells: 0 });
         let files = columns.iter().map(new).collect::<std::io::Result<_>>()?;
-        Ok(Self { files, names: Vec::new(), found: Vec::new() })
+        Ok(Self { files, seen: Seen::default() })
+    }
+
+    fn row(&mut self, found: &Found) -> std::io::Result<()> {
+        match found {
+            Found::Row(cells) => self.files.iter_mut().zip(cells).try_for_each(|(f, c)| f.put(c)),
+            Found::Malformed(fault) => {
+                self.files.iter_mut().try_for_each(|file| file.bytes(MALFORMED, fault))
+            }
+        }
     }
 
     fn readers(self) -> std::io::Result<Vec<Option<BufReader<File>>>> {
@@ -161,29 +239,39 @@ struct Columns {
 }
 
 impl Cells for Columns {
-    fn next(&mut self, row: &mut Vec<Option<String>>) -> std::result::Result<bool, String> {
+    fn next(&mut self) -> std::result::Result<Option<Found>, String> {
         if self.left == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         self.left -= 1;
+        let (mut cells, mut fault) = (Vec::with_capacity(self.readers.len()), None);
         for reader in &mut self.readers {
-            let cell = match reader {
-                None => None,
-                Some(reader) => read_cell(reader).map_err(|e| e.to_string())?,
+            let Some(reader) = reader else {
+                cells.push(Cell::Null);
+                continue;
             };
-            row.push(cell);
+            let (kind, text) = read_cell(reader).map_err(|e| e.to_string())?;
+            cells.push(match kind {
+                NULL => Cell::Null,
+                JSON => Cell::Json(serde_json::from_str(&text).map_err(|e| e.to_string())?),
+                TEXT => Cell::Text(text),
+                _ => {
+                    fault = Some(text);
+                    Cell::Null
+                }
+            });
         }
-        Ok(true)
+        Ok(Some(fault.map_or(Found::Row(cells), Found::Malformed)))
     }
 }
 
-fn read_cell(reader: &mut BufReader<File>) -> std::io::Result<Option<String>> {
-    let mut length = [0; 8];
+fn read_cell(reader: &mut BufReader<File>) -> std::io::Result<(u8, String)> {
+    let (mut kind, mut length) = ([0], [0; 8]);
+    reader.read_exact(&mut kind)?;
     reader.read_exact(&mut length)?;
-    let Some(length) = u64::from_le_bytes(length).checked_sub(1) else { return Ok(None) };
-    let mut bytes = vec![0; length as usize];
+    let mut bytes = vec![0; u64::from_le_bytes(length) as usize];
     reader.read_exact(&mut bytes)?;
-    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    Ok((kind[0], String::from_utf8_lossy(&bytes).into_owned()))
 }
 
 struct Whole<'a> {
@@ -199,22 +287,14 @@ impl<'de> Visitor<'de> for Whole<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> std::result::Result<(), A::Error> {
-        while let Some(mut row) = rows.next_element::<Row>()? {
-            if self.spools.names.is_empty() {
-                self.spools.names = row.keys().cloned().collect();
-                let has = |c: &&Column| row.keys().any(|key| key.eq_ignore_ascii_case(&c.from));
-                self.spools.found =
-                    self.columns.iter().filter(has).map(|c| c.from.clone()).collect();
-            }
-            let mut out = Vec::new();
-            cells(&mut row, self.columns, &mut out);
-            // A column that no row has must be told as missing: its nulls do not count.
-            for ((spool, cell), column) in self.spools.files.iter_mut().zip(&out).zip(self.columns)
-            {
-                if self.spools.found.contains(&column.from) {
-                    spool.put(cell.as_deref()).map_err(serde::de::Error::custom)?;
-                }
-            }
+        let mut number = 0;
+        while let Some(row) = rows.next_element::<Value>()? {
+            number += 1;
+            let found = match self.spools.seen.row(row, self.columns) {
+                Found::Malformed(fault) => Found::Malformed(format!("row {number}: {fault}")),
+                row @ Found::Row(_) => row,
+            };
+            self.spools.row(&found).map_err(serde::de::Error::custom)?;
         }
         Ok(())
     }
@@ -224,14 +304,16 @@ impl<'de> Visitor<'de> for Whole<'_> {
             let wanted: Vec<usize> = (0..self.columns.len())
                 .filter(|&at| self.columns[at].from.eq_ignore_ascii_case(&name))
                 .collect();
-            self.spools.names.push(name);
+            self.spools.seen.rows = 1;
+            if self.spools.seen.names.len() < NAMES || !wanted.is_empty() {
+                self.spools.seen.names.push(name);
+            }
             if wanted.is_empty() {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let names = wanted.iter().map(|&at| self.columns[at].from.clone());
-            self.spools.found.extend(names);
-            map.next_value_seed(OneColumn { spools: self.spools, at: wanted })?;
+            let (columns, spools) = (self.columns, &mut *self.spools);
+            map.next_value_seed(OneColumn { columns, spools, at: wanted })?;
         }
         Ok(())
     }
@@ -239,15 +321,17 @@ impl<'de> Visitor<'de> for Whole<'_> {
 
 /// The cells of a column: `{"0": …, "1": …}`, or an array.
 struct OneColumn<'a> {
+    columns: &'a [Column],
     spools: &'a mut Spools,
     at: Vec<usize>,
 }
 
 impl OneColumn<'_> {
     fn put<E: serde::de::Error>(&mut self, value: Value) -> std::result::Result<(), E> {
-        let cell = text(value);
+        let cell = Cell::from(value);
         for &at in &self.at {
-            self.spools.files[at].put(cell.as_deref()).map_err(E::custom)?;
+            self.spools.seen.cell(&self.columns[at], &cell);
+            self.spools.files[at].put(&cell).map_err(E::custom)?;
         }
         Ok(())
     }

@@ -3,10 +3,12 @@
 use std::io::BufRead;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder};
-use arrow::compute::cast;
+use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use clip_pipeline::Result;
+use clip_corpus::{Delimited, Row};
+use clip_pipeline::config::source::CaptionList;
+use clip_pipeline::{Error, Result};
+use serde_json::Value;
 
 use super::files::{Format, ListFile};
 use super::{json, parquet};
@@ -14,58 +16,172 @@ use crate::feed::{bad, open};
 
 /// Rows that are read at a time.
 pub(super) const BATCH: usize = 8192;
+/// The last column of every batch: why a row of the file cannot be used, null where it can.
+pub(crate) const FAULT: &str = "row fault";
 
 /// A column that is wanted: its name in the list and what it is called from then on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Column {
     pub from: String,
     pub to: String,
-    /// Made text, whatever it was.
+    /// Made text, whatever it was; what is no text at all is refused.
     pub text: bool,
     /// Missing in the list, it is all null instead of an error.
     pub optional: bool,
+    /// What a list in a text column means; one column at most has [`CaptionList::All`].
+    pub lists: CaptionList,
 }
 
 impl Column {
     pub fn text(from: &str, to: &str) -> Self {
-        Self { from: from.into(), to: to.into(), text: true, optional: false }
+        let (text, optional, lists) = (true, false, CaptionList::Refuse);
+        Self { from: from.into(), to: to.into(), text, optional, lists }
+    }
+
+    /// Why a list in this column is refused, and what to do about it.
+    pub fn refusal(&self) -> String {
+        let hint = match self.to.as_str() {
+            "caption" => "caption_list first takes the first of each list, all makes a row of each",
+            _ => "name a column of text",
+        };
+        format!("column {:?} holds lists\nhint: {hint}", self.from)
     }
 }
 
-/// The batches of a file, with the wanted columns in their order.
+/// The batches of a file, with the wanted columns in their order, then [`FAULT`].
 pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 /// Opens a file; its first `skip` rows are passed over.
 pub(crate) fn batches(file: &ListFile, columns: &[Column], skip: usize) -> Result<Batches> {
-    if file.format == Format::Parquet {
-        return parquet::batches(file, columns, skip);
-    }
     let cells: Box<dyn Cells> = match file.format {
+        Format::Parquet => return parquet::batches(file, columns, skip),
         Format::Txt => {
             let urls = columns.iter().map(|column| column.to == "url").collect();
-            Box::new(Lines { reader: open(&file.path)?, urls })
+            Box::new(Lines { reader: open(&file.path)?, urls, first: true })
         }
-        Format::Csv => Box::new(Csv::new(file, columns)?),
-        Format::Tsv => Box::new(Tsv::new(file, columns)?),
+        Format::Csv => Box::new(Table::new(file, columns, b',')?),
+        Format::Tsv => Box::new(Table::new(file, columns, b'\t')?),
         Format::Json => json::columns_or_rows(file, columns)?,
-        Format::Jsonl | Format::Parquet => Box::new(json::Lines::new(file, columns)?),
+        Format::Jsonl => Box::new(json::Lines::new(file, columns)?),
     };
     let fields = columns.iter().map(|c| Field::new(&c.to, DataType::Utf8, true));
-    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-    Ok(Box::new(Texts { cells, schema, file: file.clone(), row: 0, skip, done: false }))
+    let fields: Vec<Field> = fields.chain([fault_field()]).collect();
+    let (schema, columns) = (Arc::new(Schema::new(fields)), columns.to_vec());
+    let rows = Rows { cells, columns, file: file.clone(), read: 0, rest: None };
+    Ok(Box::new(Texts { rows, schema, skip, done: false }))
 }
 
-/// A reader of rows of text.
+pub(super) fn fault_field() -> Field {
+    Field::new(FAULT, DataType::Utf8, true)
+}
+
+/// A cell as it is in the file.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cell {
+    Null,
+    Text(String),
+    /// A list or an object.
+    Json(Value),
+}
+
+/// What a reader found: a cell for each wanted column, or something that should have been a row.
+pub(super) enum Found {
+    Row(Vec<Cell>),
+    Malformed(String),
+}
+
+/// A reader of rows.
 pub(super) trait Cells: Send {
-    /// The next row's cells, one for each wanted column, or nothing at the end; an error says why in words.
-    fn next(&mut self, row: &mut Vec<Option<String>>) -> std::result::Result<bool, String>;
+    /// The next row, or nothing at the end; an error says in words why no more can be read.
+    fn next(&mut self) -> std::result::Result<Option<Found>, String>;
+}
+
+type Texted = Vec<Option<String>>;
+
+/// The rows of a file as text, [`FAULT`] last.
+struct Rows {
+    cells: Box<dyn Cells>,
+    columns: Vec<Column>,
+    file: ListFile,
+    /// Rows of the file so far.
+    read: usize,
+    /// The row that is repeated for further captions: where they go, and which they are.
+    rest: Option<(Texted, usize, std::vec::IntoIter<String>)>,
+}
+
+impl Rows {
+    fn next(&mut self) -> Result<Option<Texted>> {
+        if let Some((row, at, captions)) = &mut self.rest
+            && let Some(caption) = captions.next()
+        {
+            let mut row = row.clone();
+            row[*at] = Some(caption);
+            return Ok(Some(row));
+        }
+        self.rest = None;
+        let at = |rows: usize| format!("row {}", rows + 1);
+        let found = self
+            .cells
+            .next()
+            .map_err(|e| bad(&self.file.path, format!("{}: {e}", at(self.read))))?;
+        let Some(found) = found else { return Ok(None) };
+        self.read += 1;
+        let row = match found {
+            Found::Row(cells) => self.texts(cells),
+            Found::Malformed(fault) => Err(fault),
+        };
+        Ok(Some(row.unwrap_or_else(|fault| {
+            let mut row = vec![None; self.columns.len()];
+            row.push(Some(fault));
+            row
+        })))
+    }
+
+    fn texts(&mut self, cells: Vec<Cell>) -> std::result::Result<Texted, String> {
+        let mut row = Vec::with_capacity(cells.len() + 1);
+        let mut more = None;
+        for (column, cell) in self.columns.iter().zip(cells) {
+            row.push(match cell {
+                Cell::Null => None,
+                Cell::Text(text) => Some(text),
+                Cell::Json(value) if !column.text => Some(value.to_string()),
+                Cell::Json(Value::Array(items)) => {
+                    if column.lists == CaptionList::Refuse {
+                        let refusal = column.refusal();
+                        return Err(refusal.lines().next().unwrap_or_default().to_owned());
+                    }
+                    let mut texts = texts_of(column, items)?.into_iter();
+                    let first = texts.next();
+                    if column.lists == CaptionList::All {
+                        more = Some((row.len(), texts));
+                    }
+                    first
+                }
+                Cell::Json(_) => return Err(format!("column {:?} holds an object", column.from)),
+            });
+        }
+        row.push(None);
+        self.rest = more.map(|(at, texts)| (row.clone(), at, texts));
+        Ok(row)
+    }
+}
+
+/// The texts of a list; nulls in it are none.
+fn texts_of(column: &Column, items: Vec<Value>) -> std::result::Result<Vec<String>, String> {
+    let items = items.into_iter().filter(|item| !item.is_null());
+    let text = |item| match item {
+        Value::String(text) => Ok(text),
+        Value::Array(_) | Value::Object(_) => {
+            Err(format!("column {:?} holds a list of more than text", column.from))
+        }
+        other => Ok(other.to_string()),
+    };
+    items.map(text).collect()
 }
 
 struct Texts {
-    cells: Box<dyn Cells>,
+    rows: Rows,
     schema: SchemaRef,
-    file: ListFile,
-    row: usize,
     skip: usize,
     done: bool,
 }
@@ -74,17 +190,14 @@ impl Texts {
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let mut builders: Vec<StringBuilder> =
             self.schema.fields().iter().map(|_| StringBuilder::new()).collect();
-        let mut row = Vec::new();
         let mut rows = 0;
         while rows < BATCH {
-            row.clear();
-            let more = self.cells.next(&mut row);
-            if !more.map_err(|e| bad(&self.file.path, format!("row {}: {e}", self.row + 1)))? {
+            let Some(row) = self.rows.next()? else {
                 self.done = true;
                 break;
-            }
-            self.row += 1;
-            if self.row <= self.skip {
+            };
+            if self.skip > 0 {
+                self.skip -= 1;
                 continue;
             }
             rows += 1;
@@ -97,7 +210,7 @@ impl Texts {
         }
         let columns = builders.iter_mut().map(|b| Arc::new(b.finish()) as ArrayRef).collect();
         let batch = RecordBatch::try_new(self.schema.clone(), columns);
-        batch.map(Some).map_err(|e| bad(&self.file.path, e))
+        batch.map(Some).map_err(|e| bad(&self.rows.file.path, e))
     }
 }
 
@@ -120,130 +233,84 @@ pub(super) fn places(
     columns: &[Column],
     names: &[&str],
 ) -> Result<Vec<Option<usize>>> {
-    let place = |column: &Column| {
-        let name = column.from.as_str();
-        let exact = names.iter().position(|n| *n == name);
-        let mut alike = (0..names.len()).filter(|&at| names[at].eq_ignore_ascii_case(name));
-        let found = exact.or_else(|| alike.next().filter(|_| alike.next().is_none()));
-        match found {
-            None if !column.optional => Err(missing(file, name, names)),
-            found => Ok(found),
-        }
+    let place = |column: &Column| match place(names, &column.from) {
+        None if !column.optional => Err(missing(file, &column.from, names)),
+        found => Ok(found),
     };
     columns.iter().map(place).collect()
 }
 
-pub(super) fn missing(file: &ListFile, name: &str, names: &[&str]) -> clip_pipeline::Error {
-    clip_pipeline::Error::Config(format!(
+/// The place of a name among `names`: as spelled, or, where that is clear, in other case.
+pub(super) fn place(names: &[&str], name: &str) -> Option<usize> {
+    let exact = names.iter().position(|n| *n == name);
+    let mut alike = (0..names.len()).filter(|&at| names[at].eq_ignore_ascii_case(name));
+    exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))
+}
+
+pub(super) fn missing(file: &ListFile, name: &str, names: &[&str]) -> Error {
+    Error::Config(format!(
         "{}: no column {name:?}\nhint: the columns are {}; url_col and caption_col name yours",
         file.path.display(),
         names.join(", ")
     ))
 }
 
-/// A line without its end; nothing at the end of the file.
-pub(super) fn line(
-    reader: &mut dyn BufRead,
-    bytes: &mut Vec<u8>,
-) -> std::result::Result<Option<String>, String> {
-    bytes.clear();
-    if reader.read_until(b'\n', bytes).map_err(|e| e.to_string())? == 0 {
-        return Ok(None);
-    }
-    let text = String::from_utf8_lossy(bytes);
-    Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()))
-}
-
-/// An address a line.
+/// A URL a line.
 struct Lines {
     reader: Box<dyn BufRead + Send>,
-    /// Which of the wanted columns are the address; there is no other.
+    /// Which of the wanted columns are the URL; there is no other.
     urls: Vec<bool>,
+    first: bool,
 }
 
 impl Cells for Lines {
-    fn next(&mut self, row: &mut Vec<Option<String>>) -> std::result::Result<bool, String> {
+    fn next(&mut self) -> std::result::Result<Option<Found>, String> {
         let mut bytes = Vec::new();
         loop {
-            match line(&mut *self.reader, &mut bytes)? {
-                None => return Ok(false),
-                Some(text) if text.trim().is_empty() => {}
-                Some(text) => {
-                    row.extend(self.urls.iter().map(|url| url.then(|| text.clone())));
-                    return Ok(true);
-                }
+            bytes.clear();
+            if self.reader.read_until(b'\n', &mut bytes).map_err(|e| e.to_string())? == 0 {
+                return Ok(None);
             }
+            let text = String::from_utf8_lossy(&bytes);
+            let mut text = text.trim_end_matches(['\n', '\r']);
+            if std::mem::take(&mut self.first) {
+                text = text.trim_start_matches('\u{feff}');
+            }
+            if text.trim().is_empty() {
+                continue;
+            }
+            let cell = |url: &bool| if *url { Cell::Text(text.to_owned()) } else { Cell::Null };
+            return Ok(Some(Found::Row(self.urls.iter().map(cell).collect())));
         }
     }
 }
 
-struct Csv {
-    records: csv::ByteRecordsIntoIter<Box<dyn BufRead + Send>>,
+/// Delimited text with a header.
+struct Table {
+    rows: Delimited<Box<dyn BufRead + Send>>,
     places: Vec<Option<usize>>,
+    row: Row,
 }
 
-impl Csv {
-    fn new(file: &ListFile, columns: &[Column]) -> Result<Self> {
-        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(open(&file.path)?);
-        let header = reader.headers().map_err(|e| bad(&file.path, e))?.clone();
-        let names: Vec<&str> = header.iter().collect();
+impl Table {
+    fn new(file: &ListFile, columns: &[Column], delimiter: u8) -> Result<Self> {
+        let rows = Delimited::new(open(&file.path)?, delimiter).map_err(|e| bad(&file.path, e))?;
+        let names: Vec<&str> = rows.header().iter().map(String::as_str).collect();
         let places = places(file, columns, &names)?;
-        Ok(Self { records: reader.into_byte_records(), places })
+        Ok(Self { rows, places, row: Row::default() })
     }
 }
 
-impl Cells for Csv {
-    fn next(&mut self, row: &mut Vec<Option<String>>) -> std::result::Result<bool, String> {
-        let Some(record) = self.records.next() else { return Ok(false) };
-        let record = record.map_err(|e| e.to_string())?;
-        let cell = |at: usize| record.get(at).map(|v| String::from_utf8_lossy(v).into_owned());
-        row.extend(self.places.iter().map(|place| place.and_then(cell)));
-        Ok(true)
+impl Cells for Table {
+    fn next(&mut self) -> std::result::Result<Option<Found>, String> {
+        let read = self.rows.next_row(&mut self.row).map_err(|e| e.to_string())?;
+        let cell = |at: usize| self.row.cell(at).map_or(Cell::Null, Cell::Text);
+        Ok(read.map(|read| match read {
+            Ok(()) => {
+                let cells = self.places.iter().map(|place| place.map_or(Cell::Null, cell));
+                Found::Row(cells.collect())
+            }
+            Err(fault) => Found::Malformed(fault),
+        }))
     }
-}
-
-/// A row is a line: a quote that nobody closes must not swallow the rest of the file. Cells in quotes, as pandas
-/// writes them, lose them.
-struct Tsv {
-    reader: Box<dyn BufRead + Send>,
-    places: Vec<Option<usize>>,
-}
-
-impl Tsv {
-    fn new(file: &ListFile, columns: &[Column]) -> Result<Self> {
-        let mut reader = open(&file.path)?;
-        let header = line(&mut *reader, &mut Vec::new()).map_err(|e| bad(&file.path, e))?;
-        let header = header.unwrap_or_default();
-        let names: Vec<String> = header.split('\t').map(unquoted).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        Ok(Self { places: places(file, columns, &names)?, reader })
-    }
-}
-
-impl Cells for Tsv {
-    fn next(&mut self, row: &mut Vec<Option<String>>) -> std::result::Result<bool, String> {
-        let Some(text) = line(&mut *self.reader, &mut Vec::new())? else { return Ok(false) };
-        if text.is_empty() {
-            return self.next(row);
-        }
-        let cells: Vec<&str> = text.split('\t').collect();
-        row.extend(self.places.iter().map(|place| Some(unquoted(cells.get((*place)?)?))));
-        Ok(true)
-    }
-}
-
-fn unquoted(cell: &str) -> String {
-    let inner = cell.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-    inner.map_or_else(|| cell.to_owned(), |inner| inner.replace("\"\"", "\""))
-}
-
-/// A column made text.
-pub(super) fn as_text(column: &ArrayRef) -> std::result::Result<ArrayRef, String> {
-    if column.data_type() == &DataType::Utf8 {
-        return Ok(column.clone());
-    }
-    if column.data_type() == &DataType::Null {
-        return Ok(Arc::new(StringArray::new_null(column.len())));
-    }
-    cast(column, &DataType::Utf8).map_err(|e| e.to_string())
 }

@@ -158,6 +158,12 @@ fn corpus(
     if corpus.skipped() > 0 {
         eprintln!("{} samples have no caption or no picture and are passed over", corpus.skipped());
     }
+    if corpus.broken_json() > 0 {
+        eprintln!(
+            "{} samples have a .json that is no JSON; it counts as absent",
+            corpus.broken_json()
+        );
+    }
     Ok(Arc::new(corpus))
 }
 

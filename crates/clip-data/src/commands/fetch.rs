@@ -12,6 +12,7 @@ use clip_pipeline::Error;
 use clip_pipeline::config::fetch::{
     EncodeFormat, FetchConfig, ImageConfig, Interpolation, ResizeMode,
 };
+use clip_pipeline::config::source::CaptionList;
 use serde::de::DeserializeOwned;
 
 use super::build::job;
@@ -153,6 +154,9 @@ pub struct Args {
 struct More {
     #[command(flatten)]
     manners: Manners,
+    /// refuse | first | all: what a caption column that holds lists of captions means; all makes a row of each caption
+    #[arg(long = "caption_list", default_value = "refuse", value_parser = word::<CaptionList>)]
+    caption_list: CaptionList,
     /// Apply EXIF orientation; img2dataset stores such photographs sideways
     #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true", value_parser = truth, action = clap::ArgAction::Set)]
     orient: bool,
@@ -414,6 +418,7 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
         input_format: named(args.input_format),
         url_col: args.url_col,
         caption_col: named(args.caption_col),
+        caption_list: args.more.caption_list,
         bbox_col: named(args.bbox_col),
         save_additional_columns: list(&args.save_additional_columns),
         verify_hash,

@@ -62,7 +62,7 @@ fn is_image(path: &Path) -> bool {
 pub(super) fn each(root: &Path, path: &Path, visit: &mut Visit) -> Result<bool> {
     let image = std::fs::read(path).map_err(|e| Error::file(path, e))?;
     let beside = |extension: &str| std::fs::read(path.with_extension(extension)).ok();
-    let json = beside("json").and_then(|json| serde_json::from_slice(&json).ok());
+    let json = beside("json").and_then(|json| clip_corpus::json::from_slice(&json).ok());
     let meta = |key: &str| json.as_ref().and_then(|json: &serde_json::Value| json[key].as_str());
     let text = beside("txt").or_else(|| beside("caption"));
     let text = text.map(|text| String::from_utf8_lossy(&text).trim().to_owned());

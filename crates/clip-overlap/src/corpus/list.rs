@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use clip_corpus::{Delimited, Row};
 use serde_json::Value;
 
 use super::table::{hash, lacking};
@@ -36,45 +37,60 @@ fn comparable(names: &[&str]) -> bool {
 }
 
 fn delimited(path: &Path, delimiter: u8, visit: &mut Visit) -> Result<bool> {
-    let bad = |e: csv::Error| Error::file(path, e);
-    let mut builder = csv::ReaderBuilder::new();
-    let reader = builder.delimiter(delimiter).flexible(true).quoting(delimiter == b',');
-    let mut reader = reader.from_path(path).map_err(bad)?;
-    let header = reader.headers().map_err(bad)?.clone();
-    let names: Vec<&str> = header.iter().collect();
+    let bad = |e: std::io::Error| Error::file(path, e);
+    let file = File::open(path).map_err(bad)?;
+    let mut rows = Delimited::new(BufReader::new(file), delimiter).map_err(bad)?;
+    let header = rows.header().to_vec();
+    let names: Vec<&str> = header.iter().map(String::as_str).collect();
     if !comparable(&names) {
         return Err(lacking(path, &names));
     }
-    for (number, record) in reader.byte_records().enumerate() {
-        let record = record.map_err(bad)?;
-        let cell = |name: &str| {
-            let at = names.iter().position(|known| *known == name)?;
-            Some(String::from_utf8_lossy(record.get(at)?).into_owned())
-        };
-        if !visit(row(number, cell))? {
+    let (mut cells, mut number) = (Row::default(), 0);
+    while let Some(read) = rows.next_row(&mut cells).map_err(bad)? {
+        let cell = |name: &str| cells.cell(names.iter().position(|known| *known == name)?);
+        // A row that is none has neither an image nor a hash, and is counted with those.
+        let found = if read.is_ok() { row(number, cell) } else { row(number, |_| None) };
+        if !visit(found)? {
+            return Ok(false);
+        }
+        number += 1;
+    }
+    Ok(true)
+}
+
+/// Lines that are looked at before a list counts as one without hashes: writers leave out what is null.
+const SAMPLE: usize = 1000;
+
+fn json_lines(path: &Path, visit: &mut Visit) -> Result<bool> {
+    let mut names: Vec<String> = Vec::new();
+    for value in values(path)?.take(SAMPLE) {
+        let keys = value?.as_object().map(|o| o.keys().cloned().collect::<Vec<_>>());
+        names.extend(keys.unwrap_or_default());
+        names.sort_unstable();
+        names.dedup();
+    }
+    let known: Vec<&str> = names.iter().map(String::as_str).collect();
+    if !known.is_empty() && !comparable(&known) {
+        return Err(lacking(path, &known));
+    }
+    for (number, value) in values(path)?.enumerate() {
+        let value = value?;
+        if !visit(row(number, |name| value[name].as_str().map(str::to_owned)))? {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-fn json_lines(path: &Path, visit: &mut Visit) -> Result<bool> {
+/// The values of a file, one a line; null for a line that is no JSON.
+fn values(path: &Path) -> Result<impl Iterator<Item = Result<Value>>> {
     let file = File::open(path).map_err(|e| Error::file(path, e))?;
-    for (number, line) in BufReader::new(file).lines().enumerate() {
+    let lines = BufReader::new(file).split(b'\n');
+    let written = |line: &std::io::Result<Vec<u8>>| {
+        line.as_ref().map_or(true, |line| !line.trim_ascii().is_empty())
+    };
+    Ok(lines.filter(written).map(move |line| {
         let line = line.map_err(|e| Error::file(path, e))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let value: Value = serde_json::from_str(&line)
-            .map_err(|e| Error::file(path, format!("line {}: {e}", number + 1)))?;
-        let names: Vec<&str> =
-            value.as_object().map(|o| o.keys().map(String::as_str).collect()).unwrap_or_default();
-        if number == 0 && !comparable(&names) {
-            return Err(lacking(path, &names));
-        }
-        if !visit(row(number, |name| value[name].as_str().map(str::to_owned)))? {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        Ok(clip_corpus::json::from_slice(&line).unwrap_or_default())
+    }))
 }

@@ -147,7 +147,7 @@ fn picture(mut sample: Sample) -> Option<Picture> {
     let name = sample.image()?.0.to_owned();
     let at = sample.fields.iter().position(|(field, _)| *field == name)?;
     let image = std::mem::take(&mut sample.fields[at].1);
-    let json = sample.get("json").and_then(|json| serde_json::from_slice(json).ok());
+    let json = sample.get("json").and_then(|json| clip_corpus::json::from_slice(json).ok());
     let meta = |key: &str| json.as_ref().and_then(|json: &serde_json::Value| json[key].as_str());
     let text = ["txt", "caption"].iter().find_map(|field| sample.get(field));
     let text = text.map(|text| String::from_utf8_lossy(text).trim().to_owned());

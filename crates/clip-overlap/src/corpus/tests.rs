@@ -88,3 +88,39 @@ fn a_changed_file_changes_its_units_state() {
     std::fs::write(&file, "phash\n9fee256239984d71\n").unwrap();
     assert_ne!(before, state());
 }
+
+#[test]
+fn json_is_read_as_python_writes_it_and_a_broken_row_falls_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let jsonl = dir.path().join("l.jsonl");
+    let lines = [
+        r#"{"url":"u0","similarity":NaN}"#,
+        r#"{"url":"u1","phash":"9fee256239984d71","caption":"\ud83d cat"}"#,
+        "{broken",
+        r#"{"url":"u3","phash":"9fee256239984d70","similarity":Infinity}"#,
+    ];
+    std::fs::write(&jsonl, format!("\u{feff}{}", lines.join("\n"))).unwrap();
+    let found = pictures(&jsonl);
+    let urls: Vec<_> = found.iter().map(|p| (p.url.as_str(), p.phash.is_some())).collect();
+    assert_eq!(urls, [("u0", false), ("u1", true), ("", false), ("u3", true)]);
+    assert_eq!(found[1].caption, "\u{fffd} cat");
+
+    let mut writer = ShardWriter::create(&dir.path().join("0.tar")).unwrap();
+    let json = br#"{"url":"u","caption":"a cat","similarity":NaN}"#.to_vec();
+    let fields = vec![("jpg".to_owned(), b"bytes".to_vec()), ("json".to_owned(), json)];
+    writer.write(&Sample { key: "000".into(), fields }).unwrap();
+    writer.finish().unwrap();
+    let found = pictures(&dir.path().join("0.tar"));
+    assert_eq!((found[0].url.as_str(), found[0].caption.as_str()), ("u", "a cat"));
+}
+
+#[test]
+fn a_quoted_tab_or_end_of_line_belongs_to_its_cell() {
+    let dir = tempfile::tempdir().unwrap();
+    let tsv = dir.path().join("l.tsv");
+    let text = "caption\turl\tphash\n\"left\tright\"\tu1\t9fee256239984d71\n\"never closed\tu2\t0\n\"one\ntwo\"\tu3\t9fee256239984d71\n";
+    std::fs::write(&tsv, text).unwrap();
+    let found = pictures(&tsv);
+    let rows: Vec<_> = found.iter().map(|p| (p.caption.as_str(), p.url.as_str())).collect();
+    assert_eq!(rows, [("left\tright", "u1"), ("", ""), ("one\ntwo", "u3")]);
+}

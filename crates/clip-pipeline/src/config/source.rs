@@ -131,9 +131,25 @@ pub struct List {
     /// Column of the caption.
     #[serde(default = "default_caption_col")]
     pub caption_col: String,
+    /// What a list of captions in the caption column means.
+    #[serde(default)]
+    pub caption_list: CaptionList,
     /// Rows in a part.
     #[serde(default = "default_part_rows")]
     pub part_rows: usize,
+}
+
+/// What a cell of the caption column that holds a list of captions means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CaptionList {
+    /// An error: neither of the others is meant by accident.
+    #[default]
+    Refuse,
+    /// The first caption; the others are left out.
+    First,
+    /// A row for each caption, with the same URL.
+    All,
 }
 
 fn default_url_col() -> String {
