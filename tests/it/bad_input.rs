@@ -1,5 +1,7 @@
 //! What goes wrong is named, with a hint, and has its exit code.
 
+use std::io::Write;
+
 use crate::world::World;
 
 #[test]
@@ -77,4 +79,47 @@ fn a_damaged_part_is_named_with_exit_code_4() {
     std::fs::write(&part, vec![0; length as usize]).unwrap();
     let told = world.fails(&["build"], 4);
     assert!(told.contains("part-00002.parquet"), "{told}");
+}
+
+/// A record of a WARC file in a gzip member.
+fn member(number: usize) -> Vec<u8> {
+    let page = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<img src=/{number}.jpg alt='caption {number}'>"
+    );
+    let head = format!(
+        "WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: http://e.com/\r\nContent-Length: {}\r\n\r\n",
+        page.len()
+    );
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(format!("{head}{page}\r\n\r\n").as_bytes()).unwrap();
+    gz.finish().unwrap()
+}
+
+#[test]
+fn a_damaged_archive_costs_what_the_damage_covers() {
+    let world = World::new();
+    let mut members: Vec<Vec<u8>> = (0..4).map(member).collect();
+    std::fs::write(world.path("good.warc.gz"), [members.concat(), b"\n\0\0".to_vec()].concat())
+        .unwrap();
+    let middle = members[1].len() / 2;
+    members[1][middle] ^= 0x55;
+    members[1][middle + 1] ^= 0x55;
+    let (start, cut) = (members[0].len(), members[3].len() - 12);
+    members[3].truncate(cut);
+    std::fs::write(world.path("damaged.warc.gz"), members.concat()).unwrap();
+    let pipeline = "schema = 1\nname = \"warc\"\n[source]\nkind = \"warc\"\npaths = [\"good.warc.gz\", \"damaged.warc.gz\"]\n";
+    std::fs::write(world.path("warc.toml"), pipeline).unwrap();
+    let output = world.run(&["build", "-c", "warc.toml", "--until", "collect"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let funnel = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{errors}");
+    assert!(
+        errors.contains("warning: ") && errors.contains(&format!("bytes {start} to")),
+        "{errors}"
+    );
+    assert!(funnel.contains("2  damaged"), "{funnel}\n{errors}");
+    let mut runs = std::fs::read_dir(world.path("runs/warc")).unwrap().map(|e| e.unwrap().path());
+    let stage = runs.find(|path| path.to_string_lossy().contains("-collect-")).unwrap();
+    let rows = |part: &str| clip_corpus::parquet_rows(&stage.join(part)).unwrap();
+    assert_eq!((rows("part-00000.parquet"), rows("part-00001.parquet")), (4, 2));
 }

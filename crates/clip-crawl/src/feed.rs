@@ -21,6 +21,8 @@ pub(crate) enum Item {
     Pair(Pair),
     /// Something that should have been one: address, caption, reason, detail.
     Fell(String, String, &'static str, String),
+    /// A stretch of a file that could not be read, with its place and the reason; what follows it is read.
+    Lost(String),
 }
 
 /// Takes items; says whether more are wanted.
@@ -66,6 +68,10 @@ impl<F: Feed> Source for FeedSource<F> {
                     }
                 }
                 Item::Fell(url, caption, reason, detail) => Some((url, caption, reason, detail)),
+                Item::Lost(detail) => {
+                    cx.note(format!("warning: {detail}"));
+                    Some((String::new(), String::new(), "damaged", detail))
+                }
             };
             if let Some((url, caption, reason, detail)) = fell {
                 flush(part, &mut index, &mut pairs, out, cx)?;

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_corpus::{ShardIndex, ShardReader};
+use clip_corpus::{Member, Sample, ShardReader};
 use clip_pipeline::{Error, Result};
 use serde_json::Value;
 
-use crate::feed::{Feed, Item, Visit, bad};
+use crate::feed::{Feed, Item, Visit};
 use crate::local::address;
 use crate::rows::Pair;
 
@@ -118,35 +118,21 @@ impl Feed for Shards {
 
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
         let path = &clip_corpus::local(&self.files[unit])?;
-        let index = ShardIndex::of(path)?;
-        let mut members = index.members.into_iter().peekable();
-        for sample in ShardReader::open(path)? {
-            let sample = sample?;
-            let own: Vec<_> =
-                std::iter::from_fn(|| members.next_if(|m| m.key == sample.key)).collect();
-            let Some((field, _)) = sample.image() else {
-                let fields: Vec<&str> = sample.fields.iter().map(|(name, _)| &**name).collect();
-                let detail =
-                    format!("sample {:?} has the fields {}", sample.key, fields.join(", "));
-                if !visit(Item::Fell(String::new(), String::new(), "no_image", detail))? {
-                    break;
+        let mut shard = ShardReader::open(path)?;
+        while let Some(sample) = shard.next() {
+            let item = match sample {
+                Ok(sample) => self.item(path, &sample, shard.members()),
+                Err(damage) if damage.is_damage() => {
+                    shard.resume()?;
+                    // The hint behind the first line is about our own files.
+                    let damage = damage.to_string();
+                    Some(Item::Lost(damage.lines().next().unwrap_or_default().to_owned()))
                 }
-                continue;
+                Err(error) => return Err(error.into()),
             };
-            let member = own.iter().find(|member| member.field == field).ok_or_else(|| {
-                bad(path, format!("sample {:?} is not in the index beside it", sample.key))
-            })?;
-            let Some(url) = address(path, Some((member.offset, member.size))) else { continue };
-            let text = ["txt", "caption"].iter().find_map(|name| sample.get(name));
-            let text = text.map(|text| String::from_utf8_lossy(text).trim().to_owned());
-            let json = || sample.get("json").and_then(|json| caption_in(json, &self.json_key));
-            let item = if let Some(caption) = text.or_else(json) {
-                Item::Pair(Pair { url, caption, page: None, source: "shard" })
-            } else {
-                let detail = format!("sample {:?} has no txt and no json caption", sample.key);
-                Item::Fell(url, String::new(), "no_caption", detail)
-            };
-            if !visit(item)? {
+            if let Some(item) = item
+                && !visit(item)?
+            {
                 break;
             }
         }
@@ -154,10 +140,32 @@ impl Feed for Shards {
     }
 }
 
+impl Shards {
+    /// What a sample gives.
+    fn item(&self, path: &Path, sample: &Sample, members: &[Member]) -> Option<Item> {
+        let Some((field, _)) = sample.image() else {
+            let fields: Vec<&str> = sample.fields.iter().map(|(name, _)| &**name).collect();
+            let detail = format!("sample {:?} has the fields {}", sample.key, fields.join(", "));
+            return Some(Item::Fell(String::new(), String::new(), "no_image", detail));
+        };
+        let member = members.iter().find(|member| member.field == field)?;
+        let url = address(path, Some((member.offset, member.size)))?;
+        let text = ["txt", "caption"].iter().find_map(|name| sample.get(name));
+        let text = text.map(|text| String::from_utf8_lossy(text).trim().to_owned());
+        let json = || sample.get("json").and_then(|json| caption_in(json, &self.json_key));
+        Some(if let Some(caption) = text.or_else(json) {
+            Item::Pair(Pair { url, caption, page: None, source: "shard" })
+        } else {
+            let detail = format!("sample {:?} has no txt and no json caption", sample.key);
+            Item::Fell(url, String::new(), "no_caption", detail)
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clip_corpus::{Sample, ShardWriter};
+    use clip_corpus::ShardWriter;
 
     fn items(feed: &dyn Feed) -> Vec<(String, String)> {
         let mut items = Vec::new();
@@ -166,6 +174,7 @@ mod tests {
                 items.push(match item {
                     Item::Pair(pair) => (pair.url, pair.caption),
                     Item::Fell(url, _, reason, _) => (url, reason.to_owned()),
+                    Item::Lost(detail) => (detail, "damaged".to_owned()),
                 });
                 Ok(true)
             })
@@ -216,5 +225,30 @@ mod tests {
         assert_eq!(crate::local::read(&items[0].0, 99).unwrap(), b"first image");
         assert_eq!(crate::local::read(&items[1].0, 99).unwrap(), b"second");
         assert_eq!(items[2].1, "no_image", "a sample without an image field is a reject");
+    }
+
+    #[test]
+    fn a_damaged_shard_loses_what_the_damage_covers() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        for key in ["000", "001", "002", "003"] {
+            let fields = [("jpg", "image"), ("txt", key)];
+            let fields = fields.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+            writer.write(&Sample { key: key.into(), fields: fields.to_vec() }).unwrap();
+        }
+        writer.finish().unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let captions = |bytes: &[u8]| -> Vec<String> {
+            std::fs::write(&path, bytes).unwrap();
+            let found = items(&Shards { files: vec![path.clone()], json_key: "caption".into() });
+            found.into_iter().map(|(_, caption)| caption).collect()
+        };
+        assert_eq!(captions(&whole), ["000", "001", "002", "003"]);
+        // The header of the image of 001, four blocks a sample.
+        let mut broken = whole.clone();
+        broken[4 * 512 + 5] ^= 1;
+        assert_eq!(captions(&broken), ["000", "damaged", "no_image", "002", "003"]);
+        assert_eq!(captions(&whole[..12 * 512 + 300]), ["000", "001", "002", "damaged"]);
     }
 }

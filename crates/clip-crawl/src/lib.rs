@@ -1,6 +1,7 @@
 //! Sources of (image URL, caption) pairs and the polite downloader.
 
 mod address;
+mod archive;
 mod client;
 pub mod dataset;
 mod error;
@@ -14,6 +15,7 @@ mod image;
 mod lease;
 mod list;
 mod local;
+mod message;
 mod normal;
 mod predicate;
 mod retry;

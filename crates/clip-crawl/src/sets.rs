@@ -168,6 +168,7 @@ mod tests {
             items.push(match item {
                 Item::Pair(pair) => (pair.url, pair.caption),
                 Item::Fell(_, caption, reason, _) => (reason.to_owned(), caption),
+                Item::Lost(detail) => ("damaged".to_owned(), detail),
             });
             Ok(items.len() < 3)
         })

@@ -9,12 +9,12 @@ use clip_pipeline::{Error, Result, Source};
 use clip_store::is_remote;
 
 use crate::WebSource;
+use crate::archive::{Archives, Kind};
 use crate::feed::{FeedSource, files, located, open};
 use crate::folder::{Folder, Shards};
 use crate::list::Lists;
 use crate::sets::{Coco, VisualGenome};
 use crate::tables::{Wit, Yfcc};
-use crate::wat::{Archives, Kind};
 
 /// Opens a source; paths are relative to `base`, the folder of the pipeline's file.
 ///

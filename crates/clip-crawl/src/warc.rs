@@ -1,261 +1,301 @@
 //! WARC records (ISO 28500) in gzip members, from any byte of a file on.
+//!
+//! Damage costs what it covers: reading resumes at the next member, or at the next record within one, and what was
+//! lost is given as [`Event::Lost`]. Zeros and ends of lines between members are padding.
 
-use std::io::{BufRead, Cursor, Read};
+use std::borrow::Cow;
+use std::io::{BufRead, Read};
 use std::path::Path;
 
 use clip_pipeline::{Error, Result};
 use flate2::bufread::GzDecoder;
 
 use crate::feed::{bad, bytes};
+use crate::message::{header, split_head};
 
 /// Longest record: what is longer is a bomb or damage.
 const LONGEST: u64 = 256 << 20;
+/// Bytes by which writers get the length of a record wrong.
+const SLACK: usize = 64;
 
 /// Reads the records whose member starts in a range of bytes, so that ranges of a file can be read by
 /// different parts and each member is read once.
 pub(crate) struct Records<'a> {
     path: &'a Path,
-    input: Counted,
+    input: Input,
     end: u64,
     member: Vec<u8>,
 }
 
+/// What is found in an archive.
+pub(crate) enum Event<'a> {
+    Record(Record<'a>),
+    /// Bytes that could not be read: where they are, and why.
+    Lost(String),
+}
+
 /// A record: its headers and content.
 pub(crate) struct Record<'a> {
-    head: &'a str,
+    head: Cow<'a, str>,
     /// What follows the headers.
     pub content: &'a [u8],
 }
 
 impl Record<'_> {
     /// The value of a header, by its name as the standard spells it, in any case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        header(self.head, name)
+    pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        header(&self.head, name)
     }
 }
 
-/// The value of a header line.
-pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
-    let mut lines = head.lines().filter_map(|line| line.split_once(':'));
-    lines.find(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
-}
-
-/// Bytes of a file from some place on, with that place counted.
-struct Counted {
-    reader: Box<dyn BufRead + Send>,
-    at: u64,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.reader.read(buffer)?;
-        self.at += read as u64;
-        Ok(read)
-    }
-}
-
-impl BufRead for Counted {
-    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
-        self.reader.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.at += amount as u64;
-        self.reader.consume(amount);
-    }
-}
+/// Called for each event; it says whether more are wanted.
+type Visit<'a> = dyn FnMut(Event) -> Result<bool> + 'a;
 
 impl<'a> Records<'a> {
     /// The members that start at `from` or later, and before `end`; of a file here or behind an address.
     pub fn open(path: &'a Path, from: u64, end: u64) -> Result<Self> {
         let io = |e| Error::io(path, e);
-        let mut reader = bytes(path, from)?;
-        let input = if from == 0 {
-            let start = reader.fill_buf().map_err(io)?;
-            if !start.is_empty() && !start.starts_with(&MAGIC[..2]) {
-                return Err(bad(
-                    path,
-                    "not gzip\nhint: archives are read in gzip members, as crawlers write them",
-                ));
-            }
-            Counted { reader: Box::new(reader), at: 0 }
-        } else {
-            next_member(reader, from).map_err(io)?
-        };
+        let mut input = Input::open(path, from)?;
+        if from > 0 {
+            input.next_member().map_err(io)?;
+        } else if input.peek(5).map_err(io)?.starts_with(b"WARC/") {
+            let hint = "hint: archives are read in gzip members: gzip each record, as crawlers do";
+            return Err(bad(path, format!("not gzip\n{hint}")));
+        }
         Ok(Self { path, input, end, member: Vec::new() })
     }
 
-    /// Calls `visit` for each record until it says stop.
-    pub fn each(&mut self, visit: &mut dyn FnMut(Record) -> Result<bool>) -> Result<()> {
+    /// Calls `visit` for each record and each loss until it says stop.
+    pub fn each(&mut self, visit: &mut Visit) -> Result<()> {
+        let path = self.path;
+        let io = |e| Error::io(path, e);
         loop {
             let start = self.input.at;
-            let ended = self.input.fill_buf().map_err(|e| Error::io(self.path, e))?.is_empty();
-            if start >= self.end || ended {
+            let head = self.input.peek(SHOWN).map_err(io)?;
+            // A member behind the range is the next part's; what is none there would be found by neither.
+            if head.is_empty() || (start >= self.end && is_member(head)) {
                 return Ok(());
             }
-            self.member.clear();
-            let mut member = GzDecoder::new(&mut self.input).take(LONGEST + 1);
-            let read = member.read_to_end(&mut self.member);
-            read.map_err(|e| bad(self.path, format!("gzip member at byte {start}: {e}")))?;
-            if self.member.len() as u64 > LONGEST {
-                return Err(bad(self.path, format!("gzip member at byte {start}: too long")));
-            }
-            let mut rest = &self.member[..];
-            while let Some((record, after)) = split(rest) {
-                if !visit(record)? {
+            let lost = if start >= self.end || !head.starts_with(&MAGIC) {
+                let padding = self.input.next_member().map_err(io)?;
+                (!padding).then(|| "no gzip member".to_owned())
+            } else {
+                match self.unpack()? {
+                    Ok(()) if !records(path, &self.member, start, visit)? => return Ok(()),
+                    Ok(()) => None,
+                    Err(fault) => {
+                        self.input = Input::open(path, start + 1)?;
+                        self.input.next_member().map_err(io)?;
+                        Some(fault)
+                    }
+                }
+            };
+            if let Some(fault) = lost {
+                let (file, end) = (path.display(), self.input.at);
+                let loss = format!("{file}: bytes {start} to {end} are damaged: {fault}");
+                if !visit(Event::Lost(loss))? {
                     return Ok(());
                 }
-                rest = after;
-            }
-            if rest.starts_with(b"WARC/") {
-                return Err(bad(
-                    self.path,
-                    format!("record cut off in the member at byte {start}"),
-                ));
             }
         }
     }
-}
 
-/// The first record of some bytes, and what follows it.
-fn split(bytes: &[u8]) -> Option<(Record<'_>, &[u8])> {
-    let skip = bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-    let bytes = &bytes[skip..];
-    if !bytes.starts_with(b"WARC/") {
-        return None;
+    /// Reads the next member; what is wrong with it, in words. A source that fails is an error.
+    fn unpack(&mut self) -> Result<std::result::Result<(), String>> {
+        self.member.clear();
+        let mut member = GzDecoder::new(&mut self.input).take(LONGEST + 1);
+        let read = member.read_to_end(&mut self.member);
+        if let Some(fault) = self.input.fault.take() {
+            return Err(Error::io(self.path, fault));
+        }
+        Ok(match read {
+            Ok(length) if length as u64 > LONGEST => Err("a gzip member of over 256 MiB".into()),
+            Ok(_) => Ok(()),
+            Err(e) => Err(format!("gzip: {e}")),
+        })
     }
-    let (head, rest) = split_head(bytes)?;
-    let length: usize = header(head, "Content-Length")?.parse().ok()?;
-    let content = rest.get(..length)?;
-    Some((Record { head, content }, &rest[length..]))
 }
 
-/// Header lines up to the empty line, and what follows; also of an HTTP message.
-pub(crate) fn split_head(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let mut at = 0;
+/// The records of an unpacked member that starts at byte `at`; whether more are wanted.
+fn records(path: &Path, member: &[u8], at: u64, visit: &mut Visit) -> Result<bool> {
+    let mut rest = member;
     loop {
-        let line = bytes[at..].iter().position(|&byte| byte == b'\n')?;
-        if bytes[at..at + line].iter().all(|&byte| byte == b'\r') {
-            // Headers should be ASCII; a line that is no UTF-8 ends what can be read of them.
-            let head = match std::str::from_utf8(&bytes[..at]) {
-                Ok(head) => head,
-                Err(e) => std::str::from_utf8(&bytes[..e.valid_up_to()]).unwrap_or_default(),
-            };
-            return Some((head, &bytes[at + line + 1..]));
+        rest = rest.trim_ascii_start();
+        if is_padding(rest) {
+            return Ok(true);
         }
-        at += line + 1;
+        let event = if rest.starts_with(b"WARC/") {
+            split(rest)
+        } else {
+            let next = next_record(rest).unwrap_or(rest.len());
+            (Err(format!("{next} bytes that are no record")), &rest[next..])
+        };
+        rest = event.1;
+        let event = match event.0 {
+            Ok(record) => Event::Record(record),
+            Err(fault) => {
+                let file = path.display();
+                Event::Lost(format!("{file}: in the gzip member at byte {at}: {fault}"))
+            }
+        };
+        if !visit(event)? {
+            return Ok(false);
+        }
     }
+}
+
+/// The first record of some bytes, or why it is none, and what follows it.
+///
+/// Where a length does not lead to a record's end, the next record is sought near it: some crawlers are off by a
+/// few bytes, and a record's length may be missing or empty.
+fn split(bytes: &[u8]) -> (std::result::Result<Record<'_>, String>, &[u8]) {
+    let Some((head, body)) = split_head(bytes) else {
+        return (Err("the head of a record is cut off".into()), &[]);
+    };
+    let length = header(&head, "Content-Length").and_then(|length| length.parse::<usize>().ok());
+    if let Some(length) = length
+        && let Some(after) = body.get(length..)
+        && is_end(after)
+    {
+        return (Ok(Record { head, content: &body[..length] }), after);
+    }
+    let from = length.unwrap_or(0).saturating_sub(SLACK).min(body.len());
+    let end = next_record(&body[from..]).map_or(body.len(), |next| from + next);
+    match length {
+        Some(length) if length > end + SLACK => {
+            let fault = format!("a record of {length} bytes is cut off after {end}");
+            (Err(fault), &body[end..])
+        }
+        Some(length) if length + SLACK < end => {
+            (Ok(Record { head, content: &body[..length] }), &body[length..])
+        }
+        _ => (Ok(Record { head, content: without_end(&body[..end]) }), &body[end..]),
+    }
+}
+
+/// Whether a record may end before these bytes.
+fn is_end(after: &[u8]) -> bool {
+    let after = after.trim_ascii_start();
+    after.starts_with(b"WARC/") || is_padding(after)
+}
+
+/// Where the next record starts.
+fn next_record(bytes: &[u8]) -> Option<usize> {
+    memchr::memmem::find(bytes, b"\nWARC/").map(|end| end + 1)
+}
+
+/// Content without the two ends of lines that close a record.
+fn without_end(content: &[u8]) -> &[u8] {
+    let mut content = content;
+    for _ in 0..2 {
+        let Some(shorter) = content.strip_suffix(b"\n") else { break };
+        content = shorter.strip_suffix(b"\r").unwrap_or(shorter);
+    }
+    content
+}
+
+fn is_padding(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| matches!(byte, 0 | b'\r' | b'\n' | b' ' | b'\t'))
+}
+
+/// Bytes of a file from some place on, with that place counted, which can be looked at before they are read.
+struct Input {
+    source: Box<dyn Read + Send>,
+    buffer: Vec<u8>,
+    /// Where in the buffer reading is.
+    from: usize,
+    /// Where in the file reading is.
+    at: u64,
+    /// Why the source could not be read: a decoder's error does not show it.
+    fault: Option<std::io::Error>,
 }
 
 /// A member's first bytes: gzip, deflated.
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 /// Bytes of a member that show whether it is one.
 const SHOWN: usize = 1 << 12;
+/// Bytes that are read at a time.
+const CHUNK: usize = 1 << 17;
 
-/// Goes on to the first member at or after `from`, where `reader` stands.
-fn next_member(mut reader: impl BufRead + Send + 'static, from: u64) -> std::io::Result<Counted> {
-    let (mut seen, mut at, mut whole) = (Vec::new(), from, false);
-    loop {
-        let mut start = 0;
-        while let Some(found) = memchr::memmem::find(&seen[start..], &MAGIC) {
-            start += found;
-            // What is too near the end of what was read is looked at with more.
-            if !whole && seen.len() - start < SHOWN {
-                break;
+impl Input {
+    fn open(path: &Path, from: u64) -> Result<Self> {
+        let source = Box::new(bytes(path, from)?);
+        Ok(Self { source, buffer: Vec::new(), from: 0, at: from, fault: None })
+    }
+
+    /// What comes next: at least `least` bytes, or all that are left.
+    fn peek(&mut self, least: usize) -> std::io::Result<&[u8]> {
+        while self.buffer.len() - self.from < least {
+            self.buffer.drain(..self.from);
+            self.from = 0;
+            let had = self.buffer.len();
+            self.buffer.resize(had + CHUNK, 0);
+            let read = self.source.read(&mut self.buffer[had..]);
+            self.buffer.truncate(had + read.as_ref().map_or(0, |read| *read));
+            match read {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    let kind = e.kind();
+                    self.fault = Some(e);
+                    return Err(kind.into());
+                }
             }
-            if is_member(&seen[start..]) {
-                at += start as u64;
-                let rest = Cursor::new(seen.split_off(start)).chain(reader);
-                return Ok(Counted { reader: Box::new(rest), at });
+        }
+        Ok(&self.buffer[self.from..])
+    }
+
+    /// Goes to the first member from here on, or to the end; whether all before it is padding.
+    fn next_member(&mut self) -> std::io::Result<bool> {
+        let mut padding = true;
+        loop {
+            let window = self.peek(2 * SHOWN)?;
+            let ended = window.len() < 2 * SHOWN;
+            let found = memchr::memmem::find(window, &MAGIC);
+            // What is near the end of what was read is looked at with more; two bytes of a magic may end it.
+            let whole = found.filter(|found| ended || window.len() - found >= SHOWN);
+            let skip = found.unwrap_or(if ended { window.len() } else { window.len() - 2 });
+            padding &= is_padding(&window[..skip]);
+            let member = whole.is_some_and(|start| is_member(&window[start..]));
+            self.consume(skip);
+            if member || (ended && found.is_none()) {
+                return Ok(padding);
             }
-            start += 1;
+            if whole.is_some() {
+                padding = false;
+                self.consume(1);
+            }
         }
-        if whole {
-            let at = at + seen.len() as u64;
-            return Ok(Counted { reader: Box::new(std::io::empty()), at });
-        }
-        let keep = if memchr::memmem::find(&seen[start..], &MAGIC).is_some() {
-            start
-        } else {
-            // Two bytes of a magic may end it.
-            seen.len().saturating_sub(2)
-        };
-        seen.drain(..keep);
-        at += keep as u64;
-        whole = (&mut reader).take(1 << 20).read_to_end(&mut seen)? == 0;
     }
 }
 
-/// The bytes of a magic stand in compressed data too: a member unpacks to a record's first line.
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.fill_buf()?.read(buffer)?;
+        self.consume(read);
+        Ok(read)
+    }
+}
+
+impl BufRead for Input {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.peek(1)
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.from += amount;
+        self.at += amount as u64;
+    }
+}
+
+/// The bytes of a magic occur in compressed data too: a member unpacks to a record's first line.
 fn is_member(bytes: &[u8]) -> bool {
-    let mut first = [0; 5];
-    GzDecoder::new(bytes).read_exact(&mut first).is_ok() && first == *b"WARC/"
+    let mut first = Vec::new();
+    // A member that is cut off after its beginning is one.
+    let _ = GzDecoder::new(bytes).take(64).read_to_end(&mut first);
+    first.trim_ascii_start().starts_with(b"WARC/")
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use std::io::Write;
-
-    pub fn record(kind: &str, uri: &str, content: &[u8]) -> Vec<u8> {
-        let head = format!(
-            "WARC/1.0\r\nWARC-Type: {kind}\r\nWARC-Target-URI: {uri}\r\nContent-Length: {}\r\n\r\n",
-            content.len()
-        );
-        [head.as_bytes(), content, b"\r\n\r\n"].concat()
-    }
-
-    pub fn gz(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
-    }
-
-    fn names(path: &Path, from: u64, end: u64) -> Vec<String> {
-        let mut names = Vec::new();
-        let mut records = Records::open(path, from, end).unwrap();
-        records
-            .each(&mut |record| {
-                names.push(record.header("warc-target-uri").unwrap().to_owned());
-                Ok(true)
-            })
-            .unwrap();
-        names
-    }
-
-    #[test]
-    fn ranges_of_any_size_give_each_record_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.warc.gz");
-        let members: Vec<Vec<u8>> = (0..40)
-            .map(|i| gz(&record("response", &format!("u{i}"), &[0x1f, 0x8b, 8].repeat(i * 7))))
-            .collect();
-        let bytes = members.concat();
-        std::fs::write(&path, &bytes).unwrap();
-        let all = names(&path, 0, u64::MAX);
-        assert_eq!(all.len(), 40);
-        for size in [1usize, 97, 500, 1500, bytes.len()] {
-            let ranges = (0..bytes.len()).step_by(size);
-            let split = ranges.flat_map(|from| names(&path, from as u64, (from + size) as u64));
-            assert_eq!(split.collect::<Vec<_>>(), all, "ranges of {size}");
-        }
-    }
-
-    #[test]
-    fn damage_is_named_with_its_place() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("cut.gz");
-        let whole = gz(&record("response", "u", b"0123456789"));
-        for (bytes, words) in [
-            (whole[..whole.len() - 9].to_vec(), "gzip member at byte 0"),
-            (gz(b"WARC/1.0\r\nContent-Length: 99\r\n\r\nshort"), "record cut off"),
-            (b"WARC/1.0 plain".to_vec(), "not gzip"),
-        ] {
-            std::fs::write(&path, bytes).unwrap();
-            let read =
-                Records::open(&path, 0, u64::MAX).and_then(|mut r| r.each(&mut |_| Ok(true)));
-            let message = read.unwrap_err().to_string();
-            assert!(message.contains("cut.gz") && message.contains(words), "{message}");
-        }
-    }
-}
+pub(crate) mod tests;

@@ -1,92 +1,16 @@
-//! Common Crawl: pairs from WAT files (links as JSON) and from WARC files (the pages themselves).
+//! Common Crawl's WAT records: the links of a page as JSON.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::path::{Path, PathBuf};
 
-use clip_pipeline::{Error, Result};
-use clip_store::is_remote;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::Url;
 
-use crate::feed::{Feed, Item, Visit};
-use crate::html::{clean_text, extract, largest_of};
+use crate::feed::Item;
+use crate::html::{LAZY, LAZY_SETS, absolute, base_url, clean_text, is_placeholder, largest_of};
 use crate::rows::Pair;
-use crate::warc::{Record, Records, header, split_head};
-
-/// Which of the two an archive is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// JSON of links.
-    Wat,
-    /// HTTP responses.
-    Warc,
-}
-
-/// Files behind addresses that are asked for their length; of more, each is one part.
-const FEW: usize = 256;
-
-/// Ranges of archives, one a part: a part that failed costs its range, not its file.
-pub(crate) struct Archives {
-    kind: Kind,
-    ranges: Vec<(PathBuf, u64, u64)>,
-}
-
-impl Archives {
-    pub fn new(kind: Kind, files: &[PathBuf], part_bytes: u64) -> Result<Self> {
-        let step = part_bytes.max(1 << 16);
-        let remote = files.iter().filter(|file| is_remote(&file.to_string_lossy())).count();
-        let mut ranges = Vec::new();
-        for file in files {
-            let text = file.to_string_lossy();
-            let length = if !is_remote(&text) {
-                std::fs::metadata(file).map_err(|e| Error::io(file, e))?.len()
-            } else if remote <= FEW {
-                clip_store::length(&text).map_err(|e| Error::io(file, e))?
-            } else {
-                ranges.push((file.clone(), 0, u64::MAX));
-                continue;
-            };
-            let starts = (0..length.max(1)).step_by(step as usize);
-            ranges.extend(starts.map(|from| (file.clone(), from, from + step)));
-        }
-        Ok(Self { kind, ranges })
-    }
-}
-
-impl Feed for Archives {
-    fn units(&self) -> Result<usize> {
-        Ok(self.ranges.len())
-    }
-
-    fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
-        let (path, from, end) = &self.ranges[unit];
-        read(self.kind, path, *from, *end, &mut |pair| visit(Item::Pair(pair)))
-    }
-}
-
-/// The pairs of an archive's range, in the order of the file.
-pub(crate) fn read(
-    kind: Kind,
-    path: &Path,
-    from: u64,
-    end: u64,
-    visit: &mut dyn FnMut(Pair) -> Result<bool>,
-) -> Result<()> {
-    Records::open(path, from, end)?.each(&mut |record| {
-        let pairs = match kind {
-            Kind::Wat => links(&record),
-            Kind::Warc => page(&record),
-        };
-        for pair in pairs {
-            if !visit(pair)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    })
-}
+use crate::warc::Record;
 
 #[derive(Deserialize)]
 struct Line<'a> {
@@ -221,8 +145,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for MaybeImage<'a> {
                         "path" => {
                             let path = map.next_value::<Text>()?.0;
                             let attribute = path.strip_prefix("IMG@/").unwrap_or_default();
-                            link.srcset = matches!(attribute, "srcset" | "data-srcset");
-                            image = link.srcset || SOURCES.contains(&attribute);
+                            link.srcset = attribute == "srcset" || LAZY_SETS.contains(&attribute);
+                            image = link.srcset || attribute == "src" || LAZY.contains(&attribute);
                             other = !image;
                         }
                         _ if other => drop(map.next_value::<IgnoredAny>()?),
@@ -240,27 +164,37 @@ impl<'de: 'a, 'a> Deserialize<'de> for MaybeImage<'a> {
     }
 }
 
-/// Attributes of an image that hold its address.
-const SOURCES: [&str; 4] = ["src", "data-src", "data-original", "data-lazy-src"];
-
-/// Pairs of a WAT record. A record that is no JSON of links, or broken, has none.
-fn links(record: &Record) -> Vec<Pair> {
+/// Pairs of a WAT record. A record that is no JSON of links has none.
+pub(crate) fn links(record: &Record) -> Vec<Item> {
     // Most records are about requests and metadata: not worth a parser.
     if !contains(record.content, b"IMG@/") {
         return Vec::new();
     }
-    let Ok(line) = serde_json::from_slice::<Line>(record.content) else { return Vec::new() };
+    let repaired;
+    let line = match serde_json::from_slice::<Line>(record.content) {
+        Ok(line) => Ok(line),
+        Err(_) => {
+            repaired = clip_corpus::json::repair(record.content);
+            serde_json::from_slice::<Line>(&repaired)
+        }
+    };
+    let own = record.header("WARC-Target-URI").map(Cow::into_owned);
+    let line = match line {
+        Ok(line) => line,
+        Err(e) => {
+            let detail = format!("the links of {}: {e}", own.unwrap_or_default());
+            return vec![Item::Fell(String::new(), String::new(), "bad_json", detail)];
+        }
+    };
     let html = line.envelope.payload.response.html;
-    let uri = line.envelope.header.uri.as_ref().map(|uri| &*uri.0);
-    let uri = uri.or_else(|| record.header("WARC-Target-URI"));
-    let Some(page) = uri.and_then(|uri| Url::parse(uri).ok()) else { return Vec::new() };
-    let base = html.head.base.and_then(|base| page.join(base.0.trim()).ok());
-    let base = base.as_ref().unwrap_or(&page);
-    let mut pairs = Vec::new();
+    let uri = line.envelope.header.uri.map(|uri| uri.0.into_owned()).or(own);
+    let Some(page) = uri.and_then(|uri| Url::parse(&uri).ok()) else { return Vec::new() };
+    let base = base_url(&page, html.head.base.as_ref().map(|base| &*base.0));
+    let mut items = Vec::new();
     for link in html.links.0 {
         let Some(address) = link.url else { continue };
         let address = if link.srcset { largest_of(&address.0) } else { Some(address.0.into()) };
-        let Some(address) = address else { continue };
+        let Some(address) = address.filter(|address| !is_placeholder(address)) else { continue };
         let captions =
             [(link.alt, "alt"), (link.title, "title"), (link.image_title, "data-image-title")];
         let mut resolved: Option<String> = None;
@@ -269,64 +203,25 @@ fn links(record: &Record) -> Vec<Pair> {
             else {
                 continue;
             };
-            let url = match &resolved {
-                Some(url) => url.clone(),
-                None => match base.join(address.trim()) {
-                    Ok(url) if matches!(url.scheme(), "http" | "https") => url.into(),
-                    _ => break,
-                },
-            };
+            let url = resolved.take().or_else(|| absolute(&base, &address));
+            let Some(url) = url else { break };
             resolved = Some(url.clone());
             let page = Some(page.to_string());
-            pairs.push(Pair { url, caption, page, source });
+            items.push(Item::Pair(Pair { url, caption, page, source }));
         }
     }
-    pairs
+    items
 }
 
 fn contains(bytes: &[u8], word: &[u8]) -> bool {
     memchr::memmem::find(bytes, word).is_some()
 }
 
-/// Pairs of a WARC response that is an HTML page.
-fn page(record: &Record) -> Vec<Pair> {
-    let uri = record.header("WARC-Target-URI").map(|uri| uri.trim_matches(['<', '>']));
-    let Some(url) = uri.and_then(|uri| Url::parse(uri).ok()) else { return Vec::new() };
-    if record.header("WARC-Type") != Some("response") {
-        return Vec::new();
-    }
-    let Some((head, body)) = split_head(record.content) else { return Vec::new() };
-    let kind = header(head, "Content-Type").unwrap_or_default();
-    if !kind.contains("html") {
-        return Vec::new();
-    }
-    let found = extract(body, kind, &url).images.into_iter();
-    let pair = |f: crate::Found| Pair {
-        url: f.url,
-        caption: f.caption,
-        page: Some(url.to_string()),
-        source: f.source,
-    };
-    found.map(pair).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::archive::Kind;
+    use crate::archive::tests::pairs;
     use crate::warc::tests::{gz, record};
-
-    fn pairs(kind: Kind, members: &[Vec<u8>]) -> Vec<(String, String, &'static str)> {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("a.gz");
-        std::fs::write(&path, members.concat()).unwrap();
-        let mut pairs = Vec::new();
-        read(kind, &path, 0, u64::MAX, &mut |pair| {
-            pairs.push((pair.url, pair.caption, pair.source));
-            Ok(true)
-        })
-        .unwrap();
-        pairs
-    }
 
     #[test]
     fn links_of_a_wat_record_are_resolved_against_the_base() {
@@ -342,7 +237,6 @@ mod tests {
         let members = [
             gz(&record("warcinfo", "i", b"software: x")),
             gz(&record("metadata", "http://e.com/a/p.html", json)),
-            gz(&record("metadata", "http://e.com/", b"{broken IMG@/")),
         ];
         let found = pairs(Kind::Wat, &members);
         let expected = [
@@ -355,16 +249,18 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_a_warc_are_read_like_pages_of_the_web() {
-        let page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<img src=/i.png alt='an image'>";
-        let css =
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/css\r\n\r\n<img src=/i.png alt='no page'>";
+    fn links_are_read_as_python_writes_them_and_placeholders_are_none() {
+        let json = r#"{"Envelope":{"WARC-Header-Metadata":{"y":NaN},"Payload-Metadata":{"HTTP-Response-Metadata":{"HTML-Metadata":{"Head":
+            {"Base":"javascript:void(0)"},"Links":[{"path":"IMG@/src","url":"a.jpg","alt":"a \ud83d cat"},
+            {"path":"IMG@/src","url":"/blank.gif","alt":"lazy"},{"path":"IMG@/data-lazy","url":"b.jpg","alt":"lazy"}]}}}}}"#;
         let members = [
-            gz(&record("request", "http://e.com/p", page)),
-            gz(&record("response", "<http://e.com/p>", page)),
-            gz(&record("response", "http://e.com/c", css)),
+            gz(&record("metadata", "http://e.com/a/p.html", json.as_bytes())),
+            gz(&record("metadata", "http://e.com/", b"{broken IMG@/")),
         ];
-        let found = pairs(Kind::Warc, &members);
-        assert_eq!(found, [("http://e.com/i.png".into(), "an image".into(), "alt")]);
+        let found = pairs(Kind::Wat, &members);
+        assert_eq!(found[0], ("http://e.com/a/a.jpg".into(), "a \u{fffd} cat".into(), "alt"));
+        assert_eq!(found[1], ("http://e.com/a/b.jpg".into(), "lazy".into(), "alt"));
+        assert!(found[2].0.contains("http://e.com/") && found[2].2 == "bad_json", "{found:?}");
+        assert_eq!(found.len(), 3);
     }
 }

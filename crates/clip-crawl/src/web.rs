@@ -9,7 +9,8 @@ use clip_pipeline::{Context, Error, PartSink, Result, Source};
 use futures::stream::{self, StreamExt};
 use url::Url;
 
-use crate::html::{Extracted, extract};
+use crate::html::{CUT, Extracted, extract};
+use crate::message::is_html;
 use crate::rows::{Pair, batch};
 use crate::{Client, FetchError, sitemap};
 
@@ -86,6 +87,9 @@ impl WebSource {
                         continue;
                     }
                 };
+                if page.cut {
+                    cx.note(format!("{url}: {CUT}"));
+                }
                 let says = |directive: &String| page.robots.contains(directive);
                 if self.forbidden.iter().any(says) {
                     page.images.clear();
@@ -139,7 +143,7 @@ impl WebSource {
 
     async fn page(&self, url: &str) -> std::result::Result<Extracted, FetchError> {
         let reply = self.client.page(url).await?;
-        if !reply.content_type.is_empty() && !reply.content_type.contains("html") {
+        if !is_html(&reply.content_type, &reply.body) {
             return Ok(Extracted::default());
         }
         Ok(extract(&reply.body, &reply.content_type, &reply.url))

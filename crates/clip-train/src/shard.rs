@@ -160,7 +160,7 @@ mod tests {
             writer.write(&Sample { key: key.into(), fields: fields.to_vec() }).unwrap();
         }
         writer.finish().unwrap();
-        let found = index_shard(&path, &Tokenizer::new(), 8, None).unwrap();
+        let found = index_shard(&path, &Tokenizer::new(), 8, None, &Contents::default()).unwrap();
         let captions: Vec<usize> = found.pairs.iter().map(|pair| pair.captions.len()).collect();
         assert_eq!(captions, [2, 1, 1, 1]);
         assert_eq!((found.skipped, found.broken_json), (0, 2));

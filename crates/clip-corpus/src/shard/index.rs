@@ -34,8 +34,7 @@ impl ShardIndex {
         let mut members = Vec::new();
         while let Some(head) = reader.head()? {
             reader.pass_over(head.size)?;
-            let (offset, size) = (head.offset, head.size);
-            members.push(Member { key: head.key, field: head.field, offset, size });
+            members.push(head.member());
         }
         Ok(Self { members })
     }

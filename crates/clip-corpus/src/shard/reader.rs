@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use super::Member;
 use crate::{Error, IoContext, Result, Sample, split_name};
 
 const BLOCK: usize = 512;
@@ -22,6 +23,13 @@ pub(super) struct Head {
     pub field: String,
 }
 
+impl Head {
+    pub fn member(&self) -> Member {
+        let (key, field) = (self.key.clone(), self.field.clone());
+        Member { key, field, offset: self.offset, size: self.size }
+    }
+}
+
 /// Iterates over the samples of one tar file, in its order, with one sample in memory.
 ///
 /// Members that are no regular files, have no dot in their name, or are named `__…__` are passed over.
@@ -32,6 +40,9 @@ pub struct ShardReader {
     at: u64,
     ended: bool,
     pending: Option<Head>,
+    /// What was met behind a sample that is whole: it is given after that sample.
+    fault: Option<Error>,
+    members: Vec<Member>,
     done: bool,
 }
 
@@ -41,7 +52,29 @@ impl ShardReader {
         let file = File::open(path).at(path)?;
         let length = file.metadata().at(path)?.len();
         let (stream, path) = (BufReader::with_capacity(BUFFER, file), path.to_path_buf());
-        Ok(Self { stream, path, length, at: 0, ended: false, pending: None, done: false })
+        let (pending, fault, members) = (None, None, Vec::new());
+        let (ended, done) = (false, false);
+        Ok(Self { stream, path, length, at: 0, ended, pending, fault, members, done })
+    }
+
+    /// Where the members of the last sample are.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// After an error: goes to the next member that can be read, and says whether there is one. The sample that the
+    /// damage is in is lost, or what of it follows the damage.
+    pub fn resume(&mut self) -> Result<bool> {
+        (self.pending, self.done) = (None, true);
+        while let Ok(Some(block)) = self.block() {
+            if checked_size(tar::Header::from_byte_slice(&block), &block).is_some() {
+                self.stream.seek_relative(-(BLOCK as i64)).at(&self.path)?;
+                self.at -= BLOCK as u64;
+                self.done = false;
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the end-of-archive mark was read: a shard without it was cut between two members.
@@ -160,14 +193,27 @@ impl ShardReader {
     }
 
     fn sample(&mut self) -> Result<Option<Sample>> {
+        self.members.clear();
+        if let Some(fault) = self.fault.take() {
+            return Err(fault);
+        }
         let first = match self.pending.take() {
             Some(head) => Some(head),
             None => self.head()?,
         };
         let Some(first) = first else { return Ok(None) };
         let content = self.content(first.size)?;
+        self.members.push(first.member());
         let mut sample = Sample { key: first.key, fields: vec![(first.field, content)] };
-        while let Some(head) = self.head()? {
+        loop {
+            let head = match self.head() {
+                Ok(Some(head)) => head,
+                Ok(None) => break,
+                Err(fault) => {
+                    self.fault = Some(fault);
+                    break;
+                }
+            };
             if head.key != sample.key {
                 self.pending = Some(head);
                 break;
@@ -177,6 +223,7 @@ impl ShardReader {
                 return Err(Error::Sample { path: self.path.clone(), key: sample.key, reason });
             }
             let content = self.content(head.size)?;
+            self.members.push(head.member());
             sample.fields.push((head.field, content));
         }
         Ok(Some(sample))

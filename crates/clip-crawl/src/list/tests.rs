@@ -29,6 +29,7 @@ fn rows(lists: &Lists, unit: usize) -> Vec<(String, String)> {
             rows.push(match item {
                 Item::Pair(pair) => (pair.url, pair.caption),
                 Item::Fell(_, caption, reason, _) => (reason.to_owned(), caption),
+                Item::Lost(detail) => ("damaged".to_owned(), detail),
             });
             Ok(true)
         })

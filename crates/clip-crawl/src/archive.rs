@@ -1,0 +1,235 @@
+//! Archives of crawls: WARC files (the pages themselves) and WAT files (their links), in ranges of bytes.
+
+use std::path::{Path, PathBuf};
+
+use clip_pipeline::{Error, Result};
+use clip_store::is_remote;
+use url::Url;
+
+use crate::feed::{Feed, Item, Visit};
+use crate::html::{CUT, extract};
+use crate::message::{body, header, is_html, is_success, split_head};
+use crate::rows::Pair;
+use crate::warc::{Event, Record, Records};
+use crate::wat::links;
+
+/// Which of the two an archive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// JSON of links.
+    Wat,
+    /// HTTP responses.
+    Warc,
+}
+
+/// Files behind addresses that are asked for their length; of more, each is one part.
+const FEW: usize = 256;
+
+/// Ranges of archives, one a part: a part that failed costs its range, not its file.
+pub(crate) struct Archives {
+    kind: Kind,
+    ranges: Vec<(PathBuf, u64, u64)>,
+}
+
+impl Archives {
+    pub fn new(kind: Kind, files: &[PathBuf], part_bytes: u64) -> Result<Self> {
+        let step = part_bytes.max(1 << 16);
+        let remote = files.iter().filter(|file| is_remote(&file.to_string_lossy())).count();
+        let mut ranges = Vec::new();
+        for file in files {
+            let text = file.to_string_lossy();
+            let length = if !is_remote(&text) {
+                std::fs::metadata(file).map_err(|e| Error::io(file, e))?.len()
+            } else if remote <= FEW {
+                clip_store::length(&text).map_err(|e| Error::io(file, e))?
+            } else {
+                ranges.push((file.clone(), 0, u64::MAX));
+                continue;
+            };
+            let starts = (0..length.max(1)).step_by(step as usize);
+            ranges.extend(starts.map(|from| (file.clone(), from, from + step)));
+        }
+        Ok(Self { kind, ranges })
+    }
+}
+
+impl Feed for Archives {
+    fn units(&self) -> Result<usize> {
+        Ok(self.ranges.len())
+    }
+
+    fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
+        let (path, from, end) = &self.ranges[unit];
+        read(self.kind, path, *from, *end, visit)
+    }
+}
+
+/// The pairs of an archive's range, and what was lost of it, in the order of the file.
+fn read(kind: Kind, path: &Path, from: u64, end: u64, visit: &mut Visit) -> Result<()> {
+    Records::open(path, from, end)?.each(&mut |event| {
+        let items = match event {
+            Event::Lost(detail) => vec![Item::Lost(detail)],
+            Event::Record(record) => match kind {
+                Kind::Wat => links(&record),
+                Kind::Warc => page(&record),
+            },
+        };
+        for item in items {
+            if !visit(item)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    })
+}
+
+/// Pairs of a WARC response that is an HTML page: a message of success, unchunked and unpacked.
+fn page(record: &Record) -> Vec<Item> {
+    let response = record.header("WARC-Type").is_some_and(|t| t.eq_ignore_ascii_case("response"));
+    let uri = record.header("WARC-Target-URI");
+    let uri = uri.as_ref().map(|uri| uri.trim_matches(['<', '>']));
+    let Some(url) = uri.and_then(|uri| Url::parse(uri).ok()).filter(|_| response) else {
+        return Vec::new();
+    };
+    let Some((head, sent)) = split_head(record.content) else { return Vec::new() };
+    let kind = header(&head, "Content-Type").unwrap_or_default();
+    if !is_success(&head) || (!kind.trim().is_empty() && !is_html(&kind, b"")) {
+        return Vec::new();
+    }
+    let body = match body(&head, sent) {
+        Ok(body) => body,
+        Err(fault) => {
+            let detail = format!("{url}: {fault}");
+            return vec![Item::Fell(String::new(), String::new(), "bad_page", detail)];
+        }
+    };
+    if !is_html(&kind, &body) {
+        return Vec::new();
+    }
+    let found = extract(&body, &kind, &url);
+    let pair = |f: crate::Found| {
+        let (url, caption, page) = (f.url, f.caption, Some(url.to_string()));
+        Item::Pair(Pair { url, caption, page, source: f.source })
+    };
+    let mut items: Vec<Item> = found.images.into_iter().map(pair).collect();
+    if found.cut {
+        let detail = format!("{url}: {CUT}");
+        items.push(Item::Fell(String::new(), String::new(), "page_cut", detail));
+    }
+    items
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::warc::tests::{gz, record};
+
+    /// URL, caption and source of each pair; reason and detail of what fell.
+    pub fn items(kind: Kind, bytes: &[u8]) -> Vec<(String, String, &'static str)> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.gz");
+        std::fs::write(&path, bytes).unwrap();
+        let mut items = Vec::new();
+        read(kind, &path, 0, u64::MAX, &mut |item| {
+            items.push(match item {
+                Item::Pair(pair) => (pair.url, pair.caption, pair.source),
+                Item::Fell(_, _, reason, detail) => (detail, String::new(), reason),
+                Item::Lost(detail) => (detail, String::new(), "damaged"),
+            });
+            Ok(true)
+        })
+        .unwrap();
+        items
+    }
+
+    pub fn pairs(kind: Kind, members: &[Vec<u8>]) -> Vec<(String, String, &'static str)> {
+        items(kind, &members.concat())
+    }
+
+    #[test]
+    fn pages_of_a_warc_are_read_like_pages_of_the_web() {
+        let page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<img src=/i.png alt='an image'>";
+        let css =
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/css\r\n\r\n<img src=/i.png alt='no page'>";
+        let members = [
+            gz(&record("request", "http://e.com/p", page)),
+            gz(&record("response", "<http://e.com/p>", page)),
+            gz(&record("response", "http://e.com/c", css)),
+        ];
+        let found = pairs(Kind::Warc, &members);
+        assert_eq!(found, [("http://e.com/i.png".into(), "an image".into(), "alt")]);
+    }
+
+    /// A response of another crawler.
+    fn response(uri: &str, head: &str, body: &[u8]) -> Vec<u8> {
+        gz(&record("response", uri, &[head.as_bytes(), b"\r\n", body].concat()))
+    }
+
+    fn image(alt: &str) -> Vec<u8> {
+        format!("<html><body><img src=/i.jpg alt='{alt}'></body></html>").into_bytes()
+    }
+
+    #[test]
+    fn responses_are_read_as_other_crawlers_store_them() {
+        let ok = "HTTP/1.1 200 OK\r\n";
+        let html = format!("{ok}Content-Type: text/html; charset=utf-8\r\n");
+        let chunked = b"1c\r\n<img src=/i.jpg alt='in chun\r\n4\r\nks'>\r\n0\r\n\r\n";
+        let members = [
+            response("http://e.com/0", &format!("{html}Transfer-Encoding: chunked\r\n"), chunked),
+            response(
+                "http://e.com/1",
+                &format!("{html}Content-Encoding: gzip\r\n"),
+                &gz(&image("packed")),
+            ),
+            response(
+                "http://e.com/2",
+                &format!("{html}Content-Encoding: x-unknown\r\n"),
+                b"\x01\x02",
+            ),
+            response(
+                "http://e.com/3",
+                &format!("{ok}Content-Type: TEXT/HTML\r\n"),
+                &image("upper type"),
+            ),
+            response("http://e.com/4", ok, &image("no type")),
+            response("http://e.com/5", ok, b"GIF89a <img src=/i.jpg alt='no page'>"),
+            response(
+                "http://e.com/6",
+                "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n",
+                &image("error"),
+            ),
+            response(
+                "http://e.com/7",
+                "HTTP/1.1 302 Found\r\nContent-Type: text/html\r\n",
+                &image("moved"),
+            ),
+            response(
+                "http://e.com/8",
+                &format!("{ok}X-Name: caf\u{e9}\r\nContent-Type:\r\n text/html\r\n"),
+                &image("folded"),
+            ),
+        ];
+        let mut bytes = members.concat();
+        // Latin-1 in a head, before the type.
+        let latin1 = [
+            b"HTTP/1.1 200 OK\r\nX-Name: caf\xe9\r\nContent-Type: text/html\r\n\r\n".as_slice(),
+            &image("latin-1"),
+        ]
+        .concat();
+        bytes.extend(gz(&record("response", "http://e.com/9", &latin1)));
+        let found = items(Kind::Warc, &bytes);
+        let captions: Vec<_> =
+            found.iter().map(|(_, caption, source)| (caption.as_str(), *source)).collect();
+        let expected = [
+            ("in chunks", "alt"),
+            ("packed", "alt"),
+            ("", "bad_page"),
+            ("upper type", "alt"),
+            ("no type", "alt"),
+            ("folded", "alt"),
+            ("latin-1", "alt"),
+        ];
+        assert_eq!(captions, expected);
+        assert!(found[2].0.contains("http://e.com/2") && found[2].0.contains("x-unknown"));
+    }
+}
