@@ -12,6 +12,7 @@ use crate::address::{Resolver, is_private};
 use crate::error::{FetchError, Kind, retry_after};
 use crate::hosts::{Hosts, Limits};
 use crate::lease::Leases;
+use crate::message::text;
 use crate::robots::{Cache, Rules, forbidden_by_header};
 
 type Result<T> = std::result::Result<T, FetchError>;
@@ -240,11 +241,12 @@ impl Client {
         let sent = self.http.get(url.clone()).send().await;
         let mut response = sent.map_err(|e| FetchError::of_request(&e))?;
         let status = response.status();
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        // Some servers send bytes beyond ASCII, as browsers take them.
+        let header = |name| response.headers().get(name).map(|value| text(value.as_bytes()));
         if status.is_redirection()
             && let Some(location) = header(LOCATION)
         {
-            let next = url.join(location);
+            let next = url.join(&location);
             return next.map(Hop::To).map_err(|e| FetchError::new(Kind::BadUrl, e.to_string()));
         }
         if !status.is_success() {
@@ -257,19 +259,20 @@ impl Client {
             let reason = status.canonical_reason().unwrap_or("Unknown");
             let mut error =
                 FetchError::new(kind, format!("HTTP Error {}: {reason}", status.as_u16()));
-            let seconds = header(RETRY_AFTER).and_then(retry_after);
+            let seconds = header(RETRY_AFTER).and_then(|value| retry_after(&value));
             error.retry_after = seconds;
             return Err(error);
         }
         if tagged {
             let tags = response.headers().get_all("x-robots-tag");
-            let tags = tags.iter().filter_map(|value| value.to_str().ok());
+            let tags: Vec<_> = tags.iter().map(|value| text(value.as_bytes())).collect();
+            let tags = tags.iter().map(|tag| &**tag);
             if forbidden_by_header(tags, &self.config.user_agent, &self.config.x_robots_tag) {
                 let message = "Use of image disallowed by X-Robots-Tag directive";
                 return Err(FetchError::new(Kind::XRobotsTag, message));
             }
         }
-        let content_type = header(CONTENT_TYPE).unwrap_or_default().to_owned();
+        let content_type = header(CONTENT_TYPE).unwrap_or_default().into_owned();
         let length: Option<u64> = header(CONTENT_LENGTH).and_then(|value| value.parse().ok());
         let too_large = || FetchError::new(Kind::TooLarge, "body too large");
         if length.is_some_and(|length| length > self.config.max_bytes) {

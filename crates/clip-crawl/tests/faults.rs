@@ -188,3 +188,50 @@ fn a_run_ends_when_the_thread_that_collects_its_rows_panics() {
     let error = ended.err().unwrap().to_string();
     assert!(error.contains("the collector panicked"), "{error}");
 }
+
+/// A server of bytes as they are: what it is asked for, and what it answers.
+fn raw_site(answers: Vec<(&'static str, Vec<u8>)>) -> String {
+    use std::io::{BufRead, BufReader, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let asked = lines.next().and_then(Result::ok).unwrap_or_default();
+            lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+            let path = asked.split(' ').nth(1).unwrap_or_default();
+            let known = answers.iter().find(|(known, _)| *known == path);
+            let missing =
+                b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                    .to_vec();
+            let answer = known.map_or(missing, |(_, answer)| answer.clone());
+            let _ = (&stream).write_all(&answer);
+        }
+    });
+    site
+}
+
+#[tokio::test]
+async fn redirects_beyond_ascii_lead_where_browsers_go() {
+    let to = |location: &[u8]| {
+        let head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\nLocation: ";
+        [head.as_slice(), location, b"\r\n\r\n"].concat()
+    };
+    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\nContent-Type: image/jpeg; name=\"caf\xe9\"\r\n\r\nimage".to_vec();
+    let site = raw_site(vec![
+        ("/utf8", to("/café.jpg".as_bytes())),
+        ("/latin1", to(b"/caf\xe9.jpg")),
+        ("/space", to(b"/a b.jpg")),
+        ("/deeper", to("/日本/写真.jpg".as_bytes())),
+        ("/caf%C3%A9.jpg", ok.clone()),
+        ("/a%20b.jpg", ok.clone()),
+        ("/%E6%97%A5%E6%9C%AC/%E5%86%99%E7%9C%9F.jpg", ok),
+    ]);
+    let client = Client::new(&quick()).unwrap();
+    for path in ["/utf8", "/latin1", "/space", "/deeper"] {
+        let reply = client.image(&format!("{site}{path}")).await;
+        let reply = reply.map_err(|e| format!("{path}: {e}")).unwrap();
+        assert_eq!(reply.body, b"image", "{path}");
+        assert!(reply.content_type.contains("café"), "{path}: {}", reply.content_type);
+    }
+}
