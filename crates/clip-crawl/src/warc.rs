@@ -81,7 +81,7 @@ impl<'a> Records<'a> {
                 (!padding).then(|| "no gzip member".to_owned())
             } else {
                 match self.unpack()? {
-                    Ok(()) if !records(&self.member, start, visit)? => return Ok(()),
+                    Ok(()) if !records(path, &self.member, start, visit)? => return Ok(()),
                     Ok(()) => None,
                     Err(fault) => {
                         self.input = Input::open(path, start + 1)?;
@@ -117,7 +117,7 @@ impl<'a> Records<'a> {
 }
 
 /// The records of an unpacked member that starts at byte `at`; whether more are wanted.
-fn records(member: &[u8], at: u64, visit: &mut Visit) -> Result<bool> {
+fn records(path: &Path, member: &[u8], at: u64, visit: &mut Visit) -> Result<bool> {
     let mut rest = member;
     loop {
         rest = rest.trim_ascii_start();
@@ -133,7 +133,10 @@ fn records(member: &[u8], at: u64, visit: &mut Visit) -> Result<bool> {
         rest = event.1;
         let event = match event.0 {
             Ok(record) => Event::Record(record),
-            Err(fault) => Event::Lost(format!("in the gzip member at byte {at}: {fault}")),
+            Err(fault) => {
+                let file = path.display();
+                Event::Lost(format!("{file}: in the gzip member at byte {at}: {fault}"))
+            }
         };
         if !visit(event)? {
             return Ok(false);

@@ -217,13 +217,12 @@ fn comment_end(text: &[u8]) -> usize {
     if text.starts_with(b"->") {
         return 2;
     }
-    let ends = memchr::memmem::find_iter(text, b"--");
-    let mut ends = ends.filter_map(|at| match &text[at + 2..] {
+    let end = memchr::memmem::find_iter(text, b"--").find_map(|at| match &text[at + 2..] {
         [b'>', ..] => Some(at + 3),
         [b'!', b'>', ..] => Some(at + 4),
         _ => None,
     });
-    ends.next().unwrap_or(text.len())
+    end.unwrap_or(text.len())
 }
 
 #[cfg(test)]
