@@ -47,7 +47,8 @@ impl TestScores {
         let rows = flat.chunks_exact(classes);
         match target {
             Target::Marks(marks) => {
-                let rows: Vec<Vec<f32>> = rows.map(<[f32]>::to_vec).collect();
+                let rows: Vec<Vec<f64>> =
+                    exact.chunks_exact(classes).map(<[f64]>::to_vec).collect();
                 let (mean, by_class) = mean_average_precision(&rows, marks, eleven_points);
                 found.map_11_point = Some(mean);
                 found.precision_by_class = Some(by_class);
