@@ -11,7 +11,7 @@ mod exit;
 mod progress;
 mod recipe;
 mod served;
-mod signal;
+mod set_on_drop;
 mod torch;
 
 use std::ffi::OsString;

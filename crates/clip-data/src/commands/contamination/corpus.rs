@@ -19,7 +19,7 @@ use super::{Args, check_names, decisions, judge, pages, tell};
 use crate::exit;
 use crate::progress::Show;
 use crate::served::Served;
-use crate::signal::{SetOnDrop, on_interrupt};
+use crate::set_on_drop::SetOnDrop;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let names: Vec<&str> = args.eval.iter().map(|(name, _)| name.as_str()).collect();
@@ -88,10 +88,10 @@ fn compare(scan: &Scan, units: &[Unit], show: Show) -> anyhow::Result<Option<Com
     let (mut counts, mut matches) = (Vec::new(), Vec::new());
     let done = AtomicBool::new(false);
     let ready = AtomicU64::new(0);
+    let stop = clip_cli::stop_flag(exit::STOPPING)?;
     std::thread::scope(|scope| {
         let _done = SetOnDrop(&done);
-        scope.spawn(|| watch(scan.progress, &ready, units.len(), show, &done));
-        on_interrupt(scope, &scan.progress.cancel, &done);
+        scope.spawn(|| watch(scan.progress, &ready, units.len(), show, (&stop, &done)));
         for unit in units {
             let Some((count, found)) = scan.unit(unit)? else { return Ok(None) };
             counts.push(count);
@@ -102,8 +102,14 @@ fn compare(scan: &Scan, units: &[Unit], show: Show) -> anyhow::Result<Option<Com
     })
 }
 
-/// Tells how far it has come, now and then.
-fn watch(scanned: &Scanned, ready: &AtomicU64, units: usize, show: Show, done: &AtomicBool) {
+/// Prints how far it has come, now and then, and passes a signal on.
+fn watch(
+    scanned: &Scanned,
+    ready: &AtomicU64,
+    units: usize,
+    show: Show,
+    (stop, done): (&AtomicBool, &AtomicBool),
+) {
     let (start, terminal) = (Instant::now(), std::io::stderr().is_terminal());
     let every = Duration::from_secs(if terminal && show == Show::Auto { 1 } else { 10 });
     let mut next = start + every;
@@ -126,6 +132,7 @@ fn watch(scanned: &Scanned, ready: &AtomicU64, units: usize, show: Show, done: &
     };
     while !done.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(50));
+        scanned.cancel.fetch_or(stop.load(Ordering::Relaxed), Ordering::Relaxed);
         if Instant::now() >= next {
             next += every;
             tell();
