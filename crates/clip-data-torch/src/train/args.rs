@@ -19,7 +19,7 @@ pub struct Args {
     /// webdataset, or synthetic: drawings made on the spot
     #[arg(long, value_name = "TYPE")]
     pub dataset_type: Option<String>,
-    /// Samples of an epoch, whatever the shards have [default: all pairs]; pairs of a synthetic data set [10000]
+    /// Samples of an epoch, whatever the shards have (all pairs by default); of a synthetic data set 10,000 by default
     #[arg(long, value_name = "N")]
     pub train_num_samples: Option<u64>,
     /// Held-out shards for retrieval and loss

@@ -117,7 +117,7 @@ fn part(folder: &Path, name: &str) -> anyhow::Result<Part> {
     Ok(Part::of_features(features, target)?)
 }
 
-/// Classes from 0, [rows], or marks of 1, 0 and -1, [rows, classes].
+/// Classes from 0, one a row, or marks of 1, 0 and -1, rows x classes.
 fn target(labels: &Tensor, rows: i64) -> anyhow::Result<Target> {
     let size = labels.size();
     let flat: Vec<i64> = Vec::try_from(labels.to_kind(Kind::Int64).contiguous().view([-1]))?;
