@@ -1,5 +1,6 @@
 //! What classes are called, and which of one set are which of another.
 
+use crate::matching::distance;
 use crate::registry::{is_wordnet_id, plain, subset as wordnet_ids};
 use crate::{Error, EvalSet, Result};
 
@@ -143,21 +144,6 @@ pub(crate) fn letter_of(id: &str) -> Option<&'static str> {
 pub(crate) fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
     let mut at = kept.iter();
     values.retain(|_| at.next().copied().unwrap_or(false));
-}
-
-/// Letters that are to be put in, taken out or replaced (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], at + 1);
-        for (place, wanted) in other.iter().enumerate() {
-            let replaced = before + usize::from(letter != *wanted);
-            before = row[place + 1];
-            row[place + 1] = replaced.min(before + 1).min(row[place] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

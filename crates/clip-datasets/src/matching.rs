@@ -216,25 +216,25 @@ fn listed(labels: &[&String], show: impl Fn(&&String) -> String) -> String {
 
 /// The class with the spelling that is the fewest edits from a label's, where they are at most half of it.
 fn nearest(label: &str, spellings: &BTreeMap<String, Vec<usize>>) -> Option<usize> {
-    let wanted: Vec<char> = label.chars().collect();
-    let far = |word: &String| edits(&wanted, &word.chars().collect::<Vec<_>>());
+    let far = |word: &String| distance(label, word);
     let (edits, classes) =
         spellings.iter().map(|(word, classes)| (far(word), classes)).min_by_key(|near| near.0)?;
-    classes.first().copied().filter(|_| edits * 2 <= wanted.len())
+    classes.first().copied().filter(|_| edits * 2 <= label.chars().count())
 }
 
-/// Levenshtein's distance.
-fn edits(a: &[char], b: &[char]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let change = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(diagonal + 1).min(row[j] + 1);
+/// Letters to insert, delete or replace, to make one word of another (Levenshtein).
+pub(crate) fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], at + 1);
+        for (place, wanted) in other.iter().enumerate() {
+            let replaced = before + usize::from(letter != *wanted);
+            before = row[place + 1];
+            row[place + 1] = replaced.min(before + 1).min(row[place] + 1);
         }
     }
-    row.last().copied().unwrap_or(0)
+    row[other.len()]
 }
 
 #[cfg(test)]
