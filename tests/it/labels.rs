@@ -79,8 +79,8 @@ fn a_position_is_warned_of_and_recorded_and_imagenet_has_its_names() {
     let printed = String::from_utf8_lossy(&doctor.stdout);
     assert!(printed.contains("\"n01440764\" is a WordNet id"), "{printed}");
 
-    let refused =
-        world.fails(&[&["eval", "zero-shot", "--dataset", "pets=dogs"], &model[..]].concat(), 2);
+    let asked = ["eval", "zero-shot", "--dataset", "pets=dogs", "--layout", "folder"];
+    let refused = world.fails(&[&asked[..], &model[..]].concat(), 2);
     assert!(
         refused.contains("1 of 2 labels is no class name: \"pugg\" (nearest \"pug\")"),
         "{refused}"

@@ -25,6 +25,10 @@ pub const STOPPING: &str = "stopping after what is in flight; press again to sto
 /// Prints the error with its causes and hints, and gives its exit code: that of a disk that takes nothing, of a file
 /// with a bad name, else what `code` says of it.
 pub fn report(error: &anyhow::Error, code: impl Fn(&anyhow::Error) -> u8) -> ExitCode {
+    // A reader that went away (`| head`) is no failure.
+    if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
     let text = clip_corpus::told(error.as_ref());
     let storage = error.chain().find_map(storage);
     let hint = match storage {

@@ -13,5 +13,5 @@ pub mod exit;
 mod print;
 mod signal;
 
-pub use print::{print_error, print_result, printable};
+pub use print::{Printable, print_error, print_result, printable};
 pub use signal::stop_flag;

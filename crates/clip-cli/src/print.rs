@@ -23,6 +23,20 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// A writer of text that goes through [`printable`], for many lines in one buffer.
+pub struct Printable<W>(pub W);
+
+impl<W: Write> Write for Printable<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(printable(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// Writes to standard output. A reader that went away (`| head`) ends the process with success; any other failure
 /// ends it with an error, for a result that was not written must not look like one.
 pub fn print_result(text: &str) {

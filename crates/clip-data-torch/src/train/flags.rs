@@ -14,7 +14,7 @@ struct Cli {
 enum Effect {
     /// Another model, recipe, plan of checkpoints or evaluations, or use of data: of two lists of flags.
     Changes(&'static str, &'static str),
-    /// It is seen in a run: `tests/it/train_flags.rs`.
+    /// It is seen in a run: `tests/it/train_flags.rs`, `tests/it/labels.rs`.
     Runs,
     /// It states what is always so, for commands written for open_clip.
     Always,
@@ -187,7 +187,10 @@ fn every_flag_is_in_the_table_and_does_what_it_says() {
     for flag in &flags {
         assert!(TABLE.iter().any(|(name, _)| name == flag), "--{flag} is not in the table");
     }
-    let runs = include_str!("../../../../tests/it/train_flags.rs");
+    let runs = concat!(
+        include_str!("../../../../tests/it/train_flags.rs"),
+        include_str!("../../../../tests/it/labels.rs"),
+    );
     for (flag, effect) in TABLE {
         assert!(flags.contains(flag), "--{flag} is no flag");
         match effect {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use clip_cli::Printable;
 use clip_corpus::ShardReader;
 use clip_image::{DecodeOptions, Rgb, decode, hash, near_pairs};
 use rayon::prelude::*;
@@ -58,7 +59,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.kind == Kind::Pdq && args.near.is_some() {
         bail!("--near compares hashes of 64 bits\nhint: choose another --kind");
     }
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = Printable(BufWriter::new(std::io::stdout().lock()));
     let (mut names, mut hashes, mut failed) = (Vec::new(), Vec::new(), 0);
     let mut work = |batch: &mut Vec<Named>| -> anyhow::Result<()> {
         let found: Vec<_> = batch.par_iter().map(|(_, bytes)| args.hash(bytes)).collect();
