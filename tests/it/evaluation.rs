@@ -40,25 +40,28 @@ fn with_nan(world: &World, run: &str, to: &str, tensor: &str) {
 fn nothing_is_scored_of_nan(world: &World) {
     with_nan(world, "logs/m", "nan_text", "ln_final.weight");
     with_nan(world, "logs/m", "nan_image", "visual.ln_post.weight");
-    let places: String =
-        (0..8).map(|n| format!("toys/class_{n}/copy.png,{n}.5,{n}.25\n")).collect();
-    std::fs::write(world.path("places.csv"), format!("image,latitude,longitude\n{places}"))
-        .unwrap();
+    for name in ["copy", "other"] {
+        let places: String =
+            (0..8).map(|n| format!("toys/class_{n}/{name}.png,{n}.5,{n}.25\n")).collect();
+        let text = format!("image,latitude,longitude\n{places}");
+        std::fs::write(world.path(&format!("{name}_places.csv")), text).unwrap();
+    }
     let choice = r#"{"0": {"filename": "../toys/class_0/copy.png", "caption": "a", "negative_caption": "b"}}"#;
     std::fs::create_dir_all(world.path("choice")).unwrap();
     std::fs::write(world.path("choice/swap_att.json"), choice).unwrap();
     let cpu = ["--device", "cpu"];
     for model in ["nan_text", "nan_image"] {
         let image = model == "nan_image";
+        let embeddings = format!("no_embeddings_{model}");
         let mut runs = vec![
             vec!["eval", "zero-shot", "--dataset", "wds_toys", "--output", "no.json"],
             vec!["eval", "retrieval", "--dataset", "captions.csv"],
             vec!["eval", "choice", "--dataset", "choice"],
             vec!["eval", "doctor", "--dataset", "wds_toys"],
-            vec!["embed", "--input", "runs/small/shards", "--output", "no_embeddings"],
+            vec!["embed", "--input", "runs/small/shards", "--output", &embeddings],
         ];
         if image {
-            let places = ["--gallery", "places.csv", "--queries", "places.csv"];
+            let places = ["--gallery", "copy_places.csv", "--queries", "other_places.csv"];
             runs.push([&["eval", "geolocation"][..], &places].concat());
             runs.push(vec!["eval", "linear-probe", "--dataset", "parts.csv"]);
             runs.push(vec!["eval", "few-shot", "--dataset", "parts.csv", "--shots", "1"]);
@@ -77,7 +80,7 @@ fn nothing_is_scored_of_nan(world: &World) {
         assert!(told.contains("not finite") && told.contains(model), "{told}");
     }
     assert!(!world.path("no.json").exists());
-    for name in ["no_embeddings/img_emb", "no_embeddings/text_emb", "no_embeddings/stats"] {
+    for name in ["no_embeddings_nan_image/img_emb", "no_embeddings_nan_text/text_emb"] {
         assert!(!world.path(name).exists(), "{name}");
     }
 }
