@@ -46,6 +46,12 @@ fn nothing_is_scored_of_nan(world: &World) {
         let text = format!("image,latitude,longitude\n{places}");
         std::fs::write(world.path(&format!("{name}_places.csv")), text).unwrap();
     }
+    let parts: String = (0..8)
+        .map(|n| {
+            format!("toys/class_{n}/other.png,c{n},train\ntoys/class_{n}/copy.png,c{n},test\n")
+        })
+        .collect();
+    std::fs::write(world.path("parts.csv"), format!("image,label,split\n{parts}")).unwrap();
     let choice = r#"{"0": {"filename": "../toys/class_0/copy.png", "caption": "a", "negative_caption": "b"}}"#;
     std::fs::create_dir_all(world.path("choice")).unwrap();
     std::fs::write(world.path("choice/swap_att.json"), choice).unwrap();
