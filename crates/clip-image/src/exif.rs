@@ -56,7 +56,7 @@ impl ExifEntry<'_> {
     }
 }
 
-/// All entries of an image that can be read, up to [`MOST_ENTRIES`]: the image's, with those of the directories
+/// All entries of an image that can be read, up to `MOST_ENTRIES`: the image's, with those of the directories
 /// that it points to, then the thumbnail's.
 pub fn exif_entries(image: &[u8]) -> Vec<ExifEntry<'_>> {
     let mut found = Vec::new();

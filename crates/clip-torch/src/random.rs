@@ -31,7 +31,7 @@ impl Stream {
         Self { low: key as u32 as i32, high: (key >> 32) as u32 as i32 }
     }
 
-    /// Numbers `first` to `first + count` of the stream, int32 [count].
+    /// Numbers `first` to `first + count` of the stream, int32 of `count`.
     pub fn bits(self, first: i64, count: i64, device: Device) -> Tensor {
         let counter = Tensor::arange_start(first, first + count, (Kind::Int64, device));
         let mut x = counter.to_kind(Kind::Int);
