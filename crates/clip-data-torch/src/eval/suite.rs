@@ -1,5 +1,6 @@
 //! `clip-data eval suite`.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -72,6 +73,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         // Once: a run that still trains may get a newer checkpoint meanwhile.
         let folder = ModelPath::at(path.clone()).path()?;
         let mut model: Option<Model> = None;
+        let identity = OnceCell::new();
         for spec in &args.dataset {
             at += 1;
             if part.is_some_and(|(i, n)| (at - 1) % n != i) {
@@ -87,7 +89,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             };
             let stem = set.stem(&folder);
             let output = args.out.join(format!("{stem}.json"));
-            if output.is_file() && same(&output, (&folder, &asked), &set, &args.prompt) {
+            let identity = || identity.get_or_init(|| Identity::of(&folder, &asked)).as_ref();
+            if output.is_file() && identity().is_some_and(|of| of.made(&output, &set, &args.prompt))
+            {
                 eprintln!("{stem}: there already");
                 continue;
             }
@@ -185,32 +189,39 @@ impl Opened {
     }
 }
 
-/// Whether a result is of these weights, their preprocessing, this set's prompts and match of classes. Data that changed
-/// under the same path is the caller's.
-fn same(
-    output: &Path,
-    (weights, asked): (&Path, &Map<String, Value>),
-    set: &Opened,
-    prompt: &str,
-) -> bool {
-    let Some(document) = results::document(output) else { return false };
-    let Ok(hash) = crate::model::weights_hash(weights) else { return false };
-    let Ok(weights) = Weights::read(weights) else { return false };
-    // A result without it is from before configurations were read: then it was the default.
-    let Ok(wanted) = weights.preprocess(asked) else { return false };
-    let preprocess = document.get("preprocess").cloned();
-    let preprocess = preprocess.unwrap_or_else(|| PreprocessCfg::default().to_json());
-    // What was matched otherwise, or before matches were recorded, is evaluated again.
-    let matched = match set {
-        Opened::Set(set) if set.task != Task::Retrieval => {
-            document["class_match"] == set.class_match.name()
-        }
-        _ => true,
-    };
-    matched
-        && preprocess == wanted.to_json()
-        && document["hashes"]["model"] == hash.as_str()
-        && document["hashes"]["prompts"] == set.prompts_hash(prompt)
+/// What results are of: the weights and their preprocessing. Large files are read for it, once for each model.
+struct Identity {
+    hash: String,
+    preprocess: Value,
+}
+
+impl Identity {
+    /// None for weights that cannot be read: evaluating them gives the error.
+    fn of(weights: &Path, asked: &Map<String, Value>) -> Option<Self> {
+        let hash = crate::model::weights_hash(weights).ok()?;
+        let preprocess = Weights::read(weights).ok()?.preprocess(asked).ok()?.to_json();
+        Some(Self { hash, preprocess })
+    }
+
+    /// Whether a result is of these, this set's prompts and match of classes. Data that changed under the same path is
+    /// the caller's.
+    fn made(&self, output: &Path, set: &Opened, prompt: &str) -> bool {
+        let Some(document) = results::document(output) else { return false };
+        // A result without it is from before configurations were read: then it was the default.
+        let preprocess = document.get("preprocess").cloned();
+        let preprocess = preprocess.unwrap_or_else(|| PreprocessCfg::default().to_json());
+        // What was matched otherwise, or before matches were recorded, is evaluated again.
+        let matched = match set {
+            Opened::Set(set) if set.task != Task::Retrieval => {
+                document["class_match"] == set.class_match.name()
+            }
+            _ => true,
+        };
+        matched
+            && preprocess == self.preprocess
+            && document["hashes"]["model"] == self.hash.as_str()
+            && document["hashes"]["prompts"] == set.prompts_hash(prompt)
+    }
 }
 
 fn one(args: &Args, model: &Model, set: &Opened, stem: &str) -> anyhow::Result<()> {
