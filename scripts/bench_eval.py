@@ -12,8 +12,7 @@ import time
 
 import numpy as np
 
-WORK, DATA, CLIP_BENCHMARK, RUNS = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
-CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+WORK, CLASSES, RETRIEVAL, CLIP_BENCHMARK, RUNS = *sys.argv[1:5], int(sys.argv[5])
 FASHION = "/usr/share/datasets/fashion-mnist"
 
 
@@ -41,28 +40,30 @@ def make():
         with open(path("model", "open_clip_config.json"), "w") as file:
             json.dump(config, file)
         save_file({k: v.contiguous() for k, v in model.state_dict().items()}, path("model", "open_clip_model.safetensors"))
-    if not os.path.exists(path("wds_cocomini")):
-        with tarfile.open(os.path.join(DATA, "wds_cocomini.tar")) as tar:
-            tar.extractall(WORK, filter="data")
-    if not os.path.exists(path("wds_cifar10", "classnames.txt")):
-        os.makedirs(path("wds_cifar10", "test"), exist_ok=True)
+    with tarfile.open(RETRIEVAL) as tar:
+        os.makedirs(path("unpacked"), exist_ok=True)
+        tar.extractall(path("unpacked"), filter="data")
+        os.rename(path("unpacked", tar.getnames()[0].split("/")[0]), path("wds_retrieval"))
+    if not os.path.exists(path("wds_classes", "classnames.txt")):
+        os.makedirs(path("wds_classes", "test"), exist_ok=True)
         items = []
-        with tarfile.open(os.path.join(DATA, "cifar10.tar.gz")) as tar:
+        with tarfile.open(CLASSES) as tar:
             for member in tar:
                 parts = member.name.split("/")
                 if parts[0] == "test" and len(parts) == 3 and parts[2].endswith(".jpg"):
-                    items.append((tar.extractfile(member).read(), CLASSES.index(parts[1])))
+                    items.append((tar.extractfile(member).read(), parts[1]))
+        classes = sorted({name for _, name in items})
         random.Random(0).shuffle(items)
         for shard in range(2):
-            with tarfile.open(path("wds_cifar10", "test", f"{shard}.tar"), "w") as tar:
+            with tarfile.open(path("wds_classes", "test", f"{shard}.tar"), "w") as tar:
                 for at, (image, label) in enumerate(items[shard::2]):
-                    for end, content in (("jpg", image), ("cls", str(label).encode())):
+                    for end, content in (("jpg", image), ("cls", str(classes.index(label)).encode())):
                         info = tarfile.TarInfo("s%07d.%s" % (2 * at + shard, end))
                         info.size = len(content)
                         tar.addfile(info, io.BytesIO(content))
         for name, text in (("test/nshards.txt", "2"), ("zeroshot_classification_templates.txt", "a photo of a {c}.\na blurry photo of a {c}."),
-                           ("classnames.txt", "\n".join(CLASSES))):
-            with open(path("wds_cifar10", name), "w") as file:
+                           ("classnames.txt", "\n".join(classes))):
+            with open(path("wds_classes", name), "w") as file:
                 file.write(text + "\n")
 
 
@@ -176,8 +177,8 @@ def probe():
 
 
 make()
-evaluation("cifar10", "zeroshot_classification", "zero-shot")
-parity("cifar10")
-evaluation("cocomini", "zeroshot_retrieval", "retrieval", ("--recall_k", "1", "5", "10"))
-parity("cocomini")
+evaluation("classes", "zeroshot_classification", "zero-shot")
+parity("classes")
+evaluation("retrieval", "zeroshot_retrieval", "retrieval", ("--recall_k", "1", "5", "10"))
+parity("retrieval")
 probe()

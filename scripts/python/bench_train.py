@@ -4,11 +4,13 @@ import argparse
 import json
 import os
 import re
+import random
 import shutil
 import statistics
 import sys
 
 from measure import run
+from pairs import write_shard
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--bin", required=True)
@@ -18,13 +20,11 @@ parser.add_argument("--steps", type=int, default=8)
 parser.add_argument("--models", nargs="+", default=["ViT-B-32", "RN50"])
 parser.add_argument("--batch", type=int, help="16 for transformers and 8 for ResNets; a GPU wants more")
 parser.add_argument("--workers", type=int, default=1)
+parser.add_argument("--tokens", type=int, nargs="+", default=[8, 77], help="lengths of the captions; open_clip pads all to 77")
 parser.add_argument("--precisions", nargs="+", default=["fp32", "amp_bf16"])
 parser.add_argument("what", nargs="*")
 args = parser.parse_args()
 what = args.what or ["compute", "processes", "big-batch"]
-
-# Synthetic captions are short, and only open_clip pads them: no ratio of equal work where the text tower is large.
-TOKENS = "6 tokens (ours) and 77 (open_clip)"
 
 plain = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
 folder = os.path.join(args.work, "runs")
@@ -36,16 +36,28 @@ def fresh():
     return folder
 
 
-def settings(model, precision, batch, processes):
+def shard(tokens, pairs):
+    """Made pairs: one smooth image each, a caption of exactly `tokens` tokens, its first and last included."""
+    path = os.path.join(args.work, f"pairs-{tokens}-{pairs}.tar")
+    if not os.path.exists(path):
+        # Each of these words is one token, so a caption has two more tokens than words.
+        words = "a red old house river garden mountain view of in on with small large photo image cat dog city street".split()
+        draw = random.Random(0)
+        write_shard(path, [" ".join(draw.choice(words) for _ in range(tokens - 2)) for _ in range(pairs)])
+    return path
+
+
+def settings(model, precision, batch, processes, tokens):
+    pairs = args.steps * batch * processes
     return [
-        "--dataset-type", "synthetic", "--train-num-samples", str(args.steps * batch * processes),
+        "--train-data", shard(tokens, pairs), "--dataset-type", "webdataset", "--train-num-samples", str(pairs),
         "--model", model, "--batch-size", str(batch), "--epochs", "1", "--workers", str(args.workers), "--warmup", "10",
         "--precision", precision, "--logs", fresh(), "--name", "run", "--log-every-n-steps", "1", "--seed", "0",
     ]  # fmt: skip
 
 
-def ours(model, precision, batch, processes=1):
-    command = [f"{args.bin}/clip-data", "train", *settings(model, precision, batch, processes)]
+def ours(model, precision, batch, processes, tokens):
+    command = [f"{args.bin}/clip-data", "train", *settings(model, precision, batch, processes, tokens)]
     command += ["--save-minutes", "1000", "--augment", "rrc(0.9,1)"]
     if processes > 1:
         command += ["--nproc", str(processes)]
@@ -54,13 +66,13 @@ def ours(model, precision, batch, processes=1):
     return statistics.median(step["seconds"] for step in steps[2:]), took
 
 
-def theirs(model, precision, batch, processes=1):
+def theirs(model, precision, batch, processes, tokens):
     trainer = ["-m", "open_clip_train.main"]
     if processes > 1:
         # What comes after "--" is not torchrun's: it would take --logs for one of its own.
         torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--"]
         trainer = [*torchrun, os.path.join(os.path.dirname(__file__), "open_clip_ddp.py")]
-    command = [sys.executable, *trainer, *settings(model, precision, batch, processes)]
+    command = [sys.executable, *trainer, *settings(model, precision, batch, processes, tokens)]
     env = plain
     if processes > 1:
         command += ["--dist-backend", "gloo", "--local-loss", "--gather-with-grad"]
@@ -72,14 +84,16 @@ def theirs(model, precision, batch, processes=1):
 
 
 def side_by_side(model, precision, batch, processes=1):
-    rounds = [(ours(model, precision, batch, processes), theirs(model, precision, batch, processes)) for _ in range(args.rounds)]
-    mine, other = (statistics.median(r[side][0] for r in rounds) for side in (0, 1))
-    memory, others = (statistics.median(r[side][1]["peak_mib"] for r in rounds) for side in (0, 1))
-    print(
-        f"{model} {precision} batch {batch} x {processes}: ours {mine:.3f} s a step, open_clip {other:.3f} s: "
-        f"{other / mine:.3f}x the steps a second, with texts of {TOKENS}; memory {memory:.0f} and {others:.0f} MiB: {memory / others:.2f}x",
-        flush=True,
-    )
+    for tokens in args.tokens:
+        both = [[side(model, precision, batch, processes, tokens) for side in (ours, theirs)] for _ in range(args.rounds)]
+        mine, other = (statistics.median(r[side][0] for r in both) for side in (0, 1))
+        memory, others = (statistics.median(r[side][1]["peak_mib"] for r in both) for side in (0, 1))
+        print(
+            f"{model} {precision} batch {batch} x {processes}, captions of {tokens} tokens: ours {mine:.3f} s a step, "
+            f"open_clip {other:.3f} s (texts padded to 77): {other / mine:.3f}x the steps a second; "
+            f"memory {memory:.0f} and {others:.0f} MiB: {memory / others:.2f}x",
+            flush=True,
+        )
 
 
 def loader(shards):
