@@ -22,7 +22,7 @@ def probes(image):
 
 def resizes(folder):
     rows = []
-    for path in sorted(glob.glob(f"{folder}/*.jpg")):
+    for path in sorted(glob.glob(f"{folder}/[0-9]*.jpg")):
         data = open(path, "rb").read()
         for mode, bigger, skip in CASES:
             for size in (256, 512):

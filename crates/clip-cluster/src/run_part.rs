@@ -57,8 +57,8 @@ impl RunPart {
             Ok(commit) => Ok(serde_json::json!(commit).to_string()),
             // Ballista tries what was a fault of storage again, on another worker if need be.
             Err(
-                error @ (clip_pipeline::Error::Io { .. }
-                | clip_pipeline::Error::Corpus(clip_corpus::Error::Io { .. })),
+                error @ (clip_pipeline::Error::Io(_)
+                | clip_pipeline::Error::Corpus(clip_corpus::Error::Io(_))),
             ) => Err(DataFusionError::IoError(std::io::Error::other(error.to_string()))),
             Err(error) => Err(failed(error.to_string())),
         }

@@ -2,17 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use clip_format::PathError;
+
 /// A failure of stored data or of the storage under it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder concerned.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// A Parquet file that cannot be read or written.
     #[error("{}: {source}", path.display())]
     Parquet {
@@ -91,7 +88,7 @@ pub trait IoContext<T> {
 
 impl<T> IoContext<T> for std::io::Result<T> {
     fn at(self, path: &Path) -> Result<T> {
-        self.map_err(|source| Error::Io { path: path.to_path_buf(), source })
+        self.map_err(|source| Error::Io(PathError::new(path, source)))
     }
 }
 

@@ -1,6 +1,5 @@
 //! What lies on disk: row schemas, ids, Parquet parts, WebDataset shards, manifests.
 
-pub mod atomic;
 mod cache;
 mod cells;
 pub mod columns;
@@ -20,7 +19,6 @@ mod table;
 mod told;
 mod verify;
 
-pub use atomic::write_atomic;
 pub use cache::cache_folder;
 pub use cells::cell;
 pub use clip_store::redacted;

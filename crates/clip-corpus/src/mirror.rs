@@ -62,10 +62,10 @@ fn copy(address: &str, cache: &Path) -> Result<PathBuf> {
 
 /// Writes a file whole or not at all.
 fn keep(from: &mut impl io::Read, path: &Path, address: &str) -> Result<()> {
-    let mut file = crate::atomic::AtomicFile::create(path)?;
+    let mut file = clip_format::AtomicFile::create(path)?;
     io::copy(from, &mut file).at(Path::new(address))?;
     file.flush().at(path)?;
-    file.commit()
+    Ok(file.commit()?)
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use arrow::compute::concat_batches;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+use clip_format::write_atomic;
+
 use crate::{
     Error, IoContext, PartWriter, Result, Sample, ShardReader, ShardWriter, columns, uid_number,
-    write_atomic,
 };
 
 /// How shards are cut.

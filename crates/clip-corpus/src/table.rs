@@ -11,8 +11,8 @@ use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use crate::atomic::AtomicFile;
 use crate::{IoContext, Result};
+use clip_format::AtomicFile;
 
 /// Bytes of a file that are hashed at a time, on all processors.
 const HASHED: usize = 4 << 20;

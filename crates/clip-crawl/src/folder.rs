@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use clip_corpus::{Member, Sample, ShardReader};
+use clip_format::ImageFormat;
 use clip_pipeline::{Error, Result};
 use serde_json::Value;
 
 use crate::feed::{Feed, Item, Visit};
 use crate::local::address;
 use crate::rows::Pair;
-
-const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// A folder and what lies under it: one part for each folder with images.
 pub(crate) struct Folder {
@@ -45,8 +44,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn is_image(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    extension.is_some_and(|e| IMAGES.contains(&e.as_str())) && path.is_file()
+    ImageFormat::of_path(path).is_some() && path.is_file()
 }
 
 impl Feed for Folder {

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 
 use arrow::array::{RecordBatch, StringArray};
-use clip_corpus::{PartWriter, Sample, ShardWriter, columns, write_atomic};
+use clip_corpus::{PartWriter, Sample, ShardWriter, columns};
+use clip_format::write_atomic;
 use clip_pipeline::{Context, Error, PartInfo, Result, Sink, Tally, image_bytes};
 use serde_json::{Map as JsonMap, Value, json};
 use std::sync::Arc;

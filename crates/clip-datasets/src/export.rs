@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use clip_corpus::{Sample, ShardWriter, write_atomic};
+use clip_corpus::{Sample, ShardWriter};
+use clip_format::{ImageFormat, npy, write_atomic};
 
 use crate::item::{EvalItem, Task, Truth};
-use crate::{EvalSet, Result, npy};
+use crate::{EvalSet, Result};
 
 /// Writes the items of a set below `root/PART/`, at most `per_shard` a shard, with classes and templates beside.
 /// Returns the number of items.
@@ -54,20 +55,20 @@ pub fn export(set: &EvalSet, root: &Path, per_shard: usize) -> Result<u64> {
     Ok(count)
 }
 
+/// A vector of 64-bit integers as NumPy saves it.
+fn npy_labels(values: &[i64]) -> Vec<u8> {
+    let mut bytes = npy::header("'<i8'", &[values.len()]);
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    bytes
+}
+
 fn sample(number: u64, item: EvalItem) -> Sample {
-    let extension = match item.image.get(..4) {
-        Some([0xff, 0xd8, ..]) => "jpg",
-        Some(b"RIFF") => "webp",
-        Some([0x89, b'P', b'N', b'G']) => "png",
-        Some(b"GIF8") => "gif",
-        Some([b'P', b'5' | b'6', ..]) => "ppm",
-        _ => "jpg",
-    };
+    let extension = ImageFormat::sniff(&item.image).map_or("jpg", ImageFormat::extension);
     let truth = match item.truth {
         Truth::Class(class) => ("cls", class.to_string().into_bytes()),
         Truth::Marks(marks) => {
             let ones: Vec<i64> = marks.iter().map(|&mark| i64::from(mark == 1)).collect();
-            ("npy", npy::write(&ones))
+            ("npy", npy_labels(&ones))
         }
         Truth::Captions(captions) => {
             let lines: Vec<String> = captions.iter().map(|c| c.replace('\n', "\\n")).collect();

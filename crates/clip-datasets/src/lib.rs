@@ -11,7 +11,6 @@ mod export;
 mod item;
 mod load;
 mod matching;
-mod npy;
 mod registry;
 mod set;
 mod source;

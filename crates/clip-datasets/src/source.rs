@@ -217,7 +217,7 @@ fn shard_item(shard: &Path, sample: Sample, member: Member) -> Result<EvalItem> 
             }
             // WILDS sets have their metadata next to the class.
             if let Some(bytes) = sample.get("npy") {
-                let row = crate::npy::numbers(bytes).map_err(|reason| bad(&reason))?;
+                let row = clip_format::npy::numbers(bytes).map_err(|reason| bad(&reason))?;
                 group = match (member, row.as_slice()) {
                     (Member::Grouped(_, groups), row) => {
                         Some(groups.of(row).map_err(|reason| bad(&reason))?)
@@ -231,7 +231,7 @@ fn shard_item(shard: &Path, sample: Sample, member: Member) -> Result<EvalItem> 
         }
         Member::Marks(classes) => {
             let bytes = sample.get("npy").ok_or_else(|| bad("no .npy"))?;
-            let marks = crate::npy::numbers(bytes).map_err(|reason| bad(&reason))?;
+            let marks = clip_format::npy::numbers(bytes).map_err(|reason| bad(&reason))?;
             if marks.len() != classes {
                 return Err(bad(&format!("{} marks for {classes} classes", marks.len())));
             }

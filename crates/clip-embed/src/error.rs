@@ -2,17 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use clip_format::PathError;
+
 /// A failure of a whole run; an item that cannot be embedded is none, but a rejected row.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file concerned.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// There is nothing to embed, or the folder holds other embeddings.
     #[error("{}: {reason}", path.display())]
     Input {
@@ -43,7 +40,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), source }
+        Self::Io(PathError::new(path, source))
     }
 
     pub(crate) fn input(path: &Path, reason: impl std::fmt::Display) -> Self {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clip_corpus::ShardReader;
+use clip_format::ImageFormat;
 use serde_json::Value;
 
 use crate::{Error, Result};
@@ -74,8 +75,6 @@ pub struct Input {
     pub texts: bool,
 }
 
-const IMAGES: [&str; 9] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm"];
-
 impl Input {
     /// Opens shards (files, folders, globs, braces), a folder of images, or a `.txt` file of one text a line;
     /// `rows` is how many images or lines a part has.
@@ -99,7 +98,7 @@ impl Input {
             };
             if !files.iter().any(|file| is(file, &["tar"])) {
                 let texts = files.iter().any(|file| is(file, &["txt"]));
-                files.retain(|file| is(file, &IMAGES));
+                files.retain(|file| ImageFormat::of_path(file).is_some());
                 let part =
                     |files: &[PathBuf]| Part::Images { root: path.into(), files: files.to_vec() };
                 let parts = files.chunks(rows.max(1)).map(part).collect();

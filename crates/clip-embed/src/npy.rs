@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use clip_corpus::atomic::AtomicFile;
+use clip_format::{AtomicFile, npy};
 use clip_torch::require_finite;
 use clip_torch::tch::{Kind, Tensor};
 
@@ -56,19 +56,11 @@ impl Npy {
 
     /// Writes the file whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let descr = if self.kind == NumberType::Float16 { "<f2" } else { "<f4" };
-        let shape = format!("({}, {})", self.rows(), self.columns);
-        let mut header =
-            format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
-        // Magic, version and length take 10 bytes; the numbers begin at a multiple of 64.
-        let whole = (10 + header.len() + 1).next_multiple_of(64);
-        header.extend(std::iter::repeat_n(' ', whole - 10 - header.len() - 1));
-        header.push('\n');
+        let descr = if self.kind == NumberType::Float16 { "'<f2'" } else { "'<f4'" };
+        let header = npy::header(descr, &[self.rows(), self.columns]);
         let mut file = AtomicFile::create(path)?;
         let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(|e| Error::io(path, e));
-        put(b"\x93NUMPY\x01\x00")?;
-        put(&(header.len() as u16).to_le_bytes())?;
-        put(header.as_bytes())?;
+        put(&header)?;
         put(&self.bytes)?;
         Ok(file.commit()?)
     }

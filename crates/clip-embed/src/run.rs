@@ -83,7 +83,7 @@ fn claim(options: &Options) -> Result<()> {
         let hint = "hint: give another --output, or remove the folder";
         return Err(Error::input(&options.output, format!("it holds other embeddings\n{hint}")));
     }
-    Ok(clip_corpus::write_atomic(&path, options.identity.as_bytes())?)
+    Ok(clip_format::write_atomic(&path, options.identity.as_bytes())?)
 }
 
 /// The files of one part; the last one that is written says that all are there.
@@ -198,11 +198,11 @@ fn embed(
             format!("{}\n", serde_json::json!({"image_path": key, "reason": reason}))
         };
         let lines: String = rejects.iter().map(line).collect();
-        clip_corpus::write_atomic(&files.rejects, lines.as_bytes())?;
+        clip_format::write_atomic(&files.rejects, lines.as_bytes())?;
     }
     let done = Done { rows: items.len(), rejects: rejects.len() };
     let text = serde_json::json!({"rows": done.rows, "rejects": done.rejects}).to_string();
-    clip_corpus::write_atomic(&files.done, text.as_bytes())?;
+    clip_format::write_atomic(&files.done, text.as_bytes())?;
     Ok(Some(Summary { rows: done.rows, rejects: done.rejects, reused: 0 }))
 }
 

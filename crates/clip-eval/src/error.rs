@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use clip_format::PathError;
+
 /// A failure of an evaluation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,13 +29,8 @@ pub enum Error {
     #[error("predictions: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file concerned.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// An image of the set cannot be decoded.
     #[error(
         "{set} item {key:?}: {reason}\nhint: --skip-unreadable counts such images and goes on; `eval doctor` lists them"
@@ -91,7 +88,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), source }
+        Self::Io(PathError::new(path, source))
     }
 
     pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {

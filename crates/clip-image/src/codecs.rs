@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::io::Cursor;
 
+use clip_format::ImageFormat;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use crate::segments::gif_first_frame;
-use crate::{Error, Format, Probe, Result};
+use crate::{Error, Probe, Result};
 
 /// A colour profile, unpacked, and what else a PNG may have beside its pixels.
 const BESIDE_PIXELS: u64 = 16 << 20;
@@ -16,8 +17,8 @@ fn fail(error: impl std::fmt::Display) -> Error {
 }
 
 /// Width and height of an image that is no JPEG.
-pub(crate) fn size(bytes: &[u8], format: Format) -> Result<(u32, u32)> {
-    if format == Format::Png {
+pub(crate) fn size(bytes: &[u8], format: ImageFormat) -> Result<(u32, u32)> {
+    if format == ImageFormat::Png {
         // The decoder would read all up to the pixels, and unpack it.
         let Some([b'I', b'H', b'D', b'R', w0, w1, w2, w3, h0, h1, h2, h3]) = bytes.get(12..24)
         else {
@@ -26,7 +27,7 @@ pub(crate) fn size(bytes: &[u8], format: Format) -> Result<(u32, u32)> {
         let side = |bytes: [&u8; 4]| u32::from_be_bytes(bytes.map(|byte| *byte));
         return Ok((side([w0, w1, w2, w3]), side([h0, h1, h2, h3])));
     }
-    if format == Format::Gif
+    if format == ImageFormat::Gif
         && let Some((width, height)) = grown_canvas(bytes)
     {
         return Ok((u32::from(width), u32::from(height)));
@@ -42,16 +43,16 @@ pub(crate) fn decode(
 ) -> Result<(DynamicImage, Option<Vec<u8>>)> {
     let most = match header.format {
         // What its decoder allocates but for the pixels: chunks as they are in the file, a profile, two rows.
-        Format::Png => bytes.len() as u64 + 16 * u64::from(header.width) + BESIDE_PIXELS,
+        ImageFormat::Png => bytes.len() as u64 + 16 * u64::from(header.width) + BESIDE_PIXELS,
         _ => max_pixels.saturating_mul(16),
     };
     let bytes = match header.format {
-        Format::Gif => with_grown_canvas(bytes),
+        ImageFormat::Gif => with_grown_canvas(bytes),
         _ => Cow::Borrowed(bytes),
     };
     let mut decoder = reader(&bytes, header.format, Some(most)).into_decoder().map_err(fail)?;
     let profile = match header.format {
-        Format::Png | Format::Webp => decoder.icc_profile().ok().flatten(),
+        ImageFormat::Png | ImageFormat::Webp => decoder.icc_profile().ok().flatten(),
         _ => None,
     };
     Ok((DynamicImage::from_decoder(decoder).map_err(fail)?, profile))
@@ -74,14 +75,26 @@ fn with_grown_canvas(gif: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned([&gif[..6], &width, &height, &gif[10..]].concat())
 }
 
-fn reader(bytes: &[u8], format: Format, max_alloc: Option<u64>) -> ImageReader<Cursor<&[u8]>> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.of_image_crate());
+fn reader(bytes: &[u8], format: ImageFormat, max_alloc: Option<u64>) -> ImageReader<Cursor<&[u8]>> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), image_crate_format(format));
     if max_alloc.is_some() {
         let mut limits = Limits::default();
         limits.max_alloc = max_alloc;
         reader.limits(limits);
     }
     reader
+}
+
+fn image_crate_format(format: ImageFormat) -> image::ImageFormat {
+    match format {
+        ImageFormat::Jpeg => image::ImageFormat::Jpeg,
+        ImageFormat::Png => image::ImageFormat::Png,
+        ImageFormat::Webp => image::ImageFormat::WebP,
+        ImageFormat::Gif => image::ImageFormat::Gif,
+        ImageFormat::Bmp => image::ImageFormat::Bmp,
+        ImageFormat::Tiff => image::ImageFormat::Tiff,
+        ImageFormat::Pnm => image::ImageFormat::Pnm,
+    }
 }
 
 #[cfg(test)]
@@ -121,7 +134,7 @@ mod tests {
     #[test]
     fn a_png_says_its_size_without_being_unpacked() {
         let png = encode_png(&Rgb::filled(8, 9, [1, 2, 3])).unwrap();
-        assert_eq!(size(&png[..24], Format::Png), Ok((8, 9)));
-        assert!(size(&png[..23], Format::Png).is_err());
+        assert_eq!(size(&png[..24], ImageFormat::Png), Ok((8, 9)));
+        assert!(size(&png[..23], ImageFormat::Png).is_err());
     }
 }

@@ -1,9 +1,10 @@
 //! Bytes to pixels, as Pillow and browsers see them: libjpeg-turbo for JPEG, the image crate for the rest.
 
+use clip_format::ImageFormat;
 use image::{DynamicImage, ImageBuffer, Pixel};
 
 use crate::jpeg::Jpeg;
-use crate::{Error, Format, Result, Rgb, codecs, exif, guard, icc, probe};
+use crate::{Error, Result, Rgb, codecs, exif, guard, icc, probe};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +41,8 @@ impl DecodeOptions {
 /// which the decoder panicked.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Rgb> {
     guard::guarded(|| {
-        let image = match Format::sniff(bytes) {
-            Some(Format::Jpeg) => {
+        let image = match ImageFormat::sniff(bytes) {
+            Some(ImageFormat::Jpeg) => {
                 let jpeg = Jpeg::open(bytes)?;
                 options.check(jpeg.size())?;
                 let profile = options.icc.then(|| icc::of_jpeg(bytes)).flatten();
@@ -88,16 +89,16 @@ enum Alpha {
 
 impl Alpha {
     /// A TIFF says it in its tag `ExtraSamples`.
-    fn of(bytes: &[u8], format: Format) -> Self {
+    fn of(bytes: &[u8], format: ImageFormat) -> Self {
         const EXTRA_SAMPLES: u16 = 0x0152;
         match format {
-            Format::Tiff => match exif::image_tag(bytes, EXTRA_SAMPLES) {
+            ImageFormat::Tiff => match exif::image_tag(bytes, EXTRA_SAMPLES) {
                 Some(0) => Self::Ignored,
                 Some(1) => Self::Premultiplied,
                 _ => Self::Straight,
             },
             // As browsers have it: many programs leave the channel empty.
-            Format::Bmp => Self::Perhaps,
+            ImageFormat::Bmp => Self::Perhaps,
             _ => Self::Straight,
         }
     }

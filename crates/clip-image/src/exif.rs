@@ -1,6 +1,7 @@
 //! EXIF, read entry by entry, so that one bad value costs itself only (CIPA DC-008, TIFF 6.0).
 
-use crate::Format;
+use clip_format::ImageFormat;
+
 use crate::segments::{png_chunks, segments, webp_chunks};
 
 /// Entries that are read of an image: cameras write up to some 300.
@@ -94,14 +95,14 @@ struct Tiff<'a> {
 impl<'a> Tiff<'a> {
     /// The one in which an image has its EXIF.
     fn of(image: &'a [u8]) -> Option<Self> {
-        let mut bytes = match Format::sniff(image)? {
-            Format::Jpeg => segments(image)
+        let mut bytes = match ImageFormat::sniff(image)? {
+            ImageFormat::Jpeg => segments(image)
                 .find(|s| s.marker == 0xe1 && s.body.starts_with(PREFIX))
                 .map(|segment| segment.body),
-            Format::Png => png_chunks(image).find(|(name, _)| *name == b"eXIf").map(|c| c.1),
-            Format::Webp => webp_chunks(image).find(|(name, _)| *name == b"EXIF").map(|c| c.1),
-            Format::Tiff => Some(image),
-            Format::Gif | Format::Bmp | Format::Pnm => None,
+            ImageFormat::Png => png_chunks(image).find(|(name, _)| *name == b"eXIf").map(|c| c.1),
+            ImageFormat::Webp => webp_chunks(image).find(|(name, _)| *name == b"EXIF").map(|c| c.1),
+            ImageFormat::Tiff => Some(image),
+            ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Pnm => None,
         }?;
         // JPEG's prefix is also found in other containers, and twice.
         while let Some(rest) = bytes.strip_prefix(PREFIX) {

@@ -33,7 +33,7 @@ pub use guard::catch_panic;
 pub use hamming::{HammingIndex, Pair, for_near_pairs, near_pairs};
 pub use interpolate::{Interpolation, opencv_resize};
 pub use preprocess::{Preprocess, Resampling, ResizeMode, clip_pixels, clip_preprocess};
-pub use probe::{Format, Probe, may_be_transparent, probe};
+pub use probe::{Probe, may_be_transparent, probe};
 pub use resize::{Filter, resize};
 pub use rgb::{Rgb, crop, flip_horizontal};
 pub use union::UnionFind;

@@ -1,13 +1,14 @@
 //! Palettes as they are stored: padding of an image with a palette is one of its colours for Pillow.
 
-use crate::Format;
+use clip_format::ImageFormat;
+
 use crate::segments::{gif_first_frame, gif_table_len, png_chunks};
 
 /// The palette of a PNG, or of a GIF's first frame: 3 bytes a colour, none where the file has no palette.
-pub(crate) fn palette(bytes: &[u8], format: Format) -> &[u8] {
+pub(crate) fn palette(bytes: &[u8], format: ImageFormat) -> &[u8] {
     match format {
-        Format::Png => of_png(bytes),
-        Format::Gif => of_gif(bytes),
+        ImageFormat::Png => of_png(bytes),
+        ImageFormat::Gif => of_gif(bytes),
         _ => None,
     }
     .unwrap_or_default()
@@ -46,10 +47,10 @@ mod tests {
         };
         let head = [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &[0; 13])].concat();
         let png = [&*head, &chunk(b"gAMA", &[0; 4]), &chunk(b"PLTE", &[1, 2, 3, 4, 5, 6])].concat();
-        let found = palette(&png, Format::Png);
+        let found = palette(&png, ImageFormat::Png);
         assert_eq!([0, 1, 2].map(|at| colour(found, at)), [[1, 2, 3], [4, 5, 6], [0; 3]]);
         for bad in [&png[..png.len() - 6], &[&*head, &chunk(b"IDAT", &[1])].concat(), b""] {
-            assert!(palette(bad, Format::Png).is_empty());
+            assert!(palette(bad, ImageFormat::Png).is_empty());
         }
     }
 
@@ -63,10 +64,10 @@ mod tests {
         };
         let shared = [9, 8, 7, 6, 5, 4];
         let plain = [screen(0x80, &shared), frame(0, &[])].concat();
-        assert_eq!(palette(&plain, Format::Gif), shared);
+        assert_eq!(palette(&plain, ImageFormat::Gif), shared);
         let own = [screen(0x80, &shared), frame(0x80, &[1; 6])].concat();
-        assert_eq!(palette(&own, Format::Gif), [1; 6]);
-        assert!(palette(&screen(0, &[]), Format::Gif).is_empty());
+        assert_eq!(palette(&own, ImageFormat::Gif), [1; 6]);
+        assert!(palette(&screen(0, &[]), ImageFormat::Gif).is_empty());
         assert!(is_grey_ramp(&[0, 0, 0, 1, 1, 1]) && !is_grey_ramp(&shared));
     }
 }

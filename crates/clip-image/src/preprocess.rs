@@ -1,12 +1,13 @@
 //! open_clip's evaluation transform (`open_clip/transform.py`) up to the pixels, before they are normalised.
 
+use clip_format::ImageFormat;
 use image::{ColorType, DynamicImage};
 
 use crate::guard::guarded;
 use crate::palette::{colour, is_grey_ramp, palette};
 use crate::pillow::{Raster, premultiply, unpremultiply};
 use crate::resample::Kernel;
-use crate::{DecodeOptions, Error, Format, Result, Rgb, codecs, decode, probe};
+use crate::{DecodeOptions, Error, Result, Rgb, codecs, decode, probe};
 
 /// How an image of any shape becomes a square: open_clip's `resize_mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,7 +82,7 @@ impl Preprocess {
     pub fn pixels(&self, bytes: &[u8]) -> Result<Rgb> {
         let options = DecodeOptions::stored();
         let header = probe(bytes)?;
-        if header.format == Format::Jpeg {
+        if header.format == ImageFormat::Jpeg {
             return Ok(self.apply(&decode(bytes, &options)?));
         }
         if u64::from(header.width) * u64::from(header.height) > options.max_pixels {
@@ -183,14 +184,14 @@ enum Mode {
     Transparent,
 }
 
-fn mode(bytes: &[u8], format: Format, image: &DynamicImage) -> Mode {
+fn mode(bytes: &[u8], format: ImageFormat, image: &DynamicImage) -> Mode {
     // Depth and colour type stand in a PNG's first chunk. Colours that are transparent by a chunk of their own
     // leave an image opaque for Pillow.
     match (format, bytes.get(24..26)) {
-        (Format::Gif, _) if is_grey_ramp(palette(bytes, format)) => Mode::Opaque,
-        (Format::Gif, _) | (Format::Png, Some([_, 3])) => Mode::Palette,
-        (Format::Png, Some([1, 0])) => Mode::TwoColours,
-        (Format::Png, Some([_, 0 | 2])) => Mode::Opaque,
+        (ImageFormat::Gif, _) if is_grey_ramp(palette(bytes, format)) => Mode::Opaque,
+        (ImageFormat::Gif, _) | (ImageFormat::Png, Some([_, 3])) => Mode::Palette,
+        (ImageFormat::Png, Some([1, 0])) => Mode::TwoColours,
+        (ImageFormat::Png, Some([_, 0 | 2])) => Mode::Opaque,
         _ if image.color().has_alpha() => Mode::Transparent,
         _ => Mode::Opaque,
     }

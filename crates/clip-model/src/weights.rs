@@ -9,7 +9,7 @@ use clip_torch::tch::{Device, Kind, Tensor};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
-use crate::file::{bytes_of, whole};
+use crate::file::{bytes_of, write_atomic};
 use crate::params::Named;
 use crate::{Clip, Error, Opening, Result, open};
 
@@ -95,7 +95,7 @@ pub(crate) fn write_safetensors_with(
     }
     let mut header = serde_json::to_vec(&header).map_err(|e| Error::file(path, e))?;
     header.resize(header.len().next_multiple_of(8), b' ');
-    whole(path, |file| {
+    write_atomic(path, |file| {
         let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(|e| Error::io(path, e));
         put(&(header.len() as u64).to_le_bytes())?;
         put(&header)?;

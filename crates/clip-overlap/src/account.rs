@@ -256,7 +256,7 @@ impl Account {
     pub fn write(&self, folder: &Path) -> Result<PathBuf> {
         let path = folder.join(Self::FILE);
         let text = serde_json::to_string_pretty(self).map_err(|e| Error::file(&path, e))?;
-        clip_corpus::write_atomic(&path, (text + "\n").as_bytes())?;
+        clip_format::write_atomic(&path, (text + "\n").as_bytes())?;
         Ok(path)
     }
 

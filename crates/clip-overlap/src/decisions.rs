@@ -68,7 +68,7 @@ impl Decisions {
     /// Writes it.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(|e| Error::file(path, e))?;
-        Ok(clip_corpus::write_atomic(path, (text + "\n").as_bytes())?)
+        Ok(clip_format::write_atomic(path, (text + "\n").as_bytes())?)
     }
 
     /// What is decided of a set.

@@ -8,6 +8,9 @@ pub enum Error {
     /// The corpus or the index could not be read or written.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
+    /// A file could not be written.
+    #[error(transparent)]
+    Io(#[from] clip_format::PathError),
     /// Arrow refused the columns.
     #[error(transparent)]
     Arrow(#[from] arrow::error::ArrowError),

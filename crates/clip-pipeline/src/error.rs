@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use clip_format::PathError;
+
 /// A failure of a pipeline, naming the stage, file or setting it is about.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -12,13 +14,8 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder concerned.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// A stage could not do its work.
     #[error("stage {stage}: {message}")]
     Stage {
@@ -54,7 +51,7 @@ impl Error {
 
     /// An I/O failure at a path.
     pub fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), source }
+        Self::Io(PathError::new(path, source))
     }
 
     /// Columns of a stage that do not fit together.

@@ -74,7 +74,7 @@ impl StageFile {
 
     pub fn write(&self, dir: &Path) -> Result<()> {
         let text = format!("{:#}\n", serde_json::json!(self));
-        Ok(clip_corpus::write_atomic(&dir.join(Self::NAME), text.as_bytes())?)
+        Ok(clip_format::write_atomic(&dir.join(Self::NAME), text.as_bytes())?)
     }
 }
 
@@ -136,7 +136,7 @@ fn copy_of(dir: &Path, store: &RunStore) -> Result<()> {
     match std::fs::read_to_string(&path) {
         Ok(address) if address == store.address() => Ok(()),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && !dir.exists() => {
-            Ok(clip_corpus::write_atomic(&path, store.address().as_bytes())?)
+            Ok(clip_format::write_atomic(&path, store.address().as_bytes())?)
         }
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, e)),
         _ => Err(Error::Config(format!(

@@ -120,7 +120,7 @@ impl Run {
         if !mine.is_empty() {
             // Array jobs share the folder with others at work.
             if job.is_none() {
-                clip_corpus::atomic::sweep(&planned.dir)?;
+                clip_format::remove_temporary_files(&planned.dir)?;
             }
             engine.run_parts(self, stage, &mine)?;
         }

@@ -3,8 +3,9 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use clip_corpus::atomic::AtomicFile;
-use clip_corpus::{Commit, Manifest, hash_file, write_atomic};
+use clip_corpus::{Commit, Manifest, hash_file};
+use clip_format::AtomicFile;
+use clip_format::write_atomic;
 use clip_store::Store;
 
 use crate::plan::StageFile;
@@ -136,7 +137,7 @@ impl RunStore {
         }
         match copy(&stage, name, &path) {
             Ok(()) => Ok(true),
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(false),
+            Err(Error::Io(error)) if error.source.kind() == ErrorKind::NotFound => Ok(false),
             Err(e) => Err(e),
         }
     }

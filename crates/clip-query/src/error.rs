@@ -2,17 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use clip_format::PathError;
+
 /// A failure of a query list or of what it is built from.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file concerned.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// A file that is not what it should be.
     #[error("{} line {line}: {reason}", path.display())]
     Line {
@@ -51,7 +48,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), source }
+        Self::Io(PathError::new(path, source))
     }
 
     pub(crate) fn line(path: &Path, line: usize, reason: impl Into<String>) -> Self {

@@ -11,7 +11,10 @@ use clip_query::{BigramRule, Build, Order, QueryList, QuerySource};
 fn definitions(folder: &Path) -> Option<PathBuf> {
     let wordnet = Path::new("/usr/share/wordnet");
     if !wordnet.exists() {
-        assert!(std::env::var_os("CI").is_none(), "wordnet-base is not installed");
+        assert!(
+            std::env::var_os("CLIP_DATA_REQUIRE_ALL").is_none(),
+            "wordnet-base is not installed"
+        );
         eprintln!("skipped: wordnet-base is not installed");
         return None;
     }

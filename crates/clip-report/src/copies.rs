@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
 use clip_corpus::{columns, row_part};
+use clip_format::ImageFormat;
 use clip_overlap::{Account, Copy, Kind, SetAccount};
 
 use crate::page::{escape, grouped, percent, picture, table};
@@ -249,10 +250,5 @@ pub fn shown_copies(account: &Account) -> HashSet<(String, String)> {
 }
 
 fn format(bytes: &[u8]) -> &'static str {
-    match bytes {
-        [0x89, b'P', b'N', b'G', ..] => "png",
-        [b'R', b'I', b'F', b'F', ..] => "webp",
-        [b'G', b'I', b'F', ..] => "gif",
-        _ => "jpg",
-    }
+    ImageFormat::sniff(bytes).map_or("jpg", ImageFormat::extension)
 }

@@ -13,6 +13,9 @@ pub enum Error {
         /// What was wrong.
         reason: String,
     },
+    /// A file could not be written.
+    #[error(transparent)]
+    Io(#[from] clip_format::PathError),
     /// The corpus could not be read.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use clip_format::ImageFormat;
 
 use crate::Result;
 
@@ -40,7 +41,7 @@ impl Page {
              <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n{}</body>\n</html>\n",
             self.body
         );
-        Ok(clip_corpus::write_atomic(path, html.as_bytes())?)
+        Ok(clip_format::write_atomic(path, html.as_bytes())?)
     }
 }
 
@@ -49,13 +50,13 @@ pub fn escape(text: &str) -> String {
     html_escape::encode_quoted_attribute(text).into_owned()
 }
 
-/// A picture as an address that holds it; `format` is jpg, png or webp.
+/// An image as a `data:` URL; `format` is its file extension.
 pub(crate) fn data_address(bytes: &[u8], format: &str) -> String {
-    let kind = if format == "jpg" { "jpeg" } else { format };
-    format!("data:image/{kind};base64,{}", STANDARD.encode(bytes))
+    let kind = ImageFormat::of_extension(format).unwrap_or(ImageFormat::Jpeg).media_type();
+    format!("data:{kind};base64,{}", STANDARD.encode(bytes))
 }
 
-/// A picture inside the page; `format` is jpg, png or webp.
+/// An image inside the page; `format` is its file extension.
 pub fn picture(bytes: &[u8], format: &str) -> String {
     format!("<img alt=\"\" src=\"{}\">", data_address(bytes, format))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{UInt32Type, UInt64Type};
-use clip_corpus::write_atomic;
+use clip_format::write_atomic;
 use clip_pipeline::config::text::BalanceMode;
 use clip_pipeline::{Barrier, Context};
 use serde_json::{Value, json};

@@ -1,6 +1,8 @@
 //! What can go wrong with queries over parts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use clip_format::PathError;
 
 /// A failure of a query, naming the query, table or file it is about.
 #[derive(Debug, thiserror::Error)]
@@ -48,13 +50,8 @@ pub enum Error {
         reason: String,
     },
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
-    Io {
-        /// The file or folder concerned.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    Io(#[from] PathError),
     /// Stored data failed.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
@@ -65,7 +62,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io { path: path.to_path_buf(), source }
+        Self::Io(PathError::new(path, source))
     }
 
     pub(crate) fn header(name: &str, reason: impl std::fmt::Display) -> Self {

@@ -251,7 +251,10 @@ mod tests {
     #[test]
     fn a_bucket_is_a_store() {
         let Ok(address) = std::env::var("CLIP_DATA_TEST_STORE") else {
-            assert!(std::env::var_os("CI").is_none(), "CI must test against an S3 server");
+            assert!(
+                std::env::var_os("CLIP_DATA_REQUIRE_ALL").is_none(),
+                "no S3 server: run under scripts/s3"
+            );
             eprintln!("skipped: CLIP_DATA_TEST_STORE names no bucket");
             return;
         };

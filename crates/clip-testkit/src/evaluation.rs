@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use clip_corpus::{Sample, ShardWriter, write_atomic};
+use clip_corpus::{Sample, ShardWriter};
+use clip_format::write_atomic;
 use clip_image::encode_png;
 
 use crate::styles::{HELD_OUT, Style, common, training, words};

@@ -130,7 +130,7 @@ impl Trainer {
         }
         write_safetensors(&temporary.join(MOMENTS), &self.moments())?;
         let text = serde_json::to_vec_pretty(&state).map_err(|e| Error::file(&temporary, e))?;
-        clip_corpus::write_atomic(&temporary.join(STATE), &text)?;
+        clip_format::write_atomic(&temporary.join(STATE), &text)?;
         std::fs::rename(&temporary, &target).map_err(|e| Error::io(&target, e))?;
         Ok(target)
     }

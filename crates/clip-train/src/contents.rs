@@ -122,7 +122,7 @@ pub(crate) fn write(path: &Path, contents: &[Content]) -> Result<()> {
         text += &serde_json::to_string(content).map_err(|e| Error::file(path, e))?;
         text.push('\n');
     }
-    Ok(clip_corpus::write_atomic(path, text.as_bytes())?)
+    Ok(clip_format::write_atomic(path, text.as_bytes())?)
 }
 
 /// A shard that was changed after it was written.

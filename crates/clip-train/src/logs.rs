@@ -35,7 +35,7 @@ impl Logs {
                 value.and_then(|v| v["step"].as_u64()).is_some_and(|at| at < step)
             };
             let kept: String = text.lines().filter(known).flat_map(|line| [line, "\n"]).collect();
-            clip_corpus::write_atomic(&steps, kept.as_bytes())?;
+            clip_format::write_atomic(&steps, kept.as_bytes())?;
         }
         let events = tensorboard.then(|| Events::create(&folder.join("tensorboard")));
         Ok(Self {
@@ -57,7 +57,7 @@ impl Logs {
         let mut lines: Vec<String> =
             params.iter().map(|(key, value)| format!("{key}: {value}\n")).collect();
         lines.sort();
-        Ok(clip_corpus::write_atomic(&self.folder.join("params.txt"), lines.concat().as_bytes())?)
+        Ok(clip_format::write_atomic(&self.folder.join("params.txt"), lines.concat().as_bytes())?)
     }
 
     /// Writes a line to `out.log` as Python's logging does for open_clip.

@@ -8,15 +8,13 @@ use std::path::Path;
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float32Type};
 use clip_corpus::{Member, ShardIndex, read_parquet};
+use clip_format::ImageFormat;
 use clip_text::Tokenizer;
 use serde_json::Value;
 
 use crate::contents::{Content, Contents};
 use crate::corpus::unpadded;
 use crate::{Error, Result};
-
-/// Fields that hold a picture.
-const IMAGES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 
 /// A pair as it lies in its shard.
 pub(crate) struct FoundPair {
@@ -56,7 +54,8 @@ pub(crate) fn index_shard(
     for members in index.members.chunk_by(|a, b| a.key == b.key) {
         let (captions, whole) = captions(&found.file, path, members)?;
         found.broken_json += usize::from(!whole);
-        let image = members.iter().find(|m| IMAGES.contains(&m.field.as_str()));
+        let field = ImageFormat::first_of(members.iter().map(|m| m.field.as_str()));
+        let image = members.iter().find(|m| Some(m.field.as_str()) == field);
         let fits = |m: &&Member| !captions.is_empty() && u32::try_from(m.size).is_ok();
         let Some(image) = image.filter(fits) else {
             found.skipped += 1;
@@ -167,5 +166,22 @@ mod tests {
         let captions: Vec<usize> = found.pairs.iter().map(|pair| pair.captions.len()).collect();
         assert_eq!(captions, [2, 1, 1, 1]);
         assert_eq!((found.skipped, found.broken_json), (0, 2));
+    }
+
+    #[test]
+    fn every_format_that_is_decoded_is_a_pair() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.tar");
+        let mut writer = ShardWriter::create(&path).unwrap();
+        let formats = ImageFormat::ALL.into_iter().flat_map(ImageFormat::extensions);
+        let count = formats.clone().count();
+        for extension in formats {
+            let fields = [("txt", "a caption"), (extension, "image")];
+            let fields = fields.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+            writer.write(&Sample { key: (*extension).into(), fields: fields.to_vec() }).unwrap();
+        }
+        writer.finish().unwrap();
+        let found = index_shard(&path, &Tokenizer::new(), 8, None, None).unwrap();
+        assert_eq!((found.pairs.len(), found.skipped), (count, 0));
     }
 }

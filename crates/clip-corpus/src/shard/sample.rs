@@ -1,7 +1,6 @@
 //! One sample of a shard.
 
-/// Extensions that hold an image, in the order in which they are looked for.
-const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tiff", "ppm"];
+use clip_format::ImageFormat;
 
 /// The members of a shard that share a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +19,8 @@ impl Sample {
 
     /// The first image of the sample: its extension and its encoded bytes.
     pub fn image(&self) -> Option<(&str, &[u8])> {
-        IMAGES.iter().find_map(|&name| self.get(name).map(|bytes| (name, bytes)))
+        let field = ImageFormat::first_of(self.fields.iter().map(|(name, _)| name.as_str()))?;
+        Some((field, self.get(field)?))
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 
 use super::index::{Member, ShardIndex};
-use crate::atomic::AtomicFile;
 use crate::{Error, IoContext, Result, Sample};
+use clip_format::AtomicFile;
 
 const BLOCK: u64 = 512;
 

@@ -43,7 +43,7 @@ pub(super) fn prepare(config: &DatasetConfig) -> Result<Start> {
         }
     }
     let text = toml::to_string(config).map_err(|e| Error::Config(e.to_string()))?;
-    clip_corpus::write_atomic(&folder.join(SETTINGS), text.as_bytes())?;
+    clip_format::write_atomic(&folder.join(SETTINGS), text.as_bytes())?;
     Ok(match config.incremental_mode {
         IncrementalMode::Extend => {
             let first = there.iter().max().map_or(0, |last| last + 1);

@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::{ArrayRef, BinaryBuilder, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
-use clip_corpus::atomic::AtomicFile;
 use clip_corpus::{Sample, ShardWriter};
+use clip_format::AtomicFile;
 use clip_pipeline::{Error, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -69,7 +69,7 @@ pub(super) fn shard(
     let Value::Object(object) = serde_json::json!(stats) else {
         return Err(Error::stage("fetch", "statistics are no object"));
     };
-    clip_corpus::write_atomic(&folder.join(format!("{name}_stats.json")), &dump(&object))?;
+    clip_format::write_atomic(&folder.join(format!("{name}_stats.json")), &dump(&object))?;
     Ok(stats)
 }
 

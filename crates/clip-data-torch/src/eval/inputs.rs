@@ -256,7 +256,7 @@ pub fn progress(name: &str, total: Option<u64>) -> impl Fn(usize) + use<> {
 
 /// Writes a JSON document, whole or not at all.
 pub fn write_json(path: &Path, document: &serde_json::Value) -> anyhow::Result<()> {
-    clip_corpus::write_atomic(path, format!("{document:#}\n").as_bytes())?;
+    clip_format::write_atomic(path, format!("{document:#}\n").as_bytes())?;
     println!("scores: {}", path.display());
     Ok(())
 }

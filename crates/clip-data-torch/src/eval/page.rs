@@ -177,7 +177,8 @@ fn pictures(result: &ZeroShot, items: &[usize], images: &HashMap<String, Vec<u8>
                     .and_then(|image| clip_image::encode_png(&image).ok())
                     .map(|png| picture(&png, "png"))
             }
-            _ => clip_image::Format::sniff(bytes).map(|format| picture(bytes, format.extension())),
+            _ => clip_format::ImageFormat::sniff(bytes)
+                .map(|format| picture(bytes, format.extension())),
         };
         let Some(shown) = shown else { continue };
         let (own, found) =

@@ -122,7 +122,7 @@ pub fn write_lines(folder: &Path, results: &[Value]) -> anyhow::Result<String> {
             Some(hash) => format!("eval_results_{hash}.jsonl"),
             None => "eval_results.jsonl".into(),
         };
-        clip_corpus::write_atomic(&folder.join(name), lines.as_bytes())?;
+        clip_format::write_atomic(&folder.join(name), lines.as_bytes())?;
         let of = if several { format!("{label}: ") } else { String::new() };
         for (name, value, count, whole) in aggregates(own) {
             let note =

@@ -252,7 +252,7 @@ fn one(args: &Args, model: &Model, set: &Opened, stem: &str) -> anyhow::Result<(
         json!(model.path.canonicalize().unwrap_or_else(|_| model.path.clone()));
     // The JSON comes last: it is what says that the evaluation is done.
     let output = args.out.join(format!("{stem}.json"));
-    clip_corpus::write_atomic(&output, format!("{document:#}\n").as_bytes())?;
+    clip_format::write_atomic(&output, format!("{document:#}\n").as_bytes())?;
     Ok(())
 }
 

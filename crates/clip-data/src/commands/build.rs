@@ -131,7 +131,7 @@ pub fn write_summary(run: &Run) -> anyhow::Result<Option<PathBuf>> {
     });
     let stages: Vec<_> = stages.collect();
     let text = format!("{:#}\n", json!({"seed": run.plan.seed, "stages": stages}));
-    clip_corpus::write_atomic(&dir.join("run.json"), text.as_bytes())?;
+    clip_format::write_atomic(&dir.join("run.json"), text.as_bytes())?;
     let Some(last) = run.plan.stages.last() else { return Ok(None) };
     if !last.dir.join("shards").is_dir() {
         return Ok(None);

@@ -155,7 +155,5 @@ fn visit(path: &Path, found: &mut dyn FnMut(Named) -> anyhow::Result<()>) -> any
 }
 
 fn is_image(path: &Path) -> bool {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
-    let known = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm", "pbm"];
-    extension.is_some_and(|extension| known.contains(&extension.as_str()))
+    clip_format::ImageFormat::of_path(path).is_some()
 }

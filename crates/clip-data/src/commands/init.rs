@@ -20,7 +20,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if path.exists() {
         bail!("{}: it is there already\nhint: name another folder", path.display());
     }
-    clip_corpus::write_atomic(&path, EXAMPLE.as_bytes()).context("the example was not written")?;
+    clip_format::write_atomic(&path, EXAMPLE.as_bytes()).context("the example was not written")?;
     println!("{}", path.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -7,9 +7,8 @@ use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use clip_corpus::{
-    Reshard, lock_file, read_subset, redacted, uid_number, write_atomic, write_subset,
-};
+use clip_corpus::{Reshard, lock_file, read_subset, redacted, uid_number, write_subset};
+use clip_format::write_atomic;
 use clip_sql::Session;
 use serde_json::json;
 

@@ -28,6 +28,8 @@ mod voc;
 
 use std::path::{Path, PathBuf};
 
+use clip_format::ImageFormat;
+
 use crate::item::{Frames, Split, Task};
 use crate::registry::{Dataset, Prompts};
 use crate::source::{FileItem, Source};
@@ -316,12 +318,8 @@ pub(crate) fn sorted(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-const IMAGES: [&str; 10] =
-    ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "pgm"];
-
 pub(crate) fn is_image(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    IMAGES.contains(&extension.as_str()) && is_content(&name(path))
+    ImageFormat::of_path(path).is_some() && is_content(&name(path))
 }
 
 /// The last part of a path as text.

@@ -10,7 +10,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::tensor::View;
 use super::value::Value;
 use super::{reader, writer};
-use crate::file::{bytes_of, whole};
+use crate::file::{bytes_of, write_atomic};
 use crate::{Error, Result};
 
 /// Reads a `.pt` file: what `torch.save` wrote, or a TorchScript archive. Its tensors lie over the file's pages,
@@ -80,7 +80,7 @@ pub fn read_pt(path: &Path) -> Result<Value> {
 /// Writes a `.pt` file that `torch.load(weights_only=True, mmap=True)` opens, whole or not at all.
 pub fn write_pt(path: &Path, value: &Value) -> Result<()> {
     let (pickle, tensors) = writer::pickle(value).map_err(|reason| Error::file(path, reason))?;
-    whole(path, |file| {
+    write_atomic(path, |file| {
         let mut archive = ZipWriter::new(file);
         // torch maps records in place: it wants them stored, and aligned as its own are.
         let options = SimpleFileOptions::default()

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Kind, Picture, Unit, Visit, extension, kind_of};
+use clip_format::ImageFormat;
+
+use super::{Kind, Picture, Unit, Visit, kind_of};
 use crate::{Error, Result};
 
-const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"];
 /// Images of a folder that make one unit.
 const IMAGES_A_UNIT: usize = 10_000;
 
@@ -55,7 +56,7 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn is_image(path: &Path) -> bool {
-    IMAGES.contains(&extension(path).as_str())
+    ImageFormat::of_path(path).is_some()
 }
 
 /// The image at `path`, named by its way from `root`.

@@ -10,10 +10,10 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::{Picture, Visit};
+use clip_format::ImageFormat;
+
 use crate::{Error, Result};
 
-/// Columns that hold an encoded image, in the order in which they are looked for.
-const IMAGES: [&str; 6] = ["image", "jpg", "jpeg", "png", "webp", "bytes"];
 const FILES: [&str; 2] = ["blake3", "sha256"];
 const IDS: [&str; 3] = ["key", "uid", "row"];
 
@@ -35,7 +35,8 @@ pub(super) fn each(path: &Path, visit: &mut Visit) -> Result<bool> {
     let binary = |kind: &DataType| {
         matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
     };
-    let image = IMAGES.into_iter().find(|name| is(name, binary));
+    let extensions = ImageFormat::ALL.iter().flat_map(|format| format.extensions()).copied();
+    let image = ["image"].into_iter().chain(extensions).chain(["bytes"]).find(|n| is(n, binary));
     let hashes: Vec<&str> =
         FILES.into_iter().chain(["phash"]).filter(|n| is(n, |_| true)).collect();
     if image.is_none() && hashes.is_empty() {

@@ -6,14 +6,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use clip_corpus::{ShardIndex, ShardReader};
+use clip_format::ImageFormat;
 use clip_image::{DecodeOptions, decode, hash};
 
 use super::record::{Columns, of_sample};
 use super::{Place, Record, Survey};
 use crate::{Error, Result};
-
-/// Fields that hold an image.
-const IMAGES: [&str; 8] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tiff", "ppm"];
 
 /// How a corpus is read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -56,7 +54,8 @@ impl Reading {
     /// Rows of the table, each with the place of its image in the shard.
     fn with_table(self, path: &Path, beside: &Path, shard: u32, survey: &mut Survey) -> Result<()> {
         let index = ShardIndex::of(path)?;
-        let images = index.members.into_iter().filter(|m| IMAGES.contains(&m.field.as_str()));
+        let images =
+            index.members.into_iter().filter(|m| ImageFormat::of_extension(&m.field).is_some());
         let places: HashMap<String, (Place, String)> = images
             .map(|m| {
                 let place = Place { shard, offset: m.offset, size: m.size as u32 };

@@ -180,7 +180,7 @@ pub fn save(folder: &Path, about: &About, parts: [&Part; 3]) -> anyhow::Result<(
             let hash = blake3::Hash::from_bytes(item.content).to_hex();
             writer.write_record([item.key.as_str(), hash.as_str()])?;
         }
-        clip_corpus::write_atomic(&path(folder, name, "_items.csv"), &writer.into_inner()?)?;
+        clip_format::write_atomic(&path(folder, name, "_items.csv"), &writer.into_inner()?)?;
     }
     let described = Described {
         dataset: Some(about.name.clone()),
@@ -192,5 +192,5 @@ pub fn save(folder: &Path, about: &About, parts: [&Part; 3]) -> anyhow::Result<(
         classes: about.class_names.clone(),
     };
     let text = format!("{:#}\n", serde_json::to_value(&described)?);
-    Ok(clip_corpus::write_atomic(&folder.join(ABOUT), text.as_bytes())?)
+    Ok(clip_format::write_atomic(&folder.join(ABOUT), text.as_bytes())?)
 }

@@ -242,7 +242,7 @@ fn tail(args: &Args, points: &[(u64, f64)], limit: u64) -> anyhow::Result<()> {
     }
     if let Some(path) = &args.chart {
         let svg = clip_report::tail_chart(points, Some(limit));
-        clip_corpus::write_atomic(path, svg.as_bytes())?;
+        clip_format::write_atomic(path, svg.as_bytes())?;
         println!("chart: {}", path.display());
     }
     Ok(())

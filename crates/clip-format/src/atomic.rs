@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::hash::BuildHasher;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::{IoContext, Result};
+use crate::PathError;
+
+type Result<T> = std::result::Result<T, PathError>;
 
 /// This process among all that may write the same file: process numbers repeat over the machines of a cluster.
 static WRITER: LazyLock<String> = LazyLock::new(|| {
@@ -29,11 +31,11 @@ impl AtomicFile {
     pub fn create(path: &Path) -> Result<Self> {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
         if let Some(parent) = parent {
-            std::fs::create_dir_all(parent).at(parent)?;
+            std::fs::create_dir_all(parent).map_err(|e| PathError::new(parent, e))?;
         }
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!(".{name}.tmp-{}", *WRITER));
-        let file = File::create(&temporary).at(&temporary)?;
+        let file = File::create(&temporary).map_err(|e| PathError::new(&temporary, e))?;
         Ok(Self { file: Some(file), temporary, path: path.to_path_buf() })
     }
 
@@ -53,30 +55,30 @@ impl AtomicFile {
     /// Syncs the content to disk and gives the file its name.
     pub fn commit(&mut self) -> Result<()> {
         if let Some(file) = self.file.take() {
-            file.sync_all().at(&self.temporary)?;
+            file.sync_all().map_err(|e| PathError::new(&self.temporary, e))?;
         }
-        std::fs::rename(&self.temporary, &self.path).at(&self.path)?;
+        std::fs::rename(&self.temporary, &self.path).map_err(|e| PathError::new(&self.path, e))?;
         sync_folder(&self.path);
         self.temporary = PathBuf::new();
         Ok(())
     }
 }
 
-/// Removes what killed writers left in a folder and those in it. Nobody may be writing there.
-pub fn sweep(folder: &Path) -> Result<()> {
+/// Removes what killed writers left in a folder and those in it. No process may be writing there.
+pub fn remove_temporary_files(folder: &Path) -> Result<()> {
     let entries = match std::fs::read_dir(folder) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        entries => entries.at(folder)?,
+        entries => entries.map_err(|e| PathError::new(folder, e))?,
     };
     for entry in entries {
-        let entry = entry.at(folder)?;
+        let entry = entry.map_err(|e| PathError::new(folder, e))?;
         let path = entry.path();
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if entry.file_type().at(&path)?.is_dir() {
-            sweep(&path)?;
+        if entry.file_type().map_err(|e| PathError::new(&path, e))?.is_dir() {
+            remove_temporary_files(&path)?;
         } else if name.starts_with('.') && name.contains(".tmp-") {
-            std::fs::remove_file(&path).at(&path)?;
+            std::fs::remove_file(&path).map_err(|e| PathError::new(&path, e))?;
         }
     }
     Ok(())
@@ -95,6 +97,15 @@ impl Write for AtomicFile {
     }
 }
 
+impl Seek for AtomicFile {
+    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
+        match &mut self.file {
+            Some(file) => file.seek(to),
+            None => Err(std::io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+}
+
 impl Drop for AtomicFile {
     fn drop(&mut self) {
         if !self.temporary.as_os_str().is_empty() {
@@ -107,7 +118,7 @@ impl Drop for AtomicFile {
 /// Writes `bytes` so that `path` holds either the old content or the new, whole.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
-    file.write_all(bytes).at(path)?;
+    file.write_all(bytes).map_err(|e| PathError::new(path, e))?;
     file.commit()
 }
 

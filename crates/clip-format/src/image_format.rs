@@ -1,0 +1,118 @@
+//! Image formats: which are decoded, by the names and the first bytes of files.
+
+use std::path::Path;
+
+/// A format that is decoded. Their order is that in which the fields of a sample are looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ImageFormat {
+    /// JPEG.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// WebP.
+    Webp,
+    /// GIF, its first frame.
+    Gif,
+    /// Windows bitmap.
+    Bmp,
+    /// TIFF.
+    Tiff,
+    /// Netpbm: PPM, PGM, PBM.
+    Pnm,
+}
+
+impl ImageFormat {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] =
+        [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Bmp, Self::Tiff, Self::Pnm];
+
+    /// Its file extensions without their dot, the usual one first.
+    pub fn extensions(self) -> &'static [&'static str] {
+        match self {
+            Self::Jpeg => &["jpg", "jpeg"],
+            Self::Png => &["png"],
+            Self::Webp => &["webp"],
+            Self::Gif => &["gif"],
+            Self::Bmp => &["bmp"],
+            Self::Tiff => &["tiff", "tif"],
+            Self::Pnm => &["ppm", "pgm", "pbm", "pnm"],
+        }
+    }
+
+    /// The usual file extension.
+    pub fn extension(self) -> &'static str {
+        self.extensions()[0]
+    }
+
+    /// The media type (RFC 9110, section 8.3.1), as browsers know it.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+            Self::Bmp => "image/bmp",
+            Self::Tiff => "image/tiff",
+            Self::Pnm => "image/x-portable-anymap",
+        }
+    }
+
+    /// The format with this extension, in letters of any case.
+    pub fn of_extension(extension: &str) -> Option<Self> {
+        let is = |known: &&str| known.eq_ignore_ascii_case(extension);
+        Self::ALL.into_iter().find(|format| format.extensions().iter().any(is))
+    }
+
+    /// The format that a file's name announces.
+    pub fn of_path(path: &Path) -> Option<Self> {
+        Self::of_extension(path.extension()?.to_str()?)
+    }
+
+    /// The format that the first bytes announce.
+    pub fn sniff(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0xff, 0xd8, 0xff, ..] => Some(Self::Jpeg),
+            [0x89, b'P', b'N', b'G', ..] => Some(Self::Png),
+            [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Some(Self::Webp),
+            [b'G', b'I', b'F', b'8', ..] => Some(Self::Gif),
+            [b'B', b'M', ..] => Some(Self::Bmp),
+            [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some(Self::Tiff),
+            [b'P', b'1'..=b'6', b' ' | b'\n' | b'\r' | b'\t', ..] => Some(Self::Pnm),
+            _ => None,
+        }
+    }
+
+    /// Which of these names of a sample's fields is its image: the first by the order of formats and extensions.
+    pub fn first_of<'a>(fields: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+        let rank = |field: &str| {
+            Self::ALL.iter().flat_map(|format| format.extensions()).position(|e| *e == field)
+        };
+        let ranked = fields.into_iter().filter_map(|field| Some((rank(field)?, field)));
+        ranked.min_by_key(|(rank, _)| *rank).map(|(_, field)| field)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_known_by_each_of_its_names() {
+        for format in ImageFormat::ALL {
+            for extension in format.extensions() {
+                assert_eq!(ImageFormat::of_extension(extension), Some(format));
+                let path = format!("a/b.{}", extension.to_uppercase());
+                assert_eq!(ImageFormat::of_path(Path::new(&path)), Some(format));
+            }
+        }
+        assert_eq!(ImageFormat::of_path(Path::new("jpg")), None);
+        assert_eq!(ImageFormat::of_extension("json"), None);
+    }
+
+    #[test]
+    fn of_several_images_the_first_format_is_taken() {
+        assert_eq!(ImageFormat::first_of(["json", "tif", "png", "txt"]), Some("png"));
+        assert_eq!(ImageFormat::first_of(["pgm"]), Some("pgm"));
+        assert_eq!(ImageFormat::first_of(["txt"]), None);
+    }
+}

@@ -1,0 +1,18 @@
+//! Formats that many crates share: images by name and first bytes, NPY, whole files, errors that name their file.
+//!
+//! ```
+//! use clip_format::ImageFormat;
+//!
+//! assert_eq!(ImageFormat::of_extension("JPEG"), Some(ImageFormat::Jpeg));
+//! assert_eq!(ImageFormat::sniff(b"GIF89a"), Some(ImageFormat::Gif));
+//! assert_eq!(ImageFormat::Gif.media_type(), "image/gif");
+//! ```
+
+mod atomic;
+mod error;
+mod image_format;
+pub mod npy;
+
+pub use atomic::{AtomicFile, remove_temporary_files, write_atomic};
+pub use error::PathError;
+pub use image_format::ImageFormat;

@@ -1,0 +1,133 @@
+//! NumPy's `.npy` files (NumPy, `lib/format.py`, versions 1 to 3): their headers, and arrays of plain numbers.
+
+/// What precedes the numbers of an array: its type as NumPy spells it (`'<f4'`, with its quotes, or a list of
+/// fields) and its shape.
+///
+/// The numbers begin at a multiple of 64 bytes.
+pub fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
+    let sides: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    let shape = match &sides[..] {
+        [one] => format!("({one},)"),
+        sides => format!("({})", sides.join(", ")),
+    };
+    let mut text = format!("{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}");
+    // Magic, version and length take 10 bytes, the line end one.
+    let whole = (10 + text.len() + 1).next_multiple_of(64);
+    text.extend(std::iter::repeat_n(' ', whole - 10 - text.len() - 1));
+    text.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((text.len() as u16).to_le_bytes());
+    bytes.extend(text.bytes());
+    bytes
+}
+
+/// An array as a file has it: a header, and the numbers that follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Array<'a> {
+    /// The type, without white space: `'<i8'`, or `[('f0','<u8'),('f1','<u8')]`.
+    pub descr: String,
+    /// Whether the first axis varies fastest.
+    pub fortran_order: bool,
+    /// The length of each axis.
+    pub shape: Vec<usize>,
+    /// All bytes after the header; their count is not compared with the shape.
+    pub data: &'a [u8],
+}
+
+/// Splits a file into header and numbers.
+///
+/// # Errors
+/// What it lacks, when it is no such file or is cut.
+pub fn parse(bytes: &[u8]) -> Result<Array<'_>, String> {
+    const CUT: &str = "a cut .npy header";
+    let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or("not a .npy file")?;
+    let (&[major, _], rest) = rest.split_first_chunk::<2>().ok_or(CUT)?;
+    let (size, rest) = if major == 1 {
+        let (size, rest) = rest.split_first_chunk::<2>().ok_or(CUT)?;
+        (usize::from(u16::from_le_bytes(*size)), rest)
+    } else {
+        let (size, rest) = rest.split_first_chunk::<4>().ok_or(CUT)?;
+        (u32::from_le_bytes(*size) as usize, rest)
+    };
+    let (text, data) = rest.split_at_checked(size).ok_or(CUT)?;
+    let text: String =
+        String::from_utf8_lossy(text).chars().filter(|c| !c.is_whitespace()).collect();
+    let after = |key: &str| text.split_once(key).map(|(_, value)| value);
+    let descr = after("'descr':").ok_or("no type in the .npy header")?;
+    let end = match descr.as_bytes().first() {
+        Some(b'[') => descr.find(']').map(|at| at + 1),
+        _ => descr.find(','),
+    };
+    let descr = &descr[..end.ok_or("no type in the .npy header")?];
+    let shape = after("'shape':(").and_then(|value| value.split_once(')'));
+    let (shape, _) = shape.ok_or("no shape in the .npy header")?;
+    let sides = shape.split(',').filter(|side| !side.is_empty()).map(str::parse);
+    Ok(Array {
+        descr: descr.to_owned(),
+        fortran_order: after("'fortran_order':").is_some_and(|value| value.starts_with("True")),
+        shape: sides.collect::<Result<_, _>>().map_err(|_| "a shape that is no list of numbers")?,
+        data,
+    })
+}
+
+/// The numbers of an array of any plain type, in the order of the file.
+///
+/// # Errors
+/// When it is no `.npy` file, is cut, or its type is not one of these (a date, a text, a record).
+pub fn numbers(bytes: &[u8]) -> Result<Vec<f64>, String> {
+    fn each<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        data.as_chunks::<N>().0.iter().map(|chunk| number(*chunk)).collect()
+    }
+    let array = parse(bytes)?;
+    let (descr, data) = (array.descr, array.data);
+    Ok(match descr.trim_matches('\'').trim_start_matches(['<', '|', '=']) {
+        "b1" | "u1" => each::<1>(data, |b| f64::from(b[0])),
+        "i1" => each::<1>(data, |b| f64::from(b[0] as i8)),
+        "i2" => each(data, |b| f64::from(i16::from_le_bytes(b))),
+        "u2" => each(data, |b| f64::from(u16::from_le_bytes(b))),
+        "i4" => each(data, |b| f64::from(i32::from_le_bytes(b))),
+        "u4" => each(data, |b| f64::from(u32::from_le_bytes(b))),
+        "i8" => each(data, |b| i64::from_le_bytes(b) as f64),
+        "u8" => each(data, |b| u64::from_le_bytes(b) as f64),
+        "f4" => each(data, |b| f64::from(f32::from_le_bytes(b))),
+        "f8" => each(data, f64::from_le_bytes),
+        _ => return Err(format!("a .npy array of type {descr}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `numpy.save` of `[[1, 0, -3]]` as 64-bit integers, NumPy 2.4.
+    fn saved() -> Vec<u8> {
+        let mut bytes = b"\x93NUMPY\x01\x00v\x00".to_vec();
+        bytes.extend(b"{'descr': '<i8', 'fortran_order': False, 'shape': (1, 3), }");
+        bytes.resize(127, b' ');
+        bytes.push(b'\n');
+        bytes.extend([1i64, 0, -3].iter().flat_map(|number| number.to_le_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn the_header_is_numpys() {
+        assert_eq!(header("'<i8'", &[1, 3]), saved()[..128]);
+        let vector = parse(&header("[('f0', '<u8'), ('f1', '<u8')]", &[2])).unwrap().shape;
+        assert_eq!(vector, [2]);
+    }
+
+    #[test]
+    fn arrays_are_read_and_cut_ones_are_refused() {
+        let saved = saved();
+        let array = parse(&saved).unwrap();
+        assert_eq!(
+            (&*array.descr, array.fortran_order, &*array.shape),
+            ("'<i8'", false, &[1, 3][..])
+        );
+        assert_eq!(numbers(&saved).unwrap(), [1.0, 0.0, -3.0]);
+        for cut in [0, 5, 8, 20, 127] {
+            assert!(numbers(&saved[..cut]).is_err(), "{cut}");
+        }
+        assert!(numbers(b"PK").is_err());
+    }
+}
