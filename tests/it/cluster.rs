@@ -1,11 +1,14 @@
 //! Builds on a cluster: the same bytes as in one process, whatever happens to the members.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clip_corpus::Manifest;
 use clip_testkit::faults::{FaultSite, Robots};
+use clip_testkit::ports::listening;
 
 use crate::world::{World, content, picture};
 
@@ -14,6 +17,8 @@ pub struct Cluster {
     address: String,
     scheduler: Child,
     workers: Vec<Child>,
+    /// Arguments of all members.
+    shared: Vec<String>,
 }
 
 fn start(world: &World, args: &[&str]) -> Child {
@@ -28,16 +33,21 @@ fn end(child: &mut Child) {
 
 impl Cluster {
     pub fn new(world: &World, workers: usize) -> Self {
+        Self::with(world, workers, &[])
+    }
+
+    fn with(world: &World, workers: usize, shared: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
-        let scheduler = Self::scheduler(world, &address);
-        let mut cluster = Self { address, scheduler, workers: Vec::new() };
+        let scheduler = Self::scheduler(world, &address, shared);
+        let shared = shared.iter().map(|&arg| arg.to_owned()).collect();
+        let mut cluster = Self { address, scheduler, workers: Vec::new(), shared };
         (0..workers).for_each(|_| cluster.add(world));
         cluster
     }
 
-    fn scheduler(world: &World, address: &str) -> Child {
-        let child = start(world, &["scheduler", "--bind", address]);
+    fn scheduler(world: &World, address: &str, shared: &[&str]) -> Child {
+        let child = start(world, &[&["scheduler", "--bind", address], shared].concat());
         let patience = Instant::now() + Duration::from_secs(30);
         while std::net::TcpStream::connect(address).is_err() {
             assert!(Instant::now() < patience, "the scheduler did not start");
@@ -52,7 +62,8 @@ impl Cluster {
 
     pub fn add_with(&mut self, world: &World, args: &[&str]) {
         let worker = ["worker", "--scheduler", &self.address, "--tasks", "1"];
-        self.workers.push(start(world, &[&worker, args].concat()));
+        let shared: Vec<&str> = self.shared.iter().map(String::as_str).collect();
+        self.workers.push(start(world, &[&worker, shared.as_slice(), args].concat()));
     }
 
     /// What makes a build one of this cluster.
@@ -144,6 +155,17 @@ fn a_killed_worker_and_a_restarted_scheduler_cost_time_alone() {
     assert!(running.wait().unwrap().success(), "a build with one worker left");
     assert!(content(&world.path("killed/small/shards")) == shards, "a worker was killed");
 
+    // One that is told to stop leaves its parts to the others as well.
+    cluster.add(&world);
+    let settings = cluster.settings("stopped");
+    let mut running = start(&world, &build(&settings));
+    reaches(&world, "stopped", 20);
+    let pid = cluster.workers[1].id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    assert!(cluster.workers[1].wait().unwrap().success(), "a worker was stopped");
+    assert!(running.wait().unwrap().success(), "a build whose first worker was stopped");
+    assert!(content(&world.path("stopped/small/shards")) == shards, "a worker was stopped");
+
     let settings = cluster.settings("restarted");
     let mut running = start(&world, &build(&settings));
     reaches(&world, "restarted", 20);
@@ -152,7 +174,7 @@ fn a_killed_worker_and_a_restarted_scheduler_cost_time_alone() {
     let there = parts(&world, "restarted").len();
     // A machine that is slow to look may find it done already.
     assert_eq!(whole, world.path("restarted/small/shards").exists(), "after {there} files");
-    cluster.scheduler = Cluster::scheduler(&world, &cluster.address);
+    cluster.scheduler = Cluster::scheduler(&world, &cluster.address, &[]);
     cluster.add(&world);
     world.good(&build(&settings));
     assert!(content(&world.path("restarted/small/shards")) == shards, "after {there} files");
@@ -201,4 +223,118 @@ fn members_that_do_not_fit_are_refused_by_name() {
         told.contains("version 9.9.9 there") && told.contains("function run_part is missing there"),
         "{told}"
     );
+}
+
+/// Where a member listens, once it does.
+fn ports(child: &Child) -> Vec<std::net::SocketAddr> {
+    let patience = Instant::now() + Duration::from_secs(30);
+    loop {
+        let found = listening(child.id()).unwrap();
+        if !found.is_empty() {
+            return found;
+        }
+        assert!(Instant::now() < patience, "a member does not listen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The status line that a request without a secret gets.
+fn status_line(address: std::net::SocketAddr) -> String {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply.lines().next().unwrap_or_default().to_owned()
+}
+
+fn secret(world: &World, name: &str, text: &str) -> String {
+    let file = world.path(name);
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn members_share_a_secret_and_strangers_get_nothing() {
+    let world = World::new();
+    world.good(&["build"]);
+    let shards = content(&world.path("runs/small/shards"));
+    let right = secret(&world, "secret", "the secret of this cluster\n");
+    let wrong = secret(&world, "wrong", "the secret of another cluster\n");
+    let cluster = Cluster::with(&world, 2, &["--secret-file", &right]);
+
+    // Every port is on loopback, as none was asked for, and answers nobody without the secret.
+    let members: Vec<&Child> = cluster.workers.iter().chain([&cluster.scheduler]).collect();
+    for member in members {
+        let ports = ports(member);
+        assert_eq!(ports.len(), 1, "{ports:?}");
+        assert!(ports[0].ip().is_loopback(), "{ports:?}");
+        assert_eq!(status_line(ports[0]), "HTTP/1.1 401 Unauthorized");
+    }
+    let settings = cluster.settings("guarded");
+    let build = build(&settings);
+    for stranger in [&[][..], &["--secret-file", &wrong]] {
+        let message = world.fails(&[&build, stranger].concat(), 2);
+        assert!(message.contains("it wants another secret") && message.contains("\nhint: "));
+        let worker = ["worker", "--scheduler", &cluster.address];
+        let message = world.fails(&[&worker, stranger].concat(), 2);
+        assert!(message.contains("it wants another secret"), "{message}");
+    }
+    assert!(!world.path("guarded/small/shards").exists());
+
+    // A file for one, the variable for the other.
+    let mut command = world.command(&build);
+    command.env("CLIP_DATA_CLUSTER_SECRET", "the secret of this cluster");
+    let output = command.output().unwrap();
+    let (printed, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{errors}");
+    assert!(!printed.contains("the secret of") && !errors.contains("the secret of"));
+    assert!(content(&world.path("guarded/small/shards")) == shards, "the bytes are others");
+}
+
+#[test]
+fn what_other_machines_reach_needs_a_secret() {
+    let world = World::new();
+    for args in [
+        &["scheduler", "--bind", "0.0.0.0:0"][..],
+        &["scheduler", "--bind", "[::]:0"],
+        &["worker", "--bind", "0.0.0.0"],
+    ] {
+        let message = world.fails(args, 2);
+        assert!(message.contains("there is no secret") && message.contains("\nhint: "));
+    }
+    let short = secret(&world, "short", "secret\n");
+    let message = world.fails(&["scheduler", "--secret-file", &short], 2);
+    assert!(message.contains("6 bytes") && message.contains("\nhint: "), "{message}");
+    let message = world.fails(&["build", "--secret-file", &short], 2);
+    assert!(message.contains("--secret-file without a cluster"), "{message}");
+}
+
+#[test]
+fn a_worker_does_nothing_outside_of_its_roots() {
+    let world = World::new();
+    for inside in ["elsewhere", "some"] {
+        std::fs::create_dir(world.path(inside)).unwrap();
+    }
+    let mut cluster = Cluster::new(&world, 0);
+    cluster.add_with(&world, &["--root", "elsewhere"]);
+    let message = world.fails(&build(&cluster.settings("some/runs")), 3);
+    assert!(message.contains("pipeline.toml is outside of") && message.contains("--root"));
+    // The pipeline is where it may be, the run is not, or what it reads.
+    std::fs::copy(world.path("pipeline.toml"), world.path("elsewhere/pipeline.toml")).unwrap();
+    let inputs = ["pictures", "toys", "queries.txt"];
+    for input in inputs {
+        let link = world.path("elsewhere").join(input);
+        std::os::unix::fs::symlink(world.path(input), link).unwrap();
+    }
+    for (workdir, named) in [("../some/runs", "some/runs/small"), ("runs", "elsewhere/queries.txt")]
+    {
+        let settings = cluster.settings(workdir);
+        let args = [&build(&settings)[..], &["--config", "elsewhere/pipeline.toml"]].concat();
+        let message = world.fails(&args, 3);
+        assert!(message.contains(&format!("{named} is outside of")), "{message}");
+    }
+    assert_eq!(std::fs::read_dir(world.path("some")).unwrap().count(), 1, "the client's own");
 }

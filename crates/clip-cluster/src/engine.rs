@@ -1,5 +1,7 @@
 //! The engine of a build whose parts are done on a cluster.
 
+use std::sync::Arc;
+
 use arrow::array::AsArray;
 use ballista::prelude::{SessionConfigExt, SessionContextExt};
 use clip_corpus::Commit;
@@ -11,7 +13,8 @@ use tokio::runtime::Runtime;
 
 use crate::registry::{functions, state};
 use crate::run_part::query;
-use crate::{Error, MESSAGE, Registry, Result};
+use crate::secret::showing;
+use crate::{Error, MESSAGE, Registry, Result, Secret};
 
 /// How often a part is sent to the cluster, which tries faults of storage itself.
 const TRIES: usize = 2;
@@ -21,6 +24,7 @@ pub struct ClusterEngine {
     context: SessionContext,
     runtime: Runtime,
     scheduler: String,
+    secret: Option<Secret>,
     build: String,
     at_once: usize,
 }
@@ -28,16 +32,21 @@ pub struct ClusterEngine {
 impl ClusterEngine {
     /// Asks the scheduler at `HOST:PORT` whether it is of our kind. `build` tells workers what to do; `at_once` is the
     /// number of parts under way at a time.
-    pub fn connect(scheduler: &str, build: String, at_once: usize) -> Result<Self> {
+    pub fn connect(
+        scheduler: &str,
+        secret: Option<Secret>,
+        build: String,
+        at_once: usize,
+    ) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::io("threads", e))?;
         let context = runtime.block_on(async {
-            Registry::mine().fits(&Registry::of(scheduler).await?, "the scheduler")?;
+            Registry::mine().fits(&Registry::of(scheduler, secret).await?, "the scheduler")?;
             // Ballista 55 plans anew between the stages of a query, which has no end where a table is empty.
-            let config = SessionConfig::new_with_ballista()
+            let config = showing(SessionConfig::new_with_ballista(), secret)
                 .with_ballista_adaptive_query_planner(false)
                 .with_ballista_grpc_client_max_message_size(MESSAGE as usize);
-            let state = state(clip_sql::config(config))?;
+            let state = state(clip_sql::config(config), Arc::default())?;
             let address = format!("df://{scheduler}");
             Ok::<_, Error>(SessionContext::remote_with_state(&address, state).await?)
         })?;
@@ -45,7 +54,7 @@ impl ClusterEngine {
         for function in functions(None) {
             context.register_udf((*function).clone());
         }
-        Ok(Self { context, runtime, scheduler: scheduler.to_owned(), build, at_once })
+        Ok(Self { context, runtime, scheduler: scheduler.to_owned(), secret, build, at_once })
     }
 
     /// What barriers run their queries on.
@@ -65,7 +74,7 @@ impl ClusterEngine {
                 }
                 Err(message) => {
                     // Parts fail one by one; without a scheduler all of them do.
-                    if let Err(gone) = Registry::of(&self.scheduler).await {
+                    if let Err(gone) = Registry::of(&self.scheduler, self.secret).await {
                         return Err(clip_pipeline::Error::stage(name, gone));
                     }
                     run.tell(&Event::PartFailed { stage: name.to_owned(), part, message });

@@ -15,6 +15,32 @@ pub enum Error {
         /// What came back.
         reason: String,
     },
+    /// The scheduler does not know this secret.
+    #[error(
+        "scheduler {scheduler}: it wants another secret than this\nhint: `--secret-file FILE` or CLIP_DATA_CLUSTER_SECRET, the same for all members"
+    )]
+    Refused {
+        /// Its host and port.
+        scheduler: String,
+    },
+    /// A file or variable holds no secret.
+    #[error(
+        "{name}: {reason}\nhint: `head -c 32 /dev/urandom | base64 > FILE; chmod 600 FILE` makes one"
+    )]
+    Secret {
+        /// The file or variable.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A member would answer other machines without a secret.
+    #[error(
+        "{address}: other machines may reach it, and there is no secret\nhint: `--secret-file FILE` or CLIP_DATA_CLUSTER_SECRET, the same for all members"
+    )]
+    Open {
+        /// Where it would listen.
+        address: std::net::IpAddr,
+    },
     /// Two members do not have the same functions.
     #[error("{whose} is of another kind: {differences}\nhint: run the same clip-data everywhere")]
     Registry {

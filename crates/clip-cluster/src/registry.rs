@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ballista_core::registry::BallistaFunctionRegistry;
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionConfig;
@@ -14,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::run_part::{Doer, run_part};
-use crate::{Error, Result};
+use crate::{Error, Result, Secret};
 
 /// Where a scheduler shows its registry.
 pub(crate) const PATH: &str = "/clip-data/registry";
@@ -82,12 +83,17 @@ impl Registry {
     }
 
     /// The registry of the scheduler at `HOST:PORT`.
-    pub async fn of(scheduler: &str) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it wants another secret, [`Error::Scheduler`] when it is none or does not answer.
+    pub async fn of(scheduler: &str, secret: Option<Secret>) -> Result<Self> {
         let failed = |reason: String| Error::Scheduler { scheduler: scheduler.to_owned(), reason };
         let ask = async {
             let mut stream = TcpStream::connect(scheduler).await?;
             // HTTP 1.0 answers in one piece and hangs up.
-            let request = format!("GET {PATH} HTTP/1.0\r\nHost: {scheduler}\r\n\r\n");
+            let agent = secret.map(|secret| format!("User-Agent: {}\r\n", secret.agent()));
+            let agent = agent.unwrap_or_default();
+            let request = format!("GET {PATH} HTTP/1.0\r\nHost: {scheduler}\r\n{agent}\r\n");
             stream.write_all(request.as_bytes()).await?;
             let mut reply = String::new();
             stream.take(1 << 20).read_to_string(&mut reply).await?;
@@ -96,6 +102,9 @@ impl Registry {
         let reply = tokio::time::timeout(PATIENCE, ask).await;
         let reply = reply.map_err(|_| failed("no answer".into()))?;
         let reply = reply.map_err(|e| failed(e.to_string()))?;
+        if reply.split(' ').nth(1) == Some("401") {
+            return Err(Error::Refused { scheduler: scheduler.to_owned() });
+        }
         let body = reply.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         serde_json::from_str(body).map_err(|_| failed("this is no clip-data scheduler".into()))
     }
@@ -108,9 +117,13 @@ pub(crate) fn functions(doer: Option<Doer>) -> Vec<Arc<ScalarUDF>> {
     functions
 }
 
-/// A session's state with the functions, which nobody does here.
-pub(crate) fn state(config: SessionConfig) -> datafusion::error::Result<SessionState> {
-    let mut state = SessionStateBuilder::new().with_config(config).with_default_features().build();
+/// A session's state with the functions, which are not called here.
+pub(crate) fn state(
+    config: SessionConfig,
+    environment: Arc<RuntimeEnv>,
+) -> datafusion::error::Result<SessionState> {
+    let state = SessionStateBuilder::new().with_config(config).with_runtime_env(environment);
+    let mut state = state.with_default_features().build();
     for function in functions(None) {
         state.register_udf(function)?;
     }

@@ -5,28 +5,40 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
+use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
 use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
+use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
 use tokio::net::TcpListener;
 use tonic::service::RoutesBuilder;
 
+use crate::codec::WriteOnly;
+use crate::files::confined;
 use crate::registry::{PATH, state};
-use crate::{Error, MESSAGE, Registry, Result};
+use crate::secret::{guarded, may_listen};
+use crate::{Error, MESSAGE, Registry, Result, Roots, SILENCE, Secret};
 
-/// Seconds without a sign of life after which a worker counts as gone: it gives one every four.
-const SILENCE: u64 = 20;
-
-/// Serves until the process ends. It keeps nothing: what is done lies in the runs' folders.
-pub async fn scheduler(address: SocketAddr) -> Result<()> {
+/// Serves until the process ends, to those who show `secret`. It keeps nothing: what is done is in the runs' folders.
+///
+/// # Errors
+/// [`Error::Open`] when other machines can reach it and there is no secret.
+pub async fn scheduler(address: SocketAddr, secret: Option<Secret>, roots: Roots) -> Result<()> {
+    may_listen(address.ip(), secret)?;
     crate::told::tell();
+    let environment = confined(&roots, None)?;
+    let sessions = move |config: SessionConfig| state(config, environment.clone());
     let config = Arc::new(SchedulerConfig {
         bind_host: address.ip().to_string(),
         bind_port: address.port(),
         external_host: address.ip().to_string(),
-        override_session_builder: Some(Arc::new(state)),
+        // Workers ask for their tasks: to be sent some, they would need a port that cannot be guarded.
+        scheduling_policy: TaskSchedulingPolicy::PullStaged,
+        override_session_builder: Some(Arc::new(sessions)),
+        override_physical_codec: Some(Arc::new(WriteOnly::default())),
+        override_create_grpc_client_endpoint: secret.map(Secret::shown),
         executor_timeout_seconds: SILENCE,
         expire_dead_executor_interval_seconds: 2,
         no_executors_grace_period_seconds: 3 * SILENCE,
@@ -47,5 +59,5 @@ pub async fn scheduler(address: SocketAddr) -> Result<()> {
     let registry = serde_json::json!(Registry::mine()).to_string();
     let shown = Router::new().route(PATH, get(|| async move { registry }));
     let router = services.routes().into_axum_router().merge(shown);
-    axum::serve(listener, router).await.map_err(|e| Error::io(address, e))
+    axum::serve(listener, guarded(router, secret)).await.map_err(|e| Error::io(address, e))
 }

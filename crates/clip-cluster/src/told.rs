@@ -1,8 +1,12 @@
 //! What Ballista says of itself, on standard error.
 
+use std::sync::{Mutex, PoisonError};
+
 use log::{LevelFilter, Log, Metadata, Record};
 
-struct Told;
+struct Told {
+    last: Mutex<String>,
+}
 
 impl Log for Told {
     fn enabled(&self, metadata: &Metadata) -> bool {
@@ -10,18 +14,27 @@ impl Log for Told {
     }
 
     fn log(&self, record: &Record) {
-        if self.enabled(record.metadata()) {
-            eprintln!("{}: {}", record.level().as_str().to_lowercase(), record.args());
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let text = format!("{}: {}", record.level().as_str().to_lowercase(), record.args());
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        // A worker asks many times a second, also a scheduler that is gone.
+        if *last != text {
+            eprintln!("{text}");
+            *last = text;
         }
     }
 
     fn flush(&self) {}
 }
 
+static TOLD: Told = Told { last: Mutex::new(String::new()) };
+
 /// Shows warnings and errors of a member from now on.
 pub(crate) fn tell() {
     // Where there is a logger already, it hears of them.
-    if log::set_logger(&Told).is_ok() {
+    if log::set_logger(&TOLD).is_ok() {
         log::set_max_level(LevelFilter::Warn);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use clip_cluster::{ClusterEngine, Doer};
+use clip_cluster::{ClusterEngine, Doer, Roots, Secret};
 use clip_corpus::Commit;
 use clip_pipeline::{Config, Error, Plan, Result, Run};
 use serde::{Deserialize, Serialize};
@@ -36,6 +36,7 @@ pub fn engine(
     set: &[String],
     config: &Config,
     plan: &Plan,
+    secret: Option<Secret>,
 ) -> anyhow::Result<ClusterEngine> {
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let build = Build {
@@ -46,13 +47,14 @@ pub fn engine(
     };
     let build = serde_json::json!(build).to_string();
     let at_once = config.engine.workers.unwrap_or(AT_ONCE).max(1);
-    Ok(ClusterEngine::connect(config.engine.scheduler(), build, at_once)?)
+    Ok(ClusterEngine::connect(config.engine.scheduler(), secret, build, at_once)?)
 }
 
 /// Does parts of whatever build sends some, one build at a time.
-/// `workdir` is where its copies of runs that lie in a store go, if not where the pipeline says.
-pub fn doer(workdir: Option<PathBuf>) -> Doer {
-    let builds = Arc::new(Builds { workdir, current: Mutex::default() });
+/// `workdir` is where its copies of runs that are in a store go, if not where the pipeline says. A build that names a
+/// file outside of `roots` is refused.
+pub fn doer(workdir: Option<PathBuf>, roots: Roots) -> Doer {
+    let builds = Arc::new(Builds { workdir, roots, current: Mutex::default() });
     let idle = builds.clone();
     std::thread::spawn(move || {
         loop {
@@ -65,6 +67,7 @@ pub fn doer(workdir: Option<PathBuf>) -> Doer {
 
 struct Builds {
     workdir: Option<PathBuf>,
+    roots: Roots,
     current: Mutex<Option<Current>>,
 }
 
@@ -87,7 +90,7 @@ impl Builds {
             current.used = Instant::now();
             return Ok(current.opened.clone());
         }
-        let opened = Arc::new(Opened::new(&build, self.workdir.as_deref())?);
+        let opened = Arc::new(Opened::new(&build, self.workdir.as_deref(), &self.roots)?);
         *current = Some(Current { id: build.id, opened: opened.clone(), used: Instant::now() });
         Ok(opened)
     }
@@ -108,11 +111,15 @@ struct Opened {
 }
 
 impl Opened {
-    fn new(build: &Build, workdir: Option<&Path>) -> Result<Self> {
+    fn new(build: &Build, workdir: Option<&Path>, roots: &Roots) -> Result<Self> {
+        let inside = |path: &PathBuf| roots.check(path).map_err(|e| Error::Config(e.to_string()));
+        inside(&build.config)?;
         let mut config = Config::load(&build.config, &build.set)?;
         if let Some(workdir) = workdir.filter(|_| config.store.is_some()) {
             config.workdir = std::path::absolute(workdir).map_err(|e| Error::io(workdir, e))?;
         }
+        config.files().iter().try_for_each(inside)?;
+        clip_crawl::inputs(&config.source, &config.base)?.iter().try_for_each(inside)?;
         let plan = recipe::plan(&config)?;
         let mut stages = plan.stages.iter().zip(&build.stages);
         if let Some((stage, _)) = stages.find(|(mine, theirs)| mine.hash != **theirs) {

@@ -22,7 +22,12 @@ fn code(error: &anyhow::Error) -> u8 {
             return ENVIRONMENT;
         }
         match cause.downcast_ref::<clip_cluster::Error>() {
-            Some(clip_cluster::Error::Registry { .. }) => return USAGE,
+            Some(
+                clip_cluster::Error::Registry { .. }
+                | clip_cluster::Error::Refused { .. }
+                | clip_cluster::Error::Secret { .. }
+                | clip_cluster::Error::Open { .. },
+            ) => return USAGE,
             Some(_) => return INCOMPLETE,
             None => {}
         }

@@ -9,5 +9,6 @@ pub mod evaluation;
 pub mod faults;
 pub mod pages;
 pub mod photos;
+pub mod ports;
 pub mod site;
 pub mod styles;

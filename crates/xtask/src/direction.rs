@@ -36,7 +36,7 @@ const FLOORS: [(&str, u8); 25] = [
 ];
 
 /// Who may see a heavy library.
-const ALONE: [(&str, &[&str]); 9] = [
+const ALONE: [(&str, &[&str]); 10] = [
     ("tch", &["clip-torch"]),
     ("torch-sys", &["clip-torch"]),
     ("datafusion", &["clip-sql", "clip-cluster"]),
@@ -44,6 +44,7 @@ const ALONE: [(&str, &[&str]); 9] = [
     ("ballista-core", &["clip-cluster"]),
     ("ballista-executor", &["clip-cluster"]),
     ("ballista-scheduler", &["clip-cluster"]),
+    ("arrow-flight", &["clip-cluster"]),
     ("reqwest", &["clip-crawl", "clip-store"]),
     ("object_store", &["clip-store"]),
 ];

@@ -10,6 +10,7 @@ use clip_pipeline::{Config, Error, LocalEngine, Outcome, Run, Selection};
 use serde_json::json;
 
 use super::PipelineArgs;
+use super::cluster::SecretArgs;
 use crate::progress::Show;
 use crate::{cluster, exit, recipe};
 
@@ -27,6 +28,8 @@ pub struct Args {
     /// Do only part i of N, as one of N array jobs (i from 0)
     #[arg(long, value_name = "I/N", value_parser = job)]
     part: Option<(usize, usize)>,
+    #[command(flatten)]
+    secret: SecretArgs,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]
     progress: Show,
@@ -51,13 +54,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Error::Config(format!("--part with `engine.kind = \"ballista\"`\n{hint}")).into()
         );
     }
+    if !distributed && args.secret.secret_file.is_some() {
+        let hint = "hint: `--set engine.kind=ballista` builds on a cluster";
+        return Err(Error::Config(format!("--secret-file without a cluster\n{hint}")).into());
+    }
+    let secret = if distributed { args.secret.find()? } else { None };
     let shared = distributed || args.part.is_some();
     open_many_files();
     let mut run = Run::open(plan, shared, cancel, args.progress.watcher())?;
     let selection = Selection { from: args.from, until: args.until, job: args.part };
     let outcome = if distributed {
         let engine =
-            cluster::engine(&args.pipeline.config, &args.pipeline.set, &config, &run.plan)?;
+            cluster::engine(&args.pipeline.config, &args.pipeline.set, &config, &run.plan, secret)?;
         // The workers do not see this process's copy of what lies in a store: barriers decide here.
         if run.plan.store.is_none() {
             run = run.lend(Arc::new(engine.cluster()));

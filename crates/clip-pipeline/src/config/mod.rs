@@ -141,6 +141,39 @@ impl Config {
         self.base.join(path)
     }
 
+    /// Every file and folder that the settings name, those of `[source]` apart: the run's own comes first.
+    pub fn files(&self) -> Vec<PathBuf> {
+        // Each field is here by name, so that a new one cannot be forgotten.
+        let Self {
+            schema: _,
+            name: _,
+            workdir: _,
+            store,
+            seed: _,
+            source: _,
+            caption: _,
+            language,
+            queries,
+            balance: _,
+            fetch: _,
+            image: _,
+            dedup,
+            check,
+            shards: _,
+            engine: _,
+            base: _,
+        } = self;
+        let mut files = vec![self.run_dir()];
+        let folder = store.iter().filter_map(|store| store.strip_prefix("file://"));
+        files.extend(folder.map(PathBuf::from));
+        files.extend(language.iter().map(|language| self.path(&language.model)));
+        files.extend(queries.iter().map(|queries| self.path(&queries.list)));
+        files.extend(dedup.iter().flat_map(|dedup| &dedup.against).map(|path| self.path(path)));
+        let sets = check.iter().flat_map(|check| check.against.values().chain(&check.decisions));
+        files.extend(sets.map(|path| self.path(path)));
+        files
+    }
+
     /// The run's folder.
     pub fn run_dir(&self) -> PathBuf {
         self.path(&self.workdir).join(&self.name)

@@ -1,0 +1,266 @@
+//! A whole cluster in this process, its members, and strangers at its ports.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
+use arrow::datatypes::Int64Type;
+use arrow_flight::flight_service_client::FlightServiceClient;
+use arrow_flight::{Action, Criteria, Empty, FlightDescriptor, Ticket};
+use ballista::prelude::{SessionConfigExt, SessionContextExt};
+use ballista_core::BALLISTA_VERSION;
+use ballista_core::client::BallistaClient;
+use ballista_core::execution_plans::ShuffleWriterExec;
+use ballista_core::extension::BallistaConfigGrpcEndpoint;
+use ballista_core::serde::BallistaPhysicalExtensionCodec;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    ExecuteQueryParams, GetJobStatusParams, PollWorkParams, execute_query_params,
+};
+use ballista_core::serde::scheduler::{PartitionId, ShuffleLayout};
+use ballista_core::utils::GrpcServerConfig;
+use ballista_executor::shutdown::ShutdownNotifier;
+use datafusion::physical_plan::empty::EmptyExec;
+use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
+use datafusion_proto::physical_plan::AsExecutionPlan;
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::registry::PATH;
+use crate::secret::showing;
+use crate::{ClusterEngine, Error, Roots, Secret, WorkerOptions};
+
+fn secret(folder: &Path, text: &str) -> Option<Secret> {
+    use std::os::unix::fs::PermissionsExt;
+    let file = folder.join("a secret");
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
+    Secret::find(Some(&file)).unwrap()
+}
+
+fn numbers(path: &Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+    let batch = RecordBatch::try_from_iter([("x", column)]).unwrap();
+    clip_corpus::write_parquet(path, batch.schema(), &[batch]).unwrap();
+}
+
+/// A scheduler and a worker with roots `inside`; they end with the process.
+fn start(inside: &Path, secret: Option<Secret>) -> String {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let roots = Roots::new(&[inside.to_path_buf()]).unwrap();
+    let options = WorkerOptions {
+        scheduler: address.to_string(),
+        bind: Ipv4Addr::LOCALHOST.into(),
+        host: None,
+        tasks: 2,
+        folder: None,
+        secret,
+        roots: roots.clone(),
+    };
+    std::thread::spawn(move || {
+        Runtime::new().unwrap().block_on(crate::scheduler(address, secret, roots))
+    });
+    while TcpStream::connect(address).is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let doer = Arc::new(|_: &str, _, _| Err(clip_pipeline::Error::Config("no parts".into())));
+    std::thread::spawn(move || Runtime::new().unwrap().block_on(crate::worker(options, doer)));
+    address.to_string()
+}
+
+/// The status line of an answer to a request for `path`.
+fn http(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply.lines().next().unwrap().to_owned()
+}
+
+async fn channel(address: &str, secret: Option<Secret>) -> Channel {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    let endpoint = match secret {
+        Some(secret) => secret.shown()(endpoint).unwrap(),
+        None => endpoint,
+    };
+    endpoint.connect().await.unwrap()
+}
+
+/// What a context that knows of Ballista alone makes of a sum over a file.
+async fn sum(address: &str, secret: Option<Secret>, file: &Path) -> Result<i64, String> {
+    let config = showing(SessionConfig::new_with_ballista(), secret)
+        .with_ballista_adaptive_query_planner(false);
+    let state = datafusion::execution::SessionStateBuilder::new()
+        .with_config(config)
+        .with_default_features()
+        .build();
+    let sum = async {
+        let url = format!("df://{address}");
+        let context = SessionContext::remote_with_state(&url, state).await?;
+        let file = file.to_string_lossy();
+        context.register_parquet("numbers", file, ParquetReadOptions::default()).await?;
+        context.sql("SELECT sum(x) FROM numbers").await?.collect().await
+    };
+    let rows = sum.await.map_err(|e| e.to_string())?;
+    Ok(rows[0].column(0).as_primitive::<Int64Type>().value(0))
+}
+
+fn refused<T>(answer: Result<T, Status>) {
+    assert_eq!(answer.err().map(|status| status.code()), Some(Code::Unauthenticated));
+}
+
+#[test]
+fn members_are_served_and_strangers_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let (inside, outside) = (folder.path().join("run"), folder.path().join("other"));
+    let (mine, other) = (inside.join("numbers.parquet"), outside.join("numbers.parquet"));
+    numbers(&mine);
+    numbers(&other);
+    let right = secret(folder.path(), "a secret of the members");
+    let wrong = secret(folder.path(), "a secret of somebody else");
+    let address = start(&inside, right);
+    let runtime = Runtime::new().unwrap();
+
+    // Ballista's own client.
+    assert_eq!(runtime.block_on(sum(&address, right, &mine)).unwrap(), 4950);
+    for stranger in [None, wrong] {
+        let message = runtime.block_on(sum(&address, stranger, &mine)).unwrap_err();
+        assert!(message.contains("wants its secret"), "{message}");
+        let connected = ClusterEngine::connect(&address, stranger, "{}".into(), 1);
+        assert!(matches!(connected, Err(Error::Refused { .. })));
+    }
+    // Bare calls, a worker's among them.
+    runtime.block_on(async {
+        for stranger in [None, wrong] {
+            let mut client = SchedulerGrpcClient::new(channel(&address, stranger).await);
+            refused(client.get_job_status(GetJobStatusParams { job_id: "x".into() }).await);
+            refused(client.poll_work(PollWorkParams::default()).await);
+            refused(client.execute_query(ExecuteQueryParams::default()).await);
+        }
+    });
+    for path in ["/", PATH, "/api/state", "/healthz", "/nothing"] {
+        assert_eq!(http(&address, path), "HTTP/1.1 401 Unauthorized", "{path}");
+    }
+    // A member names no file outside of the run, to read or to write.
+    let message = runtime.block_on(sum(&address, right, &other)).unwrap_err();
+    assert!(message.contains("is outside of"), "{message}");
+    let engine = ClusterEngine::connect(&address, right, "{}".into(), 1).unwrap();
+    let context = engine.cluster().0;
+    let written = inside.join("written.parquet");
+    let copy = format!("COPY (SELECT 1 AS x) TO '{}' STORED AS PARQUET", written.display());
+    let copied = runtime.block_on(async { context.sql(&copy).await?.collect().await });
+    let message = copied.unwrap_err().to_string();
+    assert!(message.contains("write no files"), "{message}");
+    assert!(!written.exists());
+}
+
+#[test]
+fn clients_send_no_stages() {
+    let folder = tempfile::tempdir().unwrap();
+    let right = secret(folder.path(), "a secret of the members");
+    let address = start(folder.path(), right);
+    let schema = Arc::new(arrow::datatypes::Schema::empty());
+    let (job, empty) = (folder.path().display().to_string(), Arc::new(EmptyExec::new(schema)));
+    let stage = ShuffleWriterExec::try_new(job.into(), 1, empty, String::new()).unwrap();
+    let codec = BallistaPhysicalExtensionCodec::default();
+    let mut plan = Vec::new();
+    PhysicalPlanNode::try_from_physical_plan(Arc::new(stage), &codec)
+        .and_then(|node| node.try_encode(&mut plan))
+        .unwrap();
+    let mut request = tonic::Request::new(ExecuteQueryParams {
+        session_id: "a session".into(),
+        query: Some(execute_query_params::Query::PhysicalPlan(plan)),
+        ..ExecuteQueryParams::default()
+    });
+    request.metadata_mut().insert("ballista-version", BALLISTA_VERSION.parse().unwrap());
+    let answer = Runtime::new().unwrap().block_on(async {
+        let mut client = SchedulerGrpcClient::new(channel(&address, right).await);
+        client.execute_query(request).await
+    });
+    let answer = format!("{:?}", answer.unwrap().into_inner());
+    assert!(answer.contains("clients send queries, and no stages"), "{answer}");
+}
+
+/// A worker's port over a folder, until the notifier is dropped.
+async fn serve(folder: &Path, secret: Option<Secret>) -> (String, ShutdownNotifier) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, notifier) = (listener.local_addr().unwrap(), ShutdownNotifier::new());
+    let shutdown = notifier.subscribe_for_shutdown();
+    let folder = folder.display().to_string();
+    let limits = GrpcServerConfig::default();
+    crate::flight::flight(listener, secret)(folder, address, shutdown, limits);
+    (address.to_string(), notifier)
+}
+
+async fn fetch(address: &str, secret: Option<Secret>, job: &str) -> Result<(), String> {
+    let (host, port) = address.rsplit_once(':').unwrap();
+    let customize = secret.map(|secret| Arc::new(BallistaConfigGrpcEndpoint::new(secret.shown())));
+    let port = port.parse().unwrap();
+    let client = BallistaClient::try_new(host, port, 1 << 20, false, customize, 1, 1, 0, 0).await;
+    let mut client = client.map_err(|e| e.to_string())?;
+    let part = PartitionId { job_id: job.into(), stage_id: 1, partition_id: 2 };
+    for flight in [true, false] {
+        let layout = ShuffleLayout::Passthrough;
+        let rows = client.fetch_partition("worker", &part, None, layout, flight).await;
+        let rows = rows.map_err(|e| e.to_string())?;
+        let rows = datafusion::physical_plan::common::collect(rows).await;
+        let rows = rows.map_err(|e| e.to_string())?;
+        assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 100);
+    }
+    Ok(())
+}
+
+/// What a stage of `job` leaves under `folder`.
+fn exchanged(folder: &Path, job: &str) -> PathBuf {
+    let path = folder.join(job).join("1/2/data.arrow");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let column: ArrayRef = Arc::new(Int64Array::from_iter_values(0..100));
+    let batch = RecordBatch::try_from_iter([("x", column)]).unwrap();
+    let file = std::fs::File::create(&path).unwrap();
+    let mut writer = arrow::ipc::writer::StreamWriter::try_new(file, &batch.schema()).unwrap();
+    writer.write(&batch).unwrap();
+    writer.finish().unwrap();
+    folder.join(job)
+}
+
+#[test]
+fn a_worker_gives_its_own_files_to_members() {
+    let folder = tempfile::tempdir().unwrap();
+    let right = secret(folder.path(), "a secret of the members");
+    let wrong = secret(folder.path(), "a secret of somebody else");
+    let work = folder.path().join("work");
+    exchanged(&work, "job");
+    let other = exchanged(folder.path(), "other").display().to_string();
+    Runtime::new().unwrap().block_on(async {
+        let (address, _running) = serve(&work, right).await;
+        fetch(&address, right, "job").await.unwrap();
+        for stranger in [None, wrong] {
+            let message = fetch(&address, stranger, "job").await.unwrap_err();
+            assert!(message.contains("wants its secret"), "{message}");
+            // Arrow's own client, every call that takes no stream.
+            let mut client = FlightServiceClient::new(channel(&address, stranger).await);
+            refused(client.do_get(Ticket::default()).await);
+            refused(client.do_action(Action::default()).await);
+            refused(client.list_flights(Criteria::default()).await);
+            refused(client.get_flight_info(FlightDescriptor::default()).await);
+            refused(client.poll_flight_info(FlightDescriptor::default()).await);
+            refused(client.get_schema(FlightDescriptor::default()).await);
+            refused(client.list_actions(Empty {}).await);
+        }
+        for job in [other.as_str(), "../other", "job/../../other", ""] {
+            let message = fetch(&address, right, job).await.unwrap_err();
+            assert!(message.contains("not a plain relative name"), "{job}: {message}");
+        }
+        let line = tokio::task::spawn_blocking(move || http(&address, "/")).await.unwrap();
+        assert_eq!(line, "HTTP/1.1 401 Unauthorized");
+    });
+}
