@@ -1,13 +1,20 @@
 // Processes that train together: libtorch's own c10d (store, Gloo, NCCL where it is) and its DDP Reducer.
 #include <dlfcn.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroup.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <torch/csrc/distributed/c10d/logger.hpp>
 #include <torch/csrc/distributed/c10d/reducer.hpp>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <memory>
+#include <optional>
 #include "common.h"
 
 namespace {
@@ -38,19 +45,49 @@ c10::intrusive_ptr<c10d::Backend> nccl(const c10::intrusive_ptr<c10d::Store>& st
   TORCH_CHECK(backend, "ProcessGroupNCCL cannot be made");
   return c10::intrusive_ptr<c10d::Backend>::reclaim(backend);
 }
+// A socket bound to `host`, where that is an address of this machine: libtorch's own server listens on all interfaces,
+// whatever the host. None for other hosts. A port 0 becomes the one that was free.
+std::optional<int> bound(const std::string& host, uint16_t* port) {
+  addrinfo hints{}, *found = nullptr;
+  hints.ai_socktype = SOCK_STREAM;
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  auto address = host == "localhost" ? std::string("127.0.0.1") : host;
+  if (getaddrinfo(address.c_str(), std::to_string(*port).c_str(), &hints, &found)) return std::nullopt;
+  std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owned(found, freeaddrinfo);
+  int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+  TORCH_CHECK(fd >= 0, "socket: ", std::strerror(errno));
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (bind(fd, found->ai_addr, found->ai_addrlen)) {
+    int why = errno;
+    close(fd);
+    // The address of a router or a load balancer before this machine.
+    if (why == EADDRNOTAVAIL) return std::nullopt;
+    TORCH_CHECK(false, "bind ", host, ":", *port, ": ", std::strerror(why));
+  }
+  sockaddr_storage name{};
+  socklen_t length = sizeof name;
+  getsockname(fd, (sockaddr*)&name, &length);
+  *port = ntohs(name.ss_family == AF_INET6 ? ((sockaddr_in6*)&name)->sin6_port : ((sockaddr_in*)&name)->sin_port);
+  return fd;
+}
+
+c10::intrusive_ptr<c10d::TCPStore> tcp_store(const std::string& host, c10d::TCPStoreOptions o) {
+  o.waitWorkers = false;
+  if (o.isServer) o.masterListenFd = bound(host, &o.port);
+  return c10::make_intrusive<c10d::TCPStore>(host, o);
+}
 }  // namespace
 
 extern "C" {
-// A store for others to meet at; *port 0 takes any free port and says which.
+// A store for others on this machine to meet at; *port 0 takes any free port and says which.
 c10d::Store* ct_store_serve(int* port, int64_t timeout_ms) {
   c10d::Store* out = nullptr;
   guarded([&] {
     c10d::TCPStoreOptions o;
     o.port = (uint16_t)*port;
     o.isServer = true;
-    o.waitWorkers = false;
     o.timeout = milliseconds(timeout_ms);
-    auto store = c10::make_intrusive<c10d::TCPStore>(std::string("127.0.0.1"), o);
+    auto store = tcp_store("127.0.0.1", o);
     *port = store->getPort();
     out = store.release();
   });
@@ -70,9 +107,8 @@ Group* ct_group_join(const char* host, int port, int rank, int world, int serve,
     o.port = (uint16_t)port;
     o.isServer = serve;
     o.numWorkers = world;
-    o.waitWorkers = false;
     o.timeout = timeout;
-    c10::intrusive_ptr<c10d::Store> store = c10::make_intrusive<c10d::TCPStore>(std::string(host), o);
+    c10::intrusive_ptr<c10d::Store> store = tcp_store(host, o);
     store = c10::make_intrusive<c10d::PrefixStore>(std::string(prefix), store);
     auto options = c10d::ProcessGroupGloo::Options::create(timeout);
     std::string where(interface);

@@ -11,7 +11,7 @@ use crate::{Error, Result, ffi};
 /// Where and as whom a process joins a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Meeting {
-    /// Host of the store.
+    /// Host of the store. Its server listens there where this is an address of its machine, else on all interfaces.
     pub host: String,
     /// Its port.
     pub port: u16,
@@ -46,7 +46,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens it on a free port of this machine.
+    /// Opens it on a free port of loopback.
     pub fn serve(timeout: Duration) -> Result<Self> {
         let mut port: c_int = 0;
         // SAFETY: `port` outlives the call.

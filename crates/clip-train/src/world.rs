@@ -1,6 +1,7 @@
 //! The processes that train together, and what becomes of them when one dies.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -45,7 +46,8 @@ impl World {
         timeout: Duration,
         nccl: Option<String>,
     ) -> Result<Self> {
-        let local = ["127.0.0.1", "localhost", "::1"].contains(&place.host.as_str());
+        let local = place.host == "localhost"
+            || place.host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
         let interface = std::env::var("GLOO_SOCKET_IFNAME").ok();
         let interface =
             interface.unwrap_or_else(|| if local { "@127.0.0.1".into() } else { String::new() });

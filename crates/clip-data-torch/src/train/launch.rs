@@ -45,6 +45,10 @@ pub fn launch(count: usize, timeout: Duration) -> anyhow::Result<ExitCode> {
         if std::env::var_os("OMP_NUM_THREADS").is_none() {
             command.env("OMP_NUM_THREADS", &threads);
         }
+        if std::env::var_os("NCCL_SOCKET_IFNAME").is_none() {
+            // NCCL's own choice is an interface that other machines reach.
+            command.env("NCCL_SOCKET_IFNAME", "lo");
+        }
         if rank > 0 {
             command.stdout(Stdio::null());
         }

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use clip_torch::Store;
+use clip_testkit::ports::listening;
 use clip_torch::tch::{self, Device};
+use clip_torch::{Group, Meeting, Store};
 
 use super::{Seen, alone, corpus, recipe, tiny, train_options};
 use crate::{Objective, Place, Recipe, Trainer, World};
@@ -129,6 +130,50 @@ fn one_two_and_four_processes_train_the_same() {
                 );
             }
         }
+    }
+}
+
+#[test]
+fn processes_of_one_machine_listen_on_loopback_alone() {
+    let _alone = alone();
+    let local = |process: u32, wanted: Option<u16>| {
+        // A process that has ended listens nowhere.
+        let found = listening(process).unwrap_or_default();
+        assert!(found.iter().all(|address| address.ip().is_loopback()), "{found:?}");
+        assert!(wanted.is_none_or(|port| found.iter().any(|at| at.port() == port)), "{found:?}");
+        found.len()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::serve(Duration::from_secs(60)).unwrap();
+    local(std::process::id(), Some(store.port()));
+    let mut children = start(2, store.port(), folder.path(), "contrastive");
+    let mut most = 0;
+    while children[0].try_wait().unwrap().is_none() {
+        most = children.iter().map(|child| local(child.id(), None)).sum::<usize>().max(most);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    finished(children, folder.path(), 2);
+    assert!(most >= 2, "each process listens for the other: {most}");
+    // A rank that hosts the store itself, as `srun` on one machine has it.
+    for host in ["127.0.0.1", "localhost"] {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        let meeting = Meeting {
+            host: host.into(),
+            port,
+            rank: 0,
+            world: 1,
+            serve: true,
+            prefix: "/test".into(),
+            interface: "@127.0.0.1".into(),
+            nccl: None,
+            timeout: Duration::from_secs(60),
+        };
+        let group = Group::join(&meeting).unwrap();
+        local(std::process::id(), Some(port));
+        group.set("key", "value").unwrap();
+        assert_eq!(group.get("key").unwrap().as_deref(), Some("value"));
     }
 }
 
