@@ -123,3 +123,72 @@ fn a_damaged_archive_costs_what_the_damage_covers() {
     let rows = |part: &str| clip_corpus::parquet_rows(&stage.join(part)).unwrap();
     assert_eq!((rows("part-00000.parquet"), rows("part-00001.parquet")), (4, 2));
 }
+
+#[test]
+fn what_is_given_as_a_shard_and_is_none_is_named_with_what_to_do() {
+    let world = World::new();
+    std::fs::write(world.path("x.csv"), "url,caption\nhttps://a.example/1.jpg,a dog\n".repeat(40))
+        .unwrap();
+    std::fs::write(world.path("x.tar.gz"), [0x1f, 0x8b, 8, 0, 0, 0, 0, 0]).unwrap();
+    std::fs::write(world.path("x.zip"), b"PK\x03\x04 and so on").unwrap();
+    for (file, what, hint) in [
+        ("x.csv", "a csv list, not a shard", "kind = \"list\""),
+        ("x.tar.gz", "a tar file in gzip, not a shard", "unpack it"),
+        ("x.zip", "a zip archive, not a shard", "unpack it"),
+    ] {
+        for args in [
+            &["train", "--preset", "paper/ViT-B-32", "--train-data", file, "--device", "cpu"][..],
+            &["reshard", "-i", file, "-o", "out"],
+        ] {
+            let told = world.fails(args, 2);
+            assert!(told.contains(&format!("{file}: {what}")), "{args:?}: {told}");
+            assert!(told.contains("hint: ") && told.contains(hint), "{args:?}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_key_that_is_in_a_shard_twice_is_the_same_error_everywhere() {
+    let world = World::new();
+    let mut shard = Vec::new();
+    for key in ["a", "b", "a"] {
+        let image = clip_image::encode_jpeg(&crate::world::picture(1), 90).unwrap();
+        for (field, bytes) in [("jpg", image), ("txt", b"a caption".to_vec())] {
+            let mut header = tar::Header::new_ustar();
+            header.set_path(format!("{key}.{field}")).unwrap();
+            header.set_size(bytes.len() as u64);
+            header.set_cksum();
+            shard.extend_from_slice(header.as_bytes());
+            shard.extend_from_slice(&bytes);
+            shard.resize(shard.len().next_multiple_of(512), 0);
+        }
+    }
+    let again = shard.len() / 3 * 2 + 512;
+    shard.resize(shard.len() + 1024, 0);
+    std::fs::write(world.path("0.tar"), shard).unwrap();
+    let error = format!(
+        "0.tar sample \"a\": the key is in the shard twice, at byte 512 and again at byte {again}"
+    );
+    for args in [
+        &["train", "--preset", "paper/ViT-B-32", "--train-data", "0.tar", "--device", "cpu"][..],
+        &["reshard", "-i", "0.tar", "-o", "out"],
+    ] {
+        let told = world.fails(args, 4);
+        assert!(told.contains(&error), "{args:?}: {told}");
+    }
+    for args in [&["verify", "0.tar"][..], &["inspect", "0.tar"]] {
+        let output = world.run(args);
+        let told = [output.stdout, output.stderr].concat();
+        let told = String::from_utf8_lossy(&told);
+        assert_eq!(output.status.code(), Some(4), "{told}");
+        assert!(told.contains("the key is in the shard twice, at byte 512"), "{args:?}: {told}");
+    }
+    // A build keeps the first of the two and names the other.
+    let pipeline =
+        "schema = 1\nname = \"d\"\n[source]\nkind = \"webdataset\"\npaths = [\"0.tar\"]\n";
+    std::fs::write(world.path("d.toml"), pipeline).unwrap();
+    let output = world.run(&["build", "-c", "d.toml", "--until", "collect"]);
+    let funnel = String::from_utf8_lossy(&output.stdout);
+    assert!(funnel.contains("1  damaged"), "{funnel}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains(&error));
+}

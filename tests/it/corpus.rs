@@ -12,11 +12,7 @@ fn built() -> (World, String, String) {
         let told: serde_json::Value = serde_json::from_str(&told).unwrap();
         told[0]["steps"][0]["values"]["uid"].as_str().unwrap().to_owned()
     };
-    let url = |at: &str| {
-        let told = std::fs::canonicalize(world.path(&format!("pictures/00/{at}.jpg"))).unwrap();
-        format!("file://{}", told.display())
-    };
-    let (first, last) = (uid(&url("000")), uid(&url("019")));
+    let (first, last) = (uid("file:00/000.jpg"), uid("file:00/019.jpg"));
     (world, first, last)
 }
 
@@ -77,7 +73,8 @@ fn a_corpus_is_counted_and_shown_on_a_page() {
     assert!(known.contains("0 bits"), "{known}");
     let unknown = world.good(&["inspect", "runs/small", "--has", "toys/class_1/other.png"]);
     assert!(unknown.contains("not in the corpus"), "{unknown}");
-    world.fails(&["inspect", "queries.txt"], 4);
+    let told = world.fails(&["inspect", "pipeline.toml"], 2);
+    assert!(told.contains("pipeline.toml: a text file, not a shard\nhint: "), "{told}");
     world.fails(&["inspect", "none"], 2);
 }
 
@@ -144,4 +141,38 @@ fn black_frames_are_no_giant_cluster_and_known_images_fall() {
     let funnel = String::from_utf8_lossy(&output.stdout);
     let fell = funnel.lines().find(|line| line.contains("in_corpus"));
     assert!(fell.is_some(), "{funnel}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn every_list_that_a_source_reads_is_inspected() {
+    let world = World::new();
+    let csv = "TEXT,url,width,height\n\"a boat, red\",https://a.example/1.jpg,640,480\na dog,https://b.example/2.jpg,64,48\n";
+    let gz = |text: &str| {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gz, text.as_bytes()).unwrap();
+        gz.finish().unwrap()
+    };
+    let lines = "{\"url\": \"https://a.example/1.jpg\", \"caption\": \"a boat\"}\n{\"url\": \"https://b.example/2.jpg\"}\n";
+    let rows = "[{\"url\": \"https://a.example/1.jpg\", \"text\": \"a boat\"}, {\"url\": \"https://b.example/2.jpg\", \"text\": \"a dog\"}]";
+    std::fs::create_dir(world.path("lists")).unwrap();
+    for (name, bytes) in [
+        ("a.csv", csv.as_bytes().to_vec()),
+        ("a.csv.gz", gz(csv)),
+        ("a.tsv", csv.replace("a boat, red", "a boat").replace(',', "\t").into_bytes()),
+        ("a.jsonl", lines.as_bytes().to_vec()),
+        ("a.jsonl.gz", gz(lines)),
+        ("a.json", rows.as_bytes().to_vec()),
+        ("a.txt", b"https://a.example/1.jpg\nhttps://b.example/2.jpg\n".to_vec()),
+    ] {
+        std::fs::write(world.path("lists").join(name), bytes).unwrap();
+        let told = world.good(&["inspect", "--json", &format!("lists/{name}")]);
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["pairs"], 2, "{name}: {told}");
+        assert!(told.to_string().contains("b.example"), "{name}: {told}");
+    }
+    let told = world.good(&["inspect", "--json", "lists"]);
+    assert!(told.contains("\"pairs\": 14"), "{told}");
+    std::fs::write(world.path("other.csv"), "a,b\n1,2\n").unwrap();
+    let told = world.fails(&["inspect", "other.csv"], 2);
+    assert!(told.contains("none of its columns is known"), "{told}");
 }

@@ -2,7 +2,8 @@
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type,
+    DataType, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type,
+    UInt16Type, UInt32Type, UInt64Type,
 };
 use serde_json::Value;
 
@@ -14,6 +15,10 @@ pub fn cell(column: &dyn Array, index: usize) -> Option<Value> {
     Some(match column.data_type() {
         DataType::Utf8 => column.as_string::<i32>().value(index).into(),
         DataType::Boolean => column.as_boolean().value(index).into(),
+        DataType::Int8 => column.as_primitive::<Int8Type>().value(index).into(),
+        DataType::Int16 => column.as_primitive::<Int16Type>().value(index).into(),
+        DataType::UInt8 => column.as_primitive::<UInt8Type>().value(index).into(),
+        DataType::UInt16 => column.as_primitive::<UInt16Type>().value(index).into(),
         DataType::Int32 => column.as_primitive::<Int32Type>().value(index).into(),
         DataType::Int64 => column.as_primitive::<Int64Type>().value(index).into(),
         DataType::UInt32 => column.as_primitive::<UInt32Type>().value(index).into(),

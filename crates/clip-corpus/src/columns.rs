@@ -35,6 +35,62 @@ pub const CAPTIONS: &str = "captions";
 /// Evaluation set that the image is a copy from, if any.
 pub const OVERLAP: &str = "overlap";
 
+/// Where a source of local images has the image of a row; the fetch stage reads it there, and drops the column.
+pub const LOCATION: &str = "location";
+/// The key that a row's sample had in the shards that it comes from.
+pub const SOURCE_KEY: &str = "source_key";
+
+/// Columns that a build makes: those of a list that have one of these names cannot be kept under it.
+pub const BUILD: [&str; 34] = [
+    ROW,
+    URL,
+    CAPTION,
+    PAGE_URL,
+    SOURCE,
+    LANGUAGE,
+    LANGUAGE_PROB,
+    QUERIES,
+    "query_places",
+    IMAGE,
+    PHASH,
+    DHASH,
+    CLUSTER,
+    CAPTIONS,
+    OVERLAP,
+    "overlap_key",
+    "overlap_score",
+    "overlap_all",
+    LOCATION,
+    SOURCE_KEY,
+    "width",
+    "height",
+    "original_width",
+    "original_height",
+    "format",
+    "sha256",
+    "blake3",
+    "flat",
+    "exif",
+    "key",
+    "status",
+    "reason",
+    "row fault",
+    "",
+];
+
+/// Whether a build can keep columns of these names beside its own. `uid` is kept as the pair's identity.
+///
+/// # Errors
+/// In words, when a name is a build's own or is there twice.
+pub fn check_extra(names: &[String]) -> std::result::Result<(), String> {
+    if let Some(name) = names.iter().find(|name| BUILD.contains(&name.as_str())) {
+        let hint = "hint: leave it out, or rename it in the list";
+        return Err(format!("{name:?} is a column that a build has of its own\n{hint}"));
+    }
+    let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
+    twice.map_or(Ok(()), |(_, name)| Err(format!("{name:?} is named twice")))
+}
+
 /// The columns every source gives.
 pub fn pair_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![

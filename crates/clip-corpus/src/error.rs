@@ -46,6 +46,28 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Two samples of a shard that have the same key.
+    #[error("{} sample {key:?}: the key is in the shard twice, at byte {first} and again at byte {again}", path.display())]
+    DuplicateKey {
+        /// The shard.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Offset of the content of the first sample's first member, in bytes.
+        first: u64,
+        /// The same of the second sample.
+        again: u64,
+    },
+    /// A file of another kind, where a shard should be.
+    #[error("{}: {what}, not a shard\n{hint}", path.display())]
+    NotAShard {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
     /// A file whose content is not what its manifest says.
     #[error("{}: {reason}\nhint: the file was changed or cut after it was written; run `clip-data build` again to redo it", path.display())]
     Damaged {
@@ -73,7 +95,13 @@ impl Error {
                 | Self::Manifest { .. }
                 | Self::Parquet { .. }
                 | Self::Sample { .. }
+                | Self::DuplicateKey { .. }
         )
+    }
+
+    /// Whether what was asked for cannot be: another file or specification is meant.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Spec { .. } | Self::NotAShard { .. })
     }
 }
 

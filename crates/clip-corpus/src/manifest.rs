@@ -19,6 +19,14 @@ pub struct Tally {
     pub rows_out: u64,
     /// Rows that fell, by reason.
     pub dropped: BTreeMap<String, u64>,
+    /// Different URLs among the rows of each part of a fetch: each is asked once for all its rows.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub urls: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Tally {
@@ -26,6 +34,7 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.rows_in += other.rows_in;
         self.rows_out += other.rows_out;
+        self.urls += other.urls;
         for (reason, count) in &other.dropped {
             *self.dropped.entry(reason.clone()).or_default() += count;
         }
@@ -168,7 +177,8 @@ mod tests {
     use super::*;
 
     fn commit(part: usize) -> Commit {
-        let tally = Tally { rows_in: 5, rows_out: 4, dropped: [("tiny".into(), 1)].into() };
+        let tally =
+            Tally { rows_in: 5, rows_out: 4, dropped: [("tiny".into(), 1)].into(), urls: 2 };
         Commit { part, files: vec![("a".into(), "0a".repeat(32), 3)], tally, seconds: 0.5 }
     }
 

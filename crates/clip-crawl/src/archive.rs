@@ -132,7 +132,7 @@ pub(crate) mod tests {
         let mut items = Vec::new();
         read(kind, &path, 0, u64::MAX, &mut |item| {
             items.push(match item {
-                Item::Pair(pair) => (pair.url, pair.caption, pair.source),
+                Item::Pair(pair) | Item::With(pair, _) => (pair.url, pair.caption, pair.source),
                 Item::Fell(_, _, reason, detail) => (detail, String::new(), reason),
                 Item::Lost(detail) => (detail, String::new(), "damaged"),
             });

@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow::datatypes::{Schema, SchemaRef};
 use clip_pipeline::{Context, Error, PartSink, Reject, Result, Source, row_id};
 use clip_store::is_remote;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::normal::normal_url;
-use crate::rows::{Pair, batch};
+use crate::rows::{More, Pair, batch_with};
 
 pub(crate) const STAGE: &str = "collect";
 /// Pairs that are given on at a time.
@@ -19,6 +21,8 @@ const BATCH: usize = 8192;
 pub(crate) enum Item {
     /// A pair.
     Pair(Pair),
+    /// A pair with the cells of [`Feed::columns`]. Its URL is given on as it is.
+    With(Pair, More),
     /// Something that should have been one: address, caption, reason, detail.
     Fell(String, String, &'static str, String),
     /// A stretch of a file that could not be read, with its place and the reason; what follows it is read.
@@ -34,14 +38,13 @@ pub(crate) trait Feed: Send + Sync {
     fn units(&self) -> Result<usize>;
     /// Gives the items of a unit, in the order in which they stand.
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()>;
-    /// Whether its URLs are of files here, made by [`crate::local::address`]. Any other feed passes on what a list,
-    /// an archive or a page says, which must not name a file.
-    fn local(&self) -> bool {
-        false
+    /// The columns that its pairs have beside those of every source; a feed that has some gives [`Item::With`] only.
+    fn columns(&self) -> Result<SchemaRef> {
+        Ok(Arc::new(Schema::empty()))
     }
 }
 
-/// A feed as a source: addresses are normalised, rows numbered.
+/// A feed as a source: URLs are normalised, rows numbered.
 pub(crate) struct FeedSource<F>(pub F);
 
 impl<F: Feed> Source for FeedSource<F> {
@@ -50,22 +53,23 @@ impl<F: Feed> Source for FeedSource<F> {
     }
 
     fn read(&self, part: usize, out: &mut PartSink, cx: &Context) -> Result<()> {
-        let mut index = 0;
-        // A batch numbers its rows in a run, so a row that falls ends the batch.
-        let mut pairs: Vec<Pair> = Vec::new();
+        // A batch numbers its rows in a run, so a row that is rejected ends the batch.
+        let mut rows = Rows { part, index: 0, pairs: Vec::new(), more: Vec::new() };
+        let columns = self.0.columns()?;
         self.0.each(part, &mut |item| {
             let fell = match item {
-                Item::Pair(mut pair) => {
-                    let url =
-                        if self.0.local() { Some(pair.url.clone()) } else { normal_url(&pair.url) };
-                    if let Some(url) = url {
+                Item::Pair(mut pair) => match normal_url(&pair.url) {
+                    Some(url) => {
                         pair.url = url;
-                        pairs.push(pair);
+                        rows.pairs.push(pair);
                         None
-                    } else {
-                        let detail = format!("{:?} is no address", pair.url);
-                        Some((pair.url, pair.caption, "bad_url", detail))
                     }
+                    None => Some(no_url(pair)),
+                },
+                Item::With(pair, more) => {
+                    rows.pairs.push(pair);
+                    rows.more.push(more);
+                    None
                 }
                 Item::Fell(url, caption, reason, detail) => Some((url, caption, reason, detail)),
                 Item::Lost(detail) => {
@@ -74,37 +78,48 @@ impl<F: Feed> Source for FeedSource<F> {
                 }
             };
             if let Some((url, caption, reason, detail)) = fell {
-                flush(part, &mut index, &mut pairs, out, cx)?;
+                rows.flush(&columns, out, cx)?;
                 let (uid, reason) = (clip_corpus::uid(&url, &caption), reason.to_owned());
-                out.reject(Reject { row: row_id(part, index), uid, url, caption, reason, detail })?;
-                index += 1;
-            } else if pairs.len() == BATCH {
-                flush(part, &mut index, &mut pairs, out, cx)?;
+                let row = row_id(part, rows.index);
+                out.reject(Reject { row, uid, url, caption, reason, detail })?;
+                rows.index += 1;
+            } else if rows.pairs.len() == BATCH {
+                rows.flush(&columns, out, cx)?;
             }
             Ok(!cx.cancelled())
         })?;
-        let empty = index == 0 && pairs.is_empty();
-        if empty {
-            return out.keep(batch(part, 0, &[])?);
+        if rows.index == 0 && rows.pairs.is_empty() {
+            return out.keep(batch_with(part, 0, &[], &[], &columns)?);
         }
-        flush(part, &mut index, &mut pairs, out, cx)
+        rows.flush(&columns, out, cx)
     }
 }
 
-fn flush(
+/// The reject of a pair whose URL is none.
+pub(crate) fn no_url(pair: Pair) -> (String, String, &'static str, String) {
+    let detail = format!("{:?} is no address", pair.url);
+    (pair.url, pair.caption, "bad_url", detail)
+}
+
+/// Rows of a part that wait to be given on.
+struct Rows {
     part: usize,
-    index: &mut usize,
-    pairs: &mut Vec<Pair>,
-    out: &mut PartSink,
-    cx: &Context,
-) -> Result<()> {
-    if !pairs.is_empty() {
-        out.keep(batch(part, *index, pairs)?)?;
-        cx.rows(pairs.len() as u64);
-        *index += pairs.len();
-        pairs.clear();
+    index: usize,
+    pairs: Vec<Pair>,
+    more: Vec<More>,
+}
+
+impl Rows {
+    fn flush(&mut self, columns: &SchemaRef, out: &mut PartSink, cx: &Context) -> Result<()> {
+        if !self.pairs.is_empty() {
+            out.keep(batch_with(self.part, self.index, &self.pairs, &self.more, columns)?)?;
+            cx.rows(self.pairs.len() as u64);
+            self.index += self.pairs.len();
+            self.pairs.clear();
+            self.more.clear();
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A path of the configuration; addresses stay what they are.
@@ -178,6 +193,11 @@ pub(crate) fn read_all(path: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
     Ok(bytes)
+}
+
+/// Why `source.columns` cannot be.
+pub(crate) fn bad_columns(reason: &str) -> Error {
+    Error::Config(format!("source.columns: {reason}"))
 }
 
 /// A fault in a file, with its place.

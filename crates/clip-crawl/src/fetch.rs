@@ -1,89 +1,122 @@
-//! The stage that turns addresses into images.
+//! The stage that turns URLs into images.
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, BooleanArray, Int32Array, RecordBatch, StringArray, UInt64Array,
+    ArrayRef, AsArray, BinaryBuilder, BooleanArray, Int32Array, RecordBatch, StringArray,
+    UInt64Array,
 };
 use arrow::compute::take_record_batch;
+use arrow::datatypes::Int32Type;
 use clip_corpus::columns;
 use clip_pipeline::config::fetch::{FetchConfig, ImageConfig};
+use clip_pipeline::config::source::SourceConfig;
 use clip_pipeline::{Context, Error, Fetch, PartSink, Reject, Result};
 use futures::stream::{self, StreamExt};
+use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
+use crate::Client;
+use crate::asks::{Ask, Asks};
+use crate::error::may_pass;
 use crate::image::{Stored, process};
 use crate::lease::Leases;
-use crate::spool::{Place, Spool};
-use crate::{Client, local};
+use crate::local::Located;
+use crate::spool::{Kept, Spool};
 
+pub(crate) const STAGE: &str = "fetch";
 /// Rows that are given on at a time.
 const BATCH: usize = 512;
-/// Rows that wait for their host's turn at a time. A waiting row costs little; a slow host must not keep
-/// rows of others from the network.
+/// Requests that wait for their host's turn at a time. A waiting one costs little; a slow host must not keep
+/// those of others from the network.
 const WAITING: usize = 4096;
 
 /// Fetches, checks and stores images; what cannot be had is rejected with the kind of its fault.
 ///
-/// Images wait for their turn in a file under the stage's scratch folder, so that neither a slow host nor the
-/// size of a part grows the memory, and rows leave in the order in which they came.
+/// Rows of a part with the same URL share one request. Images wait for their turn in a spool under the stage's scratch
+/// folder, so that neither a slow host nor the size of a part grows the memory, and rows leave in the order in which
+/// they came. What the spool has of a part that was not committed is not asked for again.
 pub struct ImageFetch {
     client: Arc<Client>,
     image: ImageConfig,
     max_bytes: u64,
+    located: Arc<Located>,
 }
 
-/// What became of a row.
+/// What became of an image.
+#[derive(Serialize, Deserialize)]
 enum Outcome {
-    /// Its image lies in the spool.
-    Stored(Box<Stored>, Place),
+    /// It is in the spool.
+    Stored(Box<Stored>),
     /// Reason and detail.
     Fell(String, String),
 }
 
+/// An image and what became of it, in the spool.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    ask: usize,
+    outcome: Outcome,
+}
+
 impl ImageFetch {
     /// Name of the stage.
-    pub const STAGE: &'static str = "fetch";
+    pub const STAGE: &'static str = STAGE;
 
-    /// With the settings of `[fetch]` and `[image]`.
-    pub fn new(fetch: &FetchConfig, image: &ImageConfig) -> Result<Self> {
+    /// With the settings of `[fetch]` and `[image]`; images of a local `[source]` are read below `base`.
+    pub fn new(
+        fetch: &FetchConfig,
+        image: &ImageConfig,
+        source: &SourceConfig,
+        base: &Path,
+    ) -> Result<Self> {
         let client = Client::new(fetch).map_err(|e| Error::stage(Self::STAGE, e))?;
-        Ok(Self { client: Arc::new(client), image: image.clone(), max_bytes: fetch.max_bytes })
+        let (image, max_bytes) = (image.clone(), fetch.max_bytes);
+        let located = Arc::new(Located::of(source, base)?);
+        Ok(Self { client: Arc::new(client), image, max_bytes, located })
     }
 
-    async fn one(&self, url: String) -> Made {
+    async fn one(&self, ask: Ask) -> Made {
         let fault = |e: crate::FetchError| (e.kind.name().to_owned(), e.message);
-        if url.starts_with(local::SCHEME) {
-            let (image, max_bytes) = (self.image.clone(), self.max_bytes);
-            return off_network(move || {
-                let bytes = local::read(&url, max_bytes).map_err(fault)?;
-                process(&bytes, &image).map_err(|refusal| (refusal.kind.to_owned(), refusal.told()))
-            })
-            .await
-            .unwrap_or_else(undecodable);
-        }
-        let reply = self.client.image(&url).await.map_err(fault)?;
         let image = self.image.clone();
-        off_network(move || {
-            process(&reply.body, &image)
-                .map_err(|refusal| (refusal.kind.to_owned(), refusal.told()))
-        })
-        .await
-        .unwrap_or_else(undecodable)
+        let made = move |bytes: &[u8]| {
+            process(bytes, &image).map_err(|refusal| (refusal.kind.to_owned(), refusal.told()))
+        };
+        match ask {
+            Ask::Local(location) => {
+                let (located, max_bytes) = (self.located.clone(), self.max_bytes);
+                let read = move || made(&located.read(&location, max_bytes).map_err(fault)?);
+                off_network(read).await.unwrap_or_else(undecodable)
+            }
+            Ask::Url(url) => {
+                let reply = self.client.image(&url).await.map_err(fault)?;
+                off_network(move || made(&reply.body)).await.unwrap_or_else(undecodable)
+            }
+        }
     }
 
-    /// The outcome of every row; fewer when the run was cancelled.
+    /// The outcome of every ask, begun with those that are `kept`; fewer when the run was cancelled.
     async fn all(
         &self,
-        urls: Vec<String>,
+        asks: &Asks,
+        kept: Vec<Kept<Record>>,
         spool: &mut Spool,
         cx: &Context,
-    ) -> Result<Vec<Option<Outcome>>> {
-        let mut outcomes: Vec<Option<Outcome>> = urls.iter().map(|_| None).collect();
-        let mut replies = stream::iter(urls.into_iter().enumerate())
-            .map(|(index, url)| async move { (index, self.one(url).await) })
+    ) -> Result<Vec<Option<Kept<Outcome>>>> {
+        let mut outcomes: Vec<Option<Kept<Outcome>>> = asks.all.iter().map(|_| None).collect();
+        for (Record { ask, outcome }, place) in kept {
+            if let Some(slot) = outcomes.get_mut(ask) {
+                *slot = Some((outcome, place));
+                cx.rows(asks.shared[ask]);
+            }
+        }
+        let missing: Vec<usize> =
+            (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
+        let mut replies = stream::iter(missing)
+            .map(|at| async move { (at, self.one(asks.all[at].clone()).await) })
             .buffer_unordered(WAITING);
         let mut tick = tokio::time::interval(Duration::from_millis(200));
         while !cx.cancelled() {
@@ -91,15 +124,22 @@ impl ImageFetch {
                 reply = replies.next() => reply,
                 _ = tick.tick() => continue,
             };
-            let Some((index, reply)) = reply else { break };
-            outcomes[index] = Some(match reply {
+            let Some((ask, reply)) = reply else { break };
+            let (outcome, bytes) = match reply {
                 Ok(mut stored) => {
-                    let place = spool.put(&std::mem::take(&mut stored.bytes))?;
-                    Outcome::Stored(Box::new(stored), place)
+                    let bytes = std::mem::take(&mut stored.bytes);
+                    (Outcome::Stored(Box::new(stored)), bytes)
                 }
-                Err((reason, detail)) => Outcome::Fell(reason, detail),
-            });
-            cx.rows(1);
+                Err((reason, detail)) => (Outcome::Fell(reason, detail), Vec::new()),
+            };
+            let record = Record { ask, outcome };
+            // What may pass is asked again by the run that resumes this one.
+            let place = match &record.outcome {
+                Outcome::Fell(reason, _) if may_pass(reason) => spool.put(&bytes)?,
+                _ => spool.record(&record, &bytes)?,
+            };
+            outcomes[ask] = Some((record.outcome, place));
+            cx.rows(asks.shared[ask]);
         }
         Ok(outcomes)
     }
@@ -132,16 +172,16 @@ pub(crate) enum Rows {
 }
 
 impl ImageFetch {
-    /// Fetches all rows of a batch and gives them to `visit` in the batch's order; nothing when cancelled.
+    /// Fetches all rows of a batch and gives them to `visit` in the batch's order; nothing when cancelled. Returns the
+    /// number of URLs that were asked. `kept` is the file that keeps results for a later run.
     fn each(
         &self,
         batch: &RecordBatch,
+        kept: Option<&Path>,
         cx: &Context,
         visit: &mut dyn FnMut(Rows) -> Result<()>,
-    ) -> Result<()> {
-        let lacks = || Error::stage(Self::STAGE, "the input lacks the text column `url`");
-        let urls = columns::text(batch, columns::URL).ok_or_else(lacks)?;
-        let urls = urls.iter().map(|url| url.unwrap_or_default().to_owned()).collect();
+    ) -> Result<u64> {
+        let asks = Asks::new(batch)?;
         let folder = cx.scratch().join("hosts");
         let shared = match cx.store().map(|store| store.at("hosts")) {
             Some(store) => self.client.share_hosts(|| Leases::stored(store)),
@@ -149,36 +189,40 @@ impl ImageFetch {
             None => Ok(()),
         };
         shared.map_err(|e| Error::io(&folder, e))?;
-        let mut spool = Spool::create(cx.scratch())?;
-        let outcomes = runtime()?.block_on(self.all(urls, &mut spool, cx))?;
+        let (mut spool, kept) = match kept {
+            Some(path) => Spool::open(path, &asks.identity(&self.image))?,
+            None => (Spool::create(cx.scratch())?, Vec::new()),
+        };
+        let outcomes = runtime()?.block_on(self.all(&asks, kept, &mut spool, cx))?;
         if cx.cancelled() {
-            return Ok(());
+            return Ok(0);
         }
-        let mut kept: Vec<(usize, Stored)> = Vec::with_capacity(BATCH);
-        for (index, outcome) in outcomes.into_iter().enumerate() {
-            match outcome {
-                Some(Outcome::Stored(mut stored, place)) => {
-                    stored.bytes = spool.get(place)?;
-                    kept.push((index, *stored));
+        let mut rows: Vec<StoredRow> = Vec::with_capacity(BATCH);
+        for (index, ask) in asks.rows.iter().enumerate() {
+            match &outcomes[*ask] {
+                Some((Outcome::Stored(stored), place)) => {
+                    rows.push((index, stored, spool.get(*place)?));
                 }
-                Some(Outcome::Fell(reason, detail)) => {
-                    visit(Rows::Fell(reject(batch, index, reason, detail)))?;
+                Some((Outcome::Fell(reason, detail), _)) => {
+                    visit(Rows::Fell(reject(batch, index, reason.clone(), detail.clone())))?;
                 }
                 None => {
                     return Err(Error::stage(Self::STAGE, format!("row {index} got no answer")));
                 }
             }
-            if kept.len() == BATCH {
-                visit(Rows::Kept(with_images(batch, std::mem::take(&mut kept))?))?;
+            if rows.len() == BATCH {
+                visit(Rows::Kept(with_images(batch, &rows)?))?;
+                rows.clear();
             }
         }
-        visit(Rows::Kept(with_images(batch, kept)?))
+        visit(Rows::Kept(with_images(batch, &rows)?))?;
+        Ok(asks.urls())
     }
 
     /// The rows of [`Self::each`], all in memory: for retries, which are few.
     pub(crate) fn outcomes(&self, batch: &RecordBatch, cx: &Context) -> Result<Vec<Rows>> {
         let mut all = Vec::new();
-        self.each(batch, cx, &mut |rows| {
+        self.each(batch, None, cx, &mut |rows| {
             all.push(rows);
             Ok(())
         })?;
@@ -188,10 +232,13 @@ impl ImageFetch {
 
 impl Fetch for ImageFetch {
     fn fetch(&self, batch: RecordBatch, out: &mut PartSink, cx: &Context) -> Result<()> {
-        self.each(&batch, cx, &mut |rows| match rows {
+        let kept = cx.part_file(out.part());
+        let asked = self.each(&batch, Some(&kept), cx, &mut |rows| match rows {
             Rows::Kept(batch) => out.keep(batch),
             Rows::Fell(reject) => out.reject(reject),
-        })
+        })?;
+        out.asked(asked);
+        Ok(())
     }
 }
 
@@ -224,28 +271,34 @@ pub(crate) fn reject(batch: &RecordBatch, index: usize, reason: String, detail: 
     }
 }
 
-fn with_images(batch: &RecordBatch, kept: Vec<(usize, Stored)>) -> Result<RecordBatch> {
+/// A row, what is known of its image, and the image.
+type StoredRow<'a> = (usize, &'a Stored, Vec<u8>);
+
+/// Those rows of a batch, with the columns of their images. What the source knew of an image before it was stored
+/// there (its size, hash and EXIF) stays.
+fn with_images(batch: &RecordBatch, rows: &[StoredRow]) -> Result<RecordBatch> {
     let arrow = |e| Error::arrow(ImageFetch::STAGE, e);
-    let indices = UInt64Array::from_iter_values(kept.iter().map(|(index, _)| *index as u64));
-    let mut batch = take_record_batch(batch, &indices).map_err(arrow)?;
+    let indices = UInt64Array::from_iter_values(rows.iter().map(|(index, ..)| *index as u64));
+    let batch = take_record_batch(batch, &indices).map_err(arrow)?;
+    let mut batch = columns::without_column(&batch, columns::LOCATION);
     let ints = |get: fn(&Stored) -> u32| -> ArrayRef {
-        Arc::new(Int32Array::from_iter_values(kept.iter().map(|(_, s)| get(s) as i32)))
+        Arc::new(Int32Array::from_iter_values(rows.iter().map(|(_, s, _)| get(s) as i32)))
     };
     let longs = |get: fn(&Stored) -> u64| -> ArrayRef {
-        Arc::new(UInt64Array::from_iter_values(kept.iter().map(|(_, s)| get(s))))
+        Arc::new(UInt64Array::from_iter_values(rows.iter().map(|(_, s, _)| get(s))))
     };
     let texts = |get: fn(&Stored) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(kept.iter().map(|(_, s)| get(s))))
+        Arc::new(StringArray::from_iter_values(rows.iter().map(|(_, s, _)| get(s))))
     };
     let mut images = BinaryBuilder::new();
-    kept.iter().for_each(|(_, stored)| images.append_value(&stored.bytes));
-    let flat: BooleanArray = kept.iter().map(|(_, s)| Some(s.flat)).collect();
+    rows.iter().for_each(|(.., bytes)| images.append_value(bytes));
+    let flat: BooleanArray = rows.iter().map(|(_, s, _)| Some(s.flat)).collect();
     let new: [(&str, ArrayRef); 12] = [
         ("width", ints(|s| s.size.0)),
         ("height", ints(|s| s.size.1)),
         ("original_width", ints(|s| s.original.0)),
         ("original_height", ints(|s| s.original.1)),
-        ("format", texts(|s| s.format)),
+        ("format", texts(|s| &s.format)),
         ("sha256", texts(|s| &s.sha256)),
         ("blake3", texts(|s| &s.blake3)),
         (columns::PHASH, longs(|s| s.phash)),
@@ -255,7 +308,25 @@ fn with_images(batch: &RecordBatch, kept: Vec<(usize, Stored)>) -> Result<Record
         (columns::IMAGE, Arc::new(images.finish())),
     ];
     for (name, column) in new {
+        let column = match batch.column_by_name(name) {
+            Some(known) => known_or(known, column),
+            None => column,
+        };
         batch = columns::with_column(&batch, name, false, column).map_err(arrow)?;
     }
     Ok(batch)
+}
+
+/// The cells that are known, else those that were found.
+fn known_or(known: &ArrayRef, found: ArrayRef) -> ArrayRef {
+    if let (Some(a), Some(b)) = (known.as_string_opt::<i32>(), found.as_string_opt::<i32>()) {
+        return Arc::new(a.iter().zip(b).map(|(a, b)| a.or(b)).collect::<StringArray>());
+    }
+    let int = |column: &ArrayRef| column.as_primitive_opt::<Int32Type>().cloned();
+    match (int(known), int(&found)) {
+        (Some(a), Some(b)) => {
+            Arc::new(a.iter().zip(&b).map(|(a, b)| a.or(b)).collect::<Int32Array>())
+        }
+        _ => found,
+    }
 }

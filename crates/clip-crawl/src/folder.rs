@@ -2,31 +2,37 @@
 
 use std::path::{Path, PathBuf};
 
+use arrow::datatypes::SchemaRef;
 use clip_corpus::{Member, Sample, ShardReader};
 use clip_format::ImageFormat;
+use clip_pipeline::config::source::Corpus;
 use clip_pipeline::{Error, Result};
 use serde_json::Value;
 
-use crate::feed::{Feed, Item, Visit};
-use crate::local::address;
+use crate::feed::{Feed, Item, Visit, files};
+use crate::known::Known;
+use crate::local;
 use crate::rows::Pair;
 
 /// A folder and what lies under it: one part for each folder with images.
 pub(crate) struct Folder {
+    root: PathBuf,
     folders: Vec<PathBuf>,
     json_key: String,
+    known: Known,
 }
 
 impl Folder {
-    pub fn new(paths: &[PathBuf], base: &Path, json_key: &str) -> Result<Self> {
+    pub fn new(corpus: &Corpus, base: &Path) -> Result<Self> {
         let mut folders = Vec::new();
-        for path in paths {
+        for path in &corpus.paths {
             walk(&base.join(path), &mut folders)?;
         }
         if folders.is_empty() {
             return Err(Error::Config("source.paths: no images in these folders".into()));
         }
-        Ok(Self { folders, json_key: json_key.to_owned() })
+        let (root, known) = (local::folder(&corpus.paths, base), Known::new(&corpus.columns)?);
+        Ok(Self { root, folders, json_key: corpus.json_key.clone(), known })
     }
 }
 
@@ -52,8 +58,8 @@ impl Feed for Folder {
         Ok(self.folders.len())
     }
 
-    fn local(&self) -> bool {
-        true
+    fn columns(&self) -> Result<SchemaRef> {
+        Ok(self.known.schema())
     }
 
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
@@ -63,9 +69,18 @@ impl Feed for Folder {
         images.retain(|path| is_image(path));
         images.sort();
         for path in images {
-            let Some(url) = address(&path, None) else { continue };
-            let item = if let Some(caption) = caption_beside(&path, &self.json_key) {
-                Item::Pair(Pair { url, caption, page: None, source: "file" })
+            let Some(name) = local::name(&self.root, &path) else { continue };
+            let json = std::fs::read(path.with_extension("json")).ok();
+            let json = json.and_then(|json| clip_corpus::json::from_slice(&json).ok());
+            let json = json.unwrap_or(Value::Null);
+            let text = ["txt", "caption"].iter().find_map(|extension| {
+                let bytes = std::fs::read(path.with_extension(extension)).ok()?;
+                Some(String::from_utf8_lossy(&bytes).trim().to_owned()).filter(|t| !t.is_empty())
+            });
+            let url = url(&json, || format!("file:{name}"));
+            let item = if let Some(caption) = text.or_else(|| caption(&json, &self.json_key)) {
+                let more = self.known.more(&name, &name, None, &json)?;
+                Item::With(Pair { url, caption, page: None, source: "file" }, more)
             } else {
                 let detail = "no .txt, .caption or .json beside the image".to_owned();
                 Item::Fell(url, String::new(), "no_caption", detail)
@@ -78,31 +93,33 @@ impl Feed for Folder {
     }
 }
 
-fn caption_beside(image: &Path, json_key: &str) -> Option<String> {
-    for extension in ["txt", "caption", "json"] {
-        let Ok(bytes) = std::fs::read(image.with_extension(extension)) else { continue };
-        let caption = if extension == "json" {
-            caption_in(&bytes, json_key)
-        } else {
-            Some(String::from_utf8_lossy(&bytes).trim().to_owned())
-        };
-        if let Some(caption) = caption.filter(|caption| !caption.is_empty()) {
-            return Some(caption);
-        }
-    }
-    None
+/// The caption in a sample's JSON.
+fn caption(json: &Value, key: &str) -> Option<String> {
+    let text = json.get(key)?.as_str()?.trim();
+    (!text.is_empty()).then(|| text.to_owned())
 }
 
-fn caption_in(json: &[u8], key: &str) -> Option<String> {
-    let value: Value = clip_corpus::json::from_slice(json).ok()?;
-    Some(value.get(key)?.as_str()?.trim().to_owned())
+/// The URL that a sample's JSON has, else one that names its place in the corpus.
+fn url(json: &Value, place: impl FnOnce() -> String) -> String {
+    let url = json.get("url").and_then(Value::as_str).map(str::trim);
+    url.filter(|url| !url.is_empty()).map_or_else(place, str::to_owned)
 }
 
-/// WebDataset shards: one part for each shard; those behind addresses are copied into the cache first, for images are
+/// WebDataset shards: one part for each shard; those behind URLs are copied into the cache first, for images are
 /// read out of them later.
 pub(crate) struct Shards {
-    pub files: Vec<PathBuf>,
-    pub json_key: String,
+    files: Vec<PathBuf>,
+    names: Vec<String>,
+    json_key: String,
+    known: Known,
+}
+
+impl Shards {
+    pub fn new(corpus: &Corpus, base: &Path) -> Result<Self> {
+        let files = files(&corpus.paths, base, &[".tar"])?;
+        let (names, known) = (local::names(&files)?, Known::new(&corpus.columns)?);
+        Ok(Self { files, names, json_key: corpus.json_key.clone(), known })
+    }
 }
 
 impl Feed for Shards {
@@ -110,16 +127,15 @@ impl Feed for Shards {
         Ok(self.files.len())
     }
 
-    fn local(&self) -> bool {
-        true
+    fn columns(&self) -> Result<SchemaRef> {
+        Ok(self.known.schema())
     }
 
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
-        let path = &clip_corpus::local(&self.files[unit])?;
-        let mut shard = ShardReader::open(path)?;
+        let mut shard = ShardReader::open(&clip_corpus::local(&self.files[unit])?)?;
         while let Some(sample) = shard.next() {
             let item = match sample {
-                Ok(sample) => self.item(path, &sample, shard.members()),
+                Ok(sample) => self.item(&self.names[unit], &sample, shard.members())?,
                 Err(damage) if damage.is_damage() => {
                     shard.resume()?;
                     // The hint behind the first line is about our own files.
@@ -140,30 +156,44 @@ impl Feed for Shards {
 
 impl Shards {
     /// What a sample gives.
-    fn item(&self, path: &Path, sample: &Sample, members: &[Member]) -> Option<Item> {
+    fn item(&self, shard: &str, sample: &Sample, members: &[Member]) -> Result<Option<Item>> {
+        let key = &sample.key;
+        let json = sample.get("json").and_then(|json| clip_corpus::json::from_slice(json).ok());
+        let json = json.unwrap_or(Value::Null);
+        let url = url(&json, || format!("file:{shard}#{key}"));
         let Some((field, _)) = sample.image() else {
             let fields: Vec<&str> = sample.fields.iter().map(|(name, _)| &**name).collect();
-            let detail = format!("sample {:?} has the fields {}", sample.key, fields.join(", "));
-            return Some(Item::Fell(String::new(), String::new(), "no_image", detail));
+            let detail = format!("sample {key:?} has the fields {}", fields.join(", "));
+            return Ok(Some(Item::Fell(url, String::new(), "no_image", detail)));
         };
-        let member = members.iter().find(|member| member.field == field)?;
-        let url = address(path, Some((member.offset, member.size)))?;
+        let Some(member) = members.iter().find(|member| member.field == field) else {
+            return Ok(None);
+        };
         let text = ["txt", "caption"].iter().find_map(|name| sample.get(name));
         let text = text.map(|text| String::from_utf8_lossy(text).trim().to_owned());
-        let json = || sample.get("json").and_then(|json| caption_in(json, &self.json_key));
-        Some(if let Some(caption) = text.or_else(json) {
-            Item::Pair(Pair { url, caption, page: None, source: "shard" })
-        } else {
-            let detail = format!("sample {:?} has no txt and no json caption", sample.key);
-            Item::Fell(url, String::new(), "no_caption", detail)
-        })
+        let Some(caption) = text.or_else(|| caption(&json, &self.json_key)) else {
+            let detail = format!("sample {key:?} has no txt and no json caption");
+            return Ok(Some(Item::Fell(url, String::new(), "no_caption", detail)));
+        };
+        let location = format!("{shard}#{},{}", member.offset, member.size);
+        let more = self.known.more(&location, shard, Some(key), &json)?;
+        Ok(Some(Item::With(Pair { url, caption, page: None, source: "shard" }, more)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clip_corpus::ShardWriter;
+    use arrow::array::Array;
+    use clip_corpus::{ShardWriter, columns};
+
+    use crate::local::Located;
+    use crate::rows::More;
+    use clip_pipeline::config::source::SourceConfig;
+
+    fn corpus(path: &str) -> Corpus {
+        Corpus { paths: vec![path.into()], json_key: "caption".into(), columns: Vec::new() }
+    }
 
     fn items(feed: &dyn Feed) -> Vec<(String, String)> {
         let mut items = Vec::new();
@@ -171,6 +201,10 @@ mod tests {
             feed.each(unit, &mut |item| {
                 items.push(match item {
                     Item::Pair(pair) => (pair.url, pair.caption),
+                    Item::With(pair, more) => {
+                        let location = columns::text(&more.columns, columns::LOCATION).unwrap();
+                        (location.value(more.row).to_owned(), pair.caption)
+                    }
                     Item::Fell(url, _, reason, _) => (url, reason.to_owned()),
                     Item::Lost(detail) => (detail, "damaged".to_owned()),
                 });
@@ -196,11 +230,12 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, content).unwrap();
         }
-        let folder = Folder::new(&[".".into()], dir.path(), "caption").unwrap();
+        let folder = Folder::new(&corpus("."), dir.path()).unwrap();
         let items = items(&folder);
         let captions: Vec<_> = items.iter().map(|(_, caption)| caption.as_str()).collect();
         assert_eq!(captions, ["text b", "text a", "no_caption"]);
-        assert_eq!(crate::local::read(&items[1].0, 99).unwrap(), b"image a");
+        let located = Located::of(&SourceConfig::Folder(corpus(".")), dir.path()).unwrap();
+        assert_eq!(located.read(&items[1].0, 99).unwrap(), b"image a");
     }
 
     #[test]
@@ -218,10 +253,11 @@ mod tests {
         let fields = vec![("img".into(), b"x".to_vec()), ("txt".into(), b"odd".to_vec())];
         writer.write(&Sample { key: "002".into(), fields }).unwrap();
         writer.finish().unwrap();
-        let items = items(&Shards { files: vec![path], json_key: "caption".into() });
+        let items = items(&Shards::new(&corpus("0.tar"), dir.path()).unwrap());
         assert_eq!(items[1].1, "caption 001");
-        assert_eq!(crate::local::read(&items[0].0, 99).unwrap(), b"first image");
-        assert_eq!(crate::local::read(&items[1].0, 99).unwrap(), b"second");
+        let located = Located::of(&SourceConfig::Webdataset(corpus("0.tar")), dir.path()).unwrap();
+        assert_eq!(located.read(&items[0].0, 99).unwrap(), b"first image");
+        assert_eq!(located.read(&items[1].0, 99).unwrap(), b"second");
         assert_eq!(items[2].1, "no_image", "a sample without an image field is a reject");
     }
 
@@ -239,7 +275,7 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         let captions = |bytes: &[u8]| -> Vec<String> {
             std::fs::write(&path, bytes).unwrap();
-            let found = items(&Shards { files: vec![path.clone()], json_key: "caption".into() });
+            let found = items(&Shards::new(&corpus("0.tar"), dir.path()).unwrap());
             found.into_iter().map(|(_, caption)| caption).collect()
         };
         assert_eq!(captions(&whole), ["000", "001", "002", "003"]);
@@ -248,5 +284,86 @@ mod tests {
         broken[4 * 512 + 5] ^= 1;
         assert_eq!(captions(&broken), ["000", "damaged", "no_image", "002", "003"]);
         assert_eq!(captions(&whole[..12 * 512 + 300]), ["000", "001", "002", "damaged"]);
+    }
+
+    /// A shard as img2dataset writes it, and one that has images and texts alone.
+    fn foreign(folder: &Path) {
+        let mut writer = ShardWriter::create(&folder.join("0.tar")).unwrap();
+        let json = |at: usize| {
+            format!(
+                r#"{{"url": "https://a.example/{at}.jpg", "key": "{at:09}", "caption": "json {at}", "status": "success",
+                "sha256": "{:064x}", "original_width": 640, "original_height": 480, "exif": "{{}}",
+                "similarity": 0.25, "licence": "CC0"}}"#,
+                at + 1
+            )
+        };
+        for at in 0..2 {
+            let fields = vec![
+                ("jpg".into(), format!("image {at}").into_bytes()),
+                ("json".into(), json(at).into_bytes()),
+                ("txt".into(), format!("text {at}").into_bytes()),
+            ];
+            writer.write(&Sample { key: format!("{at:09}"), fields }).unwrap();
+        }
+        let fields = vec![("jpg".into(), b"bare".to_vec()), ("txt".into(), b"bare text".to_vec())];
+        writer.write(&Sample { key: "bare".into(), fields }).unwrap();
+        writer.finish().unwrap();
+    }
+
+    fn with(feed: &Shards) -> Vec<(Pair, More)> {
+        let mut found = Vec::new();
+        let mut visit = |item| {
+            match item {
+                Item::With(pair, more) => found.push((pair, more)),
+                _ => panic!("not a pair"),
+            }
+            Ok(true)
+        };
+        feed.each(0, &mut visit).unwrap();
+        found
+    }
+
+    #[test]
+    fn what_the_json_knows_of_a_sample_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        foreign(dir.path());
+        let corpus =
+            Corpus { columns: vec!["similarity".into(), "licence".into()], ..corpus("0.tar") };
+        let found = with(&Shards::new(&corpus, dir.path()).unwrap());
+        let cell = |more: &More, name: &str| {
+            let cell = columns::text(&more.columns, name).unwrap();
+            cell.is_valid(more.row).then(|| cell.value(more.row).to_owned())
+        };
+        let (pair, more) = &found[1];
+        assert_eq!((&*pair.url, &*pair.caption), ("https://a.example/1.jpg", "text 1"));
+        assert_eq!(more.uid, Some(clip_corpus::uid("0.tar", "000000001")));
+        for (name, value) in [
+            ("source_key", "000000001"),
+            ("sha256", &format!("{:064x}", 2)),
+            ("exif", "{}"),
+            ("similarity", "0.25"),
+            ("licence", "CC0"),
+        ] {
+            assert_eq!(cell(more, name).as_deref(), Some(value), "{name}");
+        }
+        let (pair, more) = &found[2];
+        assert_eq!(pair.url, "file:0.tar#bare");
+        assert_eq!(cell(more, "source_key").as_deref(), Some("bare"));
+        assert_eq!((cell(more, "sha256"), cell(more, "licence")), (None, None));
+    }
+
+    #[test]
+    fn a_corpus_that_was_moved_is_the_same() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let folder = there.path().join("moved/shards");
+        std::fs::create_dir_all(&folder).unwrap();
+        foreign(here.path());
+        foreign(&folder);
+        let whole = |feed: Shards| -> Vec<_> {
+            let rows = with(&feed).into_iter();
+            rows.map(|(pair, more)| (pair.url, pair.caption, more.uid, more.columns)).collect()
+        };
+        let first = whole(Shards::new(&corpus("0.tar"), here.path()).unwrap());
+        assert_eq!(first, whole(Shards::new(&corpus("moved/shards"), there.path()).unwrap()));
     }
 }

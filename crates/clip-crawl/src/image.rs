@@ -3,12 +3,15 @@
 use clip_format::ImageFormat;
 use clip_image::{DecodeOptions, Rgb, hash};
 use clip_pipeline::config::fetch::{EncodeFormat, ImageConfig, Interpolation, ResizeMode};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// An image as the pipeline stores it.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Stored {
+    #[serde(skip)]
     pub bytes: Vec<u8>,
-    pub format: &'static str,
+    pub format: String,
     pub size: (u32, u32),
     pub original: (u32, u32),
     pub sha256: String,
@@ -70,7 +73,7 @@ pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refu
     let hash::Hashes { phash, dhash, flat } = hashes.unwrap_or_default();
     let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let blake3 = blake3::hash(bytes).to_hex().to_string();
-    let exif = crate::exif::to_json(bytes);
+    let (exif, format) = (crate::exif::to_json(bytes), format.to_owned());
     Ok(Stored { bytes: encoded, format, size, original, sha256, blake3, phash, dhash, flat, exif })
 }
 

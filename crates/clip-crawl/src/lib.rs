@@ -2,6 +2,8 @@
 
 mod address;
 mod archive;
+mod asks;
+mod cells;
 mod client;
 pub mod dataset;
 mod error;
@@ -12,6 +14,7 @@ mod folder;
 mod hosts;
 mod html;
 mod image;
+mod known;
 mod lease;
 mod list;
 mod local;
@@ -34,6 +37,7 @@ pub use client::{Client, Reply};
 pub use error::{FetchError, Kind};
 pub use fetch::ImageFetch;
 pub use html::{Extracted, Found, extract};
+pub use list::{is_text_list, list_rows, text_lists};
 pub use normal::normal_url;
 pub use predicate::Predicate;
 pub use retry::{RetryFetch, rejected_rows};

@@ -166,7 +166,7 @@ mod tests {
         let mut items = Vec::new();
         feed.each(0, &mut |item| {
             items.push(match item {
-                Item::Pair(pair) => (pair.url, pair.caption),
+                Item::Pair(pair) | Item::With(pair, _) => (pair.url, pair.caption),
                 Item::Fell(_, caption, reason, _) => (reason.to_owned(), caption),
                 Item::Lost(detail) => ("damaged".to_owned(), detail),
             });

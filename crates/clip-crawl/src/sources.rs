@@ -32,13 +32,8 @@ pub fn source(config: &SourceConfig, fetch: &FetchConfig, base: &Path) -> Result
             let files = archives(&archive.paths, base, ".warc.gz")?;
             Box::new(FeedSource(Archives::new(Kind::Warc, &files, archive.part_bytes)?))
         }
-        SourceConfig::Folder(folder) => {
-            Box::new(FeedSource(Folder::new(&folder.paths, base, &folder.json_key)?))
-        }
-        SourceConfig::Webdataset(shards) => {
-            let files = files(&shards.paths, base, &[".tar"])?;
-            Box::new(FeedSource(Shards { files, json_key: shards.json_key.clone() }))
-        }
+        SourceConfig::Folder(folder) => Box::new(FeedSource(Folder::new(folder, base)?)),
+        SourceConfig::Webdataset(shards) => Box::new(FeedSource(Shards::new(shards, base)?)),
         SourceConfig::Coco(set) => {
             Box::new(FeedSource(Coco { files: files(&set.paths, base, &[".json", ".json.gz"])? }))
         }

@@ -1,6 +1,5 @@
 //! Writing WebDataset shards with Parquet, statistics and an index beside each, in img2dataset's layout.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 
@@ -118,7 +117,7 @@ impl Sink for ShardSink {
         let stats_name = format!("{name}_stats.json");
         write_atomic(&dir.join(&stats_name), format!("{stats:#}\n").as_bytes())?;
         let rows = count as u64;
-        let tally = Tally { rows_in: rows, rows_out: rows, dropped: BTreeMap::default() };
+        let tally = Tally { rows_in: rows, rows_out: rows, ..Tally::default() };
         let files = ["tar", "parquet", "idx"].iter().map(|ext| format!("{name}.{ext}"));
         Ok((tally, files.chain([stats_name]).collect()))
     }

@@ -25,7 +25,7 @@ fn code(error: &anyhow::Error) -> u8 {
             return ENVIRONMENT;
         }
         if let Some(error) = cause.downcast_ref::<clip_corpus::Error>() {
-            return if matches!(error, clip_corpus::Error::Spec { .. }) { USAGE } else { DAMAGED };
+            return if error.is_usage() { USAGE } else { DAMAGED };
         }
         match cause.downcast_ref::<clip_embed::Error>() {
             Some(
@@ -33,7 +33,7 @@ fn code(error: &anyhow::Error) -> u8 {
                 | clip_embed::Error::Torch(_)
                 | clip_embed::Error::Output(_),
             ) => return ENVIRONMENT,
-            Some(clip_embed::Error::Corpus(clip_corpus::Error::Spec { .. })) => return USAGE,
+            Some(clip_embed::Error::Corpus(error)) if error.is_usage() => return USAGE,
             Some(clip_embed::Error::Corpus(_)) => return DAMAGED,
             _ => {}
         }

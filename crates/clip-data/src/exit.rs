@@ -44,7 +44,7 @@ fn code(error: &anyhow::Error) -> u8 {
 fn corpus(error: &clip_corpus::Error) -> u8 {
     match error {
         error if error.is_damage() => DAMAGED,
-        clip_corpus::Error::Spec { .. } => USAGE,
+        error if error.is_usage() => USAGE,
         _ => INCOMPLETE,
     }
 }

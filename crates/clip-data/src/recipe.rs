@@ -7,6 +7,7 @@ use clip_crawl::ImageFetch;
 use clip_curate::{Aligned, Captions, Check, Languages, Matches, ShardSink};
 use clip_overlap::{Checker, Decisions, EvalIndex, SetDecision, THRESHOLD, default_cache};
 use clip_pipeline::config::corpus::{Check as CheckConfig, CheckAction};
+use clip_pipeline::config::source::SourceConfig;
 use clip_pipeline::config::text::Compat;
 use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work, hash_resource};
 use clip_query::{MatchOptions, QueryMatcher, Rules};
@@ -65,7 +66,10 @@ fn collect(config: &Config) -> Result<StageSpec> {
     let resources = inputs.iter().map(|path| resource(&name(path), path)).collect::<Result<_>>()?;
     let settings = json!({"source": config.source, "fetch": manners(config)});
     let (source, fetch, base) = (config.source.clone(), config.fetch.clone(), config.base.clone());
-    Ok(stage("collect", 3, settings, resources, move || {
+    // Version 4: rows of local images are named by their place in the corpus and keep what their JSON knows of them.
+    let local = matches!(config.source, SourceConfig::Folder(_) | SourceConfig::Webdataset(_));
+    let version = if local { 4 } else { 3 };
+    Ok(stage("collect", version, settings, resources, move || {
         Ok(Work::Source(clip_crawl::source(&source, &fetch, &base)?))
     }))
 }
@@ -123,8 +127,9 @@ fn balance(config: &Config) -> Option<StageSpec> {
 fn fetch(config: &Config) -> StageSpec {
     let settings = json!({"fetch": manners(config), "image": config.image});
     let (fetch, image) = (config.fetch.clone(), config.image.clone());
+    let (source, base) = (config.source.clone(), config.base.clone());
     stage(ImageFetch::STAGE, 2, settings, vec![], move || {
-        Ok(Work::Fetch(Box::new(ImageFetch::new(&fetch, &image)?)))
+        Ok(Work::Fetch(Box::new(ImageFetch::new(&fetch, &image, &source, &base)?)))
     })
 }
 

@@ -29,7 +29,7 @@ impl ImageFormat {
     /// Its file extensions without their dot, the usual one first.
     pub fn extensions(self) -> &'static [&'static str] {
         match self {
-            Self::Jpeg => &["jpg", "jpeg"],
+            Self::Jpeg => &["jpg", "jpeg", "jpe", "jfif"],
             Self::Png => &["png"],
             Self::Webp => &["webp"],
             Self::Gif => &["gif"],

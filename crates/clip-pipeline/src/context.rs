@@ -82,6 +82,23 @@ impl Context {
         self.lent.clone()?.downcast().ok()
     }
 
+    /// A file under [`Self::scratch`] for what a part has so far, so that a run that was killed need not do it again. It
+    /// is removed when the part is committed.
+    pub fn part_file(&self, part: usize) -> PathBuf {
+        self.scratch.join(format!("part-{part:05}.spool"))
+    }
+
+    /// Removes the files of [`Self::part_file`] that a process left which was killed right after a commit.
+    pub(crate) fn remove_part_files(&self) {
+        let entries = std::fs::read_dir(&self.scratch).into_iter().flatten().filter_map(Result::ok);
+        for path in entries.map(|entry| entry.path()) {
+            if path.extension().is_some_and(|extension| extension == "spool") {
+                // What stays costs space alone.
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
     /// A folder of the stage's own, for files that need not outlive it and for summaries that may.
     pub fn scratch(&self) -> &Path {
         &self.scratch

@@ -121,6 +121,11 @@ impl PartSink {
         self.part
     }
 
+    /// Counts URLs that were asked for the part's rows.
+    pub fn asked(&mut self, urls: u64) {
+        self.tally.urls += urls;
+    }
+
     /// Rows that go on, in order.
     pub fn keep(&mut self, batch: RecordBatch) -> Result<()> {
         self.tally.rows_out += batch.num_rows() as u64;

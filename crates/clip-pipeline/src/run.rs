@@ -131,6 +131,7 @@ impl Run {
         if self.there(stage).len() < parts {
             return Ok(Outcome::Incomplete);
         }
+        self.context(stage).remove_part_files();
         let tally = self.manifest(stage).tally();
         self.progress.on(&Event::StageDone { stage: name, tally });
         Ok(Outcome::Done)
@@ -276,6 +277,8 @@ impl Run {
             None => commit,
         };
         self.manifest(stage).commit(commit.clone())?;
+        // What the part had so far is in its files now.
+        let _ = std::fs::remove_file(cx.part_file(part));
         let tally = commit.tally.clone();
         self.progress.on(&Event::PartDone { stage: planned.name().to_owned(), part, tally });
         Ok(commit)

@@ -23,5 +23,7 @@ pub use page::{Page, escape, picture, table};
 pub use samples::samples;
 pub use scores::scores;
 pub use sheet::{borderline, sheet};
-pub use survey::{Counts, Duplicates, Place, Reading, Record, Spread, Survey, browse};
+pub use survey::{
+    Counts, Duplicates, Place, Reading, Record, Spread, Survey, add_list, browse, list_columns,
+};
 pub use training::training;

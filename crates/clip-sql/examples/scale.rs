@@ -109,7 +109,7 @@ fn make(dir: &Path, parts: usize, rows: u64) -> Result<()> {
         std::fs::write(dir.join(&name), &bytes)?;
         let hash = blake3::hash(&bytes).to_hex().to_string();
         let dropped = [("no_words".to_owned(), 3), ("other_language".to_owned(), 9)].into();
-        let tally = Tally { rows_in: rows + 12, rows_out: rows, dropped };
+        let tally = Tally { rows_in: rows + 12, rows_out: rows, dropped, urls: 0 };
         let commit =
             Commit { part, files: vec![(name, hash, bytes.len() as u64)], tally, seconds: 1.5 };
         manifest += &format!("{}\n", serde_json::to_string(&commit)?);

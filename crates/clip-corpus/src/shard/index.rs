@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::keys::Keys;
 use super::reader::ShardReader;
 use crate::{Error, IoContext, Result};
 
@@ -29,6 +30,9 @@ pub struct ShardIndex {
 
 impl ShardIndex {
     /// Makes the index of any shard by reading it once.
+    ///
+    /// # Errors
+    /// When it cannot be read, or a key is in it twice.
     pub fn scan(shard: &Path) -> Result<Self> {
         let mut reader = ShardReader::open(shard)?;
         let mut members = Vec::new();
@@ -36,6 +40,7 @@ impl ShardIndex {
             reader.pass_over(head.size)?;
             members.push(head.member());
         }
+        Keys::check(shard, &members)?;
         Ok(Self { members })
     }
 
@@ -49,7 +54,11 @@ impl ShardIndex {
         let end = index.members.last().map_or(0, |m| m.offset.saturating_add(m.size));
         // A tar ends with the last member, padding and two empty blocks, up to 20 of them.
         let fits = end <= length && length - end <= 11_264;
-        if fits { Ok(index) } else { Self::scan(shard) }
+        if !fits {
+            return Self::scan(shard);
+        }
+        Keys::check(shard, &index.members)?;
+        Ok(index)
     }
 
     /// The index as tab-separated lines: key, field, offset, size.

@@ -5,6 +5,8 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::Member;
+use super::content::not_a_shard;
+use super::keys::Keys;
 use crate::{Error, IoContext, Result, Sample, split_name};
 
 const BLOCK: usize = 512;
@@ -30,7 +32,7 @@ impl Head {
     }
 }
 
-/// Iterates over the samples of one tar file, in its order, with one sample in memory.
+/// Iterates over the samples of one tar file, in its order, with one sample and the keys before it in memory.
 ///
 /// Members that are no regular files, have no dot in their name, or are named `__…__` are passed over.
 pub struct ShardReader {
@@ -43,6 +45,7 @@ pub struct ShardReader {
     /// What was met behind a sample that is whole: it is given after that sample.
     fault: Option<Error>,
     members: Vec<Member>,
+    keys: Keys,
     done: bool,
 }
 
@@ -53,8 +56,8 @@ impl ShardReader {
         let length = file.metadata().at(path)?.len();
         let (stream, path) = (BufReader::with_capacity(BUFFER, file), path.to_path_buf());
         let (pending, fault, members) = (None, None, Vec::new());
-        let (ended, done) = (false, false);
-        Ok(Self { stream, path, length, at: 0, ended, pending, fault, members, done })
+        let (ended, done, keys) = (false, false, Keys::default());
+        Ok(Self { stream, path, length, at: 0, ended, pending, fault, members, keys, done })
     }
 
     /// Where the members of the last sample are.
@@ -64,8 +67,13 @@ impl ShardReader {
 
     /// After an error: goes to the next member that can be read, and says whether there is one. The sample that the
     /// damage is in is lost, or what of it follows the damage.
+    ///
+    /// A sample whose key is there already was read to its end: the next one follows.
     pub fn resume(&mut self) -> Result<bool> {
-        (self.pending, self.done) = (None, true);
+        self.done = self.pending.is_none();
+        if !self.done || self.ended {
+            return Ok(!self.done);
+        }
         while let Ok(Some(block)) = self.block() {
             if checked_size(tar::Header::from_byte_slice(&block), &block).is_some() {
                 self.stream.seek_relative(-(BLOCK as i64)).at(&self.path)?;
@@ -105,7 +113,12 @@ impl ShardReader {
         while filled < BLOCK {
             match self.stream.read(&mut block[filled..]).at(&self.path)? {
                 0 if filled == 0 => return Ok(None),
-                0 => return Err(self.damaged("the shard ends inside a header")),
+                0 => {
+                    let other = not_a_shard(&self.path, &block[..filled]).filter(|_| self.at == 0);
+                    return Err(
+                        other.unwrap_or_else(|| self.damaged("the shard ends inside a header"))
+                    );
+                }
                 n => filled += n,
             }
         }
@@ -122,11 +135,10 @@ impl ShardReader {
                 return Ok(None);
             }
             let header = tar::Header::from_byte_slice(&block);
-            let size = checked_size(header, &block).ok_or_else(|| match block {
-                [0x1f, 0x8b, ..] => {
-                    self.damaged("gzip data, where a shard is plain tar (unpack it first),")
-                }
-                _ => self.damaged("a header's checksum or size is wrong"),
+            let size = checked_size(header, &block).ok_or_else(|| {
+                let other = not_a_shard(&self.path, &block);
+                let other = other.filter(|_| self.at == BLOCK as u64);
+                other.unwrap_or_else(|| self.damaged("a header's checksum or size is wrong"))
             })?;
             let kind = header.entry_type();
             if (kind.is_gnu_longname() || kind.is_pax_local_extensions()) && size > LONG_NAME {
@@ -192,16 +204,36 @@ impl ShardReader {
         Ok(bytes)
     }
 
+    fn next_head(&mut self) -> Result<Option<Head>> {
+        match self.pending.take() {
+            Some(head) => Ok(Some(head)),
+            None => self.head(),
+        }
+    }
+
+    /// Skips the members that have the key of the one whose head was read last.
+    fn skip_sample(&mut self, first: &Head) -> Result<()> {
+        self.pass_over(first.size)?;
+        while let Some(head) = self.head()? {
+            if head.key != first.key {
+                self.pending = Some(head);
+                break;
+            }
+            self.pass_over(head.size)?;
+        }
+        Ok(())
+    }
+
     fn sample(&mut self) -> Result<Option<Sample>> {
         self.members.clear();
         if let Some(fault) = self.fault.take() {
             return Err(fault);
         }
-        let first = match self.pending.take() {
-            Some(head) => Some(head),
-            None => self.head()?,
-        };
-        let Some(first) = first else { return Ok(None) };
+        let Some(first) = self.next_head()? else { return Ok(None) };
+        if let Err(fault) = self.keys.begin(&self.path, &first.key, first.offset) {
+            self.skip_sample(&first)?;
+            return Err(fault);
+        }
         let content = self.content(first.size)?;
         self.members.push(first.member());
         let mut sample = Sample { key: first.key, fields: vec![(first.field, content)] };
@@ -214,13 +246,10 @@ impl ShardReader {
                     break;
                 }
             };
-            if head.key != sample.key {
+            // A field that the sample has begins another sample of the same key.
+            if head.key != sample.key || sample.get(&head.field).is_some() {
                 self.pending = Some(head);
                 break;
-            }
-            if sample.get(&head.field).is_some() {
-                let reason = format!("field {:?} stands twice", head.field);
-                return Err(Error::Sample { path: self.path.clone(), key: sample.key, reason });
             }
             let content = self.content(head.size)?;
             self.members.push(head.member());

@@ -38,6 +38,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn images_have_every_extension_that_is_decoded() {
+        for field in ["jpg", "tif", "jpe", "jfif", "ppm"] {
+            let fields = vec![("txt".into(), b"text".to_vec()), (field.into(), b"image".to_vec())];
+            let sample = Sample { key: "0".into(), fields };
+            assert_eq!(sample.image(), Some((field, &b"image"[..])));
+        }
+    }
+
+    #[test]
     fn keys_end_at_the_first_dot_of_the_base_name() {
         let split = |name| split_name(name).map(|(key, field)| (key.to_owned(), field));
         let some = |key: &str, field: &str| Some((key.to_owned(), field.to_owned()));

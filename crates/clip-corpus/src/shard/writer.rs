@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 
 use super::index::{Member, ShardIndex};
+use super::keys::Keys;
 use crate::{Error, IoContext, Result, Sample};
 use clip_format::AtomicFile;
 
@@ -32,6 +33,7 @@ pub struct ShardWriter {
     at: u64,
     samples: u64,
     index: ShardIndex,
+    keys: Keys,
 }
 
 /// A file and the hash of what was written to it, both made in whole pieces: the hash is several times faster in large
@@ -124,7 +126,8 @@ impl Drop for Hashed {
 impl ShardWriter {
     /// Opens a temporary file beside `path`.
     pub fn create(path: &Path) -> Result<Self> {
-        Ok(Self { file: Hashed::create(path)?, at: 0, samples: 0, index: ShardIndex::default() })
+        let (file, index, keys) = (Hashed::create(path)?, ShardIndex::default(), Keys::default());
+        Ok(Self { file, at: 0, samples: 0, index, keys })
     }
 
     fn path(&self) -> &Path {
@@ -144,21 +147,20 @@ impl ShardWriter {
     ///
     /// # Errors
     /// When a reader would not give the same sample back: an empty key, a dot in its base name, a key or
-    /// field that is too long for USTAR, a field that stands twice, or a key equal to the last one.
+    /// field that is too long for USTAR, a field that is there twice, or the key of another sample.
     pub fn write(&mut self, sample: &Sample) -> Result<()> {
         let base = sample.key.rsplit('/').next().unwrap_or_default();
         if base.is_empty() || base.contains('.') || sample.key.contains(['\n', '\t', '\0']) {
             let reason = "a key is a non-empty name without dots, tabs and line ends";
             return Err(self.bad(sample, reason.into()));
         }
-        if self.index.members.last().is_some_and(|last| last.key == sample.key) {
-            return Err(self.bad(sample, "the key of the sample before it is the same".into()));
-        }
         let mut fields: Vec<&(String, Vec<u8>)> = sample.fields.iter().collect();
         fields.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(twice) = fields.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(self.bad(sample, format!("field {:?} stands twice", twice[0].0)));
         }
+        let first = self.at + BLOCK;
+        self.keys.begin(self.file.file.path(), &sample.key, first)?;
         for (field, bytes) in fields {
             let mut header = tar::Header::new_ustar();
             header
@@ -247,7 +249,9 @@ mod tests {
             assert!(writer.write(&sample(key, &fields)).is_err(), "{key:?}");
         }
         writer.write(&sample("a", &[("txt", b"1")])).unwrap();
-        assert!(writer.write(&sample("a", &[("jpg", b"2")])).is_err());
+        writer.write(&sample("b", &[("txt", b"1")])).unwrap();
+        let again = writer.write(&sample("a", &[("jpg", b"2")])).unwrap_err().to_string();
+        assert!(again.contains("at byte 512 and again at byte 2560"), "{again}");
     }
 
     #[test]

@@ -1,23 +1,33 @@
-//! Gathers the rows of the shards that are under way, in whatever order they end.
+//! Gathers the rows of the shards that are in flight, in whatever order they end.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use clip_pipeline::{Error, Result};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::asks::Ended;
 use super::row::{Done, Status};
 use super::shards::Shard;
-use crate::spool::{Place, Spool};
+use crate::error::may_pass;
+use crate::spool::{Kept, Place, Spool};
 
 /// What the collector is told.
 pub(super) enum Told {
-    /// A shard begins. Its permit keeps the number of shards under way small.
-    Begins(Arc<Shard>, OwnedSemaphorePermit),
-    /// A row of a shard ended.
-    Row(usize, usize, Box<Done>, Vec<u8>),
+    /// A shard begins. Its permit keeps the number of shards in flight small.
+    Begins(Box<Begun>),
+    /// Rows of a shard ended.
+    Rows(usize, Box<Ended>, Vec<u8>),
+}
+
+/// A shard that begins.
+pub(super) struct Begun {
+    pub shard: Arc<Shard>,
+    pub spool: Spool,
+    /// Rows that an earlier run has the results of.
+    pub kept: Vec<Kept<Ended>>,
+    pub permit: OwnedSemaphorePermit,
 }
 
 /// A shard with all its rows.
@@ -39,47 +49,55 @@ struct Open {
     permit: OwnedSemaphorePermit,
 }
 
-/// Shards under way.
-pub(super) struct Collector<'a> {
-    /// Where images wait.
-    pub spool: &'a Path,
+impl Open {
+    fn ended(&mut self, ended: &Ended, place: Place) {
+        let place = (ended.done.status == Status::Success).then_some(place);
+        for &row in &ended.rows {
+            if self.rows[row].replace((ended.done.clone(), place)).is_none() {
+                self.left -= 1;
+            }
+        }
+    }
+}
+
+/// Shards in flight.
+#[derive(Default)]
+pub(super) struct Collector {
     open: HashMap<usize, Open>,
 }
 
-impl<'a> Collector<'a> {
-    pub fn new(spool: &'a Path) -> Self {
-        Self { spool, open: HashMap::new() }
-    }
-
+impl Collector {
     /// Takes what was told; gives a shard when that was its last row.
     pub fn take(&mut self, told: Told) -> Result<Option<Whole>> {
-        match told {
-            Told::Begins(shard, permit) => {
-                let left = shard.rows.num_rows();
+        let id = match told {
+            Told::Begins(begun) => {
+                let Begun { shard, spool, kept, permit } = *begun;
+                let (id, left) = (shard.id, shard.rows.num_rows());
                 let rows = (0..left).map(|_| None).collect();
-                let (spool, started) = (Spool::create(self.spool)?, SystemTime::now());
-                let id = shard.id;
-                self.open.insert(id, Open { shard, rows, left, spool, started, permit });
-                Ok(None)
+                let started = SystemTime::now();
+                let mut open = Open { shard, rows, left, spool, started, permit };
+                kept.iter().for_each(|(ended, place)| open.ended(ended, *place));
+                self.open.insert(id, open);
+                id
             }
-            Told::Row(id, row, done, image) => {
-                let unknown = || Error::stage("fetch", format!("shard {id} is not under way"));
+            Told::Rows(id, ended, image) => {
+                let unknown = || Error::stage("fetch", format!("shard {id} is not in flight"));
                 let open = self.open.get_mut(&id).ok_or_else(unknown)?;
-                let place = match done.status {
-                    Status::Success => Some(open.spool.put(&image)?),
-                    _ => None,
+                // What may pass is asked again by the run that resumes this one.
+                let place = match &ended.done.kind {
+                    Some(kind) if may_pass(kind) => open.spool.put(&image)?,
+                    _ => open.spool.record(&*ended, &image)?,
                 };
-                if open.rows[row].replace((*done, place)).is_none() {
-                    open.left -= 1;
-                }
-                if open.left > 0 {
-                    return Ok(None);
-                }
-                let Some(open) = self.open.remove(&id) else { return Ok(None) };
-                let Open { shard, rows, spool, started, permit, .. } = open;
-                let (rows, places) = rows.into_iter().flatten().unzip();
-                Ok(Some(Whole { shard, rows, places, spool, started, _permit: permit }))
+                open.ended(&ended, place);
+                id
             }
+        };
+        if self.open.get(&id).is_none_or(|open| open.left > 0) {
+            return Ok(None);
         }
+        let Some(open) = self.open.remove(&id) else { return Ok(None) };
+        let Open { shard, rows, spool, started, permit, .. } = open;
+        let (rows, places) = rows.into_iter().flatten().unzip();
+        Ok(Some(Whole { shard, rows, places, spool, started, _permit: permit }))
     }
 }

@@ -4,47 +4,39 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::stats::{HostStats, Stats};
+use crate::error::may_pass;
 
 /// Hosts that are shown.
 const HOSTS: usize = 10;
 
-/// What a cause means, and whether asking again may help.
-const ADVICE: [(&str, &str, bool); 23] = [
+/// What a cause means.
+const ADVICE: [(&str, &str); 23] = [
     (
         "dns",
         "no address for the name: many are gone, but at a high rate the resolver may be too slow; a caching one on this machine helps",
-        true,
     ),
-    (
-        "timeout",
-        "too slow: a later time, a larger --timeout or a smaller --thread_count may help",
-        true,
-    ),
-    ("connect", "nobody answered at the address", true),
-    ("broken", "the connection broke", true),
-    (
-        "http_429",
-        "the host was asked too often: --per_host and --host_delay_ms make it slower",
-        true,
-    ),
-    ("http_5xx", "the host had trouble of its own", true),
-    ("host_given_up", "the host failed too often in a row and was left alone", true),
-    ("http_4xx", "the image is gone, or not for everyone", false),
-    ("http_other", "an answer that is no success", false),
-    ("robots_txt", "the host's robots.txt forbids it", false),
-    ("x_robots_tag", "the image's X-Robots-Tag forbids it", false),
-    ("redirects", "too many redirects", false),
-    ("too_large", "the body is longer than --max_bytes", false),
-    ("bad_url", "not an address that can be asked", false),
-    ("blocked_address", "a private address: --allow_private true allows your own network", false),
-    ("hash_mismatch", "the bytes changed since the list was made", false),
-    ("not_an_image", "not an image, often a page that says so", false),
-    ("undecodable", "an image that is damaged", false),
-    ("too_many_pixels", "more pixels than --max_pixels", false),
-    ("image_too_small", "under --min_image_size", false),
-    ("image_area_too_large", "over --max_image_area", false),
-    ("aspect_ratio_too_large", "over --max_aspect_ratio", false),
-    ("unencodable", "it could not be encoded", false),
+    ("timeout", "too slow: a later time, a larger --timeout or a smaller --thread_count may help"),
+    ("connect", "nobody answered at the address"),
+    ("broken", "the connection broke"),
+    ("http_429", "the host was asked too often: --per_host and --host_delay_ms make it slower"),
+    ("http_5xx", "the host had trouble of its own"),
+    ("host_given_up", "the host failed too often in a row and was left alone"),
+    ("http_4xx", "the image is gone, or not for everyone"),
+    ("http_other", "an answer that is no success"),
+    ("robots_txt", "the host's robots.txt forbids it"),
+    ("x_robots_tag", "the image's X-Robots-Tag forbids it"),
+    ("redirects", "too many redirects"),
+    ("too_large", "the body is longer than --max_bytes"),
+    ("bad_url", "not an address that can be asked"),
+    ("blocked_address", "a private address: --allow_private true allows your own network"),
+    ("hash_mismatch", "the bytes changed since the list was made"),
+    ("not_an_image", "not an image, often a page that says so"),
+    ("undecodable", "an image that is damaged"),
+    ("too_many_pixels", "more pixels than --max_pixels"),
+    ("image_too_small", "under --min_image_size"),
+    ("image_area_too_large", "over --max_image_area"),
+    ("aspect_ratio_too_large", "over --max_aspect_ratio"),
+    ("unencodable", "it could not be encoded"),
 ];
 
 /// The text that a run ends with; nothing when every row is there.
@@ -60,8 +52,7 @@ pub fn diagnosis(stats: &Stats, folder: &Path) -> String {
     kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(**count), kind.as_str()));
     for (kind, count) in &kinds {
         let count = **count;
-        let advice =
-            ADVICE.iter().find(|(known, ..)| known == kind).map_or("", |(_, text, _)| text);
+        let advice = ADVICE.iter().find(|(known, _)| known == kind).map_or("", |(_, text)| text);
         let _ = writeln!(text, "{count:>10} {:>5.1}%  {kind:<22} {advice}", share(count));
     }
     let mut hosts: Vec<(&String, &HostStats)> = stats.hosts.iter().collect();
@@ -81,7 +72,7 @@ pub fn diagnosis(stats: &Stats, folder: &Path) -> String {
     }
     let again: Vec<String> = kinds
         .iter()
-        .filter(|(kind, _)| ADVICE.iter().any(|(known, _, passing)| known == kind && *passing))
+        .filter(|(kind, _)| may_pass(kind))
         .map(|(kind, _)| format!("'{kind}'"))
         .collect();
     if !again.is_empty() {

@@ -103,17 +103,19 @@ fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The settings that decide what the shards of a data set hold.
+pub(super) fn decides(config: &DatasetConfig) -> toml::Table {
+    let mut table = toml::Table::try_from(config).unwrap_or_default();
+    // How politely, and from where the list is read, changes no shard's content.
+    for key in ["fetch", "output_folder", "url_list"] {
+        table.remove(key);
+    }
+    table
+}
+
 /// Settings that would make the shards of one data set differ.
 fn changes(old: &DatasetConfig, new: &DatasetConfig) -> Vec<String> {
-    let table = |config: &DatasetConfig| {
-        let mut table = toml::Table::try_from(config).unwrap_or_default();
-        // How politely, and from where the list is read, changes no shard's content.
-        for key in ["fetch", "output_folder", "url_list"] {
-            table.remove(key);
-        }
-        table
-    };
-    let (old, new) = (table(old), table(new));
+    let (old, new) = (decides(old), decides(new));
     let mut changes = Vec::new();
     differences(&old, &new, &mut changes);
     changes

@@ -4,6 +4,7 @@
 //! without a name, and a shard is written in the order of the list once its last row is there. What says that a
 //! shard is done is its `_stats.json`, the last of its files to get its name.
 
+mod asks;
 mod collect;
 mod columns;
 mod diagnosis;

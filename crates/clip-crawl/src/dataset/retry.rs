@@ -15,6 +15,7 @@ use arrow::datatypes::Int32Type;
 use clip_corpus::ShardIndex;
 use clip_pipeline::{Error, Result};
 
+use super::asks::Ended;
 use super::columns::shard_name;
 use super::row::{Done, Fetcher, Status, extension};
 use super::run::some_rows;
@@ -114,13 +115,15 @@ fn one_shard(
     let mut stored = Stored::open(config, &name, &table, &mut spool)?;
     let mut answered = 0;
     let shard = Arc::new(shard);
-    let mut take = |row: usize, done: Done, image: Vec<u8>| {
-        answered += 1;
-        watch.row(done.status);
-        if done.status == Status::Success {
-            fresh.insert(row, spool.put(&image)?);
+    let mut take = |ended: Ended, image: Vec<u8>| {
+        let success = ended.done.status == Status::Success;
+        let place = if success { Some(spool.put(&image)?) } else { None };
+        for row in ended.rows {
+            answered += 1;
+            watch.row(ended.done.status);
+            fresh.extend(place.map(|place| (row, place)));
+            rows[row] = ended.done.clone();
         }
-        rows[row] = done;
         Ok(())
     };
     some_rows(fetcher, &shard, &asked, &mut take, cancel)?;

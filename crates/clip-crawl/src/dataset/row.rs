@@ -7,6 +7,7 @@ use clip_pipeline::config::fetch::EncodeFormat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256, Sha512};
 
+use super::asks::{Ask, Ended};
 use super::{DatasetConfig, HashKind, OutputFormat};
 use crate::fetch::off_network;
 use crate::{Client, FetchError, image};
@@ -41,7 +42,7 @@ impl Status {
 }
 
 /// What became of a row, apart from its image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Done {
     pub status: Status,
     /// Why not, in img2dataset's words.
@@ -68,16 +69,6 @@ impl Done {
     }
 }
 
-/// What a row asks for.
-pub(super) struct Ask {
-    pub url: Option<String>,
-    /// Why the row of the list cannot be used.
-    pub fault: Option<String>,
-    /// Null boxes blur nothing.
-    pub boxes: Vec<clip_image::Box>,
-    pub expected_hash: Option<String>,
-}
-
 /// Fetches rows.
 pub(super) struct Fetcher {
     pub client: Client,
@@ -85,32 +76,43 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// The row's end, and its encoded image when that is a good one.
-    pub async fn one(&self, ask: Ask) -> (Done, Vec<u8>) {
-        if let Some(fault) = ask.fault {
-            return (Done::failed(Status::FailedToDownload, "bad_row", fault), Vec::new());
+    /// The rows' ends, each with the encoded image when that is a good one: one request for all rows of the ask.
+    pub async fn one(&self, ask: Ask) -> Vec<(Ended, Vec<u8>)> {
+        let Ask { url, fault, variants } = ask;
+        let failed = |kind, message: String| {
+            let done = Done::failed(Status::FailedToDownload, kind, message);
+            let rows = variants.iter().flat_map(|variant| variant.rows.iter().copied()).collect();
+            vec![(Ended { rows, done }, Vec::new())]
+        };
+        if let Some(fault) = fault {
+            return failed("bad_row", fault);
         }
-        let Some(url) = ask.url else {
-            let message = "no url given".to_owned();
-            return (Done::failed(Status::FailedToDownload, "bad_url", message), Vec::new());
+        let Some(url) = url else {
+            return failed("bad_url", "no url given".to_owned());
         };
-        let mut reply = match self.client.image(url.trim()).await {
+        let mut reply = match self.client.image(&url).await {
             Ok(reply) => reply,
-            Err(FetchError { kind, message, .. }) => {
-                let failed = Done::failed(Status::FailedToDownload, kind.name(), message);
-                return (failed, Vec::new());
-            }
+            Err(FetchError { kind, message, .. }) => return failed(kind.name(), message),
         };
-        let config = self.config.clone();
+        let (config, rows) = (self.config.clone(), variants.clone());
         let made = off_network(move || {
             // The reply holds its share of the memory until its pixels are gone.
-            let body = std::mem::take(&mut reply.body);
-            let made = make(body, &config, &ask.boxes, ask.expected_hash.as_deref());
+            let mut body = std::mem::take(&mut reply.body);
+            let last = variants.len().saturating_sub(1);
+            let mut ends = Vec::with_capacity(variants.len());
+            for (at, variant) in variants.into_iter().enumerate() {
+                let body = if at == last { std::mem::take(&mut body) } else { body.clone() };
+                let (boxes, expected) = (&variant.boxes, variant.expected_hash.as_deref());
+                let (done, image) = make(body, &config, boxes, expected);
+                ends.push((Ended { rows: variant.rows, done }, image));
+            }
             drop(reply);
-            made
+            ends
         });
         made.await.unwrap_or_else(|why| {
-            (Done::failed(Status::FailedToResize, "undecodable", why), Vec::new())
+            let rows = rows.into_iter().flat_map(|variant| variant.rows).collect();
+            let done = Done::failed(Status::FailedToResize, "undecodable", why);
+            vec![(Ended { rows, done }, Vec::new())]
         })
     }
 }

@@ -9,8 +9,9 @@ use clip_pipeline::{Error, Result};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
-use super::collect::{Collector, Told, Whole};
-use super::row::{Ask, Fetcher};
+use super::asks::{Ended, Job, asks};
+use super::collect::{Begun, Collector, Told, Whole};
+use super::row::Fetcher;
 use super::shards::{Shard, Shards, Skip};
 use super::{DatasetConfig, Stats, Watch, columns, folder, write};
 use crate::fetch::runtime;
@@ -18,7 +19,7 @@ use crate::{Client, list};
 
 /// Rows that wait for their host's turn at a time: cheap, and a slow host keeps fewer of others waiting.
 const WAITING: usize = 4096;
-/// Shards under way at a time: the last rows of one are fetched beside those of the next.
+/// Shards in flight at a time: the last rows of one are fetched beside those of the next.
 const OPEN_SHARDS: usize = 4;
 /// Rows between the network and the disk.
 const ENDED: usize = 64;
@@ -83,8 +84,8 @@ pub fn run(
     let fetcher = Arc::new(Fetcher { client, config: Arc::new(config.clone()) });
     let done = go(&fetcher, shards, watch, cancel)?;
     let scratch = config.output_folder.join("_tmp");
-    // Another job may still be at work in there.
-    if job.is_none() && scratch.exists() {
+    // Another job may still be at work in there, and what an interrupted run has of a shard is for the next one.
+    if job.is_none() && !done.interrupted && scratch.exists() {
         std::fs::remove_dir_all(&scratch).map_err(|e| Error::io(&scratch, e))?;
     }
     Ok(Summary { seconds: started.elapsed().as_secs_f64(), ..done })
@@ -97,10 +98,9 @@ fn go(
     cancel: &Arc<AtomicBool>,
 ) -> Result<Summary> {
     let runtime = runtime()?;
-    let scratch = fetcher.config.output_folder.join("_tmp");
     let fault = Fault::default();
     let stopped = || cancel.load(Ordering::Relaxed) || fault.any();
-    let (to_fetch, mut cut) = mpsc::channel::<Shard>(1);
+    let (to_fetch, mut cut) = mpsc::channel::<Job>(1);
     let (ended, told) = mpsc::channel::<Told>(ENDED);
     let (whole, finished) = std::sync::mpsc::sync_channel::<Whole>(1);
     let mut summary = Summary {
@@ -113,7 +113,14 @@ fn go(
     std::thread::scope(|scope| {
         let reader = scope.spawn(|| {
             let to_fetch = to_fetch;
-            match shards.each(&mut |shard| !stopped() && to_fetch.blocking_send(shard).is_ok()) {
+            let begin = |shard| match Job::open(&fetcher.config, shard) {
+                Ok(job) => to_fetch.blocking_send(job).is_ok(),
+                Err(error) => {
+                    fault.put(error);
+                    false
+                }
+            };
+            match shards.each(&mut |shard| !stopped() && begin(shard)) {
                 Ok(skipped) => skipped,
                 Err(error) => {
                     fault.put(error);
@@ -138,10 +145,14 @@ fn go(
         let collector = scope.spawn(|| {
             // Its ends of both channels close when it ends, also by a panic: no other thread waits for it then.
             let (whole, mut told) = (whole, told);
-            let mut collector = Collector::new(&scratch);
+            let mut collector = Collector::default();
             while let Some(told) = told.blocking_recv() {
-                if let Told::Row(_, _, done, _) = &told {
-                    watch.row(done.status);
+                let ended: Vec<&Ended> = match &told {
+                    Told::Rows(_, ended, _) => vec![ended],
+                    Told::Begins(begun) => begun.kept.iter().map(|(ended, _)| ended).collect(),
+                };
+                for ended in ended {
+                    ended.rows.iter().for_each(|_| watch.row(ended.done.status));
                 }
                 match collector.take(told) {
                     Ok(Some(shard)) => {
@@ -177,10 +188,10 @@ fn go(
     Ok(summary)
 }
 
-/// Starts a task for each row; when told to stop, those under way are dropped.
+/// Starts a task for each URL of a shard; when told to stop, those in flight are dropped.
 async fn dispatch(
     fetcher: &Arc<Fetcher>,
-    shards: &mut mpsc::Receiver<Shard>,
+    shards: &mut mpsc::Receiver<Job>,
     ended: &mpsc::Sender<Told>,
     stopped: &(dyn Fn() -> bool + Sync),
 ) {
@@ -188,19 +199,20 @@ async fn dispatch(
     let waiting = Arc::new(Semaphore::new(WAITING.max(fetcher.config.fetch.concurrency)));
     let mut tasks = JoinSet::new();
     let all = async {
-        while let Some(shard) = shards.recv().await {
+        while let Some(Job { shard, asks, spool, kept }) = shards.recv().await {
             let Ok(permit) = open.clone().acquire_owned().await else { return };
-            let shard = Arc::new(shard);
-            if ended.send(Told::Begins(shard.clone(), permit)).await.is_err() {
+            let id = shard.id;
+            let begun = Box::new(Begun { shard, spool, kept, permit });
+            if ended.send(Told::Begins(begun)).await.is_err() {
                 return;
             }
-            for row in 0..shard.rows.num_rows() {
+            for ask in asks {
                 let Ok(permit) = waiting.clone().acquire_owned().await else { return };
-                let ask = ask(&fetcher.config, &shard, row);
-                let (fetcher, ended, id) = (fetcher.clone(), ended.clone(), shard.id);
+                let (fetcher, ended) = (fetcher.clone(), ended.clone());
                 tasks.spawn(async move {
-                    let (done, image) = fetcher.one(ask).await;
-                    let _ = ended.send(Told::Row(id, row, Box::new(done), image)).await;
+                    for (rows, image) in fetcher.one(ask).await {
+                        let _ = ended.send(Told::Rows(id, Box::new(rows), image)).await;
+                    }
                     drop(permit);
                 });
                 while tasks.try_join_next().is_some() {}
@@ -219,24 +231,15 @@ async fn dispatch(
     }
 }
 
-fn ask(config: &DatasetConfig, shard: &Shard, row: usize) -> Ask {
-    let boxes = config.bbox_col.as_ref().and_then(|name| shard.boxes(name, row));
-    let expected = config.verify_hash.as_ref().map(|(_, kind)| kind.name());
-    Ask {
-        url: shard.text("url", row).map(str::to_owned),
-        fault: shard.text(list::FAULT, row).map(str::to_owned),
-        boxes: boxes.unwrap_or_default(),
-        expected_hash: expected.and_then(|name| shard.text(name, row)).map(str::to_owned),
-    }
-}
-
 fn finish(config: &DatasetConfig, whole: Whole) -> Result<(usize, Stats)> {
     let Whole { shard, rows, places, mut spool, started, _permit } = whole;
     let mut image = |row: usize| {
         let lost = || Error::stage("fetch", format!("the image of row {row} was lost"));
         spool.get(places[row].ok_or_else(lost)?)
     };
-    Ok((shard.id, write::shard(config, &shard, &rows, &mut image, started)?))
+    let stats = write::shard(config, &shard, &rows, &mut image, started)?;
+    spool.remove();
+    Ok((shard.id, stats))
 }
 
 /// Fetches rows of one shard, for those who do it shard by shard.
@@ -244,7 +247,7 @@ pub(super) fn some_rows(
     fetcher: &Arc<Fetcher>,
     shard: &Arc<Shard>,
     rows: &HashSet<usize>,
-    take: &mut dyn FnMut(usize, super::row::Done, Vec<u8>) -> Result<()>,
+    take: &mut dyn FnMut(Ended, Vec<u8>) -> Result<()>,
     cancel: &AtomicBool,
 ) -> Result<()> {
     let (ended, mut told) = mpsc::channel(ENDED);
@@ -254,21 +257,21 @@ pub(super) fn some_rows(
     let waiting = Arc::new(Semaphore::new(WAITING.max(fetcher.config.fetch.concurrency)));
     let task = runtime()?.spawn(async move {
         let mut tasks = JoinSet::new();
-        for row in rows {
+        for ask in asks(&fetcher.config, &shard, rows.into_iter()) {
             let Ok(permit) = waiting.clone().acquire_owned().await else { return };
-            let ask = ask(&fetcher.config, &shard, row);
             let (fetcher, ended) = (fetcher.clone(), ended.clone());
             tasks.spawn(async move {
-                let (done, image) = fetcher.one(ask).await;
-                let _ = ended.send((row, done, image)).await;
+                for end in fetcher.one(ask).await {
+                    let _ = ended.send(end).await;
+                }
                 drop(permit);
             });
         }
         while tasks.join_next().await.is_some() {}
     });
     let mut result = Ok(());
-    while let Some((row, done, image)) = told.blocking_recv() {
-        result = take(row, done, image);
+    while let Some((rows, image)) = told.blocking_recv() {
+        result = take(rows, image);
         if result.is_err() || cancel.load(Ordering::Relaxed) {
             break;
         }

@@ -18,6 +18,9 @@ const ALL_HOSTS: usize = 100_000;
 pub struct Stats {
     /// Rows.
     pub count: u64,
+    /// Different URLs among the rows of each shard: each is asked once for all its rows.
+    #[serde(default)]
+    pub urls: u64,
     /// Rows in the data set.
     pub successes: u64,
     /// Rows that did not come.
@@ -88,6 +91,7 @@ impl Stats {
     /// Adds a shard's.
     pub fn merge(&mut self, other: &Stats) {
         self.count += other.count;
+        self.urls += other.urls;
         self.successes += other.successes;
         self.failed_to_download += other.failed_to_download;
         self.failed_to_resize += other.failed_to_resize;

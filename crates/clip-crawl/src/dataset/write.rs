@@ -1,5 +1,6 @@
 //! A finished shard to files, in the order of the list.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -17,11 +18,12 @@ use parquet::file::properties::WriterProperties;
 use serde_json::{Map, Value};
 
 use super::columns::{key, shard_name};
-use super::json::{cell, dump};
+use super::json::dump;
 use super::row::{Done, Status, extension};
 use super::shards::Shard;
 use super::stats::Stats;
 use super::{DatasetConfig, OutputFormat};
+use crate::cells::cell;
 use crate::list::FAULT;
 
 /// Rows whose images are in memory at a time while a Parquet file is written.
@@ -58,9 +60,14 @@ pub(super) fn shard(
         table.write(&folder.join(format!("{name}.parquet")), images)?;
     }
     let mut stats = Stats::default();
+    let mut urls = HashSet::new();
     for (row, done) in rows.iter().enumerate() {
-        stats.add(shard.text("url", row), done);
+        let url = shard.text("url", row);
+        stats.add(url, done);
+        // A row that is none was not asked for.
+        urls.extend(url.filter(|_| done.kind.as_deref() != Some("bad_row")).map(str::trim));
     }
+    stats.urls = urls.len() as u64;
     let seconds =
         |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
     (stats.start_time, stats.end_time) = (seconds(started), seconds(SystemTime::now()));

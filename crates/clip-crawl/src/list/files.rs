@@ -41,7 +41,7 @@ impl Format {
         (format != Format::Parquet || plain == name).then_some(format)
     }
 
-    fn of(name: &str) -> Option<Self> {
+    pub fn of(name: &str) -> Option<Self> {
         let name = name.to_lowercase();
         let name = name.split(['?', '#']).next().unwrap_or_default();
         let stem = name.strip_suffix(".gz").unwrap_or(name);

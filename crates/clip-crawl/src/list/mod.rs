@@ -2,18 +2,22 @@
 
 mod files;
 mod json;
+mod kept;
 mod parquet;
 mod table;
 
-use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::SchemaRef;
 use clip_pipeline::Result;
-use clip_pipeline::config::source::List;
+use clip_pipeline::config::source::{CaptionList, List};
 
-use crate::feed::{Feed, Item, STAGE, Visit, located};
-use crate::rows::Pair;
+use crate::feed::{Feed, Item, STAGE, Visit, located, no_url};
+use crate::normal::normal_url;
+use crate::rows::{More, Pair};
+use kept::Kept;
 
 pub(crate) use files::{Format, ListFile, find};
 pub(crate) use table::{Batches, Column, FAULT, batches};
@@ -22,6 +26,7 @@ pub(crate) use table::{Batches, Column, FAULT, batches};
 pub(crate) struct Lists {
     files: Vec<ListFile>,
     columns: Vec<Column>,
+    kept: Kept,
     part_rows: usize,
     counts: OnceLock<Vec<usize>>,
     /// Readers that stand where a part ended: the next part goes on there instead of from the start.
@@ -40,6 +45,38 @@ struct Cursor {
 /// Readers kept open at a time.
 const CURSORS: usize = 16;
 
+/// Whether a file is a list of text by its name: txt, csv, tsv, json or jsonl, each also with .gz.
+pub fn is_text_list(path: &Path) -> bool {
+    Format::of(&path.to_string_lossy()).is_some_and(|format| format != Format::Parquet)
+}
+
+/// The lists of text that a file, a folder, a pattern or a URL names.
+///
+/// # Errors
+/// When it names none.
+pub fn text_lists(path: &Path) -> Result<Vec<PathBuf>> {
+    let files = find(path, None)?.into_iter().map(|file| file.path);
+    Ok(files.filter(|path| is_text_list(path)).collect())
+}
+
+/// The rows of a list of text, with those of the columns that it has: the others are null. The first of a list of
+/// captions is taken. The last column, `row fault`, is why a row cannot be used.
+///
+/// # Errors
+/// When the file cannot be read; the same of each batch.
+pub fn list_rows(
+    path: &Path,
+    columns: &[&str],
+) -> Result<Box<dyn Iterator<Item = Result<RecordBatch>> + Send>> {
+    let column = |name: &&str| {
+        let (optional, lists) = (true, CaptionList::First);
+        Column { optional, lists, ..Column::text(name, name) }
+    };
+    let columns: Vec<Column> = columns.iter().map(column).collect();
+    let format = Format::of(&path.to_string_lossy()).unwrap_or(Format::Txt);
+    batches(&ListFile { path: path.to_path_buf(), format }, &columns, 0)
+}
+
 impl Lists {
     /// Finds the files: a folder means its list files, sorted.
     pub fn new(list: &List, base: &Path) -> Result<Self> {
@@ -51,9 +88,13 @@ impl Lists {
         // A list of addresses alone has none.
         caption.optional = files.iter().all(|file| file.format == Format::Txt);
         caption.lists = list.caption_list;
+        let kept = Kept::new(&list.columns, &files)?;
+        let mut columns = vec![Column::text(&list.url_col, "url"), caption];
+        columns.extend(kept.columns());
         Ok(Self {
             files,
-            columns: vec![Column::text(&list.url_col, "url"), caption],
+            columns,
+            kept,
             part_rows: list.part_rows.max(1),
             counts: OnceLock::new(),
             open: Mutex::default(),
@@ -132,6 +173,10 @@ impl Feed for Lists {
         Ok(self.counts()?.iter().sum::<usize>().div_ceil(self.part_rows))
     }
 
+    fn columns(&self) -> Result<SchemaRef> {
+        Ok(self.kept.schema.clone())
+    }
+
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
         let (from, to) = (unit * self.part_rows, (unit + 1) * self.part_rows);
         let mut start = 0;
@@ -143,7 +188,7 @@ impl Feed for Lists {
                 while left > 0 {
                     let Some(batch) = cursor.take(left)? else { break };
                     left -= batch.num_rows();
-                    if !pairs(&batch, visit)? {
+                    if !self.pairs(&batch, visit)? {
                         return Ok(());
                     }
                 }
@@ -155,27 +200,54 @@ impl Feed for Lists {
     }
 }
 
-fn pairs(batch: &RecordBatch, visit: &mut Visit) -> Result<bool> {
-    let texts: Option<Vec<_>> =
-        batch.columns().iter().map(|column| column.as_string_opt::<i32>()).collect();
-    let Some([urls, captions, faults]) = texts.as_deref() else {
-        return Err(clip_pipeline::Error::stage(STAGE, "a list's columns are no text"));
-    };
-    for row in 0..batch.num_rows() {
-        let caption = if captions.is_valid(row) { captions.value(row) } else { "" }.to_owned();
-        let item = if faults.is_valid(row) {
-            Item::Fell(String::new(), caption, "bad_row", faults.value(row).to_owned())
-        } else if urls.is_valid(row) {
-            let url = urls.value(row).to_owned();
-            Item::Pair(Pair { url, caption, page: None, source: "list" })
-        } else {
-            Item::Fell(String::new(), caption, "bad_url", "the URL is null".into())
+impl Lists {
+    fn pairs(&self, batch: &RecordBatch, visit: &mut Visit) -> Result<bool> {
+        let columns = batch.columns();
+        let text = |at: usize| -> Result<&StringArray> {
+            let column = columns.get(at).and_then(|column| column.as_string_opt::<i32>());
+            column.ok_or_else(|| clip_pipeline::Error::stage(STAGE, "a list's columns are no text"))
         };
-        if !visit(item)? {
-            return Ok(false);
+        let (urls, captions, faults) = (text(0)?, text(1)?, text(columns.len() - 1)?);
+        let kept = match columns {
+            [_, _, kept @ .., _] if !self.kept.is_empty() => Some(Arc::new(self.kept.of(kept)?)),
+            _ => None,
+        };
+        let uids = self.kept.uid.then(|| text(columns.len() - 2)).transpose()?;
+        for row in 0..batch.num_rows() {
+            let caption = if captions.is_valid(row) { captions.value(row) } else { "" }.to_owned();
+            let item = if faults.is_valid(row) {
+                Item::Fell(String::new(), caption, "bad_row", faults.value(row).to_owned())
+            } else if urls.is_valid(row) {
+                let url = urls.value(row).to_owned();
+                let pair = Pair { url, caption, page: None, source: "list" };
+                match &kept {
+                    None => Item::Pair(pair),
+                    Some(kept) => with(pair, uids, kept, row),
+                }
+            } else {
+                Item::Fell(String::new(), caption, "bad_url", "the URL is null".into())
+            };
+            if !visit(item)? {
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
-    Ok(true)
+}
+
+/// A pair with its row of the columns that are kept.
+fn with(mut pair: Pair, uids: Option<&StringArray>, kept: &Arc<RecordBatch>, row: usize) -> Item {
+    let uid = uids.filter(|uids| uids.is_valid(row)).map(|uids| uids.value(row).to_lowercase());
+    if let Some(uid) = uid.as_ref().filter(|uid| clip_corpus::uid_number(uid).is_none()) {
+        let detail = format!("uid {uid:?} is not 32 hex digits: keep it under another name");
+        return Item::Fell(pair.url, pair.caption, "bad_row", detail);
+    }
+    let Some(url) = normal_url(&pair.url) else {
+        let (url, caption, reason, detail) = no_url(pair);
+        return Item::Fell(url, caption, reason, detail);
+    };
+    pair.url = url;
+    Item::With(pair, More { uid, columns: kept.clone(), row })
 }
 
 #[cfg(test)]

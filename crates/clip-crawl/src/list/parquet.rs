@@ -62,6 +62,16 @@ fn check(column: &Column, kind: &DataType) -> std::result::Result<(), String> {
     }
 }
 
+/// The types of the wanted columns.
+pub(super) fn kinds(file: &ListFile, columns: &[Column]) -> Result<Vec<DataType>> {
+    let schema = open(file)?.schema().clone();
+    let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+    let kind = |place: Option<usize>| {
+        place.map_or(DataType::Null, |at| schema.field(at).data_type().clone())
+    };
+    Ok(places(file, columns, &names)?.into_iter().map(kind).collect())
+}
+
 fn skipped(
     batches: impl Iterator<Item = Result<RecordBatch>> + Send + 'static,
     mut skip: usize,

@@ -12,7 +12,9 @@ fn lists(name: &str, content: &[u8], dir: &Path) -> Result<Lists> {
     std::fs::write(dir.join(name), content).unwrap();
     let (url_col, caption_col) = ("url".into(), "caption".into());
     let (paths, caption_list) = (vec![name.into()], CaptionList::Refuse);
-    let list = List { paths, format: None, url_col, caption_col, caption_list, part_rows: 2 };
+    let columns = Vec::new();
+    let list =
+        List { paths, format: None, url_col, caption_col, caption_list, columns, part_rows: 2 };
     Lists::new(&list, dir)
 }
 
@@ -27,7 +29,7 @@ fn rows(lists: &Lists, unit: usize) -> Vec<(String, String)> {
     lists
         .each(unit, &mut |item| {
             rows.push(match item {
-                Item::Pair(pair) => (pair.url, pair.caption),
+                Item::Pair(pair) | Item::With(pair, _) => (pair.url, pair.caption),
                 Item::Fell(_, caption, reason, _) => (reason.to_owned(), caption),
                 Item::Lost(detail) => ("damaged".to_owned(), detail),
             });
@@ -116,7 +118,9 @@ fn all(name: &str, content: &[u8], caption_list: CaptionList) -> Result<Vec<(Str
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join(name), content).unwrap();
     let (url_col, caption_col, paths) = ("url".into(), "caption".into(), vec![name.into()]);
-    let list = List { paths, format: None, url_col, caption_col, caption_list, part_rows: 2 };
+    let columns = Vec::new();
+    let list =
+        List { paths, format: None, url_col, caption_col, caption_list, columns, part_rows: 2 };
     let lists = Lists::new(&list, dir.path())?;
     Ok((0..lists.units()?).flat_map(|unit| rows(&lists, unit)).collect())
 }
@@ -246,4 +250,121 @@ fn lists_of_captions_are_refused_or_taken_as_asked() {
             [pair("u1", "a cat"), pair("u1", "the cat"), pair("u2", ""), pair("u3", "a dog")];
         assert_eq!(every, expected, "{name}");
     }
+}
+
+/// The kept columns of every pair of the lists in a folder, and the uid of each.
+fn kept(dir: &Path, names: &[&str]) -> Result<(Vec<RecordBatch>, Vec<Option<String>>)> {
+    let columns = names.iter().map(|name| (*name).to_owned()).collect();
+    let (url_col, caption_col, paths) = ("url".into(), "caption".into(), vec![".".into()]);
+    let caption_list = CaptionList::All;
+    let list =
+        List { paths, format: None, url_col, caption_col, caption_list, columns, part_rows: 100 };
+    let lists = Lists::new(&list, dir)?;
+    let (mut rows, mut uids) = (Vec::new(), Vec::new());
+    for unit in 0..lists.units()? {
+        lists.each(unit, &mut |item| {
+            if let Item::With(_, more) = item {
+                assert_eq!(more.columns.schema(), lists.columns()?);
+                rows.push(more.columns.slice(more.row, more.columns.num_rows().min(1)));
+                uids.push(more.uid);
+            }
+            Ok(true)
+        })?;
+    }
+    Ok((rows, uids))
+}
+
+fn parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn texts(values: &[&str]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
+#[test]
+fn further_columns_are_kept_with_their_types() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tags = ListBuilder::new(StringBuilder::new());
+    tags.append_value([Some("a"), Some("b")]);
+    tags.append_null();
+    let uid = "0123456789abcdef0123456789ABCDEF";
+    parquet(
+        &dir.path().join("a.parquet"),
+        vec![
+            ("url", texts(&["http://e.com/1", "http://e.com/2"])),
+            ("caption", texts(&["one", "two"])),
+            ("uid", texts(&[uid, "17"])),
+            ("score", Arc::new(arrow::array::Float64Array::from(vec![Some(0.5), None]))),
+            ("count", Arc::new(arrow::array::Int16Array::from(vec![3, 4]))),
+            ("safe", Arc::new(arrow::array::BooleanArray::from(vec![true, false]))),
+            ("licence", texts(&["CC0", "CC BY"])),
+            ("tags", Arc::new(tags.finish())),
+        ],
+    );
+    let (rows, uids) = kept(dir.path(), &["score", "count", "safe", "licence", "tags"]).unwrap();
+    assert_eq!(uids, [None, None]);
+    let cells = |row: &RecordBatch| -> Vec<String> {
+        row.columns()
+            .iter()
+            .map(|c| format!("{} {}", c.data_type(), crate::cells::cell(c, 0)))
+            .collect()
+    };
+    assert_eq!(
+        cells(&rows[0]),
+        ["Float64 0.5", "Int16 3", "Boolean true", "Utf8 \"CC0\"", r#"Utf8 "[\"a\",\"b\"]""#]
+    );
+    assert_eq!(
+        cells(&rows[1]),
+        ["Float64 null", "Int16 4", "Boolean false", "Utf8 \"CC BY\"", "Utf8 null"]
+    );
+    // An identity of 32 hex digits is the pair's; a row with another one is rejected.
+    let (rows, uids) = kept(dir.path(), &["uid"]).unwrap();
+    assert_eq!((rows.len(), uids), (1, vec![Some(uid.to_lowercase())]));
+    // Of two kinds in two files.
+    parquet(
+        &dir.path().join("b.parquet"),
+        vec![
+            ("url", texts(&["http://e.com/3"])),
+            ("caption", texts(&["three"])),
+            ("score", Arc::new(arrow::array::Int64Array::from(vec![1]))),
+        ],
+    );
+    let message = kept(dir.path(), &["score"]).err().unwrap().to_string();
+    let named = message.contains("Float64 in") && message.contains("Int64 in");
+    assert!(named && message.contains("b.parquet"), "{message}");
+}
+
+#[test]
+fn further_columns_of_other_formats_are_text_and_names_of_the_build_are_refused() {
+    for (name, content) in [
+        ("a.csv", "url,caption,score,licence\nhttp://e.com/1,one,0.5,\"CC0, or none\"\n"),
+        (
+            "a.jsonl",
+            r#"{"url":"http://e.com/1","caption":"one","score":0.5,"licence":"CC0, or none"}"#,
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(name), content).unwrap();
+        let (rows, _) = kept(dir.path(), &["score", "licence"]).unwrap();
+        let cells: Vec<_> =
+            rows[0].columns().iter().map(|c| c.as_string::<i32>().value(0)).collect();
+        assert_eq!(cells, ["0.5", "CC0, or none"], "{name}");
+        for (names, reason) in [
+            (&["width"][..], "\"width\" is a column that a build has of its own"),
+            (&["score", "score"], "named twice"),
+            (&["nothing"], "no column \"nothing\""),
+        ] {
+            let message = kept(dir.path(), names).err().unwrap().to_string();
+            assert!(message.contains(reason), "{message}");
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.txt"), "http://e.com/1\n").unwrap();
+    let message = kept(dir.path(), &["score"]).err().unwrap().to_string();
+    assert!(message.contains("no other columns"), "{message}");
 }

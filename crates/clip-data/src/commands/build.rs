@@ -120,6 +120,9 @@ pub fn funnel(run: &Run) -> String {
         let dropped: u64 = tally.dropped.values().sum();
         let (rows_in, rows_out) = (tally.rows_in, tally.rows_out);
         text.push_str(&format!("{stage:<10} {rows_in:>10} {rows_out:>10} {dropped:>10}\n"));
+        if tally.urls > 0 && tally.urls < rows_in {
+            text.push_str(&format!("{:>44}  URLs asked, each once for all its rows\n", tally.urls));
+        }
         let mut reasons: Vec<_> = tally.dropped.iter().collect();
         reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));
         for (reason, count) in reasons {

@@ -321,6 +321,10 @@ fn told(summary: &Summary, config: &DatasetConfig) -> String {
         text.push_str(&format!("{} passed over: {why}\n", shards(summary.skipped)));
     }
     text.push_str(&crate::counter::line(&summary.stats, summary.seconds));
+    let (rows, urls) = (summary.stats.count, summary.stats.urls);
+    if urls < rows {
+        text.push_str(&format!("{rows} rows, {urls} URLs: each was asked once for all its rows\n"));
+    }
     text.push_str(&diagnosis(&summary.stats, &config.output_folder));
     let folder = config.output_folder.display();
     text.push_str(&format!("{} written to {folder}\n", shards(summary.shards)));

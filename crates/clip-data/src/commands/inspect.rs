@@ -5,9 +5,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
+use clip_crawl::{is_text_list, list_rows, text_lists};
 use clip_image::{DecodeOptions, HammingIndex, decode, hash};
 use clip_query::QueryList;
-use clip_report::{Page, Reading, Survey, browse, funnel};
+use clip_report::{Page, Reading, Survey, add_list, browse, funnel, list_columns};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -16,7 +17,8 @@ use crate::exit;
 /// Arguments of `clip-data inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A run's folder, a folder of shards or of Parquet tables, shards (a::b, {000..012}, globs, addresses), .parquet
+    /// A run's folder, a folder of shards, Parquet tables or lists, shards (a::b, {000..012}, globs, URLs), .parquet,
+    /// or a list as a build's `[source]` reads it: txt, csv, tsv, json, jsonl, each also .gz
     #[arg(required = true)]
     paths: Vec<String>,
     /// Write a page with pictures, search and filters; it needs no server
@@ -83,14 +85,19 @@ fn survey(files: &[PathBuf], hash: bool, samples: usize) -> anyhow::Result<Surve
     let mut survey = Survey::new(samples);
     let bar = ProgressBar::new(files.len() as u64);
     for file in files {
-        Reading { hash }.add(file, &mut survey)?;
+        if is_text_list(file) {
+            let batches = list_rows(file, &list_columns())?;
+            add_list(file, batches.map(|batch| batch.map_err(anyhow::Error::from)), &mut survey)?;
+        } else {
+            Reading { hash }.add(file, &mut survey)?;
+        }
         bar.inc(1);
     }
     bar.finish_and_clear();
     Ok(survey)
 }
 
-/// The shards or tables that a path names.
+/// The shards, tables or lists that a path names.
 fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     let path = Path::new(spec);
     let shards = path.join("shards");
@@ -102,9 +109,15 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
         entries.any(|entry| entry.path().extension().is_some_and(|e| e == "tar"))
     };
     if path.is_dir() && !tars(path) {
-        let other =
-            "neither shards nor Parquet tables\nhint: lists of other kinds go through a build";
-        return clip_sql::dedup::tables(path).with_context(|| format!("{spec}: {other}"));
+        let other = "neither shards, nor Parquet tables, nor lists";
+        let lists = text_lists(path).unwrap_or_default();
+        return match clip_sql::dedup::tables(path) {
+            Err(_) if !lists.is_empty() => Ok(lists),
+            tables => tables.with_context(|| format!("{spec}: {other}")),
+        };
+    }
+    if !path.is_dir() && is_text_list(path) {
+        return Ok(text_lists(path)?);
     }
     super::shards(spec)
 }

@@ -98,10 +98,10 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
     let (mut fetch, image, wanted) = (config.fetch.clone(), config.image.clone(), wanted.clone());
     // Manners of this run only: those of the pipeline name the stage.
     args.manners.apply(&mut fetch);
-    let stage = dir.clone();
+    let (stage, source, base) = (dir.clone(), config.source.clone(), config.base.clone());
     plan.stages[at].spec.build = Box::new(move || {
-        let again =
-            RetryFetch::new(ImageFetch::new(&fetch, &image)?, stage.clone(), wanted.clone());
+        let fetch = ImageFetch::new(&fetch, &image, &source, &base)?;
+        let again = RetryFetch::new(fetch, stage.clone(), wanted.clone());
         Ok(Work::Fetch(Box::new(again)))
     });
     let after = plan.stages.get(at + 1).map(|stage| stage.name().to_owned());

@@ -50,6 +50,9 @@ pub struct Corpus {
     /// Where the caption stands in a .json, when there is no .txt.
     #[serde(default = "default_caption_col")]
     pub json_key: String,
+    /// Fields of the .json that are kept as columns of text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
 }
 
 /// `kind = "coco"`, `"yfcc100m"` and `"wit"`: published files.
@@ -134,6 +137,9 @@ pub struct List {
     /// What a list of captions in the caption column means.
     #[serde(default)]
     pub caption_list: CaptionList,
+    /// Further columns that are kept, with their types where the files are Parquet and as text where they are not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// Rows in a part.
     #[serde(default = "default_part_rows")]
     pub part_rows: usize,

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use arrow::array::RecordBatch;
 use clip_corpus::{ShardIndex, ShardReader};
 use clip_format::ImageFormat;
 use clip_image::{DecodeOptions, decode, hash};
@@ -18,6 +19,32 @@ use crate::{Error, Result};
 pub struct Reading {
     /// Whether images without a perceptual hash are decoded to get one.
     pub hash: bool,
+}
+
+/// Adds the rows of a list of text, with columns of [`super::list_columns`], to a survey.
+///
+/// # Errors
+/// What a batch has, and when no row has anything in those columns.
+pub fn add_list<E: From<Error>>(
+    path: &Path,
+    batches: impl Iterator<Item = std::result::Result<RecordBatch, E>>,
+    survey: &mut Survey,
+) -> std::result::Result<(), E> {
+    let (mut rows, mut known) = (0, false);
+    for batch in batches {
+        let batch = batch?;
+        rows += batch.num_rows();
+        for record in Columns::of(&batch.schema()).records(&batch) {
+            known |= record != Record::default();
+            survey.add(record);
+        }
+    }
+    if known || rows == 0 { Ok(()) } else { Err(unknown(path).into()) }
+}
+
+fn unknown(path: &Path) -> Error {
+    let hint = "hint: a list or corpus has a text column such as url, caption, key or uid";
+    Error::file(path, format!("none of its columns is known\n{hint}"))
 }
 
 impl Reading {
@@ -120,8 +147,7 @@ fn hashed(record: &mut Record, bytes: &[u8]) {
 fn table(path: &Path, mut visit: impl FnMut(Record) -> Result<()>) -> Result<()> {
     let columns = Columns::of(&*clip_corpus::schema_of(path)?);
     if columns.is_empty() {
-        let hint = "hint: a list or corpus has a text column such as url, caption, key or uid";
-        return Err(Error::file(path, format!("none of its columns is known\n{hint}")));
+        return Err(unknown(path));
     }
     for batch in clip_corpus::scan(path, &[], 4096)? {
         columns.records(&batch?).into_iter().try_for_each(&mut visit)?;

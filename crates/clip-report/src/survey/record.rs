@@ -69,27 +69,39 @@ pub(super) struct Columns {
     flat: Option<usize>,
 }
 
+/// The columns of text that a record is made of.
+const TEXTS: [(&[&str], Set); 11] = [
+    (&["key"], |record, text| record.key = text.into()),
+    (&["uid"], |record, text| record.uid = text.into()),
+    (&URL, |record, text| record.url = text.into()),
+    (&CAPTION, |record, text| record.caption = Some(text.into())),
+    (&LANGUAGE, |record, text| record.language = text.into()),
+    (&["source"], |record, text| record.source = text.into()),
+    (&["format"], |record, text| record.format = text.into()),
+    (&["status"], |record, text| record.status = text.into()),
+    (&["row fault"], |record, _| record.status = "bad_row".into()),
+    (&["overlap"], |record, text| record.overlap = text.into()),
+    (&FILE, |record, text| record.file = digest(text)),
+];
+
+/// The names of the columns that a list of text may have for a record.
+pub fn list_columns() -> Vec<&'static str> {
+    let texts = TEXTS.iter().flat_map(|(names, _)| names.iter().copied());
+    let sizes = ["width", "original_width", "height", "original_height"];
+    texts.filter(|name| *name != "row fault").chain(sizes).collect()
+}
+
 impl Columns {
     /// Finds them by name.
     pub fn of(schema: &arrow::datatypes::Schema) -> Self {
-        let find = |names: &[&str]| {
-            names.iter().find_map(|name| {
-                schema.fields().iter().position(|field| field.name().to_lowercase() == *name)
-            })
+        let place = |name: &str| {
+            schema.fields().iter().position(|field| field.name().to_lowercase() == *name)
         };
-        let setters: [(&[&str], Set); 10] = [
-            (&["key"], |record, text| record.key = text.into()),
-            (&["uid"], |record, text| record.uid = text.into()),
-            (&URL, |record, text| record.url = text.into()),
-            (&CAPTION, |record, text| record.caption = Some(text.into())),
-            (&LANGUAGE, |record, text| record.language = text.into()),
-            (&["source"], |record, text| record.source = text.into()),
-            (&["format"], |record, text| record.format = text.into()),
-            (&["status"], |record, text| record.status = text.into()),
-            (&["overlap"], |record, text| record.overlap = text.into()),
-            (&FILE, |record, text| record.file = digest(text)),
-        ];
-        let texts = setters.into_iter().filter_map(|(names, set)| Some((find(names)?, set)));
+        let find = |names: &[&str]| names.iter().find_map(|name| place(name));
+        // The name that is preferred comes last, and is what counts where it has a cell.
+        let texts = TEXTS.into_iter().flat_map(|(names, set)| {
+            names.iter().rev().filter_map(move |name| Some((place(name)?, set)))
+        });
         Self {
             texts: texts.collect(),
             width: [find(&["width"]), find(&["original_width"])],
