@@ -142,11 +142,12 @@ fn http_date(text: &str) -> Option<u64> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let mut words = text.split_once(", ")?.1.split(' ');
-    let day: u64 = words.next()?.parse().ok()?;
+    let below = |text: &str, most: u64| text.parse::<u64>().ok().filter(|number| *number < most);
+    let day = below(words.next()?, 32)?;
     let name = words.next()?;
     let month = MONTHS.iter().position(|month| *month == name)? as u64 + 1;
     let year: u64 = words.next()?.parse().ok().filter(|year| (1970..9999).contains(year))?;
-    let mut clock = words.next()?.split(':').map(|part| part.parse::<u64>().ok());
+    let mut clock = words.next()?.split(':').map(|part| below(part, 61));
     let seconds = clock.next()?? * 3600 + clock.next()?? * 60 + clock.next()??;
     // Days from civil, with years that begin in March.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
@@ -166,5 +167,7 @@ mod tests {
         assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
         assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
         assert_eq!(retry_after("soon"), None);
+        assert_eq!(http_date("Sun, 99 Nov 1994 08:49:37 GMT"), None);
+        assert_eq!(http_date("Sun, 06 Nov 1994 18446744073709551615:0:0 GMT"), None);
     }
 }

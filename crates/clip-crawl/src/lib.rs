@@ -41,5 +41,7 @@ pub use list::{is_text_list, list_rows, text_lists};
 pub use normal::normal_url;
 pub use predicate::Predicate;
 pub use retry::{RetryFetch, rejected_rows};
+pub use robots::Rules as RobotsRules;
+pub use sitemap::locations as sitemap_locations;
 pub use sources::{inputs, source};
 pub use web::WebSource;

@@ -13,7 +13,7 @@ use crate::error::{FetchError, Kind};
 pub(crate) const MAX_BYTES: usize = 500 * 1024;
 
 /// What a host allows.
-pub(crate) enum Rules {
+pub enum Rules {
     /// Everything: there is no file (4xx).
     All,
     /// Nothing: the file could not be had (5xx, no connection; RFC 9309 section 2.3.1.4), for this reason.
@@ -23,6 +23,7 @@ pub(crate) enum Rules {
 }
 
 impl Rules {
+    /// The rules of a file for an agent, by its product token.
     pub fn parse(agent: &str, text: &[u8]) -> Self {
         let text = &text[..text.len().min(MAX_BYTES)];
         match texting_robots::Robot::new(agent, text) {

@@ -45,7 +45,7 @@ pub(crate) async fn pages(client: &Client, seed: &Url, most: usize, cx: &Context
 }
 
 /// Whether a sitemap is an index of others, and the addresses in it: of XML its `<loc>`s, of plain text its lines.
-fn locations(body: &[u8]) -> (bool, Vec<String>) {
+pub fn locations(body: &[u8]) -> (bool, Vec<String>) {
     let mut text = Vec::new();
     if body.starts_with(&[0x1f, 0x8b]) {
         // What was read before a fault counts.

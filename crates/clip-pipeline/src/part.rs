@@ -196,7 +196,7 @@ impl PartSink {
     }
 
     /// Gives the files their names and returns the line for the manifest.
-    pub(crate) fn commit(mut self, rows_in: Option<u64>) -> Result<Commit> {
+    pub fn commit(mut self, rows_in: Option<u64>) -> Result<Commit> {
         let mut names = Vec::new();
         if let Some(images) = self.images.take() {
             images.finish()?;

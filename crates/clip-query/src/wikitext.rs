@@ -53,6 +53,15 @@ pub fn strip(wikitext: &str, hidden: &Hidden, out: &mut String) {
     Stripper { hidden, patience: PATIENCE }.strip(wikitext, out, 0);
 }
 
+/// What was sought to the end of a text and is not there: it is not there behind a later place either, and seeking it
+/// again would take the square of the text's length.
+#[derive(Default)]
+struct Absent {
+    tag_end: bool,
+    link_end: bool,
+    closing: [bool; DROPPED.len()],
+}
+
 struct Stripper<'a> {
     hidden: &'a Hidden,
     patience: usize,
@@ -64,6 +73,7 @@ impl Stripper<'_> {
         let mut at = 0;
         let mut plain = 0;
         let mut line_start = depth == 0;
+        let mut absent = Absent::default();
         while at < bytes.len() {
             let step = match bytes[at] {
                 b'*' | b'#' | b':' | b';' if line_start => Some((1, "")),
@@ -73,7 +83,7 @@ impl Stripper<'_> {
                 b'{' if bytes[at + 1..].starts_with(b"{") => {
                     Some((self.nested(&bytes[at..], *b"{{", *b"}}").unwrap_or(2), ""))
                 }
-                b'<' => Some(tag(&text[at..])),
+                b'<' => Some(tag(&text[at..], &mut absent)),
                 b'[' if bytes[at + 1..].starts_with(b"[") => {
                     out.push_str(&text[plain..at]);
                     let length = self.link(&text[at..], out, depth);
@@ -82,7 +92,7 @@ impl Stripper<'_> {
                     line_start = false;
                     continue;
                 }
-                b'[' => external(&text[at..]),
+                b'[' => external(&text[at..], &mut absent),
                 b'\'' => {
                     let run = bytes[at..].iter().take_while(|&&b| b == b'\'').count();
                     // Five close bold and italics; of four, one is an apostrophe.
@@ -92,8 +102,15 @@ impl Stripper<'_> {
                         run => Some((run, "")),
                     }
                 }
-                b'=' if line_start || ends_heading(&bytes[at..]) => {
-                    Some((bytes[at..].iter().take_while(|&&b| b == b'=').count(), ""))
+                b'=' => {
+                    let run = bytes[at..].iter().take_while(|&&b| b == b'=').count();
+                    if line_start || (run >= 2 && ends_line(&bytes[at + run..])) {
+                        Some((run, ""))
+                    } else {
+                        // No shorter end of the run closes a heading either.
+                        at += run - 1;
+                        None
+                    }
                 }
                 b'_' if bytes[at + 1..].starts_with(b"_") => magic(&bytes[at..]),
                 b'h' if address(&bytes[at..]) => {
@@ -178,7 +195,7 @@ impl Stripper<'_> {
 }
 
 /// Length of a tag, or of a whole element that is no text, and what stands for it.
-fn tag(text: &str) -> (usize, &'static str) {
+fn tag(text: &str, absent: &mut Absent) -> (usize, &'static str) {
     let bytes = text.as_bytes();
     if text.starts_with("<!--") {
         return (text.find("-->").map_or(text.len(), |end| end + 3), "");
@@ -186,36 +203,48 @@ fn tag(text: &str) -> (usize, &'static str) {
     let name: &[u8] = &bytes[1..];
     let name = name.strip_prefix(b"/").unwrap_or(name);
     let letters = name.iter().take_while(|b| b.is_ascii_alphabetic()).count();
-    let Some(end) = memchr::memchr(b'>', bytes).filter(|_| letters > 0) else { return (1, "<") };
+    if letters == 0 || absent.tag_end {
+        return (1, "<");
+    }
+    let Some(end) = memchr::memchr(b'>', bytes) else {
+        absent.tag_end = true;
+        return (1, "<");
+    };
     let name = name[..letters].to_ascii_lowercase();
     let closed = bytes[end - 1] == b'/' || bytes[1] == b'/';
-    let known = DROPPED.iter().find(|known| known.as_bytes() == name);
+    let known = DROPPED.iter().position(|known| known.as_bytes() == name);
     let Some(known) = known.filter(|_| !closed) else {
         let block = [&b"br"[..], b"p", b"div", b"li", b"td", b"tr", b"blockquote", b"poem"];
         return (end + 1, if block.contains(&&name[..]) { "\n" } else { "" });
     };
-    let mut at = end + 1;
-    while let Some(found) = memchr::memmem::find(&bytes[at..], b"</") {
+    let (mut at, wanted) = (end + 1, DROPPED[known].as_bytes());
+    while !absent.closing[known]
+        && let Some(found) = memchr::memmem::find(&bytes[at..], b"</")
+    {
         at += found + 2;
-        let this = bytes.get(at..at + known.len());
-        if this.is_some_and(|this| this.eq_ignore_ascii_case(known.as_bytes())) {
+        let this = bytes.get(at..at + wanted.len());
+        if this.is_some_and(|this| this.eq_ignore_ascii_case(wanted)) {
             return (
                 memchr::memchr(b'>', &bytes[at..]).map_or(bytes.len(), |end| at + end + 1),
                 "",
             );
         }
     }
+    absent.closing[known] = true;
     (end + 1, "")
 }
 
 /// Length of `[http://… ` up to its label, or of the whole where it has none.
-fn external(text: &str) -> Option<(usize, &'static str)> {
+fn external(text: &str, absent: &mut Absent) -> Option<(usize, &'static str)> {
     let inner = &text[1..];
     let linked = ["http://", "https://", "//", "ftp://", "mailto:"];
-    if !linked.iter().any(|start| inner.starts_with(start)) {
+    if absent.link_end || !linked.iter().any(|start| inner.starts_with(start)) {
         return None;
     }
-    let end = inner.find([' ', ']', '\n'])?;
+    let Some(end) = inner.find([' ', ']', '\n']) else {
+        absent.link_end = true;
+        return None;
+    };
     // The closing bracket of a label stays: it is no letter.
     Some((1 + end + 1, if inner.as_bytes()[end] == b'\n' { "\n" } else { "" }))
 }
@@ -224,9 +253,8 @@ fn address(bytes: &[u8]) -> bool {
     bytes.starts_with(b"http://") || bytes.starts_with(b"https://")
 }
 
-fn ends_heading(bytes: &[u8]) -> bool {
-    let run = bytes.iter().take_while(|&&b| b == b'=').count();
-    run >= 2 && bytes[run..].iter().find(|&&b| b != b' ').is_none_or(|&b| b == b'\n')
+fn ends_line(bytes: &[u8]) -> bool {
+    bytes.iter().find(|&&b| b != b' ').is_none_or(|&b| b == b'\n')
 }
 
 /// `__TOC__` and the like.
@@ -289,7 +317,11 @@ mod tests {
             }
             plain(&text);
         }
-        // Brackets that never close take no more than a second.
-        plain(&"{{[[".repeat(200_000));
+        // What never closes is sought once: otherwise these would take minutes.
+        for piece in ["{{[[", "<ref>", "<ref></a>", "<a", "[http://", "[[a|"] {
+            plain(&piece.repeat(200_000));
+        }
+        let heading = format!("a{}x", "=".repeat(1 << 20));
+        assert_eq!(plain(&heading), heading);
     }
 }

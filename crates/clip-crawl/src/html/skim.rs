@@ -217,12 +217,8 @@ fn comment_end(text: &[u8]) -> usize {
     if text.starts_with(b"->") {
         return 2;
     }
-    let end = memchr::memmem::find_iter(text, b"--").find_map(|at| match &text[at + 2..] {
-        [b'>', ..] => Some(at + 3),
-        [b'!', b'>', ..] => Some(at + 4),
-        _ => None,
-    });
-    end.unwrap_or(text.len())
+    let closed = |&at: &usize| text[..at].ends_with(b"--") || text[..at].ends_with(b"--!");
+    memchr::memchr_iter(b'>', text).find(closed).map_or(text.len(), |at| at + 1)
 }
 
 #[cfg(test)]
@@ -247,6 +243,7 @@ mod tests {
                 "<!-- <p a=b> --><p a=b><!--><p a=b><!--x--!><p a=b>",
                 "<!-- <p a=b> --><p><!--><p><!--x--!><p>",
             ),
+            ("<!--x---><p a=b><!----!><p a=b><!---><p a=b>", "<!--x---><p><!----!><p><!---><p>"),
             ("<svg a=b><span c=d/></svg><span c=d>", "<svg a=b><span c=d/></svg>"),
             ("1 < 2 <3 </> <?x a='>'?><p a=b>", "1 < 2 <3 </> <?x a='>'?><p>"),
             ("<p a='b>c' d=e'f>g", "<p>g"),

@@ -9,6 +9,11 @@ use super::value::Value;
 
 /// Values a pickle may unfold to; more is a bomb.
 const MOST: usize = 2_000_000;
+/// Bytes of names, arguments and sides that calls may copy: an operation of five bytes copies a list of any length.
+const MOST_COPIED: usize = 1 << 27;
+/// Bytes of text that count as one of the values that a pickle unfolds to.
+const TEXT: usize = 64;
+const TOO_MUCH: &str = "the pickle unfolds to too much";
 /// How deep values may nest.
 const DEEPEST: usize = 200;
 
@@ -16,7 +21,6 @@ type Result<T> = std::result::Result<T, String>;
 /// Where a node stands in the machine's list; equal numbers are the same object.
 type Id = usize;
 
-#[derive(Clone)]
 enum Node {
     None,
     Bool(bool),
@@ -30,6 +34,18 @@ enum Node {
     Object(String, Option<Id>),
     Storage(Storage),
     Tensor(View),
+}
+
+impl Node {
+    /// Bytes of text that a value of it has.
+    fn text_len(&self) -> usize {
+        match self {
+            Self::Text(text) | Self::Object(text, _) => text.len(),
+            Self::Global(module, name) => module.len() + name.len(),
+            Self::Storage(storage) => storage.key.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// Reads a pickle; `tensor` gives the tensor of a view.
@@ -48,6 +64,7 @@ struct Machine<'a> {
     stack: Vec<Id>,
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    copied: usize,
 }
 
 impl Machine<'_> {
@@ -101,6 +118,12 @@ impl Machine<'_> {
     fn since_mark(&mut self) -> Result<Vec<Id>> {
         let mark = self.marks.pop().ok_or("the pickle has no mark where it needs one")?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    /// Counts bytes that are copied.
+    fn copies(&mut self, bytes: usize) -> Result<()> {
+        self.copied = self.copied.saturating_add(bytes);
+        if self.copied > MOST_COPIED { Err(TOO_MUCH.into()) } else { Ok(()) }
     }
 
     fn remember(&mut self, key: u32) -> Result<()> {
@@ -204,7 +227,9 @@ impl Machine<'_> {
                     else {
                         return Err("a global has no name".into());
                     };
-                    self.global(module.clone(), name.clone())?;
+                    let (module, name) = (module.clone(), name.clone());
+                    self.copies(module.len() + name.len())?;
+                    self.global(module, name)?;
                 }
                 b'R' | 0x81 => {
                     let (arguments, callee) = (self.pop()?, self.pop()?);
@@ -239,7 +264,7 @@ impl Machine<'_> {
                 other => return Err(format!("the pickle's opcode {other:#04x} is not known here")),
             }
             if self.nodes.len() > MOST || self.stack.len() > MOST {
-                return Err("the pickle unfolds to too much".into());
+                return Err(TOO_MUCH.into());
             }
         }
     }
@@ -302,25 +327,40 @@ impl Machine<'_> {
     }
 
     fn call(&mut self, callee: Id, arguments: Id) -> Result<()> {
-        let Node::Global(module, name) = self.nodes[callee].clone() else {
+        let Node::Global(module, name) = &self.nodes[callee] else {
             return Err("the pickle calls what is no global".into());
         };
-        let Node::Tuple(arguments) = self.nodes[arguments].clone() else {
+        let Node::Tuple(arguments) = &self.nodes[arguments] else {
             return Err(format!("{module}.{name} is called without arguments"));
         };
+        let (module, name, arguments) = (module.clone(), name.clone(), arguments.clone());
+        self.copies(2 * (module.len() + name.len()) + size_of_val(&arguments[..]))?;
         let first = arguments.first().copied();
         let lacking = || format!("{module}.{name} is called with the wrong arguments");
         let node = match (module.as_str(), name.as_str()) {
-            ("collections", _) => Node::Dict { ordered: true, items: self.pairs(first)? },
-            ("torch", "Size") => match &self.nodes[first.ok_or_else(lacking)?] {
-                Node::Tuple(sides) => Node::Tuple(sides.clone()),
-                _ => return Err(lacking()),
-            },
+            ("collections", _) => {
+                let items = self.pairs(first)?;
+                self.copies(size_of_val(&items[..]))?;
+                Node::Dict { ordered: true, items }
+            }
+            // A torch.Size is the tuple that it is made of.
+            ("torch", "Size") => {
+                let sides = first.ok_or_else(lacking)?;
+                if !matches!(self.nodes[sides], Node::Tuple(_)) {
+                    return Err(lacking());
+                }
+                self.stack.push(sides);
+                return Ok(());
+            }
             ("torch._utils", "_rebuild_parameter") | ("torch.jit._pickle", _) => {
                 self.stack.push(first.ok_or_else(lacking)?);
                 return Ok(());
             }
-            ("torch._utils", _) => Node::Tensor(self.view(&arguments).ok_or_else(lacking)?),
+            ("torch._utils", _) => {
+                let view = self.view(&arguments).ok_or_else(lacking)?;
+                self.copies(size_of_val(&view.size[..]) + size_of_val(&view.stride[..]))?;
+                Node::Tensor(view)
+            }
             ("torch", _) => return Err(lacking()),
             (module, name) => Node::Object(format!("{module}.{name}"), None),
         };
@@ -398,9 +438,9 @@ impl Machine<'_> {
         unfolded: &mut usize,
         tensor: &dyn Fn(&View) -> Result<Tensor>,
     ) -> Result<Value> {
-        *unfolded += 1;
+        *unfolded += 1 + self.nodes[id].text_len() / TEXT;
         if depth > DEEPEST || *unfolded > MOST {
-            return Err("the pickle unfolds to too much".into());
+            return Err(TOO_MUCH.into());
         }
         let mut inner = |id: Id| self.value(id, depth + 1, unfolded, tensor);
         Ok(match &self.nodes[id] {
@@ -493,5 +533,32 @@ mod tests {
         }
         bomb.push(b'.');
         assert!(refused(&bomb).contains("too much"));
+    }
+
+    /// `times` operations on what was remembered first, in a list.
+    fn repeated(first: &[u8], operation: &[u8], times: usize) -> Vec<u8> {
+        [first, b"](", &operation.repeat(times), b"e."].concat()
+    }
+
+    #[test]
+    fn long_values_that_are_used_again_and_again_are_bombs() {
+        // A text of a megabyte, 300 times.
+        let mut text = b"X\0\0\x10\0".to_vec();
+        text.resize(text.len() + (1 << 20), b'x');
+        text.extend(b"q\0");
+        assert!(refused(&repeated(&text, b"h\0", 300)).contains("too much"));
+        assert!(read(&repeated(&text, b"h\0", 100), &no_tensor).is_ok());
+        // As the name of a global.
+        let named = [b"X\x09\0\0\0__torch__q\x01", &text[..]].concat();
+        assert!(refused(&repeated(&named, b"h\x01h\0\x93", 300)).contains("too much"));
+        // A list of 100,000 pairs, made an OrderedDict 1,000 times; and as arguments.
+        let mut pairs = b"](NN\x86q\x02".to_vec();
+        pairs.extend(b"h\x02".repeat(100_000));
+        pairs.extend(b"e\x85q\x03ccollections\nOrderedDict\nq\x04");
+        assert!(refused(&repeated(&pairs, b"h\x04h\x03R", 1_000)).contains("too much"));
+        let mut many = b"(".to_vec();
+        many.extend(b"N".repeat(100_000));
+        many.extend(b"tq\x03c__torch__\nA\nq\x04");
+        assert!(refused(&repeated(&many, b"h\x04h\x03R", 1_000)).contains("too much"));
     }
 }

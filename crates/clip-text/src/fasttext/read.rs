@@ -9,6 +9,10 @@ const MAGIC: i32 = 793_712_314;
 const VERSIONS: std::ops::RangeInclusive<i32> = 11..=12;
 const SUPERVISED: i32 = 3;
 const HIERARCHICAL: i32 = 1;
+/// Longest subwords and runs of words: what a caption costs grows with them.
+const LONGEST: usize = 32;
+/// Numbers of a row that one code stands for, at most; fastText's own is 2.
+const WIDEST: usize = 64;
 
 impl Model {
     /// Reads a model; the error says what is wrong with it.
@@ -35,6 +39,11 @@ impl Model {
         };
         let dim = positive(dim, "its dimension")?;
         let bucket = positive(bucket, "its number of buckets")? as u32;
+        let (minn, maxn) = (minn.max(0) as usize, maxn.max(0) as usize);
+        let word_ngrams = word_ngrams.max(1) as usize;
+        if maxn > LONGEST || word_ngrams > LONGEST {
+            return Err(format!("subwords or runs of words longer than {LONGEST}"));
+        }
         let (entries, pruned) = dictionary(&mut input)?;
         let quantised = input.flag()?;
         let matrix = if quantised { quantised_matrix(&mut input)? } else { matrix(&mut input)? };
@@ -45,7 +54,10 @@ impl Model {
         };
         let word_count = entries.iter().filter(|entry| !entry.label).count() as u32;
         let counts: Vec<i64> = entries.iter().filter(|e| e.label).map(|e| e.count).collect();
-        if counts.is_empty() || matrix.columns != dim || output.columns != dim {
+        if !Tree::fits(&counts) {
+            return Err("its counts of labels make no tree".into());
+        }
+        if matrix.columns != dim || output.columns != dim {
             return Err("its matrices do not fit its dictionary".into());
         }
         let rows = match &pruned {
@@ -65,9 +77,9 @@ impl Model {
         let labels = entries.iter().filter(|entry| entry.label).map(name).collect();
         let mut model = Self {
             dim,
-            minn: minn.max(0) as usize,
-            maxn: maxn.max(0) as usize,
-            word_ngrams: word_ngrams.max(1) as usize,
+            minn,
+            maxn,
+            word_ngrams,
             words: HashMap::new(),
             word_count,
             labels,
@@ -127,7 +139,7 @@ struct Matrix {
 
 fn shape(input: &mut Input) -> Result<(usize, usize), String> {
     let (rows, columns) = (input.i64()?, input.i64()?);
-    let fits = |n: i64| usize::try_from(n).ok().filter(|&n| n < 1 << 32);
+    let fits = |n: i64| usize::try_from(n).ok().filter(|n| (1..1 << 32).contains(n));
     let shape = fits(rows).zip(fits(columns)).filter(|(rows, columns)| rows * columns < 1 << 34);
     shape.ok_or_else(|| format!("a matrix of {rows} by {columns}"))
 }
@@ -151,7 +163,10 @@ fn quantised_matrix(input: &mut Input) -> Result<Matrix, String> {
         None
     };
     let parts = columns.div_ceil(book.width.max(1));
-    if book.width == 0 || codes.len() < rows * parts || book.centroids.len() < columns * 256 {
+    if !(1..=WIDEST).contains(&book.width)
+        || codes.len() < rows * parts
+        || book.centroids.len() < columns * 256
+    {
         return Err("a code book of another size".into());
     }
     let mut data = Vec::with_capacity(rows * columns);

@@ -6,11 +6,22 @@ pub(super) struct Tree {
     leaves: usize,
 }
 
+/// What a node weighs that is not made yet: more than any that is.
+const UNMADE: i64 = 1_000_000_000_000_000;
+
 impl Tree {
-    /// Built as C++ fastText does: counts descend, so two queues suffice.
+    /// Whether counts give a tree: without a node that is its own child, or one that is not there.
+    pub(super) fn fits(counts: &[i64]) -> bool {
+        let sum = counts.iter().try_fold(0i64, |sum, &count| {
+            (0..UNMADE).contains(&count).then(|| sum.checked_add(count))?
+        });
+        !counts.is_empty() && sum.is_some_and(|sum| sum < UNMADE)
+    }
+
+    /// Of counts that fit, built as C++ fastText does: counts descend, so two queues suffice.
     pub(super) fn new(counts: &[i64]) -> Self {
         let leaves = counts.len();
-        let mut weights = vec![1_000_000_000_000_000; 2 * leaves - 1];
+        let mut weights = vec![UNMADE; 2 * leaves - 1];
         weights[..leaves].copy_from_slice(counts);
         let mut children = vec![None; 2 * leaves - 1];
         let (mut leaf, mut node) = (leaves, leaves);

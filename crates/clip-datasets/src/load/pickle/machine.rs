@@ -11,6 +11,8 @@ use crate::{Error, Result};
 
 /// A dataset's labels and file names are fewer.
 pub(super) const MOST: usize = 1 << 20;
+/// NumPy's names of types are shorter; each call of `dtype` copies one.
+const LONGEST_TYPE: usize = 16;
 /// Text and bytes that are longer are not read, only found.
 const LONG: u64 = 1 << 16;
 const CUT: &str = "the file ends inside a value";
@@ -270,7 +272,9 @@ impl Machine {
         };
         let first = arguments.first().map(|&id| &self.values[id]);
         let made = match (&self.values[called], first) {
-            (Value::Global(Global::Dtype), Some(Value::Text(_, name))) => {
+            (Value::Global(Global::Dtype), Some(Value::Text(_, name)))
+                if name.len() <= LONGEST_TYPE =>
+            {
                 Value::Dtype(name.clone())
             }
             (Value::Global(Global::Reconstruct), Some(Value::Global(Global::Ndarray))) => {
@@ -301,8 +305,11 @@ impl Machine {
             _ => Err("no shape of an array".into()),
         });
         let sizes = sizes.collect::<Parsed<Vec<u64>>>()?;
-        if !matches!(&self.values[kind], Value::Dtype(name) if name == b"u1") {
-            return Err(format!("an array of {:?}, not of bytes", self.values[kind]));
+        let Value::Dtype(kind) = &self.values[kind] else {
+            return Err("no type of an array".into());
+        };
+        if kind != b"u1" {
+            return Err(format!("an array of {:?}, not of bytes", String::from_utf8_lossy(kind)));
         }
         if !matches!(self.values[columns], Value::Int(0)) {
             return Err("an array with columns first".into());

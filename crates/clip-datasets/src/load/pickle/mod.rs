@@ -189,6 +189,10 @@ pub(crate) mod tests {
     fn claims_and_cuts_are_errors() {
         assert!(refused(b"\x80\x02T\xff\xff\xff\x7f").contains("room for 0 bytes"));
         assert!(refused(b"\x80\x04\x8e\0\0\0\0\0\x01\0\0").contains("1099511627776 values"));
+        // A name of 60,000 bytes for a type, over and over, would take gigabytes.
+        let name = [b"T\x60\xea\0\0", &vec![b'u'; 60_000][..], b"\x85q\x01cnumpy\ndtype\nq\x02"];
+        let names = [b"\x80\x02", &name.concat()[..], &b"h\x02h\x01R".repeat(100_000)].concat();
+        assert!(refused(&names).contains("something else than an array's parts"));
         assert!(refused(&array_file(&[u16::MAX, u16::MAX])).contains("65535 x 65535"));
         let whole = batch("labels", &[1, 2], &[0; 6144]);
         for length in (0..whole.len() - 1).step_by(13) {
