@@ -1,5 +1,7 @@
 //! The committed corpora through the bodies of the fuzz targets, each file as it is and with mutations.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
