@@ -51,7 +51,16 @@ fn a_report_stands_alone() {
     world.good(&["contamination"]);
     world.good(&["report", "--out", "report.html"]);
     let html = std::fs::read_to_string(world.path("report.html")).unwrap();
-    for part in ["The funnel", "Contamination", "Balance", "Samples", "data:image/jpeg;base64,"] {
+    let parts = [
+        "The funnel",
+        "Rejects",
+        "Hosts",
+        "<td>127.0.0.1</td>",
+        "Contamination",
+        "Balance",
+        "Samples",
+    ];
+    for part in parts.into_iter().chain(["data:image/jpeg;base64,"]) {
         assert!(html.contains(part), "no {part}");
     }
     assert!(!html.contains("src=\"http"));

@@ -62,7 +62,6 @@ const FILES: &[(&str, &str)] = files![
     "30_exact_files",
     "31_known_files",
     "32_keep_best",
-    "40_near_pairs",
     "50_funnel",
     "60_domains",
 ];

@@ -10,7 +10,7 @@ use arrow::array::*;
 use arrow::compute::concat_batches;
 use arrow::datatypes::*;
 use clip_pipeline::{Barrier, Context};
-use clip_sql::{Balance, Deduplicate, Mode, Session, UniquePairs, query};
+use clip_sql::{Balance, Deduplicate, Mode, Query, Session, UniquePairs, query};
 
 /// A small generator of test data.
 struct Random(u64);
@@ -241,11 +241,12 @@ fn near(images: &Images, a: usize, b: usize, radius: u32) -> bool {
 #[test]
 fn near_pairs_are_those_of_brute_force_and_of_the_index() {
     let images = images();
+    let near_pairs = Query::parse("near_pairs", include_str!("near_pairs.sql")).unwrap();
     for radius in [1, 4, 8] {
         let folder = tempfile::tempdir().unwrap();
         let session = Session::new(folder.path()).unwrap();
         session.table("images", &parts(folder.path(), &images.batch, 3)).unwrap();
-        let pairs = session.run(&query("40_near_pairs").unwrap(), &[("radius", radius)]).unwrap();
+        let pairs = session.run(&near_pairs, &[("radius", radius)]).unwrap();
         let mut found = Vec::new();
         for batch in &pairs {
             let column = |name| batch[name].as_primitive::<UInt64Type>().values().to_vec();

@@ -3,12 +3,17 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
+use clip_corpus::Manifest;
 use clip_overlap::Account;
+use clip_pipeline::Plan;
 use clip_query::QueryList;
 use clip_report::{
-    Page, balance, contamination, funnel, samples, scores, shown_copies, stored, training,
+    Page, balance, contamination, funnel, hosts, reasons, samples, scores, shown_copies, stored,
+    training,
 };
+
+use clip_sql::{Session, query};
 
 use super::PipelineArgs;
 use crate::recipe;
@@ -66,6 +71,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let about = "Pairs into and out of every stage, and why pairs were dropped.";
     page.section("The funnel", about, &funnel(&plan.dir)?);
+    let (why, from) = hosts_of(&plan)?;
+    let about = "Why pairs were dropped, and how many hosts they were of.";
+    page.section("Rejects", about, &why);
+    let about =
+        "The hosts with the most pairs: how many are in the shards, and how many were dropped.";
+    page.section("Hosts", about, &from);
     let account = dir("balance").map(|dir| dir.join("scratch/balance.json")).ok();
     if let Some(account) = account.filter(|path| path.is_file()) {
         let about = "How the limit per query flattens the counts: the smaller it is, the more of the matches \
@@ -86,4 +97,38 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     page.write(&out)?;
     println!("report: {}", out.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Hosts that the page shows.
+const HOSTS: u64 = 30;
+
+/// Why pairs were dropped, and what became of each host's, by `sql/50_funnel.sql` and `60_domains.sql`.
+fn hosts_of(plan: &Plan) -> anyhow::Result<(String, String)> {
+    let scratch = tempfile::tempdir()?;
+    let session = Session::new(scratch.path())?;
+    let mut rejects = Vec::new();
+    for stage in &plan.stages {
+        let manifest = Manifest::open(&stage.dir)?;
+        let names = manifest.commits().flat_map(|commit| &commit.files).map(|(name, ..)| name);
+        let files = names.filter(|name| name.starts_with("rejects/"));
+        rejects
+            .push((stage.spec.name.to_owned(), files.map(|name| stage.dir.join(name)).collect()));
+    }
+    let folder = plan.dir.join("shards");
+    let files = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
+    let mut tables: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
+    tables.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
+    tables.sort();
+    session.table("pairs", &tables)?;
+    match session.rejects(&rejects) {
+        // Nothing was dropped anywhere.
+        Err(clip_sql::Error::NoParts { .. }) => {
+            let none = "SELECT '' AS stage, '' AS reason, url FROM pairs WHERE false";
+            session.sql(&format!("CREATE VIEW rejects AS {none}"))?;
+        }
+        done => done?,
+    }
+    let why = session.run(&query("50_funnel")?, &[])?;
+    let from = session.run(&query("60_domains")?, &[("top", HOSTS)])?;
+    Ok((reasons(&why), hosts(&from)))
 }
