@@ -9,6 +9,7 @@ use serde::Deserialize;
 /// The floors of the house, from `docs/architecture.md`. A crate may use those on lower floors only.
 const FLOORS: [(&str, u8); 26] = [
     ("clip-format", 0),
+    ("clip-guard", 0),
     ("clip-text", 1),
     ("clip-query", 1),
     ("clip-image", 1),
