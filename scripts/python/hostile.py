@@ -127,10 +127,10 @@ class Cases:
         for path in sorted(folder.iterdir()):
             # A shard of a fetch is one part of the table, whose rows are in memory.
             if not path.name.startswith("captions_2g"):
-                self.fetch(path.name, path, {0, 2, 3})
+                self.fetch(path.name, path, {0} if path.name.startswith("line_8g") else {0, 2, 3})
             if ".txt" not in path.name:
                 pipeline = self.pipeline(f"list_{path.name.replace('.', '_')}", f'kind = "list"\npaths = ["{path}"]')
-                self.add("build", path.name, ["build", "-c", pipeline, "--until", "collect"], {0, 2, 3})
+                self.add("build", path.name, ["build", "-c", pipeline, "--until", "collect"], {0} if path.name.startswith("line_8g") else {0, 2, 3})
         long = self.folder / "long.jsonl"
         long.write_bytes(hostile_files.text_list(hostile_files.captions()))
         pipeline = self.pipeline("captions", f'kind = "list"\npaths = ["{long}"]', "[caption]\n")

@@ -10,12 +10,28 @@ import tarfile
 import zlib
 
 
-def bomb(count, start=b""):
-    """A gzip file of `start` and that many bytes `a`, without making them all."""
-    block = b"a" * (1 << 20)
+def crc_of_repeats(crc, block, times):
+    """CRC-32 of what has `crc`, followed by the block that many times, without going through them all."""
+    # What a block's worth of zero bytes does to each bit of a CRC (Mark Adler's crc32_combine).
+    step = [zlib.crc32(bytes(len(block)), 1 << bit ^ 0xFFFFFFFF) ^ zlib.crc32(bytes(len(block)), 0xFFFFFFFF) for bit in range(32)]
+    own = zlib.crc32(block)
+    for _ in range(times):
+        shifted = 0
+        for bit in range(32):
+            if crc >> bit & 1:
+                shifted ^= step[bit]
+        crc = shifted ^ own
+    return crc
+
+
+def bomb(count, start=b"", end=b""):
+    """A good gzip file of `start`, that many bytes `a`, and `end`, without making them all."""
+    block, times = b"a" * (1 << 20), count >> 20
     flush = lambda data, end: (lambda c: c.compress(data) + c.flush(end))(zlib.compressobj(9, zlib.DEFLATED, -15))
-    head = b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + flush(start, zlib.Z_FULL_FLUSH)
-    return head + flush(block, zlib.Z_FULL_FLUSH) * (count >> 20) + b"\x03\0" + bytes(8)
+    deflated = flush(start, zlib.Z_FULL_FLUSH) + flush(block, zlib.Z_FULL_FLUSH) * times + flush(end, zlib.Z_FINISH)
+    crc = zlib.crc32(end, crc_of_repeats(zlib.crc32(start), block, times))
+    length = len(start) + times * len(block) + len(end)
+    return b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + deflated + struct.pack("<II", crc, length % 2**32)
 
 
 def lists():
@@ -23,10 +39,10 @@ def lists():
     row = lambda caption: json.dumps({"url": "http://127.0.0.1:9/a.png", "caption": caption}).encode() + b"\n"
     lines = b"".join(row("x" * 1_000_000) for _ in range(2000))
     return {
-        "line_8g.txt.gz": bomb(8 << 30),
-        "line_8g.csv.gz": bomb(8 << 30, b"url,caption\n"),
-        "line_8g.tsv.gz": bomb(8 << 30, b"url\tcaption\n\""),
-        "line_8g.jsonl.gz": bomb(8 << 30, b'{"url":"'),
+        "line_8g.txt.gz": bomb(8 << 30, end=b"\nhttp://127.0.0.1:9/a.png\n"),
+        "line_8g.csv.gz": bomb(8 << 30, b"url,caption\n", b"\nhttp://127.0.0.1:9/a.png,a good caption\n"),
+        "line_8g.tsv.gz": bomb(8 << 30, b"url\tcaption\n\"", b"\nhttp://127.0.0.1:9/a.png\ta good caption\n"),
+        "line_8g.jsonl.gz": bomb(8 << 30, b'{"url":"', b'\n{"url":"http://127.0.0.1:9/a.png","caption":"good"}\n'),
         "text_8g.json.gz": bomb(8 << 30, b'[{"url":"'),
         "header_8g.csv.gz": bomb(8 << 30),
         "deep.json": deep,
@@ -124,10 +140,10 @@ def npy(numbers, shape, kind="<i8", code="q"):
 
 
 def features():
-    rows = [n % 3 / 2 for n in range(40)]
+    rows = [n / 40 for n in range(80)]
     return {
-        "train.npy": npy(rows, (10, 4), "<f4", "f"),
-        "test.npy": npy(rows, (10, 4), "<f4", "f"),
+        "train.npy": npy(rows[:40], (10, 4), "<f4", "f"),
+        "test.npy": npy(rows[40:], (10, 4), "<f4", "f"),
         "train_labels.npy": npy([0, 1] * 4 + [0, 999_999_999_999], (10,)),
         "test_labels.npy": npy([0, 1] * 5, (10,)),
     }
