@@ -68,6 +68,28 @@ fn shards_are_not_written_over_while_they_are_read() {
 }
 
 #[test]
+fn links_in_circles_end_for_every_command_that_walks_a_folder() {
+    let world = World::new();
+    let plain = world.good(&["hash", "pictures"]);
+    let build = |name: &str| {
+        let config = format!(
+            "schema = 1\nname = \"{name}\"\n[source]\nkind = \"folder\"\npaths = [\"pictures\"]\n"
+        );
+        std::fs::write(world.path("f.toml"), config).unwrap();
+        let funnel = world.good(&["build", "-c", "f.toml", "--until", "collect"]);
+        funnel.lines().find(|line| line.starts_with("collect")).unwrap().to_owned()
+    };
+    let pairs = build("plain");
+    for (target, link) in [(".", "self"), ("..", "00/up"), ("../..", "00/far"), ("/", "00/all")] {
+        std::os::unix::fs::symlink(target, world.path(&format!("pictures/{link}"))).unwrap();
+    }
+    assert_eq!(world.good(&["hash", "pictures"]), plain);
+    assert_eq!(build("loops"), pairs);
+    let args = ["contamination", "--corpus", "pictures", "--eval", "x=toys", "--out", "loops"];
+    world.good(&args);
+}
+
+#[test]
 fn names_from_elsewhere_do_not_control_the_terminal() {
     let world = World::new();
     std::fs::create_dir(world.path("odd")).unwrap();

@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 
+use clip_guard::Line;
+
 /// Longest cell over several lines, in bytes and in lines: what a quote that is never closed costs at most.
 const LONGEST: usize = 1 << 16;
 const MOST_LINES: usize = 1024;
@@ -17,6 +19,8 @@ pub struct Delimited<R> {
     delimiter: u8,
     /// Lines that were read for a row that they turned out not to belong to.
     ahead: VecDeque<Vec<u8>>,
+    /// The length of a line that follows those, and is too long.
+    too_long: Option<u64>,
     /// The line that is read next, from 1.
     line: u64,
     header: Vec<String>,
@@ -55,12 +59,19 @@ impl<R: BufRead> Delimited<R> {
     /// When the source cannot be read; an empty one has a header of no columns.
     pub fn new(reader: R, delimiter: u8) -> io::Result<Self> {
         let (ahead, header) = (VecDeque::new(), Vec::new());
-        let mut rows = Self { reader, delimiter, ahead, line: 1, header };
-        if let Some(first) = rows.next_line()? {
-            let first =
-                first.strip_prefix("\u{feff}".as_bytes()).map(<[u8]>::to_vec).unwrap_or(first);
-            rows.ahead.push_front(first);
-            rows.line -= 1;
+        let mut rows = Self { reader, delimiter, ahead, too_long: None, line: 1, header };
+        match rows.next_line()? {
+            Read::End => {}
+            Read::TooLong(length) => {
+                rows.too_long = Some(length);
+                rows.line -= 1;
+            }
+            Read::Line(first) => {
+                let first =
+                    first.strip_prefix("\u{feff}".as_bytes()).map(<[u8]>::to_vec).unwrap_or(first);
+                rows.ahead.push_front(first);
+                rows.line -= 1;
+            }
         }
         let mut row = Row::default();
         match rows.read(&mut row, None)? {
@@ -91,18 +102,30 @@ impl<R: BufRead> Delimited<R> {
         let (line, number) = loop {
             let number = self.line;
             match self.next_line()? {
-                None => return Ok(None),
-                Some(line) if content(&line).is_empty() => {}
-                Some(line) => break (line, number),
+                Read::End => return Ok(None),
+                Read::TooLong(length) => {
+                    return Ok(Some(Err(format!("line {number}: {}", Line::reason(length)))));
+                }
+                Read::Line(line) if content(&line).is_empty() => {}
+                Read::Line(line) => break (line, number),
             }
         };
         let mut parser = Parser::new(row, self.delimiter);
         parser.line(&line);
         let mut more: Vec<Vec<u8>> = Vec::new();
         while parser.is_open() && parser.row.text.len() < LONGEST && more.len() < MOST_LINES {
-            let Some(next) = self.next_line()? else { break };
-            parser.line(&next);
-            more.push(next);
+            match self.next_line()? {
+                Read::End => break,
+                Read::TooLong(length) => {
+                    self.too_long = Some(length);
+                    self.line -= 1;
+                    break;
+                }
+                Read::Line(next) => {
+                    parser.line(&next);
+                    more.push(next);
+                }
+            }
         }
         let fault = parser.end(more.len(), columns);
         if fault.is_some() {
@@ -113,20 +136,29 @@ impl<R: BufRead> Delimited<R> {
         Ok(Some(fault.map_or(Ok(()), |fault| Err(format!("line {number}: {fault}")))))
     }
 
-    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let line = match self.ahead.pop_front() {
-            Some(line) => line,
-            None => {
-                let mut line = Vec::new();
-                if self.reader.read_until(b'\n', &mut line)? == 0 {
-                    return Ok(None);
-                }
-                line
+    fn next_line(&mut self) -> io::Result<Read> {
+        let read = if let Some(line) = self.ahead.pop_front() {
+            Read::Line(line)
+        } else if let Some(length) = self.too_long.take() {
+            Read::TooLong(length)
+        } else {
+            let mut line = Vec::new();
+            match clip_guard::read_line(&mut self.reader, &mut line)? {
+                Line::End => return Ok(Read::End),
+                Line::TooLong(length) => Read::TooLong(length),
+                Line::Whole => Read::Line(line),
             }
         };
         self.line += 1;
-        Ok(Some(line))
+        Ok(read)
     }
+}
+
+/// The next line, if it is one that can be read.
+enum Read {
+    End,
+    TooLong(u64),
+    Line(Vec<u8>),
 }
 
 /// A line without its end.
@@ -275,6 +307,18 @@ mod tests {
         ];
         assert_eq!(rows("a\tb\nx\n\nc\td\n1\t2\t3\n", b'\t'), expected);
         assert_eq!(rows("", b','), []);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_a_malformed_row_and_its_neighbours_are_read() {
+        let long = "y".repeat(clip_guard::LONGEST_LINE + 1);
+        let found = rows(&format!("a\tb\n\"open\tu1\n{long}\nc\td\n"), b'\t');
+        assert_eq!(found.len(), 3);
+        assert_eq!(found[0], Err("line 2: a quote is not closed".into()));
+        let fault = found[1].as_ref().unwrap_err();
+        assert!(fault.starts_with("line 3: the line has") && fault.contains("16 MiB"), "{fault}");
+        assert_eq!(found[2], cells(["c", "d"]));
+        assert!(Delimited::new(long.as_bytes(), b',').is_err(), "a header that is too long");
     }
 
     #[test]

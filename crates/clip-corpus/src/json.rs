@@ -7,6 +7,7 @@
 
 use std::io::{self, Read};
 
+use clip_guard::LONGEST_LINE;
 use serde::de::DeserializeOwned;
 
 const BOM: &[u8] = "\u{feff}".as_bytes();
@@ -34,7 +35,8 @@ pub fn repair(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The JSON that was meant, as a stream: for files that are larger than memory.
+/// The JSON that was meant, as a stream: for files that are larger than memory. A text in it that is longer than
+/// [`LONGEST_LINE`] is an error.
 pub fn reader<R: Read>(source: R) -> Reader<R> {
     let (taken, out) = (Vec::new(), Vec::new());
     Reader { source, repair: Repair::default(), taken, out, at: 0, begun: false, ended: false }
@@ -66,6 +68,13 @@ impl<R: Read> Reader<R> {
         self.repair.decode(&mut self.taken, self.ended, &mut self.out);
         if self.ended {
             self.repair.word(&mut self.out);
+        }
+        if self.repair.longest > LONGEST_LINE {
+            let reason = format!(
+                "a text is longer than the {} MiB that are read of one",
+                LONGEST_LINE >> 20
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         Ok(())
     }
@@ -102,6 +111,9 @@ struct Repair {
     digits: Vec<u8>,
     /// Digits of a high surrogate that waits for its low one.
     high: Option<[u8; 4]>,
+    /// Bytes of the string so far, and of the longest.
+    length: usize,
+    longest: usize,
 }
 
 impl Repair {
@@ -135,6 +147,8 @@ impl Repair {
                 // Most of a string is given on as it is.
                 let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\'));
                 let (plain, after) = rest.split_at(plain.unwrap_or(rest.len()));
+                self.length += plain.len();
+                self.longest = self.longest.max(self.length);
                 if !plain.is_empty() {
                     self.lone(out);
                     out.extend_from_slice(plain);
@@ -160,11 +174,15 @@ impl Repair {
                     self.word(out);
                     out.push(byte);
                     if byte == b'"' {
+                        self.length = 0;
                         self.state = State::Inside;
                     }
                 }
             },
-            State::Inside if byte == b'\\' => self.state = State::Escape,
+            State::Inside if byte == b'\\' => {
+                self.length += 1;
+                self.state = State::Escape;
+            }
             State::Inside => {
                 self.lone(out);
                 out.push(byte);
@@ -327,6 +345,9 @@ mod tests {
         }
         let long = format!("[{}]", vec!["\"é\\ud83d\", NaN"; 20_000].join(","));
         let values: Vec<Value> = serde_json::from_reader(reader(long.as_bytes())).unwrap();
+        let endless = b"[\"".chain(io::repeat(b'a').take(1 << 34));
+        let refused = serde_json::from_reader::<_, Value>(reader(endless)).unwrap_err();
+        assert!(refused.to_string().contains("16 MiB"), "{refused}");
         assert_eq!(values.len(), 40_000);
         assert_eq!((&values[39_998], &values[39_999]), (&json!("é\u{fffd}"), &Value::Null));
     }

@@ -12,6 +12,7 @@ mod lock;
 mod manifest;
 mod mirror;
 mod name;
+mod parquet_file;
 mod reshard;
 mod shard;
 mod subset;
@@ -30,6 +31,7 @@ pub use lock::lock_file;
 pub use manifest::{Commit, Manifest, Tally};
 pub use mirror::local;
 pub use name::{BadName, below, check_name};
+pub use parquet_file::{Batches, ParquetFile};
 pub use reshard::{Reshard, Resharded};
 pub use shard::{
     Member, Sample, ShardIndex, ShardInfo, ShardReader, ShardWriter, read_index, split_name,

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, SchemaRef};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+use crate::parquet_file::{Batches, ParquetFile};
 use crate::{IoContext, Result};
 use clip_format::AtomicFile;
 
@@ -68,45 +68,29 @@ pub fn write_parquet(path: &Path, schema: SchemaRef, batches: &[RecordBatch]) ->
     writer.finish().map(drop)
 }
 
-fn open(path: &Path) -> Result<ParquetRecordBatchReaderBuilder<File>> {
-    ParquetRecordBatchReaderBuilder::try_new(File::open(path).at(path)?).at(path)
-}
-
 /// All rows of a file, in batches of at most 8,192.
 pub fn read_parquet(path: &Path) -> Result<Vec<RecordBatch>> {
-    let reader = open(path)?.with_batch_size(8192).build().at(path)?;
-    reader.map(|batch| batch.at(path)).collect()
+    ParquetFile::open(path)?.batches(None, 8192, 0)?.collect()
 }
 
 /// Rows of a file in batches of at most `rows`, with those of the named columns that it has; with all when none
 /// is named.
-pub fn scan(
-    path: &Path,
-    columns: &[&str],
-    rows: usize,
-) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-    let builder = open(path)?.with_batch_size(rows);
+pub fn scan(path: &Path, columns: &[&str], rows: usize) -> Result<Batches> {
+    let file = ParquetFile::open(path)?;
     let wanted = |(_, field): &(usize, &FieldRef)| columns.contains(&field.name().as_str());
-    let fields = builder.schema().fields().iter().enumerate();
+    let fields = file.schema().fields().iter().enumerate();
     let places: Vec<usize> = fields.filter(wanted).map(|(place, _)| place).collect();
-    let mask = if columns.is_empty() {
-        ProjectionMask::all()
-    } else {
-        ProjectionMask::roots(builder.parquet_schema(), places)
-    };
-    let reader = builder.with_projection(mask).build().at(path)?;
-    let path = path.to_path_buf();
-    Ok(reader.map(move |batch| batch.at(&path)))
+    file.batches((!columns.is_empty()).then_some(&places), rows, 0)
 }
 
 /// The columns of a file, from its footer.
 pub fn schema_of(path: &Path) -> Result<SchemaRef> {
-    Ok(open(path)?.schema().clone())
+    Ok(ParquetFile::open(path)?.schema().clone())
 }
 
 /// The number of rows of a file, from its footer.
 pub fn parquet_rows(path: &Path) -> Result<u64> {
-    Ok(open(path)?.metadata().file_metadata().num_rows().max(0) as u64)
+    Ok(ParquetFile::open(path)?.rows())
 }
 
 /// blake3 of a file's content, as hex, and its length in bytes.

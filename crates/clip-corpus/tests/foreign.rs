@@ -154,6 +154,10 @@ fn odd_members_are_passed_over_or_told() {
         }
         assert_eq!(keys, if members.len() == 2 { vec!["a"] } else { vec!["a", "b", "c"] });
     }
+    // A sample of very many fields is refused at the first that is too many.
+    let many: Vec<Vec<u8>> = (0..1001).map(|n| text(&format!("a.f{n}"))).collect();
+    assert_eq!(told(&many[..1000])[0].as_ref().unwrap().fields.len(), 1000);
+    assert!(told(&many)[0].as_ref().unwrap_err().contains("more than 1000 fields"));
     // Names that are no UTF-8 still make a sample.
     let mut bytes = text("caf?.txt");
     bytes[3] = 0xe9;

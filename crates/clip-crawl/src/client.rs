@@ -13,7 +13,7 @@ use crate::error::{FetchError, Kind, retry_after};
 use crate::hosts::{Hosts, Limits};
 use crate::lease::Leases;
 use crate::message::text;
-use crate::robots::{Cache, Rules, forbidden_by_header};
+use crate::robots::{self, Cache, Rules, forbidden_by_header};
 
 type Result<T> = std::result::Result<T, FetchError>;
 
@@ -27,6 +27,24 @@ pub struct Reply {
     pub body: Vec<u8>,
     /// Its share of the bytes in flight: given back when the reply is dropped.
     _memory: Memory,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    /// A body that `X-Robots-Tag` may forbid.
+    Content,
+    /// A body that it does not speak of.
+    Sitemap,
+    /// The beginning of a robots.txt, however long that is.
+    Robots,
+}
+
+impl Wanted {
+    /// Bytes after which no more are read.
+    fn enough(self) -> u64 {
+        if self == Self::Robots { robots::MAX_BYTES as u64 + 1 } else { u64::MAX }
+    }
 }
 
 /// Taken for a body before its length is known, in KiB.
@@ -110,17 +128,17 @@ impl Client {
 
     /// Gets an image: robots.txt and `X-Robots-Tag` are followed.
     pub async fn image(&self, url: &str) -> Result<Reply> {
-        self.get(url, true).await
+        self.get(url, Wanted::Content).await
     }
 
     /// Gets a page: robots.txt and `X-Robots-Tag` are followed.
     pub async fn page(&self, url: &str) -> Result<Reply> {
-        self.get(url, true).await
+        self.get(url, Wanted::Content).await
     }
 
     /// Gets a sitemap: robots.txt is followed.
     pub async fn sitemap(&self, url: &str) -> Result<Reply> {
-        self.get(url, false).await
+        self.get(url, Wanted::Sitemap).await
     }
 
     /// The sitemaps that the robots.txt of the URL's host names.
@@ -129,10 +147,10 @@ impl Client {
         rules.sitemaps()
     }
 
-    async fn get(&self, url: &str, tagged: bool) -> Result<Reply> {
+    async fn get(&self, url: &str, wanted: Wanted) -> Result<Reply> {
         let mut tries = 0;
         loop {
-            match self.hops(url, tagged).await {
+            match self.hops(url, wanted).await {
                 Err(error) if error.kind.passing() && tries < self.config.retries => {
                     let backoff = Duration::from_millis(250 << tries.min(6)) + jitter(url, tries);
                     let pause = error.retry_after.unwrap_or(backoff);
@@ -147,7 +165,7 @@ impl Client {
         }
     }
 
-    async fn hops(&self, url: &str, tagged: bool) -> Result<Reply> {
+    async fn hops(&self, url: &str, wanted: Wanted) -> Result<Reply> {
         let mut url =
             Url::parse(url).map_err(|e| FetchError::new(Kind::BadUrl, format!("{url:?}: {e}")))?;
         let mut left = self.timeout;
@@ -161,7 +179,7 @@ impl Client {
                     self.hosts.slow_down(&host, delay);
                 }
             }
-            match self.one(&url, tagged, &mut left).await? {
+            match self.one(&url, wanted, &mut left).await? {
                 Hop::Reply(reply) => return Ok(reply),
                 Hop::To(next) => url = next,
             }
@@ -195,7 +213,7 @@ impl Client {
             if let Err(fault) = self.check_url(&url) {
                 return Rules::Nothing(fault);
             }
-            match self.one(&url, false, &mut left).await {
+            match self.one(&url, Wanted::Robots, &mut left).await {
                 Ok(Hop::Reply(reply)) => return Rules::parse(self.agent(), &reply.body),
                 Ok(Hop::To(next)) => url = next,
                 Err(error) if error.kind == Kind::Http4xx => return Rules::All,
@@ -212,7 +230,7 @@ impl Client {
 
     /// One request, in the host's turn. Only time under way counts against what is `left`, not the wait
     /// for the turn.
-    async fn one(&self, url: &Url, tagged: bool, left: &mut Duration) -> Result<Hop> {
+    async fn one(&self, url: &Url, wanted: Wanted, left: &mut Duration) -> Result<Hop> {
         let host = self.hosts.get(url.host_str().unwrap_or_default());
         let given_up = |why: String| FetchError::new(Kind::HostGivenUp, why);
         let turn = self.hosts.enter(&host).await.map_err(given_up)?;
@@ -221,7 +239,7 @@ impl Client {
         let small = self.memory.clone().acquire_many_owned(ESTIMATE).await.map_err(closed)?;
         let memory = Memory { small, large: None };
         let started = Instant::now();
-        let sent = tokio::time::timeout(*left, Box::pin(self.send(url, tagged, memory))).await;
+        let sent = tokio::time::timeout(*left, Box::pin(self.send(url, wanted, memory))).await;
         let result = sent.unwrap_or_else(|_| Err(FetchError::timeout()));
         *left = left.saturating_sub(started.elapsed());
         let error = result.as_ref().err();
@@ -237,7 +255,7 @@ impl Client {
         memory.large = self.large.clone().acquire_many_owned(more).await.ok();
     }
 
-    async fn send(&self, url: &Url, tagged: bool, mut memory: Memory) -> Result<Hop> {
+    async fn send(&self, url: &Url, wanted: Wanted, mut memory: Memory) -> Result<Hop> {
         let sent = self.http.get(url.clone()).send().await;
         let mut response = sent.map_err(|e| FetchError::of_request(&e))?;
         let status = response.status();
@@ -263,7 +281,7 @@ impl Client {
             error.retry_after = seconds;
             return Err(error);
         }
-        if tagged {
+        if wanted == Wanted::Content {
             let tags = response.headers().get_all("x-robots-tag");
             let tags: Vec<_> = tags.iter().map(|value| text(value.as_bytes())).collect();
             let tags = tags.iter().map(|tag| &**tag);
@@ -274,8 +292,10 @@ impl Client {
         }
         let content_type = header(CONTENT_TYPE).unwrap_or_default().into_owned();
         let length: Option<u64> = header(CONTENT_LENGTH).and_then(|value| value.parse().ok());
+        let length = length.map(|length| length.min(wanted.enough()));
         let too_large = || FetchError::new(Kind::TooLarge, "body too large");
-        if length.is_some_and(|length| length > self.config.max_bytes) {
+        let most = if wanted == Wanted::Robots { u64::MAX } else { self.config.max_bytes };
+        if length.is_some_and(|length| length > most) {
             return Err(too_large());
         }
         let kib = length.map(|length| (length / 1024 + 1) as u32);
@@ -287,13 +307,16 @@ impl Client {
         let started = Instant::now();
         let mut body = Vec::with_capacity(length.unwrap_or(1 << 16).min(1 << 24) as usize);
         while let Some(chunk) = response.chunk().await.map_err(|e| FetchError::of_request(&e))? {
-            if (body.len() + chunk.len()) as u64 > self.config.max_bytes {
+            if (body.len() + chunk.len()) as u64 > most {
                 return Err(too_large());
             }
             if memory.large.is_none() && body.len() + chunk.len() > ESTIMATE as usize * 1024 {
                 self.grow(&mut memory, self.longest).await;
             }
             body.extend_from_slice(&chunk);
+            if body.len() as u64 >= wanted.enough() {
+                break;
+            }
             let spent = started.elapsed();
             if spent > GRACE && (body.len() as f64) < self.config.min_rate * spent.as_secs_f64() {
                 return Err(FetchError::new(Kind::Timeout, "body slower than the minimum rate"));

@@ -16,6 +16,8 @@ use crate::rows::{More, Pair, batch_with};
 pub(crate) const STAGE: &str = "collect";
 /// Pairs that are given on at a time.
 const BATCH: usize = 8192;
+/// Bytes of text after which a batch ends.
+pub(crate) const BATCH_BYTES: usize = 32 << 20;
 
 /// What a reader gives for one line, record or file.
 pub(crate) enum Item {
@@ -56,17 +58,20 @@ impl<F: Feed> Source for FeedSource<F> {
         // A batch numbers its rows in a run, so a row that is rejected ends the batch.
         let mut rows = Rows { part, index: 0, pairs: Vec::new(), more: Vec::new() };
         let columns = self.0.columns()?;
+        let mut bytes = 0;
         self.0.each(part, &mut |item| {
             let fell = match item {
                 Item::Pair(mut pair) => match normal_url(&pair.url) {
                     Some(url) => {
                         pair.url = url;
+                        bytes += pair.url.len() + pair.caption.len();
                         rows.pairs.push(pair);
                         None
                     }
                     None => Some(no_url(pair)),
                 },
                 Item::With(pair, more) => {
+                    bytes += pair.url.len() + pair.caption.len();
                     rows.pairs.push(pair);
                     rows.more.push(more);
                     None
@@ -83,7 +88,8 @@ impl<F: Feed> Source for FeedSource<F> {
                 let row = row_id(part, rows.index);
                 out.reject(Reject { row, uid, url, caption, reason, detail })?;
                 rows.index += 1;
-            } else if rows.pairs.len() == BATCH {
+            } else if rows.pairs.len() == BATCH || bytes > BATCH_BYTES {
+                bytes = 0;
                 rows.flush(&columns, out, cx)?;
             }
             Ok(!cx.cancelled())
@@ -188,11 +194,12 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     })
 }
 
+/// Longest file that is read whole: Visual Genome's regions have 700 MB.
+const LONGEST: u64 = 4 << 30;
+
 /// The whole of a file that is small by nature.
 pub(crate) fn read_all(path: &Path) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    open(path)?.read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
-    Ok(bytes)
+    clip_guard::read_whole(open(path)?, LONGEST).map_err(|e| Error::io(path, e))
 }
 
 /// Why `source.columns` cannot be.

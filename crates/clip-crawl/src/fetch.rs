@@ -157,7 +157,7 @@ pub(crate) async fn off_network<T: Send + 'static>(
 ) -> std::result::Result<T, String> {
     let (send, receive) = oneshot::channel();
     rayon::spawn(move || {
-        let made = clip_image::catch_panic(work);
+        let made = clip_guard::catch_panic(work);
         let _ = send.send(made.map_err(|why| format!("the work on the image panicked: {why}")));
     });
     receive.await.unwrap_or_else(|_| Err("the work on the image was dropped".to_owned()))

@@ -26,7 +26,10 @@ impl Folder {
     pub fn new(corpus: &Corpus, base: &Path) -> Result<Self> {
         let mut folders = Vec::new();
         for path in &corpus.paths {
-            walk(&base.join(path), &mut folders)?;
+            let walked = clip_guard::walk(&base.join(path));
+            let walked = walked.map_err(|(path, e)| Error::io(&path, e))?;
+            let with_images = walked.into_iter().filter(|f| f.files.iter().any(|f| is_image(f)));
+            folders.extend(with_images.map(|folder| folder.path));
         }
         if folders.is_empty() {
             return Err(Error::Config("source.paths: no images in these folders".into()));
@@ -34,19 +37,6 @@ impl Folder {
         let (root, known) = (local::folder(&corpus.paths, base), Known::new(&corpus.columns)?);
         Ok(Self { root, folders, json_key: corpus.json_key.clone(), known })
     }
-}
-
-/// Folders with images, in the order of their names, a folder before what it holds.
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    let mut entries: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    entries.sort();
-    if entries.iter().any(|path| is_image(path)) {
-        found.push(folder.to_path_buf());
-    }
-    // A link to a folder may lead back here.
-    let inner = entries.iter().filter(|path| path.is_dir() && !path.is_symlink());
-    inner.into_iter().try_for_each(|folder| walk(folder, found))
 }
 
 fn is_image(path: &Path) -> bool {

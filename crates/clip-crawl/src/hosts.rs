@@ -251,6 +251,8 @@ mod tests {
         drop(hosts.enter(&host).await.unwrap());
         assert!(started.elapsed() >= Duration::from_millis(490));
         let slow = hosts.get("slow.com");
+        hosts.slow_down(&slow, Duration::from_secs(99_999));
+        assert_eq!(slow.state().delay, hosts.limits.max_pause);
         hosts.slow_down(&slow, Duration::from_millis(80));
         let started = Instant::now();
         for _ in 0..3 {

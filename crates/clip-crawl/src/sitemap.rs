@@ -8,12 +8,13 @@ use flate2::read::MultiGzDecoder;
 use url::Url;
 
 use crate::Client;
-use crate::html::clean_text;
+use crate::html::{LONGEST_URL, clean_text};
 
 /// Sitemaps that are read of one host, those that an index names among them.
-const SITEMAPS: usize = 50;
-/// Longest sitemap, unpacked: what the protocol allows.
+pub(crate) const SITEMAPS: usize = 50;
+/// Longest sitemap, unpacked, and the most URLs in one: what the protocol allows.
 const LONGEST: u64 = 50 << 20;
+const URLS: usize = 50_000;
 
 /// Pages that the sitemaps in the robots.txt of the seed's host name, at most so many, in their order. One that
 /// cannot be had is noted and passed over.
@@ -32,15 +33,15 @@ pub(crate) async fn pages(client: &Client, seed: &Url, most: usize, cx: &Context
             Ok(reply) => {
                 let (index, found) = locations(&reply.body);
                 if index {
-                    waiting.extend(found.into_iter().rev());
+                    waiting.extend(found.into_iter().take(SITEMAPS).rev());
                 } else {
                     pages.extend(found);
+                    pages.truncate(most);
                 }
             }
             Err(error) => cx.note(format!("{sitemap}: {} ({error})", error.kind.name())),
         }
     }
-    pages.truncate(most);
     pages
 }
 
@@ -56,6 +57,7 @@ pub fn locations(body: &[u8]) -> (bool, Vec<String>) {
     let text = String::from_utf8_lossy(&text);
     if !text.contains("<loc>") {
         let lines = text.lines().map(str::trim).filter(|line| line.starts_with("http"));
+        let lines = lines.filter(|line| line.len() <= LONGEST_URL).take(URLS);
         return (false, lines.map(str::to_owned).collect());
     }
     let ends = text.split("<loc>").skip(1).filter_map(|rest| Some(rest.split_once("</loc>")?.0));
@@ -65,7 +67,8 @@ pub fn locations(body: &[u8]) -> (bool, Vec<String>) {
             inner.strip_prefix("<![CDATA[").and_then(|i| i.strip_suffix("]]>")).unwrap_or(inner),
         )
     };
-    (text.contains("<sitemapindex"), ends.map(plain).filter(|url| !url.is_empty()).collect())
+    let found = ends.map(plain).filter(|url| !url.is_empty() && url.len() <= LONGEST_URL);
+    (text.contains("<sitemapindex"), found.take(URLS).collect())
 }
 
 #[cfg(test)]
@@ -83,5 +86,7 @@ mod tests {
         assert_eq!(locations(index.as_bytes()), (true, vec!["http://e.com/s.xml".into()]));
         assert_eq!(locations(b"http://e.com/a\r\nno\n"), (false, vec!["http://e.com/a".into()]));
         assert_eq!(locations(b""), (false, vec![]));
+        let bomb = format!("<sitemapindex>{}", "<loc>a</loc>".repeat(60_000));
+        assert_eq!(locations(bomb.as_bytes()).1.len(), URLS);
     }
 }

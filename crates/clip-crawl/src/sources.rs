@@ -1,6 +1,6 @@
 //! `[source]` as configured to the source that does it.
 
-use std::io::BufRead;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clip_pipeline::config::fetch::FetchConfig;
@@ -59,8 +59,12 @@ fn archives(paths: &[PathBuf], base: &Path, ending: &str) -> Result<Vec<PathBuf>
             all.push(file);
             continue;
         }
-        for line in open(&file)?.lines() {
-            let line = line.map_err(|e| Error::io(&file, e))?;
+        let read: std::io::Result<()> = clip_guard::read_lines(open(&file)?, |number, line| {
+            let invalid = |reason: String| {
+                std::io::Error::new(ErrorKind::InvalidData, format!("line {number}: {reason}"))
+            };
+            let line =
+                std::str::from_utf8(line.map_err(invalid)?).map_err(|e| invalid(e.to_string()))?;
             match line.trim() {
                 "" => {}
                 key if key.starts_with("crawl-data/") => {
@@ -68,7 +72,9 @@ fn archives(paths: &[PathBuf], base: &Path, ending: &str) -> Result<Vec<PathBuf>
                 }
                 path => all.push(located(path.as_ref(), file.parent().unwrap_or(base))),
             }
-        }
+            Ok(())
+        });
+        read.map_err(|e| Error::io(&file, e))?;
     }
     Ok(all)
 }

@@ -1,9 +1,9 @@
 //! YFCC100M's metadata with the paper's filter, and Google's WIT.
 
-use std::io::BufRead;
 use std::path::PathBuf;
 
 use clip_corpus::{Delimited, Row};
+use clip_guard::{Line, read_line};
 use clip_pipeline::{Error, Result};
 
 use crate::feed::{Feed, Item, Visit, bad, open};
@@ -25,13 +25,15 @@ impl Feed for Yfcc {
         let mut reader = open(path)?;
         let mut line = Vec::new();
         for number in 1.. {
-            line.clear();
-            if reader.read_until(b'\n', &mut line).map_err(|e| Error::io(path, e))? == 0 {
-                break;
-            }
-            let text = String::from_utf8_lossy(&line);
-            let text = text.trim_end_matches(['\n', '\r']);
-            let item = match yfcc(text) {
+            let read = match read_line(&mut reader, &mut line).map_err(|e| Error::io(path, e))? {
+                Line::End => break,
+                Line::TooLong(length) => Err(Line::reason(length)),
+                Line::Whole => {
+                    let text = String::from_utf8_lossy(&line);
+                    yfcc(text.trim_end_matches(['\n', '\r']))
+                }
+            };
+            let item = match read {
                 // A file that begins so is none of these; a line within it is damage of its own.
                 Err(reason) if number == 1 => return Err(bad(path, format!("line 1: {reason}"))),
                 Err(reason) => {

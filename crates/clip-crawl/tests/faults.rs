@@ -125,12 +125,15 @@ async fn names_and_ports_that_lead_nowhere_have_urllibs_words() {
 async fn robots_txt_is_asked_once_and_followed() {
     let client = Client::new(&quick()).unwrap();
     let text = "User-agent: *\nDisallow: /\n\nUser-agent: clip-data\nDisallow: /n/\nAllow: /n/ok\n";
+    // Longer than any body may be: its beginning counts (RFC 9309, section 2.5).
+    let long = format!("User-agent: *\nDisallow: /n/\n{}", "# x\n".repeat(500_000));
     for (ip, robots, ok, refused) in [
         ("127.0.0.2", Robots::Text(text.into()), "/n/ok.jpg", Some("/n/other.jpg")),
         ("127.0.0.3", Robots::Missing, "/ok.jpg", None),
         ("127.0.0.4", Robots::Broken, "", Some("/ok.jpg")),
         ("127.0.0.5", Robots::Loop, "/ok.jpg", None),
         ("127.0.0.6", Robots::Text("<html>what?</html>".into()), "/ok.jpg", None),
+        ("127.0.0.8", Robots::Text(long), "/ok.jpg", Some("/n/other.jpg")),
     ] {
         let site = site(ip, robots);
         if !ok.is_empty() {

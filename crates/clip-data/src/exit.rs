@@ -34,6 +34,12 @@ fn code(error: &anyhow::Error) -> u8 {
         if let Some(clip_overlap::Error::Corpus(error)) = cause.downcast_ref() {
             return corpus(error);
         }
+        if let Some(clip_report::Error::Corpus(error)) = cause.downcast_ref() {
+            return corpus(error);
+        }
+        if cause.downcast_ref().is_some_and(clip_sql::Error::is_damage) {
+            return DAMAGED;
+        }
         if let Some(error) = cause.downcast_ref::<clip_corpus::Error>() {
             return corpus(error);
         }

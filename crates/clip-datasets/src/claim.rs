@@ -1,52 +1,11 @@
-//! Sizes that files claim: checked against what the file can hold before anything is allocated for them.
+//! Sizes that files of evaluation sets claim, as errors that name the file.
 
 use std::path::Path;
 
 use crate::{Error, Result};
 
-/// The most bytes that a byte of deflate's can become (zlib, "Maximum Expansion Factor").
-const DEFLATE: u64 = 1032;
-
-/// The bytes that a file can hold: its length, or what a packed file of that length can unpack to.
-pub(crate) fn room(path: &Path, packed: bool) -> Result<u64> {
-    let length = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
-    Ok(if packed { unpacked_room(length) } else { length })
-}
-
-/// The most bytes that so many packed ones can become.
-pub(crate) fn unpacked_room(packed: u64) -> u64 {
-    packed.saturating_mul(DEFLATE)
-}
-
-/// Bytes of an array with these sizes and so many bytes a value.
-///
-/// # Errors
-/// When they are more than `room`.
-pub(crate) fn claim(sizes: &[u64], each: u64, room: u64) -> std::result::Result<u64, String> {
-    let bytes = sizes.iter().try_fold(each, |bytes, &size| bytes.checked_mul(size));
-    bytes.filter(|bytes| *bytes <= room).ok_or_else(|| {
-        let sizes: Vec<String> = sizes.iter().map(u64::to_string).collect();
-        format!(
-            "it claims {} values of {each} bytes, and has room for {room} bytes",
-            sizes.join(" x ")
-        )
-    })
-}
-
-/// The same for an array that a file claims to hold.
+/// Bytes of an array with these sizes and this many bytes a value, which a file claims to hold.
 pub(crate) fn claimed(path: &Path, packed: bool, sizes: &[u64], each: u64) -> Result<u64> {
-    claim(sizes, each, room(path, packed)?).map_err(|reason| Error::file(path, reason))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::claim;
-
-    #[test]
-    fn what_is_more_than_there_is_room_for_is_refused() {
-        assert_eq!(claim(&[2, 3], 4, 24), Ok(24));
-        assert_eq!(claim(&[0, u64::MAX], 4, 24), Ok(0));
-        assert!(claim(&[2, 3], 4, 23).unwrap_err().contains("2 x 3 values of 4 bytes"));
-        assert!(claim(&[1 << 40, 1 << 40], 1, u64::MAX).is_err(), "the product overflows");
-    }
+    let room = clip_guard::room(path, packed).map_err(|e| Error::io(path, e))?;
+    clip_guard::claim(sizes, each, room).map_err(|reason| Error::file(path, reason))
 }

@@ -88,9 +88,7 @@ impl Input {
             return Self { parts, images: false, texts: true }.checked(path);
         }
         if path.is_dir() {
-            let mut files = Vec::new();
-            walk(path, &mut files)?;
-            files.sort();
+            let mut files = clip_guard::files(path).map_err(|(path, e)| Error::io(&path, e))?;
             let is = |file: &Path, of: &[&str]| {
                 let extension =
                     file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -116,18 +114,6 @@ impl Input {
         }
         Ok(self)
     }
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
-    for entry in std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
-        let path = entry.map_err(|e| Error::io(folder, e))?.path();
-        if path.is_dir() {
-            walk(&path, files)?;
-        } else {
-            files.push(path);
-        }
-    }
-    Ok(())
 }
 
 impl Part {
@@ -188,6 +174,19 @@ mod tests {
         assert_eq!(item(&input.parts[1]).caption.as_deref(), Some("three"));
         std::fs::write(at("empty.txt"), "").unwrap();
         assert!(Input::open(&at("empty.txt").display().to_string(), 2).is_err());
+    }
+
+    #[test]
+    fn links_in_circles_end() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("cats")).unwrap();
+        std::fs::write(folder.path().join("cats/a.png"), b"image").unwrap();
+        for (target, link) in [(".", "self"), ("..", "cats/up"), ("/", "cats/all")] {
+            std::os::unix::fs::symlink(target, folder.path().join(link)).unwrap();
+        }
+        let input = Input::open(&folder.path().display().to_string(), 10).unwrap();
+        let keys: Vec<String> = input.parts[0].items().unwrap().map(|i| i.unwrap().key).collect();
+        assert_eq!(keys, ["cats/a.png"]);
     }
 
     #[test]

@@ -29,7 +29,6 @@ pub use decode::{DecodeOptions, decode};
 pub use encode::{encode_jpeg, encode_png, encode_png_level, encode_webp};
 pub use error::{Error, Result};
 pub use exif::{ExifDirectory, ExifEntry, exif_entries, orientation};
-pub use guard::catch_panic;
 pub use hamming::{HammingIndex, Pair, for_near_pairs, near_pairs};
 pub use interpolate::{Interpolation, opencv_resize};
 pub use preprocess::{Preprocess, Resampling, ResizeMode, clip_pixels, clip_preprocess};

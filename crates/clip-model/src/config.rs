@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, paper};
+use crate::{Error, Result, limits, paper};
 
 /// A model: both towers and the space they share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -199,23 +199,17 @@ impl ModelConfig {
     /// # Errors
     /// [`Error::Config`] with what does not fit.
     pub fn checked(self) -> Result<Self> {
+        limits::check(&self)?;
         let (v, t) = (&self.vision_cfg, &self.text_cfg);
         let must = |holds: bool, message: &str| {
             if holds { Ok(()) } else { Err(Error::Config(message.to_owned())) }
         };
-        let sizes = [self.embed_dim, v.image_size, v.width, v.head_width];
-        let texts = [t.context_length, t.vocab_size, t.width, t.heads, t.layers];
-        let positive = |sizes: &[i64]| sizes.iter().all(|&size| size > 0);
-        must(positive(&sizes) && positive(&texts), "sizes must be positive")?;
-        must(v.mlp_ratio > 0.0 && t.mlp_ratio > 0.0, "mlp_ratio must be positive")?;
         match (v.layers, v.patch_size) {
-            (Depth::Blocks(layers), Some(patch)) => {
-                must(positive(&[layers, patch]), "sizes must be positive")?;
+            (Depth::Blocks(_), Some(patch)) => {
                 must(v.image_size >= patch, "image_size must hold a patch")?;
                 must(v.width % v.head_width == 0, "vision width must be a multiple of head_width")?;
             }
-            (Depth::Stages(stages), None) => {
-                must(positive(&stages), "sizes must be positive")?;
+            (Depth::Stages(_), None) => {
                 must(v.image_size % 32 == 0, "a ResNet's image_size must be a multiple of 32")?;
                 must(v.width % 2 == 0, "a ResNet's width must be even")?;
                 let fits = v.feature_width() % v.head_width == 0;

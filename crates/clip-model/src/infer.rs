@@ -17,7 +17,7 @@ pub fn infer_config(weights: &[(String, Tensor)], quick_gelu: bool) -> Option<Mo
     let count = |prefix: &str| {
         let numbers = shapes.keys().filter_map(|name| name.strip_prefix(prefix)?.split('.').next());
         let highest = numbers.filter_map(|number| number.parse::<i64>().ok()).max();
-        highest.map_or(0, |highest| highest + 1)
+        highest.map_or(0, |highest| highest.saturating_add(1))
     };
     let embed_dim = side("text_projection", 1)?;
     let grid = |name: &str| Some((side(name, 0)? as f64 - 1.0).max(0.0).sqrt().round() as i64);

@@ -10,6 +10,7 @@ mod hugging_face;
 mod infer;
 mod init;
 mod layers;
+mod limits;
 mod open;
 mod paper;
 mod params;

@@ -76,8 +76,9 @@ impl Params {
     }
 
     fn value(&mut self, name: &str, shape: &[i64], init: Init, kind: Kind) -> Tensor {
+        let no_memory = || Tensor::zeros([0; 0], (kind, Device::Cpu)).expand(shape, false);
         if self.shapes_only {
-            return Tensor::zeros([0; 0], (kind, Device::Cpu)).expand(shape, false);
+            return no_memory();
         }
         let fresh = |kind| init.draw(shape).to_kind(kind).to_device(self.device);
         let Some(given) = &mut self.given else { return fresh(kind) };
@@ -92,13 +93,13 @@ impl Params {
             Some(tensor) => {
                 let (has, wants) = (tensor.size(), shape.to_vec());
                 self.faults.push(Fault::Shape { name: name.to_owned(), has, wants });
-                Tensor::empty(shape, (kind, self.device))
+                no_memory()
             }
             // PyTorch before 0.4.1 did not count batches.
             None if name.ends_with("num_batches_tracked") => fresh(kind),
             None => {
                 self.faults.push(Fault::Missing(name.to_owned()));
-                Tensor::empty(shape, (kind, self.device))
+                no_memory()
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Fingerprints: what a stage's output depends on, as one hash.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -106,9 +107,26 @@ fn differ_in_the_last_bit(a: &serde_json::Value, b: &serde_json::Value) -> bool 
 
 /// Hash of a resource: a file's content, or for a folder the names and content of its files.
 pub fn hash_resource(path: &Path) -> Result<String> {
-    let meta = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+    let top = path.canonicalize().map_err(|e| Error::io(path, e))?;
+    hash_below(path, &top, &mut HashSet::new())
+}
+
+/// `seen` are the folders so far, where they really are: a link may lead to one of them, or to one that holds `top`.
+fn hash_below(path: &Path, top: &Path, seen: &mut HashSet<PathBuf>) -> Result<String> {
+    let meta = match std::fs::metadata(path) {
+        // A link that leads nowhere counts by its name, as does a pipe.
+        Err(_) if path.is_symlink() => return Ok(String::new()),
+        meta => meta.map_err(|e| Error::io(path, e))?,
+    };
     if meta.is_file() {
         return Ok(clip_corpus::hash_file(path)?.0);
+    }
+    if !meta.is_dir() {
+        return Ok(String::new());
+    }
+    let real = path.canonicalize().map_err(|e| Error::io(path, e))?;
+    if (real != top && top.starts_with(&real)) || !seen.insert(real) {
+        return Ok(String::new());
     }
     let mut names: Vec<_> = std::fs::read_dir(path)
         .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
@@ -120,7 +138,7 @@ pub fn hash_resource(path: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
     for name in names {
         hasher.update(name.as_encoded_bytes()).update(&[0]);
-        hasher.update(hash_resource(&path.join(&name))?.as_bytes());
+        hasher.update(hash_below(&path.join(&name), top, seen)?.as_bytes());
     }
     Ok(hasher.finalize().to_hex().to_string())
 }
@@ -161,6 +179,12 @@ mod tests {
         std::fs::write(folder.path().join("a"), "1").unwrap();
         let first = hash_resource(folder.path()).unwrap();
         std::fs::rename(folder.path().join("a"), folder.path().join("b")).unwrap();
-        assert_ne!(first, hash_resource(folder.path()).unwrap());
+        let plain = hash_resource(folder.path()).unwrap();
+        assert_ne!(first, plain);
+        for target in [".", "..", "/", "nothing", "link"] {
+            std::os::unix::fs::symlink(target, folder.path().join("link")).unwrap();
+            assert_ne!(plain, hash_resource(folder.path()).unwrap(), "the link's name counts");
+            std::fs::remove_file(folder.path().join("link")).unwrap();
+        }
     }
 }

@@ -63,7 +63,13 @@ fn load_json(path: &Path) -> Result<QueryList> {
     Ok(QueryList::from_texts(texts))
 }
 
+/// The crate that reads the file has assertions that damage reaches.
 fn load_parquet(path: &Path) -> Result<QueryList> {
+    clip_guard::catch_panic(|| read_parquet(path))
+        .unwrap_or_else(|why| Err(Error::table(path, format!("the file is damaged: {why}"))))
+}
+
+fn read_parquet(path: &Path) -> Result<QueryList> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file);
     let builder = builder.map_err(|e| Error::table(path, e))?;

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use bzip2::read::MultiBzDecoder;
+use clip_guard::{Line, read_line};
 use flate2::read::MultiGzDecoder;
 
 use crate::{Error, Result};
@@ -68,12 +69,11 @@ pub(crate) fn each_line(
     let mut reader = BufReader::with_capacity(1 << 18, packing.unpack(file));
     let mut line = Vec::new();
     for number in 1.. {
-        line.clear();
-        let read = reader.read_until(b'\n', &mut line);
-        let read =
-            read.map_err(|e| failure(path, e, "get the file again, and compare its size"))?;
-        if read == 0 {
-            break;
+        let read = read_line(&mut reader, &mut line);
+        match read.map_err(|e| failure(path, e, "get the file again, and compare its size"))? {
+            Line::End => break,
+            Line::TooLong(length) => return Err(Error::line(path, number, Line::reason(length))),
+            Line::Whole => {}
         }
         while let Some(b'\n' | b'\r') = line.last() {
             line.pop();

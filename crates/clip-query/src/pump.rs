@@ -8,6 +8,7 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use clip_guard::read_whole;
 use memchr::memmem;
 
 use crate::open::{Packing, Watched, failure, open};
@@ -17,6 +18,8 @@ use crate::{Error, Result};
 const CHUNK: usize = 4 << 20;
 /// Packed bytes that a stream of a multistream file may have; a longer one is unpacked as it is read.
 const STREAM: usize = 8 << 20;
+/// What a stream may unpack to: a hundred pages of a multistream dump have some megabytes.
+const UNPACKED: u64 = 1 << 30;
 /// A bzip2 stream begins so, after `BZh` and a digit.
 const BLOCK: &[u8] = b"1AY&SY";
 
@@ -96,8 +99,8 @@ fn consume(
     let mut bytes = chunk.bytes;
     if chunk.packed {
         let packed = std::mem::take(&mut bytes);
-        let unpacked = Packing::Bzip2.unpack(&packed[..]).read_to_end(&mut bytes);
-        unpacked.map_err(|e| failure(path, e, WHOLE))?;
+        let unpacked = read_whole(Packing::Bzip2.unpack(&packed[..]), UNPACKED);
+        bytes = unpacked.map_err(|e| failure(path, e, WHOLE))?;
     }
     let first = memmem::find(&bytes, records.end).map(|at| at + records.end.len());
     let last = memmem::rfind(&bytes, records.end).map(|at| at + records.end.len());

@@ -4,6 +4,9 @@ use std::path::Path;
 
 use clip_format::PathError;
 
+use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+
 /// A failure of a query, naming the query, table or file it is about.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -39,7 +42,7 @@ pub enum Error {
         /// The query, or the first words of it.
         name: String,
         /// The cause.
-        source: Box<datafusion::error::DataFusionError>,
+        source: Box<DataFusionError>,
     },
     /// A result is not what the header promises.
     #[error("{name}: {reason}")]
@@ -61,6 +64,21 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// Whether a table that was read is damaged: its bytes, or a panic of what reads them.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Corpus(error) => error.is_damage(),
+            Self::Query { source, .. } => match source.find_root() {
+                DataFusionError::ParquetError(_) | DataFusionError::ExecutionJoin(_) => true,
+                DataFusionError::ArrowError(error, _) => {
+                    matches!(**error, ArrowError::ParquetError(_))
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io(PathError::new(path, source))
     }
@@ -73,7 +91,7 @@ impl Error {
         Self::Result { name: name.to_owned(), reason: reason.to_string() }
     }
 
-    pub(crate) fn query(name: &str, source: datafusion::error::DataFusionError) -> Self {
+    pub(crate) fn query(name: &str, source: DataFusionError) -> Self {
         Self::Query { name: name.to_owned(), source: Box::new(source) }
     }
 }

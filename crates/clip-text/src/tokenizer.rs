@@ -1,6 +1,7 @@
 //! CLIP's byte-pair tokenizer (OpenAI CLIP, `simple_tokenizer.py`): the same ids.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::io::Read;
 use std::sync::LazyLock;
@@ -17,6 +18,10 @@ const START: u32 = 49_406;
 const END: u32 = 49_407;
 /// Added to a byte's id at the end of a word.
 const END_OF_WORD: u32 = 256;
+/// Bytes of a word beyond which its symbols wait for their merge in a heap.
+const LONG_WORD: usize = 128;
+/// In the place of a symbol that merged with the one before it.
+const MERGED: u32 = u32::MAX;
 
 static PATTERN: LazyLock<Regex> = LazyLock::new(|| {
     let words = r"(?i)<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+";
@@ -108,6 +113,14 @@ impl Tokenizer {
     }
 
     fn merge(&self, word: &[u8], ids: &mut Vec<u32>) {
+        if word.len() > LONG_WORD {
+            self.merge_long(word, ids);
+        } else {
+            self.merge_short(word, ids);
+        }
+    }
+
+    fn merge_short(&self, word: &[u8], ids: &mut Vec<u32>) {
         let first = ids.len();
         ids.extend(word.iter().map(|&byte| self.bytes[byte as usize]));
         if let Some(last) = ids.last_mut() {
@@ -135,6 +148,42 @@ impl Tokenizer {
             }
             ids.truncate(to);
         }
+    }
+
+    /// The same for a word of any length, in time that grows a little more than with the length: what may merge
+    /// waits in order of rank and place, each symbol knows its neighbours.
+    fn merge_long(&self, word: &[u8], ids: &mut Vec<u32>) {
+        let mut symbols: Vec<u32> = word.iter().map(|&byte| self.bytes[byte as usize]).collect();
+        if let Some(last) = symbols.last_mut() {
+            *last += END_OF_WORD;
+        }
+        let length = symbols.len();
+        let mut after: Vec<usize> = (1..=length).collect();
+        let mut before: Vec<usize> = (0..length).map(|at| at.wrapping_sub(1)).collect();
+        let merge = |symbols: &[u32], left: usize, right: usize| {
+            let id = self.merges.get(*symbols.get(left)?, *symbols.get(right)?)?;
+            Some(Reverse((id, left, right)))
+        };
+        let pairs = (1..length).filter_map(|at| merge(&symbols, at - 1, at));
+        let mut waiting: BinaryHeap<Reverse<(u32, usize, usize)>> = pairs.collect();
+        while let Some(Reverse((id, left, right))) = waiting.pop() {
+            // Either may have merged with its other neighbour meanwhile.
+            let same = after[left] == right
+                && symbols[left] != MERGED
+                && self.merges.get(symbols[left], symbols[right]) == Some(id);
+            if !same {
+                continue;
+            }
+            symbols[left] = id;
+            symbols[right] = MERGED;
+            after[left] = after[right];
+            if let Some(before) = before.get_mut(after[left]) {
+                *before = left;
+            }
+            waiting.extend(merge(&symbols, before[left], left));
+            waiting.extend(merge(&symbols, left, after[left]));
+        }
+        ids.extend(symbols.into_iter().filter(|&symbol| symbol != MERGED));
     }
 
     /// Exactly `context` ids: start, text, end, then zeros. A text that is too long keeps its end token.
@@ -293,6 +342,39 @@ mod tests {
         });
         let wrong: Vec<_> = wrong.map(|(word, _)| String::from_utf8_lossy(word)).collect();
         assert!(wrong.is_empty(), "{wrong:?}");
+    }
+
+    /// Letters in no order, from a generator of numbers.
+    fn letters(alphabet: &[u8], count: usize) -> Vec<u8> {
+        let mut state = 1u64;
+        let mut letter = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            alphabet[(state >> 33) as usize % alphabet.len()]
+        };
+        (0..count).map(|_| letter()).collect()
+    }
+
+    #[test]
+    fn long_words_merge_as_short_ones_do() {
+        let tokenizer = Tokenizer::new();
+        for alphabet in
+            [&b"a"[..], b"ha", b"the", b"abcdefghijklmnopqrstuvwxyz", b"(!-.", &[0xc3, 0xa9, b'e']]
+        {
+            for length in [1, 2, 3, 129, 1000, 5000] {
+                let word = letters(alphabet, length);
+                let (mut short, mut long) = (Vec::new(), Vec::new());
+                tokenizer.merge_short(&word, &mut short);
+                tokenizer.merge_long(&word, &mut long);
+                assert_eq!(short, long, "{length} of {alphabet:?}");
+            }
+        }
+    }
+
+    /// Minutes if each merge went through the whole word.
+    #[test]
+    fn a_word_of_two_million_letters_is_no_trouble() {
+        let word = String::from_utf8(letters(b"abcdefghijklmnopqrstuvwxyz", 2_000_000)).unwrap();
+        assert!(Tokenizer::new().encode(&word).len() > 500_000);
     }
 
     #[test]

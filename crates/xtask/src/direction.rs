@@ -7,8 +7,9 @@ use anyhow::Context;
 use serde::Deserialize;
 
 /// The floors of the house, from `docs/architecture.md`. A crate may use those on lower floors only.
-const FLOORS: [(&str, u8); 26] = [
+const FLOORS: [(&str, u8); 27] = [
     ("clip-format", 0),
+    ("clip-guard", 0),
     ("clip-text", 1),
     ("clip-query", 1),
     ("clip-image", 1),

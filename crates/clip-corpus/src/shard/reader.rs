@@ -14,6 +14,8 @@ const BLOCK: usize = 512;
 const BUFFER: usize = 1 << 17;
 /// A larger field of a sample is refused: it would have to fit into memory.
 const MAX_FIELD: u64 = 1 << 30;
+/// Fields of a sample: each is compared with those before it.
+const MOST_FIELDS: usize = 1000;
 /// Names and extended headers have no reason to be longer.
 const LONG_NAME: u64 = 1 << 20;
 
@@ -250,6 +252,10 @@ impl ShardReader {
             if head.key != sample.key || sample.get(&head.field).is_some() {
                 self.pending = Some(head);
                 break;
+            }
+            if sample.fields.len() == MOST_FIELDS {
+                let reason = format!("more than {MOST_FIELDS} fields");
+                return Err(Error::Sample { path: self.path.clone(), key: sample.key, reason });
             }
             let content = self.content(head.size)?;
             self.members.push(head.member());

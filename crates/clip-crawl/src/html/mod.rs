@@ -21,7 +21,7 @@ pub(crate) use srcset::largest_of;
 /// Longest page that is read.
 const LONGEST_PAGE: usize = 16 << 20;
 /// Longest URL.
-const LONGEST_URL: usize = 8 << 10;
+pub(crate) const LONGEST_URL: usize = 8 << 10;
 /// What a page may give, in bytes: so many, and for each of its own so many more.
 const GIVEN: usize = 64 << 10;
 const GIVEN_FOR_EACH: usize = 32;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Read, Seek, Write};
 
+use clip_guard::{Line, read_line};
 use clip_pipeline::config::source::CaptionList;
 use clip_pipeline::{Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -12,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::files::ListFile;
 use super::table::{Cell, Cells, Column, Found, missing, place};
-use crate::feed::{bad, open};
+use crate::feed::{BATCH_BYTES, bad, open};
 
 /// Rows that are looked at before a column that none of them has is called missing.
 const SAMPLE: usize = 1000;
@@ -94,6 +95,7 @@ pub(super) struct Lines {
     reader: Box<dyn BufRead + Send>,
     columns: Vec<Column>,
     line: u64,
+    bytes: usize,
     seen: Seen,
     /// Rows that were read to find the columns.
     ahead: VecDeque<Found>,
@@ -103,8 +105,8 @@ impl Lines {
     pub fn new(file: &ListFile, columns: &[Column]) -> Result<Self> {
         let (reader, columns) = (open(&file.path)?, columns.to_vec());
         let (seen, ahead) = (Seen::default(), VecDeque::new());
-        let mut lines = Self { reader, columns, line: 0, seen, ahead };
-        while lines.ahead.len() < SAMPLE {
+        let mut lines = Self { reader, columns, line: 0, bytes: 0, seen, ahead };
+        while lines.ahead.len() < SAMPLE && lines.bytes < BATCH_BYTES {
             let Some(found) = lines.read().map_err(|e| bad(&file.path, e))? else { break };
             lines.ahead.push_back(found);
         }
@@ -115,15 +117,16 @@ impl Lines {
     fn read(&mut self) -> std::result::Result<Option<Found>, String> {
         let mut bytes = Vec::new();
         loop {
-            bytes.clear();
-            if self.reader.read_until(b'\n', &mut bytes).map_err(|e| e.to_string())? == 0 {
-                return Ok(None);
-            }
+            let read = read_line(&mut self.reader, &mut bytes).map_err(|e| e.to_string())?;
             self.line += 1;
-            if bytes.iter().all(u8::is_ascii_whitespace) {
-                continue;
-            }
+            self.bytes += bytes.len();
             let at = |fault: String| Found::Malformed(format!("line {}: {fault}", self.line));
+            match read {
+                Line::End => return Ok(None),
+                Line::TooLong(length) => return Ok(Some(at(Line::reason(length)))),
+                Line::Whole if bytes.iter().all(u8::is_ascii_whitespace) => continue,
+                Line::Whole => {}
+            }
             return Ok(Some(match clip_corpus::json::from_slice::<Value>(&bytes) {
                 Err(e) => at(e.to_string()),
                 Ok(value) => match self.seen.row(value, &self.columns) {

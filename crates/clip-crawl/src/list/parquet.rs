@@ -8,18 +8,17 @@ use arrow::array::{
 };
 use arrow::compute::{cast, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema};
+use clip_corpus::ParquetFile;
 use clip_pipeline::config::source::CaptionList;
 use clip_pipeline::{Error, Result};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::files::ListFile;
 use super::table::{BATCH, Batches, Column, fault_field, places};
 use crate::feed::bad;
 
 pub(super) fn batches(file: &ListFile, columns: &[Column], skip: usize) -> Result<Batches> {
-    let builder = open(file)?;
-    let schema = builder.schema().clone();
+    let table = open(file)?;
+    let schema = table.schema().clone();
     let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
     let places = places(file, columns, &names)?;
     for (column, place) in columns.iter().zip(&places) {
@@ -29,20 +28,15 @@ pub(super) fn batches(file: &ListFile, columns: &[Column], skip: usize) -> Resul
     let mut roots: Vec<usize> = places.iter().flatten().copied().collect();
     roots.sort_unstable();
     roots.dedup();
-    let mask = ProjectionMask::roots(builder.parquet_schema(), roots.iter().copied());
     // Where rows become more rows, those to skip are counted behind that.
     let more = columns.iter().any(|column| column.lists == CaptionList::All);
-    let builder = builder.with_projection(mask).with_batch_size(BATCH);
-    let reader = if more { builder } else { builder.with_offset(skip) };
-    let reader = reader.build().map_err(|e| bad(&file.path, e))?;
+    let reader = table.batches(Some(&roots), BATCH, if more { 0 } else { skip })?;
     // Where each wanted column is among those that are read.
     let read: Vec<Option<usize>> =
         places.iter().map(|place| roots.binary_search(&((*place)?)).ok()).collect();
     let (file, columns) = (file.clone(), columns.to_vec());
-    let batches = reader.map(move |batch| {
-        let batch = batch.map_err(|e| bad(&file.path, e))?;
-        wanted(&batch, &columns, &read).map_err(|e| bad(&file.path, e))
-    });
+    let batches =
+        reader.map(move |batch| wanted(&batch?, &columns, &read).map_err(|e| bad(&file.path, e)));
     Ok(if more { Box::new(skipped(batches, skip)) } else { Box::new(batches) })
 }
 
@@ -175,16 +169,16 @@ pub(super) fn count(file: &ListFile, columns: &[Column]) -> Result<usize> {
     if columns.iter().any(|column| column.lists == CaptionList::All) {
         return batches(file, columns, 0)?.try_fold(0, |rows, batch| Ok(rows + batch?.num_rows()));
     }
-    Ok(open(file)?.metadata().file_metadata().num_rows().max(0) as usize)
+    Ok(open(file)?.rows() as usize)
 }
 
 /// A remote file is copied to disk first: its end must be read before its beginning.
-fn open(file: &ListFile) -> Result<ParquetRecordBatchReaderBuilder<File>> {
+fn open(file: &ListFile) -> Result<ParquetFile> {
     let text = file.path.to_string_lossy();
     let opened = if clip_store::is_remote(&text) {
         clip_store::copy(&text).map_err(|e| Error::io(&file.path, e))?
     } else {
         File::open(&file.path).map_err(|e| Error::io(&file.path, e))?
     };
-    ParquetRecordBatchReaderBuilder::try_new(opened).map_err(|e| bad(&file.path, e))
+    Ok(ParquetFile::new(&file.path, opened)?)
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use clip_corpus::{Delimited, Row};
+use clip_guard::{Line, read_line};
 use clip_pipeline::config::source::CaptionList;
 use clip_pipeline::{Error, Result};
 use serde_json::Value;
 
 use super::files::{Format, ListFile};
 use super::{json, parquet};
-use crate::feed::{bad, open};
+use crate::feed::{BATCH_BYTES, bad, open};
 
 /// Rows that are read at a time.
 pub(super) const BATCH: usize = 8192;
@@ -190,8 +191,8 @@ impl Texts {
     fn batch(&mut self) -> Result<Option<RecordBatch>> {
         let mut builders: Vec<StringBuilder> =
             self.schema.fields().iter().map(|_| StringBuilder::new()).collect();
-        let mut rows = 0;
-        while rows < BATCH {
+        let (mut rows, mut bytes) = (0, 0);
+        while rows < BATCH && bytes < BATCH_BYTES {
             let Some(row) = self.rows.next()? else {
                 self.done = true;
                 break;
@@ -201,6 +202,7 @@ impl Texts {
                 continue;
             }
             rows += 1;
+            bytes += row.iter().flatten().map(String::len).sum::<usize>();
             for (builder, cell) in builders.iter_mut().zip(&row) {
                 builder.append_option(cell.as_deref());
             }
@@ -267,9 +269,13 @@ impl Cells for Lines {
     fn next(&mut self) -> std::result::Result<Option<Found>, String> {
         let mut bytes = Vec::new();
         loop {
-            bytes.clear();
-            if self.reader.read_until(b'\n', &mut bytes).map_err(|e| e.to_string())? == 0 {
-                return Ok(None);
+            match read_line(&mut self.reader, &mut bytes).map_err(|e| e.to_string())? {
+                Line::End => return Ok(None),
+                Line::TooLong(length) => {
+                    self.first = false;
+                    return Ok(Some(Found::Malformed(Line::reason(length))));
+                }
+                Line::Whole => {}
             }
             let text = String::from_utf8_lossy(&bytes);
             let mut text = text.trim_end_matches(['\n', '\r']);

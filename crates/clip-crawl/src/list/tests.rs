@@ -151,6 +151,34 @@ fn a_broken_row_falls_alone() {
 }
 
 #[test]
+fn a_line_that_is_too_long_falls_alone() {
+    let long = vec![b'a'; clip_guard::LONGEST_LINE + 1];
+    let good = pair("http://e.com/1", "one");
+    for (name, head, last) in [
+        ("a.csv.gz", "url,caption\n", "\nhttp://e.com/1,one\n"),
+        ("a.tsv", "url\tcaption\n", "\nhttp://e.com/1\tone\n"),
+        (
+            "a.jsonl.gz",
+            "{\"url\":null,\"caption\":\"none\"}\n",
+            "\n{\"url\":\"http://e.com/1\",\"caption\":\"one\"}\n",
+        ),
+    ] {
+        let content = [head.as_bytes(), &long, last.as_bytes()].concat();
+        let content = if name.ends_with(".gz") { gz(&content) } else { content };
+        let rows = all(name, &content, CaptionList::Refuse).unwrap();
+        assert_eq!(rows[rows.len() - 2].0, "bad_row", "{name}");
+        assert_eq!(rows[rows.len() - 1], good, "{name}");
+    }
+    let text = [&b"http://e.com/1\n"[..], &long, b"\nhttp://e.com/2\n"].concat();
+    let rows = all("a.txt.gz", &gz(&text), CaptionList::Refuse).unwrap();
+    let kinds: Vec<&str> = rows.iter().map(|(url, _)| url.as_str()).collect();
+    assert_eq!(kinds, ["http://e.com/1", "bad_row", "http://e.com/2"]);
+    let whole = [b"[{\"url\":\"", &long[..], b"\",\"caption\":\"\"}]"].concat();
+    let refused = all("a.json.gz", &gz(&whole), CaptionList::Refuse).err().unwrap().to_string();
+    assert!(refused.contains("16 MiB"), "{refused}");
+}
+
+#[test]
 fn columns_of_unequal_length_are_named() {
     let short = "{\"url\":{\"0\":\"a\",\"1\":\"b\"},\"caption\":{\"0\":\"a\"}}";
     let fault = all("a.json", short.as_bytes(), CaptionList::Refuse).unwrap_err().to_string();

@@ -130,16 +130,9 @@ impl Args {
 fn visit(path: &Path, found: &mut dyn FnMut(Named) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let shown = path.display().to_string();
     if path.is_dir() {
-        let entries = std::fs::read_dir(path).with_context(|| shown.clone())?;
-        let mut paths: Vec<PathBuf> = Vec::new();
-        for entry in entries {
-            paths.push(entry.with_context(|| shown.clone())?.path());
-        }
-        paths.sort();
-        for path in paths.iter().filter(|path| path.is_dir() || is_image(path)) {
-            visit(path, found)?;
-        }
-        return Ok(());
+        let unreadable = |(path, e): (PathBuf, _)| anyhow::anyhow!("{}: {e}", path.display());
+        let files = clip_guard::files(path).map_err(unreadable)?;
+        return files.iter().filter(|file| is_image(file)).try_for_each(|file| visit(file, found));
     }
     if path.extension().is_some_and(|extension| extension == "tar") {
         for sample in ShardReader::open(path)? {

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use clip_guard::claim;
+
 use super::mat_file::COMPRESSED;
-use crate::claim::claim;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use clip_guard::{claim, unpacked_room};
 use flate2::read::ZlibDecoder;
 
 use super::mat::{Mat, Parsed, element, matrix, plain};
-use crate::claim::{claim, unpacked_room};
 use crate::{Error, Result};
 
 const MATRIX: u32 = 14;

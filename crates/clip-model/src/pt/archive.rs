@@ -60,7 +60,15 @@ pub fn read_pt(path: &Path) -> Result<Value> {
     {
         return Err(fault("the numbers are in big-endian order".into()));
     }
+    // What does not lie as it is stored is copied, once for each view: all together no more than the file has.
+    let copied = std::cell::Cell::new(0u64);
     let tensor = |view: &View| {
+        if !view.is_contiguous() {
+            copied.set(copied.get().saturating_add(view.bytes()));
+            if copied.get() > mapping.bytes().len() as u64 {
+                return Err("its views of storages have more bytes than the file".into());
+            }
+        }
         let storage = &view.storage;
         let (start, end) = place(&format!("data/{}", storage.key))?;
         let size = storage.kind.elt_size_in_bytes();

@@ -62,11 +62,27 @@ impl View {
         if self.size.contains(&0) {
             return Ok(());
         }
+        // A view that shows a number in several places, as `expand` makes it, is no larger on disk than its storage,
+        // and as large in memory as it says.
+        let numel = self.size.iter().try_fold(1i64, |numel, &side| numel.checked_mul(side));
+        if numel.is_none_or(|numel| numel > self.storage.numel) {
+            return Err(format!(
+                "a tensor of size {:?} has more values than its storage, which has {}\nhint: save a copy of it: tensor.clone()",
+                self.size, self.storage.numel
+            ));
+        }
         let last =
             self.size.iter().zip(&self.stride).try_fold(self.offset, |last, (side, step)| {
                 (side - 1).checked_mul(*step).and_then(|reach| last.checked_add(reach))
             });
         last.filter(|&last| last < self.storage.numel).map(|_| ()).ok_or_else(outside)
+    }
+
+    /// Bytes of its values.
+    pub fn bytes(&self) -> u64 {
+        let values =
+            self.size.iter().fold(1u64, |all, &side| all.saturating_mul(side.max(0) as u64));
+        values.saturating_mul(self.storage.kind.elt_size_in_bytes() as u64)
     }
 
     /// Whether its numbers lie one after the other.
@@ -112,6 +128,13 @@ mod tests {
         assert!(view(-1, &[2], &[1]).check().is_err());
         assert!(view(0, &[2], &[1, 1]).check().is_err());
         assert!(view(100, &[0, 3], &[3, 1]).check().is_ok());
+        assert!(view(0, &[3, 4], &[0, 1]).check().is_ok());
+        for (size, stride) in
+            [([30_000, 30_000], [0, 0]), ([1 << 40, 1 << 40], [0, 0]), ([4, 4], [0, 1])]
+        {
+            let refused = view(0, &size, &stride).check().unwrap_err();
+            assert!(refused.contains("more values than its storage, which has 12"), "{refused}");
+        }
         assert!(view(3, &[3, 1, 3], &[3, 7, 1]).is_contiguous());
         assert!(!view(0, &[4, 3], &[1, 4]).is_contiguous());
     }

@@ -12,8 +12,7 @@ const IMAGES_A_UNIT: usize = 10_000;
 
 /// Shards where there are any, else tables, else images.
 pub(super) fn units(folder: &Path) -> Result<Vec<Unit>> {
-    let mut files = Vec::new();
-    walk(folder, &mut files)?;
+    let mut files = clip_guard::files(folder).map_err(|(path, e)| Error::file(path, e))?;
     for kind in [Kind::Shard, Kind::Table] {
         let own = |file: &&PathBuf| kind_of(file) == Some(kind);
         let found: Vec<&PathBuf> = files.iter().filter(own).collect();
@@ -37,22 +36,6 @@ pub(super) fn units(folder: &Path) -> Result<Vec<Unit>> {
         Unit { place, files: files.to_vec(), kind: Kind::Folder }
     };
     Ok(files.chunks(IMAGES_A_UNIT).map(unit).collect())
-}
-
-/// Files at any depth, in the order of their names.
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::file(folder, e))?;
-    let mut entries: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    entries.sort();
-    for path in entries {
-        // A link to a folder may lead back here.
-        if path.is_dir() && !path.is_symlink() {
-            walk(&path, found)?;
-        } else if path.is_file() {
-            found.push(path);
-        }
-    }
-    Ok(())
 }
 
 fn is_image(path: &Path) -> bool {

@@ -1,13 +1,11 @@
 //! Parquet tables: with the images inside, or with hashes of images that are elsewhere.
 
-use std::fs::File;
 use std::path::Path;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt64Type};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use clip_corpus::ParquetFile;
 
 use super::{Picture, Visit};
 use clip_format::ImageFormat;
@@ -25,10 +23,8 @@ pub(super) fn lacking(path: &Path, names: &[&str]) -> Error {
 }
 
 pub(super) fn each(path: &Path, visit: &mut Visit) -> Result<bool> {
-    let bad = |e: &dyn std::fmt::Display| Error::file(path, e);
-    let file = File::open(path).map_err(|e| bad(&e))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| bad(&e))?;
-    let schema = builder.schema().clone();
+    let file = ParquetFile::open(path)?;
+    let schema = file.schema().clone();
     let is = |name: &str, wanted: fn(&DataType) -> bool| {
         schema.column_with_name(name).is_some_and(|(_, field)| wanted(field.data_type()))
     };
@@ -51,13 +47,12 @@ pub(super) fn each(path: &Path, visit: &mut Visit) -> Result<bool> {
         .collect();
     let roots = schema.fields().iter().enumerate();
     let roots = roots.filter(|(_, f)| wanted.contains(&f.name().as_str())).map(|(at, _)| at);
-    let mask = ProjectionMask::roots(builder.parquet_schema(), roots.collect::<Vec<_>>());
+    let roots: Vec<usize> = roots.collect();
     // Images are large: few rows at a time.
     let rows = if image.is_some() { 128 } else { 8192 };
-    let reader = builder.with_projection(mask).with_batch_size(rows).build();
     let mut first = 0;
-    for batch in reader.map_err(|e| bad(&e))? {
-        let batch = batch.map_err(|e| bad(&e))?;
+    for batch in file.batches(Some(&roots), rows, 0)? {
+        let batch = batch?;
         for picture in pictures(&batch, image, first)? {
             if !visit(picture)? {
                 return Ok(false);

@@ -44,13 +44,17 @@ pub(super) fn cp1252(byte: u8) -> char {
     if byte < 0x80 { byte as char } else { ENCODINGS[1].upper[usize::from(byte) - 0x80] }
 }
 
+/// How many misreadings are undone, one after the other: each makes a text longer by half at least, so that one
+/// of more has little left of what it was.
+const ROUNDS: usize = 16;
+
 /// Undoes misreadings, one after the other, until the text is not suspicious or nothing helps.
 pub(super) fn undo(mut text: String) -> String {
-    while let Some(better) = undo_one(&text) {
-        if better == text {
-            break;
+    for _ in 0..ROUNDS {
+        match undo_one(&text) {
+            Some(better) if better != text => text = better,
+            _ => break,
         }
-        text = better;
     }
     text
 }

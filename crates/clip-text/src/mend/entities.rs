@@ -10,6 +10,9 @@ const NAMES: &str = include_str!("../../data/entities.txt");
 
 /// Longest name.
 const LONGEST: usize = 32;
+/// Longest name or number in ftfy's pattern, and with its `#`.
+const LONGEST_NAME: usize = 24;
+const LONGEST_WHOLE: usize = LONGEST_NAME + 1;
 
 static ENTITIES: LazyLock<HashMap<&'static str, String>> = LazyLock::new(|| {
     let mut entities = HashMap::new();
@@ -105,7 +108,9 @@ pub(super) fn unescape_whole(text: &str) -> String {
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        let name = rest[1..].bytes().position(|b| b == b';').map(|length| &rest[1..=length]);
+        // No further than a name is long: text of nothing but `&` must not be searched for each of them.
+        let bytes = rest.bytes().skip(1).take(LONGEST_WHOLE + 1);
+        let name = bytes.enumerate().find(|(_, b)| *b == b';').map(|(at, _)| &rest[1..=at]);
         match name.and_then(whole) {
             Some((found, length)) => {
                 out.push_str(&found);
@@ -124,7 +129,10 @@ pub(super) fn unescape_whole(text: &str) -> String {
 /// What stands between `&` and `;`, and its length.
 fn whole(name: &str) -> Option<(String, usize)> {
     let bare = name.strip_prefix('#').unwrap_or(name);
-    if bare.is_empty() || bare.len() > 24 || !bare.bytes().all(|b| b.is_ascii_alphanumeric()) {
+    if bare.is_empty()
+        || bare.len() > LONGEST_NAME
+        || !bare.bytes().all(|b| b.is_ascii_alphanumeric())
+    {
         return None;
     }
     if let Some(numeral) = name.strip_prefix('#') {

@@ -34,8 +34,12 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'&')
 }
 
+/// How often what was mended is mended again: `&amp;amp;amp;…` loses one `amp;` each time, and people's text has
+/// one to three.
+const ROUNDS: usize = 32;
+
 fn line_mended(mut text: String, escaped: bool) -> String {
-    loop {
+    for _ in 0..ROUNDS {
         let before = text.clone();
         if escaped && text.contains('&') {
             text = entities::unescape_whole(&text);
@@ -48,14 +52,37 @@ fn line_mended(mut text: String, escaped: bool) -> String {
             text = text.nfc().collect();
         }
         if text == before {
-            return text;
+            break;
         }
     }
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Minutes to hours if any step's time grew with the square of the length.
+    #[test]
+    fn long_runs_of_anything_take_linear_time() {
+        for unit in [
+            "&", "&a", "&#", "&#x", "&#1", "&amp", "amp;", "&lt;", "<", ";", "(", " ", "1", "a",
+            "\r", "\u{1b}[", "Ã", "Ã ", "Ã©", "Â", "â€", "\u{fffd}", "\u{80}", "\u{301}",
+            "e\u{301}", "\u{3000}", "Σ", "ﬁ", "é", "中",
+        ] {
+            let text = unit.repeat(2_000_000 / unit.len());
+            assert!(crate::clean(&text).len() <= 2 * text.len(), "{unit:?}");
+            let text = format!("&{text}Ã©");
+            assert!(crate::clean(&text).len() <= 2 * text.len(), "&{unit:?}…");
+        }
+    }
+
+    #[test]
+    fn entities_within_entities_are_read_to_a_documented_depth() {
+        let nested = |depth: usize| format!("a &{}lt; b", "amp;".repeat(depth));
+        assert_eq!(mend(&nested(20)), "a < b");
+        assert_eq!(mend(&nested(500_000)).len(), nested(500_000).len() - 4 * ROUNDS);
+    }
 
     #[test]
     fn broken_text_is_mended_as_ftfy_does() {

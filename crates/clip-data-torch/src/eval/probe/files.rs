@@ -117,6 +117,9 @@ fn part(folder: &Path, name: &str) -> anyhow::Result<Part> {
     Ok(Part::of_features(features, target)?)
 }
 
+/// The most classes that a label may be one of.
+const CLASSES: usize = 1 << 20;
+
 /// Classes from 0, one a row, or marks of 1, 0 and -1, rows x classes.
 fn target(labels: &Tensor, rows: i64) -> anyhow::Result<Target> {
     let size = labels.size();
@@ -136,6 +139,10 @@ fn target(labels: &Tensor, rows: i64) -> anyhow::Result<Target> {
         flat.iter().filter_map(|label| usize::try_from(*label).ok()).collect();
     if classes.len() != flat.len() {
         bail!("labels are classes from 0");
+    }
+    // Counts and weights are made for every class up to the highest.
+    if let Some(row) = classes.iter().position(|&class| class >= CLASSES) {
+        bail!("row {row}: label {}, and a label below {CLASSES} is wanted", classes[row]);
     }
     Ok(Target::Classes(classes))
 }

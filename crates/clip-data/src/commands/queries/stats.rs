@@ -6,7 +6,6 @@ use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
 use clip_query::{MatchOptions, QueryList, QueryMatcher, QuerySource, Rules, Workspace};
 use clip_sql::curve;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
 
 /// Arguments of `clip-data queries stats`.
@@ -261,10 +260,8 @@ fn each_caption(path: &Path, column: &str, mut each: impl FnMut(&str)) -> anyhow
         text.lines().for_each(each);
         return Ok(());
     }
-    let file = std::fs::File::open(path).with_context(named)?;
-    let reader = ParquetRecordBatchReaderBuilder::try_new(file).with_context(named)?;
-    for batch in reader.build().with_context(named)? {
-        let batch = batch.with_context(named)?;
+    for batch in clip_corpus::ParquetFile::open(path)?.batches(None, 8192, 0)? {
+        let batch = batch?;
         let names: Vec<_> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();
         let found = names.iter().position(|name| name.eq_ignore_ascii_case(column));
         let texts = found.and_then(|at| batch.column(at).as_string_opt::<i32>());

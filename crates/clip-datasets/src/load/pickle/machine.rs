@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
+use clip_guard::claim;
+
 use super::{Bytes, Global, Id, Parsed, Pickle, Value};
-use crate::claim::claim;
 use crate::{Error, Result};
 
 /// A dataset's labels and file names are fewer.

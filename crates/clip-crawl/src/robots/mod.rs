@@ -1,15 +1,20 @@
 //! robots.txt (RFC 9309), fetched once per host.
 
+mod file;
+mod pattern;
+
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
-use url::Url;
+use url::{Position, Url};
 
+use self::file::File;
 use crate::error::{FetchError, Kind};
 
-/// RFC 9309 section 2.5: at least 500 KiB must be read.
+/// What is read of a file, and all that is: RFC 9309 section 2.5 asks for at least 500 KiB.
 pub(crate) const MAX_BYTES: usize = 500 * 1024;
 
 /// What a host allows.
@@ -19,24 +24,28 @@ pub enum Rules {
     /// Nothing: the file could not be had (5xx, no connection; RFC 9309 section 2.3.1.4), for this reason.
     Nothing(FetchError),
     /// As the file says.
-    File(Box<texting_robots::Robot>),
+    File(File),
 }
 
 impl Rules {
     /// The rules of a file for an agent, by its product token.
+    ///
+    /// Of what is longer than [`MAX_BYTES`], the whole lines within it.
     pub fn parse(agent: &str, text: &[u8]) -> Self {
-        let text = &text[..text.len().min(MAX_BYTES)];
-        match texting_robots::Robot::new(agent, text) {
-            Ok(robot) => Self::File(Box::new(robot)),
-            // A file that is no robots.txt forbids nothing.
-            Err(_) => Self::All,
-        }
+        let text = match text.get(..MAX_BYTES) {
+            Some(start) if text.len() > MAX_BYTES => {
+                let end = start.iter().rposition(|byte| b"\n\r".contains(byte));
+                &start[..end.unwrap_or(0)]
+            }
+            _ => text,
+        };
+        Self::File(File::parse(agent, text))
     }
 
     /// The sitemaps that the file names.
     pub fn sitemaps(&self) -> Vec<String> {
         match self {
-            Self::File(robot) => robot.sitemaps.clone(),
+            Self::File(file) => file.sitemaps.clone(),
             Self::All | Self::Nothing(_) => Vec::new(),
         }
     }
@@ -44,10 +53,16 @@ impl Rules {
     /// The time between two requests that the file asks for.
     pub fn delay(&self) -> Option<Duration> {
         match self {
-            Self::File(robot) => {
-                robot.delay.filter(|d| *d > 0.0).map(|d| Duration::from_secs_f32(d.min(3600.0)))
-            }
+            Self::File(file) => file.delay(),
             Self::All | Self::Nothing(_) => None,
+        }
+    }
+
+    /// The memory that they take.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::File(file) => file.bytes(),
+            Self::All | Self::Nothing(_) => 0,
         }
     }
 
@@ -68,7 +83,9 @@ impl Rules {
             Self::All => Ok(()),
             Self::Nothing(fault) if unreachable.contains(&fault.kind) => Err(fault.clone()),
             Self::Nothing(_) => Err(forbidden()),
-            Self::File(robot) if robot.allowed(url.as_str()) => Ok(()),
+            Self::File(file) if file.allows(&url[Position::BeforePath..Position::AfterQuery]) => {
+                Ok(())
+            }
             Self::File(_) => Err(forbidden()),
         }
     }
@@ -78,11 +95,15 @@ type Slot = Arc<OnceCell<(Instant, Arc<Rules>)>>;
 
 /// Origins whose rules are remembered.
 const ORIGINS: usize = 20_000;
+/// Bytes that the rules of all of them may take.
+const BYTES: usize = 256 << 20;
 
 /// The rules of all hosts that were asked, each fetched once a day.
 #[derive(Default)]
 pub(crate) struct Cache {
     origins: Mutex<HashMap<String, Slot>>,
+    /// What the rules in `origins` take, and some that are gone.
+    bytes: AtomicUsize,
 }
 
 impl Cache {
@@ -94,9 +115,11 @@ impl Cache {
         if origins.get(&origin).is_some_and(old) {
             origins.remove(&origin);
         }
-        if origins.len() >= ORIGINS {
+        if origins.len() >= ORIGINS || self.bytes.load(Ordering::Relaxed) >= BYTES {
             // Those in use stay; dearer once, but never larger.
             origins.retain(|_, slot| Arc::strong_count(slot) > 1);
+            let bytes = origins.values().filter_map(|slot| Some(slot.get()?.1.bytes())).sum();
+            self.bytes.store(bytes, Ordering::Relaxed);
         }
         origins.entry(origin).or_default().clone()
     }
@@ -112,7 +135,9 @@ impl Cache {
             file.set_path("/robots.txt");
             file.set_query(None);
             file.set_fragment(None);
-            (Instant::now(), Arc::new(fetch(file).await))
+            let rules = fetch(file).await;
+            self.bytes.fetch_add(rules.bytes(), Ordering::Relaxed);
+            (Instant::now(), Arc::new(rules))
         };
         slot.get_or_init(get).await.1.clone()
     }
@@ -145,17 +170,47 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_follow_the_most_specific_group() {
-        let text = b"User-agent: *\nDisallow: /private\nAllow: /private/ok\n\nUser-agent: other\nDisallow: /\n";
+    fn a_url_is_checked_by_its_path_and_query() {
+        let text = b"User-agent: *\nDisallow: /private\nAllow: /private/ok\nDisallow: /*?q=\n";
         let rules = Rules::parse("clip-data", text);
         let allow =
             |path: &str| rules.check(&Url::parse(&format!("http://e.com{path}")).unwrap()).is_ok();
         assert_eq!((allow("/a"), allow("/private/x"), allow("/private/ok")), (true, false, true));
-        assert!(
-            Rules::parse("clip-data", b"<html>not found</html>")
-                .check(&Url::parse("http://e.com/").unwrap())
-                .is_ok()
+        assert_eq!((allow("/a?q=1"), allow("/a?p=1#?q=1")), (false, true));
+    }
+
+    #[tokio::test]
+    async fn the_rules_of_all_hosts_together_are_bounded() {
+        let cache = Cache::default();
+        let text = format!(
+            "user-agent: *\n{}",
+            (0..40_000).map(|n| format!("allow:/{n}\n")).collect::<String>()
         );
+        for host in 0..300 {
+            let url = Url::parse(&format!("http://h{host}.com/")).unwrap();
+            let rules = cache.rules(&url, |_| async { Rules::parse("x", text.as_bytes()) }).await;
+            assert!(rules.check(&url).is_ok());
+            let kept: usize = cache
+                .origins
+                .lock()
+                .unwrap()
+                .values()
+                .filter_map(|slot| Some(slot.get()?.1.bytes()))
+                .sum();
+            assert!(kept <= BYTES + rules.bytes(), "{kept}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_file_the_whole_lines_of_its_first_500_kib_count() {
+        let url = |path: &str| Url::parse(&format!("http://e.com{path}")).unwrap();
+        let head = "user-agent: *\ndisallow: /no\n";
+        // The last line is cut after `/yes`, which would forbid more than it says.
+        let filler = "#".repeat(MAX_BYTES - head.len() - "\ndisallow: /yes".len());
+        let text = format!("{head}{filler}\ndisallow: /yes/but/not/this\n");
+        assert!(text.len() > MAX_BYTES);
+        let rules = Rules::parse("x", text.as_bytes());
+        assert!(rules.check(&url("/no")).is_err() && rules.check(&url("/yes")).is_ok());
     }
 
     #[test]

@@ -1,0 +1,351 @@
+//! Parquet files that may be damaged. What the `parquet` crate would assert, or allocate because the file says so,
+//! is an error that names the file. Everything that reads Parquet reads it through this.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use bytes::Bytes;
+use clip_guard::catch_panic;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::{IoContext, Result};
+
+/// Longest footer that is read: one of ten million column chunks is shorter.
+const LONGEST_FOOTER: u64 = 1 << 30;
+/// How deep the structures of a footer nest, at most.
+const DEEPEST: usize = 32;
+
+/// An open file, of which the footer was read.
+pub struct ParquetFile {
+    path: PathBuf,
+    builder: ParquetRecordBatchReaderBuilder<Checked>,
+}
+
+impl ParquetFile {
+    /// Opens a file by name.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no Parquet file or a damaged one.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::new(path, File::open(path).at(path)?)
+    }
+
+    /// The same for a file that is open; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`ParquetFile::open`].
+    pub fn new(path: &Path, file: File) -> Result<Self> {
+        let file = Checked::new(file).at(path)?;
+        let builder = guarded(path, || {
+            file.check_footer()?;
+            ParquetRecordBatchReaderBuilder::try_new(file)
+        })?;
+        Ok(Self { path: path.to_path_buf(), builder })
+    }
+
+    /// The columns.
+    pub fn schema(&self) -> &SchemaRef {
+        self.builder.schema()
+    }
+
+    /// The number of rows, as the footer has it.
+    pub fn rows(&self) -> u64 {
+        self.builder.metadata().file_metadata().num_rows().max(0) as u64
+    }
+
+    /// The rows from number `skip` on, in batches of at most `rows`; of the columns with these numbers, or of all.
+    ///
+    /// # Errors
+    /// When the file is damaged where its first rows are.
+    pub fn batches(self, columns: Option<&[usize]>, rows: usize, skip: usize) -> Result<Batches> {
+        let Self { path, builder } = self;
+        let mask = columns.map_or_else(ProjectionMask::all, |columns| {
+            ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied())
+        });
+        let builder = builder.with_projection(mask).with_batch_size(rows).with_offset(skip);
+        let reader = guarded(&path, || builder.build())?;
+        Ok(Batches { path, reader: Some(reader) })
+    }
+}
+
+/// Rows of a file, batch after batch; an error is the last.
+pub struct Batches {
+    path: PathBuf,
+    reader: Option<ParquetRecordBatchReader>,
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let reader = self.reader.as_mut()?;
+        let batch = guarded(&self.path, || Ok(reader.next().transpose()?)).transpose();
+        if !matches!(batch, Some(Ok(_))) {
+            self.reader = None;
+        }
+        batch
+    }
+}
+
+fn guarded<T>(
+    path: &Path,
+    work: impl FnOnce() -> std::result::Result<T, ParquetError>,
+) -> Result<T> {
+    let damaged = |why| Err(ParquetError::General(format!("the file is damaged: {why}")));
+    catch_panic(work).unwrap_or_else(damaged).at(path)
+}
+
+/// A file of which no more is asked for than it has.
+struct Checked {
+    file: File,
+    length: u64,
+}
+
+impl Checked {
+    fn new(file: File) -> std::io::Result<Self> {
+        let length = file.metadata()?.len();
+        Ok(Self { file, length })
+    }
+
+    /// Whether the lists in the footer can be as long as they say.
+    fn check_footer(&self) -> std::result::Result<(), ParquetError> {
+        // Its length in four bytes and `PAR1` are the last; what is not so is for the crate to refuse.
+        let Some(at) = self.length.checked_sub(8) else { return Ok(()) };
+        let end = self.get_bytes(at, 8)?;
+        let length = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]]));
+        let Some(start) = at.checked_sub(length) else { return Ok(()) };
+        if length > LONGEST_FOOTER {
+            return Err(ParquetError::General(format!("a footer of {length} bytes")));
+        }
+        let footer = self.get_bytes(start, length as usize)?;
+        match structure(&mut &footer[..], 0) {
+            Err(Stop::List(size)) => {
+                let claim = format!("a list of {size} elements in a footer of {length} bytes");
+                Err(ParquetError::General(claim))
+            }
+            Ok(()) | Err(Stop::Malformed) => Ok(()),
+        }
+    }
+}
+
+impl Length for Checked {
+    fn len(&self) -> u64 {
+        self.length
+    }
+}
+
+impl ChunkReader for Checked {
+    type T = BufReader<File>;
+
+    fn get_read(&self, start: u64) -> std::result::Result<Self::T, ParquetError> {
+        self.file.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> std::result::Result<Bytes, ParquetError> {
+        if start.checked_add(length as u64).is_none_or(|end| end > self.length) {
+            let (end, of) = (start.saturating_add(length as u64), self.length);
+            return Err(ParquetError::EOF(format!("bytes {start} to {end} of a file of {of}")));
+        }
+        let mut bytes = vec![0; length];
+        let mut file = self.file.try_clone()?;
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+/// Why a footer was not passed to its end.
+enum Stop {
+    /// A list that cannot have this many elements.
+    List(u64),
+    /// Something else, which is for the crate to refuse.
+    Malformed,
+}
+
+type Passed<T = ()> = std::result::Result<T, Stop>;
+
+/// Passes a structure of Thrift's compact protocol.
+fn structure(bytes: &mut &[u8], depth: usize) -> Passed {
+    loop {
+        let field = byte(bytes)?;
+        if field == 0 {
+            return Ok(());
+        }
+        if field >> 4 == 0 {
+            // The number of the field, which does not follow that before it closely.
+            number(bytes)?;
+        }
+        // A truth value is in the type of its field.
+        if !matches!(field & 15, 1 | 2) {
+            value(field & 15, bytes, depth)?;
+        }
+    }
+}
+
+fn value(kind: u8, bytes: &mut &[u8], depth: usize) -> Passed {
+    match kind {
+        _ if depth > DEEPEST => Err(Stop::Malformed),
+        1..=3 => byte(bytes).map(drop),
+        4..=6 => number(bytes).map(drop),
+        7 => skip(bytes, 8),
+        8 => {
+            let length = number(bytes)?;
+            skip(bytes, length)
+        }
+        9 | 10 => {
+            let head = byte(bytes)?;
+            let size = if head >> 4 == 15 { number(bytes)? } else { u64::from(head >> 4) };
+            // An element takes a byte at least.
+            if size > bytes.len() as u64 {
+                return Err(Stop::List(size));
+            }
+            (0..size).try_for_each(|_| value(head & 15, bytes, depth + 1))
+        }
+        12 => structure(bytes, depth + 1),
+        _ => Err(Stop::Malformed),
+    }
+}
+
+fn byte(bytes: &mut &[u8]) -> Passed<u8> {
+    let (first, rest) = bytes.split_first().ok_or(Stop::Malformed)?;
+    *bytes = rest;
+    Ok(*first)
+}
+
+fn skip(bytes: &mut &[u8], length: u64) -> Passed {
+    let length = usize::try_from(length).map_err(|_| Stop::Malformed)?;
+    *bytes = bytes.get(length..).ok_or(Stop::Malformed)?;
+    Ok(())
+}
+
+/// A number of seven bits a byte, the lowest first.
+fn number(bytes: &mut &[u8]) -> Passed<u64> {
+    let mut number = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = byte(bytes)?;
+        number |= u64::from(byte & 127) << shift;
+        if byte < 128 {
+            return Ok(number);
+        }
+    }
+    Err(Stop::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, BinaryArray, Int64Array, StringArray};
+    use parquet::arrow::ArrowWriter;
+    use parquet::basic::{Compression, ZstdLevel};
+    use parquet::file::properties::WriterProperties;
+    use std::sync::Arc;
+
+    /// A file of 3,000 rows with texts, numbers, bytes and nulls, dictionaries and plain pages.
+    fn file(compression: Compression, dictionary: bool) -> Vec<u8> {
+        let url = |n: i64| format!("http://e.com/{n}.jpg");
+        let columns: [(&str, ArrayRef); 4] = [
+            ("url", Arc::new(StringArray::from_iter_values((0..3000).map(url)))),
+            (
+                "caption",
+                Arc::new(
+                    (0..3000)
+                        .map(|n| (n % 3 > 0).then(|| format!("caption {}", n % 50)))
+                        .collect::<StringArray>(),
+                ),
+            ),
+            (
+                "width",
+                Arc::new((0..3000).map(|n| (n % 7 > 0).then_some(n)).collect::<Int64Array>()),
+            ),
+            ("image", Arc::new(BinaryArray::from_iter_values((0..3000u32).map(u32::to_le_bytes)))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let properties = WriterProperties::builder()
+            .set_compression(compression)
+            .set_dictionary_enabled(dictionary)
+            .set_max_row_group_row_count(Some(150))
+            .build();
+        let mut writer =
+            ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.into_inner().unwrap()
+    }
+
+    fn read(path: &Path) -> Result<usize> {
+        let file = ParquetFile::open(path)?;
+        let _ = (file.rows(), file.schema().fields().len());
+        file.batches(None, 512, 3)?.map(|batch| Ok(batch?.num_rows())).sum()
+    }
+
+    /// 2,000 files with changed bits or bytes, cut, or with a stretch taken out, in footers and in pages.
+    #[test]
+    fn damage_of_any_kind_is_an_error_and_no_panic() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let mut state = 7u64;
+        let mut draw = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % below.max(1)
+        };
+        let zstd = Compression::ZSTD(ZstdLevel::try_new(1).unwrap());
+        let whole = [file(zstd, true), file(zstd, false), file(Compression::UNCOMPRESSED, true)];
+        let mut failed = 0;
+        for round in 0..2000 {
+            let mut bytes = whole[round % whole.len()].clone();
+            let length = bytes.len();
+            let footer = u32::from_le_bytes(bytes[length - 8..length - 4].try_into().unwrap());
+            // The footer is small, and most of what can be wrong is there.
+            let from = if round % 2 == 0 { length - 8 - footer as usize } else { 0 };
+            for _ in 0..=draw(3) {
+                let at = from + draw(length - from);
+                match draw(4) {
+                    0 => bytes[at] ^= 1 << draw(8),
+                    1 => bytes[at] = [0, 0xff, 0x7f, 0x80, 0xfc][draw(5)],
+                    2 => bytes[at..length.min(at + 9)].fill(0xff),
+                    _ => bytes[at] = draw(256) as u8,
+                }
+            }
+            match draw(8) {
+                0 => bytes.truncate(draw(length)),
+                1 => drop(bytes.drain(from + draw(length - from)..)),
+                2 => {
+                    let at = draw(length - 10);
+                    drop(bytes.drain(at..at + 10));
+                }
+                _ => {}
+            }
+            std::fs::write(&path, &bytes).unwrap();
+            if let Err(error) = read(&path) {
+                assert!(error.is_damage() && error.to_string().contains("a.parquet"), "{error}");
+                failed += 1;
+            }
+        }
+        assert!(failed > 1000, "{failed}");
+        std::fs::write(&path, &whole[0]).unwrap();
+        assert_eq!(read(&path).unwrap(), 2997);
+    }
+
+    #[test]
+    fn a_list_longer_than_the_footer_is_refused_before_it_is_allocated() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("claims.parquet");
+        let mut bytes = file(Compression::UNCOMPRESSED, true);
+        let end = bytes.len() - 8;
+        let footer = u32::from_le_bytes(bytes[end..end + 4].try_into().unwrap());
+        // The field of the row groups (4, a list), of 20 structures.
+        let at =
+            (end - footer as usize..end).find(|&at| bytes[at..at + 3] == [0x19, 0xfc, 20]).unwrap();
+        bytes.splice(at + 2..=at + 2, [0xff, 0xff, 0xff, 0xff, 7]);
+        let length = bytes.len() - 8;
+        bytes[length..length + 4].copy_from_slice(&(footer + 4).to_le_bytes());
+        std::fs::write(&path, &bytes).unwrap();
+        let refused = read(&path).unwrap_err().to_string();
+        assert!(refused.contains("a list of 2147483647 elements"), "{refused}");
+    }
+}

@@ -1,0 +1,250 @@
+//! What a robots.txt says to one crawler (RFC 9309, section 2.2).
+
+use std::time::Duration;
+
+use super::pattern::{matches, normalized};
+use crate::sitemap::SITEMAPS;
+
+/// The names of a line's field, and usual misspellings of them (those of Google's parser).
+const USER_AGENT: [&str; 3] = ["user-agent", "useragent", "user agent"];
+const DISALLOW: [&str; 6] =
+    ["disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw"];
+const CRAWL_DELAY: [&str; 3] = ["crawl-delay", "crawldelay", "crawl delay"];
+const SITEMAP: [&str; 3] = ["sitemap", "site-map", "site map"];
+
+/// The rules for one crawler, with the sitemaps, which are for all.
+#[derive(Debug, Default)]
+pub struct File {
+    /// The most specific first; of equally long ones, those that allow.
+    rules: Vec<Rule>,
+    /// Seconds between two requests.
+    pub delay: Option<f64>,
+    /// URLs of sitemaps, in their order.
+    pub sitemaps: Vec<String>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Rule {
+    /// In one spelling.
+    pattern: Box<[u8]>,
+    allows: bool,
+}
+
+impl File {
+    /// The groups that name the crawler, else those of `*`, as one.
+    pub fn parse(agent: &str, text: &[u8]) -> Self {
+        let agent = product(agent.as_bytes());
+        let (mut own, mut general) = (Group::default(), Group::default());
+        let (mut for_own, mut for_all, mut naming, mut named) = (false, false, false, false);
+        let mut sitemaps = Vec::new();
+        let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+        for line in text.split(|byte| b"\n\r\0".contains(byte)) {
+            let Some((field, value)) = field(line) else { continue };
+            let is = |names: &[&str]| {
+                names.iter().any(|name| field.eq_ignore_ascii_case(name.as_bytes()))
+            };
+            if is(&USER_AGENT) {
+                if !naming {
+                    (for_own, for_all, naming) = (false, false, true);
+                }
+                let of_all = value.first() == Some(&b'*')
+                    && value.get(1).is_none_or(u8::is_ascii_whitespace);
+                let of_us = !agent.is_empty() && product(value).eq_ignore_ascii_case(agent);
+                named |= of_us;
+                for_own |= of_us;
+                for_all |= of_all;
+                continue;
+            }
+            if is(&SITEMAP) {
+                // Sitemaps are for all crawlers, and end no group.
+                if sitemaps.len() < SITEMAPS
+                    && let Ok(sitemap) = String::from_utf8(value.to_vec())
+                {
+                    sitemaps.push(sitemap);
+                }
+                continue;
+            }
+            let (delay, allows) = (is(&CRAWL_DELAY), field.eq_ignore_ascii_case(b"allow"));
+            if !delay && !allows && !is(&DISALLOW) {
+                continue;
+            }
+            naming = false;
+            let groups = [(for_own, &mut own), (for_all, &mut general)];
+            for (_, group) in groups.into_iter().filter(|(applies, _)| *applies) {
+                if delay {
+                    group.delay = seconds(value).or(group.delay);
+                } else if value.starts_with(b"/") || value.starts_with(b"*") {
+                    group.rules.push(Rule { pattern: normalized(value, true).into(), allows });
+                }
+            }
+        }
+        let Group { mut rules, delay } = if named { own } else { general };
+        rules.sort_by(|a, b| {
+            (b.pattern.len(), b.allows, &b.pattern).cmp(&(a.pattern.len(), a.allows, &a.pattern))
+        });
+        rules.dedup();
+        rules.shrink_to_fit();
+        Self { rules, delay, sitemaps }
+    }
+
+    /// Whether a path with its query may be fetched: the longest pattern that matches decides.
+    pub fn allows(&self, path: &str) -> bool {
+        let path = normalized(path.as_bytes(), false);
+        path == b"/robots.txt"
+            || self
+                .rules
+                .iter()
+                .find(|rule| matches(&rule.pattern, &path))
+                .is_none_or(|rule| rule.allows)
+    }
+
+    /// The time between two requests.
+    pub fn delay(&self) -> Option<Duration> {
+        self.delay.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+
+    /// The memory that it takes.
+    pub fn bytes(&self) -> usize {
+        let rules: usize =
+            self.rules.iter().map(|rule| rule.pattern.len() + size_of::<Rule>()).sum();
+        let sitemaps: usize = self.sitemaps.iter().map(String::len).sum();
+        size_of::<Self>() + rules + sitemaps
+    }
+}
+
+#[derive(Default)]
+struct Group {
+    rules: Vec<Rule>,
+    delay: Option<f64>,
+}
+
+/// Name and value of a line, without its comment; a colon may be missing.
+fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let line = line.split(|&byte| byte == b'#').next().unwrap_or_default().trim_ascii();
+    let colon = line.iter().position(|&byte| byte == b':');
+    let at = colon.or_else(|| line.iter().position(u8::is_ascii_whitespace))?;
+    Some((line[..at].trim_ascii(), line[at + 1..].trim_ascii()))
+}
+
+/// The product token that a crawler's name begins with.
+fn product(name: &[u8]) -> &[u8] {
+    let length =
+        name.iter().take_while(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte));
+    &name[..length.count()]
+}
+
+/// A delay that is one, and at most a year, so that it may be added to a moment.
+fn seconds(value: &[u8]) -> Option<f64> {
+    let seconds: f64 = std::str::from_utf8(value).ok()?.parse().ok()?;
+    (seconds > 0.0).then(|| seconds.min(366.0 * 86_400.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn allows(text: &str, agent: &str, path: &str) -> bool {
+        File::parse(agent, text.as_bytes()).allows(path)
+    }
+
+    /// RFC 9309, section 5.1.
+    #[test]
+    fn the_simple_example_of_the_rfc_is_read_as_it_says() {
+        let text = "User-Agent: *\nDisallow: *.gif$\nDisallow: /example/\nAllow: /publications/\n\n\
+                    User-Agent: foobot\nDisallow:/\nAllow:/example/page.html\nAllow:/example/allowed.gif\n\n\
+                    User-Agent: barbot\nUser-Agent: bazbot\nDisallow: /example/page.html\n\n\
+                    User-Agent: quxbot\n\nEOF\n";
+        for (agent, path, allowed) in [
+            ("other", "/a.gif", false),
+            ("other", "/a.gif?x", true),
+            ("other", "/example/x", false),
+            ("other", "/publications/a", true),
+            ("other", "/a", true),
+            ("foobot", "/a", false),
+            ("FooBot/1.0", "/example/page.html", true),
+            ("foobot", "/example/allowed.gif", true),
+            ("foobot", "/publications/", false),
+            ("barbot", "/example/page.html", false),
+            ("bazbot", "/example/page.html", false),
+            ("barbot", "/a.gif", true),
+            ("quxbot", "/a.gif", true),
+            ("quxbot", "/example/", true),
+        ] {
+            assert_eq!(allows(text, agent, path), allowed, "{agent} {path}");
+        }
+    }
+
+    /// RFC 9309, section 5.2, and "Order of precedence for rules" in Google's description.
+    #[test]
+    fn the_longest_match_decides_and_allow_wins_a_tie() {
+        for (rules, path, allowed) in [
+            (
+                "Allow: /example/page/\nDisallow: /example/page/disallowed.gif",
+                "/example/page/disallowed.gif",
+                false,
+            ),
+            ("allow: /p\ndisallow: /", "/page", true),
+            ("allow: /folder\ndisallow: /folder", "/folder/page", true),
+            ("allow: /page\ndisallow: /*.htm", "/page.htm", false),
+            ("allow: /page\ndisallow: /*.ph", "/page.php5", true),
+            ("allow: /$\ndisallow: /", "/", true),
+            ("allow: /$\ndisallow: /", "/page.htm", false),
+            ("disallow:", "/a", true),
+            ("disallow: a", "/a", true),
+            ("disallow: /", "/robots.txt", true),
+        ] {
+            let text = format!("user-agent: *\n{rules}\n");
+            assert_eq!(allows(&text, "foobot", path), allowed, "{rules} {path}");
+        }
+    }
+
+    #[test]
+    fn groups_are_found_as_google_finds_them() {
+        // Groups of the same crawler are one; `*` counts only where no group names it.
+        let text = "user-agent: a\ndisallow: /c\n\nuser-agent: *\ndisallow: /d\n\nuser-agent: A\ndisallow: /g\n";
+        assert!(!allows(text, "a", "/c") && !allows(text, "a", "/g") && allows(text, "a", "/d"));
+        assert!(!allows(text, "b", "/d") && allows(text, "b", "/c"));
+        // A field that is no rule ends no list of names.
+        let text = "user-agent: a\nsitemap: https://example.com/sitemap.xml\n\nuser-agent: b\ndisallow: /\n";
+        assert!(!allows(text, "a", "/x") && !allows(text, "b", "/x"));
+        assert_eq!(File::parse("c", text.as_bytes()).sitemaps, ["https://example.com/sitemap.xml"]);
+        // The name is a whole token; what follows it is not compared.
+        let text = "user-agent: googlebot-news (x)\ndisallow: /\n";
+        assert!(!allows(text, "Googlebot-News/2", "/a") && allows(text, "googlebot", "/a"));
+        // Byte order mark, line ends of all kinds, comments, a missing colon, a misspelt field.
+        let text = "\u{feff}User-agent * # all\r\nDissallow /a#b\rAllow: /a/c";
+        assert!(!allows(text, "x", "/a") && allows(text, "x", "/a/c"));
+        assert!(allows("<html>not found</html>", "x", "/a"));
+        assert!(allows("disallow: /\n", "x", "/a"), "a rule before any group is for none");
+    }
+
+    #[test]
+    fn a_delay_is_a_number_of_the_crawlers_group() {
+        let delay =
+            |text: &str| File::parse("x", format!("user-agent: x\n{text}").as_bytes()).delay();
+        assert_eq!(delay("crawl-delay: 2.5"), Some(Duration::from_millis(2500)));
+        for nothing in
+            ["crawl-delay: nan", "crawl-delay: -1", "crawl-delay: 0", "crawl-delay: soon", ""]
+        {
+            assert_eq!(delay(nothing), None, "{nothing}");
+        }
+        assert!(delay("crawl-delay: inf") == delay("crawl-delay: 99999999999999999999999"));
+    }
+
+    /// 51,000 rules of the kind that were a regular expression each: 550 MB for one host.
+    #[test]
+    fn a_file_of_patterns_takes_no_more_memory_than_itself_several_times() {
+        let rules = |rule: &dyn Fn(usize) -> String| -> String { (0..35_000).map(rule).collect() };
+        for text in [rules(&|n| format!("allow:{n:x}*$\n")), rules(&|n| format!("allow:*{n:x}$\n"))]
+        {
+            let file = File::parse("x", format!("user-agent: *\n{text}").as_bytes());
+            assert!(file.bytes() < 6 * text.len(), "{} of {}", file.bytes(), text.len());
+            assert!(file.allows("/a"));
+        }
+        assert!(
+            File::parse("x", format!("user-agent: *\n{}", "allow:*$\n".repeat(51_000)).as_bytes())
+                .bytes()
+                < 1000
+        );
+    }
+}

@@ -1,0 +1,12 @@
+//! What files from elsewhere may cost: the sizes that they claim, the lengths of their lines, the links in their
+//! folders, and the panics of libraries that read them. Every parser of the workspace uses these.
+
+mod claim;
+mod lines;
+mod panic;
+mod walk;
+
+pub use claim::{claim, room, unpacked_room};
+pub use lines::{LONGEST_LINE, Line, read_line, read_lines, read_whole};
+pub use panic::catch_panic;
+pub use walk::{Folder, files, walk};
