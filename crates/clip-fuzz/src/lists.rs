@@ -22,9 +22,13 @@ pub fn delimited(data: &[u8]) {
     let columns = rows.header().len();
     let mut row = Row::default();
     while let Some(read) = must(rows.next_row(&mut row)) {
+        // Lines after the first of a malformed row are read again.
+        if read.is_err() {
+            continue;
+        }
         let cells = (0..row.len()).filter_map(|at| row.cell(at));
         length += cells.map(|cell| cell.len()).sum::<usize>();
-        assert!(read.is_err() || row.len() == columns, "{} cells of {columns}", row.len());
+        assert_eq!(row.len(), columns);
     }
     // A byte that is no UTF-8 becomes the three of U+FFFD.
     assert!(length <= 3 * text.len(), "{length} bytes of cells in {} of text", text.len());

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use clip_fuzz::mutate::mutated;
 use clip_fuzz::{Body, TARGETS};
 
-/// Mutations of each file.
+/// Mutations of each file, unless `CLIP_FUZZ_MUTATIONS` says how many.
 const MUTATIONS: u64 = 200;
-/// Bytes that a target reads in all: a long file has fewer mutations.
-const BYTES: u64 = 2 << 20;
+/// Bytes that a target reads in all, for each mutation of a file: a long file has fewer mutations.
+const BYTES: u64 = 10 << 10;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
@@ -33,13 +33,14 @@ fn replay(name: &str) {
         std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(!files.is_empty(), "{}", folder.display());
-    let share = BYTES / files.len() as u64;
+    let mutations = std::env::var("CLIP_FUZZ_MUTATIONS").map_or(MUTATIONS, |n| n.parse().unwrap());
+    let share = BYTES * mutations / files.len() as u64;
     run(name, *body, &[], "empty input");
     for path in files {
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
         let bytes = std::fs::read(&path).unwrap();
         run(name, *body, &bytes, &file);
-        for seed in 0..MUTATIONS.min(share / (bytes.len() as u64 + 1)) {
+        for seed in 0..mutations.min(share / (bytes.len() as u64 + 1)) {
             let input = mutated(&bytes, seed);
             run(name, *body, &input, &format!("{file}, mutation {seed}"));
         }
