@@ -106,7 +106,7 @@ fn a_subset_is_chosen_and_cut() {
     assert!(told.contains("colour"), "{told}");
     let told =
         world.fails(&["reshard", "-i", "runs/small/shards", "-o", "o2", "-s", "queries.txt"], 4);
-    assert!(told.contains("no NumPy array"), "{told}");
+    assert!(told.contains("queries.txt: not a .npy file"), "{told}");
 }
 
 #[test]
