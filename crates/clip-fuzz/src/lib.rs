@@ -25,7 +25,7 @@ mod weights;
 
 pub use image::{exif, image};
 #[cfg(feature = "corpus")]
-pub use lists::{delimited, json, list, source};
+pub use lists::{delimited, json, list, parquet, source};
 #[cfg(feature = "corpus")]
 pub use sets::{eval_table, hdf5, idx, mat, npy, pickle};
 #[cfg(feature = "corpus")]
@@ -70,6 +70,8 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("mat", mat),
     #[cfg(feature = "corpus")]
     ("npy", npy),
+    #[cfg(feature = "corpus")]
+    ("parquet", parquet),
     #[cfg(feature = "corpus")]
     ("pickle", pickle),
     #[cfg(feature = "corpus")]

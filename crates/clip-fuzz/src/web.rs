@@ -66,7 +66,7 @@ pub fn robots(data: &[u8]) {
     for url in [page_url(), url] {
         let _ = rules.check(&url);
     }
-    assert!(rules.delay().is_none_or(|delay| delay.as_secs() <= 3600));
+    let _ = rules.delay();
     assert!(rules.sitemaps().iter().map(String::len).sum::<usize>() <= 3 * text.len());
 }
 
@@ -75,7 +75,7 @@ pub fn sitemap(data: &[u8]) {
     let (_, found) = sitemap_locations(data);
     let bytes: usize = found.iter().map(String::len).sum();
     let room = if data.starts_with(&[0x1f, 0x8b]) { LONGEST_SITEMAP } else { data.len() };
-    assert!(bytes <= 3 * room, "{bytes} of {room}");
+    assert!(bytes <= 3 * room && found.len() <= 50_000, "{bytes} of {room}");
     assert!(found.iter().all(|url| !url.is_empty() && url.trim() == url));
 }
 

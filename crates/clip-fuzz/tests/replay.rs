@@ -59,7 +59,7 @@ macro_rules! replays {
 }
 
 replays! {
-    caption delimited eval_table exif fasttext hdf5 html http idx image json list manifest mat npy pickle
+    caption delimited eval_table exif fasttext hdf5 html http idx image json list manifest mat npy parquet pickle
     pipeline pt pt_pickle queries robots safetensors sitemap source subset tar tokenizer warc wat wikitext
 }
 

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, ListArray, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::Int32Type;
 use clip_corpus::{write_parquet, write_subset};
 
 use crate::{Seeds, chosen};
@@ -30,6 +31,15 @@ fn table(columns: Vec<(&str, ArrayRef)>) -> Result<Vec<u8>, Box<dyn Error>> {
 
 pub fn seeds() -> Result<Seeds, Box<dyn Error>> {
     let texts = |texts: [&str; 3]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+    let urls = texts(["http://e.com/1.jpg", "http://e.com/2.jpg", "file:///etc/passwd"]);
+    let captions = [Some(vec![Some(0), None]), None, Some(vec![Some(3)])];
+    let captions = ListArray::from_iter_primitive::<Int32Type, _, _>(captions);
+    let plain = table(vec![
+        ("url", urls.clone()),
+        ("caption", texts(["a", "b", "c"])),
+        ("row", Arc::new(UInt64Array::from(vec![1, 2, 3]))),
+    ])?;
+    let lists = table(vec![("url", urls), ("caption", Arc::new(captions))])?;
     let queries = table(vec![("query", texts(["red", "apple", "red apple"]))])?;
     let ids = written(|path| write_subset(path, &[7, 1 << 90, 7]))?;
     let none = written(|path| write_subset(path, &[]))?;
@@ -61,6 +71,7 @@ pub fn seeds() -> Result<Seeds, Box<dyn Error>> {
                 ("jsonl_gz", chosen(7 + 128 + 8, LINES)),
             ],
         ),
+        ("parquet", vec![("plain", plain), ("lists", lists)]),
         ("queries", vec![("parquet", chosen(2, queries))]),
         ("subset", vec![("ids", ids), ("none", none)]),
     ])
