@@ -30,7 +30,7 @@ pub fn report(error: &anyhow::Error, code: impl Fn(&anyhow::Error) -> u8) -> Exi
         return ExitCode::SUCCESS;
     }
     let text = clip_corpus::told(error.as_ref());
-    let storage = error.chain().find_map(storage);
+    let storage = storage(error.as_ref());
     let hint = match storage {
         Some(_) => {
             "hint: nothing that was complete is lost; make room or mount the disk writable, and run the same command again\n"
@@ -45,10 +45,7 @@ pub fn report(error: &anyhow::Error, code: impl Fn(&anyhow::Error) -> u8) -> Exi
 
 /// The exit code of an error that says that a disk is full or read-only, at any depth of libraries that wrap it.
 pub fn storage(error: &(dyn Error + 'static)) -> Option<u8> {
-    let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded, ErrorKind::ReadOnlyFilesystem];
-    let io = error.downcast_ref::<std::io::Error>()?;
-    let inner = || io.get_ref().and_then(|inner| storage(inner));
-    if full.contains(&io.kind()) { Some(ENVIRONMENT) } else { inner() }
+    clip_format::is_disk_refusal(error).then_some(ENVIRONMENT)
 }
 
 #[cfg(test)]

@@ -191,7 +191,8 @@ fn statistics(path: &Path, stats: &Path, value: &Value, samples: usize, found: &
     if let Some(count) = value["successes"].as_u64().filter(|count| *count != samples as u64) {
         found.bad(stats, format!("{count} successes, but the shard has {samples} samples"));
     }
-    if let Some(wanted) = value["blake3"].as_str() {
+    for (key, path) in [("blake3", path), ("table_blake3", &path.with_extension("parquet"))] {
+        let Some(wanted) = value[key].as_str() else { continue };
         match hash_file(path) {
             Ok((hash, _)) if hash == wanted => {}
             Ok(_) => found.bad(path, "the content is not what it was written as (blake3 differs)"),

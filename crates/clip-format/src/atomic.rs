@@ -66,22 +66,31 @@ impl AtomicFile {
 
 /// Removes what killed writers left in a folder and those in it. No process may be writing there.
 pub fn remove_temporary_files(folder: &Path) -> Result<()> {
+    for inner in remove_temporary_files_in(folder)? {
+        remove_temporary_files(&inner)?;
+    }
+    Ok(())
+}
+
+/// The same for the files of the folder itself; returns the folders in it.
+pub fn remove_temporary_files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match std::fs::read_dir(folder) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(|e| PathError::new(folder, e))?,
     };
+    let mut folders = Vec::new();
     for entry in entries {
         let entry = entry.map_err(|e| PathError::new(folder, e))?;
         let path = entry.path();
         let name = entry.file_name();
         let name = name.to_string_lossy();
         if entry.file_type().map_err(|e| PathError::new(&path, e))?.is_dir() {
-            remove_temporary_files(&path)?;
+            folders.push(path);
         } else if name.starts_with('.') && name.contains(".tmp-") {
             std::fs::remove_file(&path).map_err(|e| PathError::new(&path, e))?;
         }
     }
-    Ok(())
+    Ok(folders)
 }
 
 impl Write for AtomicFile {

@@ -18,3 +18,38 @@ impl PathError {
         Self { path: path.to_path_buf(), source }
     }
 }
+
+/// Whether an error says, at any depth of libraries that wrap it, that a disk takes nothing: it is full or read-only, a
+/// quota is used up, or a file is as long as it may be. Trying again does not help.
+pub fn is_disk_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            if [FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull].contains(&io.kind()) {
+                return true;
+            }
+            // `source` skips the error that this one holds.
+            if let Some(inner) = io.get_ref() {
+                return is_disk_refusal(inner);
+            }
+        }
+        next = error.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_one_whatever_wraps_it() {
+        use std::io::{Error, ErrorKind};
+        let full = || Error::from(ErrorKind::StorageFull);
+        assert!(is_disk_refusal(&full()));
+        assert!(is_disk_refusal(&Error::other(Error::other(full()))));
+        assert!(is_disk_refusal(&PathError::new(std::path::Path::new("a"), full())));
+        assert!(!is_disk_refusal(&Error::from(ErrorKind::NotFound)));
+    }
+}

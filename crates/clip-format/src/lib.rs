@@ -13,6 +13,6 @@ mod error;
 mod image_format;
 pub mod npy;
 
-pub use atomic::{AtomicFile, remove_temporary_files, write_atomic};
-pub use error::PathError;
+pub use atomic::{AtomicFile, remove_temporary_files, remove_temporary_files_in, write_atomic};
+pub use error::{PathError, is_disk_refusal};
 pub use image_format::ImageFormat;

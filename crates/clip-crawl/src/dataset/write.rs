@@ -14,6 +14,7 @@ use clip_format::AtomicFile;
 use clip_pipeline::{Error, Result};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Map, Value};
 
@@ -45,11 +46,15 @@ pub(super) fn shard(
     let name = shard_name(config, shard.id);
     let folder = &config.output_folder;
     let table = Table::new(config, shard, rows)?;
+    // What `verify` and a training compare the files with.
+    let mut hashes = Map::new();
     match config.output_format {
         OutputFormat::Webdataset => {
             let mut tar = ShardWriter::create(&folder.join(format!("{name}.tar")))?;
             table.samples(images, &mut |sample| Ok(tar.write(&sample)?))?;
-            tar.finish()?;
+            let info = tar.finish()?;
+            hashes.insert("bytes".into(), info.bytes.into());
+            hashes.insert("blake3".into(), info.blake3.into());
         }
         OutputFormat::Files => {
             files(&table, &folder.join("_tmp").join(&name), &folder.join(&name), images)?;
@@ -57,7 +62,9 @@ pub(super) fn shard(
         OutputFormat::Parquet | OutputFormat::Dummy => {}
     }
     if config.output_format != OutputFormat::Dummy {
-        table.write(&folder.join(format!("{name}.parquet")), images)?;
+        let path = folder.join(format!("{name}.parquet"));
+        table.write(&path, images)?;
+        hashes.insert("table_blake3".into(), clip_corpus::hash_file(&path)?.0.into());
     }
     let mut stats = Stats::default();
     let mut urls = HashSet::new();
@@ -73,9 +80,10 @@ pub(super) fn shard(
     (stats.start_time, stats.end_time) = (seconds(started), seconds(SystemTime::now()));
     stats.duration = stats.end_time - stats.start_time;
     let stats = stats.trimmed();
-    let Value::Object(object) = serde_json::json!(stats) else {
+    let Value::Object(mut object) = serde_json::json!(stats) else {
         return Err(Error::stage("fetch", "statistics are no object"));
     };
+    object.extend(hashes);
     clip_format::write_atomic(&folder.join(format!("{name}_stats.json")), &dump(&object))?;
     Ok(stats)
 }
@@ -212,8 +220,8 @@ struct Writer {
 
 impl Writer {
     fn create(path: &Path, schema: Arc<Schema>) -> Result<Self> {
-        let bad = |e: parquet::errors::ParquetError| Error::stage("fetch", e);
-        let level = ZstdLevel::try_new(1).map_err(bad)?;
+        let bad = Self::bad(path);
+        let level = ZstdLevel::try_new(1).map_err(&bad)?;
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .set_created_by("clip-data".into())
@@ -223,8 +231,15 @@ impl Writer {
         Ok(Self { writer, path: path.to_path_buf() })
     }
 
-    fn bad(path: &Path) -> impl Fn(parquet::errors::ParquetError) -> Error {
-        |e| Error::stage("fetch", format!("{}: {e}", path.display()))
+    fn bad(path: &Path) -> impl Fn(ParquetError) -> Error {
+        |e| match e {
+            // The system's own error says whether the disk is full.
+            ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
+                Ok(cause) => Error::io(path, *cause),
+                Err(cause) => Error::stage("fetch", format!("{}: {cause}", path.display())),
+            },
+            e => Error::stage("fetch", format!("{}: {e}", path.display())),
+        }
     }
 
     fn write(&mut self, batch: &RecordBatch) -> Result<()> {

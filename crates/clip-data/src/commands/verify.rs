@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clip_corpus::{Look, Verified, below, verify_shard, verify_stage, verify_subset, verify_table};
+use clip_corpus::{
+    Finding, Look, Verified, below, verify_shard, verify_stage, verify_subset, verify_table,
+};
 use clip_image::{DecodeOptions, decode};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -42,7 +44,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn print(found: &Verified, as_json: bool) {
     if as_json {
-        let finding = |f: &clip_corpus::Finding| json!({"path": f.path, "reason": f.reason});
+        let finding = |f: &Finding| json!({"path": f.path, "reason": f.reason});
         let findings: Vec<Value> = found.findings.iter().map(finding).collect();
         let (files, bytes, rows, missing) = (found.files, found.bytes, found.rows, found.missing);
         let all = json!({
@@ -84,10 +86,35 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
     }
     let shards = super::shards(spec)?;
     let found: Vec<Verified> = shards.par_iter().map(|shard| verify_shard(shard, look)).collect();
-    Ok(found.into_iter().fold(Verified::default(), |mut all, one| {
+    let mut all = found.into_iter().fold(Verified::default(), |mut all, one| {
         all.add(one);
         all
-    }))
+    });
+    all.findings.extend(gone(path)?);
+    Ok(all)
+}
+
+/// Shards of a folder whose statistics are there, and say what the shard holds, and which are gone.
+fn gone(folder: &Path) -> anyhow::Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    if !folder.is_dir() {
+        return Ok(found);
+    }
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        let Some(shard) = name.strip_suffix("_stats.json") else { continue };
+        let tar = folder.join(format!("{shard}.tar"));
+        let stats = std::fs::read(folder.join(&name)).unwrap_or_default();
+        let stats: Value = serde_json::from_slice(&stats).unwrap_or_default();
+        if stats["blake3"].is_string() && !tar.exists() {
+            found.push(Finding {
+                path: tar,
+                reason: "it is gone, and its statistics are not".into(),
+            });
+        }
+    }
+    found.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(found)
 }
 
 /// A stage's parts, and its shards where it wrote some.
@@ -99,7 +126,7 @@ fn stage(folder: &Path) -> anyhow::Result<(Verified, BTreeMap<usize, u64>)> {
     let (mut found, rows) = verify_stage(folder, parts)?;
     if parts.is_none() {
         let reason = "it does not say how many parts the stage has".to_owned();
-        found.findings.push(clip_corpus::Finding { path, reason });
+        found.findings.push(Finding { path, reason });
     }
     if let Ok(entries) = std::fs::read_dir(folder.join("shards")) {
         let mut shards: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
@@ -135,7 +162,7 @@ fn whole_run(folder: &Path) -> anyhow::Result<Verified> {
             if out != rows_in {
                 let reason =
                     format!("{rows_in} rows came in, but {} let {out} go on", earlier.display());
-                all.findings.push(clip_corpus::Finding { path: dir.clone(), reason });
+                all.findings.push(Finding { path: dir.clone(), reason });
             }
         }
         all.add(found);

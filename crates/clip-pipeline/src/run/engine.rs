@@ -43,10 +43,13 @@ impl Engine for LocalEngine {
                     while !run.cancelled()
                         && let Some(part) = next()
                     {
-                        if let Err(error) = self.try_part(run, stage, part)
-                            && let Ok(mut first) = first_error.lock()
-                        {
+                        let Err(error) = self.try_part(run, stage, part) else { continue };
+                        let refused = clip_format::is_disk_refusal(&error);
+                        if let Ok(mut first) = first_error.lock() {
                             first.get_or_insert(error);
+                        }
+                        if refused {
+                            return;
                         }
                     }
                 });
@@ -56,6 +59,8 @@ impl Engine for LocalEngine {
         let failed = first_error.into_inner().unwrap_or_default();
         match failed {
             Some(error) if matches!(*work, Work::Barrier(_)) || parts.len() == 1 => Err(error),
+            // No other part finds room either.
+            Some(error) if clip_format::is_disk_refusal(&error) => Err(error),
             // What is damaged on disk stays so, however often it is tried.
             Some(Error::Corpus(error)) if error.is_damage() => Err(Error::Corpus(error)),
             _ => Ok(()),
@@ -83,7 +88,7 @@ impl LocalEngine {
                 part,
                 message: error.to_string(),
             });
-            if tries >= self.tries {
+            if tries >= self.tries || clip_format::is_disk_refusal(&error) {
                 return Err(error);
             }
         }
