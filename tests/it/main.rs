@@ -16,6 +16,7 @@ mod preprocess;
 mod queries;
 mod requests;
 mod resume;
+mod stop;
 mod store;
 mod torch;
 mod train_flags;

@@ -14,4 +14,4 @@ mod print;
 mod signal;
 
 pub use print::{Printable, print_error, print_result, printable};
-pub use signal::stop_flag;
+pub use signal::{Stop, stop_flag};

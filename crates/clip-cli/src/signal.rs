@@ -9,26 +9,71 @@ use signal_hook::low_level;
 
 use crate::{exit, print_error};
 
-/// A flag that the first SIGINT or SIGTERM sets. The second ends the process at once, without what libraries do at
-/// exit: a thread may still be in them. `notice` is printed at the first one, where it is not empty.
+/// How this process is asked to stop: by Ctrl-C, by SIGTERM, or by [`Stop::ask`].
+///
+/// Until [`Stop::arm`] there is nothing to finish, and it ends the process. From then on it sets a flag; the second
+/// signal ends the process at once, without what libraries do at exit: a thread may still be in them.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    asked: Arc<AtomicBool>,
+    armed: Arc<AtomicBool>,
+    notice: &'static str,
+}
+
+impl Stop {
+    /// Takes the signals over. `notice` is printed at the first one that sets the flag; with an empty one nothing is
+    /// printed ever.
+    ///
+    /// # Errors
+    /// When the system refuses handlers.
+    pub fn install(notice: &'static str) -> std::io::Result<Self> {
+        let stop = Self { asked: Arc::default(), armed: Arc::default(), notice };
+        let mut signals = Signals::new([SIGINT, SIGTERM])?;
+        let asked = stop.clone();
+        std::thread::spawn(move || {
+            for _ in signals.forever() {
+                if asked.ask() {
+                    low_level::exit(i32::from(exit::INTERRUPTED));
+                }
+                if !notice.is_empty() {
+                    print_error(&format!("{notice}\n"));
+                }
+            }
+        });
+        Ok(stop)
+    }
+
+    /// From here on a signal sets the flag.
+    pub fn arm(&self) {
+        self.armed.store(true, Ordering::SeqCst);
+    }
+
+    /// Sets the flag, or ends the process where that is not armed; whether the flag was set before.
+    pub fn ask(&self) -> bool {
+        let before = self.asked.swap(true, Ordering::SeqCst);
+        if !self.armed.load(Ordering::SeqCst) {
+            if !self.notice.is_empty() {
+                print_error("interrupted before anything was begun\n");
+            }
+            low_level::exit(i32::from(exit::INTERRUPTED));
+        }
+        before
+    }
+
+    /// Whether it was asked to.
+    pub fn asked(&self) -> bool {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+/// A flag that the first SIGINT or SIGTERM sets: [`Stop`], armed from the start.
 ///
 /// # Errors
 /// When the system refuses handlers.
 pub fn stop_flag(notice: &'static str) -> std::io::Result<Arc<AtomicBool>> {
-    let flag = Arc::new(AtomicBool::new(false));
-    let mut signals = Signals::new([SIGINT, SIGTERM])?;
-    let set = flag.clone();
-    std::thread::spawn(move || {
-        for _ in signals.forever() {
-            if set.swap(true, Ordering::Relaxed) {
-                low_level::exit(i32::from(exit::INTERRUPTED));
-            }
-            if !notice.is_empty() {
-                print_error(&format!("{notice}\n"));
-            }
-        }
-    });
-    Ok(flag)
+    let stop = Stop::install(notice)?;
+    stop.arm();
+    Ok(stop.asked)
 }
 
 #[cfg(test)]

@@ -42,6 +42,8 @@ fn code(error: &anyhow::Error) -> u8 {
                 return 1;
             }
             Some(clip_train::Error::Corpus(error)) if error.is_damage() => return DAMAGED,
+            Some(clip_train::Error::Damaged { .. }) => return DAMAGED,
+            Some(clip_train::Error::Interrupted) => return INTERRUPTED,
             Some(clip_train::Error::Model(_) | clip_train::Error::Torch(_)) => return ENVIRONMENT,
             _ => {}
         }

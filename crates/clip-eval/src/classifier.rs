@@ -8,7 +8,7 @@ use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 use clip_torch::{first_not_finite, require_finite};
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// Prompts that are embedded at a time.
 const BATCH: usize = 256;
@@ -35,7 +35,16 @@ pub struct Classifier {
 
 impl Classifier {
     /// Embeds the prompts of a set: for each class the mean of its prompts' unit embeddings, of unit length again.
-    pub fn new(model: &Clip, tokenizer: &Tokenizer, set: &EvalSet, names: Names) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when `stop` says so, which is asked before each batch of prompts.
+    pub fn new(
+        model: &Clip,
+        tokenizer: &Tokenizer,
+        set: &EvalSet,
+        names: Names,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Self> {
         let classes = set.classes.len();
         let (mut prompts, mut counts, mut owner) = (Vec::new(), Vec::new(), Vec::new());
         for class in 0..classes {
@@ -47,7 +56,7 @@ impl Classifier {
                 prompts.extend(group);
             }
         }
-        let embedded = embed_texts(model, tokenizer, &prompts)?;
+        let embedded = embed_unless(stop, model, tokenizer, &prompts)?;
         let means = embedded
             .split_with_sizes(counts.as_slice(), 0)
             .into_iter()
@@ -65,13 +74,16 @@ impl Classifier {
         set: &EvalSet,
         names: Names,
     ) -> Result<Self> {
-        let Some(folder) = folder else { return Self::new(model, tokenizer, set, names) };
+        let never = || false;
+        let Some(folder) = folder else {
+            return Self::new(model, tokenizer, set, names, &never);
+        };
         let path = cache_path(folder, model_hash, &set.all_prompts().hash(), names);
         if let Some(known) = Self::read(&path, set.classes.len()) {
             return Ok(known);
         }
-        let fresh = Self::new(model, tokenizer, set, names)?;
-        std::fs::create_dir_all(folder).map_err(|e| crate::Error::io(folder, e))?;
+        let fresh = Self::new(model, tokenizer, set, names, &never)?;
+        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         let owner: Vec<f32> = fresh.owner.iter().map(|&class| class as f32).collect();
         let tensors = [
             ("vectors".to_owned(), fresh.vectors.shallow_clone()),
@@ -121,6 +133,16 @@ fn cache_path(folder: &Path, model: &str, prompts: &str, names: Names) -> PathBu
 /// # Errors
 /// Embeddings that are not finite, with the first text.
 pub fn embed_texts(model: &Clip, tokenizer: &Tokenizer, texts: &[String]) -> Result<Tensor> {
+    embed_unless(&|| false, model, tokenizer, texts)
+}
+
+/// The same, given up when `stop` says so.
+fn embed_unless(
+    stop: &dyn Fn() -> bool,
+    model: &Clip,
+    tokenizer: &Tokenizer,
+    texts: &[String],
+) -> Result<Tensor> {
     let context = model.config().text_cfg.context_length as usize;
     let ids: Vec<Vec<i64>> = texts.iter().map(|text| tokenizer.tokenize(text, context)).collect();
     let length = |at: usize| ids[at].iter().rposition(|&id| id != 0).map_or(1, |last| last + 1);
@@ -128,6 +150,9 @@ pub fn embed_texts(model: &Clip, tokenizer: &Tokenizer, texts: &[String]) -> Res
     order.sort_by_key(|&at| length(at));
     let mut rows = Vec::new();
     for batch in order.chunks(BATCH) {
+        if stop() {
+            return Err(Error::Interrupted);
+        }
         let longest = batch.iter().map(|&at| length(at)).max().unwrap_or(1);
         let flat: Vec<i64> =
             batch.iter().flat_map(|&at| ids[at][..longest].iter().copied()).collect();

@@ -7,6 +7,9 @@ use clip_format::PathError;
 /// A failure of an evaluation.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// The evaluation set cannot be read.
     #[error(transparent)]
     Dataset(#[from] clip_datasets::Error),

@@ -85,7 +85,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for at in trainer.steps_done() as i64..steps {
         let tokens: Tensor = texts.get(at);
         let batch = Batch { step: at as u64, images: images.get(at), tokens, len: batch as usize };
-        let (step, _) = trainer.train(&batch, false)?;
+        let (step, _) = trainer.train(&batch, &mut ())?.ok_or("interrupted")?;
         println!("{}", serde_json::to_string(&step)?);
         match file {
             Some(("--export", file)) if trainer.steps_done() == trainer.plan().first_step(1) => {

@@ -8,11 +8,16 @@ use clip_torch::tch::{Device, Tensor, no_grad};
 use clip_torch::{AdamW, Scaler};
 use serde::{Deserialize, Serialize};
 
+use crate::sealed::{Files, check, seal};
 use crate::trainer::stored;
 use crate::{Corpus, Error, Plan, Recipe, Result, TrainOptions, Trainer};
 
 const STATE: &str = "trainer.json";
 const MOMENTS: &str = "trainer.safetensors";
+/// What the name of a checkpoint's folder begins with.
+const STEP: &str = "step_";
+/// What the name of a checkpoint that is being written begins with.
+const TEMPORARY: &str = "tmp_";
 /// The folder with the averaged weights in a checkpoint's folder.
 pub const AVERAGE: &str = "ema";
 
@@ -31,13 +36,19 @@ pub struct Checkpoint {
     pub corpus: String,
     /// float16's loss scale, and the steps since it changed.
     pub scaler: Option<(f64, u64)>,
+    /// Whether the epoch that ended with the last step is still to be evaluated and exported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub epoch_open: bool,
+    /// The blake3 of the other files of its folder.
+    #[serde(default)]
+    pub(crate) files: Files,
     /// The recipe.
     pub recipe: Recipe,
 }
 
 /// The folder of a step's checkpoint.
 fn folder(checkpoints: &Path, step: u64) -> PathBuf {
-    checkpoints.join(format!("step_{step:08}"))
+    checkpoints.join(format!("{STEP}{step:08}"))
 }
 
 /// The complete checkpoints of a folder, oldest first.
@@ -48,11 +59,31 @@ pub fn checkpoints(folder: &Path) -> Vec<PathBuf> {
         .map(|entry| entry.path())
         .filter(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            name.strip_prefix("step_").is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
+            name.strip_prefix(STEP).is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()))
         })
         .collect();
     found.sort();
     found
+}
+
+/// Removes what a killed process has left of checkpoints that it was writing.
+pub(crate) fn clean(checkpoints: &Path) -> Result<()> {
+    clip_format::remove_temporary_files(checkpoints)?;
+    for entry in std::fs::read_dir(checkpoints).map_err(|e| Error::io(checkpoints, e))? {
+        let entry = entry.map_err(|e| Error::io(checkpoints, e))?;
+        if entry.file_name().to_string_lossy().starts_with(TEMPORARY) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder, if it is there.
+fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(folder, error)),
+        _ => Ok(()),
+    }
 }
 
 /// The newest checkpoint of a folder.
@@ -65,7 +96,23 @@ impl Checkpoint {
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(STATE);
         let text = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
-        serde_json::from_slice(&text).map_err(|e| Error::file(&path, e))
+        serde_json::from_slice(&text).map_err(|e| Error::damaged(folder, &path, &e.to_string()))
+    }
+
+    /// Fails unless the folder holds what was written with this state.
+    pub(crate) fn check_files(&self, folder: &Path) -> Result<()> {
+        let named =
+            folder.file_name().and_then(|name| name.to_str()?.strip_prefix(STEP)?.parse().ok());
+        if named.is_some_and(|step: u64| step != self.step) {
+            let reason = format!("it is of step {}, and its folder of another", self.step);
+            return Err(Error::damaged(folder, &folder.join(STATE), &reason));
+        }
+        check(folder, &self.files)
+    }
+
+    fn write(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::file(folder, e))?;
+        Ok(clip_format::write_atomic(&folder.join(STATE), &text)?)
     }
 
     /// The first setting in which two states differ, for people.
@@ -99,6 +146,8 @@ pub(crate) fn state_of(
         pairs: corpus.len(),
         corpus: corpus.digest().to_owned(),
         scaler: None,
+        epoch_open: false,
+        files: Files::new(),
         recipe: recipe.clone(),
     }
 }
@@ -108,6 +157,7 @@ impl Trainer {
         Checkpoint {
             step: self.step,
             scaler: self.learner.scaler.as_ref().map(|s| (s.scale, s.good_steps)),
+            epoch_open: self.epoch_open,
             ..state_of(&self.recipe, &self.options, &self.plan, &self.corpus)
         }
     }
@@ -116,12 +166,8 @@ impl Trainer {
     pub(crate) fn write(&self, checkpoints: &Path) -> Result<PathBuf> {
         let state = self.state();
         let target = folder(checkpoints, state.step);
-        let temporary = checkpoints.join(format!("tmp_{:08}", state.step));
-        for old in [&temporary, &target] {
-            if old.exists() {
-                std::fs::remove_dir_all(old).map_err(|e| Error::io(old, e))?;
-            }
-        }
+        let temporary = checkpoints.join(format!("{TEMPORARY}{:08}", state.step));
+        remove(&temporary)?;
         save_checkpoint(&temporary, &self.model)?;
         if let Some(average) = &self.learner.average {
             let folder = temporary.join(AVERAGE);
@@ -129,10 +175,20 @@ impl Trainer {
             write_safetensors(&folder.join(clip_model::MODEL_FILE), &self.averaged(average))?;
         }
         write_safetensors(&temporary.join(MOMENTS), &self.moments())?;
-        let text = serde_json::to_vec_pretty(&state).map_err(|e| Error::file(&temporary, e))?;
-        clip_format::write_atomic(&temporary.join(STATE), &text)?;
+        Checkpoint { files: seal(&temporary)?, ..state }.write(&temporary)?;
+        remove(&target)?;
         std::fs::rename(&temporary, &target).map_err(|e| Error::io(&target, e))?;
         Ok(target)
+    }
+
+    /// Writes the state anew where this step's checkpoint is: the weights are the same.
+    pub(crate) fn write_state(&self, checkpoints: &Path) -> Result<()> {
+        let folder = folder(checkpoints, self.step);
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        let files = Checkpoint::read(&folder)?.files;
+        Checkpoint { files, ..self.state() }.write(&folder)
     }
 
     /// The model's state with the averages in the parameters' places.

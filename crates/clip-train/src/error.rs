@@ -18,6 +18,16 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file of a checkpoint that was changed after it was written.
+    #[error("{}: {reason}\nhint: move {} away to resume the checkpoint before it", path.display(), folder.display())]
+    Damaged {
+        /// The checkpoint.
+        folder: PathBuf,
+        /// The file concerned.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Options that cannot work together.
     #[error("{0}")]
     Recipe(String),
@@ -48,6 +58,9 @@ pub enum Error {
         /// The first parameter that differs.
         parameter: String,
     },
+    /// The caller asked to stop at once.
+    #[error("interrupted")]
+    Interrupted,
     /// The shards.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
@@ -68,6 +81,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io(PathError::new(path, source))
+    }
+
+    pub(crate) fn damaged(folder: &Path, path: &Path, reason: &str) -> Self {
+        let (folder, path) = (folder.to_path_buf(), path.to_path_buf());
+        Self::Damaged { folder, path, reason: reason.to_owned() }
     }
 
     pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {

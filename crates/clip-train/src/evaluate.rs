@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::loader::padded;
 use crate::loss::unit;
-use crate::{Corpus, Result, World};
+use crate::{Corpus, Error, Result, World};
 
 /// Pairs that are embedded at a time.
 const BATCH: usize = 64;
@@ -18,18 +18,28 @@ const AT_ONCE: i64 = 1 << 24;
 
 /// Scores of a model on pairs: each image with its first caption. Of a model whose output is not finite every score
 /// is NaN: comparisons with NaN are false, and would give each pair the first rank.
+///
+/// # Errors
+/// [`Error::Interrupted`], on every process, when `interrupted` says so on one.
 pub fn evaluate(
     model: &Clip,
     precision: Precision,
     corpus: &Arc<Corpus>,
     world: &World,
+    interrupted: &dyn Fn() -> bool,
 ) -> Result<Vec<(String, f64)>> {
     let mine: Vec<usize> = (world.rank()..corpus.len()).step_by(world.size()).collect();
     let (mut images, mut texts) = (Vec::new(), Vec::new());
     for pairs in mine.chunks(BATCH) {
+        if world.asked(interrupted()) {
+            break;
+        }
         let (u, v) = no_grad(|| embed(model, precision, corpus, pairs))?;
         images.push(u);
         texts.push(v);
+    }
+    if world.any(images.len() < mine.len().div_ceil(BATCH))? {
+        return Err(Error::Interrupted);
     }
     let width = model.config().embed_dim;
     let all = |parts: Vec<Tensor>| {

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use clip_model::PreprocessCfg;
 use clip_torch::tch::{Device, Tensor};
 use clip_torch::{host_bytes, write_bytes};
-use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::draw::Draw;
 use crate::{Augment, Corpus, Error, Plan, Result, Use};
@@ -17,6 +18,8 @@ use crate::{Augment, Corpus, Error, Plan, Result, Use};
 const ROWS: usize = 16;
 /// Bytes of pictures in memory: the batch in use and those that are filled ahead, one to five.
 const AHEAD: usize = 512 << 20;
+/// Time between two questions whether to give up waiting.
+const ASK: Duration = Duration::from_millis(100);
 
 /// What batches look like.
 #[derive(Debug, Clone)]
@@ -150,23 +153,33 @@ impl Loader {
     }
 
     /// The next batch, after waiting for it if need be. The one before must not be used any more, nor be on its way
-    /// to a GPU.
+    /// to a GPU. While it is waited for, `give_up` hears a few times a second how many of its pairs are there; when
+    /// that says yes there is no batch, and no next one.
     ///
     /// # Errors
     /// When a thread failed, or no batch is left; there is no next one then.
-    pub fn next_batch(&mut self) -> Result<Batch> {
+    pub fn next_batch(&mut self, give_up: &mut dyn FnMut(usize) -> bool) -> Result<Option<Batch>> {
         if let Some(images) = self.lent.take() {
             // The planner may be done already.
             let _ = self.free.try_send(images);
         }
         let step = self.next;
         let mut texts = Vec::with_capacity(self.local);
+        let mut asked = Instant::now();
         while texts.len() < self.local {
             let row = texts.len();
+            if asked.elapsed() >= ASK {
+                let ahead = self.waiting.range((step, 0)..(step + 1, 0));
+                let ahead: usize = ahead.map(|(_, rows)| rows.texts.len()).sum();
+                if give_up(row + ahead) {
+                    return Ok(None);
+                }
+                asked = Instant::now();
+            }
             let rows = match self.waiting.remove(&(step, row)) {
                 Some(rows) => rows,
                 None => {
-                    let rows = self.receive()?;
+                    let Some(rows) = self.receive()? else { continue };
                     if (rows.step, rows.row) != (step, row) {
                         self.waiting.insert((rows.step, rows.row), rows);
                         continue;
@@ -183,12 +196,17 @@ impl Loader {
         let images = lent
             .map(Tensor::shallow_clone)
             .ok_or_else(|| Error::Recipe("a batch of no pairs".into()))?;
-        Ok(Batch { step, images, tokens: padded(&texts), len: self.local })
+        Ok(Some(Batch { step, images, tokens: padded(&texts), len: self.local }))
     }
 
-    fn receive(&self) -> Result<Rows> {
+    /// The next rows, or none within [`ASK`].
+    fn receive(&self) -> Result<Option<Rows>> {
         let gone = || Error::Recipe("the loader has no more batches".into());
-        self.rows.as_ref().ok_or_else(gone)?.recv().map_err(|_| gone())?
+        match self.rows.as_ref().ok_or_else(gone)?.recv_timeout(ASK) {
+            Ok(rows) => rows.map(Some),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Err(gone()),
+        }
     }
 
     /// What was wrong with pictures since the last call; each was replaced by the next pair of the corpus.
@@ -276,7 +294,9 @@ mod tests {
             let images = Vec::try_from(batch.images.view([-1])).unwrap();
             (batch.step, images, Vec::try_from(batch.tokens.view([-1])).unwrap())
         };
-        (first..plan.steps()).map(|_| plain(loader.next_batch().unwrap())).collect()
+        (first..plan.steps())
+            .map(|_| plain(loader.next_batch(&mut |_| false).unwrap().unwrap()))
+            .collect()
     }
 
     #[test]
@@ -311,7 +331,7 @@ mod tests {
         let corpus = corpus_of(folder.path(), 8, &image);
         let plan = Plan::new(&corpus, 3, 8, 1).unwrap();
         let mut loader = Loader::start(&corpus, &plan, &options(2, (0, 1)), 0).unwrap();
-        loader.next_batch().unwrap();
+        loader.next_batch(&mut |_| false).unwrap().unwrap();
         let faults = loader.take_faults();
         assert!(faults.len() == 1 && faults[0].contains("the picture at byte"), "{faults:?}");
     }

@@ -15,28 +15,56 @@ pub struct Logs {
     steps: File,
     events: Option<Events>,
     /// Held for as long as this process writes here.
-    _lock: File,
+    _lock: RunLock,
+}
+
+/// A run's folder, taken by this process until it ends, however that is.
+pub struct RunLock {
+    _file: File,
 }
 
 /// How long a process that was left behind may still be writing its last checkpoint.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+impl RunLock {
+    /// Makes the folder and takes it, after waiting a little for another process that may be about to leave it.
+    ///
+    /// # Errors
+    /// When another process keeps it.
+    pub fn take(folder: &Path) -> Result<Self> {
+        std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+        let path = folder.join(".lock");
+        let started = Instant::now();
+        loop {
+            let lock = clip_corpus::lock_file(&path, false).map_err(|e| Error::io(&path, e))?;
+            if let Some(file) = lock {
+                return Ok(Self { _file: file });
+            }
+            if started.elapsed() > PATIENCE {
+                return Err(Error::file(
+                    &path,
+                    "another process trains here\nhint: another --name",
+                ));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
 impl Logs {
     /// Opens `out.log` and `steps.jsonl` in the folder; what a killed run wrote after `step` is taken back.
     /// With `tensorboard` scalars go to event files too.
     pub fn open(folder: &Path, step: u64, tensorboard: bool) -> Result<Self> {
+        Self::locked(RunLock::take(folder)?, folder, step, tensorboard)
+    }
+
+    /// The same in a folder that this process has locked.
+    pub fn locked(lock: RunLock, folder: &Path, step: u64, tensorboard: bool) -> Result<Self> {
         let checkpoints = folder.join("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(|e| Error::io(&checkpoints, e))?;
-        let lock = only_one(&folder.join(".lock"))?;
+        crate::checkpoint::clean(&checkpoints)?;
         let steps = folder.join("steps.jsonl");
-        if let Ok(text) = std::fs::read_to_string(&steps) {
-            let known = |line: &&str| {
-                let value = serde_json::from_str::<serde_json::Value>(line).ok();
-                value.and_then(|v| v["step"].as_u64()).is_some_and(|at| at < step)
-            };
-            let kept: String = text.lines().filter(known).flat_map(|line| [line, "\n"]).collect();
-            clip_format::write_atomic(&steps, kept.as_bytes())?;
-        }
+        keep_lines(&steps, "step", |at| at < step)?;
         let events = tensorboard.then(|| Events::create(&folder.join("tensorboard")));
         Ok(Self {
             folder: folder.to_path_buf(),
@@ -94,6 +122,11 @@ impl Logs {
         events.scalars(step.step, &scalars.map(|(tag, value)| (format!("train/{tag}"), value)))
     }
 
+    /// Takes back the other epochs' evaluations, which a killed run has written.
+    pub(crate) fn keep_scores(&self, keep: impl Fn(u64) -> bool) -> Result<()> {
+        keep_lines(&self.checkpoints().join("results.jsonl"), "epoch", keep)
+    }
+
     /// Writes an evaluation after `epoch` epochs: open_clip's line, its `results.jsonl`, and scalars. A score that is
     /// not finite is null in `results.jsonl`, and a warning names it.
     pub fn scores(&mut self, epoch: u64, step: u64, scores: &[(String, f64)]) -> Result<()> {
@@ -122,17 +155,18 @@ impl Logs {
     }
 }
 
-/// A lock that the operating system lets go with the process, however that ends.
-fn only_one(path: &Path) -> Result<File> {
-    let file = File::create(path).map_err(|e| Error::io(path, e))?;
-    let started = Instant::now();
-    while file.try_lock().is_err() {
-        if started.elapsed() > PATIENCE {
-            return Err(Error::file(path, "another process trains here\nhint: another --name"));
-        }
-        std::thread::sleep(Duration::from_millis(100));
+/// Keeps the lines of JSON whose number `key` is one to keep; a line that a crash cut off is dropped, too.
+fn keep_lines(path: &Path, key: &str, keep: impl Fn(u64) -> bool) -> Result<()> {
+    let Ok(text) = std::fs::read_to_string(path) else { return Ok(()) };
+    let known = |line: &&str| {
+        let value = serde_json::from_str::<serde_json::Value>(line).ok();
+        value.and_then(|value| value[key].as_u64()).is_some_and(&keep)
+    };
+    let kept: String = text.lines().filter(known).flat_map(|line| [line, "\n"]).collect();
+    if kept != text {
+        clip_format::write_atomic(path, kept.as_bytes())?;
     }
-    Ok(file)
+    Ok(())
 }
 
 fn append(path: &Path) -> Result<File> {

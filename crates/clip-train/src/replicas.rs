@@ -8,11 +8,19 @@ use crate::{Checkpoint, Error, Result, Trainer, World};
 pub(crate) const COMPARE_STEPS: u64 = 1000;
 
 /// Fails unless every process begins the same run: recipe, seed, corpus and model.
-pub(crate) fn same_start(world: &World, state: &Checkpoint, model: &str) -> Result<()> {
+///
+/// `chunk` is among it: the processes agree on whether to stop before the last chunk of each pass.
+pub(crate) fn same_start(
+    world: &World,
+    state: &Checkpoint,
+    model: &str,
+    chunk: usize,
+) -> Result<()> {
     if world.size() == 1 {
         return Ok(());
     }
-    let text = serde_json::to_string(&(state, model)).map_err(|e| Error::Recipe(e.to_string()))?;
+    let text =
+        serde_json::to_string(&(state, model, chunk)).map_err(|e| Error::Recipe(e.to_string()))?;
     // JSON on one line has no line break inside.
     let bytes = Tensor::from_slice(format!("{text}\n").as_bytes()).view([-1, 1]);
     let all = world.gather_uneven(&bytes.to_device(world.device()))?;
@@ -22,9 +30,10 @@ pub(crate) fn same_start(world: &World, state: &Checkpoint, model: &str) -> Resu
     let Some((rank, other)) = all.lines().enumerate().find(|(_, line)| *line != first) else {
         return Ok(());
     };
-    let state = |text: &str| serde_json::from_str::<(Checkpoint, String)>(text).ok();
+    let state = |text: &str| serde_json::from_str::<(Checkpoint, String, usize)>(text).ok();
     let what = match (state(first), state(other)) {
-        (Some((a, _)), Some((b, _))) if a != b => a.first_difference(&b),
+        (Some((a, ..)), Some((b, ..))) if a != b => a.first_difference(&b),
+        (Some((.., a)), Some((.., b))) if a != b => format!("--batch-size was {a}, is {b}"),
         _ => "another model".into(),
     };
     Err(Error::Recipe(format!(
@@ -61,10 +70,14 @@ impl Trainer {
     /// Gives all processes rank 0's buffers: the running statistics of batch normalisation, which each process has
     /// moved by its own images (PyTorch's DDP does the same).
     pub(crate) fn share_buffers(&self) -> Result<()> {
+        self.world.share(&self.buffers())
+    }
+
+    /// What the model has beside its parameters: running statistics.
+    pub(crate) fn buffers(&self) -> Vec<Tensor> {
         let parameters = self.model.named_parameters();
         let names: std::collections::HashSet<&String> = parameters.iter().map(|(n, _)| n).collect();
         let buffers = self.model.state_dict().iter().filter(|(name, _)| !names.contains(name));
-        let buffers: Vec<Tensor> = buffers.map(|(_, tensor)| tensor.shallow_clone()).collect();
-        self.world.share(&buffers)
+        buffers.map(|(_, tensor)| tensor.shallow_clone()).collect()
     }
 }

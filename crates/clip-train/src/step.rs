@@ -8,8 +8,9 @@ use clip_torch::{Precision, autocast, backward, freeze_statistics};
 use serde::Serialize;
 
 use crate::draw::mix;
+use crate::hooks::{Meter, Phase};
 use crate::loss::{Gradients, Temperature, contrastive};
-use crate::{Batch, Error, Objective, Result, Trainer};
+use crate::{Batch, Error, Hooks, Objective, Result, Trainer};
 
 /// What one step did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -51,20 +52,31 @@ struct Chunk {
 }
 
 impl Trainer {
-    /// One step on this process's rows of a batch. `stop` asks to end the run; the answer is whether anyone asked.
-    pub fn train(&mut self, batch: &Batch, stop: bool) -> Result<(Step, bool)> {
+    /// One step on this process's rows of a batch, and whether a process is to stop after it. None when one was asked to
+    /// stop at once: nothing of the step stays, on any process.
+    pub fn train(&mut self, batch: &Batch, hooks: &mut dyn Hooks) -> Result<Option<(Step, bool)>> {
         let started = Instant::now();
         self.world.reset_clock();
         self.learner.clear();
         if let Some(reducer) = &self.reducer {
             reducer.begin().map_err(|e| self.world.blame(&e))?;
         }
-        let (loss, forward) = match self.recipe.objective {
-            Objective::Contrastive | Objective::Sigmoid => self.contrast(batch)?,
-            Objective::Caption | Objective::BagOfWords => self.predict(batch)?,
+        let chunks = self.chunks(batch);
+        // Chunks move the running statistics of batch normalisation.
+        let statistics = if chunks.len() > 1 { self.buffers() } else { Vec::new() };
+        let before: Vec<Tensor> = statistics.iter().map(Tensor::copy).collect();
+        let passes = match self.recipe.objective {
+            Objective::Contrastive | Objective::Sigmoid => self.contrast(batch, &chunks, hooks)?,
+            Objective::Caption | Objective::BagOfWords => self.predict(batch, &chunks, hooks)?,
+        };
+        let Some((loss, forward)) = passes else {
+            for (target, source) in statistics.iter().zip(&before) {
+                no_grad(|| target.detach().f_copy_(source))?;
+            }
+            return Ok(None);
         };
         let backward = started.elapsed().as_secs_f64() - forward - self.world.clock();
-        let (loss, stop) = self.agree(loss, stop)?;
+        let (loss, stop) = self.agree(loss, hooks.stop() || hooks.interrupted())?;
         if !loss.is_finite() {
             return Err(Error::Diverged { step: self.step, loss });
         }
@@ -92,7 +104,7 @@ impl Trainer {
             ..Step::default()
         };
         self.step += 1;
-        Ok((step, stop))
+        Ok(Some((step, stop)))
     }
 
     /// A loss over all pairs at once.
@@ -101,8 +113,12 @@ impl Trainer {
     /// graph, the loss is taken once over all embeddings, and each chunk is embedded again, now with a graph, to
     /// take its embeddings' gradients back (Gao et al. 2021): the gradients of the whole batch, in the memory of
     /// a chunk.
-    fn contrast(&self, batch: &Batch) -> Result<(f64, f64)> {
-        let chunks = self.chunks(batch);
+    fn contrast(
+        &self,
+        batch: &Batch,
+        chunks: &[Chunk],
+        hooks: &mut dyn Hooks,
+    ) -> Result<Option<(f64, f64)>> {
         let mut clock = Instant::now();
         let mut forward = 0.0;
         let lap = |clock: &mut Instant| {
@@ -114,8 +130,18 @@ impl Trainer {
         let features = if one {
             self.encode(batch, &chunks[0])
         } else {
-            let pass = || chunks.iter().map(|chunk| self.encode(batch, chunk)).unzip();
-            let (images, texts): (Vec<_>, Vec<_>) = no_grad(|| freeze_statistics(pass));
+            let (mut images, mut texts) = (Vec::new(), Vec::new());
+            let mut meter = self.meter(Phase::Embedding, chunks);
+            meter.report(0, 0, hooks);
+            for (at, chunk) in chunks.iter().enumerate() {
+                if self.drops(at + 1 == chunks.len(), hooks)? {
+                    return Ok(None);
+                }
+                let (u, v) = no_grad(|| freeze_statistics(|| self.encode(batch, chunk)));
+                images.push(u);
+                texts.push(v);
+                meter.chunk(chunk.rows, hooks);
+            }
             (Tensor::cat(&images, 0), Tensor::cat(&texts, 0))
         };
         let sigmoid = self.recipe.objective == Objective::Sigmoid;
@@ -127,7 +153,15 @@ impl Trainer {
         let scale = self.learner.loss_scale();
         let Gradients { loss, images, texts } = found;
         let (images, texts) = (images * scale, texts * scale);
+        let mut meter = self.meter(Phase::Training, chunks);
+        if !one {
+            meter.report(0, 0, hooks);
+        }
         for (at, chunk) in chunks.iter().enumerate() {
+            let last = at + 1 == chunks.len();
+            if !one && self.drops(last, hooks)? {
+                return Ok(None);
+            }
             let (u, v) = if one {
                 (features.0.shallow_clone(), features.1.shallow_clone())
             } else {
@@ -136,18 +170,33 @@ impl Trainer {
                 forward += lap(&mut clock);
                 again
             };
-            self.expect(at + 1 == chunks.len())?;
+            self.expect(last)?;
             let of = |all: &Tensor| all.narrow(0, chunk.first, chunk.rows);
             backward(&[u, v], &[of(&images), of(&texts)]).map_err(|e| self.told(e))?;
+            if !one {
+                meter.chunk(chunk.rows, hooks);
+            }
         }
-        Ok((loss, forward))
+        Ok(Some((loss, forward)))
     }
 
     /// A loss of each pair for itself: chunks only add up.
-    fn predict(&self, batch: &Batch) -> Result<(f64, f64)> {
-        let chunks = self.chunks(batch);
+    fn predict(
+        &self,
+        batch: &Batch,
+        chunks: &[Chunk],
+        hooks: &mut dyn Hooks,
+    ) -> Result<Option<(f64, f64)>> {
         let (mut sum, mut forward) = (0.0, 0.0);
+        let mut meter = self.meter(Phase::Training, chunks);
+        if chunks.len() > 1 {
+            meter.report(0, 0, hooks);
+        }
         for (at, chunk) in chunks.iter().enumerate() {
+            let last = at + 1 == chunks.len();
+            if chunks.len() > 1 && self.drops(last, hooks)? {
+                return Ok(None);
+            }
             let clock = Instant::now();
             let (images, tokens) = self.input(batch, chunk);
             let loss = autocast(self.precision, self.model.device(), || {
@@ -157,11 +206,25 @@ impl Trainer {
             let loss = loss * (chunk.rows as f64 / batch.len as f64);
             sum += loss.double_value(&[]);
             forward += clock.elapsed().as_secs_f64();
-            self.expect(at + 1 == chunks.len())?;
+            self.expect(last)?;
             let scale = Tensor::from(self.learner.loss_scale() as f32).to_device(loss.device());
             backward(&[loss], &[scale]).map_err(|e| self.told(e))?;
+            if chunks.len() > 1 {
+                meter.chunk(chunk.rows, hooks);
+            }
         }
-        Ok((sum, forward))
+        Ok(Some((sum, forward)))
+    }
+
+    fn meter(&self, phase: Phase, chunks: &[Chunk]) -> Meter {
+        Meter::start(self.step, phase, chunks.len(), self.world.size())
+    }
+
+    /// Before a chunk of several: whether the step is dropped, for a process was asked to stop. Each process agrees with
+    /// the others once in a pass, before what needs all of them: at its last chunk, or as soon as it knows.
+    fn drops(&self, last: bool, hooks: &mut dyn Hooks) -> Result<bool> {
+        let asked = self.world.asked(hooks.interrupted());
+        Ok((asked || last) && self.world.any(asked)?)
     }
 
     fn chunks(&self, batch: &Batch) -> Vec<Chunk> {

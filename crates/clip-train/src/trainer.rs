@@ -9,11 +9,12 @@ use clip_torch::tch::{self, Device, Kind, Tensor};
 use clip_torch::{Precision, Reducer};
 
 use crate::checkpoint::state_of;
+use crate::hooks::{Meter, Phase};
 use crate::learner::Learner;
 use crate::replicas::{COMPARE_STEPS, same_start};
 use crate::{
-    Checkpoint, Corpus, Error, Loader, LoaderOptions, Logs, Objective, Plan, Recipe, Result,
-    Schedule, Step, World,
+    Batch, Checkpoint, Corpus, Due, Error, Hooks, Loader, LoaderOptions, Logs, Objective, Plan,
+    Recipe, Result, Schedule, Step, World,
 };
 
 /// What the machine decides, not the recipe.
@@ -52,33 +53,6 @@ pub enum Outcome {
     Stopped,
 }
 
-/// What is evaluated after an epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
-    /// Held-out pairs.
-    pub val: bool,
-    /// Zero-shot classification.
-    pub zeroshot: bool,
-}
-
-/// What the caller of a run does between its steps.
-pub trait Hooks {
-    /// Whether to stop after this step.
-    fn stop(&mut self) -> bool;
-    /// Hears of every step.
-    fn seen(&mut self, step: &Step, total: u64);
-    /// Hears of what is odd.
-    fn warn(&mut self, text: &str);
-    /// Scores of the model, by name, of what is due; called on every process at the same step.
-    fn evaluate(
-        &mut self,
-        model: &Clip,
-        precision: Precision,
-        world: &World,
-        due: Due,
-    ) -> Result<Vec<(String, f64)>>;
-}
-
 /// A model, its optimiser, and where they are in the run.
 pub struct Trainer {
     /// The model.
@@ -95,6 +69,8 @@ pub struct Trainer {
     pub(crate) plan: Plan,
     pub(crate) corpus: Arc<Corpus>,
     pub(crate) step: u64,
+    /// Whether the epoch that ended with the last step is still to be evaluated and exported.
+    pub(crate) epoch_open: bool,
 }
 
 impl Trainer {
@@ -121,7 +97,8 @@ impl Trainer {
         model.set_grad_checkpointing(options.grad_checkpointing);
         let begins = state_of(&recipe, &options, &plan, &corpus);
         let config = serde_json::to_string(model.config());
-        same_start(&world, &begins, &config.map_err(|e| Error::Recipe(e.to_string()))?)?;
+        let config = config.map_err(|e| Error::Recipe(e.to_string()))?;
+        same_start(&world, &begins, &config, options.chunk)?;
         let state: Vec<Tensor> =
             model.state_dict().iter().map(|(_, t)| t.shallow_clone()).collect();
         world.share(&state)?;
@@ -148,6 +125,7 @@ impl Trainer {
             plan,
             corpus,
             step: 0,
+            epoch_open: false,
         })
     }
 
@@ -158,7 +136,13 @@ impl Trainer {
     pub fn resume(&mut self, folder: &Path) -> Result<()> {
         let state = Checkpoint::read(folder)?;
         let mine = self.state();
-        let other = Checkpoint { step: self.step, scaler: mine.scaler, ..state.clone() };
+        let other = Checkpoint {
+            step: self.step,
+            scaler: mine.scaler,
+            epoch_open: mine.epoch_open,
+            files: mine.files.clone(),
+            ..state.clone()
+        };
         if other != mine {
             return Err(Error::file(
                 folder,
@@ -169,8 +153,10 @@ impl Trainer {
                 ),
             ));
         }
+        state.check_files(folder)?;
         self.restore(folder, &state)?;
         self.step = state.step;
+        self.epoch_open = state.epoch_open;
         Ok(())
     }
 
@@ -209,7 +195,10 @@ impl Trainer {
         self.plan.steps() - self.plan.first_step(first)
     }
 
-    /// Trains to the end, or until `hooks` says stop after a step. Only rank 0 has `logs`.
+    /// Trains to the end, or until `hooks` says stop. Only rank 0 has `logs`.
+    ///
+    /// What is not complete when `hooks` is interrupted is dropped by all processes together: of a step nothing stays,
+    /// and an epoch whose evaluation was cut off is evaluated when the run is resumed.
     pub fn run(&mut self, mut logs: Option<&mut Logs>, hooks: &mut dyn Hooks) -> Result<Outcome> {
         let loader = LoaderOptions {
             size: self.model.config().vision_cfg.image_size as u32,
@@ -223,14 +212,34 @@ impl Trainer {
         let mut loader = Loader::start(&self.corpus, &self.plan, &loader, self.step)?;
         let contrastive = self.recipe.objective == Objective::Contrastive;
         let mut watch = crate::Watch::new(self.recipe.batch_size, contrastive);
-        let mut saved = Instant::now();
+        let mut saved = (self.step, Instant::now());
         let mut faults = 0;
         self.same_weights()?;
+        if let Some(logs) = logs.as_deref_mut() {
+            logs.keep_scores(|epoch| self.is_evaluated(epoch))?;
+        }
+        if let Some(epoch) = self.ended_epoch().filter(|_| self.epoch_open) {
+            if !self.end_epoch(logs.as_deref_mut(), hooks, epoch)? {
+                return Ok(Outcome::Stopped);
+            }
+            if let Some(logs) = logs.as_deref_mut() {
+                self.write_state(&logs.checkpoints())?;
+            }
+        }
         while self.step < self.plan.steps() {
             let started = Instant::now();
-            let batch = loader.next_batch()?;
+            let batch = self.next_batch(&mut loader, hooks)?;
             let data_wait = started.elapsed().as_secs_f64();
-            let (mut step, stop) = self.train(&batch, hooks.stop())?;
+            let done = match &batch {
+                Some(batch) => self.train(batch, hooks)?,
+                None => None,
+            };
+            let Some((mut step, stop)) = done else {
+                if let Some(logs) = logs.as_deref_mut().filter(|_| self.step > saved.0) {
+                    self.save(logs)?;
+                }
+                return Ok(Outcome::Stopped);
+            };
             step.data_wait = data_wait;
             step.seconds = started.elapsed().as_secs_f64();
             step.samples_per_second = self.recipe.batch_size as f64 / step.seconds;
@@ -240,7 +249,7 @@ impl Trainer {
                     hooks.warn(&format!("{fault}; another pair takes its place"));
                 }
             }
-            hooks.seen(&step, self.plan.steps());
+            hooks.on_step(&step, self.plan.steps());
             if let Some(logs) = logs.as_deref_mut() {
                 logs.step(&step)?;
                 // As in open_clip: counted from the epoch's first step, and its last one too.
@@ -256,24 +265,25 @@ impl Trainer {
                 }
             }
             let ended = self.step == self.plan.steps();
-            let epoch = (self.plan.epoch(step.step) + 1..=self.plan.epochs())
-                .find(|&epoch| self.plan.first_step(epoch) == self.step);
+            let epoch = self.ended_epoch();
             if epoch.is_some() || self.step.is_multiple_of(COMPARE_STEPS) {
                 self.same_weights()?;
             }
-            if let Some(epoch) = epoch {
-                self.end_epoch(logs.as_deref_mut(), hooks, epoch, ended)?;
-            }
+            let closed = match epoch {
+                Some(epoch) => self.end_epoch(logs.as_deref_mut(), hooks, epoch)?,
+                None => true,
+            };
+            let stop = stop || !closed;
             let by_steps =
                 self.options.save_steps > 0 && self.step.is_multiple_of(self.options.save_steps);
-            let by_time = saved.elapsed() >= self.options.save_every;
+            let by_time = saved.1.elapsed() >= self.options.save_every;
             if let Some(logs) = logs.as_deref_mut()
                 && (stop || ended || by_steps || by_time)
             {
                 self.save(logs)?;
-                saved = Instant::now();
+                saved = (self.step, Instant::now());
             }
-            if stop && !ended {
+            if stop && !(ended && closed) {
                 return Ok(Outcome::Stopped);
             }
         }
@@ -283,32 +293,64 @@ impl Trainer {
         Ok(Outcome::Finished)
     }
 
-    /// Evaluates and writes open_clip's checkpoint where the schedule says so.
+    /// The next batch, or none when one of the processes is to stop at once.
+    fn next_batch(&self, loader: &mut Loader, hooks: &mut dyn Hooks) -> Result<Option<Batch>> {
+        let (processes, batch) = (self.world.size(), self.recipe.batch_size);
+        let mut meter = Meter::start(self.step, Phase::Loading, batch / processes, processes);
+        let batch = loader.next_batch(&mut |rows| {
+            meter.report(rows, rows, hooks);
+            self.world.asked(hooks.interrupted())
+        })?;
+        let stop = batch.is_none() || hooks.interrupted();
+        Ok(if self.world.any(stop)? { None } else { batch })
+    }
+
+    /// The epoch that the last step has ended, from 1.
+    fn ended_epoch(&self) -> Option<u64> {
+        let last = self.step.checked_sub(1)?;
+        let later = self.plan.epoch(last) + 1..=self.plan.epochs();
+        later.into_iter().find(|&epoch| self.plan.first_step(epoch) == self.step)
+    }
+
+    /// Whether the evaluation after that epoch is done.
+    fn is_evaluated(&self, epoch: u64) -> bool {
+        let at = (epoch <= self.plan.epochs()).then(|| self.plan.first_step(epoch));
+        at.is_some_and(|at| at < self.step || (at == self.step && !self.epoch_open))
+    }
+
+    /// Evaluates and writes open_clip's checkpoint where the schedule says so; whether that was done to its end.
     fn end_epoch(
         &mut self,
         logs: Option<&mut Logs>,
         hooks: &mut dyn Hooks,
         epoch: u64,
-        ended: bool,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        let ended = self.step == self.plan.steps();
+        self.epoch_open = true;
         self.share_buffers()?;
         let due = |every: u64| every > 0 && (epoch.is_multiple_of(every) || ended);
         let wanted =
             Due { val: due(self.options.val_epochs), zeroshot: due(self.options.zeroshot_epochs) };
         let scores = if wanted.val || wanted.zeroshot {
             let (precision, world) = (self.precision, &self.world);
-            self.model.evaluating(|model| hooks.evaluate(model, precision, world, wanted))?
+            let scores =
+                self.model.evaluating(|model| hooks.evaluate(model, precision, world, wanted));
+            match scores {
+                Err(Error::Interrupted) => return Ok(false),
+                scores => scores?,
+            }
         } else {
             Vec::new()
         };
-        let Some(logs) = logs else { return Ok(()) };
+        self.epoch_open = false;
+        let Some(logs) = logs else { return Ok(true) };
         if !scores.is_empty() {
             logs.scores(epoch, self.step, &scores)?;
         }
         if due(self.options.save_epochs) {
             self.export(&logs.checkpoints().join(format!("epoch_{epoch}.pt")), epoch)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Writes a checkpoint and removes all but the newest.

@@ -135,6 +135,25 @@ impl World {
         self.timed(|| group.sum(values, self.device))
     }
 
+    /// Whether any rank says so: the same answer on all.
+    pub fn any(&self, mine: bool) -> Result<bool> {
+        let Some(group) = &self.group else { return Ok(mine) };
+        // On the processor, so that no work on a GPU is waited for.
+        let ranks = self.timed(|| group.sum(&[f64::from(u8::from(mine))], Device::Cpu))?;
+        Ok(ranks[0] > 0.0)
+    }
+
+    /// Whether this rank was asked to stop at once, or is known, without waiting, to be left by one that was. All must
+    /// agree by [`World::any`] before they stop.
+    pub fn asked(&self, mine: bool) -> bool {
+        let Some(group) = &self.group else { return mine };
+        if mine {
+            // A store that is gone is seen by the next collective call; so below.
+            let _ = group.set("stop", "asked");
+        }
+        mine || matches!(group.get("stop"), Ok(Some(_)))
+    }
+
     /// Gives all ranks rank 0's values.
     pub fn share(&self, tensors: &[Tensor]) -> Result<()> {
         let Some(group) = &self.group else { return Ok(()) };

@@ -4,24 +4,25 @@ use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clip_cli::Stop;
 use clip_torch::Store;
 
 use crate::exit;
 
 /// Set for processes that were started here: their standard input ends with this process.
 const LAUNCHED: &str = "CLIP_DATA_LAUNCHED";
-/// How long processes have for a last checkpoint before they are killed.
-const GRACE: Duration = Duration::from_secs(60);
+/// How long processes have for the chunk that they are at and a last checkpoint before they are killed.
+const GRACE: Duration = Duration::from_secs(300);
 /// The same when one of them is gone already, and nothing can be finished.
 const SHORT_GRACE: Duration = Duration::from_secs(8);
 
 /// Runs this command in `count` processes and waits for all of them.
 pub fn launch(count: usize, timeout: Duration) -> anyhow::Result<ExitCode> {
+    // The ranks get the signal, too, and the first of them says so.
+    let stop = Stop::install("")?;
     let store = Store::serve(timeout)?;
     let program = std::env::current_exe().context("this executable's own path")?;
     let args = without_nproc(std::env::args_os().skip(1));
@@ -54,13 +55,12 @@ pub fn launch(count: usize, timeout: Duration) -> anyhow::Result<ExitCode> {
         }
         ranks.push(command.spawn().with_context(|| format!("starting rank {rank}"))?);
     }
-    // The ranks get the signal, too, and the first of them says so.
-    let stop = clip_cli::stop_flag("")?;
+    stop.arm();
     Ok(wait(ranks, &stop))
 }
 
 /// Waits for all; the first that fails decides.
-fn wait(mut ranks: Vec<Child>, stop: &AtomicBool) -> ExitCode {
+fn wait(mut ranks: Vec<Child>, stop: &Stop) -> ExitCode {
     let mut ended: Vec<Option<ExitStatus>> = vec![None; ranks.len()];
     let mut verdict = None;
     let mut deadline = None;
@@ -85,7 +85,7 @@ fn wait(mut ranks: Vec<Child>, stop: &AtomicBool) -> ExitCode {
                 }
             }
         }
-        if stop.load(Ordering::Relaxed) {
+        if stop.asked() {
             deadline.get_or_insert(Instant::now() + GRACE);
         }
         if let Some(deadline) = deadline {
@@ -122,16 +122,16 @@ fn without_nproc(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     kept
 }
 
-/// In a process that was started here: raises the flag when the starter is gone or asks to stop.
-pub fn follow_parent(flag: &Arc<AtomicBool>) {
+/// In a process that was started here: asks it to stop when the starter is gone or asks so.
+pub fn follow_parent(stop: &Stop) {
     if std::env::var_os(LAUNCHED).is_none() {
         return;
     }
-    let flag = Arc::clone(flag);
+    let stop = stop.clone();
     std::thread::spawn(move || {
         let mut byte = [0];
         while matches!(std::io::stdin().read(&mut byte), Ok(n) if n > 0) {}
-        flag.store(true, Ordering::Relaxed);
+        stop.ask();
         // A process that waits for a dead one would never see the flag.
         std::thread::sleep(2 * GRACE);
         std::process::exit(i32::from(exit::INCOMPLETE));

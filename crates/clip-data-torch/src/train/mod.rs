@@ -12,15 +12,15 @@ mod show;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use clip_cli::Stop;
 use clip_model::{Clip, ModelConfig, Opening, PreprocessCfg, Weights};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
-    Corpus, CorpusOptions, Due, Hooks, Identity, Logs, Objective, Outcome, Place, Recipe, Source,
-    Step, TrainOptions, Trainer, World, difference, fresh, latest, paper,
+    Corpus, CorpusOptions, Due, Hooks, Identity, Logs, Objective, Outcome, Place, Progress, Recipe,
+    RunLock, Source, Step, TrainOptions, Trainer, World, difference, fresh, latest, paper,
 };
 
 pub use args::Args;
@@ -43,7 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     clip_torch::init(threads(place.as_ref()))?;
     // The first rank speaks for all of them.
     let first = std::env::var("RANK").map_or(true, |rank| rank == "0");
-    let stop = clip_cli::stop_flag(if first { exit::STOPPING } else { "" })?;
+    let stop = Stop::install(if first { exit::STOPPING } else { "" })?;
     launch::follow_parent(&stop);
     let device = own_device(&args, place.as_ref())?;
     let world = match place {
@@ -58,6 +58,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .map_err(|e| anyhow::anyhow!("--augment {}: {e}", recipe.augment))?;
     let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
     let folder = args.logs.join(&name);
+    // Another process may be writing its last checkpoint there: nothing is read before it has left.
+    let lock = (main && folder.is_dir()).then(|| RunLock::take(&folder)).transpose()?;
+    world.any(false)?;
     // A run that has a checkpoint resumes with the shards that it has begun with.
     let contents = folder.join("shards.jsonl");
     let begun = latest(&folder.join("checkpoints")).map(|_| Identity::Known(contents.clone()));
@@ -72,7 +75,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut show = Show::new(trainer.total_steps(), trainer.steps_done(), !main);
     let mut logs = None;
     if main {
-        let opened = Logs::open(&folder, trainer.steps_done(), args.tensorboard()?)?;
+        let lock = lock.map_or_else(|| RunLock::take(&folder), Ok)?;
+        let opened = Logs::locked(lock, &folder, trainer.steps_done(), args.tensorboard()?)?;
         opened.params(&params(&args, &name, &recipe, trainer.model.preprocess()))?;
         corpus.keep_contents(&contents)?;
         logs = Some(opened);
@@ -80,15 +84,21 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         scorer.warnings().iter().for_each(|text| show.say(text));
     }
     let deadline = args.max_minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0));
-    let mut hooks = Watching { stop: Arc::clone(&stop), deadline, show: &mut show, scorer };
-    let outcome = trainer.run(logs.as_mut(), &mut hooks)?;
+    // Until here a signal ends the process: nothing is lost.
+    stop.arm();
+    let mut hooks = Watching { stop: &stop, deadline, show: &mut show, scorer };
+    let outcome = match trainer.run(logs.as_mut(), &mut hooks) {
+        // Another process left for the same reason, before it could agree on a step.
+        Err(clip_train::Error::Peer(_)) if stop.asked() => Outcome::Stopped,
+        outcome => outcome?,
+    };
     show.finish();
     if let Some(checkpoint) = latest(&folder.join("checkpoints")).filter(|_| main) {
         println!("checkpoint: {}", checkpoint.display());
     }
     Ok(match outcome {
         Outcome::Finished => ExitCode::SUCCESS,
-        Outcome::Stopped if stop.load(Ordering::Relaxed) => {
+        Outcome::Stopped if stop.asked() => {
             show.say("interrupted: run the same command again to go on");
             ExitCode::from(exit::INTERRUPTED)
         }
@@ -335,7 +345,7 @@ fn params(
 
 /// What happens between two steps.
 struct Watching<'a> {
-    stop: Arc<AtomicBool>,
+    stop: &'a Stop,
     deadline: Option<Instant>,
     show: &'a mut Show,
     scorer: Scorer,
@@ -343,11 +353,18 @@ struct Watching<'a> {
 
 impl Hooks for Watching<'_> {
     fn stop(&mut self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-            || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    fn seen(&mut self, step: &Step, _total: u64) {
+    fn interrupted(&mut self) -> bool {
+        self.stop.asked()
+    }
+
+    fn on_progress(&mut self, progress: &Progress) {
+        self.show.progress(progress);
+    }
+
+    fn on_step(&mut self, step: &Step, _total: u64) {
         self.show.step(step);
     }
 
@@ -362,7 +379,8 @@ impl Hooks for Watching<'_> {
         world: &World,
         due: Due,
     ) -> clip_train::Result<Vec<(String, f64)>> {
-        let scores = self.scorer.scores(model, precision, world, due)?;
+        let interrupted = || self.stop.asked();
+        let scores = self.scorer.scores(model, precision, world, due, &interrupted)?;
         for (name, value) in &scores {
             if value.is_finite() {
                 self.show.say(&format!("{name}: {value:.4}"));

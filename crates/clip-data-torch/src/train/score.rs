@@ -79,28 +79,38 @@ impl Scorer {
     }
 
     /// The scores that are due, under open_clip's names; the same on every process.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], on every process, when `interrupted` says so on one.
     pub fn scores(
         &self,
         model: &Clip,
         precision: Precision,
         world: &World,
         due: Due,
+        interrupted: &dyn Fn() -> bool,
     ) -> Result<Vec<(String, f64)>> {
         let mut scores = match &self.pairs {
-            Some(pairs) if due.val => evaluate(model, precision, pairs, world)?,
+            Some(pairs) if due.val => evaluate(model, precision, pairs, world, interrupted)?,
             _ => Vec::new(),
         };
         for set in self.sets.iter().filter(|_| due.zeroshot) {
             let wrong = |e: &dyn std::fmt::Display| Error::Recipe(format!("{}: {e}", set.name));
             // All processes have the same weights, so that all or none of them fail here.
-            let found = match self.scorer(model, set) {
-                Ok(scorer) => Self::count(model, precision, world, set, &scorer),
+            let stop = || world.asked(interrupted());
+            let found = match self.scorer(model, set, &stop) {
+                Ok(scorer) => Self::count(model, precision, world, set, &scorer, &stop),
+                Err(clip_eval::Error::Interrupted) => Ok(None),
                 Err(clip_eval::Error::Output(clip_torch::Error::NotFinite { .. })) => {
-                    Ok(NOT_FINITE)
+                    Ok(Some(NOT_FINITE))
                 }
                 Err(error) => Err(error.into()),
             };
-            let sums = world.sum(&found.map_err(|e| wrong(&e))?)?;
+            let found = found.map_err(|e| wrong(&e))?;
+            if world.any(found.is_none())? {
+                return Err(Error::Interrupted);
+            }
+            let sums = world.sum(&found.unwrap_or_default())?;
             let name = log_name(set);
             for (k, hits) in [(1, sums[1]), (5, sums[2])] {
                 if k < set.classes.len() {
@@ -112,9 +122,14 @@ impl Scorer {
     }
 
     /// How the set's classes are told apart by their prompts.
-    fn scorer(&self, model: &Clip, set: &EvalSet) -> clip_eval::Result<Teller> {
+    fn scorer(
+        &self,
+        model: &Clip,
+        set: &EvalSet,
+        stop: &dyn Fn() -> bool,
+    ) -> clip_eval::Result<Teller> {
         if matches!(self.objective, Objective::Contrastive | Objective::Sigmoid) {
-            let classifier = Classifier::new(model, &self.tokenizer, set, Names::Mean)?;
+            let classifier = Classifier::new(model, &self.tokenizer, set, Names::Mean, stop)?;
             return Ok(Teller::Likeness(classifier));
         }
         let context = model.config().text_cfg.context_length as usize;
@@ -130,25 +145,30 @@ impl Scorer {
         Ok(Teller::Words(no_grad(|| ClassScorer::words(model, self.objective, classes))))
     }
 
-    /// Of this process's items: their number, and those with the right class first or among the first five.
+    /// Of this process's items: their number, and those with the right class first or among the first five. None when
+    /// `stop` says so.
     fn count(
         model: &Clip,
         precision: Precision,
         world: &World,
         set: &EvalSet,
         scorer: &Teller,
-    ) -> anyhow::Result<[f64; 3]> {
+        stop: &dyn Fn() -> bool,
+    ) -> anyhow::Result<Option<[f64; 3]>> {
         let (rank, size) = (world.rank(), world.size());
         let mut items = set.items().enumerate().filter(|(at, _)| at % size == rank);
         let mut sums = [0.0; 3];
         loop {
+            if stop() {
+                return Ok(None);
+            }
             let batch: Vec<EvalItem> = items
                 .by_ref()
                 .take(BATCH)
                 .map(|(_, item)| item)
                 .collect::<clip_datasets::Result<_>>()?;
             if batch.is_empty() {
-                return Ok(sums);
+                return Ok(Some(sums));
             }
             let transform = model.transform();
             let image =
@@ -160,7 +180,7 @@ impl Scorer {
                 scorer.scores(model, &features.to_kind(Kind::Float))
             });
             if first_not_finite(&logits).is_some() {
-                return Ok(NOT_FINITE);
+                return Ok(Some(NOT_FINITE));
             }
             let label = |item: &EvalItem| {
                 item.truth.class().map(|class| class as i64).context("an item without a class")

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use clip_train::Step;
+use clip_train::{Phase, Progress, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar on a terminal, else a line now and then; nothing on ranks but the first.
@@ -11,8 +11,15 @@ pub struct Show {
     bar: Option<ProgressBar>,
     quiet: bool,
     said: Instant,
+    /// When the step in progress began.
+    began: Instant,
     steps: u64,
 }
+
+/// Time between two lines.
+const LINE: Duration = Duration::from_secs(20);
+/// A step of less time than this has no progress of its own on the bar.
+const SHORT: Duration = Duration::from_secs(3);
 
 impl Show {
     /// For `steps` steps, of which `done` are done.
@@ -27,11 +34,29 @@ impl Show {
             bar.reset_eta();
             bar
         });
-        Self { bar, quiet, said: Instant::now(), steps }
+        let now = Instant::now();
+        // The first line comes soon.
+        let said = now.checked_sub(LINE.saturating_sub(SHORT)).unwrap_or(now);
+        Self { bar, quiet, said, began: now, steps }
+    }
+
+    /// Within a step.
+    pub fn progress(&mut self, progress: &Progress) {
+        if self.quiet || self.began.elapsed() < SHORT {
+            return;
+        }
+        let line = line(progress);
+        if let Some(bar) = &self.bar {
+            bar.set_message(line);
+        } else if self.said.elapsed() > LINE {
+            eprintln!("train: step {} of {}: {line}", progress.step + 1, self.steps);
+            self.said = Instant::now();
+        }
     }
 
     /// After a step.
     pub fn step(&mut self, step: &Step) {
+        self.began = Instant::now();
         let line = format!(
             "loss {:.3}, scale {:.1}, {:.0} pairs/s",
             step.loss, step.logit_scale, step.samples_per_second
@@ -39,9 +64,7 @@ impl Show {
         if let Some(bar) = &self.bar {
             bar.set_position(step.step + 1);
             bar.set_message(line);
-        } else if !self.quiet
-            && (self.said.elapsed() > Duration::from_secs(20) || step.step + 1 == self.steps)
-        {
+        } else if !self.quiet && (self.said.elapsed() > LINE || step.step + 1 == self.steps) {
             let left = (self.steps - step.step - 1) as f64 * step.seconds;
             eprintln!(
                 "train: step {} of {}: {line}, {} left",
@@ -68,6 +91,16 @@ impl Show {
             bar.finish();
         }
     }
+}
+
+fn line(progress: &Progress) -> String {
+    let Progress { phase, done, of, pairs_per_second, .. } = progress;
+    let name = match phase {
+        Phase::Loading => return format!("{done} of {of} images loaded"),
+        Phase::Embedding => "embedding",
+        Phase::Training => "training",
+    };
+    format!("{name}, chunk {done} of {of} done, {pairs_per_second:.1} pairs/s")
 }
 
 fn time(seconds: f64) -> String {

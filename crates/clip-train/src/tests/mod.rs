@@ -5,6 +5,7 @@ mod equal;
 mod ranks;
 mod replicas;
 mod resume;
+mod stop;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -163,7 +164,7 @@ impl Hooks for Seen {
         stop
     }
 
-    fn seen(&mut self, step: &Step, _total: u64) {
+    fn on_step(&mut self, step: &Step, _total: u64) {
         self.steps.push(step.clone());
     }
 

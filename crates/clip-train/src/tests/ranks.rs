@@ -65,6 +65,9 @@ fn one_of_the_processes() {
     match name.as_str() {
         "options" => return super::replicas::child(world, folder, &data),
         "strangers" => return super::replicas::stranger(world, folder, &data),
+        job if job.starts_with("interrupt") => {
+            return super::stop::child(world, folder, &data, job);
+        }
         _ => {}
     }
     let corpus = corpus(&data, 48);

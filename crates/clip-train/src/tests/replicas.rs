@@ -223,7 +223,7 @@ pub fn stranger(world: World, folder: &Path, data: &Path) {
         &crate::Plan::new(&corpus, 7, 16, 1).unwrap(),
         &corpus,
     );
-    write("flags", &crate::replicas::same_start(&world, &begins, "model").unwrap_err());
+    write("flags", &crate::replicas::same_start(&world, &begins, "model", 16).unwrap_err());
     let mut trainer = Trainer::new(model(), recipe(16), corpus, train_options(16), world).unwrap();
     if rank == 1 {
         let (_, weight) =
