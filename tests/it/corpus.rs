@@ -49,6 +49,11 @@ fn damage_is_found_and_named() {
     let told = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(4), "{told}");
     assert!(told.contains("00001.tar"), "{told}");
+    std::fs::remove_file(&shard).unwrap();
+    let output = world.run(&["verify", "runs/small/shards"]);
+    let message = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(4), "{message}");
+    assert!(message.contains("00001.tar: it is gone"), "{message}");
     world.fails(&["verify", "nothing-here"], 2);
 }
 

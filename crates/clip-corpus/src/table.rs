@@ -52,9 +52,11 @@ impl PartWriter {
     }
 
     /// Closes the file and gives it its name; returns the number of rows.
-    pub fn finish(self) -> Result<u64> {
+    pub fn finish(mut self) -> Result<u64> {
         let path = self.writer.inner().path().to_path_buf();
-        self.writer.into_inner().at(&path)?.commit()?;
+        // `into_inner` would make a text of the system's error, which says whether the disk is full.
+        self.writer.finish().at(&path)?;
+        self.writer.inner_mut().commit()?;
         Ok(self.rows)
     }
 }

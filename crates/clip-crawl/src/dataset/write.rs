@@ -250,9 +250,9 @@ impl Writer {
         Ok(())
     }
 
-    fn finish(self) -> Result<()> {
-        let mut file = self.writer.into_inner().map_err(Self::bad(&self.path))?;
-        Ok(file.commit()?)
+    fn finish(mut self) -> Result<()> {
+        self.writer.finish().map_err(Self::bad(&self.path))?;
+        Ok(self.writer.inner_mut().commit()?)
     }
 }
 
