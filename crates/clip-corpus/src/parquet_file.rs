@@ -1,5 +1,5 @@
 //! Parquet files that may be damaged. What the `parquet` crate would assert, or allocate because the file says so,
-//! is an error that names the file. Everything that reads Parquet reads it through this.
+//! is an error that names the file. All crates above read Parquet through this, but for queries of DataFusion.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
