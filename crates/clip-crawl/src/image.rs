@@ -82,7 +82,7 @@ pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refu
 pub(crate) fn encode(
     bytes: &[u8],
     config: &ImageConfig,
-    boxes: &[clip_image::Box],
+    boxes: &[clip_image::BoundingBox],
     see: &mut dyn FnMut(&Rgb),
 ) -> Result<Encoded, Refusal> {
     let undecodable = |e: clip_image::Error| Refusal::undecodable(&e);

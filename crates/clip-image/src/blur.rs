@@ -3,11 +3,11 @@
 use crate::Rgb;
 
 /// Left, top, right and bottom of a box, each from 0 to 1 of the image's width or height.
-pub type Box = [f32; 4];
+pub type BoundingBox = [f32; 4];
 
 /// Blurs boxes: each grows by a tenth of its longer side, sigma is a tenth of the longest side of all, and
 /// the edges of the boxes are as soft as the blur.
-pub fn blur_boxes(image: &Rgb, boxes: &[Box]) -> Rgb {
+pub fn blur_boxes(image: &Rgb, boxes: &[BoundingBox]) -> Rgb {
     let (w, h) = (image.width as usize, image.height as usize);
     let mut mask = vec![0f32; w * h];
     let mut longest = 0.0f32;
@@ -47,7 +47,7 @@ pub fn blur_boxes(image: &Rgb, boxes: &[Box]) -> Rgb {
 }
 
 /// A box of an image as it lies in the file, where it is once an EXIF orientation is undone.
-pub fn upright_box(part: Box, orientation: u32) -> Box {
+pub fn upright_box(part: BoundingBox, orientation: u32) -> BoundingBox {
     let [l, t, r, b] = part;
     match orientation {
         2 => [1.0 - r, t, 1.0 - l, b],

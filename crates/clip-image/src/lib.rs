@@ -24,7 +24,7 @@ mod segments;
 mod taps;
 mod union;
 
-pub use blur::{Box, blur_boxes, upright_box};
+pub use blur::{BoundingBox, blur_boxes, upright_box};
 pub use decode::{DecodeOptions, decode};
 pub use encode::{encode_jpeg, encode_png, encode_png_level, encode_webp};
 pub use error::{Error, Result};

@@ -214,5 +214,5 @@ pub enum Mode {
     Train,
     /// Normalise by the batch's statistics and leave the running ones: a second pass over the same batch, as in
     /// gradient checkpointing and cached-embedding accumulation.
-    Replay,
+    Recompute,
 }

@@ -4,17 +4,17 @@ use std::cell::OnceCell;
 
 use clip_image::Rgb;
 
-use crate::lanes::{Points, Slopes, gram};
-use crate::likeness::structure;
 use crate::padding::padding;
-use crate::placement::Placement;
+use crate::simd::{Gradients, Points, gram};
+use crate::similarity::structure;
 use crate::thumb::Plane;
+use crate::transform::Transform;
 
 /// Points a side of the grid on which two pictures are compared.
 pub(crate) const GRID: usize = 32;
 
 /// A thumbnail ready to be compared: at several sizes, so that no sampling skips pixels.
-pub(crate) struct Ready<'a> {
+pub(crate) struct ImagePyramid<'a> {
     thumb: &'a Rgb,
     levels: Vec<Level>,
     colours: OnceCell<[Plane; 3]>,
@@ -45,7 +45,7 @@ pub(crate) fn leave_out(seen: &mut [f32], shown: Option<&[f32]>) {
     seen.iter_mut().zip(shown.into_iter().flatten()).for_each(|(seen, shown)| *seen *= shown);
 }
 
-impl<'a> Ready<'a> {
+impl<'a> ImagePyramid<'a> {
     pub fn new(thumb: &'a Rgb) -> Self {
         let mut levels = vec![Level { luma: Plane::luma(thumb), padding: padding(thumb) }];
         while let Some(last) = levels.last()
@@ -84,9 +84,9 @@ impl<'a> Ready<'a> {
 
 /// The levels of both that suit `side` times `side` points over a rectangle of the second picture.
 pub(crate) fn levels<'a>(
-    a: &'a Ready,
-    b: &'a Ready,
-    placement: &Placement,
+    a: &'a ImagePyramid,
+    b: &'a ImagePyramid,
+    placement: &Transform,
     [left, top, right, bottom]: [f32; 4],
     side: usize,
 ) -> [&'a Level; 2] {
@@ -111,14 +111,18 @@ const FITTING: f32 = 0.74;
 const GAIN: f32 = 1e-3;
 
 /// The placement around `start` at which the two agree best: on a coarse grid, then on a fine one.
-pub(crate) fn refine(a: &Ready, b: &Ready, start: Placement) -> Option<Placement> {
+pub(crate) fn align(a: &ImagePyramid, b: &ImagePyramid, start: Transform) -> Option<Transform> {
     fitting(searched(a, b, start))
 }
 
 /// The same for a start that is nearly right, if it is right: where that leads to, or a coarse grid, whichever is
 /// better.
-pub(crate) fn settle(a: &Ready, b: &Ready, start: Placement) -> Option<Placement> {
-    let near = descend(a, b, start, FINE, 5);
+pub(crate) fn refine_near(
+    a: &ImagePyramid,
+    b: &ImagePyramid,
+    start: Transform,
+) -> Option<Transform> {
+    let near = gauss_newton(a, b, start, FINE, 5);
     let far = if near.is_some_and(|(_, agreement)| agreement > 0.95) {
         None
     } else {
@@ -127,36 +131,36 @@ pub(crate) fn settle(a: &Ready, b: &Ready, start: Placement) -> Option<Placement
     fitting(near.into_iter().chain(far).max_by(|a, b| a.1.total_cmp(&b.1)))
 }
 
-fn fitting(found: Option<(Placement, f32)>) -> Option<Placement> {
+fn fitting(found: Option<(Transform, f32)>) -> Option<Transform> {
     found.filter(|(_, agreement)| *agreement >= FITTING).map(|(placement, _)| placement)
 }
 
-fn searched(a: &Ready, b: &Ready, start: Placement) -> Option<(Placement, f32)> {
-    let (coarse, _) = descend(a, b, start, COARSE, 8).filter(|found| found.1 >= LEAST)?;
+fn searched(a: &ImagePyramid, b: &ImagePyramid, start: Transform) -> Option<(Transform, f32)> {
+    let (coarse, _) = gauss_newton(a, b, start, COARSE, 8).filter(|found| found.1 >= LEAST)?;
     let (_, fine) = structure(a, b, &coarse, coarse.common()?, COARSE);
     if fine.correlation() < DRAWN {
         return None;
     }
-    descend(a, b, coarse, FINE, 4)
+    gauss_newton(a, b, coarse, FINE, 4)
 }
 
 /// Gauss-Newton steps on the six numbers, towards equal luma up to brightness and contrast.
 ///
 /// Gives the placement of highest correlation on the way, and that correlation.
-fn descend(
-    a: &Ready,
-    b: &Ready,
-    start: Placement,
+fn gauss_newton(
+    a: &ImagePyramid,
+    b: &ImagePyramid,
+    start: Transform,
     side: usize,
     steps: usize,
-) -> Option<(Placement, f32)> {
+) -> Option<(Transform, f32)> {
     let common = start.common()?;
     let [level, own] = levels(a, b, &start, common, side);
     let grid = Points::over(common, side);
     let (wanted, shown) = (grid.values(&own.luma), own.shown(&grid));
-    let mut slopes = Slopes::default();
+    let mut slopes = Gradients::default();
     let mut placement = start;
-    let mut best: Option<(Placement, f32)> = None;
+    let mut best: Option<(Transform, f32)> = None;
     let mut idle = 0;
     for taken in 0..=steps {
         let places = placement.mapped(&grid);
@@ -193,7 +197,7 @@ fn descend(
 /// One Gauss-Newton step over the points seen, towards what is wanted there.
 fn step_of(
     grid: &Points,
-    Slopes([value, across, down]): &Slopes,
+    Gradients([value, across, down]): &Gradients,
     wanted: &[f32],
     seen: &[f32],
     sums: &Sums,

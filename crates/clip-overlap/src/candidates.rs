@@ -6,7 +6,7 @@ use clip_image::HammingIndex;
 
 use crate::fingerprint::Fingerprint;
 use crate::keypoints::Keypoint;
-use crate::placement::Placement;
+use crate::transform::Transform;
 use crate::vector::{Nearest, Vectors};
 
 /// How widely candidates are sought.
@@ -92,7 +92,7 @@ impl Candidates {
         &self,
         query: &Fingerprint,
         nearest: &[u32],
-    ) -> (Vec<u32>, Vec<(u32, usize, Placement)>) {
+    ) -> (Vec<u32>, Vec<(u32, usize, Transform)>) {
         let mut near = nearest.to_vec();
         for (index, hash) in [(&self.phash, query.phash), (&self.dhash, query.dhash)] {
             // The hash of what shows nothing is chance.
@@ -110,7 +110,7 @@ impl Candidates {
     }
 
     /// Items on which several local features agree, with their votes and the placement they agree on.
-    fn local(&self, query: &Fingerprint) -> Vec<(u32, usize, Placement)> {
+    fn local(&self, query: &Fingerprint) -> Vec<(u32, usize, Transform)> {
         let aspect = query.thumb.height as f32 / query.thumb.width as f32;
         let mut votes: HashMap<(u32, i32, i32, i32), Vec<Vote>> = HashMap::new();
         for point in &query.keypoints {
@@ -124,7 +124,7 @@ impl Candidates {
                 let sx = other.size / point.size;
                 let sy = sx * aspect / self.aspects[*item as usize];
                 let placement =
-                    Placement::scaled(sx, sy, other.x - sx * point.x, other.y - sy * point.y);
+                    Transform::scaled(sx, sy, other.x - sx * point.x, other.y - sy * point.y);
                 // Where the middle comes to lie, and how large: what agrees, agrees on these.
                 let middle = |scale: f32, shift: f32| ((0.5 * scale + shift) / 0.12).floor() as i32;
                 let [_, _, tx, _, _, ty] = placement.affine;
@@ -134,7 +134,7 @@ impl Candidates {
                 votes.entry(key).or_default().push(Vote { placement, pair });
             }
         }
-        let mut best: HashMap<u32, (usize, Placement)> = HashMap::new();
+        let mut best: HashMap<u32, (usize, Transform)> = HashMap::new();
         for ((item, size, x, y), own) in &votes {
             // A cluster may lie across the edges of cells.
             let mut all = Vec::new();
@@ -166,16 +166,16 @@ impl Candidates {
 
 /// Two local features that look alike: where they put the picture, and their centres in it and in the item.
 struct Vote {
-    placement: Placement,
+    placement: Transform,
     pair: [f32; 4],
 }
 
 /// The median of each number.
-fn median(votes: &[&Vote]) -> Placement {
+fn median(votes: &[&Vote]) -> Transform {
     let of = |i: usize| {
         let mut values: Vec<f32> = votes.iter().map(|vote| vote.placement.affine[i]).collect();
         values.sort_by(f32::total_cmp);
         values[values.len() / 2]
     };
-    Placement { affine: std::array::from_fn(of) }
+    Transform { affine: std::array::from_fn(of) }
 }

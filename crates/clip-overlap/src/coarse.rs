@@ -8,8 +8,8 @@
 
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::placement::Placement;
 use crate::thumb::Plane;
+use crate::transform::Transform;
 
 /// Points a side.
 pub(crate) const SIDE: usize = 16;
@@ -107,7 +107,7 @@ impl Probe {
     }
 
     /// The best correlation, and where the picture lies in the item then.
-    pub fn search(&self, target: &Target) -> (f32, Placement) {
+    pub fn search(&self, target: &Target) -> (f32, Transform) {
         Arch::new().dispatch(Search { probe: self, target })
     }
 }
@@ -118,10 +118,10 @@ struct Search<'a> {
 }
 
 impl NullaryFnOnce for Search<'_> {
-    type Output = (f32, Placement);
+    type Output = (f32, Transform);
 
     #[inline(always)]
-    fn call(self) -> (f32, Placement) {
+    fn call(self) -> (f32, Transform) {
         let (mut most, mut best) = (-1.0, (&self.probe.zoomed[0], REACH, REACH));
         for zoomed in &self.probe.zoomed {
             for dy in 0..SHIFTS {
@@ -157,9 +157,9 @@ impl Zoomed {
         Self { zoom, values, first, side, squares: std::array::from_fn(common) }
     }
 
-    fn placement(&self, dx: usize, dy: usize) -> Placement {
+    fn placement(&self, dx: usize, dy: usize) -> Transform {
         let shift = |d: usize| (1.0 - self.zoom) / 2.0 + (d as f32 - REACH as f32) / SIDE as f32;
-        Placement::scaled(self.zoom, self.zoom, shift(dx), shift(dy))
+        Transform::scaled(self.zoom, self.zoom, shift(dx), shift(dy))
     }
 
     #[inline(always)]

@@ -25,7 +25,7 @@ pub enum Verdict {
 /// A pair that somebody looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Mark {
+pub struct ReviewedPair {
     /// The item's key.
     pub key: String,
     /// The picture's name in its unit of the corpus.
@@ -46,7 +46,7 @@ pub struct SetDecision {
     pub threshold: Option<f32>,
     /// Pairs that were looked at: they overrule the threshold.
     #[serde(default)]
-    pub marks: Vec<Mark>,
+    pub marks: Vec<ReviewedPair>,
 }
 
 /// A decision file: JSON, by name of the evaluation set.
@@ -80,7 +80,7 @@ impl Decisions {
 impl SetDecision {
     /// What was seen of an item and a picture, if anybody looked.
     pub fn verdict(&self, key: &str, id: &str) -> Option<Verdict> {
-        let seen = |mark: &&Mark| mark.key == key && mark.id == id;
+        let seen = |mark: &&ReviewedPair| mark.key == key && mark.id == id;
         // The last look counts.
         self.marks.iter().rev().find(seen).map(|mark| mark.verdict)
     }
@@ -89,7 +89,7 @@ impl SetDecision {
     ///
     /// Pictures that show next to nothing, and rows of which only a perceptual hash is known, count only when
     /// somebody accepted them.
-    pub fn copy(&self, pair: &Match) -> bool {
+    pub fn is_copy(&self, pair: &Match) -> bool {
         match (self.verdict(&pair.key, &pair.id), pair.kind) {
             (Some(verdict), _) => verdict == Verdict::Accept,
             (None, Kind::Exact) => true,
@@ -103,7 +103,8 @@ impl SetDecision {
     /// # Errors
     /// With fewer than ten marked pairs that have a score, or when no threshold reaches the precision.
     pub fn calibrated(&self, precision: f64) -> std::result::Result<f32, String> {
-        let mut marks: Vec<&Mark> = self.marks.iter().filter(|mark| mark.score > 0.0).collect();
+        let mut marks: Vec<&ReviewedPair> =
+            self.marks.iter().filter(|mark| mark.score > 0.0).collect();
         if marks.len() < 10 {
             return Err(format!(
                 "{} marked pairs are too few to calibrate by, 10 are needed",
@@ -130,7 +131,7 @@ mod tests {
     use crate::matches::tests::pair;
 
     fn marks(marks: &[(f32, Verdict)]) -> SetDecision {
-        let mark = |(at, &(score, verdict)): (usize, &(f32, Verdict))| Mark {
+        let mark = |(at, &(score, verdict)): (usize, &(f32, Verdict))| ReviewedPair {
             key: at.to_string(),
             id: at.to_string(),
             verdict,
@@ -142,16 +143,16 @@ mod tests {
     #[test]
     fn eyes_overrule_thresholds_and_flat_pictures_prove_nothing() {
         let mut decision = SetDecision { threshold: Some(0.9), marks: Vec::new() };
-        assert!(decision.copy(&pair("a", "1", 0.95, Kind::Near)));
-        assert!(!decision.copy(&pair("a", "2", 0.85, Kind::Near)));
-        assert!(!decision.copy(&pair("a", "3", 0.99, Kind::Flat)));
-        assert!(!decision.copy(&pair("a", "4", 0.99, Kind::Hash)));
+        assert!(decision.is_copy(&pair("a", "1", 0.95, Kind::Near)));
+        assert!(!decision.is_copy(&pair("a", "2", 0.85, Kind::Near)));
+        assert!(!decision.is_copy(&pair("a", "3", 0.99, Kind::Flat)));
+        assert!(!decision.is_copy(&pair("a", "4", 0.99, Kind::Hash)));
         for (id, verdict) in [("1", Verdict::Reject), ("2", Verdict::Accept)] {
             let (key, id) = ("a".to_owned(), id.to_owned());
-            decision.marks.push(Mark { key, id, verdict, score: 0.0 });
+            decision.marks.push(ReviewedPair { key, id, verdict, score: 0.0 });
         }
-        assert!(!decision.copy(&pair("a", "1", 0.95, Kind::Near)));
-        assert!(decision.copy(&pair("a", "2", 0.85, Kind::Near)));
+        assert!(!decision.is_copy(&pair("a", "1", 0.95, Kind::Near)));
+        assert!(decision.is_copy(&pair("a", "2", 0.85, Kind::Near)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use clip_image::{Filter, Rgb, flip_horizontal, resize};
 
 use crate::index::EvalIndex;
-use crate::lanes::dot;
+use crate::simd::dot;
 use crate::{Error, Result};
 
 /// Items of the nearest vectors that are compared as well.

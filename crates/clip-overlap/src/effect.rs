@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use clip_stats::{ClassCounts, Interval, bootstrap, contamination, stratified};
 use serde::{Deserialize, Serialize};
 
-use crate::account::{CONFIDENCE, SetAccount};
 use crate::predictions::Predicted;
+use crate::report::{CONFIDENCE, SetReport};
 use crate::{Error, Result};
 
 /// Resamples of a bootstrap, as many as make the ends of a 99.5% interval steady.
@@ -37,7 +37,7 @@ pub struct Difference {
 /// A metric of some rows; not finite where it has none.
 type Metric<'a> = dyn Fn(&mut dyn Iterator<Item = usize>) -> f64 + 'a;
 
-impl SetAccount {
+impl SetReport {
     /// Adds what the overlap does to a model's scores, `tests` sets being judged at once.
     ///
     /// # Errors
@@ -154,15 +154,15 @@ fn resamples(rows: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::account::Subject;
     use crate::decisions::SetDecision;
     use crate::matches::tests::pair;
+    use crate::report::Subject;
     use crate::set::Kind;
 
-    fn account(copies: &[&str], items: u64) -> SetAccount {
+    fn account(copies: &[&str], items: u64) -> SetReport {
         let set = Subject { name: "toys", index: "0", items, unreadable: 0 };
         let matches: Vec<_> = copies.iter().map(|key| pair(key, key, 0.99, Kind::Near)).collect();
-        SetAccount::new(&set, &matches, |_| true, &SetDecision::default()).unwrap()
+        SetReport::new(&set, &matches, |_| true, &SetDecision::default()).unwrap()
     }
 
     #[test]

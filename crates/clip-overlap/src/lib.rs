@@ -2,9 +2,8 @@
 //!
 //! An evaluation set is fingerprinted once ([`EvalIndex`]). A corpus is streamed against it unit by unit
 //! ([`Scan`]), a build one picture at a time ([`Checker`]). What was found is decided by thresholds and by eye
-//! ([`Decisions`]), and accounted for ([`Account`]).
+//! ([`Decisions`]), and accounted for ([`ContaminationReport`]).
 
-mod account;
 mod align;
 mod candidates;
 mod captions;
@@ -18,34 +17,35 @@ mod error;
 mod fingerprint;
 mod index;
 mod keypoints;
-mod lanes;
-mod likeness;
 mod matches;
 mod padding;
-mod pair;
-mod placement;
+mod pairwise;
 pub mod predictions;
+mod report;
 mod scan;
 mod set;
+mod simd;
+mod similarity;
 pub mod stage;
 mod thumb;
+mod transform;
 mod vector;
 
-pub use account::{Account, CaptionOverlap, Copy, CorpusAccount, SetAccount, Subject};
 pub use candidates::CandidateOptions;
 pub use captions::names;
 pub use checker::{Checker, Hit};
-pub use decisions::{Decisions, Mark, SetDecision, THRESHOLD, Verdict};
+pub use decisions::{Decisions, ReviewedPair, SetDecision, THRESHOLD, Verdict};
 pub use detector::{Detection, Embedder};
 pub use effect::Difference;
 pub use error::{Error, Result};
 pub use fingerprint::{Fingerprint, Query};
 pub use index::{EvalIndex, Unreadable, default_cache};
 pub use keypoints::Keypoint;
-pub use likeness::Likeness;
 pub use matches::{Match, read_copies, write_pairs};
-pub use pair::{likeness, thumbnail};
-pub use placement::Placement;
+pub use pairwise::{likeness, thumbnail};
+pub use report::{CaptionOverlap, ContaminationReport, Copy, CorpusAccount, SetReport, Subject};
 pub use scan::{Scan, ScanOptions, Scanned, UnitCount};
 pub use set::{Found, Kind, SetIndex};
+pub use similarity::Similarity;
 pub use thumb::shrink;
+pub use transform::Transform;

@@ -10,8 +10,8 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef};
 use clip_corpus::PartWriter;
 
-use crate::likeness::Likeness;
 use crate::set::Kind;
+use crate::similarity::Similarity;
 use crate::{Error, Result};
 
 /// A picture of the corpus beside an evaluation item that it resembles.
@@ -36,7 +36,7 @@ pub struct Match {
     /// How it was recognised.
     pub kind: Kind,
     /// The parts of the score; zeros where nothing was compared.
-    pub likeness: Likeness,
+    pub likeness: Similarity,
     /// Cosine of the learned detector's vectors, where it was asked.
     pub detector: Option<f32>,
     /// The picture, small, as JPEG; empty where the corpus has none.
@@ -159,7 +159,7 @@ fn rows(batch: &RecordBatch, found: &mut Vec<Match>) -> Option<()> {
             caption: caption.value(at).to_owned(),
             score: score.value(at),
             kind: Kind::of_name(kind.value(at))?,
-            likeness: Likeness {
+            likeness: Similarity {
                 luma: luma.value(at),
                 fine: fine.value(at),
                 colour: colour.value(at),
@@ -188,7 +188,7 @@ pub(crate) mod tests {
             caption: "My red toy car!".into(),
             score,
             kind,
-            likeness: Likeness { luma: score, ..Likeness::default() },
+            likeness: Similarity { luma: score, ..Similarity::default() },
             detector: None,
             picture: vec![1, 2, 3],
         }

@@ -13,10 +13,10 @@ use crate::corpus::{Picture, Unit};
 use crate::detector::{Detection, Pair};
 use crate::fingerprint::{Query, WORKING};
 use crate::index::EvalIndex;
-use crate::likeness::Likeness;
 use crate::matches::{self, Match};
 use crate::set::Found;
 use crate::set::Kind;
+use crate::similarity::Similarity;
 use crate::thumb::shrink;
 use crate::vector::Nearest;
 use crate::{Error, Result};
@@ -324,7 +324,7 @@ fn of(set: &EvalIndex, item: u32, kind: Kind, place: &str, picture: &Picture) ->
         caption: picture.caption.clone(),
         score: 1.0,
         kind,
-        likeness: Likeness::default(),
+        likeness: Similarity::default(),
         detector: None,
         picture: Vec::new(),
     }

@@ -1,11 +1,11 @@
 //! One evaluation set, searched by picture.
 
-use crate::align::{Ready, refine, settle};
+use crate::align::{ImagePyramid, refine, settle};
 use crate::candidates::{CandidateOptions, Candidates};
 use crate::coarse::{Probe, Target};
 use crate::fingerprint::{Fingerprint, Query};
-use crate::likeness::{Likeness, likeness};
-use crate::placement::Placement;
+use crate::similarity::{Similarity, likeness};
+use crate::transform::Transform;
 use crate::vector::Nearest;
 
 /// Least agreement on 16 x 16 points of a pair that is aligned. Of the pairs that end with a score of 0.8, one in a
@@ -67,9 +67,9 @@ pub struct Found {
     /// How it was recognised.
     pub kind: Kind,
     /// The parts of the score.
-    pub likeness: Likeness,
+    pub likeness: Similarity,
     /// Where the picture lies in the item.
-    pub placement: Placement,
+    pub placement: Transform,
 }
 
 /// Fingerprints of one evaluation set, ready to be searched.
@@ -140,10 +140,10 @@ impl SetIndex {
         if whole.is_empty() && local.is_empty() {
             return Vec::new();
         }
-        let picture = Ready::new(&query.thumb);
-        let compared = |item: u32, align: Align, start: Placement| {
+        let picture = ImagePyramid::new(&query.thumb);
+        let compared = |item: u32, align: Align, start: Transform| {
             let own = &self.items[item as usize];
-            let other = Ready::new(&own.thumb);
+            let other = ImagePyramid::new(&own.thumb);
             let placement = align(&other, &picture, start)?;
             let (score, likeness) = scored(&other, &picture, &placement)?;
             let kind = match (query.flat || own.flat, mirrored) {
@@ -165,22 +165,26 @@ impl SetIndex {
     }
 }
 
-type Align = fn(&Ready, &Ready, Placement) -> Option<Placement>;
+type Align = fn(&ImagePyramid, &ImagePyramid, Transform) -> Option<Transform>;
 
 /// Item and start of the `most` that are worth most.
-fn best(mut starts: Vec<(f32, u32, Placement)>, most: usize) -> Vec<(u32, Placement)> {
+fn best(mut starts: Vec<(f32, u32, Transform)>, most: usize) -> Vec<(u32, Transform)> {
     starts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     starts.dedup_by_key(|start| start.1);
     starts.into_iter().take(most).map(|(_, item, start)| (item, start)).collect()
 }
 
 /// How alike two pictures are in a placement, less what it strains.
-fn scored(item: &Ready, picture: &Ready, placement: &Placement) -> Option<(f32, Likeness)> {
+fn scored(
+    item: &ImagePyramid,
+    picture: &ImagePyramid,
+    placement: &Transform,
+) -> Option<(f32, Similarity)> {
     let likeness = likeness(item, picture, placement)?;
     let longer = |(width, height): (u32, u32)| width.max(height) as f32;
     let sides = [item.sides(), picture.sides()];
     let least = longer(sides[0]).min(longer(sides[1]));
-    let strain = placement.strain(sides, likeness.covered, least);
+    let strain = placement.deformation_penalty(sides, likeness.covered, least);
     Some(((likeness.score() - strain).max(0.0), likeness))
 }
 

@@ -6,8 +6,8 @@ use arrow::array::Array;
 use clip_corpus::{Manifest, columns};
 
 use crate::checker::Hit;
-use crate::likeness::Likeness;
 use crate::matches::Match;
+use crate::similarity::Similarity;
 use crate::{Error, Result};
 
 /// The column of a checked part that holds every hit of a row.
@@ -78,7 +78,7 @@ fn read(path: &Path, column: &str, kept: bool, found: &mut Vec<(u64, Checked)>) 
                     caption: captions.value(at).to_owned(),
                     score: hit.score,
                     kind: hit.kind,
-                    likeness: Likeness::default(),
+                    likeness: Similarity::default(),
                     detector: None,
                     picture: Vec::new(),
                 };

@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use clip_image::Rgb;
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::lanes::LANES;
+use crate::simd::LANES;
 use crate::thumb::Plane;
 
 /// Numbers in a vector.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::AsArray;
 use clip_corpus::{columns, row_part};
 use clip_format::ImageFormat;
-use clip_overlap::{Account, Copy, Kind, SetAccount};
+use clip_overlap::{ContaminationReport, Copy, Kind, SetReport};
 
 use crate::page::{escape, grouped, percent, picture, table};
 use crate::{Error, Result};
@@ -21,7 +21,7 @@ pub type Images = HashMap<(String, String), Vec<u8>>;
 ///
 /// `sets` says where each evaluation set lies; `images` holds those of the copies that can be shown.
 pub fn contamination(
-    account: &Account,
+    account: &ContaminationReport,
     sets: &BTreeMap<String, PathBuf>,
     images: &Images,
 ) -> Result<String> {
@@ -75,7 +75,7 @@ pub fn contamination(
     Ok(html)
 }
 
-fn rate(set: &SetAccount) -> Vec<String> {
+fn rate(set: &SetReport) -> Vec<String> {
     let (low, high) = (percent(set.interval.low), percent(set.interval.high));
     let captions = set.captions;
     vec![
@@ -94,7 +94,7 @@ fn rate(set: &SetAccount) -> Vec<String> {
     ]
 }
 
-fn suite(account: &Account) -> String {
+fn suite(account: &ContaminationReport) -> String {
     let Some(suite) = account.suite.as_ref().filter(|suite| suite.sets > 1) else {
         return String::new();
     };
@@ -113,7 +113,7 @@ fn suite(account: &Account) -> String {
     format!("<p>{text}.</p>\n")
 }
 
-fn effect(set: &SetAccount) -> Option<Vec<String>> {
+fn effect(set: &SetReport) -> Option<Vec<String>> {
     let effect = set.effect.as_ref()?;
     let share = |value: Option<f64>| value.map_or("–".into(), percent);
     let number = |value: Option<f64>| value.map_or("–".into(), |p| format!("{p:.3}"));
@@ -137,7 +137,7 @@ fn effect(set: &SetAccount) -> Option<Vec<String>> {
     ])
 }
 
-fn differences(set: &SetAccount) -> Vec<Vec<String>> {
+fn differences(set: &SetReport) -> Vec<Vec<String>> {
     let number = |value: Option<f64>| value.map_or("–".into(), |v| format!("{v:.4}"));
     let row = |d: &clip_overlap::Difference| {
         let interval =
@@ -155,13 +155,13 @@ fn differences(set: &SetAccount) -> Vec<Vec<String>> {
 }
 
 /// Copies from the most to the least alike, evenly: whether the last ones are copies tells most.
-fn chosen(set: &SetAccount) -> impl Iterator<Item = &Copy> {
+fn chosen(set: &SetReport) -> impl Iterator<Item = &Copy> {
     let (all, most) = (set.copies.len(), set.copies.len().min(SHOWN));
     (0..most).map(move |at| &set.copies[at * (all - 1) / (most - 1).max(1)])
 }
 
 /// Evaluation item on the left, corpus image on the right.
-fn shown(set: &SetAccount, path: &Path, images: &Images) -> Result<String> {
+fn shown(set: &SetReport, path: &Path, images: &Images) -> Result<String> {
     let copies: Vec<&Copy> = chosen(set).collect();
     let wanted = copies.iter().map(|copy| copy.key.as_str()).collect();
     let items = items(path, &wanted)?;
@@ -244,7 +244,7 @@ pub fn stored(wanted: &HashSet<(String, String)>, fetch: &Path) -> Result<Images
 }
 
 /// Place and name of the corpus' images that an account's page shows.
-pub fn shown_copies(account: &Account) -> HashSet<(String, String)> {
+pub fn shown_copies(account: &ContaminationReport) -> HashSet<(String, String)> {
     let shown = account.sets.iter().flat_map(chosen);
     shown.map(|copy| (copy.place.clone(), copy.id.clone())).collect()
 }

@@ -84,7 +84,7 @@ pub fn borderline<'a>(name: &str, matches: &'a [Match], threshold: f32) -> Vec<&
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clip_overlap::Likeness;
+    use clip_overlap::Similarity;
 
     fn pair(key: &str, score: f32, kind: Kind) -> Match {
         Match {
@@ -97,7 +97,7 @@ mod tests {
             caption: String::new(),
             score,
             kind,
-            likeness: Likeness::default(),
+            likeness: Similarity::default(),
             detector: None,
             picture: vec![0xff, 0xd8],
         }
@@ -120,7 +120,12 @@ mod tests {
         std::fs::write(dir.path().join("car/1.png"), [1]).unwrap();
         let mut decision = SetDecision::default();
         let (key, id) = ("a".to_owned(), "</script><b>".to_owned());
-        decision.marks.push(clip_overlap::Mark { key, id, verdict: Verdict::Accept, score: 0.9 });
+        decision.marks.push(clip_overlap::ReviewedPair {
+            key,
+            id,
+            verdict: Verdict::Accept,
+            score: 0.9,
+        });
         let (odd, images) = (pair("a", 0.8, Kind::Near), Images::new());
         let html = sheet("toys", dir.path(), &[&odd], &images, &decision).unwrap();
         assert_eq!(html.matches("</script>").count(), 1, "{html}");

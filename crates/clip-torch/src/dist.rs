@@ -10,7 +10,7 @@ use crate::{Error, Result, ffi};
 
 /// Where and as whom a process joins a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Meeting {
+pub struct Rendezvous {
     /// Host of the store. Its server listens there where this is an address of its machine, else on all interfaces.
     pub host: String,
     /// Its port.
@@ -82,7 +82,7 @@ unsafe impl Sync for Group {}
 
 impl Group {
     /// Joins, waiting for all others to come.
-    pub fn join(meeting: &Meeting) -> Result<Self> {
+    pub fn join(meeting: &Rendezvous) -> Result<Self> {
         let nccl = text(meeting.nccl.as_deref().unwrap_or(""))?;
         let (host, prefix) = (text(&meeting.host)?, text(&meeting.prefix)?);
         let interface = text(&meeting.interface)?;
@@ -205,13 +205,13 @@ impl Reducer {
     }
 
     /// To be called before the forward passes of a step.
-    pub fn begin(&self) -> Result<()> {
+    pub fn prepare_for_forward(&self) -> Result<()> {
         // SAFETY: a live reducer; so below.
         ffi::checked(unsafe { ffi::ct_reducer_begin(self.raw) })
     }
 
     /// To be called before the step's last backward pass: that one averages what all have accumulated.
-    pub fn expect(&self) -> Result<()> {
+    pub fn prepare_for_backward(&self) -> Result<()> {
         // SAFETY: as above.
         ffi::checked(unsafe { ffi::ct_reducer_expect(self.raw) })
     }

@@ -24,7 +24,7 @@ pub use autograd::{
     backward, checkpoint, clear_gradients, freeze_statistics, norm, statistics_frozen,
 };
 pub use conv::PackedConv;
-pub use dist::{Group, Meeting, Reducer, Store};
+pub use dist::{Group, Reducer, Rendezvous, Store};
 pub use error::{Error, Result};
 pub use finite::{first_not_finite, require_finite};
 pub use mapping::Mapping;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clip_torch::tch::Device;
-use clip_train::{Corpus, CorpusOptions, Identity, Loader, LoaderOptions, Plan, Source};
+use clip_train::{Corpus, CorpusOptions, EpochSampler, Identity, Loader, LoaderOptions, Source};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let corpus = Arc::new(Corpus::open(&[source], &options)?);
     let epochs = (steps * batch as u64).div_ceil(corpus.len() as u64);
-    let plan = Plan::new(&corpus, 0, batch, epochs)?;
+    let plan = EpochSampler::new(&corpus, 0, batch, epochs)?;
     let options = LoaderOptions {
         size: side,
         augment: "rrc(0.9,1)".parse()?,

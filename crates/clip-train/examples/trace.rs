@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clip_model::{ModelConfig, read_safetensors};
 use clip_torch::tch::{Device, Kind, Tensor};
-use clip_train::{Batch, Corpus, Objective, Recipe, TrainOptions, Trainer, World, fresh};
+use clip_train::{Batch, Corpus, Objective, ProcessGroup, Recipe, TrainOptions, Trainer, fresh};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -78,7 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The plan of so many pairs has the steps of the trace; its pairs are never asked for.
     let pairs = (steps * batch) as usize / epochs as usize;
     let corpus = Arc::new(Corpus::synthetic(pairs, 77, 8));
-    let mut trainer = Trainer::new(model, recipe, corpus, options, World::alone())?;
+    let mut trainer = Trainer::new(model, recipe, corpus, options, ProcessGroup::alone())?;
     if let Some(("--import", file)) = file {
         trainer.import(file)?;
     }

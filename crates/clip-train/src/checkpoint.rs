@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::sealed::{Files, check, seal};
 use crate::trainer::stored;
-use crate::{Corpus, Error, Plan, Recipe, Result, TrainOptions, Trainer};
+use crate::{Corpus, EpochSampler, Error, Recipe, Result, TrainOptions, Trainer};
 
 const STATE: &str = "trainer.json";
 const MOMENTS: &str = "trainer.safetensors";
@@ -19,7 +19,7 @@ const STEP: &str = "step_";
 /// What the name of a checkpoint that is being written begins with.
 const TEMPORARY: &str = "tmp_";
 /// The folder with the averaged weights in a checkpoint's folder.
-pub const AVERAGE: &str = "ema";
+pub const EMA: &str = "ema";
 
 /// What a run needs to go on as if it had never stopped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -136,7 +136,7 @@ impl Checkpoint {
 pub(crate) fn state_of(
     recipe: &Recipe,
     options: &TrainOptions,
-    plan: &Plan,
+    plan: &EpochSampler,
     corpus: &Corpus,
 ) -> Checkpoint {
     Checkpoint {
@@ -170,7 +170,7 @@ impl Trainer {
         remove(&temporary)?;
         save_checkpoint(&temporary, &self.model)?;
         if let Some(average) = &self.learner.average {
-            let folder = temporary.join(AVERAGE);
+            let folder = temporary.join(EMA);
             save_checkpoint(&folder, &self.model)?;
             write_safetensors(&folder.join(clip_model::MODEL_FILE), &self.averaged(average))?;
         }
@@ -235,7 +235,7 @@ impl Trainer {
             no_grad(|| target.detach().f_copy_(source))?;
         }
         if let Some(average) = &self.learner.average {
-            let stored = load_checkpoint(&folder.join(AVERAGE), Device::Cpu)?;
+            let stored = load_checkpoint(&folder.join(EMA), Device::Cpu)?;
             for (target, (_, source)) in average.iter().zip(stored.named_parameters()) {
                 no_grad(|| target.detach().f_copy_(source))?;
             }

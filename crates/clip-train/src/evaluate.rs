@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::loader::padded;
 use crate::loss::unit;
-use crate::{Corpus, Error, Result, World};
+use crate::{Corpus, Error, ProcessGroup, Result};
 
 /// Pairs that are embedded at a time.
 const BATCH: usize = 64;
@@ -25,7 +25,7 @@ pub fn evaluate(
     model: &Clip,
     precision: Precision,
     corpus: &Arc<Corpus>,
-    world: &World,
+    world: &ProcessGroup,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Vec<(String, f64)>> {
     let mine: Vec<usize> = (world.rank()..corpus.len()).step_by(world.size()).collect();
@@ -44,7 +44,7 @@ pub fn evaluate(
     let width = model.config().embed_dim;
     let all = |parts: Vec<Tensor>| {
         let empty = Tensor::zeros([0, width], (Kind::Float, model.device()));
-        world.gather_uneven(&if parts.is_empty() { empty } else { Tensor::cat(&parts, 0) })
+        world.all_gather_v(&if parts.is_empty() { empty } else { Tensor::cat(&parts, 0) })
     };
     let (images, texts) = (all(images)?, all(texts)?);
     let scale = model.logit_scale().exp().double_value(&[]);

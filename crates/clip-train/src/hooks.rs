@@ -5,7 +5,7 @@ use std::time::Instant;
 use clip_model::Clip;
 use clip_torch::Precision;
 
-use crate::{Result, Step, World};
+use crate::{ProcessGroup, Result, StepMetrics};
 
 /// What is evaluated after an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub trait Hooks {
     /// Called before the first chunk of a step of several and after each, and now and then while images are waited for.
     fn on_progress(&mut self, _progress: &Progress) {}
     /// Called after every step.
-    fn on_step(&mut self, _step: &Step, _total: u64) {}
+    fn on_step(&mut self, _step: &StepMetrics, _total: u64) {}
     /// Called with what is odd.
     fn warn(&mut self, _text: &str) {}
     /// Scores of the model, by name, of what is due; called on every process at the same step.
@@ -66,7 +66,7 @@ pub trait Hooks {
         &mut self,
         _model: &Clip,
         _precision: Precision,
-        _world: &World,
+        _world: &ProcessGroup,
         _due: Due,
     ) -> Result<Vec<(String, f64)>> {
         Ok(Vec::new())

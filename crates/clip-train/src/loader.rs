@@ -12,12 +12,12 @@ use clip_torch::{host_bytes, write_bytes};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::draw::Draw;
-use crate::{Augment, Corpus, Error, Plan, Result, Use};
+use crate::{Augment, Corpus, EpochSampler, Error, Result, SampleRef};
 
 /// Rows that a thread fills at a time.
 const ROWS: usize = 16;
 /// Bytes of pictures in memory: the batch in use and those that are filled ahead, one to five.
-const AHEAD: usize = 512 << 20;
+const PREFETCH_BYTES: usize = 512 << 20;
 /// Time between two questions whether to give up waiting.
 const ASK: Duration = Duration::from_millis(100);
 
@@ -56,7 +56,7 @@ pub struct Batch {
 struct Job {
     step: u64,
     row: usize,
-    uses: Vec<Use>,
+    uses: Vec<SampleRef>,
     images: Tensor,
 }
 
@@ -85,7 +85,7 @@ impl Loader {
     /// Starts the threads at step `first` of the plan.
     pub fn start(
         corpus: &Arc<Corpus>,
-        plan: &Plan,
+        plan: &EpochSampler,
         options: &LoaderOptions,
         first: u64,
     ) -> Result<Self> {
@@ -99,7 +99,7 @@ impl Loader {
         let local = plan.batch() / world;
         let threads = options.threads.max(1);
         let shape = [local, options.size as usize, options.size as usize, 3];
-        let slots = (AHEAD / shape.iter().product::<usize>().max(1)).clamp(2, 6);
+        let slots = (PREFETCH_BYTES / shape.iter().product::<usize>().max(1)).clamp(2, 6);
         let shape = shape.map(|size| size as i64);
         // A step is planned when it has memory: no more is decoded ahead.
         let (free, memory) = bounded(slots);
@@ -288,7 +288,12 @@ mod tests {
 
     type Plain = (u64, Vec<u8>, Vec<i64>);
 
-    fn take(corpus: &Arc<Corpus>, plan: &Plan, options: &LoaderOptions, first: u64) -> Vec<Plain> {
+    fn take(
+        corpus: &Arc<Corpus>,
+        plan: &EpochSampler,
+        options: &LoaderOptions,
+        first: u64,
+    ) -> Vec<Plain> {
         let mut loader = Loader::start(corpus, plan, options, first).unwrap();
         let plain = |batch: Batch| {
             let images = Vec::try_from(batch.images.view([-1])).unwrap();
@@ -303,7 +308,7 @@ mod tests {
     fn threads_and_resuming_change_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let corpus = corpus(folder.path(), 90);
-        let plan = Plan::new(&corpus, 3, 40, 5).unwrap();
+        let plan = EpochSampler::new(&corpus, 3, 40, 5).unwrap();
         let whole = take(&corpus, &plan, &options(1, (0, 1)), 0);
         assert_eq!(whole.iter().map(|b| b.0).collect::<Vec<_>>(), (0..11).collect::<Vec<_>>());
         assert_eq!(take(&corpus, &plan, &options(3, (0, 1)), 0), whole);
@@ -314,7 +319,7 @@ mod tests {
     fn ranks_share_a_batch_without_gap_or_overlap() {
         let folder = tempfile::tempdir().unwrap();
         let corpus = corpus(folder.path(), 90);
-        let plan = Plan::new(&corpus, 3, 40, 2).unwrap();
+        let plan = EpochSampler::new(&corpus, 3, 40, 2).unwrap();
         let whole = take(&corpus, &plan, &options(1, (0, 1)), 0);
         let halves = [0, 1].map(|rank| take(&corpus, &plan, &options(2, (rank, 2)), 0));
         for (step, (_, images, _)) in whole.iter().enumerate() {
@@ -329,7 +334,7 @@ mod tests {
         let good = encode_png(&Rgb::filled(16, 16, [9, 9, 9])).unwrap();
         let image = |i: usize| if i == 2 { b"no picture".to_vec() } else { good.clone() };
         let corpus = corpus_of(folder.path(), 8, &image);
-        let plan = Plan::new(&corpus, 3, 8, 1).unwrap();
+        let plan = EpochSampler::new(&corpus, 3, 8, 1).unwrap();
         let mut loader = Loader::start(&corpus, &plan, &options(2, (0, 1)), 0).unwrap();
         loader.next_batch(&mut |_| false).unwrap().unwrap();
         let faults = loader.take_faults();

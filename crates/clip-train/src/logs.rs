@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::tensorboard::Events;
-use crate::{Error, Result, Step};
+use crate::{Error, Result, StepMetrics};
 
 /// The files of a run's folder.
 pub struct Logs {
@@ -104,7 +104,7 @@ impl Logs {
     }
 
     /// Writes the step's line of JSON, and its scalars under open_clip's tags.
-    pub fn step(&mut self, step: &Step) -> Result<()> {
+    pub fn step(&mut self, step: &StepMetrics) -> Result<()> {
         let path = self.folder.join("steps.jsonl");
         let line = serde_json::to_string(step).map_err(|e| Error::file(&path, e))?;
         writeln!(self.steps, "{line}").map_err(|e| Error::io(&path, e))?;

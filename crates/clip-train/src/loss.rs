@@ -3,7 +3,7 @@
 use clip_torch::backward;
 use clip_torch::tch::{Kind, Tensor};
 
-use crate::{Result, World};
+use crate::{ProcessGroup, Result};
 
 /// Elements of the similarity matrix that are in memory at a time.
 const AT_ONCE: usize = 1 << 24;
@@ -44,7 +44,7 @@ pub fn contrastive(
     images: &Tensor,
     texts: &Tensor,
     temperature: Temperature,
-    world: &World,
+    world: &ProcessGroup,
 ) -> Result<Gradients> {
     let leaf = |features: &Tensor| features.detach().to_kind(Kind::Float).set_requires_grad(true);
     let (images, texts) = (leaf(images), leaf(texts));
@@ -59,7 +59,7 @@ pub fn contrastive(
     } else {
         let first = rows * world.rank() as i64;
         let gathered = |mine: &Tensor| -> Result<Tensor> {
-            Ok(world.gather(&mine.detach())?.set_requires_grad(true))
+            Ok(world.all_gather(&mine.detach())?.set_requires_grad(true))
         };
         let (all_u, all_v) = (gathered(&u)?, gathered(&v)?);
         let mut sum = 0.0;
@@ -70,7 +70,7 @@ pub fn contrastive(
             loss.f_backward()?;
             sum += loss.double_value(&[]);
         }
-        let (du, dv) = (world.scatter(&all_u.grad())?, world.scatter(&all_v.grad())?);
+        let (du, dv) = (world.reduce_scatter(&all_u.grad())?, world.reduce_scatter(&all_v.grad())?);
         backward(&[u, v], &[du, dv])?;
         sum
     };
@@ -123,7 +123,7 @@ mod tests {
     fn loss(images: &Tensor, texts: &Tensor, scale: f64) -> f64 {
         let log_scale = Tensor::from(scale.ln() as f32).set_requires_grad(true);
         let temperature = Temperature { log_scale: &log_scale, bias: None };
-        contrastive(images, texts, temperature, &World::alone()).unwrap().loss
+        contrastive(images, texts, temperature, &ProcessGroup::alone()).unwrap().loss
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
-use crate::{Checkpoint, Error, Result, Trainer, World};
+use crate::{Checkpoint, Error, ProcessGroup, Result, Trainer};
 
 /// Steps between two comparisons within an epoch.
 pub(crate) const COMPARE_STEPS: u64 = 1000;
@@ -11,7 +11,7 @@ pub(crate) const COMPARE_STEPS: u64 = 1000;
 ///
 /// `chunk` is among it: the processes agree on whether to stop before the last chunk of each pass.
 pub(crate) fn same_start(
-    world: &World,
+    world: &ProcessGroup,
     state: &Checkpoint,
     model: &str,
     chunk: usize,
@@ -23,7 +23,7 @@ pub(crate) fn same_start(
         serde_json::to_string(&(state, model, chunk)).map_err(|e| Error::Recipe(e.to_string()))?;
     // JSON on one line has no line break inside.
     let bytes = Tensor::from_slice(format!("{text}\n").as_bytes()).view([-1, 1]);
-    let all = world.gather_uneven(&bytes.to_device(world.device()))?;
+    let all = world.all_gather_v(&bytes.to_device(world.device()))?;
     let all = Vec::<u8>::try_from(all.view([-1]))?;
     let all = String::from_utf8_lossy(&all).into_owned();
     let first = all.lines().next().unwrap_or_default();
@@ -55,7 +55,7 @@ impl Trainer {
             bits.sum(Kind::Int64)
         };
         let sums = no_grad(|| Tensor::stack(&parameters.iter().map(sum).collect::<Vec<_>>(), 0));
-        let all = Vec::<i64>::try_from(self.world.gather(&sums)?)?;
+        let all = Vec::<i64>::try_from(self.world.all_gather(&sums)?)?;
         let mut ranks = all.chunks(parameters.len());
         let first = ranks.next().unwrap_or_default();
         for (rank, sums) in (1..).zip(ranks) {
@@ -70,7 +70,7 @@ impl Trainer {
     /// Gives all processes rank 0's buffers: the running statistics of batch normalisation, which each process has
     /// moved by its own images (PyTorch's DDP does the same).
     pub(crate) fn share_buffers(&self) -> Result<()> {
-        self.world.share(&self.buffers())
+        self.world.broadcast(&self.buffers())
     }
 
     /// What the model has beside its parameters: running statistics.

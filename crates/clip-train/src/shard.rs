@@ -13,7 +13,7 @@ use clip_text::Tokenizer;
 use serde_json::Value;
 
 use crate::contents::{Content, Contents};
-use crate::corpus::unpadded;
+use crate::dataset::unpadded;
 use crate::{Error, Result};
 
 /// A pair as it lies in its shard.

@@ -14,7 +14,7 @@ use crate::{Batch, Error, Hooks, Objective, Result, Trainer};
 
 /// What one step did.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Step {
+pub struct StepMetrics {
     /// Its number, from 0.
     pub step: u64,
     /// The epoch it began in, from 0.
@@ -54,20 +54,28 @@ struct Chunk {
 impl Trainer {
     /// One step on this process's rows of a batch, and whether a process is to stop after it. None when one was asked to
     /// stop at once: nothing of the step stays, on any process.
-    pub fn train(&mut self, batch: &Batch, hooks: &mut dyn Hooks) -> Result<Option<(Step, bool)>> {
+    pub fn train(
+        &mut self,
+        batch: &Batch,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Option<(StepMetrics, bool)>> {
         let started = Instant::now();
         self.world.reset_clock();
         self.learner.clear();
         if let Some(reducer) = &self.reducer {
-            reducer.begin().map_err(|e| self.world.blame(&e))?;
+            reducer.prepare_for_forward().map_err(|e| self.world.diagnose_peer_failure(&e))?;
         }
         let chunks = self.chunks(batch);
         // Chunks move the running statistics of batch normalisation.
         let statistics = if chunks.len() > 1 { self.buffers() } else { Vec::new() };
         let before: Vec<Tensor> = statistics.iter().map(Tensor::copy).collect();
         let passes = match self.recipe.objective {
-            Objective::Contrastive | Objective::Sigmoid => self.contrast(batch, &chunks, hooks)?,
-            Objective::Caption | Objective::BagOfWords => self.predict(batch, &chunks, hooks)?,
+            Objective::Contrastive | Objective::Sigmoid => {
+                self.contrastive_step(batch, &chunks, hooks)?
+            }
+            Objective::Caption | Objective::BagOfWords => {
+                self.generative_step(batch, &chunks, hooks)?
+            }
         };
         let Some((loss, forward)) = passes else {
             for (target, source) in statistics.iter().zip(&before) {
@@ -89,7 +97,7 @@ impl Trainer {
         if let Some(decay) = self.recipe.ema_decay {
             self.learner.average(&self.model, decay);
         }
-        let step = Step {
+        let step = StepMetrics {
             step: self.step,
             epoch: self.plan.epoch(self.step),
             loss,
@@ -101,7 +109,7 @@ impl Trainer {
             backward,
             optimizer: updating.elapsed().as_secs_f64(),
             communication: self.world.clock(),
-            ..Step::default()
+            ..StepMetrics::default()
         };
         self.step += 1;
         Ok(Some((step, stop)))
@@ -113,7 +121,7 @@ impl Trainer {
     /// graph, the loss is taken once over all embeddings, and each chunk is embedded again, now with a graph, to
     /// take its embeddings' gradients back (Gao et al. 2021): the gradients of the whole batch, in the memory of
     /// a chunk.
-    fn contrast(
+    fn contrastive_step(
         &self,
         batch: &Batch,
         chunks: &[Chunk],
@@ -170,7 +178,7 @@ impl Trainer {
                 forward += lap(&mut clock);
                 again
             };
-            self.expect(last)?;
+            self.prepare_for_backward(last)?;
             let of = |all: &Tensor| all.narrow(0, chunk.first, chunk.rows);
             backward(&[u, v], &[of(&images), of(&texts)]).map_err(|e| self.told(e))?;
             if !one {
@@ -181,7 +189,7 @@ impl Trainer {
     }
 
     /// A loss of each pair for itself: chunks only add up.
-    fn predict(
+    fn generative_step(
         &self,
         batch: &Batch,
         chunks: &[Chunk],
@@ -201,12 +209,12 @@ impl Trainer {
             let (images, tokens) = self.input(batch, chunk);
             let loss = autocast(self.precision, self.model.device(), || {
                 let (objective, patches) = (self.recipe.objective, self.patches(batch, chunk));
-                crate::predict::loss(&self.model, objective, &images, &tokens, patches)
+                crate::text_objectives::loss(&self.model, objective, &images, &tokens, patches)
             });
             let loss = loss * (chunk.rows as f64 / batch.len as f64);
             sum += loss.double_value(&[]);
             forward += clock.elapsed().as_secs_f64();
-            self.expect(last)?;
+            self.prepare_for_backward(last)?;
             let scale = Tensor::from(self.learner.loss_scale() as f32).to_device(loss.device());
             backward(&[loss], &[scale]).map_err(|e| self.told(e))?;
             if chunks.len() > 1 {
@@ -236,16 +244,16 @@ impl Trainer {
     }
 
     /// Before the step's last backward pass: that one is averaged over the processes.
-    fn expect(&self, last: bool) -> Result<()> {
+    fn prepare_for_backward(&self, last: bool) -> Result<()> {
         match &self.reducer {
-            Some(reducer) if last => reducer.expect().map_err(|e| self.told(e)),
+            Some(reducer) if last => reducer.prepare_for_backward().map_err(|e| self.told(e)),
             _ => Ok(()),
         }
     }
 
     /// A failure of a backward pass may be another process's.
     fn told(&self, error: clip_torch::Error) -> Error {
-        if self.reducer.is_some() { self.world.blame(&error) } else { error.into() }
+        if self.reducer.is_some() { self.world.diagnose_peer_failure(&error) } else { error.into() }
     }
 
     fn input(&self, batch: &Batch, chunk: &Chunk) -> (Tensor, Tensor) {
@@ -289,7 +297,7 @@ impl Trainer {
         let mut values = vec![loss, f64::from(u8::from(stop))];
         let value = |grad: &Tensor| if grad.defined() { grad.double_value(&[]) } else { 0.0 };
         values.extend(grads.iter().map(value));
-        let sums = self.world.sum(&values)?;
+        let sums = self.world.all_reduce_sum(&values)?;
         for (grad, sum) in grads.iter().zip(&sums[2..]).filter(|(grad, _)| grad.defined()) {
             let _ = no_grad(|| grad.shallow_clone().fill_(sum / world));
         }

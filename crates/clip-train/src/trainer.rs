@@ -10,11 +10,11 @@ use clip_torch::{Precision, Reducer};
 
 use crate::checkpoint::state_of;
 use crate::hooks::{Meter, Phase};
-use crate::learner::Learner;
+use crate::optim::Optimizer;
 use crate::replicas::{COMPARE_STEPS, same_start};
 use crate::{
-    Batch, Checkpoint, Corpus, Due, Error, Hooks, Loader, LoaderOptions, Logs, Objective, Plan,
-    Recipe, Result, Schedule, Step, World,
+    Batch, Checkpoint, Corpus, Due, EpochSampler, Error, Hooks, Loader, LoaderOptions, Logs,
+    Objective, ProcessGroup, Recipe, Result, Schedule, StepMetrics,
 };
 
 /// What the machine decides, not the recipe.
@@ -58,15 +58,15 @@ pub struct Trainer {
     /// The model.
     pub model: Clip,
     /// The processes that train it.
-    pub world: World,
+    pub world: ProcessGroup,
     pub(crate) recipe: Recipe,
     pub(crate) options: TrainOptions,
     pub(crate) precision: Precision,
-    pub(crate) learner: Learner,
+    pub(crate) learner: Optimizer,
     /// Parameters of the loss itself: their gradients are averaged apart.
     pub(crate) scalars: Vec<Tensor>,
     pub(crate) reducer: Option<Reducer>,
-    pub(crate) plan: Plan,
+    pub(crate) plan: EpochSampler,
     pub(crate) corpus: Arc<Corpus>,
     pub(crate) step: u64,
     /// Whether the epoch that ended with the last step is still to be evaluated and exported.
@@ -80,7 +80,7 @@ impl Trainer {
         recipe: Recipe,
         corpus: Arc<Corpus>,
         options: TrainOptions,
-        world: World,
+        world: ProcessGroup,
     ) -> Result<Self> {
         let precision = recipe.arithmetic(model.device().is_cuda())?;
         // Nearly all batches have one shape: cuDNN may look for its fastest convolutions.
@@ -88,7 +88,7 @@ impl Trainer {
         recipe.check(model.config())?;
         let (batch, epochs) = (recipe.batch_size, recipe.epochs);
         let samples = recipe.train_num_samples;
-        let plan = Plan::with_samples(&corpus, options.seed, batch, epochs, samples)?;
+        let plan = EpochSampler::with_samples(&corpus, options.seed, batch, epochs, samples)?;
         if recipe.objective == Objective::Sigmoid {
             // For weights of a model that was trained without one; open_clip begins so, too.
             model.add_logit_bias(0.0);
@@ -101,15 +101,15 @@ impl Trainer {
         same_start(&world, &begins, &config, options.chunk)?;
         let state: Vec<Tensor> =
             model.state_dict().iter().map(|(_, t)| t.shallow_clone()).collect();
-        world.share(&state)?;
-        let learner = Learner::new(&model, &recipe, precision);
+        world.broadcast(&state)?;
+        let learner = Optimizer::new(&model, &recipe, precision);
         let scalars = learner.params().filter(|(name, _)| name.starts_with("logit_"));
         let scalars = scalars.map(|(_, tensor)| tensor.shallow_clone()).collect();
         let averaged = learner.params().filter(|(name, _)| !name.starts_with("logit_"));
         let averaged: Vec<Tensor> = averaged.map(|(_, tensor)| tensor.shallow_clone()).collect();
         let reducer = match world.group() {
             Some(group) if !averaged.is_empty() => {
-                Some(Reducer::new(group, &averaged).map_err(|e| world.blame(&e))?)
+                Some(Reducer::new(group, &averaged).map_err(|e| world.diagnose_peer_failure(&e))?)
             }
             _ => None,
         };
@@ -166,7 +166,7 @@ impl Trainer {
     }
 
     /// The order of the data.
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &EpochSampler {
         &self.plan
     }
 
@@ -211,7 +211,7 @@ impl Trainer {
         };
         let mut loader = Loader::start(&self.corpus, &self.plan, &loader, self.step)?;
         let contrastive = self.recipe.objective == Objective::Contrastive;
-        let mut watch = crate::Watch::new(self.recipe.batch_size, contrastive);
+        let mut watch = crate::Health::new(self.recipe.batch_size, contrastive);
         let mut saved = (self.step, Instant::now());
         let mut faults = 0;
         self.same_weights()?;
@@ -365,7 +365,7 @@ impl Trainer {
     }
 
     /// open_clip's line, whose form its users' tools look for.
-    fn report(&self, logs: &mut Logs, step: &Step) -> Result<()> {
+    fn report(&self, logs: &mut Logs, step: &StepMetrics) -> Result<()> {
         let plan = &self.plan;
         let (first, next) = (plan.first_step(step.epoch), plan.first_step(step.epoch + 1));
         let batch = self.recipe.batch_size as u64;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clip_model::ModelConfig;
 use clip_torch::tch::{Device, Tensor};
-use clip_train::{Batch, Corpus, Objective, Recipe, TrainOptions, Trainer, World, fresh};
+use clip_train::{Batch, Corpus, Objective, ProcessGroup, Recipe, TrainOptions, Trainer, fresh};
 
 const STEPS: u64 = 40;
 const ROWS: usize = 8;
@@ -74,7 +74,8 @@ fn the_losses_after_open_clips_checkpoint_are_open_clips() {
         // Two epochs of twenty steps; the pairs themselves are never asked for.
         let corpus = Arc::new(Corpus::synthetic(ROWS * STEPS as usize / 2, CONTEXT, 8));
         let model = fresh(&config, objective, Device::Cpu);
-        let mut trainer = Trainer::new(model, recipe, corpus, options, World::alone()).unwrap();
+        let mut trainer =
+            Trainer::new(model, recipe, corpus, options, ProcessGroup::alone()).unwrap();
         trainer.import(&folder.join(format!("{name}.pt"))).unwrap();
         assert_eq!((trainer.steps_done(), trainer.total_steps()), (STEPS / 2, STEPS));
         let wanted: Vec<f64> = serde_json::from_value(golden[name]["losses"].clone()).unwrap();

@@ -29,7 +29,7 @@ pub(super) struct Ask {
 #[derive(Debug, Clone)]
 pub(super) struct Variant {
     /// Null boxes blur nothing.
-    pub boxes: Vec<clip_image::Box>,
+    pub boxes: Vec<clip_image::BoundingBox>,
     pub expected_hash: Option<String>,
     pub rows: Vec<usize>,
 }

@@ -120,7 +120,7 @@ impl Fetcher {
 fn make(
     bytes: Vec<u8>,
     config: &DatasetConfig,
-    boxes: &[clip_image::Box],
+    boxes: &[clip_image::BoundingBox],
     expected: Option<&str>,
 ) -> (Done, Vec<u8>) {
     let hash = config.compute_hash.map(|kind| hash(kind, &bytes));

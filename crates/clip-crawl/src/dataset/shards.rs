@@ -26,7 +26,7 @@ impl Shard {
     }
 
     /// The boxes of a row: a list of lists of four numbers. None when the cell is null.
-    pub fn boxes(&self, name: &str, row: usize) -> Option<Vec<clip_image::Box>> {
+    pub fn boxes(&self, name: &str, row: usize) -> Option<Vec<clip_image::BoundingBox>> {
         let column = self.rows.column_by_name(name)?;
         let item = |inner: ArrayRef| -> Option<Vec<f32>> {
             let floats = cast(&inner, &DataType::Float32).ok()?;
@@ -39,7 +39,7 @@ impl Shard {
         let boxes = list_item(column, row)?;
         (0..boxes.len())
             .map(|at| item(list_item(&boxes, at)?)?.try_into().ok())
-            .collect::<Option<Vec<clip_image::Box>>>()
+            .collect::<Option<Vec<clip_image::BoundingBox>>>()
     }
 }
 

@@ -10,7 +10,7 @@ use clip_eval::{
     Accuracy, Hashes, Score, ZeroShot, ZeroShotOptions, datacomp_line, group_metric,
     write_predictions, zero_shot,
 };
-use clip_overlap::Account;
+use clip_overlap::ContaminationReport;
 use serde_json::{Value, json};
 
 use super::inputs::{Model, ModelArgs, PromptArgs, SetArgs, progress, write_json};
@@ -109,7 +109,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 /// The keys of the set's items that a corpus holds.
 pub fn keys(path: &Path, set: &str) -> anyhow::Result<HashSet<String>> {
-    let account = Account::read(path)?;
+    let account = ContaminationReport::read(path)?;
     let Some(found) = account.set(set) else {
         let known: Vec<_> = account.sets.iter().map(|set| set.name.as_str()).collect();
         let hint = "hint: the set's name in [check] against must be its folder's";
@@ -164,7 +164,8 @@ pub fn document(result: &ZeroShot, model: &Model, audit: Option<&Path>) -> Value
     };
     // A score says by which report it was split; what has none is unaudited.
     let report = |path: &Path| {
-        Account::read(path).map_or_else(|_| path.display().to_string(), |account| account.id)
+        ContaminationReport::read(path)
+            .map_or_else(|_| path.display().to_string(), |account| account.id)
     };
     let audit = audit.map_or_else(|| json!("unaudited"), |path| json!(report(path)));
     let more = json!({

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use clip_model::ModelConfig;
-use clip_train::{Place, Recipe, Schedule};
+use clip_train::{RankInfo, Recipe, Schedule};
 
 use super::args::Args;
 
@@ -14,7 +14,7 @@ pub fn check(args: &Args, model: &ModelConfig, recipe: &Recipe) -> anyhow::Resul
     let uncooled = recipe.lr_scheduler != Schedule::ConstCooldown;
     let cooled = "without --lr-scheduler const-cooldown";
     let alone = args.nproc.is_none_or(|count| count == 1)
-        && !Place::is_launched(&|name| std::env::var(name).ok());
+        && !RankInfo::is_launched(&|name| std::env::var(name).ok());
     let one = "in a process that trains alone";
     let resnet = model.vision_cfg.is_resnet();
     let idle = [

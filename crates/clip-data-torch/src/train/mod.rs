@@ -19,8 +19,9 @@ use clip_model::{Clip, ModelConfig, Opening, PreprocessCfg, Weights};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
-    Corpus, CorpusOptions, Due, Hooks, Identity, Logs, Objective, Outcome, Place, Progress, Recipe,
-    RunLock, Source, Step, TrainOptions, Trainer, World, difference, fresh, latest, paper,
+    Corpus, CorpusOptions, Due, Hooks, Identity, Logs, Objective, Outcome, ProcessGroup, Progress,
+    RankInfo, Recipe, RunLock, Source, StepMetrics, TrainOptions, Trainer, difference, fresh,
+    latest, paper,
 };
 
 pub use args::Args;
@@ -31,7 +32,7 @@ use crate::{device, exit};
 
 /// Trains, showing progress, and says where the last checkpoint is.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let place = Place::detect(args.dist_url.as_deref().unwrap_or("env://"), &|name| {
+    let place = RankInfo::detect(args.dist_url.as_deref().unwrap_or("env://"), &|name| {
         std::env::var(name).ok()
     })?;
     let timeout = Duration::from_secs(args.dist_timeout.unwrap_or(600));
@@ -47,8 +48,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     launch::follow_parent(&stop);
     let device = own_device(&args, place.as_ref())?;
     let world = match place {
-        Some(place) => World::join(place, device, timeout, nccl(&args)?)?,
-        None => World::alone(),
+        Some(place) => ProcessGroup::join(place, device, timeout, nccl(&args)?)?,
+        None => ProcessGroup::alone(),
     };
     let main = world.is_main();
     let (config, recipe, chunk) = args.resolve(world.size())?;
@@ -110,7 +111,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The machine's cores are shared by its processes, unless the launcher has decided.
-fn threads(place: Option<&Place>) -> Option<usize> {
+fn threads(place: Option<&RankInfo>) -> Option<usize> {
     if std::env::var_os("OMP_NUM_THREADS").is_some() {
         return None;
     }
@@ -120,7 +121,7 @@ fn threads(place: Option<&Place>) -> Option<usize> {
 }
 
 /// Each process of a machine has a GPU of its own.
-fn own_device(args: &Args, place: Option<&Place>) -> anyhow::Result<Device> {
+fn own_device(args: &Args, place: Option<&RankInfo>) -> anyhow::Result<Device> {
     let device = device(&args.device)?;
     Ok(match (device, place) {
         (Device::Cuda(_), Some(place)) => Device::Cuda(place.local_rank),
@@ -364,7 +365,7 @@ impl Hooks for Watching<'_> {
         self.show.progress(progress);
     }
 
-    fn on_step(&mut self, step: &Step, _total: u64) {
+    fn on_step(&mut self, step: &StepMetrics, _total: u64) {
         self.show.step(step);
     }
 
@@ -376,7 +377,7 @@ impl Hooks for Watching<'_> {
         &mut self,
         model: &Clip,
         precision: Precision,
-        world: &World,
+        world: &ProcessGroup,
         due: Due,
     ) -> clip_train::Result<Vec<(String, f64)>> {
         let interrupted = || self.stop.asked();

@@ -9,7 +9,7 @@ use clip_model::{Clip, ModelConfig};
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast, first_not_finite};
-use clip_train::{ClassScorer, Corpus, Due, Error, Objective, Result, World, evaluate};
+use clip_train::{ClassScorer, Corpus, Due, Error, Objective, ProcessGroup, Result, evaluate};
 
 use super::args::Args;
 
@@ -86,7 +86,7 @@ impl Scorer {
         &self,
         model: &Clip,
         precision: Precision,
-        world: &World,
+        world: &ProcessGroup,
         due: Due,
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Vec<(String, f64)>> {
@@ -110,7 +110,7 @@ impl Scorer {
             if world.any(found.is_none())? {
                 return Err(Error::Interrupted);
             }
-            let sums = world.sum(&found.unwrap_or_default())?;
+            let sums = world.all_reduce_sum(&found.unwrap_or_default())?;
             let name = log_name(set);
             for (k, hits) in [(1, sums[1]), (5, sums[2])] {
                 if k < set.classes.len() {
@@ -150,7 +150,7 @@ impl Scorer {
     fn count(
         model: &Clip,
         precision: Precision,
-        world: &World,
+        world: &ProcessGroup,
         set: &EvalSet,
         scorer: &Teller,
         stop: &dyn Fn() -> bool,

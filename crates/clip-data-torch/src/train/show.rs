@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use clip_train::{Phase, Progress, Step};
+use clip_train::{Phase, Progress, StepMetrics};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// A bar on a terminal, else a line now and then; nothing on ranks but the first.
@@ -55,7 +55,7 @@ impl Show {
     }
 
     /// After a step.
-    pub fn step(&mut self, step: &Step) {
+    pub fn step(&mut self, step: &StepMetrics) {
         self.began = Instant::now();
         let line = format!(
             "loss {:.3}, scale {:.1}, {:.0} pairs/s",

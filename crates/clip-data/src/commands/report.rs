@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_corpus::Manifest;
-use clip_overlap::Account;
+use clip_overlap::ContaminationReport;
 use clip_pipeline::Plan;
 use clip_query::QueryList;
 use clip_report::{
@@ -52,11 +52,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             &scores(file)?,
         );
     }
-    let account = plan.dir.join(Account::FILE);
+    let account = plan.dir.join(ContaminationReport::FILE);
     if let (Some(check), true) = (&config.check, account.is_file()) {
         let paths = |(name, path): (&String, &PathBuf)| (name.clone(), config.path(path));
         let sets = check.against.iter().map(paths).collect();
-        let account = Account::read(&account)?;
+        let account = ContaminationReport::read(&account)?;
         let images = stored(&shown_copies(&account), &dir("fetch")?)?;
         let html = contamination(&account, &sets, &images)?;
         page.section(

@@ -74,7 +74,7 @@ fn a_second_pass_leaves_the_statistics_alone() {
         model.state_dict().iter().map(|(_, t)| t.copy()).collect()
     };
     let before = copy(&model);
-    model.set_mode(Mode::Replay);
+    model.set_mode(Mode::Recompute);
     let replayed = no_grad(|| model.encode_image(&images));
     assert!(copy(&model).iter().zip(&before).all(|(a, b)| a.equal(b)));
     model.set_mode(Mode::Train);

@@ -5,10 +5,16 @@ use std::time::Duration;
 use clip_torch::tch::Device;
 
 use super::{Seen, alone, corpus, recipe, tiny, train_options, trainer_on};
-use crate::{AdamStats, Logs, Objective, Place, Recipe, TextWeights, World, latest};
+use crate::{AdamStats, Logs, Objective, ProcessGroup, RankInfo, Recipe, TextWeights, latest};
 
 /// Losses and norms of a run.
-fn curve(device: Device, world: World, resnet: bool, recipe: &Recipe, chunk: usize) -> Vec<f64> {
+fn curve(
+    device: Device,
+    world: ProcessGroup,
+    resnet: bool,
+    recipe: &Recipe,
+    chunk: usize,
+) -> Vec<f64> {
     let folder = tempfile::tempdir().unwrap();
     let corpus = corpus(folder.path(), 48);
     let mut trainer =
@@ -38,7 +44,7 @@ fn cuda_learns_as_the_processor_does() {
     let _alone = alone();
     let gpu = gpu();
     let of = |device, resnet, recipe: &Recipe, chunk| {
-        curve(device, World::alone(), resnet, recipe, chunk)
+        curve(device, ProcessGroup::alone(), resnet, recipe, chunk)
     };
     for resnet in [false, true] {
         let base = of(Device::Cpu, resnet, &recipe(16), 16);
@@ -78,8 +84,9 @@ fn cuda_goes_on_from_a_checkpoint() {
     let (gpu, data, folder) = (gpu(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let corpus = corpus(data.path(), 48);
     let recipe = Recipe { ema_decay: Some(0.9), ..recipe(16) };
-    let start =
-        || trainer_on(gpu, World::alone(), &tiny(false), &recipe, &corpus, train_options(16));
+    let start = || {
+        trainer_on(gpu, ProcessGroup::alone(), &tiny(false), &recipe, &corpus, train_options(16))
+    };
     let mut whole = Seen::default();
     start().run(None, &mut whole).unwrap();
     let mut losses = Vec::new();
@@ -104,7 +111,7 @@ fn cuda_processes_meet_by_nccl() {
     let _alone = alone();
     let gpu = gpu();
     let library = std::env::var("CLIP_NCCL").expect("CLIP_NCCL: the path of libclip_nccl.so");
-    let place = Place {
+    let place = RankInfo {
         rank: 0,
         local_rank: 0,
         world: 1,
@@ -114,8 +121,8 @@ fn cuda_processes_meet_by_nccl() {
         agent_store: false,
         attempt: "0".into(),
     };
-    let world = World::join(place, gpu, Duration::from_secs(60), Some(library)).unwrap();
-    assert_eq!(world.sum(&[1.5, -2.0]).unwrap(), [1.5, -2.0]);
+    let world = ProcessGroup::join(place, gpu, Duration::from_secs(60), Some(library)).unwrap();
+    assert_eq!(world.all_reduce_sum(&[1.5, -2.0]).unwrap(), [1.5, -2.0]);
     let found = curve(gpu, world, false, &recipe(16), 5);
-    close("NCCL", &found, &curve(Device::Cpu, World::alone(), false, &recipe(16), 16), 5e-3);
+    close("NCCL", &found, &curve(Device::Cpu, ProcessGroup::alone(), false, &recipe(16), 16), 5e-3);
 }

@@ -10,7 +10,7 @@ fn curve(resnet: bool, recipe: &Recipe, chunk: usize, checkpointing: bool) -> (V
     trainer.model.set_grad_checkpointing(checkpointing);
     let mut seen = Seen::default();
     trainer.run(None, &mut seen).unwrap();
-    let of = |f: fn(&crate::Step) -> f64| seen.steps.iter().map(f).collect();
+    let of = |f: fn(&crate::StepMetrics) -> f64| seen.steps.iter().map(f).collect();
     (of(|s| s.loss), of(|s| s.grad_norm))
 }
 

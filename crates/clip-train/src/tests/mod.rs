@@ -17,8 +17,8 @@ use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 
 use crate::{
-    Corpus, CorpusOptions, Due, Hooks, Identity, Recipe, Result, Source, Step, TrainOptions,
-    Trainer, World,
+    Corpus, CorpusOptions, Due, Hooks, Identity, ProcessGroup, Recipe, Result, Source, StepMetrics,
+    TrainOptions, Trainer,
 };
 
 /// libtorch's generator is the process's: tests that draw from it run one after another.
@@ -126,13 +126,13 @@ pub fn trainer(
     corpus: &Arc<Corpus>,
     options: TrainOptions,
 ) -> Trainer {
-    trainer_on(Device::Cpu, World::alone(), model, recipe, corpus, options)
+    trainer_on(Device::Cpu, ProcessGroup::alone(), model, recipe, corpus, options)
 }
 
 /// The same on a device, among other processes.
 pub fn trainer_on(
     device: Device,
-    world: World,
+    world: ProcessGroup,
     model: &ModelConfig,
     recipe: &Recipe,
     corpus: &Arc<Corpus>,
@@ -146,7 +146,7 @@ pub fn trainer_on(
 /// Collects the steps of a run, and stops it after so many.
 #[derive(Default)]
 pub struct Seen {
-    pub steps: Vec<Step>,
+    pub steps: Vec<StepMetrics>,
     pub stop_after: Option<usize>,
     pub warnings: Vec<String>,
     /// Steps done, and what was due then.
@@ -164,7 +164,7 @@ impl Hooks for Seen {
         stop
     }
 
-    fn on_step(&mut self, step: &Step, _total: u64) {
+    fn on_step(&mut self, step: &StepMetrics, _total: u64) {
         self.steps.push(step.clone());
     }
 
@@ -176,7 +176,7 @@ impl Hooks for Seen {
         &mut self,
         _model: &Clip,
         _precision: Precision,
-        _world: &World,
+        _world: &ProcessGroup,
         due: Due,
     ) -> Result<Vec<(String, f64)>> {
         self.evaluated.push((self.steps.len(), due));

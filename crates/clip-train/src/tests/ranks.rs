@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use clip_testkit::ports::listening;
 use clip_torch::tch::{self, Device};
-use clip_torch::{Group, Meeting, Store};
+use clip_torch::{Group, Rendezvous, Store};
 
 use super::{Seen, alone, corpus, recipe, tiny, train_options};
-use crate::{Objective, Place, Recipe, Trainer, World};
+use crate::{Objective, ProcessGroup, RankInfo, Recipe, Trainer};
 
 const FOLDER: &str = "CLIP_TRAIN_TEST_FOLDER";
 const JOB: &str = "CLIP_TRAIN_TEST_JOB";
@@ -57,9 +57,9 @@ fn job(name: &str) -> Recipe {
 fn one_of_the_processes() {
     let (Ok(folder), Ok(name)) = (std::env::var(FOLDER), std::env::var(JOB)) else { return };
     let folder = Path::new(&folder);
-    let place = Place::detect("env://", &|name| std::env::var(name).ok()).unwrap().unwrap();
+    let place = RankInfo::detect("env://", &|name| std::env::var(name).ok()).unwrap().unwrap();
     let (rank, size) = (place.rank, place.world);
-    let world = World::join(place, Device::Cpu, Duration::from_secs(60), None).unwrap();
+    let world = ProcessGroup::join(place, Device::Cpu, Duration::from_secs(60), None).unwrap();
     let data = folder.join(format!("data-{size}-{rank}"));
     std::fs::create_dir_all(&data).unwrap();
     match name.as_str() {
@@ -162,7 +162,7 @@ fn processes_of_one_machine_listen_on_loopback_alone() {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = free.local_addr().unwrap().port();
         drop(free);
-        let meeting = Meeting {
+        let meeting = Rendezvous {
             host: host.into(),
             port,
             rank: 0,

@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::ranks::{finished, start};
 use super::{Seen, alone, corpus, recipe, tiny, train_options};
-use crate::{AdamStats, DecayRule, Objective, Recipe, Schedule, TextWeights, Trainer, World};
+use crate::{
+    AdamStats, DecayRule, Objective, ProcessGroup, Recipe, Schedule, TextWeights, Trainer,
+};
 
 /// One way to train.
 struct Case {
@@ -123,7 +125,7 @@ fn digest(trainer: &Trainer) -> String {
 }
 
 /// Trains every case among the processes of `world`.
-fn train(mut world: World, data: &Path) -> BTreeMap<String, End> {
+fn train(mut world: ProcessGroup, data: &Path) -> BTreeMap<String, End> {
     let corpus = corpus(data, 48);
     let mut ends = BTreeMap::new();
     for case in cases() {
@@ -144,7 +146,7 @@ fn train(mut world: World, data: &Path) -> BTreeMap<String, End> {
 }
 
 /// In a process of the group.
-pub fn child(world: World, folder: &Path, data: &Path) {
+pub fn child(world: ProcessGroup, folder: &Path, data: &Path) {
     let path = folder.join(format!("ends-{}-{}", world.size(), world.rank()));
     let ends = train(world, data);
     std::fs::write(path, serde_json::to_string(&ends).unwrap()).unwrap();
@@ -154,7 +156,7 @@ pub fn child(world: World, folder: &Path, data: &Path) {
 fn all_processes_keep_the_same_weights_with_every_option() {
     let _alone = alone();
     let (folder, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let one = train(World::alone(), data.path());
+    let one = train(ProcessGroup::alone(), data.path());
     for size in [2, 4] {
         let store = Store::serve(Duration::from_secs(60)).unwrap();
         let children = start(size, store.port(), folder.path(), "options");
@@ -210,7 +212,7 @@ fn a_process_with_other_weights_or_flags_is_named() {
 }
 
 /// In a process of a group of which the second has another learning rate, then other weights.
-pub fn stranger(world: World, folder: &Path, data: &Path) {
+pub fn stranger(world: ProcessGroup, folder: &Path, data: &Path) {
     let (corpus, rank) = (corpus(data, 48), world.rank());
     let write = |what: &str, error: &crate::Error| {
         std::fs::write(folder.join(format!("{what}-{rank}")), error.to_string()).unwrap();
@@ -220,7 +222,7 @@ pub fn stranger(world: World, folder: &Path, data: &Path) {
     let begins = crate::checkpoint::state_of(
         &odd,
         &train_options(16),
-        &crate::Plan::new(&corpus, 7, 16, 1).unwrap(),
+        &crate::EpochSampler::new(&corpus, 7, 16, 1).unwrap(),
         &corpus,
     );
     write("flags", &crate::replicas::same_start(&world, &begins, "model", 16).unwrap_err());

@@ -7,7 +7,7 @@ use crate::{
 };
 
 fn bits(seen: &Seen) -> Vec<(u64, u64, u64, u64)> {
-    let of = |s: &crate::Step| {
+    let of = |s: &crate::StepMetrics| {
         (s.step, s.loss.to_bits(), s.grad_norm.to_bits(), s.logit_scale.to_bits())
     };
     seen.steps.iter().map(of).collect()
@@ -155,7 +155,7 @@ fn the_sigmoid_loss_begins_as_open_clips() {
     let corpus = corpus(data.path(), 40);
     let recipe = Recipe { objective: Objective::Sigmoid, ..recipe(8) };
     let options = train_options(8);
-    let trainer = crate::Trainer::new(model, recipe, corpus, options, crate::World::alone());
+    let trainer = crate::Trainer::new(model, recipe, corpus, options, crate::ProcessGroup::alone());
     assert_eq!(trainer.unwrap().model.logit_bias().unwrap().double_value(&[]), 0.0);
 }
 

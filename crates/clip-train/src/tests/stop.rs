@@ -9,8 +9,8 @@ use clip_torch::{Precision, Store};
 use super::ranks::{finished, start};
 use super::{Seen, alone, corpus, recipe, tiny, train_options, trainer};
 use crate::{
-    Checkpoint, Due, Error, Hooks, Logs, Objective, Outcome, Phase, Progress, Recipe, Result, Step,
-    Trainer, World, latest,
+    Checkpoint, Due, Error, Hooks, Logs, Objective, Outcome, Phase, ProcessGroup, Progress, Recipe,
+    Result, StepMetrics, Trainer, latest,
 };
 
 /// Asks to stop after a chunk, or in an evaluation; then answers yes for ever.
@@ -41,7 +41,7 @@ impl Hooks for Interrupting {
         self.asked |= self.chunk == Some((progress.step, progress.phase, progress.done));
     }
 
-    fn on_step(&mut self, step: &Step, total: u64) {
+    fn on_step(&mut self, step: &StepMetrics, total: u64) {
         self.seen.on_step(step, total);
     }
 
@@ -49,7 +49,7 @@ impl Hooks for Interrupting {
         &mut self,
         _: &Clip,
         _: Precision,
-        world: &World,
+        world: &ProcessGroup,
         _: Due,
     ) -> Result<Vec<(String, f64)>> {
         self.asked |= self.evaluation;
@@ -176,7 +176,7 @@ fn one_of_two_processes_is_asked_and_both_stop_at_the_same_step() {
 }
 
 /// In one of those processes.
-pub fn child(world: World, folder: &Path, data: &Path, job: &str) {
+pub fn child(world: ProcessGroup, folder: &Path, data: &Path, job: &str) {
     let rank = world.rank();
     let corpus = corpus(data, 48);
     let model = crate::fresh(&tiny(false), Objective::Contrastive, clip_torch::tch::Device::Cpu);

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clip_curate::Check;
 use clip_overlap::stage::checked;
-use clip_overlap::{Account, CorpusAccount, EvalIndex, Match, SetAccount, Subject, default_cache};
+use clip_overlap::{
+    ContaminationReport, CorpusAccount, EvalIndex, Match, SetReport, Subject, default_cache,
+};
 use clip_pipeline::Status;
 use clip_report::stored;
 
@@ -40,7 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
         let (items, unreadable) = (index.len() as u64, index.unreadable.len() as u64);
         let subject = Subject { name, index: &index.hash, items, unreadable };
-        sets.push(SetAccount::new(&subject, &matches, |at| kept[at], &decided.set(name))?);
+        sets.push(SetReport::new(&subject, &matches, |at| kept[at], &decided.set(name))?);
     }
     judge(args, &mut sets)?;
     let corpus = CorpusAccount {
@@ -48,7 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         images: rows,
         ..CorpusAccount::default()
     };
-    let account = Account::new(corpus, sets);
+    let account = ContaminationReport::new(corpus, sets);
     let paths =
         check.against.iter().map(|(name, path)| (name.clone(), config.path(path))).collect();
     let fetched = &plan.stages[plan.find("fetch")?].dir;

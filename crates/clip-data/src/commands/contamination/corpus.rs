@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clip_overlap::corpus::{Unit, units};
 use clip_overlap::{
-    Account, CorpusAccount, Decisions, Detection, EvalIndex, Match, Scan, ScanOptions, Scanned,
-    SetAccount, Subject, UnitCount, default_cache, read_copies, write_pairs,
+    ContaminationReport, CorpusAccount, Decisions, Detection, EvalIndex, Match, Scan, ScanOptions,
+    Scanned, SetReport, Subject, UnitCount, default_cache, read_copies, write_pairs,
 };
 use serde_json::json;
 
@@ -68,11 +68,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let (items, unreadable) = (set.len() as u64, set.unreadable.len() as u64);
         let subject = Subject { name: &set.name, index: &set.hash, items, unreadable };
         let decision = decided.set(&set.name);
-        accounts.push(SetAccount::new(&subject, &matches, |at| kept(&matches[at]), &decision)?);
+        accounts.push(SetReport::new(&subject, &matches, |at| kept(&matches[at]), &decision)?);
     }
     judge(args, &mut accounts)?;
-    let account = Account::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
-    let copies: Vec<bool> = matches.iter().map(|pair| decided.set(&pair.set).copy(pair)).collect();
+    let account =
+        ContaminationReport::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
+    let copies: Vec<bool> =
+        matches.iter().map(|pair| decided.set(&pair.set).is_copy(pair)).collect();
     write_pairs(&args.out.join("pairs.parquet"), &matches, &copies)?;
     let sets = args.eval.iter().cloned().collect();
     pages::write(&args.out, &sets, &account, &matches, &decided, |wanted| {

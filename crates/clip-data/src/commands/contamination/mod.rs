@@ -3,14 +3,14 @@
 mod build;
 mod corpus;
 mod pages;
-mod told;
+mod text_report;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clip_overlap::{Account, Decisions, SetAccount, predictions};
+use clip_overlap::{ContaminationReport, Decisions, SetReport, predictions};
 
 use super::PipelineArgs;
 use crate::exit;
@@ -147,7 +147,7 @@ fn decisions(args: &Args, before: Decisions, names: &[&str]) -> anyhow::Result<D
 }
 
 /// Adds the effects on the given predictions.
-fn judge(args: &Args, sets: &mut [SetAccount]) -> anyhow::Result<()> {
+fn judge(args: &Args, sets: &mut [SetReport]) -> anyhow::Result<()> {
     let files: BTreeMap<_, _> = args.predictions.iter().cloned().collect();
     let tests = args.tests.unwrap_or(files.len());
     for set in sets {
@@ -159,11 +159,15 @@ fn judge(args: &Args, sets: &mut [SetAccount]) -> anyhow::Result<()> {
 }
 
 /// Prints the account, says where it is, and lets the gates decide.
-fn tell(args: &Args, account: &Account, folder: &std::path::Path) -> anyhow::Result<ExitCode> {
+fn tell(
+    args: &Args,
+    account: &ContaminationReport,
+    folder: &std::path::Path,
+) -> anyhow::Result<ExitCode> {
     let path = account.write(folder).context("the account was not written")?;
-    print!("{}", told::tables(account, args.list));
+    print!("{}", text_report::tables(account, args.list));
     println!("report {}: {}", account.id, path.display());
-    let faults = told::faults(account, args.max_rate, args.max_inflation);
+    let faults = text_report::faults(account, args.max_rate, args.max_inflation);
     for fault in &faults {
         eprintln!("gate: {fault}");
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use clip_overlap::{Account, Decisions, Match};
+use clip_overlap::{ContaminationReport, Decisions, Match};
 use clip_report::{Images, Page, borderline, contamination, escape, sheet, shown_copies};
 
 /// Writes them and says where they are.
@@ -12,7 +12,7 @@ use clip_report::{Images, Page, borderline, contamination, escape, sheet, shown_
 pub fn write(
     out: &Path,
     sets: &BTreeMap<String, PathBuf>,
-    account: &Account,
+    account: &ContaminationReport,
     matches: &[Match],
     decided: &Decisions,
     pictures: impl FnOnce(&HashSet<(String, String)>) -> anyhow::Result<Images>,

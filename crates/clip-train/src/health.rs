@@ -2,27 +2,27 @@
 
 use std::collections::VecDeque;
 
-use crate::Step;
+use crate::StepMetrics;
 
 /// Steps that are looked at together.
 const WINDOW: usize = 100;
 
 /// Looks at the steps of a run and says each thing once.
-pub struct Watch {
+pub struct Health {
     batch: usize,
     contrastive: bool,
-    recent: VecDeque<Step>,
+    recent: VecDeque<StepMetrics>,
     said: Vec<&'static str>,
 }
 
-impl Watch {
+impl Health {
     /// `batch` is the whole batch; `contrastive` says that blind guessing costs its logarithm.
     pub fn new(batch: usize, contrastive: bool) -> Self {
         Self { batch, contrastive, recent: VecDeque::new(), said: Vec::new() }
     }
 
     /// What there is to say after this step.
-    pub fn step(&mut self, step: &Step) -> Vec<String> {
+    pub fn step(&mut self, step: &StepMetrics) -> Vec<String> {
         self.recent.push_back(step.clone());
         if self.recent.len() > WINDOW {
             self.recent.pop_front();
@@ -30,7 +30,7 @@ impl Watch {
         if self.recent.len() < WINDOW {
             return Vec::new();
         }
-        let mean = |of: fn(&Step) -> f64| {
+        let mean = |of: fn(&StepMetrics) -> f64| {
             self.recent.iter().map(of).sum::<f64>() / self.recent.len() as f64
         };
         let blind = (self.batch as f64).ln();
@@ -87,20 +87,21 @@ impl Watch {
 mod tests {
     use super::*;
 
-    fn said(step: Step) -> Vec<String> {
-        let mut watch = Watch::new(64, true);
+    fn said(step: StepMetrics) -> Vec<String> {
+        let mut watch = Health::new(64, true);
         (0..3 * WINDOW).flat_map(|_| watch.step(&step)).collect()
     }
 
     #[test]
     fn each_finding_is_told_once() {
-        let fine = Step { loss: 2.0, seconds: 1.0, logit_scale: 20.0, ..Step::default() };
+        let fine =
+            StepMetrics { loss: 2.0, seconds: 1.0, logit_scale: 20.0, ..StepMetrics::default() };
         assert_eq!(said(fine.clone()), Vec::<String>::new());
         for (step, word) in [
-            (Step { loss: 64f64.ln(), ..fine.clone() }, "ln(batch)"),
-            (Step { data_wait: 0.5, ..fine.clone() }, "50% of the time"),
-            (Step { logit_scale: 100.0, ..fine.clone() }, "bound of 100"),
-            (Step { skipped: true, ..fine.clone() }, "float16"),
+            (StepMetrics { loss: 64f64.ln(), ..fine.clone() }, "ln(batch)"),
+            (StepMetrics { data_wait: 0.5, ..fine.clone() }, "50% of the time"),
+            (StepMetrics { logit_scale: 100.0, ..fine.clone() }, "bound of 100"),
+            (StepMetrics { skipped: true, ..fine.clone() }, "float16"),
         ] {
             let found = said(step);
             assert!(found.len() == 1 && found[0].contains(word), "{found:?}");

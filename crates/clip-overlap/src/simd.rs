@@ -107,7 +107,7 @@ impl Points {
     }
 
     /// What a plane shows there, and how that changes over its whole width and height.
-    pub fn slopes(&self, plane: &Plane, found: &mut Slopes) {
+    pub fn slopes(&self, plane: &Plane, found: &mut Gradients) {
         let [value, across, down] = &mut found.0;
         for list in [&mut *value, &mut *across, &mut *down] {
             list.resize(self.x.len(), 0.0);
@@ -119,7 +119,7 @@ impl Points {
 
 /// Value, change across and change down of each point.
 #[derive(Debug, Default)]
-pub(crate) struct Slopes(pub [Vec<f32>; 3]);
+pub(crate) struct Gradients(pub [Vec<f32>; 3]);
 
 struct Sample<'a> {
     plane: &'a Plane,
@@ -207,7 +207,7 @@ mod tests {
             let data = (0..width * height).map(|i| value(i % width, i / width)).collect();
             let plane = Plane { width, height, data };
             let points = Points::over([0.0, 0.0, 1.0, 1.0], 4);
-            let mut slopes = Slopes::default();
+            let mut slopes = Gradients::default();
             points.slopes(&plane, &mut slopes);
             assert_eq!(slopes.0[0], points.values(&plane));
             for i in 0..16 {

@@ -2,10 +2,10 @@
 
 use clip_image::Rgb;
 
-use crate::align::{Ready, refine};
+use crate::align::{ImagePyramid, refine};
 use crate::coarse::{Probe, Target, grid};
-use crate::placement::Placement;
 use crate::thumb;
+use crate::transform::Transform;
 
 /// What of a picture is compared: a small one of the same shape.
 pub fn thumbnail(image: &Rgb) -> Rgb {
@@ -14,12 +14,12 @@ pub fn thumbnail(image: &Rgb) -> Rgb {
 
 /// How alike two thumbnails are, in [0, 1], laid edge on edge or where they fit best.
 pub fn likeness(a: &Rgb, b: &Rgb) -> f32 {
-    let (a, b) = (Ready::new(a), Ready::new(b));
+    let (a, b) = (ImagePyramid::new(a), ImagePyramid::new(b));
     let score = |start| {
-        let placement = refine(&a, &b, start)?;
-        Some(crate::likeness::likeness(&a, &b, &placement)?.score())
+        let placement = align(&a, &b, start)?;
+        Some(crate::similarity::likeness(&a, &b, &placement)?.score())
     };
-    let whole = score(Placement::WHOLE).unwrap_or(0.0);
+    let whole = score(Transform::WHOLE).unwrap_or(0.0);
     // Most copies lie edge on edge; the search for another place costs more than that.
     if whole >= 0.95 {
         return whole;

@@ -4,7 +4,7 @@ use crate::{Error, Result};
 
 /// This process among those that train together.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct RankInfo {
     /// This process, from 0.
     pub rank: usize,
     /// This process among those on its machine.
@@ -31,7 +31,7 @@ const LOCAL_RANK: [&str; 4] =
 const LOCAL_WORLD: [&str; 4] =
     ["LOCAL_WORLD_SIZE", "MPI_LOCALNRANKS", "SLURM_NTASKS_PER_NODE", "OMPI_COMM_WORLD_LOCAL_SIZE"];
 
-impl Place {
+impl RankInfo {
     /// Whether a launcher's variables say how many processes there are, be it one.
     pub fn is_launched(variable: &dyn Fn(&str) -> Option<String>) -> bool {
         WORLD.iter().any(|name| variable(name).is_some())
@@ -116,8 +116,8 @@ fn first_host(list: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn detect(variables: &[(&str, &str)]) -> Result<Option<Place>> {
-        Place::detect("env://", &|name| {
+    fn detect(variables: &[(&str, &str)]) -> Result<Option<RankInfo>> {
+        RankInfo::detect("env://", &|name| {
             variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
         })
     }
@@ -163,8 +163,8 @@ mod tests {
     #[test]
     fn alone_and_mistakes() {
         assert_eq!(detect(&[]).unwrap(), None);
-        assert!(!Place::is_launched(&|_| None));
-        assert!(Place::is_launched(&|name| (name == "WORLD_SIZE").then(|| "1".into())));
+        assert!(!RankInfo::is_launched(&|_| None));
+        assert!(RankInfo::is_launched(&|name| (name == "WORLD_SIZE").then(|| "1".into())));
         assert_eq!(detect(&[("WORLD_SIZE", "1"), ("RANK", "0")]).unwrap(), None);
         for (variables, word) in [
             (vec![("WORLD_SIZE", "2")], "RANK"),
@@ -176,7 +176,7 @@ mod tests {
             assert!(message.contains(word), "{message}");
         }
         let url = |url| {
-            Place::detect(url, &|n| {
+            RankInfo::detect(url, &|n| {
                 ["WORLD_SIZE", "RANK"]
                     .contains(&n)
                     .then(|| if n == "RANK" { "0".into() } else { "2".into() })

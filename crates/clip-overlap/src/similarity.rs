@@ -1,13 +1,13 @@
 //! How alike two aligned pictures are.
 
-use crate::align::{GRID, Level, Ready, Sums, leave_out, levels};
-use crate::lanes::{Points, dot};
-use crate::placement::Placement;
+use crate::align::{GRID, ImagePyramid, Level, Sums, leave_out, levels};
+use crate::simd::{Points, dot};
 use crate::thumb::Plane;
+use crate::transform::Transform;
 
 /// How alike two aligned pictures are.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Likeness {
+pub struct Similarity {
     /// Correlation of luma over the common part.
     pub luma: f32,
     /// Correlation of its fine structure.
@@ -20,7 +20,7 @@ pub struct Likeness {
     pub contrast: f32,
 }
 
-impl Likeness {
+impl Similarity {
     /// One number in [0, 1]: all three correlations must be high.
     pub fn score(&self) -> f32 {
         let mean = 0.3 * self.luma + 0.5 * self.fine + 0.2 * self.colour;
@@ -29,7 +29,11 @@ impl Likeness {
 }
 
 /// Compares over what is common in a placement; nothing where too little is.
-pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Likeness> {
+pub(crate) fn likeness(
+    a: &ImagePyramid,
+    b: &ImagePyramid,
+    placement: &Transform,
+) -> Option<Similarity> {
     let common = placement.common()?;
     let [left, top, right, bottom] = common;
     let (luma, fine) = structure(a, b, placement, common, GRID);
@@ -37,7 +41,7 @@ pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Li
     // In the smaller picture the common part is the larger share.
     let covered = area.max(area * placement.area()).min(1.0);
     let (da, db) = luma.variances();
-    Some(Likeness {
+    Some(Similarity {
         luma: luma.correlation(),
         fine: fine.correlation(),
         colour: colour(a, b, placement, common),
@@ -49,7 +53,7 @@ pub(crate) fn likeness(a: &Ready, b: &Ready, placement: &Placement) -> Option<Li
 /// Points over what is common, in the first picture and in the second, and which of them both show.
 fn shared(
     [a, b]: [&Level; 2],
-    placement: &Placement,
+    placement: &Transform,
     common: [f32; 4],
     side: usize,
 ) -> ([Points; 2], Vec<f32>) {
@@ -63,9 +67,9 @@ fn shared(
 
 /// Luma, and what of it a blur takes away, on `side` times `side` points.
 pub(crate) fn structure(
-    a: &Ready,
-    b: &Ready,
-    placement: &Placement,
+    a: &ImagePyramid,
+    b: &ImagePyramid,
+    placement: &Transform,
     common: [f32; 4],
     side: usize,
 ) -> (Sums, Sums) {
@@ -83,7 +87,7 @@ pub(crate) fn structure(
 }
 
 /// Correlation of the channels: a tint must not count, a different drawing must.
-fn colour(a: &Ready, b: &Ready, placement: &Placement, common: [f32; 4]) -> f32 {
+fn colour(a: &ImagePyramid, b: &ImagePyramid, placement: &Transform, common: [f32; 4]) -> f32 {
     let side = GRID / 2;
     let (points, seen) = shared(levels(a, b, placement, common, side), placement, common, side);
     let count = seen.iter().sum::<f32>().max(1.0);
@@ -123,7 +127,9 @@ mod tests {
         };
         let clean = picture(&|at| if at == 500 { 254 } else { 255 });
         let other = picture(&|at| 255 - (at * 7919 % 9) as u8);
-        let found = likeness(&Ready::new(&clean), &Ready::new(&other), &Placement::WHOLE).unwrap();
+        let found =
+            likeness(&ImagePyramid::new(&clean), &ImagePyramid::new(&other), &Transform::WHOLE)
+                .unwrap();
         assert!(found.colour > 0.9, "{found:?}");
     }
 }

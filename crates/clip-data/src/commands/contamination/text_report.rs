@@ -1,9 +1,9 @@
 //! An account as text, and as gates.
 
-use clip_overlap::{Account, SetAccount};
+use clip_overlap::{ContaminationReport, SetReport};
 
 /// Everything, as tables.
-pub fn tables(account: &Account, list: usize) -> String {
+pub fn tables(account: &ContaminationReport, list: usize) -> String {
     let mut text = corpus(account);
     text.push_str(&rates(account));
     text.push_str(&suite(account));
@@ -14,7 +14,11 @@ pub fn tables(account: &Account, list: usize) -> String {
 }
 
 /// Which gates fail, and why.
-pub fn faults(account: &Account, rate: Option<f64>, inflation: Option<f64>) -> Vec<String> {
+pub fn faults(
+    account: &ContaminationReport,
+    rate: Option<f64>,
+    inflation: Option<f64>,
+) -> Vec<String> {
     let mut faults = Vec::new();
     for set in &account.sets {
         let percent = |share: f64| format!("{:.3}%", 100.0 * share);
@@ -33,7 +37,7 @@ pub fn faults(account: &Account, rate: Option<f64>, inflation: Option<f64>) -> V
     faults
 }
 
-fn corpus(account: &Account) -> String {
+fn corpus(account: &ContaminationReport) -> String {
     let corpus = &account.corpus;
     let mut text = format!("corpus: {} images", corpus.images);
     for (count, what) in [
@@ -48,7 +52,7 @@ fn corpus(account: &Account) -> String {
     text + "\n\n"
 }
 
-fn rates(account: &Account) -> String {
+fn rates(account: &ContaminationReport) -> String {
     let mut text = format!(
         "{:<16} {:>8} {:>8} {:>8}  {:<19} {:>9} {:>8} {:>6} {:>10}\n",
         "set",
@@ -92,7 +96,7 @@ fn rates(account: &Account) -> String {
     text
 }
 
-fn suite(account: &Account) -> String {
+fn suite(account: &ContaminationReport) -> String {
     let Some(suite) = account.suite.as_ref().filter(|suite| suite.sets > 1) else {
         return String::new();
     };
@@ -119,7 +123,7 @@ fn suite(account: &Account) -> String {
 }
 
 /// The paper's table of section 5: accuracy on All, Clean and Overlap, and whether their difference counts.
-fn effects(account: &Account) -> String {
+fn effects(account: &ContaminationReport) -> String {
     let judged: Vec<_> =
         account.sets.iter().filter_map(|set| Some((set, set.effect.as_ref()?))).collect();
     let Some((_, first)) = judged.first() else { return String::new() };
@@ -161,7 +165,7 @@ fn effects(account: &Account) -> String {
     text + "reweighed: Clean with Overlap's mix of classes\n"
 }
 
-fn differences(account: &Account) -> String {
+fn differences(account: &ContaminationReport) -> String {
     let mut text = String::new();
     for set in &account.sets {
         for d in &set.differences {
@@ -186,7 +190,7 @@ fn differences(account: &Account) -> String {
     text
 }
 
-fn listing(set: &SetAccount, most: usize) -> String {
+fn listing(set: &SetReport, most: usize) -> String {
     let mut text = String::new();
     if set.copies.is_empty() || most == 0 {
         return text;

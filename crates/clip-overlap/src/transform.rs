@@ -1,15 +1,15 @@
 //! Where one picture lies in another.
 
-use crate::lanes::Points;
+use crate::simd::Points;
 
 /// Where the second picture's unit square lies in the first's: `x' = a x + b y + c`, `y' = d x + e y + f`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Placement {
+pub struct Transform {
     /// The six numbers a to f.
     pub affine: [f32; 6],
 }
 
-impl Placement {
+impl Transform {
     /// Edge on edge.
     pub const WHOLE: Self = Self { affine: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0] };
 
@@ -64,7 +64,12 @@ impl Placement {
     /// their agreement says, and the fewer pixels there are, the less it takes to agree.
     ///
     /// `sides` are both pictures' width and height; `least` is the smaller one's longer side in pixels.
-    pub(crate) fn strain(&self, sides: [(u32, u32); 2], covered: f32, least: f32) -> f32 {
+    pub(crate) fn deformation_penalty(
+        &self,
+        sides: [(u32, u32); 2],
+        covered: f32,
+        least: f32,
+    ) -> f32 {
         let bent = (self.bent(sides) - 0.05).max(0.0);
         let sized = (self.area().ln().abs() - 0.1).max(0.0);
         let few = (36.0 / least).powi(2).min(1.0);
@@ -127,7 +132,7 @@ mod tests {
 
     #[test]
     fn points_that_agree_say_where_a_turned_picture_lies() {
-        let turned = Placement { affine: [1.0, -0.08, 0.05, 0.09, 1.02, -0.06] };
+        let turned = Transform { affine: [1.0, -0.08, 0.05, 0.09, 1.02, -0.06] };
         let place = |i: u32| ((i * 37 % 100) as f32 / 100.0, (i * 61 % 100) as f32 / 100.0);
         let mut pairs: Vec<[f32; 4]> = (0..40)
             .map(|i| {
@@ -137,19 +142,19 @@ mod tests {
             })
             .collect();
         pairs.extend((0..10).map(|i| [place(i).0, place(i).1, place(i + 7).0, place(i + 3).1]));
-        let found = Placement::scaled(1.05, 1.05, 0.0, 0.0).fitted(&pairs);
+        let found = Transform::scaled(1.05, 1.05, 0.0, 0.0).fitted(&pairs);
         for (value, wanted) in found.affine.into_iter().zip(turned.affine) {
             assert!((value - wanted).abs() < 0.02, "{found:?}");
         }
-        let start = Placement::scaled(0.8, 0.8, 0.1, 0.1);
+        let start = Transform::scaled(0.8, 0.8, 0.1, 0.1);
         assert_eq!(start.fitted(&[]), start);
     }
 
     #[test]
     fn a_stretch_is_implausible_and_a_narrow_crop_is_not() {
-        let narrow = Placement::scaled(0.3, 0.9, 0.3, 0.05);
+        let narrow = Transform::scaled(0.3, 0.9, 0.3, 0.05);
         assert!(narrow.plausible([(60, 40), (20, 40)]));
         assert!(!narrow.plausible([(60, 40), (60, 40)]));
-        assert!(Placement::WHOLE.plausible([(60, 40), (40, 60)]));
+        assert!(Transform::WHOLE.plausible([(60, 40), (40, 60)]));
     }
 }

@@ -8,7 +8,7 @@ use crate::{Corpus, Error, Result};
 
 /// One use of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Use {
+pub struct SampleRef {
     /// The pair.
     pub pair: u32,
     /// Its caption.
@@ -30,7 +30,7 @@ pub struct Use {
 /// the same, and so is what a batch has no other pair for; a batch that ends one pass and begins the next may hold a
 /// text of both.
 #[derive(Clone)]
-pub struct Plan {
+pub struct EpochSampler {
     corpus: Arc<Corpus>,
     seed: u64,
     batch: usize,
@@ -41,7 +41,7 @@ pub struct Plan {
     distinct: bool,
 }
 
-impl Plan {
+impl EpochSampler {
     /// `batch` is the whole batch, over all ranks; an epoch is a pass.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Plan {
         Self::with_samples(corpus, seed, batch, epochs, None)
     }
 
-    /// As [`Plan::new`], with epochs of `samples` samples, whatever the corpus has.
+    /// As [`EpochSampler::new`], with epochs of `samples` samples, whatever the corpus has.
     pub fn with_samples(
         corpus: &Arc<Corpus>,
         seed: u64,
@@ -176,9 +176,9 @@ fn uses(corpus: &Corpus, seed: u64, pass: u64, pair: usize) -> usize {
     weight as usize + usize::from(share < weight.fract())
 }
 
-/// An iterator over the batches of a [`Plan`].
+/// An iterator over the batches of an [`EpochSampler`].
 pub struct Batches {
-    plan: Plan,
+    plan: EpochSampler,
     pass: u64,
     /// Pairs of the pass in their order.
     items: Vec<u32>,
@@ -205,15 +205,15 @@ impl Batches {
         self.later.clear();
     }
 
-    fn at(&self, slot: u32) -> Use {
+    fn at(&self, slot: u32) -> SampleRef {
         let (pair, pass) = (self.items[slot as usize], self.pass);
         let count = self.plan.corpus.caption_count(pair as usize);
         let bits = mix(self.plan.seed ^ 0xca97, pass, u64::from(slot));
-        Use { pair, caption: scale(bits, count) as u32, pass: pass as u32, slot }
+        SampleRef { pair, caption: scale(bits, count) as u32, pass: pass as u32, slot }
     }
 
     /// Up to `room` uses of the pass, for one batch.
-    fn place(&mut self, room: usize, out: &mut Vec<Use>) {
+    fn place(&mut self, room: usize, out: &mut Vec<SampleRef>) {
         let (mut seen, mut wait) = (HashSet::new(), VecDeque::new());
         let end = out.len() + room;
         while out.len() < end {
@@ -244,9 +244,9 @@ impl Batches {
 }
 
 impl Iterator for Batches {
-    type Item = Vec<Use>;
+    type Item = Vec<SampleRef>;
 
-    fn next(&mut self) -> Option<Vec<Use>> {
+    fn next(&mut self) -> Option<Vec<SampleRef>> {
         self.left = self.left.checked_sub(1)?;
         let batch = self.plan.batch;
         let mut out = Vec::with_capacity(batch);
@@ -268,7 +268,7 @@ mod tests {
     use super::*;
     use crate::tests::{corpus, weighted};
 
-    fn counts(uses: &[Use], pairs: usize) -> Vec<usize> {
+    fn counts(uses: &[SampleRef], pairs: usize) -> Vec<usize> {
         let mut counts = vec![0; pairs];
         uses.iter().for_each(|u| counts[u.pair as usize] += 1);
         counts
@@ -278,7 +278,7 @@ mod tests {
     fn an_epoch_has_every_pair_once_and_a_batch_no_text_twice() {
         let folder = tempfile::tempdir().unwrap();
         let corpus = corpus(folder.path(), 43);
-        let plan = Plan::new(&corpus, 3, 4, 4).unwrap();
+        let plan = EpochSampler::new(&corpus, 3, 4, 4).unwrap();
         assert_eq!(plan.steps(), 43);
         let batches: Vec<_> = plan.batches(0).collect();
         let stream = batches.concat();
@@ -297,7 +297,7 @@ mod tests {
     fn any_step_can_be_begun_with() {
         let folder = tempfile::tempdir().unwrap();
         let corpus = corpus(folder.path(), 43);
-        let plan = Plan::new(&corpus, 3, 8, 5).unwrap();
+        let plan = EpochSampler::new(&corpus, 3, 8, 5).unwrap();
         let all: Vec<_> = plan.batches(0).collect();
         for first in 0..plan.steps() {
             assert_eq!(plan.batches(first).collect::<Vec<_>>(), all[first as usize..], "{first}");
@@ -308,7 +308,7 @@ mod tests {
     fn weights_say_how_often() {
         let folder = tempfile::tempdir().unwrap();
         let corpus = weighted(folder.path(), 400, |i| if i < 100 { 2.5 } else { 0.25 });
-        let plan = Plan::new(&corpus, 1, 16, 20).unwrap();
+        let plan = EpochSampler::new(&corpus, 1, 16, 20).unwrap();
         let all = counts(&plan.batches(0).collect::<Vec<_>>().concat(), 400);
         let often = all[..100].iter().sum::<usize>() as f64 / 100.0 / 20.0;
         let seldom = all[100..].iter().sum::<usize>() as f64 / 300.0 / 20.0;
@@ -321,11 +321,12 @@ mod tests {
         let corpus = corpus(folder.path(), 8);
         // Two epochs of 8 are 16 pairs, but a batch of 16 would hold each of them twice.
         for (batch, epochs) in [(64, 2), (16, 2), (9, 100)] {
-            let message = Plan::new(&corpus, 0, batch, epochs).err().unwrap().to_string();
+            let message = EpochSampler::new(&corpus, 0, batch, epochs).err().unwrap().to_string();
             let numbers = format!("a batch of {batch} pairs, over all processes, is more than");
             assert!(message.contains(&numbers) && message.contains("has: 8"), "{message}");
         }
-        let message = Plan::with_samples(&corpus, 0, 8, 1, Some(7)).err().unwrap().to_string();
+        let message =
+            EpochSampler::with_samples(&corpus, 0, 8, 1, Some(7)).err().unwrap().to_string();
         assert!(message.contains("--train-num-samples 7"), "{message}");
     }
 
@@ -333,10 +334,10 @@ mod tests {
     fn a_budget_of_samples_is_an_epoch_whatever_the_corpus_has() {
         let folder = tempfile::tempdir().unwrap();
         let corpus = corpus(folder.path(), 43);
-        let passes: Vec<_> = Plan::new(&corpus, 3, 8, 5).unwrap().batches(0).collect();
+        let passes: Vec<_> = EpochSampler::new(&corpus, 3, 8, 5).unwrap().batches(0).collect();
         // Less than a pass, a pass and a half, and several.
         for (samples, epochs) in [(16, 3), (64, 2), (130, 1)] {
-            let plan = Plan::with_samples(&corpus, 3, 8, epochs, Some(samples)).unwrap();
+            let plan = EpochSampler::with_samples(&corpus, 3, 8, epochs, Some(samples)).unwrap();
             let all: Vec<_> = plan.batches(0).collect();
             assert_eq!(all.len() as u64, samples * epochs / 8);
             // The stream is the same; only where its epochs end differs.

@@ -22,7 +22,7 @@ pub(crate) struct Update {
 }
 
 /// All that an update changes.
-pub(crate) struct Learner {
+pub(crate) struct Optimizer {
     /// open_clip's groups: what is spared of decay first.
     pub groups: [Group; 2],
     pub scaler: Option<Scaler>,
@@ -30,7 +30,7 @@ pub(crate) struct Learner {
     pub average: Option<Vec<Tensor>>,
 }
 
-impl Learner {
+impl Optimizer {
     /// Marks what is trained, narrows the text tower where the recipe says so, and makes the moments.
     pub fn new(model: &Clip, recipe: &Recipe, precision: Precision) -> Self {
         let small = recipe.text_weights == TextWeights::Fp16Sr;

@@ -90,7 +90,7 @@ pub struct CaptionOverlap {
 
 /// One evaluation set against the corpus.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SetAccount {
+pub struct SetReport {
     /// Its name.
     pub name: String,
     /// Hash of its content.
@@ -131,13 +131,13 @@ pub struct SetAccount {
 
 /// Every evaluation set against the corpus: `contamination.json`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct Account {
+pub struct ContaminationReport {
     /// Identity of what was found: corpus, sets, thresholds and copies. Scores are stamped with it.
     pub id: String,
     /// What was held against the sets.
     pub corpus: CorpusAccount,
     /// By name.
-    pub sets: Vec<SetAccount>,
+    pub sets: Vec<SetReport>,
     /// The paper's figures over all sets.
     pub suite: Option<Suite>,
 }
@@ -154,7 +154,7 @@ pub struct Subject<'a> {
     pub unreadable: u64,
 }
 
-impl SetAccount {
+impl SetReport {
     /// The account of a set; `matches` may be of other sets too, `kept` says of each whether it is still there.
     pub fn new(
         set: &Subject,
@@ -165,7 +165,7 @@ impl SetAccount {
         let own = || matches.iter().enumerate().filter(|(_, pair)| pair.set == set.name);
         let (mut best, mut images) = (HashMap::<&str, (usize, &Match)>::new(), HashSet::new());
         let mut captions: HashMap<&str, bool> = HashMap::new();
-        for (at, pair) in own().filter(|(_, pair)| decision.copy(pair)) {
+        for (at, pair) in own().filter(|(_, pair)| decision.is_copy(pair)) {
             images.insert((&pair.place, &pair.id));
             let old = best.entry(&pair.key).or_insert((at, pair));
             // A copy that is still there says more than one that is gone.
@@ -231,12 +231,12 @@ fn copy(pair: &Match, kept: bool) -> Copy {
     }
 }
 
-impl Account {
+impl ContaminationReport {
     /// Name of its file.
     pub const FILE: &'static str = "contamination.json";
 
     /// The account of these sets, with the suite's figures and its identity.
-    pub fn new(corpus: CorpusAccount, sets: Vec<SetAccount>) -> Self {
+    pub fn new(corpus: CorpusAccount, sets: Vec<SetReport>) -> Self {
         let rates: Vec<f64> = sets.iter().map(|set| set.rate).collect();
         let effects: Vec<&Contamination> =
             sets.iter().filter_map(|set| set.effect.as_ref()).collect();
@@ -261,18 +261,18 @@ impl Account {
     }
 
     /// The account of one set.
-    pub fn set(&self, name: &str) -> Option<&SetAccount> {
+    pub fn set(&self, name: &str) -> Option<&SetReport> {
         self.sets.iter().find(|set| set.name == name)
     }
 }
 
 /// Predictions change no identity: it says what was found, not who was judged by it.
-fn identity(corpus: &CorpusAccount, sets: &[SetAccount]) -> String {
+fn identity(corpus: &CorpusAccount, sets: &[SetReport]) -> String {
     let mut hasher = blake3::Hasher::new();
     let CorpusAccount { images, hashed, bare, unreadable, .. } = corpus;
     hasher.update(format!("{images} {hashed} {bare} {unreadable}\n").as_bytes());
     for set in sets {
-        let SetAccount { name, index, threshold, .. } = set;
+        let SetReport { name, index, threshold, .. } = set;
         hasher.update(format!("{name}\0{index}\0{threshold}\n").as_bytes());
         let copies: BTreeMap<&str, &Copy> =
             set.copies.iter().map(|c| (c.key.as_str(), c)).collect();
@@ -288,9 +288,9 @@ mod tests {
     use super::*;
     use crate::matches::tests::pair;
 
-    fn account(matches: &[Match]) -> SetAccount {
+    fn account(matches: &[Match]) -> SetReport {
         let set = Subject { name: "toys", index: "0", items: 10, unreadable: 0 };
-        SetAccount::new(&set, matches, |_| true, &SetDecision::default()).unwrap()
+        SetReport::new(&set, matches, |_| true, &SetDecision::default()).unwrap()
     }
 
     #[test]
@@ -308,16 +308,17 @@ mod tests {
         assert_eq!((set.flat, set.unverified), (1, 1));
         assert_eq!(set.captions, CaptionOverlap { captioned: 2, naming: 2 });
         let folder = tempfile::tempdir().unwrap();
-        let whole = Account::new(CorpusAccount::default(), vec![set]);
-        assert_eq!(Account::read(&whole.write(folder.path()).unwrap()).unwrap(), whole);
+        let whole = ContaminationReport::new(CorpusAccount::default(), vec![set]);
+        assert_eq!(ContaminationReport::read(&whole.write(folder.path()).unwrap()).unwrap(), whole);
         let suite = whole.suite.unwrap();
         assert_eq!((suite.sets, suite.max_rate), (1, 0.2));
     }
 
     #[test]
     fn the_identity_follows_what_was_found() {
-        let id =
-            |matches: &[Match]| Account::new(CorpusAccount::default(), vec![account(matches)]).id;
+        let id = |matches: &[Match]| {
+            ContaminationReport::new(CorpusAccount::default(), vec![account(matches)]).id
+        };
         let one = [pair("a", "1", 0.95, Kind::Near)];
         let two = [pair("a", "1", 0.95, Kind::Near), pair("b", "2", 0.95, Kind::Near)];
         assert_eq!(id(&one), id(&one));

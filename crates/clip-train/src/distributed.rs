@@ -8,24 +8,24 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clip_torch::tch::{Device, Tensor, no_grad};
-use clip_torch::{Group, Meeting};
+use clip_torch::{Group, Rendezvous};
 
-use crate::{Error, Place, Result};
+use crate::{Error, RankInfo, Result};
 
 /// Time between two signs of life.
 const PULSE: Duration = Duration::from_millis(500);
 
 /// This process and those that it trains with.
-pub struct World {
+pub struct ProcessGroup {
     group: Option<Arc<Group>>,
-    place: Option<Place>,
+    place: Option<RankInfo>,
     device: Device,
     stop: Arc<AtomicBool>,
-    pulse: Option<JoinHandle<()>>,
+    heartbeat: Option<JoinHandle<()>>,
     talked: Cell<Duration>,
 }
 
-impl World {
+impl ProcessGroup {
     /// One process.
     pub fn alone() -> Self {
         let stop = Arc::new(AtomicBool::new(false));
@@ -34,14 +34,14 @@ impl World {
             place: None,
             device: Device::Cpu,
             stop,
-            pulse: None,
+            heartbeat: None,
             talked: Cell::default(),
         }
     }
 
     /// Joins the group, waiting at most `timeout` for the others; every later call waits as long.
     pub fn join(
-        place: Place,
+        place: RankInfo,
         device: Device,
         timeout: Duration,
         nccl: Option<String>,
@@ -51,7 +51,7 @@ impl World {
         let interface = std::env::var("GLOO_SOCKET_IFNAME").ok();
         let interface =
             interface.unwrap_or_else(|| if local { "@127.0.0.1".into() } else { String::new() });
-        let meeting = Meeting {
+        let meeting = Rendezvous {
             host: place.host.clone(),
             port: place.port,
             rank: place.rank,
@@ -75,14 +75,14 @@ impl World {
         })?;
         let group = Arc::new(group);
         let stop = Arc::new(AtomicBool::new(false));
-        let pulse = beat(&group, &stop);
+        let heartbeat = send_heartbeats(&group, &stop);
         let talked = Cell::default();
         Ok(Self {
             group: Some(group),
             place: Some(place),
             device,
             stop,
-            pulse: Some(pulse),
+            heartbeat: Some(heartbeat),
             talked,
         })
     }
@@ -118,19 +118,19 @@ impl World {
     }
 
     /// All ranks' rows, in rank order.
-    pub fn gather(&self, rows: &Tensor) -> Result<Tensor> {
+    pub fn all_gather(&self, rows: &Tensor) -> Result<Tensor> {
         let Some(group) = &self.group else { return Ok(rows.copy()) };
         self.timed(|| group.all_gather(rows))
     }
 
     /// This rank's rows of the sum of all ranks' rows.
-    pub fn scatter(&self, rows: &Tensor) -> Result<Tensor> {
+    pub fn reduce_scatter(&self, rows: &Tensor) -> Result<Tensor> {
         let Some(group) = &self.group else { return Ok(rows.shallow_clone()) };
         self.timed(|| group.reduce_scatter(rows))
     }
 
     /// Sums numbers over all ranks.
-    pub fn sum(&self, values: &[f64]) -> Result<Vec<f64>> {
+    pub fn all_reduce_sum(&self, values: &[f64]) -> Result<Vec<f64>> {
         let Some(group) = &self.group else { return Ok(values.to_vec()) };
         self.timed(|| group.sum(values, self.device))
     }
@@ -144,7 +144,7 @@ impl World {
     }
 
     /// Whether this rank was asked to stop at once, or is known, without waiting, to be left by one that was. All must
-    /// agree by [`World::any`] before they stop.
+    /// agree by [`ProcessGroup::any`] before they stop.
     pub fn asked(&self, mine: bool) -> bool {
         let Some(group) = &self.group else { return mine };
         if mine {
@@ -155,7 +155,7 @@ impl World {
     }
 
     /// Gives all ranks rank 0's values.
-    pub fn share(&self, tensors: &[Tensor]) -> Result<()> {
+    pub fn broadcast(&self, tensors: &[Tensor]) -> Result<()> {
         let Some(group) = &self.group else { return Ok(()) };
         for tensor in tensors {
             self.timed(|| no_grad(|| group.broadcast(&tensor.detach(), 0)))?;
@@ -164,13 +164,13 @@ impl World {
     }
 
     /// Rows of different numbers on each rank, in rank order: [n, width].
-    pub fn gather_uneven(&self, rows: &Tensor) -> Result<Tensor> {
+    pub fn all_gather_v(&self, rows: &Tensor) -> Result<Tensor> {
         if self.group.is_none() {
             return Ok(rows.shallow_clone());
         }
         let mut counts = vec![0.0; self.size()];
         counts[self.rank()] = rows.size()[0] as f64;
-        let counts = self.sum(&counts)?;
+        let counts = self.all_reduce_sum(&counts)?;
         let most = counts.iter().copied().fold(0.0, f64::max) as i64;
         let mut shape = rows.size();
         shape[0] = most - rows.size()[0];
@@ -178,14 +178,14 @@ impl World {
             &[rows.shallow_clone(), Tensor::zeros(shape, (rows.kind(), rows.device()))],
             0,
         );
-        let all = self.gather(&filled)?;
+        let all = self.all_gather(&filled)?;
         let cut = counts.iter().enumerate().map(|(r, &n)| all.narrow(0, r as i64 * most, n as i64));
         Ok(Tensor::cat(&cut.collect::<Vec<_>>(), 0))
     }
 
     fn timed<T>(&self, call: impl FnOnce() -> clip_torch::Result<T>) -> Result<T> {
         let started = Instant::now();
-        let result = call().map_err(|e| self.blame(&e));
+        let result = call().map_err(|e| self.diagnose_peer_failure(&e));
         self.talked.set(self.talked.get() + started.elapsed());
         result
     }
@@ -201,12 +201,12 @@ impl World {
     }
 
     /// Turns a failure of the group into one that names who is gone.
-    pub(crate) fn blame(&self, error: &dyn std::fmt::Display) -> Error {
+    pub(crate) fn diagnose_peer_failure(&self, error: &dyn std::fmt::Display) -> Error {
         let Some(group) = &self.group else { return Error::Peer(error.to_string()) };
         let named = suspects(group);
         if let Ok(names) = &named {
             // Those who ask later find the answer, not the silence of those who left because of it.
-            let _ = group.set("blame", names);
+            let _ = group.set("failed peers", names);
             if self.rank() == 0 {
                 // This rank may host the store that the others ask.
                 std::thread::sleep(4 * PULSE);
@@ -222,24 +222,24 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(pulse) = self.pulse.take() {
+        if let Some(heartbeat) = self.heartbeat.take() {
             // It panics only with the process.
-            let _ = pulse.join();
+            let _ = heartbeat.join();
         }
     }
 }
 
 /// A thread that counts up in the store for as long as this process lives.
-fn beat(group: &Arc<Group>, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
+fn send_heartbeats(group: &Arc<Group>, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
     let (group, stop) = (Arc::clone(group), Arc::clone(stop));
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = format!("rank {} (process {} on {})", group.rank(), std::process::id(), host.trim());
     std::thread::spawn(move || {
         let _ = group.set(&format!("who/{}", group.rank()), &name);
-        let key = format!("pulse/{}", group.rank());
+        let key = format!("heartbeat/{}", group.rank());
         for count in 0u64.. {
             // A store that is gone is seen by the next collective call.
             if stop.load(Ordering::Relaxed) || group.set(&key, &count.to_string()).is_err() {
@@ -252,17 +252,17 @@ fn beat(group: &Arc<Group>, stop: &Arc<AtomicBool>) -> JoinHandle<()> {
 
 /// Names of the ranks that have stopped counting.
 fn suspects(group: &Group) -> clip_torch::Result<String> {
-    let pulses = || -> clip_torch::Result<Vec<Option<String>>> {
-        (0..group.world()).map(|rank| group.get(&format!("pulse/{rank}"))).collect()
+    let heartbeats = || -> clip_torch::Result<Vec<Option<String>>> {
+        (0..group.world()).map(|rank| group.get(&format!("heartbeat/{rank}"))).collect()
     };
-    let before = pulses()?;
+    let before = heartbeats()?;
     for _ in 0..4 {
-        if let Some(names) = group.get("blame")? {
+        if let Some(names) = group.get("failed peers")? {
             return Ok(names);
         }
         std::thread::sleep(PULSE);
     }
-    let after = pulses()?;
+    let after = heartbeats()?;
     let mut names = Vec::new();
     for rank in (0..group.world()).filter(|&rank| before[rank] == after[rank]) {
         names.push(group.get(&format!("who/{rank}"))?.unwrap_or_else(|| format!("rank {rank}")));
