@@ -177,7 +177,7 @@ pub(crate) fn collect(config: Value, folder: &Path) -> Vec<Collected> {
 }
 
 fn collected(batch: &RecordBatch) -> impl Iterator<Item = Collected> {
-    let cell = |name: &str, row: usize| {
+    let cell = move |name: &str, row: usize| {
         let column: &StringArray = columns::text(batch, name)?;
         column.is_valid(row).then(|| column.value(row).to_owned())
     };
