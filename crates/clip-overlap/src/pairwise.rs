@@ -2,7 +2,7 @@
 
 use clip_image::Rgb;
 
-use crate::align::{ImagePyramid, refine};
+use crate::align::{ImagePyramid, align};
 use crate::coarse::{Probe, Target, grid};
 use crate::thumb;
 use crate::transform::Transform;

@@ -1,6 +1,6 @@
 //! One evaluation set, searched by picture.
 
-use crate::align::{ImagePyramid, refine, settle};
+use crate::align::{ImagePyramid, align, refine_near};
 use crate::candidates::{CandidateOptions, Candidates};
 use crate::coarse::{Probe, Target};
 use crate::fingerprint::{Fingerprint, Query};
@@ -156,10 +156,10 @@ impl SetIndex {
         };
         let mut found = Vec::new();
         for (item, start) in best(whole, ALIGNED) {
-            found.extend(compared(item, refine, start));
+            found.extend(compared(item, align, start));
         }
         for (item, start) in best(local, 2 * ALIGNED) {
-            found.extend(compared(item, settle, start));
+            found.extend(compared(item, refine_near, start));
         }
         found
     }
