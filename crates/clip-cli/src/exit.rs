@@ -29,7 +29,7 @@ pub fn report(error: &anyhow::Error, code: impl Fn(&anyhow::Error) -> u8) -> Exi
     if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
-    let text = clip_corpus::told(error.as_ref());
+    let text = clip_corpus::error_report(error.as_ref());
     let storage = storage(error.as_ref());
     let hint = match storage {
         Some(_) => {

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod files;
 mod flight;
+mod logging;
 mod registry;
 mod roots;
 mod run_part;
@@ -19,14 +20,13 @@ mod scheduler;
 mod secret;
 #[cfg(test)]
 mod tests;
-mod told;
 mod worker;
 
 pub use engine::ClusterEngine;
 pub use error::{Error, Result};
 pub use registry::Registry;
 pub use roots::{Outside, Roots};
-pub use run_part::Doer;
+pub use run_part::PartRunner;
 pub use scheduler::scheduler;
 pub use secret::{Secret, VARIABLE, may_listen};
 pub use worker::{WorkerOptions, worker};

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::run_part::{Doer, run_part};
+use crate::run_part::{PartRunner, run_part};
 use crate::{Error, Result, Secret};
 
 /// Where a scheduler shows its registry.
@@ -111,7 +111,7 @@ impl Registry {
 }
 
 /// Every function: those of queries, and `run_part`, which only a worker can do.
-pub(crate) fn functions(doer: Option<Doer>) -> Vec<Arc<ScalarUDF>> {
+pub(crate) fn functions(doer: Option<PartRunner>) -> Vec<Arc<ScalarUDF>> {
     let mut functions = clip_sql::functions::functions();
     functions.push(Arc::new(run_part(doer)));
     functions
@@ -131,7 +131,7 @@ pub(crate) fn state(
 }
 
 /// A worker's functions.
-pub(crate) fn worker_functions(doer: Doer) -> BallistaFunctionRegistry {
+pub(crate) fn worker_functions(doer: PartRunner) -> BallistaFunctionRegistry {
     let mut registry = BallistaFunctionRegistry::default();
     // Ballista's own list lacks those of lists, which every session has.
     let of_lists = datafusion::functions_nested::all_default_nested_functions();

@@ -16,16 +16,17 @@ use datafusion::logical_expr::{
 use crate::registry::fingerprint;
 
 /// Does a part: of the build that the text describes, stage and part by number.
-pub type Doer = Arc<dyn Fn(&str, usize, usize) -> clip_pipeline::Result<Commit> + Send + Sync>;
+pub type PartRunner =
+    Arc<dyn Fn(&str, usize, usize) -> clip_pipeline::Result<Commit> + Send + Sync>;
 
 /// `run_part(fingerprint, build, stage, part)`: does the part and gives its line of the manifest.
 struct RunPart {
-    doer: Option<Doer>,
+    doer: Option<PartRunner>,
     signature: Signature,
 }
 
 /// The function; without a doer it can be planned, but not called.
-pub(crate) fn run_part(doer: Option<Doer>) -> ScalarUDF {
+pub(crate) fn run_part(doer: Option<PartRunner>) -> ScalarUDF {
     // Volatile: no planner may call it in advance.
     ScalarUDF::from(RunPart { doer, signature: Signature::any(4, Volatility::Volatile) })
 }

@@ -27,7 +27,7 @@ use crate::{Error, MESSAGE, Registry, Result, Roots, SILENCE, Secret};
 /// [`Error::Open`] when other machines can reach it and there is no secret.
 pub async fn scheduler(address: SocketAddr, secret: Option<Secret>, roots: Roots) -> Result<()> {
     may_listen(address.ip(), secret)?;
-    crate::told::tell();
+    crate::logging::init();
     let environment = confined(&roots, None)?;
     let sessions = move |config: SessionConfig| state(config, environment.clone());
     let config = Arc::new(SchedulerConfig {

@@ -19,7 +19,7 @@ use tonic::transport::Endpoint;
 use crate::files::confined;
 use crate::flight::flight;
 use crate::registry::worker_functions;
-use crate::run_part::Doer;
+use crate::run_part::PartRunner;
 use crate::secret::{may_listen, showing};
 use crate::{Error, MESSAGE, Registry, Result, Roots, SILENCE, Secret};
 
@@ -46,10 +46,10 @@ pub struct WorkerOptions {
 ///
 /// # Errors
 /// [`Error::Open`] when other machines can reach it and there is no secret.
-pub async fn worker(options: WorkerOptions, doer: Doer) -> Result<()> {
+pub async fn worker(options: WorkerOptions, doer: PartRunner) -> Result<()> {
     let WorkerOptions { scheduler, bind, host, tasks, folder, secret, roots } = options;
     may_listen(bind, secret)?;
-    crate::told::tell();
+    crate::logging::init();
     Registry::mine().fits(&Registry::of(&scheduler, secret).await?, "the scheduler")?;
     let odd =
         || Error::Scheduler { scheduler: scheduler.clone(), reason: "not HOST:PORT".to_owned() };

@@ -5,6 +5,7 @@ mod cells;
 pub mod columns;
 mod delimited;
 mod error;
+mod error_report;
 mod expand;
 mod id;
 pub mod json;
@@ -17,7 +18,6 @@ mod reshard;
 mod shard;
 mod subset;
 mod table;
-mod told;
 mod verify;
 
 pub use cache::cache_folder;
@@ -25,6 +25,7 @@ pub use cells::cell;
 pub use clip_store::redacted;
 pub use delimited::{Delimited, Row};
 pub use error::{Error, IoContext, Result};
+pub use error_report::error_report;
 pub use expand::{expand, expand_in, names};
 pub use id::{row_id, row_index, row_part, uid};
 pub use lock::lock_file;
@@ -40,7 +41,6 @@ pub use subset::{read_subset, uid_number, write_subset};
 pub use table::{
     PartWriter, hash_file, parquet_rows, read_parquet, scan, schema_of, write_parquet,
 };
-pub use told::told;
 pub use verify::{
-    Finding, Look, Verified, verify_shard, verify_stage, verify_subset, verify_table,
+    Finding, ImageCheck, Verified, verify_shard, verify_stage, verify_subset, verify_table,
 };

@@ -35,7 +35,7 @@ pub struct Verified {
 }
 
 /// Looks at the bytes of an image; an error says what is wrong.
-pub type Look<'a> = &'a (dyn Fn(&[u8]) -> std::result::Result<(), String> + Sync);
+pub type ImageCheck<'a> = &'a (dyn Fn(&[u8]) -> std::result::Result<(), String> + Sync);
 
 impl Verified {
     /// Adds what was found elsewhere.
@@ -68,7 +68,7 @@ impl Verified {
 }
 
 /// Verifies a shard and the Parquet table, index and statistics beside it, where they are.
-pub fn verify_shard(path: &Path, look: Option<Look>) -> Verified {
+pub fn verify_shard(path: &Path, look: Option<ImageCheck>) -> Verified {
     let mut found = Verified::default();
     found.read(path);
     let (keys, whole) = samples(path, look, &mut found);
@@ -80,7 +80,7 @@ pub fn verify_shard(path: &Path, look: Option<Look>) -> Verified {
 }
 
 /// The keys of a shard, and whether it could be read to its end.
-fn samples(path: &Path, look: Option<Look>, found: &mut Verified) -> (Vec<String>, bool) {
+fn samples(path: &Path, look: Option<ImageCheck>, found: &mut Verified) -> (Vec<String>, bool) {
     let mut keys = Vec::new();
     let mut reader = match ShardReader::open(path) {
         Ok(reader) => reader,

@@ -94,7 +94,7 @@ fn octal(size: usize) -> Vec<u8> {
     format!("{size:011o}\0").into_bytes()
 }
 
-fn told(members: &[Vec<u8>]) -> Vec<Result<Sample, String>> {
+fn samples_of(members: &[Vec<u8>]) -> Vec<Result<Sample, String>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("odd.tar");
     std::fs::write(&path, [&members.concat()[..], &[0; 1024]].concat()).unwrap();
@@ -105,7 +105,7 @@ fn told(members: &[Vec<u8>]) -> Vec<Result<Sample, String>> {
 fn odd_members_are_passed_over_or_told() {
     let text = |name: &str| member(name, &octal(1), b'0', b"x");
     // Folders, links, names without a field, hidden and reserved names are no samples.
-    let passed = told(&[
+    let passed = samples_of(&[
         member("a/", &octal(0), b'5', b""),
         member("a/link.jpg", &octal(0), b'2', b""),
         text("README"),
@@ -120,7 +120,7 @@ fn odd_members_are_passed_over_or_told() {
         (vec![text("a.txt"), text("a.TXT")], 1536),
         (vec![text("a.txt"), text("b.txt"), text("a.txt"), text("a.jpg"), text("c.txt")], 2560),
     ] {
-        let twice = told(&members);
+        let twice = samples_of(&members);
         let places = format!(
             "odd.tar sample \"a\": the key is in the shard twice, at byte 512 and again at byte {again}"
         );
@@ -156,15 +156,15 @@ fn odd_members_are_passed_over_or_told() {
     }
     // A sample of very many fields is refused at the first that is too many.
     let many: Vec<Vec<u8>> = (0..1001).map(|n| text(&format!("a.f{n}"))).collect();
-    assert_eq!(told(&many[..1000])[0].as_ref().unwrap().fields.len(), 1000);
-    assert!(told(&many)[0].as_ref().unwrap_err().contains("more than 1000 fields"));
+    assert_eq!(samples_of(&many[..1000])[0].as_ref().unwrap().fields.len(), 1000);
+    assert!(samples_of(&many)[0].as_ref().unwrap_err().contains("more than 1000 fields"));
     // Names that are no UTF-8 still make a sample.
     let mut bytes = text("caf?.txt");
     bytes[3] = 0xe9;
     bytes[148..156].fill(b' ');
     let sum: u32 = bytes[..512].iter().map(|&byte| u32::from(byte)).sum();
     bytes[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-    assert_eq!(told(&[bytes])[0].as_ref().unwrap().key, "caf\u{fffd}");
+    assert_eq!(samples_of(&[bytes])[0].as_ref().unwrap().key, "caf\u{fffd}");
 }
 
 #[test]
@@ -180,10 +180,10 @@ fn sizes_that_cannot_be_are_told_and_allocate_nothing() {
         (&[0xff; 12][..], "ends inside a member"),
     ] {
         // The reader refuses a field of more than 1 GiB by name, and any other size that is not there.
-        let found = told(&[member("a.jpg", size, b'0', b"x")]);
+        let found = samples_of(&[member("a.jpg", size, b'0', b"x")]);
         let error = found[0].as_ref().unwrap_err();
         assert!(error.contains(reason) || error.contains("at most 1 GiB"), "{error}");
-        let found = told(&[member("README", size, b'0', b"x")]);
+        let found = samples_of(&[member("README", size, b'0', b"x")]);
         assert!(found[0].as_ref().unwrap_err().contains("odd.tar"), "{found:?}");
     }
 }

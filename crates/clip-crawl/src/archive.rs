@@ -6,9 +6,9 @@ use clip_pipeline::{Error, Result};
 use clip_store::is_remote;
 use url::Url;
 
-use crate::feed::{Feed, Item, Visit};
 use crate::html::{CUT, extract};
 use crate::message::{body, header, is_html, is_success, split_head};
+use crate::pair_reader::{Item, PairReader, Visit};
 use crate::rows::Pair;
 use crate::warc::{Event, Record, Records};
 use crate::wat::links;
@@ -53,7 +53,7 @@ impl Archives {
     }
 }
 
-impl Feed for Archives {
+impl PairReader for Archives {
     fn units(&self) -> Result<usize> {
         Ok(self.ranges.len())
     }
@@ -100,7 +100,7 @@ fn page(record: &Record) -> Vec<Item> {
         Ok(body) => body,
         Err(fault) => {
             let detail = format!("{url}: {fault}");
-            return vec![Item::Fell(String::new(), String::new(), "bad_page", detail)];
+            return vec![Item::Rejected(String::new(), String::new(), "bad_page", detail)];
         }
     };
     if !is_html(&kind, &body) {
@@ -114,7 +114,7 @@ fn page(record: &Record) -> Vec<Item> {
     let mut items: Vec<Item> = found.images.into_iter().map(pair).collect();
     if found.cut {
         let detail = format!("{url}: {CUT}");
-        items.push(Item::Fell(String::new(), String::new(), "page_cut", detail));
+        items.push(Item::Rejected(String::new(), String::new(), "page_cut", detail));
     }
     items
 }
@@ -133,7 +133,7 @@ pub(crate) mod tests {
         read(kind, &path, 0, u64::MAX, &mut |item| {
             items.push(match item {
                 Item::Pair(pair) | Item::With(pair, _) => (pair.url, pair.caption, pair.source),
-                Item::Fell(_, _, reason, detail) => (detail, String::new(), reason),
+                Item::Rejected(_, _, reason, detail) => (detail, String::new(), reason),
                 Item::Lost(detail) => (detail, String::new(), "damaged"),
             });
             Ok(true)

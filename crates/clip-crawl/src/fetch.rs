@@ -52,7 +52,7 @@ enum Outcome {
     /// It is in the spool.
     Stored(Box<Stored>),
     /// Reason and detail.
-    Fell(String, String),
+    Rejected(String, String),
 }
 
 /// An image and what became of it, in the spool.
@@ -83,7 +83,7 @@ impl ImageFetch {
         let fault = |e: crate::FetchError| (e.kind.name().to_owned(), e.message);
         let image = self.image.clone();
         let made = move |bytes: &[u8]| {
-            process(bytes, &image).map_err(|refusal| (refusal.kind.to_owned(), refusal.told()))
+            process(bytes, &image).map_err(|refusal| (refusal.kind.to_owned(), refusal.message()))
         };
         match ask {
             Ask::Local(location) => {
@@ -130,12 +130,12 @@ impl ImageFetch {
                     let bytes = std::mem::take(&mut stored.bytes);
                     (Outcome::Stored(Box::new(stored)), bytes)
                 }
-                Err((reason, detail)) => (Outcome::Fell(reason, detail), Vec::new()),
+                Err((reason, detail)) => (Outcome::Rejected(reason, detail), Vec::new()),
             };
             let record = Record { ask, outcome };
             // What may pass is asked again by the run that resumes this one.
             let place = match &record.outcome {
-                Outcome::Fell(reason, _) if may_pass(reason) => spool.put(&bytes)?,
+                Outcome::Rejected(reason, _) if may_pass(reason) => spool.put(&bytes)?,
                 _ => spool.record(&record, &bytes)?,
             };
             outcomes[ask] = Some((record.outcome, place));
@@ -168,7 +168,7 @@ pub(crate) enum Rows {
     /// Up to [`BATCH`] rows with their images.
     Kept(RecordBatch),
     /// One that fell.
-    Fell(Reject),
+    Rejected(Reject),
 }
 
 impl ImageFetch {
@@ -203,8 +203,8 @@ impl ImageFetch {
                 Some((Outcome::Stored(stored), place)) => {
                     rows.push((index, stored, spool.get(*place)?));
                 }
-                Some((Outcome::Fell(reason, detail), _)) => {
-                    visit(Rows::Fell(reject(batch, index, reason.clone(), detail.clone())))?;
+                Some((Outcome::Rejected(reason, detail), _)) => {
+                    visit(Rows::Rejected(reject(batch, index, reason.clone(), detail.clone())))?;
                 }
                 None => {
                     return Err(Error::stage(Self::STAGE, format!("row {index} got no answer")));
@@ -235,7 +235,7 @@ impl Fetch for ImageFetch {
         let kept = cx.part_file(out.part());
         let asked = self.each(&batch, Some(&kept), cx, &mut |rows| match rows {
             Rows::Kept(batch) => out.keep(batch),
-            Rows::Fell(reject) => out.reject(reject),
+            Rows::Rejected(reject) => out.reject(reject),
         })?;
         out.asked(asked);
         Ok(())

@@ -9,9 +9,9 @@ use clip_pipeline::config::source::Corpus;
 use clip_pipeline::{Error, Result};
 use serde_json::Value;
 
-use crate::feed::{Feed, Item, Visit, files};
 use crate::known::Known;
 use crate::local;
+use crate::pair_reader::{Item, PairReader, Visit, files};
 use crate::rows::Pair;
 
 /// A folder and what lies under it: one part for each folder with images.
@@ -43,7 +43,7 @@ fn is_image(path: &Path) -> bool {
     ImageFormat::of_path(path).is_some() && path.is_file()
 }
 
-impl Feed for Folder {
+impl PairReader for Folder {
     fn units(&self) -> Result<usize> {
         Ok(self.folders.len())
     }
@@ -73,7 +73,7 @@ impl Feed for Folder {
                 Item::With(Pair { url, caption, page: None, source: "file" }, more)
             } else {
                 let detail = "no .txt, .caption or .json beside the image".to_owned();
-                Item::Fell(url, String::new(), "no_caption", detail)
+                Item::Rejected(url, String::new(), "no_caption", detail)
             };
             if !visit(item)? {
                 break;
@@ -112,7 +112,7 @@ impl Shards {
     }
 }
 
-impl Feed for Shards {
+impl PairReader for Shards {
     fn units(&self) -> Result<usize> {
         Ok(self.files.len())
     }
@@ -154,7 +154,7 @@ impl Shards {
         let Some((field, _)) = sample.image() else {
             let fields: Vec<&str> = sample.fields.iter().map(|(name, _)| &**name).collect();
             let detail = format!("sample {key:?} has the fields {}", fields.join(", "));
-            return Ok(Some(Item::Fell(url, String::new(), "no_image", detail)));
+            return Ok(Some(Item::Rejected(url, String::new(), "no_image", detail)));
         };
         let Some(member) = members.iter().find(|member| member.field == field) else {
             return Ok(None);
@@ -163,7 +163,7 @@ impl Shards {
         let text = text.map(|text| String::from_utf8_lossy(text).trim().to_owned());
         let Some(caption) = text.or_else(|| caption(&json, &self.json_key)) else {
             let detail = format!("sample {key:?} has no txt and no json caption");
-            return Ok(Some(Item::Fell(url, String::new(), "no_caption", detail)));
+            return Ok(Some(Item::Rejected(url, String::new(), "no_caption", detail)));
         };
         let location = format!("{shard}#{},{}", member.offset, member.size);
         let more = self.known.more(&location, shard, Some(key), &json)?;
@@ -185,7 +185,7 @@ mod tests {
         Corpus { paths: vec![path.into()], json_key: "caption".into(), columns: Vec::new() }
     }
 
-    fn items(feed: &dyn Feed) -> Vec<(String, String)> {
+    fn items(feed: &dyn PairReader) -> Vec<(String, String)> {
         let mut items = Vec::new();
         for unit in 0..feed.units().unwrap() {
             feed.each(unit, &mut |item| {
@@ -195,7 +195,7 @@ mod tests {
                         let location = columns::text(&more.columns, columns::LOCATION).unwrap();
                         (location.value(more.row).to_owned(), pair.caption)
                     }
-                    Item::Fell(url, _, reason, _) => (url, reason.to_owned()),
+                    Item::Rejected(url, _, reason, _) => (url, reason.to_owned()),
                     Item::Lost(detail) => (detail, "damaged".to_owned()),
                 });
                 Ok(true)

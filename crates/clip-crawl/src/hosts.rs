@@ -77,7 +77,7 @@ impl Host {
 }
 
 /// A request's turn, until it is dropped.
-pub(crate) struct Turn {
+pub(crate) struct HostPermit {
     _slot: OwnedSemaphorePermit,
     lease: Option<Lease>,
 }
@@ -124,7 +124,7 @@ impl Hosts {
     ///
     /// # Errors
     /// In words, when the host is left alone: also for those who were waiting when it was closed.
-    pub async fn enter(&self, host: &Host) -> Result<Turn, String> {
+    pub async fn enter(&self, host: &Host) -> Result<HostPermit, String> {
         host.open()?;
         // Before the slot: whoever waits here keeps the host for this process.
         let lease = match self.leases.get() {
@@ -148,7 +148,7 @@ impl Hosts {
             tokio::time::sleep(wait).await;
             host.open()?;
         }
-        Ok(Turn { _slot: slot, lease })
+        Ok(HostPermit { _slot: slot, lease })
     }
 
     /// Puts so much time between two requests to the host, as far as pauses are waited for.
@@ -161,7 +161,7 @@ impl Hosts {
     pub fn outcome(
         &self,
         host: &Host,
-        turn: &Turn,
+        turn: &HostPermit,
         failed: bool,
         busy: bool,
         pause: Option<Duration>,

@@ -45,7 +45,7 @@ impl Refusal {
     }
 
     /// Message and detail, for people.
-    pub fn told(&self) -> String {
+    pub fn message(&self) -> String {
         if self.detail.is_empty() {
             self.message.clone()
         } else {
@@ -281,9 +281,9 @@ mod tests {
             let refusal = process(&bytes, &config(mode)).err().unwrap();
             assert_eq!(refusal.kind, "too_many_pixels", "{mode:?}");
             assert!(
-                refusal.told().contains("1x20000 resized to 256x5120000"),
+                refusal.message().contains("1x20000 resized to 256x5120000"),
                 "{}",
-                refusal.told()
+                refusal.message()
             );
         }
         for mode in [ResizeMode::Border, ResizeMode::KeepRatioLargest, ResizeMode::No] {

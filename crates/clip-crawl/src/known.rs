@@ -8,7 +8,7 @@ use clip_corpus::columns;
 use clip_pipeline::Result;
 use serde_json::Value;
 
-use crate::feed::bad_columns;
+use crate::pair_reader::bad_columns;
 use crate::rows::More;
 
 /// Columns of a source of local images.

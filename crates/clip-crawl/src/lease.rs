@@ -53,7 +53,7 @@ struct Held {
 
 /// What lies in an object: who has the host until when, and when it may be asked again (milliseconds since 1970).
 #[derive(Serialize, Deserialize)]
-struct Slip {
+struct LeaseRecord {
     owner: String,
     until: u64,
     next: u64,
@@ -215,7 +215,7 @@ fn at_once<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
 fn rewrite(store: &Store, owner: &str, number: u16, slip: impl Fn() -> Vec<u8>) -> io::Result<()> {
     let name = name(number);
     let Some(seen) = store.get(&name)? else { return Ok(()) };
-    let last: Slip = serde_json::from_slice(&seen.bytes).map_err(io::Error::other)?;
+    let last: LeaseRecord = serde_json::from_slice(&seen.bytes).map_err(io::Error::other)?;
     if last.owner == owner { store.replace(&name, seen, slip()).map(drop) } else { Ok(()) }
 }
 
@@ -225,7 +225,7 @@ fn name(number: u16) -> String {
 
 fn slip(owner: &str, until: Duration, next: Duration) -> Vec<u8> {
     let (until, next) = (until.as_millis() as u64, next.as_millis() as u64);
-    serde_json::json!(Slip { owner: owner.to_owned(), until, next }).to_string().into_bytes()
+    serde_json::json!(LeaseRecord { owner: owner.to_owned(), until, next }).to_string().into_bytes()
 }
 
 /// Takes an object that nobody has, or whose time has run out; gives the moment from which the host may be asked.
@@ -235,7 +235,7 @@ fn claim(store: &Store, owner: &str, number: u16) -> io::Result<Option<Duration>
         let taken = store.create(&name, slip(owner, now() + TERM, Duration::ZERO))?;
         return Ok(taken.then_some(Duration::ZERO));
     };
-    let last: Slip = serde_json::from_slice(&seen.bytes).map_err(io::Error::other)?;
+    let last: LeaseRecord = serde_json::from_slice(&seen.bytes).map_err(io::Error::other)?;
     if last.owner != owner && u128::from(last.until) > now().as_millis() {
         return Ok(None);
     }

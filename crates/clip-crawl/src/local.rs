@@ -15,7 +15,7 @@ use clip_pipeline::{Error, Result};
 use url::Url;
 
 use crate::error::{FetchError, Kind};
-use crate::feed::files;
+use crate::pair_reader::files;
 
 /// The deepest folder that all of `folders` are, or are in.
 fn common(folders: &[&Path]) -> PathBuf {

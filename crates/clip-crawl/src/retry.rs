@@ -117,7 +117,7 @@ impl Fetch for RetryFetch {
                     found.extend(places.map(|(at, &id)| (id, From::Kept(pools.len(), at))));
                     pools.push(batch);
                 }
-                Rows::Fell(reject) => {
+                Rows::Rejected(reject) => {
                     fallen.insert(reject.row, reject);
                 }
             }

@@ -20,7 +20,7 @@ pub(crate) struct Pair {
 pub(crate) struct More {
     /// Its identity; without it, that is made of URL and caption.
     pub uid: Option<String>,
-    /// The columns of [`crate::feed::Feed::columns`], and the pair's row in them.
+    /// The columns of [`crate::pair_reader::PairReader::columns`], and the pair's row in them.
     pub columns: Arc<RecordBatch>,
     pub row: usize,
 }

@@ -10,11 +10,11 @@ use clip_store::is_remote;
 
 use crate::WebSource;
 use crate::archive::{Archives, Kind};
-use crate::feed::{FeedSource, files, located, open};
+use crate::coco_vg::{Coco, VisualGenome};
 use crate::folder::{Folder, Shards};
 use crate::list::Lists;
-use crate::sets::{Coco, VisualGenome};
-use crate::tables::{Wit, Yfcc};
+use crate::pair_reader::{PairSource, files, located, open};
+use crate::yfcc_wit::{Wit, Yfcc};
 
 /// Opens a source; paths are relative to `base`, the folder of the pipeline's file.
 ///
@@ -23,29 +23,29 @@ use crate::tables::{Wit, Yfcc};
 pub fn source(config: &SourceConfig, fetch: &FetchConfig, base: &Path) -> Result<Box<dyn Source>> {
     Ok(match config {
         SourceConfig::Web(web) => Box::new(WebSource::new(web, fetch)?),
-        SourceConfig::List(list) => Box::new(FeedSource(Lists::new(list, base)?)),
+        SourceConfig::List(list) => Box::new(PairSource(Lists::new(list, base)?)),
         SourceConfig::Wat(archive) => {
             let files = archives(&archive.paths, base, ".wat.gz")?;
-            Box::new(FeedSource(Archives::new(Kind::Wat, &files, archive.part_bytes)?))
+            Box::new(PairSource(Archives::new(Kind::Wat, &files, archive.part_bytes)?))
         }
         SourceConfig::Warc(archive) => {
             let files = archives(&archive.paths, base, ".warc.gz")?;
-            Box::new(FeedSource(Archives::new(Kind::Warc, &files, archive.part_bytes)?))
+            Box::new(PairSource(Archives::new(Kind::Warc, &files, archive.part_bytes)?))
         }
-        SourceConfig::Folder(folder) => Box::new(FeedSource(Folder::new(folder, base)?)),
-        SourceConfig::Webdataset(shards) => Box::new(FeedSource(Shards::new(shards, base)?)),
+        SourceConfig::Folder(folder) => Box::new(PairSource(Folder::new(folder, base)?)),
+        SourceConfig::Webdataset(shards) => Box::new(PairSource(Shards::new(shards, base)?)),
         SourceConfig::Coco(set) => {
-            Box::new(FeedSource(Coco { files: files(&set.paths, base, &[".json", ".json.gz"])? }))
+            Box::new(PairSource(Coco { files: files(&set.paths, base, &[".json", ".json.gz"])? }))
         }
-        SourceConfig::VisualGenome(genome) => Box::new(FeedSource(VisualGenome {
+        SourceConfig::VisualGenome(genome) => Box::new(PairSource(VisualGenome {
             regions: base.join(&genome.regions),
             images: base.join(&genome.images),
         })),
-        SourceConfig::Yfcc100m(set) => Box::new(FeedSource(Yfcc {
+        SourceConfig::Yfcc100m(set) => Box::new(PairSource(Yfcc {
             files: files(&set.paths, base, &[".tsv", ".gz", "dataset"])?,
         })),
         SourceConfig::Wit(set) => {
-            Box::new(FeedSource(Wit { files: files(&set.paths, base, &[".tsv", ".tsv.gz"])? }))
+            Box::new(PairSource(Wit { files: files(&set.paths, base, &[".tsv", ".tsv.gz"])? }))
         }
     })
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use clip_pipeline::{Error, Result};
 use flate2::bufread::GzDecoder;
 
-use crate::feed::{bad, bytes};
 use crate::message::{header, split_head};
+use crate::pair_reader::{bad, bytes};
 
 /// Longest record: what is longer is a bomb or damage.
 const LONGEST: u64 = 256 << 20;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::Url;
 
-use crate::feed::Item;
 use crate::html::{LAZY, LAZY_SETS, absolute, base_url, clean_text, is_placeholder, largest_of};
+use crate::pair_reader::Item;
 use crate::rows::Pair;
 use crate::warc::Record;
 
@@ -183,7 +183,7 @@ pub(crate) fn links(record: &Record) -> Vec<Item> {
         Ok(line) => line,
         Err(e) => {
             let detail = format!("the links of {}: {e}", own.unwrap_or_default());
-            return vec![Item::Fell(String::new(), String::new(), "bad_json", detail)];
+            return vec![Item::Rejected(String::new(), String::new(), "bad_json", detail)];
         }
     };
     let html = line.envelope.payload.response.html;

@@ -2,16 +2,16 @@
 //!
 //! The stages that need all rows at once (duplicates, balance) are SQL and live in `clip-sql`.
 
-mod alike;
 mod captions;
 mod check;
 mod language;
 mod matching;
 mod shards;
+mod similarity;
 
-pub use alike::Aligned;
 pub use captions::Captions;
 pub use check::Check;
 pub use language::Languages;
 pub use matching::Matches;
 pub use shards::{ShardSink, shard_key};
+pub use similarity::Aligned;

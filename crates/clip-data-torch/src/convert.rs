@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
-use clip_model::{Opening, Target, lost_fields, save_as};
+use clip_model::{LoadOptions, Target, lost_fields, save_as};
 use clip_torch::tch::Kind;
 
 use crate::model::ModelPath;
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Dtype::Float16 => Kind::Half,
         Dtype::Bfloat16 => Kind::BFloat16,
     };
-    let opening = Opening { kind, ..args.model.opening()? };
+    let opening = LoadOptions { kind, ..args.model.opening()? };
     let model = clip_model::open(&args.model.path()?, &opening)?;
     let target = match args.to {
         To::OpenClip => Target::OpenClip,

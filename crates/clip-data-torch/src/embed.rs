@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::ValueEnum;
 use clip_embed::{Encoder, Input, NumberType, Options, run as embed};
-use clip_model::{Opening, Weights};
+use clip_model::{LoadOptions, Weights};
 use clip_torch::tch::Kind;
 use serde_json::json;
 
@@ -87,7 +87,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => {}
     }
     let kind = if args.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
-    let opening = Opening { device, ..args.model.opening()? };
+    let opening = LoadOptions { device, ..args.model.opening()? };
     let weights = Weights::read(&args.model.path()?)?;
     let files = clip_model::weights_files(&weights.path)?;
     let file: u64 = files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();

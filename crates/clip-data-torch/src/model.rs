@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clip_model::{Error, ModelConfig, Opening, PreprocessCfg};
+use clip_model::{Error, LoadOptions, ModelConfig, PreprocessCfg};
 use serde_json::{Map, Value, json};
 
 /// blake3 of all files of the weights.
@@ -103,7 +103,7 @@ impl ModelPath {
     }
 
     /// How to open it. Flags count more than what `--model-name` brings, and that more than the weights' own.
-    pub fn opening(&self) -> anyhow::Result<Opening> {
+    pub fn opening(&self) -> anyhow::Result<LoadOptions> {
         // What the caller wrote is wrong, not the model's file.
         let wrong = |error: Error| anyhow::anyhow!("--model-name: {error}");
         let name = self.model_name.as_deref();
@@ -111,7 +111,7 @@ impl ModelPath {
         let mut preprocess =
             name.map(PreprocessCfg::fields_of).transpose().map_err(wrong)?.unwrap_or_default();
         preprocess.extend(self.preprocess.fields()?);
-        Ok(Opening { model, image_size: self.image_size, preprocess, ..Opening::default() })
+        Ok(LoadOptions { model, image_size: self.image_size, preprocess, ..LoadOptions::default() })
     }
 }
 

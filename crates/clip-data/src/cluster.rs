@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use clip_cluster::{ClusterEngine, Doer, Roots, Secret};
+use clip_cluster::{ClusterEngine, PartRunner, Roots, Secret};
 use clip_corpus::Commit;
 use clip_pipeline::{Config, Error, Plan, Result, Run};
 use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ pub fn engine(
 /// Does parts of whatever build sends some, one build at a time.
 /// `workdir` is where its copies of runs that are in a store go, if not where the pipeline says. A build that names a
 /// file outside of `roots` is refused.
-pub fn doer(workdir: Option<PathBuf>, roots: Roots) -> Doer {
+pub fn doer(workdir: Option<PathBuf>, roots: Roots) -> PartRunner {
     let builds = Arc::new(Builds { workdir, roots, current: Mutex::default() });
     let idle = builds.clone();
     std::thread::spawn(move || {

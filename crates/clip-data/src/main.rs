@@ -7,10 +7,10 @@ extern crate clip_cli;
 mod cluster;
 mod commands;
 mod counter;
+mod detector_process;
 mod exit;
 mod progress;
 mod recipe;
-mod served;
 mod set_on_drop;
 mod torch;
 

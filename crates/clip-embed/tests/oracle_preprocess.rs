@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use clip_embed::Encoder;
-use clip_model::{Opening, Target, open, save_as};
+use clip_model::{LoadOptions, Target, open, save_as};
 use clip_torch::tch::{Kind, Tensor};
 use serde_json::{Map, Value};
 
@@ -20,7 +20,8 @@ fn golden() -> (PathBuf, Value) {
 
 /// Embeddings of the golden images, in their order.
 fn embed(model: &Path, golden: &Value, preprocess: Map<String, Value>) -> Tensor {
-    let encoder = Encoder::new(open(model, &Opening { preprocess, ..Opening::default() }).unwrap());
+    let encoder =
+        Encoder::new(open(model, &LoadOptions { preprocess, ..LoadOptions::default() }).unwrap());
     let order = ["wide.png", "tall.png", "small.png", "transparent.png", "palette.png"];
     let images = order.map(|name| {
         let bytes = BASE64_STANDARD.decode(golden["images"][name].as_str().unwrap()).unwrap();
@@ -72,7 +73,7 @@ fn a_converted_model_keeps_its_preprocessing() {
         ("again", Target::OpenClip),
     ] {
         let to = folder.path().join(name);
-        save_as(&to, &open(&from, &Opening::default()).unwrap(), target).unwrap();
+        save_as(&to, &open(&from, &LoadOptions::default()).unwrap(), target).unwrap();
         assert!(embed(&to, &golden, Map::new()).equal(&own), "{name}");
         from = to;
     }
@@ -83,7 +84,7 @@ fn a_converted_model_keeps_its_preprocessing() {
     assert!(apart(&embed(&from, &golden, Map::new()), &own) > 1e-3);
     // One that nothing is known of is refused by its name.
     std::fs::write(&file, text.replace("squash", "crop")).unwrap();
-    let message = open(&from, &Opening::default()).err().unwrap().to_string();
+    let message = open(&from, &LoadOptions::default()).err().unwrap().to_string();
     let named = ["open_clip_config.json: preprocess_cfg: resize_mode \"crop\": one of shortest"];
     assert!(named.iter().all(|words| message.contains(words)), "{message}");
 }
@@ -97,7 +98,7 @@ fn the_parameters_of_a_run_tell_its_preprocessing() {
     std::fs::create_dir(&folder).unwrap();
     // The weights alone: their remarks tell the model and nothing of images.
     let plain = run.path().join("plain");
-    save_as(&plain, &open(&model, &Opening::default()).unwrap(), Target::OpenClip).unwrap();
+    save_as(&plain, &open(&model, &LoadOptions::default()).unwrap(), Target::OpenClip).unwrap();
     let weights = folder.join("epoch_1.safetensors");
     std::fs::copy(plain.join("open_clip_model.safetensors"), &weights).unwrap();
     assert!(apart(&embed(&weights, &golden, Map::new()), &own) > 1e-3);

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use clip_model::{Opening, open, picture_bytes};
+use clip_model::{LoadOptions, open, picture_bytes};
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (batch, steps): (usize, usize) = (batch.parse()?, steps.parse()?);
     clip_torch::init(std::env::var("OMP_NUM_THREADS").ok().and_then(|n| n.parse().ok()))?;
     let kind = if precision == "bf16" { Kind::BFloat16 } else { Kind::Float };
-    let model = open(Path::new(folder), &Opening::default())?.for_inference(kind);
+    let model = open(Path::new(folder), &LoadOptions::default())?.for_inference(kind);
     let size = model.config().vision_cfg.image_size;
     let image: Vec<u8> = (0..size * size * 3).map(|i| (i * 31 % 251) as u8).collect();
     let images = picture_bytes(&vec![image.as_slice(); batch], size);

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clip_model::{Mode, Opening, open, read_safetensors};
+use clip_model::{LoadOptions, Mode, open, read_safetensors};
 use clip_torch::tch::{Device, Kind, Tensor};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -28,7 +28,7 @@ fn main() -> Outcome<ExitCode> {
     let golden: HashMap<String, Tensor> =
         read_safetensors(&Path::new(&folder).join("io.safetensors"))?.into_iter().collect();
     let get = |name: &str| golden.get(name).ok_or_else(|| format!("{name} is missing"));
-    let mut model = open(Path::new(&folder), &Opening::default())?;
+    let mut model = open(Path::new(&folder), &LoadOptions::default())?;
     model.set_mode(if train { Mode::Train } else { Mode::Eval });
     let image = unit(&model.encode_image(get("images")?));
     let text = unit(&model.encode_text(get("tokens")?));

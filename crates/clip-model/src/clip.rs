@@ -76,7 +76,7 @@ impl Clip {
         config: &ModelConfig,
         mut params: Params,
         device: Device,
-    ) -> (Self, crate::fit::Faults) {
+    ) -> (Self, crate::weight_mismatch::Faults) {
         let t = &config.text_cfg;
         let p = &mut params;
         // The order of registration is open_clip's: top-level parameters first, then modules.

@@ -39,7 +39,7 @@ pub struct Weights {
 
 /// What the caller knows of a model, and how it wants it.
 #[derive(Debug, Clone)]
-pub struct Opening {
+pub struct LoadOptions {
     /// The model; a file that says another activation is refused.
     pub model: Option<ModelConfig>,
     /// Another image size: positional embeddings are interpolated.
@@ -52,7 +52,7 @@ pub struct Opening {
     pub kind: Kind,
 }
 
-impl Default for Opening {
+impl Default for LoadOptions {
     /// What the file says, on the CPU, in f32.
     fn default() -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Default for Opening {
 /// # Errors
 /// When the path holds no such weights, when they do not fit, when nothing tells their activation, or when they
 /// tell another one than the caller.
-pub fn open(path: &Path, opening: &Opening) -> Result<Clip> {
+pub fn open(path: &Path, opening: &LoadOptions) -> Result<Clip> {
     Weights::read(path)?.build(opening)
 }
 
@@ -263,7 +263,7 @@ impl Weights {
     }
 
     /// Makes the model.
-    pub fn build(mut self, opening: &Opening) -> Result<Clip> {
+    pub fn build(mut self, opening: &LoadOptions) -> Result<Clip> {
         let mut config = self.config(opening.model.as_ref())?;
         let preprocess = self.preprocess(&opening.preprocess)?;
         if let Some(size) = opening.image_size {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use clip_torch::tch::{Device, Kind, Tensor};
 
-use crate::fit::{Fault, Faults};
 use crate::init::Init;
+use crate::weight_mismatch::{Fault, Faults};
 
 /// Tensors by name, in order.
 pub(crate) type Named = Vec<(String, Tensor)>;

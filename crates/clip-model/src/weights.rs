@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::file::{bytes_of, write_atomic};
 use crate::params::Named;
-use crate::{Clip, Error, Opening, Result, open};
+use crate::{Clip, Error, LoadOptions, Result, open};
 
 /// The weights' file in a checkpoint's folder.
 pub const MODEL_FILE: &str = "open_clip_model.safetensors";
@@ -120,7 +120,7 @@ pub fn save_checkpoint(folder: &Path, model: &Clip) -> Result<()> {
 
 /// Opens a folder written by [`save_checkpoint`] or by open_clip.
 pub fn load_checkpoint(folder: &Path, device: Device) -> Result<Clip> {
-    open(folder, &Opening { device, ..Opening::default() })
+    open(folder, &LoadOptions { device, ..LoadOptions::default() })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::counter::{Counted, Counter};
 use crate::hash::HashedMap;
 use crate::list::ListBuilder;
-use crate::pump::{Records, pump};
+use crate::parallel_records::{Records, pump};
 use crate::runs::Scratch;
 use crate::{
     BigramRule, Error, Query, QueryList, QuerySource, Result, bigrams, dump, numerals, pageviews,

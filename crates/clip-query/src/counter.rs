@@ -1,13 +1,13 @@
 //! Counting words and pairs of neighbours in bounded memory.
 
-use crate::runs::{Run, Scratch, merge};
+use crate::runs::{Scratch, SortedRun, merge};
 use crate::{Result, hash, words};
 
 /// What a counted text is made of: runs of words and of pairs, to be merged.
 #[derive(Default)]
 pub(crate) struct Counted {
-    words: Vec<Run>,
-    pairs: Vec<Run>,
+    words: Vec<SortedRun>,
+    pairs: Vec<SortedRun>,
     /// Words counted, each as often as it occurs.
     pub(crate) total: u64,
 }
@@ -119,14 +119,14 @@ impl Counter {
             seen.into_iter().map(|(hash, (count, word))| ((hash, word), count)).collect();
         counts.sort_unstable();
         self.seen_bytes = 0;
-        self.done.words.push(Run::write(counts, disk.then_some(&mut self.scratch))?);
+        self.done.words.push(SortedRun::write(counts, disk.then_some(&mut self.scratch))?);
         Ok(())
     }
 
     fn spill_pairs(&mut self, disk: bool) -> Result<()> {
         self.pairs.sort_unstable();
         let counts = self.pairs.iter().map(|&pair| (pair, 1));
-        self.done.pairs.push(Run::write(counts, disk.then_some(&mut self.scratch))?);
+        self.done.pairs.push(SortedRun::write(counts, disk.then_some(&mut self.scratch))?);
         self.pairs.clear();
         Ok(())
     }
@@ -134,7 +134,7 @@ impl Counter {
     fn spill_weighed(&mut self, disk: bool) -> Result<()> {
         self.weighed.sort_unstable();
         let counts = self.weighed.iter().copied();
-        self.done.pairs.push(Run::write(counts, disk.then_some(&mut self.scratch))?);
+        self.done.pairs.push(SortedRun::write(counts, disk.then_some(&mut self.scratch))?);
         self.weighed.clear();
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use memchr::memmem;
 
 use crate::open::{failure, open};
-use crate::pump::{Records, pump};
+use crate::parallel_records::{Records, pump};
 use crate::wikitext::{Hidden, strip};
 use crate::{Error, Result};
 

@@ -25,7 +25,7 @@ impl Scratch {
     }
 
     /// Writes a run behind those that are there.
-    fn append<K: Key>(&mut self, counts: impl IntoIterator<Item = (K, u64)>) -> Result<Run> {
+    fn append<K: Key>(&mut self, counts: impl IntoIterator<Item = (K, u64)>) -> Result<SortedRun> {
         let from = self.length;
         let write = || {
             let mut out = BufWriter::with_capacity(1 << 18, &*self.file);
@@ -35,7 +35,7 @@ impl Scratch {
         };
         let at = write().map_err(|e| Error::io(&self.folder, e))?;
         self.length = at;
-        Ok(Run::Disk(Slice { file: self.file.clone(), at: from, end: at }))
+        Ok(SortedRun::Disk(Slice { file: self.file.clone(), at: from, end: at }))
     }
 }
 
@@ -132,12 +132,12 @@ fn take_number(input: &mut dyn Read) -> std::io::Result<u64> {
 }
 
 /// Counts by ascending key, each key once.
-pub(crate) enum Run {
+pub(crate) enum SortedRun {
     Memory(Vec<u8>),
     Disk(Slice),
 }
 
-impl Run {
+impl SortedRun {
     /// Writes ascending counts, adding up those of equal keys: to disk where a scratch file is given.
     pub(crate) fn write<K: Key>(
         counts: impl IntoIterator<Item = (K, u64)>,
@@ -183,8 +183,8 @@ fn encode<K: Key>(
 }
 
 /// Calls `each` with every key of all runs, ascending, and the sum of its counts.
-pub(crate) fn merge<K: Key>(runs: &[Run], mut each: impl FnMut(K, u64)) -> Result<()> {
-    let mut inputs: Vec<_> = runs.iter().map(Run::open).collect();
+pub(crate) fn merge<K: Key>(runs: &[SortedRun], mut each: impl FnMut(K, u64)) -> Result<()> {
+    let mut inputs: Vec<_> = runs.iter().map(SortedRun::open).collect();
     let mut next = |at: usize| -> Result<Option<Reverse<(K, usize, u64)>>> {
         let read = K::take(&mut inputs[at]).and_then(|key| match key {
             Some(key) => Ok(Some((key, take_number(&mut inputs[at])?))),
@@ -236,7 +236,7 @@ mod tests {
                 run.sort_unstable();
                 run.iter().for_each(|&(key, count)| *expected.entry(key).or_insert(0) += count);
                 let disk = (at % 2 == 0).then_some(&mut scratch);
-                written.push(Run::write(run.iter().copied(), disk).unwrap());
+                written.push(SortedRun::write(run.iter().copied(), disk).unwrap());
             }
             let mut found = Vec::new();
             merge(&written, |key: u128, count| found.push((key, count))).unwrap();
@@ -248,7 +248,7 @@ mod tests {
     fn counts_on_disk_have_no_name_that_could_stay() {
         let folder = tempfile::tempdir().unwrap();
         let mut scratch = Scratch::new(folder.path()).unwrap();
-        let run = Run::write((0..1000u128).map(|key| (key, 1)), Some(&mut scratch)).unwrap();
+        let run = SortedRun::write((0..1000u128).map(|key| (key, 1)), Some(&mut scratch)).unwrap();
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         let mut sum = 0;
         merge(&[run], |_: u128, count| sum += count).unwrap();
@@ -259,7 +259,7 @@ mod tests {
     fn words_survive_the_way_through_a_run() {
         let words: Vec<((u64, Box<str>), u64)> =
             vec![((1, "a".into()), 3), ((2, "".into()), 1 << 40), ((2, "naïve".into()), 1)];
-        let run = Run::write(words.clone(), None).unwrap();
+        let run = SortedRun::write(words.clone(), None).unwrap();
         let mut found = Vec::new();
         merge(&[run], |key: (u64, Box<str>), count| found.push((key, count))).unwrap();
         assert_eq!(found, words);

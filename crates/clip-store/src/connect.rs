@@ -20,7 +20,7 @@ pub(crate) fn client(scheme: &str, bucket: &str) -> io::Result<Client> {
     }
     crate::http::provider();
     let client = match scheme {
-        "s3" => s3(bucket).map_err(told)?,
+        "s3" => s3(bucket).map_err(io_error)?,
         "gs" => gs(bucket)?,
         "az" => az(bucket)?,
         _ => file(bucket)?,
@@ -61,7 +61,7 @@ fn s3(bucket: &str) -> object_store::Result<Client> {
 #[cfg(feature = "gcs")]
 fn gs(bucket: &str) -> io::Result<Client> {
     let builder = object_store::gcp::GoogleCloudStorageBuilder::from_env();
-    Ok(Arc::new(builder.with_bucket_name(bucket).build().map_err(told)?))
+    Ok(Arc::new(builder.with_bucket_name(bucket).build().map_err(io_error)?))
 }
 
 #[cfg(not(feature = "gcs"))]
@@ -72,7 +72,7 @@ fn gs(_: &str) -> io::Result<Client> {
 #[cfg(feature = "azure")]
 fn az(container: &str) -> io::Result<Client> {
     let builder = object_store::azure::MicrosoftAzureBuilder::from_env();
-    Ok(Arc::new(builder.with_container_name(container).build().map_err(told)?))
+    Ok(Arc::new(builder.with_container_name(container).build().map_err(io_error)?))
 }
 
 #[cfg(not(feature = "azure"))]
@@ -91,11 +91,11 @@ fn lacks(feature: &str) -> io::Error {
 
 fn file(folder: &str) -> io::Result<Client> {
     std::fs::create_dir_all(folder)?;
-    Ok(Arc::new(LocalFileSystem::new_with_prefix(folder).map_err(told)?))
+    Ok(Arc::new(LocalFileSystem::new_with_prefix(folder).map_err(io_error)?))
 }
 
 /// The deepest reasons, without what follows `?` in an address: it may hold a key.
-pub(crate) fn told(error: Error) -> io::Error {
+pub(crate) fn io_error(error: Error) -> io::Error {
     let kind = match &error {
         Error::NotFound { .. } => io::ErrorKind::NotFound,
         Error::AlreadyExists { .. } => io::ErrorKind::AlreadyExists,

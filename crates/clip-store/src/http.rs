@@ -67,7 +67,7 @@ impl Body {
                 request = request.header(IF_RANGE, tag.as_str());
             }
         }
-        let response = wait(async { request.send().await })?.map_err(told)?;
+        let response = wait(async { request.send().await })?.map_err(io_error)?;
         let status = response.status();
         if status == StatusCode::RANGE_NOT_SATISFIABLE {
             self.length = Some(self.at);
@@ -111,7 +111,7 @@ impl Body {
                         return Ok(());
                     }
                     Ok(None) => io::Error::from(io::ErrorKind::UnexpectedEof),
-                    Err(e) => told(e),
+                    Err(e) => io_error(e),
                 },
             };
             loop {
@@ -131,7 +131,7 @@ impl Body {
 }
 
 /// The deepest reason: reqwest's own words only say that there is one.
-fn told(error: reqwest::Error) -> io::Error {
+fn io_error(error: reqwest::Error) -> io::Error {
     let mut deepest: &dyn std::error::Error = &error;
     while let Some(source) = deepest.source() {
         deepest = source;

@@ -12,7 +12,7 @@ use object_store::{
 use tokio::io::AsyncReadExt;
 
 use crate::address::parts;
-use crate::connect::{client, told};
+use crate::connect::{client, io_error};
 use crate::runtime::wait;
 
 /// Files up to this length go up in one request, longer ones in pieces of it.
@@ -76,7 +76,7 @@ impl Store {
         match wait(read)? {
             Ok(found) => Ok(Some(found)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(e) => Err(told(e)),
+            Err(e) => Err(io_error(e)),
         }
     }
 
@@ -87,12 +87,12 @@ impl Store {
             async move { Ok::<_, object_store::Error>(client.get(&key).await?.bytes().await?.to_vec()) }
         };
         let all = futures::stream::iter(names.iter().map(read)).buffered(READS);
-        wait(all.try_collect())?.map_err(told)
+        wait(all.try_collect())?.map_err(io_error)
     }
 
     /// Writes an object, over whatever is there.
     pub fn put(&self, name: &str, bytes: Vec<u8>) -> io::Result<()> {
-        wait(self.client.put(&self.key(name), bytes.into()))?.map_err(told)?;
+        wait(self.client.put(&self.key(name), bytes.into()))?.map_err(io_error)?;
         Ok(())
     }
 
@@ -114,7 +114,7 @@ impl Store {
                 object_store::Error::AlreadyExists { .. }
                 | object_store::Error::Precondition { .. },
             ) => Ok(false),
-            Err(e) => Err(told(e)),
+            Err(e) => Err(io_error(e)),
         }
     }
 
@@ -125,14 +125,14 @@ impl Store {
         }
         wait(async {
             let mut file = tokio::fs::File::open(file).await?;
-            let upload = self.client.put_multipart(&self.key(name)).await.map_err(told)?;
+            let upload = self.client.put_multipart(&self.key(name)).await.map_err(io_error)?;
             let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
             if let Err(e) = pieces(&mut file, &mut upload).await {
                 // What was sent of it would be kept, and paid for.
                 let _ = upload.abort().await;
                 return Err(e);
             }
-            upload.finish().await.map_err(told)?;
+            upload.finish().await.map_err(io_error)?;
             Ok(())
         })?
     }
@@ -144,7 +144,7 @@ impl Store {
             range: (from > 0).then_some(object_store::GetRange::Offset(from)),
             ..Default::default()
         };
-        let found = wait(self.client.get_opts(&key, from_there))?.map_err(told)?;
+        let found = wait(self.client.get_opts(&key, from_there))?.map_err(io_error)?;
         let length = found.meta.size;
         Ok(Body { stream: found.into_stream(), length, piece: bytes::Bytes::new() })
     }
@@ -152,7 +152,7 @@ impl Store {
     /// The objects below this folder and their lengths, by name.
     pub fn list(&self) -> io::Result<Vec<(String, u64)>> {
         let found = wait(self.client.list(Some(&self.folder)).try_collect::<Vec<_>>())?;
-        let found = found.map_err(told)?;
+        let found = found.map_err(io_error)?;
         let own = self.folder.as_ref().len();
         let name = |key: &Key| key.as_ref()[own..].trim_start_matches('/').to_owned();
         let mut names: Vec<_> =
@@ -164,7 +164,7 @@ impl Store {
     /// Removes every object below this folder.
     pub fn clear(&self) -> io::Result<()> {
         for (name, _) in self.list()? {
-            wait(self.client.delete(&self.key(&name)))?.map_err(told)?;
+            wait(self.client.delete(&self.key(&name)))?.map_err(io_error)?;
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ async fn pieces(file: &mut tokio::fs::File, upload: &mut WriteMultipart) -> io::
         if file.read_buf(&mut piece).await? == 0 {
             return Ok(());
         }
-        upload.wait_for_capacity(AT_ONCE).await.map_err(told)?;
+        upload.wait_for_capacity(AT_ONCE).await.map_err(io_error)?;
         upload.put(piece.freeze());
     }
 }
@@ -197,7 +197,7 @@ pub struct Body {
 impl io::Read for Body {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.piece.is_empty() {
-            match wait(self.stream.try_next())?.map_err(told)? {
+            match wait(self.stream.try_next())?.map_err(io_error)? {
                 Some(piece) => self.piece = piece,
                 None => return Ok(0),
             }

@@ -1,11 +1,11 @@
 //! Cleaning captions as OpenAI's tokenizer does.
 
-use crate::mend::{mend, unescape};
+use crate::fix_text::{fix_text, unescape};
 
 /// Mends broken text, unescapes HTML twice, folds white space.
 pub fn clean(text: &str) -> String {
-    let mended = mend(text);
-    if mended.contains('&') { fold(&unescape(&unescape(&mended))) } else { fold(&mended) }
+    let fixed = fix_text(text);
+    if fixed.contains('&') { fold(&unescape(&unescape(&fixed))) } else { fold(&fixed) }
 }
 
 /// Words apart by one space each. White space is what Python takes for it.

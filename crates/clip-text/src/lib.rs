@@ -4,8 +4,8 @@ mod clean;
 mod error;
 mod fasttext;
 mod filter;
+mod fix_text;
 mod language;
-mod mend;
 mod tokenizer;
 
 pub use clean::clean;

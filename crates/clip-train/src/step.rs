@@ -180,7 +180,7 @@ impl Trainer {
             };
             self.prepare_for_backward(last)?;
             let of = |all: &Tensor| all.narrow(0, chunk.first, chunk.rows);
-            backward(&[u, v], &[of(&images), of(&texts)]).map_err(|e| self.told(e))?;
+            backward(&[u, v], &[of(&images), of(&texts)]).map_err(|e| self.wrap_error(e))?;
             if !one {
                 meter.chunk(chunk.rows, hooks);
             }
@@ -216,7 +216,7 @@ impl Trainer {
             forward += clock.elapsed().as_secs_f64();
             self.prepare_for_backward(last)?;
             let scale = Tensor::from(self.learner.loss_scale() as f32).to_device(loss.device());
-            backward(&[loss], &[scale]).map_err(|e| self.told(e))?;
+            backward(&[loss], &[scale]).map_err(|e| self.wrap_error(e))?;
             if chunks.len() > 1 {
                 meter.chunk(chunk.rows, hooks);
             }
@@ -246,13 +246,13 @@ impl Trainer {
     /// Before the step's last backward pass: that one is averaged over the processes.
     fn prepare_for_backward(&self, last: bool) -> Result<()> {
         match &self.reducer {
-            Some(reducer) if last => reducer.prepare_for_backward().map_err(|e| self.told(e)),
+            Some(reducer) if last => reducer.prepare_for_backward().map_err(|e| self.wrap_error(e)),
             _ => Ok(()),
         }
     }
 
     /// A failure of a backward pass may be another process's.
-    fn told(&self, error: clip_torch::Error) -> Error {
+    fn wrap_error(&self, error: clip_torch::Error) -> Error {
         if self.reducer.is_some() { self.world.diagnose_peer_failure(&error) } else { error.into() }
     }
 

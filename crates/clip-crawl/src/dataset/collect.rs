@@ -14,7 +14,7 @@ use crate::error::may_pass;
 use crate::spool::{Kept, Place, Spool};
 
 /// What the collector is told.
-pub(super) enum Told {
+pub(super) enum CollectorEvent {
     /// A shard begins. Its permit keeps the number of shards in flight small.
     Begins(Box<Begun>),
     /// Rows of a shard ended.
@@ -68,9 +68,9 @@ pub(super) struct Collector {
 
 impl Collector {
     /// Takes what was told; gives a shard when that was its last row.
-    pub fn take(&mut self, told: Told) -> Result<Option<Whole>> {
+    pub fn take(&mut self, told: CollectorEvent) -> Result<Option<Whole>> {
         let id = match told {
-            Told::Begins(begun) => {
+            CollectorEvent::Begins(begun) => {
                 let Begun { shard, spool, kept, permit } = *begun;
                 let (id, left) = (shard.id, shard.rows.num_rows());
                 let rows = (0..left).map(|_| None).collect();
@@ -80,7 +80,7 @@ impl Collector {
                 self.open.insert(id, open);
                 id
             }
-            Told::Rows(id, ended, image) => {
+            CollectorEvent::Rows(id, ended, image) => {
                 let unknown = || Error::stage("fetch", format!("shard {id} is not in flight"));
                 let open = self.open.get_mut(&id).ok_or_else(unknown)?;
                 // What may pass is asked again by the run that resumes this one.

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use super::asks::{Ended, Job, asks};
-use super::collect::{Begun, Collector, Told, Whole};
+use super::collect::{Begun, Collector, CollectorEvent, Whole};
 use super::row::Fetcher;
 use super::shards::{Shard, Shards, Skip};
 use super::{DatasetConfig, Stats, Watch, columns, folder, write};
@@ -101,7 +101,7 @@ fn go(
     let fault = Fault::default();
     let stopped = || cancel.load(Ordering::Relaxed) || fault.any();
     let (to_fetch, mut cut) = mpsc::channel::<Job>(1);
-    let (ended, told) = mpsc::channel::<Told>(ENDED);
+    let (ended, told) = mpsc::channel::<CollectorEvent>(ENDED);
     let (whole, finished) = std::sync::mpsc::sync_channel::<Whole>(1);
     let mut summary = Summary {
         stats: Stats::default(),
@@ -148,8 +148,10 @@ fn go(
             let mut collector = Collector::default();
             while let Some(told) = told.blocking_recv() {
                 let ended: Vec<&Ended> = match &told {
-                    Told::Rows(_, ended, _) => vec![ended],
-                    Told::Begins(begun) => begun.kept.iter().map(|(ended, _)| ended).collect(),
+                    CollectorEvent::Rows(_, ended, _) => vec![ended],
+                    CollectorEvent::Begins(begun) => {
+                        begun.kept.iter().map(|(ended, _)| ended).collect()
+                    }
                 };
                 for ended in ended {
                     ended.rows.iter().for_each(|_| watch.row(ended.done.status));
@@ -192,7 +194,7 @@ fn go(
 async fn dispatch(
     fetcher: &Arc<Fetcher>,
     shards: &mut mpsc::Receiver<Job>,
-    ended: &mpsc::Sender<Told>,
+    ended: &mpsc::Sender<CollectorEvent>,
     stopped: &(dyn Fn() -> bool + Sync),
 ) {
     let open = Arc::new(Semaphore::new(OPEN_SHARDS));
@@ -203,7 +205,7 @@ async fn dispatch(
             let Ok(permit) = open.clone().acquire_owned().await else { return };
             let id = shard.id;
             let begun = Box::new(Begun { shard, spool, kept, permit });
-            if ended.send(Told::Begins(begun)).await.is_err() {
+            if ended.send(CollectorEvent::Begins(begun)).await.is_err() {
                 return;
             }
             for ask in asks {
@@ -211,7 +213,7 @@ async fn dispatch(
                 let (fetcher, ended) = (fetcher.clone(), ended.clone());
                 tasks.spawn(async move {
                     for (rows, image) in fetcher.one(ask).await {
-                        let _ = ended.send(Told::Rows(id, Box::new(rows), image)).await;
+                        let _ = ended.send(CollectorEvent::Rows(id, Box::new(rows), image)).await;
                     }
                     drop(permit);
                 });

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::files::ListFile;
 use super::table::{Cell, Cells, Column, Found, missing, place};
-use crate::feed::{BATCH_BYTES, bad, open};
+use crate::pair_reader::{BATCH_BYTES, bad, open};
 
 /// Rows that are looked at before a column that none of them has is called missing.
 const SAMPLE: usize = 1000;

@@ -12,7 +12,7 @@ use super::files::{Format, ListFile};
 use super::parquet;
 use super::table::Column;
 use crate::cells::cell;
-use crate::feed::{STAGE, bad_columns};
+use crate::pair_reader::{STAGE, bad_columns};
 
 /// What is kept of each row.
 pub(super) struct Kept {

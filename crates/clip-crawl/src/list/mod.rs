@@ -14,8 +14,8 @@ use arrow::datatypes::SchemaRef;
 use clip_pipeline::Result;
 use clip_pipeline::config::source::{CaptionList, List};
 
-use crate::feed::{Feed, Item, STAGE, Visit, located, no_url};
-use crate::normal::normal_url;
+use crate::normalize_url::normal_url;
+use crate::pair_reader::{Item, PairReader, STAGE, Visit, located, no_url};
 use crate::rows::{More, Pair};
 use kept::Kept;
 
@@ -168,7 +168,7 @@ impl Cursor {
     }
 }
 
-impl Feed for Lists {
+impl PairReader for Lists {
     fn units(&self) -> Result<usize> {
         Ok(self.counts()?.iter().sum::<usize>().div_ceil(self.part_rows))
     }
@@ -216,7 +216,7 @@ impl Lists {
         for row in 0..batch.num_rows() {
             let caption = if captions.is_valid(row) { captions.value(row) } else { "" }.to_owned();
             let item = if faults.is_valid(row) {
-                Item::Fell(String::new(), caption, "bad_row", faults.value(row).to_owned())
+                Item::Rejected(String::new(), caption, "bad_row", faults.value(row).to_owned())
             } else if urls.is_valid(row) {
                 let url = urls.value(row).to_owned();
                 let pair = Pair { url, caption, page: None, source: "list" };
@@ -225,7 +225,7 @@ impl Lists {
                     Some(kept) => with(pair, uids, kept, row),
                 }
             } else {
-                Item::Fell(String::new(), caption, "bad_url", "the URL is null".into())
+                Item::Rejected(String::new(), caption, "bad_url", "the URL is null".into())
             };
             if !visit(item)? {
                 return Ok(false);
@@ -240,11 +240,11 @@ fn with(mut pair: Pair, uids: Option<&StringArray>, kept: &Arc<RecordBatch>, row
     let uid = uids.filter(|uids| uids.is_valid(row)).map(|uids| uids.value(row).to_lowercase());
     if let Some(uid) = uid.as_ref().filter(|uid| clip_corpus::uid_number(uid).is_none()) {
         let detail = format!("uid {uid:?} is not 32 hex digits: keep it under another name");
-        return Item::Fell(pair.url, pair.caption, "bad_row", detail);
+        return Item::Rejected(pair.url, pair.caption, "bad_row", detail);
     }
     let Some(url) = normal_url(&pair.url) else {
         let (url, caption, reason, detail) = no_url(pair);
-        return Item::Fell(url, caption, reason, detail);
+        return Item::Rejected(url, caption, reason, detail);
     };
     pair.url = url;
     Item::With(pair, More { uid, columns: kept.clone(), row })

@@ -14,7 +14,7 @@ use clip_pipeline::{Error, Result};
 
 use super::files::ListFile;
 use super::table::{BATCH, Batches, Column, fault_field, places};
-use crate::feed::bad;
+use crate::pair_reader::bad;
 
 pub(super) fn batches(file: &ListFile, columns: &[Column], skip: usize) -> Result<Batches> {
     let table = open(file)?;

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::files::{Format, ListFile};
 use super::{json, parquet};
-use crate::feed::{BATCH_BYTES, bad, open};
+use crate::pair_reader::{BATCH_BYTES, bad, open};
 
 /// Rows that are read at a time.
 pub(super) const BATCH: usize = 8192;

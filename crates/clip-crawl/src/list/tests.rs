@@ -30,7 +30,7 @@ fn rows(lists: &Lists, unit: usize) -> Vec<(String, String)> {
         .each(unit, &mut |item| {
             rows.push(match item {
                 Item::Pair(pair) | Item::With(pair, _) => (pair.url, pair.caption),
-                Item::Fell(_, caption, reason, _) => (reason.to_owned(), caption),
+                Item::Rejected(_, caption, reason, _) => (reason.to_owned(), caption),
                 Item::Lost(detail) => ("damaged".to_owned(), detail),
             });
             Ok(true)

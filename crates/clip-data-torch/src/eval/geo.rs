@@ -74,9 +74,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 fn rows(path: &Path) -> anyhow::Result<Vec<(PathBuf, Place)>> {
-    let told = || path.display().to_string();
-    let mut reader = csv::Reader::from_path(path).with_context(told)?;
-    let header = reader.headers().with_context(told)?.clone();
+    let place = || path.display().to_string();
+    let mut reader = csv::Reader::from_path(path).with_context(place)?;
+    let header = reader.headers().with_context(place)?.clone();
     let column = |names: &[&str]| {
         let found = header.iter().position(|h| names.contains(&h.trim().to_lowercase().as_str()));
         found.with_context(|| format!("{}: no column {}", path.display(), names[0]))
@@ -89,7 +89,7 @@ fn rows(path: &Path) -> anyhow::Result<Vec<(PathBuf, Place)>> {
     let root = path.parent().unwrap_or(Path::new(""));
     let mut rows = Vec::new();
     for (number, record) in reader.records().enumerate() {
-        let record = record.with_context(told)?;
+        let record = record.with_context(place)?;
         let number_of = |at: usize, most: f64| {
             let value = record.get(at).and_then(|cell| cell.trim().parse::<f64>().ok());
             value.filter(|value| value.abs() <= most)

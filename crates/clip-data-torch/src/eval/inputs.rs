@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Protocol, Split, read_templates};
 use clip_eval::Names;
-use clip_model::{Clip, Opening, Weights};
+use clip_model::{Clip, LoadOptions, Weights};
 use clip_text::Tokenizer;
 
 use crate::device;
@@ -86,7 +86,7 @@ impl Model {
     /// Opens weights of any known format, or the newest checkpoint of a run.
     pub fn open(args: &ModelArgs) -> anyhow::Result<Self> {
         clip_torch::init(None)?;
-        let opening = Opening { device: device(&args.device)?, ..args.weights.opening()? };
+        let opening = LoadOptions { device: device(&args.device)?, ..args.weights.opening()? };
         let path = args.weights.path()?;
         let weights = Weights::read(&path)?;
         let file = weights.path.clone();

@@ -228,8 +228,8 @@ fn by_group(
 /// Appends a line, so that a file of results grows by whole lines.
 pub fn append(path: &Path, line: &str) -> anyhow::Result<()> {
     use std::io::Write;
-    let told = || path.display().to_string();
+    let place = || path.display().to_string();
     let mut file =
-        std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(told)?;
-    file.write_all(line.as_bytes()).with_context(told)
+        std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(place)?;
+    file.write_all(line.as_bytes()).with_context(place)
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clip_cli::Stop;
-use clip_model::{Clip, ModelConfig, Opening, PreprocessCfg, Weights};
+use clip_model::{Clip, LoadOptions, ModelConfig, PreprocessCfg, Weights};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
@@ -211,7 +211,7 @@ fn model(
     };
     let image_size = Some(config.vision_cfg.image_size);
     let model = Some(config.clone());
-    let opening = Opening { model, image_size, preprocess, device, ..Opening::default() };
+    let opening = LoadOptions { model, image_size, preprocess, device, ..LoadOptions::default() };
     Ok(clip_model::open(path, &opening)?)
 }
 

@@ -153,7 +153,7 @@ pub struct Args {
 #[command(next_help_heading = "Beyond img2dataset")]
 struct More {
     #[command(flatten)]
-    manners: Manners,
+    manners: PolitenessArgs,
     /// refuse | first | all: what a caption column that holds lists of captions means; all makes a row of each caption
     #[arg(long = "caption_list", default_value = "refuse", value_parser = word::<CaptionList>)]
     caption_list: CaptionList,
@@ -179,7 +179,7 @@ struct More {
 
 /// How politely a web is asked; shared with `clip-data retry`.
 #[derive(clap::Args)]
-pub struct Manners {
+pub struct PolitenessArgs {
     /// Requests under way to one host
     #[arg(long = "per_host")]
     per_host: Option<usize>,
@@ -215,7 +215,7 @@ pub struct Manners {
     allow_private: Option<bool>,
 }
 
-impl Manners {
+impl PolitenessArgs {
     /// Changes what was given.
     pub fn apply(&self, fetch: &mut FetchConfig) {
         fn set<T: Copy>(place: &mut T, value: Option<T>) {
@@ -305,7 +305,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let summary = make(&config, &watch, &cancel);
     counter.finish();
     let summary = summary?;
-    print!("{}", told(&summary, &config));
+    print!("{}", summary_lines(&summary, &config));
     if summary.interrupted {
         eprintln!("interrupted: run the same command again to go on");
         return Ok(ExitCode::from(exit::INTERRUPTED));
@@ -313,7 +313,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn told(summary: &Summary, config: &DatasetConfig) -> String {
+fn summary_lines(summary: &Summary, config: &DatasetConfig) -> String {
     let mut text = String::new();
     if summary.skipped > 0 {
         let why =

@@ -11,7 +11,7 @@ use clip_crawl::{ImageFetch, Predicate, RetryFetch, rejected_rows};
 use clip_pipeline::{Config, Error, Outcome, Run, Selection, Status, Work};
 
 use super::build::{engine, funnel, write_summary};
-use super::fetch::Manners;
+use super::fetch::PolitenessArgs;
 use crate::counter::Counter;
 use crate::progress::Show;
 use crate::{exit, recipe};
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long = "where", value_name = "CONDITION")]
     wanted: String,
     #[command(flatten)]
-    manners: Manners,
+    manners: PolitenessArgs,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]
     progress: Show,
@@ -48,7 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn told(asked: usize, recovered: usize, interrupted: bool) -> ExitCode {
+fn print_outcome(asked: usize, recovered: usize, interrupted: bool) -> ExitCode {
     println!("asked again: {asked}, there now: {recovered}");
     if interrupted {
         eprintln!("interrupted: run the same command again to go on");
@@ -70,7 +70,7 @@ fn of_dataset(
     let retried = dataset::retry(&config, wanted, &watch, cancel);
     counter.finish();
     let retried = retried?;
-    Ok(told(retried.asked, retried.recovered, retried.interrupted))
+    Ok(print_outcome(retried.asked, retried.recovered, retried.interrupted))
 }
 
 /// The parts with such rows are done anew from what they kept and what comes now; what was made of them is
@@ -93,10 +93,10 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
     }
     let asked = parts.iter().map(|(_, rows, _)| rows).sum();
     if parts.is_empty() {
-        return Ok(told(0, 0, false));
+        return Ok(print_outcome(0, 0, false));
     }
     let (mut fetch, image, wanted) = (config.fetch.clone(), config.image.clone(), wanted.clone());
-    // Manners of this run only: those of the pipeline name the stage.
+    // PolitenessArgs of this run only: those of the pipeline name the stage.
     args.manners.apply(&mut fetch);
     let (stage, source, base) = (dir.clone(), config.source.clone(), config.base.clone());
     plan.stages[at].spec.build = Box::new(move || {
@@ -121,14 +121,16 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
                     let _ = std::fs::remove_file(dir.join(rejects));
                 }
             }
-            Err(_) if cancel.load(Ordering::Relaxed) => return Ok(told(asked, recovered, true)),
+            Err(_) if cancel.load(Ordering::Relaxed) => {
+                return Ok(print_outcome(asked, recovered, true));
+            }
             Err(error) => return Err(error.into()),
         }
     }
     let outcome = run.execute(&Selection::default(), &engine)?;
     write_summary(&run)?;
     print!("{}", funnel(&run));
-    let code = told(asked, recovered, outcome == Outcome::Interrupted);
+    let code = print_outcome(asked, recovered, outcome == Outcome::Interrupted);
     if outcome == Outcome::Incomplete {
         eprintln!("incomplete: parts are missing\nhint: `clip-data build` goes on");
         return Ok(ExitCode::from(exit::INCOMPLETE));

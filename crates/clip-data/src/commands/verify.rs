@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clip_corpus::{
-    Finding, Look, Verified, below, verify_shard, verify_stage, verify_subset, verify_table,
+    Finding, ImageCheck, Verified, below, verify_shard, verify_stage, verify_subset, verify_table,
 };
 use clip_image::{DecodeOptions, decode};
 use rayon::prelude::*;
@@ -68,7 +68,7 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
     let look = |bytes: &[u8]| {
         decode(bytes, &DecodeOptions::default()).map(drop).map_err(|e| format!("image: {e}"))
     };
-    let look: Option<Look> = if decoded { Some(&look) } else { None };
+    let look: Option<ImageCheck> = if decoded { Some(&look) } else { None };
     let path = Path::new(spec);
     if path.is_dir() {
         if path.join("stage.json").is_file() {

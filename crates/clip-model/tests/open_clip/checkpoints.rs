@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clip_model::pt::{Value, read_pt, write_pt};
 use clip_model::{
-    Clip, Depth, Format, ModelConfig, Opening, VisionConfig, Weights, interpolate_positions, open,
+    Clip, Depth, Format, LoadOptions, ModelConfig, VisionConfig, Weights, interpolate_positions,
+    open,
 };
 use clip_torch::tch::{Device, Kind, Tensor};
 
@@ -34,10 +35,10 @@ fn holds_the_formula(model: &Clip, tolerance: f64) {
 fn a_training_checkpoint_opens_with_its_optimiser() {
     let folder = tempfile::tempdir().unwrap();
     let file = unpack("epoch_1.pt", folder.path());
-    let told = Opening { model: Some(small()), ..Opening::default() };
+    let told = LoadOptions { model: Some(small()), ..LoadOptions::default() };
     holds_the_formula(&open(&file, &told).unwrap(), 0.0);
     // Nothing in the file tells its activation.
-    let message = open(&file, &Opening::default()).err().unwrap().to_string();
+    let message = open(&file, &LoadOptions::default()).err().unwrap().to_string();
     assert!(
         message.contains("activation") && message.contains("width 8 at 16 pixels"),
         "{message}"
@@ -76,11 +77,11 @@ fn the_parameters_of_a_run_tell_its_model() {
     let config = Weights::read(&file).unwrap().config.unwrap();
     assert_eq!(config, ModelConfig::find("ViT-B-32-quickgelu").unwrap());
     let exact = ModelConfig { quick_gelu: false, ..small() };
-    let asked = Opening { model: Some(exact), ..Opening::default() };
+    let asked = LoadOptions { model: Some(exact), ..LoadOptions::default() };
     let message = open(&file, &asked).err().unwrap().to_string();
     assert!(message.contains("QuickGELU, and the model asked for has exact GELU"), "{message}");
     // The right activation and the wrong shapes: every tensor that differs is named.
-    let message = open(&file, &Opening::default()).err().unwrap().to_string();
+    let message = open(&file, &LoadOptions::default()).err().unwrap().to_string();
     assert!(message.contains("text_projection is [8, 8], the model wants [512, 512]"), "{message}");
     assert!(message.contains("missing: visual.transformer.resblocks.1."), "{message}");
 }
@@ -95,7 +96,7 @@ fn an_openai_archive_tells_its_model() {
     // Shapes do not tell heads: they are taken to be 64 channels wide, as all of the paper's are.
     config.vision_cfg.head_width = 8;
     assert_eq!(config, small());
-    let model = open(&file, &Opening::default()).unwrap();
+    let model = open(&file, &LoadOptions::default()).unwrap();
     assert_eq!(model.kind(), Kind::Float);
     // Its weights are in 16 bits.
     holds_the_formula(&model, 1e-3);
@@ -111,7 +112,7 @@ fn a_model_of_transformers_gives_its_logits() {
     std::fs::write(folder.path().join("config.json"), golden["config"].to_string()).unwrap();
     let found = Weights::read(folder.path()).unwrap();
     assert_eq!(found.format, Format::HuggingFace);
-    let model = open(folder.path(), &Opening::default()).unwrap();
+    let model = open(folder.path(), &LoadOptions::default()).unwrap();
     assert!(matches!(model.config().vision_cfg.layers, Depth::Blocks(2)));
     let images = (tensor("images", &[2, 3, 16, 16]) * 4.0).to_kind(Kind::Float);
     let tokens = Tensor::from_slice(&[14i64, 1, 2, 15, 0, 14, 3, 15, 0, 0]).view([2, 5]);
@@ -155,7 +156,7 @@ fn a_model_opens_at_another_resolution() {
         let config = ModelConfig::parse(&golden[config]["config"].to_string()).unwrap();
         let model = Clip::from_weights(&config, weights(&config), Device::Cpu).unwrap();
         clip_model::save_checkpoint(folder.path(), &model).unwrap();
-        let opening = Opening { image_size: Some(96), ..Opening::default() };
+        let opening = LoadOptions { image_size: Some(96), ..LoadOptions::default() };
         let larger = open(folder.path(), &opening).unwrap();
         let images = Tensor::zeros([1, 3, 96, 96], (Kind::Float, Device::Cpu));
         assert_eq!(larger.encode_image(&images).size(), [1, config.embed_dim]);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clip_model::{
-    Clip, ModelConfig, Opening, load_checkpoint, open, save_checkpoint, weights_files,
+    Clip, LoadOptions, ModelConfig, load_checkpoint, open, save_checkpoint, weights_files,
     write_safetensors,
 };
 use clip_torch::tch::{Device, Kind, Tensor};
@@ -22,8 +22,8 @@ fn state(model: &Clip) -> Named {
     model.state_dict().iter().map(|(name, tensor)| (name.clone(), tensor.detach())).collect()
 }
 
-fn named() -> Opening {
-    Opening { model: Some(small()), ..Opening::default() }
+fn named() -> LoadOptions {
+    LoadOptions { model: Some(small()), ..LoadOptions::default() }
 }
 
 fn same(model: &Clip, wanted: &Named) {

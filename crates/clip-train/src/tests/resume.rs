@@ -127,7 +127,7 @@ fn open_clips_checkpoint_comes_back() {
         assert_eq!(bits(&rest), bits(&whole)[10..]);
         assert!(second.import(&folder.path().join("out.log")).is_err());
         // Whoever embeds, evaluates or converts opens the file alone, and gets the bias with it.
-        let opened = clip_model::open(&path, &clip_model::Opening::default()).unwrap();
+        let opened = clip_model::open(&path, &clip_model::LoadOptions::default()).unwrap();
         assert_eq!(opened.config(), first.model.config());
         for ((name, a), (_, b)) in opened.state_dict().iter().zip(first.model.state_dict()) {
             assert!(a.equal(b), "{name}");

@@ -16,9 +16,9 @@ use clip_overlap::{
 use serde_json::json;
 
 use super::{Args, check_names, decisions, judge, pages, tell};
+use crate::detector_process::DetectorProcess;
 use crate::exit;
 use crate::progress::Show;
-use crate::served::Served;
 use crate::set_on_drop::SetOnDrop;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -45,7 +45,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("{name}: {} items ready in {took:.1?}", set.len());
         sets.push(set);
     }
-    let served = args.detector.as_deref().map(Served::start).transpose()?;
+    let served = args.detector.as_deref().map(DetectorProcess::start).transpose()?;
     let detection = served
         .as_ref()
         .map(|served| Detection::new(served, &sets, cache.as_deref()))

@@ -4,11 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-struct Told {
+struct Logger {
     last: Mutex<String>,
 }
 
-impl Log for Told {
+impl Log for Logger {
     fn enabled(&self, metadata: &Metadata) -> bool {
         metadata.target().starts_with("ballista")
     }
@@ -29,12 +29,12 @@ impl Log for Told {
     fn flush(&self) {}
 }
 
-static TOLD: Told = Told { last: Mutex::new(String::new()) };
+static LOGGER: Logger = Logger { last: Mutex::new(String::new()) };
 
 /// Shows warnings and errors of a member from now on.
-pub(crate) fn tell() {
+pub(crate) fn init() {
     // Where there is a logger already, it hears of them.
-    if log::set_logger(&TOLD).is_ok() {
+    if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(LevelFilter::Warn);
     }
 }

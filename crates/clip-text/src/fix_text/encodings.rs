@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use regex::bytes::Regex;
 
-use super::suspicion::{garbled_parts, is_suspicious};
+use super::badness::{garbled_parts, is_suspicious};
 use super::tables::TABLES;
 
 /// Stands for the replacement character in the encodings of Windows: a byte that was lost.

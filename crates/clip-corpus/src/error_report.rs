@@ -1,10 +1,10 @@
-//! How an error is told to people.
+//! An error as it is printed.
 
 use std::error::Error;
 
 /// An error and its causes on one line, each once, and the hints of all of them below; URLs without what gives access.
 /// A hint is a line that begins with `hint: ` and all that follows it in the same error, as an expected tree of files.
-pub fn told(error: &(dyn Error + 'static)) -> String {
+pub fn error_report(error: &(dyn Error + 'static)) -> String {
     let (mut text, mut hints) = (String::new(), Vec::new());
     let mut next: Option<&dyn Error> = Some(error);
     while let Some(error) = next {
@@ -30,15 +30,15 @@ mod tests {
     use super::*;
 
     #[derive(Debug)]
-    struct Told(&'static str, Option<Box<Told>>);
+    struct Failure(&'static str, Option<Box<Failure>>);
 
-    impl std::fmt::Display for Told {
+    impl std::fmt::Display for Failure {
         fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
             f.write_str(self.0)
         }
     }
 
-    impl Error for Told {
+    impl Error for Failure {
         fn source(&self) -> Option<&(dyn Error + 'static)> {
             self.1.as_deref().map(|cause| cause as _)
         }
@@ -46,18 +46,20 @@ mod tests {
 
     #[test]
     fn causes_are_told_once_and_hints_come_last() {
-        let cause = Told("gone\nhint: look elsewhere", None);
-        let error =
-            Told("b\nhint: try c", Some(Box::new(Told("a.txt: gone", Some(Box::new(cause))))));
-        assert_eq!(told(&error), "b: a.txt: gone\nhint: try c\nhint: look elsewhere");
+        let cause = Failure("gone\nhint: look elsewhere", None);
+        let error = Failure(
+            "b\nhint: try c",
+            Some(Box::new(Failure("a.txt: gone", Some(Box::new(cause))))),
+        );
+        assert_eq!(error_report(&error), "b: a.txt: gone\nhint: try c\nhint: look elsewhere");
     }
 
     #[test]
     fn a_hint_keeps_the_lines_that_follow_it() {
         let cause =
-            Told("/data: no such folder\nhint: the expected tree is\n  a/*.jpg\n  b.txt", None);
-        let error = Told("pets", Some(Box::new(cause)));
+            Failure("/data: no such folder\nhint: the expected tree is\n  a/*.jpg\n  b.txt", None);
+        let error = Failure("pets", Some(Box::new(cause)));
         let wanted = "pets: /data: no such folder\nhint: the expected tree is\n  a/*.jpg\n  b.txt";
-        assert_eq!(told(&error), wanted);
+        assert_eq!(error_report(&error), wanted);
     }
 }

@@ -12,7 +12,7 @@ use clip_overlap::{Embedder, Error, Result};
 use crate::torch;
 
 /// A running `clip-data-torch detector serve`; it ends when this does.
-pub struct Served {
+pub struct DetectorProcess {
     id: String,
     size: u32,
     dim: usize,
@@ -20,7 +20,7 @@ pub struct Served {
     child: Mutex<Child>,
 }
 
-impl Served {
+impl DetectorProcess {
     /// Starts it with the detector of a folder.
     ///
     /// # Errors
@@ -55,7 +55,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for DetectorProcess {
     fn drop(&mut self) {
         // It may be in the middle of an answer that nobody will read.
         if let Ok(child) = self.child.get_mut() {
@@ -65,7 +65,7 @@ impl Drop for Served {
     }
 }
 
-impl Embedder for Served {
+impl Embedder for DetectorProcess {
     fn id(&self) -> &str {
         &self.id
     }

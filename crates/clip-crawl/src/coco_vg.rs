@@ -9,7 +9,7 @@ use clip_pipeline::Result;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
-use crate::feed::{Feed, Item, Visit, bad, open, read_all};
+use crate::pair_reader::{Item, PairReader, Visit, bad, open, read_all};
 use crate::rows::Pair;
 
 /// `captions_*.json` of MS-COCO: one part for each file.
@@ -35,7 +35,7 @@ struct CocoCaption {
     caption: String,
 }
 
-impl Feed for Coco {
+impl PairReader for Coco {
     fn units(&self) -> Result<usize> {
         Ok(self.files.len())
     }
@@ -62,7 +62,7 @@ fn pair_of(url: Option<&String>, image: u64, caption: &str) -> Item {
         Item::Pair(Pair { url: url.clone(), caption, page: None, source: "file" })
     } else {
         let detail = format!("image {image} is not in the list of images");
-        Item::Fell(String::new(), caption, "no_image", detail)
+        Item::Rejected(String::new(), caption, "no_image", detail)
     }
 }
 
@@ -91,7 +91,7 @@ struct Region {
     phrase: String,
 }
 
-impl Feed for VisualGenome {
+impl PairReader for VisualGenome {
     fn units(&self) -> Result<usize> {
         Ok(1)
     }
@@ -162,12 +162,12 @@ fn elements<T: for<'de> Deserialize<'de>>(
 mod tests {
     use super::*;
 
-    fn items(feed: &dyn Feed) -> Vec<(String, String)> {
+    fn items(feed: &dyn PairReader) -> Vec<(String, String)> {
         let mut items = Vec::new();
         feed.each(0, &mut |item| {
             items.push(match item {
                 Item::Pair(pair) | Item::With(pair, _) => (pair.url, pair.caption),
-                Item::Fell(_, caption, reason, _) => (reason.to_owned(), caption),
+                Item::Rejected(_, caption, reason, _) => (reason.to_owned(), caption),
                 Item::Lost(detail) => ("damaged".to_owned(), detail),
             });
             Ok(items.len() < 3)

@@ -6,8 +6,8 @@ use clip_corpus::{Delimited, Row};
 use clip_guard::{Line, read_line};
 use clip_pipeline::{Error, Result};
 
-use crate::feed::{Feed, Item, Visit, bad, open};
 use crate::html::clean_text;
+use crate::pair_reader::{Item, PairReader, Visit, bad, open};
 use crate::rows::Pair;
 
 /// `yfcc100m_dataset*`: tab-separated, no header, also compressed with gzip. One part for each file.
@@ -15,7 +15,7 @@ pub(crate) struct Yfcc {
     pub files: Vec<PathBuf>,
 }
 
-impl Feed for Yfcc {
+impl PairReader for Yfcc {
     fn units(&self) -> Result<usize> {
         Ok(self.files.len())
     }
@@ -38,7 +38,7 @@ impl Feed for Yfcc {
                 Err(reason) if number == 1 => return Err(bad(path, format!("line 1: {reason}"))),
                 Err(reason) => {
                     let detail = format!("{}: line {number}: {reason}", path.display());
-                    Some(Item::Fell(String::new(), String::new(), "bad_row", detail))
+                    Some(Item::Rejected(String::new(), String::new(), "bad_row", detail))
                 }
                 Ok(item) => item,
             };
@@ -71,7 +71,7 @@ fn yfcc(line: &str) -> std::result::Result<Option<Item>, String> {
     Ok(Some(if texts.is_empty() {
         let caption = format!("{title} {description}").trim().to_owned();
         let detail = "title and description are file names, camera settings or empty".to_owned();
-        Item::Fell(url, caption, "no_natural_language", detail)
+        Item::Rejected(url, caption, "no_natural_language", detail)
     } else {
         let source = if natural(&title) { "title" } else { "description" };
         Item::Pair(Pair { url, caption: texts.join(" "), page: Some(page.to_owned()), source })
@@ -154,7 +154,7 @@ pub(crate) struct Wit {
     pub files: Vec<PathBuf>,
 }
 
-impl Feed for Wit {
+impl PairReader for Wit {
     fn units(&self) -> Result<usize> {
         Ok(self.files.len())
     }
@@ -180,7 +180,7 @@ impl Feed for Wit {
         while let Some(read) = rows.next_row(&mut row).map_err(|e| bad(path, e))? {
             if let Err(reason) = read {
                 let detail = format!("{}: {reason}", path.display());
-                if !visit(Item::Fell(String::new(), String::new(), "bad_row", detail))? {
+                if !visit(Item::Rejected(String::new(), String::new(), "bad_row", detail))? {
                     return Ok(());
                 }
                 continue;
@@ -257,7 +257,7 @@ mod tests {
         }
         assert!(matches!(yfcc(&line("A+dog+runs", "", "1", 8)), Ok(None)));
         let fell = yfcc(&line("IMG_1.JPG", "", "0", 8));
-        assert!(matches!(fell, Ok(Some(Item::Fell(_, _, "no_natural_language", _)))));
+        assert!(matches!(fell, Ok(Some(Item::Rejected(_, _, "no_natural_language", _)))));
         assert!(yfcc("a\tb").is_err());
     }
 

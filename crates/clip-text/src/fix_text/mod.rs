@@ -1,11 +1,11 @@
 //! Mending text as ftfy 6.3 does (Robyn Speer, Apache-2.0): HTML entities, UTF-8 that was read in another encoding,
 //! and characters that stand for plainer ones. OpenAI's tokenizer begins with it, so equal ids need equal mending.
 
+mod badness;
 mod characters;
 mod classes;
 mod encodings;
 mod entities;
-mod suspicion;
 mod tables;
 
 use std::borrow::Cow;
@@ -15,7 +15,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 pub(crate) use entities::unescape;
 
 /// Mends a text line by line until nothing changes.
-pub(crate) fn mend(text: &str) -> Cow<'_, str> {
+pub(crate) fn fix_text(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
     }
@@ -34,7 +34,7 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'&')
 }
 
-/// How often what was mended is mended again: `&amp;amp;amp;…` loses one `amp;` each time, and people's text has
+/// How often what was fixed is fixed again: `&amp;amp;amp;…` loses one `amp;` each time, and people's text has
 /// one to three.
 const ROUNDS: usize = 32;
 
@@ -80,13 +80,13 @@ mod tests {
     #[test]
     fn entities_within_entities_are_read_to_a_documented_depth() {
         let nested = |depth: usize| format!("a &{}lt; b", "amp;".repeat(depth));
-        assert_eq!(mend(&nested(20)), "a < b");
-        assert_eq!(mend(&nested(500_000)).len(), nested(500_000).len() - 4 * ROUNDS);
+        assert_eq!(fix_text(&nested(20)), "a < b");
+        assert_eq!(fix_text(&nested(500_000)).len(), nested(500_000).len() - 4 * ROUNDS);
     }
 
     #[test]
     fn broken_text_is_mended_as_ftfy_does() {
-        for (broken, mended) in [
+        for (broken, fixed) in [
             ("âœ” No problems", "✔ No problems"),
             ("schÃ¶n", "schön"),
             ("l\u{2019}humanitÃ©", "l'humanité"),
@@ -104,7 +104,7 @@ mod tests {
             ("plain ascii", "plain ascii"),
             ("Ünïcode stays", "Ünïcode stays"),
         ] {
-            assert_eq!(mend(broken), mended);
+            assert_eq!(fix_text(broken), fixed);
         }
     }
 }

@@ -10,7 +10,7 @@ use clip_pipeline::{Context, Error, PartSink, Reject, Result, Source, row_id};
 use clip_store::is_remote;
 use flate2::bufread::MultiGzDecoder;
 
-use crate::normal::normal_url;
+use crate::normalize_url::normal_url;
 use crate::rows::{More, Pair, batch_with};
 
 pub(crate) const STAGE: &str = "collect";
@@ -23,10 +23,10 @@ pub(crate) const BATCH_BYTES: usize = 32 << 20;
 pub(crate) enum Item {
     /// A pair.
     Pair(Pair),
-    /// A pair with the cells of [`Feed::columns`]. Its URL is given on as it is.
+    /// A pair with the cells of [`PairReader::columns`]. Its URL is given on as it is.
     With(Pair, More),
     /// Something that should have been one: address, caption, reason, detail.
-    Fell(String, String, &'static str, String),
+    Rejected(String, String, &'static str, String),
     /// A stretch of a file that could not be read, with its place and the reason; what follows it is read.
     Lost(String),
 }
@@ -35,7 +35,7 @@ pub(crate) enum Item {
 pub(crate) type Visit<'a> = dyn FnMut(Item) -> Result<bool> + 'a;
 
 /// Reads units, one a part.
-pub(crate) trait Feed: Send + Sync {
+pub(crate) trait PairReader: Send + Sync {
     /// Number of units.
     fn units(&self) -> Result<usize>;
     /// Gives the items of a unit, in the order in which they stand.
@@ -47,9 +47,9 @@ pub(crate) trait Feed: Send + Sync {
 }
 
 /// A feed as a source: URLs are normalised, rows numbered.
-pub(crate) struct FeedSource<F>(pub F);
+pub(crate) struct PairSource<F>(pub F);
 
-impl<F: Feed> Source for FeedSource<F> {
+impl<F: PairReader> Source for PairSource<F> {
     fn parts(&self) -> Result<usize> {
         self.0.units()
     }
@@ -76,7 +76,9 @@ impl<F: Feed> Source for FeedSource<F> {
                     rows.more.push(more);
                     None
                 }
-                Item::Fell(url, caption, reason, detail) => Some((url, caption, reason, detail)),
+                Item::Rejected(url, caption, reason, detail) => {
+                    Some((url, caption, reason, detail))
+                }
                 Item::Lost(detail) => {
                     cx.note(format!("warning: {detail}"));
                     Some((String::new(), String::new(), "damaged", detail))
