@@ -90,7 +90,7 @@ fn limited(command: &Command, kib: usize) -> Command {
     limited
 }
 
-/// A disk that becomes read-only on the way, and is mended.
+/// A disk that becomes read-only on the way, and is fixed.
 pub fn read_only(bed: &Bed, job: &Job, kills: usize, random: &mut Random, tally: &mut Tally) {
     let (_, time) = bed.whole(job);
     for round in 0..kills.div_ceil(4) {

@@ -42,7 +42,7 @@ fn any_corpus_is_reported_and_gated() {
     let with = |more: &[&'static str]| [&check[..], more].concat();
     let told = world.good(&check);
     let first = account(&world, "contamination");
-    // The first and the last picture of each folder are the same, and one item's copies.
+    // The first and the last image of each folder are the same, and one item's copies.
     assert_eq!(counts(&first), [2 * FOLDERS as u64, FOLDERS as u64, 0], "{told}");
     assert_eq!(first["sets"][0]["images"], 2 * FOLDERS);
     assert!(told.contains(first["id"].as_str().unwrap()));
@@ -146,7 +146,7 @@ fn what_is_wrong_is_named() {
     }
     let told = world.fails(&["contamination", "--corpus", "pictures"], 2);
     assert!(told.contains("--eval"), "{told}");
-    // One bad picture is a row that is told of, not the end.
+    // One bad image is a row that is told of, not the end.
     std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();
     let told = world.good(&["contamination", "--corpus", "pictures", "--eval", "toys=toys"]);
     assert!(told.contains("1 unreadable"), "{told}");

@@ -6,7 +6,7 @@ use crate::world::World;
 fn built() -> (World, String, String) {
     let world = World::new();
     world.good(&["build"]);
-    // The last picture of a folder is a copy of its first; the longer caption stays.
+    // The last image of a folder is a copy of its first; the longer caption stays.
     let uid = |name: &str| {
         let told = world.good(&["explain", "--json", "--run", "runs/small", name]);
         let told: serde_json::Value = serde_json::from_str(&told).unwrap();

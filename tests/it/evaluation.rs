@@ -185,7 +185,7 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     assert!(world.fails(&seeds, 2).contains("--seeds"));
     nothing_is_scored_of_nan(&world);
 
-    // A suite goes on where it stopped, and names what it could not do.
+    // A suite continues where it stopped, and names what it could not do.
     let suite = [
         "suite",
         "--model",
@@ -210,7 +210,7 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     let told = world.fails(&[&["eval"], &suite[..], &["nowhere"]].concat(), 3);
     assert!(told.contains("nowhere") && told.contains("1 evaluations failed"), "{told}");
 
-    // The doctor finds a picture that is none, and the evaluation names it.
+    // The doctor finds an image that is none, and the evaluation names it.
     std::fs::write(world.path("toys/class_0/bad.png"), b"\x89PNG\r\n\x1a\n").unwrap();
     let doctor = world.run(&["eval", "doctor", "--dataset", "toys"]);
     assert_eq!(doctor.status.code(), Some(1));

@@ -438,7 +438,7 @@ fn killed_it_goes_on_and_the_bytes_are_the_same() {
     };
     let before = asked();
     let told = place.good(&args("killed"));
-    assert!(told.contains("passed over: there already"), "{told}");
+    assert!(told.contains("skipped: there already"), "{told}");
     assert_eq!(asked(), before, "a finished shard was asked again");
     for shard in 0..8 {
         for ending in ["tar", "parquet"] {

@@ -152,7 +152,7 @@ fn training_sees_what_its_checkpoints_say() {
     let params = std::fs::read_to_string(world.path("logs/all/params.txt")).unwrap();
     assert!(params.contains("image_mean: [0.5,0.5,0.5]\n"), "{params}");
     assert!(params.contains("image_interpolation: bilinear\n"), "{params}");
-    // A run goes on with the preprocessing that it began with.
+    // A run continues with the preprocessing that it began with.
     let other = train("all", &FLAGS[..2]);
     let told = String::from_utf8_lossy(&other.stderr);
     assert!(other.status.code() == Some(2) && told.contains("preprocess_cfg was"), "{told}");

@@ -1,4 +1,4 @@
-//! Killed at any moment, a build goes on and its shards are the same to the byte.
+//! Killed at any moment, a build continues and its shards are the same to the byte.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime};

@@ -1,13 +1,13 @@
-//! A small world to work in: pictures with captions, a query list, an evaluation set, a pipeline.
+//! A small world to work in: images with captions, a query list, an evaluation set, a pipeline.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clip_image::{Filter, Rgb, encode_jpeg, encode_png, resize};
 
-/// Folders of pictures in the world, each a part of the build.
+/// Folders of images in the world, each a part of the build.
 pub const FOLDERS: usize = 8;
-/// Pictures in each.
+/// Images in each.
 pub const PICTURES: usize = 20;
 
 /// A temporary folder with everything a build needs.
@@ -27,7 +27,7 @@ pub fn executable(name: &str) -> PathBuf {
     path
 }
 
-/// A smooth picture that no other number has.
+/// A smooth image that no other number has.
 pub fn picture(number: usize) -> Rgb {
     let hash = blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().clone();
     let mut data = vec![0; 6 * 6 * 3];
@@ -41,7 +41,7 @@ fn caption(folder: usize, at: usize) -> String {
 }
 
 impl World {
-    /// Writes the pictures; the last of each folder is a copy of its first, and the first of each folder is in
+    /// Writes the images; the last of each folder is a copy of its first, and the first of each folder is in
     /// the evaluation set as well.
     pub fn new() -> Self {
         let world = Self { folder: tempfile::tempdir().unwrap() };

@@ -31,7 +31,7 @@ pub struct ClusterEngine {
 
 impl ClusterEngine {
     /// Asks the scheduler at `HOST:PORT` whether it is of our kind. `build` tells workers what to do; `at_once` is the
-    /// number of parts under way at a time.
+    /// number of parts in flight at a time.
     pub fn connect(
         scheduler: &str,
         secret: Option<Secret>,

@@ -87,7 +87,7 @@ pub async fn worker(options: WorkerOptions, doer: PartRunner) -> Result<()> {
     let (name, health) = (config.executor_id.clone(), config.health.clone());
     tokio::select! {
         biased;
-        // Before Ballista's own handler, which would go on asking for tasks while it waits for the last of them.
+        // Before Ballista's own handler, which would continue asking for tasks while it waits for the last of them.
         () = stopped() => {
             leave(&scheduler, secret, name).await;
             Ok(())

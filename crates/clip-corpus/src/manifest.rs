@@ -84,7 +84,7 @@ impl Manifest {
 
     /// Reads the manifest of a stage's folder; an absent one is empty.
     ///
-    /// A last line without its end is passed over: its part is not committed, or not yet. Any other line that does
+    /// A last line without its end is skipped: its part is not committed, or not yet. Any other line that does
     /// not parse is damage.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(Self::FILE);

@@ -201,7 +201,7 @@ fn a_field_of_8_gib_in_a_sparse_file_is_refused_by_name() {
     let found = read(&path);
     let error = found[0].as_ref().unwrap_err();
     assert!(error.contains("\"big\"") && error.contains("at most 1 GiB"), "{error}");
-    // Where it is no field of a sample, it is passed over.
+    // Where it is no field of a sample, it is skipped.
     let head = member("LICENSE", format!("{size:011o}\0").as_bytes(), b'0', b"");
     use std::os::unix::fs::FileExt;
     file.write_all_at(&head, 0).unwrap();

@@ -60,7 +60,7 @@ pub struct Client {
     max_pause: Duration,
     hosts: Hosts,
     robots: Cache,
-    /// Requests under way.
+    /// Requests in flight.
     open: Semaphore,
     /// A permit is a KiB of a body in memory, up to the estimate.
     memory: Arc<Semaphore>,
@@ -228,7 +228,7 @@ impl Client {
         self.config.user_agent.split(['/', ' ']).next().unwrap_or_default()
     }
 
-    /// One request, in the host's turn. Only time under way counts against what is `left`, not the wait
+    /// One request, in the host's turn. Only time in flight counts against what is `left`, not the wait
     /// for the turn.
     async fn one(&self, url: &Url, wanted: Wanted, left: &mut Duration) -> Result<Hop> {
         let host = self.hosts.get(url.host_str().unwrap_or_default());

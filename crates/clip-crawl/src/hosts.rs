@@ -18,7 +18,7 @@ const BUSY: Duration = Duration::from_millis(500);
 /// What every host may be asked of.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Requests under way at a time.
+    /// Requests in flight at a time.
     pub per_host: usize,
     /// Least time between the starts of two.
     pub delay: Duration,

@@ -64,7 +64,7 @@ pub(crate) struct Encoded {
 
 /// Checks, decodes, hashes, resizes and encodes.
 pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refusal> {
-    // Hashes are of the picture as it came, so that they do not depend on how it is stored.
+    // Hashes are of the image as it came, so that they do not depend on how it is stored.
     let mut hashes = None;
     let Encoded { bytes: encoded, format, size, original } =
         encode(bytes, config, &[], &mut |image| {
@@ -78,7 +78,7 @@ pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refu
 }
 
 /// Checks, decodes, blurs `boxes` (shares of the image as it lies in the file), resizes and encodes; `see` is
-/// shown the decoded picture.
+/// shown the decoded image.
 pub(crate) fn encode(
     bytes: &[u8],
     config: &ImageConfig,
@@ -211,7 +211,7 @@ fn frame(image: Rgb, config: &ImageConfig) -> Rgb {
     }
 }
 
-/// White around the picture, to a square.
+/// White around the image, to a square.
 fn border(image: &Rgb, edge: u32) -> Rgb {
     let mut square = Rgb::filled(edge, edge, [255; 3]);
     let (x, y) = ((edge - image.width) / 2, (edge - image.height) / 2);

@@ -275,7 +275,7 @@ impl Drop for Lease {
 impl Drop for Leases {
     fn drop(&mut self) {
         let Place::Objects { store, owner } = &self.place else { return };
-        // The last one may go on a thread that must not wait.
+        // The last one may continue a thread that must not wait.
         let (store, owner) = (store.clone(), owner.clone());
         let held = std::mem::take(&mut *self.hosts()).held;
         let held: Vec<_> = held.into_iter().map(|(number, held)| (number, held.next)).collect();

@@ -93,7 +93,7 @@ struct Link<'a> {
     image_title: Option<Text<'a>>,
 }
 
-/// The images among the links: others, most of them, are passed over without being taken apart.
+/// The images among the links: others, most of them, are skipped without being taken apart.
 #[derive(Default)]
 struct Links<'a>(Vec<Link<'a>>);
 

@@ -17,7 +17,7 @@ use crate::{device, exit};
 pub enum Task {
     /// Train one on any corpus
     Train(Args),
-    /// Answer pictures on standard input with vectors on standard output, as `clip-data contamination` asks
+    /// Answer images on standard input with vectors on standard output, as `clip-data contamination` asks
     #[command(hide = true)]
     Serve {
         /// The detector's folder
@@ -32,7 +32,7 @@ pub enum Task {
 /// Arguments of `clip-data detector train`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Pictures to train on, as `clip-data contamination --corpus` takes them; may be given again
+    /// Images to train on, as `clip-data contamination --corpus` takes them; may be given again
     #[arg(long, value_name = "PATH", required = true)]
     corpus: Vec<String>,
     /// Where the detector goes
@@ -41,10 +41,10 @@ pub struct Args {
     /// small (two cores, half an hour), resnet50 (the paper's, for a GPU), or a detector.json
     #[arg(long, default_value = "small")]
     preset: String,
-    /// Most pictures that are kept in memory
+    /// Most images that are kept in memory
     #[arg(long, default_value_t = 100_000)]
     pictures: usize,
-    /// Pictures in a batch; the paper's is 1712
+    /// Images in a batch; the paper's is 1712
     #[arg(long, default_value_t = 256)]
     batch_size: usize,
     /// Steps in all
@@ -109,9 +109,9 @@ fn trained(args: &Args) -> anyhow::Result<ExitCode> {
     let config = config(&args.preset)?;
     // A half more pixels than the network sees leave room for crops.
     let side = config.size as u32 * 3 / 2;
-    let told = |count: usize| eprint!("\r{count} pictures");
+    let told = |count: usize| eprint!("\r{count} images");
     let pictures = Pictures::open(&args.corpus, args.pictures, side, &told)?;
-    eprintln!("\r{} pictures, {} unreadable", pictures.all().len(), pictures.unreadable);
+    eprintln!("\r{} images, {} unreadable", pictures.all().len(), pictures.unreadable);
     tch::manual_seed(args.seed as i64);
     let detector = Detector::new(&config, device)?;
     let options = TrainOptions {
@@ -127,7 +127,7 @@ fn trained(args: &Args) -> anyhow::Result<ExitCode> {
         if p.step.is_multiple_of(10) || p.done >= 1.0 {
             let (loss, accuracy, done) = (p.loss, 100.0 * p.accuracy, 100.0 * p.done);
             eprintln!(
-                "step {}: loss {loss:.3}, own copy nearest {accuracy:.1}%, {:.0} pictures a second, {done:.0}% done",
+                "step {}: loss {loss:.3}, own copy nearest {accuracy:.1}%, {:.0} images a second, {done:.0}% done",
                 p.step, p.rate
             );
         }

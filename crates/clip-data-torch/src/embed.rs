@@ -129,7 +129,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     eprintln!();
     let Some(summary) = summary else {
-        eprintln!("interrupted: run the same command again to go on");
+        eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     if summary.reused > 0 {

@@ -28,7 +28,7 @@ struct Cli {
 #[derive(Subcommand)]
 #[allow(clippy::large_enum_variant, reason = "made once")]
 enum Command {
-    /// Pre-train CLIP on WebDataset shards; the same command again goes on where it stopped
+    /// Pre-train CLIP on WebDataset shards; the same command again continues where it stopped
     Train(Box<train::Args>),
     /// The learned duplicate detector of contamination reports
     Detector {
@@ -40,7 +40,7 @@ enum Command {
         #[command(subcommand)]
         task: eval::Task,
     },
-    /// Embed images and texts, in clip-retrieval's layout; the same command again goes on where it stopped
+    /// Embed images and texts, in clip-retrieval's layout; the same command again continues where it stopped
     Embed(embed::Args),
     /// Convert weights between OpenAI's, open_clip's and transformers' formats
     Convert(convert::Args),

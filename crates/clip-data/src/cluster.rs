@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe;
 
-/// Parts under way at a time, when nobody says how many.
+/// Parts in flight at a time, when nobody says how many.
 const AT_ONCE: usize = 64;
 /// A worker lets go of a build that sent nothing for so long.
 const IDLE: Duration = Duration::from_secs(10);

@@ -1,4 +1,4 @@
-//! What happens to pictures on the web (appendix C's list), at random.
+//! What happens to images on the web (appendix C's list), at random.
 
 use clip_image::{DecodeOptions, Filter, Rgb, crop, decode, encode_jpeg, resize};
 
@@ -38,7 +38,7 @@ impl Draw {
     }
 }
 
-/// A random copy of a picture, `size` pixels square: cropped and zoomed, its aspect changed, turned a little,
+/// A random copy of an image, `size` pixels square: cropped and zoomed, its aspect changed, turned a little,
 /// scaled down and up again, its colours shifted, and compressed.
 pub fn altered(image: &Rgb, size: u32, seed: u64, step: u64, at: u64) -> Rgb {
     let mut draw = Draw::new(seed, step, at);
@@ -163,7 +163,7 @@ mod tests {
             assert_eq!(made, copy(at));
         }
         assert_ne!(copy(1), copy(2));
-        // The smallest picture there is.
+        // The smallest image there is.
         altered(&Rgb::filled(1, 1, [9; 3]), 64, 1, 1, 1);
     }
 

@@ -18,11 +18,11 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DetectorConfig {
-    /// Side of the square picture in pixels.
+    /// Side of the square image in pixels.
     pub size: i64,
     /// Channels of the stem.
     pub stem: i64,
-    /// Width of each stage's inner convolutions; each halves the picture's side.
+    /// Width of each stage's inner convolutions; each halves the image's side.
     pub widths: Vec<i64>,
     /// Blocks of each stage.
     pub blocks: Vec<usize>,

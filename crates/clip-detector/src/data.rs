@@ -1,4 +1,4 @@
-//! The pictures that a detector is trained on, small and in memory.
+//! The images that a detector is trained on, small and in memory.
 
 use clip_image::{DecodeOptions, Rgb, decode};
 use clip_overlap::corpus::{Picture, units};
@@ -7,21 +7,21 @@ use rayon::prelude::*;
 
 use crate::{Error, Result};
 
-/// Pictures decoded at a time.
+/// Images decoded at a time.
 const CHUNK: usize = 512;
 
-/// Pictures of a corpus.
+/// Images of a corpus.
 pub struct Pictures {
     pictures: Vec<Rgb>,
-    /// Pictures that could not be decoded.
+    /// Images that could not be decoded.
     pub unreadable: usize,
 }
 
 impl Pictures {
-    /// Reads at most `most` pictures of a corpus (as `clip-data contamination --corpus` takes it), evenly over it
+    /// Reads at most `most` images of a corpus (as `clip-data contamination --corpus` takes it), evenly over it
     /// by the hash of their bytes, each shrunk so that its longer side is at most `side`.
     ///
-    /// Equal files count once: a picture among its own negatives would teach that copies differ.
+    /// Equal files count once: an image among its own negatives would teach that copies differ.
     pub fn open(specs: &[String], most: usize, side: u32, told: &dyn Fn(usize)) -> Result<Self> {
         let mut all = Self { pictures: Vec::new(), unreadable: 0 };
         let mut kept: Vec<[u8; 32]> = Vec::new();
@@ -52,9 +52,7 @@ impl Pictures {
         all.pictures = sorted.into_iter().map(|(_, picture)| picture).collect();
         if all.pictures.len() < 16 {
             let count = all.pictures.len();
-            return Err(Error::Data(format!(
-                "{count} pictures are too few to train a detector on"
-            )));
+            return Err(Error::Data(format!("{count} images are too few to train a detector on")));
         }
         Ok(all)
     }
@@ -87,7 +85,7 @@ impl Pictures {
         }
     }
 
-    /// Keeps the pictures with the lowest hashes, once there are twice as many as wanted.
+    /// Keeps the images with the lowest hashes, once there are twice as many as wanted.
     fn thin(&mut self, most: usize, kept: &mut Vec<[u8; 32]>) {
         if self.pictures.len() < 2 * most.max(CHUNK) {
             return;
@@ -98,7 +96,7 @@ impl Pictures {
         (*kept, self.pictures) = all.into_iter().unzip();
     }
 
-    /// The pictures.
+    /// The images.
     pub fn all(&self) -> &[Rgb] {
         &self.pictures
     }

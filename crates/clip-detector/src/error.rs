@@ -16,7 +16,7 @@ pub enum Error {
     /// A configuration that gives no network.
     #[error("detector configuration: {0}")]
     Config(String),
-    /// Pictures that cannot be trained on.
+    /// Images that cannot be trained on.
     #[error("{0}")]
     Data(String),
     /// The corpus could not be read.

@@ -1,4 +1,4 @@
-//! The network: pictures in, unit vectors out.
+//! The network: images in, unit vectors out.
 
 use std::path::Path;
 
@@ -155,7 +155,7 @@ impl Detector {
         &self.params
     }
 
-    /// Vectors of length one, [batch, dim], of pictures [batch, 3, size, size] with bytes 0 to 255.
+    /// Vectors of length one, [batch, dim], of images [batch, 3, size, size] with bytes 0 to 255.
     pub fn forward(&self, pictures: &Tensor) -> Tensor {
         let x = pictures.to_device(self.device).to_kind(Kind::Float) / 64.0 - 2.0;
         let mut x = blur_pool(&self.stem.forward(&x));

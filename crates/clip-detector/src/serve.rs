@@ -1,7 +1,7 @@
-//! The detector as a filter: pictures on one stream, vectors on the other.
+//! The detector as a filter: images on one stream, vectors on the other.
 //!
-//! A process that links no libtorch asks one that does. First comes the answer to no question: the picture's
-//! side and the vector's length. A question is the number of pictures n, then n squares of RGB bytes; its answer
+//! A process that links no libtorch asks one that does. First comes the answer to no question: the image's
+//! side and the vector's length. A question is the number of images n, then n squares of RGB bytes; its answer
 //! is n vectors. Numbers are 32 bits, little-endian, vectors f32; the end of the questions ends the process.
 
 use std::io::{ErrorKind, Read, Write};
@@ -11,7 +11,7 @@ use clip_torch::{Precision, autocast, require_finite};
 
 use crate::{Detector, Error, Result};
 
-/// Pictures computed at a time.
+/// Images computed at a time.
 const CHUNK: usize = 256;
 /// No question is larger.
 const MOST: usize = 1 << 16;
@@ -38,7 +38,7 @@ pub fn serve(
         let count = u32::from_le_bytes(count) as usize;
         if count > MOST {
             return Err(Error::Data(format!(
-                "{count} pictures in one question, {MOST} are the most"
+                "{count} images in one question, {MOST} are the most"
             )));
         }
         let mut left = count;

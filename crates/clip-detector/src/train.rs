@@ -1,4 +1,4 @@
-//! Training: a picture's altered copy must be told from those of all other pictures of the batch.
+//! Training: an image's altered copy must be told from those of all other images of the batch.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const TEMPERATURE: f64 = 0.07;
 /// How to train.
 #[derive(Debug, Clone)]
 pub struct TrainOptions {
-    /// Pictures in a batch; the paper's is 1,712.
+    /// Images in a batch; the paper's is 1,712.
     pub batch: usize,
     /// Steps in all.
     pub steps: u64,
@@ -25,7 +25,7 @@ pub struct TrainOptions {
     pub limit: Option<Duration>,
     /// Peak learning rate.
     pub lr: f64,
-    /// Seed of the pictures' order and alterations.
+    /// Seed of the images' order and alterations.
     pub seed: u64,
     /// The arithmetic.
     pub precision: Precision,
@@ -38,15 +38,15 @@ pub struct Progress {
     pub step: u64,
     /// Mean loss of the last steps.
     pub loss: f64,
-    /// Share of the last batch's pictures whose own copy was nearest: the paper's proxy task.
+    /// Share of the last batch's images whose own copy was nearest: the paper's proxy task.
     pub accuracy: f64,
-    /// Pictures a second.
+    /// Images a second.
     pub rate: f64,
     /// Share of the training that is done, by steps or by time.
     pub done: f64,
 }
 
-/// Trains; `watch` is told after every step and says whether to go on.
+/// Trains; `watch` is told after every step and says whether to continue.
 pub fn train(
     detector: &Detector,
     pictures: &Pictures,
@@ -110,7 +110,7 @@ fn rate_at(done: f64) -> f64 {
     }
 }
 
-/// Two altered copies of each picture of a batch: [batch, 3, size, size], bytes 0 to 255.
+/// Two altered copies of each image of a batch: [batch, 3, size, size], bytes 0 to 255.
 fn pair(pictures: &[Rgb], batch: usize, size: u32, seed: u64, step: u64) -> (Tensor, Tensor) {
     let chosen = choose(pictures.len(), batch, seed, step);
     let made: Vec<[Rgb; 2]> = chosen
@@ -125,7 +125,7 @@ fn pair(pictures: &[Rgb], batch: usize, size: u32, seed: u64, step: u64) -> (Ten
     (side(0), side(1))
 }
 
-/// Different pictures for a batch.
+/// Different images for a batch.
 fn choose(pictures: usize, batch: usize, seed: u64, step: u64) -> Vec<usize> {
     let mut draw = Draw::new(seed, step, u64::MAX);
     let mut seen = std::collections::HashSet::new();
@@ -139,7 +139,7 @@ fn choose(pictures: usize, batch: usize, seed: u64, step: u64) -> Vec<usize> {
     chosen
 }
 
-/// Pictures of one size as [n, 3, size, size].
+/// Images of one size as [n, 3, size, size].
 fn tensor(pictures: &[&Rgb], size: u32) -> Tensor {
     let bytes: Vec<u8> = pictures.iter().flat_map(|picture| picture.data.iter().copied()).collect();
     let side = i64::from(size);

@@ -36,7 +36,7 @@ pub enum Error {
     Io(#[from] PathError),
     /// An image of the set cannot be decoded.
     #[error(
-        "{set} item {key:?}: {reason}\nhint: --skip-unreadable counts such images and goes on; `eval doctor` lists them"
+        "{set} item {key:?}: {reason}\nhint: --skip-unreadable counts such images and continues; `eval doctor` lists them"
     )]
     Image {
         /// The evaluation set.

@@ -28,7 +28,7 @@ pub enum Space {
 pub struct FeatureOptions {
     /// Which features.
     pub space: Space,
-    /// Whether an image that cannot be decoded is counted and passed over, in place of an error.
+    /// Whether an image that cannot be decoded is counted and skipped, in place of an error.
     pub skip_unreadable: bool,
     /// Most items, evenly over the set, for a quick look; all by default.
     pub limit: Option<usize>,
@@ -85,7 +85,7 @@ impl Sample {
 /// Features of all items. `progress` is told how many items are done.
 ///
 /// # Errors
-/// An image that cannot be decoded, unless those are passed over: a score over fewer items would not be the set's.
+/// An image that cannot be decoded, unless those are skipped: a score over fewer items would not be the set's.
 /// Features that are not finite, with the first item's key.
 pub fn image_features(
     model: &Clip,

@@ -24,7 +24,7 @@ pub struct Retrieval {
     pub captions: u64,
     /// Recall both ways.
     pub scores: RetrievalScores,
-    /// Images that could not be decoded and were passed over with their captions: key and reason.
+    /// Images that could not be decoded and were skipped with their captions: key and reason.
     pub unreadable: Vec<(String, String)>,
     /// How many of the set's images were taken.
     #[serde(flatten)]

@@ -22,7 +22,7 @@ pub struct ZeroShotOptions {
     pub names: Names,
     /// What average precision ranks by.
     pub score: Score,
-    /// Whether unreadable images are counted and passed over.
+    /// Whether unreadable images are counted and skipped.
     pub skip_unreadable: bool,
     /// Most items, evenly over the set, for a quick look.
     pub limit: Option<usize>,
@@ -63,7 +63,7 @@ pub struct ZeroShot {
     pub groups: Option<BTreeMap<String, Accuracy>>,
     /// Average precision by class, with several classes an item.
     pub precision_by_class: Option<BTreeMap<String, Option<f64>>>,
-    /// Items that could not be decoded and were passed over: key and reason.
+    /// Items that could not be decoded and were skipped: key and reason.
     pub unreadable: Vec<(String, String)>,
     /// How many of the set's items were taken.
     #[serde(flatten)]

@@ -132,7 +132,7 @@ pub fn source(data: &[u8]) {
     });
 }
 
-/// A pair as it would go on to the next stage.
+/// A pair as it would continue to the next stage.
 #[derive(Debug)]
 pub(crate) struct Collected {
     url: Option<String>,

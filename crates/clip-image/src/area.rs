@@ -34,7 +34,7 @@ pub(crate) fn area(image: &Rgb, width: u32, height: u32) -> Rgb {
     Rgb { width, height, data }
 }
 
-/// The sums of a picture, with the widest vectors that the processor has.
+/// The sums of an image, with the widest vectors that the processor has.
 struct Averages<'a> {
     image: &'a Rgb,
     columns: Taps,

@@ -1,12 +1,12 @@
 //! What can be wrong with an image.
 
-/// Why bytes give no picture, or a picture no bytes.
+/// Why bytes give no image, or an image no bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No decoder knows these bytes.
     #[error("not an image of a known format")]
     UnknownFormat,
-    /// The header is there, the picture is not.
+    /// The header is there, the image is not.
     #[error("image decoding error: {0}")]
     Decode(String),
     /// The header announces more pixels than are allowed.

@@ -25,7 +25,7 @@ pub(crate) fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Longest profile that is applied, in bytes: a printer's has up to some 2 million.
 const LONGEST: usize = 4 << 20;
-/// Profiles whose transforms a thread keeps: the web has many pictures and few profiles.
+/// Profiles whose transforms a thread keeps: the web has many images and few profiles.
 const KEPT: usize = 16;
 
 /// A profile's transform to sRGB, or that it needs none.

@@ -111,7 +111,7 @@ impl Axis {
         self.source == self.target
     }
 
-    /// Remembered: the sines of a kernel cost as much as a small picture.
+    /// Remembered: the sines of a kernel cost as much as a small image.
     fn taps(&self) -> Rc<Taps> {
         thread_local! {
             static TAPS: RefCell<HashMap<Axis, Rc<Taps>>> = RefCell::default();

@@ -58,7 +58,7 @@ fn pass(image: &Rgb, width: u32, height: u32, options: &ResizeOptions) -> Rgb {
         .and_then(|(source, mut output)| {
             Resizer::new().resize_typed(&source, &mut output, options).map_err(|e| e.to_string())
         });
-    // Sizes agree by construction; a white picture is the visible sign of a broken invariant.
+    // Sizes agree by construction; a white image is the visible sign of a broken invariant.
     if resized.is_err() {
         debug_assert!(false, "{resized:?}");
         return Rgb::filled(width, height, [255; 3]);

@@ -1,4 +1,4 @@
-//! A picture in memory.
+//! An image in memory.
 
 /// 8-bit RGB pixels, row by row (height, width, 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub struct Rgb {
 }
 
 impl Rgb {
-    /// A picture of one colour.
+    /// An image of one colour.
     pub fn filled(width: u32, height: u32, colour: [u8; 3]) -> Self {
         let data = colour.repeat(width as usize * height as usize);
         Self { width, height, data }
@@ -34,7 +34,7 @@ impl Rgb {
     }
 }
 
-/// The part of a picture from (x, y), cut at its edges.
+/// The part of an image from (x, y), cut at its edges.
 pub fn crop(image: &Rgb, x: u32, y: u32, width: u32, height: u32) -> Rgb {
     let (x, y) = (x.min(image.width), y.min(image.height));
     let (width, height) = (width.min(image.width - x), height.min(image.height - y));
@@ -45,7 +45,7 @@ pub fn crop(image: &Rgb, x: u32, y: u32, width: u32, height: u32) -> Rgb {
     Rgb { width, height, data }
 }
 
-/// The picture mirrored left to right.
+/// The image mirrored left to right.
 pub fn flip_horizontal(image: &Rgb) -> Rgb {
     let mut turned = image.clone();
     if image.width > 0 {

@@ -179,7 +179,7 @@ impl AttentionPool {
         let x = Tensor::cat(&[mean, x], 1) + positions;
         let (batch, length, width) = x.size3().unwrap_or_default();
         let scale = ((width / self.heads) as f64).powf(-0.5);
-        // Selected, not narrowed: of a view that is not contiguous, libtorch would copy the weight for each picture.
+        // Selected, not narrowed: of a view that is not contiguous, libtorch would copy the weight for each image.
         let q = self.q_proj.forward(&x.select(1, 0)) * scale;
         if self.computes_only {
             return self.of_one_query(&q, &x);

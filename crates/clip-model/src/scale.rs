@@ -56,7 +56,7 @@ impl ModelConfig {
         })
     }
 
-    /// The same model for pictures of another side, in pixels.
+    /// The same model for images of another side, in pixels.
     pub fn with_image_size(mut self, side: i64) -> Result<Self> {
         let cell = self.vision_cfg.patch_size.unwrap_or(32);
         if side <= 0 || side % cell != 0 {

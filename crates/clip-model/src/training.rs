@@ -141,7 +141,7 @@ impl Clip {
         result
     }
 
-    /// Embedded pictures [batch, embed_dim] as a token of the text transformer, [batch, 1, width]: through the
+    /// Embedded images [batch, embed_dim] as a token of the text transformer, [batch, 1, width]: through the
     /// text projection, backwards.
     pub fn picture_token(&self, pictures: &Tensor) -> Tensor {
         pictures.matmul(&self.text_projection.transpose(0, 1)).unsqueeze(1)
@@ -152,7 +152,7 @@ impl Clip {
         states.matmul(&self.token_embedding.transpose(0, 1))
     }
 
-    /// What scores an embedded picture by words: their weighted sum, through the text projection, `[embed_dim]`.
+    /// What scores an embedded image by words: their weighted sum, through the text projection, `[embed_dim]`.
     /// `tokens` and `weights` are [prompts, length].
     pub fn word_vectors(&self, tokens: &Tensor, weights: &Tensor) -> Tensor {
         let embedded = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);

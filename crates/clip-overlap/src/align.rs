@@ -1,4 +1,4 @@
-//! Aligned comparison of two pictures: shift, scale, crop, small rotation, brightness and contrast.
+//! Aligned comparison of two images: shift, scale, crop, small rotation, brightness and contrast.
 
 use std::cell::OnceCell;
 
@@ -10,7 +10,7 @@ use crate::similarity::structure;
 use crate::thumb::Plane;
 use crate::transform::Transform;
 
-/// Points a side of the grid on which two pictures are compared.
+/// Points a side of the grid on which two images are compared.
 pub(crate) const GRID: usize = 32;
 
 /// A thumbnail ready to be compared: at several sizes, so that no sampling skips pixels.
@@ -20,15 +20,15 @@ pub(crate) struct ImagePyramid<'a> {
     colours: OnceCell<[Plane; 3]>,
 }
 
-/// A picture at one size.
+/// An image at one size.
 pub(crate) struct Level {
     pub luma: Plane,
-    /// The share of each pixel that is padding, where the picture has any.
+    /// The share of each pixel that is padding, where the image has any.
     padding: Option<Plane>,
 }
 
 impl Level {
-    /// 1 at the points where something is shown, 0 where the picture was only filled up; nothing where it nowhere was.
+    /// 1 at the points where something is shown, 0 where the image was only filled up; nothing where it nowhere was.
     pub fn shown(&self, points: &Points) -> Option<Vec<f32>> {
         let padded = points.values(self.padding.as_ref()?);
         Some(padded.into_iter().map(|share| f32::from(share < 0.1)).collect())
@@ -40,7 +40,7 @@ impl Level {
     }
 }
 
-/// Leaves out the points where a picture was only filled up.
+/// Leaves out the points where an image was only filled up.
 pub(crate) fn leave_out(seen: &mut [f32], shown: Option<&[f32]>) {
     seen.iter_mut().zip(shown.into_iter().flatten()).for_each(|(seen, shown)| *seen *= shown);
 }
@@ -82,7 +82,7 @@ impl<'a> ImagePyramid<'a> {
     }
 }
 
-/// The levels of both that suit `side` times `side` points over a rectangle of the second picture.
+/// The levels of both that suit `side` times `side` points over a rectangle of the second image.
 pub(crate) fn levels<'a>(
     a: &'a ImagePyramid,
     b: &'a ImagePyramid,
@@ -95,7 +95,7 @@ pub(crate) fn levels<'a>(
     [a.level(there), b.level([across, down])]
 }
 
-/// Points a side of the grids on which two pictures are aligned.
+/// Points a side of the grids on which two images are aligned.
 const COARSE: usize = 16;
 const FINE: usize = 24;
 /// Least correlation after two steps of a pair that is worth more of them. Of the copies that end with a score of 0.8,
@@ -184,7 +184,7 @@ fn gauss_newton(
         }
         let Some(step) = step_of(&grid, &slopes, &wanted, &seen, &sums) else { break };
         let [da, db, dc, dd, de, df] = step.map(|v| v.clamp(-0.08, 0.08));
-        // The step is around the centre of the second picture.
+        // The step is around the centre of the second image.
         let change = [da, db, dc - 0.5 * (da + db), dd, de, df - 0.5 * (dd + de)];
         placement.affine.iter_mut().zip(change).for_each(|(value, change)| *value += change);
         if step.iter().all(|v| v.abs() < 1e-3) || !placement.plausible([a.sides(), b.sides()]) {

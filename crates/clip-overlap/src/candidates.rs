@@ -1,4 +1,4 @@
-//! Which items of an evaluation set are worth an aligned comparison with a picture.
+//! Which items of an evaluation set are worth an aligned comparison with an image.
 
 use std::collections::HashMap;
 
@@ -81,13 +81,13 @@ impl Candidates {
         self.phash.query(hash)
     }
 
-    /// The items of the vectors nearest to each picture's.
+    /// The items of the vectors nearest to each image's.
     pub fn nearest(&self, queries: &[&[i16]]) -> Vec<Nearest> {
         self.vectors.nearest(queries, self.options.neighbours, self.options.neighbour_cosine)
     }
 
-    /// The candidates of one picture, ascending: those that resemble it as a whole, the nearest by vectors among
-    /// them, and those on which local features agree, with their votes and where they put the picture.
+    /// The candidates of one image, ascending: those that resemble it as a whole, the nearest by vectors among
+    /// them, and those on which local features agree, with their votes and where they put the image.
     pub fn of(
         &self,
         query: &Fingerprint,
@@ -164,7 +164,7 @@ impl Candidates {
     }
 }
 
-/// Two local features that look alike: where they put the picture, and their centres in it and in the item.
+/// Two local features that look alike: where they put the image, and their centres in it and in the item.
 struct Vote {
     placement: Transform,
     pair: [f32; 4],

@@ -1,4 +1,4 @@
-//! Holding pictures against several evaluation sets, one at a time.
+//! Holding images against several evaluation sets, one at a time.
 
 use clip_image::Rgb;
 
@@ -7,7 +7,7 @@ use crate::fingerprint::Query;
 use crate::index::EvalIndex;
 use crate::set::Kind;
 
-/// The evaluation item that a picture is a copy of.
+/// The evaluation item that an image is a copy of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hit {
     /// Name of the evaluation set.
@@ -31,7 +31,7 @@ impl Checker {
         Self { sets }
     }
 
-    /// Every item that the picture counts as a copy of, and those that it resembles though one of both shows
+    /// Every item that the image counts as a copy of, and those that it resembles though one of both shows
     /// next to nothing; the most alike first.
     ///
     /// `id` is its name in marks, `hashes` are its pHash and dHash, `file` the hex of its file's blake3.

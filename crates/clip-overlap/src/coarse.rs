@@ -1,6 +1,6 @@
-//! The first, cheapest comparison: do the outlines of 16 x 16 pictures agree, over shifts and zooms?
+//! The first, cheapest comparison: do the outlines of 16 x 16 images agree, over shifts and zooms?
 //!
-//! What a blur leaves is taken away first: most pictures are bright above and dark below, and agree in that.
+//! What a blur leaves is taken away first: most images are bright above and dark below, and agree in that.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"
@@ -13,14 +13,14 @@ use crate::transform::Transform;
 
 /// Points a side.
 pub(crate) const SIDE: usize = 16;
-/// Cells by which one picture is shifted over the other, either way.
+/// Cells by which one image is shifted over the other, either way.
 const REACH: usize = 2;
 /// Ways to shift on each axis.
 const SHIFTS: usize = 2 * REACH + 1;
 const WIDE: usize = SIDE + 2 * REACH;
-/// Side of the second picture, the first's being 1.
+/// Side of the second image, the first's being 1.
 const ZOOMS: [f32; 3] = [1.0, 0.85, 1.18];
-/// Least sum of squares of either picture over the common part, where the largest value is 127.
+/// Least sum of squares of either image over the common part, where the largest value is 127.
 const LEAST: f32 = 256.0;
 
 /// An item's side of the comparison: values around zero with a rim of zeros.
@@ -37,7 +37,7 @@ impl Target {
     }
 }
 
-/// The plane that a [`Target`] and a [`Probe`] are made of: what a blur takes away of a picture, around 128 and scaled
+/// The plane that a [`Target`] and a [`Probe`] are made of: what a blur takes away of an image, around 128 and scaled
 /// to at most 127 either way.
 pub(crate) fn grid(luma: &Plane) -> [u8; SIDE * SIDE] {
     let small = luma.resized(SIDE, SIDE);
@@ -86,14 +86,14 @@ impl Squares {
 struct Zoomed {
     zoom: f32,
     values: [f32; SIDE * SIDE],
-    /// The first cell that the picture reaches on each axis, and how many follow.
+    /// The first cell that the image reaches on each axis, and how many follow.
     first: usize,
     side: usize,
     /// Sums of squares over what each shift leaves common.
     squares: [f32; SHIFTS * SHIFTS],
 }
 
-/// A picture's side of the comparison: itself at every zoom.
+/// An image's side of the comparison: itself at every zoom.
 pub(crate) struct Probe {
     zoomed: [Zoomed; ZOOMS.len()],
 }
@@ -106,7 +106,7 @@ impl Probe {
         Self { zoomed: ZOOMS.map(|zoom| Zoomed::new(&small, zoom)) }
     }
 
-    /// The best correlation, and where the picture lies in the item then.
+    /// The best correlation, and where the image lies in the item then.
     pub fn search(&self, target: &Target) -> (f32, Transform) {
         Arch::new().dispatch(Search { probe: self, target })
     }
@@ -152,7 +152,7 @@ impl Zoomed {
             }
         }
         let all = Squares::of(&rimmed(&values));
-        // Shifted over the item, what of the picture stays within it is a square the other way.
+        // Shifted over the item, what of the image stays within it is a square the other way.
         let common = |at: usize| all.over(2 * REACH - at % SHIFTS, 2 * REACH - at / SHIFTS, SIDE);
         Self { zoom, values, first, side, squares: std::array::from_fn(common) }
     }
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_shifted_picture_is_found_where_it_is() {
         let item = Target::new(&grid(&plane(wave)));
-        // The picture shows what lies 4 pixels further right and 2 further down.
+        // The image shows what lies 4 pixels further right and 2 further down.
         let probe = Probe::new(&grid(&plane(|x, y| wave(x + 4.0, y + 2.0))));
         let (found, placement) = probe.search(&item);
         assert!(found > 0.95, "{found}");

@@ -9,16 +9,16 @@ use crate::matches::Match;
 use crate::set::Kind;
 use crate::{Error, Result};
 
-/// Least score of a copy where nobody decided otherwise; measured on photographs and small pictures alike.
+/// Least score of a copy where nobody decided otherwise; measured on photographs and small images alike.
 pub const THRESHOLD: f32 = 0.80;
 
 /// What was seen of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// The same picture.
+    /// The same image.
     Accept,
-    /// Another picture.
+    /// Another image.
     Reject,
 }
 
@@ -28,7 +28,7 @@ pub enum Verdict {
 pub struct ReviewedPair {
     /// The item's key.
     pub key: String,
-    /// The picture's name in its unit of the corpus.
+    /// The image's name in its unit of the corpus.
     pub id: String,
     /// What was seen.
     pub verdict: Verdict,
@@ -78,7 +78,7 @@ impl Decisions {
 }
 
 impl SetDecision {
-    /// What was seen of an item and a picture, if anybody looked.
+    /// What was seen of an item and an image, if anybody looked.
     pub fn verdict(&self, key: &str, id: &str) -> Option<Verdict> {
         let seen = |mark: &&ReviewedPair| mark.key == key && mark.id == id;
         // The last look counts.
@@ -87,7 +87,7 @@ impl SetDecision {
 
     /// Whether a pair counts as a copy.
     ///
-    /// Pictures that show next to nothing, and rows of which only a perceptual hash is known, count only when
+    /// Images that show next to nothing, and rows of which only a perceptual hash is known, count only when
     /// somebody accepted them.
     pub fn is_copy(&self, pair: &Match) -> bool {
         match (self.verdict(&pair.key, &pair.id), pair.kind) {

@@ -1,4 +1,4 @@
-//! The learned detector as the scan sees it: something that turns pictures into vectors, elsewhere.
+//! The learned detector as the scan sees it: something that turns images into vectors, elsewhere.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::{Error, Result};
 const NEIGHBOURS: usize = 6;
 /// Least cosine of such a vector.
 const LEAST: f32 = 0.4;
-/// Pictures of an evaluation set that are asked for at a time.
+/// Images of an evaluation set that are asked for at a time.
 const CHUNK: usize = 512;
 
-/// Turns square pictures into vectors of length one.
+/// Turns square images into vectors of length one.
 pub trait Embedder: Sync {
     /// Identity of the weights.
     fn id(&self) -> &str;
-    /// Side of the pictures in pixels.
+    /// Side of the images in pixels.
     fn size(&self) -> u32;
-    /// A vector for each picture.
+    /// A vector for each image.
     fn embed(&self, pictures: &[Rgb]) -> Result<Vec<Vec<f32>>>;
 }
 
@@ -34,7 +34,7 @@ pub struct Detection<'a> {
     sets: Vec<Vec<Vec<f32>>>,
 }
 
-/// Vectors of one picture: as it is, and mirrored.
+/// Vectors of one image: as it is, and mirrored.
 pub(crate) type Pair = [Vec<f32>; 2];
 
 impl<'a> Detection<'a> {
@@ -53,7 +53,7 @@ impl<'a> Detection<'a> {
         self.embedder.id()
     }
 
-    /// The picture as the embedder wants it, and mirrored.
+    /// The image as the embedder wants it, and mirrored.
     pub(crate) fn squares(&self, image: &Rgb) -> [Rgb; 2] {
         let square = square(image, self.embedder.size());
         let mirrored = flip_horizontal(&square);
@@ -69,7 +69,7 @@ impl<'a> Detection<'a> {
         Ok(pairs)
     }
 
-    /// Items of set number `set` whose vectors are nearest to either of a picture's.
+    /// Items of set number `set` whose vectors are nearest to either of an image's.
     pub(crate) fn neighbours(&self, set: usize, pair: &Pair) -> Vec<u32> {
         let cosines = self.sets[set]
             .iter()
@@ -81,7 +81,7 @@ impl<'a> Detection<'a> {
         near.into_iter().map(|(_, item)| item).collect()
     }
 
-    /// The higher cosine of an item and a picture, as it is or mirrored.
+    /// The higher cosine of an item and an image, as it is or mirrored.
     pub(crate) fn cosine(&self, set: usize, item: u32, pair: &Pair) -> f32 {
         let own = &self.sets[set][item as usize];
         pair.iter().map(|vector| dot(own, vector)).fold(-1.0, f32::max)

@@ -1,4 +1,4 @@
-//! Everything that is compared of one picture.
+//! Everything that is compared of one image.
 
 use clip_image::hash::Hashes;
 use clip_image::{Rgb, flip_horizontal};
@@ -11,7 +11,7 @@ use crate::vector::{mirrored, vector};
 /// Longer side in pixels of what everything is computed from.
 pub(crate) const WORKING: u32 = 256;
 
-/// What is kept of a picture.
+/// What is kept of an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fingerprint {
     /// imagededup's pHash.
@@ -24,13 +24,13 @@ pub struct Fingerprint {
     pub vector: Vec<i16>,
     /// Its local features.
     pub keypoints: Vec<Keypoint>,
-    /// The small picture that is aligned.
+    /// The small image that is aligned.
     pub thumb: Rgb,
     /// What a blur takes away of its luma, on 16 x 16 points, around 128.
     pub coarse: [u8; SIDE * SIDE],
 }
 
-/// A picture of the corpus, ready to be searched for: as it is, and mirrored.
+/// An image of the corpus, ready to be searched for: as it is, and mirrored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
     /// As it is.
@@ -51,7 +51,7 @@ impl Query {
         Self { plain, mirrored }
     }
 
-    /// Computes both, with the pHash and dHash of the whole picture where they are known.
+    /// Computes both, with the pHash and dHash of the whole image where they are known.
     pub fn with_hashes(image: &Rgb, phash: u64, dhash: u64) -> Self {
         let mut query = Self::of(image);
         (query.plain.phash, query.plain.dhash) = (phash, dhash);
@@ -96,7 +96,7 @@ impl Fingerprint {
     }
 }
 
-/// One colour, near black, or nearly all of one shade: any two such pictures are alike, and prove nothing
+/// One colour, near black, or nearly all of one shade: any two such images are alike, and prove nothing
 /// (the paper's Kinetics frames, section 5).
 fn is_flat(luma: &Plane) -> bool {
     let n = luma.data.len() as f32;

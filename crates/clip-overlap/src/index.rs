@@ -129,7 +129,7 @@ impl EvalIndex {
         self.len() == 0
     }
 
-    /// The item with one of these hashes of its file. A picture that shows next to nothing proves nothing even so.
+    /// The item with one of these hashes of its file. An image that shows next to nothing proves nothing even so.
     pub fn exact<'a>(&self, mut files: impl Iterator<Item = &'a str>) -> Option<(u32, Kind)> {
         let item = files.find_map(|hash| self.files.get(hash)).copied()?;
         let flat = self.search.items()[item as usize].flat;

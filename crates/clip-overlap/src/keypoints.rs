@@ -29,7 +29,7 @@ pub struct Keypoint {
     pub bits: u64,
 }
 
-/// The keypoints of a picture, and those of its mirror image, from fine to coarse.
+/// The keypoints of an image, and those of its mirror image, from fine to coarse.
 pub(crate) fn keypoints_both_ways(image: &Rgb) -> [Vec<Keypoint>; 2] {
     let base = Plane::luma(&shrink(image, SIDE));
     let (mut plain, mut mirrored) = (Vec::new(), Vec::new());

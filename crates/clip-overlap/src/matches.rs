@@ -14,7 +14,7 @@ use crate::set::Kind;
 use crate::similarity::Similarity;
 use crate::{Error, Result};
 
-/// A picture of the corpus beside an evaluation item that it resembles.
+/// An image of the corpus beside an evaluation item that it resembles.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Match {
     /// Name of the evaluation set.
@@ -25,7 +25,7 @@ pub struct Match {
     pub class: String,
     /// The unit of the corpus: a shard, a table, a folder.
     pub place: String,
-    /// The picture's name there.
+    /// The image's name there.
     pub id: String,
     /// Where it came from.
     pub url: String,
@@ -39,7 +39,7 @@ pub struct Match {
     pub likeness: Similarity,
     /// Cosine of the learned detector's vectors, where it was asked.
     pub detector: Option<f32>,
-    /// The picture, small, as JPEG; empty where the corpus has none.
+    /// The image, small, as JPEG; empty where the corpus has none.
     pub picture: Vec<u8>,
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn write(path: &Path, rows: &[Match], head: (&str, String)) -> Result
     Ok(())
 }
 
-/// Writes matches with what was decided of each, without their pictures: `pairs.parquet`.
+/// Writes matches with what was decided of each, without their images: `pairs.parquet`.
 pub fn write_pairs(path: &Path, rows: &[Match], copies: &[bool]) -> Result<()> {
     let schema = schema(true);
     let mut writer = PartWriter::create(path, schema.clone())?;

@@ -8,10 +8,10 @@ use crate::thumb::Plane;
 const SAME: u8 = 14;
 /// How far from the edge of what is shown an empty corner reaches, as a share of the side.
 const DEPTH: f32 = 0.14;
-/// Least share of a picture: less changes no comparison.
+/// Least share of an image: less changes no comparison.
 const LEAST: f32 = 0.015;
 
-/// 1 where the picture is filled up with a corner's colour, 0 elsewhere; nothing where it hardly is.
+/// 1 where the image is filled up with a corner's colour, 0 elsewhere; nothing where it hardly is.
 pub(crate) fn padding(image: &Rgb) -> Option<Plane> {
     let (width, height) = (image.width as usize, image.height as usize);
     let filled = filled(image);

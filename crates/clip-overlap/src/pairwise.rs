@@ -1,4 +1,4 @@
-//! Two small pictures, compared without any set around them.
+//! Two small images, compared without any set around them.
 
 use clip_image::Rgb;
 
@@ -7,7 +7,7 @@ use crate::coarse::{Probe, Target, grid};
 use crate::thumb;
 use crate::transform::Transform;
 
-/// What of a picture is compared: a small one of the same shape.
+/// What of an image is compared: a small one of the same shape.
 pub fn thumbnail(image: &Rgb) -> Rgb {
     thumb::thumbnail(image)
 }

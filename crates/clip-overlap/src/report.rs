@@ -42,7 +42,7 @@ pub struct Copy {
     pub kept: bool,
 }
 
-/// What was held against the sets.
+/// What was checked against the sets.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct CorpusAccount {
     /// As it was named.
@@ -113,7 +113,7 @@ pub struct SetReport {
     pub interval: Interval,
     /// Images of the corpus that are copies, removed ones included.
     pub images: u64,
-    /// Items that resemble an image of the corpus only as pictures that show next to nothing do; not in `overlap`.
+    /// Items that resemble an image of the corpus only as images that show next to nothing do; not in `overlap`.
     pub flat: u64,
     /// Items whose pHash is near that of a row without an image; not in `overlap`.
     pub unverified: u64,
@@ -134,7 +134,7 @@ pub struct SetReport {
 pub struct ContaminationReport {
     /// Identity of what was found: corpus, sets, thresholds and copies. Scores are stamped with it.
     pub id: String,
-    /// What was held against the sets.
+    /// What was checked against the sets.
     pub corpus: CorpusAccount,
     /// By name.
     pub sets: Vec<SetReport>,

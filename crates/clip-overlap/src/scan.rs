@@ -23,13 +23,13 @@ use crate::{Error, Result};
 
 /// Raised whenever a comparison comes out differently: older results are then made again.
 const VERSION: u32 = 5;
-/// Bytes and pictures of a batch; at most three batches are in memory.
+/// Bytes and images of a batch; at most three batches are in memory.
 const BATCH: (usize, usize) = (16 << 20, 512);
-/// Pictures for which the nearest items are sought together, where there are enough of them for all threads.
+/// Images for which the nearest items are sought together, where there are enough of them for all threads.
 const TOGETHER: std::ops::RangeInclusive<usize> = 4..=16;
-/// Items of one set that one picture may be matched to.
+/// Items of one set that one image may be matched to.
 const MATCHES: usize = 4;
-/// Longer side in pixels of the picture that is kept of a match.
+/// Longer side in pixels of the image that is kept of a match.
 const KEPT: u32 = 160;
 const HEAD: &str = "unit";
 
@@ -53,19 +53,19 @@ impl Default for ScanOptions {
 pub struct UnitCount {
     /// The unit.
     pub place: String,
-    /// Pictures compared.
+    /// Images compared.
     pub pictures: u64,
     /// Rows without an image, of which only hashes were compared.
     pub hashed: u64,
     /// Rows with neither an image nor a hash.
     pub bare: u64,
-    /// Pictures that could not be decoded: name and reason.
+    /// Images that could not be decoded: name and reason.
     pub unreadable: Vec<(String, String)>,
 }
 
 /// Says how far a scan has come.
 pub struct Scanned {
-    /// Pictures and rows so far.
+    /// Images and rows so far.
     pub rows: AtomicU64,
     /// Set by whoever wants the scan to stop.
     pub cancel: AtomicBool,
@@ -86,7 +86,7 @@ pub struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// The matches of one unit, without their pictures: read where they are there already, else made and kept.
+    /// The matches of one unit, without their images: read where they are there already, else made and kept.
     ///
     /// Gives nothing when it was told to stop.
     pub fn unit(&self, unit: &Unit) -> Result<Option<(UnitCount, Vec<Match>)>> {
@@ -106,7 +106,7 @@ impl Scan<'_> {
         Ok(Some((count, found)))
     }
 
-    /// The small pictures of some matches, by place and name.
+    /// The small images of some matches, by place and name.
     pub fn pictures(
         &self,
         units: &[Unit],
@@ -229,7 +229,7 @@ impl Scan<'_> {
         }
     }
 
-    /// Finds what looks nearest to each picture in each set.
+    /// Finds what looks nearest to each image in each set.
     fn nearest(&self, images: &mut [&mut Decoded]) {
         for set in self.sets {
             let queries: Vec<&Query> = images.iter().map(|image| &image.query).collect();
@@ -238,7 +238,7 @@ impl Scan<'_> {
         }
     }
 
-    /// The detector's vectors of each picture that has pixels, where there is a detector.
+    /// The detector's vectors of each image that has pixels, where there is a detector.
     fn vectors(&self, prepared: &[Prepared]) -> Result<Vec<Option<Pair>>> {
         let Some(detection) = self.detection else { return Ok(vec![None; prepared.len()]) };
         let squares = prepared.iter().filter_map(|prepared| match prepared {
@@ -335,7 +335,7 @@ fn score(aligned: f32, detector: Option<f32>) -> f32 {
     detector.map_or(aligned, |cosine| 0.7 * aligned + 0.3 * cosine.max(0.0))
 }
 
-/// Pictures stay on disk: a corpus may have many that resemble something.
+/// Images stay on disk: a corpus may have many that resemble something.
 fn forget(found: &mut [Match]) {
     found.iter_mut().for_each(|pair| pair.picture = Vec::new());
 }
@@ -356,7 +356,7 @@ impl Prepared {
     }
 }
 
-/// A decoded picture, and what is compared of it.
+/// A decoded image, and what is compared of it.
 struct Decoded {
     small: Rgb,
     query: Query,

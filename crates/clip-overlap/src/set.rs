@@ -1,4 +1,4 @@
-//! One evaluation set, searched by picture.
+//! One evaluation set, searched by image.
 
 use crate::align::{ImagePyramid, align, refine_near};
 use crate::candidates::{CandidateOptions, Candidates};
@@ -11,13 +11,13 @@ use crate::vector::Nearest;
 /// Least agreement on 16 x 16 points of a pair that is aligned. Of the pairs that end with a score of 0.8, one in a
 /// thousand has less; of all candidates, nine in ten.
 const GATE: f32 = 0.5;
-/// Most pairs that are aligned for one picture and orientation, with and without a start from local features.
+/// Most pairs that are aligned for one image and orientation, with and without a start from local features.
 const ALIGNED: usize = 4;
 
-/// By how much less than the best item of a set another may resemble a picture.
+/// By how much less than the best item of a set another may resemble an image.
 const RUNNER_UP: f32 = 0.02;
 
-/// How a picture was recognised.
+/// How an image was recognised.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
 )]
@@ -25,7 +25,7 @@ const RUNNER_UP: f32 = 0.02;
 pub enum Kind {
     /// The same bytes.
     Exact,
-    /// The whole picture, changed.
+    /// The whole image, changed.
     Near,
     /// Mirrored left to right.
     Mirrored,
@@ -33,7 +33,7 @@ pub enum Kind {
     Crop,
     /// One of the two shows next to nothing.
     Flat,
-    /// Close hashes of a picture that was not there to be compared.
+    /// Close hashes of an image that was not there to be compared.
     Hash,
 }
 
@@ -57,7 +57,7 @@ impl Kind {
     }
 }
 
-/// An item that a picture looks like.
+/// An item that an image looks like.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The item's number.
@@ -68,7 +68,7 @@ pub struct Found {
     pub kind: Kind,
     /// The parts of the score.
     pub likeness: Similarity,
-    /// Where the picture lies in the item.
+    /// Where the image lies in the item.
     pub placement: Transform,
 }
 
@@ -90,28 +90,28 @@ impl SetIndex {
         &self.items
     }
 
-    /// Items whose pHash lies within `radius` bits, for pictures that are not there to be compared.
+    /// Items whose pHash lies within `radius` bits, for images that are not there to be compared.
     pub fn by_hash(&self, phash: u64, radius: u32) -> Vec<(u32, u32)> {
         let mut near = self.candidates.phash(phash);
         near.retain(|&(item, distance)| distance <= radius && !self.items[item as usize].flat);
         near
     }
 
-    /// What looks nearest to each picture at first sight, to be handed to [`Self::search`]. Several pictures at once
+    /// What looks nearest to each image at first sight, to be handed to [`Self::search`]. Several images at once
     /// take less time than one after the other.
     pub fn nearest(&self, queries: &[&Query]) -> Vec<Nearest> {
         let vectors: Vec<&[i16]> = queries.iter().map(|q| q.plain.vector.as_slice()).collect();
         self.candidates.nearest(&vectors)
     }
 
-    /// Every candidate, compared; the best first, one entry an item. `nearest` are the items nearest to the picture
+    /// Every candidate, compared; the best first, one entry an item. `nearest` are the items nearest to the image
     /// and to its mirror image, `extra` are items to compare as well.
     pub fn search(&self, query: &Query, [near, turned]: &Nearest, extra: &[u32]) -> Vec<Found> {
         let mut found: Vec<Found> = self.compare(&query.plain, false, near, extra);
         found.extend(self.compare(&query.mirrored, true, turned, extra));
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
         let mut seen = std::collections::HashSet::new();
-        // A picture is one picture's copy: others that it resembles less are its look-alikes, as of one sitting,
+        // An image is one image's copy: others that it resembles less are its look-alikes, as of one sitting,
         // unless they are copies of each other.
         let least = found.first().map_or(0.0, |best| best.score - RUNNER_UP);
         found.retain(|f| f.score >= least && seen.insert(f.item));
@@ -174,7 +174,7 @@ fn best(mut starts: Vec<(f32, u32, Transform)>, most: usize) -> Vec<(u32, Transf
     starts.into_iter().take(most).map(|(_, item, start)| (item, start)).collect()
 }
 
-/// How alike two pictures are in a placement, less what it strains.
+/// How alike two images are in a placement, less what it strains.
 fn scored(
     item: &ImagePyramid,
     picture: &ImagePyramid,
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
     use clip_image::{Filter, Rgb, crop, resize};
 
-    /// Blotches of which no two pictures have the same.
+    /// Blotches of which no two images have the same.
     fn picture(seed: u64) -> Rgb {
         let mut data = vec![0; 12 * 8 * 3];
         blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut data);

@@ -70,7 +70,7 @@ impl<const N: usize> NullaryFnOnce for Gram<'_, N> {
     }
 }
 
-/// Points in a picture's unit square.
+/// Points in an image's unit square.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Points {
     pub x: Vec<f32>,

@@ -1,11 +1,11 @@
-//! How alike two aligned pictures are.
+//! How alike two aligned images are.
 
 use crate::align::{GRID, ImagePyramid, Level, Sums, leave_out, levels};
 use crate::simd::{Points, dot};
 use crate::thumb::Plane;
 use crate::transform::Transform;
 
-/// How alike two aligned pictures are.
+/// How alike two aligned images are.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Similarity {
     /// Correlation of luma over the common part.
@@ -14,7 +14,7 @@ pub struct Similarity {
     pub fine: f32,
     /// Correlation of the three channels together.
     pub colour: f32,
-    /// Share of the smaller picture that is common.
+    /// Share of the smaller image that is common.
     pub covered: f32,
     /// Standard deviation of luma in the common part (the lower of both), in levels.
     pub contrast: f32,
@@ -38,7 +38,7 @@ pub(crate) fn likeness(
     let [left, top, right, bottom] = common;
     let (luma, fine) = structure(a, b, placement, common, GRID);
     let area = (right - left) * (bottom - top);
-    // In the smaller picture the common part is the larger share.
+    // In the smaller image the common part is the larger share.
     let covered = area.max(area * placement.area()).min(1.0);
     let (da, db) = luma.variances();
     Some(Similarity {
@@ -50,7 +50,7 @@ pub(crate) fn likeness(
     })
 }
 
-/// Points over what is common, in the first picture and in the second, and which of them both show.
+/// Points over what is common, in the first image and in the second, and which of them both show.
 fn shared(
     [a, b]: [&Level; 2],
     placement: &Transform,

@@ -1,16 +1,16 @@
-//! Small pictures that are compared in place of the large ones.
+//! Small images that are compared in place of the large ones.
 
 use clip_image::{Filter, Rgb, resize};
 
-/// Longer side of a thumbnail in pixels; smaller pictures stay as they are.
+/// Longer side of a thumbnail in pixels; smaller images stay as they are.
 const SIDE: u32 = 64;
 
-/// A picture small enough to keep for every item of an evaluation set.
+/// An image small enough to keep for every item of an evaluation set.
 pub(crate) fn thumbnail(image: &Rgb) -> Rgb {
     shrink(image, SIDE)
 }
 
-/// The picture with its longer side at most `side`.
+/// The image with its longer side at most `side`.
 pub fn shrink(image: &Rgb, side: u32) -> Rgb {
     let longer = image.width.max(image.height);
     if longer <= side {

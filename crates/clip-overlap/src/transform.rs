@@ -1,8 +1,8 @@
-//! Where one picture lies in another.
+//! Where one image lies in another.
 
 use crate::simd::Points;
 
-/// Where the second picture's unit square lies in the first's: `x' = a x + b y + c`, `y' = d x + e y + f`.
+/// Where the second image's unit square lies in the first's: `x' = a x + b y + c`, `y' = d x + e y + f`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Transform {
     /// The six numbers a to f.
@@ -23,13 +23,13 @@ impl Transform {
         (a * x + b * y + c, d * x + e * y + f)
     }
 
-    /// Where points of the second picture lie in the first.
+    /// Where points of the second image lie in the first.
     pub(crate) fn mapped(&self, points: &Points) -> Points {
         let mapped = || points.x.iter().zip(&points.y).map(|(&x, &y)| self.map(x, y));
         Points { x: mapped().map(|(x, _)| x).collect(), y: mapped().map(|(_, y)| y).collect() }
     }
 
-    /// The placement near this one that brings points of the second picture to points of the first: pairs of
+    /// The placement near this one that brings points of the second image to points of the first: pairs of
     /// (x, y, x', y'), of which those count that this one, and then the better one, brings near enough.
     pub(crate) fn fitted(self, pairs: &[[f32; 4]]) -> Self {
         [0.12, 0.06, 0.03].into_iter().fold(self, |old, reach| {
@@ -54,16 +54,16 @@ impl Transform {
         })
     }
 
-    /// Area of the second picture, the first's being 1.
+    /// Area of the second image, the first's being 1.
     pub fn area(&self) -> f32 {
         let [a, b, _, d, e, _] = self.affine;
         (a * e - b * d).abs()
     }
 
-    /// What the placement takes from the trust in a likeness: the more it bends to make two pictures agree, the less
+    /// What the placement takes from the trust in a likeness: the more it bends to make two images agree, the less
     /// their agreement says, and the fewer pixels there are, the less it takes to agree.
     ///
-    /// `sides` are both pictures' width and height; `least` is the smaller one's longer side in pixels.
+    /// `sides` are both images' width and height; `least` is the smaller one's longer side in pixels.
     pub(crate) fn deformation_penalty(
         &self,
         sides: [(u32, u32); 2],
@@ -76,7 +76,7 @@ impl Transform {
         0.5 * bent + few * (0.25 * sized + 0.5 * (0.97 - covered).max(0.0))
     }
 
-    /// How much the second picture's aspect is changed, as a logarithm.
+    /// How much the second image's aspect is changed, as a logarithm.
     ///
     /// A stretched copy fits edge to edge, a crop keeps its pixels square: whichever is nearer.
     fn bent(&self, sides: [(u32, u32); 2]) -> f32 {
@@ -96,7 +96,7 @@ impl Transform {
         sized && turned < 0.3 && self.bent(sides) < 0.7
     }
 
-    /// The rectangle of the second picture that the first covers: left, top, right, bottom in [0, 1].
+    /// The rectangle of the second image that the first covers: left, top, right, bottom in [0, 1].
     pub(crate) fn common(&self) -> Option<[f32; 4]> {
         let [a, _, _, _, e, _] = self.affine;
         if a < 0.15 || e < 0.15 {

@@ -1,4 +1,4 @@
-//! A short vector of the whole picture: its lowest frequencies, flattened so that no one of them rules.
+//! A short vector of the whole image: its lowest frequencies, flattened so that no one of them rules.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"
@@ -56,7 +56,7 @@ pub(crate) fn vector(thumb: &Rgb) -> Vec<i16> {
     values.iter().map(|(_, v)| (v / norm * SCALE).round() as i16).collect()
 }
 
-/// The vector of a picture's mirror image.
+/// The vector of an image's mirror image.
 pub(crate) fn mirrored(vector: &[i16]) -> Vec<i16> {
     let (even, odd) = vector.split_at(EVEN);
     even.iter().copied().chain(odd.iter().map(|v| -v)).collect()
@@ -77,14 +77,14 @@ fn frequencies(plane: &[f32], keep: usize) -> Vec<(usize, f32)> {
     for (u, line) in lines.iter().enumerate().take(keep) {
         for (v, cosines) in COSINES.iter().enumerate().take(keep) {
             let value: f32 = line.iter().zip(cosines).map(|(a, b)| a * b).sum();
-            // Pictures have spectra of 1/f: the square root of f makes fine structure count, yet not a shift.
+            // Images have spectra of 1/f: the square root of f makes fine structure count, yet not a shift.
             found.push((v, value * WEIGHTS[u][v]));
         }
     }
     found.split_off(1)
 }
 
-/// The vectors of many pictures, sixteen beside each other, to be searched through for several at once.
+/// The vectors of many images, sixteen beside each other, to be searched through for several at once.
 pub(crate) struct Vectors {
     blocks: Vec<Block>,
     count: usize,
@@ -93,12 +93,12 @@ pub(crate) struct Vectors {
 type Block = [[f32; LANES]; DIMENSIONS];
 type Group = [[f32; DIMENSIONS]; GROUP];
 
-/// Queries that are held against a block at once: what is loaded serves them all.
+/// Queries that are checked against a block at once: what is loaded serves them all.
 const GROUP: usize = 4;
-/// Blocks that stay in the processor's cache while every query is held against them.
+/// Blocks that stay in the processor's cache while every query is checked against them.
 const TILE: usize = 32;
 
-/// The items nearest to a picture and to its mirror image, the nearest first.
+/// The items nearest to an image and to its mirror image, the nearest first.
 pub(crate) type Nearest = [Vec<u32>; 2];
 
 impl Vectors {

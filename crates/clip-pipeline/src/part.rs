@@ -1,4 +1,4 @@
-//! Writing one part: rows that go on, images beside them, and rows that fell.
+//! Writing one part: rows that continue, images beside them, and rows that fell.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl PartSink {
         self.tally.urls += urls;
     }
 
-    /// Rows that go on, in order.
+    /// Rows that continue, in order.
     pub fn keep(&mut self, batch: RecordBatch) -> Result<()> {
         self.tally.rows_out += batch.num_rows() as u64;
         if self.store_images && batch.schema().index_of(columns::IMAGE).is_ok() {

@@ -27,7 +27,7 @@ pub use engine::{Engine, LocalEngine};
 pub enum Outcome {
     /// Everything that was asked for is there.
     Done,
-    /// Parts are missing: they failed, or belong to other array jobs. Running again goes on.
+    /// Parts are missing: they failed, or belong to other array jobs. Running again continues.
     Incomplete,
     /// Someone asked it to stop.
     Interrupted,

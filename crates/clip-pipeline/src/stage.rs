@@ -33,7 +33,7 @@ pub trait Fetch: Send + Sync {
 
 /// Needs all rows at once.
 pub trait Barrier: Send + Sync {
-    /// A decision for every row, sorted by row: `row`, `reason` (Utf8, null where the row goes on), then
+    /// A decision for every row, sorted by row: `row`, `reason` (Utf8, null where the row continues), then
     /// columns that the rows gain (or that replace theirs). The executor applies it part by part.
     fn decide(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>>;
     /// Whether it looks at the images of its inputs.

@@ -218,8 +218,8 @@ impl Build {
             let pages = dump::articles(path, &mut counters, advance, Counter::text)?;
             let found = vec![
                 ("articles", pages.articles),
-                ("redirects passed over", pages.redirects),
-                ("other pages passed over", pages.others),
+                ("redirects skipped", pages.redirects),
+                ("other pages skipped", pages.others),
                 ("pages that are not UTF-8", pages.not_utf8),
             ];
             origin.inputs.push(read(path, "dump", found));

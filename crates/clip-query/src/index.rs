@@ -14,7 +14,7 @@ const START: u64 = 0x5bd1_e995_9e37_79b9;
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     key: u64,
-    /// The pattern that ends here, and in the highest bit whether others go on; zero when the slot is free.
+    /// The pattern that ends here, and in the highest bit whether others continue; zero when the slot is free.
     value: u32,
 }
 

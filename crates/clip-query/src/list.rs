@@ -149,7 +149,7 @@ impl QueryList {
         self.len() == 0
     }
 
-    /// What of the file was passed over.
+    /// What of the file was skipped.
     pub fn passed(&self) -> Passed {
         self.passed
     }
@@ -190,7 +190,7 @@ impl ListBuilder {
     }
 
     /// Adds a source's queries: empty and over-long texts, those that are nothing but marks, and those that are
-    /// in already, whatever their case unless it is kept, are passed over.
+    /// in already, whatever their case unless it is kept, are skipped.
     pub(crate) fn add(&mut self, source: QuerySource, queries: Vec<Query>) -> Given {
         let offered = queries.len() as u64;
         let mut given = Given { source, offered, kept: 0, repeated: 0, unusable: 0, beyond: 0 };

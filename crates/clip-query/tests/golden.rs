@@ -1,4 +1,4 @@
-//! Lists from real text, held against what NLTK says of it and against each other.
+//! Lists from real text, checked against what NLTK says of it and against each other.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

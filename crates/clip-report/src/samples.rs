@@ -1,4 +1,4 @@
-//! Pictures of a corpus with their captions.
+//! Images of a corpus with their captions.
 
 use std::path::{Path, PathBuf};
 

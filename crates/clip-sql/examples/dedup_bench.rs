@@ -57,7 +57,7 @@ fn make(rows: u64, folder: &Path) -> Result<Vec<PathBuf>> {
             continue;
         }
         let numbers: Vec<u64> = (part * PART..((part + 1) * PART).min(rows)).collect();
-        // The picture of each row: mostly its own, else that of an earlier row.
+        // The image of each row: mostly its own, else that of an earlier row.
         let picture = |n: u64| if mix(n).is_multiple_of(5) { mix(n + 7) % (n + 1) } else { n };
         let file = |n: u64| if mix(n).is_multiple_of(10) { n + rows } else { picture(n) };
         let hash = |n: u64| {

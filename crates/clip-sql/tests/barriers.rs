@@ -1,4 +1,4 @@
-//! The barriers over Parquet parts, held against plain Rust.
+//! The barriers over Parquet parts, checked against plain Rust.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -325,7 +325,7 @@ fn a_cluster_keeps_its_best_image_and_all_captions() {
     }
 }
 
-/// Says of thumbs what their bytes say: the first one is the picture.
+/// Says of thumbs what their bytes say: the first one is the image.
 struct FirstByte;
 
 impl clip_sql::Compare for FirstByte {
@@ -342,7 +342,7 @@ impl clip_sql::Compare for FirstByte {
 fn near_hashes_of_different_pictures_do_not_join() {
     let images = images();
     let folder = tempfile::tempdir().unwrap();
-    // Two pictures alternate among the files; hashes alone would join them.
+    // Two images alternate among the files; hashes alone would join them.
     let picture = |at: usize| (images.files[at] % 2) as u8;
     let mut inputs = Vec::new();
     for (part, path) in parts(folder.path(), &images.batch, 3).into_iter().enumerate() {

@@ -15,7 +15,7 @@ const MODELS: &str = include_str!("../data/standard_models.csv");
 const SEED: u64 = 720_257_663;
 const RESAMPLES: usize = 1000;
 
-/// One of the paper's shifts: the set, and the subset of ImageNet that it is held against.
+/// One of the paper's shifts: the set, and the subset of ImageNet that it is checked against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shift {
     /// Its id in the registry of datasets.

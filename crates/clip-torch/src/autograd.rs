@@ -9,7 +9,7 @@ use torch_sys::C_tensor;
 
 use crate::{Result, ffi};
 
-/// Backward from each output with the gradient given for it; outputs that depend on no parameter are passed over.
+/// Backward from each output with the gradient given for it; outputs that depend on no parameter are skipped.
 pub fn backward(outputs: &[Tensor], gradients: &[Tensor]) -> Result<()> {
     let pairs: Vec<_> =
         outputs.iter().zip(gradients).filter(|(output, _)| output.requires_grad()).collect();

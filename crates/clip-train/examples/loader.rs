@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (side, batch, steps): (u32, usize, u64) = (side.parse()?, batch.parse()?, steps.parse()?);
     let source = Source { spec: shards.clone(), weight: 1.0 };
-    // Nothing is kept: each picture is decoded each time.
+    // Nothing is kept: each image is decoded each time.
     let options = CorpusOptions {
         context: 77,
         side: side * 4 / 3,

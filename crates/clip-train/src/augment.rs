@@ -1,4 +1,4 @@
-//! What happens to a picture before the model sees it.
+//! What happens to an image before the model sees it.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use crate::draw::Draw;
 /// Times the shorter side that of the longer one is looked at, where an image is enlarged before it is cropped.
 const THIN: u32 = 64;
 
-/// The random transform of training pictures.
+/// The random transform of training images.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Augment {
     /// None: the evaluation transform.
@@ -98,7 +98,7 @@ fn filter(interpolation: Interpolation, draw: &mut Draw) -> Filter {
     if bilinear { Filter::Bilinear } else { Filter::Bicubic }
 }
 
-/// The picture with its shorter side brought to `size`.
+/// The image with its shorter side brought to `size`.
 pub(crate) fn shorter_side(image: &Rgb, size: u32, filter: Filter) -> Rgb {
     let short = image.width.min(image.height).max(1);
     let side = |side: u32| ((u64::from(side) * u64::from(size)) / u64::from(short)) as u32;
@@ -122,7 +122,7 @@ fn resized_crop(image: &Rgb, from: f32, to: f32, draw: &mut Draw) -> (u32, u32, 
     ((image.width - w) / 2, (image.height - h) / 2, w.max(1), h.max(1))
 }
 
-/// An affine map and a colour matrix; outside the picture its edge goes on.
+/// An affine map and a colour matrix; outside the image its edge continues.
 fn small(image: &Rgb, size: u32, strength: f32, draw: &mut Draw) -> Rgb {
     let side = image.width.min(image.height) as f32;
     let mut spread = |most: f32| draw.between(-most * strength, most * strength);

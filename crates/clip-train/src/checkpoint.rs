@@ -21,7 +21,7 @@ const TEMPORARY: &str = "tmp_";
 /// The folder with the averaged weights in a checkpoint's folder.
 pub const EMA: &str = "ema";
 
-/// What a run needs to go on as if it had never stopped.
+/// What a run needs to continue as if it had never stopped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Steps taken; with the seed this is the position in the data, to the sample.
@@ -30,7 +30,7 @@ pub struct Checkpoint {
     pub seed: u64,
     /// Steps of the whole run: the schedule depends on it.
     pub total_steps: u64,
-    /// Pairs in the corpus: another corpus cannot be gone on with.
+    /// Pairs in the corpus: another corpus cannot be resumed.
     pub pairs: usize,
     /// Its shards' contents and its pairs' weights, as a digest.
     pub corpus: String,

@@ -14,7 +14,7 @@ use crate::shard::{Found, index_shard};
 use crate::synthetic::drawing;
 use crate::{Error, Result};
 
-/// One picture with its captions, in 24 bytes: a corpus of hundreds of millions must fit in memory.
+/// One image with its captions, in 24 bytes: a corpus of hundreds of millions must fit in memory.
 #[derive(Debug, Clone, Copy)]
 struct Pair {
     offset: u64,
@@ -38,9 +38,9 @@ pub struct Source {
 pub struct CorpusOptions {
     /// Tokens in a text, start and end included.
     pub context: usize,
-    /// Longest shorter side that decoded pictures are kept with.
+    /// Longest shorter side that decoded images are kept with.
     pub side: u32,
-    /// Decoded pictures are kept in memory when all of them fit in so many bytes.
+    /// Decoded images are kept in memory when all of them fit in so many bytes.
     pub cache_bytes: u64,
     /// Column of the Parquet table beside each shard with how often a pair is expected in an epoch: a balancing
     /// probability, or a weight above 1.
@@ -79,9 +79,9 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// Indexes the shards of all sources. Pictures are decoded when first asked for.
+    /// Indexes the shards of all sources. Images are decoded when first asked for.
     ///
-    /// A sample counts when it has a caption and a picture; [`Corpus::skipped`] tells how many do not.
+    /// A sample counts when it has a caption and an image; [`Corpus::skipped`] tells how many do not.
     pub fn open(sources: &[Source], options: &CorpusOptions) -> Result<Self> {
         let tokenizer = Tokenizer::new();
         let mut files = Vec::new();
@@ -203,7 +203,7 @@ impl Corpus {
         self.shards.len()
     }
 
-    /// Samples without a caption or a picture.
+    /// Samples without a caption or an image.
     pub fn skipped(&self) -> usize {
         self.skipped
     }
@@ -262,7 +262,7 @@ impl Corpus {
         seen.len()
     }
 
-    /// The picture of a pair.
+    /// The image of a pair.
     pub(crate) fn image(&self, index: usize) -> Result<Rgb> {
         if let Some(image) = self.pixels.get(index).and_then(OnceLock::get) {
             return Ok(image.clone());
@@ -279,7 +279,7 @@ impl Corpus {
         }
         let options = DecodeOptions { min_side: Some(self.side), ..DecodeOptions::stored() };
         let at = pair.offset;
-        let reason = |e: clip_image::Error| format!("the picture at byte {at}: {e}");
+        let reason = |e: clip_image::Error| format!("the image at byte {at}: {e}");
         let image = decode(&bytes, &options).map_err(|e| Error::file(path, reason(e)))?;
         let large = image.width.min(image.height) > self.side;
         let image = if large { shorter_side(&image, self.side, Filter::Bicubic) } else { image };

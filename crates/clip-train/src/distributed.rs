@@ -215,7 +215,7 @@ impl ProcessGroup {
         let names = named.unwrap_or_else(|_| "rank 0, which hosted the store,".into());
         Error::Peer(format!(
             "{names} died or does not answer; rank {} of {} stops ({error})\n\
-             hint: run the same command again to go on from the last checkpoint",
+             hint: run the same command again to resume from the last checkpoint",
             self.rank(),
             self.size()
         ))

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn ranks_are_counted_from_one() {
-        // Picture 0 finds its text first, picture 1 second, picture 2 third.
+        // Image 0 finds its text first, image 1 second, image 2 third.
         let images = Tensor::eye(3, (Kind::Float, Device::Cpu));
         let logits =
             Tensor::from_slice(&[9f32, 1.0, 2.0, 7.0, 5.0, 3.0, 6.0, 4.0, 1.0]).view([3, 3]);

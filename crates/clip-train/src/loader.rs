@@ -16,7 +16,7 @@ use crate::{Augment, Corpus, EpochSampler, Error, Result, SampleRef};
 
 /// Rows that a thread fills at a time.
 const ROWS: usize = 16;
-/// Bytes of pictures in memory: the batch in use and those that are filled ahead, one to five.
+/// Bytes of images in memory: the batch in use and those that are filled ahead, one to five.
 const PREFETCH_BYTES: usize = 512 << 20;
 /// Time between two questions whether to give up waiting.
 const ASK: Duration = Duration::from_millis(100);
@@ -24,9 +24,9 @@ const ASK: Duration = Duration::from_millis(100);
 /// What batches look like.
 #[derive(Debug, Clone)]
 pub struct LoaderOptions {
-    /// Side of the pictures, in pixels.
+    /// Side of the images, in pixels.
     pub size: u32,
-    /// What happens to pictures.
+    /// What happens to images.
     pub augment: Augment,
     /// How they are resized: the model's.
     pub preprocess: PreprocessCfg,
@@ -40,7 +40,7 @@ pub struct LoaderOptions {
     pub device: Device,
 }
 
-/// One process's rows of a batch, in host memory. The pictures' memory is filled again from the next batch on.
+/// One process's rows of a batch, in host memory. The images' memory is filled again from the next batch on.
 pub struct Batch {
     /// Number of the step, from 0 over all epochs.
     pub step: u64,
@@ -209,7 +209,7 @@ impl Loader {
         }
     }
 
-    /// What was wrong with pictures since the last call; each was replaced by the next pair of the corpus.
+    /// What was wrong with images since the last call; each was replaced by the next pair of the corpus.
     pub fn take_faults(&mut self) -> Vec<String> {
         std::mem::take(&mut self.faults)
     }
@@ -253,7 +253,7 @@ fn fill(corpus: &Corpus, options: &LoaderOptions, job: Job) -> Result<Rows> {
     Ok(Rows { step, row, images, texts, faults })
 }
 
-/// The pair's picture, or that of the next pair that has one: a broken picture ends no run.
+/// The pair's image, or that of the next pair that has one: a broken image ends no run.
 fn readable(
     corpus: &Corpus,
     pair: usize,
@@ -338,6 +338,6 @@ mod tests {
         let mut loader = Loader::start(&corpus, &plan, &options(2, (0, 1)), 0).unwrap();
         loader.next_batch(&mut |_| false).unwrap().unwrap();
         let faults = loader.take_faults();
-        assert!(faults.len() == 1 && faults[0].contains("the picture at byte"), "{faults:?}");
+        assert!(faults.len() == 1 && faults[0].contains("the image at byte"), "{faults:?}");
     }
 }

@@ -34,7 +34,7 @@ pub struct Temperature<'a> {
     pub bias: Option<&'a Tensor>,
 }
 
-/// The mean of both directions' cross entropies: each picture among all texts, each text among all pictures.
+/// The mean of both directions' cross entropies: each image among all texts, each text among all images.
 /// With a bias it is the pairwise sigmoid loss (Zhai et al. 2023).
 ///
 /// Features are this process's [rows, width], of any length; their own graph is left alone. The parameters of

@@ -1,4 +1,4 @@
-//! open_clip's training checkpoints, `epoch_N.pt`: its `--resume` goes on from ours, and we from its.
+//! open_clip's training checkpoints, `epoch_N.pt`: its `--resume` continues from ours, and we from its.
 
 use std::path::Path;
 

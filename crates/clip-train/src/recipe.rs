@@ -10,18 +10,18 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Objective {
-    /// Which text belongs to which picture: CLIP.
+    /// Which text belongs to which image: CLIP.
     #[default]
     Contrastive,
     /// The same as a yes-or-no question for each pair (Zhai et al. 2023).
     Sigmoid,
-    /// The caption, word by word, by a text transformer that sees the picture.
+    /// The caption, word by word, by a text transformer that sees the image.
     Caption,
     /// Which words the caption has.
     BagOfWords,
 }
 
-/// How the learning rate goes on after warm-up; the names are open_clip's.
+/// How the learning rate continues after warm-up; the names are open_clip's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Schedule {

@@ -1,4 +1,4 @@
-//! One shard's pairs: members with a picture and a caption, and the weights in the table beside it.
+//! One shard's pairs: members with an image and a caption, and the weights in the table beside it.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Pictures made on the spot.
+//! Images made on the spot.
 
 use clip_image::Rgb;
 

@@ -38,10 +38,10 @@ fn bag_of_words(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> Tensor {
     -(of(&found) / of(&words).clamp_min(1.0)).mean(Kind::Float)
 }
 
-/// Log-probability of each caption's tokens after the start, given its picture, and their number: two [rows].
+/// Log-probability of each caption's tokens after the start, given its image, and their number: two [rows].
 fn caption(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> (Tensor, Tensor) {
     let length = tokens.size()[1];
-    // The picture stands where the start token would.
+    // The image stands where the start token would.
     let first = model.picture_token(pictures);
     let logits = model.continue_text(&first, &tokens.narrow(1, 1, length - 2));
     let next = tokens.narrow(1, 1, length - 1);
@@ -52,9 +52,9 @@ fn caption(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> (Tensor, Tensor)
     (of(&(found * &real)), of(&real))
 }
 
-/// How pictures are told apart by the prompts of their classes, without training on them.
+/// How images are told apart by the prompts of their classes, without training on them.
 pub enum ClassScorer {
-    /// Picture embeddings times a matrix, [embed_dim, classes].
+    /// Image embeddings times a matrix, [embed_dim, classes].
     Linear(Tensor),
     /// The likelihood of each class's first prompt, token ids [1, length].
     Captions(Vec<Tensor>),
@@ -66,7 +66,7 @@ impl ClassScorer {
         if objective == Objective::Caption {
             return Self::Captions(classes.iter().map(|prompts| prompts.narrow(0, 0, 1)).collect());
         }
-        // The mean log-probability of a prompt's words is linear in the picture, but for what all classes share.
+        // The mean log-probability of a prompt's words is linear in the image, but for what all classes share.
         let vectors: Vec<Tensor> = classes
             .iter()
             .map(|tokens| {
@@ -78,7 +78,7 @@ impl ClassScorer {
         Self::Linear(Tensor::stack(&vectors, 1))
     }
 
-    /// Scores [pictures, classes] of embedded pictures.
+    /// Scores [pictures, classes] of embedded images.
     pub fn scores(&self, model: &Clip, pictures: &Tensor) -> Tensor {
         match self {
             Self::Linear(weights) => pictures.matmul(weights),

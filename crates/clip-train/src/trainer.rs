@@ -288,7 +288,7 @@ impl Trainer {
             }
         }
         if faults > 10 {
-            hooks.warn(&format!("{faults} pictures could not be read"));
+            hooks.warn(&format!("{faults} images could not be read"));
         }
         Ok(Outcome::Finished)
     }

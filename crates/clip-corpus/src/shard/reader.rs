@@ -36,7 +36,7 @@ impl Head {
 
 /// Iterates over the samples of one tar file, in its order, with one sample and the keys before it in memory.
 ///
-/// Members that are no regular files, have no dot in their name, or are named `__…__` are passed over.
+/// Members that are no regular files, have no dot in their name, or are named `__…__` are skipped.
 pub struct ShardReader {
     stream: BufReader<File>,
     path: PathBuf,

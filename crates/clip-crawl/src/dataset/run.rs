@@ -33,7 +33,7 @@ pub struct Summary {
     pub shards: usize,
     /// Shards that were there already, or are other jobs'.
     pub skipped: usize,
-    /// Whether someone asked it to stop: run it again to go on.
+    /// Whether someone asked it to stop: run it again to continue.
     pub interrupted: bool,
     /// Wall time.
     pub seconds: f64,

@@ -29,7 +29,7 @@ pub(crate) struct Lists {
     kept: Kept,
     part_rows: usize,
     counts: OnceLock<Vec<usize>>,
-    /// Readers that stand where a part ended: the next part goes on there instead of from the start.
+    /// Readers that stand where a part ended: the next part continues there instead of from the start.
     open: Mutex<Vec<Cursor>>,
 }
 

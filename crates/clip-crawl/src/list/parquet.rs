@@ -1,4 +1,4 @@
-//! Parquet lists: only the wanted columns are read, and rows that are passed over are not decoded.
+//! Parquet lists: only the wanted columns are read, and rows that are skipped are not decoded.
 
 use std::fs::File;
 use std::sync::Arc;

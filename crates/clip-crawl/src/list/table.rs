@@ -52,7 +52,7 @@ impl Column {
 /// The batches of a file, with the wanted columns in their order, then [`FAULT`].
 pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
-/// Opens a file; its first `skip` rows are passed over.
+/// Opens a file; its first `skip` rows are skipped.
 pub(crate) fn batches(file: &ListFile, columns: &[Column], skip: usize) -> Result<Batches> {
     let cells: Box<dyn Cells> = match file.format {
         Format::Parquet => return parquet::batches(file, columns, skip),

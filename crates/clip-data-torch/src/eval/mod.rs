@@ -38,7 +38,7 @@ pub enum Task {
     Robustness(robustness::Args),
     /// Geolocalisation by nearest neighbours (paper, appendix E.4)
     Geolocation(geo::Args),
-    /// Many datasets and checkpoints; the same command again goes on where it stopped
+    /// Many datasets and checkpoints; the same command again continues where it stopped
     Suite(suite::Args),
     /// What may be wrong with an evaluation set
     Doctor(doctor::Args),

@@ -1,4 +1,4 @@
-//! Pages: the confusion of classes, pictures, plots.
+//! Pages: the confusion of classes, images, plots.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::inputs::Model;
 use super::plot::{Scatter, bars};
 use super::{confusion::heat, results};
 
-/// Pictures of each kind on a page.
+/// Images of each kind on a page.
 const SHOWN: usize = 16;
 /// Classes of the confusion that are drawn; of more, those that are mistaken most.
 const CLASSES: usize = 40;

@@ -20,7 +20,7 @@ pub struct Args {
     /// Scores of another version of the model, for relative robustness
     #[arg(long, num_args = 1.., value_name = "FILE")]
     before: Vec<PathBuf>,
-    /// Supervised probes that zero-shot is held against; by default the paper's ResNet-50 (its figure 5)
+    /// Supervised probes that zero-shot is checked against; by default the paper's ResNet-50 (its figure 5)
     #[arg(long, num_args = 1.., value_name = "FILE")]
     probes: Vec<PathBuf>,
     /// Accuracy on the classes of a shifted set, as imagenet-r=0.93, where it is not ImageNet's

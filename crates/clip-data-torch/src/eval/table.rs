@@ -97,13 +97,13 @@ pub fn choices(result: &ChoiceResult) -> String {
     text
 }
 
-/// Images that were passed over, if any.
+/// Images that were skipped, if any.
 pub fn unreadable(items: &[(String, String)]) -> String {
     match items.first() {
         None => String::new(),
         Some((key, reason)) => {
             format!(
-                "{} images could not be read and were passed over, first {key}: {reason}\n",
+                "{} images could not be read and were skipped, first {key}: {reason}\n",
                 items.len()
             )
         }

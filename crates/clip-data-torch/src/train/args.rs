@@ -56,7 +56,7 @@ pub struct Args {
     /// QuickGELU, whatever the model's name says
     #[arg(long)]
     pub force_quick_gelu: bool,
-    /// Side of the pictures
+    /// Side of the images
     #[arg(long, value_name = "PIXELS")]
     pub force_image_size: Option<i64>,
     #[command(flatten)]
@@ -98,7 +98,7 @@ pub struct Args {
     /// Checkpoints that are kept
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = positive)]
     pub keep: usize,
-    /// Stop with a checkpoint after so many minutes; the same command goes on
+    /// Stop with a checkpoint after so many minutes; the same command continues
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     pub max_minutes: Option<f64>,
     /// `tensorboard` writes event files

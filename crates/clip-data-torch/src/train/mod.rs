@@ -100,11 +100,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(match outcome {
         Outcome::Finished => ExitCode::SUCCESS,
         Outcome::Stopped if stop.asked() => {
-            show.say("interrupted: run the same command again to go on");
+            show.say("interrupted: run the same command again to resume");
             ExitCode::from(exit::INTERRUPTED)
         }
         Outcome::Stopped => {
-            show.say("out of time: run the same command again to go on");
+            show.say("out of time: run the same command again to resume");
             ExitCode::from(exit::INCOMPLETE)
         }
     })
@@ -163,7 +163,7 @@ fn corpus(args: &Args, config: &ModelConfig, identity: Identity) -> anyhow::Resu
         eprintln!("{hashed:.1} GB of shards have no blake3 in a _stats.json and were hashed, once");
     }
     if corpus.skipped() > 0 {
-        eprintln!("{} samples have no caption or no picture and are passed over", corpus.skipped());
+        eprintln!("{} samples have no caption or no image and are skipped", corpus.skipped());
     }
     if corpus.broken_json() > 0 {
         eprintln!(
@@ -231,7 +231,7 @@ fn options(args: &Args, chunk: usize) -> TrainOptions {
     }
 }
 
-/// A run of that name goes on by itself; `--resume` names another place to start from.
+/// A run of that name continues by itself; `--resume` names another place to start from.
 fn resume(trainer: &mut Trainer, args: &Args, folder: &Path) -> anyhow::Result<()> {
     let own = latest(&folder.join("checkpoints"));
     let from = match args.resume.as_deref() {

@@ -13,7 +13,7 @@ use clip_train::{ClassScorer, Corpus, Due, Error, Objective, ProcessGroup, Resul
 
 use super::args::Args;
 
-/// What tells a picture's class.
+/// What tells an image's class.
 enum Teller {
     /// The nearest text.
     Likeness(Classifier),
@@ -22,7 +22,7 @@ enum Teller {
 }
 
 impl Teller {
-    /// Scores [pictures, classes] of embedded pictures.
+    /// Scores [pictures, classes] of embedded images.
     fn scores(&self, model: &Clip, pictures: &Tensor) -> Tensor {
         match self {
             Self::Likeness(classifier) => {
@@ -46,7 +46,7 @@ const BATCH: usize = 64;
 /// Counts of a model whose output is not finite: no score comes of them, whatever other processes count.
 const NOT_FINITE: [f64; 3] = [1.0, f64::NAN, f64::NAN];
 
-/// What a model is held against.
+/// What a model is checked against.
 pub struct Scorer {
     pairs: Option<Arc<Corpus>>,
     sets: Vec<EvalSet>,

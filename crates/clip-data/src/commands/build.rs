@@ -90,11 +90,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Incomplete => {
-            eprintln!("incomplete: parts are missing\nhint: run the same command again to go on");
+            eprintln!("incomplete: parts are missing\nhint: run the same command again to resume");
             Ok(ExitCode::from(exit::INCOMPLETE))
         }
         Outcome::Interrupted => {
-            eprintln!("interrupted: run the same command again to go on");
+            eprintln!("interrupted: run the same command again to resume");
             Ok(ExitCode::from(exit::INTERRUPTED))
         }
     }

@@ -35,7 +35,7 @@ pub struct Args {
     /// Where the data set goes
     #[arg(long = "output_folder", default_value = "images")]
     output_folder: PathBuf,
-    /// With thread_count, how many requests are under way: there is one process in any case
+    /// With thread_count, how many requests are in flight: there is one process in any case
     #[arg(long = "processes_count", default_value_t = 1)]
     processes_count: usize,
     /// no | border | keep_ratio | keep_ratio_largest | center_crop
@@ -74,7 +74,7 @@ pub struct Args {
     /// Column of boxes to blur: [[left, top, right, bottom], …] from 0 to 1
     #[arg(long = "bbox_col")]
     bbox_col: Option<String>,
-    /// Requests under way at a time
+    /// Requests in flight at a time
     #[arg(long = "thread_count", default_value_t = 256)]
     thread_count: usize,
     /// Rows of a shard
@@ -180,7 +180,7 @@ struct More {
 /// How politely a web is asked; shared with `clip-data retry`.
 #[derive(clap::Args)]
 pub struct PolitenessArgs {
-    /// Requests under way to one host
+    /// Requests in flight to one host
     #[arg(long = "per_host")]
     per_host: Option<usize>,
     /// Least time between two requests to one host, in milliseconds
@@ -307,7 +307,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let summary = summary?;
     print!("{}", summary_lines(&summary, &config));
     if summary.interrupted {
-        eprintln!("interrupted: run the same command again to go on");
+        eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     }
     Ok(ExitCode::SUCCESS)
@@ -318,7 +318,7 @@ fn summary_lines(summary: &Summary, config: &DatasetConfig) -> String {
     if summary.skipped > 0 {
         let why =
             if config.job.is_some() { "there already or other jobs'" } else { "there already" };
-        text.push_str(&format!("{} passed over: {why}\n", shards(summary.skipped)));
+        text.push_str(&format!("{} skipped: {why}\n", shards(summary.skipped)));
     }
     text.push_str(&crate::counter::line(&summary.stats, summary.seconds));
     let (rows, urls) = (summary.stats.count, summary.stats.urls);

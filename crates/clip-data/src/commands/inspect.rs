@@ -21,7 +21,7 @@ pub struct Args {
     /// or a list as a build's `[source]` reads it: txt, csv, tsv, json, jsonl, each also .gz
     #[arg(required = true)]
     paths: Vec<String>,
-    /// Write a page with pictures, search and filters; it needs no server
+    /// Write a page with images, search and filters; it needs no server
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Pairs on the page

@@ -34,7 +34,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("shards: {}", shards.display());
     }
     if run.plan.stages.iter().any(|stage| stage.status != Status::Reuse) {
-        eprintln!("incomplete: parts are missing there, too\nhint: `clip-data build` goes on");
+        eprintln!("incomplete: parts are missing there, too\nhint: `clip-data build` resumes");
         return Ok(ExitCode::from(exit::INCOMPLETE));
     }
     Ok(ExitCode::SUCCESS)

@@ -51,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn print_outcome(asked: usize, recovered: usize, interrupted: bool) -> ExitCode {
     println!("asked again: {asked}, there now: {recovered}");
     if interrupted {
-        eprintln!("interrupted: run the same command again to go on");
+        eprintln!("interrupted: run the same command again to resume");
         return ExitCode::from(exit::INTERRUPTED);
     }
     ExitCode::SUCCESS
@@ -132,7 +132,7 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
     print!("{}", funnel(&run));
     let code = print_outcome(asked, recovered, outcome == Outcome::Interrupted);
     if outcome == Outcome::Incomplete {
-        eprintln!("incomplete: parts are missing\nhint: `clip-data build` goes on");
+        eprintln!("incomplete: parts are missing\nhint: `clip-data build` resumes");
         return Ok(ExitCode::from(exit::INCOMPLETE));
     }
     Ok(code)

@@ -161,7 +161,7 @@ fn whole_run(folder: &Path) -> anyhow::Result<Verified> {
             let out: u64 = out.values().sum();
             if out != rows_in {
                 let reason =
-                    format!("{rows_in} rows came in, but {} let {out} go on", earlier.display());
+                    format!("{rows_in} rows came in, but {} passed {out} on", earlier.display());
                 all.findings.push(Finding { path: dir.clone(), reason });
             }
         }

@@ -1,4 +1,4 @@
-//! The discrete cosine transform of a 32 x 32 picture, lowest frequencies only.
+//! The discrete cosine transform of a 32 x 32 image, lowest frequencies only.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"

@@ -29,7 +29,7 @@ pub fn ahash(image: &Rgb) -> u64 {
     pack(pixels.iter().map(|&p| u32::from(p) * 64 > sum))
 }
 
-/// `imagehash.whash`: the square's side is the largest power of two within the picture, at least 8.
+/// `imagehash.whash`: the square's side is the largest power of two within the image, at least 8.
 ///
 /// It subtracts the mean by a Haar transform there and back. Where blocks are equal (a spotlight in the black),
 /// what that leaves by rounding decides, so each step rounds as PyWavelets does.

@@ -2,7 +2,7 @@
 //! their own) over Pillow 13.
 //!
 //! The first bit of a hash is the highest of the `u64`, so that [`hex`] is what the Python tools print.
-//! A picture decoded at a fraction ([`FAST_SIDE`]) gives the same hash up to a bit or two, several times faster.
+//! An image decoded at a fraction ([`FAST_SIDE`]) gives the same hash up to a bit or two, several times faster.
 
 mod dct;
 pub mod imagehash;
@@ -25,7 +25,7 @@ fn pack(bits: impl Iterator<Item = bool>) -> u64 {
     bits.fold(0, |hash, bit| (hash << 1) | u64::from(bit))
 }
 
-/// imagededup's small picture: resized in colour, then made grey.
+/// imagededup's small image: resized in colour, then made grey.
 fn small(image: &Rgb, width: usize, height: usize) -> Vec<u8> {
     let size = (image.width as usize, image.height as usize);
     let data = resample(&image.data, 3, size, (width, height), Kernel::Lanczos);
@@ -43,7 +43,7 @@ fn median(values: &[f64]) -> f64 {
     }
 }
 
-/// What a build stores of every picture, for less than its parts one by one.
+/// What a build stores of every image, for less than its parts one by one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Hashes {
     /// See [`phash`].
@@ -55,12 +55,12 @@ pub struct Hashes {
 }
 
 impl Hashes {
-    /// Hashes a picture.
+    /// Hashes an image.
     pub fn of(image: &Rgb) -> Self {
         Self::of_small(&small(image, 32, 32), &small(image, 9, 8))
     }
 
-    /// Hashes a picture as it is, and mirrored left to right, for hardly more than one of both.
+    /// Hashes an image as it is, and mirrored left to right, for hardly more than one of both.
     pub fn both_ways(image: &Rgb) -> [Self; 2] {
         let (mut square, mut gradient) = (small(image, 32, 32), small(image, 9, 8));
         let plain = Self::of_small(&square, &gradient);
@@ -74,7 +74,7 @@ impl Hashes {
     }
 }
 
-/// Signs of the 8 x 8 lowest DCT coefficients of the 32 x 32 picture against the median of all but the first.
+/// Signs of the 8 x 8 lowest DCT coefficients of the 32 x 32 image against the median of all but the first.
 pub fn phash(image: &Rgb) -> u64 {
     phash_of(&small(image, 32, 32))
 }
@@ -85,7 +85,7 @@ fn phash_of(pixels: &[u8]) -> u64 {
     pack(low.iter().map(|value| *value >= threshold))
 }
 
-/// Whether each pixel of the 9 x 8 picture is darker than its right neighbour.
+/// Whether each pixel of the 9 x 8 image is darker than its right neighbour.
 pub fn dhash(image: &Rgb) -> u64 {
     dhash_of(&small(image, 9, 8))
 }
@@ -94,21 +94,21 @@ fn dhash_of(pixels: &[u8]) -> u64 {
     pack(pixels.chunks_exact(9).flat_map(|row| row.windows(2).map(|pair| pair[1] > pair[0])))
 }
 
-/// Whether each pixel of the 8 x 8 picture is at least as light as the mean.
+/// Whether each pixel of the 8 x 8 image is at least as light as the mean.
 pub fn ahash(image: &Rgb) -> u64 {
     let pixels = small(image, 8, 8);
     let sum: u32 = pixels.iter().map(|&p| u32::from(p)).sum();
     pack(pixels.iter().map(|&p| u32::from(p) * 64 >= sum))
 }
 
-/// Signs of the 8 x 8 Haar approximation (level 5) of the 256 x 256 picture against their median.
+/// Signs of the 8 x 8 Haar approximation (level 5) of the 256 x 256 image against their median.
 pub fn whash(image: &Rgb) -> u64 {
     let blocks = haar(&small(image, 256, 256), 256);
     let threshold = median(&blocks);
     pack(blocks.iter().map(|value| *value >= threshold))
 }
 
-/// The 8 x 8 approximation of a square picture's Haar transform: block sums, up to a factor that a median
+/// The 8 x 8 approximation of a square image's Haar transform: block sums, up to a factor that a median
 /// ignores.
 fn haar(pixels: &[u8], side: usize) -> Vec<f64> {
     let step = side / 8;
@@ -120,7 +120,7 @@ fn haar(pixels: &[u8], side: usize) -> Vec<f64> {
     (0..64).map(block).collect()
 }
 
-/// Whether a picture shows next to nothing: its hash is chance, and must not join it to others.
+/// Whether an image shows next to nothing: its hash is chance, and must not join it to others.
 ///
 /// Black frames and blank placeholders would otherwise form one giant cluster (paper, section 5).
 pub fn is_flat(image: &Rgb) -> bool {

@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 
 use crate::Rgb;
 
-/// Pixels a side of the small picture.
+/// Pixels a side of the small image.
 const SMALL: usize = 64;
 /// Frequencies a side.
 const LOW: usize = 16;
-/// Pictures with a shorter side have no hash.
+/// Images with a shorter side have no hash.
 const LEAST: u32 = 5;
 
 /// A hash and how much it says.
@@ -20,12 +20,12 @@ const LEAST: u32 = 5;
 pub struct Pdq {
     /// Highest bit first.
     pub bits: [u64; 4],
-    /// From 0 to 100: a picture of little detail has little. Meta trusts hashes from 50 on.
+    /// From 0 to 100: an image of little detail has little. Meta trusts hashes from 50 on.
     pub quality: u8,
 }
 
 impl Pdq {
-    /// Hashes a picture; one with a side below 5 pixels has no bit set and quality 0.
+    /// Hashes an image; one with a side below 5 pixels has no bit set and quality 0.
     pub fn of(image: &Rgb) -> Self {
         if image.width.min(image.height) < LEAST {
             return Self { bits: [0; 4], quality: 0 };

@@ -93,7 +93,7 @@ impl Value {
         if let Self::Tensor(tensor) = self { Some(tensor) } else { None }
     }
 
-    /// The tensors of a dictionary by name, in its order; what is no tensor is passed over.
+    /// The tensors of a dictionary by name, in its order; what is no tensor is skipped.
     pub fn tensors(&self) -> Vec<(String, Tensor)> {
         let named = |(key, value): &(Value, Value)| {
             Some((key.as_str()?.to_owned(), value.as_tensor()?.shallow_clone()))

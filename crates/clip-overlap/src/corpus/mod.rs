@@ -1,4 +1,4 @@
-//! A corpus, whatever it lies in, as a stream of pictures: shards, tables, lists with hashes, folders.
+//! A corpus, whatever it lies in, as a stream of images: shards, tables, lists with hashes, folders.
 
 mod folder;
 mod list;
@@ -10,7 +10,7 @@ use clip_corpus::{Sample, ShardReader};
 
 use crate::{Error, Result};
 
-/// One picture of a corpus.
+/// One image of a corpus.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Picture {
     /// Its name in its file: a sample's key, a row's number or key, a path.
@@ -45,7 +45,7 @@ enum Kind {
     Folder,
 }
 
-/// Called with each picture; it says whether to go on.
+/// Called with each image; it says whether to continue.
 pub type Visit<'a> = dyn FnMut(Picture) -> Result<bool> + 'a;
 
 /// The units of a corpus, in order.
@@ -105,7 +105,7 @@ impl Unit {
         Ok(hasher.finalize().to_hex().to_string())
     }
 
-    /// Reads it through, one picture in memory.
+    /// Reads it through, one image in memory.
     pub fn each(&self, visit: &mut Visit) -> Result<()> {
         match self.kind {
             Kind::Shard => each_file(&self.files, visit, shard),

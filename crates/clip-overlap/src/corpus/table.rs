@@ -15,7 +15,7 @@ use crate::{Error, Result};
 const FILES: [&str; 2] = ["blake3", "sha256"];
 const IDS: [&str; 3] = ["key", "uid", "row"];
 
-/// What a table lacks to be held against evaluation sets.
+/// What a table lacks to be checked against evaluation sets.
 pub(super) fn lacking(path: &Path, names: &[&str]) -> Error {
     let known = "an image column, `phash`, `blake3` or `sha256`";
     let has = names.join(", ");

@@ -1,4 +1,4 @@
-//! The same pictures, however they lie.
+//! The same images, however they lie.
 
 use std::sync::Arc;
 

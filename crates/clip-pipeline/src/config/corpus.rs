@@ -35,7 +35,7 @@ fn yes() -> bool {
     true
 }
 
-/// `[check]`: evaluation sets that the corpus is held against.
+/// `[check]`: evaluation sets that the corpus is checked against.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Check {

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct FetchConfig {
     /// Who asks, with an address where one can complain.
     pub user_agent: String,
-    /// Requests under way at a time.
+    /// Requests in flight at a time.
     pub concurrency: usize,
-    /// Requests under way at a time to one host.
+    /// Requests in flight at a time to one host.
     pub per_host: usize,
     /// Least time between two requests to one host, in milliseconds.
     pub host_delay_ms: u64,

@@ -50,7 +50,7 @@ pub struct Config {
     pub image: fetch::ImageConfig,
     /// Which images are the same.
     pub dedup: Option<Dedup>,
-    /// Evaluation sets that the corpus must be held against.
+    /// Evaluation sets that the corpus must be checked against.
     pub check: Option<Check>,
     /// How shards are written.
     #[serde(default)]

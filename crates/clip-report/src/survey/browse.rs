@@ -11,7 +11,7 @@ use crate::Page;
 use crate::page::{data_address, escape, grouped, percent, table};
 
 const SCRIPT: &str = include_str!("browse.js");
-/// Longer side of a picture on the page.
+/// Longer side of an image on the page.
 const SIDE: u32 = 192;
 
 /// Adds the survey's sections to a page; `query` gives the text of a query's id.

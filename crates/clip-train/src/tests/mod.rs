@@ -38,13 +38,13 @@ fn options(column: Option<&str>) -> CorpusOptions {
     }
 }
 
-/// Pairs of single-coloured pictures; every fourth has a text that others have too.
+/// Pairs of single-coloured images; every fourth has a text that others have too.
 pub fn corpus(folder: &Path, count: usize) -> Arc<Corpus> {
     let colour = |i: usize| [(i * 37 % 256) as u8, (i * 91 % 256) as u8, (i * 53 % 256) as u8];
     corpus_of(folder, count, &|i| encode_png(&Rgb::filled(20, 16, colour(i))).unwrap())
 }
 
-/// The same with pictures of the caller's.
+/// The same with images of the caller's.
 pub fn corpus_of(folder: &Path, count: usize, image: &dyn Fn(usize) -> Vec<u8>) -> Arc<Corpus> {
     write_shard(folder, count, image);
     open(folder, None)

@@ -58,7 +58,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let scan =
         Scan { sets: &sets, options, folder, detection: detection.as_ref(), progress: &scanned };
     let Some((counts, matches)) = compare(&scan, &all, args.progress)? else {
-        eprintln!("interrupted: run the same command again to go on");
+        eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     sweep(&scan, &all)?;

@@ -29,7 +29,7 @@ pub fn write(
     for (name, pairs) in open {
         let html = sheet(name, &sets[name], &pairs, &images, &decided.set(name))?;
         if !html.is_empty() {
-            let mut page = Page::new(&format!("{name}: the same picture?"));
+            let mut page = Page::new(&format!("{name}: the same image?"));
             let about = "The pairs nearest to the threshold. Accept those that show the same picture, reject the \
                          others, and save: --decisions reads the file, --calibrate sets the threshold by it.";
             page.section("Contact sheet", about, &html);

@@ -95,7 +95,7 @@ pub fn origin(list: &QueryList) {
         (passed.repeated, "of a text that stands before"),
     ] {
         if count > 0 {
-            println!("passed over: {count} rows {what}");
+            println!("skipped: {count} rows {what}");
         }
     }
 }
