@@ -13,7 +13,9 @@ pub fn reasons(batches: &[RecordBatch]) -> String {
 
 /// Rows of `sql/60_domains.sql`: host, kept, dropped, share that was kept.
 pub fn hosts(batches: &[RecordBatch]) -> String {
-    let rows = cells(batches, &["host"], &["kept", "dropped"], "kept_share");
+    let mut rows = cells(batches, &["host"], &["kept", "dropped"], "kept_share");
+    // Images of local files.
+    rows.iter_mut().filter(|row| row[0] == "?").for_each(|row| row[0] = "no host".to_owned());
     table(&["host", "kept", "dropped", "share kept"], &rows)
 }
 
