@@ -30,7 +30,7 @@ pub enum Rules {
 impl Rules {
     /// The rules of a file for an agent, by its product token.
     ///
-    /// Of what is longer than [`MAX_BYTES`], the whole lines within it.
+    /// Of what is longer than 500 KiB, the whole lines within it.
     pub fn parse(agent: &str, text: &[u8]) -> Self {
         let text = match text.get(..MAX_BYTES) {
             Some(start) if text.len() > MAX_BYTES => {
