@@ -15,7 +15,9 @@ pub fn reasons(batches: &[RecordBatch]) -> String {
 pub fn hosts(batches: &[RecordBatch]) -> String {
     let mut rows = cells(batches, &["host"], &["kept", "dropped"], "kept_share");
     // Images of local files.
-    rows.iter_mut().filter(|row| row[0] == "?").for_each(|row| row[0] = "no host".to_owned());
+    for row in rows.iter_mut().filter(|row| row[0] == "?") {
+        "no host".clone_into(&mut row[0]);
+    }
     table(&["host", "kept", "dropped", "share kept"], &rows)
 }
 
