@@ -200,7 +200,8 @@ impl Bed {
         Running::start(&mut self.command(job, folder)).wait()
     }
 
-    /// Runs the job once more: it must end well, with the result of an undisturbed run and nothing left behind.
+    /// Runs the job once more: it must end well, with the result of an undisturbed run and nothing
+    /// left behind.
     pub fn finish(&self, job: &Job, folder: &str, what: &str, tally: &mut Tally) {
         tally.reruns += 1;
         let ended = self.run(job, folder);

@@ -75,7 +75,8 @@ impl Drop for Cluster<'_> {
     }
 }
 
-/// A build on a cluster of which a member, or the build itself, is killed; then the same build to its end.
+/// A build on a cluster of which a member, or the build itself, is killed; then the same build to
+/// its end.
 pub fn run(bed: &Bed, _: &Job, kills: usize, random: &mut Random, tally: &mut Tally) {
     let (expected, _) = bed.whole(&BUILD);
     let mut cluster = Cluster::start(bed);

@@ -1,5 +1,5 @@
-//! Disks that are full, or become read-only: small file systems in memory, or, where none may be mounted, a limit on
-//! the length of a file.
+//! Disks that are full, or become read-only: small file systems in memory, or, where none may be
+//! mounted, a limit on the length of a file.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

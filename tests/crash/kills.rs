@@ -1,4 +1,5 @@
-//! Signals at random moments, also in the runs that follow: a kill may meet the repair of the one before.
+//! Signals at random moments, also in the runs that follow: a kill may meet the repair of the one
+//! before.
 
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ const SIGNALS: [&str; 6] = ["KILL", "KILL", "KILL", "KILL", "TERM", "INT"];
 /// Kills of one folder in a row, at most.
 const CHAIN: usize = 4;
 
-/// Starts the job in a folder and signals it, or one of its processes, at a moment; whether that met it alive.
+/// Starts the job in a folder and signals it, or one of its processes, at a moment; whether that
+/// met it alive.
 pub fn disturb(
     bed: &Bed,
     job: &Job,

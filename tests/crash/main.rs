@@ -1,6 +1,7 @@
-//! The crash suite: everything that keeps state is killed at random moments, runs out of disk, meets itself, and finds
-//! its files changed. Each time the same command must end with the result of an undisturbed run, byte for byte, or
-//! with an error of the table of exit codes that names the file.
+//! The crash suite: everything that keeps state is killed at random moments, runs out of disk,
+//! meets itself, and finds its files changed. Each time the same command must end with the result
+//! of an undisturbed run, byte for byte, or with an error of the table of exit codes that names the
+//! file.
 //!
 //!     scripts/crash [--kills N] [--seed S] [SCENARIO…]
 
@@ -36,8 +37,8 @@ struct Options {
     only: Vec<String>,
 }
 
-/// Words that are no option name scenarios, and options of the test harness are ignored: `cargo test NAME` gives its
-/// arguments to every test.
+/// Words that are no option name scenarios, and options of the test harness are ignored: `cargo
+/// test NAME` gives its arguments to every test.
 fn options() -> Options {
     let mut options = Options { kills: SHORT, seed: 1, only: Vec::new() };
     let mut args = std::env::args().skip(1);

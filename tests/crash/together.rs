@@ -1,4 +1,5 @@
-//! Two of the same command in the same folder: one works, the other waits or is refused, and none does harm.
+//! Two of the same command in the same folder: one works, the other waits or is refused, and none
+//! does harm.
 
 use crate::bed::{Bed, Job};
 use crate::process::Running;

@@ -36,7 +36,8 @@ fn with_nan(world: &World, run: &str, to: &str, tensor: &str) {
     std::fs::write(&path, bytes).unwrap();
 }
 
-/// Evaluations of a model whose output is not finite end with an error that names the model and what it was of.
+/// Evaluations of a model whose output is not finite end with an error that names the model and
+/// what it was of.
 fn nothing_is_scored_of_nan(world: &World) {
     with_nan(world, "logs/m", "nan_text", "ln_final.weight");
     with_nan(world, "logs/m", "nan_image", "visual.ln_post.weight");
@@ -233,7 +234,8 @@ fn noise(world: &World, folder: &str, classes: &[&str], from: usize) {
     }
 }
 
-/// STL-10's files, small: 30 images to fit on in two folds that share ten, 12 to score, of two classes.
+/// STL-10's files, small: 30 images to fit on in two folds that share ten, 12 to score, of two
+/// classes.
 fn stl10(world: &World) {
     std::fs::create_dir(world.path("stl")).unwrap();
     for (part, count, from) in [("train", 30, 60_000), ("test", 12, 70_000)] {

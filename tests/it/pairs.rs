@@ -1,5 +1,5 @@
-//! What a build knows of its pairs: columns of lists, fields of other tools' shards, and identities that do not depend
-//! on where a corpus is.
+//! What a build knows of its pairs: columns of lists, fields of other tools' shards, and identities
+//! that do not depend on where a corpus is.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -70,7 +70,8 @@ fn columns_of_a_list_come_to_the_table_and_the_json_of_the_shards() {
         serde_json::from_slice(sample.unwrap().unwrap().get("json").unwrap()).unwrap();
     let fields = ["uid", "score", "views", "safe", "licence"].map(|name| json[name].clone());
     assert_eq!(json!(fields), json!([uids[0], 0.5, 1, true, "CC0"]));
-    // Without the setting the list's other columns are not there, and the identity is made of the pair.
+    // Without the setting the list's other columns are not there, and the identity is made of the
+    // pair.
     assert!(pipeline("bare", "").status.success());
     let rows = table(&world.path("runs/bare/shards/00000.parquet"));
     assert!(

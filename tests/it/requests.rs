@@ -1,4 +1,5 @@
-//! What is asked of hosts: a URL once for all its rows, and after a kill only what is not on disk yet.
+//! What is asked of hosts: a URL once for all its rows, and after a kill only what is not on disk
+//! yet.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

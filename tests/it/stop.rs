@@ -26,7 +26,8 @@ fn terminate(child: &Child) {
     assert!(std::process::Command::new("kill").arg(&process).status().unwrap().success());
 }
 
-/// Two steps of 60,000 chunks each, in one process and in two: a signal within the first leaves no step behind.
+/// Two steps of 60,000 chunks each, in one process and in two: a signal within the first leaves no
+/// step behind.
 #[test]
 fn a_signal_in_the_middle_of_a_large_step_drops_it() {
     for processes in ["1", "2"] {

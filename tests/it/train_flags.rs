@@ -1,4 +1,5 @@
-//! Flags of `train` whose effect is seen in a run alone; `crates/clip-data-torch/src/train/flags.rs` has the others.
+//! Flags of `train` whose effect is seen in a run alone;
+//! `crates/clip-data-torch/src/train/flags.rs` has the others.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

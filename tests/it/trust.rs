@@ -1,4 +1,5 @@
-//! What comes from elsewhere opens no file, names no path and controls no terminal; signals and closed pipes end quietly.
+//! What comes from elsewhere opens no file, names no path and controls no terminal; signals and
+//! closed pipes end quietly.
 
 use std::fs::File;
 use std::net::TcpListener;

@@ -41,8 +41,8 @@ fn caption(folder: usize, at: usize) -> String {
 }
 
 impl World {
-    /// Writes the images; the last of each folder is a copy of its first, and the first of each folder is in
-    /// the evaluation set as well.
+    /// Writes the images; the last of each folder is a copy of its first, and the first of each
+    /// folder is in the evaluation set as well.
     pub fn new() -> Self {
         let world = Self { folder: tempfile::tempdir().unwrap() };
         for folder in 0..FOLDERS {

@@ -14,7 +14,8 @@ pub const USAGE: u8 = 2;
 pub const INCOMPLETE: u8 = 3;
 /// Stored data is damaged.
 pub const DAMAGED: u8 = 4;
-/// The environment: libtorch or a model file is missing or does not fit, the disk is full or read-only.
+/// The environment: libtorch or a model file is missing or does not fit, the disk is full or
+/// read-only.
 pub const ENVIRONMENT: u8 = 5;
 /// Interrupted cleanly.
 pub const INTERRUPTED: u8 = 130;
@@ -22,8 +23,8 @@ pub const INTERRUPTED: u8 = 130;
 /// What is printed when a first signal asks a run to stop.
 pub const STOPPING: &str = "stopping after what is in flight; press again to stop at once";
 
-/// Prints the error with its causes and hints, and gives its exit code: that of a disk that takes nothing, of a file
-/// with a bad name, else what `code` says of it.
+/// Prints the error with its causes and hints, and gives its exit code: that of a disk that takes
+/// nothing, of a file with a bad name, else what `code` says of it.
 pub fn report(error: &anyhow::Error, code: impl Fn(&anyhow::Error) -> u8) -> ExitCode {
     // A reader that went away (`| head`) is no failure.
     if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) {
@@ -43,7 +44,8 @@ pub fn report(error: &anyhow::Error, code: impl Fn(&anyhow::Error) -> u8) -> Exi
     ExitCode::from(storage.or_else(damaged).unwrap_or_else(|| code(error)))
 }
 
-/// The exit code of an error that says that a disk is full or read-only, at any depth of libraries that wrap it.
+/// The exit code of an error that says that a disk is full or read-only, at any depth of libraries
+/// that wrap it.
 pub fn storage(error: &(dyn Error + 'static)) -> Option<u8> {
     clip_format::is_disk_refusal(error).then_some(ENVIRONMENT)
 }

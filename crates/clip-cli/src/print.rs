@@ -1,12 +1,13 @@
-//! Printing what came from elsewhere: without control of the terminal, and without a panic when nobody reads.
+//! Printing what came from elsewhere: without control of the terminal, and without a panic when
+//! nobody reads.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 
 use crate::exit;
 
-/// The text with its control characters as `\u001b`, except line ends and tabs. JSON with such characters stays the
-/// same document.
+/// The text with its control characters as `\u001b`, except line ends and tabs. JSON with such
+/// characters stays the same document.
 pub fn printable(text: &str) -> Cow<'_, str> {
     let escaped = |c: char| c.is_control() && c != '\n' && c != '\t';
     if !text.contains(escaped) {
@@ -37,8 +38,8 @@ impl<W: Write> Write for Printable<W> {
     }
 }
 
-/// Writes to standard output. A reader that went away (`| head`) ends the process with success; any other failure
-/// ends it with an error, for a result that was not written must not look like one.
+/// Writes to standard output. A reader that went away (`| head`) ends the process with success; any
+/// other failure ends it with an error, for a result that was not written must not look like one.
 pub fn print_result(text: &str) {
     let Err(error) = std::io::stdout().write_all(printable(text).as_bytes()) else { return };
     if error.kind() == ErrorKind::BrokenPipe {
@@ -48,8 +49,8 @@ pub fn print_result(text: &str) {
     std::process::exit(i32::from(exit::storage(&error).unwrap_or(exit::USAGE)));
 }
 
-/// Writes to standard error, where a failure has nowhere to be reported. A leading `\r` is kept: it begins a line of
-/// progress anew.
+/// Writes to standard error, where a failure has nowhere to be reported. A leading `\r` is kept: it
+/// begins a line of progress anew.
 pub fn print_error(text: &str) {
     let (start, rest) = match text.strip_prefix('\r') {
         Some(rest) => ("\r", rest),

@@ -11,8 +11,9 @@ use crate::{exit, print_error};
 
 /// How this process is asked to stop: by Ctrl-C, by SIGTERM, or by [`Stop::ask`].
 ///
-/// Until [`Stop::arm`] there is nothing to finish, and it ends the process. From then on it sets a flag; the second
-/// signal ends the process at once, without what libraries do at exit: a thread may still be in them.
+/// Until [`Stop::arm`] there is nothing to finish, and it ends the process. From then on it sets a
+/// flag; the second signal ends the process at once, without what libraries do at exit: a thread
+/// may still be in them.
 #[derive(Debug, Clone)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
@@ -21,8 +22,8 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// Takes the signals over. `notice` is printed at the first one that sets the flag; with an empty one nothing is
-    /// printed ever.
+    /// Takes the signals over. `notice` is printed at the first one that sets the flag; with an
+    /// empty one nothing is printed ever.
     ///
     /// # Errors
     /// When the system refuses handlers.

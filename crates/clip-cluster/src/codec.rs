@@ -8,8 +8,8 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 
-/// Ballista's codec one way. Its nodes read and write what stages exchange, by names that become folders: they come
-/// from the scheduler's own planner, and never from a client.
+/// Ballista's codec one way. Its nodes read and write what stages exchange, by names that become
+/// folders: they come from the scheduler's own planner, and never from a client.
 #[derive(Debug, Default)]
 pub(crate) struct WriteOnly(BallistaPhysicalExtensionCodec);
 

@@ -30,8 +30,8 @@ pub struct ClusterEngine {
 }
 
 impl ClusterEngine {
-    /// Asks the scheduler at `HOST:PORT` whether it is of our kind. `build` tells workers what to do; `at_once` is the
-    /// number of parts in flight at a time.
+    /// Asks the scheduler at `HOST:PORT` whether it is of our kind. `build` tells workers what to
+    /// do; `at_once` is the number of parts in flight at a time.
     pub fn connect(
         scheduler: &str,
         secret: Option<Secret>,
@@ -42,7 +42,8 @@ impl ClusterEngine {
         let runtime = runtime.map_err(|e| Error::io("threads", e))?;
         let context = runtime.block_on(async {
             Registry::mine().fits(&Registry::of(scheduler, secret).await?, "the scheduler")?;
-            // Ballista 55 plans anew between the stages of a query, which has no end where a table is empty.
+            // Ballista 55 plans anew between the stages of a query, which has no end where a table
+            // is empty.
             let config = showing(SessionConfig::new_with_ballista(), secret)
                 .with_ballista_adaptive_query_planner(false)
                 .with_ballista_grpc_client_max_message_size(MESSAGE as usize);

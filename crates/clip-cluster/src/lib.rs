@@ -1,11 +1,14 @@
-//! The same stages on a Ballista cluster: the scheduler, the workers, and the engine that uses them.
+//! The same stages on a Ballista cluster: the scheduler, the workers, and the engine that uses
+//! them.
 //!
-//! Scheduler and workers are Ballista's own with one list of functions, ours ([`Registry`]). Queries of barriers run
-//! on the cluster as they are; every other part of a stage is a query of one row, `SELECT run_part(…)`, whose
-//! function does the part on the worker and commits it to the run's folder, which all must see. Ballista places the
-//! queries, and does again those of a worker that went away; doing a part twice gives the same files.
+//! Scheduler and workers are Ballista's own with one list of functions, ours ([`Registry`]).
+//! Queries of barriers run on the cluster as they are; every other part of a stage is a query of
+//! one row, `SELECT run_part(…)`, whose function does the part on the worker and commits it to the
+//! run's folder, which all must see. Ballista places the queries, and does again those of a worker
+//! that went away; doing a part twice gives the same files.
 //!
-//! Every port answers those alone who show the cluster's [`Secret`], and what they name is in the [`Roots`].
+//! Every port answers those alone who show the cluster's [`Secret`], and what they name is in the
+//! [`Roots`].
 
 mod codec;
 mod engine;
@@ -34,5 +37,6 @@ pub use worker::{WorkerOptions, worker};
 /// Longest message between members, in bytes: a plan names every part of its tables.
 const MESSAGE: u32 = 1 << 30;
 
-/// Seconds without an answer after which a member counts as gone; workers ask the scheduler at least every five.
+/// Seconds without an answer after which a member counts as gone; workers ask the scheduler at
+/// least every five.
 const SILENCE: u64 = 20;

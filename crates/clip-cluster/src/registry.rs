@@ -22,7 +22,8 @@ pub(crate) const PATH: &str = "/clip-data/registry";
 /// Time for a scheduler to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Version and functions of a member. Functions travel by name only, so all members must mean the same by it.
+/// Version and functions of a member. Functions travel by name only, so all members must mean the
+/// same by it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Registry {
     version: String,
@@ -85,7 +86,8 @@ impl Registry {
     /// The registry of the scheduler at `HOST:PORT`.
     ///
     /// # Errors
-    /// [`Error::Refused`] when it wants another secret, [`Error::Scheduler`] when it is none or does not answer.
+    /// [`Error::Refused`] when it wants another secret, [`Error::Scheduler`] when it is none or
+    /// does not answer.
     pub async fn of(scheduler: &str, secret: Option<Secret>) -> Result<Self> {
         let failed = |reason: String| Error::Scheduler { scheduler: scheduler.to_owned(), reason };
         let ask = async {

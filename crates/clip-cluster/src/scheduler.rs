@@ -21,7 +21,8 @@ use crate::registry::{PATH, state};
 use crate::secret::{guarded, may_listen};
 use crate::{Error, MESSAGE, Registry, Result, Roots, SILENCE, Secret};
 
-/// Serves until the process ends, to those who show `secret`. It keeps nothing: what is done is in the runs' folders.
+/// Serves until the process ends, to those who show `secret`. It keeps nothing: what is done is in
+/// the runs' folders.
 ///
 /// # Errors
 /// [`Error::Open`] when other machines can reach it and there is no secret.
@@ -34,7 +35,8 @@ pub async fn scheduler(address: SocketAddr, secret: Option<Secret>, roots: Roots
         bind_host: address.ip().to_string(),
         bind_port: address.port(),
         external_host: address.ip().to_string(),
-        // Workers ask for their tasks: to be sent some, they would need a port that cannot be guarded.
+        // Workers ask for their tasks: to be sent some, they would need a port that cannot be
+        // guarded.
         scheduling_policy: TaskSchedulingPolicy::PullStaged,
         override_session_builder: Some(Arc::new(sessions)),
         override_physical_codec: Some(Arc::new(WriteOnly::default())),

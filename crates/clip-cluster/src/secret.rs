@@ -1,7 +1,9 @@
-//! The secret that the members of a cluster share, and the guard before every port that they listen on.
+//! The secret that the members of a cluster share, and the guard before every port that they listen
+//! on.
 //!
-//! Ballista lets its clients be changed in one place only, the connection's endpoint, which can carry one header:
-//! `User-Agent`. So every request has `clip-data/TOKEN` there, where the token is a hash of the secret.
+//! Ballista lets its clients be changed in one place only, the connection's endpoint, which can
+//! carry one header: `User-Agent`. So every request has `clip-data/TOKEN` there, where the token is
+//! a hash of the secret.
 
 use std::fmt;
 use std::io::Read;
@@ -43,7 +45,8 @@ impl Secret {
     /// The secret in `file`, else in [`VARIABLE`], if there is one.
     ///
     /// # Errors
-    /// [`Error::Secret`] when it is short or empty, or when every user of this machine may open the file.
+    /// [`Error::Secret`] when it is short or empty, or when every user of this machine may open the
+    /// file.
     pub fn find(file: Option<&Path>) -> Result<Option<Self>> {
         match file {
             Some(file) => Self::read(file).map(Some),

@@ -65,7 +65,8 @@ pub async fn worker(options: WorkerOptions, doer: PartRunner) -> Result<()> {
         bind_host: bind.to_string(),
         external_host: Some(host.unwrap_or_else(|| bind.to_string())),
         port,
-        // As the scheduler has it. Nothing listens for tasks; who asks for that port meets the guard.
+        // As the scheduler has it. Nothing listens for tasks; who asks for that port meets the
+        // guard.
         task_scheduling_policy: TaskSchedulingPolicy::PullStaged,
         grpc_port: port,
         scheduler_host: scheduler_host.to_owned(),
@@ -87,7 +88,8 @@ pub async fn worker(options: WorkerOptions, doer: PartRunner) -> Result<()> {
     let (name, health) = (config.executor_id.clone(), config.health.clone());
     tokio::select! {
         biased;
-        // Before Ballista's own handler, which would continue asking for tasks while it waits for the last of them.
+        // Before Ballista's own handler, which would continue asking for tasks while it waits for
+        // the last of them.
         () = stopped() => {
             leave(&scheduler, secret, name).await;
             Ok(())
@@ -110,7 +112,8 @@ async fn stopped() {
     }
 }
 
-/// Has the scheduler give this worker's tasks to others at once; without an answer it does so when it misses us.
+/// Has the scheduler give this worker's tasks to others at once; without an answer it does so when
+/// it misses us.
 async fn leave(scheduler: &str, secret: Option<Secret>, executor_id: String) {
     let reason = "it was stopped".to_owned();
     let leave = async {

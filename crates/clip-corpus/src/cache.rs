@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-/// A folder below `CLIP_DATA_CACHE`, or below the user's cache folder; nothing where there is neither.
+/// A folder below `CLIP_DATA_CACHE`, or below the user's cache folder; nothing where there is
+/// neither.
 pub fn cache_folder(name: &str) -> Option<PathBuf> {
     let variable = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let user = || {

@@ -35,12 +35,14 @@ pub const CAPTIONS: &str = "captions";
 /// Evaluation set that the image is a copy from, if any.
 pub const OVERLAP: &str = "overlap";
 
-/// Where a source of local images has the image of a row; the fetch stage reads it there, and drops the column.
+/// Where a source of local images has the image of a row; the fetch stage reads it there, and drops
+/// the column.
 pub const LOCATION: &str = "location";
 /// The key that a row's sample had in the shards that it comes from.
 pub const SOURCE_KEY: &str = "source_key";
 
-/// Columns that a build makes: those of a list that have one of these names cannot be kept under it.
+/// Columns that a build makes: those of a list that have one of these names cannot be kept under
+/// it.
 pub const BUILD: [&str; 34] = [
     ROW,
     URL,
@@ -78,7 +80,8 @@ pub const BUILD: [&str; 34] = [
     "",
 ];
 
-/// Whether a build can keep columns of these names beside its own. `uid` is kept as the pair's identity.
+/// Whether a build can keep columns of these names beside its own. `uid` is kept as the pair's
+/// identity.
 ///
 /// # Errors
 /// In words, when a name is a build's own or is there twice.

@@ -1,15 +1,17 @@
-//! Rows of delimited text (CSV, TSV), as pyarrow's reader takes them: a cell may be in double quotes, in which a
-//! doubled quote is one, and the delimiter and ends of lines are text.
+//! Rows of delimited text (CSV, TSV), as pyarrow's reader takes them: a cell may be in double
+//! quotes, in which a doubled quote is one, and the delimiter and ends of lines are text.
 //!
-//! What writers leave unquoted may begin with a quote that is never closed. Such a row, and one with more or fewer
-//! cells than the header, is malformed: it is given as that, alone, and the rows after it are read.
+//! What writers leave unquoted may begin with a quote that is never closed. Such a row, and one
+//! with more or fewer cells than the header, is malformed: it is given as that, alone, and the rows
+//! after it are read.
 
 use std::collections::VecDeque;
 use std::io::{self, BufRead};
 
 use clip_guard::Line;
 
-/// Longest cell over several lines, in bytes and in lines: what a quote that is never closed costs at most.
+/// Longest cell over several lines, in bytes and in lines: what a quote that is never closed costs
+/// at most.
 const LONGEST: usize = 1 << 16;
 const MOST_LINES: usize = 1024;
 
@@ -224,8 +226,8 @@ impl<'a> Parser<'a> {
         matches!(self.state, State::Quoted)
     }
 
-    /// Ends the row; what is wrong with it. Over several lines a quote must be closed where a cell ends: else it was
-    /// none.
+    /// Ends the row; what is wrong with it. Over several lines a quote must be closed where a cell
+    /// ends: else it was none.
     fn end(self, more_lines: usize, columns: Option<usize>) -> Option<String> {
         if self.is_open() || (self.loose && more_lines > 0) {
             return Some("a quote is not closed".into());

@@ -2,8 +2,9 @@
 
 use std::error::Error;
 
-/// An error and its causes on one line, each once, and the hints of all of them below; URLs without what gives access.
-/// A hint is a line that begins with `hint: ` and all that follows it in the same error, as an expected tree of files.
+/// An error and its causes on one line, each once, and the hints of all of them below; URLs without
+/// what gives access. A hint is a line that begins with `hint: ` and all that follows it in the
+/// same error, as an expected tree of files.
 pub fn error_report(error: &(dyn Error + 'static)) -> String {
     let (mut text, mut hints) = (String::new(), Vec::new());
     let mut next: Option<&dyn Error> = Some(error);

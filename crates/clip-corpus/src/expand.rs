@@ -1,4 +1,5 @@
-//! Shard specifications: braces, unions, globs and folders (`WebDataset`'s rules, `data` by `data`).
+//! Shard specifications: braces, unions, globs and folders (`WebDataset`'s rules, `data` by
+//! `data`).
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +7,10 @@ use crate::{Error, Result};
 
 /// The files that a specification names, in order.
 ///
-/// `a::b` is a union, `{000..012}` and `{x,y}` are braces, `${NAME}` is the environment's `WDS_NAME`, `*` and
-/// `?` are globs, and a folder means its `*.tar` files sorted by name. `file:` before a path is allowed. A plain
-/// path is given back as it is, whether it exists or not. What is behind an address (`s3:`, `gs:`, `az:`, `https:`)
-/// is copied into the cache first.
+/// `a::b` is a union, `{000..012}` and `{x,y}` are braces, `${NAME}` is the environment's
+/// `WDS_NAME`, `*` and `?` are globs, and a folder means its `*.tar` files sorted by name. `file:`
+/// before a path is allowed. A plain path is given back as it is, whether it exists or not. What is
+/// behind an address (`s3:`, `gs:`, `az:`, `https:`) is copied into the cache first.
 ///
 /// # Errors
 /// `pipe:` runs commands and is refused; what is behind an address may not be had.
@@ -41,7 +42,8 @@ pub fn expand_in(base: &Path, spec: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The files, folders, patterns and addresses that a specification names: unions, variables and braces expanded.
+/// The files, folders, patterns and addresses that a specification names: unions, variables and
+/// braces expanded.
 ///
 /// # Errors
 /// When it is not closed, sets no variable, or has `pipe:`.
@@ -100,7 +102,8 @@ fn paths(base: &Path, path: &str, spec: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Expands every brace, left to right, the last one fastest, as a shell does; braces may stand in braces.
+/// Expands every brace, left to right, the last one fastest, as a shell does; braces may stand in
+/// braces.
 fn braces(text: &str) -> std::result::Result<Vec<String>, String> {
     let Some(open) = text.find('{') else { return Ok(vec![text.to_owned()]) };
     let mut depth = 0;

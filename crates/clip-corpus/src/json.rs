@@ -1,9 +1,9 @@
 //! JSON as others write it.
 //!
-//! Python's `json.dumps` writes `NaN`, `Infinity` and escapes of lone surrogates, editors write a byte-order mark,
-//! old tools write bytes that are not UTF-8. None of that is JSON (RFC 8259), and all of it is in published data
-//! sets. Here a number that JSON does not have is read as null, and what is no character as U+FFFD; everything
-//! else that is no JSON stays an error.
+//! Python's `json.dumps` writes `NaN`, `Infinity` and escapes of lone surrogates, editors write a
+//! byte-order mark, old tools write bytes that are not UTF-8. None of that is JSON (RFC 8259), and
+//! all of it is in published data sets. Here a number that JSON does not have is read as null, and
+//! what is no character as U+FFFD; everything else that is no JSON stays an error.
 
 use std::io::{self, Read};
 
@@ -35,8 +35,8 @@ pub fn repair(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The JSON that was meant, as a stream: for files that are larger than memory. A text in it that is longer than
-/// [`LONGEST_LINE`] is an error.
+/// The JSON that was meant, as a stream: for files that are larger than memory. A text in it that
+/// is longer than [`LONGEST_LINE`] is an error.
 pub fn reader<R: Read>(source: R) -> Reader<R> {
     let (taken, out) = (Vec::new(), Vec::new());
     Reader { source, repair: Repair::default(), taken, out, at: 0, begun: false, ended: false }
@@ -117,7 +117,8 @@ struct Repair {
 }
 
 impl Repair {
-    /// Takes bytes that may break off inside a character; what did stays in `bytes`, unless they are the last.
+    /// Takes bytes that may break off inside a character; what did stays in `bytes`, unless they
+    /// are the last.
     fn decode(&mut self, bytes: &mut Vec<u8>, last: bool, out: &mut Vec<u8>) {
         let mut at = 0;
         while at < bytes.len() {

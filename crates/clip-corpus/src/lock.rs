@@ -4,13 +4,15 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 
-/// Locks a file, which is made where there is none and keeps its content: shared, or for one process. None where
-/// another process has it. The lock ends when the file is dropped.
+/// Locks a file, which is made where there is none and keeps its content: shared, or for one
+/// process. None where another process has it. The lock ends when the file is dropped.
 ///
-/// With a lock for one process, what killed writers have left beside the file is removed: no other is writing there.
+/// With a lock for one process, what killed writers have left beside the file is removed: no other
+/// is writing there.
 ///
 /// # Errors
-/// When the file cannot be opened, or is a symbolic link: a data set from elsewhere must not lead to another file.
+/// When the file cannot be opened, or is a symbolic link: a data set from elsewhere must not lead
+/// to another file.
 pub fn lock_file(path: &Path, shared: bool) -> Result<Option<File>> {
     if std::fs::symlink_metadata(path).is_ok_and(|meta| !meta.is_file()) {
         return Err(Error::new(ErrorKind::InvalidInput, "not a plain file, and never locked"));

@@ -84,8 +84,8 @@ impl Manifest {
 
     /// Reads the manifest of a stage's folder; an absent one is empty.
     ///
-    /// A last line without its end is skipped: its part is not committed, or not yet. Any other line that does
-    /// not parse is damage.
+    /// A last line without its end is skipped: its part is not committed, or not yet. Any other
+    /// line that does not parse is damage.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(Self::FILE);
         let text = match std::fs::read_to_string(&path) {

@@ -15,7 +15,8 @@ pub fn local(path: &Path) -> Result<PathBuf> {
     if clip_store::is_remote(&text) { copied(&text) } else { Ok(path.to_path_buf()) }
 }
 
-/// The files that an address names, copied into the cache unless a copy of the same length is there.
+/// The files that an address names, copied into the cache unless a copy of the same length is
+/// there.
 pub(crate) fn shards(address: &str) -> Result<Vec<PathBuf>> {
     let names = clip_store::names(address, ".tar").at(Path::new(address))?;
     names.iter().map(|name| copied(name)).collect()

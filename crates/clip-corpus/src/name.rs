@@ -1,4 +1,5 @@
-//! Names that come out of files and become paths: only plain ones below the folder that they belong to.
+//! Names that come out of files and become paths: only plain ones below the folder that they belong
+//! to.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -15,9 +16,9 @@ pub struct BadName {
 
 /// The path of `name` below `folder`.
 ///
-/// A name is one or more parts between slashes. None is empty, `.` or `..`, begins with a slash, holds a control
-/// character or a backslash, or is longer than 255 bytes: a manifest, a table or an archive from elsewhere must not
-/// name a file outside its folder.
+/// A name is one or more parts between slashes. None is empty, `.` or `..`, begins with a slash,
+/// holds a control character or a backslash, or is longer than 255 bytes: a manifest, a table or an
+/// archive from elsewhere must not name a file outside its folder.
 pub fn below(folder: &Path, name: &str) -> Result<PathBuf, BadName> {
     check_name(name)?;
     Ok(folder.join(name))

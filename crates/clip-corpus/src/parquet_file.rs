@@ -1,5 +1,6 @@
-//! Parquet files that may be damaged. What the `parquet` crate would assert, or allocate because the file says so,
-//! is an error that names the file. All crates above read Parquet through this, but for queries of DataFusion.
+//! Parquet files that may be damaged. What the `parquet` crate would assert, or allocate because
+//! the file says so, is an error that names the file. All crates above read Parquet through this,
+//! but for queries of DataFusion.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
@@ -59,7 +60,8 @@ impl ParquetFile {
         self.builder.metadata().file_metadata().num_rows().max(0) as u64
     }
 
-    /// The rows from number `skip` on, in batches of at most `rows`; of the columns with these numbers, or of all.
+    /// The rows from number `skip` on, in batches of at most `rows`; of the columns with these
+    /// numbers, or of all.
     ///
     /// # Errors
     /// When the file is damaged where its first rows are.
@@ -115,7 +117,8 @@ impl Checked {
 
     /// Whether the lists in the footer can be as long as they say.
     fn check_footer(&self) -> std::result::Result<(), ParquetError> {
-        // Its length in four bytes and `PAR1` are the last; what is not so is for the crate to refuse.
+        // Its length in four bytes and `PAR1` are the last; what is not so is for the crate to
+        // refuse.
         let Some(at) = self.length.checked_sub(8) else { return Ok(()) };
         let end = self.get_bytes(at, 8)?;
         let length = u64::from(u32::from_le_bytes([end[0], end[1], end[2], end[3]]));
@@ -283,7 +286,8 @@ mod tests {
         file.batches(None, 512, 3)?.map(|batch| Ok(batch?.num_rows())).sum()
     }
 
-    /// 2,000 files with changed bits or bytes, cut, or with a stretch taken out, in footers and in pages.
+    /// 2,000 files with changed bits or bytes, cut, or with a stretch taken out, in footers and in
+    /// pages.
     #[test]
     fn damage_of_any_kind_is_an_error_and_no_panic() {
         let folder = tempfile::tempdir().unwrap();

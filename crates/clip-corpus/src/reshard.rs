@@ -44,11 +44,11 @@ pub struct Resharded {
 }
 
 impl Reshard {
-    /// Reads `shards` in order and writes tar, index and statistics of each new shard into `folder`, and a Parquet
-    /// table where every shard read has one with a `key` column.
+    /// Reads `shards` in order and writes tar, index and statistics of each new shard into
+    /// `folder`, and a Parquet table where every shard read has one with a `key` column.
     ///
-    /// With a subset, samples are named `{uid}-{n}`, as DataComp names them; otherwise they keep their keys.
-    /// `progress` is told after every shard how many samples were read.
+    /// With a subset, samples are named `{uid}-{n}`, as DataComp names them; otherwise they keep
+    /// their keys. `progress` is told after every shard how many samples were read.
     pub fn run(
         &self,
         shards: &[PathBuf],

@@ -54,7 +54,8 @@ impl PartWriter {
     /// Closes the file and gives it its name; returns the number of rows.
     pub fn finish(mut self) -> Result<u64> {
         let path = self.writer.inner().path().to_path_buf();
-        // `into_inner` would make a text of the system's error, which says whether the disk is full.
+        // `into_inner` would make a text of the system's error, which says whether the disk is
+        // full.
         self.writer.finish().at(&path)?;
         self.writer.inner_mut().commit()?;
         Ok(self.rows)
@@ -75,8 +76,8 @@ pub fn read_parquet(path: &Path) -> Result<Vec<RecordBatch>> {
     ParquetFile::open(path)?.batches(None, 8192, 0)?.collect()
 }
 
-/// Rows of a file in batches of at most `rows`, with those of the named columns that it has; with all when none
-/// is named.
+/// Rows of a file in batches of at most `rows`, with those of the named columns that it has; with
+/// all when none is named.
 pub fn scan(path: &Path, columns: &[&str], rows: usize) -> Result<Batches> {
     let file = ParquetFile::open(path)?;
     let wanted = |(_, field): &(usize, &FieldRef)| columns.contains(&field.name().as_str());

@@ -174,7 +174,8 @@ fn beside(path: &Path, keys: &[String], found: &mut Verified) {
     }
 }
 
-/// The keys of a table's rows whose image was stored, in order; nothing for a table of another kind.
+/// The keys of a table's rows whose image was stored, in order; nothing for a table of another
+/// kind.
 fn stored_keys(table: &Path) -> Result<Option<Vec<String>>> {
     let mut keys = Vec::new();
     for batch in crate::scan(table, &["key", "status"], 8192)? {

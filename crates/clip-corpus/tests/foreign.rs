@@ -1,4 +1,5 @@
-//! Shards that other tools wrote (see `scripts/golden/shards`), and tar files that nobody should have written.
+//! Shards that other tools wrote (see `scripts/golden/shards`), and tar files that nobody should
+//! have written.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -115,7 +116,8 @@ fn odd_members_are_passed_over_or_told() {
     ]);
     assert_eq!(passed.len(), 1);
     assert_eq!(passed[0].as_ref().unwrap().key, "a/1");
-    // A key twice, its members side by side or apart: as Python, no guess which sample counts. Both places are named.
+    // A key twice, its members side by side or apart: as Python, no guess which sample counts. Both
+    // places are named.
     for (members, again) in [
         (vec![text("a.txt"), text("a.TXT")], 1536),
         (vec![text("a.txt"), text("b.txt"), text("a.txt"), text("a.jpg"), text("c.txt")], 2560),
@@ -179,7 +181,8 @@ fn sizes_that_cannot_be_are_told_and_allocate_nothing() {
         (&b"notanumber!\0"[..], "checksum or size is wrong"),
         (&[0xff; 12][..], "ends inside a member"),
     ] {
-        // The reader refuses a field of more than 1 GiB by name, and any other size that is not there.
+        // The reader refuses a field of more than 1 GiB by name, and any other size that is not
+        // there.
         let found = samples_of(&[member("a.jpg", size, b'0', b"x")]);
         let error = found[0].as_ref().unwrap_err();
         assert!(error.contains(reason) || error.contains("at most 1 GiB"), "{error}");

@@ -1,4 +1,5 @@
-//! Extracts the pairs of all pages in a folder, a number of times: what `scripts/bench_html` measures.
+//! Extracts the pairs of all pages in a folder, a number of times: what `scripts/bench_html`
+//! measures.
 
 use std::path::PathBuf;
 

@@ -19,8 +19,9 @@ const NAMES: usize = 100_000;
 #[error("{0} is a private address")]
 pub(crate) struct Blocked(pub String);
 
-/// Whether the address belongs to a private, loopback, link-local or otherwise special network: those that the IANA
-/// special-purpose registries (RFC 6890) do not call globally reachable, and a cloud's own service.
+/// Whether the address belongs to a private, loopback, link-local or otherwise special network:
+/// those that the IANA special-purpose registries (RFC 6890) do not call globally reachable, and a
+/// cloud's own service.
 pub(crate) fn is_private(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => is_private_v4(ip),
@@ -54,7 +55,8 @@ fn is_private_v6(ip: Ipv6Addr) -> bool {
         // NAT64 for local use, discard-only.
         || (first == 0x64 && second == 0xff9b && third == 1)
         || (first == 0x100 && second == 0)
-        // Protocol assignments, among them Teredo, which carries an IPv4 address twice; documentation.
+        // Protocol assignments, among them Teredo, which carries an IPv4 address twice;
+        // documentation.
         || (first == 0x2001 && second < 0x200)
         || (first == 0x2001 && second == 0xdb8)
         || (first == 0x3fff && second < 0x1000)
@@ -64,8 +66,8 @@ fn is_private_v6(ip: Ipv6Addr) -> bool {
         || (first & 0xff80) == 0xfe80
 }
 
-/// The IPv4 address that an IPv6 address leads to through a translator: mapped (`::ffff:0:0/96`), translated
-/// (`::ffff:0:0:0/96`), NAT64 (`64:ff9b::/96`), 6to4 (`2002::/16`).
+/// The IPv4 address that an IPv6 address leads to through a translator: mapped (`::ffff:0:0/96`),
+/// translated (`::ffff:0:0:0/96`), NAT64 (`64:ff9b::/96`), 6to4 (`2002::/16`).
 fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     let ([0, 0, 0, 0, 0, 0xffff, high, low]
     | [0, 0, 0, 0, 0xffff, 0, high, low]
@@ -85,9 +87,9 @@ pub(crate) struct Unknown(String);
 type Answer = Result<Vec<SocketAddr>, String>;
 type Slot = Arc<OnceCell<(Instant, Answer)>>;
 
-/// Resolves names through the system, once for all who ask at the same time, keeps the answers, and drops
-/// private addresses: reqwest connects only to what this gives, so a name cannot change its mind between the
-/// check and the connection.
+/// Resolves names through the system, once for all who ask at the same time, keeps the answers, and
+/// drops private addresses: reqwest connects only to what this gives, so a name cannot change its
+/// mind between the check and the connection.
 pub(crate) struct Resolver {
     allow_private: bool,
     cache: Arc<Mutex<HashMap<String, Slot>>>,

@@ -1,4 +1,5 @@
-//! Archives of crawls: WARC files (the pages themselves) and WAT files (their links), in ranges of bytes.
+//! Archives of crawls: WARC files (the pages themselves) and WAT files (their links), in ranges of
+//! bytes.
 
 use std::path::{Path, PathBuf};
 

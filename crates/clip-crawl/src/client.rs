@@ -64,7 +64,8 @@ pub struct Client {
     open: Semaphore,
     /// A permit is a KiB of a body in memory, up to the estimate.
     memory: Arc<Semaphore>,
-    /// What larger bodies take beyond the estimate, each once and at a time: so they never wait for each other.
+    /// What larger bodies take beyond the estimate, each once and at a time: so they never wait
+    /// for each other.
     large: Arc<Semaphore>,
     /// KiB that the longest body takes.
     longest: u32,
@@ -228,8 +229,8 @@ impl Client {
         self.config.user_agent.split(['/', ' ']).next().unwrap_or_default()
     }
 
-    /// One request, in the host's turn. Only time in flight counts against what is `left`, not the wait
-    /// for the turn.
+    /// One request, in the host's turn. Only time in flight counts against what is `left`, not the
+    /// wait for the turn.
     async fn one(&self, url: &Url, wanted: Wanted, left: &mut Duration) -> Result<Hop> {
         let host = self.hosts.get(url.host_str().unwrap_or_default());
         let given_up = |why: String| FetchError::new(Kind::HostGivenUp, why);

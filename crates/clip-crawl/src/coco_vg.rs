@@ -113,7 +113,8 @@ impl PairReader for VisualGenome {
     }
 }
 
-/// Calls `visit` with each element of a JSON array as it is read: the file may be larger than memory.
+/// Calls `visit` with each element of a JSON array as it is read: the file may be larger than
+/// memory.
 fn elements<T: for<'de> Deserialize<'de>>(
     path: &Path,
     visit: &mut dyn FnMut(T) -> Result<bool>,

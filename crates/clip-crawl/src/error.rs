@@ -68,7 +68,8 @@ impl Kind {
     }
 }
 
-/// Whether a row that ended for this reason may end otherwise when it is asked again, at another time.
+/// Whether a row that ended for this reason may end otherwise when it is asked again, at another
+/// time.
 pub(crate) fn may_pass(reason: &str) -> bool {
     const PASSING: [&str; 7] =
         ["dns", "timeout", "connect", "broken", "http_429", "http_5xx", "host_given_up"];

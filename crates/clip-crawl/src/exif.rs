@@ -6,7 +6,8 @@ use serde_json::Map;
 
 /// Longest value that is kept, in characters: maker notes are binary and long.
 const LONGEST: usize = 200;
-/// Numbers or bytes of a value that are looked at: each gives a character or more, and a hostile value has millions.
+/// Numbers or bytes of a value that are looked at: each gives a character or more, and a hostile
+/// value has millions.
 const MOST: usize = LONGEST + 56;
 
 /// The tags that can be read as a JSON object of strings; `{}` where there are none.
@@ -100,8 +101,8 @@ mod tests {
         assert_eq!(to_json(b"no image"), "{}");
     }
 
-    /// A directory at 8 of (tag, type, count, bytes), its values after it, in either order of bytes. A value of
-    /// 0x8769, 0x8825 or 0xa005 is the directory that follows its values.
+    /// A directory at 8 of (tag, type, count, bytes), its values after it, in either order of
+    /// bytes. A value of 0x8769, 0x8825 or 0xa005 is the directory that follows its values.
     fn tiff(big: bool, entries: &[(u16, u16, u32, &[u8])]) -> Vec<u8> {
         let two = |v: u16| if big { v.to_be_bytes() } else { v.to_le_bytes() };
         let four = |v: u32| if big { v.to_be_bytes() } else { v.to_le_bytes() };

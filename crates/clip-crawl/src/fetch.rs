@@ -30,15 +30,16 @@ use crate::spool::{Kept, Spool};
 pub(crate) const STAGE: &str = "fetch";
 /// Rows that are given on at a time.
 const BATCH: usize = 512;
-/// Requests that wait for their host's turn at a time. A waiting one costs little; a slow host must not keep
-/// those of others from the network.
+/// Requests that wait for their host's turn at a time. A waiting one costs little; a slow host must
+/// not keep those of others from the network.
 const WAITING: usize = 4096;
 
 /// Fetches, checks and stores images; what cannot be had is rejected with the kind of its fault.
 ///
-/// Rows of a part with the same URL share one request. Images wait for their turn in a spool under the stage's scratch
-/// folder, so that neither a slow host nor the size of a part grows the memory, and rows leave in the order in which
-/// they came. What the spool has of a part that was not committed is not asked for again.
+/// Rows of a part with the same URL share one request. Images wait for their turn in a spool under
+/// the stage's scratch folder, so that neither a slow host nor the size of a part grows the memory,
+/// and rows leave in the order in which they came. What the spool has of a part that was not
+/// committed is not asked for again.
 pub struct ImageFetch {
     client: Arc<Client>,
     image: ImageConfig,
@@ -66,7 +67,8 @@ impl ImageFetch {
     /// Name of the stage.
     pub const STAGE: &'static str = STAGE;
 
-    /// With the settings of `[fetch]` and `[image]`; images of a local `[source]` are read below `base`.
+    /// With the settings of `[fetch]` and `[image]`; images of a local `[source]` are read below
+    /// `base`.
     pub fn new(
         fetch: &FetchConfig,
         image: &ImageConfig,
@@ -98,7 +100,8 @@ impl ImageFetch {
         }
     }
 
-    /// The outcome of every ask, begun with those that are `kept`; fewer when the run was cancelled.
+    /// The outcome of every ask, begun with those that are `kept`; fewer when the run was
+    /// cancelled.
     async fn all(
         &self,
         asks: &Asks,
@@ -172,8 +175,9 @@ pub(crate) enum Rows {
 }
 
 impl ImageFetch {
-    /// Fetches all rows of a batch and gives them to `visit` in the batch's order; nothing when cancelled. Returns the
-    /// number of URLs that were asked. `kept` is the file that keeps results for a later run.
+    /// Fetches all rows of a batch and gives them to `visit` in the batch's order; nothing when
+    /// cancelled. Returns the number of URLs that were asked. `kept` is the file that keeps
+    /// results for a later run.
     fn each(
         &self,
         batch: &RecordBatch,
@@ -274,8 +278,8 @@ pub(crate) fn reject(batch: &RecordBatch, index: usize, reason: String, detail: 
 /// A row, what is known of its image, and the image.
 type StoredRow<'a> = (usize, &'a Stored, Vec<u8>);
 
-/// Those rows of a batch, with the columns of their images. What the source knew of an image before it was stored
-/// there (its size, hash and EXIF) stays.
+/// Those rows of a batch, with the columns of their images. What the source knew of an image before
+/// it was stored there (its size, hash and EXIF) stays.
 fn with_images(batch: &RecordBatch, rows: &[StoredRow]) -> Result<RecordBatch> {
     let arrow = |e| Error::arrow(ImageFetch::STAGE, e);
     let indices = UInt64Array::from_iter_values(rows.iter().map(|(index, ..)| *index as u64));

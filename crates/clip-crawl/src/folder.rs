@@ -95,8 +95,8 @@ fn url(json: &Value, place: impl FnOnce() -> String) -> String {
     url.filter(|url| !url.is_empty()).map_or_else(place, str::to_owned)
 }
 
-/// WebDataset shards: one part for each shard; those behind URLs are copied into the cache first, for images are
-/// read out of them later.
+/// WebDataset shards: one part for each shard; those behind URLs are copied into the cache first,
+/// for images are read out of them later.
 pub(crate) struct Shards {
     files: Vec<PathBuf>,
     names: Vec<String>,

@@ -8,7 +8,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::lease::{Lease, Leases};
 
-/// How long a host that failed too often is left alone; one request then finds out whether it is back.
+/// How long a host that failed too often is left alone; one request then finds out whether it is
+/// back.
 const CLOSED: Duration = Duration::from_mins(10);
 /// Hosts that are remembered before those that nobody asks and that did no harm are forgotten.
 const HOSTS: usize = 50_000;
@@ -156,8 +157,8 @@ impl Hosts {
         host.state().delay = delay.min(self.limits.max_pause);
     }
 
-    /// Tells how a request to the host went, whether it said that it was asked too often, and how long it
-    /// asked to be left alone.
+    /// Tells how a request to the host went, whether it said that it was asked too often, and how
+    /// long it asked to be left alone.
     pub fn outcome(
         &self,
         host: &Host,

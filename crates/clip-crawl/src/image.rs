@@ -22,7 +22,8 @@ pub(crate) struct Stored {
     pub exif: String,
 }
 
-/// Why an image is not stored: a short reason, img2dataset's message, and what exactly, where there is more.
+/// Why an image is not stored: a short reason, img2dataset's message, and what exactly, where there
+/// is more.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub kind: &'static str,
@@ -77,8 +78,8 @@ pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refu
     Ok(Stored { bytes: encoded, format, size, original, sha256, blake3, phash, dhash, flat, exif })
 }
 
-/// Checks, decodes, blurs `boxes` (shares of the image as it lies in the file), resizes and encodes; `see` is
-/// shown the decoded image.
+/// Checks, decodes, blurs `boxes` (shares of the image as it lies in the file), resizes and
+/// encodes; `see` is shown the decoded image.
 pub(crate) fn encode(
     bytes: &[u8],
     config: &ImageConfig,
@@ -158,8 +159,8 @@ pub(crate) fn encode(
     Ok(Encoded { bytes: encoded.map_err(fault)?, format, size, original })
 }
 
-/// The size that the image is scaled to, or nothing when it stays as it is: img2dataset's rules, which are
-/// about the `original` size (an image decoded at a fraction has less).
+/// The size that the image is scaled to, or nothing when it stays as it is: img2dataset's rules,
+/// which are about the `original` size (an image decoded at a fraction has less).
 fn target((w, h): (u32, u32), config: &ImageConfig) -> Option<(u32, u32)> {
     let side = match config.resize_mode {
         ResizeMode::No => return None,
@@ -177,8 +178,8 @@ fn target((w, h): (u32, u32), config: &ImageConfig) -> Option<(u32, u32)> {
     Some((scaled(w), scaled(h)))
 }
 
-/// Pixels that the shorter side must keep when it is decoded at a fraction: twice what is needed, so that the
-/// rest is averaged exactly.
+/// Pixels that the shorter side must keep when it is decoded at a fraction: twice what is needed,
+/// so that the rest is averaged exactly.
 fn least_side(original: (u32, u32), config: &ImageConfig) -> Option<u32> {
     let (w, h) = target(original, config)?;
     Some(w.min(h).saturating_mul(2))
@@ -321,8 +322,8 @@ mod tests {
         assert_eq!(stored.bytes, bytes);
     }
 
-    /// img2dataset's own test of its resizer, on images of the same sizes: 13 modes and flags, two sizes, three
-    /// formats, with what version 1.47.0 gave (`scripts/golden/resize`).
+    /// img2dataset's own test of its resizer, on images of the same sizes: 13 modes and flags, two
+    /// sizes, three formats, with what version 1.47.0 gave (`scripts/golden/resize`).
     #[test]
     fn its_78_cases_hold() {
         let folder =

@@ -1,4 +1,5 @@
-//! What the JSON of a sample knows of its image: img2dataset's fields, and columns that the source was asked for.
+//! What the JSON of a sample knows of its image: img2dataset's fields, and columns that the source
+//! was asked for.
 
 use std::sync::Arc;
 
@@ -43,8 +44,8 @@ impl Known {
         self.schema.clone()
     }
 
-    /// The columns of a pair whose image is at `location`. Its identity is the JSON's, where that is 32 hex digits,
-    /// else made of `name`, the shard or file, and `key`.
+    /// The columns of a pair whose image is at `location`. Its identity is the JSON's, where that
+    /// is 32 hex digits, else made of `name`, the shard or file, and `key`.
     pub fn more(
         &self,
         location: &str,

@@ -1,4 +1,5 @@
-//! Hosts over processes: while one asks a host, the others that share its folder or its object storage wait.
+//! Hosts over processes: while one asks a host, the others that share its folder or its object
+//! storage wait.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -14,13 +15,15 @@ use serde::{Deserialize, Serialize};
 const TERM: Duration = Duration::from_secs(60);
 /// How often storage may fail somebody who waits for a host.
 const FAULTS: u32 = 60;
-/// A host in object storage is given back so long after its last request: each change is a request, too.
+/// A host in object storage is given back so long after its last request: each change is a request,
+/// too.
 const KEPT: Duration = Duration::from_secs(1);
 
 /// Locks on hosts, each a file or an object that the processes of a job share.
 ///
-/// The lock on a file goes with its process, however that ends; an object's runs out. In both lies the moment from
-/// which the host may be asked again, so that the pause between two requests also holds from one process to the next.
+/// The lock on a file goes with its process, however that ends; an object's runs out. In both lies
+/// the moment from which the host may be asked again, so that the pause between two requests also
+/// holds from one process to the next.
 pub(crate) struct Leases {
     place: Place,
     /// Pause between two looks at a host that another process has.
@@ -51,7 +54,8 @@ struct Held {
     written: Duration,
 }
 
-/// What lies in an object: who has the host until when, and when it may be asked again (milliseconds since 1970).
+/// What lies in an object: who has the host until when, and when it may be asked again
+/// (milliseconds since 1970).
 #[derive(Serialize, Deserialize)]
 struct LeaseRecord {
     owner: String,
@@ -93,7 +97,8 @@ impl Leases {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no other process asks the host; the second part is how long it must still be left alone.
+    /// Waits until no other process asks the host; the second part is how long it must still be
+    /// left alone.
     pub async fn take(self: &Arc<Self>, host: &str) -> io::Result<(Lease, Duration)> {
         // Hosts that share a number wait for each other for nothing, which is rare and harmless.
         let hash = blake3::hash(host.as_bytes());
@@ -228,7 +233,8 @@ fn slip(owner: &str, until: Duration, next: Duration) -> Vec<u8> {
     serde_json::json!(LeaseRecord { owner: owner.to_owned(), until, next }).to_string().into_bytes()
 }
 
-/// Takes an object that nobody has, or whose time has run out; gives the moment from which the host may be asked.
+/// Takes an object that nobody has, or whose time has run out; gives the moment from which the host
+/// may be asked.
 fn claim(store: &Store, owner: &str, number: u16) -> io::Result<Option<Duration>> {
     let name = name(number);
     let Some(seen) = store.get(&name)? else {

@@ -1,8 +1,9 @@
 //! Images that are on this machine: a file, or a stretch of a shard.
 //!
-//! A source of local images names each in the column [`clip_corpus::columns::LOCATION`]: the file's path below the
-//! folder that all files of the source share, percent-encoded, and for a member of a shard `#offset,size`. So a corpus
-//! that was moved is the same corpus. Only such a source gives that column: a URL never names a file.
+//! A source of local images names each in the column [`clip_corpus::columns::LOCATION`]: the file's
+//! path below the folder that all files of the source share, percent-encoded, and for a member of a
+//! shard `#offset,size`. So a corpus that was moved is the same corpus. Only such a source gives
+//! that column: a URL never names a file.
 
 use std::collections::HashMap;
 use std::fs::File;

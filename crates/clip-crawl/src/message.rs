@@ -1,4 +1,5 @@
-//! HTTP messages as archives store them: heads (RFC 9112), and bodies as they came, chunked and compressed.
+//! HTTP messages as archives store them: heads (RFC 9112), and bodies as they came, chunked and
+//! compressed.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -8,7 +9,8 @@ use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 /// Longest body, unpacked.
 const LONGEST: u64 = 64 << 20;
 
-/// Header lines up to the empty line, and what follows; also of a WARC record. Bytes that are no UTF-8 are Latin-1.
+/// Header lines up to the empty line, and what follows; also of a WARC record. Bytes that are no
+/// UTF-8 are Latin-1.
 pub(crate) fn split_head(bytes: &[u8]) -> Option<(Cow<'_, str>, &[u8])> {
     let mut at = 0;
     loop {
@@ -61,7 +63,8 @@ pub(crate) fn is_success(head: &str) -> bool {
     http && words.next().is_some_and(|code| code.starts_with('2'))
 }
 
-/// Whether a body is a page: its `Content-Type`, or, where there is none, its first tag (MIME Sniffing 7.1).
+/// Whether a body is a page: its `Content-Type`, or, where there is none, its first tag (MIME
+/// Sniffing 7.1).
 pub(crate) fn is_html(content_type: &str, body: &[u8]) -> bool {
     const TAGS: [&str; 17] = [
         "!doctype html",
@@ -96,8 +99,8 @@ pub(crate) fn is_html(content_type: &str, body: &[u8]) -> bool {
     })
 }
 
-/// The body as it was meant: without chunks, unpacked. Archives whose crawler did that already, but kept the head
-/// that says otherwise, are read as they are.
+/// The body as it was meant: without chunks, unpacked. Archives whose crawler did that already, but
+/// kept the head that says otherwise, are read as they are.
 ///
 /// # Errors
 /// In words, for a coding that is not known here and for a body that is broken from its beginning.

@@ -1,4 +1,5 @@
-//! One spelling for each address (RFC 3986 section 6), so that the same image is asked and counted once.
+//! One spelling for each address (RFC 3986 section 6), so that the same image is asked and counted
+//! once.
 
 use url::Url;
 
@@ -8,8 +9,9 @@ const TRACKING: [&str; 8] =
 
 /// The address in its normal spelling; nothing when it is no `http` or `https` address with a host.
 ///
-/// Scheme and host lower-case, default port, `.` and `..` resolved, no fragment, no credentials, no tracking
-/// parameters, `%7e` as `~`, other escapes upper-case. The order of parameters stays: servers may care.
+/// Scheme and host lower-case, default port, `.` and `..` resolved, no fragment, no credentials, no
+/// tracking parameters, `%7e` as `~`, other escapes upper-case. The order of parameters stays:
+/// servers may care.
 pub fn normal_url(text: &str) -> Option<String> {
     let mut url = Url::parse(text.trim()).ok()?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {

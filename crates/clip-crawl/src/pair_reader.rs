@@ -27,7 +27,8 @@ pub(crate) enum Item {
     With(Pair, More),
     /// Something that should have been one: address, caption, reason, detail.
     Rejected(String, String, &'static str, String),
-    /// A stretch of a file that could not be read, with its place and the reason; what follows it is read.
+    /// A stretch of a file that could not be read, with its place and the reason; what follows it
+    /// is read.
     Lost(String),
 }
 
@@ -40,7 +41,8 @@ pub(crate) trait PairReader: Send + Sync {
     fn units(&self) -> Result<usize>;
     /// Gives the items of a unit, in the order in which they stand.
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()>;
-    /// The columns that its pairs have beside those of every source; a feed that has some gives [`Item::With`] only.
+    /// The columns that its pairs have beside those of every source; a feed that has some gives
+    /// [`Item::With`] only.
     fn columns(&self) -> Result<SchemaRef> {
         Ok(Arc::new(Schema::empty()))
     }
@@ -135,7 +137,8 @@ pub(crate) fn located(path: &Path, base: &Path) -> PathBuf {
     if is_remote(&path.to_string_lossy()) { path.to_path_buf() } else { base.join(path) }
 }
 
-/// Files that paths name: a folder means its files with one of the endings, a pattern what it matches.
+/// Files that paths name: a folder means its files with one of the endings, a pattern what it
+/// matches.
 pub(crate) fn files(paths: &[PathBuf], base: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for given in paths {

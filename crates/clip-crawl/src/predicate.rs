@@ -1,8 +1,8 @@
 //! `clip-data retry --where "…"`: which rejected rows are meant.
 //!
-//! A small part of SQL over text columns: `=`, `!=`, `<>`, `in (…)`, `not in (…)`, `like`, `not like`, `and`,
-//! `or`, `not`, parentheses. The columns are `error_kind` (also `reason`), `error_message` (also `detail`),
-//! `url` and `caption`.
+//! A small part of SQL over text columns: `=`, `!=`, `<>`, `in (…)`, `not in (…)`, `like`, `not
+//! like`, `and`, `or`, `not`, parentheses. The columns are `error_kind` (also `reason`),
+//! `error_message` (also `detail`), `url` and `caption`.
 
 /// A condition on a rejected row.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Fetching failed rows again, in place: a part is done anew from its input, but every outcome that is not
-//! asked about is taken from where it lies.
+//! Fetching failed rows again, in place: a part is done anew from its input, but every outcome that
+//! is not asked about is taken from where it lies.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

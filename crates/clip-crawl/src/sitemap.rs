@@ -16,8 +16,8 @@ pub(crate) const SITEMAPS: usize = 50;
 const LONGEST: u64 = 50 << 20;
 const URLS: usize = 50_000;
 
-/// Pages that the sitemaps in the robots.txt of the seed's host name, at most so many, in their order. One that
-/// cannot be had is noted and skipped.
+/// Pages that the sitemaps in the robots.txt of the seed's host name, at most so many, in their
+/// order. One that cannot be had is noted and skipped.
 pub(crate) async fn pages(client: &Client, seed: &Url, most: usize, cx: &Context) -> Vec<String> {
     let mut waiting = client.sitemaps(seed).await;
     waiting.reverse();
@@ -45,7 +45,8 @@ pub(crate) async fn pages(client: &Client, seed: &Url, most: usize, cx: &Context
     pages
 }
 
-/// Whether a sitemap is an index of others, and the addresses in it: of XML its `<loc>`s, of plain text its lines.
+/// Whether a sitemap is an index of others, and the addresses in it: of XML its `<loc>`s, of plain
+/// text its lines.
 pub fn locations(body: &[u8]) -> (bool, Vec<String>) {
     let mut text = Vec::new();
     if body.starts_with(&[0x1f, 0x8b]) {

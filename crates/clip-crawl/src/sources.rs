@@ -50,7 +50,8 @@ pub fn source(config: &SourceConfig, fetch: &FetchConfig, base: &Path) -> Result
     })
 }
 
-/// Archives that paths name; a `.paths` or `.paths.gz` file, as Common Crawl publishes them, names many.
+/// Archives that paths name; a `.paths` or `.paths.gz` file, as Common Crawl publishes them, names
+/// many.
 fn archives(paths: &[PathBuf], base: &Path, ending: &str) -> Result<Vec<PathBuf>> {
     let mut all = Vec::new();
     for file in files(paths, base, &[ending])? {
@@ -79,7 +80,8 @@ fn archives(paths: &[PathBuf], base: &Path, ending: &str) -> Result<Vec<PathBuf>
     Ok(all)
 }
 
-/// The files and folders that a source reads, for its stage's fingerprint; a crawl of the web reads none.
+/// The files and folders that a source reads, for its stage's fingerprint; a crawl of the web reads
+/// none.
 pub fn inputs(config: &SourceConfig, base: &Path) -> Result<Vec<PathBuf>> {
     let paths = match config {
         SourceConfig::Web(_) => return Ok(Vec::new()),

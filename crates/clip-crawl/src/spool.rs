@@ -1,8 +1,9 @@
 //! Bytes that wait for their turn on disk: memory stays flat, whatever comes late.
 //!
-//! A spool with a name keeps results of a part until the part is committed, so that a run that was killed does not ask
-//! for them again. Each is one record: its length, the first 16 bytes of its blake3, what became of it as JSON, and its
-//! image. A record that was cut off ends the file; a file about other rows or settings is begun anew.
+//! A spool with a name keeps results of a part until the part is committed, so that a run that was
+//! killed does not ask for them again. Each is one record: its length, the first 16 bytes of its
+//! blake3, what became of it as JSON, and its image. A record that was cut off ends the file; a
+//! file about other rows or settings is begun anew.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -55,8 +56,8 @@ impl Spool {
         Ok(Self { unnamed: None, named: None, dir, path: None, most: KEPT, lock: None })
     }
 
-    /// A spool at `path`, and what an earlier run recorded there about the same `identity`. Where another process has
-    /// the file, one that keeps nothing.
+    /// A spool at `path`, and what an earlier run recorded there about the same `identity`. Where
+    /// another process has the file, one that keeps nothing.
     pub fn open<T: DeserializeOwned>(
         path: &Path,
         identity: &[u8; 32],
@@ -140,7 +141,8 @@ impl Part {
     }
 }
 
-/// The whole records of a file, and where the last of them ends: 0 where the file is about something else.
+/// The whole records of a file, and where the last of them ends: 0 where the file is about
+/// something else.
 fn read<T: DeserializeOwned>(path: &Path, identity: &[u8; 32]) -> io::Result<(Vec<Kept<T>>, u64)> {
     let file = OpenOptions::new().read(true).open(path)?;
     let length = file.metadata()?.len();
@@ -226,7 +228,8 @@ mod tests {
         let two = vec![pair("first", b"image one"), pair("second", b"")];
         assert_eq!(recorded(&path, 1).1, two);
         let whole = std::fs::read(&path).unwrap();
-        // Cut anywhere, or with other bytes: what is before the damage stays, and records can follow.
+        // Cut anywhere, or with other bytes: what is before the damage stays, and records can
+        // follow.
         for cut in [whole.len() - 1, whole.len() - 20, whole.len() - 39] {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let (mut spool, kept) = recorded(&path, 1);

@@ -1,7 +1,8 @@
 //! WARC records (ISO 28500) in gzip members, from any byte of a file on.
 //!
-//! Damage costs what it covers: reading resumes at the next member, or at the next record within one, and what was
-//! lost is given as [`Event::Lost`]. Zeros and ends of lines between members are padding.
+//! Damage costs what it covers: reading resumes at the next member, or at the next record within
+//! one, and what was lost is given as [`Event::Lost`]. Zeros and ends of lines between members are
+//! padding.
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read};
@@ -18,8 +19,8 @@ const LONGEST: u64 = 256 << 20;
 /// Bytes by which writers get the length of a record wrong.
 const SLACK: usize = 64;
 
-/// Reads the records whose member starts in a range of bytes, so that ranges of a file can be read by
-/// different parts and each member is read once.
+/// Reads the records whose member starts in a range of bytes, so that ranges of a file can be read
+/// by different parts and each member is read once.
 pub(crate) struct Records<'a> {
     path: &'a Path,
     input: Input,
@@ -52,7 +53,8 @@ impl Record<'_> {
 type Visit<'a> = dyn FnMut(Event) -> Result<bool> + 'a;
 
 impl<'a> Records<'a> {
-    /// The members that start at `from` or later, and before `end`; of a file here or behind an address.
+    /// The members that start at `from` or later, and before `end`; of a file here or behind an
+    /// address.
     pub fn open(path: &'a Path, from: u64, end: u64) -> Result<Self> {
         let io = |e| Error::io(path, e);
         let mut input = Input::open(path, from)?;
@@ -72,7 +74,8 @@ impl<'a> Records<'a> {
         loop {
             let start = self.input.at;
             let head = self.input.peek(SHOWN).map_err(io)?;
-            // A member behind the range is the next part's; what is none there would be found by neither.
+            // A member behind the range is the next part's; what is none there would be found by
+            // neither.
             if head.is_empty() || (start >= self.end && is_member(head)) {
                 return Ok(());
             }
@@ -146,8 +149,8 @@ fn records(path: &Path, member: &[u8], at: u64, visit: &mut Visit) -> Result<boo
 
 /// The first record of some bytes, or why it is none, and what follows it.
 ///
-/// Where a length does not lead to a record's end, the next record is sought near it: some crawlers are off by a
-/// few bytes, and a record's length may be missing or empty.
+/// Where a length does not lead to a record's end, the next record is sought near it: some crawlers
+/// are off by a few bytes, and a record's length may be missing or empty.
 fn split(bytes: &[u8]) -> (std::result::Result<Record<'_>, String>, &[u8]) {
     let Some((head, body)) = split_head(bytes) else {
         return (Err("the head of a record is cut off".into()), &[]);
@@ -198,7 +201,8 @@ fn is_padding(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, 0 | b'\r' | b'\n' | b' ' | b'\t'))
 }
 
-/// Bytes of a file from some place on, with that place counted, which can be looked at before they are read.
+/// Bytes of a file from some place on, with that place counted, which can be looked at before they
+/// are read.
 struct Input {
     source: Box<dyn Read + Send>,
     buffer: Vec<u8>,
@@ -253,7 +257,8 @@ impl Input {
             let window = self.peek(2 * SHOWN)?;
             let ended = window.len() < 2 * SHOWN;
             let found = memchr::memmem::find(window, &MAGIC);
-            // What is near the end of what was read is looked at with more; two bytes of a magic may end it.
+            // What is near the end of what was read is looked at with more; two bytes of a magic
+            // may end it.
             let whole = found.filter(|found| ended || window.len() - found >= SHOWN);
             let skip = found.unwrap_or(if ended { window.len() } else { window.len() - 2 });
             padding &= is_padding(&window[..skip]);

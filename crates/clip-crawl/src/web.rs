@@ -16,11 +16,11 @@ use crate::{Client, FetchError, sitemap};
 
 const STAGE: &str = "collect";
 
-/// Pages of the seeds' hosts. A host with seeds is one part; links to other hosts, where the settings allow them,
-/// are followed by the part that found them.
+/// Pages of the seeds' hosts. A host with seeds is one part; links to other hosts, where the
+/// settings allow them, are followed by the part that found them.
 ///
-/// The order of pairs is that of discovery: level by level, within a level in the order of links, whatever
-/// the order in which pages arrive.
+/// The order of pairs is that of discovery: level by level, within a level in the order of links,
+/// whatever the order in which pages arrive.
 pub struct WebSource {
     client: Arc<Client>,
     web: Web,

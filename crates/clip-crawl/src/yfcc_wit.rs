@@ -10,7 +10,8 @@ use crate::html::clean_text;
 use crate::pair_reader::{Item, PairReader, Visit, bad, open};
 use crate::rows::Pair;
 
-/// `yfcc100m_dataset*`: tab-separated, no header, also compressed with gzip. One part for each file.
+/// `yfcc100m_dataset*`: tab-separated, no header, also compressed with gzip. One part for each
+/// file.
 pub(crate) struct Yfcc {
     pub files: Vec<PathBuf>,
 }
@@ -52,8 +53,8 @@ impl PairReader for Yfcc {
     }
 }
 
-/// A line of the metadata. Editions differ in the columns before the title, not in those after: title,
-/// description and the rest stand 17 before the end and on. Videos are nothing.
+/// A line of the metadata. Editions differ in the columns before the title, not in those after:
+/// title, description and the rest stand 17 before the end and on. Videos are nothing.
 fn yfcc(line: &str) -> std::result::Result<Option<Item>, String> {
     let cells: Vec<&str> = line.split('\t').collect();
     if !(23..=25).contains(&cells.len()) {
@@ -99,10 +100,11 @@ fn plain(cell: &str) -> String {
     clean_text(&out)
 }
 
-/// Whether a text is language: not a file name, not a camera's name or settings, and at least two words.
+/// Whether a text is language: not a file name, not a camera's name or settings, and at least two
+/// words.
 ///
-/// The paper (section 2.2) keeps "images with natural language titles and/or descriptions"; English is for
-/// the language stage to say.
+/// The paper (section 2.2) keeps "images with natural language titles and/or descriptions"; English
+/// is for the language stage to say.
 pub(crate) fn natural(text: &str) -> bool {
     const MAKERS: [&str; 10] = [
         "canon",

@@ -1,4 +1,5 @@
-//! Pages read as html5lib reads them (`scripts/oracles/html.py`): tree, characters and encoding of the HTML standard.
+//! Pages read as html5lib reads them (`scripts/oracles/html.py`): tree, characters and encoding of
+//! the HTML standard.
 
 use clip_crawl::extract;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! Measures one task on one thread (or as many as `RAYON_NUM_THREADS` says) and prints items a second; what
-//! `scripts/bench_corpus` runs beside the Python tools.
+//! Measures one task on one thread (or as many as `RAYON_NUM_THREADS` says) and prints items a
+//! second; what `scripts/bench_corpus` runs beside the Python tools.
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};

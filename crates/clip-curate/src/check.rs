@@ -11,10 +11,12 @@ use clip_overlap::{Checker, Hit, Kind};
 use clip_pipeline::{Error, Map, PartSink, Result};
 use rayon::prelude::*;
 
-/// Adds `overlap`, `overlap_key` and `overlap_score`: the evaluation item that an image is most surely a copy of,
-/// and `overlap_all`: every such item, also those that it resembles only because it shows next to nothing.
+/// Adds `overlap`, `overlap_key` and `overlap_score`: the evaluation item that an image is most
+/// surely a copy of, and `overlap_all`: every such item, also those that it resembles only because
+/// it shows next to nothing.
 ///
-/// With `drop` such rows fall, with the reason `evaluation_copy`; otherwise they are flagged and continue.
+/// With `drop` such rows fall, with the reason `evaluation_copy`; otherwise they are flagged and
+/// continue.
 pub struct Check {
     checker: Checker,
     drop: bool,

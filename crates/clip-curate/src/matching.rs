@@ -21,8 +21,9 @@ impl Matches {
     /// Name of the stage.
     pub const STAGE: &'static str = "match";
 
-    /// With a matcher over the list. With `places`, `query_places` says where each query stands first: two
-    /// numbers a query, its first character in the caption and the one after its last, counted from 0.
+    /// With a matcher over the list. With `places`, `query_places` says where each query stands
+    /// first: two numbers a query, its first character in the caption and the one after its
+    /// last, counted from 0.
     pub fn new(matcher: QueryMatcher, places: bool) -> Self {
         Self { matcher, places }
     }

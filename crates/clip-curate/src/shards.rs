@@ -1,4 +1,5 @@
-//! Writing WebDataset shards with Parquet, statistics and an index beside each, in img2dataset's layout.
+//! Writing WebDataset shards with Parquet, statistics and an index beside each, in img2dataset's
+//! layout.
 
 use std::ops::Range;
 use std::path::Path;
@@ -15,7 +16,8 @@ use crate::captions::text_column;
 /// Rows that are held with their images at a time.
 const BATCH: usize = 256;
 
-/// Writes shard number `n` from rows `n * rows` to `(n + 1) * rows` of the whole input, in input order.
+/// Writes shard number `n` from rows `n * rows` to `(n + 1) * rows` of the whole input, in input
+/// order.
 pub struct ShardSink {
     rows: usize,
 }

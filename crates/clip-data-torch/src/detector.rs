@@ -17,7 +17,8 @@ use crate::{device, exit};
 pub enum Task {
     /// Train one on any corpus
     Train(Args),
-    /// Answer images on standard input with vectors on standard output, as `clip-data contamination` asks
+    /// Answer images on standard input with vectors on standard output, as `clip-data
+    /// contamination` asks
     #[command(hide = true)]
     Serve {
         /// The detector's folder

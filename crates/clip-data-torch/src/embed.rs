@@ -20,7 +20,8 @@ use crate::{device, exit};
 pub struct Args {
     #[command(flatten)]
     model: ModelPath,
-    /// Shards (files, folders, globs, braces), a folder of images, or a .txt file with a text a line
+    /// Shards (files, folders, globs, braces), a folder of images, or a .txt file with a text a
+    /// line
     #[arg(long, value_name = "SPEC")]
     input: String,
     /// The folder for img_emb/, text_emb/ and metadata/

@@ -1,4 +1,5 @@
-//! The torch half of the command line: `clip-data` becomes this executable once it has found libtorch.
+//! The torch half of the command line: `clip-data` becomes this executable once it has found
+//! libtorch.
 
 // Every line that is printed goes through these: see `clip_cli::printable`.
 #[macro_use(print, println, eprint, eprintln)]
@@ -40,7 +41,8 @@ enum Command {
         #[command(subcommand)]
         task: eval::Task,
     },
-    /// Embed images and texts, in clip-retrieval's layout; the same command again continues where it stopped
+    /// Embed images and texts, in clip-retrieval's layout; the same command again continues where
+    /// it stopped
     Embed(embed::Args),
     /// Convert weights between OpenAI's, open_clip's and transformers' formats
     Convert(convert::Args),

@@ -21,11 +21,12 @@ pub fn weights_hash(path: &Path) -> anyhow::Result<String> {
 #[derive(Clone, clap::Args)]
 #[allow(clippy::struct_field_names, reason = "names of options")]
 pub struct ModelPath {
-    /// Weights: a folder (open_clip's or transformers'), a .safetensors or .pt file, OpenAI's archive, or a
-    /// run of `clip-data train`, for its newest checkpoint
+    /// Weights: a folder (open_clip's or transformers'), a .safetensors or .pt file, OpenAI's
+    /// archive, or a run of `clip-data train`, for its newest checkpoint
     #[arg(long, value_name = "PATH")]
     model: PathBuf,
-    /// The model's name (ViT-B-32-quickgelu) or model_cfg (.json), where the weights do not tell it
+    /// The model's name (ViT-B-32-quickgelu) or model_cfg (.json), where the weights do not tell
+    /// it
     #[arg(long, value_name = "NAME")]
     model_name: Option<String>,
     /// Another image size: positional embeddings are interpolated
@@ -48,8 +49,8 @@ pub struct PreprocessArgs {
     /// bicubic, bilinear, or random (either in training, else bicubic) [default: the model's]
     #[arg(long, value_name = "NAME")]
     image_interpolation: Option<String>,
-    /// Resizing for evaluation: shortest (side, then the centre is cut out), longest (and padded) or squash
-    /// [default: the model's]
+    /// Resizing for evaluation: shortest (side, then the centre is cut out), longest (and padded)
+    /// or squash [default: the model's]
     #[arg(long, value_name = "NAME")]
     image_resize_mode: Option<String>,
 }
@@ -102,7 +103,8 @@ impl ModelPath {
         Ok(self.model.clone())
     }
 
-    /// How to open it. Flags count more than what `--model-name` brings, and that more than the weights' own.
+    /// How to open it. Flags count more than what `--model-name` brings, and that more than the
+    /// weights' own.
     pub fn opening(&self) -> anyhow::Result<LoadOptions> {
         // What the caller wrote is wrong, not the model's file.
         let wrong = |error: Error| anyhow::anyhow!("--model-name: {error}");

@@ -19,7 +19,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Collect (image, text) pairs, train CLIP on them, and know how much of the score is contamination.
+/// Collect (image, text) pairs, train CLIP on them, and know how much of the score is
+/// contamination.
 #[derive(Parser)]
 #[command(name = "clip-data", version, propagate_version = true, max_term_width = 100)]
 struct Cli {

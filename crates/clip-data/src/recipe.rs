@@ -32,8 +32,8 @@ pub fn plan(config: &Config) -> Result<Plan> {
     Plan::stored(&config.run_dir(), store.transpose()?, config.seed, stages)
 }
 
-/// A stage of the build. Its version goes up with every change of what it makes of the same rows, so that what an
-/// older executable left is made anew.
+/// A stage of the build. Its version goes up with every change of what it makes of the same rows,
+/// so that what an older executable left is made anew.
 fn stage(
     name: &'static str,
     version: u32,
@@ -66,7 +66,8 @@ fn collect(config: &Config) -> Result<StageSpec> {
     let resources = inputs.iter().map(|path| resource(&name(path), path)).collect::<Result<_>>()?;
     let settings = json!({"source": config.source, "fetch": manners(config)});
     let (source, fetch, base) = (config.source.clone(), config.fetch.clone(), config.base.clone());
-    // Version 4: rows of local images are named by their place in the corpus and keep what their JSON knows of them.
+    // Version 4: rows of local images are named by their place in the corpus and keep what their
+    // JSON knows of them.
     let local = matches!(config.source, SourceConfig::Folder(_) | SourceConfig::Webdataset(_));
     let version = if local { 4 } else { 3 };
     Ok(stage("collect", version, settings, resources, move || {
@@ -179,7 +180,8 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     })))
 }
 
-/// What is decided of each set of `[check]`: by its thresholds, else by its decision file, else by default.
+/// What is decided of each set of `[check]`: by its thresholds, else by its decision file, else by
+/// default.
 pub fn decisions(config: &Config, check: &CheckConfig) -> Result<Decisions> {
     let file = check.decisions.as_ref().map(|file| Decisions::read(&config.path(file)));
     let file = file.transpose().map_err(|e| Error::Config(format!("check.decisions: {e}")))?;

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Sets a flag when it goes out of scope, also by a panic: threads that watch the flag end then, and so does the scope
-/// that waits for them.
+/// Sets a flag when it goes out of scope, also by a panic: threads that watch the flag end then,
+/// and so does the scope that waits for them.
 pub struct SetOnDrop<'a>(pub &'a AtomicBool);
 
 impl Drop for SetOnDrop<'_> {

@@ -59,7 +59,8 @@ impl Libtorch {
     }
 }
 
-/// Where python3 would import torch from. Isolated (`-I`), so that a folder `torch` in the working directory is not it.
+/// Where python3 would import torch from. Isolated (`-I`), so that a folder `torch` in the working
+/// directory is not it.
 fn python() -> Option<PathBuf> {
     let find =
         "import importlib.util as u; print(u.find_spec('torch').submodule_search_locations[0])";

@@ -1,5 +1,5 @@
-//! Choices: which of several captions belongs to which of several images (SugarCrepe, Winoground), and which of
-//! several images belong to a cue (WinoGAViL).
+//! Choices: which of several captions belongs to which of several images (SugarCrepe, Winoground),
+//! and which of several images belong to a cue (WinoGAViL).
 
 use std::path::{Path, PathBuf};
 

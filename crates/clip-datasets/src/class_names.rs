@@ -20,8 +20,8 @@ pub(crate) fn words_of_classes(
 }
 
 impl EvalSet {
-    /// For each class of this set its place among the classes of `other`, by WordNet id where both have one, else by
-    /// name. None for a class that this set's folder does not have.
+    /// For each class of this set its place among the classes of `other`, by WordNet id where both
+    /// have one, else by name. None for a class that this set's folder does not have.
     ///
     /// # Errors
     /// A class of this set's folder that `other` does not have.
@@ -184,7 +184,8 @@ mod tests {
         let message = test.places_in(&train).unwrap_err().to_string();
         assert!(message.contains("class \"cow\" of its test part"), "{message}");
 
-        // WordNet ids decide where both have them; both of ImageNet's "missile" keep their own place.
+        // WordNet ids decide where both have them; both of ImageNet's "missile" keep their own
+        // place.
         write(
             dir.path(),
             &["c/train/n03773504/7.png", "c/train/n04008634/8.png", "d/n04008634/9.png"],

@@ -1,4 +1,5 @@
-//! The class names and prompts of a set that is opened, and which of its labels means which of them.
+//! The class names and prompts of a set that is opened, and which of its labels means which of
+//! them.
 
 use crate::item::Task;
 use crate::load::prompts::DEFAULT_TEMPLATE;
@@ -25,8 +26,8 @@ impl Classes {
     }
 }
 
-/// Chooses whose prompts a set is asked with, and pairs its labels with their classes. `own` are the prompts that its
-/// folder brings, `dataset` is what the registry knows under its name.
+/// Chooses whose prompts a set is asked with, and pairs its labels with their classes. `own` are
+/// the prompts that its folder brings, `dataset` is what the registry knows under its name.
 ///
 /// # Errors
 /// When the protocol has no prompts for it, or its labels do not pair with the classes ([`pair`]).
@@ -91,8 +92,8 @@ pub(crate) fn choose(
     }
 }
 
-/// A folder whose labels are WordNet ids of ImageNet is ImageNet, or some of its classes: no prompt says
-/// "a photo of a n01440764.", unless the folder's own protocol is asked for.
+/// A folder whose labels are WordNet ids of ImageNet is ImageNet, or some of its classes: no prompt
+/// says "a photo of a n01440764.", unless the folder's own protocol is asked for.
 fn imagenet(
     dataset: Option<&'static Dataset>,
     options: &OpenOptions,

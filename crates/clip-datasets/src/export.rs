@@ -8,11 +8,11 @@ use clip_format::{ImageFormat, npy, write_atomic};
 use crate::item::{EvalItem, Task, Truth};
 use crate::{EvalSet, Result};
 
-/// Writes the items of a set below `root/PART/`, at most `per_shard` a shard, with classes and templates beside.
-/// Returns the number of items.
+/// Writes the items of a set below `root/PART/`, at most `per_shard` a shard, with classes and
+/// templates beside. Returns the number of items.
 ///
-/// Marks that are not judged (0) are written as absent: the layout has no sign for them. Class names of several
-/// words a class keep the first.
+/// Marks that are not judged (0) are written as absent: the layout has no sign for them. Class
+/// names of several words a class keep the first.
 pub fn export(set: &EvalSet, root: &Path, per_shard: usize) -> Result<u64> {
     let part = root.join(set.split.name());
     let (mut count, mut shards) = (0u64, 0usize);

@@ -53,11 +53,12 @@ impl Pairing {
 const SHOWN: usize = 20;
 const HINT: &str = "hint: rename them, or list the class of each in classnames.txt; --layout reads the folder as another layout";
 
-/// Pairs labels with classes: by name where any is a name, else by number where all are numbers, else by position where
-/// there is one for each class.
+/// Pairs labels with classes: by name where any is a name, else by number where all are numbers,
+/// else by position where there is one for each class.
 ///
 /// # Errors
-/// When some labels are names and others are not, when numbers fit in no way or in several, or when nothing fits.
+/// When some labels are names and others are not, when numbers fit in no way or in several, or when
+/// nothing fits.
 pub(crate) fn pair(
     set: &str,
     found: &[String],
@@ -118,8 +119,8 @@ pub(crate) fn pair(
     )))
 }
 
-/// The class that has each label as a name. A name that stands for two classes (two of ImageNet's do) is taken once
-/// for each, in order.
+/// The class that has each label as a name. A name that stands for two classes (two of ImageNet's
+/// do) is taken once for each, in order.
 fn by_name(
     found: &[String],
     names: &[Vec<String>],
@@ -214,7 +215,8 @@ fn listed(labels: &[&String], show: impl Fn(&&String) -> String) -> String {
     text.join(", ")
 }
 
-/// The class with the spelling that is the fewest edits from a label's, where they are at most half of it.
+/// The class with the spelling that is the fewest edits from a label's, where they are at most half
+/// of it.
 fn nearest(label: &str, spellings: &BTreeMap<String, Vec<usize>>) -> Option<usize> {
     let far = |word: &String| distance(label, word);
     let (edits, classes) =

@@ -17,7 +17,8 @@ use crate::{Error, Result};
 pub struct OpenOptions {
     /// Its name; a dataset of the registry brings classes, prompts and metric.
     pub name: Option<String>,
-    /// Whose prompts and class order; by default the folder's own where it has some, else the paper's.
+    /// Whose prompts and class order; by default the folder's own where it has some, else the
+    /// paper's.
     pub protocol: Option<Protocol>,
     /// The part.
     pub split: Split,
@@ -134,8 +135,8 @@ impl EvalSet {
         self.kept(self.placed(self.source.items()))
     }
 
-    /// `limit` of the `total` items, spread evenly over the set (those at `i * total / limit`), so that each class of a
-    /// set that is sorted by class has its share.
+    /// `limit` of the `total` items, spread evenly over the set (those at `i * total / limit`), so
+    /// that each class of a set that is sorted by class has its share.
     pub fn sampled(
         &self,
         limit: usize,
@@ -201,8 +202,8 @@ impl EvalSet {
         self.prompts.of(class).concat()
     }
 
-    /// Each label of the set (a folder's name, a table's word, a number) with the class that it means, in the order of
-    /// the labels.
+    /// Each label of the set (a folder's name, a table's word, a number) with the class that it
+    /// means, in the order of the labels.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &str)> {
         self.labels.iter().map(|(label, class)| (label.as_str(), class.as_str()))
     }
@@ -218,7 +219,8 @@ impl EvalSet {
         self.prompts.own = None;
     }
 
-    /// Puts whole prompts of each class, by class name, in place of names and templates (as `CuPL` does).
+    /// Puts whole prompts of each class, by class name, in place of names and templates (as `CuPL`
+    /// does).
     ///
     /// # Errors
     /// When a class has none.
@@ -253,7 +255,8 @@ impl EvalSet {
     }
 }
 
-/// Name of a set: the last part of its path, without CLIP_benchmark's `wds_` before and `_test` after.
+/// Name of a set: the last part of its path, without CLIP_benchmark's `wds_` before and `_test`
+/// after.
 pub(crate) fn name_of(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let name = name.strip_prefix("wds_").unwrap_or(&name);

@@ -45,7 +45,8 @@ pub(crate) enum Layout {
     Interleaved,
 }
 
-/// Rows of equal length in a file, each an image; `rows` are those that belong to the set, ascending.
+/// Rows of equal length in a file, each an image; `rows` are those that belong to the set,
+/// ascending.
 #[derive(Debug, Clone)]
 pub(crate) struct RowFile {
     pub path: PathBuf,
@@ -129,7 +130,8 @@ impl Source {
         }
     }
 
-    /// `limit` of the `total` items, evenly over the set: those at `i * total / limit`. Files of others are not read.
+    /// `limit` of the `total` items, evenly over the set: those at `i * total / limit`. Files of
+    /// others are not read.
     pub(crate) fn sampled(&self, limit: u64, total: u64) -> Items<'_> {
         let keep = move |at: usize| is_sampled(at, limit, total);
         match self {

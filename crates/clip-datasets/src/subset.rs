@@ -23,8 +23,9 @@ pub struct ClassSubset {
 }
 
 impl ClassSubset {
-    /// The item with its class renumbered; none where its class is left out. Of an item with marks the marks of other
-    /// classes are left out: an item of none of the kept classes is a negative of each.
+    /// The item with its class renumbered; none where its class is left out. Of an item with marks
+    /// the marks of other classes are left out: an item of none of the kept classes is a
+    /// negative of each.
     pub(crate) fn keep(&self, item: Result<EvalItem>) -> Result<Option<EvalItem>> {
         let mut item = item?;
         item.truth = match item.truth {
@@ -43,10 +44,10 @@ impl ClassSubset {
 }
 
 impl EvalSet {
-    /// Keeps some of the classes: items, prompts and names of the others are left out, and the kept ones are
-    /// renumbered in the order of the set. `asked` is a file with a class a line, the name of a subset of ImageNet's
-    /// classes (`imagenet-a`, `imagenet-o`, `imagenet-r`), or classes separated by commas; a class is its name, its
-    /// folder's name or its WordNet id.
+    /// Keeps some of the classes: items, prompts and names of the others are left out, and the kept
+    /// ones are renumbered in the order of the set. `asked` is a file with a class a line, the
+    /// name of a subset of ImageNet's classes (`imagenet-a`, `imagenet-o`, `imagenet-r`), or
+    /// classes separated by commas; a class is its name, its folder's name or its WordNet id.
     ///
     /// # Errors
     /// A set of captions, a class that the set does not have, or fewer than two classes.
@@ -95,8 +96,8 @@ impl EvalSet {
         Ok(())
     }
 
-    /// The keys of the items in order, where they are known without reading the items. With a subset of the classes
-    /// some of these items are left out.
+    /// The keys of the items in order, where they are known without reading the items. With a
+    /// subset of the classes some of these items are left out.
     pub fn keys(&self) -> Option<Vec<String>> {
         self.source.keys()
     }

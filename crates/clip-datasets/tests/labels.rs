@@ -1,4 +1,5 @@
-//! Which class each label of a set means: trees and tables with the names and numbers that copies of the datasets have.
+//! Which class each label of a set means: trees and tables with the names and numbers that copies
+//! of the datasets have.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

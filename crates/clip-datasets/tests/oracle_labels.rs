@@ -1,5 +1,5 @@
-//! The labels of other packages' lists, as folders and as a table: each is the class that means the same
-//! (`scripts/oracles/labels.py`).
+//! The labels of other packages' lists, as folders and as a table: each is the class that means the
+//! same (`scripts/oracles/labels.py`).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -54,8 +54,9 @@ fn found(path: &Path, list: &List, layout: &str) -> (ClassMatch, Vec<(String, us
     (set.class_match, items.map(|item| (item.key, item.truth.class().unwrap())).collect())
 }
 
-/// Checks a list as a table and, where its labels are names that a folder can have, as a tree, both with one to three
-/// items a class and the table in another order. Returns the number of labels that were checked.
+/// Checks a list as a table and, where its labels are names that a folder can have, as a tree, both
+/// with one to three items a class and the table in another order. Returns the number of labels
+/// that were checked.
 fn check(list: &List) -> usize {
     let labels = list.labels();
     let wanted: HashMap<&str, usize> =

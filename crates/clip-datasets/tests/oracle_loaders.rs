@@ -1,4 +1,5 @@
-//! The loaders over the trees of `scripts/oracles/loaders.py`: items, classes and pixels are torchvision's.
+//! The loaders over the trees of `scripts/oracles/loaders.py`: items, classes and pixels are
+//! torchvision's.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

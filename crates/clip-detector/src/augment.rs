@@ -38,8 +38,8 @@ impl Draw {
     }
 }
 
-/// A random copy of an image, `size` pixels square: cropped and zoomed, its aspect changed, turned a little,
-/// scaled down and up again, its colours shifted, and compressed.
+/// A random copy of an image, `size` pixels square: cropped and zoomed, its aspect changed, turned
+/// a little, scaled down and up again, its colours shifted, and compressed.
 pub fn altered(image: &Rgb, size: u32, seed: u64, step: u64, at: u64) -> Rgb {
     let mut draw = Draw::new(seed, step, at);
     let mut picture = cropped(image, &mut draw);

@@ -18,8 +18,9 @@ pub struct Pictures {
 }
 
 impl Pictures {
-    /// Reads at most `most` images of a corpus (as `clip-data contamination --corpus` takes it), evenly over it
-    /// by the hash of their bytes, each shrunk so that its longer side is at most `side`.
+    /// Reads at most `most` images of a corpus (as `clip-data contamination --corpus` takes it),
+    /// evenly over it by the hash of their bytes, each shrunk so that its longer side is at
+    /// most `side`.
     ///
     /// Equal files count once: an image among its own negatives would teach that copies differ.
     pub fn open(specs: &[String], most: usize, side: u32, told: &dyn Fn(usize)) -> Result<Self> {

@@ -10,7 +10,8 @@ use crate::{Error, Result};
 
 const CONFIG_FILE: &str = "detector.json";
 const WEIGHTS_FILE: &str = "detector.safetensors";
-/// What GELU leaves of a unit normal's second moment is 0.425: gains of its root's inverse keep signals alive.
+/// What GELU leaves of a unit normal's second moment is 0.425: gains of its root's inverse keep
+/// signals alive.
 const GAIN: f64 = 1.53;
 /// Residual branches start small, so that a deep network starts as a shallow one.
 const BRANCH: f64 = 0.2;
@@ -29,7 +30,8 @@ impl Build {
     }
 }
 
-/// A convolution with weight normalisation (Salimans and Kingma 2016): `g v / |v|` for each output channel.
+/// A convolution with weight normalisation (Salimans and Kingma 2016): `g v / |v|` for each output
+/// channel.
 struct Conv {
     direction: Tensor,
     length: Tensor,

@@ -1,8 +1,9 @@
 //! The detector as a filter: images on one stream, vectors on the other.
 //!
-//! A process that links no libtorch asks one that does. First comes the answer to no question: the image's
-//! side and the vector's length. A question is the number of images n, then n squares of RGB bytes; its answer
-//! is n vectors. Numbers are 32 bits, little-endian, vectors f32; the end of the questions ends the process.
+//! A process that links no libtorch asks one that does. First comes the answer to no question: the
+//! image's side and the vector's length. A question is the number of images n, then n squares of
+//! RGB bytes; its answer is n vectors. Numbers are 32 bits, little-endian, vectors f32; the end of
+//! the questions ends the process.
 
 use std::io::{ErrorKind, Read, Write};
 

@@ -45,7 +45,8 @@ impl Encoder {
         no_grad(|| unit(&self.model.encode_image(&input)))
     }
 
-    /// Texts to unit embeddings [n, embed_dim] in f32 on the CPU. Padding beyond the longest text is not computed.
+    /// Texts to unit embeddings [n, embed_dim] in f32 on the CPU. Padding beyond the longest text
+    /// is not computed.
     pub fn texts(&self, texts: &[String]) -> Tensor {
         let context = self.model.config().text_cfg.context_length as usize;
         let tokens: Vec<Vec<i64>> =

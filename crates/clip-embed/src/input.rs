@@ -76,8 +76,8 @@ pub struct Input {
 }
 
 impl Input {
-    /// Opens shards (files, folders, globs, braces), a folder of images, or a `.txt` file of one text a line;
-    /// `rows` is how many images or lines a part has.
+    /// Opens shards (files, folders, globs, braces), a folder of images, or a `.txt` file of one
+    /// text a line; `rows` is how many images or lines a part has.
     pub fn open(spec: &str, rows: usize) -> Result<Self> {
         let path = Path::new(spec);
         if path.is_file() && path.extension().is_some_and(|e| e == "txt") {

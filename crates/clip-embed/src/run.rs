@@ -36,8 +36,8 @@ pub struct Summary {
     pub reused: usize,
 }
 
-/// Embeds all parts; `progress` hears of rows as they are done, and of parts. Stops between two batches when it
-/// says so, leaving whole parts.
+/// Embeds all parts; `progress` hears of rows as they are done, and of parts. Stops between two
+/// batches when it says so, leaving whole parts.
 ///
 /// # Errors
 /// When the folder holds other embeddings, a shard is damaged, or a file cannot be written.
@@ -206,7 +206,8 @@ fn embed(
     Ok(Some(Summary { rows: done.rows, rejects: done.rejects, reused: 0 }))
 }
 
-/// Decodes the images of a batch; what has no image, a damaged one or no caption falls, with its reason.
+/// Decodes the images of a batch; what has no image, a damaged one or no caption falls, with its
+/// reason.
 fn decode(read: Vec<Item>, input: &Input, transform: &Preprocess) -> Batch {
     let decoded: Vec<std::result::Result<Option<Rgb>, String>> = read
         .par_iter()

@@ -1,5 +1,5 @@
-//! Embeddings of a checkpoint with a `preprocess_cfg` of its own, as open_clip opens it and computes them:
-//! `scripts/oracles/preprocess.py` makes the folder and the numbers.
+//! Embeddings of a checkpoint with a `preprocess_cfg` of its own, as open_clip opens it and
+//! computes them: `scripts/oracles/preprocess.py` makes the folder and the numbers.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

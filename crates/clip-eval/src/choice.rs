@@ -44,10 +44,12 @@ pub struct ChoiceResult {
     pub data_hash: String,
 }
 
-/// Scores all instances. As in CLIP_benchmark a tie between captions goes to the first; one instance is one case.
+/// Scores all instances. As in CLIP_benchmark a tie between captions goes to the first; one
+/// instance is one case.
 ///
 /// # Errors
-/// An image that cannot be decoded; output of the model that is not finite, with the image or caption.
+/// An image that cannot be decoded; output of the model that is not finite, with the image or
+/// caption.
 pub fn choices(
     model: &Clip,
     tokenizer: &Tokenizer,
@@ -174,7 +176,8 @@ fn outcome(instance: &Instance, scores: &[f32]) -> Result<Outcome> {
         let chosen: Vec<bool> = (0..images).map(|at| order[..count].contains(&at)).collect();
         return Ok(Outcome::Chosen(jaccard(truth, &chosen)));
     }
-    // The i-th image belongs to the i-th caption; images or captions beyond the fewer are only there to be mistaken.
+    // The i-th image belongs to the i-th caption; images or captions beyond the fewer are only
+    // there to be mistaken.
     let pairs = images.min(captions);
     let text = (0..pairs).all(|image| {
         let row: Vec<f32> = (0..captions).map(|caption| score(image, caption)).collect();

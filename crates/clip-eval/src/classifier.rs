@@ -34,7 +34,8 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Embeds the prompts of a set: for each class the mean of its prompts' unit embeddings, of unit length again.
+    /// Embeds the prompts of a set: for each class the mean of its prompts' unit embeddings, of
+    /// unit length again.
     ///
     /// # Errors
     /// [`Error::Interrupted`] when `stop` says so, which is asked before each batch of prompts.
@@ -65,7 +66,8 @@ impl Classifier {
         Ok(Self { vectors: unit(&means).tr().contiguous(), owner, classes })
     }
 
-    /// The same, kept in a folder under a name that tells model, prompts and rule: the second time it is read.
+    /// The same, kept in a folder under a name that tells model, prompts and rule: the second time
+    /// it is read.
     pub fn cached(
         folder: Option<&Path>,
         model_hash: &str,
@@ -128,7 +130,8 @@ fn cache_path(folder: &Path, model: &str, prompts: &str, names: Names) -> PathBu
 
 /// Unit embeddings of texts, [n, embed_dim] in f32 on the processor.
 ///
-/// Texts of like length are embedded together, so that little is spent on padding; the order is the caller's.
+/// Texts of like length are embedded together, so that little is spent on padding; the order is the
+/// caller's.
 ///
 /// # Errors
 /// Embeddings that are not finite, with the first text.

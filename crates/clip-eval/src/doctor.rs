@@ -182,7 +182,8 @@ fn classes(set: &EvalSet, by_class: &[u64]) -> Vec<Finding> {
     found
 }
 
-/// What the predictions of a model say of the labels: a permuted order of classes, labels off by one.
+/// What the predictions of a model say of the labels: a permuted order of classes, labels off by
+/// one.
 pub fn diagnose(predictions: &[Prediction], classes: &[String]) -> Vec<Finding> {
     let count = classes.len();
     let mut confusion = vec![vec![0u64; count]; count];

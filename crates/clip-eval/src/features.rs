@@ -85,8 +85,8 @@ impl Sample {
 /// Features of all items. `progress` is told how many items are done.
 ///
 /// # Errors
-/// An image that cannot be decoded, unless those are skipped: a score over fewer items would not be the set's.
-/// Features that are not finite, with the first item's key.
+/// An image that cannot be decoded, unless those are skipped: a score over fewer items would not be
+/// the set's. Features that are not finite, with the first item's key.
 pub fn image_features(
     model: &Clip,
     set: &EvalSet,
@@ -151,7 +151,8 @@ pub fn image_features(
     Ok(Features { tensor, keys, truths, groups, videos, contents, unreadable, data_hash, sample })
 }
 
-/// The features of images of the model's size, [n, d] on the processor; `item` names what an image is of.
+/// The features of images of the model's size, [n, d] on the processor; `item` names what an image
+/// is of.
 ///
 /// # Errors
 /// Features that are not finite.

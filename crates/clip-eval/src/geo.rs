@@ -41,8 +41,8 @@ pub fn kilometres(a: Place, b: Place) -> f64 {
     2.0 * EARTH_RADIUS_KM * h.sqrt().min(1.0).asin()
 }
 
-/// Guesses for each query the place of the gallery image that is nearest in the embedding; of equal ones the first.
-/// Both hold unit features, [n, d].
+/// Guesses for each query the place of the gallery image that is nearest in the embedding; of equal
+/// ones the first. Both hold unit features, [n, d].
 ///
 /// # Errors
 /// No query, or features that are not finite.

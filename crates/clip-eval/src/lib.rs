@@ -1,4 +1,5 @@
-//! What a model can do: zero-shot transfer, retrieval, choices, linear probes, few-shot curves, robustness.
+//! What a model can do: zero-shot transfer, retrieval, choices, linear probes, few-shot curves,
+//! robustness.
 
 mod choice;
 mod classifier;

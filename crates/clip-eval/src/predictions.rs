@@ -22,14 +22,15 @@ pub struct Prediction {
     pub prediction: u32,
     /// Place of its class among the scores, from 0.
     pub rank: u32,
-    /// Score of the predicted class: the cosine of its image and the class, or for a video the mean probability.
+    /// Score of the predicted class: the cosine of its image and the class, or for a video the
+    /// mean probability.
     pub score: f32,
     /// The group that it counts for, where there are groups.
     pub group: Option<String>,
 }
 
-/// Writes `key`, `label`, `prediction`, `rank`, `correct`, `score` and `group`; `about` goes into the file's
-/// metadata (the hashes of data, prompts and model).
+/// Writes `key`, `label`, `prediction`, `rank`, `correct`, `score` and `group`; `about` goes into
+/// the file's metadata (the hashes of data, prompts and model).
 pub fn write_predictions(
     path: &Path,
     predictions: &[Prediction],

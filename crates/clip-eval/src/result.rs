@@ -15,8 +15,8 @@ pub struct Hashes {
     pub prompts: String,
 }
 
-/// CLIP_benchmark's result, with the keys of `more` after its own. A metric without a value is null: JSON has no
-/// NaN.
+/// CLIP_benchmark's result, with the keys of `more` after its own. A metric without a value is
+/// null: JSON has no NaN.
 pub fn document(
     dataset: &str,
     model: &str,

@@ -42,11 +42,12 @@ pub struct Retrieval {
     pub owner: Vec<usize>,
 }
 
-/// Evaluates; `prompt` is put before each caption (the paper has "a photo of ", CLIP_benchmark nothing). Without `ks`
-/// they are 1, 5 and 10, as far as there are so many images and captions.
+/// Evaluates; `prompt` is put before each caption (the paper has "a photo of ", CLIP_benchmark
+/// nothing). Without `ks` they are 1, 5 and 10, as far as there are so many images and captions.
 ///
 /// # Errors
-/// A K of 0, or larger than the number of images or captions; output of the model that is not finite.
+/// A K of 0, or larger than the number of images or captions; output of the model that is not
+/// finite.
 pub fn retrieval(
     model: &Clip,
     tokenizer: &Tokenizer,

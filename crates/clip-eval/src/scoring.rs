@@ -74,7 +74,8 @@ pub struct Scored {
 /// Scores logits.
 ///
 /// # Errors
-/// Logits that are not finite, with the first item's key; no items; a class that is not among the logits.
+/// Logits that are not finite, with the first item's key; no items; a class that is not among the
+/// logits.
 pub fn score(scheme: &Scheme, items: &LogitItems) -> Result<Scored> {
     let wrong = |reason: String| Error::Task { set: scheme.set.clone(), reason };
     if items.rows.is_empty() {
@@ -140,7 +141,8 @@ fn single(
         scored.predictions.iter().map(|p| (p.label as usize, p.prediction as usize)).collect();
     metrics.insert("F1-macro_all".into(), Some(macro_f1(&pairs, classes)));
     if classes == 2 {
-        // The difference of two logits has the order of the probability, which rounds to 1 where it is large.
+        // The difference of two logits has the order of the probability, which rounds to 1 where it
+        // is large.
         let scores = items.rows.iter().map(|row| f64::from(row[1]) - f64::from(row[0]));
         let positive: Vec<bool> = labels.iter().map(|&label| label == 1).collect();
         metrics.insert("roc_auc".into(), roc_auc(&scores.collect::<Vec<_>>(), &positive));
@@ -171,7 +173,8 @@ fn groups(scheme: &Scheme, scored: &mut Scored) -> Result<()> {
     };
     let top1 = within(1)?;
     let top5 = if scheme.classes >= 5 { Some(within(5)?) } else { None };
-    // WILDS leaves out a region of that name; where groups have numbers, as in DataComp's shards, none has it.
+    // WILDS leaves out a region of that name; where groups have numbers, as in DataComp's shards,
+    // none has it.
     let region = worst_group(&top1, |name| !name.contains("Other"));
     let metrics = &mut scored.metrics;
     match task.map(|task| task.metric.as_str()) {
@@ -225,7 +228,8 @@ fn several(scheme: &Scheme, items: &LogitItems) -> Scored {
     };
     let (eleven, _) = mean_average_precision(&scores, &marks, eleven_points);
     let (full, by_class) = mean_average_precision(&scores, &marks, average_precision);
-    // CLIP_benchmark's is of the logits, whatever was asked for, and counts a class without a positive item as 0.
+    // CLIP_benchmark's is of the logits, whatever was asked for, and counts a class without a
+    // positive item as 0.
     let (_, theirs) = mean_average_precision(&logits, &marks, average_precision);
     let theirs =
         theirs.iter().map(|class| class.unwrap_or(0.0)).sum::<f64>() / theirs.len().max(1) as f64;
@@ -242,8 +246,8 @@ fn several(scheme: &Scheme, items: &LogitItems) -> Scored {
     }
 }
 
-/// The metric that counts: DataComp's under its protocol and of sets that it alone has, else the paper's; top-1 where
-/// that has no value.
+/// The metric that counts: DataComp's under its protocol and of sets that it alone has, else the
+/// paper's; top-1 where that has no value.
 fn main_metric(scheme: &Scheme, scored: &mut Scored) {
     let theirs = scheme.protocol == Protocol::DataComp || find(&scheme.set).is_none();
     let task = find_datacomp(&scheme.set).filter(|_| theirs);
@@ -263,7 +267,8 @@ fn main_metric(scheme: &Scheme, scored: &mut Scored) {
 }
 
 impl LogitItems {
-    /// Frames of one video become one item: the mean of their probabilities (paper, table 15), as logarithms.
+    /// Frames of one video become one item: the mean of their probabilities (paper, table 15), as
+    /// logarithms.
     pub fn by_video(self, videos: &[Option<String>]) -> Self {
         let mut place: BTreeMap<String, usize> = BTreeMap::new();
         let mut all = Self::default();

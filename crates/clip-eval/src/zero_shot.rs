@@ -89,8 +89,8 @@ pub struct ZeroShot {
 /// Evaluates. `progress` is told how many items are done.
 ///
 /// # Errors
-/// A set of captions, or one that DataComp scores by several questions; output of the model that is not finite, with
-/// the first item or prompt; an image that cannot be decoded.
+/// A set of captions, or one that DataComp scores by several questions; output of the model that is
+/// not finite, with the first item or prompt; an image that cannot be decoded.
 pub fn zero_shot(
     model: &Clip,
     tokenizer: &Tokenizer,

@@ -1,4 +1,5 @@
-//! Metrics beside `CLIP_benchmark`, WILDS and scikit-learn: `scripts/oracles/metrics.py` made the golden files.
+//! Metrics beside `CLIP_benchmark`, WILDS and scikit-learn: `scripts/oracles/metrics.py` made the
+//! golden files.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -84,7 +84,8 @@ fn report(document: &Value, what: &str, cases: usize, largest: f64, wrong: &[&st
     println!("oracle\tprobes\t{what}\t{OUTSIDE}\t{cases}\t{largest:.1e}\t{}", wrong.join(", "));
 }
 
-/// Runs every strength of a file; checks the objective, the scores (relative to the largest) and what `metrics` names.
+/// Runs every strength of a file; checks the objective, the scores (relative to the largest) and
+/// what `metrics` names.
 fn check(name: &str, metrics: impl Fn(&ProbeScore) -> Vec<(&'static str, f64)>) -> [f64; 3] {
     let document = golden(name);
     let mut largest = [0.0f64; 3];

@@ -10,7 +10,8 @@ use crate::PathError;
 
 type Result<T> = std::result::Result<T, PathError>;
 
-/// This process among all that may write the same file: process numbers repeat over the machines of a cluster.
+/// This process among all that may write the same file: process numbers repeat over the machines of
+/// a cluster.
 static WRITER: LazyLock<String> = LazyLock::new(|| {
     let random = std::hash::RandomState::new().hash_one(());
     format!("{}-{random:016x}", std::process::id())
@@ -131,7 +132,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
-/// A rename survives a power cut only when its folder is synced; a file system that cannot is no error.
+/// A rename survives a power cut only when its folder is synced; a file system that cannot is no
+/// error.
 fn sync_folder(path: &Path) {
     if let Some(Ok(folder)) = path.parent().map(File::open) {
         let _ = folder.sync_all();

@@ -19,8 +19,9 @@ impl PathError {
     }
 }
 
-/// Whether an error says, at any depth of libraries that wrap it, that a disk takes nothing: it is full or read-only, a
-/// quota is used up, or a file is as long as it may be. Trying again does not help.
+/// Whether an error says, at any depth of libraries that wrap it, that a disk takes nothing: it is
+/// full or read-only, a quota is used up, or a file is as long as it may be. Trying again does not
+/// help.
 pub fn is_disk_refusal(error: &(dyn std::error::Error + 'static)) -> bool {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     let mut next = Some(error);

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-/// A format that is decoded. Their order is that in which the fields of a sample are looked through.
+/// A format that is decoded. Their order is that in which the fields of a sample are looked
+/// through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ImageFormat {
     /// JPEG.
@@ -82,7 +83,8 @@ impl ImageFormat {
         }
     }
 
-    /// Which of these names of a sample's fields is its image: the first by the order of formats and extensions.
+    /// Which of these names of a sample's fields is its image: the first by the order of formats
+    /// and extensions.
     pub fn first_of<'a>(fields: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
         let rank = |field: &str| {
             Self::ALL.iter().flat_map(|format| format.extensions()).position(|e| *e == field)

@@ -1,4 +1,5 @@
-//! Formats that many crates share: images by name and first bytes, NPY, whole files, errors that name their file.
+//! Formats that many crates share: images by name and first bytes, NPY, whole files, errors that
+//! name their file.
 //!
 //! ```
 //! use clip_format::ImageFormat;

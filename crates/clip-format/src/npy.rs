@@ -1,7 +1,8 @@
-//! NumPy's `.npy` files (NumPy, `lib/format.py`, versions 1 to 3): their headers, and arrays of plain numbers.
+//! NumPy's `.npy` files (NumPy, `lib/format.py`, versions 1 to 3): their headers, and arrays of
+//! plain numbers.
 
-/// What precedes the numbers of an array: its type as NumPy spells it (`'<f4'`, with its quotes, or a list of
-/// fields) and its shape.
+/// What precedes the numbers of an array: its type as NumPy spells it (`'<f4'`, with its quotes, or
+/// a list of fields) and its shape.
 ///
 /// The numbers begin at a multiple of 64 bytes.
 pub fn header(descr: &str, shape: &[usize]) -> Vec<u8> {

@@ -1,10 +1,11 @@
 //! The bodies of the fuzz targets, as plain functions of bytes.
 //!
-//! Each hands its bytes to the function that the toolkit itself uses, and asserts what must hold of any input beside
-//! that nothing panics. libFuzzer calls them from `fuzz/`, a workspace of its own; `tests/replay.rs` calls them with
-//! the committed corpora and mutations of them.
+//! Each hands its bytes to the function that the toolkit itself uses, and asserts what must hold of
+//! any input beside that nothing panics. libFuzzer calls them from `fuzz/`, a workspace of its own;
+//! `tests/replay.rs` calls them with the committed corpora and mutations of them.
 //!
-//! Without the features `corpus` and `torch` a fuzz build compiles neither Arrow and Parquet nor libtorch.
+//! Without the features `corpus` and `torch` a fuzz build compiles neither Arrow and Parquet nor
+//! libtorch.
 
 mod image;
 #[cfg(feature = "corpus")]

@@ -63,7 +63,8 @@ impl std::io::Read for Trickle<'_> {
 /// Formats of lists by the ending of their names.
 const LISTS: [&str; 8] = ["txt", "csv", "tsv", "json", "jsonl", "csv.gz", "json.gz", "jsonl.gz"];
 
-/// A list in one of its formats, which the first byte chooses with the meaning of lists of captions.
+/// A list in one of its formats, which the first byte chooses with the meaning of lists of
+/// captions.
 pub fn list(data: &[u8]) {
     let (first, content) = choice(data);
     let name = format!("list.{}", LISTS[first % 8]);

@@ -21,7 +21,8 @@ impl Numbers {
 /// Numbers at which readers break.
 const EDGES: [u64; 10] = [0, 1, 127, 128, 255, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, u64::MAX];
 
-/// `data` with one to four changes, which `seed` decides: bits, bytes, numbers, cuts, insertions, copies.
+/// `data` with one to four changes, which `seed` decides: bits, bytes, numbers, cuts, insertions,
+/// copies.
 pub fn mutated(data: &[u8], seed: u64) -> Vec<u8> {
     let mut numbers = Numbers(seed);
     let mut bytes = data.to_vec();

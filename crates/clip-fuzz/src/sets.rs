@@ -80,7 +80,8 @@ pub fn pickle(data: &[u8]) {
     }
 }
 
-/// `{"data": array of 1 x 3072 bytes, "labels": [3]}` in protocol 2, as Python 2's cPickle writes it.
+/// `{"data": array of 1 x 3072 bytes, "labels": [3]}` in protocol 2, as Python 2's cPickle writes
+/// it.
 fn cifar_batch() -> Vec<u8> {
     let mut file = b"\x80\x02}q\x01(U\x04datacnumpy.core.multiarray\n_reconstruct\nq\x03cnumpy\nndarray\nK\0\x85U\x01b\x87R(K\x01(M\x01\0M\0\x0ctcnumpy\ndtype\nU\x02u1K\0K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tb\x89T\0\x0c\0\0".to_vec();
     file.resize(file.len() + 3072, 7);

@@ -22,7 +22,8 @@ pub fn pipeline(data: &[u8]) {
     });
 }
 
-/// A stage's manifest: no file of it is outside the stage's folder. Each line's name too, on its own.
+/// A stage's manifest: no file of it is outside the stage's folder. Each line's name too, on its
+/// own.
 pub fn manifest(data: &[u8]) {
     with_files(&[(Manifest::FILE, data)], |folder| {
         let names = String::from_utf8_lossy(data).into_owned();

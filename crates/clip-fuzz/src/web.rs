@@ -103,7 +103,8 @@ fn archive(kind: &str, bytes: &[u8], part_bytes: u64) {
     });
 }
 
-/// An archive of pages as it comes; and, where it is no gzip, as a member and a record of one, twice, in ranges.
+/// An archive of pages as it comes; and, where it is no gzip, as a member and a record of one,
+/// twice, in ranges.
 pub fn warc(data: &[u8]) {
     archive("warc", data, 1 << 20);
     if !data.starts_with(&[0x1f, 0x8b]) {

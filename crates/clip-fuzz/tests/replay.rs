@@ -1,4 +1,5 @@
-//! The committed corpora through the bodies of the fuzz targets, each file as it is and with mutations.
+//! The committed corpora through the bodies of the fuzz targets, each file as it is and with
+//! mutations.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,4 +1,5 @@
-//! Sizes that files claim: checked against what the file can hold before anything is allocated for them.
+//! Sizes that files claim: checked against what the file can hold before anything is allocated for
+//! them.
 
 use std::path::Path;
 

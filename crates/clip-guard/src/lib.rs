@@ -1,5 +1,6 @@
-//! What files from elsewhere may cost: the sizes that they claim, the lengths of their lines, the links in their
-//! folders, and the panics of libraries that read them. Every parser of the workspace uses these.
+//! What files from elsewhere may cost: the sizes that they claim, the lengths of their lines, the
+//! links in their folders, and the panics of libraries that read them. Every parser of the
+//! workspace uses these.
 
 mod claim;
 mod lines;

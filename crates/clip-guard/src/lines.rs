@@ -1,8 +1,10 @@
-//! Lines and whole files of bounded length: a packed file of a few megabytes may hold a line of gigabytes.
+//! Lines and whole files of bounded length: a packed file of a few megabytes may hold a line of
+//! gigabytes.
 
 use std::io::{self, BufRead, Read};
 
-/// Longest line of a list, a table or a text. Rows with an image of some megabytes in base64 are shorter.
+/// Longest line of a list, a table or a text. Rows with an image of some megabytes in base64 are
+/// shorter.
 pub const LONGEST_LINE: usize = 16 << 20;
 
 /// What [`read_line`] found.
@@ -12,7 +14,8 @@ pub enum Line {
     End,
     /// A line, which is in the buffer with its end.
     Whole,
-    /// A line of this many bytes, more than [`LONGEST_LINE`]; the buffer is empty, and the source after the line.
+    /// A line of this many bytes, more than [`LONGEST_LINE`]; the buffer is empty, and the source
+    /// after the line.
     TooLong(u64),
 }
 
@@ -66,8 +69,8 @@ fn read_line_up_to(reader: &mut impl BufRead, line: &mut Vec<u8>, most: usize) -
     Ok(Line::TooLong(length))
 }
 
-/// Calls `each` for every line, with its number from 1 and without its end (`\n` or `\r\n`); for one that is too
-/// long, with the reason.
+/// Calls `each` for every line, with its number from 1 and without its end (`\n` or `\r\n`); for
+/// one that is too long, with the reason.
 ///
 /// # Errors
 /// Those of `each`, and that the source cannot be read.
@@ -109,7 +112,8 @@ mod tests {
     use super::*;
     use std::io::BufReader;
 
-    /// What lines are read of `text`, and how many bytes of each that is too long, with a buffer of `buffer` bytes.
+    /// What lines are read of `text`, and how many bytes of each that is too long, with a buffer of
+    /// `buffer` bytes.
     fn lines(text: &str, most: usize, buffer: usize) -> Vec<Result<String, u64>> {
         let mut reader = BufReader::with_capacity(buffer, text.as_bytes());
         let (mut found, mut line) = (Vec::new(), Vec::new());

@@ -12,8 +12,8 @@ thread_local! {
 
 /// The result of `work`, or the message of the panic that ended it. Such a panic prints nothing.
 ///
-/// A damaged file may reach an assertion of what reads it; it must cost that file only. State that `work` changes
-/// outside itself may be half changed afterwards.
+/// A damaged file may reach an assertion of what reads it; it must cost that file only. State that
+/// `work` changes outside itself may be half changed afterwards.
 ///
 /// # Errors
 /// The message of a panic.

@@ -15,8 +15,8 @@ pub struct Folder {
 
 /// The folders below `root`, and itself, each before those that it holds, in the order of names.
 ///
-/// A link to a folder is followed when it leads out of `root`, to what was not there yet: what is below `root`
-/// has its own name, and a link to a folder that holds `root` would never end.
+/// A link to a folder is followed when it leads out of `root`, to what was not there yet: what is
+/// below `root` has its own name, and a link to a folder that holds `root` would never end.
 ///
 /// # Errors
 /// When a folder cannot be read, with its path.

@@ -1,5 +1,5 @@
-//! Writes CLIP's pixels of each image of a tar, for comparison with Pillow's: `clip_pixels TAR SIZE`. For each: the
-//! name and a line end, then 1 and the pixels, or 0.
+//! Writes CLIP's pixels of each image of a tar, for comparison with Pillow's: `clip_pixels TAR
+//! SIZE`. For each: the name and a line end, then 1 and the pixels, or 0.
 
 use std::io::{BufWriter, Read, Write};
 

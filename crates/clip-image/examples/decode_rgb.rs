@@ -1,6 +1,7 @@
-//! Writes decoded pixels for comparison with Pillow's. Paths of images come on standard input, one a line; for each of
-//! them: width, height (4 bytes each, little-endian) and RGB pixels, or a width of 0, the length of a reason (4
-//! bytes) and the reason. EXIF's orientation is applied, colour profiles are not.
+//! Writes decoded pixels for comparison with Pillow's. Paths of images come on standard input, one
+//! a line; for each of them: width, height (4 bytes each, little-endian) and RGB pixels, or a width
+//! of 0, the length of a reason (4 bytes) and the reason. EXIF's orientation is applied, colour
+//! profiles are not.
 
 use std::io::{BufRead, BufWriter, Write};
 

@@ -1,4 +1,5 @@
-//! OpenCV's INTER_AREA: each target pixel is the average of the source pixels that it covers, by their share.
+//! OpenCV's INTER_AREA: each target pixel is the average of the source pixels that it covers, by
+//! their share.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"
@@ -61,7 +62,8 @@ impl NullaryFnOnce for Averages<'_> {
     }
 }
 
-/// The rows from `first` on by their shares, two at a time: sums are then half as often read and written.
+/// The rows from `first` on by their shares, two at a time: sums are then half as often read and
+/// written.
 #[inline(always)]
 fn add_rows(image: &Rgb, first: usize, shares: &[f32], sums: &mut [f32]) {
     sums.fill(0.0);
@@ -80,7 +82,8 @@ fn add_rows(image: &Rgb, first: usize, shares: &[f32], sums: &mut [f32]) {
     }
 }
 
-/// A number from 0 to 255 to the nearest whole one, halves to even: at 2^23 a float has no fraction left.
+/// A number from 0 to 255 to the nearest whole one, halves to even: at 2^23 a float has no fraction
+/// left.
 #[inline(always)]
 fn round(value: f32) -> u8 {
     ((value + 8_388_608.0).to_bits() & 0xff) as u8

@@ -1,12 +1,13 @@
-//! Boxes made unrecognisable: faces, by the recipe of the face-obfuscated ImageNet (Yang et al. 2021).
+//! Boxes made unrecognisable: faces, by the recipe of the face-obfuscated ImageNet (Yang et al.
+//! 2021).
 
 use crate::Rgb;
 
 /// Left, top, right and bottom of a box, each from 0 to 1 of the image's width or height.
 pub type BoundingBox = [f32; 4];
 
-/// Blurs boxes: each grows by a tenth of its longer side, sigma is a tenth of the longest side of all, and
-/// the edges of the boxes are as soft as the blur.
+/// Blurs boxes: each grows by a tenth of its longer side, sigma is a tenth of the longest side of
+/// all, and the edges of the boxes are as soft as the blur.
 pub fn blur_boxes(image: &Rgb, boxes: &[BoundingBox]) -> Rgb {
     let (w, h) = (image.width as usize, image.height as usize);
     let mut mask = vec![0f32; w * h];

@@ -42,7 +42,8 @@ pub(crate) fn decode(
     max_pixels: u64,
 ) -> Result<(DynamicImage, Option<Vec<u8>>)> {
     let most = match header.format {
-        // What its decoder allocates but for the pixels: chunks as they are in the file, a profile, two rows.
+        // What its decoder allocates but for the pixels: chunks as they are in the file, a profile,
+        // two rows.
         ImageFormat::Png => bytes.len() as u64 + 16 * u64::from(header.width) + BESIDE_PIXELS,
         _ => max_pixels.saturating_mul(16),
     };
@@ -58,8 +59,8 @@ pub(crate) fn decode(
     Ok((DynamicImage::from_decoder(decoder).map_err(fail)?, profile))
 }
 
-/// The canvas of a GIF whose first frame reaches over the one that is announced: it grows then, in Pillow and in
-/// browsers.
+/// The canvas of a GIF whose first frame reaches over the one that is announced: it grows then, in
+/// Pillow and in browsers.
 fn grown_canvas(gif: &[u8]) -> Option<(u16, u16)> {
     let word = |bytes: &[u8], at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
     let frame = gif_first_frame(gif)?;

@@ -1,4 +1,5 @@
-//! Bytes to pixels, as Pillow and browsers see them: libjpeg-turbo for JPEG, the image crate for the rest.
+//! Bytes to pixels, as Pillow and browsers see them: libjpeg-turbo for JPEG, the image crate for
+//! the rest.
 
 use clip_format::ImageFormat;
 use image::{DynamicImage, ImageBuffer, Pixel};
@@ -15,7 +16,8 @@ pub struct DecodeOptions {
     pub orient: bool,
     /// Whether an ICC profile is applied, so that the pixels are sRGB.
     pub icc: bool,
-    /// Where set, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as its shorter side keeps so many pixels.
+    /// Where set, a JPEG may be decoded at 1/2, 1/4 or 1/8 as long as its shorter side keeps so
+    /// many pixels.
     pub min_side: Option<u32>,
 }
 
@@ -26,19 +28,20 @@ impl Default for DecodeOptions {
 }
 
 impl DecodeOptions {
-    /// The pixels as they are stored, as Pillow and OpenCV give them to the field's tools: neither turned by EXIF
-    /// nor converted by an ICC profile.
+    /// The pixels as they are stored, as Pillow and OpenCV give them to the field's tools: neither
+    /// turned by EXIF nor converted by an ICC profile.
     #[must_use]
     pub fn stored() -> Self {
         Self { orient: false, icc: false, ..Self::default() }
     }
 }
 
-/// Decodes the first frame to RGB: alpha over white, grey and CMYK converted, of 16 bits the upper 8.
+/// Decodes the first frame to RGB: alpha over white, grey and CMYK converted, of 16 bits the upper
+/// 8.
 ///
 /// # Errors
-/// [`Error::TooLarge`] before any pixel is decoded, [`Error::Decode`] for an image that is cut off, and for one at
-/// which the decoder panicked.
+/// [`Error::TooLarge`] before any pixel is decoded, [`Error::Decode`] for an image that is cut off,
+/// and for one at which the decoder panicked.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Rgb> {
     guard::guarded(|| {
         let image = match ImageFormat::sniff(bytes) {

@@ -40,7 +40,8 @@ pub struct ExifEntry<'a> {
 }
 
 impl ExifEntry<'_> {
-    /// The first value, where it is an integer of more than 8 bits or a signed one: single bytes are text to Pillow.
+    /// The first value, where it is an integer of more than 8 bits or a signed one: single bytes
+    /// are text to Pillow.
     fn integer(&self) -> Option<i64> {
         let word =
             |at| if self.big_endian { u16_be(self.bytes, at) } else { u16_le(self.bytes, at) };
@@ -57,8 +58,8 @@ impl ExifEntry<'_> {
     }
 }
 
-/// All entries of an image that can be read, up to `MOST_ENTRIES`: the image's, with those of the directories
-/// that it points to, then the thumbnail's.
+/// All entries of an image that can be read, up to `MOST_ENTRIES`: the image's, with those of the
+/// directories that it points to, then the thumbnail's.
 pub fn exif_entries(image: &[u8]) -> Vec<ExifEntry<'_>> {
     let mut found = Vec::new();
     if let Some(tiff) = Tiff::of(image) {
@@ -148,7 +149,8 @@ impl<'a> Tiff<'a> {
         })
     }
 
-    /// The entries of a directory and, in the place of a pointer, those of the directory that it points to.
+    /// The entries of a directory and, in the place of a pointer, those of the directory that it
+    /// points to.
     fn walk(
         &self,
         at: Option<usize>,
@@ -223,7 +225,8 @@ fn u32_le(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// A little-endian directory at 8: tag, type, count and the four bytes of value or offset of each entry.
+    /// A little-endian directory at 8: tag, type, count and the four bytes of value or offset of
+    /// each entry.
     fn tiff(entries: &[(u16, u16, u32, [u8; 4])], next: u32) -> Vec<u8> {
         let mut bytes = b"II*\0\x08\0\0\0".to_vec();
         bytes.extend((entries.len() as u16).to_le_bytes());

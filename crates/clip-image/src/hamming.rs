@@ -1,8 +1,9 @@
 //! Exact search among 64-bit hashes by Hamming distance (multi-index hashing, Norouzi et al. 2012).
 //!
-//! The 64 bits are cut into chunks, and each chunk has a slack such that slacks and chunks together exceed the
-//! radius: two hashes within the radius then differ in at most `slack` bits of at least one chunk (pigeonhole),
-//! so that only the buckets at that distance are looked at. Found so in several chunks, a hash counts in the first.
+//! The 64 bits are cut into chunks, and each chunk has a slack such that slacks and chunks together
+//! exceed the radius: two hashes within the radius then differ in at most `slack` bits of at least
+//! one chunk (pigeonhole), so that only the buckets at that distance are looked at. Found so in
+//! several chunks, a hash counts in the first.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -59,7 +60,8 @@ fn plan(count: usize, radius: u32) -> Vec<Chunk> {
         let mut chunks = Vec::new();
         for at in 0..parts {
             let bits = (64 - shift) / (parts - at);
-            // Slacks plus one add up to radius plus one; a part with nothing to find needs no index.
+            // Slacks plus one add up to radius plus one; a part with nothing to find needs no
+            // index.
             let share = (radius + 1) / parts + u32::from(at < (radius + 1) % parts);
             if share > 0 {
                 chunks.push(Chunk { shift, bits, slack: (share - 1).min(bits) });
@@ -182,10 +184,11 @@ pub fn near_pairs(hashes: &[u64], radius: u32) -> Vec<Pair> {
     all
 }
 
-/// Gives every pair of `hashes` within `radius` bits to `visit`, each once, in no order, a batch at a time, from
-/// several threads at once.
+/// Gives every pair of `hashes` within `radius` bits to `visit`, each once, in no order, a batch at
+/// a time, from several threads at once.
 ///
-/// Holds one chunk's buckets (12 bytes a hash) beside the hashes, and no pairs but the batches at work.
+/// Holds one chunk's buckets (12 bytes a hash) beside the hashes, and no pairs but the batches at
+/// work.
 pub fn for_near_pairs(hashes: &[u64], radius: u32, visit: impl Fn(&[Pair]) + Sync) {
     let chunks = plan(hashes.len(), radius);
     let deliver = |batch: &mut Vec<Pair>| {

@@ -7,7 +7,8 @@ use moxcms::{ColorProfile, DataColorSpace, Layout, Transform8BitExecutor, Transf
 
 use crate::segments::segments;
 
-/// The profile in the APP2 segments of a JPEG: its pieces in their order (ICC.1 annex B.4), where all are there.
+/// The profile in the APP2 segments of a JPEG: its pieces in their order (ICC.1 annex B.4), where
+/// all are there.
 pub(crate) fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
     const NAME: &[u8] = b"ICC_PROFILE\0";
     let mut pieces: Vec<(u8, u8, &[u8])> = segments(bytes)
@@ -37,7 +38,8 @@ struct Known {
 
 /// Pixels of 3 (RGB) or 4 (CMYK) bytes in a profile's colours, as sRGB.
 ///
-/// Nothing when the profile is sRGB's own, is for other pixels, or cannot be read: they stay as they are.
+/// Nothing when the profile is sRGB's own, is for other pixels, or cannot be read: they stay as
+/// they are.
 pub(crate) fn to_srgb(pixels: &[u8], channels: usize, profile: &[u8]) -> Option<Vec<u8>> {
     thread_local! {
         static KNOWN: RefCell<Vec<Known>> = const { RefCell::new(Vec::new()) };
@@ -73,7 +75,8 @@ fn transform(channels: usize, profile: &[u8]) -> Option<Arc<Transform8BitExecuto
     source.create_transform_8bit(layout, &srgb, Layout::Rgb, TransformOptions::default()).ok()
 }
 
-/// By its description: nearly every profile on the web is sRGB's, and reading further would cost for nothing.
+/// By its description: nearly every profile on the web is sRGB's, and reading further would cost
+/// for nothing.
 fn is_srgb(profile: &[u8]) -> bool {
     let head = &profile[..profile.len().min(2048)];
     let wide: Vec<u8> = b"sRGB".iter().flat_map(|&byte| [0, byte]).collect();

@@ -1,4 +1,5 @@
-//! OpenCV's interpolations, for pixels like those of tools that use it. None of them smooths when it shrinks.
+//! OpenCV's interpolations, for pixels like those of tools that use it. None of them smooths when
+//! it shrinks.
 
 use crate::Rgb;
 use crate::area::area;
@@ -99,7 +100,8 @@ fn taps(source: u32, target: u32, kernel: &Kernel) -> Taps {
     Taps::new(source, &places.collect::<Vec<_>>())
 }
 
-/// What OpenCV does for areas when an axis grows: a pixel is one source pixel, or two where an edge crosses it.
+/// What OpenCV does for areas when an axis grows: a pixel is one source pixel, or two where an edge
+/// crosses it.
 fn area_taps(source: u32, target: u32) -> Taps {
     let scale = f64::from(source) / f64::from(target);
     let places = (0..target).map(|at| {
@@ -111,7 +113,8 @@ fn area_taps(source: u32, target: u32) -> Taps {
     Taps::new(source, &places.collect::<Vec<_>>())
 }
 
-/// Both axes in whole numbers, which floats hold here exactly, rounded once at the end: OpenCV's order.
+/// Both axes in whole numbers, which floats hold here exactly, rounded once at the end: OpenCV's
+/// order.
 fn weighted(image: &Rgb, columns: Taps, rows: Taps) -> Rgb {
     let stride = columns.len() * 3;
     // Every source row made wide, or narrow, once.
@@ -134,7 +137,8 @@ fn weighted(image: &Rgb, columns: Taps, rows: Taps) -> Rgb {
     Rgb { width: columns.len() as u32, height: rows.len() as u32, data }
 }
 
-/// A whole number of 2^22ths to the nearest level, halves up: at 2^52 a double has no fraction left.
+/// A whole number of 2^22ths to the nearest level, halves up: at 2^52 a double has no fraction
+/// left.
 fn round(sum: f64) -> u8 {
     const HALVES_UP: f64 = 1.0 / (1 << 24) as f64;
     let level = (sum / f64::from(1 << 22) + HALVES_UP).clamp(0.0, 255.0);

@@ -7,8 +7,8 @@ use turbojpeg::{Colorspace, DecompressHeader, Decompressor, PixelFormat, Scaling
 use crate::segments::{SOS, segments};
 use crate::{Error, Result, Rgb, icc};
 
-/// Scans of a progressive JPEG. Encoders write some ten; each further one costs a pass over all blocks. It is the
-/// limit of libjpeg-turbo's own fuzzers.
+/// Scans of a progressive JPEG. Encoders write some ten; each further one costs a pass over all
+/// blocks. It is the limit of libjpeg-turbo's own fuzzers.
 const MOST_SCANS: u32 = 500;
 
 /// A JPEG whose header was read.
@@ -44,7 +44,8 @@ impl<'a> Jpeg<'a> {
         (self.header.width as u32, self.header.height as u32)
     }
 
-    /// Decodes, at 1/2, 1/4 or 1/8 where the shorter side keeps `min_side` pixels, with a profile's colours as sRGB.
+    /// Decodes, at 1/2, 1/4 or 1/8 where the shorter side keeps `min_side` pixels, with a profile's
+    /// colours as sRGB.
     pub fn decode(mut self, min_side: Option<u32>, profile: Option<&[u8]>) -> Result<Rgb> {
         let shorter = self.header.width.min(self.header.height);
         let factor = [8, 4, 2]
@@ -60,7 +61,8 @@ impl<'a> Jpeg<'a> {
         let mut data = vec![0; size.width * size.height * channels];
         self.decompress(&mut data, size.width, size.height, format)?;
         if inks {
-            // The paper that is left is stored, not the ink: by Adobe, whom all decoders follow for all files.
+            // The paper that is left is stored, not the ink: by Adobe, whom all decoders follow for
+            // all files.
             data.iter_mut().for_each(|value| *value = 255 - *value);
         }
         let converted = profile.and_then(|profile| icc::to_srgb(&data, channels, profile));
@@ -88,8 +90,8 @@ impl<'a> Jpeg<'a> {
         let mut output = turbojpeg::Image { pixels, width, pitch, height, format };
         let first = self.decompressor.decompress(&self.bytes, output.as_deref_mut());
         let result = match first {
-            // All pixels of one scan may be there where only the end marker is not: with that, a warning is about
-            // pixels.
+            // All pixels of one scan may be there where only the end marker is not: with that, a
+            // warning is about pixels.
             Err(error)
                 if is_cut(&error) && !self.header.is_progressive && has_one_scan(&self.bytes) =>
             {
@@ -105,7 +107,8 @@ impl<'a> Jpeg<'a> {
     }
 }
 
-/// Warnings of libjpeg about bytes that are not pixels; every other one means that pixels are missing.
+/// Warnings of libjpeg about bytes that are not pixels; every other one means that pixels are
+/// missing.
 fn is_harmless(warning: &turbojpeg::Error) -> bool {
     let warning = warning.to_string();
     [
@@ -141,15 +144,16 @@ fn has_one_scan(jpeg: &[u8]) -> bool {
     frame.is_some() && frame == scan
 }
 
-/// The same JPEG with a header that gives no warning: only what a decoder needs, nothing between segments, and known
-/// versions. Nothing where there is no scan.
+/// The same JPEG with a header that gives no warning: only what a decoder needs, nothing between
+/// segments, and known versions. Nothing where there is no scan.
 fn plain(jpeg: &[u8]) -> Option<Vec<u8>> {
     let layers = segments(jpeg).find(|s| is_frame(s.marker)).and_then(|s| s.body.get(5));
     let mut plain = vec![0xff, 0xd8];
     for segment in segments(jpeg) {
         let mut body = segment.body.to_vec();
         match (segment.marker, &mut body[..]) {
-            // JFIF's version and Adobe's transform, which libjpeg takes for these where it knows them not.
+            // JFIF's version and Adobe's transform, which libjpeg takes for these where it knows
+            // them not.
             (0xe0, [b'J', b'F', b'I', b'F', 0, major, ..]) => *major = 1,
             (0xee, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) => {
                 *transform = match (*transform, layers) {
@@ -228,7 +232,8 @@ mod tests {
         let mut jpeg = b"\xff\xd8\xff\xdb\0\x43\0".to_vec();
         jpeg.extend([1; 64]);
         jpeg.extend(b"\xff\xc2\0\x0b\x08\0\x10\0\x10\x01\x01\x11\0");
-        // One code of one bit in each table: no difference, and a run of 16384 to 32767 blocks that end.
+        // One code of one bit in each table: no difference, and a run of 16384 to 32767 blocks that
+        // end.
         jpeg.extend(b"\xff\xc4\0\x14\0\x01");
         jpeg.extend([0; 16]);
         jpeg.extend(b"\xff\xc4\0\x14\x10\x01");

@@ -1,10 +1,12 @@
-//! Palettes as they are stored: padding of an image with a palette is one of its colours for Pillow.
+//! Palettes as they are stored: padding of an image with a palette is one of its colours for
+//! Pillow.
 
 use clip_format::ImageFormat;
 
 use crate::segments::{gif_first_frame, gif_table_len, png_chunks};
 
-/// The palette of a PNG, or of a GIF's first frame: 3 bytes a colour, none where the file has no palette.
+/// The palette of a PNG, or of a GIF's first frame: 3 bytes a colour, none where the file has no
+/// palette.
 pub(crate) fn palette(bytes: &[u8], format: ImageFormat) -> &[u8] {
     match format {
         ImageFormat::Png => of_png(bytes),
@@ -19,7 +21,8 @@ pub(crate) fn colour(palette: &[u8], index: u8) -> [u8; 3] {
     palette.as_chunks().0.get(usize::from(index)).copied().unwrap_or_default()
 }
 
-/// Whether each colour is the grey of its own index: Pillow holds such a GIF as grey and not by its palette.
+/// Whether each colour is the grey of its own index: Pillow holds such a GIF as grey and not by its
+/// palette.
 pub(crate) fn is_grey_ramp(palette: &[u8]) -> bool {
     (0..=255).zip(palette.as_chunks().0).all(|(grey, colour)| *colour == [grey; 3])
 }

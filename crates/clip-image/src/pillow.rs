@@ -14,8 +14,9 @@ pub(crate) struct Raster<'a> {
 }
 
 impl Raster<'_> {
-    /// A part of the image resized to `size` (width, height): `part` is (left, top, width, height) of the result.
-    /// Without a kernel each pixel is the nearest one, as Pillow resizes images of a palette or of two colours.
+    /// A part of the image resized to `size` (width, height): `part` is (left, top, width, height)
+    /// of the result. Without a kernel each pixel is the nearest one, as Pillow resizes images
+    /// of a palette or of two colours.
     pub fn resized(
         &self,
         size: (usize, usize),

@@ -1,4 +1,5 @@
-//! open_clip's evaluation transform (`open_clip/transform.py`) up to the pixels, before they are normalised.
+//! open_clip's evaluation transform (`open_clip/transform.py`) up to the pixels, before they are
+//! normalised.
 
 use clip_format::ImageFormat;
 use image::{ColorType, DynamicImage};
@@ -40,13 +41,13 @@ pub struct Preprocess {
     pub resize_mode: ResizeMode,
     /// The kernel.
     pub resampling: Resampling,
-    /// Level of all three channels around the image ([`ResizeMode::Longest`]); for an image with a palette the index
-    /// of a colour, as for Pillow.
+    /// Level of all three channels around the image ([`ResizeMode::Longest`]); for an image with a
+    /// palette the index of a colour, as for Pillow.
     pub fill_color: u8,
 }
 
-/// torchvision's `Resize(size, BICUBIC)` and `CenterCrop(size)` on a Pillow image, bit for bit (OpenAI CLIP,
-/// `clip.py`).
+/// torchvision's `Resize(size, BICUBIC)` and `CenterCrop(size)` on a Pillow image, bit for bit
+/// (OpenAI CLIP, `clip.py`).
 pub fn clip_preprocess(image: &Rgb, size: u32) -> Rgb {
     Preprocess::clip(size).apply(image)
 }
@@ -73,9 +74,9 @@ impl Preprocess {
         self.square(raster, Some(self.kernel()), [self.fill_color; 3])
     }
 
-    /// An encoded image to `size` x `size` pixels, as open_clip makes them with Pillow: without EXIF's orientation and
-    /// ICC profiles, with transparency resized premultiplied and then dropped, with palettes resized by nearest pixel.
-    /// Of 16 bits the upper 8 are used.
+    /// An encoded image to `size` x `size` pixels, as open_clip makes them with Pillow: without
+    /// EXIF's orientation and ICC profiles, with transparency resized premultiplied and then
+    /// dropped, with palettes resized by nearest pixel. Of 16 bits the upper 8 are used.
     ///
     /// # Errors
     /// When the bytes are no image, a damaged one, or one of more than 64 million pixels.
@@ -129,7 +130,8 @@ impl Preprocess {
         self.padded(resized, fill)
     }
 
-    /// Width and height that an image is resized to, and which part of that is used: left, top, width, height.
+    /// Width and height that an image is resized to, and which part of that is used: left, top,
+    /// width, height.
     fn place(&self, width: usize, height: usize) -> ((usize, usize), (usize, usize, usize, usize)) {
         let side = self.size as usize;
         match self.resize_mode {
@@ -185,8 +187,8 @@ enum Mode {
 }
 
 fn mode(bytes: &[u8], format: ImageFormat, image: &DynamicImage) -> Mode {
-    // Depth and colour type stand in a PNG's first chunk. Colours that are transparent by a chunk of their own
-    // leave an image opaque for Pillow.
+    // Depth and colour type stand in a PNG's first chunk. Colours that are transparent by a chunk
+    // of their own leave an image opaque for Pillow.
     match (format, bytes.get(24..26)) {
         (ImageFormat::Gif, _) if is_grey_ramp(palette(bytes, format)) => Mode::Opaque,
         (ImageFormat::Gif, _) | (ImageFormat::Png, Some([_, 3])) => Mode::Palette,

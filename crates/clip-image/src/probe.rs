@@ -34,7 +34,8 @@ pub fn probe(bytes: &[u8]) -> Result<Probe> {
 /// Whether a file of a format with alpha says that there may be some.
 pub fn may_be_transparent(bytes: &[u8]) -> bool {
     match ImageFormat::sniff(bytes) {
-        // Colour types 4 and 6 have a channel; tRNS gives alpha to the others and comes before the pixels.
+        // Colour types 4 and 6 have a channel; tRNS gives alpha to the others and comes before the
+        // pixels.
         Some(ImageFormat::Png) => {
             bytes.get(25).is_some_and(|kind| kind & 4 != 0)
                 || png_chunks(bytes)

@@ -1,9 +1,10 @@
-//! Pillow's resampling, bit for bit (`src/libImaging/Resample.c`): 22-bit fixed-point weights, along one axis and
-//! then along the other, each rounded to 8 bits.
+//! Pillow's resampling, bit for bit (`src/libImaging/Resample.c`): 22-bit fixed-point weights,
+//! along one axis and then along the other, each rounded to 8 bits.
 //!
-//! Both passes are sums of whole lines, the one along rows over lines that were turned by a quarter, so that vectors
-//! are full whatever the weights; where each pixel is made of many, rows are summed as they lie instead. The code is
-//! compiled once for each width of vectors and runs with the widest that the processor has.
+//! Both passes are sums of whole lines, the one along rows over lines that were turned by a
+//! quarter, so that vectors are full whatever the weights; where each pixel is made of many, rows
+//! are summed as they lie instead. The code is compiled once for each width of vectors and runs
+//! with the widest that the processor has.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"
@@ -19,7 +20,8 @@ use pulp::{Arch, NullaryFnOnce};
 /// Bits of a weight after the point.
 const BITS: u32 = 22;
 const HALF: i32 = 1 << (BITS - 1);
-/// Numbers that are summed at once: few enough for their loops to be unrolled, which keeps the sums in registers.
+/// Numbers that are summed at once: few enough for their loops to be unrolled, which keeps the sums
+/// in registers.
 const BLOCK: usize = 16;
 /// Rows that are turned at once: few enough for the nearest cache.
 const STRIP: usize = 32;
@@ -74,7 +76,8 @@ fn sinc(x: f64) -> f64 {
     if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) }
 }
 
-/// Of target pixel `at` of `target` over `source` ones: the first source pixel, and the weights from there on.
+/// Of target pixel `at` of `target` over `source` ones: the first source pixel, and the weights
+/// from there on.
 fn weights(source: usize, target: usize, at: usize, kernel: Kernel) -> (usize, Vec<i32>) {
     let scale = source as f64 / target as f64;
     let stretch = scale.max(1.0);
@@ -137,14 +140,16 @@ impl Axis {
     }
 }
 
-/// Whether Pillow resizes along columns before rows. Since version 13 it does (by its results) where the height
-/// loses more than twice what the width does; the two orders round differently. Sizes are width and height.
+/// Whether Pillow resizes along columns before rows. Since version 13 it does (by its results)
+/// where the height loses more than twice what the width does; the two orders round differently.
+/// Sizes are width and height.
 fn columns_first(size: (usize, usize), target: (usize, usize)) -> bool {
     let lost = |from: usize, to: usize| from as i64 - to as i64;
     target.1 < size.1 && lost(size.1, target.1) > 2 * lost(size.0, target.0)
 }
 
-/// Resizes interleaved pixels of `channels` channels from `size` to `target`, both width and height, at least 1.
+/// Resizes interleaved pixels of `channels` channels from `size` to `target`, both width and
+/// height, at least 1.
 pub(crate) fn resample(
     pixels: &[u8],
     channels: usize,
@@ -155,8 +160,8 @@ pub(crate) fn resample(
     resample_part(pixels, channels, size, target, (0, 0, target.0, target.1), kernel)
 }
 
-/// The same for a part of the result: `part` is (left, top, width, height). Only that part is computed, with the
-/// pixels that the whole would have there.
+/// The same for a part of the result: `part` is (left, top, width, height). Only that part is
+/// computed, with the pixels that the whole would have there.
 pub(crate) fn resample_part(
     pixels: &[u8],
     channels: usize,
@@ -197,8 +202,8 @@ impl NullaryFnOnce for Passes<'_> {
     }
 }
 
-/// Each row resized: as it lies where pixels cover so many that vectors are full, else strip by strip turned to columns
-/// and back.
+/// Each row resized: as it lies where pixels cover so many that vectors are full, else strip by
+/// strip turned to columns and back.
 #[inline(always)]
 fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
     let (wide, narrow) = (axis.source * channels, axis.count * channels);
@@ -295,7 +300,8 @@ fn weighed(pixels: &[u8], wide: usize, runs: &[Run]) -> Vec<u8> {
     out
 }
 
-/// The weighted sums of lines of `length` numbers; the first line given is line `first` of the source.
+/// The weighted sums of lines of `length` numbers; the first line given is line `first` of the
+/// source.
 #[inline(always)]
 fn along_columns(lines: &[u8], length: usize, first: usize, taps: &Taps) -> Vec<u8> {
     let mut out = vec![0; length * taps.len()];
@@ -370,8 +376,9 @@ fn turned_tile(tile: Tile) -> Tile {
 
 type Tile = [[u8; TILE]; TILE];
 
-/// Deals out the upper and the lower half in turn, which moves every bit of a place (row and column as one number)
-/// up by one: after four times, rows and columns have changed places. Compiles to unpack instructions.
+/// Deals out the upper and the lower half in turn, which moves every bit of a place (row and column
+/// as one number) up by one: after four times, rows and columns have changed places. Compiles to
+/// unpack instructions.
 #[inline(always)]
 fn dealt(tile: Tile) -> Tile {
     const MIDDLE: usize = TILE / 2;
@@ -454,8 +461,8 @@ mod tests {
         }
     }
 
-    /// `Image.fromarray((arange(w * h) * 53 % 256).astype("uint8").reshape(h, w)).resize(…, LANCZOS)` of
-    /// Pillow 13.0.0; the second is tall enough to shrink in height first.
+    /// `Image.fromarray((arange(w * h) * 53 % 256).astype("uint8").reshape(h, w)).resize(…,
+    /// LANCZOS)` of Pillow 13.0.0; the second is tall enough to shrink in height first.
     #[test]
     fn pixels_are_pillows() {
         let picture =

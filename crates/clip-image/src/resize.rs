@@ -24,8 +24,8 @@ pub enum Filter {
 
 /// Resizes to exactly `width` x `height` (at least 1 x 1).
 ///
-/// Two passes, horizontal then vertical, each rounded to 8 bits: that is Pillow's order, and what makes the
-/// pixels equal to within 2 levels on 0.4% of them.
+/// Two passes, horizontal then vertical, each rounded to 8 bits: that is Pillow's order, and what
+/// makes the pixels equal to within 2 levels on 0.4% of them.
 pub fn resize(image: &Rgb, width: u32, height: u32, filter: Filter) -> Rgb {
     let (width, height) = (width.max(1), height.max(1));
     if (width, height) == (image.width, image.height) {

@@ -1,4 +1,5 @@
-//! The segments of a JPEG before its pixels, the chunks of PNG and WebP, and the first frame of a GIF.
+//! The segments of a JPEG before its pixels, the chunks of PNG and WebP, and the first frame of a
+//! GIF.
 
 /// A marker of a JPEG with what follows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,8 @@ pub(crate) const SOS: u8 = 0xda;
 /// End of the image.
 const EOI: u8 = 0xd9;
 
-/// All segments up to and with the first start of a scan. Bytes between segments are skipped, as libjpeg skips them.
+/// All segments up to and with the first start of a scan. Bytes between segments are skipped, as
+/// libjpeg skips them.
 pub(crate) fn segments(jpeg: &[u8]) -> impl Iterator<Item = Segment<'_>> {
     let mut at = 2;
     let mut last = false;
@@ -70,7 +72,8 @@ pub(crate) fn webp_chunks(webp: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// A GIF from its first frame on: left, top, width and height (2 bytes each), flags, and what follows.
+/// A GIF from its first frame on: left, top, width and height (2 bytes each), flags, and what
+/// follows.
 pub(crate) fn gif_first_frame(gif: &[u8]) -> Option<&[u8]> {
     let mut rest = gif.get(13 + gif_table_len(*gif.get(10)?)..)?;
     loop {
@@ -88,7 +91,8 @@ pub(crate) fn gif_first_frame(gif: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Bytes of a table of colours: the highest bit of its flags announces it, the lowest three say how long it is.
+/// Bytes of a table of colours: the highest bit of its flags announces it, the lowest three say how
+/// long it is.
 pub(crate) fn gif_table_len(flags: u8) -> usize {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }

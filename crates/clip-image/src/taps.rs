@@ -4,7 +4,8 @@
     reason = "so that callers choose for which processor it is compiled"
 )]
 
-/// Of each pixel the first source pixel and as many weights as every other has: loops of one length are quick.
+/// Of each pixel the first source pixel and as many weights as every other has: loops of one length
+/// are quick.
 pub(crate) struct Taps {
     each: usize,
     first: Vec<usize>,
@@ -12,8 +13,8 @@ pub(crate) struct Taps {
 }
 
 impl Taps {
-    /// From places and the weights from there on; a place may lie beyond the edge, where all pixels are the
-    /// edge's.
+    /// From places and the weights from there on; a place may lie beyond the edge, where all pixels
+    /// are the edge's.
     pub fn new(source: u32, places: &[(i64, Vec<f32>)]) -> Self {
         let each = places.iter().map(|(_, shares)| shares.len()).max().unwrap_or(1);
         let each = each.clamp(1, source as usize);
@@ -40,8 +41,8 @@ impl Taps {
         self.first.iter().copied().zip(self.weights.chunks_exact(self.each))
     }
 
-    /// The pixels of a line of three channels. Four numbers are read and written at a time, the fourth for
-    /// nothing: both lines end with one number more than their pixels need.
+    /// The pixels of a line of three channels. Four numbers are read and written at a time, the
+    /// fourth for nothing: both lines end with one number more than their pixels need.
     #[inline(always)]
     pub fn across(&self, line: &[f32], out: &mut [f32]) {
         match self.each {

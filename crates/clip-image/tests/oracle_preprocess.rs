@@ -1,4 +1,5 @@
-//! Pixels of open_clip's evaluation transform for every `preprocess_cfg`, which `scripts/oracles/preprocess.py` makes.
+//! Pixels of open_clip's evaluation transform for every `preprocess_cfg`, which
+//! `scripts/oracles/preprocess.py` makes.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

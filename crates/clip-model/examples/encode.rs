@@ -1,5 +1,5 @@
-//! How fast a model encodes: `encode FOLDER fp32|bf16 BATCH STEPS`. Prints JSON: the best images and texts a second,
-//! with texts as long as captions are, and with every position computed.
+//! How fast a model encodes: `encode FOLDER fp32|bf16 BATCH STEPS`. Prints JSON: the best images
+//! and texts a second, with texts as long as captions are, and with every position computed.
 
 use std::path::Path;
 use std::time::Instant;

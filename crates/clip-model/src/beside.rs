@@ -26,7 +26,8 @@ fn param<'a>(params: &'a str, key: &str) -> Option<&'a str> {
 }
 
 impl Weights {
-    /// The model by the files beside the weights: a configuration, or the parameters of open_clip's training run.
+    /// The model by the files beside the weights: a configuration, or the parameters of open_clip's
+    /// training run.
     pub(crate) fn config_beside(&self) -> Result<Option<ModelConfig>> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         for file in CONFIGS.map(|name| folder.join(name)).into_iter().filter(|file| file.is_file())
@@ -55,8 +56,8 @@ impl Weights {
         Ok(Some(config))
     }
 
-    /// What happens to images by the files beside the weights: open_clip's configuration, transformers' processor, or
-    /// the parameters of open_clip's training run.
+    /// What happens to images by the files beside the weights: open_clip's configuration,
+    /// transformers' processor, or the parameters of open_clip's training run.
     pub(crate) fn preprocess_beside(&self) -> Result<Option<PreprocessCfg>> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let read = |name: &str| -> Result<Option<(PathBuf, Json)>> {

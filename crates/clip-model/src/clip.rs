@@ -41,13 +41,15 @@ enum Visual {
 }
 
 impl Clip {
-    /// A model with fresh weights, drawn from libtorch's global generator. Its mode is [`Mode::Eval`].
+    /// A model with fresh weights, drawn from libtorch's global generator. Its mode is
+    /// [`Mode::Eval`].
     pub fn new(config: &ModelConfig, device: Device) -> Self {
         // Fresh weights fit by construction.
         Self::build(config, Params::fresh(device), device).0
     }
 
-    /// A model with the weights given, which are taken over without a copy where they are f32 on that device.
+    /// A model with the weights given, which are taken over without a copy where they are f32 on
+    /// that device.
     ///
     /// # Errors
     /// When names are missing, unknown, or of another shape: all of them are named.
@@ -133,7 +135,8 @@ impl Clip {
         (model, faults)
     }
 
-    /// Names and shapes of a configuration's state dict, and the names of its parameters, both in PyTorch's order.
+    /// Names and shapes of a configuration's state dict, and the names of its parameters, both in
+    /// PyTorch's order.
     pub fn shapes(config: &ModelConfig) -> (Vec<(String, Vec<i64>)>, Vec<String>) {
         let model = no_grad(|| Self::build(config, Params::shapes(), Device::Cpu).0);
         let shape = |(name, tensor): &(String, Tensor)| (name.clone(), tensor.size());
@@ -161,9 +164,10 @@ impl Clip {
         self.preprocess.transform(self.config.vision_cfg.image_size)
     }
 
-    /// Bytes [n, size, size, 3] to pixels [n, 3, size, size] in f32 on the model's device, normalised with its mean and
-    /// standard deviation: on the processor bit by bit what torchvision's `ToTensor` and `Normalize` give. In memory
-    /// the channels come last, as convolutions want them.
+    /// Bytes [n, size, size, 3] to pixels [n, 3, size, size] in f32 on the model's device,
+    /// normalised with its mean and standard deviation: on the processor bit by bit what
+    /// torchvision's `ToTensor` and `Normalize` give. In memory the channels come last, as
+    /// convolutions want them.
     ///
     /// The copy of pinned bytes to a GPU is not waited for.
     pub fn pixels(&self, bytes: &Tensor) -> Tensor {
@@ -212,8 +216,8 @@ impl Clip {
 
     /// Token ids [batch, length <= context] to [batch, embed_dim], not of unit length.
     ///
-    /// The mask is causal and the features stand at the end token, so padding after the longest text changes
-    /// nothing: a shorter `length` gives the same result for less work.
+    /// The mask is causal and the features stand at the end token, so padding after the longest
+    /// text changes nothing: a shorter `length` gives the same result for less work.
     pub fn encode_text(&self, tokens: &Tensor) -> Tensor {
         let x = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);
         // The end token has the highest id.
@@ -222,8 +226,9 @@ impl Clip {
         self.ln_final.forward(&x).matmul(&self.text_projection)
     }
 
-    /// A form that only encodes, with weights of the type: batch norms folded into their convolutions, channels
-    /// last, one operation for QuickGELU. It has no parameters to train or to save.
+    /// A form that only encodes, with weights of the type: batch norms folded into their
+    /// convolutions, channels last, one operation for QuickGELU. It has no parameters to train
+    /// or to save.
     pub fn for_inference(self, kind: Kind) -> Self {
         no_grad(|| Self {
             visual: match &self.visual {

@@ -12,8 +12,9 @@ use crate::{Error, Result, limits, paper};
 pub struct ModelConfig {
     /// Dimensions of the shared space.
     pub embed_dim: i64,
-    /// Whether the towers use QuickGELU, `x sigmoid(1.702 x)`, as the paper's models do. Always written out:
-    /// weights trained with one and run with the other give silently worse scores.
+    /// Whether the towers use QuickGELU, `x sigmoid(1.702 x)`, as the paper's models do. Always
+    /// written out: weights trained with one and run with the other give silently worse
+    /// scores.
     #[serde(default)]
     pub quick_gelu: bool,
     /// The image tower.
@@ -81,7 +82,8 @@ fn mlp_ratio() -> f64 {
     4.0
 }
 
-/// Hidden channels of a perceptron. The ratio may come from a division, so that it is short by a rounding.
+/// Hidden channels of a perceptron. The ratio may come from a division, so that it is short by a
+/// rounding.
 pub(crate) fn hidden(width: i64, ratio: f64) -> i64 {
     (width as f64 * ratio + 1e-6) as i64
 }
@@ -170,8 +172,8 @@ impl TextConfig {
 }
 
 impl ModelConfig {
-    /// A model of the paper by open_clip's name (`RN50`, `ViT-B-32-quickgelu`, …) or OpenAI's (`ViT-B/32`), or a
-    /// JSON file.
+    /// A model of the paper by open_clip's name (`RN50`, `ViT-B-32-quickgelu`, …) or OpenAI's
+    /// (`ViT-B/32`), or a JSON file.
     pub fn find(name: &str) -> Result<Self> {
         if name.ends_with(".json") {
             return Self::read(Path::new(name));
@@ -224,7 +226,8 @@ impl ModelConfig {
     }
 }
 
-/// Settings of open_clip that this code has one value of, with that value. They may stand in a `model_cfg`.
+/// Settings of open_clip that this code has one value of, with that value. They may stand in a
+/// `model_cfg`.
 const FIXED: [(&str, &str); 21] = [
     ("ls_init_value", "null"),
     ("patch_dropout", "0.0"),
@@ -249,7 +252,8 @@ const FIXED: [(&str, &str); 21] = [
     ("custom_text", "false"),
 ];
 
-/// Takes out settings that stand at their only value here; what remains and is unknown is refused by name.
+/// Takes out settings that stand at their only value here; what remains and is unknown is refused
+/// by name.
 fn drop_defaults(config: &mut serde_json::Value) {
     let Some(whole) = config.as_object_mut() else { return };
     let plain = |key: &str, value: &serde_json::Value| {

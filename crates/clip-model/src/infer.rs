@@ -8,8 +8,8 @@ use crate::{ModelConfig, TextConfig, VisionConfig};
 
 /// The configuration that weights with open_clip's names have; none where they are no such model's.
 ///
-/// The activation leaves no trace in shapes, so it must be known. Heads are taken to have 64 channels, as all of
-/// the paper's have.
+/// The activation leaves no trace in shapes, so it must be known. Heads are taken to have 64
+/// channels, as all of the paper's have.
 pub fn infer_config(weights: &[(String, Tensor)], quick_gelu: bool) -> Option<ModelConfig> {
     let shapes: HashMap<&str, Vec<i64>> =
         weights.iter().map(|(name, tensor)| (name.as_str(), tensor.size())).collect();

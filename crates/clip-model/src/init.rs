@@ -1,4 +1,5 @@
-//! Initial values, as OpenAI's code and PyTorch's defaults draw them (CLIP, `model.py`, `initialize_parameters`).
+//! Initial values, as OpenAI's code and PyTorch's defaults draw them (CLIP, `model.py`,
+//! `initialize_parameters`).
 
 use clip_torch::tch::{Device, Kind, Tensor};
 
@@ -21,7 +22,8 @@ pub(crate) const ZEROS: Init = Init::Constant(0.0);
 pub(crate) const ONES: Init = Init::Constant(1.0);
 
 impl Init {
-    /// PyTorch's default for linear and convolution weights and biases: U(-1/sqrt(fan_in), 1/sqrt(fan_in)).
+    /// PyTorch's default for linear and convolution weights and biases: U(-1/sqrt(fan_in),
+    /// 1/sqrt(fan_in)).
     pub fn fan_in(fan_in: i64) -> Self {
         Self::Uniform(1.0 / (fan_in as f64).sqrt())
     }

@@ -1,4 +1,5 @@
-//! The layers that the towers are made of, with torch.nn's names and PyTorch's or OpenAI's initial values.
+//! The layers that the towers are made of, with torch.nn's names and PyTorch's or OpenAI's initial
+//! values.
 
 use std::cell::OnceCell;
 
@@ -128,7 +129,8 @@ impl ConvNorm {
         Self { conv, norm: Some(norm), packed: OnceCell::new() }
     }
 
-    /// The normalised convolution; plus `sum`, whose memory it may take; and of that the positive part.
+    /// The normalised convolution; plus `sum`, whose memory it may take; and of that the positive
+    /// part.
     pub fn forward(&self, x: &Tensor, sum: Option<Tensor>, relu: bool, mode: Mode) -> Tensor {
         if let Some(packed) = self.packed(x) {
             return packed.forward(x, sum, relu).unwrap_or_else(|e| panic!("{e}"));
@@ -150,8 +152,8 @@ impl ConvNorm {
         self.packed.get_or_init(pack).as_ref()
     }
 
-    /// One convolution that does both by the running statistics, with its channels last in memory. To compute with
-    /// only.
+    /// One convolution that does both by the running statistics, with its channels last in memory.
+    /// To compute with only.
     pub fn folded(&self, kind: Kind) -> Self {
         let conv = &self.conv;
         let (weight, bias) = match &self.norm {
@@ -212,7 +214,7 @@ pub enum Mode {
     Eval,
     /// Normalise by the batch's statistics, and move the running ones.
     Train,
-    /// Normalise by the batch's statistics and leave the running ones: a second pass over the same batch, as in
-    /// gradient checkpointing and cached-embedding accumulation.
+    /// Normalise by the batch's statistics and leave the running ones: a second pass over the same
+    /// batch, as in gradient checkpointing and cached-embedding accumulation.
     Recompute,
 }

@@ -86,8 +86,8 @@ fn vision(config: &ModelConfig) -> f64 {
                 width * (3.0 * patch.powi(2) + config.embed_dim as f64 + (v.grid() as f64).powi(2));
             blocks(layers, v.width, v.mlp_ratio) + ends
         }
-        // A bottleneck of the stage of width w has 4w x w, 9 w x w and w x 4w weights; attention has 32 times
-        // the first width.
+        // A bottleneck of the stage of width w has 4w x w, 9 w x w and w x 4w weights; attention
+        // has 32 times the first width.
         Depth::Stages(stages) => {
             let stage =
                 |(at, &stage): (i32, &i64)| stage as f64 * (width * 2f64.powi(at)).powi(2) * 17.0;

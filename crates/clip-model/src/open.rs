@@ -65,12 +65,13 @@ impl Default for LoadOptions {
     }
 }
 
-/// Opens a model from a folder (open_clip's `local-dir:` layout or transformers') or a file (`.safetensors`, a
-/// training checkpoint `epoch_N.pt`, OpenAI's TorchScript archive, a bare state dict).
+/// Opens a model from a folder (open_clip's `local-dir:` layout or transformers') or a file
+/// (`.safetensors`, a training checkpoint `epoch_N.pt`, OpenAI's TorchScript archive, a bare state
+/// dict).
 ///
 /// # Errors
-/// When the path holds no such weights, when they do not fit, when nothing tells their activation, or when they
-/// tell another one than the caller.
+/// When the path holds no such weights, when they do not fit, when nothing tells their activation,
+/// or when they tell another one than the caller.
 pub fn open(path: &Path, opening: &LoadOptions) -> Result<Clip> {
     Weights::read(path)?.build(opening)
 }
@@ -218,7 +219,8 @@ impl Weights {
         Ok(Self { path, format: Format::OpenClip, tensors, config, preprocess: None })
     }
 
-    /// What happens to images: the fields of the caller over what the file says, over open_clip's default.
+    /// What happens to images: the fields of the caller over what the file says, over open_clip's
+    /// default.
     ///
     /// # Errors
     /// When a field is not one of `preprocess_cfg`, or has no value of one.
@@ -307,12 +309,12 @@ fn flatten(prefix: &str, value: &Value, tensors: &mut Vec<(String, Tensor)>) {
     }
 }
 
-/// What is before the names of a model that is held by DistributedDataParallel, torch.compile, or a module of the
-/// user's.
+/// What is before the names of a model that is held by DistributedDataParallel, torch.compile, or a
+/// module of the user's.
 const WRAPPERS: [&str; 4] = ["module.", "_orig_mod.", "model.", "clip."];
 
-/// Takes off what is before the temperature's name, which every CLIP has; what begins otherwise is left, to be named as
-/// unknown.
+/// Takes off what is before the temperature's name, which every CLIP has; what begins otherwise is
+/// left, to be named as unknown.
 fn strip_prefixes(tensors: &mut [(String, Tensor)]) {
     let temperature = tensors.iter().find_map(|(name, _)| name.strip_suffix("logit_scale"));
     let Some(prefix) = temperature.map(str::to_owned) else { return };

@@ -16,8 +16,9 @@ pub const NAMES: [&str; 9] = [
     "ViT-L-14-336",
 ];
 
-/// A model by open_clip's name or OpenAI's (`ViT-B/32`, `ViT-L/14@336px`). The paper's models use QuickGELU:
-/// their names here end in `-quickgelu`, and the plain names have exact GELU, as in open_clip.
+/// A model by open_clip's name or OpenAI's (`ViT-B/32`, `ViT-L/14@336px`). The paper's models use
+/// QuickGELU: their names here end in `-quickgelu`, and the plain names have exact GELU, as in
+/// open_clip.
 pub(crate) fn find(name: &str) -> Result<ModelConfig> {
     let (plain, quick_gelu) =
         name.strip_suffix("-quickgelu").map_or((name, false), |plain| (plain, true));

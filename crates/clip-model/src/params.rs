@@ -10,7 +10,8 @@ use crate::weight_mismatch::{Fault, Faults};
 /// Tensors by name, in order.
 pub(crate) type Named = Vec<(String, Tensor)>;
 
-/// What a module tree registers, in the order in which PyTorch would: drawn afresh, or taken from weights.
+/// What a module tree registers, in the order in which PyTorch would: drawn afresh, or taken from
+/// weights.
 pub(crate) struct Params {
     state: Vec<(String, Tensor)>,
     parameters: Vec<(String, Tensor)>,
@@ -35,13 +36,14 @@ impl Params {
         }
     }
 
-    /// Weights from a file, of any floating type, taken over without a copy where type and device are right.
+    /// Weights from a file, of any floating type, taken over without a copy where type and device
+    /// are right.
     pub fn given(weights: Vec<(String, Tensor)>, device: Device, kind: Kind) -> Self {
         Self { kind, given: Some(weights.into_iter().collect()), ..Self::fresh(device) }
     }
 
-    /// Shapes alone, without memory: a tensor of libtorch's `meta` device is not to be had through tch, so each is
-    /// one number seen in that shape.
+    /// Shapes alone, without memory: a tensor of libtorch's `meta` device is not to be had through
+    /// tch, so each is one number seen in that shape.
     pub fn shapes() -> Self {
         Self { shapes_only: true, ..Self::fresh(Device::Cpu) }
     }

@@ -4,8 +4,8 @@ use clip_torch::tch::{Device, Kind, Tensor};
 
 use crate::PreprocessCfg;
 
-/// Images of 8-bit RGB, row by row, `size` x `size` each, as one tensor of bytes [n, size, size, 3].
-/// Panics when they are of other sizes, as tch's own functions do.
+/// Images of 8-bit RGB, row by row, `size` x `size` each, as one tensor of bytes [n, size, size,
+/// 3]. Panics when they are of other sizes, as tch's own functions do.
 pub fn picture_bytes(images: &[&[u8]], size: i64) -> Tensor {
     Tensor::from_slice(&images.concat()).view([images.len() as i64, size, size, 3])
 }

@@ -1,5 +1,5 @@
-//! Positional embeddings at another resolution or text length, as open_clip interpolates them. The paper's
-//! ViT-L/14@336px begins so from ViT-L/14 (section 2.5).
+//! Positional embeddings at another resolution or text length, as open_clip interpolates them. The
+//! paper's ViT-L/14@336px begins so from ViT-L/14 (section 2.5).
 
 use clip_torch::tch::Tensor;
 

@@ -24,7 +24,8 @@ pub enum Interpolation {
     Random,
 }
 
-/// open_clip's `preprocess_cfg`, without the size: as in open_clip that is the model's `image_size`.
+/// open_clip's `preprocess_cfg`, without the size: as in open_clip that is the model's
+/// `image_size`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PreprocessCfg {
     /// Mean of each channel, of values from 0 to 1.
@@ -64,8 +65,8 @@ const RESIZE_MODES: [(&str, ResizeMode); 3] = [
 ];
 
 impl PreprocessCfg {
-    /// With the fields of `overlay` in the place of its own (open_clip's `merge_preprocess_dict`); null leaves a field
-    /// as it is.
+    /// With the fields of `overlay` in the place of its own (open_clip's `merge_preprocess_dict`);
+    /// null leaves a field as it is.
     ///
     /// # Errors
     /// The field, its value and what is known, for what is not one of `preprocess_cfg`.
@@ -88,7 +89,8 @@ impl PreprocessCfg {
         }
     }
 
-    /// The fields that a model's name brings: those of an `open_clip_config.json`, none for all other names.
+    /// The fields that a model's name brings: those of an `open_clip_config.json`, none for all
+    /// other names.
     ///
     /// # Errors
     /// As [`PreprocessCfg::merged`], with the file.

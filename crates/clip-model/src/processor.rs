@@ -8,7 +8,8 @@ use crate::{Interpolation, PreprocessCfg};
 /// The processor's file in a folder of transformers.
 pub(crate) const PROCESSOR_FILE: &str = "preprocessor_config.json";
 
-/// What a processor does, where open_clip has the same transform. `side` is the model's image size, where it is known.
+/// What a processor does, where open_clip has the same transform. `side` is the model's image size,
+/// where it is known.
 ///
 /// # Errors
 /// The field, its value and what is known.
@@ -86,7 +87,8 @@ fn both_sides(size: &Value) -> Option<i64> {
     height.filter(|_| height == width)
 }
 
-/// The processor of a model of `side` x `side` pixels. It has no `longest`: such a model's becomes `shortest`.
+/// The processor of a model of `side` x `side` pixels. It has no `longest`: such a model's becomes
+/// `shortest`.
 pub(crate) fn write_processor(cfg: &PreprocessCfg, side: i64) -> Value {
     let both = json!({"height": side, "width": side});
     let squash = cfg.resize_mode == ResizeMode::Squash;

@@ -1,5 +1,6 @@
-//! The modified ResNet (paper, section 2.4): a stem of three convolutions, strides that are averaged before they
-//! skip (He et al. 2019's ResNet-D, Zhang 2019's antialiasing), attention in place of the last pooling.
+//! The modified ResNet (paper, section 2.4): a stem of three convolutions, strides that are
+//! averaged before they skip (He et al. 2019's ResNet-D, Zhang 2019's antialiasing), attention in
+//! place of the last pooling.
 
 use std::rc::Rc;
 
@@ -45,7 +46,8 @@ impl ModifiedResNet {
         Self { stem, blocks, attnpool }
     }
 
-    /// Normalised pixels [batch, 3, size, size] to the features before the projection, [batch, 32 width].
+    /// Normalised pixels [batch, 3, size, size] to the features before the projection, [batch, 32
+    /// width].
     pub fn features(&self, images: &Tensor, pass: Pass) -> Tensor {
         let mode = pass.mode;
         let mut x = images.shallow_clone();
@@ -142,7 +144,8 @@ impl Bottleneck {
     }
 }
 
-/// Attention of the mean cell over all cells. The other cells' queries are never used, so they are not computed.
+/// Attention of the mean cell over all cells. The other cells' queries are never used, so they are
+/// not computed.
 struct AttentionPool {
     positional_embedding: Tensor,
     k_proj: Linear,
@@ -179,7 +182,8 @@ impl AttentionPool {
         let x = Tensor::cat(&[mean, x], 1) + positions;
         let (batch, length, width) = x.size3().unwrap_or_default();
         let scale = ((width / self.heads) as f64).powf(-0.5);
-        // Selected, not narrowed: of a view that is not contiguous, libtorch would copy the weight for each image.
+        // Selected, not narrowed: of a view that is not contiguous, libtorch would copy the weight
+        // for each image.
         let q = self.q_proj.forward(&x.select(1, 0)) * scale;
         if self.computes_only {
             return self.of_one_query(&q, &x);
@@ -194,8 +198,9 @@ impl AttentionPool {
         weights.matmul(&v).transpose(1, 2).reshape([batch, width])
     }
 
-    /// The same result from `q` [batch, width] without a key or a value of any cell: with one query, its product
-    /// with the keys' map and the map of the mean value are small. The keys' bias adds the same to all scores.
+    /// The same result from `q` [batch, width] without a key or a value of any cell: with one
+    /// query, its product with the keys' map and the map of the mean value are small. The keys'
+    /// bias adds the same to all scores.
     fn of_one_query(&self, q: &Tensor, x: &Tensor) -> Tensor {
         let (heads, width) = (self.heads, q.size()[1]);
         let by_head = |weight: &Tensor| weight.view([heads, width / heads, width]);

@@ -41,8 +41,8 @@ pub fn save_as(path: &Path, model: &Clip, target: Target) -> Result<()> {
     }
 }
 
-/// The fields of a `preprocess_cfg` that its readers do not find in a format, with their values: those that are not
-/// OpenAI's.
+/// The fields of a `preprocess_cfg` that its readers do not find in a format, with their values:
+/// those that are not OpenAI's.
 pub fn lost_fields(preprocess: &PreprocessCfg, target: Target) -> Vec<String> {
     let plain = PreprocessCfg::default();
     let kept = match target {

@@ -1,5 +1,5 @@
-//! ResNets of any size by the paper's rule (section 2.4, after Tan and Le 2019): width, depth and resolution grow
-//! together with the compute of the image tower; of the text tower the width alone.
+//! ResNets of any size by the paper's rule (section 2.4, after Tan and Le 2019): width, depth and
+//! resolution grow together with the compute of the image tower; of the text tower the width alone.
 
 use crate::{Depth, Error, ModelConfig, Result, TextConfig, VisionConfig};
 
@@ -12,9 +12,10 @@ const POINTS: [(f64, &str); 4] = [
 ];
 
 impl ModelConfig {
-    /// RN50x{k}: a ResNet-50 with some `k` times its compute. At 1, 4, 16 and 64 it is the paper's model; between
-    /// them each size lies on a straight line of logarithms; beyond them depth goes with k^(1/3), and width and
-    /// resolution with k^(1/6), so that each takes a third of the compute.
+    /// RN50x{k}: a ResNet-50 with some `k` times its compute. At 1, 4, 16 and 64 it is the paper's
+    /// model; between them each size lies on a straight line of logarithms; beyond them depth
+    /// goes with k^(1/3), and width and resolution with k^(1/6), so that each takes a third of
+    /// the compute.
     pub fn scaled_resnet(k: f64) -> Result<Self> {
         if !(0.05..=4096.0).contains(&k) {
             return Err(Error::Config(format!(
@@ -46,7 +47,8 @@ impl ModelConfig {
         let stages = std::array::from_fn(|i| size(a[i], b[i], 1.0 / 3.0, 1));
         let width = size(v.width, w.width, 1.0 / 6.0, 16);
         let side = size(v.image_size, w.image_size, 1.0 / 6.0, 32);
-        // The text tower's width follows the image tower's: eight channels for each of its first stage's.
+        // The text tower's width follows the image tower's: eight channels for each of its first
+        // stage's.
         let text = width * 8;
         Ok(Self {
             embed_dim: text,

@@ -15,8 +15,8 @@ pub(crate) struct Pass {
     pub checkpointing: bool,
 }
 
-/// Patches that a vision transformer does not see in training (Li et al. 2023, "FLIP"): others for each image, and the
-/// same for the same sample, whatever part of a batch it is given in.
+/// Patches that a vision transformer does not see in training (Li et al. 2023, "FLIP"): others for
+/// each image, and the same for the same sample, whatever part of a batch it is given in.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PatchDropout {
     /// The share of patches that is dropped, below 1.
@@ -67,7 +67,8 @@ impl PatchDropout {
 }
 
 impl Clip {
-    /// Sets what a pass does in training: whether the image tower's running statistics stay as they are.
+    /// Sets what a pass does in training: whether the image tower's running statistics stay as they
+    /// are.
     pub fn prepare_training(&mut self, frozen_image: bool) {
         self.pass.mode = if frozen_image { Mode::Eval } else { Mode::Train };
     }
@@ -77,7 +78,8 @@ impl Clip {
         self.project_image(&self.features(images, patches))
     }
 
-    /// Gives the model the bias of the pairwise sigmoid loss (Zhai et al. 2023), a parameter, where it has none.
+    /// Gives the model the bias of the pairwise sigmoid loss (Zhai et al. 2023), a parameter, where
+    /// it has none.
     pub fn add_logit_bias(&mut self, value: f64) {
         if self.logit_bias.is_some() {
             return;
@@ -100,8 +102,9 @@ impl Clip {
     /// Copies a state dict into the model by name, into the types that it has.
     ///
     /// # Errors
-    /// When names are missing, unknown, or of another shape: all of them are named. A model with a bias of the sigmoid
-    /// loss takes weights without one, as open_clip does: its bias is 0 then.
+    /// When names are missing, unknown, or of another shape: all of them are named. A model with a
+    /// bias of the sigmoid loss takes weights without one, as open_clip does: its bias is 0
+    /// then.
     pub fn load(&mut self, weights: &[(String, Tensor)]) -> Result<()> {
         let weights = weights.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
         // In 32 bits: the towers may be of different types.
@@ -126,8 +129,8 @@ impl Clip {
         let _ = no_grad(|| self.logit_scale().shallow_clone().fill_(scale.ln()));
     }
 
-    /// Computes blocks again in the backward pass instead of keeping what is inside them: a third more time, and
-    /// far less memory.
+    /// Computes blocks again in the backward pass instead of keeping what is inside them: a third
+    /// more time, and far less memory.
     pub fn set_grad_checkpointing(&mut self, on: bool) {
         self.pass.checkpointing = on;
     }
@@ -141,19 +144,20 @@ impl Clip {
         result
     }
 
-    /// Embedded images [batch, embed_dim] as a token of the text transformer, [batch, 1, width]: through the
-    /// text projection, backwards.
+    /// Embedded images [batch, embed_dim] as a token of the text transformer, [batch, 1, width]:
+    /// through the text projection, backwards.
     pub fn picture_token(&self, pictures: &Tensor) -> Tensor {
         pictures.matmul(&self.text_projection.transpose(0, 1)).unsqueeze(1)
     }
 
-    /// Scores of all words of the vocabulary, [batch, length, vocabulary], for states [batch, length, width].
+    /// Scores of all words of the vocabulary, [batch, length, vocabulary], for states [batch,
+    /// length, width].
     pub fn word_logits(&self, states: &Tensor) -> Tensor {
         states.matmul(&self.token_embedding.transpose(0, 1))
     }
 
-    /// What scores an embedded image by words: their weighted sum, through the text projection, `[embed_dim]`.
-    /// `tokens` and `weights` are [prompts, length].
+    /// What scores an embedded image by words: their weighted sum, through the text projection,
+    /// `[embed_dim]`. `tokens` and `weights` are [prompts, length].
     pub fn word_vectors(&self, tokens: &Tensor, weights: &Tensor) -> Tensor {
         let embedded = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);
         let sum = (embedded.to_kind(Kind::Float) * weights.unsqueeze(-1)).sum_dim_intlist(
@@ -164,8 +168,8 @@ impl Clip {
         sum.matmul(&self.text_projection.to_kind(Kind::Float))
     }
 
-    /// The text transformer as a language model: scores of the next word after `first` [batch, 1, width] and
-    /// after each of `tokens` [batch, length], as [batch, 1 + length, vocabulary].
+    /// The text transformer as a language model: scores of the next word after `first` [batch, 1,
+    /// width] and after each of `tokens` [batch, length], as [batch, 1 + length, vocabulary].
     pub fn continue_text(&self, first: &Tensor, tokens: &Tensor) -> Tensor {
         let embedded = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);
         let x = Tensor::cat(&[first.to_kind(embedded.kind()), embedded], 1);
@@ -187,7 +191,8 @@ mod tests {
         let rows: Vec<Vec<f32>> = Vec::try_from(kept.select(2, 0).contiguous()).unwrap();
         assert!(rows.iter().all(|row| row[0] == 0.0 && row[1] >= 1.0 && row.is_sorted()));
         assert!(rows.windows(2).any(|pair| pair[0] != pair[1]));
-        // Any piece of the batch keeps the same ones; so does the whole when others draw in between.
+        // Any piece of the batch keeps the same ones; so does the whole when others draw in
+        // between.
         for (first, count) in [(0, 1), (3, 4), (7, 9), (15, 1)] {
             clip_torch::tch::manual_seed(first);
             let piece = PatchDropout { first: first as u64, ..dropout };

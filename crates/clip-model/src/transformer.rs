@@ -87,8 +87,9 @@ impl Block {
         &x + self.perceptron(&x)
     }
 
-    /// The result at one position of each sequence alone, [batch, width]: the first, or [batch] `ends` of a causal
-    /// tower. What a tower gives is read at one position of its last block, so the rest of it need not be computed.
+    /// The result at one position of each sequence alone, [batch, width]: the first, or [batch]
+    /// `ends` of a causal tower. What a tower gives is read at one position of its last block,
+    /// so the rest of it need not be computed.
     pub fn forward_one(&self, x: &Tensor, ends: Option<&Tensor>) -> Tensor {
         let x = at(x, ends) + self.attention_of_one(&self.ln_1.forward(x), ends);
         &x + self.perceptron(&x)
@@ -140,8 +141,8 @@ impl Block {
         self.out_proj.forward(&mixed.reshape([batch, width]))
     }
 
-    /// The same in another type, with QuickGELU as one operation: `x sigmoid(1.702 x)` is `silu(1.702 x) / 1.702`,
-    /// and both factors go into the maps around it.
+    /// The same in another type, with QuickGELU as one operation: `x sigmoid(1.702 x)` is
+    /// `silu(1.702 x) / 1.702`, and both factors go into the maps around it.
     pub fn for_inference(&self, kind: Kind) -> Self {
         let quick = self.activation == Activation::QuickGelu;
         let (c_fc, c_proj, activation) = if quick {
@@ -189,14 +190,16 @@ pub(crate) fn through_to_one(
     pass.segment(&x, move |x| last.forward_one(x, ends.as_ref()))
 }
 
-/// Longest sequence whose attention is two plain products on the processor: libtorch's fused kernel makes many
-/// small ones there, and a training step of the demo's model takes 1.5 times as long with it.
+/// Longest sequence whose attention is two plain products on the processor: libtorch's fused kernel
+/// makes many small ones there, and a training step of the demo's model takes 1.5 times as long
+/// with it.
 const SHORT: i64 = 256;
 
 /// The factor in QuickGELU.
 const QUICK: f64 = 1.702;
 
-/// The first position of `x` [batch, length, width], or the one that `ends` [batch] tells: [batch, width].
+/// The first position of `x` [batch, length, width], or the one that `ends` [batch] tells: [batch,
+/// width].
 fn at(x: &Tensor, ends: Option<&Tensor>) -> Tensor {
     let Some(ends) = ends else { return x.select(1, 0) };
     let ends = ends.view([-1, 1, 1]).expand([-1, 1, x.size()[2]], false);
@@ -208,8 +211,8 @@ fn later(length: i64, device: Device) -> Tensor {
     Tensor::ones([length, length], (Kind::Bool, device)).triu(1)
 }
 
-/// `q`, `k`, `v` and the result are [batch, heads, length, width / heads]; `q` and the result may have another
-/// length than `k` and `v`.
+/// `q`, `k`, `v` and the result are [batch, heads, length, width / heads]; `q` and the result may
+/// have another length than `k` and `v`.
 fn plain_attention(q: &Tensor, k: &Tensor, v: &Tensor, later: Option<&Tensor>) -> Tensor {
     let width = q.size()[3];
     let mut scores = (q * (width as f64).powf(-0.5)).matmul(&k.transpose(-2, -1));

@@ -1,4 +1,5 @@
-//! The vision transformer (paper, section 2.4: a layer norm before the blocks, class token, projection).
+//! The vision transformer (paper, section 2.4: a layer norm before the blocks, class token,
+//! projection).
 
 use std::rc::Rc;
 
@@ -50,7 +51,8 @@ impl VisionTransformer {
         Self { class_embedding, positional_embedding, proj, conv1, ln_pre, blocks, ln_post }
     }
 
-    /// Normalised pixels [batch, 3, size, size] to the features before the projection, [batch, width].
+    /// Normalised pixels [batch, 3, size, size] to the features before the projection, [batch,
+    /// width].
     pub fn features(&self, images: &Tensor, pass: Pass, patches: Option<PatchDropout>) -> Tensor {
         // [batch, width, grid, grid] -> [batch, grid * grid, width]
         let x = self.conv1.forward(images).flatten(2, 3).transpose(1, 2);

@@ -31,8 +31,8 @@ const TYPES: [(Dtype, Kind); 10] = [
     (Dtype::BOOL, Kind::Bool),
 ];
 
-/// Reads all tensors of a safetensors file, by name. They lie over the file's pages, which are mapped and not
-/// copied; writing to them changes nothing on disk.
+/// Reads all tensors of a safetensors file, by name. They lie over the file's pages, which are
+/// mapped and not copied; writing to them changes nothing on disk.
 pub fn read_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
     Ok(read_safetensors_with(path)?.0)
 }
@@ -64,7 +64,8 @@ pub fn write_safetensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<()
     write_safetensors_with(path, tensors, &[])
 }
 
-/// As [`write_safetensors`], with settings of the model that the weights are of in the file's remarks, by name.
+/// As [`write_safetensors`], with settings of the model that the weights are of in the file's
+/// remarks, by name.
 pub(crate) fn write_safetensors_with(
     path: &Path,
     tensors: &[(String, Tensor)],
@@ -77,7 +78,8 @@ pub(crate) fn write_safetensors_with(
             .ok_or_else(|| Error::file(path, format!("{name} has the type {:?}", tensor.kind())))?;
         typed.push((dtype, name, tensor));
     }
-    // The widest types first, so that all are aligned; then by name, so that the bytes are the same every time.
+    // The widest types first, so that all are aligned; then by name, so that the bytes are the same
+    // every time.
     typed.sort_by_key(|(dtype, name, _)| (std::cmp::Reverse(dtype.bitsize()), *name));
     let mut header = serde_json::Map::new();
     // open_clip and transformers look for this mark.

@@ -1,5 +1,5 @@
-//! Normalised pixels as open_clip's transform gives them, and the processors that transformers writes:
-//! `scripts/oracles/preprocess.py` makes both.
+//! Normalised pixels as open_clip's transform gives them, and the processors that transformers
+//! writes: `scripts/oracles/preprocess.py` makes both.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

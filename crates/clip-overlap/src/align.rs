@@ -28,7 +28,8 @@ pub(crate) struct Level {
 }
 
 impl Level {
-    /// 1 at the points where something is shown, 0 where the image was only filled up; nothing where it nowhere was.
+    /// 1 at the points where something is shown, 0 where the image was only filled up; nothing
+    /// where it nowhere was.
     pub fn shown(&self, points: &Points) -> Option<Vec<f32>> {
         let padded = points.values(self.padding.as_ref()?);
         Some(padded.into_iter().map(|share| f32::from(share < 0.1)).collect())
@@ -74,7 +75,8 @@ impl<'a> ImagePyramid<'a> {
         &self.levels[0].luma
     }
 
-    /// The level whose pixels are about as far apart as points are, given as shares of width and height.
+    /// The level whose pixels are about as far apart as points are, given as shares of width and
+    /// height.
     pub fn level(&self, [across, down]: [f32; 2]) -> &Level {
         let apart = |plane: &Plane| (plane.width as f32 * across).max(plane.height as f32 * down);
         let fits = |level: &&Level| apart(&level.luma) < 1.5;
@@ -98,12 +100,13 @@ pub(crate) fn levels<'a>(
 /// Points a side of the grids on which two images are aligned.
 const COARSE: usize = 16;
 const FINE: usize = 24;
-/// Least correlation after two steps of a pair that is worth more of them. Of the copies that end with a score of 0.8,
-/// one in a thousand has less; of all candidates, half.
+/// Least correlation after two steps of a pair that is worth more of them. Of the copies that end
+/// with a score of 0.8, one in a thousand has less; of all candidates, half.
 const PROMISING: f32 = 0.72;
 /// Least correlation, on the coarse grid, of a pair that is compared on the fine one.
 const LEAST: f32 = 0.76;
-/// Least correlation of what a blur takes away, there: of the copies that end with a score of 0.7, none has less.
+/// Least correlation of what a blur takes away, there: of the copies that end with a score of 0.7,
+/// none has less.
 const DRAWN: f32 = 0.5;
 /// Least correlation, on the fine grid, of a pair that is compared in full.
 const FITTING: f32 = 0.74;
@@ -115,8 +118,8 @@ pub(crate) fn align(a: &ImagePyramid, b: &ImagePyramid, start: Transform) -> Opt
     fitting(searched(a, b, start))
 }
 
-/// The same for a start that is nearly right, if it is right: where that leads to, or a coarse grid, whichever is
-/// better.
+/// The same for a start that is nearly right, if it is right: where that leads to, or a coarse
+/// grid, whichever is better.
 pub(crate) fn refine_near(
     a: &ImagePyramid,
     b: &ImagePyramid,

@@ -86,8 +86,9 @@ impl Candidates {
         self.vectors.nearest(queries, self.options.neighbours, self.options.neighbour_cosine)
     }
 
-    /// The candidates of one image, ascending: those that resemble it as a whole, the nearest by vectors among
-    /// them, and those on which local features agree, with their votes and where they put the image.
+    /// The candidates of one image, ascending: those that resemble it as a whole, the nearest by
+    /// vectors among them, and those on which local features agree, with their votes and where
+    /// they put the image.
     pub fn of(
         &self,
         query: &Fingerprint,
@@ -109,7 +110,8 @@ impl Candidates {
         (near, self.local(query))
     }
 
-    /// Items on which several local features agree, with their votes and the placement they agree on.
+    /// Items on which several local features agree, with their votes and the placement they agree
+    /// on.
     fn local(&self, query: &Fingerprint) -> Vec<(u32, usize, Transform)> {
         let aspect = query.thumb.height as f32 / query.thumb.width as f32;
         let mut votes: HashMap<(u32, i32, i32, i32), Vec<Vote>> = HashMap::new();
@@ -164,7 +166,8 @@ impl Candidates {
     }
 }
 
-/// Two local features that look alike: where they put the image, and their centres in it and in the item.
+/// Two local features that look alike: where they put the image, and their centres in it and in the
+/// item.
 struct Vote {
     placement: Transform,
     pair: [f32; 4],

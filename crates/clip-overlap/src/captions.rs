@@ -1,4 +1,5 @@
-//! Whether a caption names a class: what makes a copied image also a copied label (paper, section 5, Country211).
+//! Whether a caption names a class: what makes a copied image also a copied label (paper, section
+//! 5, Country211).
 
 /// Words in lower case, anything else cut away.
 fn words(text: &str) -> Vec<String> {
@@ -6,7 +7,8 @@ fn words(text: &str) -> Vec<String> {
     text.split(cut).filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
 }
 
-/// Whether the caption has the class's name as consecutive words, in the singular or with an `s` or `es`.
+/// Whether the caption has the class's name as consecutive words, in the singular or with an `s` or
+/// `es`.
 pub fn names(caption: &str, class: &str) -> bool {
     let (caption, class) = (words(caption), words(class));
     let same = |said: &str, word: &str| {

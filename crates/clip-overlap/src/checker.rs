@@ -31,10 +31,11 @@ impl Checker {
         Self { sets }
     }
 
-    /// Every item that the image counts as a copy of, and those that it resembles though one of both shows
-    /// next to nothing; the most alike first.
+    /// Every item that the image counts as a copy of, and those that it resembles though one of
+    /// both shows next to nothing; the most alike first.
     ///
-    /// `id` is its name in marks, `hashes` are its pHash and dHash, `file` the hex of its file's blake3.
+    /// `id` is its name in marks, `hashes` are its pHash and dHash, `file` the hex of its file's
+    /// blake3.
     pub fn check(&self, id: &str, image: &Rgb, hashes: (u64, u64), file: &str) -> Vec<Hit> {
         let query = Query::with_hashes(image, hashes.0, hashes.1);
         let mut hits = Vec::new();

@@ -1,6 +1,7 @@
 //! The first, cheapest comparison: do the outlines of 16 x 16 images agree, over shifts and zooms?
 //!
-//! What a blur leaves is taken away first: most images are bright above and dark below, and agree in that.
+//! What a blur leaves is taken away first: most images are bright above and dark below, and agree
+//! in that.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"
@@ -37,8 +38,8 @@ impl Target {
     }
 }
 
-/// The plane that a [`Target`] and a [`Probe`] are made of: what a blur takes away of an image, around 128 and scaled
-/// to at most 127 either way.
+/// The plane that a [`Target`] and a [`Probe`] are made of: what a blur takes away of an image,
+/// around 128 and scaled to at most 127 either way.
 pub(crate) fn grid(luma: &Plane) -> [u8; SIDE * SIDE] {
     let small = luma.resized(SIDE, SIDE);
     let mean = small.blurred(2);
@@ -59,7 +60,8 @@ fn rimmed(values: &[f32; SIDE * SIDE]) -> [f32; WIDE * WIDE] {
     wide
 }
 
-/// Sums of the squares above and left of every corner of a cell: four of them give the sum over any rectangle.
+/// Sums of the squares above and left of every corner of a cell: four of them give the sum over any
+/// rectangle.
 struct Squares([f32; (WIDE + 1) * (WIDE + 1)]);
 
 impl Squares {
@@ -164,7 +166,8 @@ impl Zoomed {
 
     #[inline(always)]
     fn correlation(&self, target: &Target, dx: usize, dy: usize) -> f32 {
-        // Lanes side by side: the compiler may not reorder one sum of floats, but it may keep sixteen.
+        // Lanes side by side: the compiler may not reorder one sum of floats, but it may keep
+        // sixteen.
         let mut products = [0f32; SIDE];
         for y in 0..SIDE {
             let theirs = &target.values[(y + dy) * WIDE + dx..][..SIDE];

@@ -1,4 +1,5 @@
-//! What people and calibration decided: a threshold for each evaluation set, and pairs accepted or rejected by eye.
+//! What people and calibration decided: a threshold for each evaluation set, and pairs accepted or
+//! rejected by eye.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +10,8 @@ use crate::matches::Match;
 use crate::set::Kind;
 use crate::{Error, Result};
 
-/// Least score of a copy where nobody decided otherwise; measured on photographs and small images alike.
+/// Least score of a copy where nobody decided otherwise; measured on photographs and small images
+/// alike.
 pub const THRESHOLD: f32 = 0.80;
 
 /// What was seen of a pair.
@@ -87,8 +89,8 @@ impl SetDecision {
 
     /// Whether a pair counts as a copy.
     ///
-    /// Images that show next to nothing, and rows of which only a perceptual hash is known, count only when
-    /// somebody accepted them.
+    /// Images that show next to nothing, and rows of which only a perceptual hash is known, count
+    /// only when somebody accepted them.
     pub fn is_copy(&self, pair: &Match) -> bool {
         match (self.verdict(&pair.key, &pair.id), pair.kind) {
             (Some(verdict), _) => verdict == Verdict::Accept,
@@ -98,10 +100,12 @@ impl SetDecision {
         }
     }
 
-    /// The lowest threshold at which at least `precision` of the marked pairs from it on were accepted.
+    /// The lowest threshold at which at least `precision` of the marked pairs from it on were
+    /// accepted.
     ///
     /// # Errors
-    /// With fewer than ten marked pairs that have a score, or when no threshold reaches the precision.
+    /// With fewer than ten marked pairs that have a score, or when no threshold reaches the
+    /// precision.
     pub fn calibrated(&self, precision: f64) -> std::result::Result<f32, String> {
         let mut marks: Vec<&ReviewedPair> =
             self.marks.iter().filter(|mark| mark.score > 0.0).collect();

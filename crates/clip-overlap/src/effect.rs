@@ -146,7 +146,8 @@ fn difference(name: &str, rows: &[(&Predicted, bool)], metric: &Metric) -> Resul
     })
 }
 
-/// Ten thousand, fewer for sets so large that this would take minutes: their ends are steady with less.
+/// Ten thousand, fewer for sets so large that this would take minutes: their ends are steady with
+/// less.
 fn resamples(rows: usize) -> usize {
     (1_000_000_000 / rows.max(1)).clamp(2_000, RESAMPLES)
 }

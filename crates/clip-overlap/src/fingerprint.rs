@@ -96,8 +96,8 @@ impl Fingerprint {
     }
 }
 
-/// One colour, near black, or nearly all of one shade: any two such images are alike, and prove nothing
-/// (the paper's Kinetics frames, section 5).
+/// One colour, near black, or nearly all of one shade: any two such images are alike, and prove
+/// nothing (the paper's Kinetics frames, section 5).
 fn is_flat(luma: &Plane) -> bool {
     let n = luma.data.len() as f32;
     let mean = luma.data.iter().sum::<f32>() / n;

@@ -63,7 +63,8 @@ struct Head {
 }
 
 impl EvalIndex {
-    /// The index of the set at `path`, read from the folder `cache` where it is there, else made and put there.
+    /// The index of the set at `path`, read from the folder `cache` where it is there, else made
+    /// and put there.
     ///
     /// # Errors
     /// When the set cannot be opened, has no items, or the cache cannot be written.
@@ -129,7 +130,8 @@ impl EvalIndex {
         self.len() == 0
     }
 
-    /// The item with one of these hashes of its file. An image that shows next to nothing proves nothing even so.
+    /// The item with one of these hashes of its file. An image that shows next to nothing proves
+    /// nothing even so.
     pub fn exact<'a>(&self, mut files: impl Iterator<Item = &'a str>) -> Option<(u32, Kind)> {
         let item = files.find_map(|hash| self.files.get(hash)).copied()?;
         let flat = self.search.items()[item as usize].flat;
@@ -187,7 +189,8 @@ impl Rows {
     }
 }
 
-/// Where indexes are kept unless said otherwise: below `CLIP_DATA_CACHE`, or the user's cache folder.
+/// Where indexes are kept unless said otherwise: below `CLIP_DATA_CACHE`, or the user's cache
+/// folder.
 pub fn default_cache() -> Option<PathBuf> {
     clip_corpus::cache_folder("evaluation-sets")
 }

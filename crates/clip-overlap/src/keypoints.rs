@@ -1,4 +1,5 @@
-//! Local features: places that stand out, each with 64 bits of what surrounds it. They find crops and zooms.
+//! Local features: places that stand out, each with 64 bits of what surrounds it. They find crops
+//! and zooms.
 
 use std::f32::consts::PI;
 use std::sync::LazyLock;

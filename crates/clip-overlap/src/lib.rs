@@ -1,8 +1,8 @@
 //! Contamination without a model: candidates, aligned verification, decisions and statistics.
 //!
-//! An evaluation set is fingerprinted once ([`EvalIndex`]). A corpus is streamed against it unit by unit
-//! ([`Scan`]), a build one image at a time ([`Checker`]). What was found is decided by thresholds and by eye
-//! ([`Decisions`]), and accounted for ([`ContaminationReport`]).
+//! An evaluation set is fingerprinted once ([`EvalIndex`]). A corpus is streamed against it unit by
+//! unit ([`Scan`]), a build one image at a time ([`Checker`]). What was found is decided by
+//! thresholds and by eye ([`Decisions`]), and accounted for ([`ContaminationReport`]).
 
 mod align;
 mod candidates;

@@ -1,4 +1,5 @@
-//! What a copy was filled up with: bars beside it, a border around it, the corners that a rotation leaves empty.
+//! What a copy was filled up with: bars beside it, a border around it, the corners that a rotation
+//! leaves empty.
 
 use clip_image::Rgb;
 

@@ -1,4 +1,5 @@
-//! A model's predictions on an evaluation set: Parquet from `clip-data eval`, or CSV from anything else.
+//! A model's predictions on an evaluation set: Parquet from `clip-data eval`, or CSV from anything
+//! else.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,11 +18,13 @@ pub struct Predicted {
     pub correct: bool,
     /// Its class, where the file has a column `label`.
     pub label: Option<String>,
-    /// What it contributes to a metric that is a mean over items, where the file has a column `value`.
+    /// What it contributes to a metric that is a mean over items, where the file has a column
+    /// `value`.
     pub value: Option<f64>,
 }
 
-/// Predictions by the items' keys: columns `key` and `correct`, `label` and `value` where there are.
+/// Predictions by the items' keys: columns `key` and `correct`, `label` and `value` where there
+/// are.
 pub fn read(path: &Path) -> Result<BTreeMap<String, Predicted>> {
     let csv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
     let found = if csv { from_csv(path)? } else { from_parquet(path)? };

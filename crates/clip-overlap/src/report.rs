@@ -1,4 +1,5 @@
-//! The account of a corpus against evaluation sets: which items it has too, and what that does to a score.
+//! The account of a corpus against evaluation sets: which items it has too, and what that does to a
+//! score.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -113,7 +114,8 @@ pub struct SetReport {
     pub interval: Interval,
     /// Images of the corpus that are copies, removed ones included.
     pub images: u64,
-    /// Items that resemble an image of the corpus only as images that show next to nothing do; not in `overlap`.
+    /// Items that resemble an image of the corpus only as images that show next to nothing do; not
+    /// in `overlap`.
     pub flat: u64,
     /// Items whose pHash is near that of a row without an image; not in `overlap`.
     pub unverified: u64,
@@ -132,7 +134,8 @@ pub struct SetReport {
 /// Every evaluation set against the corpus: `contamination.json`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ContaminationReport {
-    /// Identity of what was found: corpus, sets, thresholds and copies. Scores are stamped with it.
+    /// Identity of what was found: corpus, sets, thresholds and copies. Scores are stamped with
+    /// it.
     pub id: String,
     /// What was checked against the sets.
     pub corpus: CorpusAccount,
@@ -155,7 +158,8 @@ pub struct Subject<'a> {
 }
 
 impl SetReport {
-    /// The account of a set; `matches` may be of other sets too, `kept` says of each whether it is still there.
+    /// The account of a set; `matches` may be of other sets too, `kept` says of each whether it is
+    /// still there.
     pub fn new(
         set: &Subject,
         matches: &[Match],

@@ -1,4 +1,5 @@
-//! Holding a corpus against evaluation sets, as a stream: bounded memory, resumable after every unit.
+//! Holding a corpus against evaluation sets, as a stream: bounded memory, resumable after every
+//! unit.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,8 @@ use crate::{Error, Result};
 const VERSION: u32 = 5;
 /// Bytes and images of a batch; at most three batches are in memory.
 const BATCH: (usize, usize) = (16 << 20, 512);
-/// Images for which the nearest items are sought together, where there are enough of them for all threads.
+/// Images for which the nearest items are sought together, where there are enough of them for all
+/// threads.
 const TOGETHER: std::ops::RangeInclusive<usize> = 4..=16;
 /// Items of one set that one image may be matched to.
 const MATCHES: usize = 4;
@@ -86,7 +88,8 @@ pub struct Scan<'a> {
 }
 
 impl Scan<'_> {
-    /// The matches of one unit, without their images: read where they are there already, else made and kept.
+    /// The matches of one unit, without their images: read where they are there already, else made
+    /// and kept.
     ///
     /// Gives nothing when it was told to stop.
     pub fn unit(&self, unit: &Unit) -> Result<Option<(UnitCount, Vec<Match>)>> {

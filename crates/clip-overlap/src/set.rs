@@ -8,10 +8,11 @@ use crate::similarity::{Similarity, likeness};
 use crate::transform::Transform;
 use crate::vector::Nearest;
 
-/// Least agreement on 16 x 16 points of a pair that is aligned. Of the pairs that end with a score of 0.8, one in a
-/// thousand has less; of all candidates, nine in ten.
+/// Least agreement on 16 x 16 points of a pair that is aligned. Of the pairs that end with a score
+/// of 0.8, one in a thousand has less; of all candidates, nine in ten.
 const GATE: f32 = 0.5;
-/// Most pairs that are aligned for one image and orientation, with and without a start from local features.
+/// Most pairs that are aligned for one image and orientation, with and without a start from local
+/// features.
 const ALIGNED: usize = 4;
 
 /// By how much less than the best item of a set another may resemble an image.
@@ -97,22 +98,22 @@ impl SetIndex {
         near
     }
 
-    /// What looks nearest to each image at first sight, to be handed to [`Self::search`]. Several images at once
-    /// take less time than one after the other.
+    /// What looks nearest to each image at first sight, to be handed to [`Self::search`]. Several
+    /// images at once take less time than one after the other.
     pub fn nearest(&self, queries: &[&Query]) -> Vec<Nearest> {
         let vectors: Vec<&[i16]> = queries.iter().map(|q| q.plain.vector.as_slice()).collect();
         self.candidates.nearest(&vectors)
     }
 
-    /// Every candidate, compared; the best first, one entry an item. `nearest` are the items nearest to the image
-    /// and to its mirror image, `extra` are items to compare as well.
+    /// Every candidate, compared; the best first, one entry an item. `nearest` are the items
+    /// nearest to the image and to its mirror image, `extra` are items to compare as well.
     pub fn search(&self, query: &Query, [near, turned]: &Nearest, extra: &[u32]) -> Vec<Found> {
         let mut found: Vec<Found> = self.compare(&query.plain, false, near, extra);
         found.extend(self.compare(&query.mirrored, true, turned, extra));
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
         let mut seen = std::collections::HashSet::new();
-        // An image is one image's copy: others that it resembles less are its look-alikes, as of one sitting,
-        // unless they are copies of each other.
+        // An image is one image's copy: others that it resembles less are its look-alikes, as of
+        // one sitting, unless they are copies of each other.
         let least = found.first().map_or(0.0, |best| best.score - RUNNER_UP);
         found.retain(|f| f.score >= least && seen.insert(f.item));
         found

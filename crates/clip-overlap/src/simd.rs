@@ -1,5 +1,6 @@
-//! Sums and samples over many points at once, compiled for each width of vectors and run with the widest that the
-//! processor has. Sixteen sums side by side, whatever the width: the results are the same everywhere.
+//! Sums and samples over many points at once, compiled for each width of vectors and run with the
+//! widest that the processor has. Sixteen sums side by side, whatever the width: the results are
+//! the same everywhere.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"
@@ -45,7 +46,8 @@ fn product(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest.iter().zip(others).map(|(a, b)| a * b).sum::<f32>()
 }
 
-/// The products of every list with itself and with those after it: `[i][j]` for `i <= j`, and the same mirrored.
+/// The products of every list with itself and with those after it: `[i][j]` for `i <= j`, and the
+/// same mirrored.
 pub(crate) fn gram<const N: usize>(rows: &[Vec<f32>; N]) -> [[f32; N]; N] {
     Arch::new().dispatch(Gram { rows })
 }
@@ -151,7 +153,8 @@ impl NullaryFnOnce for Sample<'_> {
     }
 }
 
-/// A whole number from 0 to 2^23 as an integer: `as` has more cases, and no vector instruction for them.
+/// A whole number from 0 to 2^23 as an integer: `as` has more cases, and no vector instruction for
+/// them.
 #[inline(always)]
 fn whole(value: f32) -> u32 {
     const LOWEST: f32 = 8_388_608.0;
@@ -162,7 +165,8 @@ fn whole(value: f32) -> u32 {
 #[inline(always)]
 fn sampled(plane: &Plane, x: &Lanes, y: &Lanes) -> (Lanes, Lanes, Lanes) {
     let (w, h) = (plane.width as f32, plane.height as f32);
-    // The last pixel on whose right and below there is another; where there is none, the pixel itself stands for it.
+    // The last pixel on whose right and below there is another; where there is none, the pixel
+    // itself stands for it.
     let (right, below) = ((plane.width - 1).min(1), (plane.height - 1).min(1));
     let (last_x, last_y) = ((plane.width - 1 - right) as f32, (plane.height - 1 - below) as f32);
     let stride = plane.width as f32;

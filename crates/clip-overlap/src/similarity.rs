@@ -91,7 +91,8 @@ fn colour(a: &ImagePyramid, b: &ImagePyramid, placement: &Transform, common: [f3
     let side = GRID / 2;
     let (points, seen) = shared(levels(a, b, placement, common, side), placement, common, side);
     let count = seen.iter().sum::<f32>().max(1.0);
-    // Around the mean first: of a channel that is nearly white all over, squares would leave no digits for the rest.
+    // Around the mean first: of a channel that is nearly white all over, squares would leave no
+    // digits for the rest.
     let centred = |values: Vec<f32>| -> Vec<f32> {
         let mean = dot(&values, &seen) / count;
         values.into_iter().map(|value| value - mean).collect()

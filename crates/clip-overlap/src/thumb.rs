@@ -43,7 +43,8 @@ impl Plane {
         Self { width: image.width as usize, height: image.height as usize, data }
     }
 
-    /// The value at a place in pixel units (0 is the centre of the first), between pixels by bilinear mixing.
+    /// The value at a place in pixel units (0 is the centre of the first), between pixels by
+    /// bilinear mixing.
     pub fn at(&self, x: f32, y: f32) -> f32 {
         let x = x.clamp(0.0, (self.width - 1) as f32);
         let y = y.clamp(0.0, (self.height - 1) as f32);
@@ -63,7 +64,8 @@ impl Plane {
             (0..width).map(|x| 1.0 / near(x, radius, width).len() as f32).collect();
         let mut across = vec![0.0; self.data.len()];
         for (out, row) in across.chunks_exact_mut(width).zip(self.data.chunks_exact(width)) {
-            // The row over itself at every shift: a running sum would wait for each pixel before the next.
+            // The row over itself at every shift: a running sum would wait for each pixel before
+            // the next.
             for shift in 0..=2 * radius {
                 let from = shift.saturating_sub(radius).min(width);
                 let to = radius.saturating_sub(shift).min(width);

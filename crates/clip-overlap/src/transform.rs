@@ -2,7 +2,8 @@
 
 use crate::simd::Points;
 
-/// Where the second image's unit square lies in the first's: `x' = a x + b y + c`, `y' = d x + e y + f`.
+/// Where the second image's unit square lies in the first's: `x' = a x + b y + c`, `y' = d x + e y
+/// + f`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Transform {
     /// The six numbers a to f.
@@ -29,8 +30,9 @@ impl Transform {
         Points { x: mapped().map(|(x, _)| x).collect(), y: mapped().map(|(_, y)| y).collect() }
     }
 
-    /// The placement near this one that brings points of the second image to points of the first: pairs of
-    /// (x, y, x', y'), of which those count that this one, and then the better one, brings near enough.
+    /// The placement near this one that brings points of the second image to points of the first:
+    /// pairs of (x, y, x', y'), of which those count that this one, and then the better one,
+    /// brings near enough.
     pub(crate) fn fitted(self, pairs: &[[f32; 4]]) -> Self {
         [0.12, 0.06, 0.03].into_iter().fold(self, |old, reach| {
             // Few points, or points in one spot, leave the placement nearly as it is.
@@ -60,10 +62,12 @@ impl Transform {
         (a * e - b * d).abs()
     }
 
-    /// What the placement takes from the trust in a likeness: the more it bends to make two images agree, the less
-    /// their agreement says, and the fewer pixels there are, the less it takes to agree.
+    /// What the placement takes from the trust in a likeness: the more it bends to make two images
+    /// agree, the less their agreement says, and the fewer pixels there are, the less it takes
+    /// to agree.
     ///
-    /// `sides` are both images' width and height; `least` is the smaller one's longer side in pixels.
+    /// `sides` are both images' width and height; `least` is the smaller one's longer side in
+    /// pixels.
     pub(crate) fn deformation_penalty(
         &self,
         sides: [(u32, u32); 2],
@@ -102,7 +106,8 @@ impl Transform {
         if a < 0.15 || e < 0.15 {
             return None;
         }
-        // Shear and rotation are small: the axes' own scales say where the edges are, at the middle.
+        // Shear and rotation are small: the axes' own scales say where the edges are, at the
+        // middle.
         let (mx, my) = self.map(0.5, 0.5);
         let (left, right) = (0.5 - mx / a, 0.5 + (1.0 - mx) / a);
         let (top, bottom) = (0.5 - my / e, 0.5 + (1.0 - my) / e);

@@ -1,4 +1,5 @@
-//! A short vector of the whole image: its lowest frequencies, flattened so that no one of them rules.
+//! A short vector of the whole image: its lowest frequencies, flattened so that no one of them
+//! rules.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"
@@ -20,7 +21,8 @@ const GRID: usize = 16;
 /// Frequencies kept on each axis of luma, and of each colour difference.
 const LUMA: usize = 9;
 const COLOUR: usize = 3;
-/// Numbers that a mirror leaves as they are: those of even frequencies across. They come first; it negates the others.
+/// Numbers that a mirror leaves as they are: those of even frequencies across. They come first; it
+/// negates the others.
 const EVEN: usize = 54;
 
 static COSINES: LazyLock<[[f32; GRID]; LUMA]> = LazyLock::new(|| {
@@ -37,7 +39,8 @@ static WEIGHTS: LazyLock<[[f32; LUMA]; LUMA]> = LazyLock::new(|| {
 /// The length of a vector.
 const SCALE: f32 = 16384.0;
 
-/// The vector of a thumbnail: unit length, scaled so that the dot product of two equal ones is about 2^28.
+/// The vector of a thumbnail: unit length, scaled so that the dot product of two equal ones is
+/// about 2^28.
 pub(crate) fn vector(thumb: &Rgb) -> Vec<i16> {
     let [red, green, blue] = [0, 1, 2].map(|c| Plane::channel(thumb, c).resized(GRID, GRID).data);
     let mix = |f: fn(f32, f32, f32) -> f32| -> Vec<f32> {
@@ -62,8 +65,8 @@ pub(crate) fn mirrored(vector: &[i16]) -> Vec<i16> {
     even.iter().copied().chain(odd.iter().map(|v| -v)).collect()
 }
 
-/// The DCT's `keep` x `keep` lowest coefficients without the mean (a colour jitter changes it), each times its
-/// frequency's weight and with its frequency across.
+/// The DCT's `keep` x `keep` lowest coefficients without the mean (a colour jitter changes it),
+/// each times its frequency's weight and with its frequency across.
 fn frequencies(plane: &[f32], keep: usize) -> Vec<(usize, f32)> {
     let mut lines = [[0f32; GRID]; LUMA];
     for (u, line) in lines.iter_mut().enumerate().take(keep) {
@@ -77,14 +80,16 @@ fn frequencies(plane: &[f32], keep: usize) -> Vec<(usize, f32)> {
     for (u, line) in lines.iter().enumerate().take(keep) {
         for (v, cosines) in COSINES.iter().enumerate().take(keep) {
             let value: f32 = line.iter().zip(cosines).map(|(a, b)| a * b).sum();
-            // Images have spectra of 1/f: the square root of f makes fine structure count, yet not a shift.
+            // Images have spectra of 1/f: the square root of f makes fine structure count, yet not
+            // a shift.
             found.push((v, value * WEIGHTS[u][v]));
         }
     }
     found.split_off(1)
 }
 
-/// The vectors of many images, sixteen beside each other, to be searched through for several at once.
+/// The vectors of many images, sixteen beside each other, to be searched through for several at
+/// once.
 pub(crate) struct Vectors {
     blocks: Vec<Block>,
     count: usize,

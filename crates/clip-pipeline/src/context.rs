@@ -72,7 +72,8 @@ impl Context {
         self.shared
     }
 
-    /// The stage's folder in object storage, where the run lies in one: for what must hold among its processes.
+    /// The stage's folder in object storage, where the run lies in one: for what must hold among
+    /// its processes.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
     }
@@ -82,13 +83,14 @@ impl Context {
         self.lent.clone()?.downcast().ok()
     }
 
-    /// A file under [`Self::scratch`] for what a part has so far, so that a run that was killed need not do it again. It
-    /// is removed when the part is committed.
+    /// A file under [`Self::scratch`] for what a part has so far, so that a run that was killed
+    /// need not do it again. It is removed when the part is committed.
     pub fn part_file(&self, part: usize) -> PathBuf {
         self.scratch.join(format!("part-{part:05}.spool"))
     }
 
-    /// Removes the files of [`Self::part_file`] that a process left which was killed right after a commit.
+    /// Removes the files of [`Self::part_file`] that a process left which was killed right after a
+    /// commit.
     pub(crate) fn remove_part_files(&self) {
         let entries = std::fs::read_dir(&self.scratch).into_iter().flatten().filter_map(Result::ok);
         for path in entries.map(|entry| entry.path()) {

@@ -111,7 +111,8 @@ pub fn hash_resource(path: &Path) -> Result<String> {
     hash_below(path, &top, &mut HashSet::new())
 }
 
-/// `seen` are the folders so far, where they really are: a link may lead to one of them, or to one that holds `top`.
+/// `seen` are the folders so far, where they really are: a link may lead to one of them, or to one
+/// that holds `top`.
 fn hash_below(path: &Path, top: &Path, seen: &mut HashSet<PathBuf>) -> Result<String> {
     let meta = match std::fs::metadata(path) {
         // A link that leads nowhere counts by its name, as does a pipe.

@@ -1,8 +1,9 @@
 //! Stages, plan, fingerprints, executor, resume, events and `pipeline.toml`.
 //!
-//! A pipeline is a chain of stages. A stage's unit of work is a part; a part is committed by giving its files
-//! their names and then adding one line to the stage's manifest. Whatever has no line is done again, and
-//! because a part's bytes depend on its input, configuration and seed alone, it comes out the same.
+//! A pipeline is a chain of stages. A stage's unit of work is a part; a part is committed by giving
+//! its files their names and then adding one line to the stage's manifest. Whatever has no line is
+//! done again, and because a part's bytes depend on its input, configuration and seed alone, it
+//! comes out the same.
 
 pub mod config;
 mod context;

@@ -130,7 +130,8 @@ impl Plan {
     }
 }
 
-/// Holds a folder to the one store that it is a copy of: what lies there of another run must not be touched.
+/// Holds a folder to the one store that it is a copy of: what lies there of another run must not be
+/// touched.
 fn copy_of(dir: &Path, store: &RunStore) -> Result<()> {
     let path = dir.join(".store");
     match std::fs::read_to_string(&path) {
@@ -187,8 +188,8 @@ fn latest(run: &Path, number: usize, print: &Fingerprint) -> Option<Fingerprint>
     .map(|(_, print)| print)
 }
 
-/// The parts that need not be done: in a store those that are committed, in a folder those whose files are there with
-/// the length that the manifest says.
+/// The parts that need not be done: in a store those that are committed, in a folder those whose
+/// files are there with the length that the manifest says.
 pub(crate) fn there(manifest: &Manifest, dir: &Path, store: Option<&RunStore>) -> Vec<usize> {
     if store.is_some() {
         return manifest.commits().map(|commit| commit.part).collect();

@@ -60,7 +60,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// Opens the run's folder and locks it: shared among array jobs and workers, else for one process.
+    /// Opens the run's folder and locks it: shared among array jobs and workers, else for one
+    /// process.
     pub fn open(
         plan: Plan,
         shared: bool,
@@ -78,7 +79,8 @@ impl Run {
         Ok(Self { plan, cancel, progress, manifests, decisions, sunk, shared, lent, _lock: lock })
     }
 
-    /// Gives the stages something of the engine's that this crate does not know: see [`Context::lent`].
+    /// Gives the stages something of the engine's that this crate does not know: see
+    /// [`Context::lent`].
     #[must_use]
     pub fn lend(self, tool: Arc<dyn Any + Send + Sync>) -> Self {
         Self { lent: Some(tool), ..self }
@@ -243,7 +245,8 @@ impl Run {
         self.plan.store.as_ref().map_or(Ok(()), |store| store.publish(&self.plan.dir, name))
     }
 
-    /// Brings every file of every committed part out of the store: rows, images, rejects and shards.
+    /// Brings every file of every committed part out of the store: rows, images, rejects and
+    /// shards.
     pub fn bring_all(&self) -> Result<()> {
         let Some(store) = &self.plan.store else { return Ok(()) };
         for (at, stage) in self.plan.stages.iter().enumerate() {

@@ -17,7 +17,8 @@ pub trait Source: Send + Sync {
 
 /// Row-local work on the CPU: parts run side by side.
 pub trait Map: Send + Sync {
-    /// Passes rows on, or rejects them with a reason. Called for empty parts too, to give the columns.
+    /// Passes rows on, or rejects them with a reason. Called for empty parts too, to give the
+    /// columns.
     fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()>;
     /// Whether the batches should carry the `image` column.
     fn needs_images(&self) -> bool {
@@ -33,8 +34,9 @@ pub trait Fetch: Send + Sync {
 
 /// Needs all rows at once.
 pub trait Barrier: Send + Sync {
-    /// A decision for every row, sorted by row: `row`, `reason` (Utf8, null where the row continues), then
-    /// columns that the rows gain (or that replace theirs). The executor applies it part by part.
+    /// A decision for every row, sorted by row: `row`, `reason` (Utf8, null where the row
+    /// continues), then columns that the rows gain (or that replace theirs). The executor
+    /// applies it part by part.
     fn decide(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>>;
     /// Whether it looks at the images of its inputs.
     fn needs_images(&self) -> bool {
@@ -53,7 +55,8 @@ pub trait Sink: Send + Sync {
     fn units(&self, inputs: &[PartInfo]) -> usize;
     /// The inputs that a file is made of.
     fn reads(&self, unit: usize, inputs: &[PartInfo]) -> Range<usize>;
-    /// Writes one file and what belongs to it into `dir`; returns its counts and the names of its files.
+    /// Writes one file and what belongs to it into `dir`; returns its counts and the names of its
+    /// files.
     fn write(
         &self,
         unit: usize,
@@ -88,7 +91,8 @@ pub struct StageSpec {
     pub version: u32,
     /// Its own configuration: never paths of the run, dates or numbers of threads.
     pub config: serde_json::Value,
-    /// Files that decide the output (query list, model, evaluation sets): name and hash of the content.
+    /// Files that decide the output (query list, model, evaluation sets): name and hash of the
+    /// content.
     pub resources: Vec<(String, String)>,
     /// Makes the work.
     pub build: Build,

@@ -1,4 +1,5 @@
-//! A run in object storage, where all its processes find it: the folder of each is a copy of what it needs.
+//! A run in object storage, where all its processes find it: the folder of each is a copy of what
+//! it needs.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,11 +16,13 @@ use crate::{Error, Result};
 /// Where the lines of a stage's manifest lie, one object for each part.
 const COMMITS: &str = "commits";
 
-/// The objects of a run: those of a stage under the name of its folder, and `commits/part-00007.json` for each part.
+/// The objects of a run: those of a stage under the name of its folder, and
+/// `commits/part-00007.json` for each part.
 ///
-/// A part is committed by creating that object where there is none, after the files that it names. A file's object is
-/// named by its content, too, so that whoever does the same part again writes over nothing; what it made counts only
-/// if it was first. Shards, which come out the same, keep their plain names for those who read them there.
+/// A part is committed by creating that object where there is none, after the files that it names.
+/// A file's object is named by its content, too, so that whoever does the same part again writes
+/// over nothing; what it made counts only if it was first. Shards, which come out the same, keep
+/// their plain names for those who read them there.
 #[derive(Debug, Clone)]
 pub struct RunStore(Store);
 
@@ -64,7 +67,8 @@ impl RunStore {
         Ok(manifest.extend(lines.collect::<Result<_>>()?)?)
     }
 
-    /// Makes `folder` say what the store says, whatever it said before: another machine may have begun the stage anew.
+    /// Makes `folder` say what the store says, whatever it said before: another machine may have
+    /// begun the stage anew.
     pub(crate) fn refresh(&self, folder: &Path) -> Result<()> {
         let (stage, old) = (self.stage(folder), Manifest::open(folder)?);
         let file = stage.get(StageFile::NAME).map_err(|e| failed(&stage, StageFile::NAME, e))?;
@@ -83,8 +87,8 @@ impl RunStore {
         stale.try_for_each(|(name, _, _)| remove(&folder.join(name)))
     }
 
-    /// Commits a part: its files, then its line. Gives the line that is there now: another process's, if it was faster;
-    /// then `folder` keeps nothing that is not in it.
+    /// Commits a part: its files, then its line. Gives the line that is there now: another
+    /// process's, if it was faster; then `folder` keeps nothing that is not in it.
     pub(crate) fn push(&self, folder: &Path, commit: Commit) -> Result<Commit> {
         let stage = self.stage(folder);
         let (commits, name) = (stage.at(COMMITS), line_name(commit.part));
@@ -129,7 +133,8 @@ impl RunStore {
         Err(damaged(&stage, name, "its content is not what its part was committed with"))
     }
 
-    /// Brings a file that is the same for all processes, where it is there; whether `folder` has it now.
+    /// Brings a file that is the same for all processes, where it is there; whether `folder` has it
+    /// now.
     pub(crate) fn find(&self, folder: &Path, name: &str) -> Result<bool> {
         let (stage, path) = (self.stage(folder), folder.join(name));
         if path.exists() {
@@ -148,7 +153,8 @@ impl RunStore {
         stage.upload(name, &folder.join(name)).map_err(|e| failed(&stage, name, e))
     }
 
-    /// Settles a file that the first process decides: puts mine where there is none, else takes what is there.
+    /// Settles a file that the first process decides: puts mine where there is none, else takes
+    /// what is there.
     pub(crate) fn settle(&self, folder: &Path, name: &str) -> Result<()> {
         let (stage, path) = (self.stage(folder), folder.join(name));
         let mine = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;

@@ -1,7 +1,8 @@
-//! Matches captions against a list and says how fast: `match_speed LIST CAPTIONS RULES ROUNDS [OUT]`.
+//! Matches captions against a list and says how fast: `match_speed LIST CAPTIONS RULES ROUNDS
+//! [OUT]`.
 //!
-//! CAPTIONS is text with one a line; RULES is `words` or `metaclip`. OUT gets the ids of each caption's queries,
-//! to be compared with other matchers. For `scripts/bench_queries`.
+//! CAPTIONS is text with one a line; RULES is `words` or `metaclip`. OUT gets the ids of each
+//! caption's queries, to be compared with other matchers. For `scripts/bench_queries`.
 
 use std::fmt::Write;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Pairs of words that occur together more often than apart (paper, section 2.2: "bi-grams with high pointwise
-//! mutual information").
+//! Pairs of words that occur together more often than apart (paper, section 2.2: "bi-grams with
+//! high pointwise mutual information").
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -16,14 +16,15 @@ pub struct BigramRule {
     pub min_count: u64,
     /// Least pointwise mutual information, in bits.
     pub min_pmi: Option<f64>,
-    /// Least normalised pointwise mutual information, up to 1. When it is given, pairs are ranked by it.
+    /// Least normalised pointwise mutual information, up to 1. When it is given, pairs are ranked
+    /// by it.
     pub min_npmi: Option<f64>,
     /// Most pairs: the best by score.
     pub most: usize,
 }
 
-/// Pointwise mutual information in bits, as NLTK defines it: of a pair that occurs `pair` times, its words
-/// `first` and `second` times, in a text of `total` words.
+/// Pointwise mutual information in bits, as NLTK defines it: of a pair that occurs `pair` times,
+/// its words `first` and `second` times, in a text of `total` words.
 pub fn pmi(pair: u64, first: u64, second: u64, total: u64) -> f64 {
     (pair as f64 * total as f64).log2() - (first as f64 * second as f64).log2()
 }

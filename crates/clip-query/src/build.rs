@@ -14,7 +14,8 @@ use crate::{
     tables, wordnet,
 };
 
-/// In which order sources enter the list; what comes later gives way to what is there, and to the limit.
+/// In which order sources enter the list; what comes later gives way to what is there, and to the
+/// limit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {

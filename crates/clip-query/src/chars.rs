@@ -5,8 +5,8 @@ pub(crate) fn in_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || !c.is_ascii() && (c.is_alphanumeric() || is_mark(c))
 }
 
-/// Marks that are no letters by Unicode's property Alphabetic but never stand alone: accents, viramas, nuktas,
-/// points, joiners.
+/// Marks that are no letters by Unicode's property Alphabetic but never stand alone: accents,
+/// viramas, nuktas, points, joiners.
 fn is_mark(c: char) -> bool {
     matches!(u32::from(c),
         0x0300..=0x036f | 0x0483..=0x0487 | 0x0591..=0x05af | 0x0653..=0x0655 | 0x093c | 0x094d
@@ -16,8 +16,8 @@ fn is_mark(c: char) -> bool {
         || extends(c)
 }
 
-/// Scripts that are written without spaces between words: Chinese, Japanese kana, Thai, Lao, Khmer, Burmese,
-/// Tibetan.
+/// Scripts that are written without spaces between words: Chinese, Japanese kana, Thai, Lao, Khmer,
+/// Burmese, Tibetan.
 pub(crate) fn unspaced(c: char) -> bool {
     matches!(u32::from(c),
         0x0e00..=0x0eff | 0x0f00..=0x0fff | 0x1000..=0x109f | 0x1780..=0x17ff | 0x3005..=0x3007

@@ -1,4 +1,5 @@
-//! 64-bit hashes of words, for tables in memory and files of one run; they are written nowhere else.
+//! 64-bit hashes of words, for tables in memory and files of one run; they are written nowhere
+//! else.
 
 const KEYS: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0xa076_1d64_78bd_642f, 0xe703_7ed1_a0b4_28db];
 

@@ -1,6 +1,7 @@
 //! Draws without a generator, and the probabilities of MetaCLIP's balance.
 
-/// A number in [0, 1) that depends on its arguments alone: the same on any machine and in any order.
+/// A number in [0, 1) that depends on its arguments alone: the same on any machine and in any
+/// order.
 pub fn draw(seed: u64, uid: &str, query: u32) -> f64 {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes()).update(uid.as_bytes()).update(&query.to_le_bytes());
@@ -11,7 +12,8 @@ pub fn draw(seed: u64, uid: &str, query: u32) -> f64 {
     (u64::from_le_bytes(first) >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// Probability that a pair stays when each of its queries, of these counts, draws it with `limit / count`.
+/// Probability that a pair stays when each of its queries, of these counts, draws it with `limit /
+/// count`.
 pub fn keep_probability(counts: impl IntoIterator<Item = u64>, limit: u64) -> f64 {
     let miss = |count: u64| 1.0 - (limit as f64 / count.max(limit) as f64);
     1.0 - counts.into_iter().map(miss).product::<f64>()

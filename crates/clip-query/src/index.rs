@@ -1,7 +1,8 @@
-//! Every query's tokens in one table: from the tokens so far, and the next one, to the query that ends there.
+//! Every query's tokens in one table: from the tokens so far, and the next one, to the query that
+//! ends there.
 //!
-//! An entry for every beginning of a query, keyed by the hash of its tokens. Hashes only lead to a query: what
-//! is found is compared letter by letter.
+//! An entry for every beginning of a query, keyed by the hash of its tokens. Hashes only lead to a
+//! query: what is found is compared letter by letter.
 
 use crate::hash;
 use crate::tokens::Tokens;
@@ -14,7 +15,8 @@ const START: u64 = 0x5bd1_e995_9e37_79b9;
 #[derive(Debug, Clone, Copy)]
 struct Slot {
     key: u64,
-    /// The pattern that ends here, and in the highest bit whether others continue; zero when the slot is free.
+    /// The pattern that ends here, and in the highest bit whether others continue; zero when the
+    /// slot is free.
     value: u32,
 }
 
@@ -141,8 +143,8 @@ impl Index {
         &self.text[self.ends[pattern - 1] as usize..self.ends[pattern] as usize]
     }
 
-    /// Calls `found` with each query, and its first and last token, that the tokens contain; a query that
-    /// stands there again is found again.
+    /// Calls `found` with each query, and its first and last token, that the tokens contain; a
+    /// query that stands there again is found again.
     pub(crate) fn find(&self, tokens: &Tokens, mut found: impl FnMut(u32, usize, usize)) {
         for first in 0..tokens.len() {
             let mut key = START;

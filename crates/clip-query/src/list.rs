@@ -96,8 +96,8 @@ pub struct QueryList {
 }
 
 impl QueryList {
-    /// A list of rows as they stand in a file: what is no query, or repeats an earlier one, keeps its place
-    /// and matches nothing.
+    /// A list of rows as they stand in a file: what is no query, or repeats an earlier one, keeps
+    /// its place and matches nothing.
     pub fn from_rows(rows: impl IntoIterator<Item = Query>, origin: Origin) -> Self {
         let mut seen = HashSet::new();
         let mut passed = Passed::default();
@@ -159,19 +159,22 @@ impl QueryList {
         &self.origin
     }
 
-    /// Reads a list: `.parquet` with a column `query` and perhaps `source`, `count`, `score`; `.json`, an array
-    /// of strings, as MetaCLIP's `metadata.json`; else text with one query a line, packed or not.
+    /// Reads a list: `.parquet` with a column `query` and perhaps `source`, `count`, `score`;
+    /// `.json`, an array of strings, as MetaCLIP's `metadata.json`; else text with one query a
+    /// line, packed or not.
     pub fn load(path: &Path) -> Result<Self> {
         files::load(path)
     }
 
-    /// Writes the list as Parquet, JSON or text, by the ending of its name, in one piece or not at all.
+    /// Writes the list as Parquet, JSON or text, by the ending of its name, in one piece or not at
+    /// all.
     pub fn save(&self, path: &Path) -> Result<()> {
         files::save(self, path)
     }
 }
 
-/// The text in lower case, letter by letter: a letter's case does not depend on what stands beside it.
+/// The text in lower case, letter by letter: a letter's case does not depend on what stands beside
+/// it.
 pub(crate) fn folded(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()
 }
@@ -189,8 +192,8 @@ impl ListBuilder {
         Self { queries: Vec::new(), seen: HashSet::new(), limit, keep_case }
     }
 
-    /// Adds a source's queries: empty and over-long texts, those that are nothing but marks, and those that are
-    /// in already, whatever their case unless it is kept, are skipped.
+    /// Adds a source's queries: empty and over-long texts, those that are nothing but marks, and
+    /// those that are in already, whatever their case unless it is kept, are skipped.
     pub(crate) fn add(&mut self, source: QuerySource, queries: Vec<Query>) -> Given {
         let offered = queries.len() as u64;
         let mut given = Given { source, offered, kept: 0, repeated: 0, unusable: 0, beyond: 0 };

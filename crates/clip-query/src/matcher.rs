@@ -9,8 +9,8 @@ use crate::{QueryList, Result};
 /// What counts as containing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rules {
-    /// Whole words, in query and caption alike; white space is folded, and marks stand alone, so that
-    /// "St. Louis" matches. In scripts without spaces every character counts as a word.
+    /// Whole words, in query and caption alike; white space is folded, and marks stand alone, so
+    /// that "St. Louis" matches. In scripts without spaces every character counts as a word.
     Words,
     /// MetaCLIP's: only captions are spaced, so a query with a mark in it never matches.
     Metaclip,
@@ -168,7 +168,8 @@ mod tests {
         assert!(QueryMatcher::build(&list, options).unwrap_err().to_string().contains("empty"));
     }
 
-    /// `spacing()` of MetaCLIP as its paper's code defines it, on which "contains" is a plain search.
+    /// `spacing()` of MetaCLIP as its paper's code defines it, on which "contains" is a plain
+    /// search.
     fn spaced(text: &str) -> String {
         let mut spaced = format!(" {text} ");
         for mark in [",", ".", ";", ":", "?", "!", "`"] {

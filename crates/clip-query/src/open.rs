@@ -58,7 +58,8 @@ pub(crate) fn failure(path: &Path, error: std::io::Error, whole: &'static str) -
     }
 }
 
-/// Calls `each` for every line of a file, packed or not, with its number from 1, as bytes without line end.
+/// Calls `each` for every line of a file, packed or not, with its number from 1, as bytes without
+/// line end.
 pub(crate) fn each_line(
     path: &Path,
     advance: &(dyn Fn(u64) + Sync),

@@ -1,5 +1,5 @@
-//! Hourly dumps of page views: which titles are looked at (paper, section 2.2: "the names of all Wikipedia
-//! articles above a certain search volume").
+//! Hourly dumps of page views: which titles are looked at (paper, section 2.2: "the names of all
+//! Wikipedia articles above a certain search volume").
 
 use std::path::Path;
 
@@ -16,8 +16,8 @@ pub(crate) struct Views {
     pub(crate) not_utf8: u64,
 }
 
-/// Adds up the views of a wiki's titles, `project title views bytes` a line; hours below `least` do not count,
-/// nor do titles with a colon (files, talk and the like).
+/// Adds up the views of a wiki's titles, `project title views bytes` a line; hours below `least` do
+/// not count, nor do titles with a colon (files, talk and the like).
 pub(crate) fn read(
     path: &Path,
     project: &str,

@@ -1,7 +1,8 @@
 //! Files of records through several workers, whatever the file is packed with.
 //!
-//! The file is cut into chunks anywhere; a worker takes the whole records of its chunk, and what stands at the
-//! cuts is put together in order. The streams of a multistream bzip2 file are chunks that workers unpack.
+//! The file is cut into chunks anywhere; a worker takes the whole records of its chunk, and what
+//! stands at the cuts is put together in order. The streams of a multistream bzip2 file are chunks
+//! that workers unpack.
 
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
@@ -16,7 +17,8 @@ use crate::{Error, Result};
 
 /// Unpacked bytes of a chunk.
 const CHUNK: usize = 4 << 20;
-/// Packed bytes that a stream of a multistream file may have; a longer one is unpacked as it is read.
+/// Packed bytes that a stream of a multistream file may have; a longer one is unpacked as it is
+/// read.
 const STREAM: usize = 8 << 20;
 /// What a stream may unpack to: a hundred pages of a multistream dump have some megabytes.
 const UNPACKED: u64 = 1 << 30;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use crate::{Error, Result};
 
-/// A file without a name for runs that do not fit into memory: it goes with the process, however that ends.
+/// A file without a name for runs that do not fit into memory: it goes with the process, however
+/// that ends.
 pub(crate) struct Scratch {
     folder: PathBuf,
     file: Arc<File>,
@@ -138,7 +139,8 @@ pub(crate) enum SortedRun {
 }
 
 impl SortedRun {
-    /// Writes ascending counts, adding up those of equal keys: to disk where a scratch file is given.
+    /// Writes ascending counts, adding up those of equal keys: to disk where a scratch file is
+    /// given.
     pub(crate) fn write<K: Key>(
         counts: impl IntoIterator<Item = (K, u64)>,
         scratch: Option<&mut Scratch>,

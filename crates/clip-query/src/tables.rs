@@ -14,8 +14,8 @@ pub(crate) enum Columns {
     Pair,
 }
 
-/// Adds a file of counts; returns its lines. Empty lines are skipped; the words of a pair stand apart by a
-/// space or a tab.
+/// Adds a file of counts; returns its lines. Empty lines are skipped; the words of a pair stand
+/// apart by a space or a tab.
 pub(crate) fn read(
     path: &Path,
     columns: Columns,

@@ -36,7 +36,8 @@ impl Tokens {
         self.spans.len()
     }
 
-    /// The tokens of a query. MetaCLIP's queries are not spaced as captions are: only spaces divide them.
+    /// The tokens of a query. MetaCLIP's queries are not spaced as captions are: only spaces divide
+    /// them.
     pub(crate) fn fill_query(&mut self, text: &str, options: MatchOptions) -> usize {
         if options.rules == Rules::Words {
             return self.fill(text, options);
@@ -97,8 +98,8 @@ impl Tokens {
         }
     }
 
-    /// Words are tokens; so is every mark but apostrophes and hyphens inside words, and every character, with its
-    /// vowel signs, of a script that writes no spaces.
+    /// Words are tokens; so is every mark but apostrophes and hyphens inside words, and every
+    /// character, with its vowel signs, of a script that writes no spaces.
     fn words(&mut self, text: &str, ignore_case: bool) {
         let mut chars = text.chars().peekable();
         let mut at = 0;
@@ -136,8 +137,8 @@ impl Tokens {
         self.end(at);
     }
 
-    /// MetaCLIP's `spacing()`, split at each space: seven marks stand alone, white space is not folded, so that
-    /// two spaces have an empty token between them.
+    /// MetaCLIP's `spacing()`, split at each space: seven marks stand alone, white space is not
+    /// folded, so that two spaces have an empty token between them.
     fn metaclip(&mut self, text: &str, ignore_case: bool) {
         let mut at = 0;
         self.begin(0);

@@ -1,6 +1,8 @@
-//! Wikitext as plain text: what a reader of the article sees, without tables, references and templates.
+//! Wikitext as plain text: what a reader of the article sees, without tables, references and
+//! templates.
 
-/// Names of the namespaces whose links show nothing as text: files and categories, in the wiki's language too.
+/// Names of the namespaces whose links show nothing as text: files and categories, in the wiki's
+/// language too.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hidden(Vec<String>);
 
@@ -43,7 +45,8 @@ const DROPPED: [&str; 15] = [
     "graph",
     "mapframe",
 ];
-/// Unclosed brackets that are looked for to the end of a page; beyond so many they are taken as they stand.
+/// Unclosed brackets that are looked for to the end of a page; beyond so many they are taken as
+/// they stand.
 const PATIENCE: usize = 32;
 /// Links inside the labels of links, at most.
 const DEPTH: usize = 6;
@@ -53,8 +56,8 @@ pub fn strip(wikitext: &str, hidden: &Hidden, out: &mut String) {
     Stripper { hidden, patience: PATIENCE }.strip(wikitext, out, 0);
 }
 
-/// What was sought to the end of a text and is not there: it is not there behind a later place either, and seeking it
-/// again would take the square of the text's length.
+/// What was sought to the end of a text and is not there: it is not there behind a later place
+/// either, and seeking it again would take the square of the text's length.
 #[derive(Default)]
 struct Absent {
     tag_end: bool,

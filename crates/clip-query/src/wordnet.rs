@@ -9,8 +9,8 @@ use crate::{Error, Query, QuerySource, Result};
 const HINT: &str =
     "WordNet 3.0's database files are needed; Debian's wordnet-base has them in /usr/share/wordnet";
 
-/// The first name of every synset in `data.{noun,verb,adj,adv}`: lower case, `_` as space, without the
-/// adjective markers `(a)`, `(p)`, `(ip)`, cut at the first dot; sorted, each once.
+/// The first name of every synset in `data.{noun,verb,adj,adv}`: lower case, `_` as space, without
+/// the adjective markers `(a)`, `(p)`, `(ip)`, cut at the first dot; sorted, each once.
 ///
 /// WordNet 3.0 gives 86,554; with the numerals 0 to 99 that is MetaCLIP's 86,654 (Table 1).
 pub fn names(folder: &Path) -> Result<Vec<Query>> {

@@ -5,11 +5,12 @@ use crate::chars::{in_word, joins, unspaced};
 /// Longest word that is counted, in bytes: what is longer are addresses and noise.
 const LONGEST: usize = 64;
 
-/// Calls `each` for the words of a text, in order, with whether nothing but spaces stands between the word and
-/// the one before it.
+/// Calls `each` for the words of a text, in order, with whether nothing but spaces stands between
+/// the word and the one before it.
 ///
-/// A word is a run of letters, digits and their marks with at least one letter, with apostrophes and hyphens
-/// inside it; it is given in lower case unless `keep_case`. Scripts without spaces between words have none.
+/// A word is a run of letters, digits and their marks with at least one letter, with apostrophes
+/// and hyphens inside it; it is given in lower case unless `keep_case`. Scripts without spaces
+/// between words have none.
 pub fn each_word(text: &str, keep_case: bool, mut each: impl FnMut(&str, bool)) {
     let bytes = text.as_bytes();
     let mut word = String::new();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clip_query::{BigramRule, Build, Order, QueryList, QuerySource};
 
-/// WordNet's definitions, a line each; nothing where the package is not installed, which CI must not be.
+/// WordNet's definitions, a line each; nothing where the package is not installed.
 fn definitions(folder: &Path) -> Option<PathBuf> {
     let wordnet = Path::new("/usr/share/wordnet");
     if !wordnet.exists() {

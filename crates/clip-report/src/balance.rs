@@ -1,4 +1,5 @@
-//! What the balance did: how flat it made the counts, query by query, and what another limit would have done.
+//! What the balance did: how flat it made the counts, query by query, and what another limit would
+//! have done.
 
 use std::path::Path;
 
@@ -43,8 +44,8 @@ pub fn balance(path: &Path, name: &dyn Fn(u32) -> String) -> Result<String> {
     Ok(table(&["", ""], &rows) + &tail_chart(&points, account["limit"].as_u64()) + &head)
 }
 
-/// The share of matches that queries with fewer matches than a limit have, against the limit; the limit in
-/// force stands upright in it.
+/// The share of matches that queries with fewer matches than a limit have, against the limit; the
+/// limit in force stands upright in it.
 pub fn tail_chart(points: &[(u64, f64)], limit: Option<u64>) -> String {
     let points = points.iter().map(|&(limit, mass)| (limit as f64, mass)).collect();
     let mut lines = vec![Line { name: "share of the tail".into(), points }];

@@ -16,7 +16,8 @@ const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 48.0;
 const BOTTOM: f64 = 28.0;
 
-/// A chart of lines over a common x axis, which is logarithmic when `log_x`; empty without two points.
+/// A chart of lines over a common x axis, which is logarithmic when `log_x`; empty without two
+/// points.
 pub fn line_chart(lines: &[Line], x_name: &str, log_x: bool) -> String {
     let at = |x: f64| if log_x { x.max(1.0).log10() } else { x };
     let points = || lines.iter().flat_map(|line| &line.points).filter(|p| p.1.is_finite());

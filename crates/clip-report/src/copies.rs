@@ -19,7 +19,8 @@ pub type Images = HashMap<(String, String), Vec<u8>>;
 
 /// Rates, effects on scores, and the copies beside what they copy.
 ///
-/// `sets` says where each evaluation set lies; `images` holds those of the copies that can be shown.
+/// `sets` says where each evaluation set lies; `images` holds those of the copies that can be
+/// shown.
 pub fn contamination(
     account: &ContaminationReport,
     sets: &BTreeMap<String, PathBuf>,
@@ -213,7 +214,8 @@ pub(crate) fn side(bytes: Option<&Vec<u8>>) -> String {
     bytes.map_or("<span></span>".into(), |bytes| picture(bytes, format(bytes)))
 }
 
-/// The images of a build's rows, wanted by place and name; `fetch` is the folder of the stage that stored them.
+/// The images of a build's rows, wanted by place and name; `fetch` is the folder of the stage that
+/// stored them.
 ///
 /// Parts keep their numbers, so a row's id says where to look.
 pub fn stored(wanted: &HashSet<(String, String)>, fetch: &Path) -> Result<Images> {

@@ -1,6 +1,7 @@
 //! HTML reports: one page that stands alone, with its images and charts inside.
 //!
-//! Every section is a function from what a run left on disk to HTML; a page is those that have something to say.
+//! Every section is a function from what a run left on disk to HTML; a page is those that have
+//! something to say.
 
 mod balance;
 mod chart;

@@ -14,7 +14,8 @@ const SIDE: usize = 40;
 
 const SCRIPT: &str = include_str!("sheet.js");
 
-/// The pairs of one set nearest to its threshold, each with its marks; a button saves the decision file.
+/// The pairs of one set nearest to its threshold, each with its marks; a button saves the decision
+/// file.
 ///
 /// `pairs` are those of [`borderline`]. Gives nothing where there is nothing to decide.
 pub fn sheet(
@@ -69,8 +70,8 @@ pub fn sheet(
     Ok(html)
 }
 
-/// The highest-scoring pair of each item that is neither exact nor flat, and of these the nearest to the
-/// threshold, from the most alike to the least. `matches` may be of other sets too.
+/// The highest-scoring pair of each item that is neither exact nor flat, and of these the nearest
+/// to the threshold, from the most alike to the least. `matches` may be of other sets too.
 pub fn borderline<'a>(name: &str, matches: &'a [Match], threshold: f32) -> Vec<&'a Match> {
     let open = |pair: &&Match| pair.set == name && !matches!(pair.kind, Kind::Exact | Kind::Flat);
     let mut all: Vec<&Match> = matches.iter().filter(open).collect();

@@ -1,5 +1,5 @@
-//! Deduplicates so many made-up images (a tenth the same bytes as others, a tenth near copies) by their hashes, and
-//! prints time and peak memory: `dedup_bench ROWS FOLDER [RADIUS]`.
+//! Deduplicates so many made-up images (a tenth the same bytes as others, a tenth near copies) by
+//! their hashes, and prints time and peak memory: `dedup_bench ROWS FOLDER [RADIUS]`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

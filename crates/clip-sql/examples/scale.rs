@@ -1,4 +1,5 @@
-//! A run of so many parts, as far as the stages before do not matter: what plan, manifest and balance take.
+//! A run of so many parts, as far as the stages before do not matter: what plan, manifest and
+//! balance take.
 //!
 //!     scale PARTS ROWS FOLDER     # ROWS in each part
 

@@ -18,10 +18,11 @@ pub type Mode = BalanceMode;
 /// Queries in the account that are listed one by one.
 const HEAD: usize = 100;
 
-/// Balances pairs over their queries; rows gain `query` (the rarest, or the one that drew) and `keep_prob`.
+/// Balances pairs over their queries; rows gain `query` (the rarest, or the one that drew) and
+/// `keep_prob`.
 ///
-/// Draws are hashes of the run's seed, the pair and the query. The account goes to `balance.json` in the
-/// stage's scratch folder.
+/// Draws are hashes of the run's seed, the pair and the query. The account goes to `balance.json`
+/// in the stage's scratch folder.
 #[derive(Debug, Clone, Copy)]
 pub struct Balance {
     /// The rule.
@@ -68,7 +69,8 @@ impl Balance {
         Ok(decisions)
     }
 
-    /// What the balance did: realised counts of the head, the tail's share, and the share against the limit.
+    /// What the balance did: realised counts of the head, the tail's share, and the share against
+    /// the limit.
     fn account(&self, decisions: &[RecordBatch], realised: &[RecordBatch]) -> Value {
         let mut charged: HashMap<u32, u64> = HashMap::new();
         let (mut pairs, mut kept) = (0, 0);
@@ -140,8 +142,8 @@ impl Barrier for Balance {
     }
 }
 
-/// For limits 1, 2, 5, 10, … up to the largest count: the share of all matches that queries with fewer
-/// matches than the limit have (MetaCLIP, section 3.2: its limit is where the tail has 6 %).
+/// For limits 1, 2, 5, 10, … up to the largest count: the share of all matches that queries with
+/// fewer matches than the limit have (MetaCLIP, section 3.2: its limit is where the tail has 6 %).
 pub fn curve(counts: &[u64]) -> Vec<(u64, f64)> {
     let total: u64 = counts.iter().sum();
     let largest = counts.iter().copied().max().unwrap_or(0);
@@ -158,8 +160,8 @@ pub fn curve(counts: &[u64]) -> Vec<(u64, f64)> {
     points
 }
 
-/// The limit at which queries up to it have about this share of all matches: how MetaCLIP carries a limit over
-/// to a pool of another size (section 3.2; metaclip's `p_to_t`).
+/// The limit at which queries up to it have about this share of all matches: how MetaCLIP carries a
+/// limit over to a pool of another size (section 3.2; metaclip's `p_to_t`).
 pub fn limit_of(counts: &[u64], share: f64) -> Option<u64> {
     let mut sorted = counts.to_vec();
     sorted.sort_unstable();

@@ -1,4 +1,5 @@
-//! The functions that `sql/*.sql` may call beside DataFusion's own: one list for sessions and clusters.
+//! The functions that `sql/*.sql` may call beside DataFusion's own: one list for sessions and
+//! clusters.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -23,7 +24,8 @@ const CERTAIN: f64 = 64.0;
 
 type Body = fn(&[ArrayRef]) -> Result<ArrayRef>;
 
-/// A function of columns. Arguments are cast to what the body wants, so that literals need no casts.
+/// A function of columns. Arguments are cast to what the body wants, so that literals need no
+/// casts.
 #[derive(Debug)]
 struct Function {
     name: &'static str,
@@ -128,7 +130,8 @@ fn draw(columns: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(values.collect::<Float64Array>()))
 }
 
-/// `rarity(count, query)`: a key whose least value among a pair's queries is the rarest query, then the lowest.
+/// `rarity(count, query)`: a key whose least value among a pair's queries is the rarest query, then
+/// the lowest.
 fn rarity(columns: &[ArrayRef]) -> Result<ArrayRef> {
     let (count, query) = (numbers(&columns[0])?, numbers(&columns[1])?);
     let key = |count: u64, query: u32| count.min(u64::from(u32::MAX)) << 32 | u64::from(query);
@@ -143,7 +146,8 @@ fn rarest(columns: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(keys.iter().map(|key| Some(key? as u32)).collect::<UInt32Array>()))
 }
 
-/// `surprise(count, limit)`: -log2 of the probability that a query of this count does not draw a pair.
+/// `surprise(count, limit)`: -log2 of the probability that a query of this count does not draw a
+/// pair.
 ///
 /// In fixed point, so that the sum over a pair's queries does not depend on their order.
 fn surprise(columns: &[ArrayRef]) -> Result<ArrayRef> {
@@ -156,7 +160,8 @@ fn surprise(columns: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(values.collect::<Int64Array>()))
 }
 
-/// `keep_probability(sum)`: probability that at least one query draws the pair, from the sum of [`surprise`].
+/// `keep_probability(sum)`: probability that at least one query draws the pair, from the sum of
+/// [`surprise`].
 fn keep_probability(columns: &[ArrayRef]) -> Result<ArrayRef> {
     let sums = cast(&columns[0], &DataType::Int64)?;
     let sums = sums.as_primitive::<Int64Type>();

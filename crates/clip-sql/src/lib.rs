@@ -1,8 +1,8 @@
 //! The DataFusion session, its functions, and `sql/*.sql` as stages.
 //!
-//! What needs all rows at once is a query in `sql/`, plain SQL over the Parquet parts of the stage before.
-//! Each file's header names its tables, columns, parameters and functions, and is held to it. Memory is
-//! bounded: sorts and aggregates spill to the stage's scratch folder.
+//! What needs all rows at once is a query in `sql/`, plain SQL over the Parquet parts of the stage
+//! before. Each file's header names its tables, columns, parameters and functions, and is held to
+//! it. Memory is bounded: sorts and aggregates spill to the stage's scratch folder.
 
 pub mod balance;
 pub mod dedup;

@@ -9,8 +9,8 @@ use datafusion::execution::memory_pool::{
 
 /// Half for sorts and aggregates, which spill at their fair share, and half for merges.
 ///
-/// In one [`FairSpillPool`] the sorts' shares add up to all of it, and the merge of what they spilled finds
-/// nothing left.
+/// In one [`FairSpillPool`] the sorts' shares add up to all of it, and the merge of what they
+/// spilled finds nothing left.
 #[derive(Debug)]
 pub struct SplitPool {
     spills: FairSpillPool,

@@ -27,7 +27,8 @@ pub struct Input {
 /// -- parameters: seed, limit
 /// SELECT …
 /// ```
-/// `?` marks an output that may be null; `functions` and `parameters` are left out where there are none.
+/// `?` marks an output that may be null; `functions` and `parameters` are left out where there are
+/// none.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// File name without `.sql`.

@@ -1,4 +1,5 @@
-//! A DataFusion session with our functions, bounded memory and results that do not depend on the machine.
+//! A DataFusion session with our functions, bounded memory and results that do not depend on the
+//! machine.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -30,8 +31,8 @@ const PARTITIONS: usize = 4;
 /// Bytes that sorts, joins and aggregates of a session may hold before they spill.
 const MEMORY: usize = 2 << 30;
 
-/// Files of a table. More are joined first: a query has most of its files open at once, and each costs it a
-/// millisecond.
+/// Files of a table. More are joined first: a query has most of its files open at once, and each
+/// costs it a millisecond.
 const MOST_FILES: usize = 8192;
 /// Files that they are joined to.
 const FEW_FILES: usize = 1024;
@@ -47,7 +48,8 @@ pub struct Session {
     remote: bool,
 }
 
-/// A context whose queries run on a cluster, with our [`config`] and functions: what an engine lends to barriers.
+/// A context whose queries run on a cluster, with our [`config`] and functions: what an engine
+/// lends to barriers.
 pub struct Cluster(pub SessionContext);
 
 /// The settings that every session has, here or on a cluster.
@@ -59,7 +61,8 @@ pub fn config(config: SessionConfig) -> SessionConfig {
     options.sql_parser.map_string_types_to_utf8view = false;
     // Statistics steer join order by file sizes, and cost a footer a part.
     options.execution.collect_statistics = false;
-    // The buffers of a repartition cannot spill and starve the sorts behind it: sort the parts, then merge.
+    // The buffers of a repartition cannot spill and starve the sorts behind it: sort the parts,
+    // then merge.
     options.optimizer.repartition_windows = false;
     options.optimizer.enable_round_robin_repartition = false;
     config
@@ -90,7 +93,8 @@ impl Session {
             .build_arc()
             .map_err(|e| Error::query("session", e))?;
         let mut config = config(SessionConfig::new());
-        // What each sort keeps back to merge its spilled runs; DataFusion's 10 MB may be more than there is.
+        // What each sort keeps back to merge its spilled runs; DataFusion's 10 MB may be more than
+        // there is.
         let reserve = &mut config.options_mut().execution.sort_spill_reservation_bytes;
         *reserve = (*reserve).min(memory / 64);
         let context = SessionContext::new_with_config_rt(config, environment);
@@ -202,7 +206,8 @@ impl Session {
         Ok(batches)
     }
 
-    /// Runs a query file and visits its result batch by batch, as [`Self::run`] would give it, without holding it.
+    /// Runs a query file and visits its result batch by batch, as [`Self::run`] would give it,
+    /// without holding it.
     pub fn each(
         &self,
         query: &Query,
@@ -226,7 +231,8 @@ impl Session {
 
     /// Waits for a future on this session's threads.
     ///
-    /// From a thread of its own: the caller may stand inside another runtime, which must not be blocked.
+    /// From a thread of its own: the caller may stand inside another runtime, which must not be
+    /// blocked.
     fn wait<T: Send>(
         &self,
         future: impl Future<Output = std::result::Result<T, DataFusionError>> + Send,
@@ -291,7 +297,8 @@ pub fn listing(name: &str, parts: &[PathBuf]) -> Result<Arc<dyn TableProvider>> 
     Ok(Arc::new(ListingTable::try_new(config).map_err(|e| Error::query(name, e))?))
 }
 
-/// The absolute path without `..`, which has no place in a URL. Other paths stay as the workers of a cluster know them.
+/// The absolute path without `..`, which has no place in a URL. Other paths stay as the workers of
+/// a cluster know them.
 fn plain(path: &Path) -> std::io::Result<PathBuf> {
     let up = path.components().any(|part| part == Component::ParentDir);
     if up { path.canonicalize() } else { std::path::absolute(path) }

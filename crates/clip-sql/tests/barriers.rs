@@ -407,7 +407,8 @@ fn what_a_known_corpus_has_falls() {
 #[test]
 fn sorts_spill_when_memory_is_short() {
     let folder = tempfile::tempdir().unwrap();
-    // Four sorts of 18 MB each, whose fair shares are some 6 MB: twenty consumers divide half the memory.
+    // Four sorts of 18 MB each, whose fair shares are some 6 MB: twenty consumers divide half the
+    // memory.
     let count = 600_000;
     let text =
         |row: u64| format!("http://host.example/{:040}", row.wrapping_mul(7_919) % (count / 2));

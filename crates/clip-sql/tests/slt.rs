@@ -1,6 +1,7 @@
 //! Runs `sql/tests/*.slt`: what each query file gives for small tables.
 //!
-//! Beside SQL, a record may say `run FILE name=value …`: the query file of that name with its parameters.
+//! Beside SQL, a record may say `run FILE name=value …`: the query file of that name with its
+//! parameters.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

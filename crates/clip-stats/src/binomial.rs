@@ -30,7 +30,8 @@ fn check(successes: u64, trials: u64) -> Result<()> {
 /// Clopper-Pearson interval of a proportion, `confidence` as in 0.995 (paper, section 5).
 ///
 /// # Errors
-/// More successes than trials, or a confidence outside (0, 1). Without trials the interval is [0, 1].
+/// More successes than trials, or a confidence outside (0, 1). Without trials the interval is [0,
+/// 1].
 pub fn clopper_pearson(successes: u64, trials: u64, confidence: f64) -> Result<Interval> {
     check(successes, trials)?;
     if !(confidence > 0.0 && confidence < 1.0) {
@@ -75,7 +76,8 @@ pub fn bonferroni(p: f64, tests: usize) -> f64 {
     (p * tests as f64).min(1.0)
 }
 
-/// The fewest successes whose one-sided p, corrected for `tests`, lies below `level`; none where even all do not.
+/// The fewest successes whose one-sided p, corrected for `tests`, lies below `level`; none where
+/// even all do not.
 ///
 /// # Errors
 /// `probability` or `level` is no probability.

@@ -17,8 +17,9 @@ pub struct Bootstrap {
 
 /// Resamples `rows` row numbers with replacement and takes `statistic` of each.
 ///
-/// A paired comparison, as of a metric on all and on clean rows, is one statistic: the difference of the two on
-/// the same draw. Draws on which it is not finite (a draw without clean rows) are left out of the interval.
+/// A paired comparison, as of a metric on all and on clean rows, is one statistic: the difference
+/// of the two on the same draw. Draws on which it is not finite (a draw without clean rows) are
+/// left out of the interval.
 ///
 /// # Errors
 /// No rows, no resamples, or a confidence outside (0, 1).
@@ -42,7 +43,8 @@ pub fn bootstrap(
     let mut values = Vec::with_capacity(resamples);
     for _ in 0..resamples {
         for row in &mut draw {
-            // The high half of a 128-bit product maps 64 random bits to 0..rows without a visible bias.
+            // The high half of a 128-bit product maps 64 random bits to 0..rows without a visible
+            // bias.
             *row = ((u128::from(next(&mut state)) * rows as u128) >> 64) as usize;
         }
         values.push(statistic(&draw));

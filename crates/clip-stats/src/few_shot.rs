@@ -12,8 +12,9 @@ pub enum Efficiency {
     Above(f64),
 }
 
-/// Reads the number of examples off a curve of (examples a class, accuracy), linear in the logarithm of the
-/// examples between its points. The curve is taken where it first reaches the accuracy; none without a point.
+/// Reads the number of examples off a curve of (examples a class, accuracy), linear in the
+/// logarithm of the examples between its points. The curve is taken where it first reaches the
+/// accuracy; none without a point.
 pub fn data_efficiency(curve: &[(f64, f64)], zero_shot: f64) -> Option<Efficiency> {
     let mut points = curve.to_vec();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));

@@ -1,4 +1,5 @@
-//! Statistics: exact binomial intervals and tails, detectability, bootstrap, robustness, data efficiency.
+//! Statistics: exact binomial intervals and tails, detectability, bootstrap, robustness, data
+//! efficiency.
 
 mod binomial;
 mod bootstrap;

@@ -32,7 +32,8 @@ pub struct Contamination {
     pub tests: usize,
     /// 99.5% Clopper-Pearson interval of Overlap's accuracy.
     pub interval: Option<Interval>,
-    /// The smallest effect that could have been seen; none where even a perfect score could not be told.
+    /// The smallest effect that could have been seen; none where even a perfect score could not be
+    /// told.
     pub detectable: Option<Detectable>,
 }
 

@@ -1,15 +1,16 @@
 //! Effective and relative robustness (Taori et al. 2020; paper, section 3.3).
 //!
-//! The accuracy on a shifted set that a standard model's accuracy on ImageNet predicts is a line in logit space,
-//! fitted to the standard models of the ImageNet testbed. What a model has beyond it is its effective robustness.
+//! The accuracy on a shifted set that a standard model's accuracy on ImageNet predicts is a line in
+//! logit space, fitted to the standard models of the ImageNet testbed. What a model has beyond it
+//! is its effective robustness.
 
 use std::sync::LazyLock;
 
 use crate::{Bootstrap, Error, Interval, Result, bootstrap};
 
-/// The models of the testbed that were trained in the standard way, with their top-1 accuracies in percent
-/// (github.com/modestyachts/imagenet-testbed, MIT, Copyright (c) 2020 Rohan Taori, Achal Dave, Vaishaal Shankar,
-/// Nicholas Carlini, Benjamin Recht, Ludwig Schmidt).
+/// The models of the testbed that were trained in the standard way, with their top-1 accuracies in
+/// percent (github.com/modestyachts/imagenet-testbed, MIT, Copyright (c) 2020 Rohan Taori, Achal
+/// Dave, Vaishaal Shankar, Nicholas Carlini, Benjamin Recht, Ludwig Schmidt).
 const MODELS: &str = include_str!("../data/standard_models.csv");
 /// The testbed's seed.
 const SEED: u64 = 720_257_663;
@@ -82,7 +83,8 @@ pub fn sigmoid(x: f64) -> f64 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// Accuracies of the standard models on two settings of the testbed, in (0, 1), where both are known.
+/// Accuracies of the standard models on two settings of the testbed, in (0, 1), where both are
+/// known.
 pub fn standard_models(base: &str, column: &str) -> Result<Vec<(f64, f64)>> {
     let missing = |name: &str| Error::Unknown { name: name.to_owned() };
     let find = |name: &str| {
@@ -155,8 +157,8 @@ fn line(points: &[(f64, f64)]) -> Option<(f64, f64, f64)> {
     Some((slope, my - slope * mx, if yy > 0.0 { xy / (xx * yy).sqrt() } else { 0.0 }))
 }
 
-/// Slope of y on x with its 95% bootstrap interval, and the correlation (paper, figure 8: zero-shot against a
-/// fully supervised probe over datasets).
+/// Slope of y on x with its 95% bootstrap interval, and the correlation (paper, figure 8: zero-shot
+/// against a fully supervised probe over datasets).
 pub fn slope(points: &[(f64, f64)]) -> Result<(Bootstrap, f64)> {
     let (_, _, r) = line(points).ok_or(Error::Empty)?;
     let of = |draw: &[usize]| {

@@ -15,7 +15,8 @@ pub struct ClassCounts {
     pub correct_overlap: u64,
 }
 
-/// Clean's accuracy with Overlap's mix of classes: what is left between the two is no shift of classes.
+/// Clean's accuracy with Overlap's mix of classes: what is left between the two is no shift of
+/// classes.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Stratified {
     /// Accuracy on Clean, each class weighted by its rows on Overlap.
@@ -99,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_shift_of_classes_alone_is_no_effect() {
-        // Both classes do equally well on Clean and Overlap, but the easy one makes up most of Overlap.
+        // Both classes do equally well on Clean and Overlap, but the easy one makes up most of
+        // Overlap.
         let easy = ClassCounts { clean: 100, correct_clean: 90, overlap: 30, correct_overlap: 27 };
         let hard = ClassCounts { clean: 100, correct_clean: 20, overlap: 10, correct_overlap: 2 };
         let found = stratified(&[easy, hard]).unwrap();

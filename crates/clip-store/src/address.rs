@@ -9,13 +9,14 @@ use crate::Store;
 /// What object storage is called, beside `http` and `https`.
 const OBJECTS: [&str; 4] = ["s3", "gs", "az", "file"];
 
-/// Whether a path is an address: whatever has a scheme of ours. `file:///…` is one only where a store is asked for.
+/// Whether a path is an address: whatever has a scheme of ours. `file:///…` is one only where a
+/// store is asked for.
 pub fn is_remote(path: &str) -> bool {
     ["http://", "https://", "s3://", "gs://", "az://"].iter().any(|scheme| path.starts_with(scheme))
 }
 
-/// The addresses that one with `*`, `?` or `[…]` names, or, for one that ends in `/`, the objects below it whose name
-/// ends so; any other address is given back as it is.
+/// The addresses that one with `*`, `?` or `[…]` names, or, for one that ends in `/`, the objects
+/// below it whose name ends so; any other address is given back as it is.
 ///
 /// # Errors
 /// When what is behind it cannot be listed (`https`), or when nothing matches.

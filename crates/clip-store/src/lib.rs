@@ -1,8 +1,9 @@
 //! Files behind addresses: object storage, read and written, and `https`, read.
 //!
-//! `s3://bucket/key`, `file:///folder/key` and, by feature, `gs://bucket/key` and `az://container/key` are
-//! [`Store`]s. Credentials come from the environment alone, under the names that each provider's own tools use, and
-//! stand in no message. Every failure is a [`std::io::Error`]; whoever asked knows the address and names it.
+//! `s3://bucket/key`, `file:///folder/key` and, by feature, `gs://bucket/key` and
+//! `az://container/key` are [`Store`]s. Credentials come from the environment alone, under the
+//! names that each provider's own tools use, and are in no message. Every failure is a
+//! [`std::io::Error`]; the caller knows the URL and names it.
 
 mod address;
 mod connect;

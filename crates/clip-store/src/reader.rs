@@ -27,7 +27,8 @@ pub fn open(address: &str, from: u64) -> io::Result<Reader> {
     Ok(Reader(Kind::Object(Box::new(bucket.read(key, from)?))))
 }
 
-/// Where everyone may read an address, if it is of that kind; `signs` is whether we have credentials for S3.
+/// Where everyone may read an address, if it is of that kind; `signs` is whether we have
+/// credentials for S3.
 fn public(address: &str, signs: bool) -> Option<String> {
     if is_http(address) {
         return Some(address.to_owned());

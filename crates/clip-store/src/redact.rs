@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-/// Parts of the names of query parameters whose values give access: signatures of S3, GCS and Azure, tokens, keys.
+/// Parts of the names of query parameters whose values give access: signatures of S3, GCS and
+/// Azure, tokens, keys.
 const SECRET: [&str; 8] =
     ["sig", "token", "credential", "key", "secret", "password", "passwd", "auth"];
 
-/// The text with `***` for user and password of each URL in it, and for each query parameter that gives access.
+/// The text with `***` for user and password of each URL in it, and for each query parameter that
+/// gives access.
 pub fn redacted(text: &str) -> Cow<'_, str> {
     if !text.contains("://") {
         return Cow::Borrowed(text);

@@ -27,8 +27,8 @@ pub fn classes(packages: &Path) -> anyhow::Result<Vec<String>> {
     Ok(concepts.map(str::to_owned).collect())
 }
 
-/// Writes `test/nshards.txt`, `test/0.tar`, `classnames.txt` and `zeroshot_classification_templates.txt`;
-/// returns the number of images.
+/// Writes `test/nshards.txt`, `test/0.tar`, `classnames.txt` and
+/// `zeroshot_classification_templates.txt`; returns the number of images.
 pub fn write(packages: &Path, out: &Path) -> anyhow::Result<usize> {
     let classes = classes(packages)?;
     let style = Style::open(packages, HELD_OUT)?;

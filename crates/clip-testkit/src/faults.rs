@@ -1,10 +1,11 @@
 //! A web site on loopback that misbehaves in every way a downloader must survive.
 //!
-//! Paths: `/ok.jpg`, `/n/<any>`, `/slow/<ms>/<any>`, `/drip`, `/endless`, `/big`, `/truncated`, `/reset`,
-//! `/status/<code>`, `/busy/<times>/<name>` (429 so often, then the image), `/later` (429, an hour), `/loop`,
-//! `/hops/<n>`, `/to-metadata`, `/to-file`, `/html`, `/gzip`, `/tag?<X-Robots-Tag>`, `/huge.png`, `/empty`,
-//! `/page/<n>` (a chain of pages with images), `/sitemap.xml`, `/robots.txt`, `/ranged/<bytes>` (the content
-//! from where `Range` says, each answer cut off after so many bytes).
+//! Paths: `/ok.jpg`, `/n/<any>`, `/slow/<ms>/<any>`, `/drip`, `/endless`, `/big`, `/truncated`,
+//! `/reset`, `/status/<code>`, `/busy/<times>/<name>` (429 so often, then the image), `/later`
+//! (429, an hour), `/loop`, `/hops/<n>`, `/to-metadata`, `/to-file`, `/html`, `/gzip`,
+//! `/tag?<X-Robots-Tag>`, `/huge.png`, `/empty`, `/page/<n>` (a chain of pages with images),
+//! `/sitemap.xml`, `/robots.txt`, `/ranged/<bytes>` (the content from where `Range` says, each
+//! answer cut off after so many bytes).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};

@@ -1,7 +1,8 @@
 //! A small web of open emoji for the demo and the tests, and the evaluation set that goes with it.
 //!
-//! Seven styles are drawn on pages with captions in plain words, beside the noise of a real web; the eighth,
-//! twemoji, is the evaluation set. Everything follows from names and seeds: two sites give the same bytes.
+//! Seven styles are drawn on pages with captions in plain words, beside the noise of a real web;
+//! the eighth, twemoji, is the evaluation set. Everything follows from names and seeds: two sites
+//! give the same bytes.
 
 pub mod captions;
 pub mod copies;

@@ -23,8 +23,8 @@ enum Command {
         #[arg(long, default_value_t = 8417)]
         port: u16,
     },
-    /// Serve the photographs of a tar file on 127.0.0.1 for benchmarks: /<number>.jpg is one of them in turn,
-    /// /small/<number> a body of 1 KiB
+    /// Serve the photographs of a tar file on 127.0.0.1 for benchmarks: /<number>.jpg is one of
+    /// them in turn, /small/<number> a body of 1 KiB
     Photos {
         /// The tar file
         #[arg(long)]

@@ -19,7 +19,8 @@ const SHOWN: usize = 2;
 /// An answer: content type and body.
 pub type Answer = (&'static str, Vec<u8>);
 
-/// All hosts of the small web: one for each training style, and one of mirrors, fans and forgotten pages.
+/// All hosts of the small web: one for each training style, and one of mirrors, fans and forgotten
+/// pages.
 pub struct Web {
     styles: Vec<Style>,
     held_out: Style,
@@ -194,7 +195,8 @@ fn odd_image(style: &Style, path: &str) -> Option<Answer> {
     }
 }
 
-/// A drawing with its captions: always in `alt`, often in `title` or a figure's caption, sometimes lazy.
+/// A drawing with its captions: always in `alt`, often in `title` or a figure's caption, sometimes
+/// lazy.
 fn figure(style: &str, concept: &str) -> String {
     let words = words(concept);
     let extension = ["png", "png", "jpg", "webp"][choice(&format!("{style} {concept} format"), 4)];

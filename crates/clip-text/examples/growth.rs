@@ -1,4 +1,5 @@
-//! How the time of each text function grows with the length: long runs of one unit, of n, 2n and 4n bytes.
+//! How the time of each text function grows with the length: long runs of one unit, of n, 2n and 4n
+//! bytes.
 //!
 //!     cargo run --release -p clip-text --example growth -- lid.176.ftz [BYTES]
 

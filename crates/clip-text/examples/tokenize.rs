@@ -1,5 +1,5 @@
-//! Reads a JSON string a line and writes its token ids, for comparison with other tokenizers. With `--time` it
-//! writes the lines a second of one thread instead.
+//! Reads a JSON string a line and writes its token ids, for comparison with other tokenizers. With
+//! `--time` it writes the lines a second of one thread instead.
 
 use std::io::{BufRead, BufWriter, Write};
 

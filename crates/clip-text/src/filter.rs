@@ -29,7 +29,8 @@ pub enum CaptionPreset {
     /// DataComp's thresholds, and file names, addresses, repetition and over-long captions out.
     #[default]
     Standard,
-    /// The text half of DataComp's `basic_filter`, and nothing else: more than 2 words, more than 5 characters.
+    /// The text half of DataComp's `basic_filter`, and nothing else: more than 2 words, more than 5
+    /// characters.
     Datacomp,
     /// Only empty captions fall.
     Off,
@@ -116,7 +117,8 @@ impl CaptionFilter {
     }
 }
 
-/// `IMG_2041.png`, `DSC0042`, `20160716_113957.JPG` (the paper drops such titles from YFCC100M, section 2.2).
+/// `IMG_2041.png`, `DSC0042`, `20160716_113957.JPG` (the paper drops such titles from YFCC100M,
+/// section 2.2).
 fn is_file_name(words: &[&str]) -> bool {
     const EXTENSIONS: [&str; 10] =
         ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "svg", "heic"];

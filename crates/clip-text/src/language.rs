@@ -22,8 +22,8 @@ impl LanguageId {
         Ok(Self { model: Model::read(&bytes).map_err(bad)? })
     }
 
-    /// ISO 639 code of the likeliest language, and its probability as fastText gives it; nothing is likely of
-    /// an empty text, but fastText has an answer for that too.
+    /// ISO 639 code of the likeliest language, and its probability as fastText gives it; nothing is
+    /// likely of an empty text, but fastText has an answer for that too.
     pub fn predict<'a>(&'a self, text: &str, workspace: &mut LanguageWorkspace) -> (&'a str, f32) {
         let (language, prob) = self.model.predict(text, &mut workspace.0).unwrap_or(("", 0.0));
         // fastText's own sums exceed 1 by a hair.
@@ -37,7 +37,8 @@ mod tests {
     use std::io::Read;
     use std::path::PathBuf;
 
-    /// The model that scripts/setup puts into the cache; with `CLIP_DATA_REQUIRE_ALL` it must be there.
+    /// The model that scripts/setup puts into the cache; with `CLIP_DATA_REQUIRE_ALL` it must be
+    /// there.
     fn model_path() -> Option<PathBuf> {
         let cache = std::env::var_os("CLIP_DATA_CACHE").map_or_else(
             || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cache/clip-data"),

@@ -150,8 +150,8 @@ impl Tokenizer {
         }
     }
 
-    /// The same for a word of any length, in time that grows a little more than with the length: what may merge
-    /// waits in order of rank and place, each symbol knows its neighbours.
+    /// The same for a word of any length, in time that grows a little more than with the length:
+    /// what may merge waits in order of rank and place, each symbol knows its neighbours.
     fn merge_long(&self, word: &[u8], ids: &mut Vec<u32>) {
         let mut symbols: Vec<u32> = word.iter().map(|&byte| self.bytes[byte as usize]).collect();
         if let Some(last) = symbols.last_mut() {
@@ -186,7 +186,8 @@ impl Tokenizer {
         ids.extend(symbols.into_iter().filter(|&symbol| symbol != MERGED));
     }
 
-    /// Exactly `context` ids: start, text, end, then zeros. A text that is too long keeps its end token.
+    /// Exactly `context` ids: start, text, end, then zeros. A text that is too long keeps its end
+    /// token.
     pub fn tokenize(&self, text: &str, context: usize) -> Vec<i64> {
         let mut ids = vec![i64::from(START)];
         ids.extend(self.encode(text).into_iter().map(i64::from));

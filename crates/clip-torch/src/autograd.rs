@@ -9,7 +9,8 @@ use torch_sys::C_tensor;
 
 use crate::{Result, ffi};
 
-/// Backward from each output with the gradient given for it; outputs that depend on no parameter are skipped.
+/// Backward from each output with the gradient given for it; outputs that depend on no parameter
+/// are skipped.
 pub fn backward(outputs: &[Tensor], gradients: &[Tensor]) -> Result<()> {
     let pairs: Vec<_> =
         outputs.iter().zip(gradients).filter(|(output, _)| output.requires_grad()).collect();
@@ -22,7 +23,8 @@ pub fn backward(outputs: &[Tensor], gradients: &[Tensor]) -> Result<()> {
     ffi::checked(unsafe { ffi::ct_backward(y.as_ptr(), g.as_ptr(), y.len() as c_int) })
 }
 
-/// Forgets the gradients of parameters: the next backward pass moves its results in instead of adding them.
+/// Forgets the gradients of parameters: the next backward pass moves its results in instead of
+/// adding them.
 pub fn clear_gradients(params: &[Tensor]) {
     let all = ffi::pointers(params);
     // SAFETY: a list of live tensors.
@@ -49,8 +51,8 @@ thread_local! {
     static FROZEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this forward pass must leave running statistics (batch norm's) as they are: it is the second look at
-/// the same batch, or a first look that will be repeated.
+/// Whether this forward pass must leave running statistics (batch norm's) as they are: it is the
+/// second look at the same batch, or a first look that will be repeated.
 pub fn statistics_frozen() -> bool {
     FROZEN.get()
 }
@@ -71,7 +73,8 @@ type Body = Box<dyn Fn(&Tensor) -> Tensor>;
 
 extern "C" fn run(context: *mut c_void, input: *mut C_tensor, replay: c_int) -> *mut C_tensor {
     let result = std::panic::catch_unwind(|| {
-        // SAFETY: `context` is the `Body` that `checkpoint` gave away, `input` a tensor that libtorch holds.
+        // SAFETY: `context` is the `Body` that `checkpoint` gave away, `input` a tensor that
+        // libtorch holds.
         let (body, x) = unsafe { (&*context.cast::<Body>(), Tensor::clone_from_ptr(input)) };
         let mut y = if replay == 0 { body(&x) } else { freeze_statistics(|| body(&x)) };
         let pointer = y.as_mut_ptr();
@@ -87,8 +90,9 @@ extern "C" fn drop_body(context: *mut c_void) {
     drop(unsafe { Box::from_raw(context.cast::<Body>()) });
 }
 
-/// `body(x)` without keeping the activations inside: they are computed again in the backward pass, under the same
-/// autocast and with running statistics frozen. Under [`tch::no_grad`] this is `body(x)`.
+/// `body(x)` without keeping the activations inside: they are computed again in the backward pass,
+/// under the same autocast and with running statistics frozen. Under [`tch::no_grad`] this is
+/// `body(x)`.
 ///
 /// `body` must give the same result both times; it lives until the graph is gone.
 pub fn checkpoint(x: &Tensor, body: impl Fn(&Tensor) -> Tensor + 'static) -> Result<Tensor> {

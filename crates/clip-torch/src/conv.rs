@@ -1,4 +1,5 @@
-//! Convolutions on the processor whose weights were brought into oneDNN's order once, not at every call.
+//! Convolutions on the processor whose weights were brought into oneDNN's order once, not at every
+//! call.
 #![allow(unsafe_code, reason = "calls the shim")]
 
 use std::ptr::null_mut;
@@ -17,11 +18,12 @@ pub struct PackedConv {
 }
 
 impl PackedConv {
-    /// Packs `weight` [output, input, height, width] for inputs of the sizes of `x` [batch, input, height, width]
-    /// and its type; other sizes are computed too.
+    /// Packs `weight` [output, input, height, width] for inputs of the sizes of `x` [batch, input,
+    /// height, width] and its type; other sizes are computed too.
     ///
     /// # Errors
-    /// Where oneDNN has no such convolution: on other devices, or in 16 bits on a processor without them.
+    /// Where oneDNN has no such convolution: on other devices, or in 16 bits on a processor without
+    /// them.
     pub fn new(
         x: &Tensor,
         weight: &Tensor,
@@ -36,7 +38,8 @@ impl PackedConv {
         Ok(Self { weight: owned(packed)?, bias, stride, padding })
     }
 
-    /// The convolution; plus `sum`, whose memory then holds the result; and of that the positive part.
+    /// The convolution; plus `sum`, whose memory then holds the result; and of that the positive
+    /// part.
     ///
     /// # Errors
     /// When sizes or types do not fit.

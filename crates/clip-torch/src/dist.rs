@@ -11,7 +11,8 @@ use crate::{Error, Result, ffi};
 /// Where and as whom a process joins a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendezvous {
-    /// Host of the store. Its server listens there where this is an address of its machine, else on all interfaces.
+    /// Host of the store. Its server listens there where this is an address of its machine, else
+    /// on all interfaces.
     pub host: String,
     /// Its port.
     pub port: u16,
@@ -74,8 +75,8 @@ pub struct Group {
     world: usize,
 }
 
-// SAFETY: c10d's process groups and stores are made to be called from several threads; what is called from
-// another thread here is the store, which has a lock of its own.
+// SAFETY: c10d's process groups and stores are made to be called from several threads; what is
+// called from another thread here is the store, which has a lock of its own.
 unsafe impl Send for Group {}
 // SAFETY: as above.
 unsafe impl Sync for Group {}
@@ -189,14 +190,15 @@ impl Drop for Group {
     }
 }
 
-/// PyTorch's DDP engine (Li et al. 2020): averages gradients in buckets while the backward pass runs.
+/// PyTorch's DDP engine (Li et al. 2020): averages gradients in buckets while the backward pass
+/// runs.
 pub struct Reducer {
     raw: *mut c_void,
 }
 
 impl Reducer {
-    /// For parameters that are the same, in the same order, on every rank; each must get a gradient in every
-    /// averaged backward pass.
+    /// For parameters that are the same, in the same order, on every rank; each must get a gradient
+    /// in every averaged backward pass.
     pub fn new(group: &Group, params: &[Tensor]) -> Result<Self> {
         let all = ffi::pointers(params);
         // SAFETY: a live group and a list of live tensors.
@@ -210,7 +212,8 @@ impl Reducer {
         ffi::checked(unsafe { ffi::ct_reducer_begin(self.raw) })
     }
 
-    /// To be called before the step's last backward pass: that one averages what all have accumulated.
+    /// To be called before the step's last backward pass: that one averages what all have
+    /// accumulated.
     pub fn prepare_for_backward(&self) -> Result<()> {
         // SAFETY: as above.
         ffi::checked(unsafe { ffi::ct_reducer_expect(self.raw) })

@@ -1,10 +1,12 @@
-//! What a model computed must be numbers: a comparison with NaN is false, and so NaN passes for a good rank.
+//! What a model computed must be numbers: a comparison with NaN is false, and so NaN passes for a
+//! good rank.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::{Error, Result};
 
-/// The first row of `rows`, [n, …], that holds a value that is NaN or infinite; none where all are finite.
+/// The first row of `rows`, [n, …], that holds a value that is NaN or infinite; none where all are
+/// finite.
 pub fn first_not_finite(rows: &Tensor) -> Option<usize> {
     let finite = rows.isfinite();
     if rows.numel() == 0 || finite.all().int64_value(&[]) != 0 {
@@ -16,7 +18,8 @@ pub fn first_not_finite(rows: &Tensor) -> Option<usize> {
     Some(first.int64_value(&[]) as usize)
 }
 
-/// Refuses output of a model with a row that is not finite; `item` names what a row was computed for.
+/// Refuses output of a model with a row that is not finite; `item` names what a row was computed
+/// for.
 ///
 /// # Errors
 /// [`Error::NotFinite`] with the name of the first such row.

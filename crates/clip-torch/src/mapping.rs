@@ -13,8 +13,8 @@ use crate::{Error, Result, ffi};
 
 /// A file in memory, page by page as it is used. Writes to its tensors stay in the process.
 ///
-/// The file may be renamed or removed while it is mapped, but not cut short: a page beyond its new end would
-/// end the process.
+/// The file may be renamed or removed while it is mapped, but not cut short: a page beyond its new
+/// end would end the process.
 #[derive(Clone)]
 pub struct Mapping(Arc<MmapMut>);
 
@@ -25,8 +25,8 @@ impl Mapping {
         if file.metadata()?.len() == 0 {
             return Ok(Self(Arc::new(MmapMut::map_anon(1)?)));
         }
-        // SAFETY: the mapping is private, so that no write of ours reaches the file; a file that another process
-        // cuts short is the one hazard, and it is told above.
+        // SAFETY: the mapping is private, so that no write of ours reaches the file; a file that
+        // another process cuts short is the one hazard, and it is told above.
         let map = unsafe { MmapOptions::new().map_copy(&file)? };
         Ok(Self(Arc::new(map)))
     }
@@ -36,7 +36,8 @@ impl Mapping {
         &self.0
     }
 
-    /// A contiguous tensor over the bytes from `offset`. Nothing is copied where they are aligned for `kind`.
+    /// A contiguous tensor over the bytes from `offset`. Nothing is copied where they are aligned
+    /// for `kind`.
     ///
     /// # Errors
     /// When the bytes end before the tensor does, or a side is negative.
@@ -62,9 +63,10 @@ impl Mapping {
         };
         let owner = Arc::into_raw(self.0.clone()).cast_mut().cast();
         let data = bytes.as_ptr().cast_mut().cast();
-        // SAFETY: the bytes are a private mapping, writable, in bounds and aligned as checked above, and `owner`
-        // keeps them mapped until libtorch releases it. Rust never reads them while libtorch writes: `bytes` of a
-        // mapping is used to find tensors, before any of them is used.
+        // SAFETY: the bytes are a private mapping, writable, in bounds and aligned as checked
+        // above, and `owner` keeps them mapped until libtorch releases it. Rust never reads
+        // them while libtorch writes: `bytes` of a mapping is used to find tensors, before
+        // any of them is used.
         unsafe {
             let tensor =
                 ffi::ct_over(data, shape.as_ptr(), shape.len() as i32, code, release, owner);

@@ -20,7 +20,8 @@ pub fn host_bytes(shape: &[i64], device: Device) -> Result<Tensor> {
     }
 }
 
-/// Copies bytes into a contiguous host tensor from a byte offset: filling a buffer that is used again and again.
+/// Copies bytes into a contiguous host tensor from a byte offset: filling a buffer that is used
+/// again and again.
 pub fn write_bytes(tensor: &Tensor, offset: usize, bytes: &[u8]) -> Result<()> {
     // SAFETY: the shim checks that the bytes fit.
     ffi::checked(unsafe {

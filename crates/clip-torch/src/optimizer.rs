@@ -1,4 +1,5 @@
-//! AdamW (Loshchilov and Hutter 2019) with its state in the open: in one kernel, or with moments in 16 bits.
+//! AdamW (Loshchilov and Hutter 2019) with its state in the open: in one kernel, or with moments in
+//! 16 bits.
 #![allow(unsafe_code, reason = "calls the shim")]
 
 use std::ffi::c_int;
@@ -13,8 +14,9 @@ pub enum Moments {
     /// float32.
     #[default]
     F32,
-    /// float16 with one float32 scale a tensor ("half-precision Adam statistics", CLIP paper, section 2.5, after
-    /// Dhariwal et al. 2020). Of the second moment the root is kept: its square would leave float16's range.
+    /// float16 with one float32 scale a tensor ("half-precision Adam statistics", CLIP paper,
+    /// section 2.5, after Dhariwal et al. 2020). Of the second moment the root is kept: its
+    /// square would leave float16's range.
     F16,
 }
 
@@ -22,11 +24,14 @@ pub enum Moments {
 ///
 /// A parameter in float16 is updated in float32 and rounded stochastically.
 pub struct AdamW {
-    /// First moments, shaped like the parameters; in [`Moments::F16`] to be multiplied with their scale.
+    /// First moments, shaped like the parameters; in [`Moments::F16`] to be multiplied with their
+    /// scale.
     pub exp_avg: Vec<Tensor>,
-    /// Second moments, shaped like the parameters; in [`Moments::F16`] their roots over their scale.
+    /// Second moments, shaped like the parameters; in [`Moments::F16`] their roots over their
+    /// scale.
     pub exp_avg_sq: Vec<Tensor>,
-    /// In [`Moments::F16`] the scales of both moments, `[2]` in float32 for each parameter; else none.
+    /// In [`Moments::F16`] the scales of both moments, `[2]` in float32 for each parameter; else
+    /// none.
     pub scales: Vec<Tensor>,
     /// Steps taken, a 0-dim f32 on the device of each parameter.
     pub steps: Vec<Tensor>,
@@ -36,8 +41,8 @@ pub struct AdamW {
     pub eps: f64,
     /// Decoupled weight decay.
     pub weight_decay: f64,
-    /// Seed of the next step's rounding of parameters in float16: another one for each step, and the same on all
-    /// processes that keep copies of the parameters.
+    /// Seed of the next step's rounding of parameters in float16: another one for each step, and
+    /// the same on all processes that keep copies of the parameters.
     pub seed: u64,
 }
 

@@ -1,5 +1,6 @@
-//! Random numbers from counters (Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3"): number `i` of a
-//! stream depends on the stream's key and `i` alone, never on the device, on threads, or on what was drawn before.
+//! Random numbers from counters (Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2,
+//! 3"): number `i` of a stream depends on the stream's key and `i` alone, never on the device, on
+//! threads, or on what was drawn before.
 
 use tch::{Device, Kind, Tensor};
 
@@ -22,7 +23,8 @@ pub struct Stream {
     high: i32,
 }
 
-/// The multipliers of a 32-bit finaliser with little bias (Wellons, "Prospecting for Hash Functions").
+/// The multipliers of a 32-bit finaliser with little bias (Wellons, "Prospecting for Hash
+/// Functions").
 const FACTORS: [u32; 2] = [0x7feb_352d, 0x846c_a68b];
 
 impl Stream {

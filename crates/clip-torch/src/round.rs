@@ -1,4 +1,5 @@
-//! Stochastic rounding to float16: weights in 16 bits that still learn from updates below their last bit.
+//! Stochastic rounding to float16: weights in 16 bits that still learn from updates below their
+//! last bit.
 
 use tch::{Kind, Tensor, no_grad};
 
@@ -14,11 +15,12 @@ const SUBNORMAL: f64 = 5.960_464_477_539_063e-8;
 /// Values that are rounded at a time.
 const AT_ONCE: i64 = 1 << 20;
 
-/// Each value up or down to a neighbouring float16, with the probability that keeps its mean, by the numbers of
-/// `stream`: the same on each process that rounds the same values. Values beyond float16's range become its largest.
+/// Each value up or down to a neighbouring float16, with the probability that keeps its mean, by
+/// the numbers of `stream`: the same on each process that rounds the same values. Values beyond
+/// float16's range become its largest.
 ///
-/// "Stochastically rounded text encoder weights" (CLIP paper, section 2.5; the authors: up or down to
-/// float16 pseudorandomly, openai/CLIP issue 29).
+/// "Stochastically rounded text encoder weights" (CLIP paper, section 2.5; the authors: up or down
+/// to float16 pseudorandomly, openai/CLIP issue 29).
 pub fn round_stochastically(x: &Tensor, stream: Stream) -> Tensor {
     no_grad(|| {
         let flat = x.to_kind(Kind::Float).contiguous().view([-1]);
@@ -36,7 +38,8 @@ pub fn round_stochastically(x: &Tensor, stream: Stream) -> Tensor {
 
 fn round(x: &Tensor, bits: &Tensor) -> Tensor {
     let noise = bits.bitwise_and((1i64 << BELOW) - 1);
-    // Adding below the mantissa's end and cutting there rounds away from zero as often as it should.
+    // Adding below the mantissa's end and cutting there rounds away from zero as often as it
+    // should.
     let sum = (x.view_dtype(Kind::Int) + noise).bitwise_and(-(1i64 << BELOW));
     let normal = sum.view_dtype(Kind::Float);
     let share = bits.bitwise_right_shift_tensor_scalar(8).bitwise_and((1i64 << 24) - 1);

@@ -7,7 +7,8 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{Result, ffi};
 
-/// Keeps small gradients from vanishing in 16 bits. The numbers are those of PyTorch's `GradScaler`.
+/// Keeps small gradients from vanishing in 16 bits. The numbers are those of PyTorch's
+/// `GradScaler`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scaler {
     /// What losses are multiplied with.

@@ -27,7 +27,8 @@ pub fn init(threads: Option<usize>) -> Result<()> {
     Ok(())
 }
 
-/// The linker drops `libtorch_cuda.so` because nothing names its symbols; opening it registers its kernels.
+/// The linker drops `libtorch_cuda.so` because nothing names its symbols; opening it registers its
+/// kernels.
 #[allow(unsafe_code, reason = "opening a library runs its initialisers")]
 fn open_cuda() {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};

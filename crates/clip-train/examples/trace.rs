@@ -1,12 +1,13 @@
-//! A loss trace over given weights and batches, to compare with open_clip's: `scripts/parity_train`,
-//! `scripts/parity_resume`.
+//! A loss trace over given weights and batches, to compare with open_clip's:
+//! `scripts/parity_train`, `scripts/parity_resume`.
 //!
 //!     trace MODEL FOLDER PRECISION CHUNK [--export FILE | --import FILE]
 //!
 //! `--export` writes `epoch_1.pt` after the first epoch, `--import` resumes one.
 //!
-//! Reads `init.safetensors` (open_clip's names), `batches.safetensors` (image [steps, batch, side, side, 3] as f32
-//! bytes, text [steps, batch, 77]) and `settings.json`; prints one line of JSON a step.
+//! Reads `init.safetensors` (open_clip's names), `batches.safetensors` (image [steps, batch, side,
+//! side, 3] as f32 bytes, text [steps, batch, 77]) and `settings.json`; prints one line of JSON a
+//! step.
 
 use std::path::Path;
 use std::sync::Arc;

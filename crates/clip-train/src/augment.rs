@@ -8,7 +8,8 @@ use clip_model::{Interpolation, PreprocessCfg};
 
 use crate::draw::Draw;
 
-/// Times the shorter side that of the longer one is looked at, where an image is enlarged before it is cropped.
+/// Times the shorter side that of the longer one is looked at, where an image is enlarged before it
+/// is cropped.
 const THIN: u32 = 64;
 
 /// The random transform of training images.
@@ -18,9 +19,11 @@ pub enum Augment {
     None,
     /// "A random square crop from resized images" (CLIP paper, section 2.4).
     SquareCrop,
-    /// torchvision's RandomResizedCrop with these bounds of the area: open_clip's choice is 0.9 to 1.
+    /// torchvision's RandomResizedCrop with these bounds of the area: open_clip's choice is 0.9 to
+    /// 1.
     ResizedCrop(f32, f32),
-    /// For small corpora: turned, shifted, scaled and recoloured, never mirrored; the strength is 1 by default.
+    /// For small corpora: turned, shifted, scaled and recoloured, never mirrored; the strength is 1
+    /// by default.
     Small(f32),
 }
 
@@ -76,8 +79,8 @@ impl Augment {
     }
 }
 
-/// The middle of an image whose longer side is more than [`THIN`] times the shorter: with that brought to some size,
-/// the longer one would take gigabytes.
+/// The middle of an image whose longer side is more than [`THIN`] times the shorter: with that
+/// brought to some size, the longer one would take gigabytes.
 fn not_too_thin(image: &Rgb) -> Cow<'_, Rgb> {
     let most = image.width.min(image.height).saturating_mul(THIN);
     let (width, height) = (image.width.min(most), image.height.min(most));

@@ -258,7 +258,8 @@ fn parts(adam: &AdamW) -> [(&'static str, &Vec<Tensor>); 4] {
     ]
 }
 
-/// Copies one model's state into another's of the same configuration, keeping the types of the other.
+/// Copies one model's state into another's of the same configuration, keeping the types of the
+/// other.
 pub(crate) fn copy_weights(from: &Clip, to: &Clip) -> Result<()> {
     let names =
         |model: &Clip| model.state_dict().iter().map(|(n, _)| n.clone()).collect::<Vec<_>>();

@@ -1,8 +1,8 @@
 //! What shards hold, by their content: two corpora of the same names and counts are not the same.
 //!
-//! A shard's blake3 is in the `_stats.json` beside it, where clip-data has written it; any other shard is hashed when a
-//! run first opens it. The run's folder keeps both with the file's length and time, so that nothing is hashed twice,
-//! and a shard that was changed since is seen.
+//! A shard's blake3 is in the `_stats.json` beside it, where clip-data has written it; any other
+//! shard is hashed when a run first opens it. The run's folder keeps both with the file's length
+//! and time, so that nothing is hashed twice, and a shard that was changed since is seen.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -77,7 +77,8 @@ impl Contents {
     /// What a shard holds.
     ///
     /// # Errors
-    /// When it is not what its `_stats.json` says (stored data is damaged), or not what the run has begun with.
+    /// When it is not what its `_stats.json` says (stored data is damaged), or not what the run has
+    /// begun with.
     pub fn of(&self, path: &Path, file: &File) -> Result<Content> {
         let shard = std::path::absolute(path).map_err(|e| Error::io(path, e))?;
         let (stamp, known) = (Stamp::of(path, file)?, self.0.get(&shard));

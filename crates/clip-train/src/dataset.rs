@@ -1,4 +1,5 @@
-//! The pairs of all shards: where each lies, its captions as tokens, and its pixels once they were decoded.
+//! The pairs of all shards: where each lies, its captions as tokens, and its pixels once they were
+//! decoded.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -42,8 +43,8 @@ pub struct CorpusOptions {
     pub side: u32,
     /// Decoded images are kept in memory when all of them fit in so many bytes.
     pub cache_bytes: u64,
-    /// Column of the Parquet table beside each shard with how often a pair is expected in an epoch: a balancing
-    /// probability, or a weight above 1.
+    /// Column of the Parquet table beside each shard with how often a pair is expected in an
+    /// epoch: a balancing probability, or a weight above 1.
     pub weight_column: Option<String>,
     /// How the corpus is known again.
     pub identity: Identity,
@@ -81,7 +82,8 @@ pub struct Corpus {
 impl Corpus {
     /// Indexes the shards of all sources. Images are decoded when first asked for.
     ///
-    /// A sample counts when it has a caption and an image; [`Corpus::skipped`] tells how many do not.
+    /// A sample counts when it has a caption and an image; [`Corpus::skipped`] tells how many do
+    /// not.
     pub fn open(sources: &[Source], options: &CorpusOptions) -> Result<Self> {
         let tokenizer = Tokenizer::new();
         let mut files = Vec::new();

@@ -143,8 +143,8 @@ impl ProcessGroup {
         Ok(ranks[0] > 0.0)
     }
 
-    /// Whether this rank was asked to stop at once, or is known, without waiting, to be left by one that was. All must
-    /// agree by [`ProcessGroup::any`] before they stop.
+    /// Whether this rank was asked to stop at once, or is known, without waiting, to be left by one
+    /// that was. All must agree by [`ProcessGroup::any`] before they stop.
     pub fn asked(&self, mine: bool) -> bool {
         let Some(group) = &self.group else { return mine };
         if mine {

@@ -1,7 +1,7 @@
 //! Random numbers that depend on what they are for alone, never on who asked before.
 
-/// A stream of numbers for one purpose, seed, epoch and index: the same on any machine, thread and after any
-/// resume.
+/// A stream of numbers for one purpose, seed, epoch and index: the same on any machine, thread and
+/// after any resume.
 pub(crate) struct Draw(blake3::OutputReader);
 
 impl Draw {

@@ -16,8 +16,9 @@ const BATCH: usize = 64;
 /// Elements of the similarity matrix that are in memory at a time.
 const AT_ONCE: i64 = 1 << 24;
 
-/// Scores of a model on pairs: each image with its first caption. Of a model whose output is not finite every score
-/// is NaN: comparisons with NaN are false, and would give each pair the first rank.
+/// Scores of a model on pairs: each image with its first caption. Of a model whose output is not
+/// finite every score is NaN: comparisons with NaN are false, and would give each pair the first
+/// rank.
 ///
 /// # Errors
 /// [`Error::Interrupted`], on every process, when `interrupted` says so on one.

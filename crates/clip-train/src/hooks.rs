@@ -52,7 +52,8 @@ pub trait Hooks {
     fn interrupted(&mut self) -> bool {
         false
     }
-    /// Called before the first chunk of a step of several and after each, and now and then while images are waited for.
+    /// Called before the first chunk of a step of several and after each, and now and then while
+    /// images are waited for.
     fn on_progress(&mut self, _progress: &Progress) {}
     /// Called after every step.
     fn on_step(&mut self, _step: &StepMetrics, _total: u64) {}

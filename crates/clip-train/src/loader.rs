@@ -1,4 +1,5 @@
-//! Batches from threads: each thread fills a few rows of a batch that is due, in the memory it is trained from.
+//! Batches from threads: each thread fills a few rows of a batch that is due, in the memory it is
+//! trained from.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,7 +41,8 @@ pub struct LoaderOptions {
     pub device: Device,
 }
 
-/// One process's rows of a batch, in host memory. The images' memory is filled again from the next batch on.
+/// One process's rows of a batch, in host memory. The images' memory is filled again from the next
+/// batch on.
 pub struct Batch {
     /// Number of the step, from 0 over all epochs.
     pub step: u64,
@@ -128,7 +130,8 @@ impl Loader {
             let (corpus, options) = (Arc::clone(corpus), options.clone());
             handles.push(std::thread::spawn(move || {
                 for job in work {
-                    // The others' channel would stay open: without an answer the training would wait for ever.
+                    // The others' channel would stay open: without an answer the training would
+                    // wait for ever.
                     let rows = catch_unwind(AssertUnwindSafe(|| fill(&corpus, &options, job)))
                         .unwrap_or_else(|_| {
                             Err(Error::Recipe("a decoding thread panicked".into()))
@@ -152,9 +155,9 @@ impl Loader {
         })
     }
 
-    /// The next batch, after waiting for it if need be. The one before must not be used any more, nor be on its way
-    /// to a GPU. While it is waited for, `give_up` hears a few times a second how many of its pairs are there; when
-    /// that says yes there is no batch, and no next one.
+    /// The next batch, after waiting for it if need be. The one before must not be used any more,
+    /// nor be on its way to a GPU. While it is waited for, `give_up` hears a few times a second
+    /// how many of its pairs are there; when that says yes there is no batch, and no next one.
     ///
     /// # Errors
     /// When a thread failed, or no batch is left; there is no next one then.
@@ -209,7 +212,8 @@ impl Loader {
         }
     }
 
-    /// What was wrong with images since the last call; each was replaced by the next pair of the corpus.
+    /// What was wrong with images since the last call; each was replaced by the next pair of the
+    /// corpus.
     pub fn take_faults(&mut self) -> Vec<String> {
         std::mem::take(&mut self.faults)
     }

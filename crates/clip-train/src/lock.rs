@@ -38,8 +38,8 @@ fn block(name: &str) -> Option<usize> {
     name.split_once("resblocks.")?.1.split('.').next()?.parse().ok()
 }
 
-/// open_clip's groups of a vision transformer: stem, blocks, the last block with the norm after it, projection.
-/// A ResNet is one group: all or nothing.
+/// open_clip's groups of a vision transformer: stem, blocks, the last block with the norm after it,
+/// projection. A ResNet is one group: all or nothing.
 fn image_group(part: &str, model: &ModelConfig) -> usize {
     let Some(layers) = model.vision_cfg.blocks() else { return 0 };
     match block(part) {

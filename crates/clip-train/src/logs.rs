@@ -27,7 +27,8 @@ pub struct RunLock {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl RunLock {
-    /// Makes the folder and takes it, after waiting a little for another process that may be about to leave it.
+    /// Makes the folder and takes it, after waiting a little for another process that may be about
+    /// to leave it.
     ///
     /// # Errors
     /// When another process keeps it.
@@ -52,8 +53,8 @@ impl RunLock {
 }
 
 impl Logs {
-    /// Opens `out.log` and `steps.jsonl` in the folder; what a killed run wrote after `step` is taken back.
-    /// With `tensorboard` scalars go to event files too.
+    /// Opens `out.log` and `steps.jsonl` in the folder; what a killed run wrote after `step` is
+    /// taken back. With `tensorboard` scalars go to event files too.
     pub fn open(folder: &Path, step: u64, tensorboard: bool) -> Result<Self> {
         Self::locked(RunLock::take(folder)?, folder, step, tensorboard)
     }
@@ -127,8 +128,8 @@ impl Logs {
         keep_lines(&self.checkpoints().join("results.jsonl"), "epoch", keep)
     }
 
-    /// Writes an evaluation after `epoch` epochs: open_clip's line, its `results.jsonl`, and scalars. A score that is
-    /// not finite is null in `results.jsonl`, and a warning names it.
+    /// Writes an evaluation after `epoch` epochs: open_clip's line, its `results.jsonl`, and
+    /// scalars. A score that is not finite is null in `results.jsonl`, and a warning names it.
     pub fn scores(&mut self, epoch: u64, step: u64, scores: &[(String, f64)]) -> Result<()> {
         let (measured, failed): (Vec<_>, Vec<_>) =
             scores.iter().partition(|(_, value)| value.is_finite());
@@ -155,7 +156,8 @@ impl Logs {
     }
 }
 
-/// Keeps the lines of JSON whose number `key` is one to keep; a line that a crash cut off is dropped, too.
+/// Keeps the lines of JSON whose number `key` is one to keep; a line that a crash cut off is
+/// dropped, too.
 fn keep_lines(path: &Path, key: &str, keep: impl Fn(u64) -> bool) -> Result<()> {
     let Ok(text) = std::fs::read_to_string(path) else { return Ok(()) };
     let known = |line: &&str| {

@@ -1,4 +1,5 @@
-//! The losses over features, sharded: each process has its rows against all columns (CLIP paper, section 2.5).
+//! The losses over features, sharded: each process has its rows against all columns (CLIP paper,
+//! section 2.5).
 
 use clip_torch::backward;
 use clip_torch::tch::{Kind, Tensor};
@@ -19,7 +20,8 @@ pub(crate) fn unit(features: &Tensor) -> Tensor {
 pub struct Gradients {
     /// Mean over this process's rows.
     pub loss: f64,
-    /// Gradients of the mean over all processes' rows, times their number: processes average them again.
+    /// Gradients of the mean over all processes' rows, times their number: processes average them
+    /// again.
     pub images: Tensor,
     /// See `images`.
     pub texts: Tensor,
@@ -34,12 +36,12 @@ pub struct Temperature<'a> {
     pub bias: Option<&'a Tensor>,
 }
 
-/// The mean of both directions' cross entropies: each image among all texts, each text among all images.
-/// With a bias it is the pairwise sigmoid loss (Zhai et al. 2023).
+/// The mean of both directions' cross entropies: each image among all texts, each text among all
+/// images. With a bias it is the pairwise sigmoid loss (Zhai et al. 2023).
 ///
-/// Features are this process's [rows, width], of any length; their own graph is left alone. The parameters of
-/// `temperature` get their gradients added, for this process's rows. The similarity matrix is never whole in
-/// memory: a batch of 32,768 needs some 300 MB here.
+/// Features are this process's [rows, width], of any length; their own graph is left alone. The
+/// parameters of `temperature` get their gradients added, for this process's rows. The similarity
+/// matrix is never whole in memory: a batch of 32,768 needs some 300 MB here.
 pub fn contrastive(
     images: &Tensor,
     texts: &Tensor,

@@ -31,7 +31,8 @@ pub(crate) struct Optimizer {
 }
 
 impl Optimizer {
-    /// Marks what is trained, narrows the text tower where the recipe says so, and makes the moments.
+    /// Marks what is trained, narrows the text tower where the recipe says so, and makes the
+    /// moments.
     pub fn new(model: &Clip, recipe: &Recipe, precision: Precision) -> Self {
         let small = recipe.text_weights == TextWeights::Fp16Sr;
         let mut lists: [(Vec<String>, Vec<Tensor>); 2] = Default::default();
@@ -85,8 +86,9 @@ impl Optimizer {
         self.groups.iter().map(|group| group.adam.bytes()).sum()
     }
 
-    /// Unscales, clips, updates. `unscaled` are parameters whose gradients were not multiplied; `seed` is the step's,
-    /// for rounding: all processes have the same one, or their copies of the weights would part.
+    /// Unscales, clips, updates. `unscaled` are parameters whose gradients were not multiplied;
+    /// `seed` is the step's, for rounding: all processes have the same one, or their copies of
+    /// the weights would part.
     pub fn update(
         &mut self,
         lr: f64,

@@ -33,12 +33,13 @@ const LEARNING_RATES: [(&str, f64); 9] = [
     (FINE, 2e-5),
 ];
 
-/// The paper's only model that begins from another's weights: "we also pre-train at a higher 336 pixel resolution for
-/// one additional epoch" (section 2.5).
+/// The paper's only model that begins from another's weights: "we also pre-train at a higher 336
+/// pixel resolution for one additional epoch" (section 2.5).
 const FINE: &str = "ViT-L-14-336";
 
 impl Preset {
-    /// Whether the preset starts from the weights of another model: `paper/ViT-L-14-336` from ViT-L-14's.
+    /// Whether the preset starts from the weights of another model: `paper/ViT-L-14-336` from
+    /// ViT-L-14's.
     pub fn wants_weights(name: &str) -> bool {
         let model = name.strip_prefix("paper/").unwrap_or_default();
         model.strip_suffix("-quickgelu").unwrap_or(model) == FINE
@@ -92,7 +93,8 @@ fn by_family(model: &str) -> Recipe {
     Recipe { beta2, eps, ..Recipe::default() }
 }
 
-/// The paper's recipe for a model; its tables say nothing of others, which get the most common rate.
+/// The paper's recipe for a model; its tables say nothing of others, which get the most common
+/// rate.
 pub fn paper(model: &str) -> Recipe {
     let known = LEARNING_RATES.iter().find(|(name, _)| *name == model);
     Recipe {

@@ -1,4 +1,5 @@
-//! open_clip's training checkpoints, `epoch_N.pt`: its `--resume` continues from ours, and we from its.
+//! open_clip's training checkpoints, `epoch_N.pt`: its `--resume` continues from ours, and we from
+//! its.
 
 use std::path::Path;
 
@@ -10,9 +11,11 @@ use crate::trainer::stored;
 use crate::{Error, Result, Trainer};
 
 impl Trainer {
-    /// Writes the state after `epoch` epochs (from 1) as open_clip does; moments are stored in 32 bits.
+    /// Writes the state after `epoch` epochs (from 1) as open_clip does; moments are stored in 32
+    /// bits.
     pub fn export(&self, path: &Path, epoch: u64) -> Result<()> {
-        // open_clip's processes hold their model in a wrapper, and look for its name when there are several.
+        // open_clip's processes hold their model in a wrapper, and look for its name when there are
+        // several.
         let prefix = if self.world.size() > 1 { "module." } else { "" };
         let state = self.model.state_dict().iter();
         let state: Vec<(String, Tensor)> =

@@ -37,8 +37,8 @@ impl RankInfo {
         WORLD.iter().any(|name| variable(name).is_some())
     }
 
-    /// Reads the launcher's variables; nothing when this process trains alone. `url` is `--dist-url`:
-    /// `env://`, or `tcp://host:port`.
+    /// Reads the launcher's variables; nothing when this process trains alone. `url` is
+    /// `--dist-url`: `env://`, or `tcp://host:port`.
     ///
     /// # Errors
     /// When some of them are there and others are missing, or one is not a number.

@@ -154,8 +154,8 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// The learning rate before step `step` (from 0) of `total`, the last `cooldown` of which cool down.
-    /// The formulas are open_clip's `cosine_lr`, `const_lr` and `const_lr_cooldown`.
+    /// The learning rate before step `step` (from 0) of `total`, the last `cooldown` of which cool
+    /// down. The formulas are open_clip's `cosine_lr`, `const_lr` and `const_lr_cooldown`.
     pub fn lr_at(&self, step: u64, total: u64, cooldown: u64) -> f64 {
         if step < self.warmup {
             return self.lr * (step + 1) as f64 / self.warmup as f64;
@@ -196,7 +196,8 @@ impl Recipe {
         Ok(precision)
     }
 
-    /// Refuses what cannot be meant: settings that have no effect on that model, and a loss of nothing.
+    /// Refuses what cannot be meant: settings that have no effect on that model, and a loss of
+    /// nothing.
     pub fn check(&self, model: &ModelConfig) -> Result<()> {
         let refuse = |what: String| Err(Error::Recipe(what));
         if self.objective == Objective::Contrastive && self.batch_size < 2 {

@@ -43,7 +43,8 @@ pub(crate) fn same_start(
 }
 
 impl Trainer {
-    /// Fails when a process has other weights than rank 0: each would train a model of its own from here on.
+    /// Fails when a process has other weights than rank 0: each would train a model of its own from
+    /// here on.
     pub(crate) fn same_weights(&self) -> Result<()> {
         if self.world.size() == 1 {
             return Ok(());
@@ -67,8 +68,8 @@ impl Trainer {
         Ok(())
     }
 
-    /// Gives all processes rank 0's buffers: the running statistics of batch normalisation, which each process has
-    /// moved by its own images (PyTorch's DDP does the same).
+    /// Gives all processes rank 0's buffers: the running statistics of batch normalisation, which
+    /// each process has moved by its own images (PyTorch's DDP does the same).
     pub(crate) fn share_buffers(&self) -> Result<()> {
         self.world.broadcast(&self.buffers())
     }

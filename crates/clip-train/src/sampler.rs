@@ -21,14 +21,14 @@ pub struct SampleRef {
 
 /// The order of a whole run.
 ///
-/// Passes over the corpus follow each other in one stream, which is cut into batches: every pair comes exactly once in
-/// a pass (or as often as its weight says), on one rank, and none is left out at a pass's end. An epoch is a pass, or a
-/// budget of samples of the stream.
+/// Passes over the corpus follow each other in one stream, which is cut into batches: every pair
+/// comes exactly once in a pass (or as often as its weight says), on one rank, and none is left out
+/// at a pass's end. An epoch is a pass, or a budget of samples of the stream.
 ///
-/// A batch avoids having the same text twice, for each copy would count as a wrong answer of the other: a pair whose
-/// text is in the batch already waits for a later batch of its pass. What still waits when its pass ends is placed all
-/// the same, and so is what a batch has no other pair for; a batch that ends one pass and begins the next may hold a
-/// text of both.
+/// A batch avoids having the same text twice, for each copy would count as a wrong answer of the
+/// other: a pair whose text is in the batch already waits for a later batch of its pass. What still
+/// waits when its pass ends is placed all the same, and so is what a batch has no other pair for; a
+/// batch that ends one pass and begins the next may hold a text of both.
 #[derive(Clone)]
 pub struct EpochSampler {
     corpus: Arc<Corpus>,

@@ -1,4 +1,5 @@
-//! What the files of a checkpoint hold, by their blake3: a byte that changed on disk must not train on.
+//! What the files of a checkpoint hold, by their blake3: a byte that changed on disk must not train
+//! on.
 
 use std::collections::BTreeMap;
 use std::path::Path;

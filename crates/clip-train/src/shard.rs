@@ -115,7 +115,8 @@ fn numbers(batch: &RecordBatch, column: &str) -> Option<Vec<f32>> {
     )
 }
 
-/// The list `captions` of the JSON field where it has one, else the text field; and whether the JSON could be read.
+/// The list `captions` of the JSON field where it has one, else the text field; and whether the
+/// JSON could be read.
 fn captions(file: &File, path: &Path, members: &[Member]) -> Result<(Vec<String>, bool)> {
     let read = |field: &str| -> Result<Option<Vec<u8>>> {
         let Some(member) = members.iter().find(|m| m.field == field) else { return Ok(None) };

@@ -1,4 +1,5 @@
-//! One step: forward, loss, backward, update, for any batch in any memory and on any number of processes.
+//! One step: forward, loss, backward, update, for any batch in any memory and on any number of
+//! processes.
 
 use std::time::Instant;
 
@@ -52,8 +53,8 @@ struct Chunk {
 }
 
 impl Trainer {
-    /// One step on this process's rows of a batch, and whether a process is to stop after it. None when one was asked to
-    /// stop at once: nothing of the step stays, on any process.
+    /// One step on this process's rows of a batch, and whether a process is to stop after it. None
+    /// when one was asked to stop at once: nothing of the step stays, on any process.
     pub fn train(
         &mut self,
         batch: &Batch,
@@ -117,10 +118,10 @@ impl Trainer {
 
     /// A loss over all pairs at once.
     ///
-    /// A batch of one chunk is an ordinary forward and backward pass. A larger one is embedded in chunks without a
-    /// graph, the loss is taken once over all embeddings, and each chunk is embedded again, now with a graph, to
-    /// take its embeddings' gradients back (Gao et al. 2021): the gradients of the whole batch, in the memory of
-    /// a chunk.
+    /// A batch of one chunk is an ordinary forward and backward pass. A larger one is embedded in
+    /// chunks without a graph, the loss is taken once over all embeddings, and each chunk is
+    /// embedded again, now with a graph, to take its embeddings' gradients back (Gao et al.
+    /// 2021): the gradients of the whole batch, in the memory of a chunk.
     fn contrastive_step(
         &self,
         batch: &Batch,
@@ -228,8 +229,9 @@ impl Trainer {
         Meter::start(self.step, phase, chunks.len(), self.world.size())
     }
 
-    /// Before a chunk of several: whether the step is dropped, for a process was asked to stop. Each process agrees with
-    /// the others once in a pass, before what needs all of them: at its last chunk, or as soon as it knows.
+    /// Before a chunk of several: whether the step is dropped, for a process was asked to stop.
+    /// Each process agrees with the others once in a pass, before what needs all of them: at
+    /// its last chunk, or as soon as it knows.
     fn drops(&self, last: bool, hooks: &mut dyn Hooks) -> Result<bool> {
         let asked = self.world.asked(hooks.interrupted());
         Ok((asked || last) && self.world.any(asked)?)
@@ -259,14 +261,15 @@ impl Trainer {
     fn input(&self, batch: &Batch, chunk: &Chunk) -> (Tensor, Tensor) {
         let device = self.model.device();
         let images = self.model.pixels(&batch.images.narrow(0, chunk.first, chunk.rows));
-        // Convolutions in 16 bits are a third faster with channels last in memory, as the loader gives them; in 32
-        // bits there is no such rule.
+        // Convolutions in 16 bits are a third faster with channels last in memory, as the loader
+        // gives them; in 32 bits there is no such rule.
         let images = if self.precision == Precision::F32 { images.contiguous() } else { images };
         (images, batch.tokens.narrow(0, chunk.first, chunk.rows).to_device(device))
     }
 
-    /// The patches that a chunk's images go without: drawn for each sample of the step's whole batch, so that the same
-    /// are dropped on any number of processes, in chunks of any size, and when a pass is repeated.
+    /// The patches that a chunk's images go without: drawn for each sample of the step's whole
+    /// batch, so that the same are dropped on any number of processes, in chunks of any size,
+    /// and when a pass is repeated.
     fn patches(&self, batch: &Batch, chunk: &Chunk) -> Option<PatchDropout> {
         let share = self.recipe.patch_dropout;
         let seed = mix(self.options.seed ^ 0xd20b, self.step, 0);
@@ -282,12 +285,13 @@ impl Trainer {
             let images = model.encode_image_dropping(&images, self.patches(batch, chunk));
             (images, model.encode_text(&tokens))
         });
-        // The loss stands outside autocast: logits in 16 bits would round away what the last epochs learn from.
+        // The loss stands outside autocast: logits in 16 bits would round away what the last epochs
+        // learn from.
         (images.to_kind(Kind::Float), texts.to_kind(Kind::Float))
     }
 
-    /// Averages the loss and the gradients of the parameters that belong to the loss itself, and asks whether
-    /// anyone wants to stop: one message for all.
+    /// Averages the loss and the gradients of the parameters that belong to the loss itself, and
+    /// asks whether anyone wants to stop: one message for all.
     fn agree(&self, loss: f64, stop: bool) -> Result<(f64, bool)> {
         let world = self.world.size() as f64;
         let grads: Vec<Tensor> = self.scalars.iter().map(Tensor::grad).collect();

@@ -80,7 +80,8 @@ fn varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// The records' checksum: CRC-32C, rotated and shifted so that a checksum of a checksum is not trivial.
+/// The records' checksum: CRC-32C, rotated and shifted so that a checksum of a checksum is not
+/// trivial.
 fn masked(data: &[u8]) -> u32 {
     crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8)
 }

@@ -1,5 +1,6 @@
-//! The two objectives that the paper tried first (section 2.3, figure 2): the caption word by word, and its words
-//! in any order. Both use CLIP's own parameters, so that one checkpoint format and one evaluation serve all three.
+//! The two objectives that the paper tried first (section 2.3, figure 2): the caption word by word,
+//! and its words in any order. Both use CLIP's own parameters, so that one checkpoint format and
+//! one evaluation serve all three.
 
 use clip_model::{Clip, PatchDropout};
 use clip_torch::tch::{Kind, Tensor};
@@ -38,7 +39,8 @@ fn bag_of_words(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> Tensor {
     -(of(&found) / of(&words).clamp_min(1.0)).mean(Kind::Float)
 }
 
-/// Log-probability of each caption's tokens after the start, given its image, and their number: two [rows].
+/// Log-probability of each caption's tokens after the start, given its image, and their number: two
+/// [rows].
 fn caption(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> (Tensor, Tensor) {
     let length = tokens.size()[1];
     // The image stands where the start token would.
@@ -66,7 +68,8 @@ impl ClassScorer {
         if objective == Objective::Caption {
             return Self::Captions(classes.iter().map(|prompts| prompts.narrow(0, 0, 1)).collect());
         }
-        // The mean log-probability of a prompt's words is linear in the image, but for what all classes share.
+        // The mean log-probability of a prompt's words is linear in the image, but for what all
+        // classes share.
         let vectors: Vec<Tensor> = classes
             .iter()
             .map(|tokens| {
@@ -78,7 +81,7 @@ impl ClassScorer {
         Self::Linear(Tensor::stack(&vectors, 1))
     }
 
-    /// Scores [pictures, classes] of embedded images.
+    /// Scores [images, classes] of embedded images.
     pub fn scores(&self, model: &Clip, pictures: &Tensor) -> Tensor {
         match self {
             Self::Linear(weights) => pictures.matmul(weights),

@@ -197,8 +197,9 @@ impl Trainer {
 
     /// Trains to the end, or until `hooks` says stop. Only rank 0 has `logs`.
     ///
-    /// What is not complete when `hooks` is interrupted is dropped by all processes together: of a step nothing stays,
-    /// and an epoch whose evaluation was cut off is evaluated when the run is resumed.
+    /// What is not complete when `hooks` is interrupted is dropped by all processes together: of a
+    /// step nothing stays, and an epoch whose evaluation was cut off is evaluated when the run
+    /// is resumed.
     pub fn run(&mut self, mut logs: Option<&mut Logs>, hooks: &mut dyn Hooks) -> Result<Outcome> {
         let loader = LoaderOptions {
             size: self.model.config().vision_cfg.image_size as u32,
@@ -318,7 +319,8 @@ impl Trainer {
         at.is_some_and(|at| at < self.step || (at == self.step && !self.epoch_open))
     }
 
-    /// Evaluates and writes open_clip's checkpoint where the schedule says so; whether that was done to its end.
+    /// Evaluates and writes open_clip's checkpoint where the schedule says so; whether that was
+    /// done to its end.
     fn end_epoch(
         &mut self,
         logs: Option<&mut Logs>,
@@ -389,8 +391,9 @@ impl Trainer {
     }
 }
 
-/// A model with fresh weights, drawn from libtorch's global generator, as the objective wants it: the sigmoid loss
-/// begins at a scale of 10 and a bias of -10 (Zhai et al. 2023), since a batch is mostly wrong pairs.
+/// A model with fresh weights, drawn from libtorch's global generator, as the objective wants it:
+/// the sigmoid loss begins at a scale of 10 and a bias of -10 (Zhai et al. 2023), since a batch is
+/// mostly wrong pairs.
 pub fn fresh(config: &ModelConfig, objective: Objective, device: Device) -> Clip {
     let mut model = Clip::new(config, device);
     if objective == Objective::Sigmoid {

@@ -1,4 +1,5 @@
-//! open_clip's training checkpoint, resumed here, has the losses that it has there: `scripts/oracles/resume.py`.
+//! open_clip's training checkpoint, resumed here, has the losses that it has there:
+//! `scripts/oracles/resume.py`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::Context;
 use serde::Deserialize;
 
-/// The floors of the house, from `docs/architecture.md`. A crate may use those on lower floors only.
+/// The floors of the house, from `docs/architecture.md`. A crate may use those on lower floors
+/// only.
 const FLOORS: [(&str, u8); 27] = [
     ("clip-format", 0),
     ("clip-guard", 0),

@@ -4,8 +4,13 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::words;
+
 /// No source file is longer.
 const LINES: usize = 800;
+
+/// A path of a crate that leads out of the repository.
+const OUTSIDE: (&str, &str) = ("CARGO_MANIFEST_DIR", "/../../../");
 
 /// Files under version control that break a rule.
 pub fn check() -> anyhow::Result<Vec<String>> {
@@ -18,6 +23,7 @@ pub fn check() -> anyhow::Result<Vec<String>> {
     for file in files.lines() {
         let Ok(text) = std::fs::read_to_string(file) else { continue };
         faults.extend(faults_of(file, &text));
+        faults.extend(words::faults_of(file, &text));
     }
     Ok(faults)
 }
@@ -33,6 +39,13 @@ fn faults_of(file: &str, text: &str) -> Vec<String> {
         if file.ends_with(".rs") && stub && !file.ends_with("house.rs") {
             faults.push(format!("{file}:{}: a stub", index + 1));
         }
+        if file.ends_with(".rs")
+            && !file.ends_with("house.rs")
+            && line.contains(OUTSIDE.0)
+            && line.contains(OUTSIDE.1)
+        {
+            faults.push(format!("{file}:{}: a path outside of the repository", index + 1));
+        }
     }
     faults
 }
@@ -46,5 +59,8 @@ mod tests {
         assert!(faults_of("a.rs", "fn a() {}\n").is_empty());
         assert_eq!(faults_of("a.rs", &"\n".repeat(801)).len(), 1);
         assert_eq!(faults_of("a.rs", concat!("fn a() { to", "do!() }")).len(), 1);
+        let path = |up: &str| format!("concat!(env!({:?}), {:?})", OUTSIDE.0, up);
+        assert_eq!(faults_of("a.rs", &path("/../../../elsewhere")).len(), 1);
+        assert!(faults_of("a.rs", &path("/../../testdata")).is_empty());
     }
 }

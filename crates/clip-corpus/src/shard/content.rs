@@ -25,7 +25,8 @@ const LIST: &str = "hint: `clip-data fetch --url_list FILE`, or a build whose `[
 const UNPACK: &str = "hint: a shard is a plain tar file: unpack it first";
 const OTHER: &str = "hint: shards are WebDataset tar files: FOLDER, {00000..00041}.tar or a::b";
 
-/// The error for a file that does not begin as a tar file does: nothing where it may be a damaged one.
+/// The error for a file that does not begin as a tar file does: nothing where it may be a damaged
+/// one.
 pub(super) fn not_a_shard(path: &Path, first: &[u8]) -> Option<Error> {
     let (what, hint) = describe(path, first)?;
     Some(Error::NotAShard { path: path.to_path_buf(), what, hint })

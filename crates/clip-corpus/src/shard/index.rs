@@ -44,8 +44,9 @@ impl ShardIndex {
         Ok(Self { members })
     }
 
-    /// The index of a shard: the one beside it where that is ours and fits the shard's length, else made by reading
-    /// the shard once. An index of another tool under the same name (DALI's `wds2idx`) is ignored.
+    /// The index of a shard: the one beside it where that is ours and fits the shard's length, else
+    /// made by reading the shard once. An index of another tool under the same name (DALI's
+    /// `wds2idx`) is ignored.
     pub fn of(shard: &Path) -> Result<Self> {
         let length = std::fs::metadata(shard).at(shard)?.len();
         let Some(index) = read_index(&shard.with_extension("idx"))? else {
@@ -68,8 +69,8 @@ impl ShardIndex {
     }
 }
 
-/// Reads an index file: tab-separated key, field, offset and size. None where there is no file, or one of DALI's,
-/// which begins with its version.
+/// Reads an index file: tab-separated key, field, offset and size. None where there is no file, or
+/// one of DALI's, which begins with its version.
 ///
 /// # Errors
 /// When it is neither.

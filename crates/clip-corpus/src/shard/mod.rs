@@ -1,7 +1,8 @@
 //! WebDataset shards: tar files whose consecutive members with one key are a sample.
 //!
-//! The rules are those of Python `webdataset`: a member's key is its path up to the first dot of its base
-//! name, the rest, lower-cased, is the field. A key names one sample of a shard: see [`crate::Error::DuplicateKey`].
+//! The rules are those of Python `webdataset`: a member's key is its path up to the first dot of
+//! its base name, the rest, lower-cased, is the field. A key names one sample of a shard: see
+//! [`crate::Error::DuplicateKey`].
 
 mod content;
 mod index;

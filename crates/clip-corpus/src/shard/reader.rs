@@ -34,7 +34,8 @@ impl Head {
     }
 }
 
-/// Iterates over the samples of one tar file, in its order, with one sample and the keys before it in memory.
+/// Iterates over the samples of one tar file, in its order, with one sample and the keys before it
+/// in memory.
 ///
 /// Members that are no regular files, have no dot in their name, or are named `__…__` are skipped.
 pub struct ShardReader {
@@ -67,8 +68,8 @@ impl ShardReader {
         &self.members
     }
 
-    /// After an error: goes to the next member that can be read, and says whether there is one. The sample that the
-    /// damage is in is lost, or what of it follows the damage.
+    /// After an error: goes to the next member that can be read, and says whether there is one. The
+    /// sample that the damage is in is lost, or what of it follows the damage.
     ///
     /// A sample whose key is there already was read to its end: the next one follows.
     pub fn resume(&mut self) -> Result<bool> {

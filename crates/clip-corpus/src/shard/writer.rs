@@ -27,7 +27,8 @@ pub struct ShardInfo {
     pub index: ShardIndex,
 }
 
-/// Writes one tar file: USTAR, mode 0444, no owner, no time, samples in the order given, fields sorted.
+/// Writes one tar file: USTAR, mode 0444, no owner, no time, samples in the order given, fields
+/// sorted.
 pub struct ShardWriter {
     file: Hashed,
     at: u64,
@@ -36,9 +37,10 @@ pub struct ShardWriter {
     keys: Keys,
 }
 
-/// A file and the hash of what was written to it, both made in whole pieces: the hash is several times faster in large
-/// ones that begin where a power of two does, and no page of the file is written twice. Most of the time is the
-/// kernel's, which finds pages and copies, so that is left to a thread of its own: two would wait for each other there.
+/// A file and the hash of what was written to it, both made in whole pieces: the hash is several
+/// times faster in large ones that begin where a power of two does, and no page of the file is
+/// written twice. Most of the time is the kernel's, which finds pages and copies, so that is left
+/// to a thread of its own: two would wait for each other there.
 struct Hashed {
     file: AtomicFile,
     hasher: blake3::Hasher,
@@ -146,8 +148,9 @@ impl ShardWriter {
     /// Appends a sample.
     ///
     /// # Errors
-    /// When a reader would not give the same sample back: an empty key, a dot in its base name, a key or
-    /// field that is too long for USTAR, a field that is there twice, or the key of another sample.
+    /// When a reader would not give the same sample back: an empty key, a dot in its base name, a
+    /// key or field that is too long for USTAR, a field that is there twice, or the key of
+    /// another sample.
     pub fn write(&mut self, sample: &Sample) -> Result<()> {
         let base = sample.key.rsplit('/').next().unwrap_or_default();
         if base.is_empty() || base.contains('.') || sample.key.contains(['\n', '\t', '\0']) {

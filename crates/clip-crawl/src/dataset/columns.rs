@@ -24,7 +24,8 @@ const RESERVED: [&str; 14] = [
     "sha512",
 ];
 
-/// The columns to read, in img2dataset's order: additional ones, boxes, caption, expected hash, address.
+/// The columns to read, in img2dataset's order: additional ones, boxes, caption, expected hash,
+/// address.
 pub(super) fn wanted(config: &DatasetConfig, files: &[ListFile]) -> Result<Vec<Column>> {
     if let Some(name) =
         config.save_additional_columns.iter().find(|name| RESERVED.contains(&name.as_str()))

@@ -8,7 +8,8 @@ use clip_pipeline::{Error, Result};
 
 use super::{DatasetConfig, IncrementalMode};
 
-/// The settings of a data set, beside its shards. No `.json`: img2dataset takes every one for statistics.
+/// The settings of a data set, beside its shards. No `.json`: img2dataset takes every one for
+/// statistics.
 pub(super) const SETTINGS: &str = "clip-data-fetch.toml";
 
 /// What a run starts from.
@@ -79,7 +80,8 @@ pub(super) fn done(folder: &Path) -> Result<HashSet<usize>> {
     Ok(names.filter_map(|name| name.strip_suffix("_stats.json")?.parse().ok()).collect())
 }
 
-/// Removes shards and what an interrupted run left; what else lies in the folder is not ours to remove.
+/// Removes shards and what an interrupted run left; what else lies in the folder is not ours to
+/// remove.
 fn clear(folder: &Path) -> Result<()> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
     for entry in entries {

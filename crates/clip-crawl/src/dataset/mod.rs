@@ -1,8 +1,9 @@
 //! `clip-data fetch`: from a list of addresses to a data set in img2dataset's layout.
 //!
-//! Rows of a shard are fetched side by side and beside those of the next shards; encoded images wait in a file
-//! without a name, and a shard is written in the order of the list once its last row is there. What says that a
-//! shard is done is its `_stats.json`, the last of its files to get its name.
+//! Rows of a shard are fetched side by side and beside those of the next shards; encoded images
+//! wait in a file without a name, and a shard is written in the order of the list once its last row
+//! is there. What says that a shard is done is its `_stats.json`, the last of its files to get its
+//! name.
 
 mod asks;
 mod collect;

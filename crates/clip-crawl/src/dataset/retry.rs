@@ -37,8 +37,8 @@ pub struct Retried {
     pub interrupted: bool,
 }
 
-/// Fetches the failed rows that `wanted` means, and writes their shards anew: samples that were there stay as
-/// they are, rows keep their order and keys.
+/// Fetches the failed rows that `wanted` means, and writes their shards anew: samples that were
+/// there stay as they are, rows keep their order and keys.
 pub fn retry(
     config: &DatasetConfig,
     wanted: &Predicate,

@@ -76,7 +76,8 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    /// The rows' ends, each with the encoded image when that is a good one: one request for all rows of the ask.
+    /// The rows' ends, each with the encoded image when that is a good one: one request for all
+    /// rows of the ask.
     pub async fn one(&self, ask: Ask) -> Vec<(Ended, Vec<u8>)> {
         let Ask { url, fault, variants } = ask;
         let failed = |kind, message: String| {

@@ -1,4 +1,5 @@
-//! The run: a reader cuts shards, tasks fetch their rows, a collector gathers them, a writer writes.
+//! The run: a reader cuts shards, tasks fetch their rows, a collector gathers them, a writer
+//! writes.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +18,8 @@ use super::{DatasetConfig, Stats, Watch, columns, folder, write};
 use crate::fetch::runtime;
 use crate::{Client, list};
 
-/// Rows that wait for their host's turn at a time: cheap, and a slow host keeps fewer of others waiting.
+/// Rows that wait for their host's turn at a time: cheap, and a slow host keeps fewer of others
+/// waiting.
 const WAITING: usize = 4096;
 /// Shards in flight at a time: the last rows of one are fetched beside those of the next.
 const OPEN_SHARDS: usize = 4;
@@ -60,8 +62,8 @@ impl Fault {
 /// Makes the data set that `config` describes, or what is missing of it.
 ///
 /// # Errors
-/// For settings that cannot work, a list that cannot be read and a disk that cannot be written; rows that
-/// failed are no errors but counted.
+/// For settings that cannot work, a list that cannot be read and a disk that cannot be written;
+/// rows that failed are no errors but counted.
 pub fn run(
     config: &DatasetConfig,
     watch: &Arc<dyn Watch>,
@@ -84,7 +86,8 @@ pub fn run(
     let fetcher = Arc::new(Fetcher { client, config: Arc::new(config.clone()) });
     let done = go(&fetcher, shards, watch, cancel)?;
     let scratch = config.output_folder.join("_tmp");
-    // Another job may still be at work in there, and what an interrupted run has of a shard is for the next one.
+    // Another job may still be at work in there, and what an interrupted run has of a shard is for
+    // the next one.
     if job.is_none() && !done.interrupted && scratch.exists() {
         std::fs::remove_dir_all(&scratch).map_err(|e| Error::io(&scratch, e))?;
     }
@@ -143,7 +146,8 @@ fn go(
             (stats, count)
         });
         let collector = scope.spawn(|| {
-            // Its ends of both channels close when it ends, also by a panic: no other thread waits for it then.
+            // Its ends of both channels close when it ends, also by a panic: no other thread waits
+            // for it then.
             let (whole, mut told) = (whole, told);
             let mut collector = Collector::default();
             while let Some(told) = told.blocking_recv() {

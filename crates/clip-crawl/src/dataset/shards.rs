@@ -69,8 +69,8 @@ impl Skip {
     }
 }
 
-/// Cuts files into shards of so many rows, numbered from `first` on. Every file starts a new shard, as
-/// img2dataset does it; shards that are skipped keep their number.
+/// Cuts files into shards of so many rows, numbered from `first` on. Every file starts a new shard,
+/// as img2dataset does it; shards that are skipped keep their number.
 pub(super) struct Shards {
     pub files: Vec<ListFile>,
     pub columns: Vec<Column>,

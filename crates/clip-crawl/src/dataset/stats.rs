@@ -7,7 +7,8 @@ use url::Url;
 
 use super::row::{Done, Status};
 
-/// Different messages that are counted: img2dataset's bound, so that a list of unique ones stays small.
+/// Different messages that are counted: img2dataset's bound, so that a list of unique ones stays
+/// small.
 const MESSAGES: usize = 100_000;
 /// Hosts that a shard tells about, and that a run does.
 const HOSTS: usize = 1_000;

@@ -1,11 +1,13 @@
-//! The encoding of a page, as the HTML standard finds it (13.2.3.2): byte-order mark, header, the first kilobyte.
+//! The encoding of a page, as the HTML standard finds it (13.2.3.2): byte-order mark, header, the
+//! first kilobyte.
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
 /// Bytes in which a page may name its encoding.
 const PRESCAN: usize = 1024;
 
-/// A page's encoding, and whether that is certain: where it is not, a later `<meta>` may say otherwise.
+/// A page's encoding, and whether that is certain: where it is not, a later `<meta>` may say
+/// otherwise.
 pub(super) fn sniff(page: &[u8], content_type: &str) -> (&'static Encoding, bool) {
     if let Some((encoding, _)) = Encoding::for_bom(page) {
         return (encoding, true);
@@ -13,11 +15,13 @@ pub(super) fn sniff(page: &[u8], content_type: &str) -> (&'static Encoding, bool
     if let Some(encoding) = of_content_type(content_type) {
         return (encoding, true);
     }
-    // Certain by the standard too is none of the following, but a `<meta>` within the kilobyte is the first one.
+    // Certain by the standard too is none of the following, but a `<meta>` within the kilobyte is
+    // the first one.
     if let Some(encoding) = prescan(&page[..page.len().min(PRESCAN)]) {
         return (encoding, true);
     }
-    // Nothing is declared: UTF-8 where it can be, as browsers detect it, else what the Web began with.
+    // Nothing is declared: UTF-8 where it can be, as browsers detect it, else what the Web began
+    // with.
     let utf8 = match std::str::from_utf8(page) {
         Ok(_) => true,
         // A page that was cut within a character.

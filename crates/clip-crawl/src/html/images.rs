@@ -134,7 +134,8 @@ fn value<'a>(attributes: &'a [Attribute], name: &str) -> Option<&'a str> {
     attributes.iter().find(|attribute| &*attribute.name.local == name).map(|a| &*a.value)
 }
 
-/// The URL of an image: a lazy loader's, else its own, else that of a source of the `<picture>` around it.
+/// The URL of an image: a lazy loader's, else its own, else that of a source of the `<picture>`
+/// around it.
 fn url_of(attributes: &[Attribute], sources: &[&[Attribute]]) -> Option<String> {
     let of = |name: &&str| value(attributes, name);
     let set = |name: &&str| largest_of(of(name)?);

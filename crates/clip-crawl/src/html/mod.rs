@@ -1,7 +1,7 @@
 //! Images, captions and links of a page, as the HTML standard reads it.
 //!
-//! What a page costs and gives is bounded by its length: the tree that is built of it, the depth of that tree, the
-//! length of a URL, and the text of all pairs and links together.
+//! What a page costs and gives is bounded by its length: the tree that is built of it, the depth of
+//! that tree, the length of a URL, and the text of all pairs and links together.
 
 mod encoding;
 mod images;
@@ -53,8 +53,8 @@ pub struct Extracted {
     pub cut: bool,
 }
 
-/// Reads `<img>` (also lazily loaded, `srcset`, `<picture>` and `<noscript>`), `<figcaption>`, `<a href>` and
-/// `<base>`.
+/// Reads `<img>` (also lazily loaded, `srcset`, `<picture>` and `<noscript>`), `<figcaption>`, `<a
+/// href>` and `<base>`.
 ///
 /// Broken markup is no error: it is read as browsers read it.
 pub fn extract(html: &[u8], content_type: &str, page: &Url) -> Extracted {

@@ -45,7 +45,8 @@ pub(super) fn parse(page: &str) -> Parsed {
     let tokenizer = Tokenizer::new(bounded, TokenizerOpts::default());
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(&short));
-    // It stops after a script, and where it takes an encoding to be named: a <link> has a `charset` too.
+    // It stops after a script, and where it takes an encoding to be named: a <link> has a `charset`
+    // too.
     while !matches!(tokenizer.feed(&input), TokenizerResult::Done) {}
     tokenizer.sink.builder.sink.ended.set(true);
     tokenizer.end();
@@ -63,7 +64,8 @@ pub(super) fn parse(page: &str) -> Parsed {
 /// Between the tokenizer and the tree builder.
 struct Bounded {
     builder: TreeBuilder<Handle, Sink>,
-    /// Elements that are open and that no other tag closes: the tree is at most a few times as deep.
+    /// Elements that are open and that no other tag closes: the tree is at most a few times as
+    /// deep.
     open: RefCell<Vec<LocalName>>,
     /// Elements that were left out, whose end tags must be left out too.
     left_out: RefCell<HashMap<LocalName, usize>>,

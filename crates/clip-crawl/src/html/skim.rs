@@ -1,15 +1,17 @@
-//! A page without what no pair comes from: attributes that nothing reads, text of scripts and styles, elements that
-//! only format text. What is left builds the same figures, pictures and images, in less than half the time.
+//! A page without what no pair comes from: attributes that nothing reads, text of scripts and
+//! styles, elements that only format text. What is left builds the same figures, pictures and
+//! images, in less than half the time.
 //!
-//! Tags are found where the standard's tokenizer finds them (13.2.5). Within SVG and MathML, where any tag may end
-//! the drawing, everything stays.
+//! Tags are found where the standard's tokenizer finds them (13.2.5). Within SVG and MathML, where
+//! any tag may end the drawing, everything stays.
 
 /// Attributes of a tag: html5ever compares each with all before it.
 const MOST_ATTRIBUTES: usize = 2048;
 /// Elements whose attributes are read, or decide where what follows belongs.
 const WITH_ATTRIBUTES: [&str; 8] =
     ["a", "base", "image", "img", "input", "meta", "source", "template"];
-/// Elements that format text, or have no rule of their own in the standard: what is in them stays where it is.
+/// Elements that format text, or have no rule of their own in the standard: what is in them stays
+/// where it is.
 const FORMATTING: [&str; 31] = [
     "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em",
     "font", "i", "ins", "kbd", "label", "mark", "nobr", "q", "s", "samp", "small", "span",
@@ -19,7 +21,8 @@ const FORMATTING: [&str; 31] = [
 const RAW: [&str; 8] =
     ["iframe", "noembed", "noframes", "script", "style", "textarea", "title", "xmp"];
 
-/// The page in short, and whether a tag has more attributes than any page needs: it ends before that.
+/// The page in short, and whether a tag has more attributes than any page needs: it ends before
+/// that.
 pub(super) fn skim(page: &str) -> (String, bool) {
     let mut skim = Skim { page, bytes: page.as_bytes(), at: 0, out: String::new(), foreign: 0 };
     skim.out.reserve(page.len() / 2);

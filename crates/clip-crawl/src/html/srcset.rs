@@ -1,11 +1,13 @@
 //! `srcset`, as the HTML standard parses it.
 
-/// The candidate of a `srcset` with the largest width or density; those of no URL of their own do not count.
+/// The candidate of a `srcset` with the largest width or density; those of no URL of their own do
+/// not count.
 pub(crate) fn largest_of(srcset: &str) -> Option<String> {
     let between = |c: char| c.is_ascii_whitespace() || c == ',';
     let (mut rest, mut best): (_, Option<(f64, &str)>) = (srcset.trim_start_matches(between), None);
     while !rest.is_empty() {
-        // A URL may hold commas, so only white space ends it; a comma at its end says that it has no size.
+        // A URL may hold commas, so only white space ends it; a comma at its end says that it has
+        // no size.
         let (url, after) =
             rest.split_at(rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len()));
         let end = if url.ends_with(',') { 0 } else { after.find(',').unwrap_or(after.len()) };

@@ -1,5 +1,5 @@
-//! The tree that html5ever builds, cut down to what pairs come from: elements by kind, images with their
-//! attributes, text once there is a caption.
+//! The tree that html5ever builds, cut down to what pairs come from: elements by kind, images with
+//! their attributes, text once there is a caption.
 
 use std::borrow::Cow;
 use std::cell::RefCell;

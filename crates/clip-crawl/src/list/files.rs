@@ -57,8 +57,8 @@ pub(crate) struct ListFile {
     pub format: Format,
 }
 
-/// The files that `path` names: a folder means its lists, sorted, a pattern what it matches. `format`, by
-/// img2dataset's name, says what they are; without it their names do.
+/// The files that `path` names: a folder means its lists, sorted, a pattern what it matches.
+/// `format`, by img2dataset's name, says what they are; without it their names do.
 pub(crate) fn find(path: &Path, format: Option<&str>) -> Result<Vec<ListFile>> {
     let named =
         match format {

@@ -31,7 +31,8 @@ impl From<Value> for Cell {
     }
 }
 
-/// What the rows so far show of the file's columns. Writers leave out what is null, so no single row decides.
+/// What the rows so far show of the file's columns. Writers leave out what is null, so no single
+/// row decides.
 #[derive(Default)]
 struct Seen {
     names: Vec<String>,
@@ -147,10 +148,11 @@ impl Cells for Lines {
     }
 }
 
-/// A file that is one JSON value: rows after each other in an array, or columns after each other in an object.
+/// A file that is one JSON value: rows after each other in an array, or columns after each other in
+/// an object.
 ///
-/// Either is read once from front to back into files without a name, one a column, and given from there: the
-/// last column's first cell may stand at the end of the file.
+/// Either is read once from front to back into files without a name, one a column, and given from
+/// there: the last column's first cell may stand at the end of the file.
 pub(super) fn columns_or_rows(file: &ListFile, columns: &[Column]) -> Result<Box<dyn Cells>> {
     let mut spools = Spools::new(columns).map_err(|e| Error::io(&file.path, e))?;
     let source = BufReader::new(clip_corpus::json::reader(open(&file.path)?));

@@ -25,7 +25,8 @@ impl Kept {
     /// The kinds of the columns, which all files must agree on.
     ///
     /// # Errors
-    /// For a name that the build has of its own, one that a file lacks, and one that is of two kinds.
+    /// For a name that the build has of its own, one that a file lacks, and one that is of two
+    /// kinds.
     pub fn new(names: &[String], files: &[ListFile]) -> Result<Self> {
         columns::check_extra(names).map_err(|reason| bad_columns(&reason))?;
         if let Some(file) = files.iter().find(|f| f.format == Format::Txt && !names.is_empty()) {

@@ -29,7 +29,8 @@ pub(crate) struct Lists {
     kept: Kept,
     part_rows: usize,
     counts: OnceLock<Vec<usize>>,
-    /// Readers that stand where a part ended: the next part continues there instead of from the start.
+    /// Readers that stand where a part ended: the next part continues there instead of from the
+    /// start.
     open: Mutex<Vec<Cursor>>,
 }
 
@@ -59,8 +60,8 @@ pub fn text_lists(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(files.filter(|path| is_text_list(path)).collect())
 }
 
-/// The rows of a list of text, with those of the columns that it has: the others are null. The first of a list of
-/// captions is taken. The last column, `row fault`, is why a row cannot be used.
+/// The rows of a list of text, with those of the columns that it has: the others are null. The
+/// first of a list of captions is taken. The last column, `row fault`, is why a row cannot be used.
 ///
 /// # Errors
 /// When the file cannot be read; the same of each batch.
@@ -108,7 +109,8 @@ impl Lists {
         }
         let count = |file: &ListFile| match file.format {
             Format::Parquet => {
-                // The columns are looked up too, so that a wrong name is told before anything is fetched.
+                // The columns are looked up too, so that a wrong name is told before anything is
+                // fetched.
                 drop(batches(file, &self.columns, 0)?);
                 parquet::count(file, &self.columns)
             }

@@ -21,7 +21,8 @@ pub(crate) const MAX_BYTES: usize = 500 * 1024;
 pub enum Rules {
     /// Everything: there is no file (4xx).
     All,
-    /// Nothing: the file could not be had (5xx, no connection; RFC 9309 section 2.3.1.4), for this reason.
+    /// Nothing: the file could not be had (5xx, no connection; RFC 9309 section 2.3.1.4), for this
+    /// reason.
     Nothing(FetchError),
     /// As the file says.
     File(File),
@@ -66,8 +67,8 @@ impl Rules {
         }
     }
 
-    /// How long the file is believed: RFC 9309 section 2.4 says a day; a host that could not answer is asked
-    /// again sooner.
+    /// How long the file is believed: RFC 9309 section 2.4 says a day; a host that could not answer
+    /// is asked again sooner.
     fn kept(&self) -> Duration {
         match self {
             Self::Nothing(_) => Duration::from_mins(15),
@@ -75,7 +76,8 @@ impl Rules {
         }
     }
 
-    /// Whether the URL may be fetched. A host that cannot be reached is told as that, not as one that forbids.
+    /// Whether the URL may be fetched. A host that cannot be reached is told as that, not as one
+    /// that forbids.
     pub fn check(&self, url: &Url) -> Result<(), FetchError> {
         let forbidden = || FetchError::new(Kind::Robots, "Use of image disallowed by robots.txt");
         let unreachable = [Kind::BlockedAddress, Kind::Dns, Kind::Connect];

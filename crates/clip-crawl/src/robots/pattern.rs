@@ -2,9 +2,10 @@
 
 use memchr::memmem;
 
-/// A path, or the path of a rule, in one spelling: unreserved characters as they are, everything else that a URL
-/// escapes as `%XX` in capitals. `*` and `$` are escaped too, but where they have their meaning in a pattern. `:`,
-/// `/`, `?` and `@` of a query are as they are, whether they were escaped or not.
+/// A path, or the path of a rule, in one spelling: unreserved characters as they are, everything
+/// else that a URL escapes as `%XX` in capitals. `*` and `$` are escaped too, but where they have
+/// their meaning in a pattern. `:`, `/`, `?` and `@` of a query are as they are, whether they were
+/// escaped or not.
 pub(super) fn normalized(text: &[u8], pattern: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let (mut at, mut query) = (0, false);
@@ -23,8 +24,8 @@ pub(super) fn normalized(text: &[u8], pattern: bool) -> Vec<u8> {
     out
 }
 
-/// Whether a normalised pattern matches the beginning of a normalised path: `*` is any run of characters, `$` at
-/// the end is the path's end. The time is linear in both.
+/// Whether a normalised pattern matches the beginning of a normalised path: `*` is any run of
+/// characters, `$` at the end is the path's end. The time is linear in both.
 pub(super) fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let (pattern, ends) = match pattern.strip_suffix(b"$") {
         Some(pattern) => (pattern, true),
@@ -63,8 +64,8 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// What may be in a path or a query without an escape (RFC 3986 sections 3.3 and 3.4) and means nothing in a
-/// pattern, and a `%` that begins no escape.
+/// What may be in a path or a query without an escape (RFC 3986 sections 3.3 and 3.4) and means
+/// nothing in a pattern, and a `%` that begins no escape.
 fn is_plain(byte: u8) -> bool {
     is_unreserved(byte) || b"!&'()+,;=:@/?%".contains(&byte)
 }
@@ -193,7 +194,8 @@ mod tests {
         }
     }
 
-    /// Minutes for a matcher that tries all ways, or that scans the path again for each character of the pattern.
+    /// Minutes for a matcher that tries all ways, or that scans the path again for each character
+    /// of the pattern.
     #[test]
     fn a_pattern_of_stars_takes_linear_time() {
         let path = "/".to_owned() + &"a".repeat(4_000_000);

@@ -7,8 +7,8 @@ const LETTERS: usize = 24;
 /// Room for the title of an axis.
 const TITLE: f64 = 20.0;
 
-/// A square matrix: rows are true classes, columns predicted ones, cells hold `count` of items and are darker where
-/// that is a larger share of the row's `total`.
+/// A square matrix: rows are true classes, columns predicted ones, cells hold `count` of items and
+/// are darker where that is a larger share of the row's `total`.
 pub fn heat(
     names: &[&str],
     count: impl Fn(usize, usize) -> u64,

@@ -30,7 +30,8 @@ pub struct SetArgs {
     /// The evaluation set: a path, or NAME=PATH with a name that `eval datasets` lists
     #[arg(long)]
     pub dataset: String,
-    /// Whose prompts, class order and metric: openai, clip-benchmark, datacomp or folder (the set's own)
+    /// Whose prompts, class order and metric: openai, clip-benchmark, datacomp or folder (the
+    /// set's own)
     #[arg(long, value_name = "NAME")]
     pub protocol: Option<Protocol>,
     /// The layout, by name, where it shall not be recognised
@@ -39,7 +40,8 @@ pub struct SetArgs {
     /// What stands for a video: middle (its middle frame) or all (the mean over its frames)
     #[arg(long, default_value = "middle", value_parser = ["middle", "all"])]
     pub frames: String,
-    /// Some of the classes: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names by commas
+    /// Some of the classes: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names
+    /// by commas
     #[arg(long, value_name = "FILE|NAMES")]
     pub classes: Option<String>,
     /// Pass over images that cannot be decoded, and count them

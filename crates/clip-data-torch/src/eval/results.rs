@@ -1,4 +1,5 @@
-//! Result files of a suite: one table of all, and DataComp's file of lines with its means, model by model.
+//! Result files of a suite: one table of all, and DataComp's file of lines with its means, model by
+//! model.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -106,8 +107,8 @@ pub fn table(results: &[Value]) -> String {
     text
 }
 
-/// Writes DataComp's `eval_results.jsonl`, a file for each model where there are several, and returns its five means
-/// where their sets are there.
+/// Writes DataComp's `eval_results.jsonl`, a file for each model where there are several, and
+/// returns its five means where their sets are there.
 pub fn write_lines(folder: &Path, results: &[Value]) -> anyhow::Result<String> {
     let mut models: BTreeMap<(String, &str), Vec<&Value>> = BTreeMap::new();
     for (d, label) in results.iter().zip(labels(results)) {

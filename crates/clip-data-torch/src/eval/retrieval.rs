@@ -77,7 +77,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A set that has a name but not the size of its usual split gives numbers that stand beside no others.
+/// A set that has a name but not the size of its usual split gives numbers that stand beside no
+/// others.
 fn split_note(set: &clip_datasets::EvalSet, result: &Retrieval) -> Option<String> {
     let wanted = set.dataset?.test.filter(|n| *n != result.images)?;
     Some(format!("{} images, not the {wanted} of {}", result.images, set.dataset?.split))

@@ -14,13 +14,15 @@ use super::score_files::{ScoreFile, ScoreGroup};
 /// Arguments of `clip-data eval robustness`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Scores: JSON files of `eval zero-shot`, `eval linear-probe` or CLIP_benchmark, or folders of them
+    /// Scores: JSON files of `eval zero-shot`, `eval linear-probe` or CLIP_benchmark, or folders
+    /// of them
     #[arg(required = true)]
     scores: Vec<PathBuf>,
     /// Scores of another version of the model, for relative robustness
     #[arg(long, num_args = 1.., value_name = "FILE")]
     before: Vec<PathBuf>,
-    /// Supervised probes that zero-shot is checked against; by default the paper's ResNet-50 (its figure 5)
+    /// Supervised probes that zero-shot is checked against; by default the paper's ResNet-50 (its
+    /// figure 5)
     #[arg(long, num_args = 1.., value_name = "FILE")]
     probes: Vec<PathBuf>,
     /// Accuracy on the classes of a shifted set, as imagenet-r=0.93, where it is not ImageNet's

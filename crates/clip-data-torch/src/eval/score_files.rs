@@ -57,7 +57,8 @@ impl ScoreFile {
             subset: document["class_subset"]["name"].as_str().map(str::to_owned),
             metrics: document["metrics"].clone(),
         };
-        // A score on some of the classes is no score of the set; ImageNet's may be the base of a shifted set.
+        // A score on some of the classes is no score of the set; ImageNet's may be the base of a
+        // shifted set.
         if let Some(subset) = file.subset.as_ref().filter(|_| dataset.id != "imagenet") {
             let path = path.display();
             eprintln!("warning: {path}: on some classes of {} ({subset}), skipped", dataset.id);
@@ -76,7 +77,8 @@ impl ScoreFile {
         bail!("{}: no {} among its metrics", path.display(), choices[0])
     }
 
-    /// The value of a metric, in [0, 1]; a probe's is called `lp_` and the metric, or `lp_main_metric`.
+    /// The value of a metric, in [0, 1]; a probe's is called `lp_` and the metric, or
+    /// `lp_main_metric`.
     pub fn value(&self, metric: &str) -> Option<f64> {
         if !self.probe {
             return self.metrics[metric].as_f64();

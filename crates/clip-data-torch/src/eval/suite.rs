@@ -34,8 +34,8 @@ pub struct Args {
     /// Whose prompts, class order and metrics, for all sets
     #[arg(long, value_name = "NAME")]
     protocol: Option<Protocol>,
-    /// Some of the classes of every set: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names by
-    /// commas
+    /// Some of the classes of every set: a file with one a line, imagenet-a, imagenet-o,
+    /// imagenet-r, or names by commas
     #[arg(long, value_name = "FILE|NAMES")]
     classes: Option<String>,
     /// Text before each caption of sets with captions; the paper has "a photo of "
@@ -61,8 +61,8 @@ pub struct Args {
     html: Option<PathBuf>,
 }
 
-/// Runs what is missing, then prints one table of all that is there. Exit code 3 when a set failed: the others are
-/// done, and the same command tries it again.
+/// Runs what is missing, then prints one table of all that is there. Exit code 3 when a set failed:
+/// the others are done, and the same command tries it again.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let part = args.part.as_deref().map(parse_part).transpose()?;
     let asked = args.preprocess.fields()?;
@@ -189,7 +189,8 @@ impl Opened {
     }
 }
 
-/// What results are of: the weights and their preprocessing. Large files are read for it, once for each model.
+/// What results are of: the weights and their preprocessing. Large files are read for it, once for
+/// each model.
 struct Identity {
     hash: String,
     preprocess: Value,
@@ -203,8 +204,8 @@ impl Identity {
         Some(Self { hash, preprocess })
     }
 
-    /// Whether a result is of these, this set's prompts and match of classes. Data that changed under the same path is
-    /// the caller's.
+    /// Whether a result is of these, this set's prompts and match of classes. Data that changed
+    /// under the same path is the caller's.
     fn made(&self, output: &Path, set: &Opened, prompt: &str) -> bool {
         let Some(document) = results::document(output) else { return false };
         // A result without it is from before configurations were read: then it was the default.

@@ -25,8 +25,8 @@ pub struct Args {
     set: SetArgs,
     #[command(flatten)]
     prompts: PromptArgs,
-    /// What average precision ranks by, with several classes an item: softmax (the default, the paper's figures) or
-    /// logit
+    /// What average precision ranks by, with several classes an item: softmax (the default, the
+    /// paper's figures) or logit
     #[arg(long, value_parser = ["softmax", "logit"])]
     score: Option<String>,
     /// contamination.json of the corpus: scores are given on All, Clean and Overlap

@@ -1,4 +1,5 @@
-//! Arguments of `clip-data train`; the names, and their defaults, are open_clip's where it has the setting.
+//! Arguments of `clip-data train`; the names, and their defaults, are open_clip's where it has the
+//! setting.
 
 use std::path::PathBuf;
 
@@ -19,7 +20,8 @@ pub struct Args {
     /// webdataset, or synthetic: drawings made on the spot
     #[arg(long, value_name = "TYPE")]
     pub dataset_type: Option<String>,
-    /// Samples of an epoch, whatever the shards have (all pairs by default); of a synthetic data set 10,000 by default
+    /// Samples of an epoch, whatever the shards have (all pairs by default); of a synthetic data
+    /// set 10,000 by default
     #[arg(long, value_name = "N")]
     pub train_num_samples: Option<u64>,
     /// Held-out shards for retrieval and loss
@@ -83,7 +85,8 @@ pub struct Args {
     /// Where runs lie
     #[arg(long, default_value = "logs")]
     pub logs: PathBuf,
-    /// Go on from `latest` of this run (done anyway), a checkpoint's folder, or open_clip's epoch_N.pt
+    /// Go on from `latest` of this run (done anyway), a checkpoint's folder, or open_clip's
+    /// epoch_N.pt
     #[arg(long, value_name = "PATH")]
     pub resume: Option<String>,
     /// Minutes between checkpoints

@@ -12,7 +12,8 @@ struct Cli {
 
 /// What giving a flag does.
 enum Effect {
-    /// Another model, recipe, plan of checkpoints or evaluations, or use of data: of two lists of flags.
+    /// Another model, recipe, plan of checkpoints or evaluations, or use of data: of two lists of
+    /// flags.
     Changes(&'static str, &'static str),
     /// It is seen in a run: `tests/it/train_flags.rs`, `tests/it/labels.rs`.
     Runs,

@@ -14,7 +14,8 @@ use crate::exit;
 
 /// Set for processes that were started here: their standard input ends with this process.
 const LAUNCHED: &str = "CLIP_DATA_LAUNCHED";
-/// How long processes have for the chunk that they are at and a last checkpoint before they are killed.
+/// How long processes have for the chunk that they are at and a last checkpoint before they are
+/// killed.
 const GRACE: Duration = Duration::from_secs(300);
 /// The same when one of them is gone already, and nothing can be finished.
 const SHORT_GRACE: Duration = Duration::from_secs(8);
@@ -74,7 +75,8 @@ fn wait(mut ranks: Vec<Child>, stop: &Stop) -> ExitCode {
             if verdict.is_none() && !status.success() {
                 let code = status.code().and_then(|code| u8::try_from(code).ok());
                 verdict = Some(code.unwrap_or(exit::INCOMPLETE));
-                // Stopping when asked to is no failure: the first rank may still write a checkpoint.
+                // Stopping when asked to is no failure: the first rank may still write a
+                // checkpoint.
                 if ![Some(exit::INCOMPLETE), Some(exit::INTERRUPTED)].contains(&code) {
                     eprintln!(
                         "error: rank {rank} (process {}) {}; ending the others",

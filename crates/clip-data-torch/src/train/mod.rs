@@ -192,8 +192,8 @@ fn held_out(spec: &str, args: &Args, config: &ModelConfig) -> anyhow::Result<Arc
     Ok(Arc::new(Corpus::open(&[source], &options)?))
 }
 
-/// With fresh weights, or those of `--pretrained` and their preprocessing; flags count more, and a `.json` of
-/// `--model` too.
+/// With fresh weights, or those of `--pretrained` and their preprocessing; flags count more, and a
+/// `.json` of `--model` too.
 fn model(
     args: &Args,
     config: &ModelConfig,

@@ -19,7 +19,8 @@ impl Args {
         !self.zeroshot.is_empty() || self.imagenet_val.is_some() || self.imagenet_v2.is_some()
     }
 
-    /// The preset with all flags applied, and the pairs that a process takes through the model at a time.
+    /// The preset with all flags applied, and the pairs that a process takes through the model at a
+    /// time.
     pub fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)> {
         let name = match (&self.preset, &self.model) {
             (Some(preset), _) => preset.clone(),
@@ -107,8 +108,8 @@ impl Args {
         Ok(())
     }
 
-    /// open_clip's arithmetic: a batch is --batch-size x --accum-freq x processes. Without --batch-size the
-    /// preset's batch is cut into chunks.
+    /// open_clip's arithmetic: a batch is --batch-size x --accum-freq x processes. Without
+    /// --batch-size the preset's batch is cut into chunks.
     fn batch(&self, recipe: &mut Recipe, world: usize) -> anyhow::Result<usize> {
         let chunks = self.accum_freq.unwrap_or(1);
         match (self.batch_size, self.global_batch_size) {

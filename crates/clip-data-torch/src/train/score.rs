@@ -1,4 +1,5 @@
-//! Scores of a model while it trains: held-out pairs, and zero-shot classification, spread over the processes.
+//! Scores of a model while it trains: held-out pairs, and zero-shot classification, spread over the
+//! processes.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ enum Teller {
 }
 
 impl Teller {
-    /// Scores [pictures, classes] of embedded images.
+    /// Scores [images, classes] of embedded images.
     fn scores(&self, model: &Clip, pictures: &Tensor) -> Tensor {
         match self {
             Self::Likeness(classifier) => {
@@ -35,7 +36,8 @@ impl Teller {
     }
 }
 
-/// What a set's scores are logged under: open_clip's names for ImageNet and ImageNetV2, else its own.
+/// What a set's scores are logged under: open_clip's names for ImageNet and ImageNetV2, else its
+/// own.
 fn log_name(set: &EvalSet) -> &str {
     let known = |id: &&str| ["imagenet", "imagenetv2"].contains(id);
     set.dataset.map(|dataset| dataset.id.as_str()).filter(known).unwrap_or(&set.name)
@@ -43,7 +45,8 @@ fn log_name(set: &EvalSet) -> &str {
 
 /// Images that are embedded at a time.
 const BATCH: usize = 64;
-/// Counts of a model whose output is not finite: no score comes of them, whatever other processes count.
+/// Counts of a model whose output is not finite: no score comes of them, whatever other processes
+/// count.
 const NOT_FINITE: [f64; 3] = [1.0, f64::NAN, f64::NAN];
 
 /// What a model is checked against.
@@ -58,7 +61,8 @@ impl Scorer {
     /// Opens what the flags name, before anything is trained.
     pub fn open(args: &Args, config: &ModelConfig, objective: Objective) -> anyhow::Result<Self> {
         let pairs = args.val_data.as_deref().map(|spec| super::held_out(spec, args, config));
-        // ImageNet by name, as in open_clip: its class names and OpenAI's templates, whatever the folder is called.
+        // ImageNet by name, as in open_clip: its class names and OpenAI's templates, whatever the
+        // folder is called.
         let named = [("imagenet", &args.imagenet_val), ("imagenetv2", &args.imagenet_v2)];
         let imagenets = named
             .into_iter()
@@ -145,8 +149,8 @@ impl Scorer {
         Ok(Teller::Words(no_grad(|| ClassScorer::words(model, self.objective, classes))))
     }
 
-    /// Of this process's items: their number, and those with the right class first or among the first five. None when
-    /// `stop` says so.
+    /// Of this process's items: their number, and those with the right class first or among the
+    /// first five. None when `stop` says so.
     fn count(
         model: &Clip,
         precision: Precision,

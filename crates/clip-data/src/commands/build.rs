@@ -107,7 +107,8 @@ pub fn engine(config: &Config) -> LocalEngine {
     engine
 }
 
-/// Lets this process open as many files as it may: a query over many thousands of parts opens most of them at once.
+/// Lets this process open as many files as it may: a query over many thousands of parts opens most
+/// of them at once.
 pub fn open_many_files() {
     // Where it may not, the query says so.
     let _ = rlimit::increase_nofile_limit(u64::MAX);

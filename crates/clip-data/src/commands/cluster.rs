@@ -13,7 +13,8 @@ use crate::cluster;
 /// Where the secret of a cluster is.
 #[derive(clap::Args)]
 pub struct SecretArgs {
-    /// File with the secret that the members of a cluster share; $CLIP_DATA_CLUSTER_SECRET when absent
+    /// File with the secret that the members of a cluster share; $CLIP_DATA_CLUSTER_SECRET when
+    /// absent
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
 }
@@ -28,7 +29,8 @@ impl SecretArgs {
 /// What the others may name.
 #[derive(clap::Args)]
 struct RootArgs {
-    /// Folder that pipelines, runs and their inputs are in; what is outside is refused. May be given several times
+    /// Folder that pipelines, runs and their inputs are in; what is outside is refused. May be
+    /// given several times
     #[arg(long = "root", value_name = "DIR", default_value = ".")]
     roots: Vec<PathBuf>,
 }
@@ -63,7 +65,8 @@ pub struct WorkerArgs {
     /// Where what queries exchange is stored; a temporary folder when absent
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// Where this worker's copies of runs that are in a store go; the pipeline's `workdir` when absent
+    /// Where this worker's copies of runs that are in a store go; the pipeline's `workdir` when
+    /// absent
     #[arg(long, value_name = "DIR")]
     workdir: Option<PathBuf>,
     #[command(flatten)]

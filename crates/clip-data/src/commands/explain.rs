@@ -107,7 +107,8 @@ fn tables(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The rows that an argument names: those collected, those that fell at once, or those of a shard's key.
+/// The rows that an argument names: those collected, those that fell at once, or those of a shard's
+/// key.
 fn find(stages: &[Stage], pair: &str) -> anyhow::Result<Vec<u64>> {
     if pair.len() < 20
         && let Ok(row) = pair.parse::<u64>()

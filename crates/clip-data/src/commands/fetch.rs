@@ -62,7 +62,8 @@ pub struct Args {
     /// files | webdataset | parquet | dummy
     #[arg(long = "output_format", default_value = "files", value_parser = word::<OutputFormat>)]
     output_format: OutputFormat,
-    /// txt | csv | tsv | json | jsonl (each also with .gz) | parquet; without it, the list's name says
+    /// txt | csv | tsv | json | jsonl (each also with .gz) | parquet; without it, the list's name
+    /// says
     #[arg(long = "input_format")]
     input_format: Option<String>,
     /// Column of the address
@@ -154,7 +155,8 @@ pub struct Args {
 struct More {
     #[command(flatten)]
     manners: PolitenessArgs,
-    /// refuse | first | all: what a caption column that holds lists of captions means; all makes a row of each caption
+    /// refuse | first | all: what a caption column that holds lists of captions means; all makes a
+    /// row of each caption
     #[arg(long = "caption_list", default_value = "refuse", value_parser = word::<CaptionList>)]
     caption_list: CaptionList,
     /// Apply EXIF orientation; img2dataset stores such photographs sideways

@@ -105,7 +105,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    /// The hash of an encoded image, and whether the image is flat (told where pairs are asked for).
+    /// The hash of an encoded image, and whether the image is flat (told where pairs are asked
+    /// for).
     fn hash(&self, bytes: &[u8]) -> clip_image::Result<(Vec<u64>, bool)> {
         let min_side = self.fast.then_some(hash::FAST_SIDE);
         // The Python tools hash what the file holds, as it lies there.

@@ -17,8 +17,9 @@ use crate::exit;
 /// Arguments of `clip-data inspect`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A run's folder, a folder of shards, Parquet tables or lists, shards (a::b, {000..012}, globs, URLs), .parquet,
-    /// or a list as a build's `[source]` reads it: txt, csv, tsv, json, jsonl, each also .gz
+    /// A run's folder, a folder of shards, Parquet tables or lists, shards (a::b, {000..012},
+    /// globs, URLs), .parquet, or a list as a build's `[source]` reads it: txt, csv, tsv,
+    /// json, jsonl, each also .gz
     #[arg(required = true)]
     paths: Vec<String>,
     /// Write a page with images, search and filters; it needs no server
@@ -122,7 +123,8 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     super::shards(spec)
 }
 
-/// For each image the nearest of the corpus: the same hash of its file, or the nearest perceptual hash.
+/// For each image the nearest of the corpus: the same hash of its file, or the nearest perceptual
+/// hash.
 fn has(args: &Args, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
     let mut known: Vec<(u64, String, String)> = Vec::new();
     for file in files {

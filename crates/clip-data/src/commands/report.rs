@@ -102,7 +102,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Hosts that the page shows.
 const HOSTS: u64 = 30;
 
-/// Why pairs were dropped, and what became of each host's, by `sql/50_funnel.sql` and `60_domains.sql`.
+/// Why pairs were dropped, and what became of each host's, by `sql/50_funnel.sql` and
+/// `60_domains.sql`.
 fn hosts_of(plan: &Plan) -> anyhow::Result<(String, String)> {
     let scratch = tempfile::tempdir()?;
     let session = Session::new(scratch.path())?;

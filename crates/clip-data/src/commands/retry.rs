@@ -73,8 +73,8 @@ fn of_dataset(
     Ok(print_outcome(retried.asked, retried.recovered, retried.interrupted))
 }
 
-/// The parts with such rows are done anew from what they kept and what comes now; what was made of them is
-/// made again.
+/// The parts with such rows are done anew from what they kept and what comes now; what was made of
+/// them is made again.
 fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.config, &args.set)?;
     let mut plan = recipe::plan(&config)?;

@@ -17,7 +17,8 @@ use crate::exit;
 /// Arguments of `clip-data verify`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A run's folder, a stage's, a folder of shards, shards (a::b, {000..012}, globs), .parquet, .npy
+    /// A run's folder, a stage's, a folder of shards, shards (a::b, {000..012}, globs), .parquet,
+    /// .npy
     #[arg(required = true)]
     paths: Vec<String>,
     /// Decode every image too

@@ -1,4 +1,5 @@
-//! CLIP_benchmark's WebDataset layout: `test/nshards.txt`, `test/0.tar` …, `.cls` beside each image.
+//! CLIP_benchmark's WebDataset layout: `test/nshards.txt`, `test/0.tar` …, `.cls` beside each
+//! image.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
-//! CIFAR-10's and CIFAR-100's Python version: pickled dictionaries of an array of bytes and lists of labels.
+//! CIFAR-10's and CIFAR-100's Python version: pickled dictionaries of an array of bytes and lists
+//! of labels.
 
 use std::path::Path;
 

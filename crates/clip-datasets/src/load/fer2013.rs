@@ -1,5 +1,5 @@
-//! FER2013 as tables of 48 x 48 grey pixels, separated by spaces: `fer2013.csv` and `icml_face_data.csv` with all
-//! parts, and the challenge's `train.csv`.
+//! FER2013 as tables of 48 x 48 grey pixels, separated by spaces: `fer2013.csv` and
+//! `icml_face_data.csv` with all parts, and the challenge's `train.csv`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

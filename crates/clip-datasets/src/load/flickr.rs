@@ -1,4 +1,5 @@
-//! Flickr30k's and Flickr8k's captions: Karpathy's test part, and the authors' files, which have no parts.
+//! Flickr30k's and Flickr8k's captions: Karpathy's test part, and the authors' files, which have no
+//! parts.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -165,7 +166,8 @@ mod tests {
                 assert_eq!(named.unwrap().loader, "flickr30k");
                 continue;
             }
-            // Which images are the test part's is not known: nothing is scored under the dataset's name by itself.
+            // Which images are the test part's is not known: nothing is scored under the dataset's
+            // name by itself.
             let message = named.map(|_| ()).unwrap_err().to_string();
             assert!(message.contains("dataset_flickr30k.json"), "{message}");
             let all =

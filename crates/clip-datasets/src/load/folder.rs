@@ -14,8 +14,9 @@ pub(crate) const TREE: &str =
     "  CLASS/IMAGE.{jpg,png,webp,…}, also below train/, val/ or test/; optionally classnames.txt";
 pub(crate) const OBJECTNET: &str = "  objectnet-1.0/images/FOLDER/*.png (or images/), folder_to_objectnet_label.json, objectnet_to_imagenet_1k.json (also below mappings/)";
 
-/// The folder of a part. Sets whose test part is not published (ImageNet) are scored on their validation part, which
-/// is then no validation part any more: a probe that chose and fitted on it would be scored on what it saw.
+/// The folder of a part. Sets whose test part is not published (ImageNet) are scored on their
+/// validation part, which is then no validation part any more: a probe that chose and fitted on it
+/// would be scored on what it saw.
 pub(crate) fn part(root: &Path, split: Split) -> Option<PathBuf> {
     // A test folder of images without classes (ImageNet's) has no labels.
     let classes =
@@ -60,7 +61,8 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     if items.is_empty() {
         return Err(Error::layout(root, "no evaluation set", TREE));
     }
-    // Its lines are classes; which folder is of which, the set finds by name, by number or by position.
+    // Its lines are classes; which folder is of which, the set finds by name, by number or by
+    // position.
     let own = own_prompts(root)?;
     Ok(Content { own, ..Content::classes(keys, Source::files(items)) })
 }

@@ -20,7 +20,8 @@ pub(crate) fn detect(root: &Path) -> bool {
     below(root, &["frames"]).is_some() || listed(root, "test", 0).is_some()
 }
 
-/// The number of UCF101's splits whose two lists are there. Keys name the same video in all of them.
+/// The number of UCF101's splits whose two lists are there. Keys name the same video in all of
+/// them.
 pub(crate) fn folds(root: &Path) -> usize {
     let whole =
         |split: &usize| ["train", "test"].iter().all(|part| listed(root, part, *split).is_some());

@@ -1,5 +1,5 @@
-//! ImageNet's validation images as they are published: 50,000 in one folder, their classes in a file of the
-//! development kit, of Kaggle's, or a list of WordNet ids.
+//! ImageNet's validation images as they are published: 50,000 in one folder, their classes in a
+//! file of the development kit, of Kaggle's, or a list of WordNet ids.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -135,7 +135,8 @@ mod tests {
         assert!(message.contains("meta.bin"), "{message}");
 
         let root = dir.path().join("imagenet");
-        // SciPy's meta.mat has 1: n15075141 (class 999), 2: n01440764 (0), 3: a node above, n00001740.
+        // SciPy's meta.mat has 1: n15075141 (class 999), 2: n01440764 (0), 3: a node above,
+        // n00001740.
         let kit = root.join("ILSVRC2012_devkit_t12/data");
         std::fs::create_dir_all(&kit).unwrap();
         let truth = kit.join("ILSVRC2012_validation_ground_truth.txt");

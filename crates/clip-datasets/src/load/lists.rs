@@ -1,4 +1,5 @@
-//! Sets whose parts are lists of images: Food-101, DTD, SUN397, Birdsnap, FGVC Aircraft, Oxford Pets.
+//! Sets whose parts are lists of images: Food-101, DTD, SUN397, Birdsnap, FGVC Aircraft, Oxford
+//! Pets.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -124,7 +124,8 @@ fn words(task: Task, cell: &str) -> Vec<String> {
     parts.map(str::to_owned).collect()
 }
 
-/// Classes are those of `classnames.txt`, which the labels name or number, else the labels themselves.
+/// Classes are those of `classnames.txt`, which the labels name or number, else the labels
+/// themselves.
 fn labelled(path: &Path, task: Task, rows: Vec<Row>, mut labels: Vec<String>) -> Result<Content> {
     let root = path.parent().unwrap_or(Path::new(""));
     matching::sort(&mut labels);

@@ -217,7 +217,8 @@ mod tests {
         assert!(parse(b"MATLAB 7.3 MAT-file").unwrap_err().contains("7.3"));
     }
 
-    /// A file with one matrix of these sizes and of this class, with these bytes after its name `x`.
+    /// A file with one matrix of these sizes and of this class, with these bytes after its name
+    /// `x`.
     fn one(class: u8, sizes: &[i32], rest: &[u8]) -> Vec<u8> {
         let tag = |kind: u32, bytes: &[u8]| {
             let mut all = kind.to_le_bytes().to_vec();

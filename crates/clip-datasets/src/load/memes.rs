@@ -1,4 +1,5 @@
-//! Hateful Memes: `dev.jsonl` with an image, its text and 0 or 1 a line. The dev part is the test part.
+//! Hateful Memes: `dev.jsonl` with an image, its text and 0 or 1 a line. The dev part is the test
+//! part.
 
 use std::path::{Path, PathBuf};
 

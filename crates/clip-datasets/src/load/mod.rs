@@ -211,9 +211,9 @@ fn by_name(name: &str) -> Option<&'static Loader> {
     all().find(|known| known.name == name)
 }
 
-/// Opens a path: in the layout that is asked for; else, where a dataset was named, in one of its own layouts or in
-/// one that carries its own split and labels; else in the first that it has. Returns the layout and the folder that
-/// has it too.
+/// Opens a path: in the layout that is asked for; else, where a dataset was named, in one of its
+/// own layouts or in one that carries its own split and labels; else in the first that it has.
+/// Returns the layout and the folder that has it too.
 pub(crate) fn load(
     path: &Path,
     layout: Option<&str>,
@@ -302,8 +302,8 @@ pub(crate) fn no_split(path: &Path, split: Split, tree: &str) -> Error {
     Error::Part { path: path.to_path_buf(), part: split.name(), tree: tree.to_owned() }
 }
 
-/// Whether a file or folder is of the set, and not what a file manager, a notebook or macOS left in it: `.DS_Store`,
-/// `._1.jpg`, `.ipynb_checkpoints`, `__MACOSX`.
+/// Whether a file or folder is of the set, and not what a file manager, a notebook or macOS left in
+/// it: `.DS_Store`, `._1.jpg`, `.ipynb_checkpoints`, `__MACOSX`.
 fn is_content(name: &str) -> bool {
     !name.starts_with('.') && name != "__MACOSX"
 }

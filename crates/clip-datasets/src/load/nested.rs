@@ -1,5 +1,5 @@
-//! Which layout a path has, or the one folder below it: a root that is a level or two too high is common, since
-//! archives unpack to a folder of their own and torchvision puts another around that.
+//! Which layout a path has, or the one folder below it: a root that is a level or two too high is
+//! common, since archives unpack to a folder of their own and torchvision puts another around that.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -18,8 +18,8 @@ const PARTS: [&str; 5] = ["train", "val", "valid", "validation", "test"];
 
 type Found = (&'static Loader, PathBuf);
 
-/// The wanted layout at the path or below it: of the path itself, else of the one folder a level below that has it,
-/// else of the one folder two levels below. None where there is none.
+/// The wanted layout at the path or below it: of the path itself, else of the one folder a level
+/// below that has it, else of the one folder two levels below. None where there is none.
 ///
 /// # Errors
 /// When several folders of a level have it, and none of them alone has the dataset's name.
@@ -105,7 +105,8 @@ fn folders(dir: &Path) -> Vec<PathBuf> {
     sorted(dir).unwrap_or_default().into_iter().filter(|entry| entry.is_dir()).collect()
 }
 
-/// All words that a class of a dataset may have as its folder's name, letters and digits alone, and its numbers.
+/// All words that a class of a dataset may have as its folder's name, letters and digits alone, and
+/// its numbers.
 fn class_folders(dataset: &Dataset) -> HashSet<String> {
     let labels = registry::labels(Some(&dataset.id));
     let mut words = HashSet::new();
@@ -119,7 +120,8 @@ fn class_folders(dataset: &Dataset) -> HashSet<String> {
     words
 }
 
-/// Whether at least half of the folders here, or in the parts here, are classes, and one of them holds an image.
+/// Whether at least half of the folders here, or in the parts here, are classes, and one of them
+/// holds an image.
 fn holds_classes(dir: &Path, classes: &HashSet<String>) -> bool {
     if classes.is_empty() || !dir.is_dir() {
         return false;

@@ -38,7 +38,8 @@ pub fn read_templates(path: &Path) -> Result<Vec<String>> {
     Ok(templates)
 }
 
-/// The prompts of `classnames.txt` and `zeroshot_classification_templates.txt` in a folder, where it has the first.
+/// The prompts of `classnames.txt` and `zeroshot_classification_templates.txt` in a folder, where
+/// it has the first.
 pub(crate) fn own_prompts(root: &Path) -> Result<Option<Prompts>> {
     let Some(listed) = class_list(root) else { return Ok(None) };
     let names = read_class_names(&listed)?.into_iter().map(|name| vec![name]).collect();

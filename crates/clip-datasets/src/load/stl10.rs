@@ -1,4 +1,5 @@
-//! STL-10's binary files: planes column by column, classes counted from 1, ten folds of the train part.
+//! STL-10's binary files: planes column by column, classes counted from 1, ten folds of the train
+//! part.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -48,8 +49,8 @@ fn fold(root: &Path, fold: usize, count: u64) -> Result<HashSet<u64>> {
     line.split_whitespace().map(number).collect()
 }
 
-/// The train part is a fold of 1,000 images, as the dataset's authors and the paper (table 9) fit on; it has no
-/// validation part.
+/// The train part is a fold of 1,000 images, as the dataset's authors and the paper (table 9) fit
+/// on; it has no validation part.
 pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     let root = folder(root);
     if ask.split == Split::Val {

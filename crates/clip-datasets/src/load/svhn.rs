@@ -1,5 +1,6 @@
-//! SVHN's cropped digits (format 2) in MATLAB's files: `X` is rows x columns x channels x images, column by column,
-//! which is planes of columns an image; `y` counts from 1, with 10 for the digit 0.
+//! SVHN's cropped digits (format 2) in MATLAB's files: `X` is rows x columns x channels x images,
+//! column by column, which is planes of columns an image; `y` counts from 1, with 10 for the digit
+//! 0.
 
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,8 @@ mod tests {
     use crate::{OpenOptions, Protocol, Split, open_named};
     use std::path::Path;
 
-    /// `tests/golden/svhn` is SciPy's: pixel (y, x, c) of image n is (7 n + 5 y + 3 x + c) mod 256; test is packed.
+    /// `tests/golden/svhn` is SciPy's: pixel (y, x, c) of image n is (7 n + 5 y + 3 x + c) mod 256;
+    /// test is packed.
     #[test]
     fn packed_and_plain_arrays_of_scipy_are_read() {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/svhn");

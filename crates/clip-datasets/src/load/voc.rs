@@ -1,4 +1,5 @@
-//! Pascal VOC 2007: for each class a list of images with 1, -1, or 0 where only difficult objects show it.
+//! Pascal VOC 2007: for each class a list of images with 1, -1, or 0 where only difficult objects
+//! show it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! What the classes of a dataset are called elsewhere, and how its authors number them (`data/labels.json`).
+//! What the classes of a dataset are called elsewhere, and how its authors number them
+//! (`data/labels.json`).
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -52,7 +53,8 @@ pub(crate) fn labels(id: Option<&str>) -> &'static Labels {
     id.and_then(|id| LABELS.get(id)).unwrap_or_else(|| &NONE)
 }
 
-/// The places of WordNet ids among ImageNet's 1,000 classes, where all of at least two names are such ids.
+/// The places of WordNet ids among ImageNet's 1,000 classes, where all of at least two names are
+/// such ids.
 pub(crate) fn wordnet_places(names: &[String]) -> Option<Vec<usize>> {
     if names.len() < 2 || !names.iter().all(|name| is_wordnet_id(name)) {
         return None;
@@ -73,7 +75,8 @@ impl Labels {
         self.wnids.is_some()
     }
 
-    /// Every spelling of every class in [`plain`] letters, with the classes that have it, ascending.
+    /// Every spelling of every class in [`plain`] letters, with the classes that have it,
+    /// ascending.
     pub(crate) fn spellings(&self, names: &[Vec<String>]) -> BTreeMap<String, Vec<usize>> {
         let mut others: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, also) in &self.also {

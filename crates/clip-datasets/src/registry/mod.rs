@@ -140,8 +140,8 @@ pub struct DataCompTask {
     pub tags: Vec<String>,
 }
 
-/// Which number of an item's metadata is its group: WILDS's metadata fields, as DataComp's shards store them in `.npy`
-/// next to `.cls`, and the field that DataComp's evaluation groups by.
+/// Which number of an item's metadata is its group: WILDS's metadata fields, as DataComp's shards
+/// store them in `.npy` next to `.cls`, and the field that DataComp's evaluation groups by.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grouping {
@@ -149,8 +149,8 @@ pub struct Grouping {
     pub metadata: Vec<String>,
     /// The field whose value is the group.
     pub by: String,
-    /// The value that WILDS calls "Other" and leaves out of the worst group. DataComp's evaluation has numbers in
-    /// place of names, and so counts it.
+    /// The value that WILDS calls "Other" and leaves out of the worst group. DataComp's evaluation
+    /// has numbers in place of names, and so counts it.
     #[serde(default)]
     pub other: Option<u64>,
 }

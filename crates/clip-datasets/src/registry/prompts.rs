@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::{Error, Result};
 
-/// Whose prompts, class order and metrics an evaluation follows. Its name stands beside every number.
+/// Whose prompts, class order and metrics an evaluation follows. Its name stands beside every
+/// number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
@@ -123,7 +124,8 @@ static CLIP_BENCHMARK: LazyLock<Table> = LazyLock::new(|| {
 
 const WNIDS: &str = include_str!("../../data/imagenet_wnids.txt");
 
-/// ImageNet's classes in a subset: WordNet id and place among the 1,000. The whole is the subset "".
+/// ImageNet's classes in a subset: WordNet id and place among the 1,000. The whole is the subset
+/// "".
 pub(crate) fn subset(letter: &str) -> Vec<(&'static str, usize)> {
     let lines = WNIDS.lines().enumerate();
     let kept = lines.filter_map(|(at, line)| {

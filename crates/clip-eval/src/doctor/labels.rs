@@ -56,8 +56,9 @@ pub(super) fn prompts(set: &EvalSet) -> Finding {
     finding("prompts", faults.is_empty(), about)
 }
 
-/// Class names that say nothing to a model: WordNet ids, numbers, and codes where most are codes. The names that a
-/// protocol has for the dataset are never among them (MNIST's digits, the variants of aircraft).
+/// Class names that say nothing to a model: WordNet ids, numbers, and codes where most are codes.
+/// The names that a protocol has for the dataset are never among them (MNIST's digits, the variants
+/// of aircraft).
 fn no_names(set: &EvalSet) -> Vec<String> {
     let known = known_names(set);
     let odd = |name: &String| match kind(name) {

@@ -1,7 +1,7 @@
 //! Area under the receiver operating characteristic.
 
-/// The chance that a positive item scores above a negative one, ties counted half; none where all items are alike or
-/// a score is NaN.
+/// The chance that a positive item scores above a negative one, ties counted half; none where all
+/// items are alike or a score is NaN.
 pub fn roc_auc(scores: &[f64], positive: &[bool]) -> Option<f64> {
     if scores.iter().any(|score| score.is_nan()) {
         return None;

@@ -88,8 +88,9 @@ pub fn mean_per_class(items: impl IntoIterator<Item = (usize, bool)>, classes: u
     present.iter().sum::<f64>() / present.len().max(1) as f64
 }
 
-/// Mean of the F1 scores of the classes that some item has, from (true class, predicted class): WILDS's `F1-macro`,
-/// which is scikit-learn's with `labels = unique(y_true)`. A class that is predicted alone is not one of them.
+/// Mean of the F1 scores of the classes that some item has, from (true class, predicted class):
+/// WILDS's `F1-macro`, which is scikit-learn's with `labels = unique(y_true)`. A class that is
+/// predicted alone is not one of them.
 pub fn macro_f1(items: &[(usize, usize)], classes: usize) -> f64 {
     let mut counts = vec![(0u64, 0u64, 0u64); classes];
     for &(truth, predicted) in items {
@@ -158,7 +159,8 @@ mod tests {
 
     #[test]
     fn the_vectors_of_clip_benchmark() {
-        // Seven items of six classes; scikit-learn's balanced_accuracy_score gives the mean per class.
+        // Seven items of six classes; scikit-learn's balanced_accuracy_score gives the mean per
+        // class.
         let logits: [[f32; 6]; 7] = [
             [0.9, 0.1, 0.0, 0.2, 0.3, 0.05],
             [0.2, 0.8, 0.1, 0.0, 0.3, 0.4],

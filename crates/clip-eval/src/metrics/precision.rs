@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-/// Whether each judged item is positive, by descending score; items of the same score in their order, and NaN after
-/// all numbers.
+/// Whether each judged item is positive, by descending score; items of the same score in their
+/// order, and NaN after all numbers.
 fn ranked(scores: &[f64], marks: &[i8]) -> Vec<bool> {
     let mut order: Vec<usize> = (0..scores.len()).filter(|&at| marks[at] != 0).collect();
     let known = |at: usize| if scores[at].is_nan() { f64::NEG_INFINITY } else { scores[at] };
@@ -26,14 +26,15 @@ fn curve(scores: &[f64], marks: &[i8]) -> Vec<(f64, f64)> {
     curve
 }
 
-/// The mean of the precision at each positive item (CLIP_benchmark's); 0 without one. Marks are 1, -1, or 0
-/// for items that are not judged.
+/// The mean of the precision at each positive item (CLIP_benchmark's); 0 without one. Marks are 1,
+/// -1, or 0 for items that are not judged.
 pub fn average_precision(scores: &[f64], marks: &[i8]) -> f64 {
     let curve = curve(scores, marks);
     curve.iter().map(|point| point.0).sum::<f64>() / curve.len().max(1) as f64
 }
 
-/// Pascal VOC 2007's: the mean over the recalls 0, 0.1, …, 1 of the best precision at that recall or a higher one.
+/// Pascal VOC 2007's: the mean over the recalls 0, 0.1, …, 1 of the best precision at that recall
+/// or a higher one.
 pub fn eleven_points(scores: &[f64], marks: &[i8]) -> f64 {
     let curve = curve(scores, marks);
     let best = |recall: f64| {
@@ -43,8 +44,8 @@ pub fn eleven_points(scores: &[f64], marks: &[i8]) -> f64 {
     (0..=10).map(|tenth| best(f64::from(tenth) / 10.0)).sum::<f64>() / 11.0
 }
 
-/// The mean over classes of `of` (one of the two above); `scores` and `marks` are item by item. Classes without a
-/// positive item are left out; CLIP_benchmark counts them as 0.
+/// The mean over classes of `of` (one of the two above); `scores` and `marks` are item by item.
+/// Classes without a positive item are left out; CLIP_benchmark counts them as 0.
 pub fn mean_average_precision(
     scores: &[Vec<f64>],
     marks: &[Vec<i8>],

@@ -2,9 +2,9 @@
 
 /// Place of the target among the scores, from 0: the number of classes that come before it.
 ///
-/// A class of the same score comes before it when its index is lower, so that duplicated class names (ImageNet
-/// has two) give the same accuracy everywhere. Scores with a NaN among them have no order: the rank is then their
-/// number, after every other, whatever the target.
+/// A class of the same score comes before it when its index is lower, so that duplicated class
+/// names (ImageNet has two) give the same accuracy everywhere. Scores with a NaN among them have no
+/// order: the rank is then their number, after every other, whatever the target.
 pub fn rank_of(scores: &[f32], target: usize) -> usize {
     if scores.iter().any(|score| score.is_nan()) {
         return scores.len();
@@ -28,7 +28,8 @@ pub fn softmax(scores: &[f32]) -> Vec<f32> {
     powers.into_iter().map(|power| power / sum).collect()
 }
 
-/// The logarithm of the softmax. It keeps the order of probabilities near 1, which are one number in 32 bits.
+/// The logarithm of the softmax. It keeps the order of probabilities near 1, which are one number
+/// in 32 bits.
 pub fn log_softmax(scores: &[f32]) -> Vec<f64> {
     let most = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let apart = |score: &f32| f64::from(*score) - f64::from(most);

@@ -32,7 +32,8 @@ pub struct RetrievalScores {
 }
 
 impl RetrievalScores {
-    /// Names and values as CLIP_benchmark has them, with the mean of both recalls at 1 as DataComp has it.
+    /// Names and values as CLIP_benchmark has them, with the mean of both recalls at 1 as DataComp
+    /// has it.
     pub fn metrics(&self) -> BTreeMap<String, Option<f64>> {
         let mut metrics = BTreeMap::new();
         for (name, recall) in [("image", &self.image), ("text", &self.text)] {
@@ -48,7 +49,8 @@ impl RetrievalScores {
     }
 }
 
-/// Scores `similarity`, captions x images row by row, where caption `i` belongs to image `owner[i]`.
+/// Scores `similarity`, captions x images row by row, where caption `i` belongs to image
+/// `owner[i]`.
 ///
 /// An answer of the same score as a right one comes before it when its index is lower.
 pub fn retrieval_scores(

@@ -59,7 +59,8 @@ impl Parts {
         check_disjoint(train, val)
     }
 
-    /// Leaves out of train and validation what the test part holds, and of train what the validation part holds.
+    /// Leaves out of train and validation what the test part holds, and of train what the
+    /// validation part holds.
     pub fn drop_shared(&mut self) -> Dropped {
         Dropped {
             train_in_test: drop_from(&mut self.train, &self.test),

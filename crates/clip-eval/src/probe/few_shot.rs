@@ -58,7 +58,8 @@ pub struct FewShot {
 
 /// Fits a probe on some examples a class, for each number and seed, and on all of them.
 ///
-/// The strength of each fit is chosen on the validation part. A number larger than the smallest class is left out.
+/// The strength of each fit is chosen on the validation part. A number larger than the smallest
+/// class is left out.
 ///
 /// # Errors
 /// Parts that share items, items with several classes, or parts that cannot be fitted or scored.

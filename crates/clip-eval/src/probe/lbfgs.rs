@@ -1,4 +1,5 @@
-//! Limited-memory BFGS with a strong Wolfe line search (Nocedal and Wright, algorithms 7.4 and 7.5).
+//! Limited-memory BFGS with a strong Wolfe line search (Nocedal and Wright, algorithms 7.4 and
+//! 7.5).
 
 use super::line;
 
@@ -35,8 +36,8 @@ struct Point {
     gradient: Vec<f64>,
 }
 
-/// Minimises `f`, which writes its gradient and returns its value. `size` is told the gradient and says how large
-/// it is: with a change of variables, that of the original ones decides.
+/// Minimises `f`, which writes its gradient and returns its value. `size` is told the gradient and
+/// says how large it is: with a change of variables, that of the original ones decides.
 pub fn minimise(
     start: Vec<f64>,
     stop: Stop,
@@ -121,7 +122,8 @@ fn direction(
     q
 }
 
-/// The last step of the line search where it is good; else the lowest that was seen; none where none is lower.
+/// The last step of the line search where it is good; else the lowest that was seen; none where
+/// none is lower.
 fn search(
     from: &Point,
     direction: &[f64],

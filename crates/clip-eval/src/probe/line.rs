@@ -13,8 +13,9 @@ struct Step {
     slope: f64,
 }
 
-/// Looks along a line from `value` with `slope` (below zero), first at `first`; `evaluate` gives value and slope at a
-/// length. Returns whether a step that is low and flat enough was the last that was evaluated.
+/// Looks along a line from `value` with `slope` (below zero), first at `first`; `evaluate` gives
+/// value and slope at a length. Returns whether a step that is low and flat enough was the last
+/// that was evaluated.
 pub(super) fn search(
     value: f64,
     slope: f64,
@@ -69,7 +70,8 @@ pub(super) fn search(
     false
 }
 
-/// The next length, from the best step, the other end of the interval and the step here; updates both ends.
+/// The next length, from the best step, the other end of the interval and the step here; updates
+/// both ends.
 fn next(
     best: &mut Step,
     other: &mut Step,

@@ -60,8 +60,8 @@ pub(crate) fn draw(seed: u64, row: usize) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// Chooses the strength on the validation part by the metric of the parts, fits on train and validation, scores
-/// the test part once. With `given` there is no search.
+/// Chooses the strength on the validation part by the metric of the parts, fits on train and
+/// validation, scores the test part once. With `given` there is no search.
 ///
 /// # Errors
 /// Parts that share items, or that cannot be fitted or scored.

@@ -1,4 +1,5 @@
-//! Logistic regression with scikit-learn's objective: multinomial, or binomial where two classes are present.
+//! Logistic regression with scikit-learn's objective: multinomial, or binomial where two classes
+//! are present.
 
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
@@ -30,8 +31,8 @@ pub struct Data {
 pub struct Fit {
     /// Weights and, in the last column, biases, [classes present, d + 1] in f64.
     pub weights: Tensor,
-    /// `sum of cross-entropies + lambda / 2 * sum of squared weights`: scikit-learn's, with C = 1 / lambda. Of two
-    /// classes the weights are one vector, the difference of both.
+    /// `sum of cross-entropies + lambda / 2 * sum of squared weights`: scikit-learn's, with C = 1
+    /// / lambda. Of two classes the weights are one vector, the difference of both.
     pub objective: f64,
     /// Iterations of L-BFGS.
     pub iterations: usize,
@@ -45,7 +46,8 @@ impl Data {
     /// Features [n, d], of f32 or f64, and classes. The arithmetic is that of the features.
     ///
     /// # Errors
-    /// No rows, fewer than two classes present, a class that is out of range, or features that are not finite.
+    /// No rows, fewer than two classes present, a class that is out of range, or features that are
+    /// not finite.
     pub fn new(features: &Tensor, labels: &[usize], classes: usize) -> Result<Self> {
         let [rows, dim] = features.size()[..] else {
             return Err(Error::Probe("features are not [rows, dimensions]".into()));
@@ -88,14 +90,16 @@ impl Data {
 
     /// Fits with the strength `lambda`, from `start` (weights of another fit) or from zero.
     ///
-    /// The optimum is scikit-learn's; the way there is shorter: the variables are changed by the Cholesky factor
-    /// of Boehning's bound on the Hessian (1992), `X'X / 2n + lambda / n`. It stops by scikit-learn's rules: no
-    /// entry of the mean's gradient above `tolerance`, or no change of the value.
+    /// The optimum is scikit-learn's; the way there is shorter: the variables are changed by the
+    /// Cholesky factor of Boehning's bound on the Hessian (1992), `X'X / 2n + lambda / n`. It
+    /// stops by scikit-learn's rules: no entry of the mean's gradient above `tolerance`, or no
+    /// change of the value.
     pub fn fit(&self, lambda: f64, options: Options, start: Option<&Tensor>) -> Result<Fit> {
         let n = self.rows as f64;
         let shape = [self.present.len() as i64, self.dim];
-        // Of two classes scikit-learn has one vector of weights, w = b - a. With twice the strength on a and b the
-        // optimum is the same: there a = -w / 2 and b = w / 2, so lambda (|a|^2 + |b|^2) = lambda / 2 |w|^2.
+        // Of two classes scikit-learn has one vector of weights, w = b - a. With twice the strength
+        // on a and b the optimum is the same: there a = -w / 2 and b = w / 2, so lambda
+        // (|a|^2 + |b|^2) = lambda / 2 |w|^2.
         let strength = if self.present.len() == 2 { 2.0 * lambda } else { lambda };
         let penalty = strength / n;
         let mut diagonal = vec![penalty; self.dim as usize];
@@ -116,7 +120,8 @@ impl Data {
             None => vec![0.0; self.present.len() * self.dim as usize],
         };
         let (gradient, iterations) = (options.tolerance, options.iterations);
-        // scikit-learn stops at this change whatever its tolerance; a tighter one than its default iterates further.
+        // scikit-learn stops at this change whatever its tolerance; a tighter one than its default
+        // iterates further.
         let tighter = (gradient / Options::default().tolerance).min(1.0);
         let stop = Stop { gradient, change: 64.0 * f64::EPSILON * tighter, iterations };
         let mut failed = None;
@@ -179,7 +184,8 @@ impl Data {
 }
 
 impl Fit {
-    /// Scores [n, classes] of features [n, d]; a class that nothing was fitted to has the lowest there is.
+    /// Scores [n, classes] of features [n, d]; a class that nothing was fitted to has the lowest
+    /// there is.
     pub fn scores(&self, features: &Tensor) -> Tensor {
         let dim = self.weights.size()[1] - 1;
         let features = features.to_kind(Kind::Double);

@@ -90,7 +90,8 @@ impl Target {
 }
 
 impl Part {
-    /// Features that are there without their images: rows are the same where their features are, to the byte.
+    /// Features that are there without their images: rows are the same where their features are, to
+    /// the byte.
     pub fn of_features(features: Tensor, target: Target) -> Result<Self> {
         let hashes = row_hashes(&features)?;
         let item = |(row, content)| ProbeItem { key: format!("row {row}"), content };
@@ -140,8 +141,8 @@ impl Part {
         }
     }
 
-    /// A fifth of the rows, by class and a hash of the seed, as the validation part of the others. Rows of the same
-    /// content stay together.
+    /// A fifth of the rows, by class and a hash of the seed, as the validation part of the others.
+    /// Rows of the same content stay together.
     pub fn split(&self, seed: u64) -> (Self, Self) {
         let mut first: HashMap<&[u8; 32], usize> = HashMap::new();
         let leaders: Vec<usize> = (0..self.len())

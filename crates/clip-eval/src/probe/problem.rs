@@ -42,8 +42,9 @@ impl Problem {
         Ok(Self::Marks((0..classes).map(one).collect::<Result<_>>()?))
     }
 
-    /// Fits by way of stronger ones. Where the strength is low, many weights are within the tolerance, and a step
-    /// from zero finds some that fit noise: those near the optimum of a stronger fit are what the search scored.
+    /// Fits by way of stronger ones. Where the strength is low, many weights are within the
+    /// tolerance, and a step from zero finds some that fit noise: those near the optimum of a
+    /// stronger fit are what the search scored.
     pub(super) fn fit_from_stronger(&self, lambda: f64, options: Options) -> Result<Fitted> {
         let (mut stronger, mut found) = (1.0, None);
         while stronger > lambda * (1.0 + 1e-9) {

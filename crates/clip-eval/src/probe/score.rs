@@ -98,7 +98,8 @@ impl TestScores {
     }
 }
 
-/// The metric that a set of these truths and classes can have: `wanted`, else top-1 or average precision.
+/// The metric that a set of these truths and classes can have: `wanted`, else top-1 or average
+/// precision.
 pub fn metric_for(wanted: Metric, target: &Target, classes: usize) -> Metric {
     match (target, wanted) {
         (Target::Marks(_), _) => Metric::Map11Point,

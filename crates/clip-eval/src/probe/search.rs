@@ -47,9 +47,9 @@ impl Default for Options {
     }
 }
 
-/// Tries 1e-6, 1e-4, …, 1e6, then halves the interval around the best down to one step of the grid. Best is what
-/// has the highest metric on the validation part, of equal ones the lowest strength. Returns the best and all that
-/// were tried, in order.
+/// Tries 1e-6, 1e-4, …, 1e6, then halves the interval around the best down to one step of the grid.
+/// Best is what has the highest metric on the validation part, of equal ones the lowest strength.
+/// Returns the best and all that were tried, in order.
 pub(super) fn search(
     train: &Problem,
     parts: &Parts,

@@ -36,7 +36,8 @@ fn labels(part: &Part) -> &[usize] {
     labels
 }
 
-/// Features that no other seed or row has, in 0 to 1, and unlike from class to class by chance only.
+/// Features that no other seed or row has, in 0 to 1, and unlike from class to class by chance
+/// only.
 fn noise(rows: usize, seed: u64) -> Tensor {
     let numbers: Vec<f32> =
         (0..rows).flat_map(|row| draw(seed, row)).map(|byte| f32::from(byte) / 255.0).collect();
@@ -71,7 +72,8 @@ fn objectives_are_scikit_learns() {
 
 #[test]
 fn converged_fits_are_those_of_newtons_method() {
-    // scikit-learn's newton-cholesky to 1e-10: right on validation, and on test when fitted on both.
+    // scikit-learn's newton-cholesky to 1e-10: right on validation, and on test when fitted on
+    // both.
     let Parts { train, val, test, .. } = parts();
     let both = train.with(&val);
     let exact = Options { tolerance: 1e-9, iterations: 5000 };
@@ -144,7 +146,8 @@ fn test_items_in_the_training_part_are_refused_or_left_out() {
     let acc1 = found.scores.acc1.unwrap();
     assert!(acc1.low < 0.125 && 0.125 < acc1.high && acc1.value < 0.3, "{acc1:?}");
 
-    // Three test items among those to fit on, one of them twice, and one to fit on among those to choose on.
+    // Three test items among those to fit on, one of them twice, and one to fit on among those to
+    // choose on.
     let rows = |part: &Part, rows: &[usize]| part.rows(rows);
     clean.train = clean.train.with(&rows(&clean.test, &[5, 5, 9])).with(&rows(&clean.val, &[0]));
     clean.val = clean.val.with(&rows(&clean.test, &[30]));
@@ -163,7 +166,8 @@ fn test_items_in_the_training_part_are_refused_or_left_out() {
 
 #[test]
 fn a_weak_strength_scores_as_the_search_found_it() {
-    // One direction separates the classes, the others hardly vary: a step that trusts them all alike fits noise.
+    // One direction separates the classes, the others hardly vary: a step that trusts them all
+    // alike fits noise.
     let part = |rows: usize, seed: u64| {
         let small = Tensor::cat(&[noise(rows, seed), noise(rows, seed + 1)], 1) * 1e-3;
         let labels: Vec<usize> = (0..rows).map(|row| row % 4).collect();

@@ -28,8 +28,8 @@ pub(super) fn low_frequencies(pixels: &[u8]) -> [f64; 64] {
     std::array::from_fn(coefficient)
 }
 
-/// The transform of each column. Its terms are added in their order whatever the width of vectors: the result is the
-/// same to the last bit.
+/// The transform of each column. Its terms are added in their order whatever the width of vectors:
+/// the result is the same to the last bit.
 struct Columns<'a> {
     pixels: &'a [u8],
     cosines: &'a [[f64; N]; 8],

@@ -31,8 +31,8 @@ pub fn ahash(image: &Rgb) -> u64 {
 
 /// `imagehash.whash`: the square's side is the largest power of two within the image, at least 8.
 ///
-/// It subtracts the mean by a Haar transform there and back. Where blocks are equal (a spotlight in the black),
-/// what that leaves by rounding decides, so each step rounds as PyWavelets does.
+/// It subtracts the mean by a Haar transform there and back. Where blocks are equal (a spotlight in
+/// the black), what that leaves by rounding decides, so each step rounds as PyWavelets does.
 pub fn whash(image: &Rgb) -> u64 {
     let shorter = image.width.min(image.height).max(8);
     let side: usize = 1 << shorter.ilog2();
@@ -51,8 +51,8 @@ pub fn whash(image: &Rgb) -> u64 {
 /// The weight of Haar's filters.
 const HAAR: f64 = std::f64::consts::FRAC_1_SQRT_2;
 
-/// One level of Haar's transform of the upper left `size` x `size` of a square, first down the columns, then along
-/// the rows: sums come first, differences after them.
+/// One level of Haar's transform of the upper left `size` x `size` of a square, first down the
+/// columns, then along the rows: sums come first, differences after them.
 fn analyse(square: &mut [f64], side: usize, size: usize) {
     let half = size / 2;
     let mut columns = vec![0.0; size * size];

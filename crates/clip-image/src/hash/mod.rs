@@ -1,8 +1,9 @@
-//! Perceptual hashes, bit for bit those of Python imagededup 0.3.3 (and imagehash 4.3, pdqhash 0.2 in modules of
-//! their own) over Pillow 13.
+//! Perceptual hashes, bit for bit those of Python imagededup 0.3.3 (and imagehash 4.3, pdqhash 0.2
+//! in modules of their own) over Pillow 13.
 //!
-//! The first bit of a hash is the highest of the `u64`, so that [`hex`] is what the Python tools print.
-//! An image decoded at a fraction ([`FAST_SIDE`]) gives the same hash up to a bit or two, several times faster.
+//! The first bit of a hash is the highest of the `u64`, so that [`hex`] is what the Python tools
+//! print. An image decoded at a fraction ([`FAST_SIDE`]) gives the same hash up to a bit or two,
+//! several times faster.
 
 mod dct;
 pub mod imagehash;
@@ -11,8 +12,8 @@ pub mod pdq;
 use crate::Rgb;
 use crate::resample::{Kernel, resample};
 
-/// Shorter side that a JPEG should keep when it is decoded at a fraction only to be hashed: twice what pHash
-/// looks at.
+/// Shorter side that a JPEG should keep when it is decoded at a fraction only to be hashed: twice
+/// what pHash looks at.
 pub const FAST_SIDE: u32 = 64;
 
 /// 16 lower-case hex digits.
@@ -74,7 +75,8 @@ impl Hashes {
     }
 }
 
-/// Signs of the 8 x 8 lowest DCT coefficients of the 32 x 32 image against the median of all but the first.
+/// Signs of the 8 x 8 lowest DCT coefficients of the 32 x 32 image against the median of all but
+/// the first.
 pub fn phash(image: &Rgb) -> u64 {
     phash_of(&small(image, 32, 32))
 }
@@ -108,8 +110,8 @@ pub fn whash(image: &Rgb) -> u64 {
     pack(blocks.iter().map(|value| *value >= threshold))
 }
 
-/// The 8 x 8 approximation of a square image's Haar transform: block sums, up to a factor that a median
-/// ignores.
+/// The 8 x 8 approximation of a square image's Haar transform: block sums, up to a factor that a
+/// median ignores.
 fn haar(pixels: &[u8], side: usize) -> Vec<f64> {
     let step = side / 8;
     let block = |index: usize| {

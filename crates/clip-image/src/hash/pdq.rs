@@ -1,8 +1,8 @@
 //! PDQ, 256 bits (Meta 2019), as Python `pdqhash` computes it from RGB.
 //!
-//! Two passes of box filters over luma (Jarosz 2001) and picking 64 x 64 of the pixels, then the 16 x 16 lowest
-//! frequencies but the constant one, against their median. Sums run in the order of the reference, in `f32`, so
-//! that the bits are the same.
+//! Two passes of box filters over luma (Jarosz 2001) and picking 64 x 64 of the pixels, then the 16
+//! x 16 lowest frequencies but the constant one, against their median. Sums run in the order of the
+//! reference, in `f32`, so that the bits are the same.
 
 use std::sync::LazyLock;
 

@@ -13,12 +13,12 @@ use super::{reader, writer};
 use crate::file::{bytes_of, write_atomic};
 use crate::{Error, Result};
 
-/// Reads a `.pt` file: what `torch.save` wrote, or a TorchScript archive. Its tensors lie over the file's pages,
-/// which are mapped and not copied; writing to them changes nothing on disk.
+/// Reads a `.pt` file: what `torch.save` wrote, or a TorchScript archive. Its tensors lie over the
+/// file's pages, which are mapped and not copied; writing to them changes nothing on disk.
 ///
 /// # Errors
-/// When the file is no such archive, is cut off, or its pickle holds more than dictionaries, lists, numbers,
-/// texts and tensors.
+/// When the file is no such archive, is cut off, or its pickle holds more than dictionaries, lists,
+/// numbers, texts and tensors.
 pub fn read_pt(path: &Path) -> Result<Value> {
     let mapping = Mapping::open(path).map_err(|e| Error::io(path, e))?;
     let fault = |reason: String| Error::file(path, reason);
@@ -60,7 +60,8 @@ pub fn read_pt(path: &Path) -> Result<Value> {
     {
         return Err(fault("the numbers are in big-endian order".into()));
     }
-    // What does not lie as it is stored is copied, once for each view: all together no more than the file has.
+    // What does not lie as it is stored is copied, once for each view: all together no more than
+    // the file has.
     let copied = std::cell::Cell::new(0u64);
     let tensor = |view: &View| {
         if !view.is_contiguous() {

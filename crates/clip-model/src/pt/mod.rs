@@ -1,8 +1,8 @@
-//! PyTorch's `.pt` files: a zip archive of a pickle and the bytes of its tensors (`torch.save` since 1.6, and
-//! TorchScript's archives).
+//! PyTorch's `.pt` files: a zip archive of a pickle and the bytes of its tensors (`torch.save`
+//! since 1.6, and TorchScript's archives).
 //!
-//! The pickle reader is restricted: it knows dictionaries, lists, numbers, texts and tensors, refuses every other
-//! global by its name, and never executes anything.
+//! The pickle reader is restricted: it knows dictionaries, lists, numbers, texts and tensors,
+//! refuses every other global by its name, and never executes anything.
 
 mod archive;
 mod reader;

@@ -9,7 +9,8 @@ use super::value::Value;
 
 /// Values a pickle may unfold to; more is a bomb.
 const MOST: usize = 2_000_000;
-/// Bytes of names, arguments and sides that calls may copy: an operation of five bytes copies a list of any length.
+/// Bytes of names, arguments and sides that calls may copy: an operation of five bytes copies a
+/// list of any length.
 const MOST_COPIED: usize = 1 << 27;
 /// Bytes of text that count as one of the values that a pickle unfolds to.
 const TEXT: usize = 64;

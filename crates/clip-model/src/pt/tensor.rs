@@ -62,8 +62,8 @@ impl View {
         if self.size.contains(&0) {
             return Ok(());
         }
-        // A view that shows a number in several places, as `expand` makes it, is no larger on disk than its storage,
-        // and as large in memory as it says.
+        // A view that shows a number in several places, as `expand` makes it, is no larger on disk
+        // than its storage, and as large in memory as it says.
         let numel = self.size.iter().try_fold(1i64, |numel, &side| numel.checked_mul(side));
         if numel.is_none_or(|numel| numel > self.storage.numel) {
             return Err(format!(

@@ -1,4 +1,5 @@
-//! Weights and inputs as a formula of their names, as in `scripts/golden/models.py`, and the golden files.
+//! Weights and inputs as a formula of their names, as in `scripts/golden/models.py`, and the golden
+//! files.
 
 use std::io::Read;
 use std::path::PathBuf;

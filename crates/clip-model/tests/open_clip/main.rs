@@ -1,4 +1,5 @@
-//! Equality with open_clip 3.3.0 and transformers, from golden values that `scripts/golden/clip` makes.
+//! Equality with open_clip 3.3.0 and transformers, from golden values that `scripts/golden/clip`
+//! makes.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -58,7 +58,8 @@ fn delimited(path: &Path, delimiter: u8, visit: &mut Visit) -> Result<bool> {
     Ok(true)
 }
 
-/// Lines that are looked at before a list counts as one without hashes: writers leave out what is null.
+/// Lines that are looked at before a list counts as one without hashes: writers leave out what is
+/// null.
 const SAMPLE: usize = 1000;
 
 fn json_lines(path: &Path, visit: &mut Visit) -> Result<bool> {

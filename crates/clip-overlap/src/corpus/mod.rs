@@ -1,4 +1,5 @@
-//! A corpus, whatever it lies in, as a stream of images: shards, tables, lists with hashes, folders.
+//! A corpus, whatever it lies in, as a stream of images: shards, tables, lists with hashes,
+//! folders.
 
 mod folder;
 mod list;
@@ -50,8 +51,9 @@ pub type Visit<'a> = dyn FnMut(Picture) -> Result<bool> + 'a;
 
 /// The units of a corpus, in order.
 ///
-/// A specification is a `.tar` shard, a `.parquet`, `.csv`, `.tsv` or `.jsonl` list (braces, globs and `::`
-/// unions as WebDataset has them), a folder of those, the folder of a build, or a folder of images.
+/// A specification is a `.tar` shard, a `.parquet`, `.csv`, `.tsv` or `.jsonl` list (braces, globs
+/// and `::` unions as WebDataset has them), a folder of those, the folder of a build, or a folder
+/// of images.
 ///
 /// # Errors
 /// When it names nothing.
@@ -91,7 +93,8 @@ fn extension(file: &Path) -> String {
 }
 
 impl Unit {
-    /// Hash of its files' names, sizes and times of change: another one means that it must be read again.
+    /// Hash of its files' names, sizes and times of change: another one means that it must be read
+    /// again.
     pub fn state(&self) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
         for file in &self.files {

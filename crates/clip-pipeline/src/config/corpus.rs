@@ -9,16 +9,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dedup {
-    /// Images whose 64-bit pHash differ in at most so many bits are candidates; 0 leaves only equal files.
+    /// Images whose 64-bit pHash differ in at most so many bits are candidates; 0 leaves only
+    /// equal files.
     #[serde(default = "default_radius")]
     pub radius: u32,
     /// Whether the captions of a cluster's other images are kept with the one that stays.
     #[serde(default = "yes")]
     pub keep_captions: bool,
-    /// Least likeness of two candidates, laid over each other, from 0 to 1; 0 takes the hashes' word.
+    /// Least likeness of two candidates, laid over each other, from 0 to 1; 0 takes the hashes'
+    /// word.
     #[serde(default = "default_likeness")]
     pub likeness: f32,
-    /// Corpora that exist already (folders of shards, Parquet tables): an image that they have falls.
+    /// Corpora that exist already (folders of shards, Parquet tables): an image that they have
+    /// falls.
     #[serde(default)]
     pub against: Vec<PathBuf>,
 }
@@ -47,7 +50,8 @@ pub struct Check {
     /// Least score of a copy, from 0 to 1: of every set, or by name.
     #[serde(default)]
     pub threshold: Threshold,
-    /// Thresholds and marks, as `clip-data contamination` keeps them; `threshold` overrules its thresholds.
+    /// Thresholds and marks, as `clip-data contamination` keeps them; `threshold` overrules its
+    /// thresholds.
     pub decisions: Option<PathBuf>,
 }
 
@@ -122,7 +126,8 @@ impl Default for Shards {
     }
 }
 
-/// `[engine]`: who runs the parts. Never part of a fingerprint: any number of workers writes the same bytes.
+/// `[engine]`: who runs the parts. Never part of a fingerprint: any number of workers writes the
+/// same bytes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineConfig {

@@ -22,7 +22,8 @@ pub struct FetchConfig {
     pub timeout: f64,
     /// Least rate of a body after its first seconds, in bytes a second.
     pub min_rate: f64,
-    /// Longest `Retry-After` that is waited for, in seconds; a host that asks for more is left alone.
+    /// Longest `Retry-After` that is waited for, in seconds; a host that asks for more is left
+    /// alone.
     pub max_pause: f64,
     /// Longest body, in bytes.
     pub max_bytes: u64,
@@ -68,7 +69,8 @@ impl Default for FetchConfig {
 }
 
 impl FetchConfig {
-    /// The first setting that no fetch can work with, as `name: reason`; none where all are in their bounds.
+    /// The first setting that no fetch can work with, as `name: reason`; none where all are in
+    /// their bounds.
     pub fn fault(&self) -> Option<String> {
         let times = [
             ("connect_timeout", self.connect_timeout),
@@ -92,7 +94,8 @@ impl FetchConfig {
 }
 
 impl ImageConfig {
-    /// The first setting that no image can be stored with, as `name: reason`; none where all are in their bounds.
+    /// The first setting that no image can be stored with, as `name: reason`; none where all are in
+    /// their bounds.
     pub fn fault(&self) -> Option<String> {
         if self.max_aspect_ratio.is_nan() || self.max_aspect_ratio < 1.0 {
             return Some("`max_aspect_ratio` must be at least 1".into());
@@ -135,8 +138,8 @@ pub struct ImageConfig {
     pub orient: bool,
     /// Whether an ICC profile is applied, so that what is stored is sRGB; img2dataset ignores it.
     pub icc: bool,
-    /// Whether a JPEG more than twice as large as what is stored is decoded at a half, quarter or eighth:
-    /// quicker, and nearly the exact average.
+    /// Whether a JPEG more than twice as large as what is stored is decoded at a half, quarter or
+    /// eighth: quicker, and nearly the exact average.
     pub fast_decode: bool,
     /// Side that the resize mode is about, in pixels.
     pub image_size: u32,

@@ -27,7 +27,8 @@ pub struct Config {
     /// Where runs lie, relative to the file.
     #[serde(default = "default_workdir")]
     pub workdir: PathBuf,
-    /// Object storage that runs lie in for all machines: `workdir` then holds a copy of what this one needs.
+    /// Object storage that runs lie in for all machines: `workdir` then holds a copy of what this
+    /// one needs.
     pub store: Option<String>,
     /// Seed of every draw.
     #[serde(default = "default_seed")]
@@ -141,7 +142,8 @@ impl Config {
         self.base.join(path)
     }
 
-    /// Every file and folder that the settings name, those of `[source]` apart: the run's own comes first.
+    /// Every file and folder that the settings name, those of `[source]` apart: the run's own comes
+    /// first.
     pub fn files(&self) -> Vec<PathBuf> {
         // Each field is here by name, so that a new one cannot be forgotten.
         let Self {

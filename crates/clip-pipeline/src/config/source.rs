@@ -95,7 +95,8 @@ pub struct Web {
     /// Which links are followed.
     #[serde(default)]
     pub follow: Follow,
-    /// Further hosts whose pages may be visited; `.example.org` means that host and those under it.
+    /// Further hosts whose pages may be visited; `.example.org` means that host and those under
+    /// it.
     #[serde(default)]
     pub allow: Vec<String>,
 }
@@ -123,7 +124,8 @@ fn default_pages() -> usize {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
-    /// Files, folders, globs or addresses; .txt, .csv, .tsv, .json, .jsonl (each also .gz) and .parquet.
+    /// Files, folders, globs or addresses; .txt, .csv, .tsv, .json, .jsonl (each also .gz) and
+    /// .parquet.
     pub paths: Vec<PathBuf>,
     /// What the files are, where their names do not say it: `csv`, `tsv.gz` and so on.
     #[serde(default)]
@@ -137,7 +139,8 @@ pub struct List {
     /// What a list of captions in the caption column means.
     #[serde(default)]
     pub caption_list: CaptionList,
-    /// Further columns that are kept, with their types where the files are Parquet and as text where they are not.
+    /// Further columns that are kept, with their types where the files are Parquet and as text
+    /// where they are not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     /// Rows in a part.

@@ -5,9 +5,11 @@ use std::sync::Mutex;
 
 use crate::{Error, Event, Result, Run, Work};
 
-/// Does parts of a stage by calling [`Run::run_part`] somewhere, each until it is committed or given up.
+/// Does parts of a stage by calling [`Run::run_part`] somewhere, each until it is committed or
+/// given up.
 ///
-/// A part that fails for good is told to the watchers and left uncommitted: the run ends incomplete.
+/// A part that fails for good is told to the watchers and left uncommitted: the run ends
+/// incomplete.
 pub trait Engine {
     /// Does `parts` of stage number `stage`.
     fn run_parts(&self, run: &Run, stage: usize, parts: &[usize]) -> Result<()>;

@@ -48,7 +48,8 @@ fn unknown(path: &Path) -> Error {
 }
 
 impl Reading {
-    /// Adds the pairs of a file: a shard (with the table beside it, where there is one) or a Parquet table.
+    /// Adds the pairs of a file: a shard (with the table beside it, where there is one) or a
+    /// Parquet table.
     ///
     /// A shard that is cut gives its whole samples and is named in the survey's `damaged`.
     pub fn add(self, path: &Path, survey: &mut Survey) -> Result<()> {

@@ -169,7 +169,8 @@ fn digest(text: &str) -> Option<u128> {
     u128::from_str_radix(text.get(..32)?, 16).ok()
 }
 
-/// The record of a sample of a shard that has no table: from its json, its text and its image's header.
+/// The record of a sample of a shard that has no table: from its json, its text and its image's
+/// header.
 pub(super) fn of_sample(sample: &Sample) -> Record {
     let json = sample.get("json").and_then(|json| clip_corpus::json::from_slice(json).ok());
     let json: Map<String, Value> = json.unwrap_or_default();

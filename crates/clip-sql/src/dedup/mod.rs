@@ -27,23 +27,25 @@ pub trait Compare: Send + Sync {
     fn alike(&self, a: &[u8], b: &[u8]) -> bool;
 }
 
-/// Of images with the same bytes, or that are near copies of a chain of others, the largest stays, then the one
-/// with the longest caption, then the first.
+/// Of images with the same bytes, or that are near copies of a chain of others, the largest stays,
+/// then the one with the longest caption, then the first.
 ///
-/// Near copies have perceptual hashes within `radius` bits, and are alike for `compare` where there is one.
-/// The others fall as `exact_duplicate` or `near_duplicate`, and as `in_corpus` what a `known` corpus has. Flat
-/// images (black frames, plain logos) have hashes that say nothing and are compared by their bytes alone. Every
-/// row gains `cluster` (the row that stays) and `captions` (where a cluster has several images: all of its
-/// captions, the kept one's first, each once).
+/// Near copies have perceptual hashes within `radius` bits, and are alike for `compare` where there
+/// is one. The others fall as `exact_duplicate` or `near_duplicate`, and as `in_corpus` what a
+/// `known` corpus has. Flat images (black frames, plain logos) have hashes that say nothing and are
+/// compared by their bytes alone. Every row gains `cluster` (the row that stays) and `captions`
+/// (where a cluster has several images: all of its captions, the kept one's first, each once).
 ///
-/// SQL finds equal bytes and whom to keep, and spills; beside it some 60 bytes an image are in memory.
+/// SQL finds equal bytes and whom to keep, and spills; beside it some 60 bytes an image are in
+/// memory.
 #[derive(Clone, Default)]
 pub struct Deduplicate {
     /// Bits of 64; 0 leaves only files with the same bytes.
     pub radius: u32,
     /// Whether the captions of those that fall go to the one that stays.
     pub keep_captions: bool,
-    /// Parquet tables of corpora that exist already, with `sha256`, and `phash` where near copies count.
+    /// Parquet tables of corpora that exist already, with `sha256`, and `phash` where near copies
+    /// count.
     pub known: Vec<PathBuf>,
     /// Looks at candidates; without it hashes decide.
     pub compare: Option<Arc<dyn Compare>>,

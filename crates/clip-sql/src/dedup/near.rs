@@ -59,8 +59,8 @@ pub(super) fn clusters(
                 places.sort_unstable();
                 let thumbs = Thumbs::make(compare, files, &places, inputs, cx)?;
                 let alike = |a: u32, b: u32| thumbs.alike(compare, a, b);
-                // Of each hash, one image for every image that it stands for: a thousand copies of one image
-                // are no half million comparisons.
+                // Of each hash, one image for every image that it stands for: a thousand copies of
+                // one image are no half million comparisons.
                 let leaders: Vec<(u32, Vec<u32>)> = wanted
                     .par_iter()
                     .map(|&at| {

@@ -1,7 +1,8 @@
 //! Supervised fastText models, read and asked as the C++ program does (Joulin et al. 2016, 2017).
 //!
-//! Only what language identification needs: models with hierarchical softmax, plain or quantised. The sums run
-//! in the order of the C++ program, in single precision, so that labels and probabilities are its own.
+//! Only what language identification needs: models with hierarchical softmax, plain or quantised.
+//! The sums run in the order of the C++ program, in single precision, so that labels and
+//! probabilities are its own.
 
 mod read;
 mod tree;

@@ -1,6 +1,7 @@
 //! The tree of a hierarchical softmax.
 
-/// The Huffman tree over the labels: node `n` below `leaves` is label `n`, the last node is the root.
+/// The Huffman tree over the labels: node `n` below `leaves` is label `n`, the last node is the
+/// root.
 pub(super) struct Tree {
     children: Vec<Option<(usize, usize)>>,
     leaves: usize,

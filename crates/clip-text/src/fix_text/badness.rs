@@ -1,4 +1,5 @@
-//! Juxtapositions of characters that hardly occur but where UTF-8 was misread (after ftfy 6.3's heuristic).
+//! Juxtapositions of characters that hardly occur but where UTF-8 was misread (after ftfy 6.3's
+//! heuristic).
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -113,8 +114,8 @@ fn members(class: &str) -> Vec<char> {
     members
 }
 
-/// Runs of characters that look like misread UTF-8 by themselves, as byte ranges. None begins right after a
-/// continuation: to mend a few characters within a large garble makes it worse.
+/// Runs of characters that look like misread UTF-8 by themselves, as byte ranges. None begins right
+/// after a continuation: to fix a few characters within a large garble makes it worse.
 pub(super) fn garbled_parts(text: &str) -> Vec<Range<usize>> {
     let has = |class: &[char], c: char| class.binary_search(&c).is_ok();
     let letters: Vec<(usize, char)> = text.char_indices().collect();

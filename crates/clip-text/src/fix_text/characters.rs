@@ -12,8 +12,8 @@ use super::encodings::cp1252;
 static TERMINAL: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"\x1b\[[\d;]*[a-zA-Z]").expect("the pattern is valid"));
 
-/// C1 controls as Windows-1252 has them, ligatures, full-width forms, curly quotes, line breaks, terminal escapes,
-/// control characters.
+/// C1 controls as Windows-1252 has them, ligatures, full-width forms, curly quotes, line breaks,
+/// terminal escapes, control characters.
 pub(super) fn simplify(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();

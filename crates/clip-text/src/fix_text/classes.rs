@@ -1,5 +1,6 @@
-//! Characters that occur in misread UTF-8, by the company they keep, and the characters that UTF-8's bytes become
-//! in the encodings tried (after ftfy 6.3's tables). Each is the inside of a character class.
+//! Characters that occur in misread UTF-8, by the company they keep, and the characters that
+//! UTF-8's bytes become in the encodings tried (after ftfy 6.3's tables). Each is the inside of a
+//! character class.
 
 /// Used in many contexts: suspicious only among others.
 pub(super) const COMMON: &str = "\u{a0}\u{ad}´·–-―’…";

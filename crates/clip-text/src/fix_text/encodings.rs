@@ -44,8 +44,8 @@ pub(super) fn cp1252(byte: u8) -> char {
     if byte < 0x80 { byte as char } else { ENCODINGS[1].upper[usize::from(byte) - 0x80] }
 }
 
-/// How many misreadings are undone, one after the other: each makes a text longer by half at least, so that one
-/// of more has little left of what it was.
+/// How many misreadings are undone, one after the other: each makes a text longer by half at least,
+/// so that one of more has little left of what it was.
 const ROUNDS: usize = 16;
 
 /// Undoes misreadings, one after the other, until the text is not suspicious or nothing helps.
@@ -156,7 +156,8 @@ fn decode(mut bytes: Vec<u8>, encoding: &Encoding) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// Most often a lone c3 before a space is "à " as a word, but not before the rest of a Portuguese one.
+/// Most often a lone c3 before a space is "à " as a word, but not before the rest of a Portuguese
+/// one.
 fn restore_spaces(bytes: &[u8]) -> Vec<u8> {
     let mut restored = Vec::with_capacity(bytes.len() + 4);
     let mut at = 0;

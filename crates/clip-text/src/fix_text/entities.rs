@@ -108,7 +108,8 @@ pub(super) fn unescape_whole(text: &str) -> String {
     while let Some(at) = rest.find('&') {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
-        // No further than a name is long: text of nothing but `&` must not be searched for each of them.
+        // No further than a name is long: text of nothing but `&` must not be searched for each of
+        // them.
         let bytes = rest.bytes().skip(1).take(LONGEST_WHOLE + 1);
         let name = bytes.enumerate().find(|(_, b)| *b == b';').map(|(at, _)| &rest[1..=at]);
         match name.and_then(whole) {

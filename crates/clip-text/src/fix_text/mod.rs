@@ -1,5 +1,6 @@
-//! Mending text as ftfy 6.3 does (Robyn Speer, Apache-2.0): HTML entities, UTF-8 that was read in another encoding,
-//! and characters that stand for plainer ones. OpenAI's tokenizer begins with it, so equal ids need equal mending.
+//! Mending text as ftfy 6.3 does (Robyn Speer, Apache-2.0): HTML entities, UTF-8 that was read in
+//! another encoding, and characters that stand for plainer ones. OpenAI's tokenizer begins with it,
+//! so equal ids need equal mending.
 
 mod badness;
 mod characters;
@@ -34,8 +35,8 @@ fn is_plain(text: &str) -> bool {
     text.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'&')
 }
 
-/// How often what was fixed is fixed again: `&amp;amp;amp;…` loses one `amp;` each time, and people's text has
-/// one to three.
+/// How often what was fixed is fixed again: `&amp;amp;amp;…` loses one `amp;` each time, and
+/// people's text has one to three.
 const ROUNDS: usize = 32;
 
 fn line_mended(mut text: String, escaped: bool) -> String {

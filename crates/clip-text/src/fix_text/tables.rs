@@ -1,7 +1,9 @@
-//! The upper halves of the single-byte encodings that UTF-8 is misread in, in the order in which they are tried.
-//! A byte without a character stands for the code point of its number, as browsers have it.
+//! The upper halves of the single-byte encodings that UTF-8 is misread in, in the order in which
+//! they are tried. A byte without a character stands for the code point of its number, as browsers
+//! have it.
 
-/// Name, whether the replacement character stands for byte 0x1a, and the characters of bytes 0x80 to 0xff.
+/// Name, whether the replacement character stands for byte 0x1a, and the characters of bytes 0x80
+/// to 0xff.
 pub(super) const TABLES: [(&str, bool, &str); 10] = [
     (
         "latin-1",

@@ -104,7 +104,8 @@ fn cuda_goes_on_from_a_checkpoint() {
     close("in pieces", &losses, &whole, 1e-3);
 }
 
-/// NCCL takes one process a GPU: with one GPU it is a group of one, which still gathers, scatters and averages.
+/// NCCL takes one process a GPU: with one GPU it is a group of one, which still gathers, scatters
+/// and averages.
 #[test]
 #[ignore = "needs a GPU and libclip_nccl.so, as CLIP_NCCL says"]
 fn cuda_processes_meet_by_nccl() {

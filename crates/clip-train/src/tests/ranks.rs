@@ -121,8 +121,8 @@ fn one_two_and_four_processes_train_the_same() {
             }
             for (step, (loss, norm, scale)) in alone.steps.iter().zip(&first) {
                 let close = |a: f64, b: f64, most: f64| (a - b).abs() <= most * (1.0 + a.abs());
-                // Adam makes steps of gradients that are nothing but rounding, so later gradients are of
-                // weights that are not quite the same.
+                // Adam makes steps of gradients that are nothing but rounding, so later gradients
+                // are of weights that are not quite the same.
                 let drift = if step.step == 0 { 1e-5 } else { 3e-5 };
                 assert!(
                     close(step.loss, *loss, 1e-5)

@@ -1,5 +1,5 @@
-//! Every option that enters a step, alone and all together, on one, two and four processes: all of them keep the same
-//! weights, to the bit.
+//! Every option that enters a step, alone and all together, on one, two and four processes: all of
+//! them keep the same weights, to the bit.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,12 +24,14 @@ struct Case {
     checkpointing: bool,
     /// Pairs in the model at a time, over all processes.
     chunk: usize,
-    /// Whether losses are one process's. In 16 bits it depends on the number of processes which steps overflow until the
-    /// loss scale is found, and batch normalisation sees smaller batches: the first loss is the same then.
+    /// Whether losses are one process's. In 16 bits it depends on the number of processes which
+    /// steps overflow until the loss scale is found, and batch normalisation sees smaller
+    /// batches: the first loss is the same then.
     same: bool,
 }
 
-/// Enough steps for float16's loss scale to be found, on any number of processes, and for some after that.
+/// Enough steps for float16's loss scale to be found, on any number of processes, and for some
+/// after that.
 const LONG: u64 = 5;
 
 /// What can be switched on together.

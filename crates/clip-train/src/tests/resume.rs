@@ -71,7 +71,8 @@ fn another_run_is_refused_and_told_why() {
     assert!(message.contains("lr was 0.001, is 0.5"), "{message}");
 }
 
-/// Two corpora that differ in nothing but what the images show: names, counts, captions and sizes are the same.
+/// Two corpora that differ in nothing but what the images show: names, counts, captions and sizes
+/// are the same.
 #[test]
 fn another_corpus_of_the_same_names_and_sizes_is_refused() {
     let _alone = alone();

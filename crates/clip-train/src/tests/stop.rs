@@ -1,4 +1,5 @@
-//! Stopping at once, in the middle of a step or of an evaluation: what is not complete leaves nothing behind.
+//! Stopping at once, in the middle of a step or of an evaluation: what is not complete leaves
+//! nothing behind.
 
 use std::path::Path;
 
@@ -135,7 +136,8 @@ fn an_evaluation_that_is_interrupted_is_made_when_the_run_is_resumed() {
         trainer(&tiny(false), &recipe, &corpus, options)
     };
     let checkpoints = folder.path().join("checkpoints");
-    // What each start does: whether it is stopped in its first evaluation, steps at its end, evaluations made.
+    // What each start does: whether it is stopped in its first evaluation, steps at its end,
+    // evaluations made.
     for (stops, steps, evaluations) in [(true, 5, 0), (true, 5, 0), (false, 10, 2), (false, 10, 0)]
     {
         let mut run = start();

@@ -198,7 +198,8 @@ impl Extractor {
         self.model.blame(image_features(&self.model.clip, set, options, &shown))
     }
 
-    /// Truths by the classes of the train part; marks of classes that a part does not have are not judged.
+    /// Truths by the classes of the train part; marks of classes that a part does not have are not
+    /// judged.
     fn target(&self, truths: &[Truth], places: &[Option<usize>]) -> anyhow::Result<Target> {
         let count = self.reference.classes.len();
         if self.reference.task == Task::MultiLabel {

@@ -17,7 +17,8 @@ use crate::model::PreprocessArgs;
 /// Where features come from.
 #[derive(clap::Args)]
 pub struct Source {
-    /// Weights (a folder or file, in any known format), or a run's folder, for its newest checkpoint
+    /// Weights (a folder or file, in any known format), or a run's folder, for its newest
+    /// checkpoint
     #[arg(long, required_unless_present = "features", requires = "dataset")]
     pub model: Option<PathBuf>,
     /// A set with a train part: a path, or NAME=PATH
@@ -26,7 +27,8 @@ pub struct Source {
     /// A set that is only scored, in place of --dataset's test part; its classes are found by name
     #[arg(long, value_name = "NAME=PATH")]
     pub test_dataset: Option<String>,
-    /// Features that are there: train.npy, train_labels.npy, test.npy, test_labels.npy, optionally val
+    /// Features that are there: train.npy, train_labels.npy, test.npy, test_labels.npy, optionally
+    /// val
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "model", "dataset", "test_dataset", "save_features", "projected", "protocol", "classes", "fold",
         "device", "limit", "image_mean", "image_std", "image_interpolation", "image_resize_mode"
@@ -43,13 +45,16 @@ pub struct Source {
     /// Whose prompts and class order
     #[arg(long, value_name = "NAME")]
     pub protocol: Option<clip_datasets::Protocol>,
-    /// Some of the classes: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names by commas
+    /// Some of the classes: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names
+    /// by commas
     #[arg(long, value_name = "FILE|NAMES")]
     pub classes: Option<String>,
-    /// One of the dataset's folds or splits, from 1 (STL-10 has 10, UCF101 3); all are averaged by default
+    /// One of the dataset's folds or splits, from 1 (STL-10 has 10, UCF101 3); all are averaged by
+    /// default
     #[arg(long, value_name = "N")]
     pub fold: Option<usize>,
-    /// Leave out of train and val what is in test, by content, in place of an error; the counts are in the JSON
+    /// Leave out of train and val what is in test, by content, in place of an error; the counts
+    /// are in the JSON
     #[arg(long)]
     pub drop_shared: bool,
     /// auto, cpu or cuda
@@ -165,7 +170,8 @@ impl Source {
 }
 
 impl Probed {
-    /// The parts of a fold, with what was left out of them; with `chosen` there is a part to choose on.
+    /// The parts of a fold, with what was left out of them; with `chosen` there is a part to choose
+    /// on.
     pub fn parts(
         &mut self,
         source: &Source,
@@ -209,7 +215,8 @@ impl Probed {
     }
 }
 
-/// Every class that is scored is fitted on, unless only some items are used; classes that are not scored are printed.
+/// Every class that is scored is fitted on, unless only some items are used; classes that are not
+/// scored are printed.
 fn present(about: &mut About, parts: &Parts, limited: bool) -> anyhow::Result<()> {
     let count = |part: &Part| {
         let mut counts = vec![0usize; about.classes];

@@ -19,8 +19,9 @@ use crate::progress::Show;
 /// Arguments of `clip-data contamination`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A corpus: shards (.tar, braces, globs), lists with hashes or images (.parquet, .csv, .tsv, .jsonl), a folder
-    /// of those or of images; may be given again. Without it, the corpus is the pipeline's
+    /// A corpus: shards (.tar, braces, globs), lists with hashes or images (.parquet, .csv, .tsv,
+    /// .jsonl), a folder of those or of images; may be given again. Without it, the corpus is
+    /// the pipeline's
     #[arg(long, value_name = "PATH", requires = "eval")]
     corpus: Vec<String>,
     /// An evaluation set, as `clip-data eval` takes it; may be given again
@@ -31,8 +32,8 @@ pub struct Args {
     out: PathBuf,
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// Predictions of a model on a set: Parquet from `clip-data eval`, or CSV with key, correct and, if you like,
-    /// label and value; may be given for each set
+    /// Predictions of a model on a set: Parquet from `clip-data eval`, or CSV with key, correct
+    /// and, if you like, label and value; may be given for each set
     #[arg(long, value_name = "SET=FILE", value_parser = named)]
     predictions: Vec<(String, PathBuf)>,
     /// Sets that are judged at once (Bonferroni's m); all that have predictions when absent
@@ -44,8 +45,8 @@ pub struct Args {
     /// Least score of a copy, from 0 to 1, of every set or of one
     #[arg(long, value_name = "[SET=]SCORE", value_parser = threshold)]
     threshold: Vec<(Option<String>, f32)>,
-    /// Set each threshold by the marks in --decisions, so that this share of marked pairs from it on is accepted, and
-    /// save it there
+    /// Set each threshold by the marks in --decisions, so that this share of marked pairs from it
+    /// on is accepted, and save it there
     #[arg(long, value_name = "PRECISION", num_args = 0..=1, default_missing_value = "0.95", requires = "decisions")]
     calibrate: Option<f64>,
     /// An earlier pairs.parquet: what it calls copies counts as removed
@@ -60,7 +61,8 @@ pub struct Args {
     /// Where fingerprints of evaluation sets are kept; the user's cache folder when absent
     #[arg(long, value_name = "DIR")]
     index: Option<PathBuf>,
-    /// A learned detector's folder, from `clip-data detector train`: it finds more and is surer (needs libtorch)
+    /// A learned detector's folder, from `clip-data detector train`: it finds more and is surer
+    /// (needs libtorch)
     #[arg(long, value_name = "DIR", requires = "corpus")]
     detector: Option<PathBuf>,
     /// List at most so many copies of each set

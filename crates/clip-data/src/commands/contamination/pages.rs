@@ -8,7 +8,8 @@ use clip_report::{Images, Page, borderline, contamination, escape, sheet, shown_
 
 /// Writes them and says where they are.
 ///
-/// `sets` says where each evaluation set lies; `pictures` gives those of the corpus, by place and name.
+/// `sets` says where each evaluation set lies; `pictures` gives those of the corpus, by place and
+/// name.
 pub fn write(
     out: &Path,
     sets: &BTreeMap<String, PathBuf>,

@@ -122,7 +122,8 @@ fn suite(account: &ContaminationReport) -> String {
     text
 }
 
-/// The paper's table of section 5: accuracy on All, Clean and Overlap, and whether their difference counts.
+/// The paper's table of section 5: accuracy on All, Clean and Overlap, and whether their difference
+/// counts.
 fn effects(account: &ContaminationReport) -> String {
     let judged: Vec<_> =
         account.sets.iter().filter_map(|set| Some((set, set.effect.as_ref()?))).collect();

@@ -39,10 +39,11 @@ pub struct Args {
     /// Least count of a pair of words
     #[arg(long, value_name = "N", default_value_t = 100, help_heading = "Thresholds")]
     min_bigram_count: u64,
-    /// Least pointwise mutual information of a pair, in bits [default: 8 when --min-npmi is absent]
+    /// Least pointwise mutual information of a pair, in bits [default: 8 when --min-npmi is
+    /// absent]
     ///
-    /// MetaCLIP's estimate of the paper's is 30, which only pairs reach that occur once or twice in all of
-    /// Wikipedia: use it with --min-bigram-count 1.
+    /// MetaCLIP's estimate of the paper's is 30, which only pairs reach that occur once or twice
+    /// in all of Wikipedia: use it with --min-bigram-count 1.
     #[arg(long, value_name = "BITS", help_heading = "Thresholds")]
     min_pmi: Option<f64>,
     /// Least normalised PMI of a pair, up to 1; pairs are ranked by it then

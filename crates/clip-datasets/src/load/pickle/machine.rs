@@ -286,7 +286,8 @@ impl Machine {
         self.push(made)
     }
 
-    /// The state of an array: version, shape, type, whether columns come first, bytes. A type's adds nothing here.
+    /// The state of an array: version, shape, type, whether columns come first, bytes. A type's
+    /// adds nothing here.
     fn build(&mut self) -> Parsed<()> {
         let state = self.pop()?;
         if let Value::Dtype(_) = self.top()? {

@@ -1,5 +1,6 @@
-//! Python's pickle, protocols 2 to 4, as far as numbers, text, lists, dictionaries and NumPy's arrays of bytes go
-//! (Python's `pickletools` names the opcodes). Nothing is run: any other class or function is refused by its name.
+//! Python's pickle, protocols 2 to 4, as far as numbers, text, lists, dictionaries and NumPy's
+//! arrays of bytes go (Python's `pickletools` names the opcodes). Nothing is run: any other class
+//! or function is refused by its name.
 
 mod machine;
 
@@ -104,7 +105,8 @@ pub(crate) mod tests {
         [&[b'U', word.len() as u8], word.as_bytes()].concat()
     }
 
-    /// `{"data": array of rows x 3072 bytes, KEY: labels}` in protocol 2, as Python 2's cPickle writes CIFAR's batches.
+    /// `{"data": array of rows x 3072 bytes, KEY: labels}` in protocol 2, as Python 2's cPickle
+    /// writes CIFAR's batches.
     pub(crate) fn batch(key: &str, labels: &[u8], pixels: &[u8]) -> Vec<u8> {
         let mut file = b"\x80\x02}q\x01(".to_vec();
         file.extend(text("data"));
