@@ -43,6 +43,9 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     let [count, height, width, 3] = shape[..] else {
         return Err(Error::file(&images, format!("its x is {shape:?}, not images x 96 x 96 x 3")));
     };
+    if height == 0 || width == 0 {
+        return Err(Error::file(&images, format!("its x is {shape:?}: images without pixels")));
+    }
     // Chunks are packed by deflate.
     claimed(&images, true, &shape, 1)?;
     let classes = dataset(&labels, "y")?;
@@ -148,6 +151,25 @@ mod tests {
                 assert!(message.contains(file) && message.contains("1099511627776 x"), "{message}");
             }
         }
+    }
+
+    #[test]
+    fn images_without_pixels_are_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pcam");
+        for axis in ["x", "y"] {
+            let name = format!("camelyonpatch_level_2_split_test_{axis}.h5");
+            let mut file = std::fs::read(golden.join(&name)).unwrap();
+            let shape = |height: u64| [5, height, 96, 3].map(u64::to_le_bytes).concat();
+            for at in 0..file.len() - 32 {
+                if file[at..at + 32] == shape(96) {
+                    file[at..at + 32].copy_from_slice(&shape(0));
+                }
+            }
+            std::fs::write(dir.path().join(&name), file).unwrap();
+        }
+        let message = open(dir.path()).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("[5, 0, 96, 3]: images without pixels"), "{message}");
     }
 
     #[test]
