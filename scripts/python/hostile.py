@@ -14,26 +14,13 @@ import hostile_files
 import hostile_images
 import hostile_models
 import hostile_site
+from measure import tree
 
 MEMORY = 2 << 30
 SECONDS = 60
 # Damaged tables for each command that reads tables.
 MUTATIONS = int(os.environ.get("MUTATIONS", "25"))
 PAGE = os.sysconf("SC_PAGESIZE")
-
-
-def tree(root):
-    found, waiting = [], [root]
-    while waiting:
-        process = waiting.pop()
-        found.append(process)
-        try:
-            for task in os.listdir(f"/proc/{process}/task"):
-                with open(f"/proc/{process}/task/{task}/children") as file:
-                    waiting += map(int, file.read().split())
-        except OSError:
-            pass
-    return found
 
 
 def resident(root):

@@ -11,7 +11,7 @@ use clip_testkit::faults::{FaultSite, Robots};
 
 use crate::process::{Ended, Running};
 use crate::tally::Tally;
-use crate::world::{World, picture};
+use crate::world::{TINY_PRESET, World, picture};
 
 /// Names and contents of the files of a result.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -159,7 +159,7 @@ impl Bed {
         let list: String = std::iter::once("url,caption\n".to_owned()).chain(rows).collect();
         std::fs::write(world.path("pairs.csv"), list).unwrap();
         std::fs::write(world.path("web.toml"), WEB_PIPELINE).unwrap();
-        std::fs::write(world.path("tiny.json"), PRESET).unwrap();
+        std::fs::write(world.path("tiny.json"), TINY_PRESET).unwrap();
         world.good(&["build", "--set", "workdir=first"]);
         // The newest shards' name is a link.
         let shards = world.path("first/small/shards").canonicalize().unwrap();
@@ -271,12 +271,3 @@ image_size = 48
 [shards]
 rows = 16
 "#;
-
-const PRESET: &str = r#"{
-  "model_cfg": {
-    "embed_dim": 16, "quick_gelu": true,
-    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1}
-  },
-  "train": {"epochs": 2, "warmup": 2, "precision": "fp32", "augment": "small"}
-}"#;

@@ -3,19 +3,10 @@
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Stdio};
 
-use crate::world::World;
-
-const PRESET: &str = r#"{
-  "model_cfg": {
-    "embed_dim": 16, "quick_gelu": true,
-    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
-    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1}
-  },
-  "train": {"epochs": 2, "warmup": 2, "precision": "fp32", "augment": "small"}
-}"#;
+use crate::world::{TINY_PRESET, World};
 
 fn start(world: &World, args: &[&str]) -> Child {
-    std::fs::write(world.path("tiny.json"), PRESET).unwrap();
+    std::fs::write(world.path("tiny.json"), TINY_PRESET).unwrap();
     let common = ["train", "--preset", "tiny.json", "--device", "cpu", "--dataset-type"];
     let mut command = world.command(&[&common[..], &["synthetic"], args].concat());
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()

@@ -19,6 +19,16 @@ const WORDS: [&str; 8] = ["red", "green", "old", "small", "round", "wooden", "br
 const THINGS: [&str; 10] =
     ["boat", "house", "dog", "chair", "lamp", "garden", "river", "clock", "apple", "bridge"];
 
+/// A model that trains in seconds, for `train --preset`.
+pub const TINY_PRESET: &str = r#"{
+  "model_cfg": {
+    "embed_dim": 16, "quick_gelu": true,
+    "vision_cfg": {"image_size": 16, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16},
+    "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 1, "layers": 1}
+  },
+  "train": {"epochs": 2, "warmup": 2, "precision": "fp32", "augment": "small"}
+}"#;
+
 /// An executable of the workspace; it lies beside the folder of this test's.
 pub fn executable(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
