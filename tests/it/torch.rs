@@ -24,6 +24,20 @@ fn help_works_without_libtorch_and_train_says_what_to_do() {
     let help = bare(&["--help"]);
     assert!(help.status.success());
     assert!(String::from_utf8_lossy(&help.stdout).contains("contamination"));
+    for (args, usage) in [
+        (&["train", "--help"][..], "Usage: clip-data train [OPTIONS]"),
+        (&["embed", "--help"], "Usage: clip-data embed [OPTIONS] --model <PATH>"),
+        (&["eval", "--help"], "Usage: clip-data eval"),
+        (&["eval", "zero-shot", "--help"], "Usage: clip-data eval zero-shot [OPTIONS]"),
+    ] {
+        let help = bare(args);
+        let text = String::from_utf8_lossy(&help.stdout);
+        assert!(help.status.success() && text.contains(usage), "{text}");
+    }
+    let wrong = bare(&["train", "--epoch", "3"]);
+    let text = String::from_utf8_lossy(&wrong.stderr);
+    assert_eq!(wrong.status.code(), Some(2), "{text}");
+    assert!(text.contains("'--epochs'"), "{text}");
     let train = bare(&["train", "--preset", "emoji"]);
     let told = String::from_utf8_lossy(&train.stderr);
     assert_eq!(train.status.code(), Some(5), "{told}");

@@ -1,4 +1,5 @@
-//! What both executables share: printing, signals, exit codes.
+//! What both executables share: the commands that need libtorch (their arguments, not their work),
+//! printing, signals, exit codes.
 //!
 //! ```
 //! // At the root of an executable, so that every line it prints goes this way:
@@ -10,8 +11,11 @@
 //! ```
 
 pub mod exit;
+mod part;
 mod print;
 mod signal;
+pub mod torch;
 
+pub use part::part;
 pub use print::{Printable, print_error, print_result, printable};
 pub use signal::{Stop, stop_flag};

@@ -1,79 +1,22 @@
 //! `clip-data detector`: the learned duplicate detector of the paper's appendix C.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Subcommand;
+use clip_cli::torch::{DetectorTask, DetectorTrainArgs};
 use clip_detector::{Detector, DetectorConfig, Pictures, TrainOptions, serve, train};
 use clip_torch::{Precision, tch};
 
 use crate::{device, exit};
 
-/// What can be done with a detector.
-#[derive(Subcommand)]
-pub enum Task {
-    /// Train one on any corpus
-    Train(Args),
-    /// Answer images on standard input with vectors on standard output, as `clip-data
-    /// contamination` asks
-    #[command(hide = true)]
-    Serve {
-        /// The detector's folder
-        #[arg(long)]
-        model: PathBuf,
-        /// auto, cpu or cuda
-        #[arg(long, default_value = "auto")]
-        device: String,
-    },
-}
-
-/// Arguments of `clip-data detector train`.
-#[derive(clap::Args)]
-pub struct Args {
-    /// Images to train on, as `clip-data contamination --corpus` takes them; may be given again
-    #[arg(long, value_name = "PATH", required = true)]
-    corpus: Vec<String>,
-    /// Where the detector goes
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// small (two cores, half an hour), resnet50 (the paper's, for a GPU), or a detector.json
-    #[arg(long, default_value = "small")]
-    preset: String,
-    /// Most images that are kept in memory
-    #[arg(long, default_value_t = 100_000)]
-    pictures: usize,
-    /// Images in a batch; the paper's is 1712
-    #[arg(long, default_value_t = 256)]
-    batch_size: usize,
-    /// Steps in all
-    #[arg(long, default_value_t = 3_000)]
-    steps: u64,
-    /// Stop after so many minutes, with the learning rate lowered towards the end all the same
-    #[arg(long)]
-    max_minutes: Option<f64>,
-    /// Peak learning rate
-    #[arg(long, default_value_t = 2e-3)]
-    lr: f64,
-    /// Seed of weights, order and alterations
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// auto, amp_bf16 or fp32
-    #[arg(long, default_value = "auto")]
-    precision: String,
-    /// auto, cpu or cuda
-    #[arg(long, default_value = "auto")]
-    device: String,
-}
-
 /// Trains or serves.
-pub fn run(task: Task) -> anyhow::Result<ExitCode> {
+pub fn run(task: DetectorTask) -> anyhow::Result<ExitCode> {
     clip_torch::init(None)?;
     match task {
-        Task::Train(args) => trained(&args),
-        Task::Serve { model, device: name } => {
+        DetectorTask::Train(args) => trained(&args),
+        DetectorTask::Serve { model, device: name } => {
             let detector = Detector::load(&model, device(&name)?)?;
             let precision = precision("auto", detector.device())?;
             serve(
@@ -105,7 +48,7 @@ fn config(preset: &str) -> anyhow::Result<DetectorConfig> {
     Ok(DetectorConfig::preset(preset)?)
 }
 
-fn trained(args: &Args) -> anyhow::Result<ExitCode> {
+fn trained(args: &DetectorTrainArgs) -> anyhow::Result<ExitCode> {
     let device = device(&args.device)?;
     let config = config(&args.preset)?;
     // A half more pixels than the network sees leave room for crops.

@@ -1,78 +1,21 @@
 //! `clip-data embed`: images and texts to embeddings.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
-use clap::ValueEnum;
+use clip_cli::torch::{EmbedArgs, Numbers, Only, Precision};
 use clip_embed::{Encoder, Input, NumberType, Options, run as embed};
 use clip_model::{LoadOptions, Weights};
 use clip_torch::tch::Kind;
 use serde_json::json;
 
-use crate::model::ModelPath;
+use crate::model::{load_options, weights_path};
 use crate::{device, exit};
 
-/// Arguments of `clip-data embed`.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    model: ModelPath,
-    /// Shards (files, folders, globs, braces), a folder of images, or a .txt file with a text a
-    /// line
-    #[arg(long, value_name = "SPEC")]
-    input: String,
-    /// The folder for img_emb/, text_emb/ and metadata/
-    #[arg(long, value_name = "DIR")]
-    output: PathBuf,
-    /// Embed the images only, or the texts only, where the input has both
-    #[arg(long, value_enum)]
-    only: Option<Only>,
-    /// The arithmetic; bf16 casts the weights once
-    #[arg(long, value_enum, default_value_t = Precision::Fp32)]
-    precision: Precision,
-    /// How the embeddings are stored
-    #[arg(long, value_enum, default_value_t = Numbers::Float16)]
-    numbers: Numbers,
-    /// Items that are encoded at a time
-    #[arg(long, default_value_t = 64)]
-    batch_size: usize,
-    /// Images or lines in a file, where the input is no shards (which give a file each)
-    #[arg(long, default_value_t = 10_000)]
-    write_batch_size: usize,
-    /// Threads of libtorch [default: one for each processor]
-    #[arg(long)]
-    threads: Option<usize>,
-    /// auto, cpu or cuda
-    #[arg(long, default_value = "auto")]
-    device: String,
-}
-
-/// One half of the input.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Only {
-    Image,
-    Text,
-}
-
-/// The type of weights and activations.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Precision {
-    Fp32,
-    Bf16,
-}
-
-/// The type of stored numbers.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Numbers {
-    Float16,
-    Float32,
-}
-
 /// Embeds what is not embedded yet.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
     clip_torch::init(args.threads)?;
     let device = device(&args.device)?;
     let mut input = Input::open(&args.input, args.write_batch_size)?;
@@ -88,8 +31,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => {}
     }
     let kind = if args.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
-    let opening = LoadOptions { device, ..args.model.opening()? };
-    let weights = Weights::read(&args.model.path()?)?;
+    let opening = LoadOptions { device, ..load_options(&args.model)? };
+    let weights = Weights::read(&weights_path(&args.model)?)?;
     let files = clip_model::weights_files(&weights.path)?;
     let file: u64 = files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
     let identity = json!({
@@ -103,7 +46,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let weights_path = weights.path.clone();
     let encoder = Encoder::new(weights.build(&opening)?.for_inference(kind));
     let options = Options {
-        output: args.output.clone(),
+        output: args.out.clone(),
         numbers: if args.numbers == Numbers::Float16 {
             NumberType::Float16
         } else {
@@ -137,9 +80,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         eprintln!("{} of {} parts lay there already", summary.reused, input.parts.len());
     }
     if summary.rejects > 0 {
-        let folder = args.output.join("rejects");
+        let folder = args.out.join("rejects");
         eprintln!("{} items could not be embedded: {} says why", summary.rejects, folder.display());
     }
-    println!("{} rows in {}", summary.rows, args.output.display());
+    println!("{} rows in {}", summary.rows, args.out.display());
     Ok(ExitCode::SUCCESS)
 }

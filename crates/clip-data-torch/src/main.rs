@@ -15,46 +15,31 @@ mod train;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use clip_cli::torch::TorchCommand;
 use clip_torch::tch::Device;
 
 /// Train CLIP and evaluate it (called by `clip-data`, which finds libtorch).
 #[derive(Parser)]
-#[command(name = "clip-data", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "clip-data",
+    bin_name = "clip-data",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-#[allow(clippy::large_enum_variant, reason = "made once")]
-enum Command {
-    /// Pre-train CLIP on WebDataset shards; the same command again continues where it stopped
-    Train(Box<train::Args>),
-    /// The learned duplicate detector of contamination reports
-    Detector {
-        #[command(subcommand)]
-        task: detector::Task,
-    },
-    /// Evaluate a model
-    Eval {
-        #[command(subcommand)]
-        task: eval::Task,
-    },
-    /// Embed images and texts, in clip-retrieval's layout; the same command again continues where
-    /// it stopped
-    Embed(embed::Args),
-    /// Convert weights between OpenAI's, open_clip's and transformers' formats
-    Convert(convert::Args),
+    command: TorchCommand,
 }
 
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Train(args) => train::run(*args),
-        Command::Detector { task } => detector::run(task),
-        Command::Eval { task } => eval::run(task),
-        Command::Embed(args) => embed::run(args),
-        Command::Convert(args) => convert::run(args),
+        TorchCommand::Train(args) => train::run(*args),
+        TorchCommand::Detector { task } => detector::run(task),
+        TorchCommand::Eval { task } => eval::run(task),
+        TorchCommand::Embed(args) => embed::run(args),
+        TorchCommand::Convert(args) => convert::run(args),
     };
     result.unwrap_or_else(|error| exit::report(&error))
 }

@@ -31,8 +31,8 @@ impl DetectorProcess {
         let bytes = std::fs::read(&weights)
             .map_err(|e| anyhow::anyhow!("{}: {e}\n{hint}", weights.display()))?;
         let id = blake3::hash(&bytes).to_hex()[..16].to_owned();
-        let mut child = torch::command("detector")?
-            .arg("serve")
+        let mut child = torch::program("detector")?
+            .args(["detector", "serve"])
             .arg("--model")
             .arg(model)
             .stdin(Stdio::piped())

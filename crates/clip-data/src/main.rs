@@ -14,10 +14,10 @@ mod recipe;
 mod set_on_drop;
 mod torch;
 
-use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use clip_cli::torch::TorchCommand;
 
 /// Collect (image, text) pairs, train CLIP on them, and know how much of the score is
 /// contamination.
@@ -29,6 +29,7 @@ struct Cli {
 }
 
 #[derive(Subcommand)]
+#[allow(clippy::large_enum_variant, reason = "made once")]
 enum Command {
     /// Write an annotated pipeline.toml
     Init(commands::init::Args),
@@ -66,55 +67,33 @@ enum Command {
     Report(commands::report::Args),
     /// Say what this machine has: libtorch, models, disk, resolver
     Doctor(commands::doctor::Args),
-    /// Pre-train CLIP (needs libtorch)
-    #[command(disable_help_flag = true)]
-    Train(Passed),
-    /// Train the learned duplicate detector of contamination reports (needs libtorch)
-    #[command(disable_help_flag = true)]
-    Detector(Passed),
-    /// Evaluate zero-shot transfer (needs libtorch)
-    #[command(disable_help_flag = true)]
-    Eval(Passed),
-    /// Embed images and texts, in clip-retrieval's layout (needs libtorch)
-    #[command(disable_help_flag = true)]
-    Embed(Passed),
-    /// Convert weights between formats (needs libtorch)
-    #[command(disable_help_flag = true)]
-    Convert(Passed),
-}
-
-/// Arguments that go to `clip-data-torch` as they are.
-#[derive(clap::Args)]
-struct Passed {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
-    args: Vec<OsString>,
+    /// What needs libtorch: `clip-data-torch` runs it.
+    #[command(flatten)]
+    Torch(TorchCommand),
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse_from(commands::fetch::spelled(std::env::args_os())).command {
-        Command::Init(args) => commands::init::run(args),
-        Command::Queries(args) => commands::queries::run(args),
-        Command::Plan(args) => commands::plan::run(args),
-        Command::Build(args) => commands::build::run(args),
-        Command::Pull(args) => commands::pull::run(args),
-        Command::Scheduler(args) => commands::cluster::scheduler(args),
-        Command::Worker(args) => commands::cluster::worker(args),
-        Command::Fetch(args) => commands::fetch::run(*args),
-        Command::Retry(args) => commands::retry::run(args),
-        Command::Contamination(args) => commands::contamination::run(*args),
-        Command::Inspect(args) => commands::inspect::run(args),
-        Command::Hash(args) => commands::hash::run(args),
-        Command::Explain(args) => commands::explain::run(args),
-        Command::Verify(args) => commands::verify::run(args),
-        Command::Subset(args) => commands::reshard::subset(args),
-        Command::Reshard(args) => commands::reshard::run(args),
-        Command::Report(args) => commands::report::run(args),
-        Command::Doctor(args) => commands::doctor::run(args),
-        Command::Train(passed) => torch::exec("train", passed.args),
-        Command::Detector(passed) => torch::exec("detector", passed.args),
-        Command::Eval(passed) => torch::exec("eval", passed.args),
-        Command::Embed(passed) => torch::exec("embed", passed.args),
-        Command::Convert(passed) => torch::exec("convert", passed.args),
-    };
+    let result =
+        match Cli::parse_from(commands::fetch::normalize_flags(std::env::args_os())).command {
+            Command::Init(args) => commands::init::run(args),
+            Command::Queries(args) => commands::queries::run(args),
+            Command::Plan(args) => commands::plan::run(args),
+            Command::Build(args) => commands::build::run(args),
+            Command::Pull(args) => commands::pull::run(args),
+            Command::Scheduler(args) => commands::cluster::scheduler(args),
+            Command::Worker(args) => commands::cluster::worker(args),
+            Command::Fetch(args) => commands::fetch::run(*args),
+            Command::Retry(args) => commands::retry::run(args),
+            Command::Contamination(args) => commands::contamination::run(*args),
+            Command::Inspect(args) => commands::inspect::run(args),
+            Command::Hash(args) => commands::hash::run(args),
+            Command::Explain(args) => commands::explain::run(args),
+            Command::Verify(args) => commands::verify::run(args),
+            Command::Subset(args) => commands::reshard::subset(args),
+            Command::Reshard(args) => commands::reshard::run(args),
+            Command::Report(args) => commands::report::run(args),
+            Command::Doctor(args) => commands::doctor::run(args),
+            Command::Torch(command) => torch::exec(command.name()),
+        };
     result.unwrap_or_else(|error| exit::report(&error))
 }

@@ -1,6 +1,6 @@
 //! Finding libtorch and handing over to the sibling executable that links it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -79,8 +79,8 @@ pub fn sibling() -> anyhow::Result<PathBuf> {
 #[error("{0}")]
 pub struct Missing(String);
 
-/// `clip-data-torch COMMAND` with libtorch in reach, ready to be given arguments.
-pub fn command(command: &str) -> Result<Command, Missing> {
+/// `clip-data-torch` with libtorch in reach, ready to be given the arguments of `command`.
+pub fn program(command: &str) -> Result<Command, Missing> {
     let Some(libtorch) = Libtorch::find() else {
         return Err(Missing(format!(
             "`clip-data {command}` needs libtorch {VERSION}, and none was found\n\
@@ -101,13 +101,14 @@ pub fn command(command: &str) -> Result<Command, Missing> {
         return Err(Missing(format!("{shown} is missing\nhint: it is installed beside clip-data")));
     }
     let mut ready = Command::new(sibling);
-    ready.arg(OsStr::new(command)).env("LD_LIBRARY_PATH", libtorch.library_path());
+    ready.env("LD_LIBRARY_PATH", libtorch.library_path());
     Ok(ready)
 }
 
-/// Becomes `clip-data-torch COMMAND ARGS…`; returns only when it cannot.
-pub fn exec(name: &str, args: Vec<OsString>) -> anyhow::Result<ExitCode> {
-    let mut ready = command(name)?;
-    let error = ready.args(args).exec();
+/// Becomes `clip-data-torch` with this process's arguments, which are those of `command`; returns
+/// only when it cannot.
+pub fn exec(command: &str) -> anyhow::Result<ExitCode> {
+    let mut ready = program(command)?;
+    let error = ready.args(std::env::args_os().skip(1)).exec();
     Err(Missing(format!("{}: {error}", ready.get_program().display())).into())
 }

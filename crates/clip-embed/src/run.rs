@@ -80,7 +80,7 @@ fn claim(options: &Options) -> Result<()> {
         if found.trim() == options.identity.trim() {
             return Ok(());
         }
-        let hint = "hint: give another --output, or remove the folder";
+        let hint = "hint: give another --out, or remove the folder";
         return Err(Error::input(&options.output, format!("it holds other embeddings\n{hint}")));
     }
     Ok(clip_format::write_atomic(&path, options.identity.as_bytes())?)

@@ -8,7 +8,7 @@ use crate::Result;
 use crate::error::json;
 use crate::page::{escape, grouped, percent, table};
 
-/// The scores of an evaluation, from the JSON of `clip-data eval --output`.
+/// The scores of an evaluation, from the JSON of `clip-data eval --out`.
 pub fn scores(path: &Path) -> Result<String> {
     let document = json(path)?;
     let cell = |accuracy: &Value| {

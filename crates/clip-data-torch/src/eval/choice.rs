@@ -1,32 +1,17 @@
 //! `clip-data eval choice`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
+use clip_cli::torch::ChoiceArgs;
 use clip_datasets::choice::{Instance, open, prompts_hash};
 use clip_datasets::find_datacomp;
 use clip_eval::{ChoiceResult, Hashes, choices, datacomp_line};
 use serde_json::{Value, json};
 
-use super::inputs::{Model, ModelArgs, progress, write_json};
+use super::inputs::{Model, progress, write_json};
 use super::table;
 use super::zero_shot::append;
-
-/// Arguments of `clip-data eval choice`.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// SugarCrepe's folder or one of its files, Winoground's or WinoGAViL's folder
-    #[arg(long)]
-    dataset: PathBuf,
-    /// Write the scores as JSON, with CLIP_benchmark's keys
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Append the scores to a file of lines, with DataComp's keys
-    #[arg(long, value_name = "FILE")]
-    datacomp_output: Option<PathBuf>,
-}
 
 /// Instances with the name of their folder or file.
 pub struct Choices {
@@ -52,14 +37,14 @@ impl Choices {
 }
 
 /// Runs the evaluation.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: ChoiceArgs) -> anyhow::Result<ExitCode> {
     let set = Choices::open(&args.dataset)?;
     let model = Model::open(&args.model)?;
     let shown = progress(&set.name, Some(set.instances.len() as u64));
     let result = choices(&model.clip, &model.tokenizer, &set.instances, &shown);
     let result = model.blame(result)?;
     print!("{}", table::choices(&result));
-    if let Some(path) = &args.output {
+    if let Some(path) = &args.out {
         write_json(path, &document(&set, &result, &model))?;
     }
     if let Some(path) = &args.datacomp_output {

@@ -1,47 +1,17 @@
 //! `clip-data eval datasets` and `export`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clip_cli::torch::{DatasetsArgs, ExportArgs};
 use clip_datasets::{
     Dataset, Protocol, Split, datacomp, datasets, models, prompts, tree, visual_n_grams,
 };
 
-use super::inputs::SetArgs;
-
-/// Arguments of `clip-data eval datasets`.
-#[derive(clap::Args)]
-pub struct Args {
-    /// One dataset in full: layout, split, prompts, the paper's figures
-    #[arg(conflicts_with_all = ["datacomp", "n_grams"])]
-    name: Option<String>,
-    /// DataComp's 38 tasks in place of the paper's
-    #[arg(long, conflicts_with = "n_grams")]
-    datacomp: bool,
-    /// The comparison with Visual N-Grams (paper, table 1)
-    #[arg(long)]
-    n_grams: bool,
-}
-
-/// Arguments of `clip-data eval export`.
-#[derive(clap::Args)]
-pub struct ExportArgs {
-    #[command(flatten)]
-    set: SetArgs,
-    /// The part: train, val or test
-    #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
-    split: String,
-    /// The folder to write
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Most items in a shard
-    #[arg(long, default_value_t = 10_000)]
-    per_shard: usize,
-}
+use super::inputs::open_set;
 
 /// Lists the registry.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: DatasetsArgs) -> anyhow::Result<ExitCode> {
     if let Some(name) = &args.name {
         print!("{}", one(clip_datasets::dataset(name)?));
     } else if args.datacomp {
@@ -133,7 +103,7 @@ pub fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
     if args.set.skip_unreadable {
         bail!("--skip-unreadable: no effect on an export, which copies images as they are");
     }
-    let set = args.set.open(split)?;
+    let set = open_set(&args.set, split)?;
     let count = clip_datasets::export(&set, &args.out, args.per_shard)?;
     println!("{count} items of {} ({}): {}", set.name, set.protocol.name(), args.out.display());
     Ok(ExitCode::SUCCESS)

@@ -1,38 +1,24 @@
 //! `clip-data eval doctor`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clip_cli::torch::{DoctorArgs, ModelArgs, ModelPath};
 use clip_datasets::Split;
 use clip_eval::{Finding, ZeroShotOptions, diagnose, examine, zero_shot};
 
-use super::inputs::{Model, ModelArgs, SetArgs, progress};
+use super::inputs::{Model, open_set, progress};
 use super::table;
-use crate::model::ModelPath;
-
-/// Arguments of `clip-data eval doctor`.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    set: SetArgs,
-    /// Weights, or a run: what the model predicts shows permuted classes and labels off by one
-    #[arg(long)]
-    model: Option<PathBuf>,
-    /// auto, cpu or cuda
-    #[arg(long, default_value = "auto", requires = "model")]
-    device: String,
-}
 
 /// Looks at the set; exit code 1 when something is wrong.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     if args.set.limit.is_some() && args.model.is_none() {
         anyhow::bail!("--limit is of what --model predicts: all items are looked at");
     }
     if args.set.skip_unreadable {
         bail!("--skip-unreadable: no effect, since the doctor lists such images in any case");
     }
-    let set = args.set.open(Split::Test)?;
+    let set = open_set(&args.set, Split::Test)?;
     let of = set.subset.as_ref().map_or(String::new(), |subset| format!(" of {}", subset.of));
     println!(
         "{}: layout {} at {}, {}{of} classes, protocol {}",

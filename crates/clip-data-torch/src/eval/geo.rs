@@ -5,37 +5,19 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clip_cli::torch::GeolocationArgs;
 use clip_eval::{Place, ProbeItem, Space, check_disjoint, embed, geolocate, picture, shared_items};
 use clip_torch::tch::Tensor;
 use serde_json::json;
 
-use super::inputs::{Model, ModelArgs, progress, write_json};
+use super::inputs::{Model, progress, write_json};
 use super::table::cell;
 
 /// Images that are embedded at a time.
 const BATCH: usize = 128;
 
-/// Arguments of `clip-data eval geolocation`.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Images whose places are known: a table with the columns image, latitude, longitude
-    #[arg(long, value_name = "CSV")]
-    gallery: PathBuf,
-    /// Images that are guessed: a table with the same columns
-    #[arg(long, value_name = "CSV")]
-    queries: PathBuf,
-    /// Leave images out of the gallery that are queries too, by content, in place of an error
-    #[arg(long)]
-    drop_shared: bool,
-    /// Write the scores as JSON
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-}
-
 /// Runs the evaluation.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: GeolocationArgs) -> anyhow::Result<ExitCode> {
     let (mut gallery, queries) = (rows(&args.gallery)?, rows(&args.queries)?);
     // A query that is in the gallery finds itself.
     let (known, asked) = (items(&gallery)?, items(&queries)?);
@@ -61,7 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     println!("median {:.1} km", scores.median_km);
     println!("the paper on IM2GPS, a gallery of a million: 13.9, 32.9, 43.0, 62.0, 79.3%");
-    if let Some(path) = &args.output {
+    if let Some(path) = &args.out {
         write_json(
             path,
             &json!({

@@ -6,71 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Protocol, Split, read_templates};
+use clip_cli::torch::{ModelArgs, PromptArgs, SetArgs};
+use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Split, read_templates};
 use clip_eval::Names;
 use clip_model::{Clip, LoadOptions, Weights};
 use clip_text::Tokenizer;
 
 use crate::device;
-use crate::model::{ModelPath, weights_hash};
-
-/// The model, and where it computes.
-#[derive(clap::Args)]
-pub struct ModelArgs {
-    #[command(flatten)]
-    pub weights: ModelPath,
-    /// auto, cpu or cuda
-    #[arg(long, default_value = "auto")]
-    pub device: String,
-}
-
-/// The set.
-#[derive(clap::Args, Clone)]
-pub struct SetArgs {
-    /// The evaluation set: a path, or NAME=PATH with a name that `eval datasets` lists
-    #[arg(long)]
-    pub dataset: String,
-    /// Whose prompts, class order and metric: openai, clip-benchmark, datacomp or folder (the
-    /// set's own)
-    #[arg(long, value_name = "NAME")]
-    pub protocol: Option<Protocol>,
-    /// The layout, by name, where it shall not be recognised
-    #[arg(long, value_name = "NAME")]
-    pub layout: Option<String>,
-    /// What stands for a video: middle (its middle frame) or all (the mean over its frames)
-    #[arg(long, default_value = "middle", value_parser = ["middle", "all"])]
-    pub frames: String,
-    /// Some of the classes: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names
-    /// by commas
-    #[arg(long, value_name = "FILE|NAMES")]
-    pub classes: Option<String>,
-    /// Pass over images that cannot be decoded, and count them
-    #[arg(long)]
-    pub skip_unreadable: bool,
-    /// Evaluate N items only, spread evenly over the set
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub limit: Option<usize>,
-}
-
-/// What is said of the classes.
-#[derive(clap::Args, Clone)]
-pub struct PromptArgs {
-    /// Templates, one a line with {c} for the class, in place of the set's
-    #[arg(long, value_name = "FILE")]
-    pub templates: Option<PathBuf>,
-    /// Whole prompts of each class, JSON {"class": ["prompt", …]}, in place of the set's
-    #[arg(long, value_name = "FILE", conflicts_with = "templates")]
-    pub class_prompts: Option<PathBuf>,
-    /// What stands for a class of several names: mean (of all prompts) or max (the best name)
-    #[arg(long, default_value = "mean", value_parser = ["mean", "max"])]
-    pub names: String,
-    /// Where text classifiers are kept; the cache folder by default
-    #[arg(long, value_name = "DIR")]
-    pub classifier_cache: Option<PathBuf>,
-    /// Embed the prompts anew
-    #[arg(long, conflicts_with = "classifier_cache")]
-    pub no_classifier_cache: bool,
-}
+use crate::model::{load_options, weights_hash, weights_path};
 
 /// An opened model.
 pub struct Model {
@@ -88,8 +31,8 @@ impl Model {
     /// Opens weights of any known format, or the newest checkpoint of a run.
     pub fn open(args: &ModelArgs) -> anyhow::Result<Self> {
         clip_torch::init(None)?;
-        let opening = LoadOptions { device: device(&args.device)?, ..args.weights.opening()? };
-        let path = args.weights.path()?;
+        let opening = LoadOptions { device: device(&args.device)?, ..load_options(&args.weights)? };
+        let path = weights_path(&args.weights)?;
         let weights = Weights::read(&path)?;
         let file = weights.path.clone();
         // The hash needs the file's pages, which the weights need as well.
@@ -121,37 +64,26 @@ impl Model {
     }
 }
 
-impl SetArgs {
-    /// How many items of a set of this size are evaluated.
-    pub fn count(&self, total: Option<u64>) -> Option<u64> {
-        total.map(|total| self.limit.map_or(total, |limit| total.min(limit as u64)))
+/// Opens a part of the set.
+pub fn open_set(args: &SetArgs, split: Split) -> anyhow::Result<EvalSet> {
+    let frames = if args.frames == "all" { Frames::All } else { Frames::Middle };
+    let options = OpenOptions {
+        name: None,
+        protocol: args.protocol,
+        split,
+        frames,
+        loader: args.layout.clone(),
+        fold: None,
+    };
+    let mut set = clip_datasets::open_named(&args.dataset, &options)?;
+    if frames == Frames::All && set.loader != "frames" {
+        bail!("--frames all: no effect, since {} has no videos (layout {})", set.name, set.loader);
     }
-
-    /// Opens a part of the set.
-    pub fn open(&self, split: Split) -> anyhow::Result<EvalSet> {
-        let frames = if self.frames == "all" { Frames::All } else { Frames::Middle };
-        let options = OpenOptions {
-            name: None,
-            protocol: self.protocol,
-            split,
-            frames,
-            loader: self.layout.clone(),
-            fold: None,
-        };
-        let mut set = clip_datasets::open_named(&self.dataset, &options)?;
-        if frames == Frames::All && set.loader != "frames" {
-            bail!(
-                "--frames all: no effect, since {} has no videos (layout {})",
-                set.name,
-                set.loader
-            );
-        }
-        if let Some(classes) = &self.classes {
-            set.keep_classes(classes)?;
-        }
-        warn_of_positions(&set);
-        Ok(set)
+    if let Some(classes) = &args.classes {
+        set.keep_classes(classes)?;
     }
+    warn_of_positions(&set);
+    Ok(set)
 }
 
 /// Says on standard error which class each label was given, where that was by position.
@@ -180,53 +112,34 @@ pub fn positions(set: &EvalSet) -> Option<String> {
     Some(lines.join("\n"))
 }
 
-impl PromptArgs {
-    /// Puts the prompts that were given in place of the set's.
-    pub fn apply(&self, set: &mut EvalSet) -> anyhow::Result<()> {
-        if let Some(path) = &self.templates {
-            set.set_templates(read_templates(path)?);
-        }
-        if let Some(path) = &self.class_prompts {
-            let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-            let prompts: BTreeMap<String, Vec<String>> = if text.trim().is_empty() {
-                BTreeMap::new()
-            } else {
-                serde_json::from_str(&text).with_context(|| path.display().to_string())?
-            };
-            if prompts.is_empty() {
-                bail!("{}: no class prompts", path.display());
-            }
-            set.set_class_prompts(&prompts).with_context(|| path.display().to_string())?;
-        }
-        let prompts = set.all_prompts();
-        let several = prompts.own.is_none() && prompts.names.iter().any(|names| names.len() > 1);
-        if self.names == "max" && !several {
-            bail!("--names max: no effect, since no class of {} has several names", set.name);
-        }
-        Ok(())
+/// Puts the prompts that were given in place of the set's.
+pub fn apply_prompts(args: &PromptArgs, set: &mut EvalSet) -> anyhow::Result<()> {
+    if let Some(path) = &args.templates {
+        set.set_templates(read_templates(path)?);
     }
-
-    /// The rule for several names.
-    pub fn rule(&self) -> Names {
-        if self.names == "max" { Names::Max } else { Names::Mean }
-    }
-
-    /// Where classifiers are kept.
-    pub fn cache(&self) -> Option<PathBuf> {
-        if self.no_classifier_cache {
-            return None;
+    if let Some(path) = &args.class_prompts {
+        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let prompts: BTreeMap<String, Vec<String>> = if text.trim().is_empty() {
+            BTreeMap::new()
+        } else {
+            serde_json::from_str(&text).with_context(|| path.display().to_string())?
+        };
+        if prompts.is_empty() {
+            bail!("{}: no class prompts", path.display());
         }
-        self.classifier_cache.clone().or_else(|| clip_corpus::cache_folder("classifiers"))
+        set.set_class_prompts(&prompts).with_context(|| path.display().to_string())?;
     }
+    let prompts = set.all_prompts();
+    let several = prompts.own.is_none() && prompts.names.iter().any(|names| names.len() > 1);
+    if args.names == "max" && !several {
+        bail!("--names max: no effect, since no class of {} has several names", set.name);
+    }
+    Ok(())
 }
 
-/// A count from 1.
-pub fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("at least 1".into()),
-        Ok(count) => Ok(count),
-        Err(error) => Err(format!("{error}")),
-    }
+/// The rule for a class of several names.
+pub fn name_rule(args: &PromptArgs) -> Names {
+    if args.names == "max" { Names::Max } else { Names::Mean }
 }
 
 /// Tells how many items are done: on a terminal in place, else a line every ten seconds.

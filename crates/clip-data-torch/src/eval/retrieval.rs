@@ -1,43 +1,19 @@
 //! `clip-data eval retrieval`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clip_cli::torch::RetrievalArgs;
 use clip_datasets::Split;
 use clip_eval::{FeatureOptions, Hashes, Retrieval, datacomp_line, retrieval};
 use serde_json::{Value, json};
 
-use super::inputs::{Model, ModelArgs, SetArgs, at_least_one, progress, write_json};
+use super::inputs::{Model, open_set, progress, write_json};
 use super::table;
 
-/// Arguments of `clip-data eval retrieval`.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    set: SetArgs,
-    /// Text before each caption; the paper has "a photo of "
-    #[arg(long, default_value = "", value_name = "TEXT")]
-    prompt: String,
-    /// The Ks [default: 1 5 10, as far as there are so many images]
-    #[arg(long, num_args = 1.., value_name = "K", value_parser = at_least_one)]
-    recall_k: Option<Vec<usize>>,
-    /// Write the scores as JSON, with CLIP_benchmark's keys
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Append the scores to a file of lines, with DataComp's keys
-    #[arg(long, value_name = "FILE")]
-    datacomp_output: Option<PathBuf>,
-    /// Write the similarities [captions, images] as .npy
-    #[arg(long, value_name = "FILE")]
-    logits: Option<PathBuf>,
-}
-
 /// Runs the evaluation.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let set = args.set.open(Split::Test)?;
+pub fn run(args: RetrievalArgs) -> anyhow::Result<ExitCode> {
+    let set = open_set(&args.set, Split::Test)?;
     if args.set.protocol.is_some() {
         bail!(
             "--protocol: no effect on retrieval, whose captions are the set's\nhint: --prompt is the text before each"
@@ -67,7 +43,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         clip_torch::tch::Tensor::from_slice(&result.similarity).view(shape).write_npy(path)?;
         println!("similarities: {}", path.display());
     }
-    if let Some(path) = &args.output {
+    if let Some(path) = &args.out {
         write_json(path, &document(&result, &model))?;
     }
     if let Some(path) = &args.datacomp_output {

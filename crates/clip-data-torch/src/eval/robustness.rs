@@ -1,9 +1,9 @@
 //! `clip-data eval robustness`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clip_cli::torch::RobustnessArgs;
 use clip_stats::robustness::{Baseline, SHIFTS, Shift, slope};
 use serde_json::{Value, json};
 
@@ -11,33 +11,8 @@ use super::inputs::write_json;
 use super::page;
 use super::score_files::{ScoreFile, ScoreGroup};
 
-/// Arguments of `clip-data eval robustness`.
-#[derive(clap::Args)]
-pub struct Args {
-    /// Scores: JSON files of `eval zero-shot`, `eval linear-probe` or CLIP_benchmark, or folders
-    /// of them
-    #[arg(required = true)]
-    scores: Vec<PathBuf>,
-    /// Scores of another version of the model, for relative robustness
-    #[arg(long, num_args = 1.., value_name = "FILE")]
-    before: Vec<PathBuf>,
-    /// Supervised probes that zero-shot is checked against; by default the paper's ResNet-50 (its
-    /// figure 5)
-    #[arg(long, num_args = 1.., value_name = "FILE")]
-    probes: Vec<PathBuf>,
-    /// Accuracy on the classes of a shifted set, as imagenet-r=0.93, where it is not ImageNet's
-    #[arg(long, num_args = 1.., value_name = "NAME=X")]
-    base: Vec<String>,
-    /// Write the results as JSON
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Write a page with the plots
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-}
-
 /// Runs the comparison.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: RobustnessArgs) -> anyhow::Result<ExitCode> {
     let known = ScoreGroup::read(&args.scores, "scores")?;
     let before = ScoreGroup::read(&args.before, "--before")?;
     let probes = ScoreGroup::read(&args.probes, "--probes")?;
@@ -112,7 +87,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         "task": "robustness", "model": known.model, "before_model": before.model,
         "probes_model": probes.model, "shifts": shifts, "figure5": rows,
     });
-    if let Some(path) = &args.output {
+    if let Some(path) = &args.out {
         write_json(path, &document)?;
     }
     if let Some(path) = &args.html {
@@ -231,7 +206,7 @@ fn same_metric(zero: &ScoreFile, probe: &ScoreFile) -> anyhow::Result<Win> {
     let metric = &zero.metric;
     let Some((own, other)) = zero.value(metric).zip(probe.value(metric)) else {
         bail!(
-            "{}: zero-shot counts by {metric} ({}), and the probe ({}) has {}\nhint: `eval linear-probe --output` writes lp_{metric} or lp_main_metric",
+            "{}: zero-shot counts by {metric} ({}), and the probe ({}) has {}\nhint: `eval linear-probe --out` writes lp_{metric} or lp_main_metric",
             zero.dataset.id,
             zero.path.display(),
             probe.path.display(),

@@ -1,10 +1,11 @@
 //! `clip-data eval suite`.
 
 use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use clip_cli::torch::{ModelArgs, ModelPath, PromptArgs, SuiteArgs};
 use clip_datasets::{EvalSet, Frames, OpenOptions, Protocol, Split, Task};
 use clip_eval::{
     FeatureOptions, ZeroShotOptions, choices, retrieval, write_predictions, zero_shot,
@@ -13,70 +14,25 @@ use clip_model::{PreprocessCfg, Weights};
 use serde_json::{Map, Value, json};
 
 use super::choice::{self, Choices};
-use super::inputs::{Model, ModelArgs, PromptArgs, progress, warn_of_positions};
+use super::inputs::{Model, progress, warn_of_positions};
 use super::{page, results, retrieval as retrieve, zero_shot as zero};
-use crate::model::{ModelPath, PreprocessArgs};
-
-/// Arguments of `clip-data eval suite`.
-#[derive(clap::Args)]
-pub struct Args {
-    /// Checkpoints or runs
-    #[arg(long, num_args = 1.., required = true)]
-    model: Vec<PathBuf>,
-    /// Sets: paths, or NAME=PATH; also folders of choices (WinoGAViL, SugarCrepe, Winoground)
-    #[arg(long, num_args = 1.., required = true)]
-    dataset: Vec<String>,
-    /// The folder of results: what is there already is not computed again
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    #[command(flatten)]
-    preprocess: PreprocessArgs,
-    /// Whose prompts, class order and metrics, for all sets
-    #[arg(long, value_name = "NAME")]
-    protocol: Option<Protocol>,
-    /// Some of the classes of every set: a file with one a line, imagenet-a, imagenet-o,
-    /// imagenet-r, or names by commas
-    #[arg(long, value_name = "FILE|NAMES")]
-    classes: Option<String>,
-    /// Text before each caption of sets with captions; the paper has "a photo of "
-    #[arg(long, default_value = "", value_name = "TEXT")]
-    prompt: String,
-    /// i/N: every N-th evaluation only, so that N processes share the work
-    #[arg(long, value_name = "I/N")]
-    part: Option<String>,
-    /// auto, cpu or cuda
-    #[arg(long, default_value = "auto")]
-    device: String,
-    /// Pass over images that cannot be decoded, and count them
-    #[arg(long)]
-    skip_unreadable: bool,
-    /// contamination.json of the corpus: scores are given on All, Clean and Overlap
-    #[arg(long, value_name = "FILE")]
-    contamination: Option<PathBuf>,
-    /// Where text classifiers are kept; the cache folder by default
-    #[arg(long, value_name = "DIR")]
-    classifier_cache: Option<PathBuf>,
-    /// Write the table as a page
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-}
+use crate::model::{preprocess_fields, weights_path};
 
 /// Runs what is missing, then prints one table of all that is there. Exit code 3 when a set failed:
 /// the others are done, and the same command tries it again.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let part = args.part.as_deref().map(parse_part).transpose()?;
-    let asked = args.preprocess.fields()?;
+pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
+    let asked = preprocess_fields(&args.preprocess)?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let mut failed = 0;
     let mut at = 0usize;
     for path in &args.model {
         // Once: a run that still trains may get a newer checkpoint meanwhile.
-        let folder = ModelPath::at(path.clone()).path()?;
+        let folder = weights_path(&ModelPath::at(path.clone()))?;
         let mut model: Option<Model> = None;
         let identity = OnceCell::new();
         for spec in &args.dataset {
             at += 1;
-            if part.is_some_and(|(i, n)| (at - 1) % n != i) {
+            if args.part.is_some_and(|(i, n)| (at - 1) % n != i) {
                 continue;
             }
             let set = match open(spec, args.protocol, args.classes.as_deref()) {
@@ -122,14 +78,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(crate::exit::INCOMPLETE));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn parse_part(text: &str) -> anyhow::Result<(usize, usize)> {
-    let pair = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    match pair {
-        Some((i, n)) if i < n => Ok((i, n)),
-        _ => bail!("--part {text}: not I/N with I from 0 below N"),
-    }
 }
 
 /// What a path of the list is.
@@ -225,7 +173,7 @@ impl Identity {
     }
 }
 
-fn one(args: &Args, model: &Model, set: &Opened, stem: &str) -> anyhow::Result<()> {
+fn one(args: &SuiteArgs, model: &Model, set: &Opened, stem: &str) -> anyhow::Result<()> {
     let (mut document, line) = match set {
         Opened::Choices(set) => {
             let shown = progress(stem, Some(set.instances.len() as u64));
@@ -259,7 +207,7 @@ fn one(args: &Args, model: &Model, set: &Opened, stem: &str) -> anyhow::Result<(
 
 /// The document and DataComp's line of a set of classes.
 fn classified(
-    args: &Args,
+    args: &SuiteArgs,
     model: &Model,
     set: &EvalSet,
     stem: &str,
@@ -288,15 +236,4 @@ fn classified(
         write_predictions(&path, &result.predictions, zero::about(&result, model))?;
     }
     Ok((zero::document(&result, model, audit), zero::datacomp(&result)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_from_zero() {
-        assert_eq!(parse_part("1/3").unwrap(), (1, 3));
-        assert!(parse_part("3/3").is_err() && parse_part("x").is_err());
-    }
 }

@@ -1,10 +1,11 @@
 //! `clip-data eval zero-shot`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clip_cli::torch::ZeroShotArgs;
 use clip_datasets::{EvalSet, Split, Task, find_datacomp};
 use clip_eval::{
     Accuracy, Hashes, Score, ZeroShot, ZeroShotOptions, datacomp_line, group_metric,
@@ -13,49 +14,16 @@ use clip_eval::{
 use clip_overlap::ContaminationReport;
 use serde_json::{Value, json};
 
-use super::inputs::{Model, ModelArgs, PromptArgs, SetArgs, progress, write_json};
+use super::inputs::{Model, apply_prompts, name_rule, open_set, progress, write_json};
 use super::{page, table};
 
-/// Arguments of `clip-data eval zero-shot`.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    set: SetArgs,
-    #[command(flatten)]
-    prompts: PromptArgs,
-    /// What average precision ranks by, with several classes an item: softmax (the default, the
-    /// paper's figures) or logit
-    #[arg(long, value_parser = ["softmax", "logit"])]
-    score: Option<String>,
-    /// contamination.json of the corpus: scores are given on All, Clean and Overlap
-    #[arg(long, value_name = "FILE")]
-    contamination: Option<PathBuf>,
-    /// Write the scores as JSON, with CLIP_benchmark's keys
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Append the scores to a file of lines, with DataComp's keys
-    #[arg(long, value_name = "FILE")]
-    datacomp_output: Option<PathBuf>,
-    /// Write what was predicted for each item as Parquet, for `clip-data contamination`
-    #[arg(long, value_name = "FILE")]
-    predictions: Option<PathBuf>,
-    /// Write the logits [items, classes] as .npy
-    #[arg(long, value_name = "FILE")]
-    logits: Option<PathBuf>,
-    /// Write a page with the confusion of classes and the best and worst images
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-}
-
 /// Runs the evaluation.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut set = args.set.open(Split::Test)?;
-    args.prompts.apply(&mut set)?;
+pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
+    let mut set = open_set(&args.set, Split::Test)?;
+    apply_prompts(&args.prompts, &mut set)?;
     if args.datacomp_output.is_some() && set.subset.is_some() {
         bail!(
-            "--datacomp-output: its lines are of whole sets\nhint: --output records which classes are kept"
+            "--datacomp-output: its lines are of whole sets\nhint: --out records which classes are kept"
         );
     }
     if args.score.is_some() && set.task != Task::MultiLabel {
@@ -64,7 +32,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let overlap = args.contamination.as_deref().map(|path| keys(path, &set.name)).transpose()?;
     let model = Model::open(&args.model)?;
     let options = ZeroShotOptions {
-        names: args.prompts.rule(),
+        names: name_rule(&args.prompts),
         score: if args.score.as_deref() == Some("logit") { Score::Logit } else { Score::Softmax },
         skip_unreadable: args.set.skip_unreadable,
         limit: args.set.limit,
@@ -90,7 +58,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         result.logits.write_npy(path).with_context(|| path.display().to_string())?;
         println!("logits: {}", path.display());
     }
-    if let Some(path) = &args.output {
+    if let Some(path) = &args.out {
         let audit = args.contamination.as_deref();
         let mut document = document(&result, &model, audit);
         document["class_subset"] = json!(set.subset);

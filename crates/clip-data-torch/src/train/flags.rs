@@ -2,6 +2,7 @@
 
 use clap::{CommandFactory, Parser};
 
+use super::resolve::Resolve;
 use super::{Args, corpus_options, options};
 
 #[derive(Parser)]
@@ -175,7 +176,8 @@ fn decided(flags: &str) -> Result<String, String> {
         format!("{:?}", args.sources().unwrap())
     };
     let (run, corpus) = (options(&args, chunk), corpus_options(&args, &config));
-    let preprocess = args.preprocess.fields().map_err(|error| format!("{error:#}"))?;
+    let preprocess =
+        crate::model::preprocess_fields(&args.preprocess).map_err(|error| format!("{error:#}"))?;
     Ok(format!("{config:?} {recipe:?} {run:?} {corpus:?} {preprocess:?} {data}"))
 }
 

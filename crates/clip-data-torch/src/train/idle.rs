@@ -4,7 +4,8 @@ use anyhow::ensure;
 use clip_model::ModelConfig;
 use clip_train::{RankInfo, Recipe, Schedule};
 
-use super::args::Args;
+use super::Args;
+use super::resolve::Resolve;
 
 /// Refuses the first option that has no effect beside the others.
 pub fn check(args: &Args, model: &ModelConfig, recipe: &Recipe) -> anyhow::Result<()> {

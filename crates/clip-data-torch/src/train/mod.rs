@@ -1,6 +1,5 @@
 //! `clip-data train`: pre-training, resumable.
 
-mod args;
 #[cfg(test)]
 mod flags;
 mod idle;
@@ -15,6 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clip_cli::Stop;
+use clip_cli::torch::TrainArgs as Args;
 use clip_model::{Clip, LoadOptions, ModelConfig, PreprocessCfg, Weights};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
@@ -24,10 +24,11 @@ use clip_train::{
     latest, paper,
 };
 
-pub use args::Args;
+use resolve::Resolve;
 use score::Scorer;
 use show::Show;
 
+use crate::model::preprocess_fields;
 use crate::{device, exit};
 
 /// Trains, showing progress, and says where the last checkpoint is.
@@ -202,7 +203,7 @@ fn model(
 ) -> anyhow::Result<Clip> {
     let name = args.model.as_deref().unwrap_or_default();
     let mut preprocess = PreprocessCfg::fields_of(name)?;
-    preprocess.extend(args.preprocess.fields()?);
+    preprocess.extend(preprocess_fields(&args.preprocess)?);
     let Some(path) = &args.pretrained else {
         let mut model = fresh(config, objective, device);
         let merged = PreprocessCfg::default().merged(&preprocess);

@@ -1,11 +1,12 @@
 //! What the arguments mean: the preset with all flags applied.
 
 use anyhow::{Context, bail, ensure};
+use clip_cli::torch::TrainArgs;
 use clip_model::ModelConfig;
 use clip_train::{Objective, Preset, Recipe, Source};
 use serde::de::DeserializeOwned;
 
-use super::Args;
+use crate::model::preprocess_fields;
 
 /// A choice by its name, as it stands in recipes.
 fn choice<T: DeserializeOwned>(flag: &str, name: &str) -> anyhow::Result<T> {
@@ -13,15 +14,32 @@ fn choice<T: DeserializeOwned>(flag: &str, name: &str) -> anyhow::Result<T> {
     serde_json::from_value(value).with_context(|| format!("{flag} {name}"))
 }
 
-impl Args {
+/// What the arguments mean.
+pub trait Resolve {
     /// Whether there is a set for zero-shot classification.
-    pub fn has_zeroshot(&self) -> bool {
+    fn has_zeroshot(&self) -> bool;
+    /// The preset with all flags applied, and the pairs that a process takes through the model at a
+    /// time.
+    fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)>;
+    /// What the flags set of the recipe.
+    fn apply(&self, recipe: &mut Recipe) -> anyhow::Result<()>;
+    /// open_clip's arithmetic: a batch is --batch-size x --accum-freq x processes. Without
+    /// --batch-size the preset's batch is cut into chunks.
+    fn batch(&self, recipe: &mut Recipe, world: usize) -> anyhow::Result<usize>;
+    /// Whether the pairs are made on the spot.
+    fn is_synthetic(&self) -> anyhow::Result<bool>;
+    /// Whether event files are written: the only place that runs report to.
+    fn tensorboard(&self) -> anyhow::Result<bool>;
+    /// The sources of the training data with their weights.
+    fn sources(&self) -> anyhow::Result<Vec<Source>>;
+}
+
+impl Resolve for TrainArgs {
+    fn has_zeroshot(&self) -> bool {
         !self.zeroshot.is_empty() || self.imagenet_val.is_some() || self.imagenet_v2.is_some()
     }
 
-    /// The preset with all flags applied, and the pairs that a process takes through the model at a
-    /// time.
-    pub fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)> {
+    fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)> {
         let name = match (&self.preset, &self.model) {
             (Some(preset), _) => preset.clone(),
             (None, Some(model)) => format!("openclip/{model}"),
@@ -52,7 +70,7 @@ impl Args {
         if let Some(side) = self.force_image_size {
             model_cfg = model_cfg.with_image_size(side)?;
         }
-        self.preprocess.fields()?;
+        preprocess_fields(&self.preprocess)?;
         self.apply(&mut recipe)?;
         let chunk = self.batch(&mut recipe, world)?;
         super::idle::check(self, &model_cfg, &recipe)?;
@@ -108,8 +126,6 @@ impl Args {
         Ok(())
     }
 
-    /// open_clip's arithmetic: a batch is --batch-size x --accum-freq x processes. Without
-    /// --batch-size the preset's batch is cut into chunks.
     fn batch(&self, recipe: &mut Recipe, world: usize) -> anyhow::Result<usize> {
         let chunks = self.accum_freq.unwrap_or(1);
         match (self.batch_size, self.global_batch_size) {
@@ -134,8 +150,7 @@ impl Args {
         Ok(chunk.min(local))
     }
 
-    /// Whether the pairs are made on the spot.
-    pub fn is_synthetic(&self) -> anyhow::Result<bool> {
+    fn is_synthetic(&self) -> anyhow::Result<bool> {
         match self.dataset_type.as_deref() {
             Some("synthetic") => Ok(true),
             None | Some("auto" | "webdataset") => {
@@ -147,8 +162,7 @@ impl Args {
         }
     }
 
-    /// Whether event files are written: the only place that runs report to.
-    pub fn tensorboard(&self) -> anyhow::Result<bool> {
+    fn tensorboard(&self) -> anyhow::Result<bool> {
         let mut places = self.report_to.split(',').map(str::trim).filter(|place| !place.is_empty());
         if let Some(other) = places.clone().find(|place| *place != "tensorboard") {
             bail!("--report-to {other}: a run reports to tensorboard, or to nothing");
@@ -156,8 +170,7 @@ impl Args {
         Ok(places.next().is_some())
     }
 
-    /// The sources of the training data with their weights.
-    pub fn sources(&self) -> anyhow::Result<Vec<Source>> {
+    fn sources(&self) -> anyhow::Result<Vec<Source>> {
         let specs: Vec<&str> = self.train_data.as_deref().unwrap_or("").split("::").collect();
         let weights = match &self.train_data_upsampling_factors {
             None => vec![1.0; specs.len()],
@@ -191,10 +204,10 @@ mod tests {
     #[derive(Parser)]
     struct Cli {
         #[command(flatten)]
-        args: Args,
+        args: TrainArgs,
     }
 
-    fn parse(flags: &str) -> Args {
+    fn parse(flags: &str) -> TrainArgs {
         let words = ["train", "--train-data", "x.tar"].into_iter().chain(flags.split_whitespace());
         Cli::try_parse_from(words).unwrap().args
     }

@@ -12,7 +12,7 @@ use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast, first_not_finite};
 use clip_train::{ClassScorer, Corpus, Due, Error, Objective, ProcessGroup, Result, evaluate};
 
-use super::args::Args;
+use super::Args;
 
 /// What tells an image's class.
 enum Teller {

@@ -26,19 +26,13 @@ pub struct Args {
     #[arg(long, value_name = "STAGE")]
     until: Option<String>,
     /// Do only part i of N, as one of N array jobs (i from 0)
-    #[arg(long, value_name = "I/N", value_parser = job)]
+    #[arg(long, value_name = "I/N", value_parser = clip_cli::part)]
     part: Option<(usize, usize)>,
     #[command(flatten)]
     secret: SecretArgs,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]
     progress: Show,
-}
-
-/// `i/N`.
-pub fn job(text: &str) -> Result<(usize, usize), String> {
-    let parsed = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
-    parsed.filter(|(i, n)| i < n).ok_or_else(|| "must be i/N with i from 0 to N-1".to_owned())
 }
 
 /// Builds, prints the funnel, and says where the shards are.

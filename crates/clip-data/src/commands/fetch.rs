@@ -15,7 +15,6 @@ use clip_pipeline::config::fetch::{
 use clip_pipeline::config::source::CaptionList;
 use serde::de::DeserializeOwned;
 
-use super::build::job;
 use crate::counter::Counter;
 use crate::exit;
 use crate::progress::Show;
@@ -33,7 +32,13 @@ pub struct Args {
     #[arg(long = "image_size", default_value_t = 256)]
     image_size: u32,
     /// Where the data set goes
-    #[arg(long = "output_folder", default_value = "images")]
+    #[arg(
+        short = 'o',
+        long = "out",
+        alias = "output_folder",
+        value_name = "DIR",
+        default_value = "images"
+    )]
     output_folder: PathBuf,
     /// With thread_count, how many requests are in flight: there is one process in any case
     #[arg(long = "processes_count", default_value_t = 1)]
@@ -172,7 +177,7 @@ struct More {
     #[arg(long = "max_pixels", default_value_t = 64_000_000)]
     max_pixels: u64,
     /// Do only part i of N, as one of N jobs over one folder (i from 0)
-    #[arg(long, value_name = "I/N", value_parser = job)]
+    #[arg(long, value_name = "I/N", value_parser = clip_cli::part)]
     part: Option<(usize, usize)>,
     /// How progress is shown
     #[arg(long, value_enum, default_value_t)]
@@ -272,7 +277,7 @@ fn list(text: &str) -> Vec<String> {
 }
 
 /// Arguments as they are written, with `--url-list` for `--url_list`: Python Fire takes both.
-pub fn spelled(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+pub fn normalize_flags(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<OsString> = args.collect();
     if args.get(1).is_none_or(|command| command != "fetch" && command != "retry") {
         return args;
@@ -462,7 +467,7 @@ mod tests {
     #[test]
     fn hyphens_are_underscores_in_names_only() {
         let args = ["clip-data", "fetch", "--url-list=a-b.txt", "--resize-mode", "no", "-x"];
-        let spelled = spelled(args.map(OsString::from).into_iter());
-        assert_eq!(spelled[2..], ["--url_list=a-b.txt", "--resize_mode", "no", "-x"]);
+        let normal = normalize_flags(args.map(OsString::from).into_iter());
+        assert_eq!(normal[2..], ["--url_list=a-b.txt", "--resize_mode", "no", "-x"]);
     }
 }

@@ -26,7 +26,7 @@ pub struct Args {
     /// A training's folder, logs/NAME
     #[arg(long, value_name = "DIR")]
     training: Option<PathBuf>,
-    /// Scores from `clip-data eval --output`; may be given again
+    /// Scores from `clip-data eval --out`; may be given again
     #[arg(long, value_name = "FILE")]
     scores: Vec<PathBuf>,
     /// The page; report.html in the run's folder when absent

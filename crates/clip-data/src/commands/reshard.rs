@@ -16,11 +16,11 @@ use serde_json::json;
 #[derive(clap::Args)]
 pub struct Args {
     /// Shards to read: a folder, a::b, {000..012}, globs, addresses
-    #[arg(short, long, value_name = "SHARDS")]
-    input_dir: String,
+    #[arg(short, long, value_name = "SHARDS", alias = "input-dir")]
+    input: String,
     /// Folder to write to
-    #[arg(short, long, value_name = "DIR")]
-    output_dir: PathBuf,
+    #[arg(short, long, value_name = "DIR", alias = "output-dir")]
+    out: PathBuf,
     /// Keep only these uids: a NumPy file of u8,u8
     #[arg(short, long, value_name = "FILE")]
     subset_file: Option<PathBuf>,
@@ -50,7 +50,7 @@ fn apart(shards: &[PathBuf], out: &Path) -> anyhow::Result<()> {
     let folder = whole(out);
     match shards.iter().find(|shard| whole(shard).parent() == Some(&folder)) {
         Some(shard) => bail!(
-            "{}: this shard would be written over while it is read\nhint: another --output-dir",
+            "{}: this shard would be written over while it is read\nhint: another --out",
             shard.display()
         ),
         None => Ok(()),
@@ -67,8 +67,8 @@ fn others(out: &Path, written: &[(String, u64)]) -> usize {
 
 /// Writes shards and prints what came of the subset.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let shards = super::shards(&args.input_dir)?;
-    let out = &args.output_dir;
+    let shards = super::shards(&args.input)?;
+    let out = &args.out;
     let files =
         |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != ".lock");
     let used = std::fs::read_dir(out).is_ok_and(|mut entries| entries.any(files));
@@ -109,7 +109,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         write_atomic(&out.join("sizes.json"), format!("{:#}\n", json!(sizes)).as_bytes())?;
     }
     let meta = json!({
-        "input_dir": redacted(&args.input_dir), "subset_file": args.subset_file, "shard_size": shard_size,
+        "input_dir": redacted(&args.input), "subset_file": args.subset_file, "shard_size": shard_size,
         "first_shard": first_shard, "processed_count": done.read, "output_count": done.written,
         "output_shard_count": done.shards.len(),
     });

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::bail;
+use clip_cli::torch::{ModelArgs, ModelPath, ProbeSource, PromptArgs};
 use clip_datasets::{Error, EvalSet, OpenOptions, Split, Task, Truth};
 use clip_eval::{
     FeatureOptions, Part, ProbeItem, Sample, Space, Target, ZeroShotOptions, image_features,
@@ -10,9 +11,8 @@ use clip_eval::{
 };
 use clip_torch::tch::Tensor;
 
-use super::super::inputs::{Model, ModelArgs, PromptArgs, progress};
-use super::source::{About, Source};
-use crate::model::ModelPath;
+use super::super::inputs::{Model, progress};
+use super::source::About;
 
 /// What features are taken of.
 pub struct Extractor {
@@ -39,7 +39,7 @@ struct Seen {
 
 impl Extractor {
     /// Opens model and set.
-    pub fn open(source: &Source, with_zero_shot: bool) -> anyhow::Result<(Self, About)> {
+    pub fn open(source: &ProbeSource, with_zero_shot: bool) -> anyhow::Result<(Self, About)> {
         let (Some(model), Some(dataset)) = (&source.model, &source.dataset) else {
             bail!("--model and --dataset, or --features");
         };

@@ -1,50 +1,24 @@
 //! `clip-data eval few-shot`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::builder::RangedU64ValueParser;
+use clip_cli::torch::FewShotArgs;
 use clip_eval::{Shots, few_shot};
 use serde_json::json;
 
 use super::super::inputs::write_json;
 use super::super::page;
-use super::{FitArgs, Source};
-
-/// Arguments of `clip-data eval few-shot`.
-#[derive(clap::Args)]
-pub struct FewShotArgs {
-    #[command(flatten)]
-    source: Source,
-    #[command(flatten)]
-    fit: FitArgs,
-    /// Examples a class; zero-shot and all of them are always there
-    #[arg(long, num_args = 1.., default_values_t = [1, 2, 4, 8, 16],
-        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
-    shots: Vec<usize>,
-    /// Draws of the examples, averaged
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
-    seeds: u64,
-    /// The zero-shot score in (0, 1), in place of the model's own
-    #[arg(long, value_name = "X")]
-    zero_shot: Option<f64>,
-    /// Write the curve as JSON
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
-    /// Write a page with the curve
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-}
+use super::{fit_options, source};
 
 /// Runs the curve.
 pub fn run_few_shot(args: FewShotArgs) -> anyhow::Result<ExitCode> {
     if let Some(zero) = args.zero_shot.filter(|zero| !(*zero > 0.0 && *zero < 1.0)) {
         bail!("--zero-shot {zero}: not between 0 and 1");
     }
-    let mut probed = args.source.open(args.zero_shot.is_none())?;
+    let mut probed = source::open(&args.source, args.zero_shot.is_none())?;
     // Of a dataset with folds one is drawn from: the first, or the one that was asked for.
-    let fold = args.source.folds(&probed)?.start;
+    let fold = source::folds(&args.source, &probed)?.start;
     let (parts, dropped) = probed.parts(&args.source, fold, true)?;
     let about = &probed.about;
     if about.folds > 1 {
@@ -60,7 +34,7 @@ pub fn run_few_shot(args: FewShotArgs) -> anyhow::Result<ExitCode> {
         println!("{shots:>5} shots  {:>6.2}%", 100.0 * point.value);
     };
     let asked = Shots { counts: &args.shots, seeds: args.seeds, zero_shot: zero };
-    let result = few_shot(&parts, asked, args.fit.options(), on_point)?;
+    let result = few_shot(&parts, asked, fit_options(&args.fit), on_point)?;
     for left in &result.left_out {
         let class = about.class_name(left.class);
         println!("{:>5} shots  left out: {class} has {} to fit on", left.shots, left.has);
@@ -88,7 +62,7 @@ pub fn run_few_shot(args: FewShotArgs) -> anyhow::Result<ExitCode> {
         "dropped": dropped, "items": parts.test.len(),
         "hashes": {"model": about.model_hash, "data": about.data_hash()},
     });
-    if let Some(path) = &args.output {
+    if let Some(path) = &args.out {
         write_json(path, &document)?;
     }
     if let Some(path) = &args.html {

@@ -6,10 +6,10 @@ mod files;
 mod source;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clip_cli::torch::{FitArgs, LinearProbeArgs};
 use clip_datasets::Metric;
 use clip_eval::{Dropped, Hashes, Options, ProbeScore, Summary, linear_probe, summary};
 use serde::Serialize;
@@ -17,40 +17,12 @@ use serde_json::{Value, json};
 
 use super::inputs::write_json;
 use super::table::cell;
-use source::{About, Source};
+use source::About;
 
-pub use few_shot::{FewShotArgs, run_few_shot};
+pub use few_shot::run_few_shot;
 
-/// How probes are fitted.
-#[derive(clap::Args)]
-struct FitArgs {
-    /// The largest entry of the gradient of the mean loss that counts as none
-    #[arg(long, default_value_t = 1e-4)]
-    tolerance: f64,
-    /// Most iterations of L-BFGS
-    #[arg(long, default_value_t = 1000)]
-    max_iter: usize,
-}
-
-impl FitArgs {
-    fn options(&self) -> Options {
-        Options { tolerance: self.tolerance, iterations: self.max_iter }
-    }
-}
-
-/// Arguments of `clip-data eval linear-probe`.
-#[derive(clap::Args)]
-pub struct Args {
-    #[command(flatten)]
-    source: Source,
-    #[command(flatten)]
-    fit: FitArgs,
-    /// Fit with this strength only (1 / scikit-learn's C), without the search
-    #[arg(long, value_name = "X")]
-    lambda: Option<f64>,
-    /// Write the scores as JSON, with CLIP_benchmark's keys
-    #[arg(long, value_name = "FILE")]
-    output: Option<PathBuf>,
+fn fit_options(fit: &FitArgs) -> Options {
+    Options { tolerance: fit.tolerance, iterations: fit.max_iter }
 }
 
 /// The probe of one fold.
@@ -74,7 +46,7 @@ const METRICS: [Metric; 6] = [
 ];
 
 /// Runs the probe.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: LinearProbeArgs) -> anyhow::Result<ExitCode> {
     if let Some(lambda) = args.lambda {
         if !(lambda.is_finite() && lambda > 0.0) {
             bail!("--lambda {lambda}: a strength is a number above 0");
@@ -83,12 +55,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             bail!("--seed draws the part that the strength is chosen on: no effect with --lambda");
         }
     }
-    let mut probed = args.source.open(false)?;
+    let mut probed = source::open(&args.source, false)?;
     if let Some(kept) = &probed.about.subset {
         println!("{} of its {} classes are kept: {}", kept.classes, kept.of, kept.name);
     }
     let mut scores = Vec::new();
-    for fold in args.source.folds(&probed)? {
+    for fold in source::folds(&args.source, &probed)? {
         let (parts, dropped) = probed.parts(&args.source, fold, args.lambda.is_none())?;
         let number = if probed.about.folds > 1 {
             format!(" fold {} of {}", fold + 1, probed.about.folds)
@@ -115,7 +87,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 if trial.converged { "" } else { " (not converged)" }
             );
         };
-        let score = linear_probe(&parts, args.lambda, args.fit.options(), on_trial)?;
+        let score = linear_probe(&parts, args.lambda, fit_options(&args.fit), on_trial)?;
         print!("{}", one(&score, args.lambda.is_some(), &probed.about));
         scores.push(FoldScore { fold: fold + 1, dropped, score });
     }
@@ -135,7 +107,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("{main}, the metric of this set, {:.2}%", 100.0 * value.mean);
     }
     print!("{}", probed.about.note());
-    if let Some(path) = &args.output {
+    if let Some(path) = &args.out {
         write_json(path, &document(&probed.about, &scores))?;
     }
     Ok(ExitCode::SUCCESS)

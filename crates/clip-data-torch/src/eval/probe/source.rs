@@ -4,69 +4,14 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use anyhow::bail;
+use clip_cli::torch::ProbeSource;
 use clip_datasets::{ClassSubset, Metric};
 use clip_eval::{Dropped, Part, Parts, Sample, Target, metric_for};
 use serde_json::Value;
 
-use super::super::inputs::at_least_one;
 use super::super::table;
 use super::extract::Extractor;
 use super::files;
-use crate::model::PreprocessArgs;
-
-/// Where features come from.
-#[derive(clap::Args)]
-pub struct Source {
-    /// Weights (a folder or file, in any known format), or a run's folder, for its newest
-    /// checkpoint
-    #[arg(long, required_unless_present = "features", requires = "dataset")]
-    pub model: Option<PathBuf>,
-    /// A set with a train part: a path, or NAME=PATH
-    #[arg(long, required_unless_present = "features")]
-    pub dataset: Option<String>,
-    /// A set that is only scored, in place of --dataset's test part; its classes are found by name
-    #[arg(long, value_name = "NAME=PATH")]
-    pub test_dataset: Option<String>,
-    /// Features that are there: train.npy, train_labels.npy, test.npy, test_labels.npy, optionally
-    /// val
-    #[arg(long, value_name = "DIR", conflicts_with_all = [
-        "model", "dataset", "test_dataset", "save_features", "projected", "protocol", "classes", "fold",
-        "device", "limit", "image_mean", "image_std", "image_interpolation", "image_resize_mode"
-    ])]
-    pub features: Option<PathBuf>,
-    #[command(flatten)]
-    pub preprocess: PreprocessArgs,
-    /// Write the features for another time
-    #[arg(long, value_name = "DIR")]
-    pub save_features: Option<PathBuf>,
-    /// Probe the features after the projection, at unit length; the paper's are before it
-    #[arg(long)]
-    pub projected: bool,
-    /// Whose prompts and class order
-    #[arg(long, value_name = "NAME")]
-    pub protocol: Option<clip_datasets::Protocol>,
-    /// Some of the classes: a file with one a line, imagenet-a, imagenet-o, imagenet-r, or names
-    /// by commas
-    #[arg(long, value_name = "FILE|NAMES")]
-    pub classes: Option<String>,
-    /// One of the dataset's folds or splits, from 1 (STL-10 has 10, UCF101 3); all are averaged by
-    /// default
-    #[arg(long, value_name = "N")]
-    pub fold: Option<usize>,
-    /// Leave out of train and val what is in test, by content, in place of an error; the counts
-    /// are in the JSON
-    #[arg(long)]
-    pub drop_shared: bool,
-    /// auto, cpu or cuda
-    #[arg(long, default_value = "auto")]
-    pub device: String,
-    /// Seed of the validation part, a fifth of train, where the set has none [default: 0]
-    #[arg(long)]
-    pub seed: Option<u64>,
-    /// Use N items of each part only, spread evenly over it
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub limit: Option<usize>,
-}
 
 /// What is probed.
 #[derive(Default)]
@@ -136,37 +81,35 @@ pub struct Probed {
     origin: Origin,
 }
 
-impl Source {
-    /// Opens it; `with_zero_shot` gives the score of zero-shot transfer as well.
-    pub fn open(&self, with_zero_shot: bool) -> anyhow::Result<Probed> {
-        clip_torch::init(None)?;
-        if let Some(folder) = &self.features {
-            let about = files::about(folder)?;
-            return Ok(Probed { about, origin: Origin::Features(folder.clone()) });
-        }
-        let (extractor, about) = Extractor::open(self, with_zero_shot)?;
-        if about.folds > 1 && self.fold.is_none() && self.save_features.is_some() {
-            bail!(
-                "--save-features: {} has {} folds, which share items\nhint: --fold N keeps one of them",
-                about.name,
-                about.folds
-            );
-        }
-        Ok(Probed { about, origin: Origin::Model(Box::new(extractor)) })
+/// Opens what is probed; `with_zero_shot` gives the score of zero-shot transfer as well.
+pub fn open(source: &ProbeSource, with_zero_shot: bool) -> anyhow::Result<Probed> {
+    clip_torch::init(None)?;
+    if let Some(folder) = &source.features {
+        let about = files::about(folder)?;
+        return Ok(Probed { about, origin: Origin::Features(folder.clone()) });
     }
+    let (extractor, about) = Extractor::open(source, with_zero_shot)?;
+    if about.folds > 1 && source.fold.is_none() && source.save_features.is_some() {
+        bail!(
+            "--save-features: {} has {} folds, which share items\nhint: --fold N keeps one of them",
+            about.name,
+            about.folds
+        );
+    }
+    Ok(Probed { about, origin: Origin::Model(Box::new(extractor)) })
+}
 
-    /// The folds that are asked for, from 0.
-    pub fn folds(&self, probed: &Probed) -> anyhow::Result<Range<usize>> {
-        let about = &probed.about;
-        Ok(match self.fold {
-            None => 0..about.folds,
-            Some(_) if about.folds == 1 => {
-                bail!("--fold: {} has no predefined folds", about.name)
-            }
-            Some(fold) if (1..=about.folds).contains(&fold) => fold - 1..fold,
-            Some(fold) => bail!("--fold {fold}: {} has folds 1 to {}", about.name, about.folds),
-        })
-    }
+/// The folds that are asked for, from 0.
+pub fn folds(source: &ProbeSource, probed: &Probed) -> anyhow::Result<Range<usize>> {
+    let about = &probed.about;
+    Ok(match source.fold {
+        None => 0..about.folds,
+        Some(_) if about.folds == 1 => {
+            bail!("--fold: {} has no predefined folds", about.name)
+        }
+        Some(fold) if (1..=about.folds).contains(&fold) => fold - 1..fold,
+        Some(fold) => bail!("--fold {fold}: {} has folds 1 to {}", about.name, about.folds),
+    })
 }
 
 impl Probed {
@@ -174,7 +117,7 @@ impl Probed {
     /// on.
     pub fn parts(
         &mut self,
-        source: &Source,
+        source: &ProbeSource,
         fold: usize,
         chosen: bool,
     ) -> anyhow::Result<(Parts, Dropped)> {

@@ -28,7 +28,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME=PATH", value_parser = named, requires = "corpus")]
     eval: Vec<(String, PathBuf)>,
     /// Where the report goes, and what a later run reuses
-    #[arg(long, value_name = "DIR", default_value = "contamination")]
+    #[arg(short, long, value_name = "DIR", default_value = "contamination")]
     out: PathBuf,
     #[command(flatten)]
     pipeline: PipelineArgs,

@@ -3,11 +3,11 @@
 
 use std::path::PathBuf;
 
-use crate::model::PreprocessArgs;
+use super::PreprocessArgs;
 
 /// Arguments of `clip-data train`.
 #[derive(clap::Args, Clone)]
-pub struct Args {
+pub struct TrainArgs {
     /// Shards: files, folders, globs or braces, as in `shards/{00000..00012}.tar`; several by `::`
     #[arg(long, value_name = "SPEC")]
     pub train_data: Option<String>,
@@ -61,6 +61,7 @@ pub struct Args {
     /// Side of the images
     #[arg(long, value_name = "PIXELS")]
     pub force_image_size: Option<i64>,
+    /// Its preprocessing.
     #[command(flatten)]
     pub preprocess: PreprocessArgs,
     /// Share of patches that a vision transformer does not see in training
