@@ -11,6 +11,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, stream};
 use tokio::runtime::Runtime;
 
+use crate::pages::lost;
 use crate::registry::{functions, state};
 use crate::run_part::query;
 use crate::secret::showing;
@@ -18,6 +19,8 @@ use crate::{Error, MESSAGE, Registry, Result, Secret};
 
 /// How often a part is sent to the cluster, which tries faults of storage itself.
 const TRIES: usize = 2;
+/// How often a barrier is decided, when workers are lost meanwhile.
+const DECIDE_TRIES: usize = 4;
 
 /// Sends parts to a cluster, and waits for their lines of the manifest.
 pub struct ClusterEngine {
@@ -63,6 +66,29 @@ impl ClusterEngine {
         Cluster(self.context.clone())
     }
 
+    /// Has a barrier decide, with queries on the cluster.
+    ///
+    /// Nothing is kept of queries that lost a worker. Ballista does the lost tasks again, but the
+    /// tasks behind them may read the files of the first attempt with those of the second: the
+    /// result is then short, or counts rows twice.
+    pub(crate) fn decide(&self, run: &Run, stage: usize) -> clip_pipeline::Result<()> {
+        let failed =
+            |reason: Error| clip_pipeline::Error::stage(run.plan.stages[stage].name(), reason);
+        let lost = || self.runtime.block_on(lost(&self.scheduler, self.secret)).map_err(failed);
+        let mut tries = 1;
+        loop {
+            let before = lost()?;
+            let check = || if lost()? == before { Ok(()) } else { Err(failed(Error::Lost)) };
+            let done = run.decide(stage, &check);
+            // A worker that died may not be missed yet; it asks for no tasks of the next try.
+            let most = if lost()? == before { TRIES } else { DECIDE_TRIES };
+            if done.is_ok() || run.cancelled() || tries >= most {
+                return done;
+            }
+            tries += 1;
+        }
+    }
+
     /// Whether the part is done; `false` when it was given up, which the watchers heard.
     async fn part(&self, run: &Run, stage: usize, part: usize) -> clip_pipeline::Result<bool> {
         let name = run.plan.stages[stage].name();
@@ -98,7 +124,7 @@ impl ClusterEngine {
 impl Engine for ClusterEngine {
     fn run_parts(&self, run: &Run, stage: usize, parts: &[usize]) -> clip_pipeline::Result<()> {
         // Here, with queries on the cluster; the parts then only apply what was decided.
-        run.decide(stage)?;
+        self.decide(run, stage)?;
         let parts = stream::iter(parts.iter().copied().take_while(|_| !run.cancelled()));
         let mut parts =
             parts.map(|part| self.part(run, stage, part)).buffer_unordered(self.at_once);

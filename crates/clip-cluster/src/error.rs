@@ -49,6 +49,9 @@ pub enum Error {
         /// What differs, by name.
         differences: String,
     },
+    /// A query's result cannot be trusted.
+    #[error("a worker was lost while its queries ran\nhint: run again")]
+    Lost,
     /// Ballista failed.
     #[error("{member}: {source}")]
     Ballista {
@@ -76,6 +79,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     pub(crate) fn io(what: impl std::fmt::Display, source: std::io::Error) -> Self {
         Self::Io { what: what.to_string(), source }
+    }
+
+    pub(crate) fn no_scheduler(scheduler: &str) -> Self {
+        let reason = "this is no clip-data scheduler".to_owned();
+        Self::Scheduler { scheduler: scheduler.to_owned(), reason }
     }
 
     pub(crate) fn ballista(

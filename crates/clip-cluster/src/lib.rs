@@ -16,6 +16,7 @@ mod error;
 mod files;
 mod flight;
 mod logging;
+mod pages;
 mod registry;
 mod roots;
 mod run_part;

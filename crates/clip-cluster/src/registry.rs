@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
 use ballista_core::registry::BallistaFunctionRegistry;
 use datafusion::execution::FunctionRegistry;
@@ -11,16 +10,13 @@ use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionConfig;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use crate::pages::ask;
 use crate::run_part::{PartRunner, run_part};
 use crate::{Error, Result, Secret};
 
 /// Where a scheduler shows its registry.
 pub(crate) const PATH: &str = "/clip-data/registry";
-/// Time for a scheduler to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Version and functions of a member. Functions travel by name only, so all members must mean the
 /// same by it.
@@ -89,26 +85,8 @@ impl Registry {
     /// [`Error::Refused`] when it wants another secret, [`Error::Scheduler`] when it is none or
     /// does not answer.
     pub async fn of(scheduler: &str, secret: Option<Secret>) -> Result<Self> {
-        let failed = |reason: String| Error::Scheduler { scheduler: scheduler.to_owned(), reason };
-        let ask = async {
-            let mut stream = TcpStream::connect(scheduler).await?;
-            // HTTP 1.0 answers in one piece and hangs up.
-            let agent = secret.map(|secret| format!("User-Agent: {}\r\n", secret.agent()));
-            let agent = agent.unwrap_or_default();
-            let request = format!("GET {PATH} HTTP/1.0\r\nHost: {scheduler}\r\n{agent}\r\n");
-            stream.write_all(request.as_bytes()).await?;
-            let mut reply = String::new();
-            stream.take(1 << 20).read_to_string(&mut reply).await?;
-            Ok::<_, std::io::Error>(reply)
-        };
-        let reply = tokio::time::timeout(PATIENCE, ask).await;
-        let reply = reply.map_err(|_| failed("no answer".into()))?;
-        let reply = reply.map_err(|e| failed(e.to_string()))?;
-        if reply.split(' ').nth(1) == Some("401") {
-            return Err(Error::Refused { scheduler: scheduler.to_owned() });
-        }
-        let body = reply.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        serde_json::from_str(body).map_err(|_| failed("this is no clip-data scheduler".into()))
+        let body = ask(scheduler, secret, PATH).await?;
+        serde_json::from_str(&body).map_err(|_| Error::no_scheduler(scheduler))
     }
 }
 

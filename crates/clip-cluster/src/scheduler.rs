@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::routing::get;
 use ballista_core::config::TaskSchedulingPolicy;
 use ballista_core::serde::protobuf::scheduler_grpc_server::SchedulerGrpcServer;
 use ballista_scheduler::cluster::BallistaCluster;
@@ -17,9 +15,10 @@ use tonic::service::RoutesBuilder;
 
 use crate::codec::WriteOnly;
 use crate::files::confined;
-use crate::registry::{PATH, state};
+use crate::pages::pages;
+use crate::registry::state;
 use crate::secret::{guarded, may_listen};
-use crate::{Error, MESSAGE, Registry, Result, Roots, SILENCE, Secret};
+use crate::{Error, MESSAGE, Result, Roots, SILENCE, Secret};
 
 /// Serves until the process ends, to those who show `secret`. It keeps nothing: what is done is in
 /// the runs' folders.
@@ -44,6 +43,9 @@ pub async fn scheduler(address: SocketAddr, secret: Option<Secret>, roots: Roots
         executor_timeout_seconds: SILENCE,
         expire_dead_executor_interval_seconds: 2,
         no_executors_grace_period_seconds: 3 * SILENCE,
+        // A stage that cannot read what another made ends the query. Ballista would do parts of
+        // both again, and the new files have the names of old ones that a worker may still hold.
+        stage_max_failures: 1,
         grpc_server_max_decoding_message_size: MESSAGE,
         grpc_server_max_encoding_message_size: MESSAGE,
         grpc_client_max_message_size: MESSAGE,
@@ -52,14 +54,13 @@ pub async fn scheduler(address: SocketAddr, secret: Option<Secret>, roots: Roots
     let failed = |e| Error::ballista("scheduler", e);
     let listener = TcpListener::bind(address).await.map_err(|e| Error::io(address, e))?;
     let cluster = BallistaCluster::new_from_config(&config).await.map_err(failed)?;
+    let pages = pages(&cluster).await.map_err(failed)?;
     let server = create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, config).await;
     let server = SchedulerGrpcServer::new(server.map_err(failed)?)
         .max_decoding_message_size(MESSAGE as usize)
         .max_encoding_message_size(MESSAGE as usize);
     let mut services = RoutesBuilder::default();
     services.add_service(server);
-    let registry = serde_json::json!(Registry::mine()).to_string();
-    let shown = Router::new().route(PATH, get(|| async move { registry }));
-    let router = services.routes().into_axum_router().merge(shown);
+    let router = services.routes().into_axum_router().merge(pages);
     axum::serve(listener, guarded(router, secret)).await.map_err(|e| Error::io(address, e))
 }

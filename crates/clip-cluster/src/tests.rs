@@ -4,25 +4,32 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, UInt64Array};
+use arrow::datatypes::{DataType, Int64Type};
 use arrow_flight::flight_service_client::FlightServiceClient;
 use arrow_flight::{Action, Criteria, Empty, FlightDescriptor, Ticket};
 use ballista::prelude::{SessionConfigExt, SessionContextExt};
-use ballista_core::BALLISTA_VERSION;
 use ballista_core::client::BallistaClient;
 use ballista_core::execution_plans::ShuffleWriterExec;
 use ballista_core::extension::BallistaConfigGrpcEndpoint;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
 use ballista_core::serde::protobuf::{
-    ExecuteQueryParams, GetJobStatusParams, PollWorkParams, execute_query_params,
+    ExecuteQueryParams, ExecutorOperatingSystemSpecification, ExecutorRegistration,
+    ExecutorSpecification, ExecutorStoppedParams, GetJobStatusParams, PollWorkParams,
+    execute_query_params,
 };
 use ballista_core::serde::scheduler::{PartitionId, ShuffleLayout};
 use ballista_core::utils::GrpcServerConfig;
+use ballista_core::{BALLISTA_PROTOCOL_VERSION, BALLISTA_VERSION};
 use ballista_executor::shutdown::ShutdownNotifier;
+use clip_corpus::row_id;
+use clip_pipeline::{
+    Barrier, Context, Engine, LocalEngine, PartSink, Plan, Run, Source, StageSpec, Work,
+};
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
 use datafusion_proto::physical_plan::AsExecutionPlan;
@@ -263,4 +270,102 @@ fn a_worker_gives_its_own_files_to_members() {
         let line = tokio::task::spawn_blocking(move || http(&address, "/")).await.unwrap();
         assert_eq!(line, "HTTP/1.1 401 Unauthorized");
     });
+}
+
+/// The decisions of `rows` rows of part 0: all stay.
+fn all_stay(rows: usize) -> Vec<RecordBatch> {
+    let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values((0..rows).map(|at| row_id(0, at))));
+    let reason: ArrayRef = arrow::array::new_null_array(&DataType::Utf8, rows);
+    vec![
+        RecordBatch::try_from_iter_with_nullable([("row", ids, false), ("reason", reason, true)])
+            .unwrap(),
+    ]
+}
+
+struct Rows;
+
+impl Source for Rows {
+    fn parts(&self) -> clip_pipeline::Result<usize> {
+        Ok(1)
+    }
+
+    fn read(&self, _: usize, out: &mut PartSink, _: &Context) -> clip_pipeline::Result<()> {
+        out.keep(all_stay(3)[0].project(&[0]).unwrap())
+    }
+}
+
+/// Loses a worker in its first decision, which then lacks a row or, with `whole`, looks right.
+struct Loses {
+    scheduler: String,
+    whole: bool,
+    calls: Arc<AtomicU64>,
+}
+
+impl Barrier for Loses {
+    fn decide(&self, _: &[PathBuf], _: &Context) -> clip_pipeline::Result<Vec<RecordBatch>> {
+        if self.calls.fetch_add(1, Ordering::Relaxed) > 0 {
+            return Ok(all_stay(3));
+        }
+        let lose = async {
+            let mut client = SchedulerGrpcClient::new(channel(&self.scheduler, None).await);
+            let metadata = ExecutorRegistration {
+                id: "short-lived".into(),
+                host: Some("127.0.0.1".into()),
+                port: 1,
+                grpc_port: 1,
+                specification: Some(ExecutorSpecification::default()),
+                os_info: Some(ExecutorOperatingSystemSpecification::default()),
+                ballista_protocol_version: BALLISTA_PROTOCOL_VERSION,
+                ..ExecutorRegistration::default()
+            };
+            let poll = PollWorkParams { metadata: Some(metadata), ..PollWorkParams::default() };
+            client.poll_work(poll).await.unwrap();
+            let reason = "it was killed".to_owned();
+            let stopped = ExecutorStoppedParams { executor_id: "short-lived".into(), reason };
+            client.executor_stopped(stopped).await.unwrap();
+            while crate::pages::lost(&self.scheduler, None).await.unwrap() == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        // On a thread of its own: the engine's runtime waits for this one.
+        std::thread::scope(|scope| {
+            scope.spawn(|| Runtime::new().unwrap().block_on(lose)).join().unwrap();
+        });
+        Ok(all_stay(if self.whole { 3 } else { 2 }))
+    }
+}
+
+#[test]
+fn what_was_decided_while_a_worker_was_lost_is_decided_again() {
+    for whole in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let scheduler = start(folder.path(), None);
+        let calls = Arc::new(AtomicU64::new(0));
+        let spec = |name, build| StageSpec {
+            name,
+            version: 1,
+            config: serde_json::json!({}),
+            resources: vec![],
+            build,
+        };
+        let barrier = (scheduler.clone(), calls.clone());
+        let stages = vec![
+            spec("rows", Box::new(|| Ok(Work::Source(Box::new(Rows))))),
+            spec(
+                "loses",
+                Box::new(move || {
+                    let (scheduler, calls) = barrier.clone();
+                    Ok(Work::Barrier(Box::new(Loses { scheduler, whole, calls })))
+                }),
+            ),
+        ];
+        let plan = Plan::new(folder.path(), 1, stages).unwrap();
+        let run = Run::open(plan, false, Arc::default(), Arc::new(())).unwrap();
+        let engine = ClusterEngine::connect(&scheduler, None, "{}".into(), 1).unwrap();
+        LocalEngine { workers: 1, tries: 1 }.run_parts(&run, 0, &[0]).unwrap();
+        engine.decide(&run, 1).unwrap();
+        assert_eq!(calls.load(Ordering::Relaxed), 2);
+        run.run_part(1, 0).unwrap();
+        assert_eq!(run.funnel()[1].1.rows_out, 3);
+    }
 }

@@ -106,6 +106,9 @@ fn lines(list: &Path) -> Result<Vec<(usize, serde_json::Value)>> {
 
 /// The image, wherever beside the list it lies.
 fn image(list: &Path, name: &str) -> Result<PathBuf> {
+    if !crate::load::stays_below(Path::new(name)) {
+        return Err(Error::item(list, name, "the name leads out of the folder"));
+    }
     let root = list.parent().unwrap_or(Path::new(""));
     let folders = ["", "images", "val2017", "../val2017", "../images"];
     let endings = ["", ".png", ".jpg"];
@@ -220,5 +223,13 @@ mod tests {
         assert!(!detect(&dir.path().join("images")) && !detect(&dir.path().join("images/a.jpg")));
         std::fs::remove_file(dir.path().join("images/b.png")).unwrap();
         assert!(open(dir.path()).unwrap_err().to_string().contains("not there"));
+        for outside in ["../../a", "/etc/a"] {
+            let list = format!(
+                r#"{{"cue":"Owl","candidates":["{outside}"],"associations":["{outside}"]}}"#
+            );
+            std::fs::write(dir.path().join("winogavil.jsonl"), list).unwrap();
+            let message = open(dir.path()).unwrap_err().to_string();
+            assert!(message.contains("leads out of the folder"), "{message}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use clip_corpus::{Sample, ShardWriter};
 use clip_format::{ImageFormat, npy, write_atomic};
 
 use crate::item::{EvalItem, Task, Truth};
-use crate::{EvalSet, Result};
+use crate::{Error, EvalSet, Result};
 
 /// Writes the items of a set below `root/PART/`, at most `per_shard` a shard, with classes and
 /// templates beside. Returns the number of items.
@@ -31,7 +31,10 @@ pub fn export(set: &EvalSet, root: &Path, per_shard: usize) -> Result<u64> {
                 writer.insert(ShardWriter::create(&part.join(format!("{}.tar", shards - 1)))?)
             }
         };
-        open.write(&sample(count, item?))?;
+        let item = item?;
+        let key = item.key.clone();
+        let sample = sample(count, item).map_err(|reason| Error::item(&set.root, &key, reason))?;
+        open.write(&sample)?;
         count += 1;
     }
     if let Some(last) = writer {
@@ -62,8 +65,10 @@ fn npy_labels(values: &[i64]) -> Vec<u8> {
     bytes
 }
 
-fn sample(number: u64, item: EvalItem) -> Sample {
-    let extension = ImageFormat::sniff(&item.image).map_or("jpg", ImageFormat::extension);
+/// Only images are copied: a table may name any file.
+fn sample(number: u64, item: EvalItem) -> std::result::Result<Sample, String> {
+    let format = ImageFormat::sniff(&item.image).ok_or("not an image of a known format")?;
+    let extension = format.extension();
     let truth = match item.truth {
         Truth::Class(class) => ("cls", class.to_string().into_bytes()),
         Truth::Marks(marks) => {
@@ -76,7 +81,7 @@ fn sample(number: u64, item: EvalItem) -> Sample {
         }
     };
     let fields = vec![(extension.to_owned(), item.image), (truth.0.to_owned(), truth.1)];
-    Sample { key: format!("s{number:07}"), fields }
+    Ok(Sample { key: format!("s{number:07}"), fields })
 }
 
 #[cfg(test)]
@@ -85,11 +90,16 @@ mod tests {
     use clip_corpus::{Sample, ShardWriter};
     use std::path::Path;
 
+    /// The start of a PNG, and a byte.
+    fn image(last: u8) -> Vec<u8> {
+        [b"\x89PNG\r\n\x1a\n".as_slice(), &[last]].concat()
+    }
+
     fn write(dir: &Path, labels: &[&str]) {
         let mut shard = ShardWriter::create(&dir.join("test/0.tar")).unwrap();
         for (at, label) in labels.iter().enumerate() {
             let fields =
-                vec![("cls".into(), label.as_bytes().to_vec()), ("png".into(), vec![at as u8])];
+                vec![("cls".into(), label.as_bytes().to_vec()), ("png".into(), image(at as u8))];
             shard.write(&Sample { key: format!("s{at:07}"), fields }).unwrap();
         }
         shard.finish().unwrap();
@@ -106,7 +116,10 @@ mod tests {
         let set = open(dir.path()).unwrap();
         assert_eq!(set.prompts(0), ["a red apple.", "the red apple"]);
         let items: Vec<_> = set.items().map(Result::unwrap).collect();
-        assert_eq!((items.len(), &items[0].truth, items[1].image[0]), (2, &Truth::Class(1), 1));
+        assert_eq!(
+            (items.len(), &items[0].truth, &items[1].image),
+            (2, &Truth::Class(1), &image(1))
+        );
     }
 
     #[test]
@@ -144,7 +157,7 @@ mod tests {
         ] {
             let path = dir.path().join("t.csv");
             std::fs::write(&path, table).unwrap();
-            std::fs::write(dir.path().join("a.png"), [0x89, b'P', b'N', b'G']).unwrap();
+            std::fs::write(dir.path().join("a.png"), image(0)).unwrap();
             std::fs::remove_file(dir.path().join("classnames.txt")).ok();
             let set = open(&path).unwrap();
             let copy = dir.path().join(format!("{task:?}"));
@@ -160,5 +173,16 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn only_images_are_exported() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key.pem"), "-----BEGIN PRIVATE KEY-----").unwrap();
+        let table = dir.path().join("t.csv");
+        std::fs::write(&table, "image,label\nkey.pem,x\n").unwrap();
+        let message =
+            export(&open(&table).unwrap(), &dir.path().join("copy"), 10).unwrap_err().to_string();
+        assert!(message.contains("key.pem") && message.contains("not an image"), "{message}");
     }
 }

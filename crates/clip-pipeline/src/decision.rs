@@ -25,8 +25,11 @@ impl Decisions {
         let batch = concat_batches(&first.schema(), batches).map_err(|e| Error::arrow(stage, e))?;
         let rows = columns::uint64(&batch, columns::ROW)
             .ok_or_else(|| Error::stage(stage, "decisions lack the column `row`"))?;
-        if !rows.values().is_sorted() {
-            return Err(Error::stage(stage, "decisions are not sorted by row"));
+        if !rows.values().is_sorted_by(|a, b| a < b) {
+            return Err(Error::stage(
+                stage,
+                "decisions are not in the order of rows, one for each",
+            ));
         }
         if columns::text(&batch, REASON).is_none() {
             return Err(Error::stage(stage, "decisions lack the text column `reason`"));
@@ -34,9 +37,21 @@ impl Decisions {
         Ok(Self { stage: stage.to_owned(), batch })
     }
 
-    /// Reads decisions that were stored.
-    pub fn read(stage: &str, path: &Path) -> Result<Self> {
-        Self::new(stage, &clip_corpus::read_parquet(path)?)
+    /// Checks that there is one for each of `rows` rows.
+    ///
+    /// # Errors
+    /// What is wrong, as a message.
+    pub fn check_rows(&self, rows: u64) -> std::result::Result<(), String> {
+        let found = self.batch.num_rows() as u64;
+        if found == rows { Ok(()) } else { Err(format!("decisions for {found} of {rows} rows")) }
+    }
+
+    /// Reads decisions that were stored for `rows` rows.
+    pub fn read(stage: &str, path: &Path, rows: u64) -> Result<Self> {
+        let decisions = Self::new(stage, &clip_corpus::read_parquet(path)?)?;
+        let damaged = |reason| clip_corpus::Error::Damaged { path: path.to_path_buf(), reason };
+        decisions.check_rows(rows).map_err(damaged)?;
+        Ok(decisions)
     }
 
     /// Stores decisions for later parts and other processes.

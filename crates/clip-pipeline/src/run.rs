@@ -312,7 +312,7 @@ impl Run {
                 fetch.fetch(batch, &mut out, cx)?;
             }
             Work::Barrier(_) => {
-                let decisions = self.decisions(stage, work, cx)?;
+                let decisions = self.decisions(stage, work, cx, &|| Ok(()))?;
                 for batch in &batches {
                     decisions.apply(batch, &mut out)?;
                 }
@@ -322,17 +322,27 @@ impl Run {
         if cx.cancelled() { Err(cancelled(cx)) } else { out.commit(Some(input.rows)) }
     }
 
-    /// Makes a barrier's decisions, where they are not there yet; nothing to do for other stages.
-    pub fn decide(&self, stage: usize) -> Result<()> {
+    /// Makes a barrier's decisions, where they are not stored yet; nothing to do for other stages.
+    ///
+    /// # Errors
+    /// Also that of `check`, which is asked before they are stored: an engine knows there whether
+    /// it can vouch for them.
+    pub fn decide(&self, stage: usize, check: &dyn Fn() -> Result<()>) -> Result<()> {
         let work = self.plan.stages[stage].work()?;
         if matches!(*work, Work::Barrier(_)) {
-            self.decisions(stage, &work, &self.context(stage))?;
+            self.decisions(stage, &work, &self.context(stage), check)?;
         }
         Ok(())
     }
 
     /// A barrier's decisions, made once and then read by every part and process.
-    fn decisions(&self, stage: usize, work: &Work, cx: &Context) -> Result<Arc<Decisions>> {
+    fn decisions(
+        &self,
+        stage: usize,
+        work: &Work,
+        cx: &Context,
+        check: &dyn Fn() -> Result<()>,
+    ) -> Result<Arc<Decisions>> {
         let mut slot = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((of, decisions)) = &*slot
             && *of == stage
@@ -343,17 +353,20 @@ impl Run {
         let path = planned.dir.join(DECISIONS);
         let store = self.plan.store.as_ref();
         let decided = store.map_or(Ok(path.exists()), |store| store.find(&planned.dir, DECISIONS));
+        let inputs = self.inputs(stage)?;
+        let rows = inputs.iter().map(|input| input.rows).sum();
         let made = if decided? {
-            Decisions::read(planned.name(), &path)?
+            Decisions::read(planned.name(), &path, rows)?
         } else {
             let Work::Barrier(barrier) = work else {
                 return Err(Error::stage(planned.name(), "only a barrier decides"));
             };
-            let inputs = self.inputs(stage)?;
             for input in &inputs {
                 self.bring(self.before(stage)?, input.part, barrier.needs_images())?;
             }
             let decisions = Decisions::new(planned.name(), &barrier.decide_parts(&inputs, cx)?)?;
+            decisions.check_rows(rows).map_err(|reason| Error::stage(planned.name(), reason))?;
+            check()?;
             decisions.write(&path)?;
             store.map_or(Ok(()), |store| store.give(&planned.dir, DECISIONS))?;
             decisions

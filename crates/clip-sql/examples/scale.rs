@@ -57,7 +57,7 @@ fn main() -> Result<()> {
     let run = Run::open(plan, false, Arc::new(AtomicBool::new(false)), Arc::new(()))?;
     lap("run opened", start);
     let start = Instant::now();
-    run.decide(1)?;
+    run.decide(1, &|| Ok(()))?;
     lap(&format!("balance of {} pairs decided", parts as u64 * rows), start);
     let start = Instant::now();
     let applied = APPLIED.min(parts);

@@ -26,7 +26,7 @@ mod stl10;
 mod svhn;
 mod voc;
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use clip_format::ImageFormat;
 
@@ -251,7 +251,13 @@ pub(crate) fn load(
         (None, None, _) => (&FOLDER, path.to_path_buf()),
     };
     match (loader.open)(&root, ask) {
-        Ok(content) => Ok((loader.name, root, content)),
+        Ok(content) => {
+            // A table is the user's own and may name images anywhere.
+            if loader.name != "manifest" {
+                check_inside(&root, &content.source)?;
+            }
+            Ok((loader.name, root, content))
+        }
         // A dataset that was named has its own tree; anything else, those that are common.
         Err(Error::Layout { path, reason, tree }) if tree == folder::TREE => {
             Err(Error::Layout { path, reason, tree: trees() })
@@ -260,6 +266,28 @@ pub(crate) fn load(
             Err(Error::Part { path, part, tree: trees() })
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Whether a name of a dataset's own list stays below the folder that it is joined to.
+pub(crate) fn stays_below(name: &Path) -> bool {
+    name.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+/// Checks that the images which a dataset's lists name are in its folder: a dataset from elsewhere
+/// must not have other files of this machine read, scored or exported.
+fn check_inside(root: &Path, source: &Source) -> Result<()> {
+    let Source::Files(files) = source else { return Ok(()) };
+    // A list that was opened itself: its folder, or for `annotations/LIST` the one above.
+    let folder = if root.is_file() { root.parent().unwrap_or(root) } else { root };
+    let folder = match folder.parent() {
+        Some(above) if root.is_file() && folder.ends_with("annotations") => above,
+        _ => folder,
+    };
+    let outside = |file: &&FileItem| !file.path.strip_prefix(folder).is_ok_and(stays_below);
+    match files.iter().find(outside) {
+        Some(file) => Err(Error::item(root, &file.key, "the name leads out of the folder")),
+        None => Ok(()),
     }
 }
 
@@ -334,4 +362,48 @@ pub(crate) fn stem(path: &Path) -> String {
 /// "0" to "n-1".
 pub(crate) fn numbers(count: usize) -> Vec<String> {
     (0..count).map(|n| n.to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::open;
+
+    #[test]
+    fn lists_name_images_of_their_own_folder_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let secret = dir.path().join("secret.jpg");
+        std::fs::write(&secret, "x").unwrap();
+        let secret = secret.to_str().unwrap();
+        let lists: [(&str, Box<dyn Fn(&str) -> String>); 5] = [
+            ("meta/test.txt", Box::new(|name| format!("{}\n", name.trim_end_matches(".jpg")))),
+            ("test_images.txt", Box::new(|name| format!("path\n{name}\n"))),
+            ("dev.jsonl", Box::new(|name| format!(r#"{{"id":1,"img":"{name}","label":1}}"#))),
+            (
+                "annotations/captions_val2014.json",
+                Box::new(|name| {
+                    format!(
+                        r#"{{"images":[{{"id":1,"file_name":"{name}"}}],"annotations":[{{"image_id":1,"caption":"a"}}]}}"#
+                    )
+                }),
+            ),
+            (
+                "dataset_coco.json",
+                Box::new(|name| format!(r#"[{{"image":"{name}","caption":["a"]}}]"#)),
+            ),
+        ];
+        for (at, (list, text)) in lists.iter().enumerate() {
+            let root = dir.path().join(format!("set{at}"));
+            let path = root.join(list);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::create_dir_all(root.join("images")).unwrap();
+            for name in ["../secret.jpg", "../../secret.jpg", secret] {
+                std::fs::write(&path, text(name)).unwrap();
+                let opened = open(&root).and_then(|set| set.items().next().unwrap().map(|_| ()));
+                let opened = opened.unwrap_err().to_string();
+                // A slash at the start means the folder in some published lists.
+                let allowed = ["leads out", "No such file", "is not there"];
+                assert!(allowed.iter().any(|part| opened.contains(part)), "{list}: {opened}");
+            }
+        }
+    }
 }
