@@ -96,8 +96,9 @@ fn run_folder(folder: &Path) -> Files {
         let Ok(manifest) = Manifest::open(&entry.path()) else { continue };
         let stage = entry.file_name().to_string_lossy().into_owned();
         for commit in manifest.commits() {
-            for (file, hash, _) in &commit.files {
-                found.insert(format!("{stage}/{file}"), hash.clone().into_bytes());
+            for file in &commit.files {
+                let name = format!("{stage}/{}", file.name);
+                found.insert(name, file.blake3.clone().into_bytes());
             }
         }
     }

@@ -100,8 +100,8 @@ pub fn parts(world: &World, workdir: &str) -> Vec<(String, usize, String, String
         }
         let name = stage.file_name().unwrap().to_string_lossy().into_owned();
         for commit in Manifest::open(&stage).unwrap().commits() {
-            for (file, hash, _) in &commit.files {
-                found.push((name.clone(), commit.part, file.clone(), hash.clone()));
+            for file in &commit.files {
+                found.push((name.clone(), commit.part, file.name.clone(), file.blake3.clone()));
             }
         }
     }

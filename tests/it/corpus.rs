@@ -24,7 +24,7 @@ fn a_pair_is_followed_to_the_shards_or_to_where_it_fell() {
         ways.iter().partition(|way| way.contains("in the corpus"));
     assert_eq!((stayed.len(), fell.len()), (1, 1), "{ways:?}");
     assert!(
-        fell[0].contains("exact_duplicate") && fell[0].contains("fell in stage dedup"),
+        fell[0].contains("exact_duplicate") && fell[0].contains("dropped in stage dedup"),
         "{fell:?}"
     );
     let uid = if ways[0].contains("in the corpus") { &first } else { &last };

@@ -21,4 +21,5 @@ mod store;
 mod torch;
 mod train_flags;
 mod trust;
+mod versions;
 mod world;

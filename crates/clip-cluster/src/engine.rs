@@ -1,12 +1,13 @@
 //! The engine of a build whose parts are done on a cluster.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use ballista::prelude::{SessionConfigExt, SessionContextExt};
 use clip_corpus::Commit;
-use clip_pipeline::{Engine, Event, Run};
-use clip_sql::Cluster;
+use clip_pipeline::{Engine, Event, QueryEngine, Run};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, stream};
 use tokio::runtime::Runtime;
@@ -33,8 +34,8 @@ pub struct ClusterEngine {
 }
 
 impl ClusterEngine {
-    /// Asks the scheduler at `HOST:PORT` whether it is of our kind. `build` tells workers what to
-    /// do; `at_once` is the number of parts in flight at a time.
+    /// Asks the scheduler at `HOST:PORT` whether it is of our kind. `build` is what workers must
+    /// know of the build; `at_once` is the number of parts in flight at a time.
     pub fn connect(
         scheduler: &str,
         secret: Option<Secret>,
@@ -59,11 +60,6 @@ impl ClusterEngine {
             context.register_udf((*function).clone());
         }
         Ok(Self { context, runtime, scheduler: scheduler.to_owned(), secret, build, at_once })
-    }
-
-    /// What barriers run their queries on.
-    pub fn cluster(&self) -> Cluster {
-        Cluster(self.context.clone())
     }
 
     /// Has a barrier decide, with queries on the cluster.
@@ -95,8 +91,8 @@ impl ClusterEngine {
         for _ in 0..TRIES {
             match self.ask(stage, part).await {
                 Ok(commit) => {
-                    let (stage, tally) = (name.to_owned(), commit.tally);
-                    run.tell(&Event::PartDone { stage, part, tally });
+                    let (stage, counts) = (name.to_owned(), commit.counts);
+                    run.emit(&Event::PartDone { stage, part, counts });
                     return Ok(true);
                 }
                 Err(message) => {
@@ -104,7 +100,7 @@ impl ClusterEngine {
                     if let Err(gone) = Registry::of(&self.scheduler, self.secret).await {
                         return Err(clip_pipeline::Error::stage(name, gone));
                     }
-                    run.tell(&Event::PartFailed { stage: name.to_owned(), part, message });
+                    run.emit(&Event::PartFailed { stage: name.to_owned(), part, message });
                 }
             }
         }
@@ -118,6 +114,30 @@ impl ClusterEngine {
         let answer = rows.iter().find(|batch| batch.num_rows() == 1).ok_or("no answer")?;
         let line = answer.column(0).as_string_opt::<i32>().ok_or("an answer of another type")?;
         serde_json::from_str(line.value(0)).map_err(|e| e.to_string())
+    }
+}
+
+impl QueryEngine for ClusterEngine {
+    fn query(
+        &self,
+        tables: &BTreeMap<String, Vec<PathBuf>>,
+        sql: &str,
+        visit: &mut (dyn FnMut(RecordBatch) -> clip_pipeline::Result<()> + Send),
+    ) -> clip_pipeline::Result<()> {
+        let failed = |what: &dyn std::fmt::Display| clip_pipeline::Error::stage("query", what);
+        for (name, files) in tables {
+            let table = clip_sql::listing(name, files).map_err(|e| failed(&e))?;
+            self.context.deregister_table(name).map_err(|e| failed(&e))?;
+            self.context.register_table(name, table).map_err(|e| failed(&e))?;
+        }
+        self.runtime.block_on(async {
+            let rows = self.context.sql(sql).await.map_err(|e| failed(&e))?;
+            let mut rows = rows.execute_stream().await.map_err(|e| failed(&e))?;
+            while let Some(batch) = rows.next().await {
+                visit(batch.map_err(|e| failed(&e))?)?;
+            }
+            Ok(())
+        })
     }
 }
 

@@ -91,9 +91,9 @@ impl Registry {
 }
 
 /// Every function: those of queries, and `run_part`, which only a worker can do.
-pub(crate) fn functions(doer: Option<PartRunner>) -> Vec<Arc<ScalarUDF>> {
+pub(crate) fn functions(runner: Option<PartRunner>) -> Vec<Arc<ScalarUDF>> {
     let mut functions = clip_sql::functions::functions();
-    functions.push(Arc::new(run_part(doer)));
+    functions.push(Arc::new(run_part(runner)));
     functions
 }
 
@@ -111,11 +111,11 @@ pub(crate) fn state(
 }
 
 /// A worker's functions.
-pub(crate) fn worker_functions(doer: PartRunner) -> BallistaFunctionRegistry {
+pub(crate) fn worker_functions(runner: PartRunner) -> BallistaFunctionRegistry {
     let mut registry = BallistaFunctionRegistry::default();
     // Ballista's own list lacks those of lists, which every session has.
     let of_lists = datafusion::functions_nested::all_default_nested_functions();
-    for function in of_lists.into_iter().chain(functions(Some(doer))) {
+    for function in of_lists.into_iter().chain(functions(Some(runner))) {
         registry.scalar_functions.insert(function.name().to_owned(), function);
     }
     registry

@@ -21,14 +21,14 @@ pub type PartRunner =
 
 /// `run_part(fingerprint, build, stage, part)`: does the part and gives its line of the manifest.
 struct RunPart {
-    doer: Option<PartRunner>,
+    runner: Option<PartRunner>,
     signature: Signature,
 }
 
-/// The function; without a doer it can be planned, but not called.
-pub(crate) fn run_part(doer: Option<PartRunner>) -> ScalarUDF {
+/// The function; without a runner it can be planned, but not called.
+pub(crate) fn run_part(runner: Option<PartRunner>) -> ScalarUDF {
     // Volatile: no planner may call it in advance.
-    ScalarUDF::from(RunPart { doer, signature: Signature::any(4, Volatility::Volatile) })
+    ScalarUDF::from(RunPart { runner, signature: Signature::any(4, Volatility::Volatile) })
 }
 
 /// The query that does a part.
@@ -47,11 +47,11 @@ impl RunPart {
                 "the worker's registry is {mine}, the client's {theirs}\n{hint}"
             )));
         }
-        let Some(doer) = &self.doer else {
+        let Some(runner) = &self.runner else {
             return Err(failed("run_part: only workers do parts".into()));
         };
         // On a thread of its own: stages have runtimes that must not start inside another.
-        let done = std::thread::scope(|scope| scope.spawn(|| doer(build, stage, part)).join());
+        let done = std::thread::scope(|scope| scope.spawn(|| runner(build, stage, part)).join());
         let done =
             done.unwrap_or_else(|_| Err(clip_pipeline::Error::stage("run_part", "panicked")));
         match done {

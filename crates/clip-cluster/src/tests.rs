@@ -1,5 +1,6 @@
 //! A whole cluster in this process, its members, and strangers at its ports.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,8 @@ use ballista_core::{BALLISTA_PROTOCOL_VERSION, BALLISTA_VERSION};
 use ballista_executor::shutdown::ShutdownNotifier;
 use clip_corpus::row_id;
 use clip_pipeline::{
-    Barrier, Context, Engine, LocalEngine, PartSink, Plan, Run, Source, StageSpec, Work,
+    Barrier, Context, DecisionSink, Engine, LocalEngine, PartInfo, PartSink, Plan, QueryEngine,
+    Run, Source, StageSpec, Work,
 };
 use datafusion::physical_plan::empty::EmptyExec;
 use datafusion::prelude::{ParquetReadOptions, SessionConfig, SessionContext};
@@ -78,8 +80,8 @@ fn start(inside: &Path, secret: Option<Secret>) -> String {
     while TcpStream::connect(address).is_err() {
         std::thread::sleep(Duration::from_millis(20));
     }
-    let doer = Arc::new(|_: &str, _, _| Err(clip_pipeline::Error::Config("no parts".into())));
-    std::thread::spawn(move || Runtime::new().unwrap().block_on(crate::worker(options, doer)));
+    let runner = Arc::new(|_: &str, _, _| Err(clip_pipeline::Error::Config("no parts".into())));
+    std::thread::spawn(move || Runtime::new().unwrap().block_on(crate::worker(options, runner)));
     address.to_string()
 }
 
@@ -161,10 +163,9 @@ fn members_are_served_and_strangers_are_not() {
     let message = runtime.block_on(sum(&address, right, &other)).unwrap_err();
     assert!(message.contains("is outside of"), "{message}");
     let engine = ClusterEngine::connect(&address, right, "{}".into(), 1).unwrap();
-    let context = engine.cluster().0;
     let written = inside.join("written.parquet");
     let copy = format!("COPY (SELECT 1 AS x) TO '{}' STORED AS PARQUET", written.display());
-    let copied = runtime.block_on(async { context.sql(&copy).await?.collect().await });
+    let copied = engine.query(&BTreeMap::new(), &copy, &mut |_| Ok(()));
     let message = copied.unwrap_err().to_string();
     assert!(message.contains("write no files"), "{message}");
     assert!(!written.exists());
@@ -273,13 +274,11 @@ fn a_worker_gives_its_own_files_to_members() {
 }
 
 /// The decisions of `rows` rows of part 0: all stay.
-fn all_stay(rows: usize) -> Vec<RecordBatch> {
+fn all_stay(rows: usize) -> RecordBatch {
     let ids: ArrayRef = Arc::new(UInt64Array::from_iter_values((0..rows).map(|at| row_id(0, at))));
     let reason: ArrayRef = arrow::array::new_null_array(&DataType::Utf8, rows);
-    vec![
-        RecordBatch::try_from_iter_with_nullable([("row", ids, false), ("reason", reason, true)])
-            .unwrap(),
-    ]
+    RecordBatch::try_from_iter_with_nullable([("row", ids, false), ("reason", reason, true)])
+        .unwrap()
 }
 
 struct Rows;
@@ -290,7 +289,7 @@ impl Source for Rows {
     }
 
     fn read(&self, _: usize, out: &mut PartSink, _: &Context) -> clip_pipeline::Result<()> {
-        out.keep(all_stay(3)[0].project(&[0]).unwrap())
+        out.keep(all_stay(3).project(&[0]).unwrap())
     }
 }
 
@@ -302,9 +301,14 @@ struct Loses {
 }
 
 impl Barrier for Loses {
-    fn decide(&self, _: &[PathBuf], _: &Context) -> clip_pipeline::Result<Vec<RecordBatch>> {
+    fn decide(
+        &self,
+        _: &[PartInfo],
+        _: &Context,
+        out: &mut DecisionSink,
+    ) -> clip_pipeline::Result<()> {
         if self.calls.fetch_add(1, Ordering::Relaxed) > 0 {
-            return Ok(all_stay(3));
+            return out.push(&all_stay(3));
         }
         let lose = async {
             let mut client = SchedulerGrpcClient::new(channel(&self.scheduler, None).await);
@@ -316,7 +320,6 @@ impl Barrier for Loses {
                 specification: Some(ExecutorSpecification::default()),
                 os_info: Some(ExecutorOperatingSystemSpecification::default()),
                 ballista_protocol_version: BALLISTA_PROTOCOL_VERSION,
-                ..ExecutorRegistration::default()
             };
             let poll = PollWorkParams { metadata: Some(metadata), ..PollWorkParams::default() };
             client.poll_work(poll).await.unwrap();
@@ -331,7 +334,7 @@ impl Barrier for Loses {
         std::thread::scope(|scope| {
             scope.spawn(|| Runtime::new().unwrap().block_on(lose)).join().unwrap();
         });
-        Ok(all_stay(if self.whole { 3 } else { 2 }))
+        out.push(&all_stay(if self.whole { 3 } else { 2 }))
     }
 }
 

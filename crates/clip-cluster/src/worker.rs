@@ -46,7 +46,7 @@ pub struct WorkerOptions {
 ///
 /// # Errors
 /// [`Error::Open`] when other machines can reach it and there is no secret.
-pub async fn worker(options: WorkerOptions, doer: PartRunner) -> Result<()> {
+pub async fn worker(options: WorkerOptions, runner: PartRunner) -> Result<()> {
     let WorkerOptions { scheduler, bind, host, tasks, folder, secret, roots } = options;
     may_listen(bind, secret)?;
     crate::logging::init();
@@ -76,7 +76,7 @@ pub async fn worker(options: WorkerOptions, doer: PartRunner) -> Result<()> {
         work_dir: Some(folder.display().to_string()),
         grpc_max_decoding_message_size: MESSAGE,
         grpc_max_encoding_message_size: MESSAGE,
-        override_function_registry: Some(Arc::new(worker_functions(doer))),
+        override_function_registry: Some(Arc::new(worker_functions(runner))),
         override_runtime_producer: Some(Arc::new(move |_| Ok(environment.clone()))),
         override_config_producer: Some(Arc::new(move || {
             showing(SessionConfig::new_with_ballista(), secret)

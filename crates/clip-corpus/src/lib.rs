@@ -29,7 +29,7 @@ pub use error_report::error_report;
 pub use expand::{expand, expand_in, names};
 pub use id::{row_id, row_index, row_part, uid};
 pub use lock::lock_file;
-pub use manifest::{Commit, Manifest, Tally};
+pub use manifest::{Commit, Counts, Manifest, PartFile};
 pub use mirror::local;
 pub use name::{BadName, below, check_name};
 pub use parquet_file::{Batches, ParquetFile};
@@ -42,5 +42,5 @@ pub use table::{
     PartWriter, hash_file, parquet_rows, read_parquet, scan, schema_of, write_parquet,
 };
 pub use verify::{
-    Finding, ImageCheck, Verified, verify_shard, verify_stage, verify_subset, verify_table,
+    Finding, ImageCheck, Verified, verify_file, verify_shard, verify_subset, verify_table,
 };

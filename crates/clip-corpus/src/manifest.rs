@@ -5,19 +5,18 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, IoContext, Result};
 
-/// Rows in, rows out, and why the others fell.
+/// Rows in, rows out, and why the others were dropped.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tally {
+pub struct Counts {
     /// Rows that came in.
     pub rows_in: u64,
-    /// Rows that went on.
+    /// Rows that continue.
     pub rows_out: u64,
-    /// Rows that fell, by reason.
+    /// Rows that were dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
     /// Different URLs among the rows of each part of a fetch: each is asked once for all its rows.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -29,9 +28,14 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-impl Tally {
+impl Counts {
+    /// Rows that were dropped, for any reason.
+    pub fn rejected(&self) -> u64 {
+        self.dropped.values().sum()
+    }
+
     /// Adds another part's counts.
-    pub fn add(&mut self, other: &Tally) {
+    pub fn add(&mut self, other: &Counts) {
         self.rows_in += other.rows_in;
         self.rows_out += other.rows_out;
         self.urls += other.urls;
@@ -41,34 +45,68 @@ impl Tally {
     }
 }
 
-/// One committed part: its files and what happened in it.
+/// A file of a committed part. In the manifest it is `[name, blake3, bytes]`.
 ///
-/// A line whose files are not below the stage's folder, or whose hashes are none, does not parse.
+/// One that is not below the stage's folder, or whose hash is none, does not parse.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "(String, String, u64)", into = "(String, String, u64)")]
+pub struct PartFile {
+    /// Its name, relative to the stage's folder.
+    pub name: String,
+    /// blake3 of its content, as 64 hex digits.
+    pub blake3: String,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl TryFrom<(String, String, u64)> for PartFile {
+    type Error = String;
+
+    fn try_from((name, blake3, bytes): (String, String, u64)) -> std::result::Result<Self, String> {
+        crate::check_name(&name).map_err(|e| e.to_string())?;
+        if blake3.len() != 64 || !blake3.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(format!("{blake3:?} is not a blake3 hash"));
+        }
+        Ok(Self { name, blake3, bytes })
+    }
+}
+
+impl From<PartFile> for (String, String, u64) {
+    fn from(file: PartFile) -> Self {
+        (file.name, file.blake3, file.bytes)
+    }
+}
+
+impl PartFile {
+    /// Hashes a file of `folder`.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn hash(folder: &Path, name: &str) -> Result<Self> {
+        let (blake3, bytes) = crate::hash_file(&folder.join(name))?;
+        Ok(Self { name: name.to_owned(), blake3, bytes })
+    }
+}
+
+/// One committed part: its files and what happened in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
     /// Number of the part.
     pub part: usize,
-    /// Its files, relative to the stage's folder, with their blake3 as hex and length in bytes.
-    #[serde(deserialize_with = "plain_files")]
-    pub files: Vec<(String, String, u64)>,
+    /// Its files.
+    pub files: Vec<PartFile>,
     /// What happened to its rows.
     #[serde(flatten)]
-    pub tally: Tally,
+    pub counts: Counts,
     /// Wall time spent, in seconds.
     pub seconds: f64,
 }
 
-fn plain_files<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<Vec<(String, String, u64)>, D::Error> {
-    let files = Vec::<(String, String, u64)>::deserialize(deserializer)?;
-    for (name, hash, _) in &files {
-        crate::check_name(name).map_err(D::Error::custom)?;
-        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(D::Error::custom(format!("{hash:?} is not a blake3 hash")));
-        }
+impl Commit {
+    /// The file of that name, if the part has one.
+    pub fn file(&self, name: &str) -> Option<&PartFile> {
+        self.files.iter().find(|file| file.name == name)
     }
-    Ok(files)
 }
 
 /// The list of committed parts of one stage. A part without its line does not exist.
@@ -128,7 +166,7 @@ impl Manifest {
         let mut options = OpenOptions::new();
         let mut file =
             options.create(true).read(true).append(true).open(&self.path).at(&self.path)?;
-        // Other processes append to the same file; whoever has the lock is the only one who writes.
+        // Other processes append to the same file: only the one with the lock writes.
         file.lock().at(&self.path)?;
         cut_torn_line(&mut file).at(&self.path)?;
         file.write_all(lines.as_bytes()).at(&self.path)?;
@@ -148,9 +186,9 @@ impl Manifest {
     }
 
     /// The sum over all parts.
-    pub fn tally(&self) -> Tally {
-        let mut sum = Tally::default();
-        self.commits().for_each(|commit| sum.add(&commit.tally));
+    pub fn counts(&self) -> Counts {
+        let mut sum = Counts::default();
+        self.commits().for_each(|commit| sum.add(&commit.counts));
         sum
     }
 }
@@ -177,9 +215,10 @@ mod tests {
     use super::*;
 
     fn commit(part: usize) -> Commit {
-        let tally =
-            Tally { rows_in: 5, rows_out: 4, dropped: [("tiny".into(), 1)].into(), urls: 2 };
-        Commit { part, files: vec![("a".into(), "0a".repeat(32), 3)], tally, seconds: 0.5 }
+        let counts =
+            Counts { rows_in: 5, rows_out: 4, dropped: [("tiny".into(), 1)].into(), urls: 2 };
+        let file = PartFile { name: "a".into(), blake3: "0a".repeat(32), bytes: 3 };
+        Commit { part, files: vec![file], counts, seconds: 0.5 }
     }
 
     #[test]
@@ -202,9 +241,9 @@ mod tests {
     #[test]
     fn a_line_names_files_of_its_stage_only() {
         let line = |name: &str, hash: &str| {
-            let tally = serde_json::json!({"rows_in": 0, "rows_out": 0, "dropped": {}});
+            let counts = serde_json::json!(Counts::default());
             let mut line = serde_json::json!({"part": 0, "files": [[name, hash, 3]], "seconds": 0});
-            line.as_object_mut().unwrap().extend(tally.as_object().unwrap().clone());
+            line.as_object_mut().unwrap().extend(counts.as_object().unwrap().clone());
             serde_json::from_value::<Commit>(line)
         };
         let hash = "0a".repeat(32);
@@ -216,11 +255,11 @@ mod tests {
     }
 
     #[test]
-    fn tallies_add_up_by_reason() {
+    fn counts_add_up_by_reason() {
         let folder = tempfile::tempdir().unwrap();
         let mut manifest = Manifest::open(folder.path()).unwrap();
         (0..2).for_each(|part| manifest.commit(commit(part)).unwrap());
-        assert_eq!(manifest.tally().dropped["tiny"], 2);
-        assert_eq!(manifest.tally().rows_in, 10);
+        assert_eq!(manifest.counts().dropped["tiny"], 2);
+        assert_eq!(manifest.counts().rows_in, 10);
     }
 }

@@ -1,13 +1,12 @@
 //! Whether stored files are whole and agree with each other.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use arrow::array::Array;
 use serde_json::Value;
 
 use crate::{
-    Error, Manifest, Result, ShardIndex, ShardReader, columns, hash_file, read_index, subset,
+    Error, PartFile, Result, ShardIndex, ShardReader, columns, hash_file, read_index, subset,
 };
 
 /// Something that is not as it should be.
@@ -47,7 +46,8 @@ impl Verified {
         self.findings.extend(other.findings);
     }
 
-    fn bad(&mut self, path: &Path, reason: impl Into<String>) {
+    /// Notes damage of a file.
+    pub fn bad(&mut self, path: &Path, reason: impl Into<String>) {
         self.findings.push(Finding { path: path.to_path_buf(), reason: reason.into() });
     }
 
@@ -58,7 +58,7 @@ impl Verified {
     }
 
     /// Notes an error of a file, without the file's name and the hint about builds.
-    fn failed(&mut self, path: &Path, error: &crate::Error) {
+    pub fn failed(&mut self, path: &Path, error: &crate::Error) {
         let text = error.to_string();
         let text = text.split("\nhint:").next().unwrap_or_default();
         let name = path.display().to_string();
@@ -232,62 +232,20 @@ pub fn verify_subset(path: &Path) -> Verified {
     found
 }
 
-/// Verifies a stage's folder: every file that its manifest names, and that no row was lost.
-///
-/// `parts` is the number of parts that the stage has, where that is known.
-pub fn verify_stage(
-    folder: &Path,
-    parts: Option<usize>,
-) -> Result<(Verified, BTreeMap<usize, u64>)> {
-    let manifest = Manifest::open(folder)?;
-    let mut found = Verified::default();
-    let mut rows_out = BTreeMap::new();
-    for commit in manifest.commits() {
-        for (name, hash, bytes) in &commit.files {
-            let path = folder.join(name);
-            found.read(&path);
-            match hash_file(&path) {
-                Ok((_, length)) if length != *bytes => {
-                    found.bad(&path, format!("{length} bytes, but {bytes} were written"));
-                }
-                Ok((now, _)) if now != *hash => {
-                    found.bad(&path, "the content is not what was written (blake3 differs)");
-                }
-                Ok(_) => {}
-                Err(error) => found.failed(&path, &error),
-            }
+/// Verifies a file against the hash and the length that it was committed with.
+pub fn verify_file(folder: &Path, file: &PartFile, found: &mut Verified) {
+    let path = folder.join(&file.name);
+    found.read(&path);
+    match hash_file(&path) {
+        Ok((_, length)) if length != file.bytes => {
+            found.bad(&path, format!("{length} bytes, but {} were written", file.bytes));
         }
-        let tally = &commit.tally;
-        let fallen: u64 = tally.dropped.values().sum();
-        if tally.rows_in != tally.rows_out + fallen {
-            let (rows_in, rows_out) = (tally.rows_in, tally.rows_out);
-            let reason = format!(
-                "part {}: {rows_in} rows in, {rows_out} out, {fallen} dropped",
-                commit.part
-            );
-            found.bad(&folder.join(Manifest::FILE), reason);
+        Ok((now, _)) if now != file.blake3 => {
+            found.bad(&path, "the content is not what was written (blake3 differs)");
         }
-        let stored = |prefix: &str, rows: u64, found: &mut Verified| {
-            let name = format!("{prefix}part-{:05}.parquet", commit.part);
-            if commit.files.iter().any(|(file, ..)| *file == name) {
-                let path = folder.join(name);
-                match crate::parquet_rows(&path) {
-                    Ok(count) if count != rows => {
-                        found.bad(&path, format!("{count} rows, but the manifest says {rows}"));
-                    }
-                    Ok(_) => {}
-                    Err(error) => found.failed(&path, &error),
-                }
-            }
-        };
-        stored("", tally.rows_out, &mut found);
-        stored("rejects/", fallen, &mut found);
-        found.rows += tally.rows_out;
-        rows_out.insert(commit.part, tally.rows_out);
+        Ok(_) => {}
+        Err(error) => found.failed(&path, &error),
     }
-    let there = manifest.commits().count();
-    found.missing = parts.map_or(0, |parts| parts.saturating_sub(there)) as u64;
-    Ok((found, rows_out))
 }
 
 #[cfg(test)]
@@ -367,28 +325,5 @@ mod tests {
         let found = verify_shard(&path, Some(&look));
         assert_eq!(found.findings.len(), 2);
         assert_eq!(found.findings[0].reason, "sample \"a\": no image");
-    }
-
-    #[test]
-    fn a_manifest_is_held_to_its_files() {
-        let folder = tempfile::tempdir().unwrap();
-        let rows: ArrayRef = Arc::new(arrow::array::UInt64Array::from(vec![1, 2, 3]));
-        let batch = RecordBatch::try_from_iter([("row", rows)]).unwrap();
-        let path = folder.path().join("part-00000.parquet");
-        write_parquet(&path, batch.schema(), &[batch]).unwrap();
-        let (hash, bytes) = hash_file(&path).unwrap();
-        let tally = crate::Tally { rows_in: 3, rows_out: 3, ..Default::default() };
-        let files = vec![("part-00000.parquet".to_owned(), hash, bytes)];
-        let commit = crate::Commit { part: 0, files, tally, seconds: 0.0 };
-        Manifest::open(folder.path()).unwrap().commit(commit).unwrap();
-        let (found, rows) = verify_stage(folder.path(), Some(2)).unwrap();
-        assert_eq!((found.findings.len(), found.missing, rows[&0]), (0, 1, 3));
-        let mut content = std::fs::read(&path).unwrap();
-        content[20] ^= 1;
-        std::fs::write(&path, &content).unwrap();
-        assert_eq!(verify_stage(folder.path(), None).unwrap().0.findings.len(), 1);
-        std::fs::remove_file(&path).unwrap();
-        let found = verify_stage(folder.path(), None).unwrap().0;
-        assert!(found.findings[0].reason.contains("No such file"), "{found:?}");
     }
 }

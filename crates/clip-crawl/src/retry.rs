@@ -1,13 +1,11 @@
 //! Fetching failed rows again, in place: a part is done anew from its input, but every outcome that
 //! is not asked about is taken from where it lies.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, interleave_record_batch, take_record_batch};
 use clip_corpus::columns;
-use clip_pipeline::{Context, Error, Fetch, PartInfo, PartSink, Reject, Result};
+use clip_pipeline::{Context, Error, Fetch, PartInfo, PartSink, Reject, Result, StageLayout};
+use std::collections::HashMap;
 
 use crate::fetch::{ImageFetch, Rows};
 use crate::predicate::Predicate;
@@ -18,21 +16,20 @@ const BATCH: usize = 512;
 /// A fetch stage that asks only for rejected rows that a predicate means.
 pub struct RetryFetch {
     fetch: ImageFetch,
-    /// Folder of the stage, with the parts of the earlier run.
-    stage: PathBuf,
+    /// The stage, with the parts of the earlier run.
+    stage: StageLayout,
     wanted: Predicate,
 }
 
 impl RetryFetch {
-    /// `stage` is the folder of the fetch stage that an earlier run wrote.
-    pub fn new(fetch: ImageFetch, stage: PathBuf, wanted: Predicate) -> Self {
+    /// `stage` is the fetch stage that an earlier run wrote.
+    pub fn new(fetch: ImageFetch, stage: StageLayout, wanted: Predicate) -> Self {
         Self { fetch, stage, wanted }
     }
 
     /// What an earlier run kept of a part, images included.
     fn kept(&self, part: usize) -> Result<Option<RecordBatch>> {
-        let name = format!("part-{part:05}.parquet");
-        let (path, images) = (self.stage.join(&name), self.stage.join("images").join(&name));
+        let (path, images) = (self.stage.rows(part), self.stage.images(part));
         if !path.exists() {
             return Ok(None);
         }
@@ -44,9 +41,9 @@ impl RetryFetch {
     }
 }
 
-/// The rows of a part that fell in an earlier run of the stage.
-fn rejected(stage: &Path, part: usize) -> Result<Vec<Reject>> {
-    let path = stage.join("rejects").join(format!("part-{part:05}.parquet"));
+/// The rows of a part that an earlier run of the stage dropped.
+fn rejected(stage: &StageLayout, part: usize) -> Result<Vec<Reject>> {
+    let path = stage.rejects(part);
     if !path.exists() {
         return Ok(Vec::new());
     }
@@ -71,7 +68,7 @@ fn rejected(stage: &Path, part: usize) -> Result<Vec<Reject>> {
 ///
 /// # Errors
 /// When the rejects cannot be read.
-pub fn rejected_rows(stage: &Path, part: usize, wanted: &Predicate) -> Result<usize> {
+pub fn rejected_rows(stage: &StageLayout, part: usize, wanted: &Predicate) -> Result<usize> {
     let rejects = rejected(stage, part)?;
     Ok(rejects.iter().filter(|r| wanted.matches(&r.reason, &r.detail, &r.url, &r.caption)).count())
 }

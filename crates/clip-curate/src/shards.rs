@@ -7,7 +7,7 @@ use std::path::Path;
 use arrow::array::{RecordBatch, StringArray};
 use clip_corpus::{PartWriter, Sample, ShardWriter, columns};
 use clip_format::write_atomic;
-use clip_pipeline::{Context, Error, PartInfo, Result, Sink, Tally, image_bytes};
+use clip_pipeline::{Context, Counts, Error, PartInfo, Result, Sink, Written, image_bytes};
 use serde_json::{Map as JsonMap, Value, json};
 use std::sync::Arc;
 
@@ -78,13 +78,7 @@ impl Sink for ShardSink {
         first..inputs.len().min(last + 1)
     }
 
-    fn write(
-        &self,
-        unit: usize,
-        inputs: &[PartInfo],
-        dir: &Path,
-        cx: &Context,
-    ) -> Result<(Tally, Vec<String>)> {
+    fn write(&self, unit: usize, inputs: &[PartInfo], dir: &Path, cx: &Context) -> Result<Written> {
         let name = format!("{unit:05}");
         let mut shard = ShardWriter::create(&dir.join(format!("{name}.tar")))?;
         let mut table: Option<PartWriter> = None;
@@ -119,9 +113,9 @@ impl Sink for ShardSink {
         let stats_name = format!("{name}_stats.json");
         write_atomic(&dir.join(&stats_name), format!("{stats:#}\n").as_bytes())?;
         let rows = count as u64;
-        let tally = Tally { rows_in: rows, rows_out: rows, ..Tally::default() };
+        let counts = Counts { rows_in: rows, rows_out: rows, ..Counts::default() };
         let files = ["tar", "parquet", "idx"].iter().map(|ext| format!("{name}.{ext}"));
-        Ok((tally, files.chain([stats_name]).collect()))
+        Ok(Written { counts, files: files.chain([stats_name]).collect() })
     }
 }
 
@@ -197,12 +191,12 @@ mod tests {
         let out = dir.path().join("shards");
         let mut keys = Vec::new();
         for unit in 0..3 {
-            let (tally, files) = sink.write(unit, &inputs, &out, &cx).unwrap();
+            let Written { counts, files } = sink.write(unit, &inputs, &out, &cx).unwrap();
             let samples: Vec<Sample> =
                 ShardReader::open(&out.join(&files[0])).unwrap().map(|s| s.unwrap()).collect();
             let rows: usize =
                 read_parquet(&out.join(&files[1])).unwrap().iter().map(RecordBatch::num_rows).sum();
-            assert_eq!((samples.len(), rows), (tally.rows_out as usize, tally.rows_out as usize));
+            assert_eq!((samples.len(), rows), (counts.rows_out as usize, counts.rows_out as usize));
             for sample in samples {
                 let meta: Value = serde_json::from_slice(sample.get("json").unwrap()).unwrap();
                 let id = meta["row"].as_u64().unwrap();

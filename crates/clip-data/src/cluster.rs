@@ -53,7 +53,7 @@ pub fn engine(
 /// Does parts of whatever build sends some, one build at a time.
 /// `workdir` is where its copies of runs that are in a store go, if not where the pipeline says. A
 /// build that names a file outside of `roots` is refused.
-pub fn doer(workdir: Option<PathBuf>, roots: Roots) -> PartRunner {
+pub fn part_runner(workdir: Option<PathBuf>, roots: Roots) -> PartRunner {
     let builds = Arc::new(Builds { workdir, roots, current: Mutex::default() });
     let idle = builds.clone();
     std::thread::spawn(move || {

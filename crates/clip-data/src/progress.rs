@@ -59,10 +59,10 @@ impl Progress for Lines {
                     eprintln!("{stage}: {parts} parts, {done} there");
                 }
             }
-            Event::StageDone { stage, tally } => {
+            Event::StageDone { stage, counts } => {
                 let reused = self.reused.lock().is_ok_and(|r| r.get(stage) == Some(&true));
                 let how = if reused { "reused" } else { "done" };
-                eprintln!("{stage}: {how}, {} in, {} out", tally.rows_in, tally.rows_out);
+                eprintln!("{stage}: {how}, {} in, {} out", counts.rows_in, counts.rows_out);
             }
             Event::PartFailed { stage, part, message } => {
                 eprintln!("{stage}: part {part} failed: {message}");
@@ -97,15 +97,15 @@ impl Progress for Bars {
                 bar.enable_steady_tick(Duration::from_millis(200));
                 *slot = Some(bar);
             }
-            Event::StageDone { tally, .. } => {
+            Event::StageDone { counts, .. } => {
                 if let Some(bar) = slot.take() {
-                    bar.finish_with_message(format!("{} -> {}", tally.rows_in, tally.rows_out));
+                    bar.finish_with_message(format!("{} -> {}", counts.rows_in, counts.rows_out));
                 }
             }
-            Event::PartDone { tally, .. } => {
+            Event::PartDone { counts, .. } => {
                 if let Some(bar) = &*slot {
                     bar.inc(1);
-                    bar.set_message(format!("{} rows", tally.rows_out));
+                    bar.set_message(format!("{} rows", counts.rows_out));
                 }
             }
             Event::Rows { .. } => {}

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use arrow::array::{Array, RecordBatch, StringArray};
-use clip_corpus::{Delimited, Row, columns, json as repair, read_parquet, verify_table};
+use clip_corpus::{Delimited, PartFile, Row, columns, json as repair, read_parquet, verify_table};
 use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::config::source::SourceConfig;
-use clip_pipeline::{Context, PartSink};
+use clip_pipeline::{Context, FileKind, PartSink};
 use serde_json::{Value, json as document};
 
 use crate::scratch::with_files;
@@ -167,12 +167,13 @@ pub(crate) fn collect(config: Value, folder: &Path) -> Vec<Collected> {
         // Fails where rows in are not rows out and rows dropped.
         let commit = must(out.commit(None));
         let before = rows.len();
-        for (name, ..) in commit.files.iter().filter(|file| !file.0.starts_with("rejects/")) {
-            for batch in must(read_parquet(&stage.join(name))) {
+        let stored = |file: &&PartFile| FileKind::from_name(&file.name) == Some(FileKind::Rows);
+        for file in commit.files.iter().filter(stored) {
+            for batch in must(read_parquet(&stage.join(&file.name))) {
                 rows.extend(collected(&batch));
             }
         }
-        assert_eq!((rows.len() - before) as u64, commit.tally.rows_out);
+        assert_eq!((rows.len() - before) as u64, commit.counts.rows_out);
     }
     rows
 }

@@ -1,6 +1,6 @@
 //! What describes a run: its configuration, its manifests, its list of queries.
 
-use clip_corpus::{Manifest, below};
+use clip_corpus::{Manifest, PartFile, below};
 use clip_pipeline::Config;
 use clip_query::wikitext::{Hidden, strip};
 use clip_query::words::each_word;
@@ -33,8 +33,8 @@ pub fn manifest(data: &[u8]) {
         }
         let Ok(manifest) = Manifest::open(folder) else { return };
         for commit in manifest.commits() {
-            for (name, hash, _) in &commit.files {
-                assert!(below(folder, name).is_ok() && hash.len() == 64, "{name:?} {hash:?}");
+            for PartFile { name, blake3, .. } in &commit.files {
+                assert!(below(folder, name).is_ok() && blake3.len() == 64, "{name:?} {blake3:?}");
             }
         }
     });

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use arrow::array::Array;
 use clip_corpus::{Manifest, columns};
+use clip_pipeline::{FileKind, StageLayout};
 
 use crate::checker::Hit;
 use crate::matches::Match;
@@ -42,17 +43,17 @@ fn of_text(text: &str) -> impl Iterator<Item = Hit> {
 }
 
 /// Every match of a finished check stage, in the order of rows, and the number of rows it saw.
-pub fn checked(stage: &Path) -> Result<(Vec<Checked>, u64)> {
-    let manifest = Manifest::open(stage)?;
+pub fn checked(stage: &StageLayout) -> Result<(Vec<Checked>, u64)> {
+    let manifest = Manifest::open(stage.dir())?;
     let (mut found, mut rows) = (Vec::new(), 0);
     for commit in manifest.commits() {
-        rows += commit.tally.rows_in;
-        for (name, _, _) in &commit.files {
-            let path = stage.join(name);
-            if name.starts_with("part-") {
-                read(&path, HITS, true, &mut found)?;
-            } else if name.starts_with("rejects/") {
-                read(&path, "detail", false, &mut found)?;
+        rows += commit.counts.rows_in;
+        for file in &commit.files {
+            let path = stage.dir().join(&file.name);
+            match FileKind::from_name(&file.name) {
+                Some(FileKind::Rows) => read(&path, HITS, true, &mut found)?,
+                Some(FileKind::Rejects) => read(&path, "detail", false, &mut found)?,
+                _ => {}
             }
         }
     }

@@ -1,13 +1,13 @@
 //! What a stage may know of the run around it.
 
-use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clip_store::Store;
 
-use crate::{Event, Progress};
+use crate::layout::{SPOOL, spool_name};
+use crate::{Event, Progress, QueryEngine};
 
 /// Seed, scratch space, cancellation and events of one stage in one run.
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub struct Context {
     pub(crate) progress: Arc<dyn Progress>,
     pub(crate) shared: bool,
     pub(crate) store: Option<Store>,
-    pub(crate) lent: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) queries: Option<Arc<dyn QueryEngine>>,
 }
 
 impl Context {
@@ -33,7 +33,7 @@ impl Context {
             progress: Arc::new(()),
             shared: false,
             store: None,
-            lent: None,
+            queries: None,
         }
     }
 
@@ -47,22 +47,22 @@ impl Context {
         self.seed
     }
 
-    /// Whether someone asked the run to stop: return soon, leaving the part uncommitted.
+    /// Whether the run was asked to stop: return soon, leaving the part uncommitted.
     pub fn cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
     }
 
-    /// Tells the watchers.
+    /// Gives an event to the watchers.
     pub fn emit(&self, event: Event) {
         self.progress.on(&event);
     }
 
-    /// Tells the watchers that rows passed.
+    /// Reports to the watchers that rows passed.
     pub fn rows(&self, rows: u64) {
         self.emit(Event::Rows { stage: self.stage.clone(), rows });
     }
 
-    /// Tells the watchers a line for people.
+    /// Gives the watchers a line for people.
     pub fn note(&self, message: impl Into<String>) {
         self.emit(Event::Note { stage: self.stage.clone(), message: message.into() });
     }
@@ -72,21 +72,22 @@ impl Context {
         self.shared
     }
 
-    /// The stage's folder in object storage, where the run lies in one: for what must hold among
+    /// The stage's folder in object storage, where the run is in one: for what must hold among
     /// its processes.
     pub fn store(&self) -> Option<&Store> {
         self.store.as_ref()
     }
 
-    /// What [`crate::Run::lend`] gave, if it is a `T`.
-    pub fn lent<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
-        self.lent.clone()?.downcast().ok()
+    /// What runs a barrier's queries, if it is not this process: see
+    /// [`crate::Run::with_queries`].
+    pub fn queries(&self) -> Option<Arc<dyn QueryEngine>> {
+        self.queries.clone()
     }
 
     /// A file under [`Self::scratch`] for what a part has so far, so that a run that was killed
     /// need not do it again. It is removed when the part is committed.
     pub fn part_file(&self, part: usize) -> PathBuf {
-        self.scratch.join(format!("part-{part:05}.spool"))
+        self.scratch.join(spool_name(part))
     }
 
     /// Removes the files of [`Self::part_file`] that a process left which was killed right after a
@@ -94,7 +95,7 @@ impl Context {
     pub(crate) fn remove_part_files(&self) {
         let entries = std::fs::read_dir(&self.scratch).into_iter().flatten().filter_map(Result::ok);
         for path in entries.map(|entry| entry.path()) {
-            if path.extension().is_some_and(|extension| extension == "spool") {
+            if path.extension().is_some_and(|extension| extension == SPOOL) {
                 // What stays costs space alone.
                 let _ = std::fs::remove_file(path);
             }

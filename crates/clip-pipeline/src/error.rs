@@ -24,6 +24,28 @@ pub enum Error {
         /// What happened, with a hint where there is one.
         message: String,
     },
+    /// A file of the run that a newer version wrote.
+    #[error("{}: format {format}, but this clip-data reads formats up to {known}\nhint: use the clip-data that wrote it, or a newer one", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        format: u32,
+        /// The newest version that this executable reads.
+        known: u32,
+    },
+    /// A barrier that decided about some of its rows only.
+    #[error(
+        "stage {stage}: decisions for {found} of {rows} rows\nhint: a query on a cluster that lost a worker may end early; run the same command again"
+    )]
+    Short {
+        /// The stage's name.
+        stage: String,
+        /// Rows with a decision.
+        found: u64,
+        /// Rows in all.
+        rows: u64,
+    },
     /// Another process works on the same run.
     #[error("{}: another `clip-data build` is at work here\nhint: wait for it, or give this one another `name` or `workdir`", path.display())]
     Locked {

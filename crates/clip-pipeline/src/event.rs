@@ -1,8 +1,8 @@
-//! What a run tells those who watch it.
+//! What a run reports to those who watch it.
 
 use serde::Serialize;
 
-use crate::Tally;
+use crate::Counts;
 
 /// Something that happened in a run.
 #[derive(Debug, Clone, Serialize)]
@@ -31,7 +31,8 @@ pub enum Event {
         /// The part.
         part: usize,
         /// What happened in it.
-        tally: Tally,
+        #[serde(rename = "tally")]
+        counts: Counts,
     },
     /// A part failed and will be tried again, or was given up.
     PartFailed {
@@ -47,7 +48,8 @@ pub enum Event {
         /// The stage.
         stage: String,
         /// The sum over its parts.
-        tally: Tally,
+        #[serde(rename = "tally")]
+        counts: Counts,
     },
     /// A line for people.
     Note {
@@ -58,13 +60,13 @@ pub enum Event {
     },
 }
 
-/// Someone who watches a run.
+/// A watcher of a run.
 pub trait Progress: Send + Sync {
     /// Called from any thread, often: must be quick.
     fn on(&self, event: &Event);
 }
 
-/// Nobody watches.
+/// Drops every event.
 impl Progress for () {
     fn on(&self, _: &Event) {}
 }

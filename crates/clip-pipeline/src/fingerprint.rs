@@ -96,7 +96,7 @@ fn differences(
     }
 }
 
-/// Reading a fraction back from JSON may cost its last bit, which is nobody's change.
+/// Reading a fraction back from JSON may cost its last bit, which is no change.
 fn differ_in_the_last_bit(a: &serde_json::Value, b: &serde_json::Value) -> bool {
     let fraction = |value: &serde_json::Value| value.as_f64().filter(|_| value.is_f64());
     match (fraction(a), fraction(b)) {
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn print(config: serde_json::Value) -> Fingerprint {
+    fn fingerprint(config: serde_json::Value) -> Fingerprint {
         let (stage, input) = ("language".to_owned(), Some("00".to_owned()));
         Fingerprint {
             stage,
@@ -163,13 +163,14 @@ mod tests {
 
     #[test]
     fn order_of_keys_does_not_matter_and_values_do() {
-        let a = print(json!({"a": 1, "b": {"x": 1, "y": 2}}));
-        assert_eq!(a.hash(), print(json!({"b": {"y": 2, "x": 1}, "a": 1})).hash());
-        let c = print(json!({"a": 1, "b": {"x": 1, "y": 3}}));
+        let a = fingerprint(json!({"a": 1, "b": {"x": 1, "y": 2}}));
+        assert_eq!(a.hash(), fingerprint(json!({"b": {"y": 2, "x": 1}, "a": 1})).hash());
+        let c = fingerprint(json!({"a": 1, "b": {"x": 1, "y": 3}}));
         assert_ne!(a.hash(), c.hash());
         assert_eq!(c.changes(&a), ["b.y 2 -> 3"]);
         let (read, written) = (0.980_000_019_073_486_4, 0.980_000_019_073_486_3);
-        let changed = |old, new| print(json!({"x": new})).changes(&print(json!({"x": old})));
+        let changed =
+            |old, new| fingerprint(json!({"x": new})).changes(&fingerprint(json!({"x": old})));
         assert_eq!(changed(read, written), Vec::<String>::new());
         assert_eq!(changed(0.98, 0.981), ["x 0.98 -> 0.981"]);
     }

@@ -1,4 +1,4 @@
-//! Writing one part: rows that continue, images beside them, and rows that fell.
+//! Writing one part: rows that continue, images beside them, and rows that are dropped.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::take_record_batch;
 use arrow::datatypes::{DataType, Field, Schema};
 use clip_corpus::columns::{self, without_column};
-use clip_corpus::{Commit, PartWriter, Tally};
+use clip_corpus::{Commit, Counts, PartFile, PartWriter};
 
+use crate::layout::{StageLayout, images_name, rejects_name, rows_name};
 use crate::{Error, Result};
 
-/// A row that fell, and why.
+/// A row that was dropped, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reject {
     /// The row's id.
@@ -90,13 +91,13 @@ fn join_images(batch: RecordBatch, images: &[RecordBatch], path: &Path) -> Resul
 pub struct PartSink {
     stage: String,
     part: usize,
-    dir: PathBuf,
+    layout: StageLayout,
     rows: Option<PartWriter>,
     images: Option<PartWriter>,
     /// A stage after the fetch sees images but does not store them again.
     store_images: bool,
     rejects: Vec<Reject>,
-    tally: Tally,
+    counts: Counts,
     started: Instant,
 }
 
@@ -106,12 +107,12 @@ impl PartSink {
         Self {
             stage: stage.to_owned(),
             part,
-            dir: dir.to_path_buf(),
+            layout: StageLayout::new(dir),
             rows: None,
             images: None,
             store_images,
             rejects: Vec::new(),
-            tally: Tally::default(),
+            counts: Counts::default(),
             started: Instant::now(),
         }
     }
@@ -123,17 +124,17 @@ impl PartSink {
 
     /// Counts URLs that were asked for the part's rows.
     pub fn asked(&mut self, urls: u64) {
-        self.tally.urls += urls;
+        self.counts.urls += urls;
     }
 
     /// Rows that continue, in order.
     pub fn keep(&mut self, batch: RecordBatch) -> Result<()> {
-        self.tally.rows_out += batch.num_rows() as u64;
+        self.counts.rows_out += batch.num_rows() as u64;
         if self.store_images && batch.schema().index_of(columns::IMAGE).is_ok() {
             self.keep_images(&batch)?;
         }
         let batch = without_column(&batch, columns::IMAGE);
-        let path = self.dir.join(part_name(self.part));
+        let path = self.layout.rows(self.part);
         let writer = match &mut self.rows {
             Some(writer) => writer,
             None => self.rows.insert(PartWriter::create(&path, batch.schema())?),
@@ -148,7 +149,7 @@ impl PartSink {
             .map(|name| batch.schema().index_of(name).map_err(arrow))
             .collect();
         let images = batch.project(&indices?).map_err(arrow)?;
-        let path = self.dir.join(images_name(self.part));
+        let path = self.layout.images(self.part);
         let writer = match &mut self.images {
             Some(writer) => writer,
             None => self.images.insert(PartWriter::create(&path, images.schema())?),
@@ -156,9 +157,9 @@ impl PartSink {
         Ok(writer.write(&images)?)
     }
 
-    /// A row that fell.
+    /// A row that is dropped.
     pub fn reject(&mut self, reject: Reject) -> Result<()> {
-        *self.tally.dropped.entry(reject.reason.clone()).or_default() += 1;
+        *self.counts.dropped.entry(reject.reason.clone()).or_default() += 1;
         self.rejects.push(reject);
         Ok(())
     }
@@ -203,24 +204,23 @@ impl PartSink {
             names.push(images_name(self.part));
         }
         if !self.rejects.is_empty() {
-            let name = format!("rejects/{}", part_name(self.part));
-            write_rejects(&self.dir.join(&name), &self.rejects)?;
-            names.push(name);
+            write_rejects(&self.layout.rejects(self.part), &self.rejects)?;
+            names.push(rejects_name(self.part));
         }
         if let Some(rows) = self.rows.take() {
             rows.finish()?;
-            names.push(part_name(self.part));
+            names.push(rows_name(self.part));
         }
-        let fallen: u64 = self.tally.dropped.values().sum();
-        self.tally.rows_in = rows_in.unwrap_or(self.tally.rows_out + fallen);
-        if self.tally.rows_out + fallen != self.tally.rows_in {
-            let counts = format!(
-                "part {}: {} rows in, but {} out and {fallen} dropped",
-                self.part, self.tally.rows_in, self.tally.rows_out
+        let dropped = self.counts.rejected();
+        self.counts.rows_in = rows_in.unwrap_or(self.counts.rows_out + dropped);
+        if self.counts.rows_out + dropped != self.counts.rows_in {
+            let message = format!(
+                "part {}: {} rows in, but {} out and {dropped} dropped",
+                self.part, self.counts.rows_in, self.counts.rows_out
             );
-            return Err(Error::stage(&self.stage, counts));
+            return Err(Error::stage(&self.stage, message));
         }
-        commit_line(self.part, &self.dir, names, self.tally, self.started)
+        commit_line(self.part, self.layout.dir(), &names, self.counts, self.started)
     }
 }
 
@@ -228,27 +228,14 @@ impl PartSink {
 pub(crate) fn commit_line(
     part: usize,
     dir: &Path,
-    names: Vec<String>,
-    tally: Tally,
+    names: &[String],
+    counts: Counts,
     started: Instant,
 ) -> Result<Commit> {
-    let mut files = Vec::with_capacity(names.len());
-    for name in names {
-        let (hash, bytes) = clip_corpus::hash_file(&dir.join(&name))?;
-        files.push((name, hash, bytes));
-    }
+    let files = names.iter().map(|name| PartFile::hash(dir, name));
+    let files = files.collect::<clip_corpus::Result<_>>()?;
     let seconds = (started.elapsed().as_secs_f64() * 1e3).round() / 1e3;
-    Ok(Commit { part, files, tally, seconds })
-}
-
-/// Name of the file with a part's images.
-pub(crate) fn images_name(part: usize) -> String {
-    format!("images/{}", part_name(part))
-}
-
-/// Name of a part's file in its stage's folder.
-pub(crate) fn part_name(part: usize) -> String {
-    format!("part-{part:05}.parquet")
+    Ok(Commit { part, files, counts, seconds })
 }
 
 fn write_rejects(path: &Path, rejects: &[Reject]) -> Result<()> {

@@ -1,24 +1,22 @@
 //! Running a plan: stage by stage, part by part, resumable at any moment.
 
-use std::any::Any;
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use arrow::compute::concat_batches;
-use clip_corpus::{Commit, Manifest, Tally};
+use clip_corpus::{Counts, Manifest};
 
 use crate::decision::Decisions;
-use crate::part::{commit_line, images_name, part_name};
-use crate::plan::{StageFile, there};
-use crate::{Context, Error, Event, PartInfo, PartSink, Plan, Progress, Result, Work};
+use crate::format::Format;
+use crate::plan::{begun, committed_parts};
+use crate::{
+    Context, Error, Event, PartInfo, Plan, Progress, QueryEngine, Result, RunSummary, StageFile,
+    StageSummary, Work,
+};
 
 mod engine;
-
-/// What a barrier decided, in its stage's folder.
-pub(crate) const DECISIONS: &str = "decisions.parquet";
+mod inputs;
+mod work;
 
 pub use engine::{Engine, LocalEngine};
 
@@ -29,7 +27,7 @@ pub enum Outcome {
     Done,
     /// Parts are missing: they failed, or belong to other array jobs. Running again continues.
     Incomplete,
-    /// Someone asked it to stop.
+    /// It was asked to stop.
     Interrupted,
 }
 
@@ -53,9 +51,9 @@ pub struct Run {
     manifests: Vec<Mutex<Manifest>>,
     decisions: Mutex<Option<(usize, Arc<Decisions>)>>,
     /// The inputs of the sink that is at work: each of its files asks for all of them.
-    sunk: Mutex<Option<Arc<Vec<PartInfo>>>>,
+    sink_inputs: Mutex<Option<Arc<Vec<PartInfo>>>>,
     shared: bool,
-    lent: Option<Arc<dyn Any + Send + Sync>>,
+    queries: Option<Arc<dyn QueryEngine>>,
     _lock: File,
 }
 
@@ -68,28 +66,36 @@ impl Run {
         cancel: Arc<AtomicBool>,
         progress: Arc<dyn Progress>,
     ) -> Result<Self> {
-        std::fs::create_dir_all(&plan.dir).map_err(|e| Error::io(&plan.dir, e))?;
-        let path = plan.dir.join(".lock");
+        let dir = plan.layout.dir();
+        std::fs::create_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+        let path = plan.layout.lock();
         let lock = clip_corpus::lock_file(&path, shared).map_err(|e| Error::io(&path, e))?;
-        let lock = lock.ok_or_else(|| Error::Locked { path: plan.dir.clone() })?;
-        let manifests = plan.stages.iter().map(|stage| Ok(Mutex::new(Manifest::open(&stage.dir)?)));
-        let manifests = manifests.collect::<Result<_>>()?;
-        let (decisions, sunk) = (Mutex::new(None), Mutex::new(None));
-        let lent = None;
-        Ok(Self { plan, cancel, progress, manifests, decisions, sunk, shared, lent, _lock: lock })
+        let lock = lock.ok_or_else(|| Error::Locked { path: dir.to_path_buf() })?;
+        let open = |stage: &crate::PlannedStage| Manifest::open(stage.layout.dir());
+        let manifests = plan.stages.iter().map(|stage| Ok(Mutex::new(open(stage)?)));
+        Ok(Self {
+            manifests: manifests.collect::<Result<_>>()?,
+            plan,
+            cancel,
+            progress,
+            decisions: Mutex::new(None),
+            sink_inputs: Mutex::new(None),
+            shared,
+            queries: None,
+            _lock: lock,
+        })
     }
 
-    /// Gives the stages something of the engine's that this crate does not know: see
-    /// [`Context::lent`].
+    /// Has barriers run their queries there, in place of this process.
     #[must_use]
-    pub fn lend(self, tool: Arc<dyn Any + Send + Sync>) -> Self {
-        Self { lent: Some(tool), ..self }
+    pub fn with_queries(self, queries: Arc<dyn QueryEngine>) -> Self {
+        Self { queries: Some(queries), ..self }
     }
 
     /// Runs what is missing of the selected stages, with `engine` doing the parts.
     pub fn execute(&self, selection: &Selection, engine: &dyn Engine) -> Result<Outcome> {
         if let Some(from) = &selection.from {
-            self.forget(self.plan.find(from)?)?;
+            self.invalidate(self.plan.find(from)?)?;
         }
         let last = match &selection.until {
             Some(until) => self.plan.find(until)?,
@@ -113,16 +119,15 @@ impl Run {
         let planned = &self.plan.stages[stage];
         let name = planned.name().to_owned();
         let parts = self.parts(stage)?;
-        let done = self.there(stage);
-        let started = Event::StageStarted { stage: name.clone(), parts, done: done.len() };
-        self.progress.on(&started);
+        let done = self.committed_parts(stage);
+        self.emit(&Event::StageStarted { stage: name.clone(), parts, done: done.len() });
         let missing = (0..parts).filter(|part| done.binary_search(part).is_err());
         let mine: Vec<usize> =
             missing.filter(|part| job.is_none_or(|(job, jobs)| part % jobs == job)).collect();
         if !mine.is_empty() {
             // Array jobs share the folder with others at work.
             if job.is_none() {
-                clip_format::remove_temporary_files(&planned.dir)?;
+                clip_format::remove_temporary_files(planned.layout.dir())?;
             }
             engine.run_parts(self, stage, &mine)?;
         }
@@ -130,26 +135,27 @@ impl Run {
             return Ok(Outcome::Interrupted);
         }
         self.reload(stage)?;
-        if self.there(stage).len() < parts {
+        if self.committed_parts(stage).len() < parts {
             return Ok(Outcome::Incomplete);
         }
         self.context(stage).remove_part_files();
-        let tally = self.manifest(stage).tally();
-        self.progress.on(&Event::StageDone { stage: name, tally });
+        let counts = self.manifest(stage).counts();
+        self.emit(&Event::StageDone { stage: name, counts });
         Ok(Outcome::Done)
     }
 
-    fn there(&self, stage: usize) -> Vec<usize> {
-        there(&self.manifest(stage), &self.plan.stages[stage].dir, self.plan.store.as_ref())
+    fn committed_parts(&self, stage: usize) -> Vec<usize> {
+        let layout = &self.plan.stages[stage].layout;
+        committed_parts(&self.manifest(stage), layout, self.plan.store.as_ref())
     }
 
     /// Number of parts of a stage; written down before its first part runs.
     fn parts(&self, stage: usize) -> Result<usize> {
         let planned = &self.plan.stages[stage];
         if let Some(store) = &self.plan.store {
-            store.find(&planned.dir, StageFile::NAME)?;
+            store.get_if_exists(&planned.layout, crate::layout::StageLayout::FILE)?;
         }
-        if let Some(file) = StageFile::read(&planned.dir) {
+        if let Some(file) = begun(&planned.layout)? {
             return Ok(file.parts);
         }
         let parts = match (stage, &*planned.work()?) {
@@ -163,217 +169,12 @@ impl Run {
             (_, Work::Sink(sink)) => sink.units(&self.inputs(stage)?),
             _ => self.parts(stage - 1)?,
         };
-        StageFile { print: planned.print.clone(), parts }.write(&planned.dir)?;
+        let file = StageFile { fingerprint: planned.fingerprint.clone(), parts };
+        file.write(&planned.layout.file())?;
         if let Some(store) = &self.plan.store {
-            store.settle(&planned.dir, StageFile::NAME)?;
+            store.put_if_absent(&planned.layout, crate::layout::StageLayout::FILE)?;
         }
         Ok(parts)
-    }
-
-    /// The committed parts of the stage before, with rows.
-    pub fn inputs(&self, stage: usize) -> Result<Vec<PartInfo>> {
-        let before = self.before(stage)?;
-        let parts: Vec<usize> = self.manifest(before).commits().map(|commit| commit.part).collect();
-        Ok(parts.into_iter().filter_map(|part| self.stored(before, part)).collect())
-    }
-
-    /// The inputs of the sink, which is the last stage.
-    fn sunk(&self, stage: usize) -> Result<Arc<Vec<PartInfo>>> {
-        let mut slot = self.sunk.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(inputs) = &*slot {
-            return Ok(inputs.clone());
-        }
-        let inputs = Arc::new(self.inputs(stage)?);
-        *slot = Some(inputs.clone());
-        Ok(inputs)
-    }
-
-    /// The same part of the stage before, if it has rows.
-    fn input(&self, stage: usize, part: usize) -> Result<Option<PartInfo>> {
-        Ok(self.stored(self.before(stage)?, part))
-    }
-
-    fn before(&self, stage: usize) -> Result<usize> {
-        stage.checked_sub(1).ok_or_else(|| {
-            Error::stage(self.plan.stages[stage].name(), "the first stage has no input")
-        })
-    }
-
-    fn stored(&self, stage: usize, part: usize) -> Option<PartInfo> {
-        let name = part_name(part);
-        let rows = {
-            let manifest = self.manifest(stage);
-            let commit = manifest.get(part)?;
-            commit.files.iter().find(|(file, _, _)| *file == name)?;
-            commit.tally.rows_out
-        };
-        let path = self.plan.stages[stage].dir.join(name);
-        Some(PartInfo { part, path, rows, images: self.images(stage, part) })
-    }
-
-    /// The images of a part, from the nearest stage that stored them.
-    fn images(&self, stage: usize, part: usize) -> Option<PathBuf> {
-        let name = images_name(part);
-        let stage = (0..=stage).rev().find(|&stage| self.listed(stage, part, &name).is_some())?;
-        Some(self.plan.stages[stage].dir.join(name))
-    }
-
-    /// A file that a part was committed with.
-    fn listed(&self, stage: usize, part: usize, name: &str) -> Option<(String, String, u64)> {
-        let manifest = self.manifest(stage);
-        manifest.get(part)?.files.iter().find(|(file, _, _)| file == name).cloned()
-    }
-
-    /// Makes sure that this process's folder has a part of a stage or before it, in a store or not.
-    fn bring(&self, stage: usize, part: usize, with_images: bool) -> Result<()> {
-        let Some(store) = &self.plan.store else { return Ok(()) };
-        let bring = |stage: usize, name: &str| {
-            let file = self.listed(stage, part, name);
-            file.map_or(Ok(()), |file| store.bring(&self.plan.stages[stage].dir, &file))
-        };
-        bring(stage, &part_name(part))?;
-        if !with_images {
-            return Ok(());
-        }
-        let name = images_name(part);
-        let images = (0..=stage).rev().find(|&stage| self.listed(stage, part, &name).is_some());
-        images.map_or(Ok(()), |stage| bring(stage, &name))
-    }
-
-    /// Gives the others a file of the run's folder, where the run lies in a store.
-    pub fn publish(&self, name: &str) -> Result<()> {
-        self.plan.store.as_ref().map_or(Ok(()), |store| store.publish(&self.plan.dir, name))
-    }
-
-    /// Brings every file of every committed part out of the store: rows, images, rejects and
-    /// shards.
-    pub fn bring_all(&self) -> Result<()> {
-        let Some(store) = &self.plan.store else { return Ok(()) };
-        for (at, stage) in self.plan.stages.iter().enumerate() {
-            let files: Vec<_> =
-                self.manifest(at).commits().flat_map(|commit| commit.files.clone()).collect();
-            files.iter().try_for_each(|file| store.bring(&stage.dir, file))?;
-            store.find(&stage.dir, DECISIONS)?;
-        }
-        Ok(())
-    }
-
-    /// Does one part and commits it. Safe to repeat, in any process that opened the same plan.
-    pub fn run_part(&self, stage: usize, part: usize) -> Result<Commit> {
-        let planned = &self.plan.stages[stage];
-        let cx = self.context(stage);
-        let commit = match &*planned.work()? {
-            Work::Sink(sink) => {
-                let started = Instant::now();
-                let (dir, inputs) = (planned.dir.join("shards"), self.sunk(stage)?);
-                for input in &inputs[sink.reads(part, &inputs)] {
-                    self.bring(self.before(stage)?, input.part, true)?;
-                }
-                let (tally, names) = sink.write(part, &inputs, &dir, &cx)?;
-                let names = names.into_iter().map(|name| format!("shards/{name}")).collect();
-                commit_line(part, &planned.dir, names, tally, started)?
-            }
-            work => self.rows(stage, part, work, &cx)?,
-        };
-        let commit = match &self.plan.store {
-            Some(store) => store.push(&planned.dir, commit)?,
-            None => commit,
-        };
-        self.manifest(stage).commit(commit.clone())?;
-        // What the part had so far is in its files now.
-        let _ = std::fs::remove_file(cx.part_file(part));
-        let tally = commit.tally.clone();
-        self.progress.on(&Event::PartDone { stage: planned.name().to_owned(), part, tally });
-        Ok(commit)
-    }
-
-    fn rows(&self, stage: usize, part: usize, work: &Work, cx: &Context) -> Result<Commit> {
-        let planned = &self.plan.stages[stage];
-        let store_images = matches!(work, Work::Source(_) | Work::Fetch(_));
-        let mut out = PartSink::new(planned.name(), part, &planned.dir, store_images);
-        if let Work::Source(source) = work {
-            source.read(part, &mut out, cx)?;
-            return if cx.cancelled() { Err(cancelled(cx)) } else { out.commit(None) };
-        }
-        let Some(input) = self.input(stage, part)? else { return out.commit(Some(0)) };
-        let with_images = matches!(work, Work::Map(map) if map.needs_images());
-        self.bring(self.before(stage)?, part, with_images)?;
-        let batches = input.read(with_images)?;
-        let schema = clip_corpus::schema_of(&input.path)?;
-        match work {
-            Work::Map(map) => {
-                for batch in batches {
-                    map.apply(batch, &mut out)?;
-                }
-            }
-            Work::Fetch(fetch) => {
-                let batch = concat_batches(&schema, &batches);
-                let batch = batch.map_err(|e| Error::arrow(planned.name(), e))?;
-                fetch.fetch(batch, &mut out, cx)?;
-            }
-            Work::Barrier(_) => {
-                let decisions = self.decisions(stage, work, cx, &|| Ok(()))?;
-                for batch in &batches {
-                    decisions.apply(batch, &mut out)?;
-                }
-            }
-            Work::Source(_) | Work::Sink(_) => {}
-        }
-        if cx.cancelled() { Err(cancelled(cx)) } else { out.commit(Some(input.rows)) }
-    }
-
-    /// Makes a barrier's decisions, where they are not stored yet; nothing to do for other stages.
-    ///
-    /// # Errors
-    /// Also that of `check`, which is asked before they are stored: an engine knows there whether
-    /// it can vouch for them.
-    pub fn decide(&self, stage: usize, check: &dyn Fn() -> Result<()>) -> Result<()> {
-        let work = self.plan.stages[stage].work()?;
-        if matches!(*work, Work::Barrier(_)) {
-            self.decisions(stage, &work, &self.context(stage), check)?;
-        }
-        Ok(())
-    }
-
-    /// A barrier's decisions, made once and then read by every part and process.
-    fn decisions(
-        &self,
-        stage: usize,
-        work: &Work,
-        cx: &Context,
-        check: &dyn Fn() -> Result<()>,
-    ) -> Result<Arc<Decisions>> {
-        let mut slot = self.decisions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, decisions)) = &*slot
-            && *of == stage
-        {
-            return Ok(decisions.clone());
-        }
-        let planned = &self.plan.stages[stage];
-        let path = planned.dir.join(DECISIONS);
-        let store = self.plan.store.as_ref();
-        let decided = store.map_or(Ok(path.exists()), |store| store.find(&planned.dir, DECISIONS));
-        let inputs = self.inputs(stage)?;
-        let rows = inputs.iter().map(|input| input.rows).sum();
-        let made = if decided? {
-            Decisions::read(planned.name(), &path, rows)?
-        } else {
-            let Work::Barrier(barrier) = work else {
-                return Err(Error::stage(planned.name(), "only a barrier decides"));
-            };
-            for input in &inputs {
-                self.bring(self.before(stage)?, input.part, barrier.needs_images())?;
-            }
-            let decisions = Decisions::new(planned.name(), &barrier.decide_parts(&inputs, cx)?)?;
-            decisions.check_rows(rows).map_err(|reason| Error::stage(planned.name(), reason))?;
-            check()?;
-            decisions.write(&path)?;
-            store.map_or(Ok(()), |store| store.give(&planned.dir, DECISIONS))?;
-            decisions
-        };
-        let made = Arc::new(made);
-        *slot = Some((stage, made.clone()));
-        Ok(made)
     }
 
     fn context(&self, stage: usize) -> Context {
@@ -381,12 +182,12 @@ impl Run {
         Context {
             stage: planned.name().to_owned(),
             seed: self.plan.seed,
-            scratch: planned.dir.join("scratch"),
+            scratch: planned.layout.scratch(),
             cancel: self.cancel.clone(),
             progress: self.progress.clone(),
             shared: self.shared,
-            store: self.plan.store.as_ref().map(|store| store.stage(&planned.dir)),
-            lent: self.lent.clone(),
+            store: self.plan.store.as_ref().map(|store| store.stage(&planned.layout)),
+            queries: self.queries.clone(),
         }
     }
 
@@ -396,19 +197,20 @@ impl Run {
 
     /// Reads a stage's manifest again: other processes may have committed parts.
     pub fn reload(&self, stage: usize) -> Result<()> {
-        let dir = &self.plan.stages[stage].dir;
-        self.plan.store.as_ref().map_or(Ok(()), |store| store.pull(dir))?;
-        *self.manifest(stage) = Manifest::open(dir)?;
-        *self.sunk.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let layout = &self.plan.stages[stage].layout;
+        self.plan.store.as_ref().map_or(Ok(()), |store| store.sync_manifest(layout))?;
+        *self.manifest(stage) = Manifest::open(layout.dir())?;
+        *self.sink_inputs.lock().unwrap_or_else(PoisonError::into_inner) = None;
         Ok(())
     }
 
-    fn forget(&self, from: usize) -> Result<()> {
+    /// Removes what a stage and those after it made.
+    fn invalidate(&self, from: usize) -> Result<()> {
         for stage in from..self.plan.stages.len() {
-            let dir = &self.plan.stages[stage].dir;
-            self.plan.store.as_ref().map_or(Ok(()), |store| store.forget(dir))?;
-            if dir.exists() {
-                std::fs::remove_dir_all(dir).map_err(|e| Error::io(dir, e))?;
+            let layout = &self.plan.stages[stage].layout;
+            self.plan.store.as_ref().map_or(Ok(()), |store| store.invalidate(layout))?;
+            if layout.dir().exists() {
+                std::fs::remove_dir_all(layout.dir()).map_err(|e| Error::io(layout.dir(), e))?;
             }
             self.reload(stage)?;
         }
@@ -416,22 +218,41 @@ impl Run {
     }
 
     /// What happened in each stage so far: the funnel.
-    pub fn funnel(&self) -> Vec<(&'static str, Tally)> {
+    pub fn funnel(&self) -> Vec<(&'static str, Counts)> {
         let stages = self.plan.stages.iter().enumerate();
-        stages.map(|(at, stage)| (stage.name(), self.manifest(at).tally())).collect()
+        stages.map(|(at, stage)| (stage.name(), self.manifest(at).counts())).collect()
     }
 
-    /// Whether someone asked the run to stop.
+    /// Writes the run's summary, for those who read its folder, and uploads it where the run is in
+    /// a store.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn write_summary(&self) -> Result<()> {
+        let stages = self.plan.stages.iter().zip(self.funnel());
+        let stages = stages.map(|(stage, (name, counts))| StageSummary {
+            stage: name.to_owned(),
+            dir: stage.layout.name(),
+            fingerprint: stage.hash.clone(),
+            counts,
+        });
+        let summary = RunSummary { seed: self.plan.seed, stages: stages.collect() };
+        let layout = &self.plan.layout;
+        summary.write(&layout.summary())?;
+        let name = crate::layout::RunLayout::SUMMARY;
+        self.plan.store.as_ref().map_or(Ok(()), |store| store.publish(layout, name))
+    }
+
+    /// Whether the run was asked to stop.
     pub fn cancelled(&self) -> bool {
         self.cancel.load(Ordering::Relaxed)
     }
 
-    /// Tells the watchers.
-    pub fn tell(&self, event: &Event) {
+    /// Gives an event to the watchers.
+    pub fn emit(&self, event: &Event) {
         self.progress.on(event);
     }
 }
 
-fn cancelled(cx: &Context) -> Error {
-    Error::stage(cx.stage(), "interrupted")
-}
+#[cfg(test)]
+mod tests;

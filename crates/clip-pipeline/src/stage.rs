@@ -1,11 +1,12 @@
 //! The kinds of stages: what the executor may do with a stage is its type.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 
-use crate::{Context, PartInfo, PartSink, Result, Tally};
+use crate::{Context, Counts, DecisionSink, PartInfo, PartSink, Result};
 
 /// Makes rows out of nothing but its configuration. A host belongs to one part.
 pub trait Source: Send + Sync {
@@ -34,19 +35,34 @@ pub trait Fetch: Send + Sync {
 
 /// Needs all rows at once.
 pub trait Barrier: Send + Sync {
-    /// A decision for every row, sorted by row: `row`, `reason` (Utf8, null where the row
-    /// continues), then columns that the rows gain (or that replace theirs). The executor
-    /// applies it part by part.
-    fn decide(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>>;
+    /// Decides about every row of `inputs`, in ascending order of `row`: see [`DecisionSink`]. The
+    /// executor applies the decisions part by part.
+    fn decide(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()>;
     /// Whether it looks at the images of its inputs.
     fn needs_images(&self) -> bool {
         false
     }
-    /// The same for a barrier that looks at images too; what the executor calls.
-    fn decide_parts(&self, inputs: &[PartInfo], cx: &Context) -> Result<Vec<RecordBatch>> {
-        let paths: Vec<PathBuf> = inputs.iter().map(|input| input.path.clone()).collect();
-        self.decide(&paths, cx)
-    }
+}
+
+/// Runs a barrier's queries on other machines, which see the same files.
+pub trait QueryEngine: Send + Sync {
+    /// Runs a query over tables of Parquet files, each with at least one, and gives its rows to
+    /// `visit` in their order.
+    fn query(
+        &self,
+        tables: &BTreeMap<String, Vec<PathBuf>>,
+        sql: &str,
+        visit: &mut (dyn FnMut(RecordBatch) -> Result<()> + Send),
+    ) -> Result<()>;
+}
+
+/// What a sink wrote for one unit.
+#[derive(Debug, Clone, Default)]
+pub struct Written {
+    /// What happened to its rows.
+    pub counts: Counts,
+    /// The names of its files, in the folder that it was given.
+    pub files: Vec<String>,
 }
 
 /// The end of the chain: turns parts into files for others.
@@ -55,15 +71,8 @@ pub trait Sink: Send + Sync {
     fn units(&self, inputs: &[PartInfo]) -> usize;
     /// The inputs that a file is made of.
     fn reads(&self, unit: usize, inputs: &[PartInfo]) -> Range<usize>;
-    /// Writes one file and what belongs to it into `dir`; returns its counts and the names of its
-    /// files.
-    fn write(
-        &self,
-        unit: usize,
-        inputs: &[PartInfo],
-        dir: &Path,
-        cx: &Context,
-    ) -> Result<(Tally, Vec<String>)>;
+    /// Writes one file and what belongs to it into `dir`.
+    fn write(&self, unit: usize, inputs: &[PartInfo], dir: &Path, cx: &Context) -> Result<Written>;
 }
 
 /// The work of a stage, ready to run.

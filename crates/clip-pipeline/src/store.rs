@@ -4,20 +4,20 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use clip_corpus::{Commit, Manifest, hash_file};
+use clip_corpus::{Commit, Manifest, PartFile, hash_file};
 use clip_format::AtomicFile;
 use clip_format::write_atomic;
 use clip_store::Store;
 
-use crate::plan::StageFile;
-use crate::run::DECISIONS;
+use crate::decision::index_name;
+use crate::layout::{FileKind, RunLayout, StageLayout, commit_name, commit_part};
 use crate::{Error, Result};
 
-/// Where the lines of a stage's manifest lie, one object for each part.
+/// Where the lines of a stage's manifest are, one object for each part.
 const COMMITS: &str = "commits";
 
 /// The objects of a run: those of a stage under the name of its folder, and
-/// `commits/part-00007.json` for each part.
+/// one with the line of each part.
 ///
 /// A part is committed by creating that object where there is none, after the files that it names.
 /// A file's object is named by its content, too, so that whoever does the same part again writes
@@ -43,62 +43,78 @@ impl RunStore {
         self.0.address()
     }
 
-    pub(crate) fn stage(&self, folder: &Path) -> Store {
-        self.0.at(&folder.file_name().unwrap_or_default().to_string_lossy())
+    pub(crate) fn stage(&self, layout: &StageLayout) -> Store {
+        self.0.at(&layout.name())
     }
 
     /// Writes a summary that the last writer may decide.
-    pub(crate) fn publish(&self, folder: &Path, name: &str) -> Result<()> {
-        self.0.upload(name, &folder.join(name)).map_err(|e| failed(&self.0, name, e))
+    pub(crate) fn publish(&self, run: &RunLayout, name: &str) -> Result<()> {
+        self.0.upload(name, &run.dir().join(name)).map_err(|e| failed(&self.0, name, e))
     }
 
-    /// Brings the lines of parts that others committed to the manifest in `folder`.
-    pub(crate) fn pull(&self, folder: &Path) -> Result<()> {
-        let commits = self.stage(folder).at(COMMITS);
-        let there = commits.list().map_err(|e| failed(&commits, "", e))?;
-        if there.is_empty() {
+    /// Copies the lines of parts that others committed to the stage's manifest.
+    pub(crate) fn sync_manifest(&self, layout: &StageLayout) -> Result<()> {
+        let commits = self.stage(layout).at(COMMITS);
+        let stored = commits.list().map_err(|e| failed(&commits, "", e))?;
+        if stored.is_empty() {
             return Ok(());
         }
-        let mut manifest = Manifest::open(folder)?;
-        let absent = |name: &String| part_of(name).is_some_and(|part| manifest.get(part).is_none());
-        let absent: Vec<String> = there.into_iter().map(|(name, _)| name).filter(absent).collect();
+        let mut manifest = Manifest::open(layout.dir())?;
+        let absent =
+            |name: &String| commit_part(name).is_some_and(|part| manifest.get(part).is_none());
+        let absent: Vec<String> = stored.into_iter().map(|(name, _)| name).filter(absent).collect();
         let lines = commits.get_all(&absent).map_err(|e| failed(&commits, "", e))?;
         let lines = absent.iter().zip(lines).map(|(name, line)| parsed(&commits, name, &line));
         Ok(manifest.extend(lines.collect::<Result<_>>()?)?)
     }
 
-    /// Makes `folder` say what the store says, whatever it said before: another machine may have
+    /// Makes the folder say what the store says, whatever it said before: another machine may have
     /// begun the stage anew.
-    pub(crate) fn refresh(&self, folder: &Path) -> Result<()> {
-        let (stage, old) = (self.stage(folder), Manifest::open(folder)?);
-        let file = stage.get(StageFile::NAME).map_err(|e| failed(&stage, StageFile::NAME, e))?;
-        for name in [StageFile::NAME, Manifest::FILE, DECISIONS] {
-            remove(&folder.join(name))?;
-        }
+    pub(crate) fn refresh(&self, layout: &StageLayout) -> Result<()> {
+        let (stage, old) = (self.stage(layout), Manifest::open(layout.dir())?);
+        let get = |name: &str| stage.get(name).map_err(|e| failed(&stage, name, e));
+        let file = get(StageLayout::FILE)?;
+        remove(&layout.file())?;
+        remove(&layout.manifest())?;
+        self.refresh_decisions(layout)?;
         if let Some(file) = file {
-            write_atomic(&folder.join(StageFile::NAME), &file.bytes)?;
-            self.pull(folder)?;
+            write_atomic(&layout.file(), &file.bytes)?;
+            self.sync_manifest(layout)?;
         }
-        let now = Manifest::open(folder)?;
+        let now = Manifest::open(layout.dir())?;
         let same =
             |commit: &Commit| now.get(commit.part).is_some_and(|now| now.files == commit.files);
         let stale = old.commits().filter(|commit| !same(commit));
         let mut stale = stale.flat_map(|commit| &commit.files);
-        stale.try_for_each(|(name, _, _)| remove(&folder.join(name)))
+        stale.try_for_each(|file| remove(&layout.dir().join(&file.name)))
+    }
+
+    /// Removes decisions that are not those of the store.
+    fn refresh_decisions(&self, layout: &StageLayout) -> Result<()> {
+        let (stage, name) = (self.stage(layout), index_name(layout));
+        let path = layout.dir().join(&name);
+        let mine = match std::fs::read(&path) {
+            Ok(mine) => mine,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(Error::io(&path, e)),
+        };
+        let theirs = stage.get(&name).map_err(|e| failed(&stage, &name, e))?;
+        if theirs.is_some_and(|theirs| theirs.bytes == mine) {
+            return Ok(());
+        }
+        let folder = layout.decisions();
+        std::fs::remove_dir_all(&folder).map_err(|e| Error::io(&folder, e))
     }
 
     /// Commits a part: its files, then its line. Gives the line that is there now: another
-    /// process's, if it was faster; then `folder` keeps nothing that is not in it.
-    pub(crate) fn push(&self, folder: &Path, commit: Commit) -> Result<Commit> {
-        let stage = self.stage(folder);
-        let (commits, name) = (stage.at(COMMITS), line_name(commit.part));
+    /// process's, if it was faster; then the folder keeps nothing that is not in it.
+    pub(crate) fn push(&self, layout: &StageLayout, commit: Commit) -> Result<Commit> {
+        let stage = self.stage(layout);
+        let (commits, name) = (stage.at(COMMITS), commit_name(commit.part));
         let line = || commits.get(&name).map_err(|e| failed(&commits, &name, e));
         let mut theirs = line()?;
         if theirs.is_none() {
-            for (name, hash, _) in &commit.files {
-                let object = object_name(name, hash);
-                stage.upload(&object, &folder.join(name)).map_err(|e| failed(&stage, name, e))?;
-            }
+            commit.files.iter().try_for_each(|file| self.upload_file(layout, file))?;
             let mine = serde_json::json!(commit).to_string().into_bytes();
             if commits.create(&name, mine).map_err(|e| failed(&commits, &name, e))? {
                 return Ok(commit);
@@ -109,34 +125,36 @@ impl RunStore {
             theirs.ok_or_else(|| damaged(&commits, &name, "it was there and is not now"))?;
         let theirs = parsed(&commits, &name, &theirs.bytes)?;
         if theirs.files != commit.files {
-            commit.files.iter().try_for_each(|(name, _, _)| remove(&folder.join(name)))?;
+            commit.files.iter().try_for_each(|file| remove(&layout.dir().join(&file.name)))?;
         }
         Ok(theirs)
     }
 
-    /// Makes sure that a committed file is in `folder`, whole.
-    pub(crate) fn bring(
-        &self,
-        folder: &Path,
-        (name, hash, bytes): &(String, String, u64),
-    ) -> Result<()> {
-        let path = folder.join(name);
-        if std::fs::metadata(&path).is_ok_and(|meta| meta.len() == *bytes) {
+    /// Uploads a file that others may have uploaded with other content.
+    pub(crate) fn upload_file(&self, layout: &StageLayout, file: &PartFile) -> Result<()> {
+        let (stage, path) = (self.stage(layout), layout.dir().join(&file.name));
+        stage.upload(&object_name(file), &path).map_err(|e| failed(&stage, &file.name, e))
+    }
+
+    /// Makes sure that a file that was uploaded is in the folder, whole.
+    pub(crate) fn ensure_local(&self, layout: &StageLayout, file: &PartFile) -> Result<()> {
+        let path = layout.dir().join(&file.name);
+        if std::fs::metadata(&path).is_ok_and(|meta| meta.len() == file.bytes) {
             return Ok(());
         }
-        let stage = self.stage(folder);
-        copy(&stage, &object_name(name, hash), &path)?;
-        if hash_file(&path)?.0 == *hash {
+        let stage = self.stage(layout);
+        copy(&stage, &object_name(file), &path)?;
+        if hash_file(&path)?.0 == file.blake3 {
             return Ok(());
         }
         remove(&path)?;
-        Err(damaged(&stage, name, "its content is not what its part was committed with"))
+        Err(damaged(&stage, &file.name, "its content is not what its part was committed with"))
     }
 
-    /// Brings a file that is the same for all processes, where it is there; whether `folder` has it
-    /// now.
-    pub(crate) fn find(&self, folder: &Path, name: &str) -> Result<bool> {
-        let (stage, path) = (self.stage(folder), folder.join(name));
+    /// Copies a file that is the same for all processes, where there is one; whether the folder
+    /// has it now.
+    pub(crate) fn get_if_exists(&self, layout: &StageLayout, name: &str) -> Result<bool> {
+        let (stage, path) = (self.stage(layout), layout.dir().join(name));
         if path.exists() {
             return Ok(true);
         }
@@ -147,16 +165,9 @@ impl RunStore {
         }
     }
 
-    /// Gives the others a file that is the same whoever makes it.
-    pub(crate) fn give(&self, folder: &Path, name: &str) -> Result<()> {
-        let stage = self.stage(folder);
-        stage.upload(name, &folder.join(name)).map_err(|e| failed(&stage, name, e))
-    }
-
-    /// Settles a file that the first process decides: puts mine where there is none, else takes
-    /// what is there.
-    pub(crate) fn settle(&self, folder: &Path, name: &str) -> Result<()> {
-        let (stage, path) = (self.stage(folder), folder.join(name));
+    /// Puts a file that the first process decides where there is none, else takes what is there.
+    pub(crate) fn put_if_absent(&self, layout: &StageLayout, name: &str) -> Result<()> {
+        let (stage, path) = (self.stage(layout), layout.dir().join(name));
         let mine = std::fs::read(&path).map_err(|e| Error::io(&path, e))?;
         if stage.create(name, mine).map_err(|e| failed(&stage, name, e))? {
             return Ok(());
@@ -166,15 +177,18 @@ impl RunStore {
     }
 
     /// Removes a stage.
-    pub(crate) fn forget(&self, folder: &Path) -> Result<()> {
-        let stage = self.stage(folder);
+    pub(crate) fn invalidate(&self, layout: &StageLayout) -> Result<()> {
+        let stage = self.stage(layout);
         stage.clear().map_err(|e| failed(&stage, "", e))
     }
 }
 
 /// Shards are read by others by their names, and are the same whoever makes them.
-fn object_name(name: &str, hash: &str) -> String {
-    if name.starts_with("shards/") { name.to_owned() } else { format!("{name}.{}", &hash[..16]) }
+fn object_name(file: &PartFile) -> String {
+    match FileKind::from_name(&file.name) {
+        Some(FileKind::Shard) => file.name.clone(),
+        _ => format!("{}.{}", file.name, &file.blake3[..16]),
+    }
 }
 
 /// An object as a file, whole or not at all.
@@ -191,14 +205,6 @@ fn remove(path: &Path) -> Result<()> {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path, e)),
         _ => Ok(()),
     }
-}
-
-fn line_name(part: usize) -> String {
-    format!("part-{part:05}.json")
-}
-
-fn part_of(name: &str) -> Option<usize> {
-    name.strip_prefix("part-")?.strip_suffix(".json")?.parse().ok()
 }
 
 fn parsed(commits: &Store, name: &str, line: &[u8]) -> Result<Commit> {

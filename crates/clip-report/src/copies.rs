@@ -7,6 +7,7 @@ use arrow::array::AsArray;
 use clip_corpus::{columns, row_part};
 use clip_format::ImageFormat;
 use clip_overlap::{ContaminationReport, Copy, Kind, SetReport};
+use clip_pipeline::StageLayout;
 
 use crate::page::{escape, grouped, percent, picture, table};
 use crate::{Error, Result};
@@ -214,11 +215,11 @@ pub(crate) fn side(bytes: Option<&Vec<u8>>) -> String {
     bytes.map_or("<span></span>".into(), |bytes| picture(bytes, format(bytes)))
 }
 
-/// The images of a build's rows, wanted by place and name; `fetch` is the folder of the stage that
+/// The images of a build's rows, wanted by place and name; `fetch` is the stage that
 /// stored them.
 ///
 /// Parts keep their numbers, so a row's id says where to look.
-pub fn stored(wanted: &HashSet<(String, String)>, fetch: &Path) -> Result<Images> {
+pub fn stored(wanted: &HashSet<(String, String)>, fetch: &StageLayout) -> Result<Images> {
     let mut parts: BTreeMap<usize, HashMap<u64, &(String, String)>> = BTreeMap::new();
     for name in wanted {
         if let Ok(row) = name.1.parse::<u64>() {
@@ -227,7 +228,7 @@ pub fn stored(wanted: &HashSet<(String, String)>, fetch: &Path) -> Result<Images
     }
     let mut found = Images::new();
     for (part, rows) in parts {
-        let path = fetch.join(format!("images/part-{part:05}.parquet"));
+        let path = fetch.images(part);
         for batch in clip_corpus::read_parquet(&path)? {
             let images =
                 batch.column_by_name(columns::IMAGE).and_then(|c| c.as_binary_opt::<i32>());

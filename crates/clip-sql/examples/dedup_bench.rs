@@ -8,7 +8,7 @@ use std::time::Instant;
 use arrow::array::{
     ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, StringArray, UInt64Array,
 };
-use clip_pipeline::{Barrier, Context};
+use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo, StageLayout, read_decisions};
 use clip_sql::Deduplicate;
 
 const PART: u64 = 100_000;
@@ -26,7 +26,13 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let dedup = Deduplicate { radius, keep_captions: true, ..Deduplicate::default() };
     let cx = Context::detached("dedup", 1, &folder.join("scratch"));
-    let decisions = dedup.decide(&parts, &cx)?;
+    let part = |(part, path)| PartInfo { part, path, rows: 0, images: None };
+    let inputs: Vec<PartInfo> = parts.into_iter().enumerate().map(part).collect();
+    let stage = folder.join("stage");
+    let mut out = DecisionSink::new("dedup", &StageLayout::new(&stage));
+    dedup.decide(&inputs, &cx, &mut out)?;
+    out.finish(rows)?;
+    let decisions = read_decisions(&stage)?;
     let fell = |batch: &RecordBatch, reason: &str| {
         let reasons = batch.column_by_name("reason").and_then(|c| c.as_string_opt::<i32>());
         reasons.map_or(0, |r| r.iter().filter(|r| *r == Some(reason)).count())

@@ -10,9 +10,11 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringArray, UInt32Builder, UInt64Array};
 use arrow::datatypes::{DataType, Field};
-use clip_corpus::{Commit, Manifest, Tally, row_id, uid};
-use clip_pipeline::{Context, PartSink};
-use clip_pipeline::{Plan, Result as PipelineResult, Run, Source, StageSpec, Work};
+use clip_corpus::{Commit, Counts, Manifest, PartFile, row_id, uid};
+use clip_pipeline::layout::rows_name;
+use clip_pipeline::{
+    Context, PartSink, Plan, Result as PipelineResult, Run, Source, StageLayout, StageSpec, Work,
+};
 use clip_sql::{Balance, Mode};
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
@@ -35,20 +37,20 @@ fn main() -> Result<()> {
         println!("{what}: {:.2} s, {}", start.elapsed().as_secs_f64(), memory());
     };
     let first = plan(&folder, parts)?;
-    let dir = first.stages[0].dir.clone();
-    if !dir.join("stage.json").is_file() {
+    let layout = &first.stages[0].layout;
+    if !layout.is_stage() {
         let start = Instant::now();
-        make(&dir, parts, rows)?;
-        let mut stage = json!(first.stages[0].print);
+        make(layout, parts, rows)?;
+        let mut stage = json!(first.stages[0].fingerprint);
         stage["parts"] = json!(parts);
-        std::fs::write(dir.join("stage.json"), stage.to_string())?;
+        std::fs::write(layout.file(), stage.to_string())?;
         lap("made", start);
     }
-    let bytes = std::fs::metadata(dir.join(Manifest::FILE))?.len();
+    let bytes = std::fs::metadata(layout.manifest())?.len();
     println!("manifest of {parts} parts: {:.1} MB", bytes as f64 / 1e6);
 
     let start = Instant::now();
-    let count = Manifest::open(&dir)?.commits().count();
+    let count = Manifest::open(layout.dir())?.commits().count();
     lap(&format!("manifest read, {count} parts"), start);
     let start = Instant::now();
     let plan = plan(&folder, parts)?;
@@ -97,8 +99,8 @@ fn plan(folder: &Path, parts: usize) -> PipelineResult<Plan> {
 }
 
 /// Writes the parts and their manifest, unsynced: only reading them is measured.
-fn make(dir: &Path, parts: usize, rows: u64) -> Result<()> {
-    std::fs::create_dir_all(dir)?;
+fn make(layout: &StageLayout, parts: usize, rows: u64) -> Result<()> {
+    std::fs::create_dir_all(layout.dir())?;
     let mut manifest = String::new();
     for part in 0..parts {
         let batch = rows_of(part, rows)?;
@@ -106,16 +108,15 @@ fn make(dir: &Path, parts: usize, rows: u64) -> Result<()> {
         let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None)?;
         writer.write(&batch)?;
         writer.close()?;
-        let name = format!("part-{part:05}.parquet");
-        std::fs::write(dir.join(&name), &bytes)?;
-        let hash = blake3::hash(&bytes).to_hex().to_string();
+        std::fs::write(layout.rows(part), &bytes)?;
+        let blake3 = blake3::hash(&bytes).to_hex().to_string();
+        let file = PartFile { name: rows_name(part), blake3, bytes: bytes.len() as u64 };
         let dropped = [("no_words".to_owned(), 3), ("other_language".to_owned(), 9)].into();
-        let tally = Tally { rows_in: rows + 12, rows_out: rows, dropped, urls: 0 };
-        let commit =
-            Commit { part, files: vec![(name, hash, bytes.len() as u64)], tally, seconds: 1.5 };
+        let counts = Counts { rows_in: rows + 12, rows_out: rows, dropped, urls: 0 };
+        let commit = Commit { part, files: vec![file], counts, seconds: 1.5 };
         manifest += &format!("{}\n", serde_json::to_string(&commit)?);
     }
-    std::fs::write(dir.join(Manifest::FILE), manifest)?;
+    std::fs::write(layout.manifest(), manifest)?;
     Ok(())
 }
 

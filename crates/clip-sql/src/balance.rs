@@ -1,16 +1,15 @@
 //! The barrier that balances pairs over queries, and the account of what it did.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{UInt32Type, UInt64Type};
 use clip_format::write_atomic;
 use clip_pipeline::config::text::BalanceMode;
-use clip_pipeline::{Barrier, Context};
+use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo};
 use serde_json::{Value, json};
 
-use crate::{Result, Session, query};
+use crate::{Result, Session, query, table_of};
 
 /// How the limit is kept: `pipeline.toml`'s own words.
 pub type Mode = BalanceMode;
@@ -21,15 +20,15 @@ const HEAD: usize = 100;
 /// Balances pairs over their queries; rows gain `query` (the rarest, or the one that drew) and
 /// `keep_prob`.
 ///
-/// Draws are hashes of the run's seed, the pair and the query. The account goes to `balance.json`
-/// in the stage's scratch folder.
+/// Draws are hashes of the run's seed, the pair and the query. The account goes to
+/// [`Balance::ACCOUNT`] in the stage's scratch folder.
 #[derive(Debug, Clone, Copy)]
 pub struct Balance {
     /// The rule.
     pub mode: Mode,
     /// Pairs per query; the paper's is 20,000.
     pub limit: u64,
-    /// Whether a pair without any query falls, as `no_query`.
+    /// Whether a pair without any query is dropped, as `no_query`.
     pub require_match: bool,
 }
 
@@ -45,9 +44,12 @@ impl Balance {
         ["20_balance_counts", rule, "21_balance_realised"]
     }
 
-    fn run(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>> {
-        let session = Session::of(cx)?;
-        session.table("pairs", inputs)?;
+    /// Name of the account, in the scratch folder.
+    pub const ACCOUNT: &str = "balance.json";
+
+    fn run(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()> {
+        let session = Session::for_barrier(cx)?;
+        session.table("pairs", &table_of(inputs))?;
         let [counts, rule, realised] = Self::queries(self.mode);
         let counts = query(counts)?;
         session.rows("counts", counts.outputs.clone(), session.run(&counts, &[])?)?;
@@ -59,32 +61,25 @@ impl Balance {
         ];
         let known = |(name, _): &&(&str, u64)| rule.parameters.iter().any(|known| known == name);
         let values: Vec<(&str, u64)> = all.iter().filter(known).copied().collect();
-        let decisions = session.run(&rule, &values)?;
-        session.rows("decisions", rule.outputs.clone(), decisions.clone())?;
+        let mut decided = Decided::default();
+        out.push(&RecordBatch::new_empty(rule.outputs.clone()))?;
+        session.each(&rule, &values, |batch| {
+            decided.add(&batch);
+            Ok(out.push(&batch)?)
+        })?;
+        session.table("decisions", &out.flush()?)?;
         let realised = session.run(&query(realised)?, &[])?;
-        let account = self.account(&decisions, &realised);
+        let account = self.account(&decided, &realised);
         cx.note(summary(&account));
         let text = format!("{account:#}\n");
-        write_atomic(&cx.scratch().join("balance.json"), text.as_bytes())?;
-        Ok(decisions)
+        write_atomic(&cx.scratch().join(Self::ACCOUNT), text.as_bytes())?;
+        Ok(())
     }
 
     /// What the balance did: realised counts of the head, the tail's share, and the share against
     /// the limit.
-    fn account(&self, decisions: &[RecordBatch], realised: &[RecordBatch]) -> Value {
-        let mut charged: HashMap<u32, u64> = HashMap::new();
-        let (mut pairs, mut kept) = (0, 0);
-        for batch in decisions {
-            pairs += batch.num_rows();
-            let reason = batch["reason"].as_string::<i32>();
-            let query = batch["query"].as_primitive::<UInt32Type>();
-            for at in (0..batch.num_rows()).filter(|&at| reason.is_null(at)) {
-                kept += 1;
-                if query.is_valid(at) {
-                    *charged.entry(query.value(at)).or_default() += 1;
-                }
-            }
-        }
+    fn account(&self, decided: &Decided, realised: &[RecordBatch]) -> Value {
+        let Decided { pairs, kept, charged } = decided;
         let mut counts: Vec<(u32, u64, u64)> = Vec::new();
         for batch in realised {
             let query = batch["query"].as_primitive::<UInt32Type>().values();
@@ -122,6 +117,29 @@ impl Balance {
     }
 }
 
+/// What was decided, in numbers.
+#[derive(Default)]
+struct Decided {
+    pairs: usize,
+    kept: usize,
+    /// Pairs that were kept and charged to each query.
+    charged: HashMap<u32, u64>,
+}
+
+impl Decided {
+    fn add(&mut self, batch: &RecordBatch) {
+        self.pairs += batch.num_rows();
+        let reason = batch["reason"].as_string::<i32>();
+        let query = batch["query"].as_primitive::<UInt32Type>();
+        for at in (0..batch.num_rows()).filter(|&at| reason.is_null(at)) {
+            self.kept += 1;
+            if query.is_valid(at) {
+                *self.charged.entry(query.value(at)).or_default() += 1;
+            }
+        }
+    }
+}
+
 /// The account in a line.
 fn summary(account: &Value) -> String {
     let share = |key: &str| 100.0 * account[key].as_f64().unwrap_or(0.0);
@@ -137,8 +155,13 @@ fn summary(account: &Value) -> String {
 }
 
 impl Barrier for Balance {
-    fn decide(&self, inputs: &[PathBuf], cx: &Context) -> clip_pipeline::Result<Vec<RecordBatch>> {
-        self.run(inputs, cx).map_err(|e| clip_pipeline::Error::stage(cx.stage(), e))
+    fn decide(
+        &self,
+        inputs: &[PartInfo],
+        cx: &Context,
+        out: &mut DecisionSink,
+    ) -> clip_pipeline::Result<()> {
+        self.run(inputs, cx, out).map_err(|e| e.into_stage_error(cx.stage()))
     }
 }
 

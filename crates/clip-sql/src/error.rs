@@ -58,6 +58,9 @@ pub enum Error {
     /// Stored data failed.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
+    /// What takes the decisions failed, or the engine that ran the query.
+    #[error(transparent)]
+    Pipeline(#[from] clip_pipeline::Error),
 }
 
 /// Short for a result with this crate's error.
@@ -76,6 +79,16 @@ impl Error {
                 _ => false,
             },
             _ => false,
+        }
+    }
+
+    /// As a failure of a stage; what is damaged or was refused stays that.
+    pub(crate) fn into_stage_error(self, stage: &str) -> clip_pipeline::Error {
+        match self {
+            Self::Pipeline(error) => error,
+            Self::Corpus(error) => error.into(),
+            Self::Io(error) => error.into(),
+            error => clip_pipeline::Error::stage(stage, error),
         }
     }
 

@@ -17,5 +17,10 @@ pub use balance::{Balance, Mode, curve};
 pub use dedup::{Compare, Deduplicate};
 pub use error::{Error, Result};
 pub use query::{Query, queries, query, resources};
-pub use session::{Cluster, Session, config, listing};
+pub use session::{Session, config, listing};
 pub use unique::UniquePairs;
+
+/// The rows of parts, as the files of a table.
+fn table_of(inputs: &[clip_pipeline::PartInfo]) -> Vec<std::path::PathBuf> {
+    inputs.iter().map(|input| input.path.clone()).collect()
+}

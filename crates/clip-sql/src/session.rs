@@ -1,13 +1,15 @@
 //! A DataFusion session with our functions, bounded memory and results that do not depend on the
 //! machine.
 
+use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use clip_corpus::PartWriter;
+use clip_pipeline::{Context, QueryEngine};
 use datafusion::datasource::MemTable;
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -41,16 +43,17 @@ const JOINED: &str = "joined";
 
 /// Runs queries over tables of Parquet parts.
 pub struct Session {
-    context: SessionContext,
-    runtime: Option<Runtime>,
+    backend: Backend,
     scratch: PathBuf,
-    /// Whether queries run on the workers of a cluster.
-    remote: bool,
 }
 
-/// A context whose queries run on a cluster, with our [`config`] and functions: what an engine
-/// lends to barriers.
-pub struct Cluster(pub SessionContext);
+/// Where queries run.
+enum Backend {
+    /// In this process, on threads of the session's own.
+    Local { context: SessionContext, runtime: Option<Runtime> },
+    /// Where an engine runs them.
+    Remote { engine: Arc<dyn QueryEngine>, tables: Mutex<BTreeMap<String, Vec<PathBuf>>> },
+}
 
 /// The settings that every session has, here or on a cluster.
 pub fn config(config: SessionConfig) -> SessionConfig {
@@ -69,13 +72,12 @@ pub fn config(config: SessionConfig) -> SessionConfig {
 }
 
 impl Session {
-    /// The session of a barrier: on the cluster that the engine lends, else in this process.
-    pub fn of(cx: &clip_pipeline::Context) -> Result<Self> {
-        let Some(cluster) = cx.lent::<Cluster>() else { return Self::new(cx.scratch()) };
+    /// The session of a barrier: on the engine that the run has for queries, else in this process.
+    pub fn for_barrier(cx: &Context) -> Result<Self> {
+        let Some(engine) = cx.queries() else { return Self::new(cx.scratch()) };
         std::fs::create_dir_all(cx.scratch()).map_err(|e| Error::io(cx.scratch(), e))?;
-        let (context, runtime) = (cluster.0.clone(), runtime(cx.scratch())?);
-        let scratch = cx.scratch().to_path_buf();
-        Ok(Self { context, runtime: Some(runtime), scratch, remote: true })
+        let backend = Backend::Remote { engine, tables: Mutex::default() };
+        Ok(Self { backend, scratch: cx.scratch().to_path_buf() })
     }
 
     /// A session that spills into `scratch` beyond 2 GiB.
@@ -101,33 +103,45 @@ impl Session {
         for function in functions() {
             context.register_udf((*function).clone());
         }
-        let (runtime, scratch) = (Some(runtime(scratch)?), scratch.to_path_buf());
-        Ok(Self { context, runtime, scratch, remote: false })
-    }
-
-    /// DataFusion's own context.
-    pub fn context(&self) -> &SessionContext {
-        &self.context
+        let backend = Backend::Local { context, runtime: Some(runtime(scratch)?) };
+        Ok(Self { backend, scratch: scratch.to_path_buf() })
     }
 
     /// Makes a table of Parquet files that share a schema.
+    ///
+    /// # Errors
+    /// When there is no file, or none can be read.
     pub fn table(&self, name: &str, parts: &[PathBuf]) -> Result<()> {
-        if parts.len() > MOST_FILES {
-            let joined = join(parts, &self.scratch.join(JOINED).join(name))?;
-            return self.register(name, listing(name, &joined)?);
+        let joined = if parts.len() > MOST_FILES {
+            join(parts, &self.scratch.join(JOINED).join(name))?
+        } else {
+            parts.to_vec()
+        };
+        match &self.backend {
+            Backend::Local { context, .. } => register(context, name, listing(name, &joined)?),
+            Backend::Remote { tables, .. } => {
+                if joined.is_empty() {
+                    return Err(Error::NoParts { table: name.to_owned() });
+                }
+                lock(tables).insert(name.to_owned(), joined);
+                Ok(())
+            }
         }
-        self.register(name, listing(name, parts)?)
     }
 
-    /// Makes a table of rows: in memory, or in a file that the workers of a cluster read.
+    /// Makes a table of rows: in memory, or in a file for the engine.
     pub fn rows(&self, name: &str, schema: SchemaRef, rows: Vec<RecordBatch>) -> Result<()> {
-        if self.remote {
-            let path = self.scratch.join(format!("{name}.parquet"));
-            clip_corpus::write_parquet(&path, schema, &rows)?;
-            return self.table(name, &[path]);
+        match &self.backend {
+            Backend::Local { context, .. } => {
+                let table = MemTable::try_new(schema, vec![rows]);
+                register(context, name, Arc::new(table.map_err(|e| Error::query(name, e))?))
+            }
+            Backend::Remote { .. } => {
+                let path = self.scratch.join(format!("{name}.parquet"));
+                clip_corpus::write_parquet(&path, schema, &rows)?;
+                self.table(name, &[path])
+            }
         }
-        let table = MemTable::try_new(schema, vec![rows]).map_err(|e| Error::query(name, e))?;
-        self.register(name, Arc::new(table))
     }
 
     /// Makes the table `rejects` of the reject files of stages, with the stage as a column.
@@ -148,18 +162,14 @@ impl Session {
         Ok(())
     }
 
-    fn register(&self, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
-        let failed = |e| Error::query(name, e);
-        self.context.deregister_table(name).map_err(failed)?;
-        self.context.register_table(name, table).map_err(failed)?;
-        Ok(())
-    }
-
     /// Runs any statement.
     pub fn sql(&self, text: &str) -> Result<Vec<RecordBatch>> {
-        let name: String = text.trim().chars().take(40).collect();
-        let run = async { self.context.sql(text).await?.collect().await };
-        self.wait(run).map_err(|e| Error::query(&name, e))
+        let mut batches = Vec::new();
+        self.each_of(text, |batch| {
+            batches.push(batch);
+            Ok(())
+        })?;
+        Ok(batches)
     }
 
     /// Runs any statement and visits its rows batch by batch, without holding them.
@@ -178,9 +188,17 @@ impl Session {
         text: &str,
         mut visit: impl FnMut(RecordBatch) -> Result<()> + Send,
     ) -> Result<()> {
+        let (context, runtime) = match &self.backend {
+            Backend::Local { context, runtime } => (context, runtime),
+            Backend::Remote { engine, tables } => {
+                let tables = lock(tables).clone();
+                let mut visit = |batch| visit(batch).map_err(|error| error.into_stage_error(name));
+                return Ok(engine.query(&tables, text, &mut visit)?);
+            }
+        };
         let mut visited = Ok(());
         let run = async {
-            let mut batches = self.context.sql(text).await?.execute_stream().await?;
+            let mut batches = context.sql(text).await?.execute_stream().await?;
             while let Some(batch) = batches.next().await {
                 visited = visit(batch?);
                 if visited.is_err() {
@@ -189,7 +207,7 @@ impl Session {
             }
             Ok::<(), DataFusionError>(())
         };
-        self.wait(run).map_err(|e| Error::query(name, e))?;
+        wait(runtime.as_ref(), run).map_err(|e| Error::query(name, e))?;
         visited
     }
 
@@ -215,10 +233,8 @@ impl Session {
         mut visit: impl FnMut(RecordBatch) -> Result<()> + Send,
     ) -> Result<()> {
         let text = query.bind(parameters)?;
-        let failed = |e| Error::query(&query.name, e);
         for input in &query.inputs {
-            let table = self.wait(self.context.table_provider(input.table.as_str()));
-            let schema = table.map_err(failed)?.schema();
+            let schema = self.schema(&query.name, &input.table)?;
             for column in &input.columns {
                 if schema.index_of(column).is_err() {
                     let (query, table) = (query.name.clone(), input.table.clone());
@@ -229,20 +245,46 @@ impl Session {
         self.stream(&query.name, &text, |batch| visit(conform(query, &batch)?))
     }
 
-    /// Waits for a future on this session's threads.
-    ///
-    /// From a thread of its own: the caller may stand inside another runtime, which must not be
-    /// blocked.
-    fn wait<T: Send>(
-        &self,
-        future: impl Future<Output = std::result::Result<T, DataFusionError>> + Send,
-    ) -> std::result::Result<T, DataFusionError> {
-        let Some(runtime) = &self.runtime else {
-            return Err(DataFusionError::Internal("the session is closed".into()));
-        };
-        std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join())
-            .unwrap_or_else(|_| Err(DataFusionError::Internal("the query panicked".into())))
+    /// The columns of a table that a query reads.
+    fn schema(&self, query: &str, table: &str) -> Result<SchemaRef> {
+        match &self.backend {
+            Backend::Local { context, runtime } => {
+                let found = wait(runtime.as_ref(), context.table_provider(table));
+                Ok(found.map_err(|e| Error::query(query, e))?.schema())
+            }
+            Backend::Remote { tables, .. } => {
+                let first = lock(tables).get(table).and_then(|files| files.first().cloned());
+                let none = || Error::NoParts { table: table.to_owned() };
+                Ok(clip_corpus::schema_of(&first.ok_or_else(none)?)?)
+            }
+        }
     }
+}
+
+fn register(context: &SessionContext, name: &str, table: Arc<dyn TableProvider>) -> Result<()> {
+    let failed = |e| Error::query(name, e);
+    context.deregister_table(name).map_err(failed)?;
+    context.register_table(name, table).map_err(failed)?;
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits for a future on a session's threads.
+///
+/// From a thread of its own: the caller may stand inside another runtime, which must not be
+/// blocked.
+fn wait<T: Send>(
+    runtime: Option<&Runtime>,
+    future: impl Future<Output = std::result::Result<T, DataFusionError>> + Send,
+) -> std::result::Result<T, DataFusionError> {
+    let Some(runtime) = runtime else {
+        return Err(DataFusionError::Internal("the session is closed".into()));
+    };
+    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join())
+        .unwrap_or_else(|_| Err(DataFusionError::Internal("the query panicked".into())))
 }
 
 /// Writes the rows of many files, in their order, to few in `folder`.
@@ -267,7 +309,9 @@ impl Drop for Session {
         // What is left is swept away with the scratch folder, at the latest.
         let _ = std::fs::remove_dir_all(self.scratch.join(JOINED));
         // Waiting for the threads is forbidden inside another runtime.
-        if let Some(runtime) = self.runtime.take() {
+        if let Backend::Local { runtime, .. } = &mut self.backend
+            && let Some(runtime) = runtime.take()
+        {
             runtime.shutdown_background();
         }
     }

@@ -1,13 +1,12 @@
 //! The barrier against repeated pairs.
 
-use std::path::PathBuf;
-
 use arrow::array::RecordBatch;
-use clip_pipeline::{Barrier, Context, Error, Result};
+use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo, Result};
 
-use crate::{Session, query};
+use crate::{Session, query, table_of};
 
-/// Of pairs with the same address and caption the first stays; the others fall as `duplicate_pair`.
+/// Of pairs with the same URL and caption the first stays; the others are dropped as
+/// `duplicate_pair`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct UniquePairs;
 
@@ -17,12 +16,14 @@ impl UniquePairs {
 }
 
 impl Barrier for UniquePairs {
-    fn decide(&self, inputs: &[PathBuf], cx: &Context) -> Result<Vec<RecordBatch>> {
-        let decide = || {
-            let session = Session::of(cx)?;
-            session.table("pairs", inputs)?;
-            session.run(&query("10_unique_pairs")?, &[])
+    fn decide(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()> {
+        let mut decide = || {
+            let session = Session::for_barrier(cx)?;
+            session.table("pairs", &table_of(inputs))?;
+            let query = query(Self::QUERIES[0])?;
+            out.push(&RecordBatch::new_empty(query.outputs.clone()))?;
+            session.each(&query, &[], |batch| Ok(out.push(&batch)?))
         };
-        decide().map_err(|e: crate::Error| Error::stage(cx.stage(), e))
+        decide().map_err(|e: crate::Error| e.into_stage_error(cx.stage()))
     }
 }

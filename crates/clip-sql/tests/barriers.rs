@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow::array::*;
 use arrow::compute::concat_batches;
 use arrow::datatypes::*;
-use clip_pipeline::{Barrier, Context};
+use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo, StageLayout, read_decisions};
 use clip_sql::{Balance, Deduplicate, Mode, Query, Session, UniquePairs, query};
 
 /// A small generator of test data.
@@ -41,14 +41,29 @@ fn parts(folder: &Path, batch: &RecordBatch, count: usize) -> Vec<PathBuf> {
     (0..count).map(write).collect()
 }
 
+fn inputs(paths: Vec<PathBuf>) -> Vec<PartInfo> {
+    let input = |(part, path): (usize, PathBuf)| {
+        let rows = clip_corpus::parquet_rows(&path).unwrap();
+        PartInfo { part, path, rows, images: None }
+    };
+    paths.into_iter().enumerate().map(input).collect()
+}
+
+/// What a barrier decides about all rows.
+fn decisions(barrier: &dyn Barrier, inputs: &[PartInfo], cx: &Context) -> RecordBatch {
+    let stage = tempfile::tempdir().unwrap();
+    let mut out = DecisionSink::new("test", &StageLayout::new(stage.path()));
+    barrier.decide(inputs, cx, &mut out).unwrap();
+    out.finish(inputs.iter().map(|input| input.rows).sum()).unwrap();
+    let batches = read_decisions(stage.path()).unwrap();
+    concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
 /// The decisions for a batch, which must not depend on how it is cut into parts.
 fn decide(barrier: &dyn Barrier, batch: &RecordBatch) -> (RecordBatch, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let cx = Context::detached("test", 7, &folder.path().join("scratch"));
-    let run = |count| {
-        let batches = barrier.decide(&parts(folder.path(), batch, count), &cx).unwrap();
-        concat_batches(&batches[0].schema(), &batches).unwrap()
-    };
+    let run = |count| decisions(barrier, &inputs(parts(folder.path(), batch, count)), &cx);
     let (one, five) = (run(1), run(5));
     assert_eq!(one, five);
     (one, folder)
@@ -355,12 +370,11 @@ fn near_hashes_of_different_pictures_do_not_join() {
         let beside = folder.path().join(format!("images-{part}.parquet"));
         clip_corpus::write_parquet(&beside, pixels.schema(), &[pixels]).unwrap();
         let rows = batch.num_rows() as u64;
-        inputs.push(clip_pipeline::PartInfo { part, path, rows, images: Some(beside) });
+        inputs.push(PartInfo { part, path, rows, images: Some(beside) });
     }
     let cx = Context::detached("test", 7, &folder.path().join("scratch"));
     let dedup = Deduplicate { radius: 3, compare: Some(Arc::new(FirstByte)), ..Default::default() };
-    let decisions = dedup.decide_parts(&inputs, &cx).unwrap();
-    let decisions = concat_batches(&decisions[0].schema(), &decisions).unwrap();
+    let decisions = decisions(&dedup, &inputs, &cx);
     let clusters = decisions["cluster"].as_primitive::<UInt64Type>();
     let mut labels: Vec<usize> = (0..500).collect();
     loop {

@@ -1,13 +1,12 @@
 //! `clip-data build`: the corpus, every stage, resumable.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
 use clip_pipeline::config::corpus::EngineKind;
 use clip_pipeline::{Config, Error, LocalEngine, Outcome, Run, Selection};
-use serde_json::json;
 
 use super::PipelineArgs;
 use super::cluster::SecretArgs;
@@ -58,18 +57,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut run = Run::open(plan, shared, cancel, args.progress.watcher())?;
     let selection = Selection { from: args.from, until: args.until, job: args.part };
     let outcome = if distributed {
-        let engine =
-            cluster::engine(&args.pipeline.config, &args.pipeline.set, &config, &run.plan, secret)?;
-        // The workers do not see this process's copy of what lies in a store: barriers decide here.
+        let (path, set) = (&args.pipeline.config, &args.pipeline.set);
+        let engine = Arc::new(cluster::engine(path, set, &config, &run.plan, secret)?);
+        // The workers do not see this process's copy of what is in a store: barriers decide here.
         if run.plan.store.is_none() {
-            run = run.lend(Arc::new(engine.cluster()));
+            run = run.with_queries(engine.clone());
         }
-        run.execute(&selection, &engine)?
+        run.execute(&selection, &*engine)?
     } else {
         run.execute(&selection, &engine(&config))?
     };
     let shards = write_summary(&run)?;
-    run.publish("run.json")?;
     print!("{}", funnel(&run));
     match outcome {
         Outcome::Done => {
@@ -111,14 +109,16 @@ pub fn open_many_files() {
 /// The funnel as a table: rows in, out, and dropped by reason, for each stage.
 pub fn funnel(run: &Run) -> String {
     let mut text = format!("{:<10} {:>10} {:>10} {:>10}\n", "stage", "in", "out", "dropped");
-    for (stage, tally) in run.funnel() {
-        let dropped: u64 = tally.dropped.values().sum();
-        let (rows_in, rows_out) = (tally.rows_in, tally.rows_out);
+    for (stage, counts) in run.funnel() {
+        let (rows_in, rows_out, dropped) = (counts.rows_in, counts.rows_out, counts.rejected());
         text.push_str(&format!("{stage:<10} {rows_in:>10} {rows_out:>10} {dropped:>10}\n"));
-        if tally.urls > 0 && tally.urls < rows_in {
-            text.push_str(&format!("{:>44}  URLs asked, each once for all its rows\n", tally.urls));
+        if counts.urls > 0 && counts.urls < rows_in {
+            text.push_str(&format!(
+                "{:>44}  URLs asked, each once for all its rows\n",
+                counts.urls
+            ));
         }
-        let mut reasons: Vec<_> = tally.dropped.iter().collect();
+        let mut reasons: Vec<_> = counts.dropped.iter().collect();
         reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));
         for (reason, count) in reasons {
             text.push_str(&format!("{count:>44}  {reason}\n"));
@@ -127,27 +127,20 @@ pub fn funnel(run: &Run) -> String {
     text
 }
 
-/// Writes `run.json` (stages, folders, counts) and points `shards` at the newest complete shards.
+/// Writes the run's summary and points `shards` at the newest complete shards.
 pub fn write_summary(run: &Run) -> anyhow::Result<Option<PathBuf>> {
-    let dir = &run.plan.dir;
-    let funnel = run.funnel();
-    let stages = run.plan.stages.iter().zip(funnel).map(|(stage, (name, tally))| {
-        let folder = stage.dir.file_name().map(|name| name.to_string_lossy().into_owned());
-        json!({"stage": name, "dir": folder, "fingerprint": stage.hash, "tally": tally})
-    });
-    let stages: Vec<_> = stages.collect();
-    let text = format!("{:#}\n", json!({"seed": run.plan.seed, "stages": stages}));
-    clip_format::write_atomic(&dir.join("run.json"), text.as_bytes())?;
-    let Some(last) = run.plan.stages.last() else { return Ok(None) };
-    if !last.dir.join("shards").is_dir() {
+    run.write_summary()?;
+    let Some(last) = run.plan.stages.last().map(|stage| &stage.layout) else { return Ok(None) };
+    let shards = last.shards();
+    if !shards.is_dir() {
         return Ok(None);
     }
-    let Some(folder) = last.dir.file_name() else { return Ok(None) };
-    let link = dir.join("shards");
-    let fresh = dir.join(".shards.new");
+    let link = run.plan.layout.shards();
+    let target = shards.strip_prefix(run.plan.layout.dir()).unwrap_or(&shards);
+    let fresh = run.plan.layout.dir().join(".shards.new");
     // A link is replaced by rename, so that a reader always finds one.
     let _ = std::fs::remove_file(&fresh);
-    std::os::unix::fs::symlink(Path::new(folder).join("shards"), &fresh)
+    std::os::unix::fs::symlink(target, &fresh)
         .and_then(|()| std::fs::rename(&fresh, &link))
         .with_context(|| link.display().to_string())?;
     Ok(Some(link))

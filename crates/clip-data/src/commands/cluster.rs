@@ -103,9 +103,9 @@ pub fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         Registry::mine().fingerprint()
     );
     let (scheduler, bind, host, folder) = (args.scheduler, args.bind, args.host, args.folder);
-    let doer = cluster::doer(args.workdir, roots.clone());
+    let runner = cluster::part_runner(args.workdir, roots.clone());
     let options = WorkerOptions { scheduler, bind, host, tasks, folder, secret, roots };
-    runtime()?.block_on(clip_cluster::worker(options, doer))?;
+    runtime()?.block_on(clip_cluster::worker(options, runner))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,11 +1,12 @@
-//! `clip-data explain`: the whole way of a pair, or where and why it fell.
+//! `clip-data explain`: what every stage did with a pair, and where and why it was dropped.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use arrow::array::{Array, RecordBatch};
-use clip_corpus::{below, columns, row_index, row_part, scan};
+use clip_corpus::{columns, row_index, row_part, scan};
+use clip_pipeline::{RunReader, StageReader, row_of};
 use clip_query::QueryList;
 use serde_json::{Map, Value, json};
 
@@ -30,18 +31,12 @@ pub struct Args {
     json: bool,
 }
 
-/// One stage of a run.
-struct Stage {
-    name: String,
-    dir: PathBuf,
-}
-
 /// What one stage did with a pair.
 struct Step {
     stage: String,
     /// `in`, `kept`, `dropped` or `missing`.
-    fate: &'static str,
-    /// Columns that are new or changed here; for a pair that fell, reason and detail.
+    outcome: &'static str,
+    /// Columns that are new or changed here; for a pair that was dropped, reason and detail.
     values: Map<String, Value>,
 }
 
@@ -52,11 +47,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => {
             let config = args.pipeline.load()?;
             let list = config.queries.as_ref().map(|queries| config.path(&queries.list));
-            (recipe::plan(&config)?.dir, list.map(|list| QueryList::load(&list)).transpose()?)
+            let dir = recipe::plan(&config)?.layout.dir().to_path_buf();
+            (dir, list.map(|list| QueryList::load(&list)).transpose()?)
         }
     };
-    let stages = stages(&dir)?;
-    let rows = find(&stages, &args.pair)?;
+    let run = RunReader::open(&dir)?;
+    let stages = run.stages();
+    let rows = find(stages, &args.pair)?;
     if rows.is_empty() {
         let hint =
             "hint: give a uid, an address as it was collected, a sample's key, or a row's number";
@@ -64,9 +61,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let mut all = Vec::new();
     for row in rows {
-        let steps = way(&stages, row)?;
+        let steps = trace(stages, row)?;
         if args.json {
-            let step = |s: &Step| json!({"stage": s.stage, "fate": s.fate, "values": s.values});
+            let step = |s: &Step| json!({"stage": s.stage, "fate": s.outcome, "values": s.values});
             let steps: Vec<Value> = steps.iter().map(step).collect();
             all.push(json!({"row": row, "steps": steps}));
         } else {
@@ -79,37 +76,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn stages(dir: &Path) -> anyhow::Result<Vec<Stage>> {
-    let path = dir.join("run.json");
-    let text = std::fs::read(&path)
-        .with_context(|| format!("{}\nhint: run `clip-data build` first", path.display()))?;
-    let value: Value = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-    let mut stages = Vec::new();
-    for stage in value["stages"].as_array().into_iter().flatten() {
-        if let (Some(name), Some(folder)) = (stage["stage"].as_str(), stage["dir"].as_str()) {
-            let folder = below(dir, folder).with_context(|| path.display().to_string())?;
-            stages.push(Stage { name: name.to_owned(), dir: folder });
-        }
-    }
-    if stages.is_empty() {
-        bail!("{}: no stages", path.display());
-    }
-    Ok(stages)
-}
-
 /// Parquet files in a folder, sorted; none where the folder is not there.
 fn tables(dir: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(dir).into_iter().flatten();
     let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     found.retain(|path| path.extension().is_some_and(|e| e == "parquet"));
-    found.retain(|path| path.file_name().is_some_and(|name| name != "decisions.parquet"));
     found.sort();
     found
 }
 
 /// The rows that an argument names: those collected, those that fell at once, or those of a shard's
 /// key.
-fn find(stages: &[Stage], pair: &str) -> anyhow::Result<Vec<u64>> {
+fn find(stages: &[StageReader], pair: &str) -> anyhow::Result<Vec<u64>> {
     if pair.len() < 20
         && let Ok(row) = pair.parse::<u64>()
         && collected(stages, row)
@@ -117,7 +95,8 @@ fn find(stages: &[Stage], pair: &str) -> anyhow::Result<Vec<u64>> {
         return Ok(vec![row]);
     }
     let (first, last) = (&stages[0], &stages[stages.len() - 1]);
-    for folder in [first.dir.clone(), first.dir.join("rejects"), last.dir.join("shards")] {
+    let collected = [first.layout.dir().to_path_buf(), first.layout.all_rejects()];
+    for folder in collected.into_iter().chain([last.layout.shards()]) {
         let mut rows = Vec::new();
         for table in tables(&folder) {
             for batch in scan(&table, &[columns::ROW, NAMES[0], NAMES[1], NAMES[2]], 65_536)? {
@@ -139,65 +118,44 @@ fn find(stages: &[Stage], pair: &str) -> anyhow::Result<Vec<u64>> {
     Ok(Vec::new())
 }
 
-fn collected(stages: &[Stage], row: u64) -> bool {
-    let part = part(&stages[0].dir, row);
+fn collected(stages: &[StageReader], row: u64) -> bool {
+    let part = stages[0].layout.rows(row_part(row));
     clip_corpus::parquet_rows(&part).is_ok_and(|rows| (row_index(row) as u64) < rows)
 }
 
-fn part(dir: &Path, row: u64) -> PathBuf {
-    dir.join(format!("part-{:05}.parquet", row_part(row)))
-}
-
-/// The row in a table, as a batch of one; nothing where the table or the row is not there.
-fn row_of(table: &Path, row: u64) -> anyhow::Result<Option<RecordBatch>> {
-    if !table.is_file() {
-        return Ok(None);
-    }
-    for batch in scan(table, &[], 8192)? {
-        let batch = batch?;
-        let rows = columns::uint64(&batch, columns::ROW);
-        let place = rows.and_then(|rows| rows.values().iter().position(|&other| other == row));
-        if let Some(place) = place {
-            return Ok(Some(batch.slice(place, 1)));
-        }
-    }
-    Ok(None)
-}
-
 /// What each stage did with a row.
-fn way(stages: &[Stage], row: u64) -> anyhow::Result<Vec<Step>> {
+fn trace(stages: &[StageReader], row: u64) -> anyhow::Result<Vec<Step>> {
     let mut steps = Vec::new();
     let mut known = Map::new();
     for (at, stage) in stages.iter().enumerate() {
-        let (name, dir) = (stage.name.clone(), &stage.dir);
-        let kept = match row_of(&part(dir, row), row)? {
+        let name = stage.name.clone();
+        let kept = match stage.kept(row)? {
             Some(kept) => Some(kept),
-            None => in_shards(&dir.join("shards"), row)?,
+            None => in_shards(&stage.layout.shards(), row)?,
         };
         if let Some(kept) = kept {
             let mut values = cells(&kept);
             values.retain(|column, value| known.get(column) != Some(&*value));
             known.extend(values.clone());
-            let fate = if at == 0 { "in" } else { "kept" };
-            steps.push(Step { stage: name, fate, values });
+            let outcome = if at == 0 { "in" } else { "kept" };
+            steps.push(Step { stage: name, outcome, values });
             continue;
         }
-        let rejects = dir.join(format!("rejects/part-{:05}.parquet", row_part(row)));
-        let Some(fallen) = row_of(&rejects, row)? else {
-            steps.push(Step { stage: name, fate: "missing", values: Map::new() });
+        let Some(rejected) = stage.rejected(row)? else {
+            steps.push(Step { stage: name, outcome: "missing", values: Map::new() });
             break;
         };
-        let mut values = cells(&fallen);
+        let mut values = cells(&rejected);
         values.retain(|column, value| {
             known.get(column) != Some(&*value) && value.as_str() != Some("")
         });
         // A barrier's decision says more than the reason: whose copy the pair is.
-        if let Some(decision) = row_of(&dir.join("decisions.parquet"), row)? {
+        if let Some(decision) = stage.decision(row)? {
             let mut decision = cells(&decision);
             decision.retain(|column, value| !values.contains_key(column) && !value.is_null());
             if let Some(cluster) = decision.get(columns::CLUSTER).and_then(Value::as_u64)
                 && cluster != row
-                && let Some(copy) = row_of(&part(dir, cluster), cluster)?
+                && let Some(copy) = stage.kept(cluster)?
             {
                 let copy = cells(&copy);
                 for column in [columns::UID, columns::URL, columns::CAPTION] {
@@ -208,7 +166,7 @@ fn way(stages: &[Stage], row: u64) -> anyhow::Result<Vec<Step>> {
             decision.remove(columns::ROW);
             values.extend(decision);
         }
-        steps.push(Step { stage: name, fate: "dropped", values });
+        steps.push(Step { stage: name, outcome: "dropped", values });
         break;
     }
     Ok(steps)
@@ -248,7 +206,7 @@ fn named(ids: &[Value], queries: Option<&QueryList>) -> String {
 fn print(row: u64, steps: &[Step], queries: Option<&QueryList>) {
     println!("row {row} (part {}, place {})", row_part(row), row_index(row));
     for (number, step) in steps.iter().enumerate() {
-        println!("{number:>3} {:<10} {}", step.stage, step.fate);
+        println!("{number:>3} {:<10} {}", step.stage, step.outcome);
         for (column, value) in &step.values {
             if column == columns::ROW || value.is_null() || value == "" {
                 continue;
@@ -265,8 +223,8 @@ fn print(row: u64, steps: &[Step], queries: Option<&QueryList>) {
         }
     }
     match steps.last() {
-        Some(step) if step.fate == "dropped" => println!("fell in stage {}", step.stage),
-        Some(step) if step.fate == "missing" => {
+        Some(step) if step.outcome == "dropped" => println!("dropped in stage {}", step.stage),
+        Some(step) if step.outcome == "missing" => {
             println!(
                 "stage {} has not done this part yet: run `clip-data build` again",
                 step.stage

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
 use clip_crawl::{is_text_list, list_rows, text_lists};
 use clip_image::{DecodeOptions, HammingIndex, decode, hash};
+use clip_pipeline::{RunLayout, RunReader};
 use clip_query::QueryList;
 use clip_report::{Page, Reading, Survey, add_list, browse, funnel, list_columns};
 use indicatif::ProgressBar;
@@ -72,9 +73,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.html {
         let mut page = Page::new(&format!("corpus: {}", args.paths.join(", ")));
         browse(&mut page, &survey, &duplicates, &name);
-        for run in args.paths.iter().map(Path::new).filter(|run| run.join("run.json").is_file()) {
+        let runs = args.paths.iter().map(|path| RunLayout::new(Path::new(path)));
+        for run in runs.filter(RunLayout::is_run) {
             let about = "Pairs into and out of every stage, and why pairs were dropped.";
-            page.section("The funnel", about, &funnel(run)?);
+            page.section("The funnel", about, &funnel(&RunReader::open(run.dir())?));
         }
         page.write(path)?;
         eprintln!("page: {}", path.display());
@@ -101,7 +103,7 @@ fn survey(files: &[PathBuf], hash: bool, samples: usize) -> anyhow::Result<Surve
 /// The shards, tables or lists that a path names.
 fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     let path = Path::new(spec);
-    let shards = path.join("shards");
+    let shards = RunLayout::new(path).shards();
     if path.is_dir() && shards.is_dir() {
         return corpus(&shards.display().to_string());
     }

@@ -21,7 +21,7 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.pipeline.load()?;
     let plan = recipe::plan(&config)?;
-    println!("run {}", plan.dir.display());
+    println!("run {}", plan.layout.dir().display());
     if let Some(store) = &plan.store {
         println!("store {}", store.address());
     }
@@ -36,8 +36,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
         println!("{number:>3} {:<10} {word:<7} {} {why}", stage.name(), &stage.hash[..8]);
         if args.explain {
-            println!("{:#}", stage.print.config);
-            for (name, hash) in &stage.print.resources {
+            println!("{:#}", stage.fingerprint.config);
+            for (name, hash) in &stage.fingerprint.resources {
                 println!("    {name} {}", &hash[..16]);
             }
         }

@@ -27,7 +27,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return Err(Error::Config(format!("{config}: the run has no store\n{hint}")).into());
     }
     let run = Run::open(plan, false, Arc::new(AtomicBool::new(false)), Arc::new(()))?;
-    run.bring_all()?;
+    run.download_all()?;
     let shards = write_summary(&run)?;
     print!("{}", funnel(&run));
     if let Some(shards) = shards {

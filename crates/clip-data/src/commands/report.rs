@@ -4,16 +4,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clip_corpus::Manifest;
+use clip_crawl::ImageFetch;
 use clip_overlap::ContaminationReport;
-use clip_pipeline::Plan;
+use clip_pipeline::{FileKind, RunReader, StageLayout};
 use clip_query::QueryList;
 use clip_report::{
     Page, balance, contamination, funnel, hosts, reasons, samples, scores, shown_copies, stored,
     training,
 };
 
-use clip_sql::{Session, query};
+use clip_sql::{Balance, Session, query};
 
 use super::PipelineArgs;
 use crate::recipe;
@@ -38,11 +38,11 @@ pub struct Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.pipeline.load()?;
     let plan = recipe::plan(&config)?;
-    if !plan.dir.join("run.json").is_file() {
-        let (dir, path) = (plan.dir.display(), args.pipeline.config.display());
+    if !plan.layout.is_run() {
+        let (dir, path) = (plan.layout.dir().display(), args.pipeline.config.display());
         bail!("{dir}: no build is here\nhint: run `clip-data build -c {path}` first");
     }
-    let dir = |stage: &str| plan.find(stage).map(|at| plan.stages[at].dir.clone());
+    let run = RunReader::open(plan.layout.dir())?;
     let mut page = Page::new(&format!("clip-data: {}", config.name));
     for file in &args.scores {
         page.section(
@@ -52,12 +52,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             &scores(file)?,
         );
     }
-    let account = plan.dir.join(ContaminationReport::FILE);
+    let account = run.layout.dir().join(ContaminationReport::FILE);
     if let (Some(check), true) = (&config.check, account.is_file()) {
         let paths = |(name, path): (&String, &PathBuf)| (name.clone(), config.path(path));
         let sets = check.against.iter().map(paths).collect();
         let account = ContaminationReport::read(&account)?;
-        let images = stored(&shown_copies(&account), &dir("fetch")?)?;
+        let images = stored(&shown_copies(&account), &run.stage(ImageFetch::STAGE)?.layout)?;
         let html = contamination(&account, &sets, &images)?;
         page.section(
             "Contamination",
@@ -70,17 +70,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         page.section("Training", about, &training(folder)?);
     }
     let about = "Pairs into and out of every stage, and why pairs were dropped.";
-    page.section("The funnel", about, &funnel(&plan.dir)?);
-    let (why, from) = hosts_of(&plan)?;
+    page.section("The funnel", about, &funnel(&run));
+    let (why, from) = hosts_of(&run)?;
     let about = "Why pairs were dropped, and how many hosts they were of.";
     page.section("Rejects", about, &why);
     let about =
         "The hosts with the most pairs: how many are in the shards, and how many were dropped.";
     page.section("Hosts", about, &from);
-    let account = dir("balance").map(|dir| dir.join("scratch/balance.json")).ok();
+    let account = run.find("balance").map(|stage| &stage.layout).map(StageLayout::scratch);
+    let account = account.map(|scratch| scratch.join(Balance::ACCOUNT));
     if let Some(account) = account.filter(|path| path.is_file()) {
         let about = "How the limit per query flattens the counts: the smaller it is, the more of the matches \
-                     lie in the tail.";
+                     are in the tail.";
         let list =
             config.queries.as_ref().map(|queries| QueryList::load(&config.path(&queries.list)));
         let list = list.transpose()?.unwrap_or_default();
@@ -92,8 +93,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         page.section("Balance", about, &balance(&account, &name)?);
     }
     let about = "Pairs of the corpus, evenly spread over its shards.";
-    page.section("Samples", about, &samples(&plan.dir.join("shards"), 32)?);
-    let out = args.out.unwrap_or_else(|| plan.dir.join("report.html"));
+    page.section("Samples", about, &samples(&run.layout.shards(), 32)?);
+    let out = args.out.unwrap_or_else(|| run.layout.report());
     page.write(&out)?;
     println!("report: {}", out.display());
     Ok(ExitCode::SUCCESS)
@@ -104,18 +105,14 @@ const HOSTS: u64 = 30;
 
 /// Why pairs were dropped, and what became of each host's, by `sql/50_funnel.sql` and
 /// `60_domains.sql`.
-fn hosts_of(plan: &Plan) -> anyhow::Result<(String, String)> {
+fn hosts_of(run: &RunReader) -> anyhow::Result<(String, String)> {
     let scratch = tempfile::tempdir()?;
     let session = Session::new(scratch.path())?;
     let mut rejects = Vec::new();
-    for stage in &plan.stages {
-        let manifest = Manifest::open(&stage.dir)?;
-        let names = manifest.commits().flat_map(|commit| &commit.files).map(|(name, ..)| name);
-        let files = names.filter(|name| name.starts_with("rejects/"));
-        rejects
-            .push((stage.spec.name.to_owned(), files.map(|name| stage.dir.join(name)).collect()));
+    for stage in run.stages() {
+        rejects.push((stage.name.clone(), stage.layout.files(FileKind::Rejects)?));
     }
-    let folder = plan.dir.join("shards");
+    let folder = run.layout.shards();
     let files = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
     let mut tables: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
     tables.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clip_corpus::Manifest;
 use clip_crawl::dataset::{self, Watch};
 use clip_crawl::{ImageFetch, Predicate, RetryFetch, rejected_rows};
+use clip_pipeline::layout::rejects_name;
 use clip_pipeline::{Config, Error, Outcome, Run, Selection, Status, Work};
 
 use super::build::{engine, funnel, write_summary};
@@ -79,16 +80,16 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
     let config = Config::load(&args.config, &args.set)?;
     let mut plan = recipe::plan(&config)?;
     let at = plan.find(ImageFetch::STAGE)?;
-    let dir = plan.stages[at].dir.clone();
+    let layout = plan.stages[at].layout.clone();
     if plan.stages[at].status != Status::Reuse {
         let why = "the fetch of this pipeline is not complete\nhint: run `clip-data build` first";
         return Err(Error::Config(format!("{}: {why}", args.config.display())).into());
     }
     let mut parts = Vec::new();
-    for commit in Manifest::open(&dir)?.commits() {
-        let rows = rejected_rows(&dir, commit.part, wanted)?;
+    for commit in Manifest::open(layout.dir())?.commits() {
+        let rows = rejected_rows(&layout, commit.part, wanted)?;
         if rows > 0 {
-            parts.push((commit.part, rows, commit.tally.rows_out));
+            parts.push((commit.part, rows, commit.counts.rows_out));
         }
     }
     let asked = parts.iter().map(|(_, rows, _)| rows).sum();
@@ -98,7 +99,7 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
     let (mut fetch, image, wanted) = (config.fetch.clone(), config.image.clone(), wanted.clone());
     // PolitenessArgs of this run only: those of the pipeline name the stage.
     args.manners.apply(&mut fetch);
-    let (stage, source, base) = (dir.clone(), config.source.clone(), config.base.clone());
+    let (stage, source, base) = (layout.clone(), config.source.clone(), config.base.clone());
     plan.stages[at].spec.build = Box::new(move || {
         let fetch = ImageFetch::new(&fetch, &image, &source, &base)?;
         let again = RetryFetch::new(fetch, stage.clone(), wanted.clone());
@@ -114,11 +115,10 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
     for (part, _, before) in parts {
         match run.run_part(at, part) {
             Ok(commit) => {
-                recovered += commit.tally.rows_out.saturating_sub(before) as usize;
-                let rejects = format!("rejects/part-{part:05}.parquet");
-                if !commit.files.iter().any(|(name, ..)| *name == rejects) {
+                recovered += commit.counts.rows_out.saturating_sub(before) as usize;
+                if commit.file(&rejects_name(part)).is_none() {
                     // All its rows are there now; a file that is gone already is as good.
-                    let _ = std::fs::remove_file(dir.join(rejects));
+                    let _ = std::fs::remove_file(layout.rejects(part));
                 }
             }
             Err(_) if cancel.load(Ordering::Relaxed) => {

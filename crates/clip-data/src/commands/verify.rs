@@ -1,14 +1,12 @@
 //! `clip-data verify`: whether shards, tables, parts and manifests are whole.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clip_corpus::{
-    Finding, ImageCheck, Verified, below, verify_shard, verify_stage, verify_subset, verify_table,
-};
+use clip_corpus::{Finding, ImageCheck, Verified, verify_shard, verify_subset, verify_table};
 use clip_image::{DecodeOptions, decode};
+use clip_pipeline::{RunLayout, RunReader, StageLayout};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -72,11 +70,12 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
     let look: Option<ImageCheck> = if decoded { Some(&look) } else { None };
     let path = Path::new(spec);
     if path.is_dir() {
-        if path.join("stage.json").is_file() {
-            return stage(path).map(|(found, _)| found);
+        let shard = |shard: &Path| verify_shard(shard, None);
+        if StageLayout::new(path).is_stage() {
+            return Ok(StageLayout::new(path).verify(&shard)?.0);
         }
-        if path.join("run.json").is_file() {
-            return whole_run(path);
+        if RunLayout::new(path).is_run() {
+            return Ok(RunReader::open(path)?.verify(&shard)?);
         }
     } else if path.is_file() {
         match path.extension().and_then(|e| e.to_str()) {
@@ -116,58 +115,4 @@ fn gone(folder: &Path) -> anyhow::Result<Vec<Finding>> {
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(found)
-}
-
-/// A stage's parts, and its shards where it wrote some.
-fn stage(folder: &Path) -> anyhow::Result<(Verified, BTreeMap<usize, u64>)> {
-    let path = folder.join("stage.json");
-    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    let value: Value = serde_json::from_slice(&text).unwrap_or_default();
-    let parts = value["parts"].as_u64().map(|parts| parts as usize);
-    let (mut found, rows) = verify_stage(folder, parts)?;
-    if parts.is_none() {
-        let reason = "it does not say how many parts the stage has".to_owned();
-        found.findings.push(Finding { path, reason });
-    }
-    if let Ok(entries) = std::fs::read_dir(folder.join("shards")) {
-        let mut shards: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
-        shards.retain(|path| path.extension().is_some_and(|e| e == "tar"));
-        shards.sort();
-        for shard in shards {
-            // The manifest counted its files and samples.
-            found.findings.extend(verify_shard(&shard, None).findings);
-        }
-    }
-    Ok((found, rows))
-}
-
-/// The stages of the last build, each by itself and after the one before.
-fn whole_run(folder: &Path) -> anyhow::Result<Verified> {
-    let path = folder.join("run.json");
-    let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-    let value: Value = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
-    let mut all = Verified::default();
-    let mut before: Option<(PathBuf, BTreeMap<usize, u64>)> = None;
-    for stage_value in value["stages"].as_array().into_iter().flatten() {
-        let name = stage_value["dir"].as_str().unwrap_or_default();
-        let dir = below(folder, name).with_context(|| path.display().to_string())?;
-        if !dir.join("stage.json").is_file() {
-            all.missing += 1;
-            before = None;
-            continue;
-        }
-        let (found, rows) = stage(&dir)?;
-        let rows_in = stage_value["tally"]["rows_in"].as_u64();
-        if let (Some((earlier, out)), Some(rows_in), 0) = (&before, rows_in, found.missing) {
-            let out: u64 = out.values().sum();
-            if out != rows_in {
-                let reason =
-                    format!("{rows_in} rows came in, but {} passed {out} on", earlier.display());
-                all.findings.push(Finding { path: dir.clone(), reason });
-            }
-        }
-        all.add(found);
-        before = Some((dir, rows));
-    }
-    Ok(all)
 }

@@ -8,6 +8,7 @@ mod table;
 use std::path::{Path, PathBuf};
 
 use clip_corpus::{Sample, ShardReader};
+use clip_pipeline::RunLayout;
 
 use crate::{Error, Result};
 
@@ -61,8 +62,9 @@ pub fn units(spec: &str) -> Result<Vec<Unit>> {
     let path = Path::new(spec);
     if path.is_dir() {
         // A build's folder has its shards inside.
-        let shards = path.join("shards");
-        let inner = if path.join("run.json").is_file() && shards.is_dir() { &shards } else { path };
+        let run = RunLayout::new(path);
+        let shards = run.shards();
+        let inner = if run.is_run() && shards.is_dir() { &shards } else { path };
         return folder::units(inner);
     }
     clip_corpus::expand(spec)?.into_iter().map(|file| unit_of_file(&file)).collect()

@@ -8,7 +8,7 @@ use crate::{Error, Event, Result, Run, Work};
 /// Does parts of a stage by calling [`Run::run_part`] somewhere, each until it is committed or
 /// given up.
 ///
-/// A part that fails for good is told to the watchers and left uncommitted: the run ends
+/// A part that fails for good is reported to the watchers and left uncommitted: the run ends
 /// incomplete.
 pub trait Engine {
     /// Does `parts` of stage number `stage`.
@@ -85,7 +85,7 @@ impl LocalEngine {
             if cancelled {
                 return Ok(());
             }
-            run.tell(&Event::PartFailed {
+            run.emit(&Event::PartFailed {
                 stage: stage_name.to_owned(),
                 part,
                 message: error.to_string(),

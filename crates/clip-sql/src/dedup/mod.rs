@@ -13,9 +13,9 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema};
 use clip_corpus::columns;
-use clip_pipeline::{Barrier, Context, PartInfo};
+use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo};
 
-use crate::{Error, Result, Session, query};
+use crate::{Error, Result, Session, query, table_of};
 use files::Files;
 pub use known::tables;
 
@@ -58,15 +58,14 @@ impl Deduplicate {
     /// The query files that decide.
     pub const QUERIES: [&str; 3] = ["30_exact_files", "31_known_files", "32_keep_best"];
 
-    fn run(&self, inputs: &[PartInfo], cx: &Context) -> Result<Vec<RecordBatch>> {
-        let session = Session::of(cx)?;
-        let paths: Vec<PathBuf> = inputs.iter().map(|input| input.path.clone()).collect();
-        session.table("images", &paths)?;
+    fn run(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()> {
+        let session = Session::for_barrier(cx)?;
+        session.table("images", &table_of(inputs))?;
         let files = Files::read(&session)?;
         let known = known::find(self, &session, &files)?;
         let roots = near::clusters(self, &files, &known, inputs, cx)?;
         let (kept, captions) = self.keep(&session, &files, roots, cx.scratch())?;
-        Ok(vec![decisions(&files, &known, &kept, captions)?])
+        Ok(out.push(&decisions(&files, &known, &kept, captions)?)?)
     }
 
     /// For each image the place of the one that stays, and the captions of clusters.
@@ -107,28 +106,17 @@ impl Deduplicate {
 }
 
 impl Barrier for Deduplicate {
-    /// Without images: hashes decide.
-    fn decide(&self, inputs: &[PathBuf], cx: &Context) -> clip_pipeline::Result<Vec<RecordBatch>> {
-        let part = |(part, path): (usize, &PathBuf)| PartInfo {
-            part,
-            path: path.clone(),
-            rows: 0,
-            images: None,
-        };
-        let parts: Vec<PartInfo> = inputs.iter().enumerate().map(part).collect();
-        self.decide_parts(&parts, cx)
-    }
-
     fn needs_images(&self) -> bool {
         self.compare.is_some()
     }
 
-    fn decide_parts(
+    fn decide(
         &self,
         inputs: &[PartInfo],
         cx: &Context,
-    ) -> clip_pipeline::Result<Vec<RecordBatch>> {
-        self.run(inputs, cx).map_err(|e| clip_pipeline::Error::stage(cx.stage(), e))
+        out: &mut DecisionSink,
+    ) -> clip_pipeline::Result<()> {
+        self.run(inputs, cx, out).map_err(|e| e.into_stage_error(cx.stage()))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clip_crawl::ImageFetch;
 use clip_curate::Check;
 use clip_overlap::stage::checked;
 use clip_overlap::{
@@ -29,7 +30,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let names: Vec<&str> = check.against.keys().map(String::as_str).collect();
     check_names(args, &names)?;
     let decided = decisions(args, recipe::decisions(&config, check)?, &names)?;
-    let (found, rows) = checked(&stage.dir)?;
+    let (found, rows) = checked(&stage.layout)?;
     let kept: Vec<bool> = found.iter().map(|checked| checked.kept).collect();
     let mut matches: Vec<Match> = found.into_iter().map(|checked| checked.pair).collect();
     let cache = args.index.clone().or_else(default_cache);
@@ -45,17 +46,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         sets.push(SetReport::new(&subject, &matches, |at| kept[at], &decided.set(name))?);
     }
     judge(args, &mut sets)?;
+    let dir = plan.layout.dir();
     let corpus = CorpusAccount {
-        paths: vec![plan.dir.display().to_string()],
+        paths: vec![dir.display().to_string()],
         images: rows,
         ..CorpusAccount::default()
     };
     let account = ContaminationReport::new(corpus, sets);
     let paths =
         check.against.iter().map(|(name, path)| (name.clone(), config.path(path))).collect();
-    let fetched = &plan.stages[plan.find("fetch")?].dir;
-    pages::write(&plan.dir, &paths, &account, &matches, &decided, |wanted| {
-        Ok(stored(wanted, fetched)?)
-    })?;
-    tell(args, &account, &plan.dir)
+    let fetched = &plan.stages[plan.find(ImageFetch::STAGE)?].layout;
+    pages::write(dir, &paths, &account, &matches, &decided, |wanted| Ok(stored(wanted, fetched)?))?;
+    tell(args, &account, dir)
 }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
+use clip_pipeline::RunReader;
 use clip_query::{MatchOptions, QueryList, QueryMatcher, QuerySource, Rules, Workspace};
-use clip_sql::curve;
+use clip_sql::{Balance, curve};
 use serde_json::Value;
 
 /// Arguments of `clip-data queries stats`.
@@ -157,29 +158,19 @@ fn json(path: &Path) -> anyhow::Result<Value> {
     serde_json::from_slice(&text).with_context(|| path.display().to_string())
 }
 
-/// The folder of a stage of a run's last build.
-fn stage_of(run: &Path, name: &str) -> anyhow::Result<PathBuf> {
-    let path = run.join("run.json");
-    let summary = json(&path)?;
-    let mut stages = summary["stages"].as_array().into_iter().flatten();
-    let stage = stages.find(|stage| stage["stage"] == name).and_then(|s| s["dir"].as_str());
-    let stage =
-        stage.with_context(|| format!("{}: the build had no stage {name}", path.display()))?;
-    clip_corpus::below(run, stage).with_context(|| path.display().to_string())
-}
-
 /// The account that the balance of a run's last build left.
 fn account_of(run: &Path) -> anyhow::Result<PathBuf> {
-    Ok(stage_of(run, "balance")?.join("scratch/balance.json"))
+    let run = RunReader::open(run)?;
+    Ok(run.stage("balance")?.layout.scratch().join(Balance::ACCOUNT))
 }
 
 /// Ids mean queries of one list only: refuses another than the run's.
 fn belongs(list: &Path, run: &Path) -> anyhow::Result<()> {
-    let stage = json(&stage_of(run, "match")?.join("stage.json"))?;
-    let mut resources = stage["resources"].as_array().into_iter().flatten();
-    let known = resources.find(|resource| resource[0] == "queries.list");
+    let stage = RunReader::open(run)?.stage("match")?.file()?;
+    let mut resources = stage.fingerprint.resources.iter();
+    let known = resources.find(|(name, _)| name == "queries.list");
     let hash = clip_pipeline::hash_resource(list)?;
-    if known.is_some_and(|known| known[1] != hash) {
+    if known.is_some_and(|(_, known)| *known != hash) {
         bail!(
             "{}: not the list that {} was matched with\nhint: `queries.list` in its pipeline.toml names it",
             list.display(),

@@ -1,0 +1,253 @@
+//! The names of everything in a run's folder: no other file spells them.
+//!
+//! ```text
+//! RUN/run.json                          what the last build consisted of
+//! RUN/shards                            link to the newest shards
+//! RUN/06-fetch-3f9c1a2b/stage.json      what decides a stage's output
+//! RUN/06-fetch-3f9c1a2b/manifest.jsonl  a line for each committed part
+//! RUN/06-fetch-3f9c1a2b/part-00007.parquet, images/part-00007.parquet, rejects/part-00007.parquet
+//! RUN/05-dedup-9b1e22c0/decisions/      what a barrier decided
+//! RUN/09-shards-…/shards/00000.tar      what a sink wrote
+//! RUN/06-fetch-3f9c1a2b/scratch/        what need not outlive the stage, and its summaries
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use clip_corpus::Manifest;
+
+const IMAGES: &str = "images/";
+const REJECTS: &str = "rejects/";
+const SHARDS: &str = "shards/";
+const PART: &str = "part-";
+
+/// The folder of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunLayout {
+    dir: PathBuf,
+}
+
+impl RunLayout {
+    /// Name of the file that says what the last build consisted of.
+    pub const SUMMARY: &str = "run.json";
+
+    /// The run in a folder, whether anything is there or not.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_path_buf() }
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Whether a build wrote its summary here.
+    pub fn is_run(&self) -> bool {
+        self.summary().is_file()
+    }
+
+    /// The file of [`crate::RunSummary`].
+    pub fn summary(&self) -> PathBuf {
+        self.dir.join(Self::SUMMARY)
+    }
+
+    /// The link to the newest shards.
+    pub fn shards(&self) -> PathBuf {
+        self.dir.join(SHARDS.trim_end_matches('/'))
+    }
+
+    /// The page of `clip-data report`, where no other is named.
+    pub fn report(&self) -> PathBuf {
+        self.dir.join("report.html")
+    }
+
+    /// Held by every process that works on the run.
+    pub(crate) fn lock(&self) -> PathBuf {
+        self.dir.join(".lock")
+    }
+
+    /// Names the store that the folder is a copy of.
+    pub(crate) fn store_address(&self) -> PathBuf {
+        self.dir.join(".store")
+    }
+
+    /// The folder of a stage: its number, its name and the first digits of its fingerprint's hash.
+    pub fn stage(&self, number: usize, name: &str, hash: &str) -> StageLayout {
+        StageLayout::new(&self.dir.join(format!("{}{}", stage_prefix(number, name), &hash[..8])))
+    }
+
+    /// Every folder that a stage of that number and name ever had here.
+    pub(crate) fn versions(&self, number: usize, name: &str) -> Vec<PathBuf> {
+        let prefix = stage_prefix(number, name);
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().filter_map(Result::ok);
+        let mine = entries.filter(|e| e.file_name().to_string_lossy().starts_with(&prefix));
+        mine.map(|entry| entry.path()).collect()
+    }
+}
+
+fn stage_prefix(number: usize, name: &str) -> String {
+    format!("{number:02}-{name}-")
+}
+
+/// The folder of a stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageLayout {
+    dir: PathBuf,
+}
+
+impl StageLayout {
+    /// Name of the file of [`crate::StageFile`].
+    pub const FILE: &str = "stage.json";
+
+    /// The stage in a folder, whether anything is there or not.
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_path_buf() }
+    }
+
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The folder's name in the run's.
+    pub fn name(&self) -> String {
+        self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Whether a stage began here.
+    pub fn is_stage(&self) -> bool {
+        self.file().is_file()
+    }
+
+    /// The file of [`crate::StageFile`].
+    pub fn file(&self) -> PathBuf {
+        self.dir.join(Self::FILE)
+    }
+
+    /// The file of [`Manifest`].
+    pub fn manifest(&self) -> PathBuf {
+        self.dir.join(Manifest::FILE)
+    }
+
+    /// A part's rows.
+    pub fn rows(&self, part: usize) -> PathBuf {
+        self.dir.join(rows_name(part))
+    }
+
+    /// A part's images.
+    pub fn images(&self, part: usize) -> PathBuf {
+        self.dir.join(images_name(part))
+    }
+
+    /// A part's rejects.
+    pub fn rejects(&self, part: usize) -> PathBuf {
+        self.dir.join(rejects_name(part))
+    }
+
+    /// The folder of all rejects.
+    pub fn all_rejects(&self) -> PathBuf {
+        self.dir.join(REJECTS.trim_end_matches('/'))
+    }
+
+    /// The folder of what a barrier decided.
+    pub fn decisions(&self) -> PathBuf {
+        self.dir.join("decisions")
+    }
+
+    /// The folder of what a sink wrote.
+    pub fn shards(&self) -> PathBuf {
+        self.dir.join(SHARDS.trim_end_matches('/'))
+    }
+
+    /// The folder of [`crate::Context::scratch`].
+    pub fn scratch(&self) -> PathBuf {
+        self.dir.join("scratch")
+    }
+}
+
+/// What a committed file of a stage holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// Rows that continue.
+    Rows,
+    /// Their images.
+    Images,
+    /// Rows that were dropped.
+    Rejects,
+    /// Something that a sink wrote.
+    Shard,
+}
+
+impl FileKind {
+    /// By the name in the manifest.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let known = [
+            (PART, Self::Rows),
+            (IMAGES, Self::Images),
+            (REJECTS, Self::Rejects),
+            (SHARDS, Self::Shard),
+        ];
+        known.into_iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, kind)| kind)
+    }
+}
+
+/// Name of a part's rows in its stage's folder.
+pub fn rows_name(part: usize) -> String {
+    format!("{PART}{part:05}.parquet")
+}
+
+/// Name of a part's images.
+pub fn images_name(part: usize) -> String {
+    format!("{IMAGES}{}", rows_name(part))
+}
+
+/// Name of a part's rejects.
+pub fn rejects_name(part: usize) -> String {
+    format!("{REJECTS}{}", rows_name(part))
+}
+
+/// Name of a file that a sink wrote.
+pub fn shard_name(file: &str) -> String {
+    format!("{SHARDS}{file}")
+}
+
+/// Name of what a part has so far, in the scratch folder.
+pub(crate) fn spool_name(part: usize) -> String {
+    format!("{PART}{part:05}.{SPOOL}")
+}
+
+/// Ending of [`spool_name`].
+pub(crate) const SPOOL: &str = "spool";
+
+/// Name of the object of a part's manifest line, in a store.
+pub(crate) fn commit_name(part: usize) -> String {
+    format!("{PART}{part:05}.json")
+}
+
+/// The part of a name of [`commit_name`].
+pub(crate) fn commit_part(name: &str) -> Option<usize> {
+    name.strip_prefix(PART)?.strip_suffix(".json")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_kinds_agree() {
+        let kinds = [rows_name(7), images_name(7), rejects_name(7), shard_name("00000.tar")];
+        let kinds = kinds.map(|name| FileKind::from_name(&name));
+        assert_eq!(
+            kinds,
+            [FileKind::Rows, FileKind::Images, FileKind::Rejects, FileKind::Shard].map(Some)
+        );
+        assert_eq!(FileKind::from_name("other"), None);
+        assert_eq!(commit_part(&commit_name(123_456)), Some(123_456));
+        assert_eq!(commit_part("part-x.json"), None);
+        let stage = RunLayout::new(Path::new("runs/a")).stage(6, "fetch", "3f9c1a2bcc");
+        assert_eq!(
+            stage.rejects(7),
+            Path::new("runs/a/06-fetch-3f9c1a2b/rejects/part-00007.parquet")
+        );
+        assert_eq!(stage.name(), "06-fetch-3f9c1a2b");
+    }
+}

@@ -1,0 +1,244 @@
+//! How everything that looks at a run reads it: report, inspect, explain, verify, contamination.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use arrow::array::RecordBatch;
+use clip_corpus::{Manifest, Verified, below, columns, row_part, verify_file};
+
+use crate::decision;
+use crate::format::Format;
+use crate::layout::{FileKind, RunLayout, StageLayout, rejects_name, rows_name};
+use crate::{Counts, Error, Result, RunSummary, StageFile};
+
+/// A run as its last build left it.
+#[derive(Debug, Clone)]
+pub struct RunReader {
+    /// The run's folder.
+    pub layout: RunLayout,
+    stages: Vec<StageReader>,
+}
+
+/// A stage of a run.
+#[derive(Debug, Clone)]
+pub struct StageReader {
+    /// Its name.
+    pub name: String,
+    /// Its folder.
+    pub layout: StageLayout,
+    /// What happened to its rows in the last build.
+    pub counts: Counts,
+}
+
+impl RunReader {
+    /// Opens the run in a folder.
+    ///
+    /// # Errors
+    /// When no build wrote its summary there, a newer clip-data did, or it is damaged.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let layout = RunLayout::new(dir);
+        let path = layout.summary();
+        let summary = RunSummary::read(&path)?.ok_or_else(|| {
+            let hint = "hint: run `clip-data build` first";
+            Error::Config(format!("{}: no build is here\n{hint}", dir.display()))
+        })?;
+        let damaged = |reason: String| {
+            Error::Corpus(clip_corpus::Error::Damaged { path: path.clone(), reason })
+        };
+        if summary.stages.is_empty() {
+            return Err(damaged("no stages".into()));
+        }
+        let stages = summary.stages.into_iter().map(|stage| {
+            let folder = below(dir, &stage.dir).map_err(|e| damaged(e.to_string()))?;
+            let layout = StageLayout::new(&folder);
+            Ok(StageReader { name: stage.stage, layout, counts: stage.counts })
+        });
+        Ok(Self { layout, stages: stages.collect::<Result<_>>()? })
+    }
+
+    /// The stages, in order.
+    pub fn stages(&self) -> &[StageReader] {
+        &self.stages
+    }
+
+    /// The stage of a name, if the build had it.
+    pub fn find(&self, name: &str) -> Option<&StageReader> {
+        self.stages.iter().find(|stage| stage.name == name)
+    }
+
+    /// The stage of a name.
+    ///
+    /// # Errors
+    /// When the build had none of that name.
+    pub fn stage(&self, name: &str) -> Result<&StageReader> {
+        self.find(name).ok_or_else(|| {
+            let run = self.layout.dir().display();
+            Error::Config(format!("{run}: the build had no stage {name}"))
+        })
+    }
+
+    /// Verifies the stages, each by itself and after the one before. `shards` verifies a shard.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn verify(&self, shards: &dyn Fn(&Path) -> Verified) -> Result<Verified> {
+        let mut all = Verified::default();
+        let mut before: Option<(&StageReader, u64)> = None;
+        for stage in &self.stages {
+            if !stage.layout.is_stage() {
+                all.missing += 1;
+                before = None;
+                continue;
+            }
+            let (found, rows_out) = stage.layout.verify(shards)?;
+            if let (Some((earlier, rows)), 0) = (before, found.missing)
+                && rows != stage.counts.rows_in
+            {
+                let (rows_in, earlier) = (stage.counts.rows_in, earlier.layout.dir().display());
+                let reason = format!("{rows_in} rows came in, but {earlier} passed {rows} on");
+                all.bad(stage.layout.dir(), reason);
+            }
+            all.add(found);
+            before = Some((stage, rows_out.values().sum()));
+        }
+        Ok(all)
+    }
+}
+
+impl StageReader {
+    /// What decides the stage's output.
+    ///
+    /// # Errors
+    /// When it is not there, newer or damaged.
+    pub fn file(&self) -> Result<StageFile> {
+        let path = self.layout.file();
+        let absent = || Error::io(&path, std::io::ErrorKind::NotFound.into());
+        StageFile::read(&path)?.ok_or_else(absent)
+    }
+
+    /// The row of a part that continued, as a batch of one row: nothing where there is none.
+    ///
+    /// # Errors
+    /// When what is stored is damaged.
+    pub fn kept(&self, row: u64) -> Result<Option<RecordBatch>> {
+        row_of(&self.layout.rows(row_part(row)), row)
+    }
+
+    /// The row of a part that was dropped.
+    ///
+    /// # Errors
+    /// When what is stored is damaged.
+    pub fn rejected(&self, row: u64) -> Result<Option<RecordBatch>> {
+        row_of(&self.layout.rejects(row_part(row)), row)
+    }
+
+    /// What a barrier decided about a row.
+    ///
+    /// # Errors
+    /// When what is stored is damaged.
+    pub fn decision(&self, row: u64) -> Result<Option<RecordBatch>> {
+        decision::about_row(&self.layout, row)
+    }
+}
+
+impl StageLayout {
+    /// Committed files of one kind, in the order of parts.
+    ///
+    /// # Errors
+    /// When the manifest is damaged.
+    pub fn files(&self, kind: FileKind) -> Result<Vec<PathBuf>> {
+        let manifest = Manifest::open(self.dir())?;
+        let files = manifest.commits().flat_map(|commit| &commit.files);
+        let files = files.filter(|file| FileKind::from_name(&file.name) == Some(kind));
+        Ok(files.map(|file| self.dir().join(&file.name)).collect())
+    }
+
+    /// Verifies every file that the manifest names, that no row was lost, what was decided, and
+    /// shards by `shards`; gives the rows that each part passed on, too.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub fn verify(
+        &self,
+        shards: &dyn Fn(&Path) -> Verified,
+    ) -> Result<(Verified, BTreeMap<usize, u64>)> {
+        let manifest = Manifest::open(self.dir())?;
+        let (mut found, mut rows_out) = (Verified::default(), BTreeMap::new());
+        for commit in manifest.commits() {
+            commit.files.iter().for_each(|file| verify_file(self.dir(), file, &mut found));
+            let counts = &commit.counts;
+            let dropped = counts.rejected();
+            if counts.rows_in != counts.rows_out + dropped {
+                let (part, rows_in, rows_out) = (commit.part, counts.rows_in, counts.rows_out);
+                let reason =
+                    format!("part {part}: {rows_in} rows in, {rows_out} out, {dropped} dropped");
+                found.bad(&self.manifest(), reason);
+            }
+            let tables =
+                [(rows_name(commit.part), counts.rows_out), (rejects_name(commit.part), dropped)];
+            for (name, rows) in tables.iter().filter(|(name, _)| commit.file(name).is_some()) {
+                self.verify_rows(name, *rows, &mut found);
+            }
+            found.rows += counts.rows_out;
+            rows_out.insert(commit.part, counts.rows_out);
+        }
+        match StageFile::read(&self.file()) {
+            Ok(Some(file)) => {
+                found.missing = file.parts.saturating_sub(rows_out.len()) as u64;
+            }
+            Ok(None) => found.bad(&self.file(), "it is gone"),
+            Err(error) => found.bad(&self.file(), first_line(&error)),
+        }
+        match decision::files(self) {
+            Ok(files) => files.iter().for_each(|file| verify_file(self.dir(), file, &mut found)),
+            Err(error) => found.bad(&self.decisions(), first_line(&error)),
+        }
+        // The manifest counted their files and samples.
+        for shard in tars(&self.shards()) {
+            found.findings.extend(shards(&shard).findings);
+        }
+        Ok((found, rows_out))
+    }
+
+    fn verify_rows(&self, name: &str, rows: u64, found: &mut Verified) {
+        let path = self.dir().join(name);
+        match clip_corpus::parquet_rows(&path) {
+            Ok(count) if count != rows => {
+                found.bad(&path, format!("{count} rows, but the manifest says {rows}"));
+            }
+            Ok(_) => {}
+            Err(error) => found.failed(&path, &error),
+        }
+    }
+}
+
+fn first_line(error: &Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
+}
+
+fn tars(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
+    found.sort();
+    found
+}
+
+/// The row in a table, as a batch of one; nothing where the table or the row is not there.
+///
+/// # Errors
+/// When the table is damaged.
+pub fn row_of(table: &Path, row: u64) -> Result<Option<RecordBatch>> {
+    if !table.is_file() {
+        return Ok(None);
+    }
+    for batch in clip_corpus::scan(table, &[], 8192)? {
+        let batch = batch?;
+        let rows = columns::uint64(&batch, columns::ROW);
+        let place = rows.and_then(|rows| rows.values().iter().position(|&other| other == row));
+        if let Some(place) = place {
+            return Ok(Some(batch.slice(place, 1)));
+        }
+    }
+    Ok(None)
+}
