@@ -24,7 +24,7 @@ fn what_is_missing_is_named() {
         (&["build", "--set", "check.against.toys=nowhere"], "nowhere"),
         (&["build", "--set", "source.paths=['nowhere']"], "nowhere"),
         (&["build", "--set", "balance"], "not key=value"),
-        (&["build", "--part", "3/3"], "i/N"),
+        (&["build", "--part", "3/3"], "I/N"),
         (&["build", "--until", "fetching"], "there is no stage"),
         (&["contamination"], "run `clip-data build"),
         (&["report"], "run `clip-data build"),

@@ -374,7 +374,8 @@ mod tests {
         let secret = dir.path().join("secret.jpg");
         std::fs::write(&secret, "x").unwrap();
         let secret = secret.to_str().unwrap();
-        let lists: [(&str, Box<dyn Fn(&str) -> String>); 5] = [
+        type Text = Box<dyn Fn(&str) -> String>;
+        let lists: [(&str, Text); 5] = [
             ("meta/test.txt", Box::new(|name| format!("{}\n", name.trim_end_matches(".jpg")))),
             ("test_images.txt", Box::new(|name| format!("path\n{name}\n"))),
             ("dev.jsonl", Box::new(|name| format!(r#"{{"id":1,"img":"{name}","label":1}}"#))),
