@@ -147,12 +147,14 @@ fn dedup(config: &Config) -> Result<Option<StageSpec>> {
     }
     let configuration = json!({
         "radius": settings.radius, "keep_captions": settings.keep_captions, "likeness": settings.likeness,
+        "max_captions": settings.max_captions, "placeholder_limit": settings.placeholder_limit,
     });
-    Ok(Some(stage("dedup", 5, configuration, resources, move || {
+    Ok(Some(stage("dedup", 6, configuration, resources, move || {
         let aligned = || -> Arc<dyn Compare> { Arc::new(Aligned::new(settings.likeness)) };
         Ok(Work::Barrier(Box::new(Deduplicate {
             radius: settings.radius,
-            keep_captions: settings.keep_captions,
+            max_captions: if settings.keep_captions { settings.max_captions } else { 0 },
+            placeholder_limit: settings.placeholder_limit,
             known: known.clone(),
             compare: (settings.likeness > 0.0).then(aligned),
         })))

@@ -1,5 +1,7 @@
 //! Deduplicates so many made-up images (a tenth the same bytes as others, a tenth near copies) by
-//! their hashes, and prints time and peak memory: `dedup_bench ROWS FOLDER [RADIUS]`.
+//! their hashes, and prints time and peak memory: `dedup_bench ROWS FOLDER [RADIUS [MEMBERS]]`.
+//! With MEMBERS, images have the same bytes in groups of that many, each with a URL and a caption
+//! of its own; then there is no limit of those.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,13 +20,14 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [rows, folder, rest @ ..] = args.as_slice() else {
-        return Err("usage: dedup_bench ROWS FOLDER [RADIUS]".into());
+        return Err("usage: dedup_bench ROWS FOLDER [RADIUS [MEMBERS]]".into());
     };
     let (rows, folder) = (rows.parse()?, PathBuf::from(folder));
     let radius = rest.first().map_or(Ok(4), |text| text.parse())?;
-    let parts = make(rows, &folder.join("parts"))?;
+    let members: u64 = rest.get(1).map_or(Ok(0), |text| text.parse())?;
+    let parts = make(rows, members, &folder.join("parts"))?;
     let start = Instant::now();
-    let dedup = Deduplicate { radius, keep_captions: true, ..Deduplicate::default() };
+    let dedup = Deduplicate { radius, max_captions: 100, ..Deduplicate::default() };
     let cx = Context::detached("dedup", 1, &folder.join("scratch"));
     let part = |(part, path)| PartInfo { part, path, rows: 0, images: None };
     let inputs: Vec<PartInfo> = parts.into_iter().enumerate().map(part).collect();
@@ -54,7 +57,7 @@ fn mix(mut x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-fn make(rows: u64, folder: &Path) -> Result<Vec<PathBuf>> {
+fn make(rows: u64, members: u64, folder: &Path) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for part in 0..rows.div_ceil(PART) {
         let path = folder.join(format!("part-{part:05}.parquet"));
@@ -65,8 +68,15 @@ fn make(rows: u64, folder: &Path) -> Result<Vec<PathBuf>> {
         let numbers: Vec<u64> = (part * PART..((part + 1) * PART).min(rows)).collect();
         // The image of each row: mostly its own, else that of an earlier row.
         let picture = |n: u64| if mix(n).is_multiple_of(5) { mix(n + 7) % (n + 1) } else { n };
-        let file = |n: u64| if mix(n).is_multiple_of(10) { n + rows } else { picture(n) };
+        let file = |n: u64| match members {
+            0 if mix(n).is_multiple_of(10) => n + rows,
+            0 => picture(n),
+            members => n / members,
+        };
         let hash = |n: u64| {
+            if members > 0 {
+                return mix(file(n) + 99);
+            }
             let near = if file(n) > rows {
                 1 << ((mix(n) >> 8) % 64) | 1 << ((mix(n) >> 16) % 64)
             } else {
@@ -91,6 +101,7 @@ fn make(rows: u64, folder: &Path) -> Result<Vec<PathBuf>> {
             format!("{:016x}{:016x}{:016x}{:016x}", mix(n), mix(n + 1), mix(n + 2), mix(n + 3))
         };
         let caption = |n: u64| format!("a caption of the usual length for picture number {n}");
+        let url = |n: u64| format!("https://host{}.example/{n}.jpg", n % 97);
         let batch = RecordBatch::try_from_iter([
             ("row", longs(&|n| ((n / PART) << 32) | (n % PART))),
             ("sha256", texts(&sha)),
@@ -99,6 +110,7 @@ fn make(rows: u64, folder: &Path) -> Result<Vec<PathBuf>> {
             ("original_width", side.clone()),
             ("original_height", side),
             ("caption", texts(&caption)),
+            ("url", texts(&url)),
         ])?;
         clip_corpus::write_parquet(&path, batch.schema(), &[batch])?;
     }

@@ -243,6 +243,7 @@ fn images() -> Images {
         ("original_width", Arc::new(Int32Array::from(sides.clone()))),
         ("original_height", Arc::new(Int32Array::from(sides.clone()))),
         ("caption", Arc::new(StringArray::from_iter_values(&captions))),
+        ("url", Arc::new(StringArray::from_iter_values((0..count).map(|at| format!("u{at}"))))),
     ]);
     let areas = sides.iter().map(|&side| (side * side) as u64).collect();
     Images { batch, files, hashes, flat, areas, captions }
@@ -287,7 +288,7 @@ fn a_cluster_keeps_its_best_image_and_all_captions() {
     let images = images();
     for radius in [0, 3] {
         let (decisions, _folder) = decide(
-            &Deduplicate { radius, keep_captions: true, ..Default::default() },
+            &Deduplicate { radius, max_captions: 1000, ..Default::default() },
             &images.batch,
         );
         // Labels spread until nothing changes: slow and plain.
@@ -416,6 +417,23 @@ fn what_a_known_corpus_has_falls() {
         assert_eq!(*reason == Some("in_corpus"), known, "row {at}");
     }
     assert!(reasons.contains(&None) && reasons.contains(&Some("near_duplicate")));
+}
+
+#[test]
+fn an_image_behind_many_urls_is_dropped_as_a_placeholder() {
+    let images = images();
+    let limit = 2;
+    let dedup = Deduplicate { placeholder_limit: limit, max_captions: 1, ..Default::default() };
+    let (decisions, _folder) = decide(&dedup, &images.batch);
+    let captions = decisions["captions"].as_list::<i32>();
+    for (at, reason) in reasons(&decisions).into_iter().enumerate() {
+        let members = images.files.iter().filter(|file| **file == images.files[at]).count();
+        assert_eq!(reason == Some("placeholder"), members > limit, "row {at}");
+        let one = members > 1 && reason.is_none();
+        assert_eq!(captions.value(at).len(), usize::from(one), "row {at}");
+    }
+    let kept = reasons(&decisions).into_iter().filter(Option::is_none).count();
+    assert!(kept > 0 && kept < 300);
 }
 
 #[test]

@@ -16,6 +16,13 @@ pub struct Dedup {
     /// Whether the captions of a cluster's other images are kept with the one that stays.
     #[serde(default = "yes")]
     pub keep_captions: bool,
+    /// Captions that an image keeps at most, its own included.
+    #[serde(default = "default_max_captions")]
+    pub max_captions: usize,
+    /// An image behind more URLs or captions than this is a placeholder and is dropped; 0 keeps
+    /// it.
+    #[serde(default = "default_placeholder_limit")]
+    pub placeholder_limit: usize,
     /// Least likeness of two candidates, laid over each other, from 0 to 1; 0 takes the hashes'
     /// word.
     #[serde(default = "default_likeness")]
@@ -28,6 +35,14 @@ pub struct Dedup {
 
 fn default_likeness() -> f32 {
     0.8
+}
+
+fn default_max_captions() -> usize {
+    100
+}
+
+fn default_placeholder_limit() -> usize {
+    1000
 }
 
 fn default_radius() -> u32 {

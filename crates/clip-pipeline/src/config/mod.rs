@@ -124,6 +124,10 @@ impl Config {
         )?;
         must(self.shards.rows > 0, "`shards.rows` must be at least 1")?;
         must(
+            self.dedup.as_ref().is_none_or(|dedup| dedup.max_captions > 0),
+            "`dedup.max_captions` must be at least 1\nhint: `keep_captions = false` keeps the image's own alone",
+        )?;
+        must(
             self.dedup.as_ref().is_none_or(|dedup| dedup.radius <= 16),
             "`dedup.radius` must be at most 16\nhint: beyond 10 of 64 bits most pairs are not copies",
         )?;

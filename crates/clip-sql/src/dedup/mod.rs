@@ -1,5 +1,6 @@
 //! The barrier that makes equal and near-equal images one.
 
+mod clusters;
 mod files;
 mod known;
 mod near;
@@ -16,6 +17,7 @@ use clip_corpus::columns;
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo};
 
 use crate::{Error, Result, Session, query, table_of};
+use clusters::{Cluster, Kept};
 use files::Files;
 pub use known::tables;
 
@@ -31,19 +33,24 @@ pub trait Compare: Send + Sync {
 /// then the one with the longest caption, then the first.
 ///
 /// Near copies have perceptual hashes within `radius` bits, and are alike for `compare` where there
-/// is one. The others fall as `exact_duplicate` or `near_duplicate`, and as `in_corpus` what a
-/// `known` corpus has. Flat images (black frames, plain logos) have hashes that say nothing and are
-/// compared by their bytes alone. Every row gains `cluster` (the row that stays) and `captions`
-/// (where a cluster has several images: all of its captions, the kept one's first, each once).
+/// is one. The others are dropped as `exact_duplicate` or `near_duplicate`, and as `in_corpus` what
+/// a `known` corpus has. An image behind more URLs or captions than `placeholder_limit` shows
+/// nothing of what they say ("image not available"): all of its rows are dropped as `placeholder`.
+/// Flat images (black frames, plain logos) have hashes that say nothing and are compared by their
+/// bytes alone. Every row gains `cluster` (the row that stays) and `captions` (where a cluster has
+/// several images: its captions, the kept one's first, each once).
 ///
 /// SQL finds equal bytes and whom to keep, and spills; beside it some 60 bytes an image are in
 /// memory.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Deduplicate {
     /// Bits of 64; 0 leaves only files with the same bytes.
     pub radius: u32,
-    /// Whether the captions of those that fall go to the one that stays.
-    pub keep_captions: bool,
+    /// Captions of those that are dropped that go to the one that stays, its own included; 0 for
+    /// none.
+    pub max_captions: usize,
+    /// Different URLs or captions that an image may have; 0 for any number.
+    pub placeholder_limit: usize,
     /// Parquet tables of corpora that exist already, with `sha256`, and `phash` where near copies
     /// count.
     pub known: Vec<PathBuf>,
@@ -51,8 +58,13 @@ pub struct Deduplicate {
     pub compare: Option<Arc<dyn Compare>>,
 }
 
-/// Captions of the clusters that have several, in the order of the rows that stay.
-type Captions = Vec<(u64, Vec<String>)>;
+impl Default for Deduplicate {
+    /// Files with the same bytes, whatever their number.
+    fn default() -> Self {
+        let (known, compare) = (Vec::new(), None);
+        Self { radius: 0, max_captions: 0, placeholder_limit: 0, known, compare }
+    }
+}
 
 impl Deduplicate {
     /// The query files that decide.
@@ -64,44 +76,44 @@ impl Deduplicate {
         let files = Files::read(&session)?;
         let known = known::find(self, &session, &files)?;
         let roots = near::clusters(self, &files, &known, inputs, cx)?;
-        let (kept, captions) = self.keep(&session, &files, roots, cx.scratch())?;
-        Ok(out.push(&decisions(&files, &known, &kept, captions)?)?)
+        let kept = self.keep(&session, &files, roots, cx.scratch())?;
+        Ok(out.push(&decisions(&files, &known, kept)?)?)
     }
 
-    /// For each image the place of the one that stays, and the captions of clusters.
+    /// For each image the place of the one that stays, and what is known of clusters.
     fn keep(
         &self,
         session: &Session,
         files: &Files,
         mut roots: Vec<u32>,
         scratch: &Path,
-    ) -> Result<(Vec<u32>, Captions)> {
+    ) -> Result<Kept> {
         let clusters = scratch.join("clusters.parquet");
         write_clusters(&clusters, files, &roots)?;
         session.table("clusters", std::slice::from_ref(&clusters))?;
-        let mut captions: Captions = Vec::new();
+        let mut kept = Kept::default();
+        let mut current: Option<Cluster> = None;
         session.each(&query("32_keep_best")?, &[], |batch| {
             let lost = || Error::result("32_keep_best", "a column is missing");
             let row = columns::uint64(&batch, columns::ROW).ok_or_else(lost)?;
             let cluster = columns::uint64(&batch, columns::CLUSTER).ok_or_else(lost)?;
             let caption = columns::text(&batch, columns::CAPTION).ok_or_else(lost)?;
+            let url = columns::text(&batch, columns::URL).ok_or_else(lost)?;
             for at in 0..batch.num_rows() {
-                let kept = cluster.value(at);
-                roots[files.place(row.value(at))?] = files.place(kept)? as u32;
-                if !self.keep_captions {
-                    continue;
+                let of = cluster.value(at);
+                roots[files.place(row.value(at))?] = files.place(of)? as u32;
+                if current.as_ref().is_none_or(|current| current.row != of) {
+                    current.take().into_iter().for_each(|done| kept.add(done, self));
                 }
-                match captions.last_mut().filter(|(of, _)| *of == kept) {
-                    Some((_, list)) if list.iter().any(|known| known == caption.value(at)) => {}
-                    Some((_, list)) => list.push(caption.value(at).to_owned()),
-                    None => captions.push((kept, vec![caption.value(at).to_owned()])),
-                }
+                let current = current.get_or_insert_with(|| Cluster::new(of));
+                current.add(url.value(at), caption.value(at), self);
             }
             Ok(())
         })?;
+        current.into_iter().for_each(|done| kept.add(done, self));
         // The table was for the query alone.
         std::fs::remove_file(&clusters).map_err(|e| Error::io(&clusters, e))?;
-        Ok((roots, captions))
+        Ok(Kept { places: roots, ..kept })
     }
 }
 
@@ -141,14 +153,11 @@ fn write_clusters(path: &Path, files: &Files, roots: &[u32]) -> Result<()> {
     Ok(clip_corpus::write_parquet(path, schema, &[batch])?)
 }
 
-fn decisions(
-    files: &Files,
-    known: &[bool],
-    kept: &[u32],
-    clusters: Captions,
-) -> Result<RecordBatch> {
+fn decisions(files: &Files, known: &[bool], kept: Kept) -> Result<RecordBatch> {
+    let Kept { places: kept, placeholders, captions: clusters } = kept;
     let reason = |(at, &kept): (usize, &u32)| match (known[at], kept as usize == at) {
         (true, _) => Some("in_corpus"),
+        _ if placeholders.contains(&files.rows[kept as usize]) => Some("placeholder"),
         (false, true) => None,
         (false, false) if files.file[at] == files.file[kept as usize] => Some("exact_duplicate"),
         (false, false) => Some("near_duplicate"),
