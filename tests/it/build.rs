@@ -95,3 +95,22 @@ fn the_annotated_example_is_a_pipeline() {
     world.fails(&["init", "new"], 2);
     assert!(executable("clip-testkit").is_file());
 }
+
+#[test]
+fn clean_removes_what_earlier_settings_made_and_nothing_that_a_build_needs() {
+    let world = World::new();
+    world.good(&["build", "--set", "balance.limit=30"]);
+    // The last build's stages stay, whatever the pipeline says by now.
+    assert!(world.good(&["clean"]).contains("stages removed: 0"));
+    world.good(&["build"]);
+    let shards = crate::world::content(&world.path("runs/small/shards"));
+    let would = world.good(&["clean", "--dry-run"]);
+    assert!(would.contains("would be freed, stages removed: 5"), "{would}");
+    assert_eq!(world.good(&["clean", "--dry-run"]), would);
+    let done = world.good(&["clean"]);
+    assert_eq!(done, would.replace("would be freed", "freed"));
+    assert!(world.good(&["clean"]).contains("stages removed: 0"));
+    let plan = world.good(&["plan"]);
+    assert!(plan.lines().skip(1).all(|line| line.contains(" reuse ")), "{plan}");
+    assert!(crate::world::content(&world.path("runs/small/shards")) == shards);
+}

@@ -39,6 +39,8 @@ enum Command {
     Plan(commands::plan::Args),
     /// Build the corpus: every stage, resumable at any moment
     Build(commands::build::Args),
+    /// Remove stages of a run that earlier settings made, and say what that frees
+    Clean(commands::clean::Args),
     /// Copy a run out of its object storage, checked by hashes
     Pull(commands::pull::Args),
     /// Hand out the parts of builds to workers, with `[engine] kind = "ballista"`
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
             Command::Queries(args) => commands::queries::run(args),
             Command::Plan(args) => commands::plan::run(args),
             Command::Build(args) => commands::build::run(args),
+            Command::Clean(args) => commands::clean::run(args),
             Command::Pull(args) => commands::pull::run(args),
             Command::Scheduler(args) => commands::cluster::scheduler(args),
             Command::Worker(args) => commands::cluster::worker(args),

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use clip_corpus::Manifest;
 
+use crate::{Error, Result};
+
 const IMAGES: &str = "images/";
 const REJECTS: &str = "rejects/";
 const SHARDS: &str = "shards/";
@@ -75,13 +77,45 @@ impl RunLayout {
         StageLayout::new(&self.dir.join(format!("{}{}", stage_prefix(number, name), &hash[..8])))
     }
 
+    /// The folders of all stages that are here, whatever settings made them, in their order.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn stage_folders(&self) -> Result<Vec<StageLayout>> {
+        let failed = |e| Error::io(&self.dir, e);
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(&self.dir).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            // A link is no folder of ours.
+            if is_stage_name(&name.to_string_lossy()) && entry.file_type().map_err(failed)?.is_dir()
+            {
+                found.push(StageLayout::new(&entry.path()));
+            }
+        }
+        found.sort_by_key(StageLayout::name);
+        Ok(found)
+    }
+
     /// Every folder that a stage of that number and name ever had here.
     pub(crate) fn versions(&self, number: usize, name: &str) -> Vec<PathBuf> {
         let prefix = stage_prefix(number, name);
-        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().filter_map(Result::ok);
+        let entries =
+            std::fs::read_dir(&self.dir).into_iter().flatten().filter_map(std::result::Result::ok);
         let mine = entries.filter(|e| e.file_name().to_string_lossy().starts_with(&prefix));
         mine.map(|entry| entry.path()).collect()
     }
+}
+
+/// `06-fetch-3f9c1a2b`.
+fn is_stage_name(name: &str) -> bool {
+    let digits = |text: &str| text.len() >= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    let hash = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let parts = name.split_once('-').and_then(|(number, rest)| {
+        let (stage, end) = rest.rsplit_once('-')?;
+        Some((number, stage, end))
+    });
+    parts.is_some_and(|(number, stage, end)| digits(number) && !stage.is_empty() && hash(end))
 }
 
 fn stage_prefix(number: usize, name: &str) -> String {
@@ -249,5 +283,16 @@ mod tests {
             Path::new("runs/a/06-fetch-3f9c1a2b/rejects/part-00007.parquet")
         );
         assert_eq!(stage.name(), "06-fetch-3f9c1a2b");
+        assert!(is_stage_name(&stage.name()) && is_stage_name("100-x-y-0123abcd"));
+        for other in [
+            "shards",
+            "06-fetch",
+            "06-fetch-3f9c",
+            "6-fetch-3f9c1a2b",
+            "06--3f9c1a2b",
+            "aa-b-3f9c1a2b",
+        ] {
+            assert!(!is_stage_name(other), "{other}");
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! done again, and because a part's bytes depend on its input, configuration and seed alone, it
 //! comes out the same.
 
+mod clean;
 pub mod config;
 mod context;
 mod decision;
@@ -22,6 +23,7 @@ mod store;
 mod stream;
 mod summary;
 
+pub use clean::StaleStage;
 pub use clip_corpus::{Counts, row_id};
 pub use config::Config;
 pub use context::Context;

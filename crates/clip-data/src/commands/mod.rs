@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod build;
+pub mod clean;
 pub mod cluster;
 pub mod contamination;
 pub mod doctor;

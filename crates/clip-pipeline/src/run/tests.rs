@@ -314,3 +314,29 @@ fn machines_with_a_folder_each_share_a_store() {
     let planned = Plan::stored(&all.path().join("c"), Some(other), 7, trouble.stages());
     assert!(matches!(planned, Err(Error::Config(_))));
 }
+
+#[test]
+fn stages_of_other_settings_are_stale_once_the_new_ones_are_built() {
+    let dir = tempfile::tempdir().unwrap();
+    let trouble = Trouble::default();
+    let run = trouble.run(dir.path());
+    execute(&run).unwrap();
+    run.write_summary().unwrap();
+    assert_eq!(run.stale_stages().unwrap(), []);
+    drop(run);
+    // Another seed makes every stage another: what the last build made stays until they are there.
+    let plan = Plan::new(dir.path(), 8, trouble.stages()).unwrap();
+    let other = Run::open(plan, false, Arc::default(), Arc::new(())).unwrap();
+    assert_eq!(other.stale_stages().unwrap(), []);
+    execute(&other).unwrap();
+    other.write_summary().unwrap();
+    std::fs::create_dir(dir.path().join("notes-of-mine-12345678")).unwrap();
+    let stale = other.stale_stages().unwrap();
+    assert_eq!(stale.len(), 4);
+    assert!(stale.iter().all(|stage| stage.bytes > 0 && stage.layout.is_stage()));
+    stale.iter().for_each(|stage| other.remove_stale(stage).unwrap());
+    assert_eq!(other.stale_stages().unwrap(), []);
+    assert!(dir.path().join("notes-of-mine-12345678").is_dir());
+    assert_eq!(execute(&other).unwrap(), Outcome::Done);
+    assert_eq!(ids(&other), every_second());
+}
