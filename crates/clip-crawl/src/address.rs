@@ -1,23 +1,6 @@
-//! Which addresses may be asked: names are resolved once, and never to this machine's own network.
+//! Which addresses may be asked: none of this machine's own network.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use tokio::sync::OnceCell;
-
-/// How long an address, or the lack of one, is believed.
-const KEPT: Duration = Duration::from_mins(5);
-const FAULT_KEPT: Duration = Duration::from_secs(30);
-/// Names in the cache before it is emptied.
-const NAMES: usize = 100_000;
-
-/// The name leads to an address that may not be asked.
-#[derive(Debug, thiserror::Error)]
-#[error("{0} is a private address")]
-pub(crate) struct Blocked(pub String);
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether the address belongs to a private, loopback, link-local or otherwise special network:
 /// those that the IANA special-purpose registries (RFC 6890) do not call globally reachable, and a
@@ -77,66 +60,6 @@ fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
         return None;
     };
     Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
-}
-
-/// The name has no address.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct Unknown(String);
-
-type Answer = Result<Vec<SocketAddr>, String>;
-type Slot = Arc<OnceCell<(Instant, Answer)>>;
-
-/// Resolves names through the system, once for all who ask at the same time, keeps the answers, and
-/// drops private addresses: reqwest connects only to what this gives, so a name cannot change its
-/// mind between the check and the connection.
-pub(crate) struct Resolver {
-    allow_private: bool,
-    cache: Arc<Mutex<HashMap<String, Slot>>>,
-}
-
-impl Resolver {
-    pub fn new(allow_private: bool) -> Self {
-        Self { allow_private, cache: Arc::default() }
-    }
-
-    fn slot(&self, name: &str) -> Slot {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = |(at, answer): &(Instant, Answer)| {
-            at.elapsed() > if answer.is_ok() { KEPT } else { FAULT_KEPT }
-        };
-        if cache.len() >= NAMES || cache.get(name).is_some_and(|slot| slot.get().is_some_and(old)) {
-            // A full cache is emptied: dearer once, but never larger.
-            if cache.len() >= NAMES {
-                cache.clear();
-            }
-            cache.remove(name);
-        }
-        cache.entry(name.to_owned()).or_default().clone()
-    }
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (slot, allow_private) = (self.slot(name.as_str()), self.allow_private);
-        let name = name.as_str().to_owned();
-        Box::pin(async move {
-            let look_up = || async {
-                let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-                (Instant::now(), found.map(Iterator::collect).map_err(|e| e.to_string()))
-            };
-            let found = match &slot.get_or_init(look_up).await.1 {
-                Ok(found) => found.clone(),
-                Err(message) => return Err(Unknown(message.clone()).into()),
-            };
-            let allowed: Vec<SocketAddr> =
-                found.into_iter().filter(|a| allow_private || !is_private(a.ip())).collect();
-            if allowed.is_empty() {
-                return Err(Blocked(name).into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
 }
 
 #[cfg(test)]

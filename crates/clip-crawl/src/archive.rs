@@ -1,6 +1,7 @@
 //! Archives of crawls: WARC files (the pages themselves) and WAT files (their links), in ranges of
 //! bytes.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clip_pipeline::{Error, Result};
@@ -8,7 +9,8 @@ use clip_store::is_remote;
 use url::Url;
 
 use crate::html::{CUT, extract};
-use crate::message::{body, header, is_html, is_success, split_head};
+use crate::message::{body, header, headers, is_html, is_success, split_head};
+use crate::opt_out::{OptOut, Policy};
 use crate::pair_reader::{Item, PairReader, Visit};
 use crate::rows::Pair;
 use crate::warc::{Event, Record, Records};
@@ -30,10 +32,12 @@ const FEW: usize = 256;
 pub(crate) struct Archives {
     kind: Kind,
     ranges: Vec<(PathBuf, u64, u64)>,
+    policy: Policy,
 }
 
 impl Archives {
-    pub fn new(kind: Kind, files: &[PathBuf], part_bytes: u64) -> Result<Self> {
+    /// Pages that opt out by `policy` give rejects.
+    pub fn new(kind: Kind, files: &[PathBuf], part_bytes: u64, policy: Policy) -> Result<Self> {
         let step = part_bytes.max(1 << 16);
         let remote = files.iter().filter(|file| is_remote(&file.to_string_lossy())).count();
         let mut ranges = Vec::new();
@@ -50,7 +54,7 @@ impl Archives {
             let starts = (0..length.max(1)).step_by(step as usize);
             ranges.extend(starts.map(|from| (file.clone(), from, from + step)));
         }
-        Ok(Self { kind, ranges })
+        Ok(Self { kind, ranges, policy })
     }
 }
 
@@ -61,18 +65,24 @@ impl PairReader for Archives {
 
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
         let (path, from, end) = &self.ranges[unit];
-        read(self.kind, path, *from, *end, visit)
+        read(self.kind, path, *from..*end, &self.policy, visit)
     }
 }
 
 /// The pairs of an archive's range, and what was lost of it, in the order of the file.
-fn read(kind: Kind, path: &Path, from: u64, end: u64, visit: &mut Visit) -> Result<()> {
-    Records::open(path, from, end)?.each(&mut |event| {
+fn read(
+    kind: Kind,
+    path: &Path,
+    range: Range<u64>,
+    policy: &Policy,
+    visit: &mut Visit,
+) -> Result<()> {
+    Records::open(path, range.start, range.end)?.each(&mut |event| {
         let items = match event {
             Event::Lost(detail) => vec![Item::Lost(detail)],
             Event::Record(record) => match kind {
-                Kind::Wat => links(&record),
-                Kind::Warc => page(&record),
+                Kind::Wat => links(&record, policy),
+                Kind::Warc => page(&record, policy),
             },
         };
         for item in items {
@@ -85,7 +95,7 @@ fn read(kind: Kind, path: &Path, from: u64, end: u64, visit: &mut Visit) -> Resu
 }
 
 /// Pairs of a WARC response that is an HTML page: a message of success, unchunked and unpacked.
-fn page(record: &Record) -> Vec<Item> {
+fn page(record: &Record, policy: &Policy) -> Vec<Item> {
     let response = record.header("WARC-Type").is_some_and(|t| t.eq_ignore_ascii_case("response"));
     let uri = record.header("WARC-Target-URI");
     let uri = uri.as_ref().map(|uri| uri.trim_matches(['<', '>']));
@@ -108,9 +118,12 @@ fn page(record: &Record) -> Vec<Item> {
         return Vec::new();
     }
     let found = extract(&body, &kind, &url);
+    let place = url.as_str();
+    let values = |name: &str| headers(&head, name).collect();
+    let opt_out = policy.headers(place, values).or_else(|| policy.page(place, &body, &found));
     let pair = |f: crate::Found| {
         let (url, caption, page) = (f.url, f.caption, Some(url.to_string()));
-        Item::Pair(Pair { url, caption, page, source: f.source })
+        opted_out(opt_out.as_ref(), Pair { url, caption, page, source: f.source })
     };
     let mut items: Vec<Item> = found.images.into_iter().map(pair).collect();
     if found.cut {
@@ -118,6 +131,16 @@ fn page(record: &Record) -> Vec<Item> {
         items.push(Item::Rejected(String::new(), String::new(), "page_cut", detail));
     }
     items
+}
+
+/// A pair of a page that may have opted out.
+pub(crate) fn opted_out(opt_out: Option<&OptOut>, pair: Pair) -> Item {
+    match opt_out {
+        Some(opt_out) => {
+            Item::Rejected(pair.url, pair.caption, opt_out.kind.name(), opt_out.message())
+        }
+        None => Item::Pair(pair),
+    }
 }
 
 #[cfg(test)]
@@ -131,7 +154,8 @@ pub(crate) mod tests {
         let path = dir.path().join("a.gz");
         std::fs::write(&path, bytes).unwrap();
         let mut items = Vec::new();
-        read(kind, &path, 0, u64::MAX, &mut |item| {
+        let policy = Policy::new(&clip_pipeline::config::fetch::FetchConfig::default());
+        read(kind, &path, 0..u64::MAX, &policy, &mut |item| {
             items.push(match item {
                 Item::Pair(pair) | Item::With(pair, _) => (pair.url, pair.caption, pair.source),
                 Item::Rejected(_, _, reason, detail) => (detail, String::new(), reason),
@@ -159,6 +183,26 @@ pub(crate) mod tests {
         ];
         let found = pairs(Kind::Warc, &members);
         assert_eq!(found, [("http://e.com/i.png".into(), "an image".into(), "alt")]);
+    }
+
+    #[test]
+    fn images_of_pages_that_opt_out_are_rejected_with_what_decided() {
+        let page = |head: &str, meta: &str| {
+            let text = format!(
+                "HTTP/1.1 200 OK\r\n{head}Content-Type: text/html\r\n\r\n<html>\n{meta}<img src=/i.png alt=an>"
+            );
+            gz(&record("response", "http://e.com/p", text.as_bytes()))
+        };
+        let members = [
+            page("X-Robots-Tag: noai\r\n", ""),
+            page("", "<meta name=robots content=noimageai>"),
+            page("tdm-reservation: 1\r\n", ""),
+            page("X-Robots-Tag: otherbot: noai\r\n", ""),
+        ];
+        let found = items(Kind::Warc, &members.concat());
+        let kinds: Vec<_> = found.iter().map(|(_, _, source)| *source).collect();
+        assert_eq!(kinds, ["x_robots_tag", "meta_robots", "tdm_reservation", "alt"]);
+        assert!(found[1].0.contains("(line 2 of http://e.com/p)"), "{}", found[1].0);
     }
 
     /// A response of another crawler.

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clip_pipeline::config::fetch::FetchConfig;
+use clip_pipeline::config::fetch::{FetchConfig, OptOutSignal};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::{Host, Url};
 
-use crate::address::{Resolver, is_private};
+use crate::address::is_private;
+use crate::dns::Resolver;
 use crate::error::{FetchError, Kind, retry_after};
-use crate::hosts::{Hosts, Limits};
+use crate::hosts::{Hosts, Limits, Outcome};
 use crate::lease::Leases;
 use crate::message::text;
-use crate::robots::{self, Cache, Rules, forbidden_by_header};
+use crate::opt_out::{Policy, TdmFile, product_token};
+use crate::robots::{self, Cache, Rules, Site, TDM_FILE, at_root};
 
 type Result<T> = std::result::Result<T, FetchError>;
 
@@ -32,18 +34,18 @@ pub struct Reply {
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wanted {
-    /// A body that `X-Robots-Tag` may forbid.
+    /// A body that its headers may forbid.
     Content,
     /// A body that it does not speak of.
     Sitemap,
-    /// The beginning of a robots.txt, however long that is.
-    Robots,
+    /// The beginning of a robots.txt or the like, however long that is.
+    SiteFile,
 }
 
 impl Wanted {
     /// Bytes after which no more are read.
     fn enough(self) -> u64 {
-        if self == Self::Robots { robots::MAX_BYTES as u64 + 1 } else { u64::MAX }
+        if self == Self::SiteFile { robots::MAX_BYTES as u64 + 1 } else { u64::MAX }
     }
 }
 
@@ -59,7 +61,8 @@ pub struct Client {
     timeout: Duration,
     max_pause: Duration,
     hosts: Hosts,
-    robots: Cache,
+    sites: Cache,
+    policy: Policy,
     /// Requests in flight.
     open: Semaphore,
     /// A permit is a KiB of a body in memory, up to the estimate.
@@ -82,6 +85,7 @@ impl Client {
     pub fn new(config: &FetchConfig) -> Result<Self> {
         // Another part of the process may have installed it: either is the same.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let servers = config.name_servers().map_err(|why| FetchError::new(Kind::BadUrl, why))?;
         let seconds = |value: f64| Duration::from_secs_f64(value.clamp(0.001, 86_400.0));
         let http = reqwest::Client::builder()
             .user_agent(config.user_agent.clone())
@@ -93,13 +97,13 @@ impl Client {
             .pool_max_idle_per_host(config.per_host.clamp(1, 64))
             .pool_idle_timeout(Duration::from_secs(5))
             .no_proxy()
-            .dns_resolver(Arc::new(Resolver::new(config.allow_private)))
+            .dns_resolver(Arc::new(Resolver::new(&servers, config.allow_private)))
             .build()
             .map_err(|e| FetchError::new(Kind::BadUrl, e.to_string()))?;
         let max_pause = seconds(config.max_pause);
         let limits = Limits {
             per_host: config.per_host,
-            delay: Duration::from_millis(config.host_delay_ms),
+            delays: config.host_delays(),
             faults: config.host_faults,
             max_pause,
         };
@@ -110,7 +114,8 @@ impl Client {
             timeout: seconds(config.timeout),
             max_pause,
             hosts: Hosts::new(limits),
-            robots: Cache::default(),
+            sites: Cache::default(),
+            policy: Policy::new(config),
             open: Semaphore::new(config.concurrency.clamp(1, 65_536)),
             memory: Arc::new(Semaphore::new(half as usize)),
             large: Arc::new(Semaphore::new(half.max(longest) as usize)),
@@ -127,12 +132,21 @@ impl Client {
         self.hosts.share(open)
     }
 
-    /// Gets an image: robots.txt and `X-Robots-Tag` are followed.
-    pub async fn image(&self, url: &str) -> Result<Reply> {
-        self.get(url, Wanted::Content).await
+    /// Which opt-outs are followed.
+    pub(crate) fn policy(&self) -> &Policy {
+        &self.policy
     }
 
-    /// Gets a page: robots.txt and `X-Robots-Tag` are followed.
+    /// Gets an image, unless its host, its headers or the image itself opts out.
+    pub async fn image(&self, url: &str) -> Result<Reply> {
+        let reply = self.get(url, Wanted::Content).await?;
+        match self.policy.image(reply.url.as_str(), &reply.body) {
+            Some(opt_out) => Err(opt_out.into()),
+            None => Ok(reply),
+        }
+    }
+
+    /// Gets a page, unless its host or its headers opt out.
     pub async fn page(&self, url: &str) -> Result<Reply> {
         self.get(url, Wanted::Content).await
     }
@@ -142,10 +156,9 @@ impl Client {
         self.get(url, Wanted::Sitemap).await
     }
 
-    /// The sitemaps that the robots.txt of the URL's host names.
+    /// The sitemaps that the robots.txt of the URL's host names, whether it is followed or not.
     pub async fn sitemaps(&self, url: &Url) -> Vec<String> {
-        let rules = self.robots.rules(url, |file| self.robots_file(file)).await;
-        rules.sitemaps()
+        self.site(url).await.robots.sitemaps()
     }
 
     async fn get(&self, url: &str, wanted: Wanted) -> Result<Reply> {
@@ -172,14 +185,7 @@ impl Client {
         let mut left = self.timeout;
         for _ in 0..=self.config.max_redirects {
             self.check_url(&url)?;
-            if self.config.robots {
-                let rules = self.robots.rules(&url, |file| self.robots_file(file)).await;
-                rules.check(&url)?;
-                if let Some(delay) = rules.delay() {
-                    let host = self.hosts.get(url.host_str().unwrap_or_default());
-                    self.hosts.slow_down(&host, delay);
-                }
-            }
+            self.check_site(&url, wanted).await?;
             match self.one(&url, wanted, &mut left).await? {
                 Hop::Reply(reply) => return Ok(reply),
                 Hop::To(next) => url = next,
@@ -208,25 +214,69 @@ impl Client {
         Ok(())
     }
 
-    async fn robots_file(&self, mut url: Url) -> Rules {
-        let mut left = self.timeout;
-        for _ in 0..=5 {
-            if let Err(fault) = self.check_url(&url) {
-                return Rules::Nothing(fault);
-            }
-            match self.one(&url, Wanted::Robots, &mut left).await {
-                Ok(Hop::Reply(reply)) => return Rules::parse(self.agent(), &reply.body),
-                Ok(Hop::To(next)) => url = next,
-                Err(error) if error.kind == Kind::Http4xx => return Rules::All,
-                Err(fault) => return Rules::Nothing(fault),
+    /// Follows what the files of the URL's origin say.
+    async fn check_site(&self, url: &Url, wanted: Wanted) -> Result<()> {
+        let files = [OptOutSignal::AiTxt, OptOutSignal::TdmrepJson];
+        let files = files.iter().any(|signal| self.policy.follows(*signal));
+        if !self.config.robots && !files {
+            return Ok(());
+        }
+        let site = self.site(url).await;
+        if self.config.robots {
+            site.robots.check(url)?;
+            if let Some(delay) = site.robots.delay() {
+                let host = self.hosts.get(url.host_str().unwrap_or_default());
+                self.hosts.slow_down(&host, delay);
             }
         }
-        Rules::All
+        if wanted == Wanted::Sitemap {
+            return Ok(());
+        }
+        if self.config.robots && self.policy.follows(OptOutSignal::ContentUsage) {
+            site.robots.check_usage(url)?;
+        }
+        site.check_files(url)
     }
 
-    /// The product token of the agent string.
-    fn agent(&self) -> &str {
-        self.config.user_agent.split(['/', ' ']).next().unwrap_or_default()
+    async fn site(&self, url: &Url) -> Arc<Site> {
+        self.sites.site(url, |robots| self.site_files(robots)).await
+    }
+
+    /// The files of an origin, which say what may be done with the rest.
+    async fn site_files(&self, robots: Url) -> Site {
+        let agent = product_token(&self.config.user_agent);
+        let rules = match self.site_file(robots.clone()).await {
+            Ok(text) => Rules::parse(agent, &text),
+            // Redirects without an end are no file (RFC 9309 section 2.3.1.2).
+            Err(fault) if matches!(fault.kind, Kind::Http4xx | Kind::Redirects) => Rules::All,
+            Err(fault) => Rules::Nothing(fault),
+        };
+        let mut site = Site::new(rules);
+        if matches!(site.robots, Rules::Nothing(_)) {
+            return site;
+        }
+        // What cannot be had of the others says nothing.
+        if self.policy.follows(OptOutSignal::AiTxt) {
+            let text = self.site_file(at_root(&robots, "/ai.txt")).await.ok();
+            site.ai_txt = text.map(|text| Rules::parse(agent, &text));
+        }
+        if self.policy.follows(OptOutSignal::TdmrepJson) {
+            let json = self.site_file(at_root(&robots, TDM_FILE)).await.ok();
+            site.tdm = json.map(|json| TdmFile::parse(&json));
+        }
+        site
+    }
+
+    async fn site_file(&self, mut url: Url) -> Result<Vec<u8>> {
+        let mut left = self.timeout;
+        for _ in 0..=5 {
+            self.check_url(&url)?;
+            match self.one(&url, Wanted::SiteFile, &mut left).await? {
+                Hop::Reply(reply) => return Ok(reply.body),
+                Hop::To(next) => url = next,
+            }
+        }
+        Err(FetchError::new(Kind::Redirects, "too many redirects"))
     }
 
     /// One request, in the host's turn. Only time in flight counts against what is `left`, not the
@@ -234,19 +284,27 @@ impl Client {
     async fn one(&self, url: &Url, wanted: Wanted, left: &mut Duration) -> Result<Hop> {
         let host = self.hosts.get(url.host_str().unwrap_or_default());
         let given_up = |why: String| FetchError::new(Kind::HostGivenUp, why);
-        let turn = self.hosts.enter(&host).await.map_err(given_up)?;
+        let permit = self.hosts.enter(&host).await.map_err(given_up)?;
         let closed = |e: tokio::sync::AcquireError| FetchError::new(Kind::Broken, e.to_string());
         let _open = self.open.acquire().await.map_err(closed)?;
         let small = self.memory.clone().acquire_many_owned(ESTIMATE).await.map_err(closed)?;
         let memory = Memory { small, large: None };
-        let started = Instant::now();
-        let sent = tokio::time::timeout(*left, Box::pin(self.send(url, wanted, memory))).await;
-        let result = sent.unwrap_or_else(|_| Err(FetchError::timeout()));
+        let (started, mut took) = (Instant::now(), None);
+        let send = Box::pin(self.send(url, wanted, memory, &mut took));
+        let result = tokio::time::timeout(*left, send).await;
+        let result = result.unwrap_or_else(|_| Err(FetchError::timeout()));
         *left = left.saturating_sub(started.elapsed());
         let error = result.as_ref().err();
-        let failed = error.is_some_and(|e| e.kind.passing());
         let busy = error.is_some_and(|e| e.kind == Kind::TooManyRequests);
-        self.hosts.outcome(&host, &turn, failed, busy, error.and_then(|e| e.retry_after));
+        let outcome = Outcome {
+            took,
+            failed: error.is_some_and(|e| e.kind.passing()),
+            busy,
+            overloaded: busy
+                || error.is_some_and(|e| e.kind == Kind::Timeout || e.status == Some(503)),
+            pause: error.and_then(|e| e.retry_after),
+        };
+        self.hosts.outcome(&permit, outcome);
         result
     }
 
@@ -256,9 +314,18 @@ impl Client {
         memory.large = self.large.clone().acquire_many_owned(more).await.ok();
     }
 
-    async fn send(&self, url: &Url, wanted: Wanted, mut memory: Memory) -> Result<Hop> {
+    /// Sends a request and reads its answer; `took` becomes the time to the answer's head.
+    async fn send(
+        &self,
+        url: &Url,
+        wanted: Wanted,
+        mut memory: Memory,
+        took: &mut Option<Duration>,
+    ) -> Result<Hop> {
+        let started = Instant::now();
         let sent = self.http.get(url.clone()).send().await;
         let mut response = sent.map_err(|e| FetchError::of_request(&e))?;
+        *took = Some(started.elapsed());
         let status = response.status();
         // Some servers send bytes beyond ASCII, as browsers take them.
         let header = |name| response.headers().get(name).map(|value| text(value.as_bytes()));
@@ -280,22 +347,23 @@ impl Client {
                 FetchError::new(kind, format!("HTTP Error {}: {reason}", status.as_u16()));
             let seconds = header(RETRY_AFTER).and_then(|value| retry_after(&value));
             error.retry_after = seconds;
+            error.status = Some(status.as_u16());
             return Err(error);
         }
         if wanted == Wanted::Content {
-            let tags = response.headers().get_all("x-robots-tag");
-            let tags: Vec<_> = tags.iter().map(|value| text(value.as_bytes())).collect();
-            let tags = tags.iter().map(|tag| &**tag);
-            if forbidden_by_header(tags, &self.config.user_agent, &self.config.x_robots_tag) {
-                let message = "Use of image disallowed by X-Robots-Tag directive";
-                return Err(FetchError::new(Kind::XRobotsTag, message));
+            let values = |name: &str| {
+                let all = response.headers().get_all(name);
+                all.iter().map(|value| text(value.as_bytes())).collect()
+            };
+            if let Some(opt_out) = self.policy.headers(url.as_str(), values) {
+                return Err(opt_out.into());
             }
         }
         let content_type = header(CONTENT_TYPE).unwrap_or_default().into_owned();
         let length: Option<u64> = header(CONTENT_LENGTH).and_then(|value| value.parse().ok());
         let length = length.map(|length| length.min(wanted.enough()));
         let too_large = || FetchError::new(Kind::TooLarge, "body too large");
-        let most = if wanted == Wanted::Robots { u64::MAX } else { self.config.max_bytes };
+        let most = if wanted == Wanted::SiteFile { u64::MAX } else { self.config.max_bytes };
         if length.is_some_and(|length| length > most) {
             return Err(too_large());
         }

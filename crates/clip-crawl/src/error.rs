@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::dns::Missing;
+
 /// What kind of fault it was; its name is the reason in the rejects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -33,6 +35,16 @@ pub enum Kind {
     Robots,
     /// `X-Robots-Tag` forbids it.
     XRobotsTag,
+    /// A robots meta tag of the page forbids it.
+    MetaRobots,
+    /// `Content-Usage` says that it is not for training.
+    ContentUsage,
+    /// Rights of text and data mining are reserved (TDMRep).
+    TdmReservation,
+    /// ai.txt forbids it.
+    AiTxt,
+    /// A C2PA assertion within the image forbids it.
+    C2pa,
     /// The host failed too often and is left alone.
     HostGivenUp,
 }
@@ -55,6 +67,11 @@ impl Kind {
             Self::TooLarge => "too_large",
             Self::Robots => "robots_txt",
             Self::XRobotsTag => "x_robots_tag",
+            Self::MetaRobots => "meta_robots",
+            Self::ContentUsage => "content_usage",
+            Self::TdmReservation => "tdm_reservation",
+            Self::AiTxt => "ai_txt",
+            Self::C2pa => "c2pa",
             Self::HostGivenUp => "host_given_up",
         }
     }
@@ -86,11 +103,13 @@ pub struct FetchError {
     pub message: String,
     /// How long the host asked to be left alone.
     pub retry_after: Option<Duration>,
+    /// The status of the answer, where that is the fault.
+    pub status: Option<u16>,
 }
 
 impl FetchError {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None }
+        Self { kind, message: message.into(), retry_after: None, status: None }
     }
 
     pub(crate) fn timeout() -> Self {
@@ -100,21 +119,25 @@ impl FetchError {
     /// The kind of a reqwest error, and its deepest message in urllib's words.
     pub(crate) fn of_request(error: &reqwest::Error) -> Self {
         let mut deepest: &dyn std::error::Error = error;
-        let (mut blocked, mut unknown_name, mut code) = (false, false, None);
+        let (mut blocked, mut missing, mut code) = (false, None, None);
         while let Some(source) = deepest.source() {
             deepest = source;
-            blocked |= deepest.is::<crate::address::Blocked>();
-            unknown_name |= deepest.is::<crate::address::Unknown>();
+            blocked |= deepest.is::<crate::dns::Blocked>();
+            missing = deepest.downcast_ref::<crate::dns::Unknown>().map(|name| name.0).or(missing);
             let io = deepest.downcast_ref::<std::io::Error>();
             code = io.and_then(std::io::Error::raw_os_error).or(code);
         }
         let message = deepest.to_string();
         if blocked {
             Self::new(Kind::BlockedAddress, message)
+        } else if let Some(missing) = missing {
+            let words = match missing {
+                Missing::NoAddress => "[Errno -2] Name or service not known",
+                Missing::NoAnswer => "[Errno -3] Temporary failure in name resolution",
+            };
+            Self::new(Kind::Dns, format!("<urlopen error {words}>"))
         } else if error.is_timeout() || code == Some(110) {
             Self::timeout()
-        } else if unknown_name {
-            Self::new(Kind::Dns, "<urlopen error [Errno -2] Name or service not known>")
         } else if error.is_connect() {
             let words = message.split(" (os error").next().unwrap_or_default();
             let errno = code.map(|code| format!("[Errno {code}] ")).unwrap_or_default();

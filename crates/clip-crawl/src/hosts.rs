@@ -1,12 +1,13 @@
-//! Politeness per host: so many requests at a time, so long between two, and an end to trying.
+//! Politeness per host: how many requests at a time, how long between two, and an end to trying.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 use crate::lease::{Lease, Leases};
+use crate::rate::Rate;
 
 /// How long a host that failed too often is left alone; one request then finds out whether it is
 /// back.
@@ -21,8 +22,8 @@ const BUSY: Duration = Duration::from_millis(500);
 pub(crate) struct Limits {
     /// Requests in flight at a time.
     pub per_host: usize,
-    /// Least time between the starts of two.
-    pub delay: Duration,
+    /// Time between the starts of two: at first, and at least.
+    pub delays: [Duration; 2],
     /// Faults in a row that close a host.
     pub faults: u32,
     /// Longest pause that is waited for; a host that asks for more is closed that long.
@@ -39,12 +40,14 @@ pub(crate) struct Hosts {
 
 pub(crate) struct Host {
     name: String,
-    slots: Arc<Semaphore>,
     state: Mutex<State>,
+    /// Wakes those who wait for a slot.
+    freed: Notify,
 }
 
-#[derive(Default)]
 struct State {
+    rate: Rate,
+    in_flight: usize,
     next: Option<Instant>,
     /// What its robots.txt asks for.
     delay: Duration,
@@ -75,12 +78,55 @@ impl Host {
             _ => Ok(()),
         }
     }
+
+    /// Waits until fewer requests are in flight than its rate allows of `most`.
+    async fn slot(self: &Arc<Self>, most: usize) -> Slot {
+        loop {
+            let freed = self.freed.notified();
+            {
+                let mut state = self.state();
+                if state.in_flight < state.rate.in_flight(most) {
+                    state.in_flight += 1;
+                    return Slot(self.clone());
+                }
+            }
+            freed.await;
+        }
+    }
+}
+
+/// One of the requests in flight to a host, until it is dropped.
+struct Slot(Arc<Host>);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.state().in_flight -= 1;
+        self.0.freed.notify_one();
+    }
 }
 
 /// A request's turn, until it is dropped.
 pub(crate) struct HostPermit {
-    _slot: OwnedSemaphorePermit,
+    slot: Slot,
     lease: Option<Lease>,
+    sent: Instant,
+    /// Whether it had to wait for the host's next moment.
+    waited: bool,
+}
+
+/// How a request went.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Outcome {
+    /// Time to the head of the answer, where there was one.
+    pub took: Option<Duration>,
+    /// Whether it failed in a way that may pass.
+    pub failed: bool,
+    /// Whether the host said that it is asked too often: 429.
+    pub busy: bool,
+    /// Whether it cannot keep up: 429, 503, or no answer in time.
+    pub overloaded: bool,
+    /// How long the host asked to be left alone.
+    pub pause: Option<Duration>,
 }
 
 impl Hosts {
@@ -107,10 +153,9 @@ impl Hosts {
 
     pub fn get(&self, name: &str) -> Arc<Host> {
         let mut hosts = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || {
-            let slots = Arc::new(Semaphore::new(self.limits.per_host));
-            Arc::new(Host { name: name.to_owned(), slots, state: Mutex::default() })
-        };
+        if let Some(host) = hosts.get(name) {
+            return host.clone();
+        }
         if hosts.len() >= HOSTS {
             hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.state().faults > 0);
             // A web of failing hosts: better ask one again than grow without end.
@@ -118,14 +163,23 @@ impl Hosts {
                 hosts.retain(|_, host| Arc::strong_count(host) > 1);
             }
         }
-        hosts.entry(name.to_owned()).or_insert_with(new).clone()
+        let state = State {
+            rate: Rate::new(self.limits.delays),
+            in_flight: 0,
+            next: None,
+            delay: Duration::ZERO,
+            closed_until: None,
+            faults: 0,
+        };
+        let host = Host { name: name.to_owned(), state: state.into(), freed: Notify::new() };
+        hosts.entry(name.to_owned()).or_insert(Arc::new(host)).clone()
     }
 
     /// Waits for a slot and for the host's next moment.
     ///
     /// # Errors
     /// In words, when the host is left alone: also for those who were waiting when it was closed.
-    pub async fn enter(&self, host: &Host) -> Result<HostPermit, String> {
+    pub async fn enter(&self, host: &Arc<Host>) -> Result<HostPermit, String> {
         host.open()?;
         // Before the slot: whoever waits here keeps the host for this process.
         let lease = match self.leases.get() {
@@ -136,20 +190,22 @@ impl Hosts {
             }
             None => None,
         };
-        let slot = host.slots.clone().acquire_owned().await.map_err(|e| e.to_string())?;
+        let slot = host.slot(self.limits.per_host).await;
         host.open()?;
         let wait = {
             let mut state = host.state();
             let now = Instant::now();
             let at = state.next.map_or(now, |next| next.max(now));
-            state.next = Some(at + self.limits.delay.max(state.delay));
+            let gap = state.rate.gap().max(state.delay);
+            state.next = Some(at + gap);
             at - now
         };
-        if !wait.is_zero() {
+        let waited = !wait.is_zero();
+        if waited {
             tokio::time::sleep(wait).await;
             host.open()?;
         }
-        Ok(HostPermit { _slot: slot, lease })
+        Ok(HostPermit { slot, lease, sent: Instant::now(), waited })
     }
 
     /// Puts so much time between two requests to the host, as far as pauses are waited for.
@@ -157,21 +213,19 @@ impl Hosts {
         host.state().delay = delay.min(self.limits.max_pause);
     }
 
-    /// Tells how a request to the host went, whether it said that it was asked too often, and how
-    /// long it asked to be left alone.
-    pub fn outcome(
-        &self,
-        host: &Host,
-        turn: &HostPermit,
-        failed: bool,
-        busy: bool,
-        pause: Option<Duration>,
-    ) {
+    /// Notes how a request to a host went.
+    pub fn outcome(&self, permit: &HostPermit, outcome: Outcome) {
+        let host = &permit.slot.0;
         let mut state = host.state();
-        let backoff = BUSY * (1 << state.faults.min(7));
-        let pause = pause.or(busy.then(|| backoff.min(self.limits.max_pause)));
         let now = Instant::now();
-        if !failed {
+        if outcome.overloaded {
+            state.rate.overloaded(permit.sent, now);
+        } else if let Some(took) = outcome.took {
+            state.rate.answered(permit.sent, took, permit.waited);
+        }
+        let backoff = BUSY * (1 << state.faults.min(7));
+        let pause = outcome.pause.or(outcome.busy.then(|| backoff.min(self.limits.max_pause)));
+        if !outcome.failed {
             state.faults = 0;
         } else if state.faults + 1 >= self.limits.faults {
             // One below the limit: after the rest, a single fault closes it again.
@@ -181,10 +235,13 @@ impl Hosts {
             state.faults += 1;
         }
         state.rest(pause.unwrap_or_default(), self.limits.max_pause);
-        if let Some(lease) = &turn.lease {
+        if let Some(lease) = &permit.lease {
             let until = state.next.max(state.closed_until).unwrap_or(now);
             lease.pause(until.saturating_duration_since(now));
         }
+        drop(state);
+        // The rate may allow one more than what leaves.
+        host.freed.notify_one();
     }
 }
 
@@ -194,13 +251,48 @@ mod tests {
 
     fn hosts(faults: u32, delay: u64) -> Hosts {
         let (delay, max_pause) = (Duration::from_millis(delay), Duration::from_secs(1));
-        Hosts::new(Limits { per_host: 2, delay, faults, max_pause })
+        Hosts::new(Limits { per_host: 2, delays: [delay; 2], faults, max_pause })
     }
 
     /// A request with this outcome.
-    async fn asked(hosts: &Hosts, host: &Host, failed: bool, busy: bool, pause: Option<Duration>) {
-        let turn = hosts.enter(host).await.unwrap();
-        hosts.outcome(host, &turn, failed, busy, pause);
+    async fn asked(
+        hosts: &Hosts,
+        host: &Arc<Host>,
+        failed: bool,
+        busy: bool,
+        pause: Option<Duration>,
+    ) {
+        let permit = hosts.enter(host).await.unwrap();
+        hosts.outcome(&permit, Outcome { failed, busy, pause, ..Outcome::default() });
+    }
+
+    #[tokio::test]
+    async fn a_host_that_cannot_keep_up_gets_fewer_requests_at_a_time_and_all_get_a_turn() {
+        let hosts = Arc::new(hosts(99, 1));
+        let host = hosts.get("e.com");
+        for _ in 0..3 {
+            let permit = hosts.enter(&host).await.unwrap();
+            hosts.outcome(&permit, Outcome { overloaded: true, ..Outcome::default() });
+        }
+        let one = hosts.enter(&host).await.unwrap();
+        let all: Vec<_> = (0..20)
+            .map(|_| {
+                let (hosts, host) = (hosts.clone(), host.clone());
+                tokio::spawn(async move {
+                    let permit = hosts.enter(&host).await.unwrap();
+                    let in_flight = host.state().in_flight;
+                    hosts.outcome(&permit, Outcome::default());
+                    in_flight
+                })
+            })
+            .collect();
+        tokio::task::yield_now().await;
+        assert_eq!(host.state().in_flight, 1);
+        drop(one);
+        for task in all {
+            assert_eq!(task.await.unwrap(), 1);
+        }
+        assert_eq!(host.state().in_flight, 0);
     }
 
     #[tokio::test]

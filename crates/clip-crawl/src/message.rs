@@ -36,7 +36,7 @@ pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<Cow<'a, str>> {
 }
 
 /// The values of a header that may come more than once.
-fn headers<'a>(head: &'a str, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
+pub(crate) fn headers<'a>(head: &'a str, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
     let lines = head.lines().enumerate().filter_map(move |(at, line)| {
         let (key, value) = line.split_once(':')?;
         let own = !line.starts_with([' ', '\t']) && key.trim_end().eq_ignore_ascii_case(name);

@@ -13,6 +13,7 @@ use crate::archive::{Archives, Kind};
 use crate::coco_vg::{Coco, VisualGenome};
 use crate::folder::{Folder, Shards};
 use crate::list::Lists;
+use crate::opt_out::Policy;
 use crate::pair_reader::{PairSource, files, located, open};
 use crate::yfcc_wit::{Wit, Yfcc};
 
@@ -21,16 +22,17 @@ use crate::yfcc_wit::{Wit, Yfcc};
 /// # Errors
 /// When a path names nothing or a setting cannot work, before anything is read.
 pub fn source(config: &SourceConfig, fetch: &FetchConfig, base: &Path) -> Result<Box<dyn Source>> {
+    let policy = || Policy::new(fetch);
     Ok(match config {
         SourceConfig::Web(web) => Box::new(WebSource::new(web, fetch)?),
         SourceConfig::List(list) => Box::new(PairSource(Lists::new(list, base)?)),
         SourceConfig::Wat(archive) => {
             let files = archives(&archive.paths, base, ".wat.gz")?;
-            Box::new(PairSource(Archives::new(Kind::Wat, &files, archive.part_bytes)?))
+            Box::new(PairSource(Archives::new(Kind::Wat, &files, archive.part_bytes, policy())?))
         }
         SourceConfig::Warc(archive) => {
             let files = archives(&archive.paths, base, ".warc.gz")?;
-            Box::new(PairSource(Archives::new(Kind::Warc, &files, archive.part_bytes)?))
+            Box::new(PairSource(Archives::new(Kind::Warc, &files, archive.part_bytes, policy())?))
         }
         SourceConfig::Folder(folder) => Box::new(PairSource(Folder::new(folder, base)?)),
         SourceConfig::Webdataset(shards) => Box::new(PairSource(Shards::new(shards, base)?)),

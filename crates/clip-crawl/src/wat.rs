@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::Url;
 
+use crate::archive::opted_out;
 use crate::html::{LAZY, LAZY_SETS, absolute, base_url, clean_text, is_placeholder, largest_of};
+use crate::opt_out::Policy;
 use crate::pair_reader::Item;
 use crate::rows::Pair;
 use crate::warc::Record;
@@ -42,6 +44,56 @@ struct Payload<'a> {
 struct Response<'a> {
     #[serde(borrow, default, rename = "HTML-Metadata")]
     html: Html<'a>,
+    #[serde(default, rename = "Headers")]
+    headers: Headers,
+}
+
+/// The headers that opt out, by their names in lower case.
+#[derive(Default)]
+struct Headers(Vec<(String, String)>);
+
+/// Headers that a policy reads.
+const OPT_OUTS: [&str; 3] = ["x-robots-tag", "tdm-reservation", "content-usage"];
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> std::result::Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Headers;
+
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("headers")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> std::result::Result<Headers, A::Error> {
+                let mut headers = Vec::new();
+                while let Some(key) = map.next_key::<Text>()? {
+                    match OPT_OUTS.iter().find(|name| name.eq_ignore_ascii_case(&key.0)) {
+                        Some(name) => {
+                            let value = map.next_value::<serde_json::Value>()?;
+                            let value = value.as_str().unwrap_or_default().to_owned();
+                            headers.push(((*name).to_owned(), value));
+                        }
+                        None => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(Headers(headers))
+            }
+        }
+        json.deserialize_map(Keys)
+    }
+}
+
+/// A `<meta>` tag; some have a property in place of a name.
+#[derive(Deserialize)]
+struct Meta<'a> {
+    #[serde(borrow, default)]
+    name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    content: Option<Text<'a>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -56,6 +108,8 @@ struct Html<'a> {
 struct Head<'a> {
     #[serde(borrow, default, rename = "Base")]
     base: Option<Text<'a>>,
+    #[serde(borrow, default, rename = "Metas")]
+    metas: Vec<Meta<'a>>,
 }
 
 /// A string that is borrowed where it has no escapes, also inside an option.
@@ -165,7 +219,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for MaybeImage<'a> {
 }
 
 /// Pairs of a WAT record. A record that is no JSON of links has none.
-pub(crate) fn links(record: &Record) -> Vec<Item> {
+pub(crate) fn links(record: &Record, policy: &Policy) -> Vec<Item> {
     // Most records are about requests and metadata: not worth a parser.
     if !contains(record.content, b"IMG@/") {
         return Vec::new();
@@ -186,10 +240,21 @@ pub(crate) fn links(record: &Record) -> Vec<Item> {
             return vec![Item::Rejected(String::new(), String::new(), "bad_json", detail)];
         }
     };
-    let html = line.envelope.payload.response.html;
+    let Response { html, headers } = line.envelope.payload.response;
     let uri = line.envelope.header.uri.map(|uri| uri.0.into_owned()).or(own);
     let Some(page) = uri.and_then(|uri| Url::parse(&uri).ok()) else { return Vec::new() };
     let base = base_url(&page, html.head.base.as_ref().map(|base| &*base.0));
+    let values = |name: &str| {
+        let of_name = headers.0.iter().filter(|(known, _)| known == name);
+        of_name.map(|(_, value)| Cow::Borrowed(value.as_str())).collect()
+    };
+    let metas = html
+        .head
+        .metas
+        .iter()
+        .filter_map(|meta| Some((&*meta.name.as_ref()?.0, &*meta.content.as_ref()?.0)));
+    let opt_out = policy.headers(page.as_str(), values);
+    let opt_out = opt_out.or_else(|| policy.only_metas(page.as_str(), metas));
     let mut items = Vec::new();
     for link in html.links.0 {
         let Some(address) = link.url else { continue };
@@ -207,7 +272,7 @@ pub(crate) fn links(record: &Record) -> Vec<Item> {
             let Some(url) = url else { break };
             resolved = Some(url.clone());
             let page = Some(page.to_string());
-            items.push(Item::Pair(Pair { url, caption, page, source }));
+            items.push(opted_out(opt_out.as_ref(), Pair { url, caption, page, source }));
         }
     }
     items
@@ -246,6 +311,28 @@ mod tests {
             ("http://e.com/b/l.jpg".into(), "dense".into(), "alt"),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn images_of_pages_that_opt_out_are_rejected() {
+        let record = |headers: &str, metas: &str| {
+            let json = format!(
+                r#"{{"Envelope":{{"WARC-Header-Metadata":{{"WARC-Target-URI":"http://e.com/p"}},"Payload-Metadata":{{"HTTP-Response-Metadata":{{"Headers":{headers},"HTML-Metadata":{{"Head":{{"Metas":{metas}}},"Links":[{{"path":"IMG@/src","url":"a.jpg","alt":"a"}}]}}}}}}}}}}"#
+            );
+            gz(&record("metadata", "http://e.com/p", json.as_bytes()))
+        };
+        let members = [
+            record(r#"{"Server":"x","X-Robots-Tag":"noimageai"}"#, "[]"),
+            record(
+                "{}",
+                r#"[{"property":"og:x","content":"y"},{"name":"ROBOTS","content":"noai"}]"#,
+            ),
+            record(r#"{"Content-Usage":"train-ai=n","Other":["a"]}"#, r#"[{"name":"robots"}]"#),
+            record("{}", r#"[{"name":"robots","content":"index"}]"#),
+        ];
+        let kinds: Vec<_> =
+            pairs(Kind::Wat, &members).into_iter().map(|(_, _, kind)| kind).collect();
+        assert_eq!(kinds, ["x_robots_tag", "meta_robots", "content_usage", "alt"]);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::config::source::{Follow, Web};
-use clip_pipeline::{Context, Error, PartSink, Result, Source};
+use clip_pipeline::{Context, Error, PartSink, Reject, Result, Source, row_id};
 use futures::stream::{self, StreamExt};
 use url::Url;
 
-use crate::html::{CUT, Extracted, extract};
+use crate::html::{CUT, Extracted, Found, extract};
 use crate::message::is_html;
+use crate::opt_out::OptOut;
 use crate::rows::{Pair, batch};
 use crate::{Client, FetchError, sitemap};
 
@@ -24,8 +25,6 @@ const STAGE: &str = "collect";
 pub struct WebSource {
     client: Arc<Client>,
     web: Web,
-    /// Directives of a page that forbid its images.
-    forbidden: Vec<String>,
     concurrency: usize,
     hosts: Vec<Vec<Url>>,
 }
@@ -52,7 +51,6 @@ impl WebSource {
         Ok(Self {
             client: Arc::new(client),
             web: web.clone(),
-            forbidden: fetch.x_robots_tag.clone(),
             concurrency: fetch.concurrency.max(1),
             hosts: hosts.into_values().collect(),
         })
@@ -68,7 +66,7 @@ impl WebSource {
             level.extend(pages.into_iter().filter(|page| self.follows(seed, page)));
         }
         level.retain(|page| seen.insert(page.clone()));
-        let mut rows = 0;
+        let (mut rows, mut given) = (0, 0);
         for depth in 0..=self.web.depth {
             level.retain(|page| budget.takes(page));
             let mut next = Vec::new();
@@ -79,7 +77,7 @@ impl WebSource {
                 if cx.cancelled() {
                     return Ok(());
                 }
-                let mut page = match page {
+                let page = match page {
                     Ok(page) => page,
                     // A page is no row: the note tells, the funnel stays about pairs.
                     Err(error) => {
@@ -87,30 +85,14 @@ impl WebSource {
                         continue;
                     }
                 };
-                if page.cut {
+                if page.found.cut {
                     cx.note(format!("{url}: {CUT}"));
                 }
-                let says = |directive: &String| page.robots.contains(directive);
-                if self.forbidden.iter().any(says) {
-                    page.images.clear();
-                }
-                if page.robots.iter().any(|directive| directive == "nofollow") {
-                    page.links.clear();
-                }
-                let pairs: Vec<Pair> = page
-                    .images
-                    .into_iter()
-                    .map(|f| Pair {
-                        url: f.url,
-                        caption: f.caption,
-                        page: Some(url.clone()),
-                        source: f.source,
-                    })
-                    .collect();
-                out.keep(batch(out.part(), rows, &pairs)?)?;
-                rows += pairs.len();
-                cx.rows(pairs.len() as u64);
-                let own = page.links.into_iter().filter(|link| self.follows(seed, link));
+                rows += give(page.found.images, page.opt_out.as_ref(), url, rows, out)?;
+                cx.rows(rows as u64 - given);
+                given = rows as u64;
+                let links = if page.is_nofollow { Vec::new() } else { page.found.links };
+                let own = links.into_iter().filter(|link| self.follows(seed, link));
                 next.extend(own.filter(|link| seen.insert(link.clone())));
             }
             drop(fetched);
@@ -141,13 +123,52 @@ impl WebSource {
         allowed || (self.web.follow == Follow::Site && under(host, site))
     }
 
-    async fn page(&self, url: &str) -> std::result::Result<Extracted, FetchError> {
+    async fn page(&self, url: &str) -> std::result::Result<Page, FetchError> {
         let reply = self.client.page(url).await?;
         if !is_html(&reply.content_type, &reply.body) {
-            return Ok(Extracted::default());
+            return Ok(Page::default());
         }
-        Ok(extract(&reply.body, &reply.content_type, &reply.url))
+        let found = extract(&reply.body, &reply.content_type, &reply.url);
+        let opt_out = self.client.policy().page(reply.url.as_str(), &reply.body, &found);
+        Ok(Page { is_nofollow: found.is_nofollow(), found, opt_out })
     }
+}
+
+/// A page, and what forbids the use of its images.
+#[derive(Default)]
+struct Page {
+    found: Extracted,
+    is_nofollow: bool,
+    opt_out: Option<OptOut>,
+}
+
+/// Gives the images of a page as rows from `first` on, kept or rejected; returns their number.
+fn give(
+    images: Vec<Found>,
+    opt_out: Option<&OptOut>,
+    page: &str,
+    first: usize,
+    out: &mut PartSink,
+) -> Result<usize> {
+    let count = images.len();
+    let Some(opt_out) = opt_out else {
+        let page = Some(page.to_owned());
+        let pair = |f: Found| Pair {
+            url: f.url,
+            caption: f.caption,
+            page: page.clone(),
+            source: f.source,
+        };
+        let pairs: Vec<Pair> = images.into_iter().map(pair).collect();
+        out.keep(batch(out.part(), first, &pairs)?)?;
+        return Ok(count);
+    };
+    for (index, Found { url, caption, .. }) in images.into_iter().enumerate() {
+        let (row, uid) = (row_id(out.part(), first + index), clip_corpus::uid(&url, &caption));
+        let (reason, detail) = (opt_out.kind.name().to_owned(), opt_out.message());
+        out.reject(Reject { row, uid, url, caption, reason, detail })?;
+    }
+    Ok(count)
 }
 
 /// Pages that may still be visited of each host.

@@ -7,7 +7,6 @@ use clip_crawl::ImageFetch;
 use clip_curate::{Aligned, Captions, Check, Languages, Matches, ShardSink};
 use clip_overlap::{Checker, Decisions, EvalIndex, SetDecision, THRESHOLD, default_cache};
 use clip_pipeline::config::corpus::{Check as CheckConfig, CheckAction};
-use clip_pipeline::config::source::SourceConfig;
 use clip_pipeline::config::text::Compat;
 use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work, hash_resource};
 use clip_query::{MatchOptions, QueryMatcher, Rules};
@@ -55,6 +54,7 @@ fn manners(config: &Config) -> Value {
     let fetch = &config.fetch;
     json!({
         "user_agent": fetch.user_agent, "robots": fetch.robots, "x_robots_tag": fetch.x_robots_tag,
+        "opt_out": fetch.opt_out,
         "allow_private": fetch.allow_private, "max_bytes": fetch.max_bytes,
         "max_redirects": fetch.max_redirects,
     })
@@ -67,10 +67,8 @@ fn collect(config: &Config) -> Result<StageSpec> {
     let settings = json!({"source": config.source, "fetch": manners(config)});
     let (source, fetch, base) = (config.source.clone(), config.fetch.clone(), config.base.clone());
     // Version 4: rows of local images are named by their place in the corpus and keep what their
-    // JSON knows of them.
-    let local = matches!(config.source, SourceConfig::Folder(_) | SourceConfig::Webdataset(_));
-    let version = if local { 4 } else { 3 };
-    Ok(stage("collect", version, settings, resources, move || {
+    // JSON knows of them; images of pages that opt out are rejected, also those of archives.
+    Ok(stage("collect", 4, settings, resources, move || {
         Ok(Work::Source(clip_crawl::source(&source, &fetch, &base)?))
     }))
 }

@@ -6,6 +6,7 @@
 
 pub mod captions;
 pub mod copies;
+pub mod dns;
 pub mod evaluation;
 pub mod faults;
 pub mod pages;

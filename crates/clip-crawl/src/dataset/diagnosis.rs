@@ -10,7 +10,7 @@ use crate::error::may_pass;
 const HOSTS: usize = 10;
 
 /// What a cause means.
-const ADVICE: [(&str, &str); 23] = [
+const ADVICE: [(&str, &str); 28] = [
     (
         "dns",
         "no address for the name: many are gone, but at a high rate the resolver may be too slow; a caching one on this machine helps",
@@ -25,6 +25,11 @@ const ADVICE: [(&str, &str); 23] = [
     ("http_other", "an answer that is no success"),
     ("robots_txt", "the host's robots.txt forbids it"),
     ("x_robots_tag", "the image's X-Robots-Tag forbids it"),
+    ("meta_robots", "a meta tag of its page forbids it"),
+    ("content_usage", "Content-Usage of the image or of robots.txt says: not for training"),
+    ("tdm_reservation", "the rights of text and data mining are reserved"),
+    ("ai_txt", "the host's ai.txt forbids it"),
+    ("c2pa", "the image's own C2PA assertion forbids it"),
     ("redirects", "too many redirects"),
     ("too_large", "the body is longer than --max_bytes"),
     ("bad_url", "not an address that can be asked"),

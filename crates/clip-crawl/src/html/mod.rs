@@ -47,10 +47,21 @@ pub struct Extracted {
     pub images: Vec<Found>,
     /// Absolute addresses that the page links to, in its order.
     pub links: Vec<String>,
-    /// Directives of `<meta name="robots">`, in lower case.
-    pub robots: Vec<String>,
+    /// Name and content of its `<meta>` tags that are short enough to be directives.
+    pub metas: Vec<(String, String)>,
     /// Whether a bound was met, so that not all of the page was read or given.
     pub cut: bool,
+}
+
+impl Extracted {
+    /// Whether a robots meta tag asks for links not to be followed.
+    pub fn is_nofollow(&self) -> bool {
+        let robots =
+            self.metas.iter().filter(|(name, _)| name.trim().eq_ignore_ascii_case("robots"));
+        robots.flat_map(|(_, content)| content.split(',')).any(|word| {
+            ["nofollow", "none"].iter().any(|known| word.trim().eq_ignore_ascii_case(known))
+        })
+    }
 }
 
 /// Reads `<img>` (also lazily loaded, `srcset`, `<picture>` and `<noscript>`), `<figcaption>`, `<a
@@ -78,7 +89,7 @@ pub fn extract(html: &[u8], content_type: &str, page: &Url) -> Extracted {
     });
     let links = links.flatten().collect();
     let cut = parsed.cut || given.cut || read.len() < html.len();
-    Extracted { images, links, robots: parsed.robots, cut }
+    Extracted { images, links, metas: parsed.metas, cut }
 }
 
 /// Bytes that a page may still give.

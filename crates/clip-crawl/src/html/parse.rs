@@ -21,6 +21,11 @@ use super::tree::{Handle, Sink, Tree};
 const MOST_DEPTH: usize = 512;
 /// Nodes of a page.
 const MOST_NODES: usize = 1 << 20;
+/// `<meta>` tags of a page that are kept, and the bytes of a name and a content.
+const MOST_METAS: usize = 256;
+const LONGEST_NAME: usize = 64;
+const LONGEST_CONTENT: usize = 512;
+
 /// What a page says.
 pub(super) struct Parsed {
     pub tree: Tree,
@@ -28,8 +33,8 @@ pub(super) struct Parsed {
     pub base: Option<String>,
     /// The `href`s of its links.
     pub links: Vec<String>,
-    /// Directives of `<meta name="robots">`, in lower case.
-    pub robots: Vec<String>,
+    /// Name and content of its `<meta>` tags, of those that are short.
+    pub metas: Vec<(String, String)>,
     /// The first encoding that a `<meta>` names.
     pub encoding: Option<&'static Encoding>,
     /// Whether a bound was met: what is behind it was not read.
@@ -50,12 +55,12 @@ pub(super) fn parse(page: &str) -> Parsed {
     while !matches!(tokenizer.feed(&input), TokenizerResult::Done) {}
     tokenizer.sink.builder.sink.ended.set(true);
     tokenizer.end();
-    let Bounded { builder, base, links, robots, encoding, full, .. } = tokenizer.sink;
+    let Bounded { builder, base, links, metas, encoding, full, .. } = tokenizer.sink;
     Parsed {
         tree: builder.sink.finish(),
         base: base.into_inner(),
         links: links.into_inner(),
-        robots: robots.into_inner(),
+        metas: metas.into_inner(),
         encoding: encoding.into_inner(),
         cut: too_long || full.get(),
     }
@@ -71,7 +76,7 @@ struct Bounded {
     left_out: RefCell<HashMap<LocalName, usize>>,
     base: RefCell<Option<String>>,
     links: RefCell<Vec<String>>,
-    robots: RefCell<Vec<String>>,
+    metas: RefCell<Vec<(String, String)>>,
     encoding: RefCell<Option<&'static Encoding>>,
     full: Cell<bool>,
 }
@@ -84,7 +89,7 @@ impl Bounded {
             left_out: RefCell::default(),
             base: RefCell::default(),
             links: RefCell::default(),
-            robots: RefCell::default(),
+            metas: RefCell::default(),
             encoding: RefCell::default(),
             full: Cell::default(),
         }
@@ -102,11 +107,11 @@ impl Bounded {
             }
             local_name!("meta") => {
                 let name = attribute(tag, "name").unwrap_or_default();
-                if name.trim().eq_ignore_ascii_case("robots") {
-                    let content = attribute(tag, "content").unwrap_or_default().to_lowercase();
-                    let directives =
-                        content.split(',').map(|directive| directive.trim().to_owned());
-                    self.robots.borrow_mut().extend(directives);
+                let content = attribute(tag, "content").unwrap_or_default();
+                let mut metas = self.metas.borrow_mut();
+                let is_short = name.len() <= LONGEST_NAME && content.len() <= LONGEST_CONTENT;
+                if !name.is_empty() && is_short && metas.len() < MOST_METAS {
+                    metas.push((name.to_owned(), content.to_owned()));
                 }
                 let mut encoding = self.encoding.borrow_mut();
                 *encoding = encoding.or_else(|| encoding_of(tag));

@@ -121,7 +121,11 @@ fn links_follow_the_base_and_lose_their_fragments() {
 #[test]
 fn what_a_page_says_to_robots_is_read() {
     let found = page(r#"<META NAME="Robots" CONTENT="NoAI, nofollow"><meta name=other content=x>"#);
-    assert_eq!(found.robots, ["noai", "nofollow"]);
+    let metas = [("Robots", "NoAI, nofollow"), ("other", "x")];
+    assert_eq!(found.metas, metas.map(|(name, content)| (name.to_owned(), content.to_owned())));
+    assert!(found.is_nofollow() && !page("<meta name=robots content=noai>").is_nofollow());
+    let many = "<meta name=a content=b>".repeat(10_000);
+    assert!(page(&many).metas.len() < 1000);
 }
 
 #[test]

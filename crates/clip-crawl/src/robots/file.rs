@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::pattern::{matches, normalized};
+use crate::opt_out::train_ai;
 use crate::sitemap::SITEMAPS;
 
 /// The names of a line's field, and usual misspellings of them (those of Google's parser).
@@ -10,6 +11,7 @@ const USER_AGENT: [&str; 3] = ["user-agent", "useragent", "user agent"];
 const DISALLOW: [&str; 6] =
     ["disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw"];
 const CRAWL_DELAY: [&str; 3] = ["crawl-delay", "crawldelay", "crawl delay"];
+const CONTENT_USAGE: [&str; 1] = ["content-usage"];
 const SITEMAP: [&str; 3] = ["sitemap", "site-map", "site map"];
 
 /// The rules for one crawler, with the sitemaps, which are for all.
@@ -17,6 +19,9 @@ const SITEMAP: [&str; 3] = ["sitemap", "site-map", "site map"];
 pub struct File {
     /// The most specific first; of equally long ones, those that allow.
     rules: Vec<Rule>,
+    /// Whether what they match may be used for training; of equally long ones, those that forbid
+    /// come first (draft-ietf-aipref-attach, section 3.1).
+    usage: Vec<Rule>,
     /// Seconds between two requests.
     pub delay: Option<f64>,
     /// URLs of sitemaps, in their order.
@@ -28,6 +33,13 @@ struct Rule {
     /// In one spelling.
     pattern: Box<[u8]>,
     allows: bool,
+    line: u32,
+}
+
+/// What a rule says, and its line in the file, from 1.
+pub(crate) struct Line {
+    pub text: String,
+    pub number: usize,
 }
 
 impl File {
@@ -38,7 +50,7 @@ impl File {
         let (mut for_own, mut for_all, mut naming, mut named) = (false, false, false, false);
         let mut sitemaps = Vec::new();
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        for line in text.split(|byte| b"\n\r\0".contains(byte)) {
+        for (number, line) in lines(text) {
             let Some((field, value)) = field(line) else { continue };
             let is = |names: &[&str]| {
                 names.iter().any(|name| field.eq_ignore_ascii_case(name.as_bytes()))
@@ -65,37 +77,49 @@ impl File {
                 continue;
             }
             let (delay, allows) = (is(&CRAWL_DELAY), field.eq_ignore_ascii_case(b"allow"));
-            if !delay && !allows && !is(&DISALLOW) {
+            let usage = is(&CONTENT_USAGE);
+            if !delay && !allows && !usage && !is(&DISALLOW) {
                 continue;
             }
+            let rule = |path: &[u8], allows| Rule {
+                pattern: normalized(path, true).into(),
+                allows,
+                line: number,
+            };
             naming = false;
             let groups = [(for_own, &mut own), (for_all, &mut general)];
             for (_, group) in groups.into_iter().filter(|(applies, _)| *applies) {
                 if delay {
                     group.delay = seconds(value).or(group.delay);
+                } else if usage {
+                    let (path, preference) = usage_of(value);
+                    group.usage.extend(preference.map(|allows| rule(path, allows)));
                 } else if value.starts_with(b"/") || value.starts_with(b"*") {
-                    group.rules.push(Rule { pattern: normalized(value, true).into(), allows });
+                    group.rules.push(rule(value, allows));
                 }
             }
         }
-        let Group { mut rules, delay } = if named { own } else { general };
-        rules.sort_by(|a, b| {
-            (b.pattern.len(), b.allows, &b.pattern).cmp(&(a.pattern.len(), a.allows, &a.pattern))
-        });
-        rules.dedup();
-        rules.shrink_to_fit();
-        Self { rules, delay, sitemaps }
+        let Group { rules, usage, delay } = if named { own } else { general };
+        Self { rules: sorted(rules, true), usage: sorted(usage, false), delay, sitemaps }
     }
 
-    /// Whether a path with its query may be fetched: the longest pattern that matches decides.
-    pub fn allows(&self, path: &str) -> bool {
+    /// The rule that forbids to fetch a path with its query, if one does: the longest pattern that
+    /// matches decides.
+    pub(crate) fn forbids(&self, path: &str) -> Option<Line> {
         let path = normalized(path.as_bytes(), false);
-        path == b"/robots.txt"
-            || self
-                .rules
-                .iter()
-                .find(|rule| matches(&rule.pattern, &path))
-                .is_none_or(|rule| rule.allows)
+        let rule = longest(&self.rules, &path).filter(|rule| !rule.allows)?;
+        let text = format!("Disallow: {}", String::from_utf8_lossy(&rule.pattern));
+        (path != b"/robots.txt").then_some(Line { text, number: rule.line as usize })
+    }
+
+    /// The rule that forbids to train on what has a path with its query, if one does.
+    pub(crate) fn forbids_training(&self, path: &str) -> Option<Line> {
+        let path = normalized(path.as_bytes(), false);
+        let rule = longest(&self.usage, &path).filter(|rule| !rule.allows)?;
+        let pattern = String::from_utf8_lossy(&rule.pattern);
+        let space = if pattern.is_empty() { "" } else { " " };
+        let text = format!("Content-Usage: {pattern}{space}train-ai=n");
+        Some(Line { text, number: rule.line as usize })
     }
 
     /// The time between two requests.
@@ -105,8 +129,8 @@ impl File {
 
     /// The memory that it takes.
     pub fn bytes(&self) -> usize {
-        let rules: usize =
-            self.rules.iter().map(|rule| rule.pattern.len() + size_of::<Rule>()).sum();
+        let rules = self.rules.iter().chain(&self.usage);
+        let rules: usize = rules.map(|rule| rule.pattern.len() + size_of::<Rule>()).sum();
         let sitemaps: usize = self.sitemaps.iter().map(String::len).sum();
         size_of::<Self>() + rules + sitemaps
     }
@@ -115,7 +139,43 @@ impl File {
 #[derive(Default)]
 struct Group {
     rules: Vec<Rule>,
+    usage: Vec<Rule>,
     delay: Option<f64>,
+}
+
+/// Rules in the order in which they are tried: the longest first, of equally long ones those that
+/// allow or those that forbid. Of equal ones the first stays.
+fn sorted(mut rules: Vec<Rule>, allowing_first: bool) -> Vec<Rule> {
+    let key = |rule: &Rule| (rule.pattern.len(), rule.allows == allowing_first);
+    rules.sort_by(|a, b| (key(b), &b.pattern).cmp(&(key(a), &a.pattern)));
+    rules.dedup_by(|a, b| a.pattern == b.pattern && a.allows == b.allows);
+    rules.shrink_to_fit();
+    rules
+}
+
+fn longest<'a>(rules: &'a [Rule], path: &[u8]) -> Option<&'a Rule> {
+    rules.iter().find(|rule| matches(&rule.pattern, path))
+}
+
+/// Path and preference of a `Content-Usage` rule; the path may be missing, which means all.
+fn usage_of(value: &[u8]) -> (&[u8], Option<bool>) {
+    let end = value.iter().position(u8::is_ascii_whitespace).unwrap_or(value.len());
+    let (path, preference) =
+        if value.starts_with(b"/") { value.split_at(end) } else { (&b""[..], value) };
+    (path, train_ai(&String::from_utf8_lossy(preference)))
+}
+
+/// Lines with their numbers, from 1; they end as Google's parser ends them.
+fn lines(text: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
+    let (mut at, mut number) = (0, 1);
+    text.split(|byte| b"\n\r\0".contains(byte)).map(move |line| {
+        let this = number;
+        at += line.len() + 1;
+        // The end of a line may be two bytes.
+        let half = text.get(at - 1) == Some(&b'\r') && text.get(at) == Some(&b'\n');
+        number += u32::from(!half);
+        (this, line)
+    })
 }
 
 /// Name and value of a line, without its comment; a colon may be missing.
@@ -144,7 +204,7 @@ mod tests {
     use super::*;
 
     fn allows(text: &str, agent: &str, path: &str) -> bool {
-        File::parse(agent, text.as_bytes()).allows(path)
+        File::parse(agent, text.as_bytes()).forbids(path).is_none()
     }
 
     /// RFC 9309, section 5.1.
@@ -239,7 +299,7 @@ mod tests {
         {
             let file = File::parse("x", format!("user-agent: *\n{text}").as_bytes());
             assert!(file.bytes() < 6 * text.len(), "{} of {}", file.bytes(), text.len());
-            assert!(file.allows("/a"));
+            assert!(file.forbids("/a").is_none());
         }
         assert!(
             File::parse("x", format!("user-agent: *\n{}", "allow:*$\n".repeat(51_000)).as_bytes())

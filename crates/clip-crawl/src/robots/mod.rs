@@ -11,8 +11,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
 use url::{Position, Url};
 
-use self::file::File;
+use self::file::{File, Line};
 use crate::error::{FetchError, Kind};
+use crate::opt_out::{OptOut, TdmFile};
+
+pub(crate) use self::pattern::{matches, normalized};
 
 /// What is read of a file, and all that is: RFC 9309 section 2.5 asks for at least 500 KiB.
 pub(crate) const MAX_BYTES: usize = 500 * 1024;
@@ -76,95 +79,149 @@ impl Rules {
         }
     }
 
-    /// Whether the URL may be fetched. A host that cannot be reached is told as that, not as one
-    /// that forbids.
+    /// Whether the URL may be fetched. A host that cannot be reached is reported as that, not as
+    /// one that forbids.
     pub fn check(&self, url: &Url) -> Result<(), FetchError> {
-        let forbidden = || FetchError::new(Kind::Robots, "Use of image disallowed by robots.txt");
         let unreachable = [Kind::BlockedAddress, Kind::Dns, Kind::Connect];
         match self {
             Self::All => Ok(()),
             Self::Nothing(fault) if unreachable.contains(&fault.kind) => Err(fault.clone()),
-            Self::Nothing(_) => Err(forbidden()),
-            Self::File(file) if file.allows(&url[Position::BeforePath..Position::AfterQuery]) => {
-                Ok(())
+            Self::Nothing(fault) => {
+                let message = "Use of image disallowed by robots.txt: it could not be read";
+                Err(FetchError::new(Kind::Robots, format!("{message} ({fault})")))
             }
-            Self::File(_) => Err(forbidden()),
+            Self::File(file) => forbidden(Kind::Robots, "robots.txt", url, file.forbids(path(url))),
         }
+    }
+
+    /// What its `Content-Usage` rules say against training on the URL.
+    pub(crate) fn check_usage(&self, url: &Url) -> Result<(), FetchError> {
+        let Self::File(file) = self else { return Ok(()) };
+        let line = file.forbids_training(path(url));
+        forbidden(Kind::ContentUsage, "robots.txt", url, line)
+    }
+
+    /// What it says as an ai.txt.
+    fn check_ai_txt(&self, url: &Url) -> Result<(), FetchError> {
+        let Self::File(file) = self else { return Ok(()) };
+        forbidden(Kind::AiTxt, "ai.txt", url, file.forbids(path(url)))
     }
 }
 
-type Slot = Arc<OnceCell<(Instant, Arc<Rules>)>>;
+fn path(url: &Url) -> &str {
+    &url[Position::BeforePath..Position::AfterQuery]
+}
 
-/// Origins whose rules are remembered.
-const ORIGINS: usize = 20_000;
-/// Bytes that the rules of all of them may take.
+fn forbidden(kind: Kind, file: &str, url: &Url, line: Option<Line>) -> Result<(), FetchError> {
+    let Some(line) = line else { return Ok(()) };
+    let place = format!("{}/{file}", url.origin().ascii_serialization());
+    Err(OptOut::new(kind, line.text, Some(line.number), place).into())
+}
+
+/// What the files of an origin say.
+pub(crate) struct Site {
+    pub robots: Rules,
+    /// `/ai.txt`, which has the same form, where it is followed.
+    pub ai_txt: Option<Rules>,
+    /// `/.well-known/tdmrep.json`, where it is followed and there is one.
+    pub tdm: Option<TdmFile>,
+}
+
+impl Site {
+    /// Of robots.txt alone.
+    pub fn new(robots: Rules) -> Self {
+        Self { robots, ai_txt: None, tdm: None }
+    }
+
+    /// What the files beside robots.txt forbid.
+    pub fn check_files(&self, url: &Url) -> Result<(), FetchError> {
+        if let Some(rules) = &self.ai_txt {
+            rules.check_ai_txt(url)?;
+        }
+        let place = || format!("{}{TDM_FILE}", url.origin().ascii_serialization());
+        let opt_out = self.tdm.as_ref().and_then(|file| file.check(path(url), &place()));
+        opt_out.map_or(Ok(()), |opt_out| Err(opt_out.into()))
+    }
+
+    fn bytes(&self) -> usize {
+        let ai_txt = self.ai_txt.as_ref().map_or(0, Rules::bytes);
+        self.robots.bytes() + ai_txt + self.tdm.as_ref().map_or(0, TdmFile::bytes)
+    }
+}
+
+/// Where an origin's reservations are.
+pub(crate) const TDM_FILE: &str = "/.well-known/tdmrep.json";
+
+type Slot = Arc<OnceCell<(Instant, Arc<Site>)>>;
+
+/// Bytes that the rules of all origins together may take: those of half a million usual ones.
 const BYTES: usize = 256 << 20;
+/// What an origin takes beside its name and its rules.
+const ORIGIN: usize = 320;
 
-/// The rules of all hosts that were asked, each fetched once a day.
+/// What the files of all origins that were asked say, each fetched once a day.
 #[derive(Default)]
 pub(crate) struct Cache {
     origins: Mutex<HashMap<String, Slot>>,
-    /// What the rules in `origins` take, and some that are gone.
+    /// What `origins` takes.
     bytes: AtomicUsize,
+}
+
+fn cost(origin: &str, slot: &Slot) -> usize {
+    ORIGIN + origin.len() + slot.get().map_or(0, |(_, site)| site.bytes())
 }
 
 impl Cache {
     fn slot(&self, origin: String) -> Slot {
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
-        let old = |slot: &Slot| {
-            slot.get().is_some_and(|(fetched, rules)| fetched.elapsed() > rules.kept())
-        };
-        if origins.get(&origin).is_some_and(old) {
+        if let Some(slot) = origins.get(&origin) {
+            let old = slot.get().is_some_and(|(at, site)| at.elapsed() > site.robots.kept());
+            if !old {
+                return slot.clone();
+            }
+            self.bytes.fetch_sub(cost(&origin, slot), Ordering::Relaxed);
             origins.remove(&origin);
         }
-        if origins.len() >= ORIGINS || self.bytes.load(Ordering::Relaxed) >= BYTES {
-            // Those in use stay; dearer once, but never larger.
-            origins.retain(|_, slot| Arc::strong_count(slot) > 1);
-            let bytes = origins.values().filter_map(|slot| Some(slot.get()?.1.bytes())).sum();
-            self.bytes.store(bytes, Ordering::Relaxed);
+        if self.bytes.load(Ordering::Relaxed) >= BYTES {
+            // A quarter, whichever: those in use stay.
+            let mut left = 0;
+            origins.retain(|origin, slot| {
+                let cost = cost(origin, slot);
+                let stays = Arc::strong_count(slot) > 1 || left + cost <= BYTES / 4 * 3;
+                left += if stays { cost } else { 0 };
+                stays
+            });
+            self.bytes.store(left, Ordering::Relaxed);
         }
-        origins.entry(origin).or_default().clone()
+        let slot = Slot::default();
+        self.bytes.fetch_add(cost(&origin, &slot), Ordering::Relaxed);
+        origins.insert(origin, slot.clone());
+        slot
     }
 
-    /// The rules of the URL's origin, fetched by `fetch` when they are not known.
-    pub async fn rules<F>(&self, url: &Url, fetch: impl FnOnce(Url) -> F) -> Arc<Rules>
+    /// What the files of the URL's origin say, asked for by `fetch` when that is not known; it is
+    /// given the URL of robots.txt.
+    pub async fn site<F>(&self, url: &Url, fetch: impl FnOnce(Url) -> F) -> Arc<Site>
     where
-        F: Future<Output = Rules>,
+        F: Future<Output = Site>,
     {
         let slot = self.slot(url.origin().ascii_serialization());
         let get = || async {
-            let mut file = url.clone();
-            file.set_path("/robots.txt");
-            file.set_query(None);
-            file.set_fragment(None);
-            let rules = fetch(file).await;
-            self.bytes.fetch_add(rules.bytes(), Ordering::Relaxed);
-            (Instant::now(), Arc::new(rules))
+            let site = fetch(at_root(url, "/robots.txt")).await;
+            self.bytes.fetch_add(site.bytes(), Ordering::Relaxed);
+            (Instant::now(), Arc::new(site))
         };
         slot.get_or_init(get).await.1.clone()
     }
 }
 
-/// Whether `X-Robots-Tag` headers forbid an image, by img2dataset's rules: `[agent:] directive, …`.
-pub(crate) fn forbidden_by_header<'a>(
-    headers: impl Iterator<Item = &'a str>,
-    agent: &str,
-    forbidden: &[String],
-) -> bool {
-    // The agent's product token, as in robots.txt.
-    let agent = agent.split(['/', ' ']).next().unwrap_or_default().to_lowercase();
-    headers.into_iter().any(|header| {
-        let (token, directives) = match header.split_once(':') {
-            Some((token, rest)) if !token.contains(',') => {
-                (Some(token.trim().to_lowercase()), rest)
-            }
-            _ => (None, header),
-        };
-        token.is_none_or(|token| token == agent)
-            && directives
-                .split(',')
-                .any(|directive| forbidden.iter().any(|f| f.eq_ignore_ascii_case(directive.trim())))
-    })
+/// A file of the URL's origin.
+pub(crate) fn at_root(url: &Url, path: &str) -> Url {
+    let mut file = url.clone();
+    file.set_path(path);
+    file.set_query(None);
+    file.set_fragment(None);
+    file
 }
 
 #[cfg(test)]
@@ -190,7 +247,8 @@ mod tests {
         );
         for host in 0..300 {
             let url = Url::parse(&format!("http://h{host}.com/")).unwrap();
-            let rules = cache.rules(&url, |_| async { Rules::parse("x", text.as_bytes()) }).await;
+            let parse = |_| async { Site::new(Rules::parse("x", text.as_bytes())) };
+            let rules = &cache.site(&url, parse).await.robots;
             assert!(rules.check(&url).is_ok());
             let kept: usize = cache
                 .origins
@@ -203,6 +261,23 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn each_of_many_hosts_is_asked_once() {
+        let (cache, asked) = (Cache::default(), AtomicUsize::new(0));
+        for _ in 0..2 {
+            for host in 0..70_000 {
+                let url = Url::parse(&format!("http://h{host}.com/a")).unwrap();
+                let fetch = |file: Url| {
+                    assert_eq!(file.path(), "/robots.txt");
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    async { Site::new(Rules::All) }
+                };
+                assert!(cache.site(&url, fetch).await.robots.check(&url).is_ok());
+            }
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 70_000);
+    }
+
     #[test]
     fn of_a_long_file_the_whole_lines_of_its_first_500_kib_count() {
         let url = |path: &str| Url::parse(&format!("http://e.com{path}")).unwrap();
@@ -213,17 +288,5 @@ mod tests {
         assert!(text.len() > MAX_BYTES);
         let rules = Rules::parse("x", text.as_bytes());
         assert!(rules.check(&url("/no")).is_err() && rules.check(&url("/yes")).is_ok());
-    }
-
-    #[test]
-    fn headers_forbid_for_all_or_for_us() {
-        let forbidden = ["noai".to_owned(), "noindex".to_owned()];
-        let check =
-            |header| forbidden_by_header(std::iter::once(header), "clip-data/1.0 (+x)", &forbidden);
-        assert!(check("noai"));
-        assert!(check("max-snippet, NoIndex"));
-        assert!(check("clip-data: noindex"));
-        assert!(!check("otherbot: noai"));
-        assert!(!check("nofollow"));
     }
 }

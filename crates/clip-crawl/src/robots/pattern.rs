@@ -6,7 +6,7 @@ use memchr::memmem;
 /// else that a URL escapes as `%XX` in capitals. `*` and `$` are escaped too, but where they have
 /// their meaning in a pattern. `:`, `/`, `?` and `@` of a query are as they are, whether they were
 /// escaped or not.
-pub(super) fn normalized(text: &[u8], pattern: bool) -> Vec<u8> {
+pub(crate) fn normalized(text: &[u8], pattern: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let (mut at, mut query) = (0, false);
     while let Some(&byte) = text.get(at) {
@@ -26,7 +26,7 @@ pub(super) fn normalized(text: &[u8], pattern: bool) -> Vec<u8> {
 
 /// Whether a normalised pattern matches the beginning of a normalised path: `*` is any run of
 /// characters, `$` at the end is the path's end. The time is linear in both.
-pub(super) fn matches(pattern: &[u8], path: &[u8]) -> bool {
+pub(crate) fn matches(pattern: &[u8], path: &[u8]) -> bool {
     let (pattern, ends) = match pattern.strip_suffix(b"$") {
         Some(pattern) => (pattern, true),
         None => (pattern, false),

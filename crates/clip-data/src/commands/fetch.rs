@@ -10,7 +10,7 @@ use clip_crawl::dataset::{
 };
 use clip_pipeline::Error;
 use clip_pipeline::config::fetch::{
-    EncodeFormat, FetchConfig, ImageConfig, Interpolation, ResizeMode,
+    EncodeFormat, FetchConfig, ImageConfig, Interpolation, OptOutSignal, ResizeMode,
 };
 use clip_pipeline::config::source::CaptionList;
 use serde::de::DeserializeOwned;
@@ -143,7 +143,7 @@ pub struct Args {
     /// X-Robots-Tag directives that forbid an image; [] for none
     #[arg(
         long = "disallowed_header_directives",
-        default_value = r#"["noai","noimageai","noindex","noimageindex"]"#
+        default_value = r#"["noai","noimageai","noml","noindex","noimageindex"]"#
     )]
     disallowed_header_directives: String,
     /// Taken only as False: certificates are verified
@@ -190,9 +190,14 @@ pub struct PolitenessArgs {
     /// Requests in flight to one host
     #[arg(long = "per_host")]
     per_host: Option<usize>,
-    /// Least time between two requests to one host, in milliseconds
+    /// Time between two requests to one host, in milliseconds [default: 50, less while the host
+    /// answers fast]
     #[arg(long = "host_delay_ms")]
     host_delay_ms: Option<u64>,
+    /// Most requests a second to one host, while it answers fast [default: 200, or what
+    /// --host_delay_ms says]
+    #[arg(long = "max_host_rate", value_name = "N")]
+    max_host_rate: Option<f64>,
     /// Most seconds for a whole request, redirects included
     #[arg(long = "total_timeout")]
     total_timeout: Option<f64>,
@@ -217,14 +222,25 @@ pub struct PolitenessArgs {
     /// Follow robots.txt
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_parser = truth)]
     robots: Option<bool>,
+    /// Further opt-outs to follow, of content_usage,tdm_reservation,c2pa,ai_txt,tdmrep_json; [] for
+    /// none [default: the first three; the others ask each host for a file]
+    #[arg(long = "opt_out", value_name = "SIGNALS")]
+    opt_out: Option<String>,
     /// Ask private and loopback addresses too
     #[arg(long = "allow_private", num_args = 0..=1, default_missing_value = "true", value_parser = truth)]
     allow_private: Option<bool>,
+    /// Name servers to ask in place of this machine's, as 1.1.1.1,[::1]:5353; `system` for
+    /// getaddrinfo
+    #[arg(long, value_name = "SERVERS")]
+    dns: Option<String>,
 }
 
 impl PolitenessArgs {
     /// Changes what was given.
-    pub fn apply(&self, fetch: &mut FetchConfig) {
+    ///
+    /// # Errors
+    /// For settings that no fetch can work with.
+    pub fn apply(&self, fetch: &mut FetchConfig) -> Result<(), Error> {
         fn set<T: Copy>(place: &mut T, value: Option<T>) {
             *place = value.unwrap_or(*place);
         }
@@ -239,6 +255,17 @@ impl PolitenessArgs {
         set(&mut fetch.host_faults, self.host_faults);
         set(&mut fetch.robots, self.robots);
         set(&mut fetch.allow_private, self.allow_private);
+        fetch.max_host_rate = self.max_host_rate.or(fetch.max_host_rate);
+        if let Some(signals) = &self.opt_out {
+            let signals = list(signals);
+            let signals = signals.iter().map(|name| word::<OptOutSignal>(name));
+            let signals: Result<_, String> = signals.collect();
+            fetch.opt_out = signals.map_err(|e| Error::Config(format!("--opt_out: {e}")))?;
+        }
+        if let Some(servers) = &self.dns {
+            fetch.dns = servers.split(',').map(|server| server.trim().to_owned()).collect();
+        }
+        fetch.fault().map_or(Ok(()), |fault| Err(Error::Config(fault)))
     }
 }
 
@@ -399,7 +426,7 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
         x_robots_tag: list(&args.disallowed_header_directives),
         ..FetchConfig::default()
     };
-    args.more.manners.apply(&mut fetch);
+    args.more.manners.apply(&mut fetch)?;
     if !(1..=20).contains(&args.oom_shard_count) {
         return Err(bad("oom_shard_count is the digits of a shard's number\nhint: 1 to 20".into()));
     }
@@ -421,7 +448,7 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
         encode_quality: args.encode_quality,
         skip_reencode: args.skip_reencode,
     };
-    if let Some(fault) = fetch.fault().or_else(|| image.fault()) {
+    if let Some(fault) = image.fault() {
         return Err(bad(fault));
     }
     Ok(DatasetConfig {

@@ -65,7 +65,7 @@ fn of_dataset(
     cancel: &AtomicBool,
 ) -> anyhow::Result<ExitCode> {
     let mut config = settings(folder)?;
-    args.manners.apply(&mut config.fetch);
+    args.manners.apply(&mut config.fetch)?;
     let counter = Arc::new(Counter::new(args.progress));
     let watch: Arc<dyn Watch> = counter.clone();
     let retried = dataset::retry(&config, wanted, &watch, cancel);
@@ -98,7 +98,7 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
     }
     let (mut fetch, image, wanted) = (config.fetch.clone(), config.image.clone(), wanted.clone());
     // PolitenessArgs of this run only: those of the pipeline name the stage.
-    args.manners.apply(&mut fetch);
+    args.manners.apply(&mut fetch)?;
     let (stage, source, base) = (layout.clone(), config.source.clone(), config.base.clone());
     plan.stages[at].spec.build = Box::new(move || {
         let fetch = ImageFetch::new(&fetch, &image, &source, &base)?;
@@ -153,6 +153,8 @@ fn settings(folder: &Path) -> anyhow::Result<dataset::DatasetConfig> {
             folder.display()
         );
     }
+    // Nor who says where names lead.
+    fetch.dns.clear();
     if let Some(fault) = fetch.fault().or_else(|| config.image.fault()) {
         return Err(Error::Config(format!("{}: its settings: {fault}", folder.display())).into());
     }

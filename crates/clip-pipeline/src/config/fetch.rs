@@ -1,5 +1,8 @@
 //! `[fetch]` and `[image]`: how images come, and how they are stored.
 
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// `[fetch]`: politeness and limits, for pages and images alike.
@@ -12,8 +15,11 @@ pub struct FetchConfig {
     pub concurrency: usize,
     /// Requests in flight at a time to one host.
     pub per_host: usize,
-    /// Least time between two requests to one host, in milliseconds.
+    /// Time between two requests to one host at first, in milliseconds.
     pub host_delay_ms: u64,
+    /// Most requests a second to one host, which is reached only while its answers stay fast; see
+    /// [`Self::host_delays`].
+    pub max_host_rate: Option<f64>,
     /// Most time to connect, in seconds.
     pub connect_timeout: f64,
     /// Most time without a byte, in seconds.
@@ -37,20 +43,54 @@ pub struct FetchConfig {
     pub host_faults: u32,
     /// Whether robots.txt is followed.
     pub robots: bool,
-    /// `X-Robots-Tag` directives that forbid an image.
+    /// Directives of `X-Robots-Tag` and of robots meta tags that forbid an image.
     pub x_robots_tag: Vec<String>,
+    /// Further opt-outs that are followed.
+    pub opt_out: Vec<OptOutSignal>,
     /// Whether private, loopback and link-local addresses may be asked.
     pub allow_private: bool,
+    /// Name servers, each an address with or without a port; `system` alone for getaddrinfo. Empty
+    /// for those of `/etc/resolv.conf`.
+    pub dns: Vec<String>,
+}
+
+/// What hosts, pages and images say about their use for training, beside robots.txt and its
+/// directives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptOutSignal {
+    /// IETF's `Content-Usage: train-ai=n`, in headers and in robots.txt.
+    ContentUsage,
+    /// TDMRep's `tdm-reservation: 1`, in headers and meta tags.
+    TdmReservation,
+    /// C2PA's training and mining assertion, in images.
+    C2pa,
+    /// `/ai.txt`: a request for each host.
+    AiTxt,
+    /// TDMRep's `/.well-known/tdmrep.json`: a request for each host.
+    TdmrepJson,
+}
+
+/// Who is asked for the addresses of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameServers {
+    /// The servers that this machine is set up with.
+    Machine,
+    /// The system's getaddrinfo.
+    System,
+    /// These servers.
+    Servers(Vec<SocketAddr>),
 }
 
 impl Default for FetchConfig {
     fn default() -> Self {
-        let x_robots_tag = ["noai", "noimageai", "noindex", "noimageindex"].map(str::to_owned);
+        let x_robots_tag = ["noai", "noimageai", "noml", "noindex", "noimageindex"];
         Self {
             user_agent: concat!("clip-data/", env!("CARGO_PKG_VERSION")).into(),
             concurrency: 64,
             per_host: 4,
-            host_delay_ms: 50,
+            host_delay_ms: HOST_DELAY_MS,
+            max_host_rate: None,
             connect_timeout: 5.0,
             idle_timeout: 10.0,
             timeout: 30.0,
@@ -62,11 +102,21 @@ impl Default for FetchConfig {
             retries: 2,
             host_faults: 20,
             robots: true,
-            x_robots_tag: x_robots_tag.into(),
+            x_robots_tag: x_robots_tag.map(str::to_owned).into(),
+            opt_out: vec![
+                OptOutSignal::ContentUsage,
+                OptOutSignal::TdmReservation,
+                OptOutSignal::C2pa,
+            ],
             allow_private: false,
+            dns: Vec::new(),
         }
     }
 }
+
+/// The delay between two requests to a host, where none is set, and the rate that it may rise to.
+const HOST_DELAY_MS: u64 = 50;
+const MAX_HOST_RATE: f64 = 200.0;
 
 impl FetchConfig {
     /// The first setting that no fetch can work with, as `name: reason`; none where all are in
@@ -86,10 +136,46 @@ impl FetchConfig {
             .or_else(|| within("concurrency", self.concurrency as f64, 1.0, 65_536.0))
             .or_else(|| within("per_host", self.per_host as f64, 1.0, 65_536.0))
             .or_else(|| within("host_delay_ms", self.host_delay_ms as f64, 0.0, 1e3 * DAY))
+            .or_else(|| within("max_host_rate", self.max_host_rate.unwrap_or(1.0), 1e-3, 1e5))
             .or_else(|| within("max_bytes", self.max_bytes as f64, 1.0, 1e12))
             .or_else(|| within("bytes_in_flight", self.bytes_in_flight as f64, 1.0, 1e12))
             .or_else(|| within("max_redirects", self.max_redirects as f64, 0.0, 100.0))
             .or_else(|| within("retries", f64::from(self.retries), 0.0, 100.0))
+            .or_else(|| self.name_servers().err())
+    }
+
+    /// The time between two requests to a host at first and at least. Without `max_host_rate`, a
+    /// host that answers fast gets up to 200 requests a second, unless `host_delay_ms` was set:
+    /// then that stays.
+    pub fn host_delays(&self) -> [Duration; 2] {
+        let first = Duration::from_millis(self.host_delay_ms);
+        let automatic = (self.host_delay_ms == HOST_DELAY_MS).then_some(MAX_HOST_RATE);
+        match self.max_host_rate.or(automatic) {
+            Some(rate) => {
+                let least = Duration::from_secs_f64(1.0 / rate.clamp(1e-3, 1e5));
+                [first.max(least), least]
+            }
+            None => [first, first],
+        }
+    }
+
+    /// Who is asked for addresses.
+    ///
+    /// # Errors
+    /// In words, for what is no server.
+    pub fn name_servers(&self) -> Result<NameServers, String> {
+        let server = |text: &String| {
+            let ip = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 53));
+            ip.or_else(|_| text.parse::<SocketAddr>())
+                .map_err(|_| format!("`dns`: {text:?} is no address of a name server\nhint: 1.1.1.1, 10.0.0.2:5353, or system alone"))
+        };
+        match self.dns.as_slice() {
+            [] => Ok(NameServers::Machine),
+            [word] if word == "system" => Ok(NameServers::System),
+            servers => {
+                servers.iter().map(server).collect::<Result<_, _>>().map(NameServers::Servers)
+            }
+        }
     }
 }
 
@@ -246,6 +332,8 @@ mod tests {
         assert!(fetch(|c| c.per_host = usize::MAX).contains("per_host"));
         assert!(fetch(|c| c.min_rate = f64::NAN).contains("min_rate"));
         assert!(fetch(|c| c.concurrency = 0).contains("concurrency"));
+        assert!(fetch(|c| c.max_host_rate = Some(f64::NAN)).contains("max_host_rate"));
+        assert!(fetch(|c| c.dns = vec!["1.1.1.1".into(), "system".into()]).contains("system"));
         let image = |change: fn(&mut ImageConfig)| {
             let mut config = ImageConfig::default();
             change(&mut config);
@@ -255,5 +343,34 @@ mod tests {
         assert!(image(|c| c.image_size = 0).contains("image_size"));
         assert!(image(|c| c.max_aspect_ratio = f32::NAN).contains("max_aspect_ratio"));
         assert!(image(|c| c.encode_quality = 101).contains("encode_quality"));
+    }
+
+    #[test]
+    fn name_servers_have_a_port_or_not() {
+        let servers = |words: &[&str]| {
+            let dns = words.iter().map(|word| (*word).to_owned()).collect();
+            FetchConfig { dns, ..Default::default() }.name_servers().unwrap()
+        };
+        assert_eq!(servers(&[]), NameServers::Machine);
+        assert_eq!(servers(&["system"]), NameServers::System);
+        let some = ["1.1.1.1:53", "[2606:4700::1111]:53", "127.0.0.1:5353"];
+        let some = some.map(|text| text.parse().unwrap());
+        assert_eq!(
+            servers(&["1.1.1.1", "2606:4700::1111", "127.0.0.1:5353"]),
+            NameServers::Servers(some.into())
+        );
+    }
+
+    #[test]
+    fn a_delay_that_was_set_stays_and_a_rate_that_was_set_is_the_ceiling() {
+        let delays = |host_delay_ms, max_host_rate| {
+            let config = FetchConfig { host_delay_ms, max_host_rate, ..Default::default() };
+            config.host_delays().map(|delay| delay.as_millis())
+        };
+        assert_eq!(delays(50, None), [50, 5]);
+        assert_eq!(delays(1000, None), [1000, 1000]);
+        assert_eq!(delays(0, None), [0, 0]);
+        assert_eq!(delays(1000, Some(2.0)), [1000, 500]);
+        assert_eq!(delays(0, Some(10.0)), [100, 100]);
     }
 }

@@ -1,0 +1,96 @@
+//! Names to addresses: looked up once for all who ask, kept for as long as the answer says, and
+//! never leading into this machine's own network.
+
+mod cache;
+mod files;
+mod message;
+mod stub;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clip_pipeline::config::fetch::NameServers;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use self::cache::{Cache, Found};
+use self::stub::Stub;
+use crate::address::is_private;
+
+pub(crate) use self::cache::Missing;
+
+/// How long an answer of the system's own resolver, or its lack, is kept: it does not say how long
+/// it holds.
+const KEPT: Duration = Duration::from_mins(5);
+const FAULT_KEPT: Duration = Duration::from_secs(30);
+
+/// The name leads to an address that may not be asked.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is a private address")]
+pub(crate) struct Blocked(pub String);
+
+/// The name has no address that is known.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", match .0 {
+    Missing::NoAddress => "the name has no address",
+    Missing::NoAnswer => "no name server answered",
+})]
+pub(crate) struct Unknown(pub Missing);
+
+/// Who knows the addresses of names.
+enum Source {
+    /// getaddrinfo, on threads.
+    System,
+    Servers(Stub),
+}
+
+/// Drops private addresses: reqwest connects only to what this gives, so a name cannot change its
+/// mind between the check and the connection.
+pub(crate) struct Resolver {
+    allow_private: bool,
+    source: Arc<Source>,
+    cache: Arc<Cache>,
+}
+
+impl Resolver {
+    pub fn new(servers: &NameServers, allow_private: bool) -> Self {
+        let stub = match servers {
+            NameServers::System => None,
+            NameServers::Machine => Stub::new(&[]),
+            NameServers::Servers(servers) => Stub::new(servers),
+        };
+        let source = Arc::new(stub.map_or(Source::System, Source::Servers));
+        Self { allow_private, source, cache: Arc::default() }
+    }
+}
+
+async fn look_up(source: Arc<Source>, name: String) -> Found {
+    match &*source {
+        Source::Servers(stub) => stub.look_up(&name).await,
+        Source::System => match tokio::net::lookup_host((name.as_str(), 0)).await {
+            Ok(found) => Found::new(Ok(found.map(|address| address.ip()).collect()), KEPT),
+            Err(_) => Found::new(Err(Missing::NoAddress), FAULT_KEPT),
+        },
+    }
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (source, cache) = (self.source.clone(), self.cache.clone());
+        let allow_private = self.allow_private;
+        Box::pin(async move {
+            let name = name.as_str();
+            let found = cache.get(name, || look_up(source, name.to_owned())).await;
+            let known: &[IpAddr] = found.addresses.as_ref().map_err(|missing| Unknown(*missing))?;
+            let allowed = known.iter().filter(|ip| allow_private || !is_private(**ip));
+            let allowed: Vec<SocketAddr> = allowed.map(|ip| SocketAddr::new(*ip, 0)).collect();
+            if allowed.is_empty() {
+                return Err(Blocked(name.to_owned()).into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
