@@ -1,4 +1,21 @@
 //! What lies on disk: row schemas, ids, Parquet parts, WebDataset shards, manifests.
+//!
+//! ```
+//! use clip_corpus::{Sample, ShardReader, ShardWriter};
+//!
+//! # fn main() -> clip_corpus::Result<()> {
+//! let folder = tempfile::tempdir().unwrap();
+//! let path = folder.path().join("00000.tar");
+//! let fields = vec![("txt".into(), b"a red fox".to_vec())];
+//! let mut shard = ShardWriter::create(&path)?;
+//! shard.write(&Sample { key: "000000000".into(), fields })?;
+//! shard.finish()?;
+//!
+//! let samples: Vec<Sample> = ShardReader::open(&path)?.collect::<Result<_, _>>()?;
+//! assert_eq!(samples[0].get("txt"), Some(b"a red fox".as_slice()));
+//! # Ok(())
+//! # }
+//! ```
 
 mod cache;
 mod cells;

@@ -1,4 +1,18 @@
 //! Sources of (image URL, caption) pairs and the polite downloader.
+//!
+//! ```
+//! use clip_crawl::{RobotsRules, extract};
+//!
+//! let page: url::Url = "https://example.org/foxes/".parse().unwrap();
+//! let found = extract(br#"<img src="red.jpg" alt="a red fox">"#, "text/html", &page);
+//! assert_eq!(found.images[0].url, "https://example.org/foxes/red.jpg");
+//! assert_eq!(found.images[0].caption, "a red fox");
+//!
+//! let rules = RobotsRules::parse("clip-data", b"User-agent: *\nDisallow: /private/");
+//! let url = |path: &str| page.join(path).unwrap();
+//! assert!(rules.check(&url("/foxes/red.jpg")).is_ok());
+//! assert!(rules.check(&url("/private/red.jpg")).is_err());
+//! ```
 
 mod address;
 mod archive;

@@ -3,6 +3,19 @@
 //! Nothing is downloaded. A folder is recognised by what lies in it ([`open`]); a dataset of the
 //! registry is opened by its name and a path ([`open_named`]), with its classes, prompts and
 //! metric.
+//!
+//! ```
+//! use clip_datasets::{OpenOptions, open_named};
+//!
+//! let cifar = clip_datasets::dataset("cifar10").unwrap();
+//! assert_eq!((cifar.classes, cifar.test), (Some(10), Some(10_000)));
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! std::fs::write(folder.path().join("set.csv"), "image,label\nred.png,fox\nbig.png,bear\n").unwrap();
+//! let spec = format!("animals={}", folder.path().join("set.csv").display());
+//! let set = open_named(&spec, &OpenOptions::default()).unwrap();
+//! assert_eq!(set.classes, ["bear", "fox"]);
+//! ```
 
 mod claim;
 mod class_names;

@@ -1,5 +1,14 @@
 //! What a model can do: zero-shot transfer, retrieval, choices, linear probes, few-shot curves,
 //! robustness.
+//!
+//! ```
+//! use clip_eval::{rank_of, roc_auc, softmax};
+//!
+//! // The place of the right class among an image's scores.
+//! assert_eq!(rank_of(&[0.1, 0.7, 0.2], 2), 1);
+//! assert_eq!(softmax(&[0.0, 0.0]), [0.5, 0.5]);
+//! assert_eq!(roc_auc(&[0.1, 0.4, 0.35, 0.8], &[false, false, true, true]), Some(0.75));
+//! ```
 
 mod choice;
 mod classifier;

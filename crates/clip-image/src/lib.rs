@@ -1,4 +1,17 @@
 //! Images: probe, decode, resize, encode, perceptual hashes and the Hamming index.
+//!
+//! ```
+//! use clip_image::{DecodeOptions, Filter, Rgb, decode, encode_png, hash, resize};
+//!
+//! # fn main() -> clip_image::Result<()> {
+//! let file = encode_png(&Rgb::filled(640, 480, [200, 30, 30]))?;
+//! let image = decode(&file, &DecodeOptions::default())?;
+//! let small = resize(&image, 32, 32, Filter::Bicubic);
+//! assert_eq!((small.width, small.height, small.row(0)[0]), (32, 32, 200));
+//! assert_eq!(hash::phash(&image), hash::phash(&small));
+//! # Ok(())
+//! # }
+//! ```
 
 mod area;
 mod blur;

@@ -1,4 +1,12 @@
 //! CLIP's image and text towers; weights in and out.
+//!
+//! ```
+//! let config = clip_model::ModelConfig::find("ViT-B-32")?;
+//! assert_eq!(config.embed_dim, 512);
+//! // Patches a side.
+//! assert_eq!(config.vision_cfg.grid(), 7);
+//! # Ok::<(), clip_model::Error>(())
+//! ```
 
 mod beside;
 mod clip;

@@ -1,4 +1,22 @@
 //! The query list of the paper's section 2.2: build it, match captions against it, balance by it.
+//!
+//! ```
+//! use clip_query::{MatchOptions, QueryList, QueryMatcher, Rules, Workspace, keep_probability};
+//!
+//! # fn main() -> clip_query::Result<()> {
+//! let list = QueryList::from_texts(["fox", "red fox", "owl"]);
+//! let options = MatchOptions { rules: Rules::Words, ignore_case: true };
+//! let matcher = QueryMatcher::build(&list, options)?;
+//! let (mut workspace, mut found) = (Workspace::default(), Vec::new());
+//! matcher.find("A red fox, asleep", &mut workspace, &mut found);
+//! let found: Vec<&str> = found.iter().map(|&id| list.queries()[id as usize].text.as_str()).collect();
+//! assert_eq!(found, ["fox", "red fox"]);
+//!
+//! // A pair of a query with 40,000 pairs, of which 20,000 are wanted.
+//! assert_eq!(keep_probability([40_000], 20_000), 0.5);
+//! # Ok(())
+//! # }
+//! ```
 
 mod bigrams;
 mod build;

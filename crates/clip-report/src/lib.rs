@@ -2,6 +2,19 @@
 //!
 //! Every section is a function from what a run left on disk to HTML; a page is those that have
 //! something to say.
+//!
+//! ```
+//! use clip_report::{Page, table};
+//!
+//! # fn main() -> clip_report::Result<()> {
+//! let folder = tempfile::tempdir().unwrap();
+//! let mut page = Page::new("A corpus");
+//! let rows = table(&["stage", "pairs"], &[vec!["fetch".into(), "9,120".into()]]);
+//! page.section("Funnel", "Pairs after each stage.", &rows);
+//! page.write(&folder.path().join("report.html"))?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod balance;
 mod chart;

@@ -3,6 +3,19 @@
 //! What needs all rows at once is a query in `sql/`, plain SQL over the Parquet parts of the stage
 //! before. Each file's header names its tables, columns, parameters and functions, and is held to
 //! it. Memory is bounded: sorts and aggregates spill to the stage's scratch folder.
+//!
+//! ```
+//! use clip_sql::Session;
+//!
+//! # fn main() -> clip_sql::Result<()> {
+//! let scratch = tempfile::tempdir().unwrap();
+//! let session = Session::new(scratch.path())?;
+//! // Our functions are there beside DataFusion's.
+//! let rows = session.sql("SELECT 1 AS row WHERE hamming64(5, 6) = 2")?;
+//! assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 1);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod balance;
 pub mod dedup;

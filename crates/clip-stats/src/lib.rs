@@ -1,5 +1,12 @@
 //! Statistics: exact binomial intervals and tails, detectability, bootstrap, robustness, data
 //! efficiency.
+//!
+//! ```
+//! // 7 of 10 right: the 95% interval (R's `binom.test(7, 10)`).
+//! let interval = clip_stats::clopper_pearson(7, 10, 0.95)?;
+//! assert!((interval.low - 0.3475).abs() < 1e-4 && (interval.high - 0.9333).abs() < 1e-4);
+//! # Ok::<(), clip_stats::Error>(())
+//! ```
 
 mod binomial;
 mod bootstrap;

@@ -4,6 +4,13 @@
 //! `az://container/key` are [`Store`]s. Credentials come from the environment alone, under the
 //! names that each provider's own tools use, and are in no message. Every failure is a
 //! [`std::io::Error`]; the caller knows the URL and names it.
+//!
+//! ```
+//! assert!(clip_store::is_remote("s3://bucket/shards/"));
+//! // What is printed shows neither passwords nor signatures.
+//! let shown = clip_store::redacted("https://user:secret@example.org/a.jpg");
+//! assert!(!shown.contains("secret"));
+//! ```
 
 mod address;
 mod connect;

@@ -1,4 +1,13 @@
 //! CLIP's text side: caption cleaning, BPE tokenizer, language identification.
+//!
+//! ```
+//! use clip_text::{CaptionFilter, Tokenizer, clean};
+//!
+//! // What ftfy and CLIP's own tokenizer give.
+//! assert_eq!(clean("caf\u{c3}\u{a9} &amp; bar"), "café & bar");
+//! assert_eq!(Tokenizer::new().encode("a photo of a cat"), [320, 1125, 539, 320, 2368]);
+//! assert_eq!(CaptionFilter::default().reject("IMG_2041.jpg"), Some("file_name"));
+//! ```
 
 mod clean;
 mod error;

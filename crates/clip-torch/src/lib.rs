@@ -4,6 +4,16 @@
 //! state of our own, stochastic rounding, convolutions with packed weights, backward from given
 //! gradients, gradient checkpointing, and libtorch's distributed engine. All `unsafe` of the
 //! workspace stands in this crate.
+//!
+//! ```
+//! use clip_torch::Stream;
+//! use clip_torch::tch::Device;
+//!
+//! // Numbers depend on key and place alone.
+//! let all = Stream::new(7).bits(0, 4, Device::Cpu);
+//! let rest = Stream::new(7).bits(2, 2, Device::Cpu);
+//! assert_eq!(all.narrow(0, 2, 2), rest);
+//! ```
 
 mod autocast;
 mod autograd;

@@ -1,4 +1,9 @@
 //! CLIP pre-training: loader, recipe, trainer, checkpoints, and the processes that train together.
+//!
+//! ```
+//! // The paper's table of learning rates.
+//! assert_eq!(clip_train::paper("ViT-B-32").lr, 5e-4);
+//! ```
 
 mod augment;
 mod checkpoint;
