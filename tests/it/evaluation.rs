@@ -53,8 +53,9 @@ fn nothing_is_scored_of_nan(world: &World) {
         })
         .collect();
     std::fs::write(world.path("parts.csv"), format!("image,label,split\n{parts}")).unwrap();
-    let choice = r#"{"0": {"filename": "../toys/class_0/copy.png", "caption": "a", "negative_caption": "b"}}"#;
+    let choice = r#"{"0": {"filename": "copy.png", "caption": "a", "negative_caption": "b"}}"#;
     std::fs::create_dir_all(world.path("choice")).unwrap();
+    std::fs::copy(world.path("toys/class_0/copy.png"), world.path("choice/copy.png")).unwrap();
     std::fs::write(world.path("choice/swap_att.json"), choice).unwrap();
     let cpu = ["--device", "cpu"];
     for model in ["nan_text", "nan_image"] {
