@@ -11,8 +11,9 @@
 //! assert_eq!((cifar.classes, cifar.test), (Some(10), Some(10_000)));
 //!
 //! let folder = tempfile::tempdir().unwrap();
-//! std::fs::write(folder.path().join("set.csv"), "image,label\nred.png,fox\nbig.png,bear\n").unwrap();
-//! let spec = format!("animals={}", folder.path().join("set.csv").display());
+//! let table = folder.path().join("set.csv");
+//! std::fs::write(&table, "image,label\nred.png,fox\nbig.png,bear\n").unwrap();
+//! let spec = format!("animals={}", table.display());
 //! let set = open_named(&spec, &OpenOptions::default()).unwrap();
 //! assert_eq!(set.classes, ["bear", "fox"]);
 //! ```

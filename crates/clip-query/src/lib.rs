@@ -9,8 +9,8 @@
 //! let matcher = QueryMatcher::build(&list, options)?;
 //! let (mut workspace, mut found) = (Workspace::default(), Vec::new());
 //! matcher.find("A red fox, asleep", &mut workspace, &mut found);
-//! let found: Vec<&str> = found.iter().map(|&id| list.queries()[id as usize].text.as_str()).collect();
-//! assert_eq!(found, ["fox", "red fox"]);
+//! let texts = found.iter().map(|&id| list.queries()[id as usize].text.as_str());
+//! assert!(texts.eq(["fox", "red fox"]));
 //!
 //! // A pair of a query with 40,000 pairs, of which 20,000 are wanted.
 //! assert_eq!(keep_probability([40_000], 20_000), 0.5);
