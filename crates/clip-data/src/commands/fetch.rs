@@ -229,7 +229,7 @@ pub struct PolitenessArgs {
     /// Ask private and loopback addresses too
     #[arg(long = "allow_private", num_args = 0..=1, default_missing_value = "true", value_parser = truth)]
     allow_private: Option<bool>,
-    /// Name servers to ask in place of this machine's, as 1.1.1.1,[::1]:5353; `system` for
+    /// Name servers to ask in place of this machine's, as `1.1.1.1,[::1]:5353`; `system` for
     /// getaddrinfo
     #[arg(long, value_name = "SERVERS")]
     dns: Option<String>,
