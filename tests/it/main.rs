@@ -9,6 +9,7 @@ mod contamination;
 mod corpus;
 mod evaluation;
 mod fetch;
+mod hosts;
 mod labels;
 mod models;
 mod pairs;

@@ -14,7 +14,7 @@ use clip_corpus::columns;
 use clip_pipeline::config::fetch::{FetchConfig, ImageConfig};
 use clip_pipeline::config::source::SourceConfig;
 use clip_pipeline::{Context, Error, Fetch, PartSink, Reject, Result};
-use futures::stream::{self, StreamExt};
+use futures::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::Client;
 use crate::asks::{Ask, Asks};
 use crate::error::may_pass;
+use crate::host_queue::{HostQueue, HostTurn, IN_FLIGHT, Limiting, host_of};
 use crate::image::{Stored, process};
 use crate::lease::Leases;
 use crate::local::Located;
@@ -30,9 +31,6 @@ use crate::spool::{Kept, Spool};
 pub(crate) const STAGE: &str = "fetch";
 /// Rows that are given on at a time.
 const BATCH: usize = 512;
-/// Requests that wait for their host's turn at a time. A waiting one costs little; a slow host must
-/// not keep those of others from the network.
-const WAITING: usize = 4096;
 
 /// Fetches, checks and stores images; what cannot be had is rejected with the kind of its fault.
 ///
@@ -44,6 +42,7 @@ pub struct ImageFetch {
     client: Arc<Client>,
     image: ImageConfig,
     max_bytes: u64,
+    per_host: usize,
     located: Arc<Located>,
 }
 
@@ -76,12 +75,12 @@ impl ImageFetch {
         base: &Path,
     ) -> Result<Self> {
         let client = Client::new(fetch).map_err(|e| Error::stage(Self::STAGE, e))?;
-        let (image, max_bytes) = (image.clone(), fetch.max_bytes);
+        let (image, max_bytes, per_host) = (image.clone(), fetch.max_bytes, fetch.per_host);
         let located = Arc::new(Located::of(source, base)?);
-        Ok(Self { client: Arc::new(client), image, max_bytes, located })
+        Ok(Self { client: Arc::new(client), image, max_bytes, per_host, located })
     }
 
-    async fn one(&self, ask: Ask) -> Made {
+    async fn one(&self, ask: Ask, turn: HostTurn) -> Made {
         let fault = |e: crate::FetchError| (e.kind.name().to_owned(), e.message);
         let image = self.image.clone();
         let made = move |bytes: &[u8]| {
@@ -94,7 +93,10 @@ impl ImageFetch {
                 off_network(read).await.unwrap_or_else(undecodable)
             }
             Ask::Url(url) => {
-                let reply = self.client.image(&url).await.map_err(fault)?;
+                let reply = self.client.image(&url).await.map_err(fault);
+                // The host need not wait for the pixels.
+                drop(turn);
+                let reply = reply?;
                 off_network(move || made(&reply.body)).await.unwrap_or_else(undecodable)
             }
         }
@@ -116,18 +118,40 @@ impl ImageFetch {
                 cx.rows(asks.shared[ask]);
             }
         }
-        let missing: Vec<usize> =
-            (0..outcomes.len()).filter(|&at| outcomes[at].is_none()).collect();
-        let mut replies = stream::iter(missing)
-            .map(|at| async move { (at, self.one(asks.all[at].clone()).await) })
-            .buffer_unordered(WAITING);
-        let mut tick = tokio::time::interval(Duration::from_millis(200));
-        while !cx.cancelled() {
-            let reply = tokio::select! {
-                reply = replies.next() => reply,
-                _ = tick.tick() => continue,
+        let mut queue = HostQueue::new(self.per_host);
+        for at in (0..outcomes.len()).filter(|&at| outcomes[at].is_none()) {
+            let host = match &asks.all[at] {
+                Ask::Url(url) => host_of(url),
+                Ask::Local(_) => String::new(),
             };
-            let Some((ask, reply)) = reply else { break };
+            queue.push(host, at);
+        }
+        let mut replies = FuturesUnordered::new();
+        let mut limiting = Limiting::default();
+        let mut tick = tokio::time::interval(Duration::from_millis(200));
+        let mut look = Limiting::looks();
+        while !cx.cancelled() {
+            if queue.waiting() == 0 && replies.is_empty() {
+                break;
+            }
+            while replies.len() < IN_FLIGHT
+                && let Some((turn, at)) = queue.pop()
+            {
+                let ask = asks.all[at].clone();
+                replies.push(async move { (at, self.one(ask, turn).await) });
+            }
+            let reply = tokio::select! {
+                Some(reply) = replies.next() => reply,
+                () = queue.request_ended() => continue,
+                _ = tick.tick() => continue,
+                _ = look.tick() => {
+                    if let Some(line) = limiting.line(&queue, replies.len()) {
+                        cx.note(line);
+                    }
+                    continue;
+                }
+            };
+            let (ask, reply) = reply;
             let (outcome, bytes) = match reply {
                 Ok(mut stored) => {
                     let bytes = std::mem::take(&mut stored.bytes);

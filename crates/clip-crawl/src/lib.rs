@@ -26,6 +26,7 @@ mod error;
 mod exif;
 mod fetch;
 mod folder;
+mod host_queue;
 mod hosts;
 mod html;
 mod image;

@@ -109,6 +109,11 @@ impl Spool {
         Ok(Place { named: true, from: from + (HEAD + meta.len()) as u64, size: bytes.len() })
     }
 
+    /// Bytes that it takes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.named.iter().chain(&self.unnamed).map(|part| part.end).sum()
+    }
+
     /// Bytes that were put or recorded.
     pub fn get(&mut self, place: Place) -> Result<Vec<u8>> {
         let part = if place.named { &mut self.named } else { &mut self.unnamed };

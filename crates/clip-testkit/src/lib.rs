@@ -9,6 +9,7 @@ pub mod copies;
 pub mod dns;
 pub mod evaluation;
 pub mod faults;
+pub mod hosts;
 pub mod pages;
 pub mod photos;
 pub mod ports;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use clip_testkit::{evaluation, pages::Web, photos, site};
+use clip_testkit::{evaluation, hosts, pages::Web, photos, site};
 
 #[derive(Parser)]
 #[command(name = "clip-testkit", version)]
@@ -31,6 +31,13 @@ enum Command {
         tar: PathBuf,
         /// Port
         #[arg(long, default_value_t = 8418)]
+        port: u16,
+    },
+    /// Serve a small JPEG on every address of 127.0.0.0/8 for benchmarks of many hosts; /__count
+    /// says how often images and robots.txt were asked for
+    Hosts {
+        /// Port on every address
+        #[arg(long, default_value_t = 8419)]
         port: u16,
     },
     /// Write the held-out style as an evaluation set in CLIP_benchmark's layout
@@ -61,6 +68,10 @@ fn main() -> anyhow::Result<()> {
             let photos = photos::Photos::open(&tar)?;
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(photos.serve(port, |count| println!("ready: {count} photographs")))
+        }
+        Command::Hosts { port } => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            runtime.block_on(hosts::serve(port, || println!("ready")))
         }
         Command::Eval { packages, out } => {
             println!("{} images", evaluation::write(&packages, &out)?);

@@ -12,6 +12,7 @@ use super::columns::shard_name;
 use super::folder::decides;
 use super::row::Done;
 use super::shards::Shard;
+use super::window::WindowPermit;
 use crate::list::FAULT;
 use crate::spool::{Kept, Spool};
 
@@ -81,11 +82,12 @@ pub(super) struct Job {
     pub spool: Spool,
     /// What an earlier run has of it.
     pub kept: Vec<Kept<Ended>>,
+    pub permit: WindowPermit,
 }
 
 impl Job {
     /// Opens the shard's spool.
-    pub fn open(config: &DatasetConfig, shard: Shard) -> Result<Self> {
+    pub fn open(config: &DatasetConfig, shard: Shard, permit: WindowPermit) -> Result<Self> {
         let rows = shard.rows.num_rows();
         let mut asks = asks(config, &shard, 0..rows);
         let path = spool_path(config, shard.id);
@@ -97,7 +99,7 @@ impl Job {
             ask.variants.retain(|variant| !variant.rows.iter().all(|row| there[*row]));
         }
         asks.retain(|ask| !ask.variants.is_empty());
-        Ok(Self { shard: Arc::new(shard), asks, spool, kept })
+        Ok(Self { shard: Arc::new(shard), asks, spool, kept, permit })
     }
 }
 

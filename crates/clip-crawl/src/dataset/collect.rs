@@ -4,18 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use clip_pipeline::{Error, Result};
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::asks::Ended;
 use super::row::{Done, Status};
 use super::shards::Shard;
+use super::window::WindowPermit;
 use crate::error::may_pass;
 use crate::spool::{Kept, Place, Spool};
+use clip_pipeline::{Error, Result};
 
 /// What the collector is told.
 pub(super) enum CollectorEvent {
-    /// A shard begins. Its permit keeps the number of shards in flight small.
+    /// A shard begins. Its permit bounds the bytes of the shards in flight.
     Begins(Box<Begun>),
     /// Rows of a shard ended.
     Rows(usize, Box<Ended>, Vec<u8>),
@@ -27,7 +26,7 @@ pub(super) struct Begun {
     pub spool: Spool,
     /// Rows that an earlier run has the results of.
     pub kept: Vec<Kept<Ended>>,
-    pub permit: OwnedSemaphorePermit,
+    pub permit: WindowPermit,
 }
 
 /// A shard with all its rows.
@@ -37,7 +36,7 @@ pub(super) struct Whole {
     pub places: Vec<Option<Place>>,
     pub spool: Spool,
     pub started: SystemTime,
-    pub _permit: OwnedSemaphorePermit,
+    pub _permit: WindowPermit,
 }
 
 struct Open {
@@ -46,7 +45,7 @@ struct Open {
     left: usize,
     spool: Spool,
     started: SystemTime,
-    permit: OwnedSemaphorePermit,
+    permit: WindowPermit,
 }
 
 impl Open {
@@ -67,6 +66,11 @@ pub(super) struct Collector {
 }
 
 impl Collector {
+    /// A shard that began and has rows without an end.
+    pub fn unfinished(&self) -> Option<(usize, usize)> {
+        self.open.iter().map(|(id, open)| (*id, open.left)).min()
+    }
+
     /// Takes what was told; gives a shard when that was its last row.
     pub fn take(&mut self, told: CollectorEvent) -> Result<Option<Whole>> {
         let id = match told {
@@ -77,6 +81,7 @@ impl Collector {
                 let started = SystemTime::now();
                 let mut open = Open { shard, rows, left, spool, started, permit };
                 kept.iter().for_each(|(ended, place)| open.ended(ended, *place));
+                open.permit.on_disk(open.spool.bytes());
                 self.open.insert(id, open);
                 id
             }
@@ -89,6 +94,7 @@ impl Collector {
                     _ => open.spool.record(&*ended, &image)?,
                 };
                 open.ended(&ended, place);
+                open.permit.on_disk(open.spool.bytes());
                 id
             }
         };

@@ -1,14 +1,15 @@
 //! `clip-data fetch`: from a list of addresses to a data set in img2dataset's layout.
 //!
-//! Rows of a shard are fetched side by side and beside those of the next shards; encoded images
-//! wait in a file without a name, and a shard is written in the order of the list once its last row
-//! is there. What says that a shard is done is its `_stats.json`, the last of its files to get its
-//! name.
+//! The rows of a window of shards wait in queues by host, so that a host with many rows keeps no
+//! row of another one waiting; encoded images wait in a spool on disk, and a shard is written in
+//! the order of the list once its last row is there. What says that a shard is done is its
+//! `_stats.json`, the last of its files to get its name.
 
 mod asks;
 mod collect;
 mod columns;
 mod diagnosis;
+mod dispatch;
 mod folder;
 mod json;
 mod retry;
@@ -16,6 +17,7 @@ mod row;
 mod run;
 mod shards;
 mod stats;
+mod window;
 mod write;
 
 use std::path::PathBuf;

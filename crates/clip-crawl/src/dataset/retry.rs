@@ -17,8 +17,8 @@ use clip_pipeline::{Error, Result};
 
 use super::asks::Ended;
 use super::columns::shard_name;
+use super::dispatch::some_rows;
 use super::row::{Done, Fetcher, Status, extension};
-use super::run::some_rows;
 use super::shards::Shard;
 use super::{DatasetConfig, OutputFormat, Watch, folder, write};
 use crate::spool::{Place, Spool};

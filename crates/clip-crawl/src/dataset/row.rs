@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256, Sha512};
 use super::asks::{Ask, Ended};
 use super::{DatasetConfig, HashKind, OutputFormat};
 use crate::fetch::off_network;
+use crate::host_queue::HostTurn;
 use crate::{Client, FetchError, image};
 
 /// img2dataset's three ends of a row.
@@ -77,8 +78,8 @@ pub(super) struct Fetcher {
 
 impl Fetcher {
     /// The rows' ends, each with the encoded image when that is a good one: one request for all
-    /// rows of the ask.
-    pub async fn one(&self, ask: Ask) -> Vec<(Ended, Vec<u8>)> {
+    /// rows of the ask, in the host's turn.
+    pub async fn one(&self, ask: Ask, turn: HostTurn) -> Vec<(Ended, Vec<u8>)> {
         let Ask { url, fault, variants } = ask;
         let failed = |kind, message: String| {
             let done = Done::failed(Status::FailedToDownload, kind, message);
@@ -91,7 +92,10 @@ impl Fetcher {
         let Some(url) = url else {
             return failed("bad_url", "no url given".to_owned());
         };
-        let mut reply = match self.client.image(&url).await {
+        let reply = self.client.image(&url).await;
+        // The host need not wait for the pixels.
+        drop(turn);
+        let mut reply = match reply {
             Ok(reply) => reply,
             Err(FetchError { kind, message, .. }) => return failed(kind.name(), message),
         };

@@ -1,30 +1,22 @@
 //! The run: a reader cuts shards, tasks fetch their rows, a collector gathers them, a writer
 //! writes.
 
-use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clip_pipeline::{Error, Result};
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinSet;
+use tokio::sync::mpsc;
 
-use super::asks::{Ended, Job, asks};
+use super::asks::{Ended, Job};
 use super::collect::{Begun, Collector, CollectorEvent, Whole};
+use super::dispatch::{ENDED, ShardAsks, dispatch};
 use super::row::Fetcher;
 use super::shards::{Shard, Shards, Skip};
+use super::window::Window;
 use super::{DatasetConfig, Stats, Watch, columns, folder, write};
 use crate::fetch::runtime;
 use crate::{Client, list};
-
-/// Rows that wait for their host's turn at a time: cheap, and a slow host keeps fewer of others
-/// waiting.
-const WAITING: usize = 4096;
-/// Shards in flight at a time: the last rows of one are fetched beside those of the next.
-const OPEN_SHARDS: usize = 4;
-/// Rows between the network and the disk.
-const ENDED: usize = 64;
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -103,7 +95,8 @@ fn go(
     let runtime = runtime()?;
     let fault = Fault::default();
     let stopped = || cancel.load(Ordering::Relaxed) || fault.any();
-    let (to_fetch, mut cut) = mpsc::channel::<Job>(1);
+    let window = Arc::new(Window::default());
+    let (to_fetch, asks) = mpsc::channel::<ShardAsks>(1);
     let (ended, told) = mpsc::channel::<CollectorEvent>(ENDED);
     let (whole, finished) = std::sync::mpsc::sync_channel::<Whole>(1);
     let mut summary = Summary {
@@ -114,13 +107,22 @@ fn go(
         seconds: 0.0,
     };
     std::thread::scope(|scope| {
+        let begun = ended.clone();
         let reader = scope.spawn(|| {
-            let to_fetch = to_fetch;
-            let begin = |shard| match Job::open(&fetcher.config, shard) {
-                Ok(job) => to_fetch.blocking_send(job).is_ok(),
-                Err(error) => {
-                    fault.put(error);
-                    false
+            let (to_fetch, begun) = (to_fetch, begun);
+            let begin = |shard: Shard| {
+                let Some(permit) = window.enter(shard.bytes(), &stopped) else { return false };
+                match Job::open(&fetcher.config, shard, permit) {
+                    Ok(Job { shard, asks, spool, kept, permit }) => {
+                        let id = shard.id;
+                        let begins = Box::new(Begun { shard, spool, kept, permit });
+                        begun.blocking_send(CollectorEvent::Begins(begins)).is_ok()
+                            && to_fetch.blocking_send((id, asks)).is_ok()
+                    }
+                    Err(error) => {
+                        fault.put(error);
+                        false
+                    }
                 }
             };
             match shards.each(&mut |shard| !stopped() && begin(shard)) {
@@ -167,13 +169,30 @@ fn go(
                         }
                     }
                     Ok(None) => {}
-                    // What comes after it is taken and dropped, so that nobody waits for a place.
+                    // What comes after it is taken and dropped, so that no sender waits.
                     Err(error) => fault.put(error),
                 }
             }
+            if let Some((shard, rows)) = collector.unfinished().filter(|_| !stopped()) {
+                let lost = format!("{rows} rows of shard {shard} got no answer");
+                fault.put(Error::stage("fetch", lost));
+            }
         });
-        runtime.block_on(dispatch(fetcher, &mut cut, &ended, &stopped));
-        drop((cut, ended));
+        let stop = async {
+            while !stopped() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        let note = |message: &str| watch.note(message);
+        let dispatched = runtime.block_on(async {
+            tokio::select! {
+                result = dispatch(fetcher.clone(), asks, ended, &note) => result,
+                () = stop => Ok(()),
+            }
+        });
+        if let Err(error) = dispatched {
+            fault.put(error);
+        }
         let panicked = |who| fault.put(Error::stage("fetch", format!("the {who} panicked")));
         match reader.join() {
             Ok(skipped) => summary.skipped = skipped,
@@ -194,49 +213,6 @@ fn go(
     Ok(summary)
 }
 
-/// Starts a task for each URL of a shard; when told to stop, those in flight are dropped.
-async fn dispatch(
-    fetcher: &Arc<Fetcher>,
-    shards: &mut mpsc::Receiver<Job>,
-    ended: &mpsc::Sender<CollectorEvent>,
-    stopped: &(dyn Fn() -> bool + Sync),
-) {
-    let open = Arc::new(Semaphore::new(OPEN_SHARDS));
-    let waiting = Arc::new(Semaphore::new(WAITING.max(fetcher.config.fetch.concurrency)));
-    let mut tasks = JoinSet::new();
-    let all = async {
-        while let Some(Job { shard, asks, spool, kept }) = shards.recv().await {
-            let Ok(permit) = open.clone().acquire_owned().await else { return };
-            let id = shard.id;
-            let begun = Box::new(Begun { shard, spool, kept, permit });
-            if ended.send(CollectorEvent::Begins(begun)).await.is_err() {
-                return;
-            }
-            for ask in asks {
-                let Ok(permit) = waiting.clone().acquire_owned().await else { return };
-                let (fetcher, ended) = (fetcher.clone(), ended.clone());
-                tasks.spawn(async move {
-                    for (rows, image) in fetcher.one(ask).await {
-                        let _ = ended.send(CollectorEvent::Rows(id, Box::new(rows), image)).await;
-                    }
-                    drop(permit);
-                });
-                while tasks.try_join_next().is_some() {}
-            }
-        }
-        while tasks.join_next().await.is_some() {}
-    };
-    let stop = async {
-        while !stopped() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::select! {
-        () = all => {}
-        () = stop => {}
-    }
-}
-
 fn finish(config: &DatasetConfig, whole: Whole) -> Result<(usize, Stats)> {
     let Whole { shard, rows, places, mut spool, started, _permit } = whole;
     let mut image = |row: usize| {
@@ -246,42 +222,4 @@ fn finish(config: &DatasetConfig, whole: Whole) -> Result<(usize, Stats)> {
     let stats = write::shard(config, &shard, &rows, &mut image, started)?;
     spool.remove();
     Ok((shard.id, stats))
-}
-
-/// Fetches rows of one shard, for those who do it shard by shard.
-pub(super) fn some_rows(
-    fetcher: &Arc<Fetcher>,
-    shard: &Arc<Shard>,
-    rows: &HashSet<usize>,
-    take: &mut dyn FnMut(Ended, Vec<u8>) -> Result<()>,
-    cancel: &AtomicBool,
-) -> Result<()> {
-    let (ended, mut told) = mpsc::channel(ENDED);
-    let mut rows: Vec<usize> = rows.iter().copied().collect();
-    rows.sort_unstable();
-    let (fetcher, shard) = (fetcher.clone(), shard.clone());
-    let waiting = Arc::new(Semaphore::new(WAITING.max(fetcher.config.fetch.concurrency)));
-    let task = runtime()?.spawn(async move {
-        let mut tasks = JoinSet::new();
-        for ask in asks(&fetcher.config, &shard, rows.into_iter()) {
-            let Ok(permit) = waiting.clone().acquire_owned().await else { return };
-            let (fetcher, ended) = (fetcher.clone(), ended.clone());
-            tasks.spawn(async move {
-                for end in fetcher.one(ask).await {
-                    let _ = ended.send(end).await;
-                }
-                drop(permit);
-            });
-        }
-        while tasks.join_next().await.is_some() {}
-    });
-    let mut result = Ok(());
-    while let Some((rows, image)) = told.blocking_recv() {
-        result = take(rows, image);
-        if result.is_err() || cancel.load(Ordering::Relaxed) {
-            break;
-        }
-    }
-    task.abort();
-    result
 }

@@ -19,6 +19,14 @@ pub(super) struct Shard {
 }
 
 impl Shard {
+    /// About the memory that it takes until it is written: rows, what they ask for, their outcomes.
+    pub fn bytes(&self) -> u64 {
+        let columns = self.rows.columns().iter();
+        let rows: usize =
+            columns.map(|c| c.to_data().get_slice_memory_size().unwrap_or_default()).sum();
+        (2 * rows + 1024 * self.rows.num_rows()) as u64
+    }
+
     /// A cell of a text column.
     pub fn text(&self, name: &str, row: usize) -> Option<&str> {
         let column = self.rows.column_by_name(name)?.as_string_opt::<i32>()?;

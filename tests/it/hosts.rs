@@ -1,0 +1,56 @@
+//! `clip-data fetch` of many hosts: a slow one keeps only its own rows waiting.
+
+use std::path::Path;
+use std::process::Command;
+
+use clip_image::encode_jpeg;
+use clip_testkit::faults::{FaultSite, Robots};
+use serde_json::Value;
+
+use crate::world::{executable, picture};
+
+fn end_time(folder: &Path, shard: usize) -> f64 {
+    let stats = std::fs::read(folder.join(format!("{shard:05}_stats.json"))).unwrap();
+    serde_json::from_slice::<Value>(&stats).unwrap()["end_time"].as_f64().unwrap()
+}
+
+#[test]
+fn shards_of_slow_hosts_keep_none_of_the_others_waiting_and_the_bytes_are_the_same() {
+    const SLOW: usize = 6;
+    let image = encode_jpeg(&picture(1), 92).unwrap();
+    let start = |n: usize| {
+        let ip = format!("127.0.3.{}", n + 1).parse().unwrap();
+        FaultSite::start(ip, image.clone(), Robots::Missing).unwrap()
+    };
+    let hosts: Vec<FaultSite> = (0..SLOW + 4).map(start).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |host: usize, row: usize| {
+        let kind = if host < SLOW { "slow/300" } else { "n" };
+        hosts[host].url(&format!("/{kind}/{row}"))
+    };
+    // A shard for each host.
+    let urls: Vec<String> =
+        (0..hosts.len()).flat_map(|host| (0..5).map(move |row| path(host, row))).collect();
+    std::fs::write(folder.path().join("urls.txt"), urls.join("\n")).unwrap();
+    let fetch = |out: &str, more: &[&str]| {
+        let args = ["fetch", "urls.txt", "--output_format=webdataset", "--allow_private"];
+        let args = [&args[..], &["--number_sample_per_shard=5", "--output_folder", out], more];
+        let mut command = Command::new(executable("clip-data"));
+        let output = command.args(args.concat()).current_dir(folder.path()).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        folder.path().join(out)
+    };
+    let out = fetch("out", &["--per_host=1", "--host_delay_ms=0"]);
+    let last_fast = (SLOW..hosts.len()).map(|shard| end_time(&out, shard)).fold(0.0, f64::max);
+    let first_slow = (0..SLOW).map(|shard| end_time(&out, shard)).fold(f64::MAX, f64::min);
+    assert!(last_fast < first_slow, "{last_fast} {first_slow}");
+    let other = fetch("other", &["--per_host=64", "--host_delay_ms=0"]);
+    for shard in 0..hosts.len() {
+        for ending in ["tar", "parquet"] {
+            let name = format!("{shard:05}.{ending}");
+            let read = |folder: &Path| std::fs::read(folder.join(&name)).unwrap();
+            assert!(read(&out) == read(&other), "{name}");
+        }
+    }
+}
