@@ -80,7 +80,7 @@ for name, loss_of, extra in [
     state = {key: value.clone() for key, value in model.state_dict().items()}
     torch.save({"epoch": 1, "name": "run", "state_dict": state, "optimizer": optimizer.state_dict()}, f"{FOLDER}/{name}.pt")
     losses = train(model, optimizer, loss_of, STEPS // 2, STEPS)
-    # The likeliest mistake: the weights are taken over, and the optimiser's moments are not.
+    # The likeliest mistake: the weights are taken over, and the optimizer's moments are not.
     model.load_state_dict(state)
     without = train(model, optimizer_of(model), loss_of, STEPS // 2, STEPS)
     wrong_by = max(abs(a - b) for a, b in zip(losses, without))

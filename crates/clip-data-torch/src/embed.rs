@@ -44,7 +44,7 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
         "parts": input.parts.len(), "write_batch_size": args.write_batch_size,
     });
     let weights_path = weights.path.clone();
-    let encoder = Encoder::new(weights.build(&opening)?.for_inference(kind));
+    let encoder = Encoder::new(weights.into_model(&opening)?.for_inference(kind));
     let options = Options {
         output: args.out.clone(),
         numbers: if args.numbers == Numbers::Float16 {

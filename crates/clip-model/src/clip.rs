@@ -12,7 +12,7 @@ use crate::params::Params;
 use crate::pixels::pixels;
 use crate::resnet::ModifiedResNet;
 use crate::training::{Pass, PatchDropout};
-use crate::transformer::{Block, BlockInit, BlockShape, through, through_to_one};
+use crate::transformer::{Block, BlockInit, BlockShape, run_blocks, run_blocks_to_one};
 use crate::vit::VisionTransformer;
 use crate::{ModelConfig, PreprocessCfg, Result};
 
@@ -222,7 +222,7 @@ impl Clip {
         let x = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);
         // The end token has the highest id.
         let ends = tokens.argmax(1, false);
-        let x = through_to_one(&self.blocks, &self.placed(&x), Some(&ends), self.pass);
+        let x = run_blocks_to_one(&self.blocks, &self.add_positions(&x), Some(&ends), self.pass);
         self.ln_final.forward(&x).matmul(&self.text_projection)
     }
 
@@ -249,11 +249,16 @@ impl Clip {
 
     /// Embedded tokens [batch, length, width] to the last layer's states, of the same shape.
     pub(crate) fn text_states(&self, embedded: &Tensor) -> Tensor {
-        self.ln_final.forward(&through(&self.blocks, &self.placed(embedded), true, self.pass))
+        self.ln_final.forward(&run_blocks(
+            &self.blocks,
+            &self.add_positions(embedded),
+            true,
+            self.pass,
+        ))
     }
 
     /// Embedded tokens with their positions.
-    fn placed(&self, embedded: &Tensor) -> Tensor {
+    fn add_positions(&self, embedded: &Tensor) -> Tensor {
         embedded + self.positional_embedding.narrow(0, 0, embedded.size()[1])
     }
 

@@ -73,7 +73,7 @@ impl Default for LoadOptions {
 /// When the path holds no such weights, when they do not fit, when nothing tells their activation,
 /// or when they tell another one than the caller.
 pub fn open(path: &Path, opening: &LoadOptions) -> Result<Clip> {
-    Weights::read(path)?.build(opening)
+    Weights::read(path)?.into_model(opening)
 }
 
 const FILES: [&str; 7] = [
@@ -265,7 +265,7 @@ impl Weights {
     }
 
     /// Makes the model.
-    pub fn build(mut self, opening: &LoadOptions) -> Result<Clip> {
+    pub fn into_model(mut self, opening: &LoadOptions) -> Result<Clip> {
         let mut config = self.config(opening.model.as_ref())?;
         let preprocess = self.preprocess(&opening.preprocess)?;
         if let Some(size) = opening.image_size {

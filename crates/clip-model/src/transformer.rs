@@ -91,7 +91,7 @@ impl Block {
     /// `ends` of a causal tower. What a tower gives is read at one position of its last block,
     /// so the rest of it need not be computed.
     pub fn forward_one(&self, x: &Tensor, ends: Option<&Tensor>) -> Tensor {
-        let x = at(x, ends) + self.attention_of_one(&self.ln_1.forward(x), ends);
+        let x = position(x, ends) + self.attention_of_one(&self.ln_1.forward(x), ends);
         &x + self.perceptron(&x)
     }
 
@@ -129,7 +129,7 @@ impl Block {
             let (weight, bias) = (&self.in_weight, &self.in_bias);
             x.linear(&weight.narrow(0, first, rows), Some(&bias.narrow(0, first, rows)))
         };
-        let q = map(&at(x, ends), 0, width).view([batch, heads, 1, width / heads]);
+        let q = map(&position(x, ends), 0, width).view([batch, heads, 1, width / heads]);
         let kv = map(x, width, 2 * width)
             .view([batch, length, 2, heads, width / heads])
             .permute([2, 0, 3, 1, 4]);
@@ -167,7 +167,7 @@ impl Block {
 }
 
 /// `x` [batch, length, width] through the blocks of a tower, to the same shape.
-pub(crate) fn through(blocks: &[Rc<Block>], x: &Tensor, causal: bool, pass: Pass) -> Tensor {
+pub(crate) fn run_blocks(blocks: &[Rc<Block>], x: &Tensor, causal: bool, pass: Pass) -> Tensor {
     let later = causal.then(|| later(x.size()[1], x.device()));
     let mut x = x.shallow_clone();
     for block in blocks {
@@ -178,14 +178,14 @@ pub(crate) fn through(blocks: &[Rc<Block>], x: &Tensor, causal: bool, pass: Pass
 }
 
 /// The same at one position of each sequence alone, [batch, width]: see [`Block::forward_one`].
-pub(crate) fn through_to_one(
+pub(crate) fn run_blocks_to_one(
     blocks: &[Rc<Block>],
     x: &Tensor,
     ends: Option<&Tensor>,
     pass: Pass,
 ) -> Tensor {
-    let Some((last, others)) = blocks.split_last() else { return at(x, ends) };
-    let x = through(others, x, ends.is_some(), pass);
+    let Some((last, others)) = blocks.split_last() else { return position(x, ends) };
+    let x = run_blocks(others, x, ends.is_some(), pass);
     let (last, ends) = (Rc::clone(last), ends.map(Tensor::shallow_clone));
     pass.segment(&x, move |x| last.forward_one(x, ends.as_ref()))
 }
@@ -200,7 +200,7 @@ const QUICK: f64 = 1.702;
 
 /// The first position of `x` [batch, length, width], or the one that `ends` [batch] tells: [batch,
 /// width].
-fn at(x: &Tensor, ends: Option<&Tensor>) -> Tensor {
+fn position(x: &Tensor, ends: Option<&Tensor>) -> Tensor {
     let Some(ends) = ends else { return x.select(1, 0) };
     let ends = ends.view([-1, 1, 1]).expand([-1, 1, x.size()[2]], false);
     x.gather(1, &ends, false).squeeze_dim(1)
@@ -236,7 +236,7 @@ mod tests {
         let near = |a: &Tensor, b: &Tensor| a.allclose(b, 1e-5, 1e-6, false);
         assert!(near(&block.forward_one(&x, None), &block.forward(&x, None).select(1, 0)));
         let (ends, later) = (Tensor::from_slice(&[4i64, 0, 2]), later(5, Device::Cpu));
-        let all = at(&block.forward(&x, Some(&later)), Some(&ends));
+        let all = position(&block.forward(&x, Some(&later)), Some(&ends));
         assert!(near(&block.forward_one(&x, Some(&ends)), &all));
     }
 

@@ -10,7 +10,7 @@ use crate::init::Init;
 use crate::layers::{Conv, LayerNorm};
 use crate::params::Params;
 use crate::training::{Pass, PatchDropout};
-use crate::transformer::{Block, BlockInit, BlockShape, through_to_one};
+use crate::transformer::{Block, BlockInit, BlockShape, run_blocks_to_one};
 
 pub(crate) struct VisionTransformer {
     class_embedding: Tensor,
@@ -62,7 +62,7 @@ impl VisionTransformer {
         let x = Tensor::cat(&[class, x], 1) + positions;
         let x = patches.map_or_else(|| x.shallow_clone(), |patches| patches.apply(&x));
         let x = self.ln_pre.forward(&x);
-        self.ln_post.forward(&through_to_one(&self.blocks, &x, None, pass))
+        self.ln_post.forward(&run_blocks_to_one(&self.blocks, &x, None, pass))
     }
 
     /// The same in a form that only computes.

@@ -98,7 +98,7 @@ impl Faults {
         } else if extra(&|name| name.starts_with("text.")) {
             "the text tower is of another kind: open_clip's CustomTextCLIP, whose names begin with \"text.\""
         } else if extra_in("exp_avg") || extra_in("param_groups") {
-            "this is the state of an optimiser, not a model"
+            "this is the state of an optimizer, not a model"
         } else if no_text && no_image {
             "no tensor has the name of one of CLIP's: another model, or names with a prefix that is not known"
         } else if no_text {

@@ -60,7 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         epochs,
         objective,
         batch_size: batch as usize,
-        precision: precision.clone(),
+        precision: precision.parse()?,
         ..Recipe::default()
     };
     let options = TrainOptions {
@@ -89,7 +89,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (step, _) = trainer.train(&batch, &mut ())?.ok_or("interrupted")?;
         println!("{}", serde_json::to_string(&step)?);
         match file {
-            Some(("--export", file)) if trainer.steps_done() == trainer.plan().first_step(1) => {
+            Some(("--export", file)) if trainer.steps_done() == trainer.sampler().first_step(1) => {
                 trainer.export(file, 1)?;
             }
             _ => {}

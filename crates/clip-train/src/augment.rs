@@ -1,10 +1,12 @@
 //! What happens to an image before the model sees it.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::str::FromStr;
 
 use clip_image::{Filter, Rgb, crop, resize};
 use clip_model::{Interpolation, PreprocessCfg};
+use serde::{Deserialize, Serialize};
 
 use crate::draw::Draw;
 
@@ -13,7 +15,8 @@ use crate::draw::Draw;
 const THIN: u32 = 64;
 
 /// The random transform of training images.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Augment {
     /// None: the evaluation transform.
     None,
@@ -25,6 +28,31 @@ pub enum Augment {
     /// For small corpora: turned, shifted, scaled and recoloured, never mirrored; the strength is 1
     /// by default.
     Small(f32),
+}
+
+impl fmt::Display for Augment {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::SquareCrop => f.write_str("square-crop"),
+            Self::ResizedCrop(from, to) => write!(f, "rrc({from},{to})"),
+            Self::Small(strength) => write!(f, "small({strength})"),
+        }
+    }
+}
+
+impl TryFrom<String> for Augment {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Augment> for String {
+    fn from(augment: Augment) -> Self {
+        augment.to_string()
+    }
 }
 
 impl FromStr for Augment {
@@ -192,6 +220,9 @@ mod tests {
     fn names() {
         assert_eq!("rrc(0.9, 1)".parse(), Ok(Augment::ResizedCrop(0.9, 1.0)));
         assert_eq!("small(0.5)".parse(), Ok(Augment::Small(0.5)));
+        for name in ["none", "square-crop", "rrc(0.9,1)", "small(1.2)"] {
+            assert_eq!(name.parse::<Augment>().unwrap().to_string(), name);
+        }
         for bad in ["rrc(2,3)", "flip", "rrc(0.9", "small(x)"] {
             assert!(bad.parse::<Augment>().is_err(), "{bad}");
         }

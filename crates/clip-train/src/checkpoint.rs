@@ -1,19 +1,19 @@
-//! Checkpoints: a folder that open_clip opens, with the optimiser's state beside the weights.
+//! Checkpoints: a folder that open_clip opens, with the optimizer's state beside the weights.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clip_model::{Clip, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors};
+use clip_torch::Scaler;
 use clip_torch::tch::{Device, Tensor, no_grad};
-use clip_torch::{AdamW, Scaler};
 use serde::{Deserialize, Serialize};
 
+use crate::optim::{Trained, stored};
 use crate::sealed::{Files, check, seal};
-use crate::trainer::stored;
-use crate::{Corpus, EpochSampler, Error, Recipe, Result, TrainOptions, Trainer};
+use crate::{Corpus, EpochSampler, Error, Recipe, Result, TrainOptions};
 
 const STATE: &str = "trainer.json";
-const MOMENTS: &str = "trainer.safetensors";
+const OPTIMIZER: &str = "trainer.safetensors";
 /// What the name of a checkpoint's folder begins with.
 const STEP: &str = "step_";
 /// What the name of a checkpoint that is being written begins with.
@@ -136,13 +136,13 @@ impl Checkpoint {
 pub(crate) fn state_of(
     recipe: &Recipe,
     options: &TrainOptions,
-    plan: &EpochSampler,
+    sampler: &EpochSampler,
     corpus: &Corpus,
 ) -> Checkpoint {
     Checkpoint {
         step: 0,
         seed: options.seed,
-        total_steps: plan.steps(),
+        total_steps: sampler.steps(),
         pairs: corpus.len(),
         corpus: corpus.digest().to_owned(),
         scaler: None,
@@ -152,110 +152,80 @@ pub(crate) fn state_of(
     }
 }
 
-impl Trainer {
-    pub(crate) fn state(&self) -> Checkpoint {
-        Checkpoint {
-            step: self.step,
-            scaler: self.learner.scaler.as_ref().map(|s| (s.scale, s.good_steps)),
-            epoch_open: self.epoch_open,
-            ..state_of(&self.recipe, &self.options, &self.plan, &self.corpus)
-        }
-    }
-
-    /// Writes the folder under another name and renames it: it is there whole or not at all.
-    pub(crate) fn write(&self, checkpoints: &Path) -> Result<PathBuf> {
-        let state = self.state();
-        let target = folder(checkpoints, state.step);
-        let temporary = checkpoints.join(format!("{TEMPORARY}{:08}", state.step));
+impl Checkpoint {
+    /// Writes the folder of a checkpoint under another name and renames it: it is there whole or
+    /// not at all.
+    pub(crate) fn save(
+        self,
+        checkpoints: &Path,
+        model: &Clip,
+        trained: &Trained,
+    ) -> Result<PathBuf> {
+        let target = folder(checkpoints, self.step);
+        let temporary = checkpoints.join(format!("{TEMPORARY}{:08}", self.step));
         remove(&temporary)?;
-        save_checkpoint(&temporary, &self.model)?;
-        if let Some(average) = &self.learner.average {
+        save_checkpoint(&temporary, model)?;
+        if let Some(average) = &trained.average {
             let folder = temporary.join(EMA);
-            save_checkpoint(&folder, &self.model)?;
-            write_safetensors(&folder.join(clip_model::MODEL_FILE), &self.averaged(average))?;
+            save_checkpoint(&folder, model)?;
+            write_safetensors(&folder.join(clip_model::MODEL_FILE), &averaged(model, average))?;
         }
-        write_safetensors(&temporary.join(MOMENTS), &self.moments())?;
-        Checkpoint { files: seal(&temporary)?, ..state }.write(&temporary)?;
+        write_safetensors(&temporary.join(OPTIMIZER), &trained.state())?;
+        Self { files: seal(&temporary)?, ..self }.write(&temporary)?;
         remove(&target)?;
         std::fs::rename(&temporary, &target).map_err(|e| Error::io(&target, e))?;
         Ok(target)
     }
 
     /// Writes the state anew where this step's checkpoint is: the weights are the same.
-    pub(crate) fn write_state(&self, checkpoints: &Path) -> Result<()> {
+    pub(crate) fn save_again(self, checkpoints: &Path) -> Result<()> {
         let folder = folder(checkpoints, self.step);
         if !folder.is_dir() {
             return Ok(());
         }
-        let files = Checkpoint::read(&folder)?.files;
-        Checkpoint { files, ..self.state() }.write(&folder)
+        let files = Self::read(&folder)?.files;
+        Self { files, ..self }.write(&folder)
     }
 
-    /// The model's state with the averages in the parameters' places.
-    fn averaged(&self, average: &[Tensor]) -> Vec<(String, Tensor)> {
-        let names = self.model.named_parameters().iter().map(|(name, _)| name);
-        let by_name: HashMap<&String, &Tensor> = names.zip(average).collect();
-        let of = |(name, tensor): &(String, Tensor)| {
-            (name.clone(), by_name.get(name).map_or_else(|| stored(tensor), |mean| mean.copy()))
-        };
-        self.model.state_dict().iter().map(of).collect()
-    }
-
-    /// The optimiser's state by name.
-    pub(crate) fn moments(&self) -> Vec<(String, Tensor)> {
-        let mut moments = Vec::new();
-        for group in &self.learner.groups {
-            for (at, name) in group.names.iter().enumerate() {
-                for (kind, tensors) in parts(&group.adam) {
-                    if let Some(tensor) = tensors.get(at) {
-                        moments.push((format!("{kind}.{name}"), tensor.shallow_clone()));
-                    }
-                }
-            }
-        }
-        moments
-    }
-
-    /// Reads weights, averages and the optimiser's state.
-    pub(crate) fn restore(&mut self, folder: &Path, state: &Checkpoint) -> Result<()> {
+    /// Reads weights, averages and the optimizer's state of this checkpoint's folder.
+    pub(crate) fn restore(&self, folder: &Path, model: &Clip, trained: &mut Trained) -> Result<()> {
         let stored = load_checkpoint(folder, Device::Cpu)?;
-        let (was, is) = (stored.preprocess(), self.model.preprocess());
+        let (was, is) = (stored.preprocess(), model.preprocess());
         if was != is {
             let (was, is) = (was.to_json(), is.to_json());
             let hint = "hint: give the flags of the first start, or another --name";
             let reason = format!("its preprocess_cfg was {was}, is {is}\n{hint}");
             return Err(Error::file(folder, reason));
         }
-        copy_weights(&stored, &self.model)?;
-        let path = folder.join(MOMENTS);
+        copy_weights(&stored, model)?;
+        let path = folder.join(OPTIMIZER);
         let tensors: HashMap<String, Tensor> = read_safetensors(&path)?.into_iter().collect();
-        for (name, target) in self.moments() {
+        for (name, target) in trained.state() {
             let source = tensors.get(&name);
             let source = source.ok_or_else(|| Error::file(&path, format!("{name} is missing")))?;
             no_grad(|| target.detach().f_copy_(source))?;
         }
-        if let Some(average) = &self.learner.average {
+        if let Some(average) = &trained.average {
             let stored = load_checkpoint(&folder.join(EMA), Device::Cpu)?;
             for (target, (_, source)) in average.iter().zip(stored.named_parameters()) {
                 no_grad(|| target.detach().f_copy_(source))?;
             }
         }
-        if let (Some(scaler), Some((scale, good_steps))) = (&mut self.learner.scaler, state.scaler)
-        {
+        if let (Some(scaler), Some((scale, good_steps))) = (&mut trained.scaler, self.scaler) {
             *scaler = Scaler { scale, good_steps, ..*scaler };
         }
         Ok(())
     }
 }
 
-/// Kinds of the optimiser's state.
-fn parts(adam: &AdamW) -> [(&'static str, &Vec<Tensor>); 4] {
-    [
-        ("exp_avg", &adam.exp_avg),
-        ("exp_avg_sq", &adam.exp_avg_sq),
-        ("step", &adam.steps),
-        ("scale", &adam.scales),
-    ]
+/// The model's state with the averages in the parameters' places.
+fn averaged(model: &Clip, average: &[Tensor]) -> Vec<(String, Tensor)> {
+    let names = model.named_parameters().iter().map(|(name, _)| name);
+    let by_name: HashMap<&String, &Tensor> = names.zip(average).collect();
+    let of = |(name, tensor): &(String, Tensor)| {
+        (name.clone(), by_name.get(name).map_or_else(|| stored(tensor), |mean| mean.copy()))
+    };
+    model.state_dict().iter().map(of).collect()
 }
 
 /// Copies one model's state into another's of the same configuration, keeping the types of the

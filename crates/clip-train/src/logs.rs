@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -92,6 +93,34 @@ impl Logs {
     /// Writes a line to `out.log` as Python's logging does for open_clip.
     pub fn info(&mut self, message: &str) -> Result<()> {
         self.line("INFO", message)
+    }
+
+    /// open_clip's line of a step, whose form its users' tools look for; `epoch` are the first step
+    /// of the step's epoch and of the next one.
+    pub(crate) fn train_line(
+        &mut self,
+        step: &StepMetrics,
+        epoch: Range<u64>,
+        batch: usize,
+        processes: usize,
+    ) -> Result<()> {
+        let (at, all) = (step.step - epoch.start + 1, (epoch.end - epoch.start).max(1));
+        let (seen, of) = (at * batch as u64, all * batch as u64);
+        self.info(&format!(
+            "Train Epoch: {epoch} [{seen:>width$}/{of} ({percent:.0}%)] Data (t): {data:.3} Batch (t): {seconds:.3}, \
+             {rate:.6}/s, {each:.6}/s/gpu LR: {lr:.6} Logit Scale: {scale:.3} \
+             Contrastive_loss: {loss:.5} ({loss:.5}) Loss: {loss:.5} ({loss:.5})",
+            epoch = step.epoch,
+            width = of.to_string().len(),
+            percent = 100.0 * at as f64 / all as f64,
+            data = step.data_wait,
+            seconds = step.seconds,
+            rate = step.samples_per_second,
+            each = step.samples_per_second / processes as f64,
+            lr = step.lr,
+            scale = step.logit_scale,
+            loss = step.loss,
+        ))
     }
 
     /// The same for what is odd.

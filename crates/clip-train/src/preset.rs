@@ -5,7 +5,7 @@ use std::path::Path;
 use clip_model::ModelConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamStats, Error, Recipe, Result, TextWeights};
+use crate::{AdamStats, Augment, Error, Recipe, Result, TextWeights, TrainPrecision};
 
 /// A model and its recipe under one name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -69,8 +69,8 @@ impl Preset {
                 lr: 5e-4,
                 warmup: 10_000,
                 batch_size: 64,
-                precision: "amp".into(),
-                augment: "rrc(0.9,1)".into(),
+                precision: TrainPrecision::Amp,
+                augment: Augment::ResizedCrop(0.9, 1.0),
                 ..by_family(model)
             };
             return Ok(Self { model_cfg, train });
@@ -100,7 +100,7 @@ pub fn paper(model: &str) -> Recipe {
     Recipe {
         lr: known.map_or(5e-4, |(_, lr)| *lr),
         epochs: if model == FINE { 1 } else { 32 },
-        precision: "amp".into(),
+        precision: TrainPrecision::Amp,
         adam_stats: AdamStats::Fp16,
         text_weights: TextWeights::Fp16Sr,
         ..by_family(model)
@@ -127,7 +127,7 @@ mod tests {
             let epochs = if fine { 1 } else { 32 };
             assert_eq!(fine, model == "ViT-L-14-336");
             assert_eq!((train.batch_size, train.epochs, train.warmup), (32_768, epochs, 2000));
-            assert_eq!((train.wd, train.augment.as_str()), (0.2, "square-crop"));
+            assert_eq!((train.wd, train.augment), (0.2, Augment::SquareCrop));
             let vit = model.starts_with("ViT");
             let adam = if vit { (0.98, 1e-6) } else { (0.999, 1e-8) };
             assert_eq!((train.beta2, train.eps), adam);

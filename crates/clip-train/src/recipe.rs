@@ -1,10 +1,10 @@
 //! How to train: everything that decides the numbers of a run.
 
 use clip_model::ModelConfig;
-use clip_torch::{Moments, Precision};
+use clip_torch::Precision;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{Augment, Error, Result, Schedule, TrainPrecision};
 
 /// What is learned from pairs (CLIP paper, section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -21,19 +21,6 @@ pub enum Objective {
     BagOfWords,
 }
 
-/// How the learning rate continues after warm-up; the names are open_clip's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// Half a cosine to zero.
-    #[default]
-    Cosine,
-    /// Constant.
-    Const,
-    /// Constant, then down by a power over the last epochs.
-    ConstCooldown,
-}
-
 /// Which parameters weight decay spares beside gains, biases and the temperature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -45,7 +32,7 @@ pub enum DecayRule {
     SparePositions,
 }
 
-/// In how many bits the optimiser's moments are kept.
+/// In how many bits the optimizer's moments are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdamStats {
@@ -67,7 +54,7 @@ pub enum TextWeights {
     Fp16Sr,
 }
 
-/// Optimiser, schedule and data of a training run.
+/// Optimizer, schedule and data of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
@@ -101,13 +88,13 @@ pub struct Recipe {
     pub train_num_samples: Option<u64>,
     /// Pairs in a batch, over all processes and chunks.
     pub batch_size: usize,
-    /// `amp` (float16), `amp_bf16`, `fp32`, or `auto`: bfloat16 where the machine multiplies it.
-    pub precision: String,
-    /// `square-crop`, `rrc(0.9,1)`, `small`, `none`.
-    pub augment: String,
+    /// What is computed in: `amp` (float16), `amp_bf16`, `fp32` or `auto`.
+    pub precision: TrainPrecision,
+    /// What happens to images: `square-crop`, `rrc(0.9,1)`, `small` or `none`.
+    pub augment: Augment,
     /// Largest norm of the gradient; nothing is clipped without.
     pub grad_clip_norm: Option<f64>,
-    /// Bits of the optimiser's moments.
+    /// Bits of the optimizer's moments.
     pub adam_stats: AdamStats,
     /// Bits of the text tower's weights.
     pub text_weights: TextWeights,
@@ -140,8 +127,8 @@ impl Default for Recipe {
             epochs: 32,
             train_num_samples: None,
             batch_size: 32_768,
-            precision: "auto".into(),
-            augment: "square-crop".into(),
+            precision: TrainPrecision::Auto,
+            augment: Augment::SquareCrop,
             grad_clip_norm: None,
             adam_stats: AdamStats::Fp32,
             text_weights: TextWeights::Fp32,
@@ -154,39 +141,12 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// The learning rate before step `step` (from 0) of `total`, the last `cooldown` of which cool
-    /// down. The formulas are open_clip's `cosine_lr`, `const_lr` and `const_lr_cooldown`.
-    pub fn lr_at(&self, step: u64, total: u64, cooldown: u64) -> f64 {
-        if step < self.warmup {
-            return self.lr * (step + 1) as f64 / self.warmup as f64;
-        }
-        let start = total.saturating_sub(cooldown);
-        match self.lr_scheduler {
-            Schedule::Cosine => {
-                let (done, all) = (step - self.warmup, total.saturating_sub(self.warmup).max(1));
-                0.5 * (1.0 + (std::f64::consts::PI * done as f64 / all as f64).cos()) * self.lr
-            }
-            Schedule::ConstCooldown if step >= start => {
-                let left = 1.0 - (step - start) as f64 / cooldown.max(1) as f64;
-                left.powf(self.lr_cooldown_power) * (self.lr - self.lr_cooldown_end)
-                    + self.lr_cooldown_end
-            }
-            Schedule::Const | Schedule::ConstCooldown => self.lr,
-        }
-    }
-
-    /// The arithmetic that `precision` names, under open_clip's names.
-    pub fn arithmetic(&self, cuda: bool) -> Result<Precision> {
-        let precision = match self.precision.as_str() {
-            "auto" if cuda || has_bf16() => Precision::Bf16,
-            "auto" | "fp32" => Precision::F32,
-            "amp_bf16" | "amp_bfloat16" => Precision::Bf16,
-            "amp" | "amp_fp16" => Precision::F16,
-            other => {
-                let hint = "auto, amp, amp_bf16 or fp32";
-                return Err(Error::Recipe(format!("--precision {other}: one of {hint}")));
-            }
-        };
+    /// What is computed in, on a GPU or on this processor.
+    ///
+    /// # Errors
+    /// When text weights in 16 bits would be multiplied in 32.
+    pub fn resolve_precision(&self, cuda: bool) -> Result<Precision> {
+        let precision = self.precision.resolve(cuda);
         if self.text_weights == TextWeights::Fp16Sr && precision == Precision::F32 {
             let hint = "--precision amp or amp_bf16, or --text-weights fp32";
             return Err(Error::Recipe(format!(
@@ -222,14 +182,6 @@ impl Recipe {
         Ok(())
     }
 
-    /// How the optimiser keeps its moments.
-    pub fn moments(&self) -> Moments {
-        match self.adam_stats {
-            AdamStats::Fp32 => Moments::F32,
-            AdamStats::Fp16 => Moments::F16,
-        }
-    }
-
     /// Whether weight decay acts on a parameter (open_clip 3.3.0's rule, and its successor's).
     pub fn is_decayed(&self, name: &str, dimensions: usize) -> bool {
         let spared = ["bn", "ln", "bias", "logit_scale"];
@@ -254,38 +206,9 @@ impl Recipe {
     }
 }
 
-/// Whether the processor multiplies bfloat16.
-pub fn has_bf16() -> bool {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    cpu.contains("avx512_bf16") || cpu.contains("amx_bf16")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn warm_up_then_cosine() {
-        let recipe = Recipe { lr: 1.0, warmup: 10, ..Recipe::default() };
-        let at = |step| recipe.lr_at(step, 110, 0);
-        assert_eq!((at(0), at(9), at(10)), (0.1, 1.0, 1.0));
-        assert!((at(60) - 0.5).abs() < 1e-12);
-        assert!(at(109) < 1e-3);
-    }
-
-    #[test]
-    fn constant_and_cool_down() {
-        let recipe = Recipe {
-            lr: 1.0,
-            warmup: 0,
-            lr_scheduler: Schedule::ConstCooldown,
-            lr_cooldown_end: 0.2,
-            ..Recipe::default()
-        };
-        let at = |step| recipe.lr_at(step, 100, 40);
-        assert_eq!((at(0), at(59), at(60)), (1.0, 1.0, 1.0));
-        assert!((at(80) - 0.6).abs() < 1e-12 && at(99) < 0.23);
-    }
 
     #[test]
     fn decay_spares_gains_and_biases() {
@@ -309,12 +232,12 @@ mod tests {
     fn small_text_weights_need_small_products() {
         let recipe = Recipe {
             text_weights: TextWeights::Fp16Sr,
-            precision: "fp32".into(),
+            precision: TrainPrecision::Fp32,
             ..Recipe::default()
         };
-        assert!(recipe.arithmetic(false).unwrap_err().to_string().contains("--text-weights"));
-        let odd = Recipe { precision: "fp8".into(), ..Recipe::default() };
-        assert!(odd.arithmetic(false).is_err());
+        assert!(
+            recipe.resolve_precision(false).unwrap_err().to_string().contains("--text-weights")
+        );
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Copies of one run: what all processes must have in common, checked instead of believed.
 
+use clip_model::Clip;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
-use crate::{Checkpoint, Error, ProcessGroup, Result, Trainer};
+use crate::{Checkpoint, Error, ProcessGroup, Result};
 
 /// Steps between two comparisons within an epoch.
 pub(crate) const COMPARE_STEPS: u64 = 1000;
@@ -42,43 +43,37 @@ pub(crate) fn same_start(
     )))
 }
 
-impl Trainer {
-    /// Fails when a process has other weights than rank 0: each would train a model of its own from
-    /// here on.
-    pub(crate) fn same_weights(&self) -> Result<()> {
-        if self.world.size() == 1 {
-            return Ok(());
+/// Fails when a process has other weights than rank 0 after `step` steps: each would train a model
+/// of its own from here on.
+pub(crate) fn same_weights(world: &ProcessGroup, model: &Clip, step: u64) -> Result<()> {
+    if world.size() == 1 {
+        return Ok(());
+    }
+    let parameters = model.named_parameters();
+    let sum = |(_, tensor): &(String, Tensor)| {
+        let small = tensor.kind().elt_size_in_bytes() == 2;
+        let bits = tensor.detach().view_dtype(if small { Kind::Int16 } else { Kind::Int });
+        bits.sum(Kind::Int64)
+    };
+    let sums = no_grad(|| Tensor::stack(&parameters.iter().map(sum).collect::<Vec<_>>(), 0));
+    let all = Vec::<i64>::try_from(world.all_gather(&sums)?)?;
+    let mut ranks = all.chunks(parameters.len());
+    let first = ranks.next().unwrap_or_default();
+    for (rank, sums) in (1..).zip(ranks) {
+        if let Some(at) = first.iter().zip(sums).position(|(a, b)| a != b) {
+            let parameter = parameters[at].0.clone();
+            return Err(Error::Replicas { step, rank, parameter });
         }
-        let parameters = self.model.named_parameters();
-        let sum = |(_, tensor): &(String, Tensor)| {
-            let small = tensor.kind().elt_size_in_bytes() == 2;
-            let bits = tensor.detach().view_dtype(if small { Kind::Int16 } else { Kind::Int });
-            bits.sum(Kind::Int64)
-        };
-        let sums = no_grad(|| Tensor::stack(&parameters.iter().map(sum).collect::<Vec<_>>(), 0));
-        let all = Vec::<i64>::try_from(self.world.all_gather(&sums)?)?;
-        let mut ranks = all.chunks(parameters.len());
-        let first = ranks.next().unwrap_or_default();
-        for (rank, sums) in (1..).zip(ranks) {
-            if let Some(at) = first.iter().zip(sums).position(|(a, b)| a != b) {
-                let parameter = parameters[at].0.clone();
-                return Err(Error::Replicas { step: self.step, rank, parameter });
-            }
-        }
-        Ok(())
     }
+    Ok(())
+}
 
-    /// Gives all processes rank 0's buffers: the running statistics of batch normalisation, which
-    /// each process has moved by its own images (PyTorch's DDP does the same).
-    pub(crate) fn share_buffers(&self) -> Result<()> {
-        self.world.broadcast(&self.buffers())
-    }
-
-    /// What the model has beside its parameters: running statistics.
-    pub(crate) fn buffers(&self) -> Vec<Tensor> {
-        let parameters = self.model.named_parameters();
-        let names: std::collections::HashSet<&String> = parameters.iter().map(|(n, _)| n).collect();
-        let buffers = self.model.state_dict().iter().filter(|(name, _)| !names.contains(name));
-        buffers.map(|(_, tensor)| tensor.shallow_clone()).collect()
-    }
+/// What the model has beside its parameters: the running statistics of batch normalisation. Each
+/// process moves them by its own images; rank 0's are given to all after an epoch (PyTorch's DDP
+/// does the same).
+pub(crate) fn buffers(model: &Clip) -> Vec<Tensor> {
+    let parameters = model.named_parameters();
+    let names: std::collections::HashSet<&String> = parameters.iter().map(|(n, _)| n).collect();
+    let buffers = model.state_dict().iter().filter(|(name, _)| !names.contains(name));
+    buffers.map(|(_, tensor)| tensor.shallow_clone()).collect()
 }

@@ -139,7 +139,7 @@ impl EpochSampler {
         let pass = holder(&self.passes, at);
         let left = self.steps().saturating_sub(first);
         let mut batches = Batches {
-            plan: self.clone(),
+            sampler: self.clone(),
             pass,
             items: Vec::new(),
             next: 0,
@@ -178,7 +178,7 @@ fn uses(corpus: &Corpus, seed: u64, pass: u64, pair: usize) -> usize {
 
 /// An iterator over the batches of an [`EpochSampler`].
 pub struct Batches {
-    plan: EpochSampler,
+    sampler: EpochSampler,
     pass: u64,
     /// Pairs of the pass in their order.
     items: Vec<u32>,
@@ -191,7 +191,7 @@ pub struct Batches {
 
 impl Batches {
     fn open(&mut self, pass: u64) {
-        let (corpus, seed) = (&self.plan.corpus, self.plan.seed);
+        let (corpus, seed) = (&self.sampler.corpus, self.sampler.seed);
         self.items.clear();
         for pair in 0..corpus.len() {
             let count = if corpus.weighted() { uses(corpus, seed, pass, pair) } else { 1 };
@@ -207,8 +207,8 @@ impl Batches {
 
     fn at(&self, slot: u32) -> SampleRef {
         let (pair, pass) = (self.items[slot as usize], self.pass);
-        let count = self.plan.corpus.caption_count(pair as usize);
-        let bits = mix(self.plan.seed ^ 0xca97, pass, u64::from(slot));
+        let count = self.sampler.corpus.caption_count(pair as usize);
+        let bits = mix(self.sampler.seed ^ 0xca97, pass, u64::from(slot));
         SampleRef { pair, caption: scale(bits, count) as u32, pass: pass as u32, slot }
     }
 
@@ -224,10 +224,10 @@ impl Batches {
             });
             let Some(slot) = slot else { break };
             let candidate = self.at(slot);
-            let corpus = &self.plan.corpus;
+            let corpus = &self.sampler.corpus;
             let text = || corpus.text(candidate.pair as usize, candidate.caption as usize).to_vec();
             // So many waiting means texts that repeat too often to be kept apart.
-            if !self.plan.distinct || wait.len() >= 8 * room || seen.insert(text()) {
+            if !self.sampler.distinct || wait.len() >= 8 * room || seen.insert(text()) {
                 out.push(candidate);
             } else {
                 wait.push_back(slot);
@@ -248,14 +248,14 @@ impl Iterator for Batches {
 
     fn next(&mut self) -> Option<Vec<SampleRef>> {
         self.left = self.left.checked_sub(1)?;
-        let batch = self.plan.batch;
+        let batch = self.sampler.batch;
         let mut out = Vec::with_capacity(batch);
         loop {
             self.place(batch - out.len(), &mut out);
             if out.len() == batch {
                 return Some(out);
             }
-            if self.pass as usize + 2 >= self.plan.passes.len() {
+            if self.pass as usize + 2 >= self.sampler.passes.len() {
                 return None;
             }
             self.open(self.pass + 1);

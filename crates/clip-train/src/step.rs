@@ -1,17 +1,18 @@
-//! One step: forward, loss, backward, update, for any batch in any memory and on any number of
+//! One step: forward, loss and backward, for any batch in any memory and on any number of
 //! processes.
 
 use std::time::Instant;
 
-use clip_model::PatchDropout;
+use clip_model::{Clip, PatchDropout};
 use clip_torch::tch::{Kind, Tensor, no_grad};
-use clip_torch::{Precision, autocast, backward, freeze_statistics};
+use clip_torch::{Precision, Reducer, autocast, backward, freeze_statistics};
 use serde::Serialize;
 
 use crate::draw::mix;
 use crate::hooks::{Meter, Phase};
 use crate::loss::{Gradients, Temperature, contrastive};
-use crate::{Batch, Error, Hooks, Objective, Result, Trainer};
+use crate::replicas::buffers;
+use crate::{Batch, Error, Hooks, Objective, ProcessGroup, Recipe, Result};
 
 /// What one step did.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -52,25 +53,42 @@ struct Chunk {
     rows: i64,
 }
 
-impl Trainer {
-    /// One step on this process's rows of a batch, and whether a process is to stop after it. None
-    /// when one was asked to stop at once: nothing of the step stays, on any process.
-    pub fn train(
-        &mut self,
-        batch: &Batch,
-        hooks: &mut dyn Hooks,
-    ) -> Result<Option<(StepMetrics, bool)>> {
-        let started = Instant::now();
-        self.world.reset_clock();
-        self.learner.clear();
+/// The passes of one step through the model, forward and backward, and what they need.
+pub(crate) struct Passes<'a> {
+    pub model: &'a Clip,
+    pub world: &'a ProcessGroup,
+    pub recipe: &'a Recipe,
+    pub precision: Precision,
+    /// Averages gradients over the processes while the last backward pass runs.
+    pub reducer: Option<&'a Reducer>,
+    /// What losses are multiplied with before the backward pass.
+    pub loss_scale: f64,
+    /// Pairs that are in the model at a time.
+    pub chunk: usize,
+    pub seed: u64,
+    pub step: u64,
+}
+
+/// What the passes of a step gave.
+pub(crate) struct Passed {
+    /// Over this process's rows.
+    pub loss: f64,
+    /// Seconds of the forward passes and the loss.
+    pub forward: f64,
+}
+
+impl Passes<'_> {
+    /// Gradients of the loss of this process's rows. None when a process was asked to stop at
+    /// once: nothing but gradients of the step stays, on any process.
+    pub fn run(&self, batch: &Batch, hooks: &mut dyn Hooks) -> Result<Option<Passed>> {
         if let Some(reducer) = &self.reducer {
             reducer.prepare_for_forward().map_err(|e| self.world.diagnose_peer_failure(&e))?;
         }
         let chunks = self.chunks(batch);
         // Chunks move the running statistics of batch normalisation.
-        let statistics = if chunks.len() > 1 { self.buffers() } else { Vec::new() };
+        let statistics = if chunks.len() > 1 { buffers(self.model) } else { Vec::new() };
         let before: Vec<Tensor> = statistics.iter().map(Tensor::copy).collect();
-        let passes = match self.recipe.objective {
+        let passed = match self.recipe.objective {
             Objective::Contrastive | Objective::Sigmoid => {
                 self.contrastive_step(batch, &chunks, hooks)?
             }
@@ -78,42 +96,12 @@ impl Trainer {
                 self.generative_step(batch, &chunks, hooks)?
             }
         };
-        let Some((loss, forward)) = passes else {
+        if passed.is_none() {
             for (target, source) in statistics.iter().zip(&before) {
                 no_grad(|| target.detach().f_copy_(source))?;
             }
-            return Ok(None);
-        };
-        let backward = started.elapsed().as_secs_f64() - forward - self.world.clock();
-        let (loss, stop) = self.agree(loss, hooks.stop() || hooks.interrupted())?;
-        if !loss.is_finite() {
-            return Err(Error::Diverged { step: self.step, loss });
         }
-        let updating = Instant::now();
-        let lr = self.recipe.lr_at(self.step, self.plan.steps(), self.cooldown());
-        let scalars: Vec<&Tensor> = self.scalars.iter().collect();
-        let seed = mix(self.options.seed ^ 0x5eed, self.step, 0);
-        let update = self.learner.update(lr, self.recipe.grad_clip_norm, &scalars, seed)?;
-        self.model.clamp_logit_scale();
-        if let Some(decay) = self.recipe.ema_decay {
-            self.learner.average(&self.model, decay);
-        }
-        let step = StepMetrics {
-            step: self.step,
-            epoch: self.plan.epoch(self.step),
-            loss,
-            lr,
-            logit_scale: self.model.logit_scale().double_value(&[]).exp(),
-            grad_norm: update.grad_norm,
-            skipped: update.skipped,
-            forward,
-            backward,
-            optimizer: updating.elapsed().as_secs_f64(),
-            communication: self.world.clock(),
-            ..StepMetrics::default()
-        };
-        self.step += 1;
-        Ok(Some((step, stop)))
+        Ok(passed)
     }
 
     /// A loss over all pairs at once.
@@ -127,7 +115,7 @@ impl Trainer {
         batch: &Batch,
         chunks: &[Chunk],
         hooks: &mut dyn Hooks,
-    ) -> Result<Option<(f64, f64)>> {
+    ) -> Result<Option<Passed>> {
         let mut clock = Instant::now();
         let mut forward = 0.0;
         let lap = |clock: &mut Instant| {
@@ -157,9 +145,9 @@ impl Trainer {
         let bias = self.model.logit_bias().filter(|_| sigmoid);
         let temperature = Temperature { log_scale: self.model.logit_scale(), bias };
         let talked = self.world.clock();
-        let found = contrastive(&features.0, &features.1, temperature, &self.world)?;
+        let found = contrastive(&features.0, &features.1, temperature, self.world)?;
         forward += lap(&mut clock) - (self.world.clock() - talked);
-        let scale = self.learner.loss_scale();
+        let scale = self.loss_scale;
         let Gradients { loss, images, texts } = found;
         let (images, texts) = (images * scale, texts * scale);
         let mut meter = self.meter(Phase::Training, chunks);
@@ -186,7 +174,7 @@ impl Trainer {
                 meter.chunk(chunk.rows, hooks);
             }
         }
-        Ok(Some((loss, forward)))
+        Ok(Some(Passed { loss, forward }))
     }
 
     /// A loss of each pair for itself: chunks only add up.
@@ -195,7 +183,7 @@ impl Trainer {
         batch: &Batch,
         chunks: &[Chunk],
         hooks: &mut dyn Hooks,
-    ) -> Result<Option<(f64, f64)>> {
+    ) -> Result<Option<Passed>> {
         let (mut sum, mut forward) = (0.0, 0.0);
         let mut meter = self.meter(Phase::Training, chunks);
         if chunks.len() > 1 {
@@ -210,19 +198,19 @@ impl Trainer {
             let (images, tokens) = self.input(batch, chunk);
             let loss = autocast(self.precision, self.model.device(), || {
                 let (objective, patches) = (self.recipe.objective, self.patches(batch, chunk));
-                crate::text_objectives::loss(&self.model, objective, &images, &tokens, patches)
+                crate::text_objectives::loss(self.model, objective, &images, &tokens, patches)
             });
             let loss = loss * (chunk.rows as f64 / batch.len as f64);
             sum += loss.double_value(&[]);
             forward += clock.elapsed().as_secs_f64();
             self.prepare_for_backward(last)?;
-            let scale = Tensor::from(self.learner.loss_scale() as f32).to_device(loss.device());
+            let scale = Tensor::from(self.loss_scale as f32).to_device(loss.device());
             backward(&[loss], &[scale]).map_err(|e| self.wrap_error(e))?;
             if chunks.len() > 1 {
                 meter.chunk(chunk.rows, hooks);
             }
         }
-        Ok(Some((sum, forward)))
+        Ok(Some(Passed { loss: sum, forward }))
     }
 
     fn meter(&self, phase: Phase, chunks: &[Chunk]) -> Meter {
@@ -238,7 +226,7 @@ impl Trainer {
     }
 
     fn chunks(&self, batch: &Batch) -> Vec<Chunk> {
-        let rows = self.options.chunk.clamp(1, batch.len);
+        let rows = self.chunk.clamp(1, batch.len);
         let starts = (0..batch.len).step_by(rows);
         starts
             .map(|first| Chunk { first: first as i64, rows: rows.min(batch.len - first) as i64 })
@@ -247,7 +235,7 @@ impl Trainer {
 
     /// Before the step's last backward pass: that one is averaged over the processes.
     fn prepare_for_backward(&self, last: bool) -> Result<()> {
-        match &self.reducer {
+        match self.reducer {
             Some(reducer) if last => reducer.prepare_for_backward().map_err(|e| self.wrap_error(e)),
             _ => Ok(()),
         }
@@ -272,7 +260,7 @@ impl Trainer {
     /// and when a pass is repeated.
     fn patches(&self, batch: &Batch, chunk: &Chunk) -> Option<PatchDropout> {
         let share = self.recipe.patch_dropout;
-        let seed = mix(self.options.seed ^ 0xd20b, self.step, 0);
+        let seed = mix(self.seed ^ 0xd20b, self.step, 0);
         let first = (self.world.rank() * batch.len) as u64 + chunk.first as u64;
         (share > 0.0).then_some(PatchDropout { share, seed, first })
     }
@@ -289,22 +277,27 @@ impl Trainer {
         // learn from.
         (images.to_kind(Kind::Float), texts.to_kind(Kind::Float))
     }
+}
 
-    /// Averages the loss and the gradients of the parameters that belong to the loss itself, and
-    /// asks whether anyone wants to stop: one message for all.
-    fn agree(&self, loss: f64, stop: bool) -> Result<(f64, bool)> {
-        let world = self.world.size() as f64;
-        let grads: Vec<Tensor> = self.scalars.iter().map(Tensor::grad).collect();
-        if world == 1.0 {
-            return Ok((loss, stop));
-        }
-        let mut values = vec![loss, f64::from(u8::from(stop))];
-        let value = |grad: &Tensor| if grad.defined() { grad.double_value(&[]) } else { 0.0 };
-        values.extend(grads.iter().map(value));
-        let sums = self.world.all_reduce_sum(&values)?;
-        for (grad, sum) in grads.iter().zip(&sums[2..]).filter(|(grad, _)| grad.defined()) {
-            let _ = no_grad(|| grad.shallow_clone().fill_(sum / world));
-        }
-        Ok((sums[0] / world, sums[1] > 0.0))
+/// Averages the loss and the gradients of `scalars`, the parameters that belong to the loss itself,
+/// and asks whether any process wants to stop: one message for all.
+pub(crate) fn agree(
+    world: &ProcessGroup,
+    scalars: &[Tensor],
+    loss: f64,
+    stop: bool,
+) -> Result<(f64, bool)> {
+    let processes = world.size() as f64;
+    if world.size() == 1 {
+        return Ok((loss, stop));
     }
+    let grads: Vec<Tensor> = scalars.iter().map(Tensor::grad).collect();
+    let mut values = vec![loss, f64::from(u8::from(stop))];
+    let value = |grad: &Tensor| if grad.defined() { grad.double_value(&[]) } else { 0.0 };
+    values.extend(grads.iter().map(value));
+    let sums = world.all_reduce_sum(&values)?;
+    for (grad, sum) in grads.iter().zip(&sums[2..]).filter(|(grad, _)| grad.defined()) {
+        let _ = no_grad(|| grad.shallow_clone().fill_(sum / processes));
+    }
+    Ok((sums[0] / processes, sums[1] > 0.0))
 }

@@ -1,48 +1,24 @@
-//! A training run: model, optimiser, data, and where they are.
+//! A training run: model, optimizer, data, and where they are.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clip_model::{Clip, ModelConfig};
-use clip_torch::tch::{self, Device, Kind, Tensor};
+use clip_torch::tch::{self, Device, Tensor};
 use clip_torch::{Precision, Reducer};
 
 use crate::checkpoint::state_of;
+use crate::draw::mix;
 use crate::hooks::{Meter, Phase};
-use crate::optim::Optimizer;
-use crate::replicas::{COMPARE_STEPS, same_start};
+use crate::optim::{Trained, tensor_bytes};
+use crate::pt;
+use crate::replicas::{COMPARE_STEPS, buffers, same_start, same_weights};
+use crate::step::{Passed, Passes, agree};
 use crate::{
     Batch, Checkpoint, Corpus, Due, EpochSampler, Error, Hooks, Loader, LoaderOptions, Logs,
-    Objective, ProcessGroup, Recipe, Result, Schedule, StepMetrics,
+    Objective, ProcessGroup, Recipe, Result, Schedule, Scheduler, StepMetrics, TrainOptions,
 };
-
-/// What the machine decides, not the recipe.
-#[derive(Debug, Clone)]
-pub struct TrainOptions {
-    /// Seed of order, captions, augmentation and weights.
-    pub seed: u64,
-    /// Pairs that are in the model at a time, on each process.
-    pub chunk: usize,
-    /// Threads that decode and augment.
-    pub threads: usize,
-    /// Time between two checkpoints.
-    pub save_every: Duration,
-    /// Steps between two checkpoints; 0 for none but those by time.
-    pub save_steps: u64,
-    /// Epochs between two of open_clip's `epoch_N.pt`; 0 for none.
-    pub save_epochs: u64,
-    /// Checkpoints that are kept.
-    pub keep: usize,
-    /// Steps between two lines of `out.log`.
-    pub log_steps: u64,
-    /// Epochs between two evaluations on held-out pairs, and one at the end; 0 for none.
-    pub val_epochs: u64,
-    /// The same of zero-shot classification.
-    pub zeroshot_epochs: u64,
-    /// Whether blocks are computed again in the backward pass instead of kept.
-    pub grad_checkpointing: bool,
-}
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,24 +29,25 @@ pub enum Outcome {
     Stopped,
 }
 
-/// A model, its optimiser, and where they are in the run.
+/// A model, its optimizer, and where they are in the run.
 pub struct Trainer {
     /// The model.
     pub model: Clip,
     /// The processes that train it.
     pub world: ProcessGroup,
-    pub(crate) recipe: Recipe,
-    pub(crate) options: TrainOptions,
-    pub(crate) precision: Precision,
-    pub(crate) learner: Optimizer,
+    recipe: Recipe,
+    options: TrainOptions,
+    precision: Precision,
+    pub(crate) trained: Trained,
     /// Parameters of the loss itself: their gradients are averaged apart.
-    pub(crate) scalars: Vec<Tensor>,
-    pub(crate) reducer: Option<Reducer>,
-    pub(crate) plan: EpochSampler,
-    pub(crate) corpus: Arc<Corpus>,
-    pub(crate) step: u64,
+    scalars: Vec<Tensor>,
+    reducer: Option<Reducer>,
+    sampler: EpochSampler,
+    scheduler: Scheduler,
+    corpus: Arc<Corpus>,
+    step: u64,
     /// Whether the epoch that ended with the last step is still to be evaluated and exported.
-    pub(crate) epoch_open: bool,
+    epoch_open: bool,
 }
 
 impl Trainer {
@@ -82,30 +59,31 @@ impl Trainer {
         options: TrainOptions,
         world: ProcessGroup,
     ) -> Result<Self> {
-        let precision = recipe.arithmetic(model.device().is_cuda())?;
+        let precision = recipe.resolve_precision(model.device().is_cuda())?;
         // Nearly all batches have one shape: cuDNN may look for its fastest convolutions.
         tch::Cuda::cudnn_set_benchmark(true);
         recipe.check(model.config())?;
         let (batch, epochs) = (recipe.batch_size, recipe.epochs);
         let samples = recipe.train_num_samples;
-        let plan = EpochSampler::with_samples(&corpus, options.seed, batch, epochs, samples)?;
+        let sampler = EpochSampler::with_samples(&corpus, options.seed, batch, epochs, samples)?;
+        let scheduler = Scheduler::new(&recipe, sampler.steps(), cooldown(&recipe, &sampler));
         if recipe.objective == Objective::Sigmoid {
             // For weights of a model that was trained without one; open_clip begins so, too.
             model.add_logit_bias(0.0);
         }
         model.prepare_training(recipe.lock_image.is_some());
         model.set_grad_checkpointing(options.grad_checkpointing);
-        let begins = state_of(&recipe, &options, &plan, &corpus);
+        let begins = state_of(&recipe, &options, &sampler, &corpus);
         let config = serde_json::to_string(model.config());
         let config = config.map_err(|e| Error::Recipe(e.to_string()))?;
         same_start(&world, &begins, &config, options.chunk)?;
         let state: Vec<Tensor> =
             model.state_dict().iter().map(|(_, t)| t.shallow_clone()).collect();
         world.broadcast(&state)?;
-        let learner = Optimizer::new(&model, &recipe, precision);
-        let scalars = learner.params().filter(|(name, _)| name.starts_with("logit_"));
+        let trained = Trained::new(&model, &recipe, precision);
+        let scalars = trained.params().filter(|(name, _)| name.starts_with("logit_"));
         let scalars = scalars.map(|(_, tensor)| tensor.shallow_clone()).collect();
-        let averaged = learner.params().filter(|(name, _)| !name.starts_with("logit_"));
+        let averaged = trained.params().filter(|(name, _)| !name.starts_with("logit_"));
         let averaged: Vec<Tensor> = averaged.map(|(_, tensor)| tensor.shallow_clone()).collect();
         let reducer = match world.group() {
             Some(group) if !averaged.is_empty() => {
@@ -119,17 +97,18 @@ impl Trainer {
             recipe,
             options,
             precision,
-            learner,
+            trained,
             scalars,
             reducer,
-            plan,
+            sampler,
+            scheduler,
             corpus,
             step: 0,
             epoch_open: false,
         })
     }
 
-    /// Goes on where a checkpoint stopped.
+    /// Resumes where a checkpoint stopped.
     ///
     /// # Errors
     /// When the checkpoint is of another corpus, seed or recipe: the run would not be the same run.
@@ -154,10 +133,29 @@ impl Trainer {
             ));
         }
         state.check_files(folder)?;
-        self.restore(folder, &state)?;
+        state.restore(folder, &self.model, &mut self.trained)?;
         self.step = state.step;
         self.epoch_open = state.epoch_open;
         Ok(())
+    }
+
+    /// Resumes after the epoch of open_clip's checkpoint: weights and optimizer.
+    ///
+    /// # Errors
+    /// When it is of another model, or its optimizer has other parameters.
+    pub fn import(&mut self, path: &Path) -> Result<()> {
+        let epochs = self.sampler.epochs();
+        let epoch = pt::import(path, &mut self.model, &mut self.trained, epochs)?;
+        self.step = self.sampler.first_step(epoch);
+        Ok(())
+    }
+
+    /// Writes the state after `epoch` epochs (from 1) as open_clip does; the optimizer's is stored
+    /// in 32 bits.
+    pub fn export(&self, path: &Path, epoch: u64) -> Result<()> {
+        let lr = self.scheduler.lr(self.step.saturating_sub(1));
+        let about = pt::Export { epoch, lr, wrapped: self.world.size() > 1 };
+        pt::export(path, &self.model, &self.trained, &about)
     }
 
     /// The recipe.
@@ -166,8 +164,8 @@ impl Trainer {
     }
 
     /// The order of the data.
-    pub fn plan(&self) -> &EpochSampler {
-        &self.plan
+    pub fn sampler(&self) -> &EpochSampler {
+        &self.sampler
     }
 
     /// Steps taken.
@@ -177,22 +175,77 @@ impl Trainer {
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.plan.steps()
+        self.sampler.steps()
     }
 
-    /// Bytes of the optimiser's moments, and of the trained weights.
+    /// Bytes of the optimizer's state, and of the trained weights.
     pub fn memory(&self) -> (usize, usize) {
-        let of = |tensor: &Tensor| tensor.numel() * tensor.kind().elt_size_in_bytes();
-        (self.learner.moment_bytes(), self.learner.params().map(|(_, tensor)| of(tensor)).sum())
+        let weights = self.trained.params().map(|(_, tensor)| tensor_bytes(tensor)).sum();
+        (self.trained.state_bytes(), weights)
     }
 
-    /// Steps of cool-down at the end.
-    pub(crate) fn cooldown(&self) -> u64 {
-        if self.recipe.lr_scheduler != Schedule::ConstCooldown {
-            return 0;
+    /// The state of the run here.
+    fn state(&self) -> Checkpoint {
+        Checkpoint {
+            step: self.step,
+            scaler: self.trained.scaler.as_ref().map(|s| (s.scale, s.good_steps)),
+            epoch_open: self.epoch_open,
+            ..state_of(&self.recipe, &self.options, &self.sampler, &self.corpus)
         }
-        let first = self.recipe.epochs.saturating_sub(self.recipe.epochs_cooldown);
-        self.plan.steps() - self.plan.first_step(first)
+    }
+
+    /// One step on this process's rows of a batch, and whether a process is to stop after it. None
+    /// when one was asked to stop at once: nothing of the step stays, on any process.
+    pub fn train(
+        &mut self,
+        batch: &Batch,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Option<(StepMetrics, bool)>> {
+        let started = Instant::now();
+        self.world.reset_clock();
+        self.trained.clear_gradients();
+        let passes = Passes {
+            model: &self.model,
+            world: &self.world,
+            recipe: &self.recipe,
+            precision: self.precision,
+            reducer: self.reducer.as_ref(),
+            loss_scale: self.trained.loss_scale(),
+            chunk: self.options.chunk,
+            seed: self.options.seed,
+            step: self.step,
+        };
+        let Some(Passed { loss, forward }) = passes.run(batch, hooks)? else { return Ok(None) };
+        let backward = started.elapsed().as_secs_f64() - forward - self.world.clock();
+        let (loss, stop) =
+            agree(&self.world, &self.scalars, loss, hooks.stop() || hooks.interrupted())?;
+        if !loss.is_finite() {
+            return Err(Error::Diverged { step: self.step, loss });
+        }
+        let updating = Instant::now();
+        let lr = self.scheduler.lr(self.step);
+        let seed = mix(self.options.seed ^ 0x5eed, self.step, 0);
+        let update = self.trained.update(lr, self.recipe.grad_clip_norm, &self.scalars, seed)?;
+        self.model.clamp_logit_scale();
+        if let Some(decay) = self.recipe.ema_decay {
+            self.trained.move_average(&self.model, decay);
+        }
+        let step = StepMetrics {
+            step: self.step,
+            epoch: self.sampler.epoch(self.step),
+            loss,
+            lr,
+            logit_scale: self.model.logit_scale().double_value(&[]).exp(),
+            grad_norm: update.grad_norm,
+            skipped: update.skipped,
+            forward,
+            backward,
+            optimizer: updating.elapsed().as_secs_f64(),
+            communication: self.world.clock(),
+            ..StepMetrics::default()
+        };
+        self.step += 1;
+        Ok(Some((step, stop)))
     }
 
     /// Trains to the end, or until `hooks` says stop. Only rank 0 has `logs`.
@@ -203,19 +256,19 @@ impl Trainer {
     pub fn run(&mut self, mut logs: Option<&mut Logs>, hooks: &mut dyn Hooks) -> Result<Outcome> {
         let loader = LoaderOptions {
             size: self.model.config().vision_cfg.image_size as u32,
-            augment: self.recipe.augment.parse().map_err(Error::Recipe)?,
+            augment: self.recipe.augment,
             preprocess: *self.model.preprocess(),
             seed: self.options.seed,
             threads: self.options.threads,
             share: (self.world.rank(), self.world.size()),
             device: self.model.device(),
         };
-        let mut loader = Loader::start(&self.corpus, &self.plan, &loader, self.step)?;
+        let mut loader = Loader::start(&self.corpus, &self.sampler, &loader, self.step)?;
         let contrastive = self.recipe.objective == Objective::Contrastive;
         let mut watch = crate::Health::new(self.recipe.batch_size, contrastive);
         let mut saved = (self.step, Instant::now());
         let mut faults = 0;
-        self.same_weights()?;
+        self.compare_weights()?;
         if let Some(logs) = logs.as_deref_mut() {
             logs.keep_scores(|epoch| self.is_evaluated(epoch))?;
         }
@@ -224,10 +277,10 @@ impl Trainer {
                 return Ok(Outcome::Stopped);
             }
             if let Some(logs) = logs.as_deref_mut() {
-                self.write_state(&logs.checkpoints())?;
+                self.state().save_again(&logs.checkpoints())?;
             }
         }
-        while self.step < self.plan.steps() {
+        while self.step < self.sampler.steps() {
             let started = Instant::now();
             let batch = self.next_batch(&mut loader, hooks)?;
             let data_wait = started.elapsed().as_secs_f64();
@@ -250,25 +303,25 @@ impl Trainer {
                     hooks.warn(&format!("{fault}; another pair takes its place"));
                 }
             }
-            hooks.on_step(&step, self.plan.steps());
+            hooks.on_step(&step, self.sampler.steps());
             if let Some(logs) = logs.as_deref_mut() {
                 logs.step(&step)?;
                 // As in open_clip: counted from the epoch's first step, and its last one too.
-                let (first, next) =
-                    (self.plan.first_step(step.epoch), self.plan.first_step(step.epoch + 1));
+                let epoch =
+                    self.sampler.first_step(step.epoch)..self.sampler.first_step(step.epoch + 1);
                 let every = self.options.log_steps.max(1);
-                if (step.step - first).is_multiple_of(every) || step.step + 1 == next {
-                    self.report(logs, &step)?;
+                if (step.step - epoch.start).is_multiple_of(every) || step.step + 1 == epoch.end {
+                    logs.train_line(&step, epoch, self.recipe.batch_size, self.world.size())?;
                 }
                 for text in watch.step(&step) {
                     logs.warning(&text)?;
                     hooks.warn(&text);
                 }
             }
-            let ended = self.step == self.plan.steps();
+            let ended = self.step == self.sampler.steps();
             let epoch = self.ended_epoch();
             if epoch.is_some() || self.step.is_multiple_of(COMPARE_STEPS) {
-                self.same_weights()?;
+                self.compare_weights()?;
             }
             let closed = match epoch {
                 Some(epoch) => self.end_epoch(logs.as_deref_mut(), hooks, epoch)?,
@@ -309,13 +362,13 @@ impl Trainer {
     /// The epoch that the last step has ended, from 1.
     fn ended_epoch(&self) -> Option<u64> {
         let last = self.step.checked_sub(1)?;
-        let later = self.plan.epoch(last) + 1..=self.plan.epochs();
-        later.into_iter().find(|&epoch| self.plan.first_step(epoch) == self.step)
+        let later = self.sampler.epoch(last) + 1..=self.sampler.epochs();
+        later.into_iter().find(|&epoch| self.sampler.first_step(epoch) == self.step)
     }
 
     /// Whether the evaluation after that epoch is done.
     fn is_evaluated(&self, epoch: u64) -> bool {
-        let at = (epoch <= self.plan.epochs()).then(|| self.plan.first_step(epoch));
+        let at = (epoch <= self.sampler.epochs()).then(|| self.sampler.first_step(epoch));
         at.is_some_and(|at| at < self.step || (at == self.step && !self.epoch_open))
     }
 
@@ -327,9 +380,9 @@ impl Trainer {
         hooks: &mut dyn Hooks,
         epoch: u64,
     ) -> Result<bool> {
-        let ended = self.step == self.plan.steps();
+        let ended = self.step == self.sampler.steps();
         self.epoch_open = true;
-        self.share_buffers()?;
+        self.world.broadcast(&buffers(&self.model))?;
         let due = |every: u64| every > 0 && (epoch.is_multiple_of(every) || ended);
         let wanted =
             Due { val: due(self.options.val_epochs), zeroshot: due(self.options.zeroshot_epochs) };
@@ -358,7 +411,7 @@ impl Trainer {
     /// Writes a checkpoint and removes all but the newest.
     pub fn save(&self, logs: &Logs) -> Result<PathBuf> {
         let folder = logs.checkpoints();
-        let saved = self.write(&folder)?;
+        let saved = self.state().save(&folder, &self.model, &self.trained)?;
         let all = crate::checkpoints(&folder);
         for old in all.iter().take(all.len().saturating_sub(self.options.keep.max(1))) {
             std::fs::remove_dir_all(old).map_err(|e| Error::io(old, e))?;
@@ -366,29 +419,19 @@ impl Trainer {
         Ok(saved)
     }
 
-    /// open_clip's line, whose form its users' tools look for.
-    fn report(&self, logs: &mut Logs, step: &StepMetrics) -> Result<()> {
-        let plan = &self.plan;
-        let (first, next) = (plan.first_step(step.epoch), plan.first_step(step.epoch + 1));
-        let batch = self.recipe.batch_size as u64;
-        let (at, all) = (step.step - first + 1, (next - first).max(1));
-        let (seen, of) = (at * batch, all * batch);
-        logs.info(&format!(
-            "Train Epoch: {epoch} [{seen:>width$}/{of} ({percent:.0}%)] Data (t): {data:.3} Batch (t): {seconds:.3}, \
-             {rate:.6}/s, {each:.6}/s/gpu LR: {lr:.6} Logit Scale: {scale:.3} \
-             Contrastive_loss: {loss:.5} ({loss:.5}) Loss: {loss:.5} ({loss:.5})",
-            epoch = step.epoch,
-            width = of.to_string().len(),
-            percent = 100.0 * at as f64 / all as f64,
-            data = step.data_wait,
-            seconds = step.seconds,
-            rate = step.samples_per_second,
-            each = step.samples_per_second / self.world.size() as f64,
-            lr = step.lr,
-            scale = step.logit_scale,
-            loss = step.loss,
-        ))
+    /// Fails when a process has other weights than rank 0.
+    fn compare_weights(&self) -> Result<()> {
+        same_weights(&self.world, &self.model, self.step)
     }
+}
+
+/// Steps of cool-down at the end.
+fn cooldown(recipe: &Recipe, sampler: &EpochSampler) -> u64 {
+    if recipe.lr_scheduler != Schedule::ConstCooldown {
+        return 0;
+    }
+    let first = recipe.epochs.saturating_sub(recipe.epochs_cooldown);
+    sampler.steps() - sampler.first_step(first)
 }
 
 /// A model with fresh weights, drawn from libtorch's global generator, as the objective wants it:
@@ -401,9 +444,4 @@ pub fn fresh(config: &ModelConfig, objective: Objective, device: Device) -> Clip
         model.add_logit_bias(-10.0);
     }
     model
-}
-
-/// A parameter's values as they are stored: in 32 bits.
-pub(crate) fn stored(tensor: &Tensor) -> Tensor {
-    if tensor.is_floating_point() { tensor.detach().to_kind(Kind::Float) } else { tensor.detach() }
 }

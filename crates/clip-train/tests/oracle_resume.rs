@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use clip_model::ModelConfig;
 use clip_torch::tch::{Device, Tensor};
-use clip_train::{Batch, Corpus, Objective, ProcessGroup, Recipe, TrainOptions, Trainer, fresh};
+use clip_train::{
+    Batch, Corpus, Objective, ProcessGroup, Recipe, TrainOptions, TrainPrecision, Trainer, fresh,
+};
 
 const STEPS: u64 = 40;
 const ROWS: usize = 8;
@@ -56,7 +58,7 @@ fn the_losses_after_open_clips_checkpoint_are_open_clips() {
             warmup: 5,
             epochs: 2,
             batch_size: ROWS,
-            precision: "fp32".into(),
+            precision: TrainPrecision::Fp32,
             ..Recipe::default()
         };
         let options = TrainOptions {
@@ -88,7 +90,7 @@ fn the_losses_after_open_clips_checkpoint_are_open_clips() {
         let wrong = golden[name]["wrong_by"].as_f64().unwrap();
         println!(
             "oracle\ttraining\tresuming epoch_1.pt, {name} loss\t{}\t{} steps\t{apart:.1e}\t\
-             without the optimiser's moments: differs by {wrong:.3}",
+             without the optimizer's moments: differs by {wrong:.3}",
             golden["versions"].as_str().unwrap(),
             wanted.len()
         );

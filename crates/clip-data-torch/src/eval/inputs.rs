@@ -38,7 +38,7 @@ impl Model {
         // The hash needs the file's pages, which the weights need as well.
         let (hash, clip) = std::thread::scope(|scope| {
             let hash = scope.spawn(|| weights_hash(&file));
-            let clip = weights.build(&opening);
+            let clip = weights.into_model(&opening);
             (hash.join(), clip)
         });
         let hash = hash.map_err(|_| anyhow::anyhow!("hashing the weights failed"))??;

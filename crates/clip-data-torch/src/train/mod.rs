@@ -54,10 +54,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let main = world.is_main();
     let (config, recipe, chunk) = args.resolve(world.size())?;
-    recipe
-        .augment
-        .parse::<clip_train::Augment>()
-        .map_err(|e| anyhow::anyhow!("--augment {}: {e}", recipe.augment))?;
     let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
     let folder = args.logs.join(&name);
     // Another process may be writing its last checkpoint there: nothing is read before it has left.
@@ -298,7 +294,7 @@ fn introduce(
             .collect();
         show.say(&format!("differs from the paper (its value): {}", told.join(", ")));
     }
-    if !trainer.plan().has_distinct_texts() {
+    if !trainer.sampler().has_distinct_texts() {
         show.say(
             "the corpus has so few different captions that a batch holds some twice, and each counts as wrong for the other",
         );

@@ -86,12 +86,6 @@ impl Resolve for TrainArgs {
         }
         over!(epochs, lr, beta1, beta2, eps, wd, warmup);
         over!(epochs_cooldown, lr_cooldown_end, lr_cooldown_power);
-        if let Some(precision) = &self.precision {
-            recipe.precision.clone_from(precision);
-        }
-        if let Some(augment) = &self.augment {
-            recipe.augment.clone_from(augment);
-        }
         recipe.train_num_samples = self.train_num_samples.or(recipe.train_num_samples);
         recipe.grad_clip_norm = self.grad_clip_norm.or(recipe.grad_clip_norm);
         recipe.ema_decay = self.ema_decay.or(recipe.ema_decay);
@@ -100,6 +94,12 @@ impl Resolve for TrainArgs {
             self.lock_image.then_some(self.lock_image_unlocked_groups).or(recipe.lock_image);
         recipe.lock_text =
             self.lock_text.then_some(self.lock_text_unlocked_layers).or(recipe.lock_text);
+        if let Some(name) = &self.precision {
+            recipe.precision = choice("--precision", name)?;
+        }
+        if let Some(name) = &self.augment {
+            recipe.augment = choice("--augment", name)?;
+        }
         if let Some(name) = &self.objective {
             recipe.objective = choice("--objective", name)?;
         }

@@ -39,7 +39,7 @@ impl Value {
     }
 
     /// A dictionary with texts as keys.
-    pub fn dict<const N: usize>(entries: [(&str, Value); N]) -> Self {
+    pub fn dict<'a>(entries: impl IntoIterator<Item = (&'a str, Value)>) -> Self {
         Self::Dict(entries.into_iter().map(|(key, value)| (key.into(), value)).collect())
     }
 

@@ -32,7 +32,7 @@ fn holds_the_formula(model: &Clip, tolerance: f64) {
 }
 
 #[test]
-fn a_training_checkpoint_opens_with_its_optimiser() {
+fn a_training_checkpoint_opens_with_its_optimizer() {
     let folder = tempfile::tempdir().unwrap();
     let file = unpack("epoch_1.pt", folder.path());
     let told = LoadOptions { model: Some(small()), ..LoadOptions::default() };

@@ -108,7 +108,7 @@ fn a_siglip_models_bias_is_kept() {
     model.add_logit_bias(-9.5);
     let names: Vec<&str> = model.named_parameters().iter().map(|(name, _)| &**name).collect();
     let at = names.iter().position(|name| *name == "logit_scale").unwrap();
-    // Where open_clip's model registers it: its optimiser numbers parameters in this order.
+    // Where open_clip's model registers it: its optimizer numbers parameters in this order.
     assert_eq!(names[at + 1], "logit_bias");
     save_checkpoint(folder.path(), &model).unwrap();
     let again = load_checkpoint(folder.path(), Device::Cpu).unwrap();
@@ -163,7 +163,7 @@ fn hints_name_the_true_reason() {
     for (weights, reason) in [
         (without("mlp.c_fc.bias"), "the file is incomplete"),
         (with("visual.trunk.stem.weight"), "timm"),
-        (with("optimizer.exp_avg"), "optimiser"),
+        (with("optimizer.exp_avg"), "optimizer"),
         (with("head.weight"), "tensors of something else"),
         (language, "a language model of transformers'"),
         (custom, "CustomTextCLIP"),

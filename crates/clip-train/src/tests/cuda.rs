@@ -5,7 +5,9 @@ use std::time::Duration;
 use clip_torch::tch::Device;
 
 use super::{Seen, alone, corpus, recipe, tiny, train_options, trainer_on};
-use crate::{AdamStats, Logs, Objective, ProcessGroup, RankInfo, Recipe, TextWeights, latest};
+use crate::{
+    AdamStats, Logs, Objective, ProcessGroup, RankInfo, Recipe, TextWeights, TrainPrecision, latest,
+};
 
 /// Losses and norms of a run.
 fn curve(
@@ -50,11 +52,11 @@ fn cuda_learns_as_the_processor_does() {
         let base = of(Device::Cpu, resnet, &recipe(16), 16);
         // cuDNN's convolutions have 10 bits of mantissa.
         close("fp32", &of(gpu, resnet, &recipe(16), 16), &base, 5e-3);
-        for precision in ["amp_bf16", "amp"] {
-            let half = Recipe { precision: precision.into(), ..recipe(16) };
+        for precision in [TrainPrecision::AmpBf16, TrainPrecision::Amp] {
+            let half = Recipe { precision, ..recipe(16) };
             let found = of(gpu, resnet, &half, 16);
             // The gradients of float16 may overflow until its scale is found.
-            close(precision, &found[..1], &base[..1], 2e-2);
+            close(&precision.to_string(), &found[..1], &base[..1], 2e-2);
             assert!(found[found.len() - 2] < base[0], "{found:?}");
         }
     }
@@ -66,7 +68,7 @@ fn cuda_learns_as_the_processor_does() {
         close(&format!("{objective:?}"), &of(gpu, false, &recipe, 16), &base, 5e-3);
     }
     let small = Recipe {
-        precision: "amp".into(),
+        precision: TrainPrecision::Amp,
         adam_stats: AdamStats::Fp16,
         text_weights: TextWeights::Fp16Sr,
         patch_dropout: 0.5,

@@ -1,7 +1,7 @@
 //! The same numbers by another way: chunks, checkpointing, 16-bit memory.
 
 use super::{Seen, alone, corpus, recipe, tiny, train_options, trainer};
-use crate::{AdamStats, Objective, Recipe, TextWeights};
+use crate::{AdamStats, Objective, Recipe, TextWeights, TrainPrecision};
 
 fn curve(resnet: bool, recipe: &Recipe, chunk: usize, checkpointing: bool) -> (Vec<f64>, Vec<f64>) {
     let folder = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ fn checkpointing_changes_nothing() {
         let base = curve(resnet, &recipe(16), 16, false);
         close(&curve(resnet, &recipe(16), 16, true), &base, 1e-6);
     }
-    let bf16 = Recipe { precision: "amp_bf16".into(), ..recipe(16) };
+    let bf16 = Recipe { precision: TrainPrecision::AmpBf16, ..recipe(16) };
     close(&curve(false, &bf16, 16, true), &curve(false, &bf16, 16, false), 1e-6);
 }
 
@@ -74,7 +74,7 @@ fn sixteen_bits_learn_alike() {
     let _alone = alone();
     let base = curve(false, &recipe(16), 16, false);
     let small = Recipe {
-        precision: "amp".into(),
+        precision: TrainPrecision::Amp,
         adam_stats: AdamStats::Fp16,
         text_weights: TextWeights::Fp16Sr,
         ..recipe(16)
@@ -95,7 +95,7 @@ fn moments_and_text_weights_take_half_the_memory() {
     let memory =
         |recipe: &Recipe| trainer(&tiny(false), recipe, &corpus, train_options(16)).memory();
     let small = Recipe {
-        precision: "amp".into(),
+        precision: TrainPrecision::Amp,
         adam_stats: AdamStats::Fp16,
         text_weights: TextWeights::Fp16Sr,
         ..recipe(16)

@@ -17,8 +17,8 @@ use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 
 use crate::{
-    Corpus, CorpusOptions, Due, Hooks, Identity, ProcessGroup, Recipe, Result, Source, StepMetrics,
-    TrainOptions, Trainer,
+    Augment, Corpus, CorpusOptions, Due, Hooks, Identity, ProcessGroup, Recipe, Result, Source,
+    StepMetrics, TrainOptions, TrainPrecision, Trainer,
 };
 
 /// libtorch's generator is the process's: tests that draw from it run one after another.
@@ -97,8 +97,8 @@ pub fn recipe(batch: usize) -> Recipe {
         epochs: 4,
         lr: 1e-3,
         warmup: 3,
-        precision: "fp32".into(),
-        augment: "small".into(),
+        precision: TrainPrecision::Fp32,
+        augment: Augment::Small(1.0),
         ..Recipe::default()
     }
 }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use super::ranks::{finished, start};
 use super::{Seen, alone, corpus, recipe, tiny, train_options};
 use crate::{
-    AdamStats, DecayRule, Objective, ProcessGroup, Recipe, Schedule, TextWeights, Trainer,
+    AdamStats, Augment, DecayRule, Objective, ProcessGroup, Recipe, Schedule, TextWeights,
+    TrainPrecision, Trainer,
 };
 
 /// One way to train.
@@ -37,7 +38,7 @@ const LONG: u64 = 5;
 /// What can be switched on together.
 fn all(recipe: &mut Recipe) {
     recipe.epochs = LONG;
-    recipe.precision = "amp".into();
+    recipe.precision = TrainPrecision::Amp;
     recipe.text_weights = TextWeights::Fp16Sr;
     recipe.adam_stats = AdamStats::Fp16;
     recipe.patch_dropout = 0.5;
@@ -59,17 +60,17 @@ fn cases() -> Vec<Case> {
         case("plain", |_| {}),
         loose("fp16-sr in bf16", |r| {
             r.epochs = LONG;
-            r.precision = "amp_bf16".into();
+            r.precision = TrainPrecision::AmpBf16;
             r.text_weights = TextWeights::Fp16Sr;
         }),
         loose("fp16-sr in fp16", |r| {
             r.epochs = LONG;
-            r.precision = "amp".into();
+            r.precision = TrainPrecision::Amp;
             r.text_weights = TextWeights::Fp16Sr;
         }),
         loose("fp16 moments", |r| r.adam_stats = AdamStats::Fp16),
-        loose("bf16", |r| r.precision = "amp_bf16".into()),
-        loose("fp16", |r| (r.precision, r.epochs) = ("amp".into(), LONG)),
+        loose("bf16", |r| r.precision = TrainPrecision::AmpBf16),
+        loose("fp16", |r| (r.precision, r.epochs) = (TrainPrecision::Amp, LONG)),
         case("patch dropout", |r| r.patch_dropout = 0.5),
         Case { chunk: 8, ..case("patch dropout in chunks", |r| r.patch_dropout = 0.5) },
         Case { chunk: 8, ..case("chunks", |_| {}) },
@@ -82,7 +83,7 @@ fn cases() -> Vec<Case> {
         case("caption", |r| r.objective = Objective::Caption),
         case("bag of words", |r| r.objective = Objective::BagOfWords),
         case("spared positions", |r| r.decay_rule = DecayRule::SparePositions),
-        case("crops", |r| r.augment = "rrc(0.5,1)".into()),
+        case("crops", |r| r.augment = Augment::ResizedCrop(0.5, 1.0)),
         case("numbers", |r| {
             (r.lr, r.beta1, r.beta2, r.eps, r.wd) = (2e-3, 0.8, 0.9, 1e-8, 0.1);
             (r.warmup, r.epochs, r.batch_size) = (1, 3, 24);
@@ -121,8 +122,8 @@ fn digest(trainer: &Trainer) -> String {
         hasher.update(name.as_bytes()).update(&Vec::<u8>::try_from(bytes).unwrap());
     };
     trainer.model.state_dict().iter().for_each(|(name, tensor)| add(name, tensor));
-    trainer.moments().iter().for_each(|(name, tensor)| add(name, tensor));
-    trainer.learner.average.iter().flatten().for_each(|tensor| add("average", tensor));
+    trainer.trained.state().iter().for_each(|(name, tensor)| add(name, tensor));
+    trainer.trained.average.iter().flatten().for_each(|tensor| add("average", tensor));
     hasher.finalize().to_hex().to_string()
 }
 

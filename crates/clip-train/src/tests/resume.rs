@@ -2,8 +2,8 @@
 
 use super::{Seen, alone, corpus, corpus_of, recipe, tiny, train_options, trainer};
 use crate::{
-    AdamStats, Due, Logs, Objective, Outcome, Recipe, TextWeights, TrainOptions, checkpoints,
-    latest,
+    AdamStats, Due, Logs, Objective, Outcome, Recipe, TextWeights, TrainOptions, TrainPrecision,
+    checkpoints, latest,
 };
 
 fn bits(seen: &Seen) -> Vec<(u64, u64, u64, u64)> {
@@ -20,7 +20,7 @@ fn a_run_in_pieces_is_the_run_in_one() {
     let corpus = corpus(data.path(), 43);
     let plain = Recipe { patch_dropout: 0.25, ema_decay: Some(0.9), ..recipe(8) };
     let small = Recipe {
-        precision: "amp".into(),
+        precision: TrainPrecision::Amp,
         adam_stats: AdamStats::Fp16,
         text_weights: TextWeights::Fp16Sr,
         ..recipe(8)

@@ -1,17 +1,47 @@
-//! The trained parameters with their optimiser.
+//! The trained parameters with their optimizer.
+
+mod adamw;
 
 use clip_model::Clip;
+use clip_model::pt::Value;
 use clip_torch::tch::{Kind, Tensor, no_grad};
-use clip_torch::{AdamW, Precision, Scaler, clear_gradients, norm};
+use clip_torch::{Precision, Scaler, clear_gradients, norm};
 
 use crate::draw::mix;
 use crate::{Recipe, Result, TextWeights, is_trained};
 
-/// Parameters that share a weight decay.
-pub(crate) struct Group {
+/// How parameters follow their gradients: PyTorch's `torch.optim.Optimizer` for one group.
+///
+/// Another one is a file beside this one, and a line in [`build`].
+pub(crate) trait Optimizer {
+    /// Updates `params` in place by their gradients; one without a gradient stays as it is. `seed`
+    /// is the step's, for rounding: all processes have the same one, or their copies of the
+    /// weights would part.
+    fn step(&mut self, params: &[Tensor], lr: f64, seed: u64) -> Result<()>;
+
+    /// What it keeps between steps: a name, the parameter's number in the group, the tensor.
+    fn state(&self) -> Vec<(&'static str, usize, Tensor)>;
+
+    /// The same of one parameter, under PyTorch's names and in 32 bits.
+    fn export(&self, at: usize) -> Vec<(&'static str, Tensor)>;
+
+    /// Takes over what [`Optimizer::export`] gives: `tensor` finds each by its name.
+    fn import(&mut self, at: usize, tensor: &dyn Fn(&str) -> Result<Tensor>) -> Result<()>;
+
+    /// The group's settings under PyTorch's names, without the learning rate.
+    fn settings(&self) -> Vec<(&'static str, Value)>;
+}
+
+/// A group's optimizer, by the recipe.
+fn build(recipe: &Recipe, params: &[Tensor], weight_decay: f64) -> Box<dyn Optimizer> {
+    Box::new(adamw::AdamWGroup::new(recipe, params, weight_decay))
+}
+
+/// Parameters that share settings.
+pub(crate) struct ParamGroup {
     pub names: Vec<String>,
     pub params: Vec<Tensor>,
-    pub adam: AdamW,
+    pub optimizer: Box<dyn Optimizer>,
 }
 
 /// What one update did.
@@ -22,17 +52,17 @@ pub(crate) struct Update {
 }
 
 /// All that an update changes.
-pub(crate) struct Optimizer {
+pub(crate) struct Trained {
     /// open_clip's groups: what is spared of decay first.
-    pub groups: [Group; 2],
+    pub groups: Vec<ParamGroup>,
     pub scaler: Option<Scaler>,
     /// Averages of all parameters over the steps, in the model's order.
     pub average: Option<Vec<Tensor>>,
 }
 
-impl Optimizer {
+impl Trained {
     /// Marks what is trained, narrows the text tower where the recipe says so, and makes the
-    /// moments.
+    /// optimizers' state.
     pub fn new(model: &Clip, recipe: &Recipe, precision: Precision) -> Self {
         let small = recipe.text_weights == TextWeights::Fp16Sr;
         let mut lists: [(Vec<String>, Vec<Tensor>); 2] = Default::default();
@@ -49,16 +79,14 @@ impl Optimizer {
                 lists[group].1.push(tensor.shallow_clone());
             }
         }
-        let betas = (recipe.beta1, recipe.beta2);
-        let [spared, decayed] = lists;
-        let group = |(names, params): (Vec<String>, Vec<Tensor>), wd| {
-            let adam = AdamW::new(&params, betas, recipe.eps, wd, recipe.moments());
-            Group { names, params, adam }
+        let group = |((names, params), weight_decay): ((Vec<String>, Vec<Tensor>), f64)| {
+            let optimizer = build(recipe, &params, weight_decay);
+            ParamGroup { names, params, optimizer }
         };
         let copy = |(_, tensor): &(String, Tensor)| tensor.detach().to_kind(Kind::Float).copy();
         let scaled = precision == Precision::F16 || small;
         Self {
-            groups: [group(spared, 0.0), group(decayed, recipe.wd)],
+            groups: lists.into_iter().zip([0.0, recipe.wd]).map(group).collect(),
             scaler: scaled.then(Scaler::default),
             average: recipe.ema_decay.map(|_| model.named_parameters().iter().map(copy).collect()),
         }
@@ -69,8 +97,8 @@ impl Optimizer {
         self.groups.iter().flat_map(|group| group.names.iter().zip(&group.params))
     }
 
-    /// Forgets all gradients.
-    pub fn clear(&self) {
+    /// Drops all gradients.
+    pub fn clear_gradients(&self) {
         for group in &self.groups {
             clear_gradients(&group.params);
         }
@@ -81,25 +109,36 @@ impl Optimizer {
         self.scaler.as_ref().map_or(1.0, |scaler| scaler.scale)
     }
 
-    /// Bytes of the moments.
-    pub fn moment_bytes(&self) -> usize {
-        self.groups.iter().map(|group| group.adam.bytes()).sum()
+    /// The optimizers' state by name, as checkpoints hold it.
+    pub fn state(&self) -> Vec<(String, Tensor)> {
+        let named = |group: &ParamGroup| {
+            let state = group.optimizer.state().into_iter();
+            let all =
+                state.map(|(kind, at, tensor)| (format!("{kind}.{}", group.names[at]), tensor));
+            all.collect::<Vec<_>>()
+        };
+        self.groups.iter().flat_map(named).collect()
+    }
+
+    /// Bytes of that state.
+    pub fn state_bytes(&self) -> usize {
+        let bytes = |(_, tensor): &(String, Tensor)| tensor_bytes(tensor);
+        self.state().iter().map(bytes).sum()
     }
 
     /// Unscales, clips, updates. `unscaled` are parameters whose gradients were not multiplied;
-    /// `seed` is the step's, for rounding: all processes have the same one, or their copies of
-    /// the weights would part.
+    /// `seed` is the step's.
     pub fn update(
         &mut self,
         lr: f64,
         clip: Option<f64>,
-        unscaled: &[&Tensor],
+        unscaled: &[Tensor],
         seed: u64,
     ) -> Result<Update> {
         let grads: Vec<Tensor> =
             self.params().map(|(_, param)| param.grad()).filter(Tensor::defined).collect();
         if let Some(scaler) = &mut self.scaler {
-            for grad in unscaled.iter().map(|param| param.grad()).filter(Tensor::defined) {
+            for grad in unscaled.iter().map(Tensor::grad).filter(Tensor::defined) {
                 let _ = no_grad(|| grad.shallow_clone().g_mul_scalar_(scaler.scale));
             }
             let finite = scaler.unscale(&grads)?;
@@ -115,14 +154,13 @@ impl Optimizer {
             }
         }
         for (number, group) in self.groups.iter_mut().enumerate() {
-            group.adam.seed = mix(seed, number as u64, 0);
-            group.adam.step(&group.params, lr)?;
+            group.optimizer.step(&group.params, lr, mix(seed, number as u64, 0))?;
         }
         Ok(Update { grad_norm, skipped: false })
     }
 
     /// Moves the averages towards the model.
-    pub fn average(&mut self, model: &Clip, decay: f64) {
+    pub fn move_average(&mut self, model: &Clip, decay: f64) {
         let Some(average) = &mut self.average else { return };
         no_grad(|| {
             for (mean, (_, now)) in average.iter_mut().zip(model.named_parameters()) {
@@ -130,4 +168,14 @@ impl Optimizer {
             }
         });
     }
+}
+
+/// Bytes of a tensor's values.
+pub(crate) fn tensor_bytes(tensor: &Tensor) -> usize {
+    tensor.numel() * tensor.kind().elt_size_in_bytes()
+}
+
+/// A parameter's values as they are stored: in 32 bits.
+pub(crate) fn stored(tensor: &Tensor) -> Tensor {
+    if tensor.is_floating_point() { tensor.detach().to_kind(Kind::Float) } else { tensor.detach() }
 }
