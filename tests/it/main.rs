@@ -9,6 +9,7 @@ mod contamination;
 mod corpus;
 mod evaluation;
 mod fetch;
+mod filter;
 mod hosts;
 mod labels;
 mod models;

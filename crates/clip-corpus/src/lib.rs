@@ -54,7 +54,7 @@ pub use reshard::{Reshard, Resharded};
 pub use shard::{
     Member, Sample, ShardIndex, ShardInfo, ShardReader, ShardWriter, read_index, split_name,
 };
-pub use subset::{read_subset, uid_number, write_subset};
+pub use subset::{SubsetWriter, read_subset, subset_ids, uid_number, write_subset};
 pub use table::{
     PartWriter, hash_file, parquet_rows, read_parquet, scan, schema_of, write_parquet,
 };

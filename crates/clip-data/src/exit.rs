@@ -37,6 +37,13 @@ fn code(error: &anyhow::Error) -> u8 {
         if let Some(clip_report::Error::Corpus(error)) = cause.downcast_ref() {
             return corpus(error);
         }
+        if let Some(error) = cause.downcast_ref::<clip_filter::Error>() {
+            return match error {
+                clip_filter::Error::Corpus(error) => corpus(error),
+                error if error.is_damage() => DAMAGED,
+                _ => USAGE,
+            };
+        }
         if cause.downcast_ref().is_some_and(clip_sql::Error::is_damage) {
             return DAMAGED;
         }

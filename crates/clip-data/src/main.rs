@@ -51,6 +51,8 @@ enum Command {
     Fetch(Box<commands::fetch::Args>),
     /// Fetch rows that failed again, in place
     Retry(commands::retry::Args),
+    /// Choose the pairs of a pool: DataComp's baselines, conditions, exact fractions by a score
+    Filter(Box<commands::filter::Args>),
     /// Report the overlap of a corpus with evaluation sets, and its effect on scores
     Contamination(Box<commands::contamination::Args>),
     /// Statistics of any corpus, list or shard, and a page to look through it
@@ -87,6 +89,7 @@ fn main() -> ExitCode {
             Command::Worker(args) => commands::cluster::worker(args),
             Command::Fetch(args) => commands::fetch::run(*args),
             Command::Retry(args) => commands::retry::run(args),
+            Command::Filter(args) => commands::filter::run(*args),
             Command::Contamination(args) => commands::contamination::run(*args),
             Command::Inspect(args) => commands::inspect::run(args),
             Command::Hash(args) => commands::hash::run(args),

@@ -1,6 +1,12 @@
 //! NumPy's `.npy` files (NumPy, `lib/format.py`, versions 1 to 3): their headers, and arrays of
 //! plain numbers.
 
+use std::io::Read;
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+const CUT: &str = "a cut .npy header";
+const OTHER: &str = "not a .npy file";
+
 /// What precedes the numbers of an array: its type as NumPy spells it (`'<f4'`, with its quotes, or
 /// a list of fields) and its shape.
 ///
@@ -22,6 +28,35 @@ pub fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     bytes
 }
 
+/// Bytes of the longest header that is read from a stream.
+const LONGEST: usize = 1 << 16;
+
+/// Reads a header from the beginning of a stream, for [`parse`]; the numbers follow in the stream.
+///
+/// # Errors
+/// What it lacks, when it is no such header, is cut, or cannot be read.
+pub fn read_header(input: &mut impl Read) -> Result<Vec<u8>, String> {
+    let mut head = vec![0; 10];
+    let mut fill = |bytes: &mut [u8]| input.read_exact(bytes).map_err(|e| format!("{CUT}: {e}"));
+    fill(&mut head)?;
+    if !head.starts_with(MAGIC) {
+        return Err(OTHER.into());
+    }
+    let mut size = usize::from(u16::from_le_bytes([head[8], head[9]]));
+    if head[6] > 1 {
+        head.resize(12, 0);
+        fill(&mut head[10..])?;
+        size = u32::from_le_bytes([head[8], head[9], head[10], head[11]]) as usize;
+    }
+    if size > LONGEST {
+        return Err(format!("a .npy header of {size} bytes"));
+    }
+    let start = head.len();
+    head.resize(start + size, 0);
+    fill(&mut head[start..])?;
+    Ok(head)
+}
+
 /// An array as a file has it: a header, and the numbers that follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Array<'a> {
@@ -40,8 +75,7 @@ pub struct Array<'a> {
 /// # Errors
 /// What it lacks, when it is no such file or is cut.
 pub fn parse(bytes: &[u8]) -> Result<Array<'_>, String> {
-    const CUT: &str = "a cut .npy header";
-    let rest = bytes.strip_prefix(b"\x93NUMPY").ok_or("not a .npy file")?;
+    let rest = bytes.strip_prefix(MAGIC).ok_or(OTHER)?;
     let (&[major, _], rest) = rest.split_first_chunk::<2>().ok_or(CUT)?;
     let (size, rest) = if major == 1 {
         let (size, rest) = rest.split_first_chunk::<2>().ok_or(CUT)?;
@@ -130,5 +164,14 @@ mod tests {
             assert!(numbers(&saved[..cut]).is_err(), "{cut}");
         }
         assert!(numbers(b"PK").is_err());
+        let mut stream = &saved[..];
+        assert_eq!(read_header(&mut stream).unwrap(), saved[..128]);
+        assert_eq!(stream.len(), 24);
+        for cut in [0, 5, 8, 20, 127] {
+            assert!(read_header(&mut &saved[..cut]).is_err(), "{cut}");
+        }
+        let mut long = saved.clone();
+        long[6..12].copy_from_slice(b"\x03\x00\xff\xff\xff\xff");
+        assert!(read_header(&mut &long[..]).unwrap_err().contains("a .npy header of 4294967295"));
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::{Error, Query, QuerySource, Result};
 
-const HINT: &str =
+pub(crate) const HINT: &str =
     "WordNet 3.0's database files are needed; Debian's wordnet-base has them in /usr/share/wordnet";
 
 /// The first name of every synset in `data.{noun,verb,adj,adv}`: lower case, `_` as space, without

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 /// The floors of the house, from `docs/architecture.md`. A crate may use those on lower floors
 /// only.
-const FLOORS: [(&str, u8); 27] = [
+const FLOORS: [(&str, u8); 28] = [
     ("clip-format", 0),
     ("clip-guard", 0),
     ("clip-text", 1),
@@ -28,6 +28,7 @@ const FLOORS: [(&str, u8); 27] = [
     ("clip-embed", 4),
     ("clip-cluster", 5),
     ("clip-curate", 5),
+    ("clip-filter", 5),
     ("clip-report", 5),
     ("clip-eval", 5),
     ("clip-detector", 5),

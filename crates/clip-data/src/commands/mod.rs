@@ -7,6 +7,7 @@ pub mod contamination;
 pub mod doctor;
 pub mod explain;
 pub mod fetch;
+pub mod filter;
 pub mod hash;
 pub mod init;
 pub mod inspect;

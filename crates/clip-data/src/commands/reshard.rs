@@ -4,12 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use arrow::array::{Array, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
-use clip_corpus::{Reshard, lock_file, read_subset, redacted, uid_number, write_subset};
+use clip_corpus::{Reshard, lock_file, read_subset, redacted, write_subset};
+use clip_filter::{Pool, Select};
 use clip_format::write_atomic;
-use clip_sql::Session;
 use serde_json::json;
 
 /// Arguments of `clip-data reshard`; the names are those of DataComp's resharder.
@@ -145,35 +142,12 @@ pub struct SubsetArgs {
 
 /// Writes the uids of the rows that meet the condition.
 pub fn subset(args: SubsetArgs) -> anyhow::Result<ExitCode> {
-    let mut tables = Vec::new();
-    for path in &args.tables {
-        tables.extend(clip_sql::dedup::tables(path)?);
-    }
     let scratch = tempfile::tempdir().context("a temporary folder")?;
-    let session = Session::new(scratch.path())?;
-    session.table("rows", &tables)?;
-    let mut ids = Vec::new();
-    let mut foreign = 0;
-    let query = format!("SELECT uid FROM rows WHERE {}", args.r#where);
-    session.each_of(&query, |batch| {
-        let text = cast(batch.column(0), &DataType::Utf8);
-        let text = text.map_err(|e| clip_sql::Error::Result {
-            name: "subset".into(),
-            reason: format!("uid: {e}"),
-        })?;
-        let text = text.as_string::<i32>();
-        for at in 0..text.len() {
-            match uid_number(text.value(at)).filter(|_| text.is_valid(at)) {
-                Some(id) => ids.push(id),
-                None => foreign += 1,
-            }
-        }
-        Ok(())
-    })?;
-    write_subset(&args.out, &ids)?;
-    println!("{} uids", ids.len());
-    if foreign > 0 {
-        println!("{foreign} rows have a uid that is not 32 hex digits and were left out");
+    let select = Select { condition: args.r#where, top: Vec::new() };
+    let report = select.run(&Pool::open(&args.tables)?, scratch.path(), &args.out)?;
+    println!("{} uids", report.kept);
+    for gate in report.dropped.iter().filter(|gate| gate.pairs > 0) {
+        println!("{} rows: {}", gate.pairs, gate.gate);
     }
     println!("subset: {}", args.out.display());
     Ok(ExitCode::SUCCESS)

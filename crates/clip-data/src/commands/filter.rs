@@ -1,0 +1,168 @@
+//! `clip-data filter`: which pairs of a pool are kept, by DataComp's baselines or by conditions and
+//! exact fractions.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Context, bail};
+use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
+use clip_filter::{Cut, FilterReport, Pool, Preset, Select, Settings, Top};
+use clip_format::write_atomic;
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use crate::exit;
+
+/// Arguments of `clip-data filter`; the names are those of DataComp's `baselines.py` where it has
+/// one.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Parquet tables with a column `uid`, or folders of them: DataComp's metadata with its .npz
+    /// files, the output of img2dataset or `clip-data fetch`, shards
+    #[arg(required = true)]
+    pool: Vec<PathBuf>,
+    /// A baseline of DataComp's
+    #[arg(long, alias = "name", value_name = "NAME", value_parser = presets(), required_unless_present_any = ["where", "top"], conflicts_with_all = ["where", "top"])]
+    preset: Option<String>,
+    /// Pairs that meet a condition in SQL: "original_width >= 200 and text like '%dog%'"
+    #[arg(short, long, value_name = "CONDITION")]
+    r#where: Option<String>,
+    /// Exactly this fraction of the pairs that meet the condition, the best by a column, then by
+    /// uid; given again, pairs must be in both
+    #[arg(long, value_name = "COLUMN=FRACTION")]
+    top: Vec<String>,
+    /// The subset file to write, .npy
+    #[arg(short, long, alias = "save_path", value_name = "FILE")]
+    out: PathBuf,
+    /// Where the report goes, as JSON [default: beside the subset file]
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Which score clip_score cuts: clip_b32_similarity_score or clip_l14_similarity_score
+    #[arg(long, value_enum, requires = "preset")]
+    arch: Option<Arch>,
+    /// Keep the best by score, up to this fraction of the pool and what equals the last
+    #[arg(long, requires = "preset", conflicts_with = "threshold")]
+    fraction: Option<f64>,
+    /// Keep scores of at least this
+    #[arg(long, requires = "preset", allow_negative_numbers = true)]
+    threshold: Option<f64>,
+    /// fastText's model of languages, .bin or .ftz [default: lid.176.ftz in the cache]
+    #[arg(long, value_name = "FILE", requires = "preset")]
+    lid: Option<PathBuf>,
+    /// WordNet 3.0's folder, for text_based [default: /usr/share/wordnet]
+    #[arg(long, value_name = "DIR", requires = "preset")]
+    wordnet: Option<PathBuf>,
+    /// Synsets that text_based looks for, one a line: n01440764
+    #[arg(long, value_name = "FILE", requires = "preset")]
+    synsets: Option<PathBuf>,
+    /// Centroids of the pool for image_based, .npy
+    #[arg(long, value_name = "FILE", requires = "preset")]
+    centroids: Option<PathBuf>,
+    /// Embeddings of the images that image_based wants to be near to, .npy, or numbers of
+    /// centroids; may be given again
+    #[arg(long, value_name = "FILE", requires = "preset")]
+    targets: Vec<PathBuf>,
+    /// The array of the .npz files that image_based reads [default: l14_img]
+    #[arg(long, value_name = "NAME", requires = "preset")]
+    embedding: Option<String>,
+    /// A column that says which captions are English for laion2b: "en", or true
+    #[arg(long, value_name = "NAME", requires = "preset")]
+    english_column: Option<String>,
+}
+
+/// DataComp's two models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Arch {
+    B32,
+    L14,
+}
+
+fn presets() -> PossibleValuesParser {
+    PossibleValuesParser::new(Preset::ALL.map(|(name, _)| name))
+}
+
+impl Args {
+    fn settings(&self, preset: Preset) -> Settings {
+        let default = |needed: bool, path: Option<PathBuf>| path.filter(|_| needed);
+        let model = clip_corpus::cache_folder("models/lid.176.ftz");
+        let (text, images) = (preset == Preset::TextBased, preset.needs_images());
+        let column = |arch| match arch {
+            Arch::B32 => "clip_b32_similarity_score".to_owned(),
+            Arch::L14 => "clip_l14_similarity_score".to_owned(),
+        };
+        Settings {
+            preset,
+            language_model: self.lid.clone().or(default(preset.needs_language(), model)),
+            wordnet: self.wordnet.clone().or(default(text, Some("/usr/share/wordnet".into()))),
+            synsets: self.synsets.clone(),
+            centroids: self.centroids.clone(),
+            targets: self.targets.clone(),
+            embedding: self.embedding.clone().or(images.then(|| "l14_img".into())),
+            score: self.arch.map(column),
+            cut: self.fraction.map(Cut::Fraction).or(self.threshold.map(Cut::Threshold)),
+            english_column: self.english_column.clone(),
+        }
+    }
+
+    fn select(&self) -> anyhow::Result<Select> {
+        let top = self.top.iter().map(|top| {
+            let parsed = top.rsplit_once('=');
+            let parsed = parsed.and_then(|(column, f)| Some((column, f.trim().parse().ok()?)));
+            let hint = "hint: --top clip_l14_similarity_score=0.3";
+            let (column, fraction) =
+                parsed.with_context(|| format!("--top {top}: not COLUMN=FRACTION\n{hint}"))?;
+            Ok(Top { column: column.trim().to_owned(), fraction })
+        });
+        let condition = self.r#where.clone().unwrap_or_else(|| "true".into());
+        Ok(Select { condition, top: top.collect::<anyhow::Result<_>>()? })
+    }
+}
+
+/// Filters, prints what each condition dropped, and writes subset and report.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let report_path = args.report.clone().unwrap_or_else(|| args.out.with_extension("json"));
+    if report_path == args.out {
+        bail!("{}: subset and report would be one file\nhint: --report", args.out.display());
+    }
+    let pool = Pool::open(&args.pool)?;
+    let report = match &args.preset {
+        Some(name) => {
+            let settings = args.settings(name.parse()?);
+            let stop = clip_cli::stop_flag(exit::STOPPING)?;
+            let (bar, rows) = (ProgressBar::new_spinner(), AtomicU64::new(0));
+            let report = clip_filter::run(&pool, &settings, &args.out, &|done| {
+                let rows = rows.fetch_add(done, Ordering::Relaxed) + done;
+                bar.set_message(format!("{rows} pairs"));
+                !stop.load(Ordering::Relaxed)
+            })?;
+            bar.finish_and_clear();
+            let Some(report) = report else { return Ok(ExitCode::from(exit::INTERRUPTED)) };
+            report
+        }
+        None => {
+            let scratch = tempfile::tempdir().context("a temporary folder")?;
+            args.select()?.run(&pool, scratch.path(), &args.out)?
+        }
+    };
+    print!("{}", text(&report));
+    let mut document = json!(report);
+    document["subset"] = json!(args.out);
+    document["blake3"] = json!(clip_corpus::hash_file(&args.out)?.0);
+    write_atomic(&report_path, format!("{document:#}\n").as_bytes())?;
+    println!("subset: {}\nreport: {}", args.out.display(), report_path.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The funnel, a line for each gate that dropped something.
+fn text(report: &FilterReport) -> String {
+    let mut lines = vec![("pairs".to_owned(), report.pairs)];
+    let dropped = report.dropped.iter().filter(|gate| gate.pairs > 0);
+    lines.extend(dropped.map(|gate| (format!("  {}", gate.gate), gate.pairs)));
+    lines.push(("kept".into(), report.kept));
+    let name = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let digits = report.pairs.to_string().len();
+    let line = |(text, pairs): &(String, u64)| format!("{text:name$}  {pairs:>digits$}\n");
+    lines.iter().map(line).collect()
+}

@@ -1,0 +1,50 @@
+//! What can go wrong while a pool is filtered.
+
+use std::path::{Path, PathBuf};
+
+/// A failure of a pool, of what it is filtered by, or of the subset file.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Settings that do not fit together, or a pool that lacks what they need.
+    #[error("{0}")]
+    Settings(String),
+    /// A file of the pool, or one that it is filtered by, with content that cannot be right.
+    #[error("{}: {reason}", path.display())]
+    Damaged {
+        /// The file concerned.
+        path: PathBuf,
+        /// What is wrong with it, and in which row.
+        reason: String,
+    },
+    /// A table failed.
+    #[error(transparent)]
+    Corpus(#[from] clip_corpus::Error),
+    /// A query failed.
+    #[error(transparent)]
+    Sql(#[from] clip_sql::Error),
+    /// The language model failed.
+    #[error(transparent)]
+    Text(#[from] clip_text::Error),
+    /// WordNet failed.
+    #[error(transparent)]
+    Wordnet(#[from] clip_query::Error),
+}
+
+/// Short for a result with this crate's error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Whether something that was stored is not what it was.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Damaged { .. } => true,
+            Self::Corpus(error) => error.is_damage(),
+            Self::Sql(error) => error.is_damage(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn damaged(path: &Path, reason: impl std::fmt::Display) -> Self {
+        Self::Damaged { path: path.to_path_buf(), reason: reason.to_string() }
+    }
+}

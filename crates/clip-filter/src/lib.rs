@@ -1,0 +1,30 @@
+//! Which pairs of a pool a model is trained on: DataComp's baselines by name, SQL conditions, exact
+//! fractions by a score. All of it reads tables and embeddings that are there, and fetches nothing.
+//!
+//! ```
+//! use clip_filter::Preset;
+//!
+//! let preset: Preset = "clip_score".parse().unwrap();
+//! assert!(preset.needs_score() && !preset.needs_language());
+//! ```
+
+mod caption;
+mod centroids;
+mod error;
+mod filter;
+mod gates;
+mod npz;
+mod pool;
+mod preset;
+mod radix;
+mod report;
+mod select;
+
+pub use centroids::Centroids;
+pub use error::{Error, Result};
+pub use filter::run;
+pub use gates::{Gate, Gates};
+pub use pool::{Pool, PoolFile};
+pub use preset::{Cut, Preset, Settings};
+pub use report::{Dropped, FilterReport, ScoreBin};
+pub use select::{Select, Top};

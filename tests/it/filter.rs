@@ -1,0 +1,96 @@
+//! Choosing the pairs of a pool: `clip-data filter`.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, Int64Array, RecordBatch, StringArray};
+use clip_corpus::{read_subset, write_parquet};
+
+use crate::world::World;
+
+/// A world with a pool of ten pairs in DataComp's columns.
+fn pool() -> World {
+    let world = World::new();
+    let uids = StringArray::from_iter_values((0..10).map(|n| format!("{n:032x}")));
+    let texts = StringArray::from_iter_values((0..10).map(|n| format!("a photo of dog {n}")));
+    let scores = (0..10i16).map(|n| f32::from(n) / 10.0).collect::<Float32Array>();
+    let sides = (0..10).map(|n| 150 + 20 * n).collect::<Int64Array>();
+    let batch = RecordBatch::try_from_iter([
+        ("uid", Arc::new(uids) as ArrayRef),
+        ("text", Arc::new(texts) as ArrayRef),
+        ("original_width", Arc::new(sides.clone()) as ArrayRef),
+        ("original_height", Arc::new(sides) as ArrayRef),
+        ("clip_b32_similarity_score", Arc::new(scores.clone()) as ArrayRef),
+        ("clip_l14_similarity_score", Arc::new(scores) as ArrayRef),
+    ])
+    .unwrap();
+    let path = world.path("metadata/0.parquet");
+    write_parquet(&path, batch.schema(), &[batch]).unwrap();
+    world
+}
+
+#[test]
+fn a_preset_and_an_exact_fraction_write_subset_and_report() {
+    let world = pool();
+    let cut = ["--preset", "clip_score", "--arch", "l14", "--fraction", "0.3"];
+    let args = [&["filter", "metadata", "-o", "best.npy"], &cut[..]].concat();
+    let told = world.good(&args);
+    assert!(told.contains("kept                   4\n"), "{told}");
+    assert_eq!(read_subset(&world.path("best.npy")).unwrap(), [6, 7, 8, 9]);
+    let report = std::fs::read_to_string(world.path("best.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!((&report["filter"], &report["kept"]), (&"clip_score".into(), &4.into()));
+    assert_eq!(report["scores"].as_array().unwrap().len(), 10);
+    // By DataComp's own names of options.
+    let args =
+        ["filter", "metadata", "--name", "clip_score", "--arch", "l14", "--threshold", "0.8"];
+    world.good(&[&args[..], &["--save_path", "high.npy", "--report", "r.json"]].concat());
+    assert_eq!(read_subset(&world.path("high.npy")).unwrap(), [8, 9]);
+    // Exactly floor(0.3 n) of those that meet a condition.
+    let top = ["--where", "original_width >= 210", "--top", "clip_l14_similarity_score=0.3"];
+    world.good(&[&["filter", "metadata", "-o", "top.npy"], &top[..]].concat());
+    assert_eq!(read_subset(&world.path("top.npy")).unwrap(), [8, 9]);
+}
+
+#[test]
+fn a_build_is_a_pool() {
+    let world = World::new();
+    world.good(&["build"]);
+    let told =
+        world.good(&["filter", "runs/small/shards", "--preset", "no_filter", "-o", "all.npy"]);
+    let kept = told.lines().find(|line| line.starts_with("kept")).unwrap();
+    let shards = world.good(&["inspect", "runs/small/shards", "--json"]);
+    let shards: serde_json::Value = serde_json::from_str(&shards).unwrap();
+    assert_eq!(kept.split_whitespace().last().unwrap(), shards["pairs"].to_string());
+}
+
+#[test]
+fn options_that_do_not_fit_are_refused() {
+    let world = pool();
+    for (options, code, reason) in [
+        (&["--preset", "best"][..], 2, "possible values: no_filter"),
+        (&["--preset", "clip_score"], 2, "clip_score needs --arch"),
+        (
+            &["--preset", "no_filter", "--arch", "b32"],
+            2,
+            "--arch has no effect on no_filter\nhint:",
+        ),
+        (&["--preset", "no_filter", "--where", "true"], 2, "cannot be used with"),
+        (&["--where", "true", "--arch", "b32"], 2, "--preset"),
+        (&["--top", "likes"], 2, "--top likes: not COLUMN=FRACTION\nhint: "),
+        (&["--top", "likes=0.5"], 2, "likes"),
+        (&["--top", "clip_l14_similarity_score=3"], 2, "the fraction 3 of"),
+        (&["--preset", "no_filter", "--report", "x.npy"], 2, "would be one file"),
+        (&["--preset", "text_based"], 2, "text_based needs --synsets"),
+    ] {
+        let told = world.fails(&[&["filter", "metadata", "-o", "x.npy"], options].concat(), code);
+        assert!(told.contains(reason), "{options:?}: {told}");
+    }
+    let table = world.path("metadata/0.parquet");
+    let whole = std::fs::read(&table).unwrap();
+    std::fs::write(&table, &whole[..whole.len() / 2]).unwrap();
+    for options in [&["--preset", "no_filter"][..], &["--where", "true"]] {
+        let told = world.fails(&[&["filter", "metadata", "-o", "x.npy"], options].concat(), 4);
+        assert!(told.contains("metadata/0.parquet"), "{told}");
+    }
+    assert!(!world.path("x.npy").exists());
+}
