@@ -1,4 +1,4 @@
-//! Holding every image against the evaluation sets.
+//! Checking every image against the evaluation sets.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use arrow::datatypes::UInt64Type;
 use clip_corpus::columns;
 use clip_image::{DecodeOptions, decode, hash};
 use clip_overlap::stage::{HITS, to_text};
-use clip_overlap::{Checker, Hit, Kind};
+use clip_overlap::{Checker, Hit, Judgement};
 use clip_pipeline::{Error, Map, PartSink, Result};
 use rayon::prelude::*;
 
@@ -65,9 +65,9 @@ impl Map for Check {
 
     fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()> {
         let hits = self.hits(&batch)?;
-        // What shows next to nothing is told apart, and stays.
-        let copies: Vec<Option<&Hit>> =
-            hits.iter().map(|hits| hits.iter().find(|hit| hit.kind != Kind::Flat)).collect();
+        // What shows next to nothing proves nothing, and stays.
+        let is_copy = |hit: &&Hit| hit.judgement == Judgement::Copy;
+        let copies: Vec<Option<&Hit>> = hits.iter().map(|own| own.iter().find(is_copy)).collect();
         let text = |get: fn(&Hit) -> &str| -> ArrayRef {
             Arc::new(copies.iter().map(|hit| hit.map(get)).collect::<StringArray>())
         };

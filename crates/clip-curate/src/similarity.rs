@@ -1,18 +1,18 @@
 //! Whether two images of a corpus show the same, by laying one over the other.
 
 use clip_image::{DecodeOptions, Rgb, decode, hash};
-use clip_overlap::{likeness, thumbnail};
+use clip_overlap::{CopyRule, pair_score, thumbnail};
 use clip_sql::Compare;
 
 /// The aligned check of near-duplicate candidates.
 pub struct Aligned {
-    threshold: f32,
+    rule: CopyRule,
 }
 
 impl Aligned {
-    /// Images count as copies from a likeness of `threshold` on.
-    pub fn new(threshold: f32) -> Self {
-        Self { threshold }
+    /// Images are copies by this rule.
+    pub fn new(rule: CopyRule) -> Self {
+        Self { rule }
     }
 }
 
@@ -27,7 +27,7 @@ impl Compare for Aligned {
 
     fn alike(&self, a: &[u8], b: &[u8]) -> bool {
         match (unpack(a), unpack(b)) {
-            (Some(a), Some(b)) => likeness(&a, &b) >= self.threshold,
+            (Some(a), Some(b)) => self.rule.reaches(pair_score(&a, &b)),
             _ => false,
         }
     }
@@ -45,18 +45,18 @@ mod tests {
     use clip_image::{Filter, encode_jpeg, resize};
 
     #[test]
-    fn a_recompressed_smaller_copy_is_alike_and_another_picture_is_not() {
-        let picture = |seed: u32| {
+    fn a_recompressed_smaller_copy_is_alike_and_another_image_is_not() {
+        let image = |seed: u32| {
             let data = (0..8 * 8 * 3u32).map(|i| (i * i * (seed + 3) % 251) as u8).collect();
             resize(&Rgb { width: 8, height: 8, data }, 320, 240, Filter::Bicubic)
         };
-        let aligned = Aligned::new(0.8);
+        let aligned = Aligned::new(CopyRule::default());
         let thumb =
             |image: &Rgb, quality| aligned.thumb(&encode_jpeg(image, quality).unwrap()).unwrap();
-        let first = thumb(&picture(1), 95);
+        let first = thumb(&image(1), 95);
         assert!(first.len() <= 64 * 64 * 3 + 2);
-        assert!(aligned.alike(&first, &thumb(&resize(&picture(1), 100, 75, Filter::Area), 60)));
-        assert!(!aligned.alike(&first, &thumb(&picture(9), 95)));
+        assert!(aligned.alike(&first, &thumb(&resize(&image(1), 100, 75, Filter::Area), 60)));
+        assert!(!aligned.alike(&first, &thumb(&image(9), 95)));
         assert_eq!(aligned.thumb(b"no image"), None);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clip_cli::torch::{DetectorTask, DetectorTrainArgs};
-use clip_detector::{Detector, DetectorConfig, Pictures, TrainOptions, serve, train};
+use clip_detector::{Detector, DetectorConfig, TrainOptions, TrainingImages, serve, train};
 use clip_torch::{Precision, tch};
 
 use crate::{device, exit};
@@ -54,7 +54,7 @@ fn trained(args: &DetectorTrainArgs) -> anyhow::Result<ExitCode> {
     // A half more pixels than the network sees leave room for crops.
     let side = config.size as u32 * 3 / 2;
     let told = |count: usize| eprint!("\r{count} images");
-    let pictures = Pictures::open(&args.corpus, args.pictures, side, &told)?;
+    let pictures = TrainingImages::open(&args.corpus, args.pictures, side, &told)?;
     eprintln!("\r{} images, {} unreadable", pictures.all().len(), pictures.unreadable);
     tch::manual_seed(args.seed as i64);
     let detector = Detector::new(&config, device)?;

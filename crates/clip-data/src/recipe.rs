@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clip_crawl::ImageFetch;
 use clip_curate::{Aligned, Captions, Check, Languages, Matches, ShardSink};
-use clip_overlap::{Checker, Decisions, EvalIndex, SetDecision, THRESHOLD, default_cache};
+use clip_overlap::{Checker, CopyRule, Decisions, EvalIndex, SetDecision, default_cache};
 use clip_pipeline::config::corpus::{Check as CheckConfig, CheckAction};
 use clip_pipeline::config::text::Compat;
 use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work, hash_resource};
@@ -143,18 +143,19 @@ fn dedup(config: &Config) -> Result<Option<StageSpec>> {
     for table in &known {
         resources.push(resource("dedup.against", table)?);
     }
+    let likeness = settings.likeness.unwrap_or(CopyRule::default().threshold());
     let configuration = json!({
-        "radius": settings.radius, "keep_captions": settings.keep_captions, "likeness": settings.likeness,
+        "radius": settings.radius, "keep_captions": settings.keep_captions, "likeness": likeness,
         "max_captions": settings.max_captions, "placeholder_limit": settings.placeholder_limit,
     });
-    Ok(Some(stage("dedup", 6, configuration, resources, move || {
-        let aligned = || -> Arc<dyn Compare> { Arc::new(Aligned::new(settings.likeness)) };
+    Ok(Some(stage("dedup", 7, configuration, resources, move || {
+        let aligned = || -> Arc<dyn Compare> { Arc::new(Aligned::new(CopyRule::at(likeness))) };
         Ok(Work::Barrier(Box::new(Deduplicate {
             radius: settings.radius,
             max_captions: if settings.keep_captions { settings.max_captions } else { 0 },
             placeholder_limit: settings.placeholder_limit,
             known: known.clone(),
-            compare: (settings.likeness > 0.0).then(aligned),
+            compare: (likeness > 0.0).then(aligned),
         })))
     })))
 }
@@ -168,11 +169,11 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     let resources = resources.collect::<Result<_>>()?;
     let decided = decisions(config, &check)?;
     let settings = json!({"action": check.action, "decided": decided});
-    Ok(Some(stage(Check::STAGE, 6, settings, resources, move || {
+    Ok(Some(stage(Check::STAGE, 7, settings, resources, move || {
         let cache = default_cache();
         let open = |(name, path): &(String, PathBuf)| {
             let index = EvalIndex::open(name, path, cache.as_deref());
-            Ok((index.map_err(|e| Error::stage(Check::STAGE, e))?, decided.set(name)))
+            Ok((index.map_err(|e| Error::stage(Check::STAGE, e))?, decided.set(name).rule()))
         };
         let sets = sets.iter().map(open).collect::<Result<_>>()?;
         let drop = check.action == CheckAction::Drop;
@@ -187,9 +188,10 @@ pub fn decisions(config: &Config, check: &CheckConfig) -> Result<Decisions> {
     let file = file.transpose().map_err(|e| Error::Config(format!("check.decisions: {e}")))?;
     let file = file.unwrap_or_default();
     let set = |name: &String| {
-        let SetDecision { threshold, marks } = file.set(name);
-        let threshold = check.threshold.of(name).or(threshold).or(Some(THRESHOLD));
-        (name.clone(), SetDecision { threshold, marks })
+        let own = file.set(name);
+        // Written out, so that another default is another stage.
+        let threshold = check.threshold.of(name).unwrap_or(own.rule().threshold());
+        (name.clone(), SetDecision { threshold: Some(threshold), ..own })
     };
     Ok(Decisions { sets: check.against.keys().map(set).collect() })
 }

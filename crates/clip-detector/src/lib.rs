@@ -14,7 +14,7 @@ mod train;
 
 pub use augment::altered;
 pub use config::{DetectorConfig, Kind};
-pub use data::Pictures;
+pub use data::TrainingImages;
 pub use error::{Error, Result};
 pub use net::Detector;
 pub use serve::serve;

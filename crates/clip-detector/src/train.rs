@@ -8,7 +8,7 @@ use clip_torch::{AdamW, Moments, Precision, autocast};
 use rayon::prelude::*;
 
 use crate::augment::{Draw, altered};
-use crate::data::Pictures;
+use crate::data::TrainingImages;
 use crate::{Detector, Result};
 
 /// The paper's temperature.
@@ -49,7 +49,7 @@ pub struct Progress {
 /// Trains; `watch` is told after every step and says whether to continue.
 pub fn train(
     detector: &Detector,
-    pictures: &Pictures,
+    pictures: &TrainingImages,
     options: &TrainOptions,
     watch: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Progress> {
@@ -153,7 +153,7 @@ mod tests {
     use clip_image::{Filter, encode_png, resize};
     use clip_torch::tch::Device;
 
-    fn pictures(dir: &std::path::Path) -> Pictures {
+    fn pictures(dir: &std::path::Path) -> TrainingImages {
         for at in 0..48u64 {
             let mut data = vec![0; 5 * 5 * 3];
             blake3::Hasher::new().update(&at.to_le_bytes()).finalize_xof().fill(&mut data);
@@ -162,7 +162,7 @@ mod tests {
         }
         std::fs::write(dir.join("again.png"), std::fs::read(dir.join("0.png")).unwrap()).unwrap();
         std::fs::write(dir.join("none.png"), b"none").unwrap();
-        Pictures::open(&[dir.display().to_string()], 100, 48, &|_| ()).unwrap()
+        TrainingImages::open(&[dir.display().to_string()], 100, 48, &|_| ()).unwrap()
     }
 
     #[test]

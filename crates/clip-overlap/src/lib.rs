@@ -2,50 +2,43 @@
 //!
 //! An evaluation set is fingerprinted once ([`EvalIndex`]). A corpus is streamed against it unit by
 //! unit ([`Scan`]), a build one image at a time ([`Checker`]). What was found is decided by
-//! thresholds and by eye ([`Decisions`]), and accounted for ([`ContaminationReport`]).
+//! thresholds and by eye ([`CopyRule`], [`Decisions`]), and accounted for
+//! ([`ContaminationReport`]).
+//!
+//! In layers, each of which knows only those before it: `pyramid` (an image at several sizes),
+//! `alignment` (one laid over another), `score` (how alike they are then), `decision` (whether that
+//! is a copy), `search` (which items are worth it), and what reads a corpus and writes reports.
 
-mod align;
-mod candidates;
-mod captions;
+mod alignment;
 mod checker;
-mod coarse;
 pub mod corpus;
-mod decisions;
-mod detector;
-mod effect;
+mod decision;
 mod error;
-mod fingerprint;
-mod index;
-mod keypoints;
+mod hit_kind;
 mod matches;
-mod padding;
 mod pairwise;
-pub mod predictions;
+mod pyramid;
 mod report;
 mod scan;
-mod set;
-mod simd;
-mod similarity;
+mod score;
+mod search;
 pub mod stage;
-mod thumb;
-mod transform;
-mod vector;
 
-pub use candidates::CandidateOptions;
-pub use captions::names;
+pub use alignment::Transform;
 pub use checker::{Checker, Hit};
-pub use decisions::{Decisions, ReviewedPair, SetDecision, THRESHOLD, Verdict};
-pub use detector::{Detection, Embedder};
-pub use effect::Difference;
+pub use decision::{CopyRule, Decisions, Judgement, ReviewedPair, SetDecision, THRESHOLD, Verdict};
 pub use error::{Error, Result};
-pub use fingerprint::{Fingerprint, Query};
-pub use index::{EvalIndex, Unreadable, default_cache};
-pub use keypoints::Keypoint;
+pub use hit_kind::HitKind;
 pub use matches::{Match, read_copies, write_pairs};
-pub use pairwise::{likeness, thumbnail};
-pub use report::{CaptionOverlap, ContaminationReport, Copy, CorpusAccount, SetReport, Subject};
+pub use pairwise::{pair_score, thumbnail};
+pub use pyramid::shrink;
+pub use report::predictions;
+pub use report::{
+    CaptionOverlap, ContaminationReport, Copy, CorpusAccount, Difference, SetReport, Subject, names,
+};
 pub use scan::{Scan, ScanOptions, Scanned, UnitCount};
-pub use set::{Found, Kind, SetIndex};
-pub use similarity::Similarity;
-pub use thumb::shrink;
-pub use transform::Transform;
+pub use score::{ScoreParts, Similarity, score};
+pub use search::{
+    CandidateOptions, Detection, Embedder, EvalIndex, Fingerprint, Found, Keypoint, Query,
+    SetIndex, Unreadable, default_cache,
+};

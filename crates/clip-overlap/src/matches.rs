@@ -10,8 +10,9 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Float32Type, Schema, SchemaRef};
 use clip_corpus::PartWriter;
 
-use crate::set::Kind;
-use crate::similarity::Similarity;
+use crate::decision::CopyRule;
+use crate::hit_kind::HitKind;
+use crate::score::Similarity;
 use crate::{Error, Result};
 
 /// An image of the corpus beside an evaluation item that it resembles.
@@ -34,13 +35,20 @@ pub struct Match {
     /// How alike, in [0, 1].
     pub score: f32,
     /// How it was recognised.
-    pub kind: Kind,
-    /// The parts of the score; zeros where nothing was compared.
-    pub likeness: Similarity,
+    pub kind: HitKind,
+    /// The correlations of the score; zeros where nothing was compared.
+    pub similarity: Similarity,
     /// Cosine of the learned detector's vectors, where it was asked.
     pub detector: Option<f32>,
     /// The image, small, as JPEG; empty where the corpus has none.
-    pub picture: Vec<u8>,
+    pub thumbnail: Vec<u8>,
+}
+
+impl Match {
+    /// Whether the rule of its set calls it a copy.
+    pub fn is_copy(&self, rule: &CopyRule) -> bool {
+        rule.is_copy(&self.key, &self.id, self.kind, self.score)
+    }
 }
 
 fn schema(verdicts: bool) -> Arc<Schema> {
@@ -53,7 +61,7 @@ fn schema(verdicts: bool) -> Arc<Schema> {
     fields.push(if verdicts {
         Field::new("copy", DataType::Boolean, false)
     } else {
-        Field::new("picture", DataType::Binary, false)
+        Field::new("thumbnail", DataType::Binary, false)
     });
     Arc::new(Schema::new(fields))
 }
@@ -75,16 +83,16 @@ fn batch(rows: &[Match], verdicts: Option<&[bool]>, schema: SchemaRef) -> Result
         text(|m| &m.caption),
         text(|m| m.kind.name()),
         real(|m| m.score),
-        real(|m| m.likeness.luma),
-        real(|m| m.likeness.fine),
-        real(|m| m.likeness.colour),
-        real(|m| m.likeness.covered),
-        real(|m| m.likeness.contrast),
+        real(|m| m.similarity.luma),
+        real(|m| m.similarity.fine),
+        real(|m| m.similarity.colour),
+        real(|m| m.similarity.covered),
+        real(|m| m.similarity.contrast),
         Arc::new(rows.iter().map(|m| m.detector).collect::<Float32Array>()),
     ];
     columns.push(match verdicts {
         Some(verdicts) => Arc::new(BooleanArray::from(verdicts.to_vec())),
-        None => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|m| &m.picture))),
+        None => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|m| &m.thumbnail))),
     });
     Ok(RecordBatch::try_new(schema, columns)?)
 }
@@ -147,7 +155,7 @@ fn rows(batch: &RecordBatch, found: &mut Vec<Match>) -> Option<()> {
     let (caption, kind, score) = (text("caption")?, text("kind")?, real("score")?);
     let (luma, fine, colour) = (real("luma")?, real("fine")?, real("colour")?);
     let (covered, contrast, detector) = (real("covered")?, real("contrast")?, real("detector")?);
-    let picture = batch.column_by_name("picture").and_then(|c| c.as_binary_opt::<i32>());
+    let thumbnail = batch.column_by_name("thumbnail").and_then(|c| c.as_binary_opt::<i32>());
     for at in 0..batch.num_rows() {
         found.push(Match {
             set: set.value(at).to_owned(),
@@ -158,8 +166,8 @@ fn rows(batch: &RecordBatch, found: &mut Vec<Match>) -> Option<()> {
             url: url.value(at).to_owned(),
             caption: caption.value(at).to_owned(),
             score: score.value(at),
-            kind: Kind::of_name(kind.value(at))?,
-            likeness: Similarity {
+            kind: HitKind::of_name(kind.value(at))?,
+            similarity: Similarity {
                 luma: luma.value(at),
                 fine: fine.value(at),
                 colour: colour.value(at),
@@ -167,7 +175,7 @@ fn rows(batch: &RecordBatch, found: &mut Vec<Match>) -> Option<()> {
                 contrast: contrast.value(at),
             },
             detector: detector.is_valid(at).then(|| detector.value(at)),
-            picture: picture.map_or(Vec::new(), |c| c.value(at).to_vec()),
+            thumbnail: thumbnail.map_or(Vec::new(), |c| c.value(at).to_vec()),
         });
     }
     Some(())
@@ -177,7 +185,7 @@ fn rows(batch: &RecordBatch, found: &mut Vec<Match>) -> Option<()> {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn pair(key: &str, id: &str, score: f32, kind: Kind) -> Match {
+    pub(crate) fn pair(key: &str, id: &str, score: f32, kind: HitKind) -> Match {
         Match {
             set: "toys".into(),
             key: key.into(),
@@ -188,9 +196,9 @@ pub(crate) mod tests {
             caption: "My red toy car!".into(),
             score,
             kind,
-            likeness: Similarity { luma: score, ..Similarity::default() },
+            similarity: Similarity { luma: score, ..Similarity::default() },
             detector: None,
-            picture: vec![1, 2, 3],
+            thumbnail: vec![1, 2, 3],
         }
     }
 
@@ -198,11 +206,11 @@ pub(crate) mod tests {
     fn matches_come_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("m.parquet");
-        let rows = [pair("a", "1", 0.5, Kind::Near), pair("b", "2", 1.0, Kind::Exact)];
+        let rows = [pair("a", "1", 0.5, HitKind::Near), pair("b", "2", 1.0, HitKind::Exact)];
         write(&path, &rows, ("unit", "x".into())).unwrap();
         assert_eq!(read(&path).unwrap(), rows);
         write_pairs(&path, &rows, &[false, true]).unwrap();
-        let plain = rows.map(|row| Match { picture: Vec::new(), ..row });
+        let plain = rows.map(|row| Match { thumbnail: Vec::new(), ..row });
         assert_eq!(read(&path).unwrap(), plain);
         let copy = ("shards/0.tar".to_owned(), "2".to_owned());
         assert_eq!(read_copies(&path).unwrap(), [copy].into());

@@ -1,4 +1,4 @@
-//! Holding a corpus against evaluation sets, as a stream: bounded memory, resumable after every
+//! Checking a corpus against evaluation sets, as a stream: bounded memory, resumable after every
 //! unit.
 
 use std::collections::{HashMap, HashSet};
@@ -10,20 +10,16 @@ use clip_image::{DecodeOptions, Rgb, decode, encode_jpeg};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::{Picture, Unit};
-use crate::detector::{Detection, Pair};
-use crate::fingerprint::{Query, WORKING};
-use crate::index::EvalIndex;
+use crate::corpus::{CorpusRow, Unit};
+use crate::hit_kind::HitKind;
 use crate::matches::{self, Match};
-use crate::set::Found;
-use crate::set::Kind;
-use crate::similarity::Similarity;
-use crate::thumb::shrink;
-use crate::vector::Nearest;
+use crate::pyramid::shrink;
+use crate::score::{ScoreParts, Similarity, score};
+use crate::search::{Detection, EvalIndex, Found, Nearest, Pair, Query, WORKING};
 use crate::{Error, Result};
 
 /// Raised whenever a comparison comes out differently: older results are then made again.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 /// Bytes and images of a batch; at most three batches are in memory.
 const BATCH: (usize, usize) = (16 << 20, 512);
 /// Images for which the nearest items are sought together, where there are enough of them for all
@@ -56,11 +52,11 @@ pub struct UnitCount {
     /// The unit.
     pub place: String,
     /// Images compared.
-    pub pictures: u64,
+    pub images: u64,
     /// Rows without an image, of which only hashes were compared.
     pub hashed: u64,
     /// Rows with neither an image nor a hash.
-    pub bare: u64,
+    pub without_image: u64,
     /// Images that could not be decoded: name and reason.
     pub unreadable: Vec<(String, String)>,
 }
@@ -97,20 +93,20 @@ impl Scan<'_> {
         if file.is_file()
             && let Ok(mut known) = read(&file)
         {
-            forget(&mut known.1);
-            let UnitCount { pictures, hashed, bare, .. } = known.0;
-            self.progress.rows.fetch_add(pictures + hashed + bare, Ordering::Relaxed);
+            drop_thumbnails(&mut known.1);
+            let UnitCount { images, hashed, without_image, .. } = known.0;
+            self.progress.rows.fetch_add(images + hashed + without_image, Ordering::Relaxed);
             return Ok(Some(known));
         }
         let Some((count, mut found)) = self.compare(unit)? else { return Ok(None) };
         let head = serde_json::to_string(&count).map_err(|e| Error::file(&file, e))?;
         matches::write(&file, &found, (HEAD, head))?;
-        forget(&mut found);
+        drop_thumbnails(&mut found);
         Ok(Some((count, found)))
     }
 
     /// The small images of some matches, by place and name.
-    pub fn pictures(
+    pub fn thumbnails(
         &self,
         units: &[Unit],
         wanted: &HashSet<(String, String)>,
@@ -121,7 +117,7 @@ impl Scan<'_> {
             for pair in matches::read(&self.file(unit)?)? {
                 let name = (pair.place, pair.id);
                 if wanted.contains(&name) {
-                    found.insert(name, pair.picture);
+                    found.insert(name, pair.thumbnail);
                 }
             }
         }
@@ -143,13 +139,13 @@ impl Scan<'_> {
     fn compare(&self, unit: &Unit) -> Result<Option<(UnitCount, Vec<Match>)>> {
         let mut count = UnitCount { place: unit.place.clone(), ..UnitCount::default() };
         let mut found = Vec::new();
-        let (send, receive) = sync_channel::<Vec<Picture>>(1);
+        let (send, receive) = sync_channel::<Vec<CorpusRow>>(1);
         let read = std::thread::scope(|scope| {
             let reader = scope.spawn(move || {
                 let (mut batch, mut bytes) = (Vec::new(), 0);
-                unit.each(&mut |picture| {
-                    bytes += picture.image.as_ref().map_or(64, Vec::len);
-                    batch.push(picture);
+                unit.each(&mut |row| {
+                    bytes += row.image.as_ref().map_or(64, Vec::len);
+                    batch.push(row);
                     if bytes >= BATCH.0 || batch.len() >= BATCH.1 {
                         bytes = 0;
                         // Nobody listens any more when the scan was told to stop.
@@ -180,12 +176,11 @@ impl Scan<'_> {
     fn batch(
         &self,
         place: &str,
-        batch: &[Picture],
+        batch: &[CorpusRow],
         count: &mut UnitCount,
         found: &mut Vec<Match>,
     ) -> Result<()> {
-        let mut prepared: Vec<Prepared> =
-            batch.par_iter().map(|picture| self.prepare(picture)).collect();
+        let mut prepared: Vec<Prepared> = batch.par_iter().map(|row| self.prepare(row)).collect();
         let mut images: Vec<&mut Decoded> =
             prepared.iter_mut().filter_map(Prepared::image).collect();
         let share = images.len().div_ceil(rayon::current_num_threads());
@@ -196,28 +191,28 @@ impl Scan<'_> {
             .par_iter()
             .zip(&prepared)
             .zip(vectors)
-            .map(|((picture, prepared), pair)| match prepared {
-                Prepared::Image(image) => self.by_image(place, picture, image, pair.as_ref()),
-                Prepared::Hashes => self.by_hashes(place, picture),
-                Prepared::Bare | Prepared::Unreadable(_) => Vec::new(),
+            .map(|((row, prepared), pair)| match prepared {
+                Prepared::Image(image) => self.by_image(place, row, image, pair.as_ref()),
+                Prepared::Hashes => self.by_hashes(place, row),
+                Prepared::WithoutImage | Prepared::Unreadable(_) => Vec::new(),
             })
             .collect();
         found.extend(matches.into_iter().flatten());
-        for (picture, prepared) in batch.iter().zip(prepared) {
+        for (row, prepared) in batch.iter().zip(prepared) {
             match prepared {
-                Prepared::Image(_) => count.pictures += 1,
+                Prepared::Image(_) => count.images += 1,
                 Prepared::Hashes => count.hashed += 1,
-                Prepared::Bare => count.bare += 1,
-                Prepared::Unreadable(reason) => count.unreadable.push((picture.id.clone(), reason)),
+                Prepared::WithoutImage => count.without_image += 1,
+                Prepared::Unreadable(reason) => count.unreadable.push((row.id.clone(), reason)),
             }
         }
         Ok(())
     }
 
-    fn prepare(&self, picture: &Picture) -> Prepared {
-        let Some(bytes) = &picture.image else {
-            let bare = picture.phash.is_none() && picture.files.is_empty();
-            return if bare { Prepared::Bare } else { Prepared::Hashes };
+    fn prepare(&self, row: &CorpusRow) -> Prepared {
+        let Some(bytes) = &row.image else {
+            let nothing = row.phash.is_none() && row.files.is_empty();
+            return if nothing { Prepared::WithoutImage } else { Prepared::Hashes };
         };
         let options = DecodeOptions { min_side: Some(WORKING), ..DecodeOptions::default() };
         match decode(bytes, &options) {
@@ -258,57 +253,57 @@ impl Scan<'_> {
     fn by_image(
         &self,
         place: &str,
-        picture: &Picture,
+        row: &CorpusRow,
         image: &Decoded,
         pair: Option<&Pair>,
     ) -> Vec<Match> {
-        let own_hash = picture.image.as_ref().map(|bytes| blake3::hash(bytes).to_hex().to_string());
-        let files = || picture.files.iter().chain(&own_hash).map(String::as_str);
+        let own_hash = row.image.as_ref().map(|bytes| blake3::hash(bytes).to_hex().to_string());
+        let files = || row.files.iter().chain(&own_hash).map(String::as_str);
         let mut found = Vec::new();
         for (number, (set, nearest)) in self.sets.iter().zip(&image.nearest).enumerate() {
             let exact = set.exact(files());
-            found.extend(exact.map(|(item, kind)| of(set, item, kind, place, picture)));
+            found.extend(exact.map(|(item, kind)| match_of(set, item, kind, place, row)));
             let other = |f: &Found| exact.is_none_or(|(item, _)| item != f.item);
             let extra = match (self.detection, pair) {
                 (Some(detection), Some(pair)) => detection.neighbours(number, pair),
                 _ => Vec::new(),
             };
             let found_here = set.search.search(&image.query, nearest, &extra).into_iter();
-            let judged = found_here.filter(other).map(|f| {
-                let detector =
-                    self.detection.zip(pair).map(|(d, pair)| d.cosine(number, f.item, pair));
-                (score(f.score, detector), detector, f)
+            let cosine = |item| Some(self.detection?.cosine(number, item, pair?));
+            let scored = found_here.filter(other).map(|f| {
+                let parts = ScoreParts { detector: cosine(f.item), ..f.parts };
+                (score(&parts), parts, f)
             });
-            let mut judged: Vec<_> =
-                judged.filter(|(score, ..)| *score >= self.options.floor).collect();
-            judged.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.item.cmp(&b.2.item)));
-            found.extend(judged.into_iter().take(MATCHES).map(|(score, detector, f)| Match {
+            let mut scored: Vec<_> =
+                scored.filter(|(score, ..)| *score >= self.options.floor).collect();
+            scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.2.item.cmp(&b.2.item)));
+            found.extend(scored.into_iter().take(MATCHES).map(|(score, parts, f)| Match {
                 score,
-                detector,
-                likeness: f.likeness,
-                ..of(set, f.item, f.kind, place, picture)
+                detector: parts.detector,
+                similarity: parts.similarity,
+                ..match_of(set, f.item, f.kind, place, row)
             }));
         }
         if !found.is_empty() {
             let kept = encode_jpeg(&shrink(&image.small, KEPT), 85).unwrap_or_default();
-            found.iter_mut().for_each(|pair| pair.picture.clone_from(&kept));
+            found.iter_mut().for_each(|pair| pair.thumbnail.clone_from(&kept));
         }
         found
     }
 
-    fn by_hashes(&self, place: &str, picture: &Picture) -> Vec<Match> {
+    fn by_hashes(&self, place: &str, row: &CorpusRow) -> Vec<Match> {
         let mut found = Vec::new();
         for set in self.sets {
-            if let Some((item, kind)) = set.exact(picture.files.iter().map(String::as_str)) {
-                found.push(of(set, item, kind, place, picture));
+            if let Some((item, kind)) = set.exact(row.files.iter().map(String::as_str)) {
+                found.push(match_of(set, item, kind, place, row));
                 continue;
             }
-            let Some(phash) = picture.phash else { continue };
+            let Some(phash) = row.phash else { continue };
             let mut near = set.search.by_hash(phash, self.options.hash_radius);
             near.sort_by_key(|&(item, distance)| (distance, item));
             found.extend(near.into_iter().take(MATCHES).map(|(item, distance)| Match {
                 score: 1.0 - distance as f32 / 64.0,
-                ..of(set, item, Kind::Hash, place, picture)
+                ..match_of(set, item, HitKind::Hash, place, row)
             }));
         }
         found
@@ -316,37 +311,32 @@ impl Scan<'_> {
 }
 
 /// A match that is as sure as equal bytes.
-fn of(set: &EvalIndex, item: u32, kind: Kind, place: &str, picture: &Picture) -> Match {
+fn match_of(set: &EvalIndex, item: u32, kind: HitKind, place: &str, row: &CorpusRow) -> Match {
     Match {
         set: set.name.clone(),
         key: set.keys[item as usize].clone(),
         class: set.class(item).to_owned(),
         place: place.to_owned(),
-        id: picture.id.clone(),
-        url: picture.url.clone(),
-        caption: picture.caption.clone(),
+        id: row.id.clone(),
+        url: row.url.clone(),
+        caption: row.caption.clone(),
         score: 1.0,
         kind,
-        likeness: Similarity::default(),
+        similarity: Similarity::default(),
         detector: None,
-        picture: Vec::new(),
+        thumbnail: Vec::new(),
     }
 }
 
-/// The score of an aligned pair, given the cosine of the detector's vectors where it was asked.
-fn score(aligned: f32, detector: Option<f32>) -> f32 {
-    detector.map_or(aligned, |cosine| 0.7 * aligned + 0.3 * cosine.max(0.0))
-}
-
 /// Images stay on disk: a corpus may have many that resemble something.
-fn forget(found: &mut [Match]) {
-    found.iter_mut().for_each(|pair| pair.picture = Vec::new());
+fn drop_thumbnails(found: &mut [Match]) {
+    found.iter_mut().for_each(|pair| pair.thumbnail = Vec::new());
 }
 
 enum Prepared {
     Image(Box<Decoded>),
     Hashes,
-    Bare,
+    WithoutImage,
     Unreadable(String),
 }
 

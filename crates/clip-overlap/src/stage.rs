@@ -7,8 +7,9 @@ use clip_corpus::{Manifest, columns};
 use clip_pipeline::{FileKind, StageLayout};
 
 use crate::checker::Hit;
+use crate::decision::Judgement;
 use crate::matches::Match;
-use crate::similarity::Similarity;
+use crate::score::Similarity;
 use crate::{Error, Result};
 
 /// The column of a checked part that holds every hit of a row.
@@ -37,7 +38,9 @@ fn of_text(text: &str) -> impl Iterator<Item = Hit> {
             set: set.to_owned(),
             key: key.to_owned(),
             score: score.parse().ok()?,
-            kind: crate::Kind::of_name(kind)?,
+            kind: crate::HitKind::of_name(kind)?,
+            // What counts is judged again where this is read.
+            judgement: Judgement::Unproven,
         })
     })
 }
@@ -79,9 +82,9 @@ fn read(path: &Path, column: &str, kept: bool, found: &mut Vec<(u64, Checked)>) 
                     caption: captions.value(at).to_owned(),
                     score: hit.score,
                     kind: hit.kind,
-                    likeness: Similarity::default(),
+                    similarity: Similarity::default(),
                     detector: None,
-                    picture: Vec::new(),
+                    thumbnail: Vec::new(),
                 };
                 (rows.value(at), Checked { pair, kept })
             }));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use arrow::array::AsArray;
 use clip_corpus::{columns, row_part};
 use clip_format::ImageFormat;
-use clip_overlap::{ContaminationReport, Copy, Kind, SetReport};
+use clip_overlap::{ContaminationReport, Copy, HitKind, SetReport};
 use clip_pipeline::StageLayout;
 
 use crate::page::{escape, grouped, percent, picture, table};
@@ -32,7 +32,7 @@ pub fn contamination(
         "<p>{} images compared, {} rows by hashes alone, {} with neither, {} unreadable. Report {}.</p>\n",
         grouped(corpus.images),
         grouped(corpus.hashed),
-        grouped(corpus.bare),
+        grouped(corpus.without_image),
         grouped(corpus.unreadable),
         escape(&account.id)
     );
@@ -167,7 +167,7 @@ fn shown(set: &SetReport, path: &Path, images: &Images) -> Result<String> {
     let copies: Vec<&Copy> = chosen(set).collect();
     let wanted = copies.iter().map(|copy| copy.key.as_str()).collect();
     let items = items(path, &wanted)?;
-    let mut kinds: BTreeMap<Kind, u64> = BTreeMap::new();
+    let mut kinds: BTreeMap<HitKind, u64> = BTreeMap::new();
     set.copies.iter().for_each(|copy| *kinds.entry(copy.kind).or_default() += 1);
     let kinds: Vec<String> =
         kinds.iter().map(|(kind, count)| format!("{} {}", grouped(*count), kind.name())).collect();

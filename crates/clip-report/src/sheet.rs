@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clip_overlap::{Kind, Match, SetDecision, THRESHOLD, Verdict};
+use clip_overlap::{HitKind, Match, SetDecision, Verdict};
 use serde_json::json;
 
 use crate::Result;
@@ -25,7 +25,8 @@ pub fn sheet(
     images: &Images,
     decision: &SetDecision,
 ) -> Result<String> {
-    let threshold = decision.threshold.unwrap_or(THRESHOLD);
+    let rule = decision.rule();
+    let threshold = rule.threshold();
     if pairs.is_empty() {
         return Ok(String::new());
     }
@@ -37,13 +38,13 @@ pub fn sheet(
     );
     let mut line_drawn = false;
     for pair in pairs {
-        if pair.score < threshold && !line_drawn {
+        if !rule.reaches(pair.score) && !line_drawn {
             line_drawn = true;
             html.push_str(&format!(
                 "</div>\n<p class=\"about\">Below the threshold of {threshold:.3}:</p>\n<div class=\"grid pairs\">\n"
             ));
         }
-        let mark = match decision.verdict(&pair.key, &pair.id) {
+        let mark = match rule.verdict(&pair.key, &pair.id) {
             Some(Verdict::Accept) => "accept",
             Some(Verdict::Reject) => "reject",
             None => "",
@@ -73,7 +74,8 @@ pub fn sheet(
 /// The highest-scoring pair of each item that is neither exact nor flat, and of these the nearest
 /// to the threshold, from the most alike to the least. `matches` may be of other sets too.
 pub fn borderline<'a>(name: &str, matches: &'a [Match], threshold: f32) -> Vec<&'a Match> {
-    let open = |pair: &&Match| pair.set == name && !matches!(pair.kind, Kind::Exact | Kind::Flat);
+    let open =
+        |pair: &&Match| pair.set == name && !matches!(pair.kind, HitKind::Exact | HitKind::Flat);
     let mut all: Vec<&Match> = matches.iter().filter(open).collect();
     all.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key)));
     let mut seen = std::collections::HashSet::new();
@@ -87,7 +89,7 @@ mod tests {
     use super::*;
     use clip_overlap::Similarity;
 
-    fn pair(key: &str, score: f32, kind: Kind) -> Match {
+    fn pair(key: &str, score: f32, kind: HitKind) -> Match {
         Match {
             set: "toys".into(),
             key: key.into(),
@@ -98,17 +100,18 @@ mod tests {
             caption: String::new(),
             score,
             kind,
-            likeness: Similarity::default(),
+            similarity: Similarity::default(),
             detector: None,
-            picture: vec![0xff, 0xd8],
+            thumbnail: vec![0xff, 0xd8],
         }
     }
 
     #[test]
     fn the_pairs_about_the_threshold_are_shown_once_each() {
-        let mut matches = vec![pair("exact", 1.0, Kind::Exact), pair("flat", 0.99, Kind::Flat)];
-        matches.extend((0..200).map(|n| pair(&format!("{n:03}"), n as f32 / 200.0, Kind::Near)));
-        matches.push(pair("150", 0.2, Kind::Near));
+        let mut matches =
+            vec![pair("exact", 1.0, HitKind::Exact), pair("flat", 0.99, HitKind::Flat)];
+        matches.extend((0..200).map(|n| pair(&format!("{n:03}"), n as f32 / 200.0, HitKind::Near)));
+        matches.push(pair("150", 0.2, HitKind::Near));
         let found = borderline("toys", &matches, 0.75);
         assert_eq!(found.len(), 2 * SIDE);
         assert_eq!((found[0].key.as_str(), found[79].key.as_str()), ("189", "110"));
@@ -127,7 +130,7 @@ mod tests {
             verdict: Verdict::Accept,
             score: 0.9,
         });
-        let (odd, images) = (pair("a", 0.8, Kind::Near), Images::new());
+        let (odd, images) = (pair("a", 0.8, HitKind::Near), Images::new());
         let html = sheet("toys", dir.path(), &[&odd], &images, &decision).unwrap();
         assert_eq!(html.matches("</script>").count(), 1, "{html}");
         assert!(sheet("toys", dir.path(), &[], &images, &decision).unwrap().is_empty());

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clip_format::ImageFormat;
 
-use super::{Kind, Picture, Unit, Visit, kind_of};
+use super::{CorpusRow, Unit, UnitKind, Visit, kind_of};
 use crate::{Error, Result};
 
 /// Images of a folder that make one unit.
@@ -13,11 +13,11 @@ const IMAGES_A_UNIT: usize = 10_000;
 /// Shards where there are any, else tables, else images.
 pub(super) fn units(folder: &Path) -> Result<Vec<Unit>> {
     let mut files = clip_guard::files(folder).map_err(|(path, e)| Error::file(path, e))?;
-    for kind in [Kind::Shard, Kind::Table] {
+    for kind in [UnitKind::Shard, UnitKind::Table] {
         let own = |file: &&PathBuf| kind_of(file) == Some(kind);
         let found: Vec<&PathBuf> = files.iter().filter(own).collect();
         // img2dataset's files layout has a table beside each folder of images: the images say more.
-        let images = kind == Kind::Table && files.iter().any(|file| is_image(file));
+        let images = kind == UnitKind::Table && files.iter().any(|file| is_image(file));
         if !found.is_empty() && !images {
             let unit = |file: &PathBuf| {
                 let (place, files) = (file.display().to_string(), vec![file.clone()]);
@@ -33,7 +33,7 @@ pub(super) fn units(folder: &Path) -> Result<Vec<Unit>> {
     }
     let unit = |files: &[PathBuf]| {
         let place = folder.display().to_string();
-        Unit { place, files: files.to_vec(), kind: Kind::Folder }
+        Unit { place, files: files.to_vec(), kind: UnitKind::Folder }
     };
     Ok(files.chunks(IMAGES_A_UNIT).map(unit).collect())
 }
@@ -53,5 +53,5 @@ pub(super) fn each(root: &Path, path: &Path, visit: &mut Visit) -> Result<bool> 
     let caption = text.unwrap_or_else(|| meta("caption").unwrap_or_default().to_owned());
     let url = meta("url").unwrap_or_default().to_owned();
     let id = path.strip_prefix(root).unwrap_or(path).display().to_string();
-    visit(Picture { id, image: Some(image), files: Vec::new(), phash: None, url, caption })
+    visit(CorpusRow { id, image: Some(image), files: Vec::new(), phash: None, url, caption })
 }

@@ -8,7 +8,7 @@ use clip_corpus::{Delimited, Row};
 use serde_json::Value;
 
 use super::table::{hash, lacking};
-use super::{Picture, Visit, extension};
+use super::{CorpusRow, Visit, extension};
 use crate::{Error, Result};
 
 pub(super) fn each(path: &Path, visit: &mut Visit) -> Result<bool> {
@@ -19,10 +19,10 @@ pub(super) fn each(path: &Path, visit: &mut Visit) -> Result<bool> {
 }
 
 /// A row whose cells are found by name.
-fn row(number: usize, cell: impl Fn(&str) -> Option<String>) -> Picture {
+fn row(number: usize, cell: impl Fn(&str) -> Option<String>) -> CorpusRow {
     let first = |names: &[&str]| names.iter().find_map(|name| cell(name)).filter(|v| !v.is_empty());
     let files = ["blake3", "sha256"].iter().filter_map(|name| first(&[name]));
-    Picture {
+    CorpusRow {
         id: first(&["key", "uid", "id"]).unwrap_or_else(|| number.to_string()),
         image: None,
         files: files.map(|hash| hash.to_lowercase()).collect(),

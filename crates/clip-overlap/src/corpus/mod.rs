@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 /// One image of a corpus.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Picture {
+pub struct CorpusRow {
     /// Its name in its file: a sample's key, a row's number or key, a path.
     pub id: String,
     /// Its encoded bytes, where the corpus has them.
@@ -36,11 +36,11 @@ pub struct Unit {
     pub place: String,
     /// Its files; all of them decide whether it changed.
     pub files: Vec<PathBuf>,
-    kind: Kind,
+    kind: UnitKind,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum UnitKind {
     Shard,
     Table,
     Text,
@@ -48,7 +48,7 @@ enum Kind {
 }
 
 /// Called with each image; it says whether to continue.
-pub type Visit<'a> = dyn FnMut(Picture) -> Result<bool> + 'a;
+pub type Visit<'a> = dyn FnMut(CorpusRow) -> Result<bool> + 'a;
 
 /// The units of a corpus, in order.
 ///
@@ -81,11 +81,11 @@ fn unit_of_file(file: &Path) -> Result<Unit> {
     Ok(Unit { place: file.display().to_string(), files: vec![file.to_path_buf()], kind })
 }
 
-fn kind_of(file: &Path) -> Option<Kind> {
+fn kind_of(file: &Path) -> Option<UnitKind> {
     match extension(file).as_str() {
-        "tar" => Some(Kind::Shard),
-        "parquet" => Some(Kind::Table),
-        "csv" | "tsv" | "jsonl" => Some(Kind::Text),
+        "tar" => Some(UnitKind::Shard),
+        "parquet" => Some(UnitKind::Table),
+        "csv" | "tsv" | "jsonl" => Some(UnitKind::Text),
         _ => None,
     }
 }
@@ -113,10 +113,10 @@ impl Unit {
     /// Reads it through, one image in memory.
     pub fn each(&self, visit: &mut Visit) -> Result<()> {
         match self.kind {
-            Kind::Shard => each_file(&self.files, visit, shard),
-            Kind::Table => each_file(&self.files, visit, table::each),
-            Kind::Text => each_file(&self.files, visit, list::each),
-            Kind::Folder => {
+            UnitKind::Shard => each_file(&self.files, visit, shard),
+            UnitKind::Table => each_file(&self.files, visit, table::each),
+            UnitKind::Text => each_file(&self.files, visit, list::each),
+            UnitKind::Folder => {
                 let root = Path::new(&self.place);
                 each_file(&self.files, visit, |file, visit| folder::each(root, file, visit))
             }
@@ -139,8 +139,8 @@ fn each_file(
 
 fn shard(path: &Path, visit: &mut Visit) -> Result<bool> {
     for sample in ShardReader::open(path)? {
-        if let Some(picture) = picture(sample?)
-            && !visit(picture)?
+        if let Some(row) = row_of(sample?)
+            && !visit(row)?
         {
             return Ok(false);
         }
@@ -148,7 +148,7 @@ fn shard(path: &Path, visit: &mut Visit) -> Result<bool> {
     Ok(true)
 }
 
-fn picture(mut sample: Sample) -> Option<Picture> {
+fn row_of(mut sample: Sample) -> Option<CorpusRow> {
     let name = sample.image()?.0.to_owned();
     let at = sample.fields.iter().position(|(field, _)| *field == name)?;
     let image = std::mem::take(&mut sample.fields[at].1);
@@ -160,7 +160,7 @@ fn picture(mut sample: Sample) -> Option<Picture> {
     let url = meta("url").unwrap_or_default().to_owned();
     let files =
         ["blake3", "sha256"].iter().filter_map(|key| meta(key)).map(str::to_lowercase).collect();
-    Some(Picture { id: sample.key, image: Some(image), files, phash: None, url, caption })
+    Some(CorpusRow { id: sample.key, image: Some(image), files, phash: None, url, caption })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt64Type};
 use clip_corpus::ParquetFile;
 
-use super::{Picture, Visit};
+use super::{CorpusRow, Visit};
 use clip_format::ImageFormat;
 
 use crate::{Error, Result};
@@ -53,8 +53,8 @@ pub(super) fn each(path: &Path, visit: &mut Visit) -> Result<bool> {
     let mut first = 0;
     for batch in file.batches(Some(&roots), rows, 0)? {
         let batch = batch?;
-        for picture in pictures(&batch, image, first)? {
-            if !visit(picture)? {
+        for row in rows_of(&batch, image, first)? {
+            if !visit(row)? {
                 return Ok(false);
             }
         }
@@ -63,7 +63,7 @@ pub(super) fn each(path: &Path, visit: &mut Visit) -> Result<bool> {
     Ok(true)
 }
 
-fn pictures(batch: &RecordBatch, image: Option<&str>, first: usize) -> Result<Vec<Picture>> {
+fn rows_of(batch: &RecordBatch, image: Option<&str>, first: usize) -> Result<Vec<CorpusRow>> {
     let column = |name: &str| batch.column_by_name(name);
     let text = |names: &[&str]| -> Result<Option<StringArray>> {
         let found = names.iter().find_map(|name| column(name));
@@ -85,7 +85,7 @@ fn pictures(batch: &RecordBatch, image: Option<&str>, first: usize) -> Result<Ve
     let cell = |column: &Option<StringArray>, at: usize| {
         column.as_ref().filter(|c| c.is_valid(at)).map(|c| c.value(at).to_owned())
     };
-    let picture = |at: usize| Picture {
+    let row = |at: usize| CorpusRow {
         id: cell(&ids, at).unwrap_or_else(|| (first + at).to_string()),
         image: images.filter(|c| c.is_valid(at)).map(|c| c.value(at).to_vec()),
         files: files
@@ -97,7 +97,7 @@ fn pictures(batch: &RecordBatch, image: Option<&str>, first: usize) -> Result<Ve
         url: cell(&urls, at).unwrap_or_default(),
         caption: cell(&captions, at).unwrap_or_default(),
     };
-    Ok((0..batch.num_rows()).map(picture).collect())
+    Ok((0..batch.num_rows()).map(row).collect())
 }
 
 /// A pHash is a number, or its 16 hex digits as imagededup prints them.

@@ -7,11 +7,11 @@ use clip_corpus::{ShardWriter, write_parquet};
 
 use super::*;
 
-fn pictures(spec: &Path) -> Vec<Picture> {
+fn rows_of(spec: &Path) -> Vec<CorpusRow> {
     let mut found = Vec::new();
     for unit in units(&spec.display().to_string()).unwrap() {
-        unit.each(&mut |picture| {
-            found.push(picture);
+        unit.each(&mut |row| {
+            found.push(row);
             Ok(true)
         })
         .unwrap();
@@ -19,9 +19,9 @@ fn pictures(spec: &Path) -> Vec<Picture> {
     found
 }
 
-fn picture(id: &str, image: &[u8]) -> Picture {
+fn row_of(id: &str, image: &[u8]) -> CorpusRow {
     let (url, caption) = ("http://x.org/1".to_owned(), "a dog".to_owned());
-    Picture { id: id.into(), image: Some(image.to_vec()), url, caption, ..Picture::default() }
+    CorpusRow { id: id.into(), image: Some(image.to_vec()), url, caption, ..CorpusRow::default() }
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn shards_tables_and_folders_give_the_same() {
     let fields = fields.map(|(name, bytes)| (name.to_owned(), bytes)).to_vec();
     writer.write(&Sample { key: "000".into(), fields }).unwrap();
     writer.finish().unwrap();
-    assert_eq!(pictures(&shards), [picture("000", b"bytes")]);
+    assert_eq!(rows_of(&shards), [row_of("000", b"bytes")]);
 
     let table = dir.path().join("t.parquet");
     let text = |cell: &str| -> ArrayRef { Arc::new(StringArray::from(vec![cell])) };
@@ -42,14 +42,14 @@ fn shards_tables_and_folders_give_the_same() {
     let columns = [("url", text("http://x.org/1")), ("caption", text("a dog")), ("jpg", image)];
     let batch = RecordBatch::try_from_iter(columns).unwrap();
     write_parquet(&table, batch.schema(), &[batch]).unwrap();
-    assert_eq!(pictures(&table), [picture("0", b"bytes")]);
+    assert_eq!(rows_of(&table), [row_of("0", b"bytes")]);
 
     let folder = dir.path().join("images/00000");
     std::fs::create_dir_all(&folder).unwrap();
     for (name, bytes) in [("7.jpg", b"bytes".as_slice()), ("7.txt", b"a dog"), ("7.json", &json)] {
         std::fs::write(folder.join(name), bytes).unwrap();
     }
-    assert_eq!(pictures(&dir.path().join("images")), [picture("00000/7.jpg", b"bytes")]);
+    assert_eq!(rows_of(&dir.path().join("images")), [row_of("00000/7.jpg", b"bytes")]);
 }
 
 #[test]
@@ -65,11 +65,11 @@ fn lists_bring_hashes_and_those_without_are_refused() {
     let batch = RecordBatch::try_from_iter([("phash", phash)]).unwrap();
     write_parquet(&table, batch.schema(), &[batch]).unwrap();
     for list in [&csv, &jsonl, &table] {
-        let found = pictures(list);
+        let found = rows_of(list);
         assert_eq!(found[0].phash, Some(0x9fee_2562_3998_4d71), "{}", list.display());
         assert!(found[0].image.is_none());
     }
-    assert_eq!(pictures(&csv)[0].files, ["ab"]);
+    assert_eq!(rows_of(&csv)[0].files, ["ab"]);
     std::fs::write(&csv, "url,caption\nhttp://x.org/1,a\n").unwrap();
     let unit = units(&csv.display().to_string()).unwrap().remove(0);
     let told = unit.each(&mut |_| Ok(true)).unwrap_err().to_string();
@@ -100,7 +100,7 @@ fn json_is_read_as_python_writes_it_and_a_broken_row_falls_alone() {
         r#"{"url":"u3","phash":"9fee256239984d70","similarity":Infinity}"#,
     ];
     std::fs::write(&jsonl, format!("\u{feff}{}", lines.join("\n"))).unwrap();
-    let found = pictures(&jsonl);
+    let found = rows_of(&jsonl);
     let urls: Vec<_> = found.iter().map(|p| (p.url.as_str(), p.phash.is_some())).collect();
     assert_eq!(urls, [("u0", false), ("u1", true), ("", false), ("u3", true)]);
     assert_eq!(found[1].caption, "\u{fffd} cat");
@@ -110,7 +110,7 @@ fn json_is_read_as_python_writes_it_and_a_broken_row_falls_alone() {
     let fields = vec![("jpg".to_owned(), b"bytes".to_vec()), ("json".to_owned(), json)];
     writer.write(&Sample { key: "000".into(), fields }).unwrap();
     writer.finish().unwrap();
-    let found = pictures(&dir.path().join("0.tar"));
+    let found = rows_of(&dir.path().join("0.tar"));
     assert_eq!((found[0].url.as_str(), found[0].caption.as_str()), ("u", "a cat"));
 }
 
@@ -120,7 +120,7 @@ fn a_quoted_tab_or_end_of_line_belongs_to_its_cell() {
     let tsv = dir.path().join("l.tsv");
     let text = "caption\turl\tphash\n\"left\tright\"\tu1\t9fee256239984d71\n\"never closed\tu2\t0\n\"one\ntwo\"\tu3\t9fee256239984d71\n";
     std::fs::write(&tsv, text).unwrap();
-    let found = pictures(&tsv);
+    let found = rows_of(&tsv);
     let rows: Vec<_> = found.iter().map(|p| (p.caption.as_str(), p.url.as_str())).collect();
     assert_eq!(rows, [("left\tright", "u1"), ("", ""), ("one\ntwo", "u3")]);
 }

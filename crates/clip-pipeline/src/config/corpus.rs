@@ -23,18 +23,13 @@ pub struct Dedup {
     /// it.
     #[serde(default = "default_placeholder_limit")]
     pub placeholder_limit: usize,
-    /// Least likeness of two candidates, laid over each other, from 0 to 1; 0 takes the hashes'
-    /// word.
-    #[serde(default = "default_likeness")]
-    pub likeness: f32,
+    /// Least score of two candidates, laid over each other, from 0 to 1, as contamination counts
+    /// copies by when absent; 0 trusts the hashes.
+    pub likeness: Option<f32>,
     /// Corpora that exist already (folders of shards, Parquet tables): an image that they have
     /// falls.
     #[serde(default)]
     pub against: Vec<PathBuf>,
-}
-
-fn default_likeness() -> f32 {
-    0.8
 }
 
 fn default_max_captions() -> usize {

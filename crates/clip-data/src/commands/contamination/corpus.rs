@@ -1,6 +1,6 @@
 //! Any corpus: streamed against the evaluation sets, reported on a page with contact sheets.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clip_overlap::corpus::{Unit, units};
 use clip_overlap::{
-    ContaminationReport, CorpusAccount, Decisions, Detection, EvalIndex, Match, Scan, ScanOptions,
-    Scanned, SetReport, Subject, UnitCount, default_cache, read_copies, write_pairs,
+    ContaminationReport, CopyRule, CorpusAccount, Decisions, Detection, EvalIndex, Match, Scan,
+    ScanOptions, Scanned, SetReport, Subject, UnitCount, default_cache, read_copies, write_pairs,
 };
 use serde_json::json;
 
@@ -73,12 +73,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     judge(args, &mut accounts)?;
     let account =
         ContaminationReport::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
-    let copies: Vec<bool> =
-        matches.iter().map(|pair| decided.set(&pair.set).is_copy(pair)).collect();
+    let rules: HashMap<&String, CopyRule> =
+        args.eval.iter().map(|(name, _)| (name, decided.set(name).rule())).collect();
+    let copies: Vec<bool> = matches.iter().map(|pair| pair.is_copy(&rules[&pair.set])).collect();
     write_pairs(&args.out.join("pairs.parquet"), &matches, &copies)?;
     let sets = args.eval.iter().cloned().collect();
     pages::write(&args.out, &sets, &account, &matches, &decided, |wanted| {
-        Ok(scan.pictures(&all, wanted)?)
+        Ok(scan.thumbnails(&all, wanted)?)
     })?;
     tell(args, &account, &args.out)
 }

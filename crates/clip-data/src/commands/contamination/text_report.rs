@@ -42,7 +42,7 @@ fn corpus(account: &ContaminationReport) -> String {
     let mut text = format!("corpus: {} images", corpus.images);
     for (count, what) in [
         (corpus.hashed, "rows by hashes alone"),
-        (corpus.bare, "rows with neither image nor hash"),
+        (corpus.without_image, "rows with neither image nor hash"),
         (corpus.unreadable, "unreadable"),
     ] {
         if count > 0 {

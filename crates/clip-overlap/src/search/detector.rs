@@ -7,8 +7,8 @@ use arrow::array::{Array, AsArray, BinaryArray, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use clip_image::{Filter, Rgb, flip_horizontal, resize};
 
-use crate::index::EvalIndex;
-use crate::simd::dot;
+use super::index::EvalIndex;
+use crate::pyramid::dot;
 use crate::{Error, Result};
 
 /// Items of the nearest vectors that are compared as well.
@@ -25,7 +25,7 @@ pub trait Embedder: Sync {
     /// Side of the images in pixels.
     fn size(&self) -> u32;
     /// A vector for each image.
-    fn embed(&self, pictures: &[Rgb]) -> Result<Vec<Vec<f32>>>;
+    fn embed(&self, images: &[Rgb]) -> Result<Vec<Vec<f32>>>;
 }
 
 /// An embedder, and the vectors of every item of the sets.

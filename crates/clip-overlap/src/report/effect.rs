@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use clip_stats::{ClassCounts, Interval, bootstrap, contamination, stratified};
 use serde::{Deserialize, Serialize};
 
-use crate::predictions::Predicted;
-use crate::report::{CONFIDENCE, SetReport};
+use super::predictions::Predicted;
+use super::{CONFIDENCE, SetReport};
 use crate::{Error, Result};
 
 /// Resamples of a bootstrap, as many as make the ends of a 99.5% interval steady.
@@ -155,14 +155,15 @@ fn resamples(rows: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decisions::SetDecision;
+    use crate::decision::SetDecision;
+    use crate::hit_kind::HitKind;
     use crate::matches::tests::pair;
     use crate::report::Subject;
-    use crate::set::Kind;
 
     fn account(copies: &[&str], items: u64) -> SetReport {
         let set = Subject { name: "toys", index: "0", items, unreadable: 0 };
-        let matches: Vec<_> = copies.iter().map(|key| pair(key, key, 0.99, Kind::Near)).collect();
+        let matches: Vec<_> =
+            copies.iter().map(|key| pair(key, key, 0.99, HitKind::Near)).collect();
         SetReport::new(&set, &matches, |_| true, &SetDecision::default()).unwrap()
     }
 

@@ -8,7 +8,7 @@
 
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::thumb::Plane;
+use super::plane::Plane;
 
 /// Points that are handled at once: grids have a multiple of it.
 pub(crate) const LANES: usize = 16;

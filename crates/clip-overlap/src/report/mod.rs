@@ -1,18 +1,23 @@
 //! The account of a corpus against evaluation sets: which items it has too, and what that does to a
 //! score.
 
+mod captions;
+mod effect;
+pub mod predictions;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use clip_stats::{Contamination, Interval, Stratified, Suite, clopper_pearson};
 use serde::{Deserialize, Serialize};
 
-use crate::captions::names;
-use crate::decisions::{SetDecision, THRESHOLD};
-use crate::effect::Difference;
+pub use captions::names;
+pub use effect::Difference;
+
+use crate::decision::SetDecision;
+use crate::hit_kind::HitKind;
 use crate::matches::Match;
 use crate::scan::UnitCount;
-use crate::set::Kind;
 use crate::{Error, Result};
 
 /// The paper's confidence (figure 17).
@@ -30,7 +35,7 @@ pub struct Copy {
     /// How alike, in [0, 1].
     pub score: f32,
     /// How it was recognised.
-    pub kind: Kind,
+    pub kind: HitKind,
     /// The piece of the corpus: a shard, a table, a folder.
     pub place: String,
     /// The image's name there.
@@ -53,7 +58,8 @@ pub struct CorpusAccount {
     /// Rows without an image, of which only hashes were compared.
     pub hashed: u64,
     /// Rows with neither an image nor a hash: not compared.
-    pub bare: u64,
+    #[serde(rename = "bare")]
+    pub without_image: u64,
     /// Images that could not be decoded: not compared.
     pub unreadable: u64,
     /// The first of them: name and reason.
@@ -71,9 +77,9 @@ impl CorpusAccount {
         });
         Self {
             paths,
-            images: sum(|unit| unit.pictures),
+            images: sum(|unit| unit.images),
             hashed: sum(|unit| unit.hashed),
-            bare: sum(|unit| unit.bare),
+            without_image: sum(|unit| unit.without_image),
             unreadable: sum(|unit| unit.unreadable.len() as u64),
             unreadable_rows: rows.take(NAMED).collect(),
         }
@@ -102,7 +108,7 @@ pub struct SetReport {
     pub unreadable: u64,
     /// Least score of a copy.
     pub threshold: f32,
-    /// Pairs that somebody accepted or rejected.
+    /// Pairs that were accepted or rejected by eye.
     pub marks: u64,
     /// Items of which the corpus holds a copy.
     pub overlap: u64,
@@ -169,7 +175,8 @@ impl SetReport {
         let own = || matches.iter().enumerate().filter(|(_, pair)| pair.set == set.name);
         let (mut best, mut images) = (HashMap::<&str, (usize, &Match)>::new(), HashSet::new());
         let mut captions: HashMap<&str, bool> = HashMap::new();
-        for (at, pair) in own().filter(|(_, pair)| decision.is_copy(pair)) {
+        let rule = decision.rule();
+        for (at, pair) in own().filter(|(_, pair)| pair.is_copy(&rule)) {
             images.insert((&pair.place, &pair.id));
             let old = best.entry(&pair.key).or_insert((at, pair));
             // A copy that is still there says more than one that is gone.
@@ -180,12 +187,12 @@ impl SetReport {
                 *captions.entry(&pair.key).or_default() |= names(&pair.caption, &pair.class);
             }
         }
-        let apart = |kind: Kind| {
+        let apart = |kind: HitKind| {
             let keys = own()
                 .filter(|(_, pair)| pair.kind == kind && !best.contains_key(pair.key.as_str()));
             keys.map(|(_, pair)| pair.key.as_str()).collect::<HashSet<_>>().len() as u64
         };
-        let (flat, unverified) = (apart(Kind::Flat), apart(Kind::Hash));
+        let (flat, unverified) = (apart(HitKind::Flat), apart(HitKind::Hash));
         let mut copies: Vec<Copy> =
             best.into_values().map(|(at, pair)| copy(pair, kept(at))).collect();
         copies.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key)));
@@ -195,7 +202,7 @@ impl SetReport {
             index: set.index.to_owned(),
             items: set.items,
             unreadable: set.unreadable,
-            threshold: decision.threshold.unwrap_or(THRESHOLD),
+            threshold: rule.threshold(),
             marks: decision.marks.len() as u64,
             overlap,
             removed: copies.len() as u64 - overlap,
@@ -273,8 +280,8 @@ impl ContaminationReport {
 /// Predictions change no identity: it says what was found, not who was judged by it.
 fn identity(corpus: &CorpusAccount, sets: &[SetReport]) -> String {
     let mut hasher = blake3::Hasher::new();
-    let CorpusAccount { images, hashed, bare, unreadable, .. } = corpus;
-    hasher.update(format!("{images} {hashed} {bare} {unreadable}\n").as_bytes());
+    let CorpusAccount { images, hashed, without_image, unreadable, .. } = corpus;
+    hasher.update(format!("{images} {hashed} {without_image} {unreadable}\n").as_bytes());
     for set in sets {
         let SetReport { name, index, threshold, .. } = set;
         hasher.update(format!("{name}\0{index}\0{threshold}\n").as_bytes());
@@ -300,12 +307,12 @@ mod tests {
     #[test]
     fn an_item_counts_once_however_many_copies_it_has() {
         let matches = [
-            pair("a", "1", 0.95, Kind::Near),
-            pair("b", "2", 0.99, Kind::Crop),
-            pair("a", "3", 1.0, Kind::Exact),
-            pair("c", "4", 0.5, Kind::Near),
-            pair("d", "5", 0.99, Kind::Flat),
-            pair("e", "6", 0.99, Kind::Hash),
+            pair("a", "1", 0.95, HitKind::Near),
+            pair("b", "2", 0.99, HitKind::Crop),
+            pair("a", "3", 1.0, HitKind::Exact),
+            pair("c", "4", 0.5, HitKind::Near),
+            pair("d", "5", 0.99, HitKind::Flat),
+            pair("e", "6", 0.99, HitKind::Hash),
         ];
         let set = account(&matches);
         assert_eq!((set.overlap, set.images, set.copies[0].id.as_str()), (2, 3, "3"));
@@ -323,8 +330,8 @@ mod tests {
         let id = |matches: &[Match]| {
             ContaminationReport::new(CorpusAccount::default(), vec![account(matches)]).id
         };
-        let one = [pair("a", "1", 0.95, Kind::Near)];
-        let two = [pair("a", "1", 0.95, Kind::Near), pair("b", "2", 0.95, Kind::Near)];
+        let one = [pair("a", "1", 0.95, HitKind::Near)];
+        let two = [pair("a", "1", 0.95, HitKind::Near), pair("b", "2", 0.95, HitKind::Near)];
         assert_eq!(id(&one), id(&one));
         assert_ne!(id(&one), id(&two));
         assert_eq!(id(&one).len(), 16);

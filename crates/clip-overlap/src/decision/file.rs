@@ -6,25 +6,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::matches::Match;
-use crate::set::Kind;
+use super::rule::{CopyRule, THRESHOLD, Verdict};
 use crate::{Error, Result};
 
-/// Least score of a copy where nobody decided otherwise; measured on photographs and small images
-/// alike.
-pub const THRESHOLD: f32 = 0.80;
-
-/// What was seen of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// The same image.
-    Accept,
-    /// Another image.
-    Reject,
-}
-
-/// A pair that somebody looked at.
+/// A pair that was looked at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReviewedPair {
@@ -80,24 +65,11 @@ impl Decisions {
 }
 
 impl SetDecision {
-    /// What was seen of an item and an image, if anybody looked.
-    pub fn verdict(&self, key: &str, id: &str) -> Option<Verdict> {
-        let seen = |mark: &&ReviewedPair| mark.key == key && mark.id == id;
-        // The last look counts.
-        self.marks.iter().rev().find(seen).map(|mark| mark.verdict)
-    }
-
-    /// Whether a pair counts as a copy.
-    ///
-    /// Images that show next to nothing, and rows of which only a perceptual hash is known, count
-    /// only when somebody accepted them.
-    pub fn is_copy(&self, pair: &Match) -> bool {
-        match (self.verdict(&pair.key, &pair.id), pair.kind) {
-            (Some(verdict), _) => verdict == Verdict::Accept,
-            (None, Kind::Exact) => true,
-            (None, Kind::Flat | Kind::Hash) => false,
-            (None, _) => pair.score >= self.threshold.unwrap_or(THRESHOLD),
-        }
+    /// What follows from it.
+    pub fn rule(&self) -> CopyRule {
+        let reviewed =
+            self.marks.iter().map(|mark| (mark.key.as_str(), mark.id.as_str(), mark.verdict));
+        CopyRule::at(self.threshold.unwrap_or(THRESHOLD)).reviewed(reviewed)
     }
 
     /// The lowest threshold at which at least `precision` of the marked pairs from it on were
@@ -132,7 +104,6 @@ impl SetDecision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matches::tests::pair;
 
     fn marks(marks: &[(f32, Verdict)]) -> SetDecision {
         let mark = |(at, &(score, verdict)): (usize, &(f32, Verdict))| ReviewedPair {
@@ -142,21 +113,6 @@ mod tests {
             score,
         };
         SetDecision { threshold: None, marks: marks.iter().enumerate().map(mark).collect() }
-    }
-
-    #[test]
-    fn eyes_overrule_thresholds_and_flat_pictures_prove_nothing() {
-        let mut decision = SetDecision { threshold: Some(0.9), marks: Vec::new() };
-        assert!(decision.is_copy(&pair("a", "1", 0.95, Kind::Near)));
-        assert!(!decision.is_copy(&pair("a", "2", 0.85, Kind::Near)));
-        assert!(!decision.is_copy(&pair("a", "3", 0.99, Kind::Flat)));
-        assert!(!decision.is_copy(&pair("a", "4", 0.99, Kind::Hash)));
-        for (id, verdict) in [("1", Verdict::Reject), ("2", Verdict::Accept)] {
-            let (key, id) = ("a".to_owned(), id.to_owned());
-            decision.marks.push(ReviewedPair { key, id, verdict, score: 0.0 });
-        }
-        assert!(!decision.is_copy(&pair("a", "1", 0.95, Kind::Near)));
-        assert!(decision.is_copy(&pair("a", "2", 0.85, Kind::Near)));
     }
 
     #[test]

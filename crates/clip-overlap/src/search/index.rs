@@ -16,10 +16,11 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::candidates::CandidateOptions;
-use crate::fingerprint::Fingerprint;
-use crate::keypoints::Keypoint;
-use crate::set::{Kind, SetIndex};
+use super::candidates::CandidateOptions;
+use super::fingerprint::Fingerprint;
+use super::keypoints::Keypoint;
+use super::set::SetIndex;
+use crate::hit_kind::HitKind;
 use crate::{Error, Result};
 
 /// Raised whenever fingerprints come out differently: an older index is then made again.
@@ -132,10 +133,10 @@ impl EvalIndex {
 
     /// The item with one of these hashes of its file. An image that shows next to nothing proves
     /// nothing even so.
-    pub fn exact<'a>(&self, mut files: impl Iterator<Item = &'a str>) -> Option<(u32, Kind)> {
+    pub fn exact<'a>(&self, mut files: impl Iterator<Item = &'a str>) -> Option<(u32, HitKind)> {
         let item = files.find_map(|hash| self.files.get(hash)).copied()?;
         let flat = self.search.items()[item as usize].flat;
-        Some((item, if flat { Kind::Flat } else { Kind::Exact }))
+        Some((item, if flat { HitKind::Flat } else { HitKind::Exact }))
     }
 
     /// Name of an item's class.
@@ -289,7 +290,7 @@ fn label(item: &EvalItem) -> u32 {
 }
 
 /// Lower-case hex.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -320,7 +321,7 @@ mod tests {
         let data = (0..80 * 60 * 3).map(|i| (i * i % 251) as u8).collect();
         let image = Rgb { width: 80, height: 60, data };
         std::fs::write(set.join("car/1.png"), encode_png(&image).unwrap()).unwrap();
-        std::fs::write(set.join("car/2.png"), b"no picture").unwrap();
+        std::fs::write(set.join("car/2.png"), b"no image").unwrap();
         let cache = dir.path().join("cache");
         let made = EvalIndex::open("toys", &set, Some(&cache)).unwrap();
         let read = EvalIndex::open("toys", &set, Some(&cache)).unwrap();

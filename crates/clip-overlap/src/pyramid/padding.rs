@@ -3,7 +3,7 @@
 
 use clip_image::Rgb;
 
-use crate::thumb::Plane;
+use super::plane::Plane;
 
 /// Greatest difference of a channel from the corner's: what JPEG does to one colour.
 const SAME: u8 = 14;
@@ -65,7 +65,7 @@ fn filled(image: &Rgb) -> Vec<bool> {
 mod tests {
     use super::*;
 
-    fn picture(shown: impl Fn(u32, u32) -> bool) -> Rgb {
+    fn image(shown: impl Fn(u32, u32) -> bool) -> Rgb {
         let mut image = Rgb::filled(40, 30, [250; 3]);
         for at in 0..40 * 30 {
             if shown(at % 40, at / 40) {
@@ -82,13 +82,13 @@ mod tests {
 
     #[test]
     fn bars_and_corners_are_padding_and_a_ground_is_not() {
-        assert!(padding(&picture(|_, _| true)).is_none());
-        let bar = padding(&picture(|_, y| y < 24)).unwrap();
+        assert!(padding(&image(|_, _| true)).is_none());
+        let bar = padding(&image(|_, y| y < 24)).unwrap();
         assert!(bar.data[40 * 24..].iter().all(|v| *v == 1.0));
         assert_eq!(bar.data[40 * 15 + 20], 0.0);
-        let turned = padding(&picture(|x, y| x + 3 * y >= 12 && x + 3 * y <= 114)).unwrap();
+        let turned = padding(&image(|x, y| x + 3 * y >= 12 && x + 3 * y <= 114)).unwrap();
         assert_eq!((turned.data[0], turned.data[40 * 15 + 20]), (1.0, 0.0));
-        let object = padding(&picture(|x, y| {
+        let object = padding(&image(|x, y| {
             (x > 1 && y > 1) && (x < 38 && y < 28) && x.abs_diff(20) + y.abs_diff(15) < 9
         }));
         let object = object.unwrap();

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use clip_image::Rgb;
 
-use crate::thumb::{Plane, shrink};
+use crate::pyramid::{Plane, shrink};
 
 /// Longer side in pixels of the largest level.
 const SIDE: u32 = 256;

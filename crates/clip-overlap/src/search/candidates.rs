@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use clip_image::HammingIndex;
 
-use crate::fingerprint::Fingerprint;
-use crate::keypoints::Keypoint;
-use crate::transform::Transform;
-use crate::vector::{Nearest, Vectors};
+use super::fingerprint::Fingerprint;
+use super::keypoints::Keypoint;
+use super::vector::{Nearest, Vectors};
+use crate::alignment::Transform;
 
 /// How widely candidates are sought.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -21,7 +21,7 @@ pub struct CandidateOptions {
     pub neighbour_cosine: f32,
     /// Greatest distance of two local features, in bits of 64.
     pub local_radius: u32,
-    /// Local features that must agree on one placement.
+    /// Local features that must agree on one transform.
     pub local_votes: usize,
     /// Most candidates of each sort.
     pub limit: usize,
@@ -110,7 +110,7 @@ impl Candidates {
         (near, self.local(query))
     }
 
-    /// Items on which several local features agree, with their votes and the placement they agree
+    /// Items on which several local features agree, with their votes and the transform they agree
     /// on.
     fn local(&self, query: &Fingerprint) -> Vec<(u32, usize, Transform)> {
         let aspect = query.thumb.height as f32 / query.thumb.width as f32;
@@ -125,15 +125,15 @@ impl Candidates {
                 let (item, other) = &self.places[at as usize];
                 let sx = other.size / point.size;
                 let sy = sx * aspect / self.aspects[*item as usize];
-                let placement =
+                let transform =
                     Transform::scaled(sx, sy, other.x - sx * point.x, other.y - sy * point.y);
                 // Where the middle comes to lie, and how large: what agrees, agrees on these.
                 let middle = |scale: f32, shift: f32| ((0.5 * scale + shift) / 0.12).floor() as i32;
-                let [_, _, tx, _, _, ty] = placement.affine;
+                let [_, _, tx, _, _, ty] = transform.affine;
                 let size = (sx.ln() / 0.35).floor() as i32;
                 let key = (*item, size, middle(sx, tx), middle(sy, ty));
                 let pair = [point.x, point.y, other.x, other.y];
-                votes.entry(key).or_default().push(Vote { placement, pair });
+                votes.entry(key).or_default().push(Vote { transform, pair });
             }
         }
         let mut best: HashMap<u32, (usize, Transform)> = HashMap::new();
@@ -153,10 +153,10 @@ impl Candidates {
                 continue;
             }
             let pairs: Vec<[f32; 4]> = all.iter().map(|vote| vote.pair).collect();
-            let placement = median(&all).fitted(&pairs);
+            let transform = median(&all).fitted(&pairs);
             let old = best.get(item).map_or(0, |(count, _)| *count);
-            if all.len() > old || (all.len() == old && placement.affine < best[item].1.affine) {
-                best.insert(*item, (all.len(), placement));
+            if all.len() > old || (all.len() == old && transform.affine < best[item].1.affine) {
+                best.insert(*item, (all.len(), transform));
             }
         }
         let mut found: Vec<_> = best.into_iter().map(|(i, (n, p))| (i, n, p)).collect();
@@ -169,14 +169,14 @@ impl Candidates {
 /// Two local features that look alike: where they put the image, and their centres in it and in the
 /// item.
 struct Vote {
-    placement: Transform,
+    transform: Transform,
     pair: [f32; 4],
 }
 
 /// The median of each number.
 fn median(votes: &[&Vote]) -> Transform {
     let of = |i: usize| {
-        let mut values: Vec<f32> = votes.iter().map(|vote| vote.placement.affine[i]).collect();
+        let mut values: Vec<f32> = votes.iter().map(|vote| vote.transform.affine[i]).collect();
         values.sort_by(f32::total_cmp);
         values[values.len() / 2]
     };

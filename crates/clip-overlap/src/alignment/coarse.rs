@@ -9,8 +9,8 @@
 
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::thumb::Plane;
-use crate::transform::Transform;
+use super::transform::Transform;
+use crate::pyramid::Plane;
 
 /// Points a side.
 pub(crate) const SIDE: usize = 16;
@@ -108,7 +108,7 @@ impl Probe {
         Self { zoomed: ZOOMS.map(|zoom| Zoomed::new(&small, zoom)) }
     }
 
-    /// The best correlation, and where the image lies in the item then.
+    /// The best correlation, and where the image is in the item then.
     pub fn search(&self, target: &Target) -> (f32, Transform) {
         Arch::new().dispatch(Search { probe: self, target })
     }
@@ -136,7 +136,7 @@ impl NullaryFnOnce for Search<'_> {
             }
         }
         let (zoomed, dx, dy) = best;
-        (most, zoomed.placement(dx, dy))
+        (most, zoomed.transform(dx, dy))
     }
 }
 
@@ -159,7 +159,7 @@ impl Zoomed {
         Self { zoom, values, first, side, squares: std::array::from_fn(common) }
     }
 
-    fn placement(&self, dx: usize, dy: usize) -> Transform {
+    fn transform(&self, dx: usize, dy: usize) -> Transform {
         let shift = |d: usize| (1.0 - self.zoom) / 2.0 + (d as f32 - REACH as f32) / SIDE as f32;
         Transform::scaled(self.zoom, self.zoom, shift(dx), shift(dy))
     }
@@ -200,15 +200,15 @@ mod tests {
     }
 
     #[test]
-    fn a_shifted_picture_is_found_where_it_is() {
+    fn a_shifted_image_is_found_where_it_is() {
         let item = Target::new(&grid(&plane(wave)));
         // The image shows what lies 4 pixels further right and 2 further down.
         let probe = Probe::new(&grid(&plane(|x, y| wave(x + 4.0, y + 2.0))));
-        let (found, placement) = probe.search(&item);
+        let (found, transform) = probe.search(&item);
         assert!(found > 0.95, "{found}");
-        let [a, _, tx, _, _, ty] = placement.affine;
-        assert!((a - 1.0).abs() < 0.01 && (tx - 0.125).abs() < 0.04, "{placement:?}");
-        assert!((ty - 0.0625).abs() < 0.04, "{placement:?}");
+        let [a, _, tx, _, _, ty] = transform.affine;
+        assert!((a - 1.0).abs() < 0.01 && (tx - 0.125).abs() < 0.04, "{transform:?}");
+        assert!((ty - 0.0625).abs() < 0.04, "{transform:?}");
         let other = Probe::new(&grid(&plane(|x, y| 128.0 + 60.0 * (x * y * 0.02).sin())));
         assert!(other.search(&item).0 < 0.7);
     }

@@ -3,10 +3,10 @@
 use clip_image::hash::Hashes;
 use clip_image::{Rgb, flip_horizontal};
 
-use crate::coarse::{SIDE, grid};
-use crate::keypoints::{Keypoint, keypoints_both_ways};
-use crate::thumb::{Plane, shrink, thumbnail};
-use crate::vector::{mirrored, vector};
+use super::keypoints::{Keypoint, keypoints_both_ways};
+use super::vector::{mirrored, vector};
+use crate::alignment::{SIDE, grid};
+use crate::pyramid::{Plane, shrink, thumbnail};
 
 /// Longer side in pixels of what everything is computed from.
 pub(crate) const WORKING: u32 = 256;

@@ -1,9 +1,7 @@
-//! How alike two aligned images are.
+//! Correlations of two aligned images.
 
-use crate::align::{GRID, ImagePyramid, Level, Sums, leave_out, levels};
-use crate::simd::{Points, dot};
-use crate::thumb::Plane;
-use crate::transform::Transform;
+use crate::alignment::{Sums, Transform, levels, shared, structure};
+use crate::pyramid::{GRID, ImagePyramid, dot};
 
 /// How alike two aligned images are.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -20,76 +18,32 @@ pub struct Similarity {
     pub contrast: f32,
 }
 
-impl Similarity {
-    /// One number in [0, 1]: all three correlations must be high.
-    pub fn score(&self) -> f32 {
-        let mean = 0.3 * self.luma + 0.5 * self.fine + 0.2 * self.colour;
-        mean.clamp(0.0, 1.0)
-    }
-}
-
-/// Compares over what is common in a placement; nothing where too little is.
-pub(crate) fn likeness(
+/// Compares over what is common in a transform; nothing where too little is.
+pub(super) fn compare(
     a: &ImagePyramid,
     b: &ImagePyramid,
-    placement: &Transform,
+    transform: &Transform,
 ) -> Option<Similarity> {
-    let common = placement.common()?;
+    let common = transform.common()?;
     let [left, top, right, bottom] = common;
-    let (luma, fine) = structure(a, b, placement, common, GRID);
+    let (luma, fine) = structure(a, b, transform, common, GRID);
     let area = (right - left) * (bottom - top);
     // In the smaller image the common part is the larger share.
-    let covered = area.max(area * placement.area()).min(1.0);
+    let covered = area.max(area * transform.area()).min(1.0);
     let (da, db) = luma.variances();
     Some(Similarity {
         luma: luma.correlation(),
         fine: fine.correlation(),
-        colour: colour(a, b, placement, common),
+        colour: colour(a, b, transform, common),
         covered,
         contrast: da.min(db).sqrt(),
     })
 }
 
-/// Points over what is common, in the first image and in the second, and which of them both show.
-fn shared(
-    [a, b]: [&Level; 2],
-    placement: &Transform,
-    common: [f32; 4],
-    side: usize,
-) -> ([Points; 2], Vec<f32>) {
-    let here = Points::over(common, side);
-    let there = placement.mapped(&here);
-    let mut seen = vec![1.0; here.x.len()];
-    leave_out(&mut seen, a.shown(&there).as_deref());
-    leave_out(&mut seen, b.shown(&here).as_deref());
-    ([there, here], seen)
-}
-
-/// Luma, and what of it a blur takes away, on `side` times `side` points.
-pub(crate) fn structure(
-    a: &ImagePyramid,
-    b: &ImagePyramid,
-    placement: &Transform,
-    common: [f32; 4],
-    side: usize,
-) -> (Sums, Sums) {
-    let levels = levels(a, b, placement, common, side);
-    let (points, seen) = shared(levels, placement, common, side);
-    let plane = |at: usize| {
-        let data = points[at].values(&levels[at].luma);
-        Plane { width: side, height: side, data }
-    };
-    let (pa, pb) = (plane(0), plane(1));
-    let fine = |plane: &Plane| -> Vec<f32> {
-        plane.data.iter().zip(plane.blurred(2).data).map(|(value, mean)| value - mean).collect()
-    };
-    (Sums::over(&pa.data, &pb.data, &seen), Sums::over(&fine(&pa), &fine(&pb), &seen))
-}
-
 /// Correlation of the channels: a tint must not count, a different drawing must.
-fn colour(a: &ImagePyramid, b: &ImagePyramid, placement: &Transform, common: [f32; 4]) -> f32 {
+fn colour(a: &ImagePyramid, b: &ImagePyramid, transform: &Transform, common: [f32; 4]) -> f32 {
     let side = GRID / 2;
-    let (points, seen) = shared(levels(a, b, placement, common, side), placement, common, side);
+    let (points, seen) = shared(levels(a, b, transform, common, side), transform, common, side);
     let count = seen.iter().sum::<f32>().max(1.0);
     // Around the mean first: of a channel that is nearly white all over, squares would leave no
     // digits for the rest.
@@ -121,15 +75,15 @@ mod tests {
     #[test]
     fn a_channel_that_is_nearly_white_does_not_hide_the_others() {
         // Red is white but for one pixel here, and for what compression left of it there.
-        let picture = |red: &dyn Fn(usize) -> u8| {
+        let image = |red: &dyn Fn(usize) -> u8| {
             let pixel =
                 |at: usize| [red(at), (at * at * 37 % 251) as u8, (at * at * 11 % 241) as u8];
             Rgb { width: 32, height: 32, data: (0..1024).flat_map(pixel).collect() }
         };
-        let clean = picture(&|at| if at == 500 { 254 } else { 255 });
-        let other = picture(&|at| 255 - (at * 7919 % 9) as u8);
+        let clean = image(&|at| if at == 500 { 254 } else { 255 });
+        let other = image(&|at| 255 - (at * 7919 % 9) as u8);
         let found =
-            likeness(&ImagePyramid::new(&clean), &ImagePyramid::new(&other), &Transform::WHOLE)
+            compare(&ImagePyramid::new(&clean), &ImagePyramid::new(&other), &Transform::WHOLE)
                 .unwrap();
         assert!(found.colour > 0.9, "{found:?}");
     }

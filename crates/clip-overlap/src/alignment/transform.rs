@@ -1,8 +1,8 @@
-//! Where one image lies in another.
+//! Where one image is in another.
 
-use crate::simd::Points;
+use crate::pyramid::Points;
 
-/// Where the second image's unit square lies in the first's: `x' = a x + b y + c`, `y' = d x + e y
+/// Where the second image's unit square is in the first's: `x' = a x + b y + c`, `y' = d x + e y
 /// + f`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Transform {
@@ -24,18 +24,18 @@ impl Transform {
         (a * x + b * y + c, d * x + e * y + f)
     }
 
-    /// Where points of the second image lie in the first.
+    /// Where points of the second image are in the first.
     pub(crate) fn mapped(&self, points: &Points) -> Points {
         let mapped = || points.x.iter().zip(&points.y).map(|(&x, &y)| self.map(x, y));
         Points { x: mapped().map(|(x, _)| x).collect(), y: mapped().map(|(_, y)| y).collect() }
     }
 
-    /// The placement near this one that brings points of the second image to points of the first:
+    /// The transform near this one that brings points of the second image to points of the first:
     /// pairs of (x, y, x', y'), of which those count that this one, and then the better one,
     /// brings near enough.
     pub(crate) fn fitted(self, pairs: &[[f32; 4]]) -> Self {
         [0.12, 0.06, 0.03].into_iter().fold(self, |old, reach| {
-            // Few points, or points in one spot, leave the placement nearly as it is.
+            // Few points, or points in one spot, leave the transform nearly as it is.
             let mut normal = [[0f32; 3]; 3];
             let mut wanted = [[0f32; 3]; 2];
             (0..3).for_each(|i| normal[i][i] = 0.1);
@@ -62,28 +62,10 @@ impl Transform {
         (a * e - b * d).abs()
     }
 
-    /// What the placement takes from the trust in a likeness: the more it bends to make two images
-    /// agree, the less their agreement says, and the fewer pixels there are, the less it takes
-    /// to agree.
-    ///
-    /// `sides` are both images' width and height; `least` is the smaller one's longer side in
-    /// pixels.
-    pub(crate) fn deformation_penalty(
-        &self,
-        sides: [(u32, u32); 2],
-        covered: f32,
-        least: f32,
-    ) -> f32 {
-        let bent = (self.bent(sides) - 0.05).max(0.0);
-        let sized = (self.area().ln().abs() - 0.1).max(0.0);
-        let few = (36.0 / least).powi(2).min(1.0);
-        0.5 * bent + few * (0.25 * sized + 0.5 * (0.97 - covered).max(0.0))
-    }
-
     /// How much the second image's aspect is changed, as a logarithm.
     ///
     /// A stretched copy fits edge to edge, a crop keeps its pixels square: whichever is nearer.
-    fn bent(&self, sides: [(u32, u32); 2]) -> f32 {
+    pub(crate) fn bent(&self, sides: [(u32, u32); 2]) -> f32 {
         let [a, _, _, _, e, _] = self.affine;
         let aspect = |(width, height): (u32, u32)| width as f32 / height as f32;
         let edges = (a / e).ln().abs();
@@ -136,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn points_that_agree_say_where_a_turned_picture_lies() {
+    fn points_that_agree_say_where_a_turned_image_is() {
         let turned = Transform { affine: [1.0, -0.08, 0.05, 0.09, 1.02, -0.06] };
         let place = |i: u32| ((i * 37 % 100) as f32 / 100.0, (i * 61 % 100) as f32 / 100.0);
         let mut pairs: Vec<[f32; 4]> = (0..40)

@@ -1,12 +1,12 @@
 //! One evaluation set, searched by image.
 
-use crate::align::{ImagePyramid, align, refine_near};
-use crate::candidates::{CandidateOptions, Candidates};
-use crate::coarse::{Probe, Target};
-use crate::fingerprint::{Fingerprint, Query};
-use crate::similarity::{Similarity, likeness};
-use crate::transform::Transform;
-use crate::vector::Nearest;
+use super::candidates::{CandidateOptions, Candidates};
+use super::fingerprint::{Fingerprint, Query};
+use super::vector::Nearest;
+use crate::alignment::{Probe, Target, Transform, align, refine_near};
+use crate::hit_kind::HitKind;
+use crate::pyramid::ImagePyramid;
+use crate::score::{ScoreParts, parts, score};
 
 /// Least agreement on 16 x 16 points of a pair that is aligned. Of the pairs that end with a score
 /// of 0.8, one in a thousand has less; of all candidates, nine in ten.
@@ -18,46 +18,6 @@ const ALIGNED: usize = 4;
 /// By how much less than the best item of a set another may resemble an image.
 const RUNNER_UP: f32 = 0.02;
 
-/// How an image was recognised.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    /// The same bytes.
-    Exact,
-    /// The whole image, changed.
-    Near,
-    /// Mirrored left to right.
-    Mirrored,
-    /// A part of the other.
-    Crop,
-    /// One of the two shows next to nothing.
-    Flat,
-    /// Close hashes of an image that was not there to be compared.
-    Hash,
-}
-
-impl Kind {
-    /// Its name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Exact => "exact",
-            Self::Near => "near",
-            Self::Mirrored => "mirrored",
-            Self::Crop => "crop",
-            Self::Flat => "flat",
-            Self::Hash => "hash",
-        }
-    }
-
-    /// The kind of that name.
-    pub fn of_name(name: &str) -> Option<Self> {
-        let all = [Self::Exact, Self::Near, Self::Mirrored, Self::Crop, Self::Flat, Self::Hash];
-        all.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
 /// An item that an image looks like.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
@@ -66,11 +26,11 @@ pub struct Found {
     /// How alike, in [0, 1].
     pub score: f32,
     /// How it was recognised.
-    pub kind: Kind,
+    pub kind: HitKind,
     /// The parts of the score.
-    pub likeness: Similarity,
-    /// Where the image lies in the item.
-    pub placement: Transform,
+    pub parts: ScoreParts,
+    /// Where the image is in the item.
+    pub transform: Transform,
 }
 
 /// Fingerprints of one evaluation set, ready to be searched.
@@ -141,19 +101,19 @@ impl SetIndex {
         if whole.is_empty() && local.is_empty() {
             return Vec::new();
         }
-        let picture = ImagePyramid::new(&query.thumb);
+        let image = ImagePyramid::new(&query.thumb);
         let compared = |item: u32, align: Align, start: Transform| {
             let own = &self.items[item as usize];
             let other = ImagePyramid::new(&own.thumb);
-            let placement = align(&other, &picture, start)?;
-            let (score, likeness) = scored(&other, &picture, &placement)?;
+            let transform = align(&other, &image, start)?;
+            let parts = parts(&other, &image, &transform)?;
             let kind = match (query.flat || own.flat, mirrored) {
-                (true, _) => Kind::Flat,
-                (_, true) => Kind::Mirrored,
-                _ if !(0.8..1.25).contains(&placement.area()) => Kind::Crop,
-                _ => Kind::Near,
+                (true, _) => HitKind::Flat,
+                (_, true) => HitKind::Mirrored,
+                _ if !(0.8..1.25).contains(&transform.area()) => HitKind::Crop,
+                _ => HitKind::Near,
             };
-            Some(Found { item, score, kind, likeness, placement })
+            Some(Found { item, score: score(&parts), kind, parts, transform })
         };
         let mut found = Vec::new();
         for (item, start) in best(whole, ALIGNED) {
@@ -175,27 +135,13 @@ fn best(mut starts: Vec<(f32, u32, Transform)>, most: usize) -> Vec<(u32, Transf
     starts.into_iter().take(most).map(|(_, item, start)| (item, start)).collect()
 }
 
-/// How alike two images are in a placement, less what it strains.
-fn scored(
-    item: &ImagePyramid,
-    picture: &ImagePyramid,
-    placement: &Transform,
-) -> Option<(f32, Similarity)> {
-    let likeness = likeness(item, picture, placement)?;
-    let longer = |(width, height): (u32, u32)| width.max(height) as f32;
-    let sides = [item.sides(), picture.sides()];
-    let least = longer(sides[0]).min(longer(sides[1]));
-    let strain = placement.deformation_penalty(sides, likeness.covered, least);
-    Some(((likeness.score() - strain).max(0.0), likeness))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clip_image::{Filter, Rgb, crop, resize};
 
     /// Blotches of which no two images have the same.
-    fn picture(seed: u64) -> Rgb {
+    fn image(seed: u64) -> Rgb {
         let mut data = vec![0; 12 * 8 * 3];
         blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut data);
         resize(&Rgb { width: 12, height: 8, data }, 480, 320, Filter::Bicubic)
@@ -228,10 +174,10 @@ mod tests {
 
     #[test]
     fn what_a_copy_was_filled_up_with_does_not_count() {
-        let pictures: Vec<Rgb> = (0..8).map(picture).collect();
-        let items = pictures.iter().map(Fingerprint::of).collect();
+        let images: Vec<Rgb> = (0..8).map(image).collect();
+        let items = images.iter().map(Fingerprint::of).collect();
         let set = SetIndex::new(items, &CandidateOptions::default());
-        for (at, own) in pictures.iter().enumerate() {
+        for (at, own) in images.iter().enumerate() {
             for copy in filled_up(own) {
                 let found = search(&set, &copy);
                 assert_eq!(found.first().map(|f| f.item), Some(at as u32));
@@ -242,17 +188,17 @@ mod tests {
 
     #[test]
     fn a_narrow_crop_is_found_where_it_was_cut() {
-        let pictures: Vec<Rgb> = (0..8).map(picture).collect();
-        let items = pictures.iter().map(Fingerprint::of).collect();
+        let images: Vec<Rgb> = (0..8).map(image).collect();
+        let items = images.iter().map(Fingerprint::of).collect();
         let set = SetIndex::new(items, &CandidateOptions::default());
-        let part = crop(&pictures[5], 144, 8, 192, 312);
+        let part = crop(&images[5], 144, 8, 192, 312);
         let found = search(&set, &part);
-        assert_eq!((found[0].item, found[0].kind), (5, Kind::Crop));
+        assert_eq!((found[0].item, found[0].kind), (5, HitKind::Crop));
         assert!(found[0].score > 0.9, "{found:?}");
         let wanted = [0.4, 0.0, 0.3, 0.0, 0.975, 0.025];
-        for (value, wanted) in found[0].placement.affine.into_iter().zip(wanted) {
+        for (value, wanted) in found[0].transform.affine.into_iter().zip(wanted) {
             assert!((value - wanted).abs() < 0.01, "{found:?}");
         }
-        assert!(search(&set, &picture(9)).iter().all(|f| f.score < 0.6));
+        assert!(search(&set, &image(9)).iter().all(|f| f.score < 0.6));
     }
 }

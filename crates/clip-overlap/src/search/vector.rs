@@ -12,8 +12,7 @@ use std::sync::LazyLock;
 use clip_image::Rgb;
 use pulp::{Arch, NullaryFnOnce};
 
-use crate::simd::LANES;
-use crate::thumb::Plane;
+use crate::pyramid::{LANES, Plane};
 
 /// Numbers in a vector.
 pub const DIMENSIONS: usize = 96;
@@ -215,7 +214,7 @@ mod tests {
     use super::*;
     use clip_image::flip_horizontal;
 
-    fn picture(seed: u32) -> Rgb {
+    fn image(seed: u32) -> Rgb {
         let noise = |at: u32| ((at * at * 31 + at * seed * 7) % (200 + seed)) as u8;
         Rgb { width: 48, height: 32, data: (0..48 * 32 * 3).map(noise).collect() }
     }
@@ -223,8 +222,8 @@ mod tests {
     #[test]
     fn a_mirror_negates_what_is_odd() {
         for seed in 0..5 {
-            let image = picture(seed);
-            let (own, wanted) = (vector(&image), vector(&flip_horizontal(&image)));
+            let plain = image(seed);
+            let (own, wanted) = (vector(&plain), vector(&flip_horizontal(&plain)));
             assert_eq!(own.len(), DIMENSIONS);
             assert!(mirrored(&own).iter().zip(&wanted).all(|(a, b)| (a - b).abs() <= 2));
         }
@@ -232,7 +231,7 @@ mod tests {
 
     #[test]
     fn the_nearest_are_those_of_the_highest_cosines() {
-        let all: Vec<Vec<i16>> = (0..37).map(|seed| vector(&picture(seed))).collect();
+        let all: Vec<Vec<i16>> = (0..37).map(|seed| vector(&image(seed))).collect();
         let set = Vectors::new(all.iter().map(Vec::as_slice));
         let queries: Vec<&[i16]> = all[20..26].iter().map(Vec::as_slice).collect();
         let found = set.nearest(&queries, 5, 0.1);

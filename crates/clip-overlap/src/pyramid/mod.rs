@@ -1,0 +1,88 @@
+//! An image at several sizes: what is compared, and where it shows something.
+
+mod padding;
+mod plane;
+mod simd;
+
+use std::cell::OnceCell;
+
+use clip_image::Rgb;
+
+use padding::padding;
+pub use plane::shrink;
+pub(crate) use plane::{Plane, thumbnail};
+pub(crate) use simd::{Gradients, LANES, Points, dot, gram};
+
+/// Points a side of the grid on which two images are compared.
+pub(crate) const GRID: usize = 32;
+
+/// A thumbnail ready to be compared: at several sizes, so that no sampling skips pixels.
+pub(crate) struct ImagePyramid<'a> {
+    thumb: &'a Rgb,
+    levels: Vec<Level>,
+    colours: OnceCell<[Plane; 3]>,
+}
+
+/// An image at one size.
+pub(crate) struct Level {
+    pub luma: Plane,
+    /// The share of each pixel that is padding, where the image has any.
+    padding: Option<Plane>,
+}
+
+impl Level {
+    /// 1 at the points where something is shown, 0 where the image was only filled up; nothing
+    /// where it nowhere was.
+    pub fn validity_mask(&self, points: &Points) -> Option<Vec<f32>> {
+        let padded = points.values(self.padding.as_ref()?);
+        Some(padded.into_iter().map(|share| f32::from(share < 0.1)).collect())
+    }
+
+    fn halved(&self) -> Self {
+        let half = |plane: &Plane| plane.resized(plane.width / 2, plane.height / 2);
+        Self { luma: half(&self.luma), padding: self.padding.as_ref().map(half) }
+    }
+}
+
+/// Leaves out of a mask the points where another mask, where there is one, is 0.
+pub(crate) fn apply_mask(seen: &mut [f32], mask: Option<&[f32]>) {
+    seen.iter_mut().zip(mask.into_iter().flatten()).for_each(|(seen, valid)| *seen *= valid);
+}
+
+impl<'a> ImagePyramid<'a> {
+    pub fn new(thumb: &'a Rgb) -> Self {
+        let mut levels = vec![Level { luma: Plane::luma(thumb), padding: padding(thumb) }];
+        while let Some(last) = levels.last()
+            && last.luma.width.min(last.luma.height) >= 24
+        {
+            levels.push(last.halved());
+        }
+        Self { thumb, levels, colours: OnceCell::new() }
+    }
+
+    /// The three channels at half the grid's size: few pairs get so far that these are looked at.
+    pub fn colours(&self) -> &[Plane; 3] {
+        let half = |length: u32| (length as usize).min(GRID / 2);
+        let (width, height) = (half(self.thumb.width), half(self.thumb.height));
+        let channel = |c| Plane::channel(self.thumb, c).resized(width, height);
+        self.colours.get_or_init(|| [0, 1, 2].map(channel))
+    }
+
+    /// Width and height in pixels.
+    pub fn sides(&self) -> (u32, u32) {
+        (self.thumb.width, self.thumb.height)
+    }
+
+    /// Luma in full.
+    pub fn luma(&self) -> &Plane {
+        &self.levels[0].luma
+    }
+
+    /// The level whose pixels are about as far apart as points are, given as shares of width and
+    /// height.
+    pub fn level(&self, [across, down]: [f32; 2]) -> &Level {
+        let apart = |plane: &Plane| (plane.width as f32 * across).max(plane.height as f32 * down);
+        let fits = |level: &&Level| apart(&level.luma) < 1.5;
+        self.levels.iter().find(fits).unwrap_or(&self.levels[self.levels.len() - 1])
+    }
+}

@@ -1,0 +1,19 @@
+//! Which items of an evaluation set an image may be a copy of, and which it is.
+
+mod candidates;
+mod detector;
+mod fingerprint;
+mod index;
+mod keypoints;
+mod set;
+mod vector;
+
+pub use candidates::CandidateOptions;
+pub(crate) use detector::Pair;
+pub use detector::{Detection, Embedder};
+pub(crate) use fingerprint::WORKING;
+pub use fingerprint::{Fingerprint, Query};
+pub use index::{EvalIndex, Unreadable, default_cache};
+pub use keypoints::Keypoint;
+pub use set::{Found, SetIndex};
+pub(crate) use vector::Nearest;
