@@ -85,14 +85,28 @@ fn wordnets_names_and_the_numerals_are_metaclips_count() {
 }
 
 #[test]
-fn the_annotated_example_is_a_pipeline() {
+fn a_pipeline_begins_with_init_and_all_missing_files_are_named_at_once() {
     let world = World::new();
-    std::fs::create_dir(world.path("new")).unwrap();
-    world.good(&["init", "new"]);
-    // Its files are the demo's, so the first thing missing is named.
-    let told = world.fails(&["plan", "-c", "new/pipeline.toml"], 2);
-    assert!(told.contains("language.model") && told.contains("lid.176.ftz"), "{told}");
+    let told = world.fails(&["init", "new", "--from", "list", "none.csv", "neither.csv"], 2);
+    assert!(told.contains("none.csv, neither.csv"), "{told}");
+    world.good(&["init", "new", "--from", "folder", "pictures"]);
     world.fails(&["init", "new"], 2);
+    // What it writes builds a corpus as it is.
+    world.good(&["build", "-c", "new/pipeline.toml"]);
+    assert!(world.path("new/runs/new/shards/00000.tar").is_file());
+    let files = [
+        "language={model=\"lid.ftz\"}",
+        "queries={list=\"q.txt\"}",
+        "check={against={a=\"sets/a\"}}",
+    ];
+    let mut args = vec!["plan", "-c", "new/pipeline.toml"];
+    args.extend(files.iter().flat_map(|set| ["--set", *set]));
+    let told = world.fails(&args, 2);
+    for (file, hint) in
+        [("lid.ftz", "curl -LO"), ("q.txt", "queries build"), ("sets/a", "eval datasets")]
+    {
+        assert!(told.contains(file) && told.contains(hint), "{told}");
+    }
     assert!(executable("clip-testkit").is_file());
 }
 

@@ -203,7 +203,7 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     let first = world.good(&[&["eval"], &suite[..]].concat());
     assert!(first.contains("toys") && first.contains("mean_recall@1"), "{first}");
     let second = world.run(&[&["eval"], &suite[..]].concat());
-    assert!(String::from_utf8_lossy(&second.stderr).matches("there already").count() == 2);
+    assert!(String::from_utf8_lossy(&second.stderr).matches("done before").count() == 2);
     assert_eq!(String::from_utf8_lossy(&second.stdout), first);
     // The same weights with another preprocessing are evaluated anew.
     let squash = ["--image-resize-mode", "squash", "--image-mean", "0.5"];

@@ -82,7 +82,7 @@ fn embedding_goes_on_counts_what_falls_and_keeps_to_its_folder() {
     assert!(rejects.lines().count() == 2 && rejects.contains("\"003.jpg\""), "{rejects}");
     let before = content(&world.path("out/img_emb"));
     let again = world.run(&args);
-    assert!(String::from_utf8_lossy(&again.stderr).contains("1 of 1 parts lay there already"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("1 of 1 parts were done before"));
     assert_eq!(content(&world.path("out/img_emb")), before);
     let other = [&args[..], &["--precision", "bf16"]].concat();
     assert!(world.fails(&other, 2).contains("other embeddings"));

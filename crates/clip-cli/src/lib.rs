@@ -1,5 +1,5 @@
 //! What both executables share: the commands that need libtorch (their arguments, not their work),
-//! printing, signals, exit codes.
+//! progress, printing, signals, exit codes.
 //!
 //! ```
 //! // At the root of an executable, so that every line it prints goes this way:
@@ -10,12 +10,16 @@
 //! # assert_eq!(clip_cli::printable("\u{1b}[2J"), "\\u001b[2J");
 //! ```
 
+mod common;
 pub mod exit;
 mod part;
 mod print;
+mod progress;
 mod signal;
 pub mod torch;
 
+pub use common::{CommonArgs, quiet};
 pub use part::part;
 pub use print::{Printable, print_error, print_result, printable};
+pub use progress::{ProgressArgs, Show, StatusLine};
 pub use signal::{Stop, stop_flag};

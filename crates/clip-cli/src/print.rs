@@ -79,6 +79,16 @@ macro_rules! eprintln {
     ($($arg:tt)*) => { $crate::print_error(&(::std::format!($($arg)*) + "\n")) };
 }
 
+/// A line on standard error that is neither a warning nor an error: nothing with `--quiet`.
+#[macro_export]
+macro_rules! note {
+    ($($arg:tt)*) => {
+        if !$crate::quiet() {
+            $crate::print_error(&(::std::format!($($arg)*) + "\n"));
+        }
+    };
+}
+
 /// `std::eprint` by way of [`print_error`].
 #[macro_export]
 macro_rules! eprint {

@@ -30,7 +30,7 @@ pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
     println!("{}: {count} parameters, {activation}", args.out.display());
     let lost = lost_fields(model.preprocess(), target);
     if !lost.is_empty() {
-        eprintln!("note: {}", loss_note(target, &lost.join(", ")));
+        note!("note: {}", loss_note(target, &lost.join(", ")));
     }
     Ok(ExitCode::SUCCESS)
 }

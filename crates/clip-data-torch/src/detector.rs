@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clip_cli::torch::{DetectorTask, DetectorTrainArgs};
+use clip_cli::{Show, StatusLine};
 use clip_detector::{Detector, DetectorConfig, TrainOptions, TrainingImages, serve, train};
 use clip_torch::{Precision, tch};
+use serde_json::json;
 
 use crate::{device, exit};
 
@@ -53,9 +55,17 @@ fn trained(args: &DetectorTrainArgs) -> anyhow::Result<ExitCode> {
     let config = config(&args.preset)?;
     // A half more pixels than the network sees leave room for crops.
     let side = config.size as u32 * 3 / 2;
-    let told = |count: usize| eprint!("\r{count} images");
-    let pictures = TrainingImages::open(&args.corpus, args.pictures, side, &told)?;
-    eprintln!("\r{} images, {} unreadable", pictures.all().len(), pictures.unreadable);
+    let show = Show::default_here();
+    let status = StatusLine::new(show, "images", None);
+    let seen = |count: usize| {
+        status.update(count as u64, || {
+            (format!("{count} read"), json!({"event": "images", "read": count}))
+        });
+    };
+    let pictures = TrainingImages::open(&args.corpus, args.pictures, side, &seen)?;
+    status.clear();
+    let (read, unreadable) = (pictures.all().len(), pictures.unreadable);
+    note!("{read} images, {unreadable} unreadable");
     tch::manual_seed(args.seed as i64);
     let detector = Detector::new(&config, device)?;
     let options = TrainOptions {
@@ -67,17 +77,20 @@ fn trained(args: &DetectorTrainArgs) -> anyhow::Result<ExitCode> {
         precision: precision(&args.precision, device)?,
     };
     let stop = clip_cli::stop_flag(exit::STOPPING)?;
+    let status = StatusLine::new(show, "detector", Some(100));
     let mut watch = |p: clip_detector::Progress| {
-        if p.step.is_multiple_of(10) || p.done >= 1.0 {
+        status.update((100.0 * p.done) as u64, || {
             let (loss, accuracy, done) = (p.loss, 100.0 * p.accuracy, 100.0 * p.done);
-            eprintln!(
+            let text = format!(
                 "step {}: loss {loss:.3}, own copy nearest {accuracy:.1}%, {:.0} images a second, {done:.0}% done",
                 p.step, p.rate
             );
-        }
+            (text, json!({"event": "step", "step": p.step, "loss": p.loss, "done": p.done}))
+        });
         !stop.load(Ordering::Relaxed)
     };
     let last = train(&detector, &pictures, &options, &mut watch)?;
+    status.clear();
     detector.save(&args.out)?;
     println!("detector: {} ({} steps, loss {:.3})", args.out.display(), last.step, last.loss);
     let interrupted = stop.load(Ordering::Relaxed);

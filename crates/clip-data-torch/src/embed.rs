@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use clip_cli::torch::{EmbedArgs, Numbers, Only, Precision};
+use clip_cli::{Show, StatusLine};
 use clip_embed::{Encoder, Input, NumberType, Options, run as embed};
 use clip_model::{LoadOptions, Weights};
 use clip_torch::tch::Kind;
@@ -57,12 +58,17 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
     };
     let stop = clip_cli::stop_flag(exit::STOPPING)?;
     let (started, done) = (Instant::now(), AtomicUsize::new(0));
+    let status = StatusLine::new(Show::default_here(), "embed", None);
+    let rate = |rows: usize| {
+        let rate = rows as f64 / started.elapsed().as_secs_f64();
+        (
+            format!("{rows} rows, {rate:.0} a second"),
+            json!({"event": "rows", "rows": rows, "rate": rate}),
+        )
+    };
     let shown = |rows: usize| {
         let done = done.fetch_add(rows, Ordering::Relaxed) + rows;
-        eprint!(
-            "\rembed: {done} rows, {:.0} a second",
-            done as f64 / started.elapsed().as_secs_f64()
-        );
+        status.update(done as u64, || rate(done));
         !stop.load(Ordering::Relaxed)
     };
     let summary = match embed(&input, &encoder, &options, &shown) {
@@ -71,13 +77,14 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
         }
         summary => summary?,
     };
-    eprintln!();
+    let rows = done.load(Ordering::Relaxed);
+    status.finish(rows as u64, rate(rows));
     let Some(summary) = summary else {
         eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     if summary.reused > 0 {
-        eprintln!("{} of {} parts lay there already", summary.reused, input.parts.len());
+        note!("{} of {} parts were done before", summary.reused, input.parts.len());
     }
     if summary.rejects > 0 {
         let folder = args.out.join("rejects");

@@ -2,7 +2,7 @@
 //! libtorch.
 
 // Every line that is printed goes through these: see `clip_cli::printable`.
-#[macro_use(print, println, eprint, eprintln)]
+#[macro_use(print, println, eprintln, note)]
 extern crate clip_cli;
 
 mod convert;
@@ -16,6 +16,7 @@ mod train;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clip_cli::CommonArgs;
 use clip_cli::torch::TorchCommand;
 use clip_torch::tch::Device;
 
@@ -29,12 +30,16 @@ use clip_torch::tch::Device;
     max_term_width = 100
 )]
 struct Cli {
+    #[command(flatten)]
+    common: CommonArgs,
     #[command(subcommand)]
     command: TorchCommand,
 }
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let Cli { common, command } = Cli::parse();
+    common.apply();
+    let result = match command {
         TorchCommand::Train(args) => train::run(*args),
         TorchCommand::Detector { task } => detector::run(task),
         TorchCommand::Eval { task } => eval::run(task),

@@ -1,13 +1,14 @@
 //! The command line: arguments in, exit code out.
 
 // Every line that is printed goes through these: see `clip_cli::printable`.
-#[macro_use(print, println, eprint, eprintln)]
+#[macro_use(print, println, eprintln, note)]
 extern crate clip_cli;
 
 mod cluster;
 mod commands;
 mod counter;
 mod detector_process;
+mod examples;
 mod exit;
 mod progress;
 mod recipe;
@@ -16,7 +17,8 @@ mod torch;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clip_cli::CommonArgs;
 use clip_cli::torch::TorchCommand;
 
 /// Collect (image, text) pairs, train CLIP on them, and know how much of the score is
@@ -24,6 +26,8 @@ use clip_cli::torch::TorchCommand;
 #[derive(Parser)]
 #[command(name = "clip-data", version, propagate_version = true, max_term_width = 100)]
 struct Cli {
+    #[command(flatten)]
+    common: CommonArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -71,35 +75,49 @@ enum Command {
     Report(commands::report::Args),
     /// Say what this machine has: libtorch, models, disk, resolver
     Doctor(commands::doctor::Args),
+    /// Print the script with which a shell completes commands and options
+    Completions(commands::shell::CompletionsArgs),
+    /// Write man pages
+    Man(commands::shell::ManArgs),
     /// What needs libtorch: `clip-data-torch` runs it.
     #[command(flatten)]
     Torch(TorchCommand),
 }
 
+/// Every command with its options and examples.
+fn command() -> clap::Command {
+    examples::with_examples(Cli::command())
+}
+
 fn main() -> ExitCode {
-    let result =
-        match Cli::parse_from(commands::fetch::normalize_flags(std::env::args_os())).command {
-            Command::Init(args) => commands::init::run(args),
-            Command::Queries(args) => commands::queries::run(args),
-            Command::Plan(args) => commands::plan::run(args),
-            Command::Build(args) => commands::build::run(args),
-            Command::Clean(args) => commands::clean::run(args),
-            Command::Pull(args) => commands::pull::run(args),
-            Command::Scheduler(args) => commands::cluster::scheduler(args),
-            Command::Worker(args) => commands::cluster::worker(args),
-            Command::Fetch(args) => commands::fetch::run(*args),
-            Command::Retry(args) => commands::retry::run(args),
-            Command::Filter(args) => commands::filter::run(*args),
-            Command::Contamination(args) => commands::contamination::run(*args),
-            Command::Inspect(args) => commands::inspect::run(args),
-            Command::Hash(args) => commands::hash::run(args),
-            Command::Explain(args) => commands::explain::run(args),
-            Command::Verify(args) => commands::verify::run(args),
-            Command::Subset(args) => commands::reshard::subset(args),
-            Command::Reshard(args) => commands::reshard::run(args),
-            Command::Report(args) => commands::report::run(args),
-            Command::Doctor(args) => commands::doctor::run(args),
-            Command::Torch(command) => torch::exec(command.name()),
-        };
+    let args = commands::fetch::normalize_flags(std::env::args_os());
+    let matches = command().get_matches_from(args);
+    let Cli { common, command } = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
+    common.apply();
+    let result = match command {
+        Command::Init(args) => commands::init::run(args),
+        Command::Queries(args) => commands::queries::run(args),
+        Command::Plan(args) => commands::plan::run(args),
+        Command::Build(args) => commands::build::run(args),
+        Command::Clean(args) => commands::clean::run(args),
+        Command::Pull(args) => commands::pull::run(args),
+        Command::Scheduler(args) => commands::cluster::scheduler(args),
+        Command::Worker(args) => commands::cluster::worker(args),
+        Command::Fetch(args) => commands::fetch::run(*args),
+        Command::Retry(args) => commands::retry::run(args),
+        Command::Filter(args) => commands::filter::run(*args),
+        Command::Contamination(args) => commands::contamination::run(*args),
+        Command::Inspect(args) => commands::inspect::run(args),
+        Command::Hash(args) => commands::hash::run(args),
+        Command::Explain(args) => commands::explain::run(args),
+        Command::Verify(args) => commands::verify::run(args),
+        Command::Subset(args) => commands::reshard::subset(args),
+        Command::Reshard(args) => commands::reshard::run(args),
+        Command::Report(args) => commands::report::run(args),
+        Command::Doctor(args) => commands::doctor::run(args),
+        Command::Completions(args) => commands::shell::completions(args),
+        Command::Man(args) => commands::shell::man(args),
+        Command::Torch(command) => torch::exec(command.name()),
+    };
     result.unwrap_or_else(|error| exit::report(&error))
 }

@@ -18,6 +18,7 @@ type Resource = (String, String);
 
 /// The plan of a build: every stage that the configuration asks for.
 pub fn plan(config: &Config) -> Result<Plan> {
+    all_there(config)?;
     let mut stages = vec![collect(config)?, unique()];
     stages.extend(captions(config));
     stages.extend(language(config)?);
@@ -29,6 +30,43 @@ pub fn plan(config: &Config) -> Result<Plan> {
     stages.push(shards(config));
     let store = config.store.as_ref().map(|store| RunStore::open(store, &config.name));
     Plan::stored(&config.run_dir(), store.transpose()?, config.seed, stages)
+}
+
+/// Refuses a pipeline whose files are missing, all of them by name, each with what brings it.
+fn all_there(config: &Config) -> Result<()> {
+    let named = |name: String, path: &Path, hint: &str| {
+        let path = config.path(path);
+        (!path.exists())
+            .then(|| format!("{name}: {}: no such file or folder\nhint: {hint}", path.display()))
+    };
+    let mut missing = Vec::new();
+    missing.extend(config.language.iter().filter_map(|l| {
+        let from = "https://dl.fbaipublicfiles.com/fasttext/supervised-models/lid.176.ftz";
+        named("language.model".into(), &l.model, &format!("curl -LO {from}"))
+    }));
+    missing.extend(config.queries.iter().filter_map(|q| {
+        named("queries.list".into(), &q.list, "`clip-data queries build` makes one")
+    }));
+    missing.extend(config.dedup.iter().flat_map(|d| &d.against).filter_map(|path| {
+        named("dedup.against".into(), path, "a folder of shards, or a Parquet table")
+    }));
+    if let Some(check) = &config.check {
+        let set = "a folder of images by class, or a set that `clip-data eval datasets` lists";
+        missing.extend(
+            check
+                .against
+                .iter()
+                .filter_map(|(name, path)| named(format!("check.against.{name}"), path, set)),
+        );
+        missing.extend(check.decisions.iter().filter_map(|path| {
+            named(
+                "check.decisions".into(),
+                path,
+                "a contact sheet of `clip-data contamination` saves it",
+            )
+        }));
+    }
+    if missing.is_empty() { Ok(()) } else { Err(Error::Config(missing.join("\n"))) }
 }
 
 /// A stage of the build. Its version goes up with every change of what it makes of the same rows,

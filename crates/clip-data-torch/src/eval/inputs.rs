@@ -1,16 +1,17 @@
 //! What every evaluation takes: a model and a set.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clip_cli::torch::{ModelArgs, PromptArgs, SetArgs};
+use clip_cli::{Show, StatusLine};
 use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Split, read_templates};
 use clip_eval::Names;
 use clip_model::{Clip, LoadOptions, Weights};
 use clip_text::Tokenizer;
+use serde_json::json;
 
 use crate::device;
 use crate::model::{load_options, weights_hash, weights_path};
@@ -142,29 +143,20 @@ pub fn name_rule(args: &PromptArgs) -> Names {
     if args.names == "max" { Names::Max } else { Names::Mean }
 }
 
-/// Tells how many items are done: on a terminal in place, else a line every ten seconds.
+/// Shows how many items are done.
 pub fn progress(name: &str, total: Option<u64>) -> impl Fn(usize) + use<> {
-    let name = name.to_owned();
-    let terminal = std::io::stderr().is_terminal();
-    let told = std::cell::Cell::new(Instant::now());
+    let status = StatusLine::new(Show::default_here(), name, total);
     let started = Instant::now();
     move |done| {
-        let pause = Duration::from_millis(if terminal { 100 } else { 10_000 });
-        let last = total == Some(done as u64);
-        if told.get().elapsed() < pause && !(terminal && last) {
-            return;
-        }
-        told.set(Instant::now());
-        let rate = done as f64 / started.elapsed().as_secs_f64().max(1e-3);
-        let of = total.map_or(String::new(), |total| format!(" of {total}"));
-        let text = format!("{name}: {done}{of} images, {rate:.0}/s");
-        if terminal {
-            eprint!("\r{text}  ");
+        let line = || {
+            let rate = done as f64 / started.elapsed().as_secs_f64().max(1e-3);
+            let of = total.map_or(String::new(), |total| format!(" of {total}"));
+            (format!("{done}{of} images, {rate:.0}/s"), json!({"event": "images", "done": done}))
+        };
+        if total == Some(done as u64) {
+            status.finish(done as u64, line());
         } else {
-            eprintln!("{text}");
-        }
-        if terminal && last {
-            eprintln!();
+            status.update(done as u64, line);
         }
     }
 }

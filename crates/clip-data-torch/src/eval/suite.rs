@@ -48,7 +48,7 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
             let identity = || identity.get_or_init(|| Identity::of(&folder, &asked)).as_ref();
             if output.is_file() && identity().is_some_and(|of| of.made(&output, &set, &args.prompt))
             {
-                eprintln!("{stem}: there already");
+                note!("{stem}: done before");
                 continue;
             }
             let opened = match &model {

@@ -70,7 +70,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = options(&args, chunk);
     let mut trainer = Trainer::new(model, recipe.clone(), Arc::clone(&corpus), options, world)?;
     resume(&mut trainer, &args, &folder)?;
-    let mut show = Show::new(trainer.total_steps(), trainer.steps_done(), !main);
+    let mut show =
+        Show::new(trainer.total_steps(), trainer.steps_done(), !main || clip_cli::quiet());
     let mut logs = None;
     if main {
         let lock = lock.map_or_else(|| RunLock::take(&folder), Ok)?;
@@ -157,7 +158,7 @@ fn corpus(args: &Args, config: &ModelConfig, identity: Identity) -> anyhow::Resu
     let corpus = Corpus::open(&args.sources()?, &options)?;
     let hashed = corpus.hashed_bytes() as f64 / 1e9;
     if hashed >= 1.0 {
-        eprintln!("{hashed:.1} GB of shards have no blake3 in a _stats.json and were hashed, once");
+        note!("{hashed:.1} GB of shards have no blake3 in a _stats.json and were hashed, once");
     }
     if corpus.skipped() > 0 {
         eprintln!("{} samples have no caption or no image and are skipped", corpus.skipped());
@@ -248,7 +249,7 @@ fn resume(trainer: &mut Trainer, args: &Args, folder: &Path) -> anyhow::Result<(
         trainer.import(&from)?;
     }
     if trainer.world.is_main() {
-        eprintln!("going on from step {} of {}", trainer.steps_done(), from.display());
+        note!("resumed from step {} of {}", trainer.steps_done(), from.display());
     }
     Ok(())
 }

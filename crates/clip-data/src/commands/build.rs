@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use clip_cli::ProgressArgs;
 use clip_pipeline::config::corpus::EngineKind;
 use clip_pipeline::{Config, Error, LocalEngine, Outcome, Run, Selection};
 
 use super::PipelineArgs;
 use super::cluster::SecretArgs;
-use crate::progress::Show;
+use crate::progress::watcher;
 use crate::{cluster, exit, recipe};
 
 /// Arguments of `clip-data build`.
@@ -29,9 +30,8 @@ pub struct Args {
     part: Option<(usize, usize)>,
     #[command(flatten)]
     secret: SecretArgs,
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t)]
-    progress: Show,
+    #[command(flatten)]
+    progress: ProgressArgs,
 }
 
 /// Builds, prints the funnel, and says where the shards are.
@@ -54,7 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let secret = if distributed { args.secret.find()? } else { None };
     let shared = distributed || args.part.is_some();
     open_many_files();
-    let mut run = Run::open(plan, shared, cancel, args.progress.watcher())?;
+    let mut run = Run::open(plan, shared, cancel, watcher(args.progress.show()))?;
     let selection = Selection { from: args.from, until: args.until, job: args.part };
     let outcome = if distributed {
         let (path, set) = (&args.pipeline.config, &args.pipeline.set);

@@ -79,7 +79,7 @@ pub struct WorkerArgs {
 pub fn scheduler(args: SchedulerArgs) -> anyhow::Result<ExitCode> {
     let (secret, roots) = (args.secret.find()?, Roots::new(&args.root.roots)?);
     clip_cluster::may_listen(args.bind.ip(), secret)?;
-    eprintln!("scheduler at {}, registry {}", args.bind, Registry::mine().fingerprint());
+    note!("scheduler at {}, registry {}", args.bind, Registry::mine().fingerprint());
     runtime()?.block_on(clip_cluster::scheduler(args.bind, secret, roots))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -97,7 +97,7 @@ pub fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
     super::build::open_many_files();
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let tasks = args.tasks.unwrap_or(cores);
-    eprintln!(
+    note!(
         "worker of {}, {tasks} tasks, registry {}",
         args.scheduler,
         Registry::mine().fingerprint()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clip_cli::ProgressArgs;
 use clip_crawl::dataset::{
     DatasetConfig, HashKind, IncrementalMode, OutputFormat, Summary, Watch, diagnosis, run as make,
 };
@@ -17,7 +18,6 @@ use serde::de::DeserializeOwned;
 
 use crate::counter::Counter;
 use crate::exit;
-use crate::progress::Show;
 
 /// Arguments of `clip-data fetch`: img2dataset's by its names, then those that it has not.
 #[derive(clap::Args)]
@@ -179,9 +179,8 @@ struct More {
     /// Do only part i of N, as one of N jobs over one folder (i from 0)
     #[arg(long, value_name = "I/N", value_parser = clip_cli::part)]
     part: Option<(usize, usize)>,
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t)]
-    progress: Show,
+    #[command(flatten)]
+    progress: ProgressArgs,
 }
 
 /// How politely a web is asked; shared with `clip-data retry`.
@@ -329,9 +328,9 @@ fn named(text: Option<String>) -> Option<String> {
 /// Makes the data set, says how it went and what to do about it.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.enable_wandb {
-        eprintln!("note: no Weights & Biases here; the numbers are in the _stats.json files");
+        note!("note: no Weights & Biases here; the numbers are in the _stats.json files");
     }
-    let show = args.more.progress;
+    let show = args.more.progress.show();
     let config = config(args)?;
     let cancel = clip_cli::stop_flag(exit::STOPPING)?;
     let counter = Arc::new(Counter::new(show));

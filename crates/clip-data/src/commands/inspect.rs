@@ -79,7 +79,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             page.section("The funnel", about, &funnel(&RunReader::open(run.dir())?));
         }
         page.write(path)?;
-        eprintln!("page: {}", path.display());
+        note!("page: {}", path.display());
     }
     Ok(if survey.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(exit::DAMAGED) })
 }

@@ -17,6 +17,7 @@ pub mod queries;
 pub mod report;
 pub mod reshard;
 pub mod retry;
+pub mod shell;
 pub mod verify;
 
 use std::path::PathBuf;

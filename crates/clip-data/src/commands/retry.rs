@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clip_cli::ProgressArgs;
 use clip_corpus::Manifest;
 use clip_crawl::dataset::{self, Watch};
 use clip_crawl::{ImageFetch, Predicate, RetryFetch, rejected_rows};
@@ -14,7 +15,7 @@ use clip_pipeline::{Config, Error, Outcome, Run, Selection, Status, Work};
 use super::build::{engine, funnel, write_summary};
 use super::fetch::PolitenessArgs;
 use crate::counter::Counter;
-use crate::progress::Show;
+use crate::progress::watcher;
 use crate::{exit, recipe};
 
 /// Arguments of `clip-data retry`.
@@ -33,9 +34,8 @@ pub struct Args {
     wanted: String,
     #[command(flatten)]
     manners: PolitenessArgs,
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t)]
-    progress: Show,
+    #[command(flatten)]
+    progress: ProgressArgs,
 }
 
 /// Asks again, and says what came of it.
@@ -66,7 +66,7 @@ fn of_dataset(
 ) -> anyhow::Result<ExitCode> {
     let mut config = settings(folder)?;
     args.manners.apply(&mut config.fetch)?;
-    let counter = Arc::new(Counter::new(args.progress));
+    let counter = Arc::new(Counter::new(args.progress.show()));
     let watch: Arc<dyn Watch> = counter.clone();
     let retried = dataset::retry(&config, wanted, &watch, cancel);
     counter.finish();
@@ -106,7 +106,7 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
         Ok(Work::Fetch(Box::new(again)))
     });
     let after = plan.stages.get(at + 1).map(|stage| stage.name().to_owned());
-    let run = Run::open(plan, false, cancel.clone(), args.progress.watcher())?;
+    let run = Run::open(plan, false, cancel.clone(), watcher(args.progress.show()))?;
     let engine = engine(&config);
     // First of all, what was made of the fetch goes: killed from here on, a build makes it again.
     let until = Some(ImageFetch::STAGE.to_owned());
@@ -148,7 +148,7 @@ fn settings(folder: &Path) -> anyhow::Result<dataset::DatasetConfig> {
     let mut fetch = config.fetch;
     // Whoever made the folder does not decide whether this machine's own network is asked.
     if std::mem::take(&mut fetch.allow_private) {
-        eprintln!(
+        note!(
             "note: {} was fetched with private addresses allowed; --allow_private True allows them here, too",
             folder.display()
         );

@@ -1,13 +1,13 @@
 //! Any corpus: streamed against the evaluation sets, reported on a page with contact sheets.
 
 use std::collections::{HashMap, HashSet};
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use clip_cli::{Show, StatusLine};
 use clip_overlap::corpus::{Unit, units};
 use clip_overlap::{
     ContaminationReport, CopyRule, CorpusAccount, Decisions, Detection, EvalIndex, Match, Scan,
@@ -18,7 +18,6 @@ use serde_json::json;
 use super::{Args, check_names, decisions, judge, pages, tell};
 use crate::detector_process::DetectorProcess;
 use crate::exit;
-use crate::progress::Show;
 use crate::set_on_drop::SetOnDrop;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -42,7 +41,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let start = Instant::now();
         let set = EvalIndex::open(name, path, cache.as_deref())?;
         let took = start.elapsed();
-        eprintln!("{name}: {} items ready in {took:.1?}", set.len());
+        note!("{name}: {} items ready in {took:.1?}", set.len());
         sets.push(set);
     }
     let served = args.detector.as_deref().map(DetectorProcess::start).transpose()?;
@@ -57,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let folder = args.out.join("parts");
     let scan =
         Scan { sets: &sets, options, folder, detection: detection.as_ref(), progress: &scanned };
-    let Some((counts, matches)) = compare(&scan, &all, args.progress)? else {
+    let Some((counts, matches)) = compare(&scan, &all, args.progress.show())? else {
         eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
@@ -113,38 +112,20 @@ fn watch(
     show: Show,
     (stop, done): (&AtomicBool, &AtomicBool),
 ) {
-    let (start, terminal) = (Instant::now(), std::io::stderr().is_terminal());
-    let every = Duration::from_secs(if terminal && show == Show::Auto { 1 } else { 10 });
-    let mut next = start + every;
-    let tell = || {
+    let (start, status) = (Instant::now(), StatusLine::new(show, "compared", Some(units as u64)));
+    let line = || {
         let (rows, ready) = (scanned.rows.load(Ordering::Relaxed), ready.load(Ordering::Relaxed));
         let rate = rows as f64 / start.elapsed().as_secs_f64().max(1e-3);
-        match show {
-            Show::None => {}
-            Show::Json => eprintln!(
-                "{}",
-                json!({"event": "scanned", "units": ready, "of": units, "rows": rows, "rate": rate.round()})
-            ),
-            _ => {
-                let (head, end) = if terminal { ("\r", "") } else { ("", "\n") };
-                eprint!(
-                    "{head}compared: {ready} of {units} files, {rows} rows, {rate:.0} a second{end}"
-                );
-            }
-        }
+        let text = format!("{ready} of {units} files, {rows} rows, {rate:.0} a second");
+        let event = json!({"event": "scanned", "units": ready, "of": units, "rows": rows, "rate": rate.round()});
+        (text, event)
     };
     while !done.load(Ordering::Relaxed) {
         std::thread::sleep(Duration::from_millis(50));
         scanned.cancel.fetch_or(stop.load(Ordering::Relaxed), Ordering::Relaxed);
-        if Instant::now() >= next {
-            next += every;
-            tell();
-        }
+        status.update(ready.load(Ordering::Relaxed), line);
     }
-    tell();
-    if terminal && !matches!(show, Show::None | Show::Json) {
-        eprintln!();
-    }
+    status.finish(ready.load(Ordering::Relaxed), line());
 }
 
 /// Removes what earlier runs kept of other corpora, sets or versions.

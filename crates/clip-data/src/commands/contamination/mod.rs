@@ -10,11 +10,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clip_cli::ProgressArgs;
 use clip_overlap::{ContaminationReport, Decisions, SetReport, predictions};
 
 use super::PipelineArgs;
 use crate::exit;
-use crate::progress::Show;
 
 /// Arguments of `clip-data contamination`.
 #[derive(clap::Args)]
@@ -68,9 +68,8 @@ pub struct Args {
     /// List at most so many copies of each set
     #[arg(long, default_value_t = 20)]
     list: usize,
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t)]
-    progress: Show,
+    #[command(flatten)]
+    progress: ProgressArgs,
 }
 
 fn named(text: &str) -> Result<(String, PathBuf), String> {
@@ -136,7 +135,7 @@ fn decisions(args: &Args, before: Decisions, names: &[&str]) -> anyhow::Result<D
                 .map_err(|e| anyhow::anyhow!("{}: {name}: {e}", path.display()))?;
             set.threshold = Some(threshold);
             decided.sets.entry(name.clone()).or_default().threshold = Some(threshold);
-            eprintln!("{name}: threshold {threshold:.4}, by {} marks", set.marks.len());
+            note!("{name}: threshold {threshold:.4}, by {} marks", set.marks.len());
         }
         saved.write(path)?;
     }

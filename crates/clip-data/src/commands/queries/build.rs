@@ -1,13 +1,15 @@
 //! `clip-data queries build`: a list from what the paper's is made of.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
+use clip_cli::{ProgressArgs, StatusLine};
 use clip_query::{BigramRule, Build, Order, QuerySource};
+use serde_json::json;
 
 use super::stats;
-use crate::progress::{Show, Track};
 
 /// Arguments of `clip-data queries build`.
 #[derive(clap::Args)]
@@ -79,9 +81,8 @@ pub struct Args {
     /// Where counts go that exceed the memory [default: the folder of the list]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
-    /// How progress is shown
-    #[arg(long, value_enum, default_value_t = Show::Auto)]
-    progress: Show,
+    #[command(flatten)]
+    progress: ProgressArgs,
     /// The list to write: .parquet, .json (MetaCLIP's metadata.json) or text; may be given again
     #[arg(short, long, value_name = "FILE", required = true, num_args = 1..)]
     out: Vec<PathBuf>,
@@ -101,9 +102,17 @@ const MIN_PMI: f64 = 8.0;
 /// Builds, writes and counts.
 pub fn run(args: Args) -> anyhow::Result<()> {
     let build = recipe(&args)?;
-    let track = Track::new(args.progress, "queries", build.input_bytes());
-    let list = build.run(&|bytes| track.advance(bytes))?;
-    track.finish();
+    let total = build.input_bytes();
+    let (status, read) =
+        (StatusLine::new(args.progress.show(), "queries", Some(total)), AtomicU64::new(0));
+    let list = build.run(&|bytes| {
+        let done = read.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        status.update(done, || {
+            let text = format!("{} of {} MB", done / 1_000_000, total / 1_000_000);
+            (text, json!({"task": "queries", "bytes": done, "of": total}))
+        });
+    })?;
+    status.clear();
     if list.is_empty() {
         stats::origin(&list);
         bail!(
