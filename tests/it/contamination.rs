@@ -22,7 +22,7 @@ fn a_builds_copies_are_flagged_or_dropped() {
     let world = World::new();
     let (all, copied) = (2 * FOLDERS as u64, FOLDERS as u64);
     for (action, fate, expected) in
-        [("flag", " kept ", [all, copied, 0]), ("drop", " dropped ", [all, 0, copied])]
+        [("flag", "  in the corpus  ", [all, copied, 0]), ("drop", "  removed  ", [all, 0, copied])]
     {
         let set = format!("check.action={action}");
         world.good(&["build", "--set", &set]);
@@ -72,7 +72,46 @@ fn any_corpus_is_reported_and_gated() {
 
     let out = ["--out", "after", "--without", "contamination/pairs.parquet", "--max-rate", "0"];
     world.good(&with(&out));
+    let told = world.good(&with(&out[..4]));
     assert_eq!(counts(&account(&world, "after")), [2 * FOLDERS as u64, 0, FOLDERS as u64]);
+    let listed = format!("items of toys with a copy: 0 in the corpus, {FOLDERS} removed from it");
+    assert!(told.contains(&listed), "{told}");
+}
+
+#[test]
+fn copies_are_left_out_of_new_shards() {
+    let world = World::new();
+    world.good(&["build", "--set", "check.action=flag"]);
+    let check = ["contamination", "--corpus", "runs/small/shards", "--eval", "wds/toys=toys"];
+    world.good(&check);
+    let before = account(&world, "contamination");
+    let copies = before["sets"][0]["images"].as_u64().unwrap();
+    assert_eq!((before["sets"][0]["name"].as_str().unwrap(), copies > 0), ("toys", true));
+    let reshard = ["reshard", "-i", "runs/small/shards", "--without"];
+    let told =
+        world.good(&[&reshard[..], &["contamination/pairs.parquet", "-o", "clean"]].concat());
+    assert!(told.contains(&format!("{copies} copies of evaluation items left out")), "{told}");
+    world.good(&["contamination", "--corpus", "clean", "--eval", "toys=toys", "--out", "after"]);
+    assert_eq!(counts(&account(&world, "after"))[1], 0);
+    // The new shards have other names: the report is not of them.
+    let again = ["reshard", "-i", "clean", "-o", "no", "--without", "contamination/pairs.parquet"];
+    let told = world.fails(&again, 2);
+    assert!(told.contains("none of its"), "{told}");
+}
+
+#[test]
+fn a_flat_folder_of_test_images_is_a_set() {
+    let world = World::new();
+    std::fs::create_dir(world.path("flat")).unwrap();
+    for class in 0..FOLDERS {
+        let copy = world.path(&format!("toys/class_{class}/copy.png"));
+        std::fs::copy(copy, world.path(&format!("flat/{class}.png"))).unwrap();
+    }
+    let told = world.good(&["contamination", "--corpus", "pictures", "--eval", "mine=flat"]);
+    assert_eq!(counts(&account(&world, "contamination"))[..2], [FOLDERS as u64; 2], "{told}");
+    let html = std::fs::read_to_string(world.path("contamination/contamination.html")).unwrap();
+    assert!(html.contains("<h3>Items in the corpus</h3>"), "{html}");
+    assert_eq!(html.matches("<img").count(), 2 * FOLDERS, "items and copies are shown");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Cutting shards anew, with all samples or those of a subset (DataComp's resharder).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
@@ -26,6 +26,8 @@ pub struct Reshard {
     pub digits: usize,
     /// The ids to keep, in any order, one that stands n times n times; all samples when absent.
     pub subset: Option<Vec<u128>>,
+    /// Keys of the samples to leave out of a shard, by its path as it is given.
+    pub without: HashMap<PathBuf, HashSet<String>>,
 }
 
 /// What a resharding did.
@@ -39,6 +41,10 @@ pub struct Resharded {
     pub without_uid: u64,
     /// Ids of the subset that no sample had.
     pub not_found: u64,
+    /// Samples that were left out by their keys.
+    pub left_out: u64,
+    /// Keys to leave out that no sample had.
+    pub keys_not_found: u64,
     /// Samples of each shard, in their order.
     pub shards: Vec<(String, u64)>,
 }
@@ -65,9 +71,14 @@ impl Reshard {
         let mut open: Option<Open> = None;
         for path in shards {
             let table = if tables { Some(Table::read(path)?) } else { None };
+            let mut without = self.without.get(path).cloned().unwrap_or_default();
             for sample in ShardReader::open(path)? {
                 let sample = sample?;
                 done.read += 1;
+                if without.remove(&sample.key) {
+                    done.left_out += 1;
+                    continue;
+                }
                 let copies = match &mut wanted {
                     None => vec![sample.key.clone()],
                     Some(wanted) => {
@@ -92,6 +103,7 @@ impl Reshard {
                     }
                 }
             }
+            done.keys_not_found += without.len() as u64;
             progress(done.read);
         }
         done.shards.extend(open.map(Open::finish).transpose()?);
@@ -226,10 +238,12 @@ mod tests {
         let id = |uid| uid_number(uid).unwrap();
         let subset = Some(vec![id(B), id(A), id(B), 7]);
         let out = folder.path().join("out");
-        let reshard = Reshard { shard_size: 2, first_shard: 5, digits: 8, subset };
+        let without = HashMap::new();
+        let reshard = Reshard { shard_size: 2, first_shard: 5, digits: 8, subset, without };
         let done = reshard.run(&inputs, &out, |_| ()).unwrap();
         let shards = vec![("00000005.tar".to_owned(), 2), ("00000006.tar".to_owned(), 1)];
-        let expected = Resharded { read: 3, written: 3, without_uid: 0, not_found: 1, shards };
+        let expected =
+            Resharded { read: 3, written: 3, not_found: 1, shards, ..Resharded::default() };
         assert_eq!(done, expected);
         let keys = |name: &str| -> Vec<String> {
             ShardReader::open(&out.join(name)).unwrap().map(|s| s.unwrap().key).collect()
@@ -242,10 +256,30 @@ mod tests {
     }
 
     #[test]
+    fn samples_are_left_out_of_their_own_shard_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let inputs = shards(folder.path());
+        let keys = |keys: [&str; 2]| keys.map(str::to_owned).into();
+        // The second shard has no sample `00`.
+        let without =
+            [(inputs[0].clone(), keys(["00", "01"])), (inputs[1].clone(), keys(["00", "none"]))];
+        let without = HashMap::from(without);
+        let reshard = Reshard { shard_size: 10, first_shard: 0, digits: 5, subset: None, without };
+        let out = folder.path().join("out");
+        let done = reshard.run(&inputs, &out, |_| ()).unwrap();
+        assert_eq!((done.read, done.written, done.left_out, done.keys_not_found), (3, 1, 2, 2));
+        let shard = ShardReader::open(&out.join("00000.tar")).unwrap();
+        let left: Vec<String> = shard.map(|sample| sample.unwrap().key).collect();
+        assert_eq!(left, ["10"]);
+        assert_eq!(crate::verify_shard(&out.join("00000.tar"), None).findings, []);
+    }
+
+    #[test]
     fn without_a_subset_every_sample_stays_under_its_key() {
         let folder = tempfile::tempdir().unwrap();
         let inputs = shards(folder.path());
-        let reshard = Reshard { shard_size: 10, first_shard: 0, digits: 5, subset: None };
+        let without = HashMap::new();
+        let reshard = Reshard { shard_size: 10, first_shard: 0, digits: 5, subset: None, without };
         let out = folder.path().join("out");
         let done = reshard.run(&inputs, &out, |_| ()).unwrap();
         assert_eq!((done.written, done.shards.len()), (3, 1));

@@ -43,5 +43,5 @@ pub use registry::{
     DataCompTask, Dataset, Grouping, Metric, NGrams, Prompts, Protocol, datacomp, dataset,
     datasets, find, find_datacomp, models, prompts, visual_n_grams,
 };
-pub use set::{EvalSet, OpenOptions, open, open_named, open_with, parse_named};
+pub use set::{EvalSet, OpenOptions, open, open_named, open_unlabelled, open_with, parse_named};
 pub use subset::ClassSubset;

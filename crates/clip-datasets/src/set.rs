@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::class_names::words_of_classes;
 use crate::classes::{Classes, choose};
 use crate::item::{EvalItem, Frames, Split, Task, Truth};
-use crate::load::{Ask, Content, folds, load};
+use crate::load::{Ask, Content, flat, folds, load};
 use crate::matching::ClassMatch;
 use crate::registry::{self, Dataset, Metric, Prompts, Protocol, plain};
 use crate::source::{Items, Source, evenly};
@@ -70,14 +70,18 @@ pub fn open(path: &Path) -> Result<EvalSet> {
     open_with(path, &OpenOptions::default())
 }
 
-/// `NAME=PATH`, or a path alone.
+/// `NAME=PATH`, or a path alone. CLIP_benchmark's `wds/NAME` and DataComp's `vtab/NAME` are the
+/// names that they mean.
 pub fn parse_named(text: &str) -> (Option<String>, PathBuf) {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !name.contains('/') => {
-            (Some(name.to_owned()), path.into())
+    if let Some((given, path)) = text.split_once('=') {
+        let name = given.strip_prefix("wds/").unwrap_or(given);
+        let short = name.rsplit('/').next().unwrap_or(name);
+        let grouped = || registry::find_datacomp(name).is_some() || registry::find(name).is_some();
+        if !short.is_empty() && (short == name || grouped()) {
+            return (Some(short.to_owned()), path.into());
         }
-        _ => (None, text.into()),
     }
+    (None, text.into())
 }
 
 /// Opens `NAME=PATH` or a path alone.
@@ -85,6 +89,37 @@ pub fn open_named(text: &str, options: &OpenOptions) -> Result<EvalSet> {
     let (name, path) = parse_named(text);
     let name = name.or_else(|| options.name.clone());
     open_with(&path, &OpenOptions { name, ..options.clone() })
+}
+
+/// Opens a set of which only the images and captions count, whatever can be scored by it: as the
+/// named dataset, else as any set, else as a plain folder of images.
+///
+/// # Errors
+/// When it is none of these, why it is not the first.
+pub fn open_unlabelled(name: &str, path: &Path) -> Result<EvalSet> {
+    let options = OpenOptions { name: Some(name.to_owned()), ..OpenOptions::default() };
+    let named = match open_with(path, &options) {
+        Err(error) => error,
+        opened => return opened,
+    };
+    if let Ok(set) = open(path) {
+        return Ok(set);
+    }
+    match flat::open(path)? {
+        Some(content) => {
+            let loaded = Loaded { loader: "images", root: path.to_path_buf(), folds: 1, content };
+            assemble(name.to_owned(), None, &OpenOptions::default(), loaded)
+        }
+        None => Err(named),
+    }
+}
+
+/// What a loader found, and where.
+struct Loaded {
+    loader: &'static str,
+    root: PathBuf,
+    folds: usize,
+    content: Content,
 }
 
 /// Opens a set in all detail.
@@ -100,6 +135,17 @@ pub fn open_with(path: &Path, options: &OpenOptions) -> Result<EvalSet> {
     if let Some(fold) = options.fold.filter(|fold| *fold >= folds) {
         return Err(Error::Fold { set: name, fold: fold + 1, folds });
     }
+    assemble(name, dataset, options, Loaded { loader, root, folds, content })
+}
+
+/// Gives what was loaded its classes and prompts.
+fn assemble(
+    name: String,
+    dataset: Option<&'static Dataset>,
+    options: &OpenOptions,
+    loaded: Loaded,
+) -> Result<EvalSet> {
+    let Loaded { loader, root, folds, content } = loaded;
     let Content { task, keys, own, source } = content;
     let chosen = choose(&name, dataset, options, task, &keys, own)?;
     let order = chosen.order();
@@ -273,5 +319,32 @@ mod tests {
     fn a_name_and_a_path() {
         assert_eq!(parse_named("cifar10=/data/c"), (Some("cifar10".into()), "/data/c".into()));
         assert_eq!(parse_named("/data/a=b"), (None, "/data/a=b".into()));
+        assert_eq!(parse_named("wds/cifar10=/data/c"), (Some("cifar10".into()), "/data/c".into()));
+        assert_eq!(parse_named("wds/mine=x"), (Some("mine".into()), "x".into()));
+        let grouped = parse_named("wds/vtab/caltech101=/c");
+        assert_eq!(grouped, (Some("caltech101".into()), "/c".into()));
+        assert_eq!(parse_named("wds/=x").0, None);
+    }
+
+    #[test]
+    fn a_flat_folder_of_images_is_a_set_without_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        for (file, text) in
+            [("b.png", "2"), ("a.JPG", "1"), ("a.txt", "one\n\n two \n"), ("n.md", "")]
+        {
+            std::fs::write(dir.path().join(file), text).unwrap();
+        }
+        assert!(open(dir.path()).is_err());
+        let items = |name: &str, path: &Path| -> Vec<EvalItem> {
+            open_unlabelled(name, path).unwrap().items().map(|item| item.unwrap()).collect()
+        };
+        let found = items("mine", dir.path());
+        let keys: Vec<&str> = found.iter().map(|item| item.key.as_str()).collect();
+        assert_eq!(keys, ["a.JPG", "b.png"]);
+        assert_eq!(found[0].truth, Truth::Captions(vec!["one".into(), "two".into()]));
+        assert_eq!(found[1].truth, Truth::Captions(Vec::new()));
+        assert_eq!(items("cifar10", dir.path()).len(), 2, "a dataset's name asks for no labels");
+        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        assert!(open_unlabelled("mine", &dir.path().join("empty")).is_err());
     }
 }

@@ -47,7 +47,12 @@ pub fn contamination(
         "unverified",
         "captions that name the class",
     ];
-    html.push_str(&table(&head, &account.sets.iter().map(rate).collect::<Vec<_>>()));
+    let about = "A row is an evaluation set: how many of its items the corpus still has a copy of, with \
+                 the exact 99.5% interval of their share, and from which score on a pair is a copy. Not \
+                 among them: copies that were removed since, items matched only by images that show \
+                 next to nothing (flat), and items matched only by a hash (unverified).";
+    let rates = table(&head, &account.sets.iter().map(rate).collect::<Vec<_>>());
+    html.push_str(&part("Items in the corpus", about, &rates));
     html.push_str(&suite(account));
     let effects: Vec<_> = account.sets.iter().filter_map(effect).collect();
     if !effects.is_empty() {
@@ -62,12 +67,17 @@ pub fn contamination(
             "p, corrected",
             "verdict",
         ];
-        html.push_str(&table(&head, &effects));
+        let about = "Accuracy on all items, on those without a copy (Clean) and on those with one \
+                     (Overlap). All - Clean is what the overlap adds to the score; p is the chance of \
+                     Overlap's accuracy or a higher one if it were Clean's.";
+        html.push_str(&part("What the overlap does to accuracy", about, &table(&head, &effects)));
     }
     let others: Vec<_> = account.sets.iter().flat_map(differences).collect();
     if !others.is_empty() {
         let head = ["set", "metric", "All", "Clean", "Overlap", "All - Clean [99.5% bootstrap]"];
-        html.push_str(&table(&head, &others));
+        let about = "The same for metrics that are no accuracies, with a paired bootstrap in place of \
+                     the exact test.";
+        html.push_str(&part("What it does to other metrics", about, &table(&head, &others)));
     }
     for set in account.sets.iter().filter(|set| !set.copies.is_empty()) {
         if let Some(path) = sets.get(&set.name) {
@@ -75,6 +85,22 @@ pub fn contamination(
         }
     }
     Ok(html)
+}
+
+/// A table under its title and what it means.
+fn part(title: &str, about: &str, table: &str) -> String {
+    let (title, about) = (escape(title), escape(about));
+    format!("<h3>{title}</h3>\n<p class=\"about\">{about}</p>\n{table}")
+}
+
+/// Where an image of the corpus came from: its URL, else its name in its file.
+pub(crate) fn source(url: &str, place: &str, id: &str) -> String {
+    if url.starts_with("https://") || url.starts_with("http://") {
+        let url = escape(url);
+        return format!("<a class=\"source\" href=\"{url}\" rel=\"noreferrer\">{url}</a>");
+    }
+    let file = Path::new(place).file_name().unwrap_or_default().to_string_lossy();
+    format!("{} {}", escape(&file), escape(id))
 }
 
 fn rate(set: &SetReport) -> Vec<String> {
@@ -166,7 +192,7 @@ fn chosen(set: &SetReport) -> impl Iterator<Item = &Copy> {
 fn shown(set: &SetReport, path: &Path, images: &Images) -> Result<String> {
     let copies: Vec<&Copy> = chosen(set).collect();
     let wanted = copies.iter().map(|copy| copy.key.as_str()).collect();
-    let items = items(path, &wanted)?;
+    let items = items(&set.name, path, &wanted)?;
     let mut kinds: BTreeMap<HitKind, u64> = BTreeMap::new();
     set.copies.iter().for_each(|copy| *kinds.entry(copy.kind).or_default() += 1);
     let kinds: Vec<String> =
@@ -184,7 +210,7 @@ fn shown(set: &SetReport, path: &Path, images: &Images) -> Result<String> {
         let fate = if copy.kept { "" } else { ", removed" };
         html.push_str(&format!(
             "<figure title=\"{} {}\"><div class=\"pair\">{}{}</div><figcaption><b>{:.3}</b> {}{fate}<br>{}\
-             <br><span class=\"caption\">{}</span></figcaption></figure>\n",
+             <br>{}<br><span class=\"caption\">{}</span></figcaption></figure>\n",
             escape(&copy.place),
             escape(&copy.id),
             side(items.get(&copy.key)),
@@ -192,6 +218,7 @@ fn shown(set: &SetReport, path: &Path, images: &Images) -> Result<String> {
             copy.score,
             copy.kind.name(),
             escape(&copy.key),
+            source(&copy.url, &copy.place, &copy.id),
             escape(&copy.caption)
         ));
     }
@@ -199,9 +226,13 @@ fn shown(set: &SetReport, path: &Path, images: &Images) -> Result<String> {
 }
 
 /// The encoded images of some items of an evaluation set.
-pub(crate) fn items(path: &Path, wanted: &HashSet<&str>) -> Result<HashMap<String, Vec<u8>>> {
+pub(crate) fn items(
+    name: &str,
+    path: &Path,
+    wanted: &HashSet<&str>,
+) -> Result<HashMap<String, Vec<u8>>> {
     let mut items = HashMap::new();
-    for item in clip_datasets::open(path)?.items() {
+    for item in clip_datasets::open_unlabelled(name, path)?.items() {
         let item = item?;
         if wanted.contains(item.key.as_str()) {
             items.insert(item.key, item.image);

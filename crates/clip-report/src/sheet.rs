@@ -6,7 +6,7 @@ use clip_overlap::{HitKind, Match, SetDecision, Verdict};
 use serde_json::json;
 
 use crate::Result;
-use crate::copies::{Images, items, side};
+use crate::copies::{Images, items, side, source};
 use crate::page::escape;
 
 /// Pairs on either side of the threshold.
@@ -30,7 +30,7 @@ pub fn sheet(
     if pairs.is_empty() {
         return Ok(String::new());
     }
-    let items = items(path, &pairs.iter().map(|pair| pair.key.as_str()).collect())?;
+    let items = items(name, path, &pairs.iter().map(|pair| pair.key.as_str()).collect())?;
     let mut html = String::from(
         "<p class=\"tools\"><button id=\"save\">save decisions.json</button> <span id=\"count\"></span> \
          <span>keys: a accepts, r rejects, both go on to the next; arrows move</span></p>\n\
@@ -61,7 +61,7 @@ pub fn sheet(
             pair.score,
             pair.kind.name(),
             escape(&pair.key),
-            escape(&pair.id)
+            source(&pair.url, &pair.place, &pair.id)
         ));
     }
     let known = json!({ "sets": { name: decision } });
@@ -88,6 +88,15 @@ pub fn borderline<'a>(name: &str, matches: &'a [Match], threshold: f32) -> Vec<&
 mod tests {
     use super::*;
     use clip_overlap::Similarity;
+
+    #[test]
+    fn an_image_is_named_by_its_url_where_it_has_one() {
+        let shown = source("https://x.org/a?b=1&c=\"2\"", "shards/0.tar", "17");
+        assert!(shown.contains("href=\"https://x.org/a?b=1&amp;c=&quot;2&quot;\""), "{shown}");
+        assert_eq!(source("", "shards/0.tar", "17"), "0.tar 17");
+        let script = source("javascript:alert(1)", "shards/0.tar", "<17>");
+        assert_eq!(script, "0.tar &lt;17&gt;");
+    }
 
     fn pair(key: &str, score: f32, kind: HitKind) -> Match {
         Match {

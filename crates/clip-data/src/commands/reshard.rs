@@ -1,5 +1,6 @@
 //! `clip-data reshard` and `clip-data subset`: DataComp's way of taking a part of a corpus.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -21,6 +22,10 @@ pub struct Args {
     /// Keep only these uids: a NumPy file of u8,u8
     #[arg(short, long, value_name = "FILE")]
     subset_file: Option<PathBuf>,
+    /// Leave out the copies of evaluation items in a pairs.parquet that `clip-data contamination`
+    /// wrote of these shards
+    #[arg(long, value_name = "FILE")]
+    without: Option<PathBuf>,
     /// Samples in a shard
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     shard_size: u32,
@@ -54,6 +59,41 @@ fn apart(shards: &[PathBuf], out: &Path) -> anyhow::Result<()> {
     }
 }
 
+/// Keys to leave out by shard, and the copies that are in none of the shards.
+type Removal = (HashMap<PathBuf, HashSet<String>>, usize);
+
+/// The copies that a `pairs.parquet` names, by the shards that are read: a corpus that was moved
+/// since is known by the names of its shards.
+fn removal(pairs: &Path, shards: &[PathBuf]) -> anyhow::Result<Removal> {
+    let whole = |path: &Path| path.canonicalize().ok();
+    let by_path: HashMap<PathBuf, &PathBuf> =
+        shards.iter().filter_map(|shard| Some((whole(shard)?, shard))).collect();
+    let mut by_name: HashMap<_, Vec<&PathBuf>> = HashMap::new();
+    shards.iter().for_each(|shard| by_name.entry(shard.file_name()).or_default().push(shard));
+    let find = |place: &Path| match whole(place) {
+        Some(known) => by_path.get(&known).copied(),
+        None => match by_name.get(&place.file_name()).map(Vec::as_slice) {
+            Some([only]) => Some(*only),
+            _ => None,
+        },
+    };
+    let (mut without, mut elsewhere) = (HashMap::<PathBuf, HashSet<String>>::new(), 0);
+    for (place, key) in clip_overlap::read_copies(pairs)? {
+        match find(Path::new(&place)) {
+            Some(shard) => _ = without.entry(shard.clone()).or_default().insert(key),
+            None => elsewhere += 1,
+        }
+    }
+    if without.is_empty() && elsewhere > 0 {
+        bail!(
+            "{}: none of its {elsewhere} copies is in these shards\nhint: it must be of a report on the \
+             shards that are read",
+            pairs.display()
+        );
+    }
+    Ok((without, elsewhere))
+}
+
 /// Shards in the folder that this run did not write.
 fn others(out: &Path, written: &[(String, u64)]) -> usize {
     let Ok(entries) = std::fs::read_dir(out) else { return 0 };
@@ -73,9 +113,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("{}: the folder has files\nhint: choose another, or give --overwrite", out.display());
     }
     let subset = args.subset_file.as_deref().map(read_subset).transpose()?;
+    let (without, elsewhere) = match &args.without {
+        Some(pairs) => removal(pairs, &shards)?,
+        None => Removal::default(),
+    };
     if args.dry_run {
         let wanted = subset.map_or("all".into(), |ids| format!("{} wanted", ids.len()));
-        println!("{} shards, samples: {wanted}, to {}", shards.len(), out.display());
+        let copies: usize = without.values().map(HashSet::len).sum();
+        let less = if copies > 0 { format!(" less {copies} copies") } else { String::new() };
+        println!("{} shards, samples: {wanted}{less}, to {}", shards.len(), out.display());
         return Ok(ExitCode::SUCCESS);
     }
     std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
@@ -90,7 +136,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let (shard_size, first_shard, digits) =
         (args.shard_size as usize, args.first_shard, usize::from(args.digits));
-    let reshard = Reshard { shard_size, first_shard, digits, subset };
+    let reshard = Reshard { shard_size, first_shard, digits, subset, without };
     let bar = indicatif::ProgressBar::new(shards.len() as u64);
     let done = reshard.run(&shards, out, |read| {
         bar.inc(1);
@@ -106,7 +152,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         write_atomic(&out.join("sizes.json"), format!("{:#}\n", json!(sizes)).as_bytes())?;
     }
     let meta = json!({
-        "input_dir": redacted(&args.input), "subset_file": args.subset_file, "shard_size": shard_size,
+        "input_dir": redacted(&args.input), "subset_file": args.subset_file, "without": args.without,
+        "left_out": done.left_out, "shard_size": shard_size,
         "first_shard": first_shard, "processed_count": done.read, "output_count": done.written,
         "output_shard_count": done.shards.len(),
     });
@@ -118,6 +165,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if done.without_uid > 0 {
         println!("{} samples have no uid in their json and are in no subset", done.without_uid);
+    }
+    if args.without.is_some() {
+        println!("{} copies of evaluation items left out", done.left_out);
+    }
+    let missing = elsewhere as u64 + done.keys_not_found;
+    if missing > 0 {
+        println!("{missing} copies of the report are not in these shards");
     }
     if done.not_found > 0 {
         println!("{} ids of the subset were not found", done.not_found);

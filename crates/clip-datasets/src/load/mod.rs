@@ -6,6 +6,7 @@ mod cifar;
 mod cifar_python;
 mod coco;
 pub(crate) mod fer2013;
+pub(crate) mod flat;
 mod flickr;
 mod folder;
 mod frames;

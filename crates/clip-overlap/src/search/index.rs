@@ -65,14 +65,17 @@ struct Head {
 
 impl EvalIndex {
     /// The index of the set at `path`, read from the folder `cache` where it is there, else made
-    /// and put there.
+    /// and put there. The set is opened as `clip-data eval` opens it, or as a plain folder of
+    /// images.
     ///
     /// # Errors
     /// When the set cannot be opened, has no items, or the cache cannot be written.
     pub fn open(name: &str, path: &Path, cache: Option<&Path>) -> Result<Self> {
         let failed = |reason: String| Error::EvalSet { name: name.to_owned(), reason };
         let content = clip_pipeline::hash_resource(path).map_err(|e| failed(e.to_string()))?;
-        let text = format!("{VERSION}\n{content}");
+        // A dataset of the registry has layouts and class names of its own.
+        let dataset = clip_datasets::find(name).map_or("", |dataset| &dataset.id);
+        let text = format!("{VERSION}\n{dataset}\n{content}");
         let hash = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
         let file = cache.map(|folder| folder.join(format!("{hash}.parquet")));
         if let Some(file) = file.as_ref().filter(|file| file.is_file())
@@ -219,7 +222,7 @@ fn schema() -> SchemaRef {
 
 fn build(name: &str, path: &Path) -> Result<(Vec<RecordBatch>, Head)> {
     let failed = |reason: String| Error::EvalSet { name: name.to_owned(), reason };
-    let set = clip_datasets::open(path).map_err(|e| failed(e.to_string()))?;
+    let set = clip_datasets::open_unlabelled(name, path).map_err(|e| failed(e.to_string()))?;
     let mut head = Head { classes: set.classes.clone(), unreadable: Vec::new() };
     let mut batches = Vec::new();
     let mut items = set.items();

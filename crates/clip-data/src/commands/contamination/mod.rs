@@ -73,11 +73,9 @@ pub struct Args {
 }
 
 fn named(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((name, path)) if !name.is_empty() && !path.is_empty() => {
-            Ok((name.to_owned(), PathBuf::from(path)))
-        }
-        _ => Err("must be NAME=PATH".to_owned()),
+    match clip_datasets::parse_named(text) {
+        (Some(name), path) if !path.as_os_str().is_empty() => Ok((name, path)),
+        _ => Err("must be NAME=PATH, with no slash in the name".to_owned()),
     }
 }
 
@@ -187,6 +185,7 @@ mod tests {
         assert_eq!(threshold("0.9"), Ok((None, 0.9)));
         assert_eq!(threshold("toys=0.8"), Ok((Some("toys".into()), 0.8)));
         assert!(threshold("toys=8").is_err());
-        assert!(named("toys").is_err() && named("=x").is_err());
+        assert!(named("toys").is_err() && named("=x").is_err() && named("toys=").is_err());
+        assert_eq!(named("wds/cifar10=c").unwrap().0, "cifar10");
     }
 }

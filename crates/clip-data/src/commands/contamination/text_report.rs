@@ -197,9 +197,13 @@ fn listing(set: &SetReport, most: usize) -> String {
         return text;
     }
     let (shown, all) = (set.copies.len().min(most), set.copies.len());
-    text.push_str(&format!("\nitems of {} in the corpus ({shown} of {all}):\n", set.name));
+    let SetReport { name, overlap, removed, .. } = set;
+    text.push_str(&format!(
+        "\nitems of {name} with a copy: {overlap} in the corpus, {removed} removed from it ({shown} of {all} \
+         shown):\n"
+    ));
     for copy in set.copies.iter().take(most) {
-        let fate = if copy.kept { "kept" } else { "dropped" };
+        let fate = if copy.kept { "in the corpus" } else { "removed" };
         let whence = if copy.url.is_empty() {
             format!("{} {}", copy.place, copy.id)
         } else {
