@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use clip_corpus::{
@@ -65,7 +66,7 @@ fn img2datasets_shard_is_whole_and_can_be_cut_by_uid() {
     assert_eq!((found.files, found.rows, found.findings), (3, 3, vec![]));
     let folder = tempfile::tempdir().unwrap();
     let subset = vec![uid_number(&format!("{:032x}", 1)).unwrap()];
-    let (subset, without) = (Some(subset), Default::default());
+    let (subset, without) = (Some(subset), HashMap::default());
     let reshard = Reshard { shard_size: 10, first_shard: 0, digits: 8, subset, without };
     let done = reshard.run(&[path], folder.path(), |_| ()).unwrap();
     assert_eq!((done.read, done.written, done.without_uid, done.not_found), (3, 1, 0, 0));
