@@ -21,9 +21,10 @@ fn counts(account: &Value) -> [u64; 3] {
 fn a_builds_copies_are_flagged_or_dropped() {
     let world = World::new();
     let (all, copied) = (2 * FOLDERS as u64, FOLDERS as u64);
-    for (action, fate, expected) in
-        [("flag", "  in the corpus  ", [all, copied, 0]), ("drop", "  removed  ", [all, 0, copied])]
-    {
+    for (action, fate, expected) in [
+        ("flag", "  in the corpus  file:", [all, copied, 0]),
+        ("drop", "  removed  file:", [all, 0, copied]),
+    ] {
         let set = format!("check.action={action}");
         world.good(&["build", "--set", &set]);
         let told = world.good(&["contamination", "--set", &set]);

@@ -52,6 +52,10 @@ impl Gate {
             Self::Characters(more) => format!("{more} characters or fewer"),
             Self::Words(more) => format!("{more} words or fewer"),
             Self::Tokens(more) => format!("{more} tokens or fewer"),
+            // As it is stored: 0.6 in 32 bits is 0.6000000238418579 in 64.
+            Self::Score(least) if f64::from(*least as f32) == *least => {
+                format!("score below {}", *least as f32)
+            }
             Self::Score(least) => format!("score below {least}"),
             Self::EnglishColumn | Self::English(_) => "not English".into(),
             Self::Synset(..) => "no synset of the list".into(),

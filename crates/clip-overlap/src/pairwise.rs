@@ -55,7 +55,7 @@ mod tests {
         let found = &set.search(&query, &set.nearest(&[&query])[0], &[])[0];
         let pair = pair_score(&thumbnail(&whole), &thumbnail(&copy));
         assert!((found.score - pair).abs() < 0.02, "{} {pair}", found.score);
-        let part = clip_image::crop(&whole, 0, 0, 170, 240);
+        let part = clip_image::crop(&whole, 0, 0, 300, 228);
         let query = Query::of(&part);
         let found = &set.search(&query, &set.nearest(&[&query])[0], &[])[0];
         let pair = pair_score(&thumbnail(&whole), &thumbnail(&part));

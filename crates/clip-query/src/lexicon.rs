@@ -174,7 +174,7 @@ mod tests {
     fn long_words_cost_no_more_than_others() {
         let Some(lexicon) = lexicon() else { return };
         assert_eq!(lexicon.first_synset(&"s".repeat(1 << 20)), None);
-        assert_eq!(lexicon.first_synset(&"eses".repeat(60)), None);
+        assert_eq!(lexicon.first_synset(&format!("zqx{}", "eses".repeat(60))), None);
     }
 
     #[test]

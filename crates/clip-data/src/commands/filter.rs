@@ -39,36 +39,37 @@ pub struct Args {
     /// Where the report goes, as JSON [default: beside the subset file]
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    // `requires = "preset"` would be ignored beside what conflicts with it.
     /// Which score clip_score cuts: clip_b32_similarity_score or clip_l14_similarity_score
-    #[arg(long, value_enum, requires = "preset")]
+    #[arg(long, value_enum, conflicts_with_all = ["where", "top"])]
     arch: Option<Arch>,
     /// Keep the best by score, up to this fraction of the pool and what equals the last
-    #[arg(long, requires = "preset", conflicts_with = "threshold")]
+    #[arg(long, conflicts_with_all = ["where", "top", "threshold"])]
     fraction: Option<f64>,
     /// Keep scores of at least this
-    #[arg(long, requires = "preset", allow_negative_numbers = true)]
+    #[arg(long, conflicts_with_all = ["where", "top"], allow_negative_numbers = true)]
     threshold: Option<f64>,
     /// fastText's model of languages, .bin or .ftz [default: lid.176.ftz in the cache]
-    #[arg(long, value_name = "FILE", requires = "preset")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["where", "top"])]
     lid: Option<PathBuf>,
     /// WordNet 3.0's folder, for text_based [default: /usr/share/wordnet]
-    #[arg(long, value_name = "DIR", requires = "preset")]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["where", "top"])]
     wordnet: Option<PathBuf>,
     /// Synsets that text_based looks for, one a line: n01440764
-    #[arg(long, value_name = "FILE", requires = "preset")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["where", "top"])]
     synsets: Option<PathBuf>,
     /// Centroids of the pool for image_based, .npy
-    #[arg(long, value_name = "FILE", requires = "preset")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["where", "top"])]
     centroids: Option<PathBuf>,
     /// Embeddings of the images that image_based wants to be near to, .npy, or numbers of
     /// centroids; may be given again
-    #[arg(long, value_name = "FILE", requires = "preset")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["where", "top"])]
     targets: Vec<PathBuf>,
     /// The array of the .npz files that image_based reads [default: l14_img]
-    #[arg(long, value_name = "NAME", requires = "preset")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["where", "top"])]
     embedding: Option<String>,
     /// A column that says which captions are English for laion2b: "en", or true
-    #[arg(long, value_name = "NAME", requires = "preset")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["where", "top"])]
     english_column: Option<String>,
 }
 
