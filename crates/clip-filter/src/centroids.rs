@@ -23,7 +23,7 @@ pub struct Centroids {
 
 impl Centroids {
     /// Reads the centroids, `.npy` of [centroids, width], and finds those that are nearest to an
-    /// image of the target set: embeddings of [images, width], or numbers of centroids, [n].
+    /// image of the target set: embeddings of `[images, width]`, or numbers of centroids, `[n]`.
     ///
     /// # Errors
     /// When a file cannot be read, is no such matrix or has another width; it names file and row.

@@ -92,7 +92,7 @@ pub struct Settings {
     pub synsets: Option<PathBuf>,
     /// The pool's centroids, `.npy`, [centroids, width].
     pub centroids: Option<PathBuf>,
-    /// Embeddings of the target set, `.npy` of [images, width], or numbers of centroids, [n].
+    /// Embeddings of the target set, `.npy` of `[images, width]`, or numbers of centroids, `[n]`.
     pub targets: Vec<PathBuf>,
     /// The array of the `.npz` files that has the embeddings.
     pub embedding: Option<String>,
