@@ -76,9 +76,12 @@ impl ClusterEngine {
             let before = lost()?;
             let check = || if lost()? == before { Ok(()) } else { Err(failed(Error::Lost)) };
             let done = run.decide(stage, &check);
+            if done.is_ok() || run.cancelled() {
+                return done;
+            }
             // A worker that died may not be missed yet; it asks for no tasks of the next try.
             let most = if lost()? == before { TRIES } else { DECIDE_TRIES };
-            if done.is_ok() || run.cancelled() || tries >= most {
+            if tries >= most {
                 return done;
             }
             tries += 1;

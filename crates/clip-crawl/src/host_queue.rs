@@ -2,7 +2,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
-
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -65,7 +64,7 @@ pub(crate) fn host_of(url: &str) -> String {
 }
 
 impl<T> HostQueue<T> {
-    /// With up to so many requests to a host in flight; items without a host have no limit.
+    /// With up to `per_host` requests to a host in flight; items without a host have no limit.
     pub fn new(per_host: usize) -> Self {
         let (end, ended) = unbounded_channel();
         Self {

@@ -17,7 +17,7 @@ const QUICK: f64 = 0.5;
 const SLOW: f64 = 2.0;
 /// The weight of an answer in the time that answers take.
 const WEIGHT: f64 = 0.2;
-/// Answers are fast up to so many times the fastest, and so many seconds; slow beyond the second
+/// Answers are fast up to a multiple of the fastest, and some seconds; slow beyond the second
 /// pair.
 const FAST: (f64, f64) = (1.5, 0.02);
 const LATE: (f64, f64) = (2.0, 0.05);
@@ -51,7 +51,7 @@ impl Rate {
         Duration::try_from_secs_f64(1.0 / self.now).unwrap_or_default()
     }
 
-    /// How many requests may be in flight, of at most so many: fewer as the rate is below its
+    /// How many requests may be in flight, of at most `most`: fewer as the rate is below its
     /// first.
     pub fn in_flight(&self, most: usize) -> usize {
         let first = if self.first.is_finite() { self.first } else { AFTER_NO_LIMIT };
@@ -109,7 +109,7 @@ mod tests {
         overloaded: bool,
     }
 
-    /// Asks a server as fast as the rate allows for so many seconds, with 4 requests in flight at
+    /// Asks a server as fast as the rate allows for `seconds`, with 4 requests in flight at
     /// most; gives the number of requests in each second. No clock is read.
     fn ask(rate: &mut Rate, seconds: u64, server: &mut dyn FnMut(f64) -> Answer) -> Vec<usize> {
         let start = Instant::now();

@@ -80,7 +80,7 @@ pub fn run(
 }
 
 /// The score at a fraction of the pool from the best, as DataComp's `get_threshold` has it: that of
-/// rank `int(rows * fraction)`. No number when there are not so many scores.
+/// rank `int(rows * fraction)`. No number when there are fewer scores.
 fn threshold_at(pool: &Pool, column: &str, fraction: f64) -> Result<f64> {
     let mut rows = 0;
     let mut bits = 32;

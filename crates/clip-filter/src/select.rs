@@ -112,8 +112,6 @@ impl Select {
 
     /// The last pair of a fraction; nothing when it keeps none.
     fn limit(&self, session: &Session, top: &Top, scratch: &Path) -> Result<Option<Limit>> {
-        // Of what has no score, after all that have one: no key of a number is 0.
-        let key = |score: Option<f64>| score.filter(|s| !s.is_nan()).map_or(0, |s| key(s, BITS));
         let columns = [top.column.as_str()];
         let mut pairs = 0u64;
         self.visit(session, &columns, |id, _| {
@@ -126,7 +124,7 @@ impl Select {
             let mut digits = Digits::new();
             self.visit(session, &columns, |id, scores| {
                 if id.is_some() {
-                    prefix.count(key(scores[0]), &mut digits);
+                    prefix.count(score_key(scores[0]), &mut digits);
                 }
                 Ok(())
             })?;
@@ -137,7 +135,7 @@ impl Select {
         let path = scratch.join("equal.npy");
         let mut equal = SubsetWriter::new(&path);
         self.visit(session, &columns, |id, scores| {
-            match id.filter(|_| key(scores[0]) == ranked.key) {
+            match id.filter(|_| score_key(scores[0]) == ranked.key) {
                 Some(id) => Ok(equal.push(id)?),
                 None => Ok(()),
             }
@@ -177,9 +175,14 @@ impl Select {
 /// Bits of a score: DataFusion gives 64, whatever the column has.
 const BITS: u32 = 64;
 
+/// What pairs are ranked by; 0, which no number has, for those without a score.
+fn score_key(score: Option<f64>) -> u64 {
+    score.filter(|score| !score.is_nan()).map_or(0, |score| key(score, BITS))
+}
+
 impl Limit {
     fn takes(&mut self, score: Option<f64>, id: u128) -> bool {
-        let own = score.filter(|score| !score.is_nan()).map_or(0, |score| key(score, BITS));
+        let own = score_key(score);
         if own != self.key || id != self.last {
             return own > self.key || own == self.key && id < self.last;
         }

@@ -1,11 +1,10 @@
 //! Words to WordNet's synsets, as NLTK's `wordnet.synsets` finds them (NLTK 3.8.1).
 
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use crate::wordnet::HINT;
-use crate::{Error, Result};
+use crate::Result;
+use crate::wordnet::each_line;
 
 /// The parts of speech in NLTK's order, with the endings that a word may lose and what takes their
 /// place.
@@ -40,6 +39,8 @@ const PARTS: [(&str, &[(&str, &str)]); 4] = [
     ("adj", &[("er", ""), ("est", ""), ("er", "e"), ("est", "e")]),
     ("adv", &[]),
 ];
+/// Why a line is refused.
+const REASON: &str = "not a line of WordNet's";
 /// Bytes of the longest word that is looked up; WordNet's own have up to 71.
 const LONGEST: usize = 256;
 
@@ -64,18 +65,14 @@ impl Lexicon {
     pub fn open(folder: &Path) -> Result<Self> {
         let mut parts: [Part; 4] = Default::default();
         for (part, (name, _)) in parts.iter_mut().zip(PARTS) {
-            lines(&folder.join(format!("index.{name}")), |line| {
-                // The licence stands first, indented.
-                if line.starts_with(' ') {
-                    return Some(());
-                }
+            each_line(&folder.join(format!("index.{name}")), REASON, |line| {
                 let fields: Vec<&str> = line.split_whitespace().collect();
                 let pointers: usize = fields.get(3)?.parse().ok()?;
                 let offset = fields.get(pointers.checked_add(6)?)?.parse().ok()?;
                 part.first.insert(Box::from(*fields.first()?), offset);
                 Some(())
             })?;
-            lines(&folder.join(format!("{name}.exc")), |line| {
+            each_line(&folder.join(format!("{name}.exc")), REASON, |line| {
                 let mut words = line.split_whitespace().map(Box::from);
                 part.exceptions.insert(words.next()?, words.collect());
                 Some(())
@@ -126,32 +123,13 @@ impl Part {
     }
 }
 
-/// Calls `each` with every line of a file; what it cannot take is an error.
-fn lines(path: &Path, mut each: impl FnMut(&str) -> Option<()>) -> Result<()> {
-    let file = std::fs::File::open(path).map_err(|e| Error::file(path, e.to_string(), HINT))?;
-    for (index, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(|e| Error::io(path, e))?;
-        each(&line).ok_or_else(|| Error::line(path, index + 1, "not a line of WordNet's"))?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Read;
 
     fn lexicon() -> Option<Lexicon> {
-        let folder = Path::new("/usr/share/wordnet");
-        if !folder.exists() {
-            assert!(
-                std::env::var_os("CLIP_DATA_REQUIRE_ALL").is_none(),
-                "wordnet-base is not installed"
-            );
-            eprintln!("skipped: wordnet-base is not installed");
-            return None;
-        }
-        Some(Lexicon::open(folder).unwrap())
+        Some(Lexicon::open(crate::wordnet::tests::installed()?).unwrap())
     }
 
     /// `wordnet.synsets(word)[0].offset()` of NLTK 3.8.1, from scripts/golden/filter.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::{Error, Query, QuerySource, Result};
 
-pub(crate) const HINT: &str =
+const HINT: &str =
     "WordNet 3.0's database files are needed; Debian's wordnet-base has them in /usr/share/wordnet";
 
 /// The first name of every synset in `data.{noun,verb,adj,adv}`: lower case, `_` as space, without
@@ -16,28 +16,34 @@ pub(crate) const HINT: &str =
 pub fn names(folder: &Path) -> Result<Vec<Query>> {
     let mut names = BTreeSet::new();
     for part in ["noun", "verb", "adj", "adv"] {
-        let path = folder.join(format!("data.{part}"));
-        let file =
-            std::fs::File::open(&path).map_err(|e| Error::file(&path, e.to_string(), HINT))?;
-        for (index, line) in BufReader::new(file).lines().enumerate() {
-            let line = line.map_err(|e| Error::io(&path, e))?;
-            // The licence stands first, indented.
-            if line.starts_with(' ') {
-                continue;
-            }
-            let word = line.split(' ').nth(4).ok_or_else(|| Error::Line {
-                path: path.clone(),
-                line: index + 1,
-                reason: "not a synset: fewer than five fields".into(),
-            })?;
-            let name = name(word);
+        let reason = "not a synset: fewer than five fields";
+        each_line(&folder.join(format!("data.{part}")), reason, |line| {
+            let name = name(line.split(' ').nth(4)?);
             if !name.is_empty() {
                 names.insert(name);
             }
-        }
+            Some(())
+        })?;
     }
     let query = |text| Query { text, source: QuerySource::Wordnet, count: 0, score: 0.0 };
     Ok(names.into_iter().map(query).collect())
+}
+
+/// Calls `each` with the lines of a file; one that it cannot take is an error with this reason.
+pub(crate) fn each_line(
+    path: &Path,
+    reason: &str,
+    mut each: impl FnMut(&str) -> Option<()>,
+) -> Result<()> {
+    let file = std::fs::File::open(path).map_err(|e| Error::file(path, e.to_string(), HINT))?;
+    for (index, line) in BufReader::new(file).lines().enumerate() {
+        let line = line.map_err(|e| Error::io(path, e))?;
+        // The licence comes first, indented.
+        if !line.starts_with(' ') {
+            each(&line).ok_or_else(|| Error::line(path, index + 1, reason))?;
+        }
+    }
+    Ok(())
 }
 
 fn name(word: &str) -> String {
@@ -48,21 +54,25 @@ fn name(word: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::numerals;
 
+    /// Debian's files, where they are installed.
+    pub(crate) fn installed() -> Option<&'static Path> {
+        let folder = Path::new("/usr/share/wordnet");
+        if folder.exists() {
+            return Some(folder);
+        }
+        let must = std::env::var_os("CLIP_DATA_REQUIRE_ALL").is_some();
+        assert!(!must, "wordnet-base is not installed");
+        eprintln!("skipped: wordnet-base is not installed");
+        None
+    }
+
     #[test]
     fn wordnet_and_the_numerals_are_the_published_86654() {
-        let folder = Path::new("/usr/share/wordnet");
-        if !folder.exists() {
-            assert!(
-                std::env::var_os("CLIP_DATA_REQUIRE_ALL").is_none(),
-                "wordnet-base is not installed"
-            );
-            eprintln!("skipped: wordnet-base is not installed");
-            return;
-        }
+        let Some(folder) = installed() else { return };
         let names = names(folder).unwrap();
         assert_eq!(names.len(), 86_554);
         let mut texts: Vec<_> =

@@ -56,7 +56,7 @@ impl Reply {
         }
     }
 
-    /// Holds for so many seconds.
+    /// Holds for this number of seconds.
     pub fn ttl(self, seconds: u32) -> Self {
         match self {
             Self::Records(records, _) => Self::Records(records, seconds),

@@ -34,7 +34,7 @@ impl Window {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a shard whose rows take so many bytes has room beside those that are in flight;
+    /// Waits until a shard whose rows take `memory` bytes has room beside those that are in flight;
     /// alone, any shard has. None when `stopped`.
     pub fn enter(
         self: &Arc<Self>,

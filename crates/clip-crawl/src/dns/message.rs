@@ -60,7 +60,7 @@ pub(super) fn encode_name(name: &str) -> Option<Vec<u8>> {
 }
 
 impl Question {
-    /// `name` is encoded; `id` should be random, so that nobody can answer without seeing it.
+    /// `name` is encoded; `id` should be random, so that a false answer must guess it.
     pub fn new(id: u16, name: &[u8], kind: RecordType) -> Self {
         Self { id, kind, name: name.to_vec() }
     }
@@ -191,7 +191,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// So many records from a place on, and the place behind them.
+    /// `count` records from a place on, and the place behind them.
     fn records(&self, mut at: usize, count: u16) -> Option<(Vec<Record<'a>>, usize)> {
         let mut records = Vec::new();
         for _ in 0..count {
@@ -259,7 +259,7 @@ mod tests {
             alias,
             record(target, 1, 60, &[93, 184, 216, 34]),
             record(target, 1, 90, &[127, 0, 0, 1]),
-            // Of another name: nobody asked.
+            // Of another name, which was not asked for.
             record(16, 1, 9, &[1, 1, 1, 1]),
         ]
         .concat();

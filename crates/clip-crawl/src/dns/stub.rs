@@ -17,7 +17,7 @@ use super::files::{HostsFile, ResolvConf};
 use super::message::{ADDRESSES, Answer, Question, RecordType, encode_name};
 
 /// Names that are looked up at a time, each with a socket of its own: its port is half of what
-/// somebody who sends false answers must guess.
+/// a sender of false answers must guess.
 const LOOKUPS: usize = 256;
 /// How long a server has to answer, by round over all servers.
 const ROUNDS: [Duration; 3] =
@@ -28,7 +28,7 @@ const KEPT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_hour
 const ABSENT: (Duration, Duration) = (Duration::from_mins(15), Duration::from_mins(1));
 /// How long it is kept that no server answered.
 const FAILED: Duration = Duration::from_secs(30);
-/// Every so many lookups, a server that did not answer is asked first all the same.
+/// Once in this number of lookups, a server that did not answer is asked first all the same.
 const AGAIN: usize = 32;
 
 /// The resolver, shared by all lookups.

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
+use clip_cli::{Show, StatusLine};
 use clip_filter::{Cut, FilterReport, Pool, Preset, Select, Settings, Top};
 use clip_format::write_atomic;
-use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::exit;
@@ -132,13 +132,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(name) => {
             let settings = args.settings(name.parse()?);
             let stop = clip_cli::stop_flag(exit::STOPPING)?;
-            let (bar, rows) = (ProgressBar::new_spinner(), AtomicU64::new(0));
+            let status = StatusLine::new(Show::default_here(), "filter", None);
+            let rows = AtomicU64::new(0);
             let report = clip_filter::run(&pool, &settings, &args.out, &|done| {
                 let rows = rows.fetch_add(done, Ordering::Relaxed) + done;
-                bar.set_message(format!("{rows} pairs"));
+                status.update(rows, || {
+                    (format!("{rows} pairs"), json!({"event": "filtered", "pairs": rows}))
+                });
                 !stop.load(Ordering::Relaxed)
             })?;
-            bar.finish_and_clear();
+            status.clear();
             let Some(report) = report else { return Ok(ExitCode::from(exit::INTERRUPTED)) };
             report
         }

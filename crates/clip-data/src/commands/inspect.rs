@@ -5,12 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
+use clip_cli::{Show, StatusLine};
 use clip_crawl::{is_text_list, list_rows, text_lists};
 use clip_image::{DecodeOptions, HammingIndex, decode, hash};
 use clip_pipeline::{RunLayout, RunReader};
 use clip_query::QueryList;
 use clip_report::{Page, Reading, Survey, add_list, browse, funnel, list_columns};
-use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::exit;
@@ -86,17 +86,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn survey(files: &[PathBuf], hash: bool, samples: usize) -> anyhow::Result<Survey> {
     let mut survey = Survey::new(samples);
-    let bar = ProgressBar::new(files.len() as u64);
-    for file in files {
+    let total = files.len();
+    let status = StatusLine::new(Show::default_here(), "inspect", Some(total as u64));
+    for (at, file) in files.iter().enumerate() {
         if is_text_list(file) {
             let batches = list_rows(file, &list_columns())?;
             add_list(file, batches.map(|batch| batch.map_err(anyhow::Error::from)), &mut survey)?;
         } else {
             Reading { hash }.add(file, &mut survey)?;
         }
-        bar.inc(1);
+        let done = at + 1;
+        status.update(done as u64, || {
+            (
+                format!("{done} of {total} files"),
+                json!({"event": "read", "files": done, "of": total}),
+            )
+        });
     }
-    bar.finish_and_clear();
+    status.clear();
     Ok(survey)
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clip_cli::{Show, StatusLine};
 use clip_corpus::{Reshard, lock_file, read_subset, redacted, write_subset};
 use clip_filter::{Pool, Select};
 use clip_format::write_atomic;
@@ -137,12 +138,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (shard_size, first_shard, digits) =
         (args.shard_size as usize, args.first_shard, usize::from(args.digits));
     let reshard = Reshard { shard_size, first_shard, digits, subset, without };
-    let bar = indicatif::ProgressBar::new(shards.len() as u64);
+    let status = StatusLine::new(Show::default_here(), "reshard", Some(shards.len() as u64));
+    let mut count = 0;
     let done = reshard.run(&shards, out, |read| {
-        bar.inc(1);
-        bar.set_message(format!("{read} samples"));
+        count += 1;
+        status.update(count, || {
+            (format!("{read} samples"), json!({"event": "read", "shards": count, "samples": read}))
+        });
     })?;
-    bar.finish_and_clear();
+    status.clear();
     if let Some(ids) = &reshard.subset {
         write_subset(&out.join("sample_ids.npy"), ids)?;
     }

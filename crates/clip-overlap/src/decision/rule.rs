@@ -31,7 +31,7 @@ pub enum Judgement {
     Different,
 }
 
-/// When a pair counts as a copy: by its score, unless somebody looked at it.
+/// When a pair counts as a copy: by its score, unless a person decided.
 ///
 /// Deduplication, the check of a build and reports all ask this.
 #[derive(Debug, Clone, PartialEq)]
