@@ -38,7 +38,7 @@ mod table;
 mod verify;
 
 pub use cache::cache_folder;
-pub use cells::cell;
+pub use cells::{cell, python_cell};
 pub use clip_store::redacted;
 pub use delimited::{Delimited, Row};
 pub use error::{Error, IoContext, Result};
@@ -52,7 +52,8 @@ pub use name::{BadName, below, check_name};
 pub use parquet_file::{Batches, ParquetFile};
 pub use reshard::{Reshard, Resharded};
 pub use shard::{
-    Member, Sample, ShardIndex, ShardInfo, ShardReader, ShardWriter, read_index, split_name,
+    Member, Sample, ShardFiles, ShardIndex, ShardInfo, ShardNames, ShardReader, ShardWriter,
+    read_index, split_name,
 };
 pub use subset::{SubsetWriter, read_subset, subset_ids, uid_number, write_subset};
 pub use table::{

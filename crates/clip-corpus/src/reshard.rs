@@ -6,14 +6,10 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::concat_batches;
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 
-use clip_format::write_atomic;
-
-use crate::{
-    Error, IoContext, PartWriter, Result, Sample, ShardReader, ShardWriter, columns, uid_number,
-};
+use crate::{Error, IoContext, Result, Sample, ShardFiles, ShardReader, columns, uid_number};
 
 /// How shards are cut.
 #[derive(Debug, Clone)]
@@ -156,9 +152,8 @@ impl Table {
 
 /// A shard at work.
 struct Open {
-    folder: PathBuf,
-    name: String,
-    writer: ShardWriter,
+    table: PathBuf,
+    files: ShardFiles,
     rows: Vec<RecordBatch>,
     keys: Vec<String>,
     count: u64,
@@ -167,42 +162,36 @@ struct Open {
 impl Open {
     fn create(folder: &Path, number: usize, digits: usize) -> Result<Self> {
         let name = format!("{number:0digits$}");
-        let writer = ShardWriter::create(&folder.join(format!("{name}.tar")))?;
+        let table = folder.join(format!("{name}.parquet"));
         let (rows, keys) = (Vec::new(), Vec::new());
-        Ok(Self { folder: folder.to_path_buf(), name, writer, rows, keys, count: 0 })
+        Ok(Self { table, files: ShardFiles::create(folder, name)?, rows, keys, count: 0 })
     }
 
     fn write(&mut self, sample: &Sample, key: String, row: Option<RecordBatch>) -> Result<()> {
-        self.writer.write(&Sample { key: key.clone(), fields: sample.fields.clone() })?;
+        self.files.sample(&Sample { key: key.clone(), fields: sample.fields.clone() })?;
         self.rows.extend(row);
         self.keys.push(key);
         self.count += 1;
         Ok(())
     }
 
-    fn finish(self) -> Result<(String, u64)> {
-        let path = |end: &str| self.folder.join(format!("{}{end}", self.name));
-        let info = self.writer.finish()?;
-        write_atomic(&path(".idx"), info.index.to_text().as_bytes())?;
+    fn finish(mut self) -> Result<(String, u64)> {
         if let Some(first) = self.rows.first() {
-            let table = path(".parquet");
-            let rows = concat_batches(&first.schema(), &self.rows).at(&table)?;
+            let rows = concat_batches(&first.schema(), &self.rows).at(&self.table)?;
             let keys: ArrayRef = Arc::new(StringArray::from_iter_values(&self.keys));
-            let rows = columns::with_column(&rows, "key", false, keys).at(&table)?;
-            let mut writer = PartWriter::create(&table, rows.schema())?;
-            writer.write(&rows)?;
-            writer.finish()?;
+            self.files.rows(&columns::with_column(&rows, "key", false, keys).at(&self.table)?)?;
         }
-        let stats = json!({"successes": info.samples, "bytes": info.bytes, "blake3": info.blake3});
-        write_atomic(&path("_stats.json"), format!("{stats:#}\n").as_bytes())?;
-        Ok((format!("{}.tar", self.name), info.samples))
+        let stats = Map::from_iter([("successes".to_owned(), self.count.into())]);
+        let (samples, mut names) = self.files.finish_with(stats)?;
+        Ok((names.swap_remove(0), samples))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::write_parquet;
+    use crate::{ShardWriter, write_parquet};
+    use serde_json::json;
 
     const A: &str = "139e4a9b22a614771f06c700a8ebe150";
     const B: &str = "6e356964a967af455c8016b75d691203";

@@ -17,7 +17,6 @@
 mod address;
 mod archive;
 mod asks;
-mod cells;
 mod client;
 mod coco_vg;
 pub mod dataset;

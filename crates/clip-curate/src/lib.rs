@@ -3,8 +3,10 @@
 //! The stages that need all rows at once (duplicates, balance) are SQL and live in `clip-sql`.
 //!
 //! ```
-//! // img2dataset's keys: the shard's number, then the sample's.
-//! assert_eq!(clip_curate::shard_key(12, 7, 10_000), "000120007");
+//! // Shards of 10,000 samples, written from the parts of the stage before; no parts, no shards.
+//! use clip_pipeline::Sink;
+//!
+//! assert_eq!(clip_curate::ShardSink::new(10_000).units(&[]), 0);
 //! ```
 
 mod captions;
@@ -18,5 +20,5 @@ pub use captions::Captions;
 pub use check::Check;
 pub use language::Languages;
 pub use matching::Matches;
-pub use shards::{ShardSink, shard_key};
+pub use shards::ShardSink;
 pub use similarity::Aligned;

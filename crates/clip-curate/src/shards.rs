@@ -5,8 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use arrow::array::{RecordBatch, StringArray};
-use clip_corpus::{PartWriter, Sample, ShardWriter, columns};
-use clip_format::write_atomic;
+use clip_corpus::{Sample, ShardFiles, ShardNames, columns};
 use clip_pipeline::{Context, Counts, Error, PartInfo, Result, Sink, Written, image_bytes};
 use serde_json::{Map as JsonMap, Value, json};
 use std::sync::Arc;
@@ -15,6 +14,8 @@ use crate::captions::text_column;
 
 /// Rows that are held with their images at a time.
 const BATCH: usize = 256;
+/// Digits of a shard's number.
+const DIGITS: usize = 5;
 
 /// Writes shard number `n` from rows `n * rows` to `(n + 1) * rows` of the whole input, in input
 /// order.
@@ -79,50 +80,29 @@ impl Sink for ShardSink {
     }
 
     fn write(&self, unit: usize, inputs: &[PartInfo], dir: &Path, cx: &Context) -> Result<Written> {
-        let name = format!("{unit:05}");
-        let mut shard = ShardWriter::create(&dir.join(format!("{name}.tar")))?;
-        let mut table: Option<PartWriter> = None;
+        let names = ShardNames::new(DIGITS, self.rows);
+        let mut shard = ShardFiles::create(dir, names.shard(unit))?;
         let mut count = 0;
         self.each(unit, inputs, |batch| {
             let keys: Vec<String> =
-                (0..batch.num_rows()).map(|at| shard_key(unit, count + at, self.rows)).collect();
+                (0..batch.num_rows()).map(|at| names.sample(unit, count + at)).collect();
             for (index, key) in keys.iter().enumerate() {
-                shard.write(&sample(batch, index, key)?)?;
+                shard.sample(&sample(batch, index, key)?)?;
             }
             count += batch.num_rows();
             cx.rows(batch.num_rows() as u64);
-            let batch = table_batch(batch, &keys)?;
-            let writer = if let Some(writer) = &mut table {
-                writer
-            } else {
-                let path = dir.join(format!("{name}.parquet"));
-                table.insert(PartWriter::create(&path, batch.schema())?)
-            };
-            Ok(writer.write(&batch)?)
+            Ok(shard.rows(&table_batch(batch, &keys)?)?)
         })?;
-        let info = shard.finish()?;
-        write_atomic(&dir.join(format!("{name}.idx")), info.index.to_text().as_bytes())?;
-        if let Some(table) = table {
-            table.finish()?;
-        }
-        // img2dataset's keys; no times, so that two builds write the same bytes.
+        // img2dataset's keys.
         let stats = json!({
             "count": count, "successes": count, "failed_to_download": 0, "failed_to_resize": 0,
-            "status_dict": {"success": count}, "bytes": info.bytes, "blake3": info.blake3,
+            "status_dict": {"success": count},
         });
-        let stats_name = format!("{name}_stats.json");
-        write_atomic(&dir.join(&stats_name), format!("{stats:#}\n").as_bytes())?;
-        let rows = count as u64;
+        let stats = stats.as_object().cloned().unwrap_or_default();
+        let (rows, files) = shard.finish_with(stats)?;
         let counts = Counts { rows_in: rows, rows_out: rows, ..Counts::default() };
-        let files = ["tar", "parquet", "idx"].iter().map(|ext| format!("{name}.{ext}"));
-        Ok(Written { counts, files: files.chain([stats_name]).collect() })
+        Ok(Written { counts, files })
     }
-}
-
-/// img2dataset's key: the shard's number, then the sample's, each with leading zeros.
-pub fn shard_key(shard: usize, index: usize, rows: usize) -> String {
-    let digits = rows.saturating_sub(1).checked_ilog10().map_or(0, |digits| digits as usize + 1);
-    if digits == 0 { format!("{shard:05}") } else { format!("{shard:05}{index:0digits$}") }
 }
 
 fn sample(batch: &RecordBatch, index: usize, key: &str) -> Result<Sample> {
@@ -207,12 +187,5 @@ mod tests {
         }
         assert_eq!(keys.len(), 10);
         assert_eq!((keys[0].as_str(), keys[9].as_str()), ("000000", "000021"));
-    }
-
-    #[test]
-    fn keys_are_img2datasets() {
-        assert_eq!(shard_key(1, 23, 10_000), "000010023");
-        assert_eq!(shard_key(1, 23, 1_000), "00001023");
-        assert_eq!(shard_key(7, 0, 1), "00007");
     }
 }

@@ -5,13 +5,17 @@
 //! [`crate::Error::DuplicateKey`].
 
 mod content;
+mod files;
 mod index;
 mod keys;
+mod names;
 mod reader;
 mod sample;
 mod writer;
 
+pub use files::ShardFiles;
 pub use index::{Member, ShardIndex, read_index};
+pub use names::ShardNames;
 pub use reader::ShardReader;
 pub use sample::{Sample, split_name};
 pub use writer::{ShardInfo, ShardWriter};

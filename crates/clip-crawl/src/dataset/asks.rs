@@ -8,7 +8,7 @@ use clip_pipeline::Result;
 use serde::{Deserialize, Serialize};
 
 use super::DatasetConfig;
-use super::columns::shard_name;
+use super::columns::names;
 use super::folder::decides;
 use super::row::Done;
 use super::shards::Shard;
@@ -105,7 +105,7 @@ impl Job {
 
 /// Where a shard's results wait until it is written.
 fn spool_path(config: &DatasetConfig, shard: usize) -> PathBuf {
-    config.output_folder.join("_tmp").join(format!("{}.spool", shard_name(config, shard)))
+    config.output_folder.join("_tmp").join(format!("{}.spool", names(config).shard(shard)))
 }
 
 /// What a spool is about: settings that decide the results, and what the rows ask for.

@@ -1,5 +1,6 @@
 //! Columns that are read from a list, and those of a shard's table.
 
+use clip_corpus::ShardNames;
 use clip_pipeline::config::source::CaptionList;
 use clip_pipeline::{Error, Result};
 
@@ -76,36 +77,14 @@ pub(super) fn wanted(config: &DatasetConfig, files: &[ListFile]) -> Result<Vec<C
     Ok(columns)
 }
 
-/// Digits of a row's number in a shard: 4 for 10,000 rows.
-fn digits(rows: usize) -> usize {
-    rows.saturating_sub(1).checked_ilog10().map_or(0, |digits| digits as usize + 1)
-}
-
-/// The key of a row: the shard's number, then the row's.
-pub(super) fn key(config: &DatasetConfig, shard: usize, row: usize) -> String {
-    let digits = digits(config.number_sample_per_shard);
-    let number = shard as u128 * 10u128.pow(digits as u32) + row as u128;
-    format!("{number:0width$}", width = digits + config.oom_shard_count)
-}
-
-/// The name of a shard.
-pub(super) fn shard_name(config: &DatasetConfig, shard: usize) -> String {
-    format!("{shard:0width$}", width = config.oom_shard_count)
+/// The names of a data set's shards and samples.
+pub(super) fn names(config: &DatasetConfig) -> ShardNames {
+    ShardNames::new(config.oom_shard_count, config.number_sample_per_shard)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_img2datasets() {
-        let config = |rows| DatasetConfig { number_sample_per_shard: rows, ..Default::default() };
-        assert_eq!(key(&config(10_000), 1, 23), "000010023");
-        assert_eq!(key(&config(1_000), 1, 23), "00001023");
-        assert_eq!(key(&config(1), 7, 0), "00007");
-        assert_eq!(key(&config(5), 0, 4), "000004");
-        assert_eq!(shard_name(&config(5), 12), "00012");
-    }
 
     #[test]
     fn reserved_names_and_two_kinds_of_hash_are_refused() {

@@ -16,7 +16,7 @@ use clip_corpus::ShardIndex;
 use clip_pipeline::{Error, Result};
 
 use super::asks::Ended;
-use super::columns::shard_name;
+use super::columns::names;
 use super::dispatch::some_rows;
 use super::row::{Done, Fetcher, Status, extension};
 use super::shards::Shard;
@@ -83,7 +83,7 @@ fn one_shard(
     total: &mut Retried,
 ) -> Result<()> {
     let (config, started) = (&fetcher.config, SystemTime::now());
-    let name = shard_name(config, id);
+    let name = names(config).shard(id);
     let path = config.output_folder.join(format!("{name}.parquet"));
     let table = clip_corpus::read_parquet(&path)?;
     let Some(first) = table.first() else { return Ok(()) };

@@ -3,34 +3,26 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arrow::array::{ArrayRef, BinaryBuilder, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{Field, Schema};
-use clip_corpus::{Sample, ShardWriter};
-use clip_format::AtomicFile;
+use clip_corpus::{PartWriter, Sample, ShardFiles, python_cell};
 use clip_pipeline::{Error, Result};
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
 use serde_json::{Map, Value};
 
-use super::columns::{key, shard_name};
+use super::columns::names;
 use super::json::dump;
 use super::row::{Done, Status, extension};
 use super::shards::Shard;
 use super::stats::Stats;
 use super::{DatasetConfig, OutputFormat};
-use crate::cells::cell;
 use crate::list::FAULT;
 
 /// Rows whose images are in memory at a time while a Parquet file is written.
 const ROWS: usize = 64;
-/// Bytes after which a row group ends.
-const GROUP: usize = 32 << 20;
 
 /// Gives the encoded image of a row.
 pub(super) type Images<'a> = dyn FnMut(usize) -> Result<Vec<u8>> + 'a;
@@ -43,27 +35,29 @@ pub(super) fn shard(
     images: &mut Images,
     started: SystemTime,
 ) -> Result<Stats> {
-    let name = shard_name(config, shard.id);
+    let name = names(config).shard(shard.id);
     let folder = &config.output_folder;
     let table = Table::new(config, shard, rows)?;
     // What `verify` and a training compare the files with.
-    let mut hashes = Map::new();
+    let (path, mut hashes) = (folder.join(format!("{name}.parquet")), Map::new());
     match config.output_format {
         OutputFormat::Webdataset => {
-            let mut tar = ShardWriter::create(&folder.join(format!("{name}.tar")))?;
-            table.samples(images, &mut |sample| Ok(tar.write(&sample)?))?;
-            let info = tar.finish()?;
+            let mut files = ShardFiles::create(folder, name.clone())?;
+            table.samples(images, &mut |sample| Ok(files.sample(&sample)?))?;
+            files.rows(&table.batch)?;
+            let info = files.finish()?;
             hashes.insert("bytes".into(), info.bytes.into());
             hashes.insert("blake3".into(), info.blake3.into());
         }
         OutputFormat::Files => {
             files(&table, &folder.join("_tmp").join(&name), &folder.join(&name), images)?;
+            let rows = std::slice::from_ref(&table.batch);
+            clip_corpus::write_parquet(&path, table.batch.schema(), rows)?;
         }
-        OutputFormat::Parquet | OutputFormat::Dummy => {}
+        OutputFormat::Parquet => table.with_images(&path, images)?,
+        OutputFormat::Dummy => {}
     }
     if config.output_format != OutputFormat::Dummy {
-        let path = folder.join(format!("{name}.parquet"));
-        table.write(&path, images)?;
         hashes.insert("table_blake3".into(), clip_corpus::hash_file(&path)?.0.into());
     }
     let mut stats = Stats::default();
@@ -119,7 +113,7 @@ impl<'a> Table<'a> {
             };
             columns.push((field.name().clone(), column));
         }
-        let keys = (0..rows.len()).map(|row| key(config, shard.id, row));
+        let keys = (0..rows.len()).map(|row| names(config).sample(shard.id, row));
         columns.push(("key".into(), Arc::new(StringArray::from_iter_values(keys))));
         columns.push(("status".into(), text(&|row| Some(row.status.name().into()))));
         columns.push(("error_message".into(), text(&|row| row.message.clone())));
@@ -162,8 +156,9 @@ impl<'a> Table<'a> {
         let named = || schema.fields().iter().zip(self.batch.columns()).take(self.fields);
         let keys = self.batch.column_by_name("key").cloned();
         for row in self.good() {
-            let meta: Map<String, Value> =
-                named().map(|(field, column)| (field.name().clone(), cell(column, row))).collect();
+            let meta: Map<String, Value> = named()
+                .map(|(field, column)| (field.name().clone(), python_cell(column, row)))
+                .collect();
             let mut fields = vec![
                 (extension(self.config).to_owned(), images(row)?),
                 ("json".to_owned(), dump(&meta)),
@@ -172,27 +167,20 @@ impl<'a> Table<'a> {
                 let caption = shard.text("caption", row).unwrap_or_default();
                 fields.push(("txt".to_owned(), caption.as_bytes().to_vec()));
             }
-            let key = keys.as_ref().map(|keys| cell(keys, row));
+            let key = keys.as_ref().map(|keys| python_cell(keys, row));
             let key = key.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
             visit(Sample { key, fields })?;
         }
         Ok(())
     }
 
-    /// Every row, failures too; with the images where the format is Parquet.
-    fn write(&self, path: &Path, images: &mut Images) -> Result<()> {
-        let with_images = self.config.output_format == OutputFormat::Parquet;
+    /// Every row, failures too, with the images.
+    fn with_images(&self, path: &Path, images: &mut Images) -> Result<()> {
         let mut fields: Vec<_> = self.batch.schema().fields().iter().cloned().collect();
-        if with_images {
-            let kind = arrow::datatypes::DataType::Binary;
-            fields.push(Arc::new(Field::new(extension(self.config), kind, true)));
-        }
+        let kind = arrow::datatypes::DataType::Binary;
+        fields.push(Arc::new(Field::new(extension(self.config), kind, true)));
         let schema = Arc::new(Schema::new(fields));
-        let mut writer = Writer::create(path, schema.clone())?;
-        if !with_images {
-            writer.write(&self.batch)?;
-            return writer.finish();
-        }
+        let mut writer = PartWriter::create(path, schema.clone())?;
         for from in (0..self.rows.len()).step_by(ROWS) {
             let batch = self.batch.slice(from, ROWS.min(self.rows.len() - from));
             let mut column = BinaryBuilder::new();
@@ -208,51 +196,8 @@ impl<'a> Table<'a> {
             let batch = RecordBatch::try_new(schema.clone(), columns);
             writer.write(&batch.map_err(|e| Error::arrow("fetch", e))?)?;
         }
-        writer.finish()
-    }
-}
-
-/// A Parquet file whose row groups end by their size, so that images do not pile up in memory.
-struct Writer {
-    writer: ArrowWriter<AtomicFile>,
-    path: PathBuf,
-}
-
-impl Writer {
-    fn create(path: &Path, schema: Arc<Schema>) -> Result<Self> {
-        let bad = Self::bad(path);
-        let level = ZstdLevel::try_new(1).map_err(&bad)?;
-        let properties = WriterProperties::builder()
-            .set_compression(Compression::ZSTD(level))
-            .set_created_by("clip-data".into())
-            .build();
-        let file = AtomicFile::create(path)?;
-        let writer = ArrowWriter::try_new(file, schema, Some(properties)).map_err(bad)?;
-        Ok(Self { writer, path: path.to_path_buf() })
-    }
-
-    fn bad(path: &Path) -> impl Fn(ParquetError) -> Error {
-        |e| match e {
-            // The system's own error says whether the disk is full.
-            ParquetError::External(cause) => match cause.downcast::<std::io::Error>() {
-                Ok(cause) => Error::io(path, *cause),
-                Err(cause) => Error::stage("fetch", format!("{}: {cause}", path.display())),
-            },
-            e => Error::stage("fetch", format!("{}: {e}", path.display())),
-        }
-    }
-
-    fn write(&mut self, batch: &RecordBatch) -> Result<()> {
-        self.writer.write(batch).map_err(Self::bad(&self.path))?;
-        if self.writer.in_progress_size() > GROUP {
-            self.writer.flush().map_err(Self::bad(&self.path))?;
-        }
+        writer.finish()?;
         Ok(())
-    }
-
-    fn finish(mut self) -> Result<()> {
-        self.writer.finish().map_err(Self::bad(&self.path))?;
-        Ok(self.writer.inner_mut().commit()?)
     }
 }
 

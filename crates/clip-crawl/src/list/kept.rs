@@ -5,13 +5,12 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use clip_corpus::columns;
+use clip_corpus::{columns, python_cell};
 use clip_pipeline::{Error, Result};
 
 use super::files::{Format, ListFile};
 use super::parquet;
 use super::table::Column;
-use crate::cells::cell;
 use crate::pair_reader::{STAGE, bad_columns};
 
 /// What is kept of each row.
@@ -123,7 +122,7 @@ fn as_kept(column: &ArrayRef, kind: &DataType) -> Option<ArrayRef> {
         | DataType::FixedSizeList(..)
         | DataType::Struct(_) => {
             let text = (0..column.len()).map(|row| {
-                let value = cell(column, row);
+                let value = python_cell(column, row);
                 (!value.is_null()).then(|| value.to_string())
             });
             Arc::new(text.collect::<StringArray>())

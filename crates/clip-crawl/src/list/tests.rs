@@ -339,7 +339,7 @@ fn further_columns_are_kept_with_their_types() {
     let cells = |row: &RecordBatch| -> Vec<String> {
         row.columns()
             .iter()
-            .map(|c| format!("{} {}", c.data_type(), crate::cells::cell(c, 0)))
+            .map(|c| format!("{} {}", c.data_type(), clip_corpus::python_cell(c, 0)))
             .collect()
     };
     assert_eq!(
