@@ -143,7 +143,7 @@ fn fields_of_img2datasets_shards_stay_and_a_moved_corpus_gives_the_same_bytes() 
     let image = encode_jpeg(&picture(2), 90).unwrap();
     assert_ne!(hashes[2], hashes[1]);
     assert_eq!(hashes[2].as_ref().map(String::len), Some(64));
-    let header = clip_image::probe(&image).unwrap();
+    let header = clip_image::ImageHeader::read(&image).unwrap();
     let widths = rows.column_by_name("original_width").unwrap();
     let widths = widths.as_primitive::<arrow::datatypes::Int32Type>();
     assert_eq!((widths.value(0), widths.value(2)), (640, header.width as i32));

@@ -1,7 +1,7 @@
 //! From the bytes that came to the image that is stored.
 
 use clip_format::ImageFormat;
-use clip_image::{DecodeOptions, Rgb, hash};
+use clip_image::{DecodeOptions, ImageHeader, Rgb, hash};
 use clip_pipeline::config::fetch::{EncodeFormat, ImageConfig, Interpolation, ResizeMode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -67,27 +67,32 @@ pub(crate) struct Encoded {
 pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refusal> {
     // Hashes are of the image as it came, so that they do not depend on how it is stored.
     let mut hashes = None;
+    let header = header(bytes)?;
+    let exif = header.exif();
     let Encoded { bytes: encoded, format, size, original } =
-        encode(bytes, config, &[], &mut |image| {
+        encode(header, config, &[], &mut |image| {
             hashes = Some(hash::Hashes::of(image));
         })?;
     let hash::Hashes { phash, dhash, flat } = hashes.unwrap_or_default();
     let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     let blake3 = blake3::hash(bytes).to_hex().to_string();
-    let (exif, format) = (crate::exif::to_json(bytes), format.to_owned());
+    let (exif, format) = (crate::exif::to_json(exif), format.to_owned());
     Ok(Stored { bytes: encoded, format, size, original, sha256, blake3, phash, dhash, flat, exif })
+}
+
+/// The header of an image that came.
+pub(crate) fn header(bytes: &[u8]) -> Result<ImageHeader<'_>, Refusal> {
+    ImageHeader::read(bytes).map_err(|e| Refusal::undecodable(&e))
 }
 
 /// Checks, decodes, blurs `boxes` (shares of the image as it lies in the file), resizes and
 /// encodes; `see` is shown the decoded image.
 pub(crate) fn encode(
-    bytes: &[u8],
+    mut header: ImageHeader,
     config: &ImageConfig,
     boxes: &[clip_image::BoundingBox],
     see: &mut dyn FnMut(&Rgb),
 ) -> Result<Encoded, Refusal> {
-    let undecodable = |e: clip_image::Error| Refusal::undecodable(&e);
-    let header = clip_image::probe(bytes).map_err(undecodable)?;
     let (w, h) = (header.width, header.height);
     if w.min(h) < config.min_image_size {
         return Err(Refusal::new("image_too_small", "image too small"));
@@ -98,7 +103,7 @@ pub(crate) fn encode(
     if w.max(h) as f32 / w.min(h) as f32 > config.max_aspect_ratio {
         return Err(Refusal::new("aspect_ratio_too_large", "aspect ratio too large"));
     }
-    let turned = if config.orient { clip_image::orientation(bytes) } else { 1 };
+    let turned = if config.orient { header.orientation() } else { 1 };
     let original = if turned >= 5 { (h, w) } else { (w, h) };
     if let Some((width, height)) = target(original, config)
         && u64::from(width) * u64::from(height) > config.max_pixels
@@ -115,7 +120,7 @@ pub(crate) fn encode(
     let min_side = config.fast_decode.then(|| least_side(original, config)).flatten();
     let (max_pixels, icc) = (config.max_pixels, config.icc);
     let options = DecodeOptions { max_pixels, orient: config.orient, icc, min_side };
-    let image = clip_image::decode(bytes, &options).map_err(undecodable)?;
+    let image = header.decode(&options).map_err(|e| Refusal::undecodable(&e))?;
     see(&image);
     let same_format = matches!(
         (header.format, config.encode_format),
@@ -131,9 +136,9 @@ pub(crate) fn encode(
     let boxes: Vec<_> = boxes.iter().map(|b| clip_image::upright_box(*b, turned)).collect();
     let resized = scale(&image, original, config);
     let untouched = resized.is_none() && boxes.is_empty() && turned == 1;
-    let untouched = untouched && !clip_image::may_be_transparent(bytes);
+    let untouched = untouched && !header.may_be_transparent();
     if untouched && config.skip_reencode && same_format {
-        return Ok(Encoded { bytes: bytes.to_vec(), format, size: original, original });
+        return Ok(Encoded { bytes: header.bytes().to_vec(), format, size: original, original });
     }
     let shaped = resized.is_some();
     let mut image = resized.unwrap_or(image);
@@ -342,7 +347,7 @@ mod tests {
                 encode_quality: if png { 9 } else { 95 },
                 ..ImageConfig::default()
             };
-            let made = encode(&bytes, &config, &[], &mut |_| {}).unwrap();
+            let made = encode(header(&bytes).unwrap(), &config, &[], &mut |_| {}).unwrap();
             let size = (golden["width"].as_u64().unwrap(), golden["height"].as_u64().unwrap());
             assert_eq!((u64::from(made.size.0), u64::from(made.size.1)), size, "{line}");
             assert_eq!(made.bytes == bytes, golden["same"].as_bool().unwrap(), "{line}");
@@ -385,8 +390,12 @@ mod tests {
         let data = (0..100 * 80).flat_map(|i| [if i % 2 == 0 { 0 } else { 255 }; 3]).collect();
         let bytes = clip_image::encode_jpeg(&Rgb { width: 100, height: 80, data }, 95).unwrap();
         let config = ImageConfig { encode_format: EncodeFormat::Jpg, ..ImageConfig::default() };
-        assert_eq!(encode(&bytes, &config, &[], &mut |_| {}).unwrap().bytes, bytes);
-        let made = encode(&bytes, &config, &[[0.0, 0.0, 0.4, 0.4]], &mut |_| {}).unwrap();
+        assert_eq!(
+            encode(header(&bytes).unwrap(), &config, &[], &mut |_| {}).unwrap().bytes,
+            bytes
+        );
+        let made =
+            encode(header(&bytes).unwrap(), &config, &[[0.0, 0.0, 0.4, 0.4]], &mut |_| {}).unwrap();
         let image = clip_image::decode(&made.bytes, &DecodeOptions::default()).unwrap();
         let contrast = |x: usize, y: u32| image.row(y)[x * 3].abs_diff(image.row(y)[x * 3 + 3]);
         assert!(contrast(10, 10) < 20 && contrast(90, 70) > 200);

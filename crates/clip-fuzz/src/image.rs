@@ -1,6 +1,6 @@
 //! Images and what is stored in them.
 
-use clip_image::{DecodeOptions, decode, exif_entries, may_be_transparent, orientation, probe};
+use clip_image::{DecodeOptions, Exif, ImageHeader, decode};
 
 /// Most pixels of an image here: what more cost is known.
 const PIXELS: u64 = 1 << 18;
@@ -9,15 +9,15 @@ const ENTRIES: usize = 1024;
 
 /// Header, pixels, orientation and profile of an encoded image.
 pub fn image(data: &[u8]) {
-    let header = probe(data);
-    let _ = may_be_transparent(data);
+    let header = ImageHeader::read(data);
+    let _ = header.as_ref().map(ImageHeader::may_be_transparent);
     for min_side in [None, Some(16)] {
         let options = DecodeOptions { max_pixels: PIXELS, min_side, ..DecodeOptions::default() };
         let Ok(image) = decode(data, &options) else { continue };
         let (width, height) = (u64::from(image.width), u64::from(image.height));
         assert_eq!(image.data.len() as u64, width * height * 3, "{width} x {height}");
         assert!(width * height <= PIXELS, "{width} x {height}");
-        let Ok(header) = header else { panic!("decoded, but its header is {header:?}") };
+        let Ok(header) = &header else { panic!("decoded, but its header is {header:?}") };
         if min_side.is_none() {
             let sides = (u64::from(header.width), u64::from(header.height));
             assert!(sides == (width, height) || sides == (height, width), "{header:?}");
@@ -35,7 +35,8 @@ pub fn exif(data: &[u8]) {
 }
 
 fn check_exif(image: &[u8]) {
-    let entries = exif_entries(image);
+    let Some(exif) = Exif::of(image) else { return };
+    let entries = exif.entries();
     assert!(entries.len() <= ENTRIES, "{}", entries.len());
     let inside = image.as_ptr_range();
     let within = |bytes: &[u8]| {
@@ -43,5 +44,5 @@ fn check_exif(image: &[u8]) {
         bytes.is_empty() || (inside.start <= range.start && range.end <= inside.end)
     };
     assert!(entries.iter().all(|entry| within(entry.bytes)));
-    assert!((1..=8).contains(&orientation(image)));
+    assert!((1..=8).contains(&exif.orientation()));
 }

@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let name = entry.path()?.display().to_string();
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes)?;
-        if clip_image::probe(&bytes).is_err() {
+        if clip_image::ImageHeader::read(&bytes).is_err() {
             continue;
         }
         writeln!(out, "{name}")?;

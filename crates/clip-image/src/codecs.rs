@@ -7,7 +7,7 @@ use clip_format::ImageFormat;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use crate::segments::gif_first_frame;
-use crate::{Error, Probe, Result};
+use crate::{Error, ImageHeader, Result};
 
 /// A colour profile, unpacked, and what else a PNG may have beside its pixels.
 const BESIDE_PIXELS: u64 = 16 << 20;
@@ -37,10 +37,10 @@ pub(crate) fn size(bytes: &[u8], format: ImageFormat) -> Result<(u32, u32)> {
 
 /// The first frame, with the colour profile of a PNG or WebP.
 pub(crate) fn decode(
-    bytes: &[u8],
-    header: &Probe,
+    header: &ImageHeader,
     max_pixels: u64,
 ) -> Result<(DynamicImage, Option<Vec<u8>>)> {
+    let bytes = header.bytes();
     let most = match header.format {
         // What its decoder allocates but for the pixels: chunks as they are in the file, a profile,
         // two rows.
@@ -101,7 +101,7 @@ fn image_crate_format(format: ImageFormat) -> image::ImageFormat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Rgb, encode_png, probe};
+    use crate::{ImageHeader, Rgb, encode_png};
 
     fn chunk(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
         let mut crc = flate2::Crc::new();
@@ -124,9 +124,9 @@ mod tests {
     fn a_profile_is_read_up_to_a_limit_and_costs_no_pixels() {
         for (len, read) in [(3000, Some(3000)), (BESIDE_PIXELS as usize * 2, None)] {
             let png = with_profile(len);
-            let header = probe(&png).unwrap();
+            let header = ImageHeader::read(&png).unwrap();
             assert_eq!((header.width, header.height), (8, 8));
-            let (image, profile) = decode(&png, &header, 1000).unwrap();
+            let (image, profile) = decode(&header, 1000).unwrap();
             assert_eq!(profile.map(|profile| profile.len()), read);
             assert_eq!(image.into_rgb8().into_raw(), [1, 2, 3].repeat(64));
         }

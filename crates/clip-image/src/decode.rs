@@ -4,8 +4,7 @@
 use clip_format::ImageFormat;
 use image::{DynamicImage, ImageBuffer, Pixel};
 
-use crate::jpeg::Jpeg;
-use crate::{Error, Result, Rgb, codecs, exif, guard, icc, probe};
+use crate::{Error, ImageHeader, Result, Rgb, codecs, guard, icc};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy)]
@@ -43,28 +42,32 @@ impl DecodeOptions {
 /// [`Error::TooLarge`] before any pixel is decoded, [`Error::Decode`] for an image that is cut off,
 /// and for one at which the decoder panicked.
 pub fn decode(bytes: &[u8], options: &DecodeOptions) -> Result<Rgb> {
-    guard::guarded(|| {
-        let image = match ImageFormat::sniff(bytes) {
-            Some(ImageFormat::Jpeg) => {
-                let jpeg = Jpeg::open(bytes)?;
-                options.check(jpeg.size())?;
-                let profile = options.icc.then(|| icc::of_jpeg(bytes)).flatten();
-                jpeg.decode(options.min_side, profile.as_deref())?
-            }
-            _ => {
-                let header = probe(bytes)?;
-                options.check((header.width, header.height))?;
-                let (image, profile) = codecs::decode(bytes, &header, options.max_pixels)?;
-                let image = over_white(image, Alpha::of(bytes, header.format));
+    ImageHeader::read(bytes)?.decode(options)
+}
+
+impl ImageHeader<'_> {
+    /// Decodes as [`decode`] does, without reading the header again.
+    ///
+    /// # Errors
+    /// As those of [`decode`].
+    pub fn decode(&mut self, options: &DecodeOptions) -> Result<Rgb> {
+        options.check((self.width, self.height))?;
+        guard::guarded(|| {
+            let image = if self.format == ImageFormat::Jpeg {
+                let profile = options.icc.then(|| icc::of_jpeg(self.bytes())).flatten();
+                self.take_jpeg()?.decode(options.min_side, profile.as_deref())?
+            } else {
+                let (image, profile) = codecs::decode(self, options.max_pixels)?;
+                let image = over_white(image, Alpha::of(self));
                 let profile = profile.filter(|_| options.icc);
                 match profile.and_then(|profile| icc::to_srgb(&image.data, 3, &profile)) {
                     Some(data) => Rgb { data, ..image },
                     None => image,
                 }
-            }
-        };
-        Ok(if options.orient { upright(image, exif::orientation(bytes)) } else { image })
-    })
+            };
+            Ok(if options.orient { upright(image, self.orientation()) } else { image })
+        })
+    }
 }
 
 impl DecodeOptions {
@@ -92,10 +95,11 @@ enum Alpha {
 
 impl Alpha {
     /// A TIFF says it in its tag `ExtraSamples`.
-    fn of(bytes: &[u8], format: ImageFormat) -> Self {
+    fn of(header: &ImageHeader) -> Self {
         const EXTRA_SAMPLES: u16 = 0x0152;
-        match format {
-            ImageFormat::Tiff => match exif::image_tag(bytes, EXTRA_SAMPLES) {
+        match header.format {
+            ImageFormat::Tiff => match header.exif().and_then(|exif| exif.image_tag(EXTRA_SAMPLES))
+            {
                 Some(0) => Self::Ignored,
                 Some(1) => Self::Premultiplied,
                 _ => Self::Straight,

@@ -5,7 +5,7 @@ use clip_format::ImageFormat;
 use crate::segments::{png_chunks, segments, webp_chunks};
 
 /// Entries that are read of an image: cameras write up to some 300.
-pub const MOST_ENTRIES: usize = 1024;
+const MOST_ENTRIES: usize = 1024;
 /// Directories that are read of an image: there are five kinds.
 const MOST_DIRECTORIES: usize = 8;
 
@@ -58,45 +58,22 @@ impl ExifEntry<'_> {
     }
 }
 
-/// All entries of an image that can be read, up to `MOST_ENTRIES`: the image's, with those of the
-/// directories that it points to, then the thumbnail's.
-pub fn exif_entries(image: &[u8]) -> Vec<ExifEntry<'_>> {
-    let mut found = Vec::new();
-    if let Some(tiff) = Tiff::of(image) {
-        let mut seen = Vec::new();
-        tiff.walk(tiff.first(), ExifDirectory::Image, &mut seen, &mut found);
-        if let Some(next) = tiff.first().and_then(|at| tiff.next(at)) {
-            tiff.walk(Some(next), ExifDirectory::Thumbnail, &mut seen, &mut found);
-        }
-    }
-    found
-}
-
-/// EXIF orientation, 1 to 8; 1 where there is none.
-pub fn orientation(image: &[u8]) -> u32 {
-    image_tag(image, 0x0112)
-        .and_then(|value| u32::try_from(value).ok())
-        .filter(|value| (1..=8).contains(value))
-        .unwrap_or(1)
-}
-
-/// The first integer of a tag in IFD0, from the first entry of that tag that can be read.
-pub(crate) fn image_tag(image: &[u8], tag: u16) -> Option<i64> {
-    let tiff = Tiff::of(image)?;
-    tiff.entries(tiff.first()?, ExifDirectory::Image).find(|entry| entry.tag == tag)?.integer()
-}
-
-/// A TIFF structure.
-#[derive(Clone, Copy)]
-struct Tiff<'a> {
+/// The EXIF of an image: a TIFF structure.
+#[derive(Debug, Clone, Copy)]
+pub struct Exif<'a> {
     bytes: &'a [u8],
     big_endian: bool,
 }
 
-impl<'a> Tiff<'a> {
-    /// The one in which an image has its EXIF.
-    fn of(image: &'a [u8]) -> Option<Self> {
-        let mut bytes = match ImageFormat::sniff(image)? {
+impl<'a> Exif<'a> {
+    /// Finds it in an encoded image.
+    pub fn of(image: &'a [u8]) -> Option<Self> {
+        Self::within(image, ImageFormat::sniff(image)?)
+    }
+
+    /// Finds it in an image of a known format.
+    pub(crate) fn within(image: &'a [u8], format: ImageFormat) -> Option<Self> {
+        let mut bytes = match format {
             ImageFormat::Jpeg => segments(image)
                 .find(|s| s.marker == 0xe1 && s.body.starts_with(PREFIX))
                 .map(|segment| segment.body),
@@ -115,6 +92,32 @@ impl<'a> Tiff<'a> {
             _ => return None,
         };
         Some(Self { bytes, big_endian })
+    }
+
+    /// All entries that can be read, up to 1,024: the image's, with those of the directories that
+    /// it points to, then the thumbnail's.
+    pub fn entries(&self) -> Vec<ExifEntry<'a>> {
+        let (mut seen, mut found) = (Vec::new(), Vec::new());
+        self.walk(self.first(), ExifDirectory::Image, &mut seen, &mut found);
+        if let Some(next) = self.first().and_then(|at| self.next(at)) {
+            self.walk(Some(next), ExifDirectory::Thumbnail, &mut seen, &mut found);
+        }
+        found
+    }
+
+    /// The orientation, 1 to 8; 1 where there is none.
+    pub fn orientation(&self) -> u32 {
+        self.image_tag(0x0112)
+            .and_then(|value| u32::try_from(value).ok())
+            .filter(|value| (1..=8).contains(value))
+            .unwrap_or(1)
+    }
+
+    /// The first integer of a tag in IFD0, from the first entry of that tag that can be read.
+    pub(crate) fn image_tag(&self, tag: u16) -> Option<i64> {
+        self.directory(self.first()?, ExifDirectory::Image)
+            .find(|entry| entry.tag == tag)?
+            .integer()
     }
 
     fn u16(&self, at: usize) -> Option<u16> {
@@ -137,7 +140,7 @@ impl<'a> Tiff<'a> {
     }
 
     /// The entries of one directory whose type is known and whose value is in the file.
-    fn entries(self, at: usize, directory: ExifDirectory) -> impl Iterator<Item = ExifEntry<'a>> {
+    fn directory(self, at: usize, directory: ExifDirectory) -> impl Iterator<Item = ExifEntry<'a>> {
         let count = usize::from(self.u16(at).unwrap_or(0));
         let places = (0..count).map(move |index| at + 2 + 12 * index);
         places.filter_map(move |at| {
@@ -162,7 +165,7 @@ impl<'a> Tiff<'a> {
             return;
         };
         seen.push(at);
-        for entry in self.entries(at, directory) {
+        for entry in self.directory(at, directory) {
             if found.len() >= MOST_ENTRIES {
                 return;
             }
@@ -224,6 +227,14 @@ fn u32_le(bytes: &[u8], at: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn orientation(image: &[u8]) -> u32 {
+        Exif::of(image).map_or(1, |exif| exif.orientation())
+    }
+
+    fn exif_entries(image: &[u8]) -> Vec<ExifEntry<'_>> {
+        Exif::of(image).map_or_else(Vec::new, |exif| exif.entries())
+    }
 
     /// A little-endian directory at 8: tag, type, count and the four bytes of value or offset of
     /// each entry.

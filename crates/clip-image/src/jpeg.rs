@@ -179,7 +179,7 @@ fn plain(jpeg: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{DecodeOptions, decode, encode_jpeg, probe};
+    use crate::{DecodeOptions, ImageHeader, decode, encode_jpeg};
 
     fn ramp(width: u32, height: u32) -> Rgb {
         let pixel = |i: u32| [(i % width * 5) as u8, (i / width * 7) as u8, 90];
@@ -211,7 +211,7 @@ mod tests {
             b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\x07",
         ] {
             let bytes = with(head);
-            let header = probe(&bytes).unwrap();
+            let header = ImageHeader::read(&bytes).unwrap();
             assert_eq!((header.width, header.height), (40, 30), "{head:?}");
             assert_eq!(decode(&bytes, &options).unwrap(), clean, "{head:?}");
             assert!(decode(&bytes[..bytes.len() - 40], &options).is_err(), "{head:?}");

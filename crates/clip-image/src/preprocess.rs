@@ -8,7 +8,7 @@ use crate::guard::guarded;
 use crate::palette::{colour, is_grey_ramp, palette};
 use crate::pillow::{Raster, premultiply, unpremultiply};
 use crate::resample::Kernel;
-use crate::{DecodeOptions, Error, Result, Rgb, codecs, decode, probe};
+use crate::{DecodeOptions, Error, ImageHeader, Result, Rgb, codecs};
 
 /// How an image of any shape becomes a square: open_clip's `resize_mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -82,15 +82,15 @@ impl Preprocess {
     /// When the bytes are no image, a damaged one, or one of more than 64 million pixels.
     pub fn pixels(&self, bytes: &[u8]) -> Result<Rgb> {
         let options = DecodeOptions::stored();
-        let header = probe(bytes)?;
+        let mut header = ImageHeader::read(bytes)?;
         if header.format == ImageFormat::Jpeg {
-            return Ok(self.apply(&decode(bytes, &options)?));
+            return Ok(self.apply(&header.decode(&options)?));
         }
         if u64::from(header.width) * u64::from(header.height) > options.max_pixels {
             let (width, height, limit) = (header.width, header.height, options.max_pixels);
             return Err(Error::TooLarge { width, height, limit });
         }
-        let (image, _) = guarded(|| codecs::decode(bytes, &header, options.max_pixels))?;
+        let (image, _) = guarded(|| codecs::decode(&header, options.max_pixels))?;
         if image.width() == 0 || image.height() == 0 {
             return Err(Error::Decode("the image has no pixels".into()));
         }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use clip_image::{DecodeOptions, decode, probe};
+use clip_image::{DecodeOptions, ImageHeader, decode};
 use serde_json::Value;
 
 #[derive(Default)]
@@ -41,7 +41,7 @@ fn oracle_images() {
         text("section").clone_into(&mut row.section);
         row.cases += 1;
         let label = format!("{}: {name}", row.section);
-        if let Err(error) = probe(&image) {
+        if let Err(error) = ImageHeader::read(&image) {
             faults.push(format!("{label}: probe: {error}"));
         }
         let ours = match decode(&image, &options) {

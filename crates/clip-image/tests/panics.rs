@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clip_image::{DecodeOptions, Error, clip_pixels, decode, encode_png, probe};
+use clip_image::{DecodeOptions, Error, ImageHeader, clip_pixels, decode, encode_png};
 
 static PRINTED: AtomicUsize = AtomicUsize::new(0);
 
@@ -14,7 +14,7 @@ fn a_panic_of_a_decoder_is_an_undecodable_image_and_prints_nothing() {
     std::panic::set_hook(Box::new(|_| {
         PRINTED.fetch_add(1, Ordering::Relaxed);
     }));
-    let header = probe(PLANAR_TILES).unwrap();
+    let header = ImageHeader::read(PLANAR_TILES).unwrap();
     assert_eq!((header.width, header.height), (20, 20));
     let panicked = |error: Error| {
         let text = error.to_string();

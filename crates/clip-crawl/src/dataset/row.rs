@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use clip_image::Exif;
 use clip_pipeline::config::fetch::EncodeFormat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256, Sha512};
@@ -139,8 +140,8 @@ fn make(
             return (failed, Vec::new());
         }
     }
-    let exif = config.extract_exif.then(|| crate::exif::to_json(&bytes));
-    let good = |size, original| Done {
+    let exif = |found: Option<Exif>| config.extract_exif.then(|| crate::exif::to_json(found));
+    let good = |size, original, exif| Done {
         status: Status::Success,
         message: None,
         kind: None,
@@ -152,10 +153,17 @@ fn make(
     // Where statistics alone are written, nobody waits for the image.
     let kept = |image| if config.output_format == OutputFormat::Dummy { Vec::new() } else { image };
     if config.disable_all_reencoding {
-        return (good(None, None), kept(bytes));
+        let exif = exif(Exif::of(&bytes));
+        return (good(None, None, exif), kept(bytes));
     }
-    match image::encode(&bytes, &config.image, boxes, &mut |_| {}) {
-        Ok(made) => (good(Some(made.size), Some(made.original)), kept(made.bytes)),
+    let made = image::header(&bytes).and_then(|header| {
+        let found = header.exif();
+        Ok((image::encode(header, &config.image, boxes, &mut |_| {})?, found))
+    });
+    match made {
+        Ok((made, found)) => {
+            (good(Some(made.size), Some(made.original), exif(found)), kept(made.bytes))
+        }
         Err(refusal) => {
             let failed = Done::failed(Status::FailedToResize, refusal.kind, refusal.message);
             (failed, Vec::new())

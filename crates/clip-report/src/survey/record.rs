@@ -182,7 +182,7 @@ pub(super) fn of_sample(sample: &Sample) -> Record {
     };
     let text = sample.get("txt").map(|text| String::from_utf8_lossy(text).trim().to_owned());
     let image = sample.image();
-    let header = image.and_then(|(_, bytes)| clip_image::probe(bytes).ok());
+    let header = image.and_then(|(_, bytes)| clip_image::ImageHeader::read(bytes).ok());
     let ids = json.get(columns::QUERIES).and_then(Value::as_array).into_iter().flatten();
     let flat = json.get("flat").and_then(Value::as_bool).unwrap_or(false);
     Record {
