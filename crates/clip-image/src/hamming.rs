@@ -5,15 +5,8 @@
 //! one chunk (pigeonhole), so that only the buckets at that distance are looked at. Found so in
 //! several chunks, a hash counts in the first.
 
-use std::sync::{Mutex, PoisonError};
+use crate::near_join::{Pair, near_pairs};
 
-use rayon::prelude::*;
-
-/// Two places in a list of hashes, the lower first, and the bits in which the hashes differ.
-pub type Pair = (u32, u32, u32);
-
-/// Pairs that are handed over at a time.
-const BATCH: usize = 1 << 16;
 /// Cost of going to a bucket, in comparisons of hashes.
 const VISIT: f64 = 8.0;
 
@@ -173,115 +166,14 @@ impl HammingIndex {
     }
 }
 
-/// Every pair of `hashes` within `radius` bits, sorted: the join of a list with itself.
-pub fn near_pairs(hashes: &[u64], radius: u32) -> Vec<Pair> {
-    let all = Mutex::new(Vec::new());
-    for_near_pairs(hashes, radius, |pairs| {
-        all.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(pairs);
-    });
-    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
-    all.par_sort_unstable();
-    all
-}
-
-/// Gives every pair of `hashes` within `radius` bits to `visit`, each once, in no order, a batch at
-/// a time, from several threads at once.
-///
-/// Holds one chunk's buckets (12 bytes a hash) beside the hashes, and no pairs but the batches at
-/// work.
-pub fn for_near_pairs(hashes: &[u64], radius: u32, visit: impl Fn(&[Pair]) + Sync) {
-    let chunks = plan(hashes.len(), radius);
-    let deliver = |batch: &mut Vec<Pair>| {
-        if !batch.is_empty() {
-            visit(batch);
-        }
-        batch.clear();
-    };
-    for (at, chunk) in chunks.iter().enumerate() {
-        let buckets = Buckets::new(chunk.clone(), hashes);
-        let join =
-            Join { buckets: &buckets, masks: &chunk.masks(), earlier: &chunks[..at], radius };
-        let keys = 1u32 << chunk.bits;
-        let block = (keys / 512).max(1);
-        (0..keys.div_ceil(block)).into_par_iter().for_each(|number| {
-            let mut batch = Vec::new();
-            for key in number * block..((number + 1) * block).min(keys) {
-                join.key(key, &mut |pair| {
-                    batch.push(pair);
-                    if batch.len() == BATCH {
-                        deliver(&mut batch);
-                    }
-                });
-            }
-            deliver(&mut batch);
-        });
-    }
-}
-
-/// One chunk's part of a join.
-struct Join<'a> {
-    buckets: &'a Buckets,
-    masks: &'a [u32],
-    earlier: &'a [Chunk],
-    radius: u32,
-}
-
-impl Join<'_> {
-    /// The pairs of a key's hashes among themselves and with those of higher keys.
-    fn key(&self, key: u32, found: &mut impl FnMut(Pair)) {
-        let mine = self.buckets.range(key);
-        if mine.is_empty() {
-            return;
-        }
-        for mask in self.masks {
-            let other = key ^ mask;
-            if other < key {
-                continue;
-            }
-            let theirs = self.buckets.range(other);
-            for a in mine.clone() {
-                let from = if other == key { a + 1 } else { theirs.start };
-                self.hash(a, from..theirs.end, found);
-            }
-        }
-    }
-
-    /// The pairs of one hash with a run of others.
-    fn hash(&self, a: usize, others: std::ops::Range<usize>, found: &mut impl FnMut(Pair)) {
-        let (hash, from) = (self.buckets.hashes[a], others.start);
-        for (offset, other) in self.buckets.hashes[others].iter().enumerate() {
-            let difference = hash ^ other;
-            let distance = difference.count_ones();
-            if distance <= self.radius && !self.earlier.iter().any(|chunk| chunk.finds(difference))
-            {
-                let (a, b) = (self.buckets.places[a], self.buckets.places[from + offset]);
-                found((a.min(b), a.max(b), distance));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn brute(hashes: &[u64], radius: u32) -> Vec<Pair> {
-        let mut pairs = Vec::new();
-        for a in 0..hashes.len() {
-            for b in a + 1..hashes.len() {
-                let distance = (hashes[a] ^ hashes[b]).count_ones();
-                if distance <= radius {
-                    pairs.push((a as u32, b as u32, distance));
-                }
-            }
-        }
-        pairs
-    }
-
     proptest! {
         #[test]
-        fn equals_brute_force(seeds in prop::collection::vec(any::<u64>(), 0..20),
+        fn queries_give_the_pairs_of_the_join(seeds in prop::collection::vec(any::<u64>(), 0..20),
                               flips in prop::collection::vec((any::<u64>(), any::<u64>()), 0..60),
                               radius in 0u32..40) {
             let mut hashes = seeds.clone();
@@ -289,8 +181,7 @@ mod tests {
                 let base = seeds.get(noise as usize % seeds.len().max(1)).copied().unwrap_or(noise);
                 hashes.push(base ^ (mask & noise & mask.rotate_left(7)));
             }
-            let expected = brute(&hashes, radius);
-            prop_assert_eq!(near_pairs(&hashes, radius), &expected[..]);
+            let expected = near_pairs(&hashes, radius);
             let index = HammingIndex::new(hashes.clone(), radius);
             for (a, hash) in hashes.iter().enumerate() {
                 let near = index.query(*hash).into_iter().filter(|(b, _)| *b as usize > a);
@@ -316,22 +207,6 @@ mod tests {
                     prop_assert_eq!(chunk.masks().len() as u64, expected);
                 }
             }
-        }
-    }
-
-    #[test]
-    fn many_hashes_in_few_buckets_give_the_pairs_of_brute_force() {
-        // Skewed, as hashes of photographs are: half of the bits hardly vary.
-        let mut state = 9u64;
-        let mut next = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1_442_695_040_888_963_407);
-            (state >> 20) & 0x0f0f_ffff_0000_3333 | 0x8000_0000_0000_0000
-        };
-        let hashes: Vec<u64> = (0..4000).map(|_| next()).collect();
-        for radius in [0, 3, 6, 10] {
-            assert_eq!(near_pairs(&hashes, radius), brute(&hashes, radius), "radius {radius}");
         }
     }
 

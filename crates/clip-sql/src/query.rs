@@ -63,6 +63,7 @@ const FILES: &[(&str, &str)] = files![
     "30_exact_files",
     "31_known_files",
     "32_keep_best",
+    "33_cluster_captions",
     "50_funnel",
     "60_domains",
 ];

@@ -38,7 +38,7 @@ const MEMORY: usize = 2 << 30;
 const MOST_FILES: usize = 8192;
 /// Files that they are joined to.
 const FEW_FILES: usize = 1024;
-/// Where these lie in the scratch folder, as long as the session lives.
+/// Where these are in the scratch folder, as long as the session lives.
 const JOINED: &str = "joined";
 
 /// Runs queries over tables of Parquet parts.
@@ -127,6 +127,17 @@ impl Session {
                 Ok(())
             }
         }
+    }
+
+    /// Takes a table away, before its files go.
+    pub fn remove_table(&self, name: &str) -> Result<()> {
+        match &self.backend {
+            Backend::Local { context, .. } => {
+                context.deregister_table(name).map_err(|e| Error::query(name, e))?;
+            }
+            Backend::Remote { tables, .. } => drop(lock(tables).remove(name)),
+        }
+        Ok(())
     }
 
     /// Makes a table of rows: in memory, or in a file for the engine.
@@ -274,7 +285,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Waits for a future on a session's threads.
 ///
-/// From a thread of its own: the caller may stand inside another runtime, which must not be
+/// From a thread of its own: the caller may be inside another runtime, which must not be
 /// blocked.
 fn wait<T: Send>(
     runtime: Option<&Runtime>,

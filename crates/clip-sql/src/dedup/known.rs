@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use arrow::array::{Array, AsArray};
 use clip_corpus::columns;
 use clip_image::HammingIndex;
-use rayon::prelude::*;
 
-use super::{Deduplicate, Files};
+use super::Deduplicate;
+use super::records::{List, ListWriter, Scratch};
 use crate::{Error, Result, Session, query};
 
 /// The Parquet tables of a corpus: a table itself, or those in a folder of shards, sorted by name.
@@ -29,32 +29,30 @@ pub fn tables(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(tables)
 }
 
-/// Whether each image is in a known corpus: the same bytes, or a hash within the radius.
-pub(super) fn find(dedup: &Deduplicate, session: &Session, files: &Files) -> Result<Vec<bool>> {
-    let mut known = vec![false; files.rows.len()];
-    if dedup.known.is_empty() {
-        return Ok(known);
+/// Rows of images with the same bytes as one of a known corpus, in order.
+pub(super) fn same_bytes(
+    dedup: &Deduplicate,
+    session: &Session,
+    scratch: &Scratch,
+) -> Result<List<1>> {
+    let mut found = ListWriter::new(scratch)?;
+    if !dedup.known.is_empty() {
+        session.table("known", &dedup.known)?;
+        session.each(&query("31_known_files")?, &[], |batch| {
+            let rows = columns::uint64(&batch, columns::ROW);
+            let mut rows = rows.into_iter().flat_map(|rows| rows.values());
+            rows.try_for_each(|row| found.push([*row]))
+        })?;
     }
-    session.table("known", &dedup.known)?;
-    session.each(&query("31_known_files")?, &[], |batch| {
-        let rows = columns::uint64(&batch, columns::ROW);
-        for row in rows.into_iter().flat_map(|rows| rows.values()) {
-            known[files.place(*row)?] = true;
-        }
-        Ok(())
-    })?;
-    if dedup.radius > 0 {
-        let index = HammingIndex::new(hashes(&dedup.known)?, dedup.radius);
-        let near: Vec<u32> = files
-            .hashes
-            .par_iter()
-            .filter(|(hash, _)| !index.query(*hash).is_empty())
-            .map(|(_, place)| *place)
-            .collect();
-        near.into_iter().for_each(|place| known[place as usize] = true);
+    found.finish()
+}
+
+/// The hashes of known corpora, where near copies of them count: some 30 bytes each in memory.
+pub(super) fn index(dedup: &Deduplicate) -> Result<Option<HammingIndex>> {
+    if dedup.known.is_empty() || dedup.radius == 0 {
+        return Ok(None);
     }
-    // What is known of the best file of some bytes is known of them all.
-    Ok((0..known.len()).map(|at| known[at] || known[files.file[at] as usize]).collect())
+    Ok(Some(HammingIndex::new(hashes(&dedup.known)?, dedup.radius)))
 }
 
 /// The distinct hashes of tables, without those of flat images.

@@ -1,25 +1,30 @@
 //! The barrier that makes equal and near-equal images one.
 
 mod clusters;
-mod files;
+mod components;
+mod decisions;
+mod images;
 mod known;
+mod likeness;
 mod near;
+mod records;
+#[cfg(test)]
+mod tests;
 mod thumbs;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, ListBuilder, RecordBatch, StringArray, StringBuilder, UInt64Array,
-};
-use arrow::datatypes::{DataType, Field, Schema};
-use clip_corpus::columns;
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo};
 
-use crate::{Error, Result, Session, query, table_of};
-use clusters::{Cluster, Kept};
-use files::Files;
+use crate::{Result, Session, table_of};
+use components::Edges;
+use images::Images;
 pub use known::tables;
+use records::Scratch;
+
+/// Bytes that a sort may hold; at most three are filled at a time.
+const MEMORY: usize = 512 << 20;
 
 /// Looks at candidates: whether two images show the same.
 pub trait Compare: Send + Sync {
@@ -40,8 +45,9 @@ pub trait Compare: Send + Sync {
 /// bytes alone. Every row gains `cluster` (the row that stays) and `captions` (where a cluster has
 /// several images: its captions, the kept one's first, each once).
 ///
-/// SQL finds equal bytes and whom to keep, and spills; beside it some 60 bytes an image are in
-/// memory.
+/// SQL finds equal bytes and whom to keep. It spills, and so does the search for near hashes:
+/// memory does not grow with the number of images, but for `compare`, which takes some 60 bytes
+/// for each image that has a neighbour, and for the hashes of `known`.
 #[derive(Clone)]
 pub struct Deduplicate {
     /// Bits of 64; 0 leaves only files with the same bytes.
@@ -68,52 +74,34 @@ impl Default for Deduplicate {
 
 impl Deduplicate {
     /// The query files that decide.
-    pub const QUERIES: [&str; 3] = ["30_exact_files", "31_known_files", "32_keep_best"];
+    pub const QUERIES: [&str; 4] =
+        ["30_exact_files", "31_known_files", "32_keep_best", "33_cluster_captions"];
 
-    fn run(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()> {
+    fn run(
+        &self,
+        inputs: &[PartInfo],
+        cx: &Context,
+        memory: usize,
+        out: &mut DecisionSink,
+    ) -> Result<()> {
+        let scratch = Scratch::new(cx.scratch(), memory)?;
         let session = Session::for_barrier(cx)?;
         session.table("images", &table_of(inputs))?;
-        let files = Files::read(&session)?;
-        let known = known::find(self, &session, &files)?;
-        let roots = near::clusters(self, &files, &known, inputs, cx)?;
-        let kept = self.keep(&session, &files, roots, cx.scratch())?;
-        Ok(out.push(&decisions(&files, &known, kept)?)?)
-    }
-
-    /// For each image the place of the one that stays, and what is known of clusters.
-    fn keep(
-        &self,
-        session: &Session,
-        files: &Files,
-        mut roots: Vec<u32>,
-        scratch: &Path,
-    ) -> Result<Kept> {
-        let clusters = scratch.join("clusters.parquet");
-        write_clusters(&clusters, files, &roots)?;
-        session.table("clusters", std::slice::from_ref(&clusters))?;
-        let mut kept = Kept::default();
-        let mut current: Option<Cluster> = None;
-        session.each(&query("32_keep_best")?, &[], |batch| {
-            let lost = || Error::result("32_keep_best", "a column is missing");
-            let row = columns::uint64(&batch, columns::ROW).ok_or_else(lost)?;
-            let cluster = columns::uint64(&batch, columns::CLUSTER).ok_or_else(lost)?;
-            let caption = columns::text(&batch, columns::CAPTION).ok_or_else(lost)?;
-            let url = columns::text(&batch, columns::URL).ok_or_else(lost)?;
-            for at in 0..batch.num_rows() {
-                let of = cluster.value(at);
-                roots[files.place(row.value(at))?] = files.place(of)? as u32;
-                if current.as_ref().is_none_or(|current| current.row != of) {
-                    current.take().into_iter().for_each(|done| kept.add(done, self));
+        let mut edges = Edges::new(&scratch);
+        let images = Images::read(self, &session, &scratch, &mut edges)?;
+        if self.radius > 0 {
+            let with_images = inputs.iter().any(|input| input.images.is_some());
+            let (radius, hashes) = (self.radius, &images.hashes);
+            match self.compare.as_deref().filter(|_| with_images) {
+                None => near::join(hashes, radius, cx, &scratch, &mut edges)?,
+                Some(compare) => {
+                    likeness::join(compare, hashes, radius, inputs, cx, &scratch, &mut edges)?;
                 }
-                let current = current.get_or_insert_with(|| Cluster::new(of));
-                current.add(url.value(at), caption.value(at), self);
             }
-            Ok(())
-        })?;
-        current.into_iter().for_each(|done| kept.add(done, self));
-        // The table was for the query alone.
-        std::fs::remove_file(&clusters).map_err(|e| Error::io(&clusters, e))?;
-        Ok(Kept { places: roots, ..kept })
+        }
+        let clusters = components::members(&edges.components()?, &scratch)?;
+        let kept = clusters::keep(self, &session, &clusters, inputs, cx, &scratch)?;
+        decisions::write(&images, &kept, &session, out)
     }
 }
 
@@ -128,63 +116,6 @@ impl Barrier for Deduplicate {
         cx: &Context,
         out: &mut DecisionSink,
     ) -> clip_pipeline::Result<()> {
-        self.run(inputs, cx, out).map_err(|e| e.into_stage_error(cx.stage()))
+        self.run(inputs, cx, MEMORY, out).map_err(|e| e.into_stage_error(cx.stage()))
     }
-}
-
-/// Row and root of every image that is not alone in its cluster.
-fn write_clusters(path: &Path, files: &Files, roots: &[u32]) -> Result<()> {
-    let mut shared = vec![false; roots.len()];
-    for (at, &root) in roots.iter().enumerate() {
-        if root as usize != at {
-            shared[root as usize] = true;
-            shared[at] = true;
-        }
-    }
-    let places: Vec<usize> = (0..roots.len()).filter(|&at| shared[at]).collect();
-    let rows = UInt64Array::from_iter_values(places.iter().map(|&at| files.rows[at]));
-    let roots = UInt64Array::from_iter_values(places.iter().map(|&at| u64::from(roots[at])));
-    let schema = Arc::new(Schema::new(vec![
-        Field::new(columns::ROW, DataType::UInt64, false),
-        Field::new("root", DataType::UInt64, false),
-    ]));
-    let batch = RecordBatch::try_new(schema.clone(), vec![Arc::new(rows), Arc::new(roots)]);
-    let batch = batch.map_err(|e| Error::result("dedup", e))?;
-    Ok(clip_corpus::write_parquet(path, schema, &[batch])?)
-}
-
-fn decisions(files: &Files, known: &[bool], kept: Kept) -> Result<RecordBatch> {
-    let Kept { places: kept, placeholders, captions: clusters } = kept;
-    let reason = |(at, &kept): (usize, &u32)| match (known[at], kept as usize == at) {
-        (true, _) => Some("in_corpus"),
-        _ if placeholders.contains(&files.rows[kept as usize]) => Some("placeholder"),
-        (false, true) => None,
-        (false, false) if files.file[at] == files.file[kept as usize] => Some("exact_duplicate"),
-        (false, false) => Some("near_duplicate"),
-    };
-    let reasons: StringArray = kept.iter().enumerate().map(reason).collect();
-    let item = Field::new("item", DataType::Utf8, false);
-    let mut captions = ListBuilder::new(StringBuilder::new()).with_field(item);
-    let mut clusters = clusters.into_iter().peekable();
-    for &row in &files.rows {
-        match clusters.next_if(|(of, _)| *of == row) {
-            Some((_, list)) => {
-                list.iter().for_each(|caption| captions.values().append_value(caption));
-                captions.append(true);
-            }
-            None => captions.append(false),
-        }
-    }
-    let captions: ArrayRef = Arc::new(captions.finish());
-    let schema = Schema::new(vec![
-        Field::new(columns::ROW, DataType::UInt64, false),
-        Field::new("reason", DataType::Utf8, true),
-        Field::new(columns::CLUSTER, DataType::UInt64, false),
-        Field::new(columns::CAPTIONS, captions.data_type().clone(), true),
-    ]);
-    let rows = UInt64Array::from(files.rows.clone());
-    let cluster = UInt64Array::from_iter_values(kept.iter().map(|&at| files.rows[at as usize]));
-    let columns: Vec<ArrayRef> =
-        vec![Arc::new(rows), Arc::new(reasons), Arc::new(cluster), captions];
-    RecordBatch::try_new(Arc::new(schema), columns).map_err(|e| Error::result("dedup", e))
 }

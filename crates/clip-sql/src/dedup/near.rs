@@ -1,124 +1,141 @@
-//! Clusters of images whose hashes are near, and which are alike when laid over each other.
+//! Images whose hashes are near, by their hashes alone: in lists on disk.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use clip_image::{UnionFind, for_near_pairs};
-use clip_pipeline::{Context, PartInfo};
-use rayon::prelude::*;
+use clip_image::NearJoin;
+use clip_pipeline::Context;
 
-use super::thumbs::Thumbs;
-use super::{Deduplicate, Files};
+use super::components::Edges;
+use super::records::{List, ListWriter, Scratch};
 use crate::{Error, Result};
 
-/// For each image the lowest place of its cluster.
-pub(super) fn clusters(
-    dedup: &Deduplicate,
-    files: &Files,
-    known: &[bool],
-    inputs: &[PartInfo],
+/// Most files that a list is cut into.
+const MOST_PARTS: u64 = 1024;
+
+/// Makes edges of images with equal or near hashes; `hashes` (hash, row) is sorted.
+pub(super) fn join(
+    hashes: &List<2>,
+    radius: u32,
     cx: &Context,
-) -> Result<Vec<u32>> {
-    let mut sets = UnionFind::new(files.rows.len());
-    for (at, &file) in files.file.iter().enumerate() {
-        sets.union(file as usize, at);
-    }
-    let (hashes, starts) = files.distinct();
-    let group = |at: u32| {
-        let range = starts[at as usize] as usize..starts[at as usize + 1] as usize;
-        files.hashes[range].iter().map(|(_, place)| *place).filter(|&place| !known[place as usize])
-    };
-    let sets = Mutex::new(sets);
-    let join = |a: u32, b: u32| lock(&sets).union(a as usize, b as usize);
-    let apart = |a: u32, b: u32| {
-        let mut sets = lock(&sets);
-        sets.find(a as usize) != sets.find(b as usize)
-    };
-    if dedup.radius > 0 {
-        let groups = 0..hashes.len() as u32;
-        let images = inputs.iter().any(|input| input.images.is_some());
-        match dedup.compare.as_deref().filter(|_| images) {
-            None => {
-                for at in groups {
-                    let mut members = group(at);
-                    let first = members.next();
-                    members
-                        .for_each(|place| first.into_iter().for_each(|first| join(first, place)));
-                }
-                for_near_pairs(&hashes, dedup.radius, |pairs| {
-                    for &(a, b, _) in pairs {
-                        if let (Some(a), Some(b)) = (group(a).next(), group(b).next()) {
-                            join(a, b);
-                        }
-                    }
-                });
-            }
-            Some(compare) => {
-                let wanted = wanted(&hashes, dedup.radius, |at| group(at).count());
-                let mut places: Vec<u32> = wanted.iter().flat_map(|&at| group(at)).collect();
-                places.sort_unstable();
-                let thumbs = Thumbs::make(compare, files, &places, inputs, cx)?;
-                let alike = |a: u32, b: u32| thumbs.alike(compare, a, b);
-                // Of each hash, one image for every image that it stands for: a thousand copies of
-                // one image are no half million comparisons.
-                let leaders: Vec<(u32, Vec<u32>)> = wanted
-                    .par_iter()
-                    .map(|&at| {
-                        let mut leaders: Vec<u32> = Vec::new();
-                        for place in group(at) {
-                            match leaders.iter().find(|&&leader| alike(leader, place)) {
-                                Some(&leader) => join(leader, place),
-                                None => leaders.push(place),
-                            }
-                        }
-                        (at, leaders)
-                    })
-                    .collect();
-                let leaders = |at: u32| -> &[u32] {
-                    match leaders.binary_search_by_key(&at, |(of, _)| *of) {
-                        Ok(found) => &leaders[found].1,
-                        Err(_) => &[],
-                    }
-                };
-                let stop = AtomicBool::new(false);
-                for_near_pairs(&hashes, dedup.radius, |pairs| {
-                    for &(a, b, _) in pairs {
-                        for &a in leaders(a) {
-                            for &b in leaders(b) {
-                                // What is joined already by others need not be looked at.
-                                if apart(a, b) && alike(a, b) {
-                                    join(a, b);
-                                }
-                            }
-                        }
-                        if cx.cancelled() {
-                            return stop.store(true, Ordering::Relaxed);
-                        }
-                    }
-                });
-                if stop.into_inner() {
-                    return Err(Error::result("dedup", "interrupted"));
-                }
+    scratch: &Scratch,
+    edges: &mut Edges,
+) -> Result<()> {
+    let mut distinct = ListWriter::new(scratch)?;
+    let mut last: Option<[u64; 2]> = None;
+    for record in hashes.read()? {
+        let [hash, row] = record?;
+        match last {
+            Some([same, first]) if same == hash => edges.push(first, row)?,
+            _ => {
+                distinct.push([hash, row])?;
+                last = Some([hash, row]);
             }
         }
     }
-    let mut sets = sets.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    Ok((0..files.rows.len()).map(|at| sets.find(at) as u32).collect())
-}
-
-/// The hashes that have more than one image or a neighbour, ascending.
-fn wanted(hashes: &[u64], radius: u32, images: impl Fn(u32) -> usize) -> Vec<u32> {
-    let near: Vec<AtomicBool> = hashes.iter().map(|_| AtomicBool::new(false)).collect();
-    for_near_pairs(hashes, radius, |pairs| {
-        for &(a, b, _) in pairs {
-            near[a as usize].store(true, Ordering::Relaxed);
-            near[b as usize].store(true, Ordering::Relaxed);
+    let edges = Mutex::new((edges, Ok(())));
+    for_near(&distinct.finish()?, radius, cx, scratch, |pairs| {
+        let (edges, result) = &mut *edges.lock().unwrap_or_else(PoisonError::into_inner);
+        if result.is_ok() {
+            *result = pairs.iter().try_for_each(|&(a, b, _)| edges.push(a, b));
         }
-    });
-    let all = 0..hashes.len() as u32;
-    all.filter(|&at| near[at as usize].load(Ordering::Relaxed) || images(at) > 1).collect()
+    })?;
+    edges.into_inner().unwrap_or_else(PoisonError::into_inner).1
 }
 
-fn lock(sets: &Mutex<UnionFind>) -> std::sync::MutexGuard<'_, UnionFind> {
-    sets.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+/// Gives every pair of distinct hashes within `radius` bits to `visit`, by the numbers beside them:
+/// each once, from several threads at once.
+///
+/// What memory does not hold is cut into files by what the hashes of a join have in common.
+pub(super) fn for_near(
+    hashes: &List<2>,
+    radius: u32,
+    cx: &Context,
+    scratch: &Scratch,
+    visit: impl Fn(&[(u64, u64, u32)]) + Sync,
+) -> Result<()> {
+    // Files come out uneven: half of memory for the average.
+    let parts = hashes.len().div_ceil(scratch.limit::<4>() as u64).clamp(1, MOST_PARTS);
+    let mut all = if parts == 1 { load(hashes)? } else { Vec::new() };
+    for join in NearJoin::plan(hashes.len(), radius) {
+        if parts == 1 {
+            check(cx)?;
+            join.pairs(&mut all, &visit);
+            continue;
+        }
+        for part in cut(hashes, &join, parts, scratch)? {
+            check(cx)?;
+            join.pairs(&mut load(&part)?, &visit);
+        }
+    }
+    Ok(())
+}
+
+/// The lists of hashes that a join must compare with each other.
+fn cut(hashes: &List<2>, join: &NearJoin, parts: u64, scratch: &Scratch) -> Result<Vec<List<2>>> {
+    let writers = (0..parts).map(|_| ListWriter::new(scratch));
+    let mut writers = writers.collect::<Result<Vec<_>>>()?;
+    for record in hashes.read()? {
+        let record = record?;
+        // The high bits of a product depend on all bits of its factors.
+        let spread = join.key(record[0]).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        writers[((spread * parts) >> 32) as usize].push(record)?;
+    }
+    writers.into_iter().map(ListWriter::finish).collect()
+}
+
+fn load(hashes: &List<2>) -> Result<Vec<(u64, u64)>> {
+    hashes.read()?.map(|record| record.map(|[hash, number]| (hash, number))).collect()
+}
+
+/// Whether the stage is to go on.
+pub(super) fn check(cx: &Context) -> Result<()> {
+    if cx.cancelled() { Err(Error::result("dedup", "interrupted")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn any_memory_finds_the_pairs_of_brute_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let cx = Context::detached("dedup", 1, folder.path());
+        let mut state = 3u64;
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state ^ state >> 29
+        };
+        let mut hashes: Vec<u64> = (0..400).map(|_| next()).collect();
+        for at in 0..400 {
+            let flips = (0..at % 7).fold(0, |bits, _| bits | 1 << (next() % 64));
+            hashes.push(hashes[at] ^ flips);
+        }
+        hashes.sort_unstable();
+        hashes.dedup();
+        let mut expected = Vec::new();
+        for (a, first) in hashes.iter().enumerate() {
+            for (b, second) in hashes.iter().enumerate().skip(a + 1) {
+                let distance = (first ^ second).count_ones();
+                if distance <= 4 {
+                    expected.push((a as u64 + 7, b as u64 + 7, distance));
+                }
+            }
+        }
+        assert!(expected.len() > 100);
+        for memory in [0, 3_000, 1 << 20] {
+            let scratch = Scratch::new(folder.path(), memory).unwrap();
+            let mut list = ListWriter::new(&scratch).unwrap();
+            hashes.iter().zip(7..).for_each(|(hash, row)| list.push([*hash, row]).unwrap());
+            let found = Mutex::new(Vec::new());
+            for_near(&list.finish().unwrap(), 4, &cx, &scratch, |pairs| {
+                let ordered = pairs.iter().map(|&(a, b, bits)| (a.min(b), a.max(b), bits));
+                found.lock().unwrap().extend(ordered);
+            })
+            .unwrap();
+            let mut found = found.into_inner().unwrap();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{memory} bytes");
+        }
+    }
 }

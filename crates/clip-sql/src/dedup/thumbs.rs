@@ -10,38 +10,33 @@ use clip_corpus::columns;
 use clip_pipeline::{Context, PartInfo};
 use rayon::prelude::*;
 
-use super::{Compare, Files};
+use super::Compare;
 use crate::{Error, Result};
 
 /// Images that are read and shrunk at a time.
 const BATCH: usize = 256;
 
-/// Where the thumb of each place lies.
+/// Where the thumb of each row is.
 pub(super) struct Thumbs {
     file: File,
     path: PathBuf,
-    /// Place, offset, length; by place.
-    entries: Vec<(u32, u64, u32)>,
+    /// Row, offset, length; by row.
+    entries: Vec<(u64, u64, u32)>,
 }
 
 impl Thumbs {
-    /// Makes the thumbs of `places` (ascending) from the images beside the parts.
+    /// Makes the thumbs of `rows` (ascending) from the images beside the parts.
     pub fn make(
         compare: &dyn Compare,
-        files: &Files,
-        places: &[u32],
+        rows: &[u64],
         inputs: &[PartInfo],
         cx: &Context,
     ) -> Result<Self> {
         let path = cx.scratch().join("thumbs");
         let failed = |e| Error::io(&path, e);
-        let mut entries = Vec::with_capacity(places.len());
+        let mut entries = Vec::with_capacity(rows.len());
         let mut offset = 0;
         let mut writer = BufWriter::new(File::create(&path).map_err(failed)?);
-        let place = |row: u64| {
-            let place = files.rows.binary_search(&row).ok()? as u32;
-            places.binary_search(&place).is_ok().then_some(place)
-        };
         for images in inputs.iter().filter_map(|input| input.images.as_ref()) {
             for batch in clip_corpus::scan(images, &[columns::ROW, columns::IMAGE], BATCH)? {
                 let batch = batch?;
@@ -49,18 +44,17 @@ impl Thumbs {
                     return Err(Error::result("dedup", "interrupted"));
                 }
                 let lost = || Error::result("dedup", format!("{}: no images", images.display()));
-                let rows = columns::uint64(&batch, columns::ROW).ok_or_else(lost)?;
+                let found = columns::uint64(&batch, columns::ROW).ok_or_else(lost)?;
                 let bytes = batch.column_by_name(columns::IMAGE);
                 let bytes = bytes.and_then(|c| c.as_binary_opt::<i32>()).ok_or_else(lost)?;
-                let thumbs: Vec<(u32, Vec<u8>)> = (0..rows.len())
+                let thumbs: Vec<(u64, Vec<u8>)> = (0..found.len())
                     .into_par_iter()
-                    .filter_map(|at| {
-                        Some((place(rows.value(at))?, compare.thumb(bytes.value(at))?))
-                    })
+                    .filter(|&at| rows.binary_search(&found.value(at)).is_ok())
+                    .filter_map(|at| Some((found.value(at), compare.thumb(bytes.value(at))?)))
                     .collect();
-                for (place, thumb) in thumbs {
+                for (row, thumb) in thumbs {
                     writer.write_all(&thumb).map_err(failed)?;
-                    entries.push((place, offset, thumb.len() as u32));
+                    entries.push((row, offset, thumb.len() as u32));
                     offset += thumb.len() as u64;
                 }
             }
@@ -72,16 +66,16 @@ impl Thumbs {
         Ok(Self { file, path, entries })
     }
 
-    /// Whether two images are alike; their hashes are believed where one has no thumb.
-    pub fn alike(&self, compare: &dyn Compare, a: u32, b: u32) -> bool {
+    /// Whether the images of two rows are alike; their hashes are believed where one has no thumb.
+    pub fn alike(&self, compare: &dyn Compare, a: u64, b: u64) -> bool {
         match (self.read(a), self.read(b)) {
             (Some(a), Some(b)) => compare.alike(&a, &b),
             _ => true,
         }
     }
 
-    fn read(&self, place: u32) -> Option<Vec<u8>> {
-        let at = self.entries.binary_search_by_key(&place, |(place, ..)| *place).ok()?;
+    fn read(&self, row: u64) -> Option<Vec<u8>> {
+        let at = self.entries.binary_search_by_key(&row, |(row, ..)| *row).ok()?;
         let (_, offset, length) = self.entries[at];
         let mut thumb = vec![0; length as usize];
         self.file.read_exact_at(&mut thumb, offset).ok()?;
