@@ -18,6 +18,7 @@ mod preprocess;
 mod queries;
 mod requests;
 mod resume;
+mod select;
 mod stop;
 mod store;
 mod torch;

@@ -76,7 +76,8 @@ impl ClusterEngine {
             let before = lost()?;
             let check = || if lost()? == before { Ok(()) } else { Err(failed(Error::Lost)) };
             let done = run.decide(stage, &check);
-            if done.is_ok() || run.cancelled() {
+            let wrong = matches!(done, Err(clip_pipeline::Error::Config(_)));
+            if done.is_ok() || wrong || run.cancelled() {
                 return done;
             }
             // A worker that died may not be missed yet; it asks for no tasks of the next try.

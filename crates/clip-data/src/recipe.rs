@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use clip_crawl::ImageFetch;
 use clip_curate::{Aligned, Captions, Check, Languages, Matches, ShardSink};
+use clip_filter::{SelectStage, Top};
 use clip_overlap::{Checker, CopyRule, Decisions, EvalIndex, SetDecision, default_cache};
 use clip_pipeline::config::corpus::{Check as CheckConfig, CheckAction};
 use clip_pipeline::config::text::Compat;
 use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work, hash_resource};
 use clip_query::{MatchOptions, QueryMatcher, Rules};
-use clip_sql::{Balance, Compare, Deduplicate, UniquePairs};
+use clip_sql::{Balance, Compare, Condition, Deduplicate, UniquePairs};
 use serde_json::{Value, json};
 
 /// Name and hash of a file that decides a stage's output.
@@ -27,6 +28,7 @@ pub fn plan(config: &Config) -> Result<Plan> {
     stages.push(fetch(config));
     stages.extend(dedup(config)?);
     stages.extend(check(config)?);
+    stages.extend(select(config)?);
     stages.push(shards(config));
     let store = config.store.as_ref().map(|store| RunStore::open(store, &config.name));
     Plan::stored(&config.run_dir(), store.transpose()?, config.seed, stages)
@@ -232,6 +234,26 @@ pub fn decisions(config: &Config, check: &CheckConfig) -> Result<Decisions> {
         (name.clone(), SetDecision { threshold: Some(threshold), ..own })
     };
     Ok(Decisions { sets: check.against.keys().map(set).collect() })
+}
+
+fn select(config: &Config) -> Result<Option<StageSpec>> {
+    let Some(select) = config.select.clone() else { return Ok(None) };
+    // Which columns there are is known when the stage runs; a misspelt condition is known now.
+    let parse = |text: &String| Condition::parse(text);
+    select
+        .r#where
+        .iter()
+        .try_for_each(parse)
+        .map_err(|e| Error::Config(format!("[select]: {e}")))?;
+    let settings = json!({
+        "where": select.r#where, "top": select.top, "functions": clip_sql::functions::VERSION,
+    });
+    Ok(Some(stage(SelectStage::STAGE, 1, settings, vec![], move || {
+        let top = select.top.iter();
+        let top = top.map(|(column, &fraction)| Top { column: column.clone(), fraction });
+        let conditions = select.r#where.clone();
+        Ok(Work::Barrier(Box::new(SelectStage { conditions, top: top.collect() })))
+    })))
 }
 
 fn shards(config: &Config) -> StageSpec {

@@ -76,6 +76,7 @@ pub fn run(
         dropped: dropped.map(|(gate, &pairs)| Dropped { gate, pairs }).collect(),
         threshold: least.filter(|least| least.is_finite()),
         scores: counts.bins(),
+        gates: Vec::new(),
     }))
 }
 

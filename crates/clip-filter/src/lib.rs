@@ -1,5 +1,6 @@
 //! Which pairs of a pool a model is trained on: DataComp's baselines by name, SQL conditions, exact
 //! fractions by a score. All of it reads tables and embeddings that are there, and fetches nothing.
+//! [`SelectStage`] is the same as a stage of a build.
 //!
 //! ```
 //! use clip_filter::Preset;
@@ -10,21 +11,29 @@
 
 mod caption;
 mod centroids;
+mod cut;
 mod error;
 mod filter;
+mod gate_report;
 mod gates;
 mod npz;
 mod pool;
 mod preset;
 mod radix;
 mod report;
+mod scan;
 mod select;
+mod selection;
+mod stage;
 
 pub use centroids::Centroids;
+pub use cut::Top;
 pub use error::{Error, Result};
 pub use filter::run;
+pub use gate_report::{GateReport, Histogram, Near};
 pub use gates::{Gate, Gates};
 pub use pool::{Pool, PoolFile};
 pub use preset::{Cut, Preset, Settings};
 pub use report::{Dropped, FilterReport, ScoreBin};
-pub use select::{Select, Top};
+pub use select::Select;
+pub use stage::{SelectAccount, SelectStage};

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::GateReport;
+
 /// Bins of the histogram: hundredths from -1 to 1.
 pub(crate) const BINS: usize = 200;
 
@@ -40,8 +42,11 @@ pub struct FilterReport {
     pub dropped: Vec<Dropped>,
     /// The score that a pair must have, where a fraction was given or a preset has one.
     pub threshold: Option<f64>,
-    /// The scores, where there is a cut; bins without pairs are left out.
+    /// The scores, where a preset has a cut; bins without pairs are left out.
     pub scores: Vec<ScoreBin>,
+    /// What conditions and fractions did, where these were given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateReport>,
 }
 
 /// Counts while a filter runs.

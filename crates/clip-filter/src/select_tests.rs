@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Float64Array, StringArray};
+use arrow::array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray};
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +31,7 @@ fn select(pool: &Pool, condition: &str, top: &[(&str, f64)]) -> Result<(Vec<u128
     let top = top
         .iter()
         .map(|(column, fraction)| Top { column: (*column).to_owned(), fraction: *fraction });
-    let select = Select { condition: condition.to_owned(), top: top.collect() };
+    let select = Select { conditions: vec![condition.to_owned()], top: top.collect() };
     let report = select.run(pool, folder.path(), &out)?;
     Ok((clip_corpus::read_subset(&out)?, report))
 }
@@ -74,9 +74,9 @@ fn conditions_come_first_and_fractions_intersect() {
     let names: Vec<(&str, u64)> =
         report.dropped.iter().map(|gate| (gate.gate.as_str(), gate.pairs)).collect();
     let wanted = [
-        ("condition not met", 5),
         ("no uid of 32 hex digits", 0),
-        ("not in the top 0.4 by score", 3),
+        ("not met: score < 5", 5),
+        ("not in: top 0.4 by score", 3),
     ];
     assert_eq!(names, wanted);
     let both = select(&pool, "true", &[("score", 0.5), ("odd \"name\"", 0.2)]).unwrap().0;
@@ -90,7 +90,7 @@ fn what_cannot_be_selected_is_said() {
     for (condition, top, reason) in [
         ("colour = 3", vec![], "colour"),
         ("true", vec![("likes", 0.5)], "likes"),
-        ("true", vec![("uid", 0.5)], "column uid: Utf8 is no score"),
+        ("true", vec![("uid", 0.5)], "column uid is no score"),
         ("true", vec![("score", 1.5)], "the fraction 1.5 of score is none\nhint: "),
         ("true", vec![("score", f64::NAN)], "the fraction NaN"),
     ] {
@@ -100,16 +100,21 @@ fn what_cannot_be_selected_is_said() {
 }
 
 #[test]
-fn a_fraction_is_the_decimal_number_that_was_written() {
-    for (fraction, n, wanted) in [
-        (0.3, 10, 3),
-        (0.29, 100, 29),
-        (0.57, 100, 57),
-        (0.0, 10, 0),
-        (1.0, 7, 7),
-        (1e-7, 20_000_000, 2),
-        (0.1, 12_800_000_000, 1_280_000_000),
-    ] {
-        assert_eq!(exact_floor(fraction, n), wanted, "{fraction} {n}");
+fn what_is_null_or_nan_meets_no_condition_and_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let pairs = [(1, Some(0.5)), (2, None), (3, Some(f64::NAN)), (4, Some(0.1))];
+    let pool = pool(folder.path(), &pairs);
+    for column in ["score", "\"odd \"\"name\"\"\""] {
+        let (found, report) = select(&pool, &format!("{column} >= 0.3"), &[]).unwrap();
+        let gate = &report.gates[0];
+        assert_eq!((found, gate.dropped, gate.missing, gate.nan), (vec![1], 3, 1, 1));
+        assert_eq!(select(&pool, &format!("NOT {column} >= 0.3"), &[]).unwrap().0, [4]);
     }
+    // In a fraction they come last, and are counted as well.
+    let (found, report) = select(&pool, "true", &[("score", 0.75)]).unwrap();
+    let gate = &report.gates[1];
+    assert_eq!((found, gate.missing, gate.nan), (vec![1, 2, 4], 1, 1));
+    let histogram = gate.histogram.as_ref().unwrap();
+    assert_eq!((histogram.from, histogram.to), (0.1, 0.5));
+    assert_eq!((histogram.pairs.iter().sum::<u64>(), histogram.kept[99]), (2, 1));
 }

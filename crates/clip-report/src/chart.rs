@@ -84,6 +84,66 @@ pub fn line_chart(lines: &[Line], x_name: &str, log_x: bool) -> String {
     svg
 }
 
+/// How values are spread: all pairs of each bin, those that were kept in another colour, and the
+/// cut upright in it. Empty without pairs.
+pub fn histogram(
+    name: &str,
+    (from, to): (f64, f64),
+    pairs: &[u64],
+    kept: &[u64],
+    cut: Option<f64>,
+) -> String {
+    let most = pairs.iter().copied().max().unwrap_or(0);
+    if most == 0 {
+        return String::new();
+    }
+    let (width, height) = (WIDTH - LEFT - 12.0, HEIGHT - BOTTOM - 16.0);
+    let base = HEIGHT - BOTTOM;
+    let bar = width / pairs.len() as f64;
+    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n");
+    let mut bars = |counts: &[u64], colour: &str| {
+        for (at, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            // Few pairs are seen as well.
+            let tall = (count as f64 / most as f64 * height).max(1.0);
+            svg.push_str(&format!(
+                "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" fill=\"{colour}\"/>\n",
+                LEFT + bar * at as f64,
+                base - tall,
+                (bar - 0.5).max(0.5)
+            ));
+        }
+    };
+    bars(pairs, COLOURS[1]);
+    bars(kept, COLOURS[0]);
+    let x = |value: f64| LEFT + (value - from) / (to - from).max(f64::MIN_POSITIVE) * width;
+    if let Some(cut) = cut.filter(|cut| (from..=to).contains(cut)) {
+        let x = x(cut).clamp(LEFT, LEFT + width);
+        svg.push_str(&format!(
+            "<line class=\"cut\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"16\" y2=\"{base}\" stroke=\"currentColor\" stroke-dasharray=\"4 3\"/>\n"
+        ));
+    }
+    for (value, x, anchor) in [(from, LEFT, "start"), (to, WIDTH - 12.0, "end")] {
+        let y = HEIGHT - 10.0;
+        let value = short(value);
+        svg.push_str(&format!(
+            "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{value}</text>\n"
+        ));
+    }
+    let legend = [("kept", COLOURS[0]), ("dropped", COLOURS[1])];
+    for (at, (name, colour)) in legend.into_iter().enumerate() {
+        let x = LEFT + 12.0 + 90.0 * at as f64;
+        svg.push_str(&format!(
+            "<rect x=\"{x}\" y=\"2\" width=\"10\" height=\"10\" fill=\"{colour}\"/><text x=\"{}\" y=\"11\">{name}</text>\n",
+            x + 15.0
+        ));
+    }
+    let (x, name) = (WIDTH - 12.0, escape(name));
+    svg.push_str(&format!(
+        "<text x=\"{x}\" y=\"11\" text-anchor=\"end\">{name}, up to {most} pairs</text>\n</svg>\n"
+    ));
+    svg
+}
+
 fn short(value: f64) -> String {
     match value.abs() {
         v if v >= 1e6 => format!("{:.1}M", value / 1e6),

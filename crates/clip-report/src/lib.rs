@@ -25,6 +25,7 @@ mod hosts;
 mod page;
 mod samples;
 mod scores;
+mod select;
 mod sheet;
 mod survey;
 mod training;
@@ -38,6 +39,7 @@ pub use hosts::{hosts, reasons};
 pub use page::{Page, escape, picture, table};
 pub use samples::samples;
 pub use scores::scores;
+pub use select::{rows_near_cuts, select};
 pub use sheet::{borderline, sheet};
 pub use survey::{
     Counts, Duplicates, Place, Reading, Record, Spread, Survey, add_list, browse, list_columns,

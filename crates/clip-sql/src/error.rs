@@ -44,6 +44,14 @@ pub enum Error {
         /// The cause.
         source: Box<DataFusionError>,
     },
+    /// A condition that a user wrote cannot be asked of these rows.
+    #[error("condition {condition:?}: {reason}")]
+    Condition {
+        /// The condition.
+        condition: String,
+        /// Why, with a hint where there is one.
+        reason: String,
+    },
     /// A result is not what the header promises.
     #[error("{name}: {reason}")]
     Result {
@@ -83,13 +91,20 @@ impl Error {
     }
 
     /// As a failure of a stage; what is damaged or was refused stays that.
-    pub(crate) fn into_stage_error(self, stage: &str) -> clip_pipeline::Error {
+    pub fn into_stage_error(self, stage: &str) -> clip_pipeline::Error {
         match self {
             Self::Pipeline(error) => error,
             Self::Corpus(error) => error.into(),
             Self::Io(error) => error.into(),
+            error @ Self::Condition { .. } => {
+                clip_pipeline::Error::Config(format!("[{stage}]: {error}"))
+            }
             error => clip_pipeline::Error::stage(stage, error),
         }
+    }
+
+    pub(crate) fn condition(condition: &str, reason: String) -> Self {
+        Self::Condition { condition: condition.to_owned(), reason }
     }
 
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod balance;
+pub mod condition;
 pub mod dedup;
 mod error;
 pub mod functions;
@@ -27,6 +28,7 @@ mod session;
 mod unique;
 
 pub use balance::{Balance, Mode, curve};
+pub use condition::Condition;
 pub use dedup::{Compare, Deduplicate};
 pub use error::{Error, Result};
 pub use query::{Query, queries, query, resources};
@@ -34,6 +36,6 @@ pub use session::{Session, config, listing};
 pub use unique::UniquePairs;
 
 /// The rows of parts, as the files of a table.
-fn table_of(inputs: &[clip_pipeline::PartInfo]) -> Vec<std::path::PathBuf> {
+pub fn table_of(inputs: &[clip_pipeline::PartInfo]) -> Vec<std::path::PathBuf> {
     inputs.iter().map(|input| input.path.clone()).collect()
 }

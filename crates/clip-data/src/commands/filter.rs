@@ -26,10 +26,11 @@ pub struct Args {
     /// A baseline of DataComp's
     #[arg(long, alias = "name", value_name = "NAME", value_parser = presets(), required_unless_present_any = ["where", "top"], conflicts_with_all = ["where", "top"])]
     preset: Option<String>,
-    /// Pairs that meet a condition in SQL: "original_width >= 200 and text like '%dog%'"
+    /// Pairs that meet a condition in SQL: "original_width >= 200 and text like '%dog%'"; given
+    /// again, pairs must meet all, and the report has each by itself
     #[arg(short, long, value_name = "CONDITION")]
-    r#where: Option<String>,
-    /// Exactly this fraction of the pairs that meet the condition, the best by a column, then by
+    r#where: Vec<String>,
+    /// Exactly this fraction of the pairs that meet the conditions, the best by a column, then by
     /// uid; given again, pairs must be in both
     #[arg(long, value_name = "COLUMN=FRACTION")]
     top: Vec<String>,
@@ -116,8 +117,8 @@ impl Args {
                 parsed.with_context(|| format!("--top {top}: not COLUMN=FRACTION\n{hint}"))?;
             Ok(Top { column: column.trim().to_owned(), fraction })
         });
-        let condition = self.r#where.clone().unwrap_or_else(|| "true".into());
-        Ok(Select { condition, top: top.collect::<anyhow::Result<_>>()? })
+        let conditions = self.r#where.clone();
+        Ok(Select { conditions, top: top.collect::<anyhow::Result<_>>()? })
     }
 }
 
@@ -164,6 +165,11 @@ fn text(report: &FilterReport) -> String {
     let mut lines = vec![("pairs".to_owned(), report.pairs)];
     let dropped = report.dropped.iter().filter(|gate| gate.pairs > 0);
     lines.extend(dropped.map(|gate| (format!("  {}", gate.gate), gate.pairs)));
+    for gate in &report.gates {
+        let missing = [("null", gate.missing), ("NaN", gate.nan)];
+        let missing = missing.into_iter().filter(|(_, pairs)| *pairs > 0);
+        lines.extend(missing.map(|(what, pairs)| (format!("  {what} for: {}", gate.gate), pairs)));
+    }
     lines.push(("kept".into(), report.kept));
     let name = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     let digits = report.pairs.to_string().len();

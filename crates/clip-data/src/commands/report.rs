@@ -5,12 +5,13 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_crawl::ImageFetch;
+use clip_filter::SelectStage;
 use clip_overlap::ContaminationReport;
 use clip_pipeline::{FileKind, RunReader, StageLayout};
 use clip_query::QueryList;
 use clip_report::{
-    Page, balance, contamination, funnel, hosts, reasons, samples, scores, shown_copies, stored,
-    training,
+    Page, balance, contamination, funnel, hosts, reasons, rows_near_cuts, samples, scores, select,
+    shown_copies, stored, training,
 };
 
 use clip_sql::{Balance, Session, query};
@@ -91,6 +92,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 .map_or_else(|| id.to_string(), |query| query.text.clone())
         };
         page.section("Balance", about, &balance(&account, &name)?);
+    }
+    let account = run.find(SelectStage::STAGE).map(|stage| stage.layout.scratch());
+    let account = account.map(|scratch| scratch.join(SelectStage::ACCOUNT));
+    if let Some(account) = account.filter(|path| path.is_file()) {
+        let about = "What each condition and each fraction dropped, the values of its column, and where it was cut.";
+        let images = stored(&rows_near_cuts(&account)?, &run.stage(ImageFetch::STAGE)?.layout)?;
+        page.section("Selection", about, &select(&account, &images)?);
     }
     let about = "Pairs of the corpus, evenly spread over its shards.";
     page.section("Samples", about, &samples(&run.layout.shards(), 32)?);

@@ -201,7 +201,7 @@ pub struct SubsetArgs {
 /// Writes the uids of the rows that meet the condition.
 pub fn subset(args: SubsetArgs) -> anyhow::Result<ExitCode> {
     let scratch = tempfile::tempdir().context("a temporary folder")?;
-    let select = Select { condition: args.r#where, top: Vec::new() };
+    let select = Select { conditions: vec![args.r#where], top: Vec::new() };
     let report = select.run(&Pool::open(&args.tables)?, scratch.path(), &args.out)?;
     println!("{} uids", report.kept);
     for gate in report.dropped.iter().filter(|gate| gate.pairs > 0) {

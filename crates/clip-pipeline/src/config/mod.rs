@@ -2,6 +2,7 @@
 
 pub mod corpus;
 pub mod fetch;
+pub mod select;
 pub mod source;
 pub mod text;
 
@@ -53,6 +54,8 @@ pub struct Config {
     pub dedup: Option<Dedup>,
     /// Evaluation sets that the corpus must be checked against.
     pub check: Option<Check>,
+    /// Which pairs are kept, by their columns.
+    pub select: Option<select::Select>,
     /// How shards are written.
     #[serde(default)]
     pub shards: Shards,
@@ -136,6 +139,7 @@ impl Config {
             "`language.min_prob` must lie between 0 and 1",
         )?;
         self.check.as_ref().and_then(Check::fault).map_or(Ok(()), Err)?;
+        self.select.as_ref().and_then(select::Select::fault).map_or(Ok(()), Err)?;
         let fault = self.fetch.fault().or_else(|| self.image.fault());
         fault.map_or(Ok(()), |fault| Err(format!("[fetch] or [image]: {fault}")))?;
         Ok(self)
@@ -165,6 +169,7 @@ impl Config {
             image: _,
             dedup,
             check,
+            select: _,
             shards: _,
             engine: _,
             base: _,

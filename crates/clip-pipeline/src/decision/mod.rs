@@ -20,6 +20,8 @@ use crate::{Error, PartSink, Result, RunStore};
 pub use sink::DecisionSink;
 
 pub(crate) const REASON: &str = "reason";
+/// What exactly happened to a row that is dropped: goes to its reject, never to rows that continue.
+const DETAIL: &str = "detail";
 
 /// The list of a barrier's decision files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +116,7 @@ impl Decisions {
         let mine = about(batch, file).ok_or_else(missing)?;
         let mut widened = batch.clone();
         for (index, field) in mine.schema().fields().iter().enumerate() {
-            if field.name() != columns::ROW && field.name() != REASON {
+            if ![columns::ROW, REASON, DETAIL].contains(&field.name().as_str()) {
                 let column = mine.column(index).clone();
                 widened = columns::with_column(&widened, field.name(), field.is_nullable(), column)
                     .map_err(|e| Error::arrow(&self.stage, e))?;
@@ -124,8 +126,11 @@ impl Decisions {
             .column_by_name(REASON)
             .and_then(|column| column.as_string_opt())
             .ok_or_else(missing)?;
+        let details = columns::text(&mine, DETAIL);
+        let detail = |index| details.filter(|column| column.is_valid(index));
         let reason = |index| {
-            reasons.is_valid(index).then(|| (reasons.value(index).to_owned(), String::new()))
+            let detail = detail(index).map_or_else(String::new, |d| d.value(index).to_owned());
+            reasons.is_valid(index).then(|| (reasons.value(index).to_owned(), detail))
         };
         let reasons: Vec<_> = (0..reasons.len()).map(reason).collect();
         out.split(&widened, &reasons)

@@ -19,7 +19,8 @@ const GROUP: usize = 65_536;
 /// Where a barrier puts its decisions.
 ///
 /// A decision is a row of `row` (UInt64), `reason` (Utf8, null where the row continues), and the
-/// columns that the row gains, or that replace its own. They come in ascending order of `row`, one
+/// columns that the row gains, or that replace its own; `detail` (Utf8) goes to the reject of a row
+/// that is dropped, and is no column of others. They come in ascending order of `row`, one
 /// for each row of the inputs. Memory holds some ten thousand of them.
 pub struct DecisionSink {
     stage: String,

@@ -46,11 +46,11 @@ impl Engine for LocalEngine {
                         && let Some(part) = next()
                     {
                         let Err(error) = self.try_part(run, stage, part) else { continue };
-                        let refused = clip_format::is_disk_refusal(&error);
+                        let last = is_final(&error);
                         if let Ok(mut first) = first_error.lock() {
                             first.get_or_insert(error);
                         }
-                        if refused {
+                        if last {
                             return;
                         }
                     }
@@ -62,12 +62,17 @@ impl Engine for LocalEngine {
         match failed {
             Some(error) if matches!(*work, Work::Barrier(_)) || parts.len() == 1 => Err(error),
             // No other part finds room either.
-            Some(error) if clip_format::is_disk_refusal(&error) => Err(error),
+            Some(error) if is_final(&error) => Err(error),
             // What is damaged on disk stays so, however often it is tried.
             Some(Error::Corpus(error)) if error.is_damage() => Err(Error::Corpus(error)),
             _ => Ok(()),
         }
     }
+}
+
+/// Whether another try, or another part, has no better chance.
+fn is_final(error: &Error) -> bool {
+    clip_format::is_disk_refusal(error) || matches!(error, Error::Config(_))
 }
 
 impl LocalEngine {
@@ -90,7 +95,7 @@ impl LocalEngine {
                 part,
                 message: error.to_string(),
             });
-            if tries >= self.tries || clip_format::is_disk_refusal(&error) {
+            if tries >= self.tries || is_final(&error) {
                 return Err(error);
             }
         }

@@ -1,0 +1,178 @@
+//! Conditions that users write: one expression over the columns of a table.
+
+use arrow::datatypes::{DataType, Schema};
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DFSchema, SchemaError};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::DFParser;
+
+use crate::functions::functions;
+use crate::session::config;
+use crate::{Error, Result};
+
+/// A condition that was checked against the columns of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    text: String,
+    columns: Vec<String>,
+}
+
+impl Condition {
+    /// Refuses what is not one SQL expression, before any table is there.
+    ///
+    /// # Errors
+    /// [`Error::Condition`], with the parser's reason.
+    pub fn parse(text: &str) -> Result<()> {
+        let parsed = DFParser::parse_sql_into_expr(text);
+        parsed.map(drop).map_err(|e| Error::condition(text, reason(&e)))
+    }
+
+    /// Checks a condition: it must be true or false for a row by the row alone, the same each time
+    /// that it is asked.
+    ///
+    /// # Errors
+    /// [`Error::Condition`]; for an unknown column it names those that exist.
+    pub fn new(text: &str, schema: &Schema) -> Result<Self> {
+        Self::parse(text)?;
+        let refused = |why: String| Error::condition(text, why);
+        let context = SessionContext::new_with_config(config(SessionConfig::new()));
+        for function in functions() {
+            context.register_udf((*function).clone());
+        }
+        let columns = DFSchema::try_from(schema.clone()).map_err(|e| refused(reason(&e)))?;
+        let expression = context.parse_sql_expr(text, &columns).map_err(|e| refused(reason(&e)))?;
+        row_local(&expression).map_err(refused)?;
+        match expression.get_type(&columns) {
+            Ok(DataType::Boolean | DataType::Null) => {}
+            Ok(other) => return Err(refused(format!("it is {other}, not true or false"))),
+            Err(error) => return Err(refused(reason(&error))),
+        }
+        let mut columns: Vec<String> =
+            expression.column_refs().into_iter().map(|column| column.name.clone()).collect();
+        columns.sort_unstable();
+        Ok(Self { text: text.to_owned(), columns })
+    }
+
+    /// As it was written.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The columns that it reads, by name.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// The condition within a statement.
+    pub fn sql(&self) -> String {
+        // A comment at its end must not reach beyond it.
+        format!("(\n{}\n)", self.text)
+    }
+}
+
+/// What makes an expression depend on more than the row.
+fn row_local(expression: &Expr) -> std::result::Result<(), String> {
+    let mut found = Ok(());
+    let visited = expression.apply(|inner| {
+        found = match inner {
+            Expr::ScalarFunction(call)
+                if call.func.signature().volatility != Volatility::Immutable =>
+            {
+                Err(format!("`{}` has another result each time", call.func.name()))
+            }
+            Expr::AggregateFunction(_) | Expr::WindowFunction(_) => {
+                Err("it must be about one row, without aggregates".to_owned())
+            }
+            Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) => {
+                Err("it must be about one row, without queries inside".to_owned())
+            }
+            Expr::Placeholder(_) | Expr::ScalarVariable(..) => {
+                Err("it must have values in place of parameters".to_owned())
+            }
+            _ => Ok(()),
+        };
+        Ok(if found.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+    });
+    visited.map_err(|e| reason(&e)).and(found)
+}
+
+/// DataFusion's reason in a line; of an unknown column, those that exist.
+fn reason(error: &DataFusionError) -> String {
+    if let DataFusionError::SchemaError(unknown, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, valid_fields } = &**unknown
+    {
+        let known: Vec<&str> = valid_fields.iter().map(|field| field.name.as_str()).collect();
+        return no_column(&field.name, &known);
+    }
+    error.find_root().strip_backtrace().replace('\n', " ")
+}
+
+/// That a column is not among those that exist.
+pub fn no_column(name: &str, known: &[&str]) -> String {
+    format!("no column {name:?}\nhint: there are {}", known.join(", "))
+}
+
+/// The columns of a table, quoted, with NaN as null: a comparison with it is then neither true nor
+/// false, where DataFusion takes it for the largest number.
+pub fn columns_without_nan(schema: &Schema) -> String {
+    let column = |field: &arrow::datatypes::FieldRef| {
+        let name = quoted(field.name());
+        match field.data_type() {
+            DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+                format!("CASE WHEN isnan({name}) THEN NULL ELSE {name} END AS {name}")
+            }
+            _ => name,
+        }
+    };
+    schema.fields().iter().map(column).collect::<Vec<_>>().join(", ")
+}
+
+/// A column's name as SQL has it, whatever its letters.
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::datatypes::Field;
+
+    fn schema() -> Schema {
+        Schema::new(vec![
+            Field::new("width", DataType::UInt32, false),
+            Field::new("url", DataType::Utf8, false),
+            Field::new("score", DataType::Float32, true),
+        ])
+    }
+
+    #[test]
+    fn a_condition_knows_its_columns() {
+        let condition = Condition::new("host(url) <> 'a.example' AND width >= 200", &schema());
+        assert_eq!(condition.unwrap().columns(), ["url", "width"]);
+        assert!(Condition::new("score > 0.3 -- or more", &schema()).is_ok());
+        assert!(Condition::new("true", &schema()).unwrap().columns().is_empty());
+    }
+
+    #[test]
+    fn what_is_no_condition_is_refused_with_its_reason() {
+        for (text, why) in [
+            ("colour = 3", "no column \"colour\"\nhint: there are width, url, score"),
+            ("width >=", "width >="),
+            ("width > 1; DROP TABLE pairs", "DROP"),
+            ("width + 1", "it is "),
+            ("random() < 0.5", "`random` has another result each time"),
+            ("now() > to_timestamp('2020-01-01')", "`now` has another result each time"),
+            ("width > avg(width)", "without aggregates"),
+            ("width IN (SELECT width FROM pairs)", "width IN (SELECT"),
+            ("hosts(url) = 'a'", "hosts"),
+            ("", "condition \"\""),
+        ] {
+            let error = Condition::new(text, &schema()).unwrap_err().to_string();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+        assert!(Condition::parse("colour = 3").is_ok(), "columns are not known yet");
+        assert!(Condition::parse("width >=").is_err());
+    }
+}

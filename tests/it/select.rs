@@ -1,0 +1,51 @@
+//! `[select]` in a build: the same pairs whoever decides, and why each other one was dropped.
+
+use crate::cluster::{Cluster, build, parts};
+use crate::world::World;
+
+const SELECT: [&str; 4] = [
+    "--set",
+    r#"select.where=["caption NOT LIKE '%picture 3 %'"]"#,
+    "--set",
+    "select.top.width=0.3",
+];
+
+#[test]
+fn a_build_keeps_exactly_the_fraction_and_says_why_others_were_dropped() {
+    let world = World::new();
+    let told = world.good(&[&["build"][..], &SELECT].concat());
+    let numbers = |stage: &str| -> Vec<usize> {
+        let line = told.lines().find(|line| line.starts_with(stage)).unwrap();
+        line.split_whitespace().skip(1).map(|word| word.parse().unwrap()).collect()
+    };
+    let (before, after) = (numbers("check ")[1], numbers("select ")[1]);
+    let account = world.path("runs/small");
+    let folder = std::fs::read_dir(account).unwrap().map(|entry| entry.unwrap().path());
+    let folder =
+        folder.into_iter().find(|path| path.to_string_lossy().contains("-select-")).unwrap();
+    let account = std::fs::read_to_string(folder.join("scratch/select.json")).unwrap();
+    let account: serde_json::Value = serde_json::from_str(&account).unwrap();
+    let met = account["gates"][1]["pairs"].as_u64().unwrap() as usize;
+    assert!(met < before, "{account}");
+    assert_eq!(after, met * 3 / 10);
+    assert_eq!(numbers("shards ")[0], after);
+    assert!(told.contains(" condition\n") && told.contains(" not_in_top\n"), "{told}");
+    world.good(&[&["report", "--out", "report.html"][..], &SELECT].concat());
+    let html = std::fs::read_to_string(world.path("report.html")).unwrap();
+    assert!(html.contains("Selection") && html.contains("top 0.3 by width"));
+    assert!(html.contains("Dropped, nearest to the cut") && html.contains("class=\"cut\""));
+    // What cannot be asked is a fault of the configuration, and names what can.
+    let told = world.fails(&["build", "--set", r#"select.where=["widht >= 3"]"#], 2);
+    assert!(told.contains("no column \"widht\"\nhint: there are row, uid"), "{told}");
+    let told = world.fails(&["plan", "--set", r#"select.where=["width >="]"#], 2);
+    assert!(told.contains("[select]: condition \"width >=\""), "{told}");
+}
+
+#[test]
+fn a_cluster_decides_the_same() {
+    let world = World::new();
+    world.good(&[&["build"][..], &SELECT, &["--set", "workdir=\"alone\""]].concat());
+    let cluster = Cluster::new(&world, 2);
+    world.good(&[&build(&cluster.settings("together"))[..], &SELECT].concat());
+    assert_eq!(parts(&world, "alone"), parts(&world, "together"));
+}
