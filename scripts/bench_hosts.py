@@ -21,12 +21,18 @@ MIX = {
 }
 
 
-def address(host):
-    return f"127.{10 + host // 65025}.{1 + host // 255 % 255}.{1 + host % 255}"
+def dead(host):
+    return host % 5 == 4
+
+
+def name(host):
+    address = f"127-{10 + host // 65025}-{1 + host // 255 % 255}-{1 + host % 255}"
+    return f"{f'dead-{host}' if dead(host) else address}.example.net"
 
 
 def listing(order):
-    """The list: hosts by falling number of rows, then their rows in the order that is asked for."""
+    """The list, its rows and those that can be fetched: hosts by falling number of rows, then their rows in the order that is
+    asked for."""
     sizes = sorted((rows for rows, hosts in MIX.items() for _ in range(hosts)), reverse=True)
     owners = [host for host, rows in enumerate(sizes) for _ in range(rows)]
     assert (len(sizes), len(owners)) == (4474, 10_000)
@@ -42,9 +48,11 @@ def listing(order):
             everything.sort()
         elif order == "blocks":
             everything = [host for host in range(20) for _ in range(1000 * repeats)]
+        elif order == "spread":
+            everything = list(range(100_000)) * repeats
         for row, host in enumerate(everything):
-            rows.writerow([f"http://{address(host)}:{port}/{row}.jpg", f"caption {row}"])
-    return file, len(everything)
+            rows.writerow([f"http://{name(host)}:{port}/{row}.jpg", f"caption {row}"])
+    return file, len(everything), sum(not dead(host) for host in everything)
 
 
 def digest(name):
@@ -53,26 +61,37 @@ def digest(name):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def memory(pid):
+    """MB that a process has in memory."""
+    try:
+        with open(f"/proc/{pid}/status") as lines:
+            return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:")), 0)
+    except OSError:
+        return 0
+
+
 def count():
     return json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/__count"))
 
 
-def fetched(program, file, rows, limits):
+def fetched(program, file, order, alive, limits):
     out = f"{work}/out"
     shutil.rmtree(out, ignore_errors=True)
     before, started = count(), time.perf_counter()
     command = [program, "fetch", "--url_list", file, "--input_format", "csv", "--url_col", "URL", "--caption_col", "TEXT",
-               "--output_folder", out, "--output_format", "webdataset", "--allow_private", "True", "--progress", "plain"]
+               "--output_folder", out, "--output_format", "dummy" if order == "spread" else "webdataset", "--image_size", "64",
+               "--allow_private", "True", "--dns", names, "--progress", "plain"]
     if limits == "unlimited":
         command += ["--host_delay_ms", "0", "--per_host", "64"]
     log = open(f"{work}/log", "w+")
     child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    first, ended = [], threading.Event()
+    first, resident, ended = [], [], threading.Event()
 
     def watch():
-        while not ended.wait(0.02) and not first:
-            if glob.glob(f"{out}/*_stats.json"):
+        while not ended.wait(0.02 if not first else 1):
+            if not first and glob.glob(f"{out}/*_stats.json"):
                 first.append(time.perf_counter() - started)
+            resident.append(memory(child.pid))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -83,9 +102,9 @@ def fetched(program, file, rows, limits):
     log.seek(0)
     text = log.read()
     stats = [json.load(open(name)) for name in glob.glob(f"{out}/*_stats.json")]
-    good = sum(one["successes"] for one in stats)
-    if status or good != rows:
-        sys.exit(f"{command}: status {status}, {good} of {rows} rows\n{text[-3000:]}")
+    good, count_of = sum(one["successes"] for one in stats), lambda kind: sum(one["error_kinds"].get(kind, 0) for one in stats)
+    if status or good != alive or good + count_of("dns") != sum(one["count"] for one in stats):
+        sys.exit(f"{command}: status {status}, {good} of {alive} rows\n{text[-3000:]}")
     shards = {os.path.basename(name): digest(name)
               for ending in ["tar", "parquet"] for name in glob.glob(f"{out}/*.{ending}")}
     asked = count()
@@ -93,20 +112,22 @@ def fetched(program, file, rows, limits):
     return {
         "wall": wall, "first": (first + [wall])[0], "memory": usage.ru_maxrss / 1024, "cpu": usage.ru_utime + usage.ru_stime,
         "robots": asked["robots"] - before["robots"], "shards": shards, "lines": lines,
+        "quarters": [max(resident[len(resident) * at // 4:len(resident) * (at + 1) // 4] or [0]) for at in range(4)],
     }
 
 
 server = subprocess.Popen([f"{release}/clip-testkit", "hosts", "--port", str(port)], stdout=subprocess.PIPE, text=True)
 try:
-    assert server.stdout.readline().startswith("ready")
+    ready, names = server.stdout.readline().split()
     for order in orders:
-        file, rows = listing(order)
-        print(f"\n{order}: {rows} rows of {20 if order == 'blocks' else 4474} hosts, medians of {rounds} alternating rounds", flush=True)
+        file, rows, alive = listing(order)
+        hosts = {"blocks": 20, "spread": 100_000}.get(order, 4474)
+        print(f"\n{order}: {rows} rows of {hosts} hosts, {alive} of them alive, medians of {rounds} alternating rounds", flush=True)
         results, shards = {}, None
         for _ in range(rounds):
             for limits in only:
                 for name, program in programs.items():
-                    result = fetched(program, file, rows, limits)
+                    result = fetched(program, file, order, alive, limits)
                     results.setdefault((limits, name), []).append(result)
                     if shards is not None and result["shards"] != shards:
                         sys.exit(f"{name} {limits}: other shards than before")
@@ -116,6 +137,7 @@ try:
             print(f"  {limits:<10} {name:<10} {rows / median['wall']:7.0f} rows/s  {median['wall']:7.2f} s, first shard "
                   f"{median['first']:6.2f} s, {median['cpu']:6.1f} s CPU, {median['memory']:5.0f} MB, "
                   f"robots.txt {median['robots'] / rows:.3f} a row", flush=True)
+            print(f"             most memory in each quarter of the last run, MB: {[round(mb) for mb in runs[-1]['quarters']]}")
             for line in runs[-1]["lines"]:
                 print(f"             {line}")
         print(f"  {len(shards)} files of shards, the same in every run")

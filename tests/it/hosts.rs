@@ -1,4 +1,4 @@
-//! `clip-data fetch` of many hosts: a slow one keeps only its own rows waiting.
+//! `clip-data fetch` and `build` of many hosts: a slow one keeps only its own rows waiting.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,7 +7,7 @@ use clip_image::encode_jpeg;
 use clip_testkit::faults::{FaultSite, Robots};
 use serde_json::Value;
 
-use crate::world::{executable, picture};
+use crate::world::{content, executable, picture};
 
 fn end_time(folder: &Path, shard: usize) -> f64 {
     let stats = std::fs::read(folder.join(format!("{shard:05}_stats.json"))).unwrap();
@@ -53,4 +53,53 @@ fn shards_of_slow_hosts_keep_none_of_the_others_waiting_and_the_bytes_are_the_sa
             assert!(read(&out) == read(&other), "{name}");
         }
     }
+}
+
+#[test]
+fn parts_of_slow_hosts_keep_none_of_the_others_waiting_and_a_host_is_asked_once_for_all_parts() {
+    const SLOW: usize = 6;
+    const ROWS: usize = 5;
+    let image = encode_jpeg(&picture(1), 92).unwrap();
+    let start = |n: usize| {
+        let ip = format!("127.0.7.{}", n + 1).parse().unwrap();
+        FaultSite::start(ip, image.clone(), Robots::Missing).unwrap()
+    };
+    let hosts: Vec<FaultSite> = (0..SLOW + 4).map(start).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let line = |host: usize, row: usize| {
+        let kind = if host < SLOW { "slow/300" } else { "n" };
+        format!("{},caption {row} of {host}\n", hosts[host].url(&format!("/{kind}/{row}")))
+    };
+    // A part for each host, and two of all fast hosts.
+    let own = (0..hosts.len()).flat_map(|host| (0..ROWS).map(move |row| (host, row)));
+    let shared = (0..2 * ROWS).map(|at| (SLOW + at % 4, ROWS + at));
+    let rows: String = own.chain(shared).map(|(host, row)| line(host, row)).collect();
+    std::fs::write(folder.path().join("list.csv"), format!("url,caption\n{rows}")).unwrap();
+    let build = |name: &str, fetch: &str| {
+        let pipeline = format!(
+            "schema = 1\nname = \"{name}\"\n[source]\nkind = \"list\"\npaths = [\"list.csv\"]\n\
+             part_rows = {ROWS}\n[fetch]\nallow_private = true\nhost_delay_ms = 0\n{fetch}\n\
+             [engine]\nworkers = 1\n"
+        );
+        std::fs::write(folder.path().join("pipeline.toml"), pipeline).unwrap();
+        let mut command = Command::new(executable("clip-data"));
+        let output = command.arg("build").current_dir(folder.path()).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{errors}");
+        folder.path().join("runs").join(name)
+    };
+    let run = build("first", "per_host = 1");
+    let stages = std::fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().path());
+    let fetch = stages.into_iter().find(|path| path.to_string_lossy().contains("-fetch-")).unwrap();
+    let manifest = std::fs::read_to_string(fetch.join("manifest.jsonl")).unwrap();
+    let commits = manifest.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let parts: Vec<u64> = commits.map(|commit| commit["part"].as_u64().unwrap()).collect();
+    let (fast, slow) = parts.split_at(parts.len() - SLOW);
+    assert_eq!(parts.len(), hosts.len() + 2);
+    assert!(fast.iter().all(|part| *part >= SLOW as u64), "{fast:?} before {slow:?}");
+    for host in &hosts {
+        assert_eq!(host.hits("/robots.txt"), 1);
+    }
+    let other = build("other", "per_host = 64");
+    assert!(content(&run.join("shards")) == content(&other.join("shards")));
 }

@@ -14,6 +14,7 @@ mod hosts;
 mod labels;
 mod models;
 mod pairs;
+mod politeness;
 mod preprocess;
 mod queries;
 mod requests;

@@ -1,50 +1,71 @@
 //! The stage that turns URLs into images.
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arrow::array::{
-    ArrayRef, AsArray, BinaryBuilder, BooleanArray, Int32Array, RecordBatch, StringArray,
-    UInt64Array,
-};
-use arrow::compute::take_record_batch;
-use arrow::datatypes::Int32Type;
-use clip_corpus::columns;
+use arrow::array::RecordBatch;
 use clip_pipeline::config::fetch::{FetchConfig, ImageConfig};
 use clip_pipeline::config::source::SourceConfig;
 use clip_pipeline::{Context, Error, Fetch, PartSink, Reject, Result};
-use futures::stream::{FuturesUnordered, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::Client;
 use crate::asks::{Ask, Asks};
+use crate::dispatch::{Bounds, dispatch};
 use crate::error::may_pass;
-use crate::host_queue::{HostQueue, HostTurn, IN_FLIGHT, Limiting, host_of};
+use crate::host_queue::{HostTurn, host_of};
 use crate::image::{Stored, process};
+use crate::image_columns::{StoredRow, reject, with_images};
 use crate::lease::Leases;
 use crate::local::Located;
 use crate::spool::{Kept, Spool};
+use crate::window::{Window, WindowPermit, memory_of};
 
 pub(crate) const STAGE: &str = "fetch";
 /// Rows that are given on at a time.
 const BATCH: usize = 512;
+/// Answers between the network and the disk, for each part.
+const ANSWERS: usize = 64;
+/// Parts at work at a time, if their bytes allow that.
+const PARTS: usize = 64;
 
 /// Fetches, checks and stores images; what cannot be had is rejected with the kind of its fault.
 ///
-/// Rows of a part with the same URL share one request. Images wait for their turn in a spool under
-/// the stage's scratch folder, so that neither a slow host nor the size of a part grows the memory,
-/// and rows leave in the order in which they came. What the spool has of a part that was not
-/// committed is not asked for again.
+/// The rows of a window of parts wait in one queue by host, so that a part with a slow host keeps
+/// no part after it waiting; each part ends when its own rows are there. Rows of a part with the
+/// same URL share one request. Images wait for their turn in a spool under the stage's scratch
+/// folder, so that neither a slow host nor the size of a part grows the memory, and rows leave in
+/// the order in which they came. What the spool has of a part that was not committed is not asked
+/// for again.
 pub struct ImageFetch {
-    client: Arc<Client>,
+    fetcher: Arc<Fetcher>,
+    bounds: Bounds,
+    window: Arc<Window>,
+    /// Held by the one part that is read and waits for room in the window.
+    entrance: Mutex<()>,
+    /// Parts that may be written at a time: each has a batch of images in memory.
+    writers: Semaphore,
+    /// To the process's queue, begun by the first part.
+    queue: Mutex<Option<mpsc::Sender<PartAsks>>>,
+}
+
+/// What an ask needs.
+struct Fetcher {
+    client: Client,
     image: ImageConfig,
     max_bytes: u64,
-    per_host: usize,
     located: Arc<Located>,
 }
+
+/// An ask's number in its part, and what became of it.
+type Answer = (usize, Made);
+
+/// The asks of a part with their numbers, and where the answers go.
+type PartAsks = (mpsc::Sender<Answer>, Vec<(usize, Ask)>);
 
 /// What became of an image.
 #[derive(Serialize, Deserialize)]
@@ -62,24 +83,7 @@ struct Record {
     outcome: Outcome,
 }
 
-impl ImageFetch {
-    /// Name of the stage.
-    pub const STAGE: &'static str = STAGE;
-
-    /// With the settings of `[fetch]` and `[image]`; images of a local `[source]` are read below
-    /// `base`.
-    pub fn new(
-        fetch: &FetchConfig,
-        image: &ImageConfig,
-        source: &SourceConfig,
-        base: &Path,
-    ) -> Result<Self> {
-        let client = Client::new(fetch).map_err(|e| Error::stage(Self::STAGE, e))?;
-        let (image, max_bytes, per_host) = (image.clone(), fetch.max_bytes, fetch.per_host);
-        let located = Arc::new(Located::of(source, base)?);
-        Ok(Self { client: Arc::new(client), image, max_bytes, per_host, located })
-    }
-
+impl Fetcher {
     async fn one(&self, ask: Ask, turn: HostTurn) -> Made {
         let fault = |e: crate::FetchError| (e.kind.name().to_owned(), e.message);
         let image = self.image.clone();
@@ -101,14 +105,91 @@ impl ImageFetch {
             }
         }
     }
+}
+
+/// The queue of a process: ends when no part can give it more.
+async fn serve(
+    fetcher: Arc<Fetcher>,
+    bounds: Bounds,
+    parts: mpsc::Receiver<PartAsks>,
+    cx: Context,
+) {
+    let host = |(_, ask): &(usize, Ask)| match ask {
+        Ask::Url(url) => host_of(url),
+        Ask::Local(_) => String::new(),
+    };
+    let ask = |answers: mpsc::Sender<Answer>, (at, ask), turn| {
+        let fetcher = fetcher.clone();
+        async move {
+            let made = tokio::select! {
+                biased;
+                // The part was given up.
+                () = answers.closed() => return,
+                made = fetcher.one(ask, turn) => made,
+            };
+            let _ = answers.send((at, made)).await;
+        }
+    };
+    // Parts whose asks are dropped miss their answers and are tried again.
+    if let Err(error) = dispatch(bounds, parts, host, ask, &|line: &str| cx.note(line)).await {
+        cx.note(format!("warning: {error}"));
+    }
+}
+
+impl ImageFetch {
+    /// Name of the stage.
+    pub const STAGE: &'static str = STAGE;
+
+    /// With the settings of `[fetch]` and `[image]`; images of a local `[source]` are read below
+    /// `base`.
+    pub fn new(
+        fetch: &FetchConfig,
+        image: &ImageConfig,
+        source: &SourceConfig,
+        base: &Path,
+    ) -> Result<Self> {
+        let client = Client::new(fetch).map_err(|e| Error::stage(Self::STAGE, e))?;
+        let (image, max_bytes) = (image.clone(), fetch.max_bytes);
+        let located = Arc::new(Located::of(source, base)?);
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        Ok(Self {
+            fetcher: Arc::new(Fetcher { client, image, max_bytes, located }),
+            bounds: Bounds { per_host: fetch.per_host, concurrency: fetch.concurrency },
+            window: Arc::default(),
+            entrance: Mutex::default(),
+            writers: Semaphore::new(cores),
+            queue: Mutex::default(),
+        })
+    }
+
+    /// Gives asks of a part to the process's queue; their answers come out of the channel, which
+    /// ends after the last.
+    fn ask(&self, asks: Vec<(usize, Ask)>, cx: &Context) -> Result<mpsc::Receiver<Answer>> {
+        let (answer, answers) = mpsc::channel(ANSWERS);
+        let queue = {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            match queue.as_ref().filter(|queue| !queue.is_closed()) {
+                Some(queue) => queue.clone(),
+                None => {
+                    let (send, parts) = mpsc::channel(1);
+                    runtime()?.spawn(serve(self.fetcher.clone(), self.bounds, parts, cx.clone()));
+                    queue.insert(send).clone()
+                }
+            }
+        };
+        let ended = |_| Error::stage(STAGE, "the queue of hosts ended");
+        queue.blocking_send((answer, asks)).map_err(ended)?;
+        Ok(answers)
+    }
 
     /// The outcome of every ask, begun with those that are `kept`; fewer when the run was
     /// cancelled.
-    async fn all(
+    fn all(
         &self,
         asks: &Asks,
         kept: Vec<Kept<Record>>,
         spool: &mut Spool,
+        permit: &mut Option<WindowPermit>,
         cx: &Context,
     ) -> Result<Vec<Option<Kept<Outcome>>>> {
         let mut outcomes: Vec<Option<Kept<Outcome>>> = asks.all.iter().map(|_| None).collect();
@@ -118,41 +199,18 @@ impl ImageFetch {
                 cx.rows(asks.shared[ask]);
             }
         }
-        let mut queue = HostQueue::new(self.per_host);
-        for at in (0..outcomes.len()).filter(|&at| outcomes[at].is_none()) {
-            let host = match &asks.all[at] {
-                Ask::Url(url) => host_of(url),
-                Ask::Local(_) => String::new(),
-            };
-            queue.push(host, at);
-        }
-        let mut replies = FuturesUnordered::new();
-        let mut limiting = Limiting::default();
-        let mut tick = tokio::time::interval(Duration::from_millis(200));
-        let mut look = Limiting::looks();
+        let left = (0..outcomes.len()).filter(|&at| outcomes[at].is_none());
+        let mut answers = self.ask(left.map(|at| (at, asks.all[at].clone())).collect(), cx)?;
+        let runtime = runtime()?;
         while !cx.cancelled() {
-            if queue.waiting() == 0 && replies.is_empty() {
-                break;
-            }
-            while replies.len() < IN_FLIGHT
-                && let Some((turn, at)) = queue.pop()
-            {
-                let ask = asks.all[at].clone();
-                replies.push(async move { (at, self.one(ask, turn).await) });
-            }
-            let reply = tokio::select! {
-                Some(reply) = replies.next() => reply,
-                () = queue.request_ended() => continue,
-                _ = tick.tick() => continue,
-                _ = look.tick() => {
-                    if let Some(line) = limiting.line(&queue, replies.len()) {
-                        cx.note(line);
-                    }
-                    continue;
-                }
+            let tick = Duration::from_millis(200);
+            let next = runtime.block_on(async { timeout(tick, answers.recv()).await });
+            let (ask, made) = match next {
+                Ok(Some(answer)) => answer,
+                Ok(None) => break,
+                Err(_) => continue,
             };
-            let (ask, reply) = reply;
-            let (outcome, bytes) = match reply {
+            let (outcome, bytes) = match made {
                 Ok(mut stored) => {
                     let bytes = std::mem::take(&mut stored.bytes);
                     (Outcome::Stored(Box::new(stored)), bytes)
@@ -165,6 +223,9 @@ impl ImageFetch {
                 Outcome::Rejected(reason, _) if may_pass(reason) => spool.put(&bytes)?,
                 _ => spool.record(&record, &bytes)?,
             };
+            if let Some(permit) = permit {
+                permit.on_disk(spool.bytes());
+            }
             outcomes[ask] = Some((record.outcome, place));
             cx.rows(asks.shared[ask]);
         }
@@ -201,30 +262,33 @@ pub(crate) enum Rows {
 impl ImageFetch {
     /// Fetches all rows of a batch and gives them to `visit` in the batch's order; nothing when
     /// cancelled. Returns the number of URLs that were asked. `kept` is the file that keeps
-    /// results for a later run.
+    /// results for a later run, `permit` the part's place in the window, if it has one.
     fn each(
         &self,
         batch: &RecordBatch,
         kept: Option<&Path>,
+        mut permit: Option<WindowPermit>,
         cx: &Context,
         visit: &mut dyn FnMut(Rows) -> Result<()>,
     ) -> Result<u64> {
         let asks = Asks::new(batch)?;
         let folder = cx.scratch().join("hosts");
+        let client = &self.fetcher.client;
         let shared = match cx.store().map(|store| store.at("hosts")) {
-            Some(store) => self.client.share_hosts(|| Leases::stored(store)),
-            None if cx.shared() => self.client.share_hosts(|| Leases::new(folder.clone())),
+            Some(store) => client.share_hosts(|| Leases::stored(store)),
+            None if cx.shared() => client.share_hosts(|| Leases::new(folder.clone())),
             None => Ok(()),
         };
         shared.map_err(|e| Error::io(&folder, e))?;
         let (mut spool, kept) = match kept {
-            Some(path) => Spool::open(path, &asks.identity(&self.image))?,
+            Some(path) => Spool::open(path, &asks.identity(&self.fetcher.image))?,
             None => (Spool::create(cx.scratch())?, Vec::new()),
         };
-        let outcomes = runtime()?.block_on(self.all(&asks, kept, &mut spool, cx))?;
+        let outcomes = self.all(&asks, kept, &mut spool, &mut permit, cx)?;
         if cx.cancelled() {
             return Ok(0);
         }
+        let _writer = runtime()?.block_on(self.writers.acquire());
         let mut rows: Vec<StoredRow> = Vec::with_capacity(BATCH);
         for (index, ask) in asks.rows.iter().enumerate() {
             match &outcomes[*ask] {
@@ -250,18 +314,40 @@ impl ImageFetch {
     /// The rows of [`Self::each`], all in memory: for retries, which are few.
     pub(crate) fn outcomes(&self, batch: &RecordBatch, cx: &Context) -> Result<Vec<Rows>> {
         let mut all = Vec::new();
-        self.each(batch, None, cx, &mut |rows| {
+        self.each(batch, None, None, cx, &mut |rows| {
             all.push(rows);
             Ok(())
         })?;
         Ok(all)
     }
+
+    /// Reads a part and waits until the window has room for it; none when cancelled.
+    fn enter(
+        &self,
+        read: &dyn Fn() -> Result<RecordBatch>,
+        cx: &Context,
+    ) -> Result<Option<(RecordBatch, WindowPermit)>> {
+        let _turn = self.entrance.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch = read()?;
+        let permit = self.window.enter(memory_of(&batch), &|| cx.cancelled());
+        Ok(permit.map(|permit| (batch, permit)))
+    }
 }
 
 impl Fetch for ImageFetch {
-    fn fetch(&self, batch: RecordBatch, out: &mut PartSink, cx: &Context) -> Result<()> {
+    fn parts_at_a_time(&self) -> Option<usize> {
+        Some(PARTS)
+    }
+
+    fn fetch(
+        &self,
+        read: &dyn Fn() -> Result<RecordBatch>,
+        out: &mut PartSink,
+        cx: &Context,
+    ) -> Result<()> {
+        let Some((batch, permit)) = self.enter(read, cx)? else { return Ok(()) };
         let kept = cx.part_file(out.part());
-        let asked = self.each(&batch, Some(&kept), cx, &mut |rows| match rows {
+        let asked = self.each(&batch, Some(&kept), Some(permit), cx, &mut |rows| match rows {
             Rows::Kept(batch) => out.keep(batch),
             Rows::Rejected(reject) => out.reject(reject),
         })?;
@@ -283,78 +369,4 @@ pub(crate) fn runtime() -> Result<&'static Runtime> {
             .build()
     };
     RUNTIME.get_or_init(make).as_ref().map_err(|e| Error::stage("network", e))
-}
-
-pub(crate) fn reject(batch: &RecordBatch, index: usize, reason: String, detail: String) -> Reject {
-    let cell = |name: &str| {
-        columns::text(batch, name).map(|column| column.value(index).to_owned()).unwrap_or_default()
-    };
-    Reject {
-        row: columns::uint64(batch, columns::ROW).map_or(0, |rows| rows.value(index)),
-        uid: cell(columns::UID),
-        url: cell(columns::URL),
-        caption: cell(columns::CAPTION),
-        reason,
-        detail,
-    }
-}
-
-/// A row, what is known of its image, and the image.
-type StoredRow<'a> = (usize, &'a Stored, Vec<u8>);
-
-/// Those rows of a batch, with the columns of their images. What the source knew of an image before
-/// it was stored there (its size, hash and EXIF) stays.
-fn with_images(batch: &RecordBatch, rows: &[StoredRow]) -> Result<RecordBatch> {
-    let arrow = |e| Error::arrow(ImageFetch::STAGE, e);
-    let indices = UInt64Array::from_iter_values(rows.iter().map(|(index, ..)| *index as u64));
-    let batch = take_record_batch(batch, &indices).map_err(arrow)?;
-    let mut batch = columns::without_column(&batch, columns::LOCATION);
-    let ints = |get: fn(&Stored) -> u32| -> ArrayRef {
-        Arc::new(Int32Array::from_iter_values(rows.iter().map(|(_, s, _)| get(s) as i32)))
-    };
-    let longs = |get: fn(&Stored) -> u64| -> ArrayRef {
-        Arc::new(UInt64Array::from_iter_values(rows.iter().map(|(_, s, _)| get(s))))
-    };
-    let texts = |get: fn(&Stored) -> &str| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|(_, s, _)| get(s))))
-    };
-    let mut images = BinaryBuilder::new();
-    rows.iter().for_each(|(.., bytes)| images.append_value(bytes));
-    let flat: BooleanArray = rows.iter().map(|(_, s, _)| Some(s.flat)).collect();
-    let new: [(&str, ArrayRef); 12] = [
-        ("width", ints(|s| s.size.0)),
-        ("height", ints(|s| s.size.1)),
-        ("original_width", ints(|s| s.original.0)),
-        ("original_height", ints(|s| s.original.1)),
-        ("format", texts(|s| &s.format)),
-        ("sha256", texts(|s| &s.sha256)),
-        ("blake3", texts(|s| &s.blake3)),
-        (columns::PHASH, longs(|s| s.phash)),
-        (columns::DHASH, longs(|s| s.dhash)),
-        ("flat", Arc::new(flat)),
-        ("exif", texts(|s| &s.exif)),
-        (columns::IMAGE, Arc::new(images.finish())),
-    ];
-    for (name, column) in new {
-        let column = match batch.column_by_name(name) {
-            Some(known) => known_or(known, column),
-            None => column,
-        };
-        batch = columns::with_column(&batch, name, false, column).map_err(arrow)?;
-    }
-    Ok(batch)
-}
-
-/// The cells that are known, else those that were found.
-fn known_or(known: &ArrayRef, found: ArrayRef) -> ArrayRef {
-    if let (Some(a), Some(b)) = (known.as_string_opt::<i32>(), found.as_string_opt::<i32>()) {
-        return Arc::new(a.iter().zip(b).map(|(a, b)| a.or(b)).collect::<StringArray>());
-    }
-    let int = |column: &ArrayRef| column.as_primitive_opt::<Int32Type>().cloned();
-    match (int(known), int(&found)) {
-        (Some(a), Some(b)) => {
-            Arc::new(a.iter().zip(&b).map(|(a, b)| a.or(b)).collect::<Int32Array>())
-        }
-        _ => found,
-    }
 }

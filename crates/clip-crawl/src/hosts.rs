@@ -12,7 +12,7 @@ use crate::rate::Rate;
 /// How long a host that failed too often is left alone; one request then finds out whether it is
 /// back.
 const CLOSED: Duration = Duration::from_mins(10);
-/// Hosts that are remembered before those that nobody asks and that did no harm are forgotten.
+/// Hosts that are remembered before those that may be asked at once, and are not, are forgotten.
 const HOSTS: usize = 50_000;
 /// First pause after a 429 that names none; each further one doubles it.
 const BUSY: Duration = Duration::from_millis(500);
@@ -49,6 +49,8 @@ struct State {
     rate: Rate,
     in_flight: usize,
     next: Option<Instant>,
+    /// Until when it is left alone, also by those who were given a moment before that.
+    rests_until: Option<Instant>,
     /// What its robots.txt asks for.
     delay: Duration,
     closed_until: Option<Instant>,
@@ -56,11 +58,31 @@ struct State {
 }
 
 impl State {
+    /// Whether forgetting it would have the host asked too early, or again after a fault.
+    fn holds(&self, now: Instant) -> bool {
+        self.faults > 0 || self.next.max(self.closed_until).is_some_and(|until| until > now)
+    }
+
     /// Leaves the host alone for so long; what is more than `most` is not waited for.
     fn rest(&mut self, pause: Duration, most: Duration) {
         let until = (!pause.is_zero()).then(|| Instant::now() + pause);
-        let moment = if pause > most { &mut self.closed_until } else { &mut self.next };
-        *moment = until.max(*moment);
+        if pause > most {
+            self.closed_until = until.max(self.closed_until);
+        } else {
+            self.next = until.max(self.next);
+            self.rests_until = until.max(self.rests_until);
+        }
+    }
+
+    /// The next moment at which it may be asked; there is none before it.
+    fn next_moment(&mut self, now: Instant) -> Instant {
+        let at = self.next.map_or(now, |next| next.max(now));
+        self.next = Some(at + self.rate.gap().max(self.delay));
+        at
+    }
+
+    fn rests(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| until > now)
     }
 }
 
@@ -157,7 +179,8 @@ impl Hosts {
             return host.clone();
         }
         if hosts.len() >= HOSTS {
-            hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.state().faults > 0);
+            let now = Instant::now();
+            hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.state().holds(now));
             // A web of failing hosts: better ask one again than grow without end.
             if hosts.len() >= HOSTS {
                 hosts.retain(|_, host| Arc::strong_count(host) > 1);
@@ -167,6 +190,7 @@ impl Hosts {
             rate: Rate::new(self.limits.delays),
             in_flight: 0,
             next: None,
+            rests_until: None,
             delay: Duration::ZERO,
             closed_until: None,
             faults: 0,
@@ -192,20 +216,20 @@ impl Hosts {
         };
         let slot = host.slot(self.limits.per_host).await;
         host.open()?;
-        let wait = {
-            let mut state = host.state();
+        let mut waited = false;
+        loop {
             let now = Instant::now();
-            let at = state.next.map_or(now, |next| next.max(now));
-            let gap = state.rate.gap().max(state.delay);
-            state.next = Some(at + gap);
-            at - now
-        };
-        let waited = !wait.is_zero();
-        if waited {
-            tokio::time::sleep(wait).await;
-            host.open()?;
+            let wait = host.state().next_moment(now) - now;
+            if !wait.is_zero() {
+                waited = true;
+                tokio::time::sleep(wait).await;
+                host.open()?;
+            }
+            let now = Instant::now();
+            if !host.state().rests(now) {
+                return Ok(HostPermit { slot, lease, sent: now, waited });
+            }
         }
-        Ok(HostPermit { slot, lease, sent: Instant::now(), waited })
     }
 
     /// Puts so much time between two requests to the host, as far as pauses are waited for.
@@ -322,6 +346,31 @@ mod tests {
         assert!(started.elapsed() >= Duration::from_millis(140));
         asked(&hosts, &host, true, false, Some(Duration::from_mins(15))).await;
         assert!(hosts.enter(&host).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_pause_holds_for_those_who_wait_for_their_moment_already() {
+        let hosts = Arc::new(hosts(9, 60));
+        let host = hosts.get("e.com");
+        let first = hosts.enter(&host).await.unwrap();
+        let (of_second, to) = (hosts.clone(), host.clone());
+        let second = tokio::spawn(async move { of_second.enter(&to).await.map(|p| p.sent) });
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let (now, pause) = (Instant::now(), Duration::from_millis(300));
+        hosts.outcome(&first, Outcome { pause: Some(pause), ..Outcome::default() });
+        assert!(second.await.unwrap().unwrap() >= now + pause);
+    }
+
+    #[test]
+    fn hosts_that_must_wait_are_not_forgotten_before_others() {
+        let hosts = hosts(9, 0);
+        let resting = hosts.get("resting.com");
+        let pause = Duration::from_millis(900);
+        resting.state().rest(pause, pause);
+        drop(resting);
+        (0..=HOSTS).for_each(|at| drop(hosts.get(&format!("h{at}.com"))));
+        assert!(hosts.get("resting.com").state().rests(Instant::now()));
+        assert!(hosts.known.lock().unwrap().len() < HOSTS);
     }
 
     #[tokio::test]

@@ -19,6 +19,10 @@ const FAULTS: u32 = 60;
 /// too.
 const KEPT: Duration = Duration::from_secs(1);
 
+/// Hosts are told apart by as many numbers: with 4096 hosts in flight, a process keeps another
+/// from one host in 256 that it does not ask.
+const NUMBERS: u32 = 1 << 20;
+
 /// Locks on hosts, each a file or an object that the processes of a job share.
 ///
 /// The lock on a file goes with its process, however that ends; an object's runs out. In both lies
@@ -38,9 +42,9 @@ enum Place {
 
 #[derive(Default)]
 struct Hosts {
-    held: HashMap<u16, Held>,
+    held: HashMap<u32, Held>,
     /// Objects that are being given back.
-    leaving: HashSet<u16>,
+    leaving: HashSet<u32>,
 }
 
 struct Held {
@@ -66,7 +70,7 @@ struct LeaseRecord {
 /// A host that this process may ask until all of its leases are dropped.
 pub(crate) struct Lease {
     leases: Arc<Leases>,
-    number: u16,
+    number: u32,
 }
 
 impl Leases {
@@ -102,7 +106,8 @@ impl Leases {
     pub async fn take(self: &Arc<Self>, host: &str) -> io::Result<(Lease, Duration)> {
         // Hosts that share a number wait for each other for nothing, which is rare and harmless.
         let hash = blake3::hash(host.as_bytes());
-        let number = u16::from_le_bytes([hash.as_bytes()[0], hash.as_bytes()[1]]);
+        let [a, b, c, ..] = *hash.as_bytes();
+        let number = u32::from_le_bytes([a, b, c, 0]) % NUMBERS;
         let mut faults = 0;
         loop {
             let leases = self.clone();
@@ -122,7 +127,7 @@ impl Leases {
         }
     }
 
-    fn try_take(&self, number: u16) -> io::Result<Option<Duration>> {
+    fn try_take(&self, number: u32) -> io::Result<Option<Duration>> {
         let mut hosts = self.hosts();
         if hosts.leaving.contains(&number) {
             return Ok(None);
@@ -133,7 +138,7 @@ impl Leases {
         }
         let (file, next) = match &self.place {
             Place::Folder(folder) => {
-                let path = folder.join(format!("{number:04x}"));
+                let path = folder.join(format!("{number:05x}"));
                 let mut file = File::options()
                     .read(true)
                     .write(true)
@@ -217,15 +222,15 @@ fn at_once<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
 }
 
 /// Writes an object that is still ours.
-fn rewrite(store: &Store, owner: &str, number: u16, slip: impl Fn() -> Vec<u8>) -> io::Result<()> {
+fn rewrite(store: &Store, owner: &str, number: u32, slip: impl Fn() -> Vec<u8>) -> io::Result<()> {
     let name = name(number);
     let Some(seen) = store.get(&name)? else { return Ok(()) };
     let last: LeaseRecord = serde_json::from_slice(&seen.bytes).map_err(io::Error::other)?;
     if last.owner == owner { store.replace(&name, seen, slip()).map(drop) } else { Ok(()) }
 }
 
-fn name(number: u16) -> String {
-    format!("{number:04x}.json")
+fn name(number: u32) -> String {
+    format!("{number:05x}.json")
 }
 
 fn slip(owner: &str, until: Duration, next: Duration) -> Vec<u8> {
@@ -235,7 +240,7 @@ fn slip(owner: &str, until: Duration, next: Duration) -> Vec<u8> {
 
 /// Takes an object that nobody has, or whose time has run out; gives the moment from which the host
 /// may be asked.
-fn claim(store: &Store, owner: &str, number: u16) -> io::Result<Option<Duration>> {
+fn claim(store: &Store, owner: &str, number: u32) -> io::Result<Option<Duration>> {
     let name = name(number);
     let Some(seen) = store.get(&name)? else {
         let taken = store.create(&name, slip(owner, now() + TERM, Duration::ZERO))?;
@@ -346,7 +351,7 @@ mod tests {
         let store = open();
         let gone = slip("gone", now() + Duration::from_millis(200), Duration::ZERO);
         store_on_thread(move || {
-            store.put("0007.json", gone).unwrap();
+            store.put(&name(7), gone).unwrap();
             assert!(claim(&store, "me", 7).unwrap().is_none());
             std::thread::sleep(Duration::from_millis(300));
             assert!(claim(&store, "me", 7).unwrap().is_some());

@@ -82,7 +82,13 @@ enum From {
 }
 
 impl Fetch for RetryFetch {
-    fn fetch(&self, batch: RecordBatch, out: &mut PartSink, cx: &Context) -> Result<()> {
+    fn fetch(
+        &self,
+        read: &dyn Fn() -> Result<RecordBatch>,
+        out: &mut PartSink,
+        cx: &Context,
+    ) -> Result<()> {
+        let batch = read()?;
         let arrow = |e| Error::arrow(ImageFetch::STAGE, e);
         let lacks = || Error::stage(ImageFetch::STAGE, "the input lacks the column `row`");
         let rows = columns::uint64(&batch, columns::ROW).ok_or_else(lacks)?;

@@ -29,8 +29,19 @@ pub trait Map: Send + Sync {
 
 /// Row-local work that waits on the network.
 pub trait Fetch: Send + Sync {
-    /// Passes rows on in the order of the batch, whatever the order of completion.
-    fn fetch(&self, batch: RecordBatch, out: &mut PartSink, cx: &Context) -> Result<()>;
+    /// How many parts may wait side by side in a process, where they share what bounds their bytes;
+    /// none for as many as there are workers.
+    fn parts_at_a_time(&self) -> Option<usize> {
+        None
+    }
+    /// Passes the rows that `read` gives on in their order, whatever the order of completion. A
+    /// part that waits for room need not have its rows in memory.
+    fn fetch(
+        &self,
+        read: &dyn Fn() -> Result<RecordBatch>,
+        out: &mut PartSink,
+        cx: &Context,
+    ) -> Result<()>;
 }
 
 /// Needs all rows at once.

@@ -18,7 +18,8 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, Uri, header};
 use futures::stream::{self, StreamExt};
-use tokio::sync::oneshot;
+
+use crate::server::Server;
 
 /// How `/robots.txt` answers.
 #[derive(Debug, Clone)]
@@ -35,10 +36,9 @@ pub enum Robots {
 
 /// A running site; it stops when dropped.
 pub struct FaultSite {
-    address: SocketAddr,
+    server: Server,
     hits: Arc<Mutex<HashMap<String, usize>>>,
     load: Arc<Load>,
-    stop: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Clone)]
@@ -80,33 +80,19 @@ impl FaultSite {
     /// # Errors
     /// When no port can be had.
     pub fn start(ip: IpAddr, image: Vec<u8>, robots: Robots) -> std::io::Result<Self> {
-        let listener = std::net::TcpListener::bind((ip, 0))?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel();
         let hits: Arc<Mutex<HashMap<String, usize>>> = Arc::default();
         let load: Arc<Load> = Arc::default();
-        let (of_hits, of_load) = (hits.clone(), load.clone());
-        let shared = Shared { address, image: image.into(), robots, hits: of_hits, load: of_load };
-        std::thread::spawn(move || {
-            runtime.block_on(async move {
-                let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-                let app = Router::new().fallback(answer).with_state(shared);
-                tokio::select! {
-                    _ = axum::serve(listener, app) => {}
-                    _ = stopped => {}
-                }
-            });
-            // Connections that never end must not keep the thread.
-            runtime.shutdown_background();
-        });
-        Ok(Self { address, hits, load, stop: Some(stop) })
+        let server = Server::start(ip, |address| {
+            let (hits, load) = (hits.clone(), load.clone());
+            let shared = Shared { address, image: image.into(), robots, hits, load };
+            Router::new().fallback(answer).with_state(shared)
+        })?;
+        Ok(Self { server, hits, load })
     }
 
-    /// The address of a path.
+    /// The URL of a path.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        self.server.url(path)
     }
 
     /// The most requests that were answered at the same time.
@@ -118,14 +104,6 @@ impl FaultSite {
     pub fn hits(&self, path: &str) -> usize {
         let hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
         hits.get(path).copied().unwrap_or_default()
-    }
-}
-
-impl Drop for FaultSite {
-    fn drop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            let _ = stop.send(());
-        }
     }
 }
 

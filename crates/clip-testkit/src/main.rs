@@ -1,6 +1,7 @@
 //! `clip-testkit`: the demo's web site and evaluation set.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clip_testkit::{evaluation, hosts, pages::Web, photos, site};
@@ -33,12 +34,16 @@ enum Command {
         #[arg(long, default_value_t = 8418)]
         port: u16,
     },
-    /// Serve a small JPEG on every address of 127.0.0.0/8 for benchmarks of many hosts; /__count
-    /// says how often images and robots.txt were asked for
+    /// Serve a small JPEG on every address of 127.0.0.0/8 for benchmarks of many hosts, and a name
+    /// server, whose address is printed, with a-b-c-d.example.net for 127.b.c.d; /__count has how
+    /// often images and robots.txt were asked for
     Hosts {
         /// Port on every address
         #[arg(long, default_value_t = 8419)]
         port: u16,
+        /// Milliseconds to an answer of the name server
+        #[arg(long, default_value_t = 50)]
+        dns_delay: u64,
     },
     /// Write the held-out style as an evaluation set in CLIP_benchmark's layout
     Eval {
@@ -69,9 +74,11 @@ fn main() -> anyhow::Result<()> {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
             runtime.block_on(photos.serve(port, |count| println!("ready: {count} photographs")))
         }
-        Command::Hosts { port } => {
+        Command::Hosts { port, dns_delay } => {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-            runtime.block_on(hosts::serve(port, || println!("ready")))
+            runtime.block_on(hosts::serve(port, Duration::from_millis(dns_delay), |names| {
+                println!("ready {names}");
+            }))
         }
         Command::Eval { packages, out } => {
             println!("{} images", evaluation::write(&packages, &out)?);

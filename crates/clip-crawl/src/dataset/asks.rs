@@ -12,9 +12,9 @@ use super::columns::names;
 use super::folder::decides;
 use super::row::Done;
 use super::shards::Shard;
-use super::window::WindowPermit;
 use crate::list::FAULT;
 use crate::spool::{Kept, Spool};
+use crate::window::WindowPermit;
 
 /// A URL, or the reason why there is none, and the rows that it is about.
 #[derive(Debug, Clone)]

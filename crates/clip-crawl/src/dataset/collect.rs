@@ -7,9 +7,9 @@ use std::time::SystemTime;
 use super::asks::Ended;
 use super::row::{Done, Status};
 use super::shards::Shard;
-use super::window::WindowPermit;
 use crate::error::may_pass;
 use crate::spool::{Kept, Place, Spool};
+use crate::window::WindowPermit;
 use clip_pipeline::{Error, Result};
 
 /// What the collector is told.

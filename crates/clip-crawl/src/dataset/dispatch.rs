@@ -1,19 +1,20 @@
-//! Which row is asked next: the earliest of the list whose host has room.
+//! The rows of shards on their way to their hosts.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::{Error, Result};
 use tokio::sync::mpsc::{self, Receiver, Sender};
-use tokio::task::JoinSet;
 
 use super::asks::{Ask, Ended, asks};
 use super::collect::CollectorEvent;
 use super::row::Fetcher;
 use super::shards::Shard;
+use crate::dispatch::{self, Bounds};
 use crate::fetch::runtime;
-use crate::host_queue::{HostQueue, IN_FLIGHT, Limiting, host_of};
+use crate::host_queue::host_of;
 
 /// Rows between the network and the disk.
 pub(super) const ENDED: usize = 64;
@@ -25,47 +26,22 @@ pub(super) type ShardAsks = (usize, Vec<Ask>);
 /// are no more; `note` gets a line when a host limits the run. Dropped, it drops what is in flight.
 pub(super) async fn dispatch(
     fetcher: Arc<Fetcher>,
-    mut shards: Receiver<ShardAsks>,
+    shards: Receiver<ShardAsks>,
     ended: Sender<CollectorEvent>,
     note: &(dyn Fn(&str) + Sync),
 ) -> Result<()> {
-    let most = IN_FLIGHT.max(fetcher.config.fetch.concurrency);
-    let mut queue = HostQueue::new(fetcher.config.fetch.per_host);
-    let (mut tasks, mut more) = (JoinSet::new(), true);
-    let mut limiting = Limiting::default();
-    let mut look = Limiting::looks();
-    loop {
-        while tasks.len() < most
-            && let Some((turn, (shard, ask))) = queue.pop()
-        {
-            let (fetcher, ended) = (fetcher.clone(), ended.clone());
-            tasks.spawn(async move {
-                for (rows, image) in fetcher.one(ask, turn).await {
-                    let _ = ended.send(CollectorEvent::Rows(shard, Box::new(rows), image)).await;
-                }
-            });
-        }
-        if !more && tasks.is_empty() && queue.waiting() == 0 {
-            return Ok(());
-        }
-        tokio::select! {
-            shard = shards.recv(), if more => {
-                more = shard.is_some();
-                for (shard, ask) in shard.into_iter().flat_map(|(id, asks)| {
-                    asks.into_iter().map(move |ask| (id, ask))
-                }) {
-                    queue.push(ask.url.as_deref().map(host_of).unwrap_or_default(), (shard, ask));
-                }
-            }
-            () = queue.request_ended() => {}
-            Some(end) = tasks.join_next() => end.map_err(|e| Error::stage("fetch", e))?,
-            _ = look.tick() => {
-                if let Some(line) = limiting.line(&queue, tasks.len()) {
-                    note(&line);
-                }
+    let FetchConfig { per_host, concurrency, .. } = fetcher.config.fetch;
+    let host = |ask: &Ask| ask.url.as_deref().map(host_of).unwrap_or_default();
+    let ask = |shard, ask, turn| {
+        let (fetcher, ended) = (fetcher.clone(), ended.clone());
+        async move {
+            for (rows, image) in fetcher.one(ask, turn).await {
+                let _ = ended.send(CollectorEvent::Rows(shard, Box::new(rows), image)).await;
             }
         }
-    }
+    };
+    let dispatched = dispatch::dispatch(Bounds { per_host, concurrency }, shards, host, ask, note);
+    dispatched.await.map_err(|e| Error::stage("fetch", e))
 }
 
 /// Fetches rows of one shard, for those who do it shard by shard.

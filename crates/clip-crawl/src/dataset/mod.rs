@@ -17,7 +17,6 @@ mod row;
 mod run;
 mod shards;
 mod stats;
-mod window;
 mod write;
 
 use std::path::PathBuf;

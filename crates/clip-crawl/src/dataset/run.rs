@@ -13,9 +13,9 @@ use super::collect::{Begun, Collector, CollectorEvent, Whole};
 use super::dispatch::{ENDED, ShardAsks, dispatch};
 use super::row::Fetcher;
 use super::shards::{Shard, Shards, Skip};
-use super::window::Window;
 use super::{DatasetConfig, Stats, Watch, columns, folder, write};
 use crate::fetch::runtime;
+use crate::window::Window;
 use crate::{Client, list};
 
 /// How a run ended.

@@ -9,6 +9,7 @@ use arrow::datatypes::{DataType, Float32Type};
 use clip_pipeline::{Error, Result};
 
 use crate::list::{Batches, Column, ListFile, batches};
+use crate::window::memory_of;
 
 /// Rows that are fetched and written together.
 #[derive(Debug, Clone)]
@@ -19,12 +20,9 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    /// About the memory that it takes until it is written: rows, what they ask for, their outcomes.
+    /// About the memory that it takes until it is written.
     pub fn bytes(&self) -> u64 {
-        let columns = self.rows.columns().iter();
-        let rows: usize =
-            columns.map(|c| c.to_data().get_slice_memory_size().unwrap_or_default()).sum();
-        (2 * rows + 1024 * self.rows.num_rows()) as u64
+        memory_of(&self.rows)
     }
 
     /// A cell of a text column.

@@ -15,7 +15,8 @@ pub trait Engine {
     fn run_parts(&self, run: &Run, stage: usize, parts: &[usize]) -> Result<()>;
 }
 
-/// All in this process: as many parts side by side as there are cores.
+/// All in this process: as many parts side by side as there are cores, and of a fetch, which waits,
+/// as many as it allows.
 #[derive(Debug, Clone, Copy)]
 pub struct LocalEngine {
     /// Parts at work at a time.
@@ -37,7 +38,11 @@ impl Engine for LocalEngine {
         let work = run.plan.stages[stage].work()?;
         let queue: Mutex<VecDeque<usize>> = Mutex::new(parts.iter().copied().collect());
         let first_error: Mutex<Option<Error>> = Mutex::new(None);
-        let workers = self.workers.clamp(1, parts.len());
+        let workers = match &*work {
+            Work::Fetch(fetch) => fetch.parts_at_a_time().unwrap_or(self.workers),
+            _ => self.workers,
+        };
+        let workers = workers.clamp(1, parts.len());
         let next = || queue.lock().map_or(None, |mut queue| queue.pop_front());
         std::thread::scope(|scope| {
             for _ in 0..workers {

@@ -54,22 +54,23 @@ impl Run {
         let Some(input) = self.input(stage, part)? else { return out.commit(Some(0)) };
         let with_images = matches!(work, Work::Map(map) if map.needs_images());
         self.ensure_local(self.before(stage)?, part, with_images)?;
-        let batches = input.read(with_images)?;
-        let schema = clip_corpus::schema_of(&input.path)?;
         match work {
             Work::Map(map) => {
-                for batch in batches {
+                for batch in input.read(with_images)? {
                     map.apply(batch, &mut out)?;
                 }
             }
             Work::Fetch(fetch) => {
-                let batch = concat_batches(&schema, &batches);
-                let batch = batch.map_err(|e| Error::arrow(planned.name(), e))?;
-                fetch.fetch(batch, &mut out, cx)?;
+                let schema = clip_corpus::schema_of(&input.path)?;
+                let read = || {
+                    let all = concat_batches(&schema, &input.read(false)?);
+                    all.map_err(|e| Error::arrow(planned.name(), e))
+                };
+                fetch.fetch(&read, &mut out, cx)?;
             }
             Work::Barrier(barrier) => {
                 let decisions = self.decisions(stage, &**barrier, cx, &|| Ok(()))?;
-                decisions.apply(part, &batches, &mut out)?;
+                decisions.apply(part, &input.read(false)?, &mut out)?;
             }
             Work::Source(_) | Work::Sink(_) => {}
         }

@@ -1,7 +1,18 @@
-//! How far ahead of the first unfinished shard a list is read.
+//! How far ahead of the first shard, or part of a build, that is not finished a list is read.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use arrow::array::{Array, RecordBatch};
+
+/// About the memory that rows take until they are written: themselves, what they ask for, their
+/// outcomes.
+pub(crate) fn memory_of(rows: &RecordBatch) -> u64 {
+    let columns = rows.columns().iter();
+    let bytes: usize =
+        columns.map(|c| c.to_data().get_slice_memory_size().unwrap_or_default()).sum();
+    (2 * bytes + 1024 * rows.num_rows()) as u64
+}
 
 /// Bytes of the rows of shards in flight: some two hundred thousand rows.
 const MEMORY: u64 = 256 << 20;
@@ -10,7 +21,7 @@ const DISK: u64 = 8 << 30;
 
 /// The bytes of all shards that are in flight.
 #[derive(Default)]
-pub(super) struct Window {
+pub(crate) struct Window {
     used: Mutex<Used>,
     changed: Condvar,
 }
@@ -23,7 +34,7 @@ struct Used {
 }
 
 /// A shard's place in the window, until it is dropped.
-pub(super) struct WindowPermit {
+pub(crate) struct WindowPermit {
     window: Arc<Window>,
     memory: u64,
     disk: u64,
