@@ -606,3 +606,21 @@ fn what_cannot_work_is_told_with_a_hint() {
     let output = place.command(&["retry", ".", "--where", "error_kind ="]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
+
+#[test]
+fn private_addresses_have_the_line_that_asks_for_them_and_it_works_and_a_log_has_no_carriage_return()
+ {
+    let place = Place::new();
+    place.write("list.txt", &format!("{}\n", place.site.url("/ok.jpg")));
+    let output = place.command(&["fetch", "list.txt", "--out", "out"]).output().unwrap();
+    assert!(output.status.success());
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let line =
+        "  clip-data retry out --allow_private True --where \"error_kind = 'blocked_address'\"\n";
+    assert!(printed.contains(line), "{printed}");
+    assert!(!output.stderr.contains(&b'\r'));
+    let wanted = ["--allow_private", "True", "--where", "error_kind = 'blocked_address'"];
+    let output = place.command(&[&["retry", "out"][..], &wanted].concat()).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(printed, "asked again: 1, there now: 1\n");
+}

@@ -15,6 +15,7 @@ pub mod exit;
 mod part;
 mod print;
 mod progress;
+mod rate;
 mod signal;
 pub mod torch;
 
@@ -22,4 +23,5 @@ pub use common::{CommonArgs, quiet};
 pub use part::part;
 pub use print::{Printable, print_error, print_result, printable};
 pub use progress::{ProgressArgs, Show, StatusLine};
+pub use rate::{Rate, duration};
 pub use signal::{Stop, stop_flag};

@@ -57,6 +57,14 @@ const EVERY: Duration = Duration::from_secs(10);
 /// The same on a terminal.
 const FRAME: Duration = Duration::from_millis(100);
 
+fn bar_style() -> ProgressStyle {
+    style("{prefix:>12} [{bar:28}] {elapsed} {msg}").progress_chars("=> ")
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
 /// The progress of one task that counts something: its rows, images or bytes.
 pub struct StatusLine {
     name: String,
@@ -71,12 +79,12 @@ impl StatusLine {
     pub fn new(show: Show, name: &str, total: Option<u64>) -> Self {
         let bar = show.in_place().then(|| {
             let (bar, style) = match total {
-                Some(total) => (ProgressBar::new(total), "{prefix:>12} [{bar:28}] {elapsed} {msg}"),
-                None => (ProgressBar::new_spinner(), "{prefix:>12} {spinner} {elapsed} {msg}"),
+                Some(total) => (ProgressBar::new(total), bar_style()),
+                None => {
+                    (ProgressBar::new_spinner(), style("{prefix:>12} {spinner} {elapsed} {msg}"))
+                }
             };
-            let style = ProgressStyle::with_template(style);
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            bar.set_style(style.progress_chars("=> "));
+            bar.set_style(style);
             bar.set_prefix(name.to_owned());
             bar.enable_steady_tick(2 * FRAME);
             bar
@@ -91,16 +99,31 @@ impl StatusLine {
         Self { every, ..self }
     }
 
+    /// The number of units, where it is known only now, or is another one: a terminal gets a bar.
+    pub fn set_total(&self, total: u64) {
+        if let Some(bar) = &self.bar
+            && bar.length() != Some(total)
+        {
+            bar.set_style(bar_style());
+            bar.set_length(total);
+        }
+    }
+
     /// `done` units are done; `line` says so in words and as JSON, and is asked only when it is
     /// time for one.
     pub fn update(&self, done: u64, line: impl FnOnce() -> (String, Value)) {
+        self.update_with(|| done, line);
+    }
+
+    /// The same where the count of units is asked for only when it is time for a line.
+    pub fn update_with(&self, done: impl FnOnce() -> u64, line: impl FnOnce() -> (String, Value)) {
         let Ok(mut said) = self.said.try_lock() else { return };
         if self.show == Show::None || said.elapsed() < self.every {
             return;
         }
         *said = Instant::now();
         drop(said);
-        self.say(done, line());
+        self.say(done(), line());
     }
 
     fn say(&self, done: u64, (text, json): (String, Value)) {

@@ -76,6 +76,12 @@ enum Outcome {
     Rejected(String, String),
 }
 
+impl Outcome {
+    fn failed(&self) -> bool {
+        matches!(self, Self::Rejected(..))
+    }
+}
+
 /// An image and what became of it, in the spool.
 #[derive(Serialize, Deserialize)]
 struct Record {
@@ -195,8 +201,8 @@ impl ImageFetch {
         let mut outcomes: Vec<Option<Kept<Outcome>>> = asks.all.iter().map(|_| None).collect();
         for (Record { ask, outcome }, place) in kept {
             if let Some(slot) = outcomes.get_mut(ask) {
+                cx.rows_ended(asks.shared[ask], outcome.failed());
                 *slot = Some((outcome, place));
-                cx.rows(asks.shared[ask]);
             }
         }
         let left = (0..outcomes.len()).filter(|&at| outcomes[at].is_none());
@@ -226,8 +232,8 @@ impl ImageFetch {
             if let Some(permit) = permit {
                 permit.on_disk(spool.bytes());
             }
+            cx.rows_ended(asks.shared[ask], record.outcome.failed());
             outcomes[ask] = Some((record.outcome, place));
-            cx.rows(asks.shared[ask]);
         }
         Ok(outcomes)
     }

@@ -27,6 +27,22 @@ impl Languages {
         Ok(Self { model, keep, min_prob })
     }
 
+    /// Refuses languages to keep of which the model knows none by that code: every row would be
+    /// dropped.
+    ///
+    /// # Errors
+    /// With the code that is probably meant.
+    pub fn check(model: &Path, keep: &[String]) -> Result<()> {
+        let known = LanguageId::open(model).map_err(|e| Error::Config(e.to_string()))?;
+        let Some((code, nearest)) = known.unknown_code(keep) else { return Ok(()) };
+        let hint = nearest.map(|code| format!("\nhint: {code:?} is the nearest code"));
+        Err(Error::Config(format!(
+            "language.keep: {} has no language {code:?}{}",
+            model.display(),
+            hint.unwrap_or_default()
+        )))
+    }
+
     fn reject(&self, language: &str, prob: f32) -> Option<(String, String)> {
         if !self.keep.iter().any(|keep| keep == language) {
             Some(("other_language".into(), format!("{language} {prob:.3}")))

@@ -129,6 +129,7 @@ fn language(config: &Config) -> Result<Option<StageSpec>> {
     let Some(language) = config.language.clone() else { return Ok(None) };
     let model = config.path(&language.model);
     let resources = vec![resource("language.model", &model)?];
+    Languages::check(&model, &language.keep)?;
     let settings = json!({"keep": language.keep, "min_prob": language.min_prob});
     Ok(Some(stage(Languages::STAGE, 2, settings, resources, move || {
         let languages = Languages::open(&model, language.keep.clone(), language.min_prob)?;

@@ -1,6 +1,7 @@
 //! What classes are called, and which of one set are which of another.
 
-use crate::matching::distance;
+use clip_text::edit_distance;
+
 use crate::registry::{is_wordnet_id, plain, subset as wordnet_ids};
 use crate::{Error, EvalSet, Result};
 
@@ -80,7 +81,7 @@ impl EvalSet {
     pub(crate) fn nearest(&self, wanted: &str) -> Vec<String> {
         let words = self.words.iter().flatten().filter(|word| !is_wordnet_id(word));
         let mut names: Vec<&String> = self.classes.iter().chain(words).collect();
-        names.sort_by_key(|name| (distance(&plain(name), &plain(wanted)), *name));
+        names.sort_by_key(|name| (edit_distance(&plain(name), &plain(wanted)), *name));
         names.dedup();
         names.into_iter().take(3).map(|name| format!("{name:?}")).collect()
     }
@@ -148,7 +149,6 @@ pub(crate) fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::item::Split;
     use crate::{OpenOptions, open_named, open_with};
     use std::path::Path;
@@ -197,13 +197,5 @@ mod tests {
         let class = test.items().next().unwrap().unwrap().truth.class().unwrap();
         assert_eq!(test.classes[class], "missile");
         assert_eq!(test.places_in(&train).unwrap()[class], Some(1));
-    }
-
-    #[test]
-    fn spelling() {
-        assert_eq!(
-            (distance("kitten", "sitting"), distance("", "abc"), distance("a", "a")),
-            (3, 3, 0)
-        );
     }
 }

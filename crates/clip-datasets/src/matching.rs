@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use clip_text::edit_distance;
+
 use crate::registry::{Labels, is_wordnet_id};
 use crate::{Error, Result};
 
@@ -218,25 +220,10 @@ fn listed(labels: &[&String], show: impl Fn(&&String) -> String) -> String {
 /// The class with the spelling that is the fewest edits from a label's, where they are at most half
 /// of it.
 fn nearest(label: &str, spellings: &BTreeMap<String, Vec<usize>>) -> Option<usize> {
-    let far = |word: &String| distance(label, word);
+    let far = |word: &String| edit_distance(label, word);
     let (edits, classes) =
         spellings.iter().map(|(word, classes)| (far(word), classes)).min_by_key(|near| near.0)?;
     classes.first().copied().filter(|_| edits * 2 <= label.chars().count())
-}
-
-/// Letters to insert, delete or replace, to make one word of another (Levenshtein).
-pub(crate) fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (at, letter) in one.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], at + 1);
-        for (place, wanted) in other.iter().enumerate() {
-            let replaced = before + usize::from(letter != *wanted);
-            before = row[place + 1];
-            row[place + 1] = replaced.min(before + 1).min(row[place] + 1);
-        }
-    }
-    row[other.len()]
 }
 
 #[cfg(test)]

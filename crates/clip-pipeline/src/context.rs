@@ -59,7 +59,13 @@ impl Context {
 
     /// Reports to the watchers that rows passed.
     pub fn rows(&self, rows: u64) {
-        self.emit(Event::Rows { stage: self.stage.clone(), rows });
+        self.emit(Event::Rows { stage: self.stage.clone(), rows, failed: 0 });
+    }
+
+    /// Reports to the watchers that rows ended, or that they all failed.
+    pub fn rows_ended(&self, rows: u64, failed: bool) {
+        let failed = if failed { rows } else { 0 };
+        self.emit(Event::Rows { stage: self.stage.clone(), rows, failed });
     }
 
     /// Gives the watchers a line for people.

@@ -16,6 +16,8 @@ pub enum Event {
         parts: usize,
         /// Parts that an earlier run committed.
         done: usize,
+        /// Rows of the parts that this run does, where they are known before they are done.
+        rows: Option<u64>,
     },
     /// Rows passed through a part that is still at work.
     Rows {
@@ -23,6 +25,8 @@ pub enum Event {
         stage: String,
         /// How many.
         rows: u64,
+        /// How many of them failed.
+        failed: u64,
     },
     /// A part was committed.
     PartDone {

@@ -1,5 +1,6 @@
 //! Running a plan: stage by stage, part by part, resumable at any moment.
 
+use std::cmp::Reverse;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,10 +121,11 @@ impl Run {
         let name = planned.name().to_owned();
         let parts = self.parts(stage)?;
         let done = self.committed_parts(stage);
-        self.emit(&Event::StageStarted { stage: name.clone(), parts, done: done.len() });
         let missing = (0..parts).filter(|part| done.binary_search(part).is_err());
         let mine: Vec<usize> =
             missing.filter(|part| job.is_none_or(|(job, jobs)| part % jobs == job)).collect();
+        let (rows, done) = (self.rows_of(stage, &mine)?, done.len());
+        self.emit(&Event::StageStarted { stage: name.clone(), parts, done, rows });
         if !mine.is_empty() {
             // Array jobs share the folder with others at work.
             if job.is_none() {
@@ -140,8 +142,25 @@ impl Run {
         }
         self.context(stage).remove_part_files();
         let counts = self.manifest(stage).counts();
+        if let Some(message) = all_dropped(&counts) {
+            self.emit(&Event::Note { stage: name.clone(), message });
+        }
         self.emit(&Event::StageDone { stage: name, counts });
         Ok(Outcome::Done)
+    }
+
+    /// Rows that these parts of a stage have of the stage before it; nothing where a stage's parts
+    /// are not those of the one before it.
+    fn rows_of(&self, stage: usize, parts: &[usize]) -> Result<Option<u64>> {
+        if stage == 0
+            || parts.is_empty()
+            || matches!(&*self.plan.stages[stage].work()?, Work::Sink(_))
+        {
+            return Ok(None);
+        }
+        let before = self.manifest(stage - 1);
+        let commits = before.commits().filter(|commit| parts.binary_search(&commit.part).is_ok());
+        Ok(Some(commits.map(|commit| commit.counts.rows_out).sum()))
     }
 
     fn committed_parts(&self, stage: usize) -> Vec<usize> {
@@ -252,6 +271,20 @@ impl Run {
     pub fn emit(&self, event: &Event) {
         self.progress.on(event);
     }
+}
+
+/// A warning about a stage that left no row, with its commonest reason.
+fn all_dropped(counts: &Counts) -> Option<String> {
+    if counts.rows_in == 0 || counts.rows_out > 0 {
+        return None;
+    }
+    let most = counts.dropped.iter().max_by_key(|(reason, count)| (**count, Reverse(*reason)));
+    let why = most.map(|(reason, count)| format!(", {count} of them for `{reason}`"));
+    Some(format!(
+        "warning: all {} rows were dropped{}\nhint: `clip-data explain` prints what each stage did to one of them",
+        counts.rows_in,
+        why.unwrap_or_default()
+    ))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::fasttext::{Model, Workspace};
+use crate::language_names::nearest_code;
 use crate::{Error, Result};
 
 /// Names the language of a text.
@@ -20,6 +21,17 @@ impl LanguageId {
         let bad = |reason: String| Error::Model { path: path.to_path_buf(), reason };
         let bytes = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
         Ok(Self { model: Model::read(&bytes).map_err(bad)? })
+    }
+
+    /// The codes that [`Self::predict`] may give.
+    pub fn codes(&self) -> &[String] {
+        self.model.labels()
+    }
+
+    /// The first of the codes that this model never gives, and the one that is probably meant.
+    pub fn unknown_code<'a>(&'a self, wanted: &'a [String]) -> Option<(&'a str, Option<&'a str>)> {
+        let unknown = wanted.iter().find(|code| !self.codes().contains(code))?;
+        Some((unknown, nearest_code(unknown, self.codes())))
     }
 
     /// ISO 639 code of the likeliest language, and its probability as fastText gives it; nothing is
@@ -129,5 +141,15 @@ mod tests {
             message.contains("clip-text-no-model.ftz") && message.contains("hint:"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_code_that_is_none_has_the_one_that_is_meant() {
+        let Some(model) = model() else { return };
+        let codes =
+            |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect::<Vec<_>>();
+        let wanted = codes(&["de", "english"]);
+        assert_eq!(model.unknown_code(&wanted), Some(("english", Some("en"))));
+        assert_eq!(model.unknown_code(&codes(&["de", "en"])), None);
     }
 }

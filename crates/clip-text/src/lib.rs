@@ -10,14 +10,17 @@
 //! ```
 
 mod clean;
+mod edit_distance;
 mod error;
 mod fasttext;
 mod filter;
 mod fix_text;
 mod language;
+mod language_names;
 mod tokenizer;
 
 pub use clean::clean;
+pub use edit_distance::edit_distance;
 pub use error::{Error, Result};
 pub use filter::{CaptionFilter, CaptionPreset};
 pub use language::{LanguageId, LanguageWorkspace};

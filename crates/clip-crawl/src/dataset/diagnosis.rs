@@ -1,10 +1,12 @@
 //! What went wrong, for people: causes, hosts, and what to do about them.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
 use super::stats::{HostStats, Stats};
-use crate::error::may_pass;
+use crate::error::{Kind, may_pass};
 
 /// Hosts that are shown.
 const HOSTS: usize = 10;
@@ -54,39 +56,52 @@ pub fn diagnosis(stats: &Stats, folder: &Path) -> String {
     let share = |count: u64| 100.0 * count as f64 / stats.count.max(1) as f64;
     let _ = writeln!(text, "{failed} of {} rows failed ({:.1}%):", stats.count, share(failed));
     let mut kinds: Vec<(&String, &u64)> = stats.error_kinds.iter().collect();
-    kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(**count), kind.as_str()));
+    kinds.sort_by_key(|(kind, count)| (Reverse(**count), kind.as_str()));
     for (kind, count) in &kinds {
         let count = **count;
         let advice = ADVICE.iter().find(|(known, _)| known == kind).map_or("", |(_, text)| text);
         let _ = writeln!(text, "{count:>10} {:>5.1}%  {kind:<22} {advice}", share(count));
     }
     let mut hosts: Vec<(&String, &HostStats)> = stats.hosts.iter().collect();
-    hosts.sort_by_key(|(name, host)| (std::cmp::Reverse(host.failures()), name.as_str()));
+    hosts.sort_by_key(|(name, host)| (Reverse(host.failures()), name.as_str()));
     let failing = hosts.iter().filter(|(_, host)| host.failures() > 0).count();
     if failing > 0 {
         let _ = writeln!(text, "hosts with the most failures ({failing} have any):");
     }
     for (name, host) in hosts.iter().filter(|(_, host)| host.failures() > 0).take(HOSTS) {
         let mut kinds: Vec<_> = host.error_kinds.iter().collect();
-        kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(**count), kind.as_str()));
+        kinds.sort_by_key(|(kind, count)| (Reverse(**count), kind.as_str()));
         let kinds: Vec<String> =
             kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         let name = if name.is_empty() { "(no host)" } else { name.as_str() };
         let (failures, count) = (host.failures(), host.count);
         let _ = writeln!(text, "{failures:>10} of {count:<8} {name:<30} {}", kinds.join(", "));
     }
-    let again: Vec<String> = kinds
-        .iter()
-        .filter(|(kind, _)| may_pass(kind))
-        .map(|(kind, _)| format!("'{kind}'"))
-        .collect();
+    text.push_str(&retry_hint(
+        &stats.error_kinds,
+        &format!("clip-data retry {}", folder.display()),
+    ));
+    text
+}
+
+/// How to ask again for what may pass, and for addresses of the user's own network; `command` is
+/// `clip-data retry` with what it is about. Nothing where no row failed for such a reason.
+pub fn retry_hint(kinds: &BTreeMap<String, u64>, command: &str) -> String {
+    let mut text = String::new();
+    let mut again: Vec<_> =
+        kinds.iter().filter(|(kind, count)| **count > 0 && may_pass(kind)).collect();
+    again.sort_by_key(|(kind, count)| (Reverse(**count), kind.as_str()));
     if !again.is_empty() {
-        let _ = writeln!(
-            text,
-            "to ask again for what may pass:\n  clip-data retry {} --where \"error_kind in ({})\"",
-            folder.display(),
-            again.join(", ")
-        );
+        let again: Vec<String> = again.iter().map(|(kind, _)| format!("'{kind}'")).collect();
+        let again = again.join(", ");
+        let _ = writeln!(text, "to ask again for what may pass:");
+        let _ = writeln!(text, "  {command} --where \"error_kind in ({again})\"");
+    }
+    let blocked = Kind::BlockedAddress.name();
+    if kinds.get(blocked).is_some_and(|count| *count > 0) {
+        let _ = writeln!(text, "to ask for private addresses too, if the network is your own:");
+        let _ =
+            writeln!(text, "  {command} --allow_private True --where \"error_kind = '{blocked}'\"");
     }
     text
 }
@@ -111,6 +126,11 @@ mod tests {
         ] {
             assert!(text.contains(words), "{words}:\n{text}");
         }
+        assert!(!text.contains("allow_private"), "{text}");
+        stats.error_kinds.insert("blocked_address".into(), 2);
+        let text = diagnosis(&stats, Path::new("out"));
+        let line = "  clip-data retry out --allow_private True --where \"error_kind = 'blocked_address'\"\n";
+        assert!(text.contains(line), "{text}");
         assert_eq!(
             diagnosis(&Stats { count: 3, successes: 3, ..Default::default() }, Path::new("o")),
             ""

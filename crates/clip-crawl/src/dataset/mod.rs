@@ -25,7 +25,7 @@ use clip_pipeline::config::fetch::{FetchConfig, ImageConfig};
 use clip_pipeline::config::source::CaptionList;
 use serde::{Deserialize, Serialize};
 
-pub use diagnosis::diagnosis;
+pub use diagnosis::{diagnosis, retry_hint};
 pub use folder::settings;
 pub use retry::{Retried, retry};
 pub use row::Status;
@@ -155,6 +155,8 @@ impl HashKind {
 
 /// Someone who watches a data set grow.
 pub trait Watch: Send + Sync {
+    /// The rows of this run, all of them: called as soon as the list is known to its end.
+    fn total(&self, _rows: u64) {}
     /// A row is done.
     fn row(&self, _status: Status) {}
     /// A shard is written.

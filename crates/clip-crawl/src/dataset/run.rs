@@ -110,7 +110,12 @@ fn go(
         let begun = ended.clone();
         let reader = scope.spawn(|| {
             let (to_fetch, begun) = (to_fetch, begun);
-            let begin = |shard: Shard| {
+            let mut rows = 0;
+            if let Some(total) = shards.total() {
+                watch.total(total);
+            }
+            let mut begin = |shard: Shard| {
+                rows += shard.rows.num_rows() as u64;
                 let Some(permit) = window.enter(shard.bytes(), &stopped) else { return false };
                 match Job::open(&fetcher.config, shard, permit) {
                     Ok(Job { shard, asks, spool, kept, permit }) => {
@@ -126,7 +131,12 @@ fn go(
                 }
             };
             match shards.each(&mut |shard| !stopped() && begin(shard)) {
-                Ok(skipped) => skipped,
+                Ok(skipped) => {
+                    if !stopped() {
+                        watch.total(rows);
+                    }
+                    skipped
+                }
                 Err(error) => {
                     fault.put(error);
                     0

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float32Type};
+use clip_pipeline::config::source::CaptionList;
 use clip_pipeline::{Error, Result};
 
 use crate::list::{Batches, Column, ListFile, batches};
@@ -86,6 +87,16 @@ pub(super) struct Shards {
 }
 
 impl Shards {
+    /// The rows of the shards that are wanted, where the files say how many they have: Parquet
+    /// does, text must be read to its end.
+    pub fn total(&self) -> Option<u64> {
+        if self.columns.iter().any(|column| column.lists == CaptionList::All) {
+            return None;
+        }
+        let rows: Option<Vec<u64>> = self.files.iter().map(ListFile::rows).collect();
+        Some(wanted_rows(&rows?, self.rows as u64, self.first, &self.skip))
+    }
+
     /// Gives each shard to `visit` until it says stop; returns how many were skipped.
     pub fn each(&self, visit: &mut dyn FnMut(Shard) -> bool) -> Result<usize> {
         let (mut id, mut skipped) = (self.first, 0);
@@ -108,6 +119,16 @@ impl Shards {
         }
         Ok(skipped)
     }
+}
+
+/// Of files with these numbers of rows, cut into shards of `most` that are numbered from `first`
+/// on, the rows that are not skipped.
+fn wanted_rows(files: &[u64], most: u64, first: usize, skip: &Skip) -> u64 {
+    let shards = files
+        .iter()
+        .flat_map(|&rows| (0..rows.div_ceil(most)).map(move |at| most.min(rows - at * most)));
+    let wanted = shards.enumerate().filter(|(at, _)| skip.wants(first + at));
+    wanted.map(|(_, rows)| rows).sum()
 }
 
 fn bad(file: &ListFile, error: impl std::fmt::Display) -> Error {
@@ -152,5 +173,21 @@ impl Reader {
             Some(first) => Taken::Rows(concat_batches(&Arc::clone(&first.schema()), &pieces)),
             None => Taken::Passed,
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_that_are_skipped_are_not_counted() {
+        let skip = |done: &[usize], job| Skip { done: done.iter().copied().collect(), job };
+        // Shards 0 to 2 of 10, 10 and 5 rows, then 3 and 4 of 10 and 1.
+        let rows = |skip: Skip| wanted_rows(&[25, 11, 0], 10, 0, &skip);
+        assert_eq!(rows(skip(&[], None)), 36);
+        assert_eq!(rows(skip(&[0, 2], None)), 21);
+        assert_eq!(rows(skip(&[], Some((1, 2)))), 20);
+        assert_eq!(rows(skip(&[0], Some((0, 2)))), 6);
     }
 }

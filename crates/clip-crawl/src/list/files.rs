@@ -57,6 +57,16 @@ pub(crate) struct ListFile {
     pub format: Format,
 }
 
+impl ListFile {
+    /// Its rows, where it says how many they are: a Parquet file here does. A file that cannot be
+    /// read is left to what reads it.
+    pub fn rows(&self) -> Option<u64> {
+        let here =
+            self.format == Format::Parquet && !clip_store::is_remote(&self.path.to_string_lossy());
+        here.then(|| clip_corpus::ParquetFile::open(&self.path).ok().map(|file| file.rows()))?
+    }
+}
+
 /// The files that `path` names: a folder means its lists, sorted, a pattern what it matches.
 /// `format`, by img2dataset's name, says what they are; without it their names do.
 pub(crate) fn find(path: &Path, format: Option<&str>) -> Result<Vec<ListFile>> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clip_cli::ProgressArgs;
+use clip_crawl::{ImageFetch, dataset};
 use clip_pipeline::config::corpus::EngineKind;
 use clip_pipeline::{Config, Error, LocalEngine, Outcome, Run, Selection};
 
@@ -71,6 +72,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     print!("{}", funnel(&run));
     match outcome {
         Outcome::Done => {
+            print!("{}", retry_hint(&run, &args.pipeline));
             match (&run.plan.store, shards) {
                 (Some(store), _) => println!(
                     "run: {}\nhint: `clip-data pull` copies it here, for reports and training",
@@ -125,6 +127,16 @@ pub fn funnel(run: &Run) -> String {
         }
     }
     text
+}
+
+/// How to ask again for images that may come another time.
+fn retry_hint(run: &Run, pipeline: &PipelineArgs) -> String {
+    let counts = run.funnel().into_iter().find(|(stage, _)| *stage == ImageFetch::STAGE);
+    let Some((_, counts)) = counts else { return String::new() };
+    // Settings may hold what gives access, and are not printed.
+    let same = if pipeline.set.is_empty() { "" } else { " --set …" };
+    let command = format!("clip-data retry -c {}{same}", pipeline.config.display());
+    dataset::retry_hint(&counts.dropped, &command)
 }
 
 /// Writes the run's summary and points `shards` at the newest complete shards.

@@ -138,6 +138,10 @@ impl Config {
             self.language.as_ref().is_none_or(|l| (0.0..=1.0).contains(&l.min_prob)),
             "`language.min_prob` must lie between 0 and 1",
         )?;
+        must(
+            self.language.as_ref().is_none_or(|l| !l.keep.is_empty()),
+            "`language.keep` names no language: every caption would be dropped\nhint: [\"en\"]",
+        )?;
         self.check.as_ref().and_then(Check::fault).map_or(Ok(()), Err)?;
         self.select.as_ref().and_then(select::Select::fault).map_or(Ok(()), Err)?;
         let fault = self.fetch.fault().or_else(|| self.image.fault());

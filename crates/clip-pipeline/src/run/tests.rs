@@ -340,3 +340,53 @@ fn stages_of_other_settings_are_stale_once_the_new_ones_are_built() {
     assert_eq!(execute(&other).unwrap(), Outcome::Done);
     assert_eq!(ids(&other), every_second());
 }
+
+/// Drops every row, most of them for one reason.
+struct DropAll;
+
+impl Map for DropAll {
+    fn apply(&self, batch: RecordBatch, out: &mut PartSink) -> Result<()> {
+        let reason = |at: usize| if at == 0 { "rare" } else { "common" };
+        let all = (0..batch.num_rows()).map(|at| Some((reason(at).to_owned(), String::new())));
+        out.split(&batch, &all.collect::<Vec<_>>())
+    }
+}
+
+/// The events of a run, in words.
+#[derive(Default)]
+struct Heard(Mutex<Vec<String>>);
+
+impl Progress for Heard {
+    fn on(&self, event: &Event) {
+        let line = match event {
+            Event::StageStarted { stage, rows, .. } => format!("{stage} begins with {rows:?}"),
+            Event::Note { stage, message } => format!("{stage}: {message}"),
+            _ => return,
+        };
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+#[test]
+fn a_stage_says_how_many_rows_it_has_and_warns_when_it_drops_them_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = |name, build: fn() -> Work| StageSpec {
+        name,
+        version: 1,
+        config: json!({}),
+        resources: vec![],
+        build: Box::new(move || Ok(build())),
+    };
+    let stages = vec![
+        stage("source", || Work::Source(Box::new(Numbers))),
+        stage("map", || Work::Map(Box::new(DropAll))),
+    ];
+    let (plan, heard) =
+        (Plan::stored(dir.path(), None, 7, stages).unwrap(), Arc::<Heard>::default());
+    let run = Run::open(plan, false, Arc::default(), heard.clone()).unwrap();
+    assert_eq!(execute(&run).unwrap(), Outcome::Done);
+    let heard = heard.0.lock().unwrap();
+    assert_eq!(heard[..2], ["source begins with None", "map begins with Some(9)"]);
+    let warning = "map: warning: all 9 rows were dropped, 5 of them for `common`\nhint: ";
+    assert!(heard.len() == 3 && heard[2].starts_with(warning), "{heard:?}");
+}

@@ -110,6 +110,11 @@ pub(crate) struct Workspace {
 }
 
 impl Model {
+    /// What it may say of a text.
+    pub(crate) fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
     /// The likeliest label of a line, and its probability; a line end is white space here.
     pub(crate) fn predict(&self, line: &str, space: &mut Workspace) -> Option<(&str, f32)> {
         space.rows.clear();
