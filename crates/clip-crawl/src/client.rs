@@ -12,9 +12,11 @@ use crate::address::is_private;
 use crate::dns::Resolver;
 use crate::error::{FetchError, Kind, retry_after};
 use crate::hosts::{Hosts, Limits, Outcome};
+use crate::identity::Identity;
 use crate::lease::Leases;
 use crate::message::text;
 use crate::opt_out::{Policy, TdmFile, product_token};
+use crate::proxy::{ProxyClient, request_error};
 use crate::robots::{self, Cache, Rules, Site, TDM_FILE, at_root};
 
 type Result<T> = std::result::Result<T, FetchError>;
@@ -57,6 +59,9 @@ const GRACE: Duration = Duration::from_secs(3);
 /// The downloader: shared by all requests of a process, so that politeness counts them all.
 pub struct Client {
     http: reqwest::Client,
+    /// What asks through proxies, where there are any.
+    proxied: Option<ProxyClient>,
+    identity: Option<Identity>,
     config: FetchConfig,
     timeout: Duration,
     max_pause: Duration,
@@ -87,19 +92,34 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let servers = config.name_servers().map_err(|why| FetchError::new(Kind::BadUrl, why))?;
         let seconds = |value: f64| Duration::from_secs_f64(value.clamp(0.001, 86_400.0));
-        let http = reqwest::Client::builder()
-            .user_agent(config.user_agent.clone())
-            .connect_timeout(seconds(config.connect_timeout))
-            .read_timeout(seconds(config.idle_timeout))
-            // Hops are followed by hand: each is checked like a first request.
-            .redirect(reqwest::redirect::Policy::none())
-            // The pool has no bound of its own over hosts.
-            .pool_max_idle_per_host(config.per_host.clamp(1, 64))
-            .pool_idle_timeout(Duration::from_secs(5))
-            .no_proxy()
-            .dns_resolver(Arc::new(Resolver::new(&servers, config.allow_private)))
-            .build()
-            .map_err(|e| FetchError::new(Kind::BadUrl, e.to_string()))?;
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(config.user_agent.clone())
+                .connect_timeout(seconds(config.connect_timeout))
+                .read_timeout(seconds(config.idle_timeout))
+                // Hops are followed by hand: each is checked like a first request.
+                .redirect(reqwest::redirect::Policy::none())
+                // The pool has no bound of its own over hosts.
+                .pool_max_idle_per_host(config.per_host.clamp(1, 64))
+                .pool_idle_timeout(Duration::from_secs(5))
+                // Those of the environment are read by our own rules.
+                .no_proxy()
+        };
+        let bad = |e: reqwest::Error| FetchError::new(Kind::BadUrl, e.to_string());
+        let resolver = Arc::new(Resolver::new(&servers, config.allow_private));
+        let http = builder().dns_resolver(resolver.clone()).build().map_err(bad)?;
+        let unusable = |why: String| FetchError::new(Kind::BadUrl, why);
+        let identity = config.identity().map_err(unusable)?;
+        let identity = identity.map(|(key, site)| Identity::open(key, site)).transpose();
+        let identity = identity.map_err(unusable)?;
+        let proxies = config.proxies().map_err(|why| FetchError::new(Kind::BadUrl, why))?;
+        let proxied = if proxies.is_empty() {
+            None
+        } else {
+            let own = Arc::new(Resolver::new(&servers, true));
+            let check = (!config.allow_private).then_some(resolver);
+            Some(ProxyClient::new(builder(), proxies, own, check).map_err(bad)?)
+        };
         let max_pause = seconds(config.max_pause);
         let limits = Limits {
             per_host: config.per_host,
@@ -111,6 +131,8 @@ impl Client {
         let half = (config.bytes_in_flight / 2048).clamp(8 * u64::from(ESTIMATE), 1 << 28);
         Ok(Self {
             http,
+            proxied,
+            identity,
             timeout: seconds(config.timeout),
             max_pause,
             hosts: Hosts::new(limits),
@@ -322,9 +344,23 @@ impl Client {
         mut memory: Memory,
         took: &mut Option<Duration>,
     ) -> Result<Hop> {
+        let proxied = self.proxied.as_ref().filter(|proxied| proxied.takes(url));
+        let http = proxied.map_or(&self.http, |proxied| &proxied.http);
+        if let Some(proxied) = proxied {
+            proxied.check(url).await?;
+        }
         let started = Instant::now();
-        let sent = self.http.get(url.clone()).send().await;
-        let mut response = sent.map_err(|e| FetchError::of_request(&e))?;
+        let mut request = http.get(url.clone());
+        if let Some(identity) = &self.identity {
+            for (name, value) in identity.headers(url) {
+                request = request.header(name, value);
+            }
+        }
+        let sent = request.send().await;
+        let mut response = sent.map_err(|e| match proxied {
+            Some(_) => request_error(&e),
+            None => FetchError::of_request(&e),
+        })?;
         *took = Some(started.elapsed());
         let status = response.status();
         // Some servers send bytes beyond ASCII, as browsers take them.
@@ -337,6 +373,7 @@ impl Client {
         }
         if !status.is_success() {
             let kind = match status.as_u16() {
+                407 if proxied.is_some() => Kind::Proxy,
                 429 => Kind::TooManyRequests,
                 400..=499 => Kind::Http4xx,
                 500..=599 => Kind::Http5xx,

@@ -15,6 +15,8 @@ pub enum Kind {
     Dns,
     /// No connection.
     Connect,
+    /// The proxy was not reached, wants another password, or made no connection to the host.
+    Proxy,
     /// Too slow: connecting, between two bytes, or in all.
     Timeout,
     /// The connection broke, or the body was not what its header said.
@@ -57,6 +59,7 @@ impl Kind {
             Self::BlockedAddress => "blocked_address",
             Self::Dns => "dns",
             Self::Connect => "connect",
+            Self::Proxy => "proxy",
             Self::Timeout => "timeout",
             Self::Broken => "broken",
             Self::Http4xx => "http_4xx",
@@ -80,7 +83,12 @@ impl Kind {
     pub fn passing(self) -> bool {
         matches!(
             self,
-            Self::Connect | Self::Timeout | Self::Broken | Self::TooManyRequests | Self::Http5xx
+            Self::Connect
+                | Self::Proxy
+                | Self::Timeout
+                | Self::Broken
+                | Self::TooManyRequests
+                | Self::Http5xx
         )
     }
 }
@@ -88,8 +96,8 @@ impl Kind {
 /// Whether a row that ended for this reason may end otherwise when it is asked again, at another
 /// time.
 pub(crate) fn may_pass(reason: &str) -> bool {
-    const PASSING: [&str; 7] =
-        ["dns", "timeout", "connect", "broken", "http_429", "http_5xx", "host_given_up"];
+    const PASSING: [&str; 8] =
+        ["dns", "timeout", "connect", "proxy", "broken", "http_429", "http_5xx", "host_given_up"];
     PASSING.contains(&reason)
 }
 

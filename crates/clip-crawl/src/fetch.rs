@@ -154,7 +154,7 @@ impl ImageFetch {
         source: &SourceConfig,
         base: &Path,
     ) -> Result<Self> {
-        let client = Client::new(fetch).map_err(|e| Error::stage(Self::STAGE, e))?;
+        let client = Client::new(fetch).map_err(|e| Error::Config(e.message))?;
         let (image, max_bytes) = (image.clone(), fetch.max_bytes);
         let located = Arc::new(Located::of(source, base)?);
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);

@@ -39,6 +39,7 @@ impl Refusal {
     fn undecodable(error: &clip_image::Error) -> Self {
         let kind = match error {
             clip_image::Error::UnknownFormat => "not_an_image",
+            clip_image::Error::Undecoded(_) => "unsupported_format",
             clip_image::Error::TooLarge { .. } => "too_many_pixels",
             _ => "undecodable",
         };
@@ -278,6 +279,12 @@ mod tests {
         assert_eq!(refuse(&|c| c.max_aspect_ratio = 2.9), "aspect ratio too large");
         let refusal = process(b"<html>", &config(ResizeMode::No)).err().unwrap();
         assert_eq!((refusal.kind, &*refusal.message), ("not_an_image", "Image decoding error"));
+        let heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic";
+        let refusal = process(heic, &config(ResizeMode::No)).err().unwrap();
+        assert_eq!(
+            (refusal.kind, refusal.message()),
+            ("unsupported_format", "Image decoding error: HEIC is not decoded".to_owned())
+        );
     }
 
     #[test]

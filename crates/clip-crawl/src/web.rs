@@ -15,8 +15,6 @@ use crate::opt_out::OptOut;
 use crate::rows::{Pair, batch};
 use crate::{Client, FetchError, sitemap};
 
-const STAGE: &str = "collect";
-
 /// Pages of the seeds' hosts. A host with seeds is one part; links to other hosts, where the
 /// settings allow them, are followed by the part that found them.
 ///
@@ -47,7 +45,7 @@ impl WebSource {
                 "source.seeds is empty\nhint: name the pages to start from".into(),
             ));
         }
-        let client = Client::new(fetch).map_err(|e| Error::stage(STAGE, e))?;
+        let client = Client::new(fetch).map_err(|e| Error::Config(e.message))?;
         Ok(Self {
             client: Arc::new(client),
             web: web.clone(),

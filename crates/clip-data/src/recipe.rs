@@ -168,7 +168,8 @@ fn fetch(config: &Config) -> StageSpec {
     let settings = json!({"fetch": manners(config), "image": config.image});
     let (fetch, image) = (config.fetch.clone(), config.image.clone());
     let (source, base) = (config.source.clone(), config.base.clone());
-    stage(ImageFetch::STAGE, 2, settings, vec![], move || {
+    // Version 3: images of formats that are not decoded are rejected by the format's name.
+    stage(ImageFetch::STAGE, 3, settings, vec![], move || {
         Ok(Work::Fetch(Box::new(ImageFetch::new(&fetch, &image, &source, &base)?)))
     })
 }

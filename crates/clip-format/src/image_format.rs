@@ -83,6 +83,25 @@ impl ImageFormat {
         }
     }
 
+    /// The name of a format that is known by its first bytes, and not decoded.
+    pub fn undecoded(bytes: &[u8]) -> Option<&'static str> {
+        match bytes {
+            // ISO/IEC 14496-12: a file type, then what it is compatible with.
+            [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.first_chunk()? {
+                b"avif" | b"avis" => Some("AVIF"),
+                b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => {
+                    Some("HEIC")
+                }
+                _ => None,
+            },
+            [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some("JPEG XL"),
+            [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => {
+                Some("JPEG 2000")
+            }
+            _ => None,
+        }
+    }
+
     /// Which of these names of a sample's fields is its image: the first by the order of formats
     /// and extensions.
     pub fn first_of<'a>(fields: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
@@ -109,6 +128,26 @@ mod tests {
         }
         assert_eq!(ImageFormat::of_path(Path::new("jpg")), None);
         assert_eq!(ImageFormat::of_extension("json"), None);
+    }
+
+    #[test]
+    fn formats_that_are_not_decoded_have_their_names() {
+        let boxed = |brand: &[u8; 4]| [&b"\0\0\0\x1cftyp"[..], brand, b"\0\0\0\0mif1"].concat();
+        for (bytes, name) in [
+            (boxed(b"heic"), Some("HEIC")),
+            (boxed(b"mif1"), Some("HEIC")),
+            (boxed(b"avif"), Some("AVIF")),
+            (boxed(b"isom"), None),
+            (b"\0\0\0\x1cftyphe".to_vec(), None),
+            (b"\xff\x0a\xfa".to_vec(), Some("JPEG XL")),
+            (b"\0\0\0\x0cJXL \r\n\x87\n".to_vec(), Some("JPEG XL")),
+            (b"\0\0\0\x0cjP  \r\n\x87\n".to_vec(), Some("JPEG 2000")),
+            (b"<html>".to_vec(), None),
+            (b"\xff\xd8\xff\xe0".to_vec(), None),
+        ] {
+            assert_eq!(ImageFormat::undecoded(&bytes), name, "{bytes:?}");
+            assert_eq!(ImageFormat::sniff(&bytes).is_some(), bytes.starts_with(b"\xff\xd8"));
+        }
     }
 
     #[test]

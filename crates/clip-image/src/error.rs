@@ -6,6 +6,9 @@ pub enum Error {
     /// No decoder knows these bytes.
     #[error("not an image of a known format")]
     UnknownFormat,
+    /// An image, of a format that is not decoded.
+    #[error("{0} is not decoded")]
+    Undecoded(&'static str),
     /// The header is there, the image is not.
     #[error("image decoding error: {0}")]
     Decode(String),

@@ -29,7 +29,9 @@ impl<'a> ImageHeader<'a> {
     /// # Errors
     /// When the bytes are no image, or one without pixels.
     pub fn read(bytes: &'a [u8]) -> Result<Self> {
-        let format = ImageFormat::sniff(bytes).ok_or(Error::UnknownFormat)?;
+        let unknown =
+            || ImageFormat::undecoded(bytes).map_or(Error::UnknownFormat, Error::Undecoded);
+        let format = ImageFormat::sniff(bytes).ok_or_else(unknown)?;
         let (jpeg, (width, height)) = guarded(|| match format {
             ImageFormat::Jpeg => {
                 let jpeg = Jpeg::open(bytes)?;

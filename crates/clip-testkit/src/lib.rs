@@ -14,6 +14,7 @@ pub mod limited;
 pub mod pages;
 pub mod photos;
 pub mod ports;
+pub mod proxy;
 pub mod server;
 pub mod site;
 pub mod styles;

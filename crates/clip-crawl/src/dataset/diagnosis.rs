@@ -12,13 +12,14 @@ use crate::error::{Kind, may_pass};
 const HOSTS: usize = 10;
 
 /// What a cause means.
-const ADVICE: [(&str, &str); 28] = [
+const ADVICE: [(&str, &str); 30] = [
     (
         "dns",
         "no address for the name: many are gone, but at a high rate the resolver may be too slow; a caching one on this machine helps",
     ),
     ("timeout", "too slow: a later time, a larger --timeout or a smaller --thread_count may help"),
     ("connect", "nobody answered at the address"),
+    ("proxy", "the proxy did not answer, wants another password, or could not reach the host"),
     ("broken", "the connection broke"),
     ("http_429", "the host was asked too often: --per_host and --host_delay_ms make it slower"),
     ("http_5xx", "the host had trouble of its own"),
@@ -38,6 +39,10 @@ const ADVICE: [(&str, &str); 28] = [
     ("blocked_address", "a private address: --allow_private true allows your own network"),
     ("hash_mismatch", "the bytes changed since the list was made"),
     ("not_an_image", "not an image, often a page that says so"),
+    (
+        "unsupported_format",
+        "an image of a format that is not decoded: HEIC, AVIF, JPEG XL, JPEG 2000",
+    ),
     ("undecodable", "an image that is damaged"),
     ("too_many_pixels", "more pixels than --max_pixels"),
     ("image_too_small", "under --min_image_size"),

@@ -51,7 +51,7 @@ pub fn retry(
         return Err(Error::Config(format!("{}: {why}", folder.display())));
     }
     let _lock = folder::lock(folder, false)?;
-    let client = Client::new(&config.fetch).map_err(|e| Error::stage("retry", e))?;
+    let client = Client::new(&config.fetch).map_err(|e| Error::Config(e.message))?;
     let fetcher = Arc::new(Fetcher { client, config: Arc::new(config.clone()) });
     let mut shards: Vec<usize> = folder::done(folder)?.into_iter().collect();
     shards.sort_unstable();

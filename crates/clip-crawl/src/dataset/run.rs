@@ -69,7 +69,7 @@ pub fn run(
     let columns = columns::wanted(config, &files)?;
     // A wrong column is told before anything is removed or asked.
     drop(list::batches(&files[0], &columns, 0)?);
-    let client = Client::new(&config.fetch).map_err(|e| Error::stage("fetch", e))?;
+    let client = Client::new(&config.fetch).map_err(|e| Error::Config(e.message))?;
     let start = folder::prepare(config)?;
     let job = config.job;
     let skip = Skip { done: start.done.clone(), job };

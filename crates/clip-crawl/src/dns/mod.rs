@@ -64,6 +64,23 @@ impl Resolver {
     }
 }
 
+impl Resolver {
+    /// Looks a name up for a connection that another machine makes.
+    ///
+    /// # Errors
+    /// When any of its addresses is private, since that machine may choose it; when it has none.
+    pub async fn all_public(&self, name: &str) -> Result<(), BoxError> {
+        let found = self.cache.get(name, || look_up(self.source.clone(), name.to_owned())).await;
+        let known: &[IpAddr] = found.addresses.as_ref().map_err(|missing| Unknown(*missing))?;
+        if known.is_empty() || known.iter().any(|ip| is_private(*ip)) {
+            return Err(Blocked(name.to_owned()).into());
+        }
+        Ok(())
+    }
+}
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 async fn look_up(source: Arc<Source>, name: String) -> Found {
     match &*source {
         Source::Servers(stub) => stub.look_up(&name).await,

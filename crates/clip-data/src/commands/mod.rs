@@ -12,6 +12,7 @@ pub mod hash;
 pub mod init;
 pub mod inspect;
 pub mod plan;
+pub mod politeness;
 pub mod pull;
 pub mod queries;
 pub mod report;

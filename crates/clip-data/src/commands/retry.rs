@@ -13,7 +13,7 @@ use clip_pipeline::layout::rejects_name;
 use clip_pipeline::{Config, Error, Outcome, Run, Selection, Status, Work};
 
 use super::build::{engine, funnel, write_summary};
-use super::fetch::PolitenessArgs;
+use super::politeness::PolitenessArgs;
 use crate::counter::Counter;
 use crate::progress::watcher;
 use crate::{exit, recipe};
@@ -153,8 +153,10 @@ fn settings(folder: &Path) -> anyhow::Result<dataset::DatasetConfig> {
             folder.display()
         );
     }
-    // Nor who says where names lead.
+    // Nor who says where names lead, nor through whom requests go.
     fetch.dns.clear();
+    fetch.proxy = None;
+    (fetch.identity_key, fetch.identity_url) = (None, None);
     if let Some(fault) = fetch.fault().or_else(|| config.image.fault()) {
         return Err(Error::Config(format!("{}: its settings: {fault}", folder.display())).into());
     }

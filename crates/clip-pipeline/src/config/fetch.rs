@@ -1,9 +1,13 @@
 //! `[fetch]` and `[image]`: how images come, and how they are stored.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::proxy::{Proxies, ProxySetting};
 
 /// `[fetch]`: politeness and limits, for pages and images alike.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -52,6 +56,17 @@ pub struct FetchConfig {
     /// Name servers, each an address with or without a port; `system` alone for getaddrinfo. Empty
     /// for those of `/etc/resolv.conf`.
     pub dns: Vec<String>,
+    /// The proxy that every request goes through, or `none`; without it, what the environment
+    /// says. Never written with the settings, since it may hold a password and changes no byte.
+    #[serde(skip_serializing)]
+    pub proxy: Option<ProxySetting>,
+    /// A private Ed25519 key in PEM that every request is signed with, relative to the file of the
+    /// settings. Never written with them.
+    #[serde(skip_serializing)]
+    pub identity_key: Option<PathBuf>,
+    /// The site that publishes the public key, as `https://example.org`.
+    #[serde(skip_serializing)]
+    pub identity_url: Option<String>,
 }
 
 /// What hosts, pages and images say about their use for training, beside robots.txt and its
@@ -110,6 +125,9 @@ impl Default for FetchConfig {
             ],
             allow_private: false,
             dns: Vec::new(),
+            proxy: None,
+            identity_key: None,
+            identity_url: None,
         }
     }
 }
@@ -142,6 +160,8 @@ impl FetchConfig {
             .or_else(|| within("max_redirects", self.max_redirects as f64, 0.0, 100.0))
             .or_else(|| within("retries", f64::from(self.retries), 0.0, 100.0))
             .or_else(|| self.name_servers().err())
+            .or_else(|| self.proxies().err())
+            .or_else(|| self.identity().err())
     }
 
     /// The time between two requests to a host at first and at least. Without `max_host_rate`, a
@@ -157,6 +177,38 @@ impl FetchConfig {
             }
             None => [first, first],
         }
+    }
+
+    /// The key that requests are signed with, and the site that publishes its public half.
+    ///
+    /// # Errors
+    /// In words, where one is given without the other, or the site has no https URL.
+    pub fn identity(&self) -> Result<Option<(&Path, &str)>, String> {
+        let (key, site) = match (&self.identity_key, &self.identity_url) {
+            (None, None) => return Ok(None),
+            (Some(key), Some(site)) => (key, site),
+            _ => {
+                let hint = "hint: the key signs, the URL says where its public half is";
+                return Err(format!("`identity_key` and `identity_url` go together\n{hint}"));
+            }
+        };
+        let url = Url::parse(site).ok().filter(|url| {
+            url.scheme() == "https" && url.username().is_empty() && url.query().is_none()
+        });
+        if url.is_none() || !site.is_ascii() || site.contains(['"', '\\', ' ']) {
+            let hint = "hint: https://example.org, with the keys in /.well-known/http-message-signatures-directory";
+            let site = clip_store::redacted(site);
+            return Err(format!("`identity_url`: {site:?} is no https URL of a site\n{hint}"));
+        }
+        Ok(Some((key, site)))
+    }
+
+    /// The proxies that requests go through: those of the setting, else of the environment.
+    ///
+    /// # Errors
+    /// In words, for what is no proxy.
+    pub fn proxies(&self) -> Result<Proxies, String> {
+        Proxies::new(self.proxy.as_ref(), |name| std::env::var(name).ok())
     }
 
     /// Who is asked for addresses.

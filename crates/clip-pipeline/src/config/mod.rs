@@ -2,6 +2,7 @@
 
 pub mod corpus;
 pub mod fetch;
+pub mod proxy;
 pub mod select;
 pub mod source;
 pub mod text;
@@ -91,8 +92,14 @@ impl Config {
         let base = path.parent().unwrap_or(Path::new("")).to_path_buf();
         Self::parse(&text, overrides)
             .and_then(|config| config.checked())
-            .map(|config| Self { base, ..config })
+            .map(|config| config.below(base))
             .map_err(|reason| Error::Config(format!("{}: {reason}", path.display())))
+    }
+
+    /// With paths that are relative to `base`.
+    fn below(mut self, base: PathBuf) -> Self {
+        self.fetch.identity_key = self.fetch.identity_key.map(|key| base.join(key));
+        Self { base, ..self }
     }
 
     fn parse(text: &str, overrides: &[String]) -> std::result::Result<Self, String> {
