@@ -1,10 +1,10 @@
 """See scripts/bench_fetch."""
-import os, re, shutil, statistics, subprocess, sys, tarfile, tempfile, time
+import glob, os, re, shutil, statistics, subprocess, sys, tarfile, tempfile, threading, time
 
 release, img2dataset, photos = sys.argv[1:4]
 rows = int(sys.argv[4]) if len(sys.argv) > 4 else 4000
 rounds = int(sys.argv[5]) if len(sys.argv) > 5 else 3
-only = os.environ.get("ONLY", "images,pixels,network,memory").split(",")
+only = os.environ.get("ONLY", "images,pixels,network,memory,recipe").split(",")
 clip_data, testkit = f"{release}/clip-data", f"{release}/clip-testkit"
 work = tempfile.mkdtemp(prefix="bench-fetch-")
 port = 8418
@@ -124,6 +124,78 @@ def memory():
         print(f"  {rows:>8} rows  {wall:7.2f} s  {rows / wall:7.0f} rows/s  {1000 * cpu / rows:6.3f} ms CPU/row  {rss:6.0f} MB")
 
 
+PIPELINE = """
+schema = 1
+name = "recipe"
+workdir = "{work}/runs"
+[source]
+kind = "list"
+paths = ["{file}"]
+url_col = "URL"
+caption_col = "TEXT"
+part_rows = 500
+[fetch]
+allow_private = true
+per_host = 256
+host_delay_ms = 0
+concurrency = 256
+[image]
+image_size = 256
+resize_mode = "keep_ratio"
+[shards]
+rows = 500
+"""
+
+
+def watched(run, folder, pattern):
+    """What `run` gives, seconds until the first shard has its statistics, and most MB in the folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    started, first, most, done = time.perf_counter(), None, 0, threading.Event()
+
+    def look():
+        nonlocal first, most
+        while not done.wait(0.05):
+            if first is None and glob.glob(f"{folder}/{pattern}"):
+                first = time.perf_counter() - started
+            sizes = 0
+            for path, _, names in os.walk(folder):
+                for name in names:
+                    try:
+                        sizes += os.stat(f"{path}/{name}").st_size
+                    except FileNotFoundError:
+                        pass
+            most = max(most, sizes / 1e6)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    result = run()
+    done.set()
+    thread.join()
+    return *result, first or result[0], most
+
+
+def recipe():
+    """The loop of `fetch` against the same rows as a recipe over the pipeline: a list, a fetch, shards."""
+    file = listing("photos", rows, "{}.jpg")
+    with open(f"{work}/pipeline.toml", "w") as out:
+        out.write(PIPELINE.format(work=work, file=file))
+
+    def build():
+        shutil.rmtree(f"{work}/runs", ignore_errors=True)
+        return timed([clip_data, "build", "-c", f"{work}/pipeline.toml", "--quiet"])
+
+    print(f"\nfetch's own loop against a recipe over the pipeline: {rows} rows, medians of {rounds} alternating rounds")
+    results = {"fetch": [], "recipe": []}
+    for _ in range(rounds):
+        results["fetch"].append(watched(lambda: ours(file, f"{work}/ours", ["--output_format", "webdataset", *shard]),
+                                        f"{work}/ours", "*_stats.json"))
+        results["recipe"].append(watched(build, f"{work}/runs", "recipe/*/shards/*_stats.json"))
+    for name, runs in results.items():
+        wall, cpu, rss, first, disk = (statistics.median(run[i] for run in runs) for i in (0, 1, 2, 4, 5))
+        print(f"  {name:<8} {wall:7.2f} s  {1000 * cpu / rows:6.2f} ms CPU/row  {rss:6.0f} MB  "
+              f"first shard after {first:6.2f} s  most on disk {disk:6.0f} MB")
+
+
 try:
     shard = ["--number_sample_per_shard", "500"]
     if "images" in only:
@@ -134,6 +206,8 @@ try:
                ["--output_format", "dummy", "--disable_all_reencoding", "True", *shard], [(2, 64), (4, 16)])
     if "memory" in only:
         memory()
+    if "recipe" in only:
+        recipe()
     # Last, for the libraries that it brings into this process.
     if "pixels" in only:
         pixels()

@@ -70,6 +70,18 @@ def memory(pid):
         return 0
 
 
+def on_disk(folder):
+    """MB that a folder's files take, those that are not finished included."""
+    blocks = 0
+    for path, _, files in os.walk(folder):
+        for file in files:
+            try:
+                blocks += os.stat(f"{path}/{file}").st_blocks
+            except OSError:
+                pass
+    return blocks * 512 / 1e6
+
+
 def count():
     return json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}/__count"))
 
@@ -85,13 +97,14 @@ def fetched(program, file, order, alive, limits):
         command += ["--host_delay_ms", "0", "--per_host", "64"]
     log = open(f"{work}/log", "w+")
     child = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    first, resident, ended = [], [], threading.Event()
+    first, resident, disk, ended = [], [], [0], threading.Event()
 
     def watch():
-        while not ended.wait(0.02 if not first else 1):
+        while not ended.wait(0.1 if not first else 1):
             if not first and glob.glob(f"{out}/*_stats.json"):
                 first.append(time.perf_counter() - started)
             resident.append(memory(child.pid))
+            disk[0] = max(disk[0], on_disk(out))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -111,7 +124,7 @@ def fetched(program, file, order, alive, limits):
     lines = [line for line in text.splitlines() if "limits the run" in line]
     return {
         "wall": wall, "first": (first + [wall])[0], "memory": usage.ru_maxrss / 1024, "cpu": usage.ru_utime + usage.ru_stime,
-        "robots": asked["robots"] - before["robots"], "shards": shards, "lines": lines,
+        "robots": asked["robots"] - before["robots"], "shards": shards, "lines": lines, "disk": disk[0],
         "quarters": [max(resident[len(resident) * at // 4:len(resident) * (at + 1) // 4] or [0]) for at in range(4)],
     }
 
@@ -133,9 +146,10 @@ try:
                         sys.exit(f"{name} {limits}: other shards than before")
                     shards = result["shards"]
         for (limits, name), runs in results.items():
-            median = {key: statistics.median(run[key] for run in runs) for key in ["wall", "first", "memory", "cpu", "robots"]}
+            median = {key: statistics.median(run[key] for run in runs) for key in ["wall", "first", "memory", "disk", "cpu", "robots"]}
             print(f"  {limits:<10} {name:<10} {rows / median['wall']:7.0f} rows/s  {median['wall']:7.2f} s, first shard "
-                  f"{median['first']:6.2f} s, {median['cpu']:6.1f} s CPU, {median['memory']:5.0f} MB, "
+                  f"{median['first']:6.2f} s, {median['cpu']:6.1f} s CPU, {median['memory']:5.0f} MB, at most "
+                  f"{median['disk']:5.0f} MB on disk, "
                   f"robots.txt {median['robots'] / rows:.3f} a row", flush=True)
             print(f"             most memory in each quarter of the last run, MB: {[round(mb) for mb in runs[-1]['quarters']]}")
             for line in runs[-1]["lines"]:

@@ -1,4 +1,4 @@
--- Why rows fell: for each stage and reason the rows, their hosts, and the share of the stage's rejects.
+-- Why rows were dropped: for each stage and reason the rows, their hosts, and the share of the stage's rejects.
 -- inputs: rejects(stage, reason, url)
 -- outputs: stage Utf8, reason Utf8, rows UInt64, hosts UInt64, share Float64
 -- functions: host

@@ -1,4 +1,4 @@
--- The hosts of images: how many pairs of each stayed and fell, the largest first.
+-- The hosts of images: how many pairs of each were kept and dropped, the largest first.
 -- inputs: pairs(url), rejects(url)
 -- outputs: host Utf8, kept UInt64, dropped UInt64, kept_share Float64
 -- functions: host

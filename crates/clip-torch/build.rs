@@ -5,7 +5,7 @@ use std::path::Path;
 fn main() {
     println!("cargo:rerun-if-changed=shim");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    // torch-sys (links = "tch") tells where its libraries are.
+    // torch-sys (links = "tch") exports where its libraries are.
     let Ok(lib) = std::env::var("DEP_TCH_LIBTORCH_LIB") else {
         println!("cargo:warning=torch-sys found no libtorch; run scripts/setup and set LIBTORCH");
         return;

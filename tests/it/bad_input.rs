@@ -136,10 +136,15 @@ fn what_is_given_as_a_shard_and_is_none_is_named_with_what_to_do() {
         ("x.tar.gz", "a tar file in gzip, not a shard", "unpack it"),
         ("x.zip", "a zip archive, not a shard", "unpack it"),
     ] {
-        for args in [
-            &["train", "--preset", "paper/ViT-B-32", "--train-data", file, "--device", "cpu"][..],
-            &["reshard", "-i", file, "-o", "out"],
-        ] {
+        let train =
+            &["train", "--preset", "paper/ViT-B-32", "--train-data", file, "--device", "cpu"][..];
+        // A csv is a table of image files there, as in open_clip.
+        let (of_train, train_hint) = match file {
+            "x.csv" => ("no column \"filepath\"", "--csv-img-key"),
+            _ => (what, hint),
+        };
+        let reshard = &["reshard", "-i", file, "-o", "out"][..];
+        for (args, what, hint) in [(train, of_train, train_hint), (reshard, what, hint)] {
             let told = world.fails(args, 2);
             assert!(told.contains(&format!("{file}: {what}")), "{args:?}: {told}");
             assert!(told.contains("hint: ") && told.contains(hint), "{args:?}: {told}");

@@ -109,7 +109,7 @@ pub fn parts(world: &World, workdir: &str) -> Vec<(String, usize, String, String
     found
 }
 
-/// Waits until a build has committed so many files.
+/// Waits until a build has committed this many files.
 pub fn reaches(world: &World, workdir: &str, files: usize) {
     let patience = Instant::now() + Duration::from_secs(120);
     while !world.path(workdir).join("small").is_dir() || parts(world, workdir).len() < files {
@@ -155,7 +155,7 @@ fn a_killed_worker_and_a_restarted_scheduler_cost_time_alone() {
     assert!(running.wait().unwrap().success(), "a build with one worker left");
     assert!(content(&world.path("killed/small/shards")) == shards, "a worker was killed");
 
-    // One that is told to stop leaves its parts to the others as well.
+    // One that is asked to stop leaves its parts to the others as well.
     cluster.add(&world);
     let settings = cluster.settings("stopped");
     let mut running = start(&world, &build(&settings));
@@ -264,7 +264,7 @@ fn members_share_a_secret_and_strangers_get_nothing() {
     let wrong = secret(&world, "wrong", "the secret of another cluster\n");
     let cluster = Cluster::with(&world, 2, &["--secret-file", &right]);
 
-    // Every port is on loopback, as none was asked for, and answers nobody without the secret.
+    // Every port is on loopback, as none was asked for, and refuses clients without the secret.
     let members: Vec<&Child> = cluster.workers.iter().chain([&cluster.scheduler]).collect();
     for member in members {
         let ports = ports(member);

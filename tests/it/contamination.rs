@@ -186,7 +186,7 @@ fn what_is_wrong_is_named() {
     }
     let told = world.fails(&["contamination", "--corpus", "pictures"], 2);
     assert!(told.contains("--eval"), "{told}");
-    // One bad image is a row that is told of, not the end.
+    // One bad image is a row that is reported, not the end.
     std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();
     let told = world.good(&["contamination", "--corpus", "pictures", "--eval", "toys=toys"]);
     assert!(told.contains("1 unreadable"), "{told}");

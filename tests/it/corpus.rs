@@ -2,7 +2,7 @@
 
 use crate::world::World;
 
-/// A world with a build, and the uid of a pair that fell as a copy and of one that stayed.
+/// A world with a build, and the uid of a pair that was dropped as a copy and of one that was kept.
 fn built() -> (World, String, String) {
     let world = World::new();
     world.good(&["build"]);

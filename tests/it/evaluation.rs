@@ -126,6 +126,9 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     let (a, b) = (json(&world, "a.json"), json(&world, "b.json"));
     assert_eq!(a["metrics"], b["metrics"]);
     assert_eq!(a["hashes"]["model"], b["hashes"]["model"]);
+    let small = ["zero-shot", "--dataset", "toys", "--batch-size", "3", "--output", "e.json"];
+    run(&[&small[..], &cache].concat());
+    assert_eq!(json(&world, "e.json")["metrics"], a["metrics"]);
     let flags = ["--image-resize-mode", "longest", "--image-mean", "0.5", "0.4", "0.3"];
     let other = ["zero-shot", "--dataset", "toys", "--output", "c.json", "--logits", "c.npy"];
     run(&[&other[..], &cache, &flags].concat());

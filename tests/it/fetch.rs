@@ -15,9 +15,9 @@ use serde_json::Value;
 
 use crate::world::{executable, picture};
 
-struct Place {
+pub struct Place {
     folder: tempfile::TempDir,
-    site: FaultSite,
+    pub site: FaultSite,
 }
 
 fn site(ip: &str) -> FaultSite {
@@ -26,19 +26,19 @@ fn site(ip: &str) -> FaultSite {
 }
 
 impl Place {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), site: site("127.0.0.1") }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, content: &str) {
+    pub fn write(&self, name: &str, content: &str) {
         std::fs::write(self.path(name), content).unwrap();
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(executable("clip-data"));
         command.args(args).current_dir(self.folder.path());
         command
@@ -518,6 +518,21 @@ fn failed_rows_are_fetched_again_in_place_in_every_format() {
             }
         };
         assert_eq!(keys, ["000000", "000001", "000003", "000004"], "{format}");
+        // The condition is SQL over all columns of the table.
+        let again = |wanted: &str| {
+            place.command(&["retry", "out", "--allow_private=True", "--where", wanted]).output()
+        };
+        let gone = again("original_width is null and key = '000002'").unwrap();
+        assert!(String::from_utf8_lossy(&gone.stdout).contains("asked again: 1, there now: 0"));
+        for wrong in ["error_kind = \"http_4xx\"", "no_such_column = 1", "error_kind ="] {
+            let wrong = again(wrong).unwrap();
+            let errors = String::from_utf8_lossy(&wrong.stderr);
+            assert_eq!(wrong.status.code(), Some(2), "{errors}");
+            assert!(
+                errors.contains("hint: ") && errors.contains("texts are in single quotes"),
+                "{errors}"
+            );
+        }
     }
 }
 

@@ -82,6 +82,12 @@ fn options_that_do_not_fit_are_refused() {
         (&["--top", "clip_l14_similarity_score=3"], 2, "the fraction 3 of"),
         (&["--preset", "no_filter", "--report", "x.npy"], 2, "would be one file"),
         (&["--preset", "text_based"], 2, "text_based needs --synsets"),
+        (&["--preset", "no_filter", "--semdedup", "0.1"], 2, "cannot be used with"),
+        (&["--semdedup", "0.1"], 2, "--semdedup needs --clusters or --centroids\nhint:"),
+        (&["--semdedup", "0.1", "--clusters", "2", "--arch", "b32"], 2, "cannot be used with"),
+        (&["--semdedup", "0.1", "--centroids", "c.npy", "--seed", "3"], 2, "--seed has no effect"),
+        (&["--preset", "no_filter", "--seed", "3"], 2, "--seed has no effect"),
+        (&["--clusters", "3"], 2, "clusters alone choose nothing\nhint:"),
     ] {
         let told = world.fails(&[&["filter", "metadata", "-o", "x.npy"], options].concat(), code);
         assert!(told.contains(reason), "{options:?}: {told}");
@@ -94,4 +100,33 @@ fn options_that_do_not_fit_are_refused() {
         assert!(told.contains("metadata/0.parquet"), "{told}");
     }
     assert!(!world.path("x.npy").exists());
+}
+
+#[test]
+fn images_that_are_alike_become_one_and_centroids_serve_again() {
+    let world = pool();
+    // Pairs of equal embeddings: 0 and 1, 2 and 3, …
+    let mut bytes = clip_format::npy::header("'<f4'", &[10, 4]);
+    for row in 0..10u16 {
+        let pair = f32::from(row / 2);
+        let row = [1.0, pair, pair * pair / 4.0, -pair];
+        row.iter().for_each(|number: &f32| bytes.extend(number.to_le_bytes()));
+    }
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(world.path("metadata/0.npz")).unwrap());
+    zip.start_file("l14_img.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    std::io::Write::write_all(&mut zip, &bytes).unwrap();
+    zip.finish().unwrap();
+    let filter = ["filter", "metadata", "--semdedup", "0.0001"];
+    let train = ["--clusters", "2", "--save-centroids", "c.npy", "-o", "a.npy"];
+    let told = world.good(&[&filter[..], &train].concat());
+    assert!(told.contains("within 0.0001 of another image   5\n"), "{told}");
+    assert!(told.contains("clusters: 2, the largest of "), "{told}");
+    assert_eq!(read_subset(&world.path("a.npy")).unwrap(), [0, 2, 4, 6, 8]);
+    world.good(&[&filter[..], &["--centroids", "c.npy", "-o", "b.npy"]].concat());
+    assert_eq!(read_subset(&world.path("b.npy")).unwrap(), [0, 2, 4, 6, 8]);
+    world.good(&[&filter[..], &["--centroids", "c.npy", "--keep", "easy", "-o", "e.npy"]].concat());
+    assert_eq!(read_subset(&world.path("e.npy")).unwrap(), [1, 3, 5, 7, 9]);
+    let told = world
+        .fails(&["filter", "metadata", "--clusters", "11", "--semdedup", "0.1", "-o", "x.npy"], 2);
+    assert!(told.contains("11 clusters of 10 rows\nhint: fewer --clusters"), "{told}");
 }

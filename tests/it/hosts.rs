@@ -103,3 +103,24 @@ fn parts_of_slow_hosts_keep_none_of_the_others_waiting_and_a_host_is_asked_once_
     let other = build("other", "per_host = 64");
     assert!(content(&run.join("shards")) == content(&other.join("shards")));
 }
+
+#[test]
+fn a_fetch_of_more_hosts_than_it_may_open_files_loses_none() {
+    let image = encode_jpeg(&picture(1), 92).unwrap();
+    let site = FaultSite::start("0.0.0.0".parse().unwrap(), image, Robots::Missing).unwrap();
+    let url = site.url("");
+    let (_, port) = url.rsplit_once(':').unwrap();
+    let urls: Vec<String> = (0..800)
+        .map(|host| format!("http://127.0.{}.{}:{port}/n/{host}", 20 + host / 250, 1 + host % 250))
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("urls.txt"), urls.join("\n")).unwrap();
+    let args = ["fetch", "urls.txt", "--output_format=dummy", "--allow_private"];
+    let mut command = Command::new("bash");
+    command.args(["-c", "ulimit -n 450 && exec \"$@\"", "_"]).arg(executable("clip-data"));
+    let output = command.args(args).current_dir(folder.path()).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("success: 1.000"), "{printed}\n{errors}");
+}

@@ -3,25 +3,31 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bad_input;
+mod block;
 mod build;
 mod cluster;
 mod contamination;
 mod corpus;
 mod evaluation;
 mod fetch;
+mod fetch_store;
 mod filter;
+mod forget;
 mod hosts;
 mod labels;
 mod models;
 mod pairs;
 mod politeness;
 mod preprocess;
+mod quality;
 mod queries;
 mod requests;
 mod resume;
+mod score;
 mod select;
 mod stop;
 mod store;
+mod stream;
 mod torch;
 mod train_flags;
 mod trust;

@@ -35,7 +35,7 @@ fn every_format_gives_the_same_embeddings() {
     };
     let told = convert("epoch_1.pt", "open-clip", "folder", &model);
     assert!(told.contains("parameters, QuickGELU"), "{told}");
-    // A folder tells its model, a safetensors file as well, a bare state dict does not.
+    // A folder names its model, a safetensors file as well, a bare state dict does not.
     convert("folder", "hugging-face", "hf", &[]);
     convert("hf", "safetensors", "bare.safetensors", &[]);
     convert("bare.safetensors", "pt", "bare.pt", &[]);

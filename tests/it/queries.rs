@@ -101,9 +101,7 @@ fn bad_inputs_of_a_list_are_named_or_counted() {
     let long = "x".repeat(10 << 20);
     std::fs::write(world.path("odd.txt"), format!("boat\n\n{long}\nboat\nhouse\n")).unwrap();
     let told = world.good(&["queries", "stats", "odd.txt"]);
-    for passed in
-        ["1 rows empty", "1 rows longer than 256 bytes", "1 rows of a text that stands before"]
-    {
+    for passed in ["1 rows empty", "1 rows longer than 256 bytes", "1 rows of an earlier text"] {
         assert!(told.contains(passed), "{told}");
     }
     // Rows that are no queries keep the ids of those after them.

@@ -42,10 +42,16 @@ fn a_build_keeps_exactly_the_fraction_and_says_why_others_were_dropped() {
 }
 
 #[test]
-fn a_cluster_decides_the_same() {
+fn a_cluster_and_array_jobs_decide_the_same() {
     let world = World::new();
     world.good(&[&["build"][..], &SELECT, &["--set", "workdir=\"alone\""]].concat());
     let cluster = Cluster::new(&world, 2);
     world.good(&[&build(&cluster.settings("together"))[..], &SELECT].concat());
     assert_eq!(parts(&world, "alone"), parts(&world, "together"));
+    // Each of two jobs, in turn, gets as far as the other let it.
+    let set = ["--set", "workdir=jobs"];
+    let job = |job| world.run(&[&["build", "--part", job][..], &SELECT, &set].concat());
+    let done = (0..40).any(|turn| job(["0/2", "1/2"][turn % 2]).status.success());
+    assert!(done, "the jobs do not end");
+    assert_eq!(parts(&world, "alone"), parts(&world, "jobs"));
 }

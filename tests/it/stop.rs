@@ -49,11 +49,8 @@ fn a_signal_in_the_middle_of_a_large_step_drops_it() {
     }
 }
 
-#[test]
-fn a_signal_while_the_pairs_are_read_ends_it_at_once() {
-    let world = World::new();
-    let mut child = start(&world, &["--train-num-samples", "20000000", "--name", "long"]);
-    // Until SIGTERM, signal 15, has a handler.
+/// Waits until SIGTERM, signal 15, has a handler.
+fn wait_for_handler(child: &Child) {
     let status = format!("/proc/{}/status", child.id());
     let handles = || {
         let text = std::fs::read_to_string(&status).unwrap();
@@ -63,10 +60,36 @@ fn a_signal_while_the_pairs_are_read_ends_it_at_once() {
     while !handles() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
+}
+
+/// Ends the process by a signal; what it printed on standard error.
+fn interrupted(mut child: Child) -> String {
+    wait_for_handler(&child);
     terminate(&child);
     let mut errors = String::new();
     child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{errors}");
-    assert!(errors.contains("interrupted before anything was begun"), "{errors}");
+    assert!(errors.contains("interrupted"), "{errors}");
+    errors
+}
+
+#[test]
+fn a_signal_while_the_pairs_are_read_ends_it_at_once() {
+    let world = World::new();
+    interrupted(start(&world, &["--train-num-samples", "20000000", "--name", "long"]));
     assert!(!world.path("logs/long").exists());
+}
+
+/// Each of these waits for a file that no process writes.
+#[test]
+fn a_signal_before_a_command_has_begun_has_its_exit_code() {
+    let world = World::new();
+    let fifo = world.path("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let eval = ["eval", "zero-shot", "--dataset", "toys", "--templates", "fifo", "--model", "none"];
+    for args in [&["plan", "-c", "fifo"][..], &eval] {
+        let mut command = world.command(args);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        interrupted(child);
+    }
 }

@@ -1,4 +1,4 @@
-//! Runs that lie in object storage: the same bytes, whoever of many machines makes them.
+//! Runs that are stored in object storage: the same bytes, whoever of many machines makes them.
 
 use std::process::{Child, Stdio};
 
@@ -6,7 +6,7 @@ use crate::cluster::{Cluster, build, parts, reaches};
 use crate::world::{World, content};
 
 /// A folder of the bucket that `scripts/test` serves, for one test.
-fn bucket(test: &str) -> Option<String> {
+pub fn bucket(test: &str) -> Option<String> {
     let Ok(address) = std::env::var("CLIP_DATA_TEST_STORE") else {
         assert!(
             std::env::var_os("CLIP_DATA_REQUIRE_ALL").is_none(),
@@ -92,7 +92,7 @@ fn a_killed_machine_is_followed_by_another() {
     world.good(&with(&["build", "--from", "balance"], &first));
     world.good(&with(&["build"], &second));
     assert!(content(&world.path("second/small/shards")) == shards, "begun anew");
-    // A run that lies here alone is left alone.
+    // A run that is here alone is left alone.
     let told = world.fails(&with(&["build"], &machine(&store, "runs")), 2);
     assert!(told.contains("runs/small") && told.contains("hint: "), "{told}");
 }

@@ -91,6 +91,61 @@ fn stopped_and_gone_on_a_training_ends_with_the_same_weights() {
     assert_eq!(scores["overlap"]["acc1"]["n"], 8);
 }
 
+/// What OpenMP's threads do while they wait is in the environment of the executable with libtorch,
+/// and of its ranks, unless the user has decided.
+#[test]
+fn threads_that_wait_do_not_spin_unless_the_user_says_so() {
+    let environment = |process: u32| {
+        let bytes = std::fs::read(format!("/proc/{process}/environ")).unwrap_or_default();
+        bytes
+            .split(|&b| b == 0)
+            .map(|v| String::from_utf8_lossy(v).into_owned())
+            .collect::<Vec<_>>()
+    };
+    let children = |process: u32| {
+        let path = format!("/proc/{process}/task/{process}/children");
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.split_whitespace().map(|id| id.parse().unwrap()).collect::<Vec<u32>>()
+    };
+    let own = [None, Some(("GOMP_SPINCOUNT", "77")), Some(("OMP_WAIT_POLICY", "active"))];
+    for own in own {
+        let world = World::new();
+        std::fs::write(world.path("tiny.json"), PRESET).unwrap();
+        let data = ["--dataset-type", "synthetic", "--train-num-samples", "300000"];
+        let run = ["train", "--preset", "tiny.json", "--device", "cpu", "--nproc", "2"];
+        let mut command = world.command(&[&run[..], &data].concat());
+        command.env_remove("GOMP_SPINCOUNT").env_remove("OMP_WAIT_POLICY").envs(own);
+        let quiet = std::process::Stdio::null;
+        let mut child = command.stdout(quiet()).stderr(quiet()).spawn().unwrap();
+        // It becomes the other executable, which starts two ranks.
+        let ranks = loop {
+            let ranks = children(child.id());
+            let ready = |rank: &u32| environment(*rank).iter().any(|v| v.starts_with("RANK="));
+            if ranks.len() == 2 && ranks.iter().all(ready) {
+                break ranks;
+            }
+            assert!(child.try_wait().unwrap().is_none(), "it ended");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        };
+        let processes = [child.id(), ranks[0], ranks[1]].map(environment);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let ranks: Vec<String> = ranks.iter().map(u32::to_string).collect();
+        Command::new("kill").arg("-9").args(ranks).status().unwrap();
+        for variables in processes {
+            let set = |name: &str| {
+                let of = |v: &String| v.strip_prefix(name)?.strip_prefix('=').map(str::to_owned);
+                variables.iter().find_map(of)
+            };
+            let spin = own
+                .map_or(Some("1000"), |(name, value)| (name == "GOMP_SPINCOUNT").then_some(value));
+            assert_eq!(set("GOMP_SPINCOUNT").as_deref(), spin, "{own:?}");
+            let policy = own.filter(|(name, _)| *name == "OMP_WAIT_POLICY").map(|(_, v)| v);
+            assert_eq!(set("OMP_WAIT_POLICY").as_deref(), policy, "{own:?}");
+        }
+    }
+}
+
 /// Losses of a run, a line of `steps.jsonl` each.
 fn losses(world: &World, name: &str) -> Vec<f64> {
     let text = std::fs::read_to_string(world.path(&format!("logs/{name}/steps.jsonl"))).unwrap();

@@ -29,7 +29,7 @@ pub const TINY_PRESET: &str = r#"{
   "train": {"epochs": 2, "warmup": 2, "precision": "fp32", "augment": "small"}
 }"#;
 
-/// An executable of the workspace; it lies beside the folder of this test's.
+/// An executable of the workspace; it is beside the folder of this test's.
 pub fn executable(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     let path = this.parent().unwrap().parent().unwrap().join(name);
@@ -103,7 +103,7 @@ impl World {
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs it to its end, which must be this exit code; returns what it told.
+    /// Runs it to its end, which must be this exit code; returns what it printed.
     pub fn fails(&self, args: &[&str], code: i32) -> String {
         let output = self.run(args);
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -4,28 +4,39 @@ use std::error::Error;
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use clip_format::{Classify, ErrorClass};
+
 use crate::print_error;
 
 /// Ran, and an asked-for gate failed.
-pub const GATE: u8 = 1;
+pub const GATE: u8 = ErrorClass::Gate as u8;
 /// Usage or configuration.
-pub const USAGE: u8 = 2;
+pub const USAGE: u8 = ErrorClass::Usage as u8;
 /// Incomplete: run again to resume.
-pub const INCOMPLETE: u8 = 3;
+pub const INCOMPLETE: u8 = ErrorClass::Incomplete as u8;
 /// Stored data is damaged.
-pub const DAMAGED: u8 = 4;
+pub const DAMAGED: u8 = ErrorClass::Damaged as u8;
 /// The environment: libtorch or a model file is missing or does not fit, the disk is full or
 /// read-only.
-pub const ENVIRONMENT: u8 = 5;
+pub const ENVIRONMENT: u8 = ErrorClass::Environment as u8;
 /// Interrupted cleanly.
-pub const INTERRUPTED: u8 = 130;
+pub const INTERRUPTED: u8 = ErrorClass::Interrupted as u8;
 
 /// What is printed when a first signal asks a run to stop.
 pub const STOPPING: &str = "stopping after what is in flight; press again to stop at once";
 
+/// The class of an error, where it is of one type.
+pub type Classifier = fn(&(dyn Error + 'static)) -> Option<ErrorClass>;
+
+/// The class of an error that is an `E`.
+pub fn class_of<E: Classify>(error: &(dyn Error + 'static)) -> Option<ErrorClass> {
+    error.downcast_ref::<E>()?.class()
+}
+
 /// Prints the error with its causes and hints, and gives its exit code: that of a disk that takes
-/// nothing, of a file with a bad name, else what `code` says of it.
-pub fn report(error: &anyhow::Error, code: impl Fn(&anyhow::Error) -> u8) -> ExitCode {
+/// nothing, else of the first cause that has a class as `known` and the corpus's errors have it,
+/// else usage.
+pub fn report(error: &anyhow::Error, known: &[Classifier]) -> ExitCode {
     // A reader that went away (`| head`) is no failure.
     if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
@@ -39,9 +50,14 @@ pub fn report(error: &anyhow::Error, code: impl Fn(&anyhow::Error) -> u8) -> Exi
         None => "",
     };
     print_error(&format!("error: {text}\n{hint}"));
-    let damaged =
-        || error.chain().any(|cause| cause.is::<clip_corpus::BadName>()).then_some(DAMAGED);
-    ExitCode::from(storage.or_else(damaged).unwrap_or_else(|| code(error)))
+    ExitCode::from(storage.unwrap_or_else(|| class(error, known) as u8))
+}
+
+fn class(error: &anyhow::Error, known: &[Classifier]) -> ErrorClass {
+    let shared: [Classifier; 2] =
+        [class_of::<clip_corpus::Error>, class_of::<clip_corpus::BadName>];
+    let of = |cause| known.iter().chain(&shared).find_map(|class| class(cause));
+    error.chain().find_map(of).unwrap_or(ErrorClass::Usage)
 }
 
 /// The exit code of an error that says that a disk is full or read-only, at any depth of libraries
@@ -60,5 +76,25 @@ mod tests {
         assert_eq!(storage(&full()), Some(ENVIRONMENT));
         assert_eq!(storage(&std::io::Error::other(full())), Some(ENVIRONMENT));
         assert_eq!(storage(&std::io::Error::from(ErrorKind::NotFound)), None);
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[source] clip_corpus::BadName);
+
+    impl Classify for Outer {
+        fn class(&self) -> Option<ErrorClass> {
+            None
+        }
+    }
+
+    #[test]
+    fn the_first_cause_with_a_class_decides() {
+        let bad = || clip_corpus::check_name("../x").unwrap_err();
+        let error = anyhow::Error::from(Outer(bad())).context("a file");
+        assert_eq!(class(&error, &[class_of::<Outer>]), ErrorClass::Damaged);
+        assert_eq!(class(&anyhow::anyhow!("an option"), &[]), ErrorClass::Usage);
+        let spec = clip_corpus::Error::Spec { spec: "x".into(), reason: String::new() };
+        assert_eq!(class(&spec.into(), &[]), ErrorClass::Usage);
     }
 }

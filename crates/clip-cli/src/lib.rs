@@ -1,5 +1,5 @@
 //! What both executables share: the commands that need libtorch (their arguments, not their work),
-//! progress, printing, signals, exit codes.
+//! progress, tables, printing, signals, exit codes.
 //!
 //! ```
 //! // At the root of an executable, so that every line it prints goes this way:
@@ -17,6 +17,7 @@ mod print;
 mod progress;
 mod rate;
 mod signal;
+mod table;
 pub mod torch;
 
 pub use common::{CommonArgs, quiet};
@@ -25,3 +26,4 @@ pub use print::{Printable, print_error, print_result, printable};
 pub use progress::{ProgressArgs, Show, StatusLine};
 pub use rate::{Rate, duration};
 pub use signal::{Stop, stop_flag};
+pub use table::table;

@@ -1,5 +1,5 @@
 //! Printing what came from elsewhere: without control of the terminal, and without a panic when
-//! nobody reads.
+//! the reader has gone.
 
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};

@@ -52,7 +52,9 @@ impl Show {
     }
 }
 
-/// Time between two lines where there is no terminal.
+/// Time to the first line where there is no terminal.
+const FIRST: Duration = Duration::from_secs(3);
+/// Time between two lines there.
 const EVERY: Duration = Duration::from_secs(10);
 /// The same on a terminal.
 const FRAME: Duration = Duration::from_millis(100);
@@ -90,13 +92,13 @@ impl StatusLine {
             bar
         });
         let every = if bar.is_some() { FRAME } else { EVERY };
-        Self { name: name.to_owned(), show, bar, every, said: Mutex::new(Instant::now()) }
+        Self { name: name.to_owned(), show, bar, every, said: before_first(every) }
     }
 
     /// The same with another time between two lines where there is no terminal.
     pub fn every(self, every: Duration) -> Self {
         let every = if self.bar.is_some() { self.every } else { every };
-        Self { every, ..self }
+        Self { every, said: before_first(every), ..self }
     }
 
     /// The number of units, where it is known only now, or is another one: a terminal gets a bar.
@@ -123,10 +125,11 @@ impl StatusLine {
         }
         *said = Instant::now();
         drop(said);
-        self.say(done(), line());
+        self.show(done(), line());
     }
 
-    fn say(&self, done: u64, (text, json): (String, Value)) {
+    /// The same whether or not it is time for a line.
+    pub fn show(&self, done: u64, (text, json): (String, Value)) {
         match (&self.bar, self.show) {
             (Some(bar), _) => {
                 bar.set_position(done);
@@ -161,7 +164,7 @@ impl StatusLine {
 
     /// The last line: it stays, also where none was due.
     pub fn finish(&self, done: u64, line: (String, Value)) {
-        self.say(done, line);
+        self.show(done, line);
         if let Some(bar) = &self.bar {
             bar.finish();
         }
@@ -173,6 +176,12 @@ impl StatusLine {
             bar.finish_and_clear();
         }
     }
+}
+
+/// When a line would have been printed, for the next one to be the first.
+fn before_first(every: Duration) -> Mutex<Instant> {
+    let now = Instant::now();
+    Mutex::new(now.checked_sub(every.saturating_sub(FIRST)).unwrap_or(now))
 }
 
 #[cfg(test)]

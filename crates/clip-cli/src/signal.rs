@@ -1,7 +1,7 @@
 //! Stopping when asked to, by Ctrl-C or by a scheduler's SIGTERM.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -9,39 +9,57 @@ use signal_hook::low_level;
 
 use crate::{exit, print_error};
 
-/// How this process is asked to stop: by Ctrl-C, by SIGTERM, or by [`Stop::ask`].
+/// How this process is asked to stop: by Ctrl-C, by SIGTERM, or by [`Stop::ask`]. All of a
+/// process's are one.
 ///
-/// Until [`Stop::arm`] there is nothing to finish, and it ends the process. From then on it sets a
-/// flag; the second signal ends the process at once, without what libraries do at exit: a thread
-/// may still be in them.
-#[derive(Debug, Clone)]
+/// Until [`Stop::arm`] there is nothing to finish, and it ends the process with
+/// [`exit::INTERRUPTED`]. From then on it sets a flag; the second signal ends the process at once,
+/// without what libraries do at exit: a thread may still be in them.
+#[derive(Debug, Clone, Default)]
 pub struct Stop {
     asked: Arc<AtomicBool>,
     armed: Arc<AtomicBool>,
-    notice: &'static str,
+    notice: Arc<Mutex<&'static str>>,
 }
 
 impl Stop {
-    /// Takes the signals over. `notice` is printed at the first one that sets the flag; with an
-    /// empty one nothing is printed ever.
+    /// Takes the signals over, once in a process: the first thing that an executable does. `notice`
+    /// is printed at the first one that sets the flag; with an empty one nothing is printed ever.
     ///
     /// # Errors
     /// When the system refuses handlers.
     pub fn install(notice: &'static str) -> std::io::Result<Self> {
-        let stop = Self { asked: Arc::default(), armed: Arc::default(), notice };
-        let mut signals = Signals::new([SIGINT, SIGTERM])?;
-        let asked = stop.clone();
-        std::thread::spawn(move || {
-            for _ in signals.forever() {
-                if asked.ask() {
-                    low_level::exit(i32::from(exit::INTERRUPTED));
+        static STOP: OnceLock<Stop> = OnceLock::new();
+        static TAKEN: Mutex<bool> = Mutex::new(false);
+        let stop = STOP.get_or_init(Self::default);
+        if let Ok(mut own) = stop.notice.lock() {
+            *own = notice;
+        }
+        let Ok(mut taken) = TAKEN.lock() else { return Ok(stop.clone()) };
+        if !*taken {
+            let mut signals = Signals::new([SIGINT, SIGTERM])?;
+            let asked = stop.clone();
+            std::thread::spawn(move || {
+                for _ in signals.forever() {
+                    if asked.ask() {
+                        low_level::exit(i32::from(exit::INTERRUPTED));
+                    }
+                    asked.print(asked.notice());
                 }
-                if !notice.is_empty() {
-                    print_error(&format!("{notice}\n"));
-                }
-            }
-        });
-        Ok(stop)
+            });
+            *taken = true;
+        }
+        Ok(stop.clone())
+    }
+
+    fn notice(&self) -> &'static str {
+        self.notice.lock().map_or("", |notice| *notice)
+    }
+
+    fn print(&self, text: &str) {
+        if !self.notice().is_empty() {
+            print_error(&format!("{text}\n"));
+        }
     }
 
     /// From here on a signal sets the flag.
@@ -53,9 +71,7 @@ impl Stop {
     pub fn ask(&self) -> bool {
         let before = self.asked.swap(true, Ordering::SeqCst);
         if !self.armed.load(Ordering::SeqCst) {
-            if !self.notice.is_empty() {
-                print_error("interrupted before anything was begun\n");
-            }
+            self.print("interrupted");
             low_level::exit(i32::from(exit::INTERRUPTED));
         }
         before

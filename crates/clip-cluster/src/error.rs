@@ -1,11 +1,12 @@
 //! What can go wrong between the members of a cluster.
 
+use clip_format::{Classify, ErrorClass};
 use datafusion::error::DataFusionError;
 
 /// A failure of a cluster, naming the member it is about.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody answers at the scheduler's address, or somebody else.
+    /// No scheduler answers at that host and port.
     #[error(
         "scheduler {scheduler}: {reason}\nhint: start `clip-data scheduler` there; `[engine] scheduler` and `--scheduler` name it"
     )]
@@ -71,6 +72,18 @@ pub enum Error {
         /// The cause.
         source: std::io::Error,
     },
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(match self {
+            Self::Registry { .. }
+            | Self::Refused { .. }
+            | Self::Secret { .. }
+            | Self::Open { .. } => ErrorClass::Usage,
+            _ => ErrorClass::Incomplete,
+        })
+    }
 }
 
 /// Short for a result with this crate's error.

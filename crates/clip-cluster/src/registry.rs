@@ -1,4 +1,4 @@
-//! The functions that every member of a cluster must have, and what tells two members apart.
+//! The functions that every member of a cluster must have, and how two members are compared.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

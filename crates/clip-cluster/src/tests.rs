@@ -344,8 +344,8 @@ fn what_was_decided_while_a_worker_was_lost_is_decided_again() {
         let folder = tempfile::tempdir().unwrap();
         let scheduler = start(folder.path(), None);
         let calls = Arc::new(AtomicU64::new(0));
-        let spec = |name, build| StageSpec {
-            name,
+        let spec = |name: &'static str, build| StageSpec {
+            name: name.into(),
             version: 1,
             config: serde_json::json!({}),
             resources: vec![],

@@ -23,7 +23,7 @@ use crate::run_part::PartRunner;
 use crate::secret::{may_listen, showing};
 use crate::{Error, MESSAGE, Registry, Result, Roots, SILENCE, Secret};
 
-/// Where a worker stands.
+/// Where a worker is in its life.
 #[derive(Debug, Clone)]
 pub struct WorkerOptions {
     /// The scheduler's host and port.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_format::PathError;
+use clip_format::{Classify, ErrorClass, PathError};
 
 /// A failure of stored data or of the storage under it.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +102,16 @@ impl Error {
     /// Whether what was asked for cannot be: another file or specification is meant.
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Spec { .. } | Self::NotAShard { .. })
+    }
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(match self {
+            error if error.is_damage() => ErrorClass::Damaged,
+            error if error.is_usage() => ErrorClass::Usage,
+            _ => ErrorClass::Incomplete,
+        })
     }
 }
 

@@ -102,7 +102,7 @@ fn paths(base: &Path, path: &str, spec: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Expands every brace, left to right, the last one fastest, as a shell does; braces may stand in
+/// Expands every brace, left to right, the last one fastest, as a shell does; braces may be in
 /// braces.
 fn braces(text: &str) -> std::result::Result<Vec<String>, String> {
     let Some(open) = text.find('{') else { return Ok(vec![text.to_owned()]) };
@@ -136,7 +136,7 @@ fn alternatives(body: &str) -> std::result::Result<Vec<String>, String> {
     Ok((first..=last).map(|n| format!("{n:0width$}", width = from.len())).collect())
 }
 
-/// Cuts at the commas that stand in no inner brace.
+/// Cuts at the commas that are in no inner brace.
 fn choices(body: &str) -> Vec<&str> {
     let (mut choices, mut start, mut depth) = (Vec::new(), 0, 0);
     for (at, byte) in body.bytes().enumerate() {

@@ -1,4 +1,4 @@
-//! What lies on disk: row schemas, ids, Parquet parts, WebDataset shards, manifests.
+//! The formats on disk: row schemas, ids, Parquet parts, WebDataset shards, manifests.
 //!
 //! ```
 //! use clip_corpus::{Sample, ShardReader, ShardWriter};
@@ -24,6 +24,7 @@ mod delimited;
 mod error;
 mod error_report;
 mod expand;
+mod forget;
 mod id;
 pub mod json;
 mod lock;
@@ -31,6 +32,7 @@ mod manifest;
 mod mirror;
 mod name;
 mod parquet_file;
+mod replace;
 mod reshard;
 mod shard;
 mod subset;
@@ -39,17 +41,22 @@ mod verify;
 
 pub use cache::cache_folder;
 pub use cells::{cell, python_cell};
-pub use clip_store::redacted;
+pub use clip_store::{is_remote, redacted};
 pub use delimited::{Delimited, Row};
 pub use error::{Error, IoContext, Result};
 pub use error_report::error_report;
 pub use expand::{expand, expand_in, names};
+pub use forget::{
+    Uids, copy_without, find_rows, forget_embeddings, forget_in_shard, forget_in_subset,
+    forget_in_table, holds,
+};
 pub use id::{row_id, row_index, row_part, uid};
 pub use lock::lock_file;
 pub use manifest::{Commit, Counts, Manifest, PartFile};
 pub use mirror::local;
 pub use name::{BadName, below, check_name};
 pub use parquet_file::{Batches, ParquetFile};
+pub use replace::Replacement;
 pub use reshard::{Reshard, Resharded};
 pub use shard::{
     Member, Sample, ShardFiles, ShardIndex, ShardInfo, ShardNames, ShardReader, ShardWriter,

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use crate::{BadName, Error, IoContext, Result, below, cache_folder};
 
-/// What lies beside a shard; none of it must be there.
+/// What is beside a shard; none of it must be there.
 const BESIDE: [&str; 3] = [".parquet", ".idx", "_stats.json"];
 
-/// A file as it lies on disk: itself, or the copy of what is behind an address.
+/// A file as it is stored on disk: itself, or the copy of what is behind an address.
 pub fn local(path: &Path) -> Result<PathBuf> {
     let text = path.to_string_lossy();
     if clip_store::is_remote(&text) { copied(&text) } else { Ok(path.to_path_buf()) }
@@ -28,7 +28,7 @@ fn copied(address: &str) -> Result<PathBuf> {
     copy(address, &cache.ok_or_else(|| Error::Spec { spec: address.to_owned(), reason: none() })?)
 }
 
-/// The copy of a file, and of what lies beside it. The file itself comes last: where it is, all is.
+/// The copy of a file, and of what is beside it. The file itself comes last: where it is, all is.
 fn copy(address: &str, cache: &Path) -> Result<PathBuf> {
     let (parent, name) = address.rsplit_once('/').unwrap_or(("", address));
     let folder = cache.join(&blake3::hash(parent.as_bytes()).to_hex()[..16]);
@@ -44,14 +44,15 @@ fn copy(address: &str, cache: &Path) -> Result<PathBuf> {
     if on_disk.is_some() && on_disk == file.length() {
         return Ok(path);
     }
-    // Large corpora take a while, and nobody who waits wants to guess.
+    // Large corpora take a while: it is printed what is copied.
     eprintln!("copying {}", clip_store::redacted(address));
     if let Some(stem) = name.strip_suffix(".tar") {
         for ending in BESIDE {
             let beside = format!("{parent}/{stem}{ending}");
             match clip_store::open(&beside, 0) {
                 Ok(mut file) => keep(&mut file, &folder.join(format!("{stem}{ending}")), &beside)?,
-                // Who may not list a bucket is told so, instead of that there is nothing.
+                // Without the right to list a bucket the error says so, instead of that there is
+                // nothing.
                 Err(e) if [NotFound, PermissionDenied].contains(&e.kind()) => {}
                 Err(e) => return Err(e).at(Path::new(&beside)),
             }

@@ -3,6 +3,8 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use clip_format::{Classify, ErrorClass};
+
 /// Longest part of a name, as file systems have it.
 const LONGEST: usize = 255;
 
@@ -12,6 +14,12 @@ const LONGEST: usize = 255;
 pub struct BadName {
     /// The name.
     pub name: String,
+}
+
+impl Classify for BadName {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(ErrorClass::Damaged)
+    }
 }
 
 /// The path of `name` below `folder`.

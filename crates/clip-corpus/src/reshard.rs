@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use arrow::array::RecordBatch;
 use arrow::array::{ArrayRef, StringArray};
 use arrow::compute::concat_batches;
-use serde_json::{Map, Value};
+use serde_json::Map;
 use std::sync::Arc;
 
+use crate::forget::uid_of;
 use crate::{Error, IoContext, Result, Sample, ShardFiles, ShardReader, columns, uid_number};
 
 /// How shards are cut.
@@ -20,7 +21,7 @@ pub struct Reshard {
     pub first_shard: usize,
     /// Digits of a shard's number; DataComp's have 8.
     pub digits: usize,
-    /// The ids to keep, in any order, one that stands n times n times; all samples when absent.
+    /// The ids to keep, in any order, one that is listed n times n times; all samples when absent.
     pub subset: Option<Vec<u128>>,
     /// Keys of the samples to leave out of a shard, by its path as it is given.
     pub without: HashMap<PathBuf, HashSet<String>>,
@@ -50,7 +51,7 @@ impl Reshard {
     /// `folder`, and a Parquet table where every shard read has one with a `key` column.
     ///
     /// With a subset, samples are named `{uid}-{n}`, as DataComp names them; otherwise they keep
-    /// their keys. `progress` is told after every shard how many samples were read.
+    /// their keys. `progress` gets the number of samples read after every shard.
     pub fn run(
         &self,
         shards: &[PathBuf],
@@ -107,17 +108,6 @@ impl Reshard {
         done.not_found = wanted.map_or(0, |left| left.values().map(|&n| u64::from(n)).sum());
         Ok(done)
     }
-}
-
-/// The uid in a sample's json.
-fn uid_of(sample: &Sample, path: &Path) -> Result<Option<String>> {
-    let Some(json) = sample.get("json") else { return Ok(None) };
-    let value: Value = crate::json::from_slice(json).map_err(|e| Error::Sample {
-        path: path.to_path_buf(),
-        key: sample.key.clone(),
-        reason: format!("json: {e}"),
-    })?;
-    Ok(value["uid"].as_str().map(str::to_owned))
 }
 
 /// The table beside a shard, by key.

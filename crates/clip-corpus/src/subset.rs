@@ -1,7 +1,7 @@
 //! DataComp's subset files: uids as a NumPy array of `u8,u8`, sorted.
 //!
 //! A uid of 32 hex digits is two numbers of 64 bits, the first half in `f0`, the second in `f1`. A
-//! uid that stands n times is wanted n times.
+//! uid that is listed n times is wanted n times.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -142,7 +142,7 @@ fn beside(path: &Path, keys: &[String], found: &mut Verified) {
             // Another tool's.
             (Ok(None), _) => {}
             (Ok(Some(read)), Ok(scanned)) if read == scanned => {}
-            (Ok(_), _) => found.bad(&index, "members lie elsewhere than the index says"),
+            (Ok(_), _) => found.bad(&index, "members are elsewhere than the index says"),
             (Err(error), _) => found.failed(&index, &error),
         }
     }

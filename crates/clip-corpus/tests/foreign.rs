@@ -1,4 +1,4 @@
-//! Shards that other tools wrote (see `scripts/golden/shards`), and tar files that nobody should
+//! Shards that other tools wrote (see `scripts/golden/shards`), and tar files that no tool should
 //! have written.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]

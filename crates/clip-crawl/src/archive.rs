@@ -148,7 +148,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::warc::tests::{gz, record};
 
-    /// URL, caption and source of each pair; reason and detail of what fell.
+    /// URL, caption and source of each pair; reason and detail of what was dropped.
     pub fn items(kind: Kind, bytes: &[u8]) -> Vec<(String, String, &'static str)> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a.gz");

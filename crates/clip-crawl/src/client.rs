@@ -53,6 +53,10 @@ impl Wanted {
 
 /// Taken for a body before its length is known, in KiB.
 const ESTIMATE: u32 = 128;
+/// How long a connection waits for its host's next request.
+const IDLE: Duration = Duration::from_secs(1);
+/// Open files, beside those of requests in flight, that connections that wait may need.
+const FILES: u64 = 8192;
 /// Time that a body has before its rate counts.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -92,6 +96,9 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let servers = config.name_servers().map_err(|why| FetchError::new(Kind::BadUrl, why))?;
         let seconds = |value: f64| Duration::from_secs_f64(value.clamp(0.001, 86_400.0));
+        // The pool has no bound over hosts: thousands that were just asked may have a connection.
+        let files = rlimit::Resource::NOFILE.get_soft().unwrap_or(0);
+        let keeps = files >= FILES + config.concurrency as u64;
         let builder = || {
             reqwest::Client::builder()
                 .user_agent(config.user_agent.clone())
@@ -99,9 +106,8 @@ impl Client {
                 .read_timeout(seconds(config.idle_timeout))
                 // Hops are followed by hand: each is checked like a first request.
                 .redirect(reqwest::redirect::Policy::none())
-                // The pool has no bound of its own over hosts.
-                .pool_max_idle_per_host(config.per_host.clamp(1, 64))
-                .pool_idle_timeout(Duration::from_secs(5))
+                .pool_max_idle_per_host(if keeps { config.per_host.clamp(1, 64) } else { 0 })
+                .pool_idle_timeout(IDLE)
                 // Those of the environment are read by our own rules.
                 .no_proxy()
         };
@@ -330,7 +336,7 @@ impl Client {
         result
     }
 
-    /// Takes what a body of so many KiB needs beyond the estimate.
+    /// Takes what a body of this many KiB needs beyond the estimate.
     async fn grow(&self, memory: &mut Memory, kib: u32) {
         let more = kib.min(self.longest).saturating_sub(ESTIMATE);
         memory.large = self.large.clone().acquire_many_owned(more).await.ok();

@@ -1,6 +1,7 @@
 //! Why a request gave nothing.
 
-use std::time::Duration;
+use std::io::{self, ErrorKind};
+use std::time::{Duration, SystemTime};
 
 use crate::dns::Missing;
 
@@ -127,13 +128,12 @@ impl FetchError {
     /// The kind of a reqwest error, and its deepest message in urllib's words.
     pub(crate) fn of_request(error: &reqwest::Error) -> Self {
         let mut deepest: &dyn std::error::Error = error;
-        let (mut blocked, mut missing, mut code) = (false, None, None);
+        let (mut blocked, mut missing, mut io) = (false, None, None);
         while let Some(source) = deepest.source() {
             deepest = source;
             blocked |= deepest.is::<crate::dns::Blocked>();
             missing = deepest.downcast_ref::<crate::dns::Unknown>().map(|name| name.0).or(missing);
-            let io = deepest.downcast_ref::<std::io::Error>();
-            code = io.and_then(std::io::Error::raw_os_error).or(code);
+            io = deepest.downcast_ref::<io::Error>().or(io);
         }
         let message = deepest.to_string();
         if blocked {
@@ -144,12 +144,18 @@ impl FetchError {
                 Missing::NoAnswer => "[Errno -3] Temporary failure in name resolution",
             };
             Self::new(Kind::Dns, format!("<urlopen error {words}>"))
-        } else if error.is_timeout() || code == Some(110) {
+        } else if error.is_timeout() || io.is_some_and(|io| io.kind() == ErrorKind::TimedOut) {
             Self::timeout()
         } else if error.is_connect() {
-            let words = message.split(" (os error").next().unwrap_or_default();
-            let errno = code.map(|code| format!("[Errno {code}] ")).unwrap_or_default();
-            Self::new(Kind::Connect, format!("<urlopen error {errno}{words}>"))
+            // As urllib prints it: the number first.
+            let words = match io.and_then(io::Error::raw_os_error) {
+                Some(code) => {
+                    let words = message.trim_end_matches(&format!(" (os error {code})"));
+                    format!("[Errno {code}] {words}")
+                }
+                None => message,
+            };
+            Self::new(Kind::Connect, format!("<urlopen error {words}>"))
         } else if error.is_builder() {
             Self::new(Kind::BadUrl, message)
         } else {
@@ -160,31 +166,15 @@ impl FetchError {
 
 /// `Retry-After`: seconds, or an HTTP date (RFC 9110 section 10.2.3).
 pub(crate) fn retry_after(value: &str) -> Option<Duration> {
-    let most = 86_400;
-    if let Ok(seconds) = value.trim().parse::<u64>() {
-        return Some(Duration::from_secs(seconds.min(most)));
-    }
-    let at = http_date(value.trim())?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-    Some(Duration::from_secs(at.saturating_sub(now).min(most)))
-}
-
-/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let mut words = text.split_once(", ")?.1.split(' ');
-    let below = |text: &str, most: u64| text.parse::<u64>().ok().filter(|number| *number < most);
-    let day = below(words.next()?, 32)?;
-    let name = words.next()?;
-    let month = MONTHS.iter().position(|month| *month == name)? as u64 + 1;
-    let year: u64 = words.next()?.parse().ok().filter(|year| (1970..9999).contains(year))?;
-    let mut clock = words.next()?.split(':').map(|part| below(part, 61));
-    let seconds = clock.next()?? * 3600 + clock.next()?? * 60 + clock.next()??;
-    // Days from civil, with years that begin in March.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day;
-    Some(days.checked_sub(719_469)? * 86_400 + seconds)
+    let most = Duration::from_secs(86_400);
+    let pause = match value.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let at = httpdate::parse_http_date(value.trim()).ok()?;
+            at.duration_since(SystemTime::now()).unwrap_or_default()
+        }
+    };
+    Some(pause.min(most))
 }
 
 #[cfg(test)]
@@ -192,14 +182,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_and_seconds_are_read() {
-        assert_eq!(http_date("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        assert_eq!(http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(http_date("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
+    fn dates_of_each_form_and_seconds_are_read() {
+        let day = Duration::from_secs(86_400);
         assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
-        assert_eq!(retry_after("soon"), None);
-        assert_eq!(http_date("Sun, 99 Nov 1994 08:49:37 GMT"), None);
-        assert_eq!(http_date("Sun, 06 Nov 1994 18446744073709551615:0:0 GMT"), None);
+        assert_eq!(retry_after("99999999"), Some(day));
+        // The three forms of RFC 9110, section 5.6.7; servers send all of them.
+        for past in [
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Sunday, 06-Nov-94 08:49:37 GMT",
+            "Sun Nov  6 08:49:37 1994",
+        ] {
+            assert_eq!(retry_after(past), Some(Duration::ZERO), "{past}");
+        }
+        assert_eq!(retry_after("Fri, 01 Jan 2100 00:00:00 GMT"), Some(day));
+        let soon = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(90));
+        assert!((85..=90).contains(&retry_after(&soon).unwrap().as_secs()));
+        for none in [
+            "soon",
+            "-1",
+            "Sun, 99 Nov 1994 08:49:37 GMT",
+            "Sun, 06 Nov 1994 18446744073709551615:0:0 GMT",
+        ] {
+            assert_eq!(retry_after(none), None, "{none}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_has_urllibs_words() {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let refused = reqwest::get(format!("http://127.0.0.1:{port}/")).await.unwrap_err();
+        let error = FetchError::of_request(&refused);
+        assert_eq!(error.kind, Kind::Connect);
+        assert_eq!(error.message, "<urlopen error [Errno 111] Connection refused>");
     }
 }

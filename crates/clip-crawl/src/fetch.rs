@@ -261,7 +261,7 @@ pub(crate) async fn off_network<T: Send + 'static>(
 pub(crate) enum Rows {
     /// Up to [`BATCH`] rows with their images.
     Kept(RecordBatch),
-    /// One that fell.
+    /// One that was dropped.
     Rejected(Reject),
 }
 

@@ -14,7 +14,7 @@ use crate::local;
 use crate::pair_reader::{Item, PairReader, Visit, files};
 use crate::rows::Pair;
 
-/// A folder and what lies under it: one part for each folder with images.
+/// A folder and what is under it: one part for each folder with images.
 pub(crate) struct Folder {
     root: PathBuf,
     folders: Vec<PathBuf>,

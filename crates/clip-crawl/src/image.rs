@@ -75,7 +75,7 @@ pub(crate) fn process(bytes: &[u8], config: &ImageConfig) -> Result<Stored, Refu
             hashes = Some(hash::Hashes::of(image));
         })?;
     let hash::Hashes { phash, dhash, flat } = hashes.unwrap_or_default();
-    let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sha256 = hex::encode(Sha256::digest(bytes));
     let blake3 = blake3::hash(bytes).to_hex().to_string();
     let (exif, format) = (crate::exif::to_json(exif), format.to_owned());
     Ok(Stored { bytes: encoded, format, size, original, sha256, blake3, phash, dhash, flat, exif })
@@ -86,7 +86,7 @@ pub(crate) fn header(bytes: &[u8]) -> Result<ImageHeader<'_>, Refusal> {
     ImageHeader::read(bytes).map_err(|e| Refusal::undecodable(&e))
 }
 
-/// Checks, decodes, blurs `boxes` (shares of the image as it lies in the file), resizes and
+/// Checks, decodes, blurs `boxes` (shares of the image as it is stored in the file), resizes and
 /// encodes; `see` is shown the decoded image.
 pub(crate) fn encode(
     mut header: ImageHeader,

@@ -13,19 +13,19 @@ use serde::{Deserialize, Serialize};
 
 /// How long an object says that a host is taken; renewed long before.
 const TERM: Duration = Duration::from_secs(60);
-/// How often storage may fail somebody who waits for a host.
+/// How often storage may fail while a request waits for its host.
 const FAULTS: u32 = 60;
 /// A host in object storage is given back so long after its last request: each change is a request,
 /// too.
 const KEPT: Duration = Duration::from_secs(1);
 
-/// Hosts are told apart by as many numbers: with 4096 hosts in flight, a process keeps another
+/// Hosts are distinguished by as many numbers: with 4096 hosts in flight, a process keeps another
 /// from one host in 256 that it does not ask.
 const NUMBERS: u32 = 1 << 20;
 
 /// Locks on hosts, each a file or an object that the processes of a job share.
 ///
-/// The lock on a file goes with its process, however that ends; an object's runs out. In both lies
+/// The lock on a file goes with its process, however that ends; an object's runs out. Both hold
 /// the moment from which the host may be asked again, so that the pause between two requests also
 /// holds from one process to the next.
 pub(crate) struct Leases {
@@ -58,7 +58,7 @@ struct Held {
     written: Duration,
 }
 
-/// What lies in an object: who has the host until when, and when it may be asked again
+/// What is in an object: who has the host until when, and when it may be asked again
 /// (milliseconds since 1970).
 #[derive(Serialize, Deserialize)]
 struct LeaseRecord {
@@ -204,7 +204,7 @@ impl Leases {
     }
 }
 
-/// Tends the objects as long as somebody uses the leases.
+/// Renews the objects as long as the leases are in use.
 fn keep(leases: &Weak<Leases>) {
     loop {
         std::thread::sleep(KEPT / 4);
@@ -238,8 +238,8 @@ fn slip(owner: &str, until: Duration, next: Duration) -> Vec<u8> {
     serde_json::json!(LeaseRecord { owner: owner.to_owned(), until, next }).to_string().into_bytes()
 }
 
-/// Takes an object that nobody has, or whose time has run out; gives the moment from which the host
-/// may be asked.
+/// Takes an object that no process has, or whose time has run out; gives the moment from which the
+/// host may be asked.
 fn claim(store: &Store, owner: &str, number: u32) -> io::Result<Option<Duration>> {
     let name = name(number);
     let Some(seen) = store.get(&name)? else {
@@ -319,7 +319,7 @@ mod tests {
         assert!(waits(b.clone()).await);
         first.pause(Duration::from_secs(9));
         drop(first);
-        assert!(waits(b.clone()).await, "one request is still under way");
+        assert!(waits(b.clone()).await, "one request is still in flight");
         drop(second);
         let (_third, pause) = b.take("e.com").await.unwrap();
         assert!(pause > Duration::from_secs(4), "{pause:?}");

@@ -47,7 +47,7 @@ pub(crate) fn names(shards: &[PathBuf]) -> Result<Vec<String>> {
         if let Some(other) = known.insert(name.clone(), shard)
             && other != shard
         {
-            let hint = "hint: what follows a ? of a URL does not tell shards apart";
+            let hint = "hint: what follows a ? of a URL does not distinguish shards";
             let message = format!("source.paths: two shards are called {name}\n{hint}");
             return Err(Error::Config(message));
         }

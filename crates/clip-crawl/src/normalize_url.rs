@@ -3,7 +3,7 @@
 
 use url::Url;
 
-/// Query parameters that only tell where a visitor came from.
+/// Query parameters that only record where a visitor came from.
 const TRACKING: [&str; 8] =
     ["fbclid", "gclid", "dclid", "msclkid", "igshid", "mc_cid", "mc_eid", "yclid"];
 

@@ -39,7 +39,7 @@ pub(crate) type Visit<'a> = dyn FnMut(Item) -> Result<bool> + 'a;
 pub(crate) trait PairReader: Send + Sync {
     /// Number of units.
     fn units(&self) -> Result<usize>;
-    /// Gives the items of a unit, in the order in which they stand.
+    /// Gives the items of a unit, in the order of the unit.
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()>;
     /// The columns that its pairs have beside those of every source; a feed that has some gives
     /// [`Item::With`] only.

@@ -1,29 +1,31 @@
 //! Fetching failed rows again, in place: a part is done anew from its input, but every outcome that
-//! is not asked about is taken from where it lies.
+//! is not asked about is taken from where it is.
 
 use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, interleave_record_batch, take_record_batch};
 use clip_corpus::columns;
-use clip_pipeline::{Context, Error, Fetch, PartInfo, PartSink, Reject, Result, StageLayout};
+use clip_pipeline::{
+    Context, Error, Fetch, PartInfo, PartSink, Reject, Result, RowCondition, StageLayout,
+};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::fetch::{ImageFetch, Rows};
-use crate::predicate::Predicate;
 
 /// Rows that are given on at a time.
 const BATCH: usize = 512;
 
-/// A fetch stage that asks only for rejected rows that a predicate means.
+/// A fetch stage that asks only for the rejected rows that a condition means.
 pub struct RetryFetch {
     fetch: ImageFetch,
     /// The stage, with the parts of the earlier run.
     stage: StageLayout,
-    wanted: Predicate,
+    wanted: Arc<dyn RowCondition>,
 }
 
 impl RetryFetch {
     /// `stage` is the fetch stage that an earlier run wrote.
-    pub fn new(fetch: ImageFetch, stage: StageLayout, wanted: Predicate) -> Self {
+    pub fn new(fetch: ImageFetch, stage: StageLayout, wanted: Arc<dyn RowCondition>) -> Self {
         Self { fetch, stage, wanted }
     }
 
@@ -41,25 +43,51 @@ impl RetryFetch {
     }
 }
 
-/// The rows of a part that an earlier run of the stage dropped.
-fn rejected(stage: &StageLayout, part: usize) -> Result<Vec<Reject>> {
+/// Why a row is not there, by its two names: a build's and that of img2dataset's tables.
+const REASONS: [[&str; 2]; 2] = [["reason", "error_kind"], ["detail", "error_message"]];
+
+/// Which rows of a table of rejects or of a shard's table `wanted` means: the reason and its detail
+/// may be named in either way.
+pub(crate) fn meant(wanted: &dyn RowCondition, rows: &RecordBatch) -> Result<Vec<bool>> {
+    let mut rows = rows.clone();
+    for names in REASONS {
+        let column = names.iter().find_map(|name| rows.column_by_name(name).cloned());
+        for name in names.iter().filter(|_| column.is_some()) {
+            let absent = column.clone().filter(|_| rows.column_by_name(name).is_none());
+            if let Some(column) = absent {
+                rows = columns::with_column(&rows, name, true, column)
+                    .map_err(|e| Error::arrow("retry", e))?;
+            }
+        }
+    }
+    wanted.matches(&rows)
+}
+
+/// The rows of a part that an earlier run of the stage dropped, each with whether it is meant.
+fn rejected(
+    stage: &StageLayout,
+    part: usize,
+    wanted: &dyn RowCondition,
+) -> Result<Vec<(Reject, bool)>> {
     let path = stage.rejects(part);
     if !path.exists() {
         return Ok(Vec::new());
     }
     let mut rejects = Vec::new();
     for batch in clip_corpus::read_parquet(&path)? {
+        let meant = meant(wanted, &batch)?.into_iter();
         let cell = |name: &str, row: usize| {
             columns::text(&batch, name).map(|c| c.value(row).to_owned()).unwrap_or_default()
         };
-        rejects.extend((0..batch.num_rows()).map(|row| Reject {
+        let rows = (0..batch.num_rows()).map(|row| Reject {
             row: columns::uint64(&batch, columns::ROW).map_or(0, |rows| rows.value(row)),
             uid: cell(columns::UID, row),
             url: cell(columns::URL, row),
             caption: cell(columns::CAPTION, row),
             reason: cell("reason", row),
             detail: cell("detail", row),
-        }));
+        });
+        rejects.extend(rows.zip(meant));
     }
     Ok(rejects)
 }
@@ -67,10 +95,9 @@ fn rejected(stage: &StageLayout, part: usize) -> Result<Vec<Reject>> {
 /// How many rows of a part `wanted` means.
 ///
 /// # Errors
-/// When the rejects cannot be read.
-pub fn rejected_rows(stage: &StageLayout, part: usize, wanted: &Predicate) -> Result<usize> {
-    let rejects = rejected(stage, part)?;
-    Ok(rejects.iter().filter(|r| wanted.matches(&r.reason, &r.detail, &r.url, &r.caption)).count())
+/// When the rejects cannot be read, or the condition is none on them.
+pub fn rejected_rows(stage: &StageLayout, part: usize, wanted: &dyn RowCondition) -> Result<usize> {
+    Ok(rejected(stage, part, wanted)?.iter().filter(|(_, meant)| *meant).count())
 }
 
 /// Where the outcome of a row is.
@@ -93,14 +120,13 @@ impl Fetch for RetryFetch {
         let lacks = || Error::stage(ImageFetch::STAGE, "the input lacks the column `row`");
         let rows = columns::uint64(&batch, columns::ROW).ok_or_else(lacks)?;
         let kept = self.kept(out.part())?;
-        let rejected = rejected(&self.stage, out.part())?;
+        let rejected = rejected(&self.stage, out.part(), &*self.wanted)?;
         let mut found: HashMap<u64, From> = HashMap::new();
         if let Some(ids) = kept.as_ref().and_then(|kept| columns::uint64(kept, columns::ROW)) {
             found.extend(ids.values().iter().enumerate().map(|(at, &id)| (id, From::Kept(0, at))));
         }
-        let stay = |r: &Reject| !self.wanted.matches(&r.reason, &r.detail, &r.url, &r.caption);
-        let staying = rejected.iter().enumerate().filter(|(_, reject)| stay(reject));
-        found.extend(staying.map(|(at, reject)| (reject.row, From::Rejected(at))));
+        let staying = rejected.iter().enumerate().filter(|(_, (_, meant))| !meant);
+        found.extend(staying.map(|(at, (reject, _))| (reject.row, From::Rejected(at))));
 
         let asked: Vec<u64> = (0..batch.num_rows() as u64)
             .filter(|&at| !found.contains_key(&rows.value(at as usize)))
@@ -130,7 +156,7 @@ impl Fetch for RetryFetch {
         for &id in rows.values() {
             match found.get(&id) {
                 Some(From::Kept(pool, at)) => order.push((*pool, *at)),
-                Some(From::Rejected(at)) => out.reject(rejected[*at].clone())?,
+                Some(From::Rejected(at)) => out.reject(rejected[*at].0.clone())?,
                 None => {
                     let lost =
                         || Error::stage(ImageFetch::STAGE, format!("row {id} got no answer"));

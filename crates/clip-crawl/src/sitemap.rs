@@ -16,7 +16,7 @@ pub(crate) const SITEMAPS: usize = 50;
 const LONGEST: u64 = 50 << 20;
 const URLS: usize = 50_000;
 
-/// Pages that the sitemaps in the robots.txt of the seed's host name, at most so many, in their
+/// Pages that the sitemaps in the robots.txt of the seed's host name, at most this many, in their
 /// order. One that cannot be had is noted and skipped.
 pub(crate) async fn pages(client: &Client, seed: &Url, most: usize, cx: &Context) -> Vec<String> {
     let mut waiting = client.sitemaps(seed).await;

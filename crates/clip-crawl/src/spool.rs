@@ -37,7 +37,7 @@ struct Part {
     end: u64,
 }
 
-/// Where bytes lie in the spool.
+/// Where bytes are in the spool.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
     named: bool,

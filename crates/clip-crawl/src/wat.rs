@@ -192,7 +192,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for MaybeImage<'a> {
                 self,
                 mut map: A,
             ) -> std::result::Result<MaybeImage<'de>, A::Error> {
-                // The path comes first in what Common Crawl writes; wherever it stands, it decides.
+                // The path comes first in what Common Crawl writes; wherever it is, it decides.
                 let (mut image, mut other, mut link) = (false, false, Link::default());
                 while let Some(key) = map.next_key::<Text>()? {
                     match &*key.0 {

@@ -77,7 +77,7 @@ impl WebSource {
                 }
                 let page = match page {
                     Ok(page) => page,
-                    // A page is no row: the note tells, the funnel stays about pairs.
+                    // A page is no row: a note reports it, and the funnel counts pairs.
                     Err(error) => {
                         cx.note(format!("{url}: {} ({error})", error.kind.name()));
                         continue;

@@ -54,7 +54,7 @@ impl PairReader for Yfcc {
 }
 
 /// A line of the metadata. Editions differ in the columns before the title, not in those after:
-/// title, description and the rest stand 17 before the end and on. Videos are nothing.
+/// title, description and the rest are 17 before the end and on. Videos are nothing.
 fn yfcc(line: &str) -> std::result::Result<Option<Item>, String> {
     let cells: Vec<&str> = line.split('\t').collect();
     if !(23..=25).contains(&cells.len()) {

@@ -72,7 +72,7 @@ async fn every_fault_has_its_kind_and_ends_soon() {
         ("/tag?otherbot:%20noindex", None),
         ("/tag?nofollow", None),
         ("/later", Some(Kind::TooManyRequests)),
-        // The host asked for an hour: nobody waits, nobody asks again.
+        // The host asked for an hour: no request waits, none is sent again.
         ("/ok.jpg", Some(Kind::HostGivenUp)),
     ] {
         assert_eq!(kind(&client, &site, path).await, expected, "{path}");

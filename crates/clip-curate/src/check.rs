@@ -15,8 +15,8 @@ use rayon::prelude::*;
 /// surely a copy of, and `overlap_all`: every such item, also those that it resembles only because
 /// it shows next to nothing.
 ///
-/// With `drop` such rows fall, with the reason `evaluation_copy`; otherwise they are flagged and
-/// continue.
+/// With `drop` such rows are dropped, with the reason `evaluation_copy`; otherwise they are flagged
+/// and continue.
 pub struct Check {
     checker: Checker,
     drop: bool,

@@ -21,7 +21,7 @@ impl Matches {
     /// Name of the stage.
     pub const STAGE: &'static str = "match";
 
-    /// With a matcher over the list. With `places`, `query_places` says where each query stands
+    /// With a matcher over the list. With `places`, `query_places` says where each query is
     /// first: two numbers a query, its first character in the caption and the one after its
     /// last, counted from 0.
     pub fn new(matcher: QueryMatcher, places: bool) -> Self {
@@ -29,7 +29,7 @@ impl Matches {
     }
 }
 
-/// Where each of `queries` stands in the caption.
+/// Where each of `queries` is in the caption.
 const PLACES: &str = "query_places";
 
 impl Map for Matches {

@@ -27,7 +27,7 @@ impl ShardSink {
     /// Name of the stage.
     pub const STAGE: &'static str = "shards";
 
-    /// With so many samples in each shard.
+    /// With this many samples in each shard.
     pub fn new(rows: usize) -> Self {
         Self { rows }
     }

@@ -35,7 +35,7 @@ pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the readers of a format must be told of a model's `preprocess_cfg`.
+/// What the readers of a format must be given of a model's `preprocess_cfg`.
 fn loss_note(target: Target, lost: &str) -> String {
     let hint = "hint: say so where the weights are used, as in --image-mean 0.5 0.5 0.5";
     match target {

@@ -11,6 +11,7 @@ mod embed;
 mod eval;
 mod exit;
 mod model;
+mod score;
 mod train;
 
 use std::process::ExitCode;
@@ -37,6 +38,9 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
+    if let Err(error) = clip_cli::Stop::install(exit::STOPPING) {
+        return exit::report(&error.into());
+    }
     let Cli { common, command } = Cli::parse();
     common.apply();
     let result = match command {
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
         TorchCommand::Detector { task } => detector::run(task),
         TorchCommand::Eval { task } => eval::run(task),
         TorchCommand::Embed(args) => embed::run(args),
+        TorchCommand::Score(args) => score::run(&args),
+        TorchCommand::ServeScores(args) => score::serve(&args),
         TorchCommand::Convert(args) => convert::run(args),
     };
     result.unwrap_or_else(|error| exit::report(&error))

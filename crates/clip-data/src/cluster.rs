@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe;
 
-/// Parts in flight at a time, when nobody says how many.
+/// Parts in flight at a time, where no number is given.
 const AT_ONCE: usize = 64;
 /// A worker lets go of a build that sent nothing for so long.
 const IDLE: Duration = Duration::from_secs(10);
@@ -127,6 +127,8 @@ impl Opened {
             let what = "this worker's configuration or files are not the client's";
             return Err(Error::stage(stage.name(), format!("{what}\n{hint}")));
         }
+        recipe::check_models(&config, &plan, None, None)
+            .map_err(|e| Error::stage("score", format!("{e:#}")))?;
         let run = Run::open(plan, true, Arc::new(AtomicBool::new(false)), Arc::new(()))?;
         Ok(Self { run, ready: Mutex::new(0) })
     }

@@ -57,7 +57,7 @@ impl DetectorProcess {
 
 impl Drop for DetectorProcess {
     fn drop(&mut self) {
-        // It may be in the middle of an answer that nobody will read.
+        // It may be in the middle of an answer that no process will read.
         if let Ok(child) = self.child.get_mut() {
             let _ = child.kill();
             let _ = child.wait();

@@ -12,6 +12,7 @@ mod examples;
 mod exit;
 mod progress;
 mod recipe;
+mod score_process;
 mod set_on_drop;
 mod torch;
 
@@ -57,14 +58,18 @@ enum Command {
     Retry(commands::retry::Args),
     /// Choose the pairs of a pool: DataComp's baselines, conditions, exact fractions by a score
     Filter(Box<commands::filter::Args>),
+    /// Train and ask fastText models that choose captions
+    Classifier(Box<commands::classifier::Args>),
     /// Report the overlap of a corpus with evaluation sets, and its effect on scores
     Contamination(Box<commands::contamination::Args>),
     /// Statistics of any corpus, list or shard, and a page to look through it
     Inspect(commands::inspect::Args),
-    /// Say what became of a pair, stage by stage, and why it fell
+    /// Print what became of a pair, stage by stage, and why it was dropped
     Explain(commands::explain::Args),
     /// Say whether shards, tables, parts and manifests are whole
     Verify(commands::verify::Args),
+    /// Remove rows from runs, shards, tables and embeddings by uid; name trainings that saw them
+    Forget(commands::forget::Args),
     /// Write the uids of rows that meet a condition as a DataComp subset file
     Subset(commands::reshard::SubsetArgs),
     /// Cut shards anew, with all samples or those of a subset file
@@ -94,7 +99,15 @@ fn main() -> ExitCode {
     let matches = command().get_matches_from(args);
     let Cli { common, command } = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     common.apply();
-    let result = match command {
+    run(command).unwrap_or_else(|error| exit::report(&error))
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    // What becomes `clip-data-torch` takes its signals there.
+    if !matches!(command, Command::Torch(_)) {
+        clip_cli::Stop::install(exit::STOPPING)?;
+    }
+    match command {
         Command::Init(args) => commands::init::run(args),
         Command::Queries(args) => commands::queries::run(args),
         Command::Plan(args) => commands::plan::run(args),
@@ -106,11 +119,13 @@ fn main() -> ExitCode {
         Command::Fetch(args) => commands::fetch::run(*args),
         Command::Retry(args) => commands::retry::run(args),
         Command::Filter(args) => commands::filter::run(*args),
+        Command::Classifier(args) => commands::classifier::run(*args),
         Command::Contamination(args) => commands::contamination::run(*args),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Hash(args) => commands::hash::run(args),
         Command::Explain(args) => commands::explain::run(args),
         Command::Verify(args) => commands::verify::run(args),
+        Command::Forget(args) => commands::forget::run(args),
         Command::Subset(args) => commands::reshard::subset(args),
         Command::Reshard(args) => commands::reshard::run(args),
         Command::Report(args) => commands::report::run(args),
@@ -118,6 +133,5 @@ fn main() -> ExitCode {
         Command::Completions(args) => commands::shell::completions(args),
         Command::Man(args) => commands::shell::man(args),
         Command::Torch(command) => torch::exec(command.name()),
-    };
-    result.unwrap_or_else(|error| exit::report(&error))
+    }
 }

@@ -1,18 +1,27 @@
 //! `pipeline.toml` as the chain of stages, in order: this is the way of a pair.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clip_crawl::ImageFetch;
-use clip_curate::{Aligned, Captions, Check, Languages, Matches, ShardSink};
+use clip_curate::{
+    Aligned, BlockImages, BlockUrls, Captions, Check, Languages, Matches, QualityFilter,
+    QualityModel, Scores, ShardSink,
+};
 use clip_filter::{SelectStage, Top};
 use clip_overlap::{Checker, CopyRule, Decisions, EvalIndex, SetDecision, default_cache};
-use clip_pipeline::config::corpus::{Check as CheckConfig, CheckAction};
+use clip_pipeline::config::corpus::{Block, Check as CheckConfig, CheckAction};
+use clip_pipeline::config::score::Score;
 use clip_pipeline::config::text::Compat;
-use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work, hash_resource};
+use clip_pipeline::{
+    Config, Error, Plan, Result, RunStore, StageSpec, Status, Work, hash_resource,
+};
 use clip_query::{MatchOptions, QueryMatcher, Rules};
 use clip_sql::{Balance, Compare, Condition, Deduplicate, UniquePairs};
 use serde_json::{Value, json};
+
+use crate::score_process::ScoreProcess;
 
 /// Name and hash of a file that decides a stage's output.
 type Resource = (String, String);
@@ -20,14 +29,19 @@ type Resource = (String, String);
 /// The plan of a build: every stage that the configuration asks for.
 pub fn plan(config: &Config) -> Result<Plan> {
     all_there(config)?;
-    let mut stages = vec![collect(config)?, unique()];
+    let mut stages = vec![collect(config)?];
+    stages.extend(block_urls(config)?);
+    stages.push(unique());
     stages.extend(captions(config));
     stages.extend(language(config)?);
+    stages.extend(quality(config)?);
     stages.extend(matches(config)?);
     stages.extend(balance(config));
     stages.push(fetch(config));
+    stages.extend(block_images(config)?);
     stages.extend(dedup(config)?);
     stages.extend(check(config)?);
+    stages.extend(scores(config)?);
     stages.extend(select(config)?);
     stages.push(shards(config));
     let store = config.store.as_ref().map(|store| RunStore::open(store, &config.name));
@@ -42,9 +56,17 @@ fn all_there(config: &Config) -> Result<()> {
             .then(|| format!("{name}: {}: no such file or folder\nhint: {hint}", path.display()))
     };
     let mut missing = Vec::new();
+    missing.extend(config.block.iter().flat_map(|block| {
+        let lists = block.before_fetch().chain(block.after_fetch());
+        lists.filter_map(|(name, path)| named(name.into(), path, "a list with an entry a line"))
+    }));
     missing.extend(config.language.iter().filter_map(|l| {
         let from = "https://dl.fbaipublicfiles.com/fasttext/supervised-models/lid.176.ftz";
         named("language.model".into(), &l.model, &format!("curl -LO {from}"))
+    }));
+    missing.extend(config.quality.iter().filter_map(|q| {
+        let name = format!("quality.{}", q.name);
+        named(name, &q.model, "`clip-data classifier train` makes one")
     }));
     missing.extend(config.queries.iter().filter_map(|q| {
         named("queries.list".into(), &q.list, "`clip-data queries build` makes one")
@@ -68,19 +90,35 @@ fn all_there(config: &Config) -> Result<()> {
             )
         }));
     }
+    for score in &config.score {
+        let key = format!("score.{}", score.name);
+        let weights = "weights in any format that `clip-data embed` opens";
+        missing.extend(named(format!("{key}.model"), &score.model, weights));
+        missing.extend(score.heads.iter().filter_map(|(name, head)| {
+            named(
+                format!("{key}.heads.{name}"),
+                &head.file,
+                "safetensors, or a state dict of PyTorch",
+            )
+        }));
+        let config = score.model_config();
+        missing.extend(config.and_then(|file| {
+            named(format!("{key}.model_name"), file, "a model_cfg, or the name of a model")
+        }));
+    }
     if missing.is_empty() { Ok(()) } else { Err(Error::Config(missing.join("\n"))) }
 }
 
 /// A stage of the build. Its version goes up with every change of what it makes of the same rows,
 /// so that what an older executable left is made anew.
 fn stage(
-    name: &'static str,
+    name: impl Into<Cow<'static, str>>,
     version: u32,
     config: Value,
     resources: Vec<Resource>,
     build: impl Fn() -> Result<Work> + Send + Sync + 'static,
 ) -> StageSpec {
-    StageSpec { name, version, config, resources, build: Box::new(build) }
+    StageSpec { name: name.into(), version, config, resources, build: Box::new(build) }
 }
 
 /// What a stage's output depends on and `path` holds.
@@ -89,8 +127,8 @@ fn resource(name: &str, path: &Path) -> Result<Resource> {
     Ok((name.to_owned(), hash))
 }
 
-/// What a fetched byte depends on; how fast it comes is nobody's output.
-fn manners(config: &Config) -> Value {
+/// What a fetched byte depends on; how fast it comes changes no output.
+fn politeness(config: &Config) -> Value {
     let fetch = &config.fetch;
     json!({
         "user_agent": fetch.user_agent, "robots": fetch.robots, "x_robots_tag": fetch.x_robots_tag,
@@ -104,13 +142,55 @@ fn collect(config: &Config) -> Result<StageSpec> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let inputs = clip_crawl::inputs(&config.source, &config.base)?;
     let resources = inputs.iter().map(|path| resource(&name(path), path)).collect::<Result<_>>()?;
-    let settings = json!({"source": config.source, "fetch": manners(config)});
+    let settings = json!({"source": config.source, "fetch": politeness(config)});
     let (source, fetch, base) = (config.source.clone(), config.fetch.clone(), config.base.clone());
     // Version 4: rows of local images are named by their place in the corpus and keep what their
     // JSON knows of them; images of pages that opt out are rejected, also those of archives.
     Ok(stage("collect", 4, settings, resources, move || {
         Ok(Work::Source(clip_crawl::source(&source, &fetch, &base)?))
     }))
+}
+
+/// `[block]` with the files' own paths.
+fn block(config: &Config) -> Option<Block> {
+    let paths = |list: &[PathBuf]| list.iter().map(|path| config.path(path)).collect();
+    config.block.as_ref().map(|block| Block {
+        hosts: paths(&block.hosts),
+        urls: paths(&block.urls),
+        sha256: paths(&block.sha256),
+        phash: paths(&block.phash),
+        pdq: paths(&block.pdq),
+        ..block.clone()
+    })
+}
+
+fn block_urls(config: &Config) -> Result<Option<StageSpec>> {
+    let Some(block) = block(config) else { return Ok(None) };
+    let resources = block.before_fetch().map(|(name, path)| resource(name, path));
+    let resources = resources.collect::<Result<Vec<_>>>()?;
+    if resources.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(stage(BlockUrls::STAGE, 1, json!({}), resources, move || {
+        Ok(Work::Map(Box::new(BlockUrls::open(&block)?)))
+    })))
+}
+
+fn block_images(config: &Config) -> Result<Option<StageSpec>> {
+    let Some(block) = block(config) else { return Ok(None) };
+    let resources = block.after_fetch().map(|(name, path)| resource(name, path));
+    let resources = resources.collect::<Result<Vec<_>>>()?;
+    if resources.is_empty() {
+        return Ok(None);
+    }
+    let radius = |list: &[PathBuf], radius: u32| (!list.is_empty()).then_some(radius);
+    let settings = json!({
+        "phash_radius": radius(&block.phash, block.phash_radius()),
+        "pdq_radius": radius(&block.pdq, block.pdq_radius()),
+    });
+    Ok(Some(stage(BlockImages::STAGE, 1, settings, resources, move || {
+        Ok(Work::Map(Box::new(BlockImages::open(&block)?)))
+    })))
 }
 
 fn unique() -> StageSpec {
@@ -134,6 +214,24 @@ fn language(config: &Config) -> Result<Option<StageSpec>> {
     Ok(Some(stage(Languages::STAGE, 2, settings, resources, move || {
         let languages = Languages::open(&model, language.keep.clone(), language.min_prob)?;
         Ok(Work::Map(Box::new(languages)))
+    })))
+}
+
+fn quality(config: &Config) -> Result<Option<StageSpec>> {
+    if config.quality.is_empty() {
+        return Ok(None);
+    }
+    let all: Vec<_> = config.quality.iter().map(|q| (config.path(&q.model), q.clone())).collect();
+    let resources = all.iter().map(|(path, q)| resource(&format!("quality.{}", q.name), path));
+    let resources = resources.collect::<Result<_>>()?;
+    let settings = all.iter().map(|(_, q)| {
+        json!({"name": q.name, "label": q.label, "min_prob": q.min_prob, "column": q.column})
+    });
+    let settings = json!({"models": settings.collect::<Vec<_>>()});
+    Ok(Some(stage(QualityFilter::STAGE, 1, settings, resources, move || {
+        let open = |(path, q): &(PathBuf, _)| QualityModel::open(path, q);
+        let models = all.iter().map(open).collect::<Result<_>>()?;
+        Ok(Work::Map(Box::new(QualityFilter::new(models))))
     })))
 }
 
@@ -165,7 +263,7 @@ fn balance(config: &Config) -> Option<StageSpec> {
 }
 
 fn fetch(config: &Config) -> StageSpec {
-    let settings = json!({"fetch": manners(config), "image": config.image});
+    let settings = json!({"fetch": politeness(config), "image": config.image});
     let (fetch, image) = (config.fetch.clone(), config.image.clone());
     let (source, base) = (config.source.clone(), config.base.clone());
     // Version 3: images of formats that are not decoded are rejected by the format's name.
@@ -236,6 +334,66 @@ pub fn decisions(config: &Config, check: &CheckConfig) -> Result<Decisions> {
         (name.clone(), SetDecision { threshold: Some(threshold), ..own })
     };
     Ok(Decisions { sets: check.against.keys().map(set).collect() })
+}
+
+/// A stage for each scorer.
+fn scores(config: &Config) -> Result<Vec<StageSpec>> {
+    let stage_of = |score: &Score| {
+        let run = config.path(&score.model).join("checkpoints");
+        if run.is_dir() {
+            let hint = format!("hint: name one of those in {}", run.display());
+            let what = "a run of training, whose newest checkpoint changes";
+            let model = score.model.display();
+            return Err(Error::Config(format!(
+                "score.{}.model: {model}: {what}\n{hint}",
+                score.name
+            )));
+        }
+        let mut resources = vec![resource("score.model", &config.path(&score.model))?];
+        if let Some(file) = score.model_config() {
+            resources.push(resource("score.model_name", &config.path(file))?);
+        }
+        for (name, head) in &score.heads {
+            resources.push(resource(&format!("score.heads.{name}"), &config.path(&head.file))?);
+        }
+        // Where files are is not what they hold.
+        let mut settings = json!(score);
+        settings["model"] = Value::Null;
+        if score.model_config().is_some() {
+            settings["model_name"] = Value::Null;
+        }
+        for name in score.heads.keys() {
+            settings["heads"][name]["file"] = Value::Null;
+        }
+        let (name, columns) = (score.name.clone(), score.columns());
+        let process = Arc::new((config.clone(), score.clone()));
+        Ok(stage(Scores::stage(&score.name), 1, settings, resources, move || {
+            let process = ScoreProcess::new(&process.0, &process.1);
+            Ok(Work::Map(Box::new(Scores::new(&name, columns.clone(), Box::new(process)))))
+        }))
+    };
+    config.score.iter().map(stage_of).collect()
+}
+
+/// Whether this machine can run the models of the stages that are to run: without libtorch, or with
+/// a head that does not fit, nothing is to be fetched first. `from` and `until` are those of
+/// [`clip_pipeline::Selection`].
+pub fn check_models(
+    config: &Config,
+    plan: &Plan,
+    from: Option<&str>,
+    until: Option<&str>,
+) -> anyhow::Result<()> {
+    let from = from.map_or(Ok(usize::MAX), |name| plan.find(name))?;
+    let until = until.map_or(Ok(usize::MAX), |name| plan.find(name))?;
+    for score in &config.score {
+        let at = plan.find(&Scores::stage(&score.name))?;
+        let there = plan.stages[at].status == Status::Reuse && at < from;
+        if at <= until && !there {
+            ScoreProcess::new(config, score).check()?;
+        }
+    }
+    Ok(())
 }
 
 fn select(config: &Config) -> Result<Option<StageSpec>> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::Context;
+use clip_format::{Classify, ErrorClass};
 
 /// The version of libtorch that the sibling is built against.
 pub const VERSION: &str = "2.11.0";
@@ -68,16 +69,22 @@ fn python() -> Option<PathBuf> {
     output.status.success().then(|| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
-/// The executable that links libtorch: it lies beside this one.
+/// The executable that links libtorch: it is beside this one.
 pub fn sibling() -> anyhow::Result<PathBuf> {
     let this = std::env::current_exe().context("this executable's own path")?;
     Ok(this.with_file_name("clip-data-torch"))
 }
 
-/// Why the sibling cannot run here; its exit code is `exit::ENVIRONMENT`.
+/// Why the sibling cannot run here.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Missing(String);
+
+impl Classify for Missing {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(ErrorClass::Environment)
+    }
+}
 
 /// `clip-data-torch` with libtorch in reach, ready to be given the arguments of `command`.
 pub fn program(command: &str) -> Result<Command, Missing> {
@@ -102,8 +109,18 @@ pub fn program(command: &str) -> Result<Command, Missing> {
     }
     let mut ready = Command::new(sibling);
     ready.env("LD_LIBRARY_PATH", libtorch.library_path());
+    if !OPENMP_WAITING.iter().any(|name| std::env::var_os(name).is_some()) {
+        ready.env(OPENMP_WAITING[0], SPINS);
+    }
     Ok(ready)
 }
+
+/// What decides how OpenMP's threads wait for each other: libgomp reads it when it is loaded. By
+/// default they spin for milliseconds, and where another process takes a core, all others spin for
+/// as long as the thread that lost it waits (`docs/benchmarks.md`, shared machines).
+const OPENMP_WAITING: [&str; 2] = ["GOMP_SPINCOUNT", "OMP_WAIT_POLICY"];
+/// Spins before a thread sleeps, unless the user has decided.
+const SPINS: &str = "1000";
 
 /// Becomes `clip-data-torch` with this process's arguments, which are those of `command`; returns
 /// only when it cannot.

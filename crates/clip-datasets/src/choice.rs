@@ -104,7 +104,7 @@ fn lines(list: &Path) -> Result<Vec<(usize, serde_json::Value)>> {
     .collect()
 }
 
-/// The image, wherever beside the list it lies.
+/// The image, wherever beside the list it is.
 fn image(list: &Path, name: &str) -> Result<PathBuf> {
     if !crate::load::stays_below(Path::new(name)) {
         return Err(Error::item(list, name, "the name leads out of the folder"));

@@ -1,6 +1,6 @@
 //! Evaluation datasets: class names, prompts and items, from files that are there already.
 //!
-//! Nothing is downloaded. A folder is recognised by what lies in it ([`open`]); a dataset of the
+//! Nothing is downloaded. A folder is recognised by what is in it ([`open`]); a dataset of the
 //! registry is opened by its name and a path ([`open_named`]), with its classes, prompts and
 //! metric.
 //!

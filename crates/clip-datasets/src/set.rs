@@ -62,7 +62,7 @@ pub struct EvalSet {
     pub(crate) source: Source,
 }
 
-/// Opens the set in a folder, which is recognised by what lies in it.
+/// Opens the set in a folder, which is recognised by what is in it.
 ///
 /// # Errors
 /// When the folder has no layout that is known; the message shows those that are.
@@ -233,7 +233,7 @@ impl EvalSet {
         }))
     }
 
-    /// The number of items, where it can be told without reading them.
+    /// The number of items, where it is known without reading them.
     pub fn len(&self) -> Option<u64> {
         self.source.len().filter(|_| self.subset.is_none())
     }

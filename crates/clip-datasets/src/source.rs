@@ -32,7 +32,7 @@ impl FileItem {
     }
 }
 
-/// How the pixels of a row lie in its bytes.
+/// How the pixels of a row are in its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Layout {
     /// One byte a pixel.
@@ -175,7 +175,7 @@ impl Source {
         }
     }
 
-    /// The number of items, where it can be told without reading them.
+    /// The number of items, where it is known without reading them.
     pub(crate) fn len(&self) -> Option<u64> {
         match self {
             Self::Files(files) => Some(files.len() as u64),

@@ -9,7 +9,7 @@ use crate::registry::subset as wordnet_ids;
 use crate::{Error, EvalSet, Result};
 
 /// Classes that are kept of a set's (paper, section 3.3: shifted sets have some of ImageNet's).
-#[derive(Debug, Clone, serde::Serialize)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
 pub struct ClassSubset {
     /// What was asked for: a file, a subset that is known by name, or names.
     pub name: String,

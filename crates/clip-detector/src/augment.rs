@@ -95,7 +95,7 @@ fn bordered(image: &Rgb, draw: &mut Draw) -> Rgb {
     whole
 }
 
-/// Turned by so many radians about its middle; what comes into view is the edge, drawn out.
+/// Turned by this many radians about its middle; what comes into view is the edge, drawn out.
 fn turned(image: &Rgb, angle: f32) -> Rgb {
     let (sin, cos) = angle.sin_cos();
     let (w, h) = (image.width as f32, image.height as f32);

@@ -70,7 +70,7 @@ impl DetectorConfig {
             return fault("every width, number of blocks and `dim` must be at least 1");
         }
         if self.size >> (self.widths.len() + 1) < 1 {
-            return fault("`size` is too small for so many stages");
+            return fault("`size` is too small for this many stages");
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clip_format::{Classify, ErrorClass};
+
 /// A failure of the detector, its training or its files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,6 +38,15 @@ pub enum Error {
 impl Error {
     pub(crate) fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::File { path: path.into(), reason: reason.to_string() }
+    }
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Torch(_) | Self::Model(_) => Some(ErrorClass::Environment),
+            _ => None,
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The learned duplicate detector of the paper's appendix C.
 //!
 //! A residual network with anti-aliased pooling, weight normalisation instead of batch
-//! normalisation (so that no image of a batch can tell another's secret) and GELU, trained to tell
-//! an image's altered copy from all other images of the batch (InfoNCE at temperature 0.07).
+//! normalisation (so that no image of a batch leaks into another's features) and GELU, trained to
+//! tell an image's altered copy from all other images of the batch (InfoNCE at temperature 0.07).
 
 mod augment;
 mod config;

@@ -1,4 +1,4 @@
-//! Training: an image's altered copy must be told from those of all other images of the batch.
+//! Training: an image's altered copy must be found among those of all other images of the batch.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub struct TrainOptions {
     pub precision: Precision,
 }
 
-/// How a training stands.
+/// The state of a training.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
     /// Steps done.
@@ -46,7 +46,7 @@ pub struct Progress {
     pub done: f64,
 }
 
-/// Trains; `watch` is told after every step and says whether to continue.
+/// Trains; `watch` gets every step and returns whether to continue.
 pub fn train(
     detector: &Detector,
     pictures: &TrainingImages,

@@ -1,7 +1,7 @@
 //! Images and texts to unit embeddings.
 
 use clip_image::{Preprocess, Rgb};
-use clip_model::{Clip, picture_bytes};
+use clip_model::{Clip, image_bytes};
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 
@@ -32,6 +32,16 @@ impl Encoder {
         Tokenizer::VOCABULARY as i64
     }
 
+    /// Whether the model's tokens are the tokenizer's.
+    ///
+    /// # Errors
+    /// In words, when it has another number of them.
+    pub fn check_vocabulary(&self) -> std::result::Result<(), String> {
+        let (known, wanted) = (self.vocabulary(), self.model.config().text_cfg.vocab_size);
+        let fault = || format!("the model has {wanted} tokens, and the tokenizer {known}");
+        if known == wanted { Ok(()) } else { Err(fault()) }
+    }
+
     /// What makes the images that [`Encoder::images`] takes.
     pub fn transform(&self) -> Preprocess {
         self.model.transform()
@@ -40,7 +50,7 @@ impl Encoder {
     /// Square images of the model's size to unit embeddings [n, embed_dim] in f32 on the CPU.
     pub fn images(&self, images: &[Rgb]) -> Tensor {
         let bytes: Vec<&[u8]> = images.iter().map(|image| image.data.as_slice()).collect();
-        let bytes = picture_bytes(&bytes, self.model.config().vision_cfg.image_size);
+        let bytes = image_bytes(&bytes, self.model.config().vision_cfg.image_size);
         let input = self.model.pixels(&bytes).to_kind(self.model.kind());
         no_grad(|| unit(&self.model.encode_image(&input)))
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_format::PathError;
+use clip_format::{Classify, ErrorClass, PathError};
 
 /// A failure of a whole run; an item that cannot be embedded is none, but a rejected row.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +18,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The model cannot score pairs as it was asked to.
+    #[error("{0}")]
+    Scorer(String),
     /// A shard or a table failed.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
@@ -33,6 +36,16 @@ pub enum Error {
     /// The metadata does not fit its columns.
     #[error("metadata: {0}")]
     Arrow(#[from] arrow::error::ArrowError),
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Model(_) | Self::Torch(_) | Self::Output(_) => Some(ErrorClass::Environment),
+            Self::Corpus(error) => error.class(),
+            _ => None,
+        }
+    }
 }
 
 /// Short for a result with this crate's error.

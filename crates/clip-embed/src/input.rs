@@ -32,6 +32,24 @@ pub struct Facts {
     pub sha256: Option<String>,
     /// Its caption, where no text field has it.
     caption: Option<String>,
+    /// Those of all its copies, where a build merged some.
+    captions: Vec<String>,
+}
+
+impl Item {
+    /// The caption, then the others of its cluster.
+    pub fn captions(&self) -> Vec<String> {
+        let others =
+            self.facts.captions.iter().filter(|other| Some(*other) != self.caption.as_ref());
+        self.caption.iter().chain(others).cloned().collect()
+    }
+
+    /// The pair's identity: the one that is stored, or else that of its URL and caption.
+    pub fn uid(&self) -> Option<String> {
+        let (url, caption) = (self.facts.url.as_deref(), self.caption.as_deref());
+        let made = url.zip(caption).map(|(url, caption)| clip_corpus::uid(url, caption));
+        self.facts.uid.clone().or(made)
+    }
 }
 
 impl Facts {
@@ -39,7 +57,9 @@ impl Facts {
     fn of(json: &Value) -> Self {
         let text = |name: &str| json[name].as_str().map(str::to_owned);
         let (url, uid, sha256) = (text("url"), text("uid"), text("sha256"));
-        Self { url, uid, sha256, caption: text("caption") }
+        let list = json["captions"].as_array().into_iter().flatten();
+        let captions = list.filter_map(|caption| caption.as_str().map(str::to_owned)).collect();
+        Self { url, uid, sha256, caption: text("caption"), captions }
     }
 }
 

@@ -26,7 +26,7 @@ pub struct Npy {
 }
 
 impl Npy {
-    /// An empty matrix of so many columns.
+    /// An empty matrix of this many columns.
     pub fn new(kind: NumberType, columns: usize) -> Self {
         Self { kind, columns, bytes: Vec::new() }
     }

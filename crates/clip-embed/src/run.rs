@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use clip_image::{Preprocess, Rgb};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::batch::{each_batch, write_rejects};
 use crate::{Encoder, Error, Input, Item, Npy, NumberType, Part, Result};
 
 /// What decides the files.
@@ -32,7 +30,7 @@ pub struct Summary {
     pub rows: usize,
     /// Items that could not be embedded; `rejects/` has their keys and reasons.
     pub rejects: usize,
-    /// Parts that lay there from an earlier run.
+    /// Parts that were there from an earlier run.
     pub reused: usize,
 }
 
@@ -47,13 +45,11 @@ pub fn run(
     options: &Options,
     progress: &dyn Fn(usize) -> bool,
 ) -> Result<Option<Summary>> {
-    let (known, wanted) = (encoder.vocabulary(), encoder.model().config().text_cfg.vocab_size);
-    if input.texts && known != wanted {
-        let reason =
-            format!("the model has {wanted} tokens, and the tokenizer {known}\nhint: --only image");
-        return Err(Error::input(&options.output, reason));
+    if input.texts {
+        let wrong = |reason| Error::input(&options.output, format!("{reason}\nhint: --only image"));
+        encoder.check_vocabulary().map_err(wrong)?;
     }
-    claim(options)?;
+    claim(&options.output, "embed.json", "embeddings", &options.identity)?;
     let mut summary = Summary::default();
     let width = input.parts.len().saturating_sub(1).to_string().len().max(4);
     for (number, part) in input.parts.iter().enumerate() {
@@ -73,17 +69,17 @@ pub fn run(
     Ok(Some(summary))
 }
 
-/// Names the folder's embeddings, or checks that it is these.
-fn claim(options: &Options) -> Result<()> {
-    let path = options.output.join("embed.json");
+/// Names what a folder holds in a file of it, or checks that it is the same.
+pub(crate) fn claim(folder: &Path, file: &str, what: &str, identity: &str) -> Result<()> {
+    let path = folder.join(file);
     if let Ok(found) = std::fs::read_to_string(&path) {
-        if found.trim() == options.identity.trim() {
+        if found.trim() == identity.trim() {
             return Ok(());
         }
         let hint = "hint: give another --out, or remove the folder";
-        return Err(Error::input(&options.output, format!("it holds other embeddings\n{hint}")));
+        return Err(Error::input(folder, format!("it holds other {what}\n{hint}")));
     }
-    Ok(clip_format::write_atomic(&path, options.identity.as_bytes())?)
+    Ok(clip_format::write_atomic(&path, identity.as_bytes())?)
 }
 
 /// The files of one part; the last one that is written says that all are there.
@@ -117,13 +113,6 @@ impl Files {
     }
 }
 
-/// Decoded items of one batch.
-struct Batch {
-    items: Vec<Item>,
-    images: Vec<Rgb>,
-    rejects: Vec<(String, String)>,
-}
-
 fn embed(
     input: &Input,
     part: &Part,
@@ -135,55 +124,27 @@ fn embed(
     let dim = encoder.model().config().embed_dim as usize;
     let (mut images, mut texts) = (Npy::new(options.numbers, dim), Npy::new(options.numbers, dim));
     let (mut items, mut rejects) = (Vec::new(), Vec::new());
-    let transform = encoder.transform();
-    let stopped = std::thread::scope(|scope| {
-        // While one batch is encoded, the next is read and decoded.
-        let (sender, receiver) = sync_channel::<Result<Batch>>(1);
-        scope.spawn(move || {
-            let mut source = match part.items() {
-                Ok(source) => source,
-                Err(error) => return drop(sender.send(Err(error))),
-            };
-            loop {
-                let read: Result<Vec<Item>> = source.by_ref().take(options.batch).collect();
-                let batch = match read {
-                    Ok(read) if read.is_empty() => return,
-                    Ok(read) => Ok(decode(read, input, &transform)),
-                    Err(error) => Err(error),
-                };
-                let failed = batch.is_err();
-                // A receiver that is gone wants no more.
-                if sender.send(batch).is_err() || failed {
-                    return;
-                }
+    let whole = each_batch(part, input, &encoder.transform(), options.batch, |batch| {
+        rejects.extend(batch.rejects);
+        if !batch.items.is_empty() {
+            let item = |row: usize| format!("item {:?}", batch.items[row].key);
+            if input.images {
+                images.push(&encoder.images(&batch.images), item)?;
             }
-        });
-        for batch in receiver {
-            let batch = batch?;
-            rejects.extend(batch.rejects);
-            if !batch.items.is_empty() {
-                let item = |row: usize| format!("item {:?}", batch.items[row].key);
-                if input.images {
-                    images.push(&encoder.images(&batch.images), item)?;
-                }
-                if input.texts {
-                    let captions: Vec<String> = batch
-                        .items
-                        .iter()
-                        .map(|item| item.caption.clone().unwrap_or_default())
-                        .collect();
-                    texts.push(&encoder.texts(&captions), item)?;
-                }
-            }
-            let count = batch.items.len();
-            items.extend(batch.items);
-            if !progress(count) {
-                return Ok(true);
+            if input.texts {
+                let captions: Vec<String> = batch
+                    .items
+                    .iter()
+                    .map(|item| item.caption.clone().unwrap_or_default())
+                    .collect();
+                texts.push(&encoder.texts(&captions), item)?;
             }
         }
-        Ok::<_, Error>(false)
+        let count = batch.items.len();
+        items.extend(batch.items);
+        Ok(progress(count))
     })?;
-    if stopped {
+    if !whole {
         return Ok(None);
     }
     if input.images {
@@ -193,47 +154,11 @@ fn embed(
         texts.write(&files.text)?;
     }
     write_metadata(&files.metadata, input, &items)?;
-    if !rejects.is_empty() {
-        let line = |(key, reason): &(String, String)| {
-            format!("{}\n", serde_json::json!({"image_path": key, "reason": reason}))
-        };
-        let lines: String = rejects.iter().map(line).collect();
-        clip_format::write_atomic(&files.rejects, lines.as_bytes())?;
-    }
+    write_rejects(&files.rejects, &rejects)?;
     let done = Done { rows: items.len(), rejects: rejects.len() };
     let text = serde_json::json!({"rows": done.rows, "rejects": done.rejects}).to_string();
     clip_format::write_atomic(&files.done, text.as_bytes())?;
     Ok(Some(Summary { rows: done.rows, rejects: done.rejects, reused: 0 }))
-}
-
-/// Decodes the images of a batch; what has no image, a damaged one or no caption falls, with its
-/// reason.
-fn decode(read: Vec<Item>, input: &Input, transform: &Preprocess) -> Batch {
-    let decoded: Vec<std::result::Result<Option<Rgb>, String>> = read
-        .par_iter()
-        .map(|item| {
-            if input.texts && item.caption.is_none() {
-                return Err("no caption".into());
-            }
-            match (&item.image, input.images) {
-                (_, false) => Ok(None),
-                (None, true) => Err("no image".into()),
-                (Some(bytes), true) => transform.pixels(bytes).map(Some).map_err(|e| e.to_string()),
-            }
-        })
-        .collect();
-    let mut batch = Batch { items: Vec::new(), images: Vec::new(), rejects: Vec::new() };
-    for (mut item, decoded) in read.into_iter().zip(decoded) {
-        match decoded {
-            Ok(image) => {
-                batch.images.extend(image);
-                item.image = None;
-                batch.items.push(item);
-            }
-            Err(reason) => batch.rejects.push((item.key, reason)),
-        }
-    }
-    batch
 }
 
 /// `image_path`, `caption`, and img2dataset's `url`, `uid`, `sha256`.

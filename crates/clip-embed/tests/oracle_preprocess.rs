@@ -96,7 +96,7 @@ fn the_parameters_of_a_run_tell_its_preprocessing() {
     let run = tempfile::tempdir().unwrap();
     let folder = run.path().join("checkpoints");
     std::fs::create_dir(&folder).unwrap();
-    // The weights alone: their remarks tell the model and nothing of images.
+    // The weights alone: their metadata names the model and nothing of images.
     let plain = run.path().join("plain");
     save_as(&plain, &open(&model, &LoadOptions::default()).unwrap(), Target::OpenClip).unwrap();
     let weights = folder.join("epoch_1.safetensors");

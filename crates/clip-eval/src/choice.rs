@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::metrics::{Accuracy, jaccard};
-use crate::{Error, Result, Space, embed, embed_texts, picture};
+use crate::{Error, Result, Space, embed, embed_texts, prepare_image};
 
 /// Instances that are embedded at a time.
 const BATCH: usize = 64;
@@ -75,7 +75,7 @@ pub fn choices(
         let decoded: Result<Vec<_>> = bytes
             .par_iter()
             .map(|(path, image)| {
-                picture(image, &transform).map_err(|reason| Error::Image {
+                prepare_image(image, &transform).map_err(|reason| Error::Image {
                     set: "choices".into(),
                     key: path.display().to_string(),
                     reason,

@@ -66,7 +66,7 @@ impl Classifier {
         Ok(Self { vectors: unit(&means).tr().contiguous(), owner, classes })
     }
 
-    /// The same, kept in a folder under a name that tells model, prompts and rule: the second time
+    /// The same, kept in a folder under a name made of model, prompts and rule: the second time
     /// it is read.
     pub fn cached(
         folder: Option<&Path>,

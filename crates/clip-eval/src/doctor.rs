@@ -99,7 +99,7 @@ pub fn examine(set: &EvalSet, progress: &dyn Fn(usize)) -> Result<Vec<Finding>> 
         found.push(finding("items", false, format!("item {count} and those after it: {reason}")));
     }
     found.push(finding("images", unreadable.is_empty(), listed(&unreadable, "cannot be decoded")));
-    found.push(finding("keys", twice.is_empty(), listed(&twice, "stand twice")));
+    found.push(finding("keys", twice.is_empty(), listed(&twice, "occur twice")));
     found.push(finding(
         "equal images",
         conflicts.is_empty(),

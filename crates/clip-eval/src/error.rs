@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_format::PathError;
+use clip_format::{Classify, ErrorClass, PathError};
 
 /// A failure of an evaluation.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +84,16 @@ pub enum Error {
     /// There is nothing to evaluate.
     #[error("{0} has no items")]
     Empty(String),
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Model(_) | Self::Torch(_) | Self::Output(_) => Some(ErrorClass::Environment),
+            Self::Corpus(error) => error.class(),
+            _ => None,
+        }
+    }
 }
 
 /// Short for a result with this crate's error.

@@ -32,11 +32,13 @@ pub struct FeatureOptions {
     pub skip_unreadable: bool,
     /// Most items, evenly over the set, for a quick look; all by default.
     pub limit: Option<usize>,
+    /// Images that are embedded at a time, at least 1.
+    pub batch_size: usize,
 }
 
 impl Default for FeatureOptions {
     fn default() -> Self {
-        Self { space: Space::Joint, skip_unreadable: false, limit: None }
+        Self { space: Space::Joint, skip_unreadable: false, limit: None, batch_size: BATCH }
     }
 }
 
@@ -82,7 +84,7 @@ impl Sample {
     }
 }
 
-/// Features of all items. `progress` is told how many items are done.
+/// Features of all items. `progress` gets the number of items that are done.
 ///
 /// # Errors
 /// An image that cannot be decoded, unless those are skipped: a score over fewer items would not be
@@ -106,14 +108,14 @@ pub fn image_features(
     let mut done = 0;
     loop {
         let batch: Vec<EvalItem> =
-            items.by_ref().take(BATCH).collect::<clip_datasets::Result<_>>()?;
+            items.by_ref().take(options.batch_size).collect::<clip_datasets::Result<_>>()?;
         if batch.is_empty() {
             break;
         }
         done += batch.len();
         let looked = |item: &EvalItem| {
             let content = blake3::hash(&item.image);
-            (picture(&item.image, &transform), content, item_hash(item, content))
+            (prepare_image(&item.image, &transform), content, item_hash(item, content))
         };
         let decoded: Vec<_> = batch.par_iter().map(looked).collect();
         let mut images = Vec::with_capacity(batch.len());
@@ -172,7 +174,7 @@ pub fn embed(
 }
 
 /// An encoded image as a model with that [`Clip::transform`] takes it, or why it cannot be read.
-pub fn picture(bytes: &[u8], transform: &Preprocess) -> std::result::Result<Rgb, String> {
+pub fn prepare_image(bytes: &[u8], transform: &Preprocess) -> std::result::Result<Rgb, String> {
     transform.pixels(bytes).map_err(|e| e.to_string())
 }
 
@@ -192,5 +194,5 @@ fn item_hash(item: &EvalItem, content: blake3::Hash) -> blake3::Hash {
 pub fn pixels(model: &Clip, images: &[Rgb]) -> Tensor {
     let bytes: Vec<&[u8]> = images.iter().map(|image| image.data.as_slice()).collect();
     let size = images.first().map_or(0, |image| i64::from(image.width));
-    model.pixels(&clip_model::picture_bytes(&bytes, size))
+    model.pixels(&clip_model::image_bytes(&bytes, size))
 }

@@ -29,13 +29,13 @@ pub use classifier::{Classifier, Names, embed_texts};
 pub use doctor::{Finding, diagnose, examine};
 pub use error::{Error, Result};
 pub use features::{
-    FeatureOptions, Features, Sample, Space, embed, image_features, picture, pixels,
+    FeatureOptions, Features, Sample, Space, embed, image_features, pixels, prepare_image,
 };
 pub use geo::{GeoScores, Place, geolocate, kilometres};
 pub use metrics::*;
 pub use predictions::{Prediction, read_predictions, write_predictions};
 pub use probe::*;
-pub use result::{Hashes, datacomp_line, document};
+pub use result::{DataCompLine, DataCompMetrics, Hashes, Metrics, ResultFile, ResultRecord};
 pub use retrieval::{Retrieval, retrieval};
 pub use scoring::{LogitItems, Scheme, Score, Scored, group_metric, score};
 pub use zero_shot::{ZeroShot, ZeroShotOptions, zero_shot};

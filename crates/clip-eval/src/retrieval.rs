@@ -16,7 +16,7 @@ const KS: [usize; 3] = [1, 5, 10];
 pub struct Retrieval {
     /// Name of the evaluation set.
     pub dataset: String,
-    /// What stood before each caption.
+    /// What is put before each caption.
     pub prompt: String,
     /// Images.
     pub images: u64,
@@ -43,7 +43,7 @@ pub struct Retrieval {
 }
 
 /// Evaluates; `prompt` is put before each caption (the paper has "a photo of ", CLIP_benchmark
-/// nothing). Without `ks` they are 1, 5 and 10, as far as there are so many images and captions.
+/// nothing). Without `ks` they are 1, 5 and 10, as far as there are that many images and captions.
 ///
 /// # Errors
 /// A K of 0, or larger than the number of images or captions; output of the model that is not
@@ -96,7 +96,7 @@ pub fn retrieval(
     })
 }
 
-/// Recall at K is of K among the answers: there must be so many.
+/// Recall at K is of K among the answers: there must be that many.
 fn check(set: &str, ks: &[usize], answers: u64) -> Result<()> {
     match ks.iter().find(|&&k| k == 0 || k as u64 > answers) {
         None => Ok(()),

@@ -26,6 +26,8 @@ pub struct ZeroShotOptions {
     pub skip_unreadable: bool,
     /// Most items, evenly over the set, for a quick look.
     pub limit: Option<usize>,
+    /// Images that are embedded at a time; [`FeatureOptions`]'s default where none is given.
+    pub batch_size: Option<usize>,
     /// Where text classifiers are kept.
     pub cache: Option<PathBuf>,
     /// Hash of the model's weights.
@@ -86,7 +88,7 @@ pub struct ZeroShot {
     pub keys: Vec<String>,
 }
 
-/// Evaluates. `progress` is told how many items are done.
+/// Evaluates. `progress` gets the number of items that are done.
 ///
 /// # Errors
 /// A set of captions, or one that DataComp scores by several questions; output of the model that is
@@ -117,6 +119,7 @@ pub fn zero_shot(
         space: Space::Joint,
         skip_unreadable: options.skip_unreadable,
         limit: options.limit,
+        batch_size: options.batch_size.unwrap_or(FeatureOptions::default().batch_size),
     };
     let features = image_features(model, set, wanted, progress)?;
     let logits = classifier.logits(&features.tensor);

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use clip_format::{Classify, ErrorClass};
+
 /// A failure of a pool, of what it is filtered by, or of the subset file.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -28,6 +30,16 @@ pub enum Error {
     /// WordNet failed.
     #[error(transparent)]
     Wordnet(#[from] clip_query::Error),
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(match self {
+            error if error.is_damage() => ErrorClass::Damaged,
+            Self::Corpus(error) => return error.class(),
+            _ => ErrorClass::Usage,
+        })
+    }
 }
 
 /// Short for a result with this crate's error.

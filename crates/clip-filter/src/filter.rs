@@ -77,6 +77,7 @@ pub fn run(
         threshold: least.filter(|least| least.is_finite()),
         scores: counts.bins(),
         gates: Vec::new(),
+        clustering: None,
     }))
 }
 
@@ -162,7 +163,8 @@ impl<'a> Input<'a> {
         wanted.extend(names.score.iter().chain(&names.english));
         let embeddings = match (&gates.embedding, &gates.centroids) {
             (Some(array), Some(centroids)) => {
-                Some(matrix(file, array, table.rows(), centroids.width())?)
+                let of = (centroids.width(), Path::new("the centroids"));
+                Some(matrix(file, array, table.rows(), of)?)
             }
             _ => None,
         };
@@ -172,8 +174,14 @@ impl<'a> Input<'a> {
     }
 }
 
-/// The embeddings beside a table, of which there must be one for each row.
-fn matrix(file: &PoolFile, array: &str, rows: u64, width: usize) -> Result<MatrixFile> {
+/// The embeddings beside a table, of which there must be one for each row, as wide as those of
+/// another file.
+pub(crate) fn matrix(
+    file: &PoolFile,
+    array: &str,
+    rows: u64,
+    (width, of): (usize, &Path),
+) -> Result<MatrixFile> {
     let path = &file.embeddings;
     if !path.is_file() {
         let why = format!("the embeddings of {} are not there", file.table.display());
@@ -181,7 +189,8 @@ fn matrix(file: &PoolFile, array: &str, rows: u64, width: usize) -> Result<Matri
     }
     let matrix = MatrixFile::npz(path, array)?;
     if matrix.width() != width {
-        let why = format!("{array} has {} numbers a row, the centroids {width}", matrix.width());
+        let (own, of) = (matrix.width(), of.display());
+        let why = format!("{array} has {own} numbers a row, {of} {width}");
         return Err(Error::Settings(format!("{}: {why}", path.display())));
     }
     let (found, table) = (matrix.rows() as u64, file.table.display());

@@ -147,6 +147,11 @@ impl Block {
         self.bytes.len() / (self.width * self.kind.bytes())
     }
 
+    /// The number of the first row in its file.
+    pub(crate) fn first(&self) -> usize {
+        self.first
+    }
+
     /// Appends the numbers of a row.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::GateReport;
+use crate::{Clustering, GateReport};
 
 /// Bins of the histogram: hundredths from -1 to 1.
 pub(crate) const BINS: usize = 200;
@@ -47,6 +47,9 @@ pub struct FilterReport {
     /// What conditions and fractions did, where these were given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateReport>,
+    /// The clusters, where images were selected by them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clustering: Option<Clustering>,
 }
 
 /// Counts while a filter runs.

@@ -71,6 +71,7 @@ impl Select {
             },
             scores: Vec::new(),
             gates,
+            clustering: None,
         })
     }
 }

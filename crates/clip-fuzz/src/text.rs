@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use clip_text::{CaptionFilter, CaptionPreset, LanguageId, LanguageWorkspace, Tokenizer, clean};
+use clip_text::{CaptionFilter, CaptionPreset, Classifier, ClassifierWorkspace, Tokenizer, clean};
 
 use crate::choice;
 use crate::scratch::with_files;
@@ -40,14 +40,18 @@ pub fn caption(data: &[u8]) {
     }
 }
 
-/// A fastText model, and a text of which it names the language.
+/// A fastText model, and texts whose labels it gives.
 pub fn fasttext(data: &[u8]) {
     let model =
-        with_files(&[("model.ftz", data)], |folder| LanguageId::open(&folder.join("model.ftz")));
+        with_files(&[("model.ftz", data)], |folder| Classifier::open(&folder.join("model.ftz")));
     let Ok(model) = model else { return };
-    let mut workspace = LanguageWorkspace::default();
+    let mut workspace = ClassifierWorkspace::default();
     for text in ["", "a drawing of a red apple", "桌子上的红苹果", "\u{fffd}\n\0"] {
-        let (_, probability) = model.predict(text, &mut workspace);
-        assert!((0.0..=1.0).contains(&probability), "{probability}");
+        for k in [1, usize::MAX] {
+            let found = model.predict(text, k, 0.0, &mut workspace);
+            assert!(found.len() <= k.min(model.labels().len()), "{found:?}");
+            assert!(found.iter().all(|found| (0.0..=1.0).contains(&found.1)), "{found:?}");
+            assert!(found.is_sorted_by(|a, b| a.1 >= b.1), "{found:?}");
+        }
     }
 }

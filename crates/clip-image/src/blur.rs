@@ -47,7 +47,7 @@ pub fn blur_boxes(image: &Rgb, boxes: &[BoundingBox]) -> Rgb {
     Rgb { data, ..*image }
 }
 
-/// A box of an image as it lies in the file, where it is once an EXIF orientation is undone.
+/// A box of an image as it is stored in the file, where it is once an EXIF orientation is undone.
 pub fn upright_box(part: BoundingBox, orientation: u32) -> BoundingBox {
     let [l, t, r, b] = part;
     match orientation {

@@ -58,7 +58,7 @@ fn nearest(image: &Rgb, width: u32, height: u32) -> Rgb {
     Rgb { width, height, data }
 }
 
-/// Weights of the pixels around a place that lies `fraction` after the pixel in the middle.
+/// Weights of the pixels around a place that is `fraction` after the pixel in the middle.
 type Kernel = dyn Fn(f64) -> Vec<f64>;
 
 fn linear(fraction: f64) -> Vec<f64> {

@@ -187,7 +187,7 @@ enum Mode {
 }
 
 fn mode(bytes: &[u8], format: ImageFormat, image: &DynamicImage) -> Mode {
-    // Depth and colour type stand in a PNG's first chunk. Colours that are transparent by a chunk
+    // Depth and colour type are in a PNG's first chunk. Colours that are transparent by a chunk
     // of their own leave an image opaque for Pillow.
     match (format, bytes.get(24..26)) {
         (ImageFormat::Gif, _) if is_grey_ramp(palette(bytes, format)) => Mode::Opaque,

@@ -3,8 +3,8 @@
 //!
 //! Both passes are sums of whole lines, the one along rows over lines that were turned by a
 //! quarter, so that vectors are full whatever the weights; where each pixel is made of many, rows
-//! are summed as they lie instead. The code is compiled once for each width of vectors and runs
-//! with the widest that the processor has.
+//! are summed as they are stored instead. The code is compiled once for each width of vectors and
+//! runs with the widest that the processor has.
 #![expect(
     clippy::inline_always,
     reason = "what is not inlined there is compiled for any processor"
@@ -202,8 +202,8 @@ impl NullaryFnOnce for Passes<'_> {
     }
 }
 
-/// Each row resized: as it lies where pixels cover so many that vectors are full, else strip by
-/// strip turned to columns and back.
+/// Each row resized: as it is stored where pixels cover enough others that vectors are full, else
+/// strip by strip turned to columns and back.
 #[inline(always)]
 fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
     let (wide, narrow) = (axis.source * channels, axis.count * channels);

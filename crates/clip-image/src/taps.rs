@@ -13,7 +13,7 @@ pub(crate) struct Taps {
 }
 
 impl Taps {
-    /// From places and the weights from there on; a place may lie beyond the edge, where all pixels
+    /// From places and the weights from there on; a place may be beyond the edge, where all pixels
     /// are the edge's.
     pub fn new(source: u32, places: &[(i64, Vec<f32>)]) -> Self {
         let each = places.iter().map(|(_, shares)| shares.len()).max().unwrap_or(1);
@@ -57,7 +57,7 @@ impl Taps {
         }
     }
 
-    /// The same for so many weights, which are then no loop.
+    /// The same for this many weights, which are then no loop.
     #[inline(always)]
     fn across_of<const N: usize>(&self, line: &[f32], out: &mut [f32]) {
         for (at, (first, weights)) in self.each().enumerate() {

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use clip_model::{LoadOptions, open, picture_bytes};
+use clip_model::{LoadOptions, image_bytes, open};
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = open(Path::new(folder), &LoadOptions::default())?.for_inference(kind);
     let size = model.config().vision_cfg.image_size;
     let image: Vec<u8> = (0..size * size * 3).map(|i| (i * 31 % 251) as u8).collect();
-    let images = picture_bytes(&vec![image.as_slice(); batch], size);
+    let images = image_bytes(&vec![image.as_slice(); batch], size);
     let images = model.pixels(&images).to_kind(kind);
     // As in a caption of 19 tokens between start and end.
     let mut row = vec![0i64; 77];

@@ -1,7 +1,7 @@
 //! Compares a model with what `scripts/parity/models` stored of open_clip's: `parity FOLDER
 //! eval|train`. Prints the differences as JSON, and fails when one is above its bound.
 //!
-//! Beside open_clip's gradients lie those in 64 bits, the "exact" ones. A gradient that is further
+//! Beside open_clip's gradients are those in 64 bits, the "exact" ones. A gradient that is further
 //! than its bound from open_clip's passes where it is as near to the exact one as open_clip's: then
 //! it is open_clip's rounding that is seen.
 

@@ -45,7 +45,7 @@ impl Weights {
         }
         let Some((_, params)) = self.params()? else { return Ok(None) };
         let of = |key: &str| param(&params, key);
-        // A model that is not known here by its name must be told by the caller.
+        // A model that is not known here by its name must be named by the caller.
         let Some(mut config) = of("model").and_then(|name| ModelConfig::find(name).ok()) else {
             return Ok(None);
         };

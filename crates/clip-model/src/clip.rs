@@ -216,7 +216,7 @@ impl Clip {
 
     /// Token ids [batch, length <= context] to [batch, embed_dim], not of unit length.
     ///
-    /// The mask is causal and the features stand at the end token, so padding after the longest
+    /// The mask is causal and the features are at the end token, so padding after the longest
     /// text changes nothing: a shorter `length` gives the same result for less work.
     pub fn encode_text(&self, tokens: &Tensor) -> Tensor {
         let x = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);

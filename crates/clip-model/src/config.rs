@@ -226,7 +226,7 @@ impl ModelConfig {
     }
 }
 
-/// Settings of open_clip that this code has one value of, with that value. They may stand in a
+/// Settings of open_clip that this code has one value of, with that value. They may be in a
 /// `model_cfg`.
 const FIXED: [(&str, &str); 21] = [
     ("ls_init_value", "null"),
@@ -252,7 +252,7 @@ const FIXED: [(&str, &str); 21] = [
     ("custom_text", "false"),
 ];
 
-/// Takes out settings that stand at their only value here; what remains and is unknown is refused
+/// Takes out settings that have their only value here; what remains and is unknown is refused
 /// by name.
 fn drop_defaults(config: &mut serde_json::Value) {
     let Some(whole) = config.as_object_mut() else { return };

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_format::PathError;
+use clip_format::{Classify, ErrorClass, PathError};
 
 /// A failure of a model's configuration or weights.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,12 @@ pub enum Error {
     /// The shim over libtorch failed.
     #[error(transparent)]
     Shim(#[from] clip_torch::Error),
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(ErrorClass::Environment)
+    }
 }
 
 /// Short for a result with this crate's error.

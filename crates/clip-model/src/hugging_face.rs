@@ -45,8 +45,8 @@ const BLOCK: [(&str, &str); 5] = [
 ];
 const PARTS: [&str; 3] = ["q_proj", "k_proj", "v_proj"];
 
-/// transformers' weights under open_clip's names; what has no counterpart keeps its own, to be told
-/// as unknown.
+/// transformers' weights under open_clip's names; what has no counterpart keeps its own, to be
+/// reported as unknown.
 pub(crate) fn to_open_clip(weights: Vec<(String, Tensor)>) -> Result<Vec<(String, Tensor)>> {
     let mut found: std::collections::BTreeMap<String, Tensor> = weights.into_iter().collect();
     let mut named = Vec::new();

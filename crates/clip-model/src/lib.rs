@@ -42,7 +42,7 @@ pub use infer::infer_config;
 pub use layers::Mode;
 pub use open::{Format, LoadOptions, Weights, open, weights_files};
 pub use paper::NAMES;
-pub use pixels::picture_bytes;
+pub use pixels::image_bytes;
 pub use positions::interpolate_positions;
 pub use preprocess::{Interpolation, MEAN, PreprocessCfg, STD};
 pub use save::{Target, lost_fields, save_as};

@@ -22,7 +22,7 @@ pub enum Format {
     HuggingFace,
 }
 
-/// Weights, and what their file tells of their model.
+/// Weights, and what their file records of their model.
 #[derive(Debug)]
 pub struct Weights {
     /// The file of the tensors, or the index of several.
@@ -70,8 +70,8 @@ impl Default for LoadOptions {
 /// dict).
 ///
 /// # Errors
-/// When the path holds no such weights, when they do not fit, when nothing tells their activation,
-/// or when they tell another one than the caller.
+/// When the path holds no such weights, when they do not fit, when nothing records their
+/// activation, or when they record another one than the caller's.
 pub fn open(path: &Path, opening: &LoadOptions) -> Result<Clip> {
     Weights::read(path)?.into_model(opening)
 }
@@ -256,7 +256,7 @@ impl Weights {
                 Err(Error::file(
                     &self.path,
                     format!(
-                        "nothing tells the model of these weights (by their shapes: {shape}), and its activation \
+                        "nothing records the model of these weights (by their shapes: {shape}), and its activation \
                          leaves no trace in them\nhint: name the model, with -quickgelu where it was trained so"
                     ),
                 ))

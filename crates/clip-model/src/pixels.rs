@@ -6,7 +6,7 @@ use crate::PreprocessCfg;
 
 /// Images of 8-bit RGB, row by row, `size` x `size` each, as one tensor of bytes [n, size, size,
 /// 3]. Panics when they are of other sizes, as tch's own functions do.
-pub fn picture_bytes(images: &[&[u8]], size: i64) -> Tensor {
+pub fn image_bytes(images: &[&[u8]], size: i64) -> Tensor {
     Tensor::from_slice(&images.concat()).view([images.len() as i64, size, size, 3])
 }
 
@@ -31,7 +31,7 @@ mod tests {
         let other = PreprocessCfg { mean, std, ..PreprocessCfg::default() };
         for cfg in [PreprocessCfg::default(), other] {
             let image = [0, 128, 255].repeat(4);
-            let x = pixels(&picture_bytes(&[&image, &image], 2), &cfg, Device::Cpu);
+            let x = pixels(&image_bytes(&[&image, &image], 2), &cfg, Device::Cpu);
             assert_eq!((x.size(), x.stride()), (vec![2, 3, 2, 2], vec![12, 1, 6, 3]));
             for (channel, byte) in [0f32, 128.0, 255.0].into_iter().enumerate() {
                 let wanted = (byte / 255.0 - cfg.mean[channel] as f32) / cfg.std[channel] as f32;

@@ -27,7 +27,7 @@ pub fn interpolate_positions(weights: &mut [(String, Tensor)], config: &ModelCon
 fn image(positions: &Tensor, grid: i64) -> Result<Tensor> {
     let (rows, width) = (positions.size()[0], positions.size()[1]);
     let old = ((rows - 1) as f64).sqrt().round() as i64;
-    // What is no square of positions is told as a misfit of shapes.
+    // What is no square of positions is reported as a misfit of shapes.
     if old == grid || old * old != rows - 1 || rows < 2 {
         return Ok(positions.shallow_clone());
     }

@@ -22,7 +22,7 @@ pub(crate) struct ModifiedResNet {
 }
 
 impl ModifiedResNet {
-    /// Four stages of so many bottlenecks each.
+    /// Four stages of this many bottlenecks each.
     pub fn new(params: &mut Params, config: &ModelConfig, stages: [i64; 4]) -> Self {
         let w = config.vision_cfg.width;
         let mut layer = |at: i64, channels, stride| {

@@ -18,7 +18,7 @@ pub enum Target {
     OpenClip,
     /// A folder of transformers' `CLIPModel`.
     HuggingFace,
-    /// A safetensors file with OpenAI's and open_clip's names; its remarks tell the model.
+    /// A safetensors file with OpenAI's and open_clip's names; its metadata names the model.
     Safetensors,
     /// A bare state dict for `torch.load`.
     Pt,

@@ -13,7 +13,7 @@ const POINTS: [(f64, &str); 4] = [
 
 impl ModelConfig {
     /// RN50x{k}: a ResNet-50 with some `k` times its compute. At 1, 4, 16 and 64 it is the paper's
-    /// model; between them each size lies on a straight line of logarithms; beyond them depth
+    /// model; between them each size is on a straight line of logarithms; beyond them depth
     /// goes with k^(1/3), and width and resolution with k^(1/6), so that each takes a third of
     /// the compute.
     pub fn scaled_resnet(k: f64) -> Result<Self> {

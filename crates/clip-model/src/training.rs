@@ -146,7 +146,7 @@ impl Clip {
 
     /// Embedded images [batch, embed_dim] as a token of the text transformer, [batch, 1, width]:
     /// through the text projection, backwards.
-    pub fn picture_token(&self, pictures: &Tensor) -> Tensor {
+    pub fn image_token(&self, pictures: &Tensor) -> Tensor {
         pictures.matmul(&self.text_projection.transpose(0, 1)).unsqueeze(1)
     }
 

@@ -198,7 +198,7 @@ const SHORT: i64 = 256;
 /// The factor in QuickGELU.
 const QUICK: f64 = 1.702;
 
-/// The first position of `x` [batch, length, width], or the one that `ends` [batch] tells: [batch,
+/// The first position of `x` [batch, length, width], or the one that `ends` [batch] gives: [batch,
 /// width].
 fn position(x: &Tensor, ends: Option<&Tensor>) -> Tensor {
     let Some(ends) = ends else { return x.select(1, 0) };

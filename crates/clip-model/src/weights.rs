@@ -31,7 +31,7 @@ const TYPES: [(Dtype, Kind); 10] = [
     (Dtype::BOOL, Kind::Bool),
 ];
 
-/// Reads all tensors of a safetensors file, by name. They lie over the file's pages, which are
+/// Reads all tensors of a safetensors file, by name. They are views of the file's pages, which are
 /// mapped and not copied; writing to them changes nothing on disk.
 pub fn read_safetensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
     Ok(read_safetensors_with(path)?.0)

@@ -7,7 +7,7 @@ use std::io::Read;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use clip_model::{Clip, ModelConfig, PreprocessCfg, Target, Weights, picture_bytes, save_as};
+use clip_model::{Clip, ModelConfig, PreprocessCfg, Target, Weights, image_bytes, save_as};
 use clip_torch::tch::{Device, Kind, Tensor};
 use serde_json::Value;
 
@@ -45,7 +45,7 @@ fn normalised_pixels_are_open_clips() {
     for line in &lines {
         let mut model = model(16);
         model.set_preprocess(cfg(line, &["mean", "std"]));
-        let found = model.pixels(&picture_bytes(&[&bytes(&line["pixels"])], 16));
+        let found = model.pixels(&image_bytes(&[&bytes(&line["pixels"])], 16));
         let values: Vec<f32> = bytes(&line["values"])
             .as_chunks()
             .0

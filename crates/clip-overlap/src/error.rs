@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use clip_format::{Classify, ErrorClass};
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -42,6 +44,15 @@ impl Error {
     /// An error about a file.
     pub fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::File { path: path.into(), reason: reason.to_string() }
+    }
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Corpus(error) => error.class(),
+            _ => None,
+        }
     }
 }
 

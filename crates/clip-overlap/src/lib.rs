@@ -8,6 +8,17 @@
 //! In layers, each of which knows only those before it: `pyramid` (an image at several sizes),
 //! `alignment` (one laid over another), `score` (how alike they are then), `decision` (whether that
 //! is a copy), `search` (which items are worth it), and what reads a corpus and writes reports.
+//!
+//! ```
+//! use clip_overlap::{CopyRule, HitKind, Judgement, Verdict};
+//!
+//! // Scores decide, until a person has looked at the pair.
+//! let rule = CopyRule::at(0.9).reviewed([("item 7", "image 2", Verdict::Reject)]);
+//! assert!(rule.is_copy("item 7", "image 1", HitKind::Near, 0.95));
+//! assert!(!rule.is_copy("item 7", "image 2", HitKind::Near, 0.95));
+//! // What shows next to nothing proves nothing.
+//! assert_eq!(rule.judge("item 7", "image 3", HitKind::Flat, 0.99), Judgement::Unproven);
+//! ```
 
 mod alignment;
 mod checker;

@@ -87,7 +87,7 @@ impl Scan<'_> {
     /// The matches of one unit, without their images: read where they are there already, else made
     /// and kept.
     ///
-    /// Gives nothing when it was told to stop.
+    /// Gives nothing when it was asked to stop.
     pub fn unit(&self, unit: &Unit) -> Result<Option<(UnitCount, Vec<Match>)>> {
         let file = self.file(unit)?;
         if file.is_file()
@@ -148,7 +148,7 @@ impl Scan<'_> {
                     batch.push(row);
                     if bytes >= BATCH.0 || batch.len() >= BATCH.1 {
                         bytes = 0;
-                        // Nobody listens any more when the scan was told to stop.
+                        // No receiver is left when the scan was asked to stop.
                         return Ok(send.send(std::mem::take(&mut batch)).is_ok());
                     }
                     Ok(true)

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_format::PathError;
+use clip_format::{Classify, ErrorClass, PathError};
 
 /// A failure of a pipeline, naming the stage, file or setting it is about.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +60,16 @@ pub enum Error {
         /// The cause.
         source: arrow::error::ArrowError,
     },
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Config(_) | Self::Locked { .. } => Some(ErrorClass::Usage),
+            Self::Corpus(error) => error.class(),
+            _ => Some(ErrorClass::Incomplete),
+        }
+    }
 }
 
 /// Short for a result with this crate's error.

@@ -28,7 +28,7 @@ impl Fingerprint {
     /// The fingerprint of a stage after `input`.
     pub fn new(spec: &StageSpec, seed: u64, input: Option<String>) -> Self {
         Self {
-            stage: spec.name.to_owned(),
+            stage: spec.name.clone().into_owned(),
             version: spec.version,
             config: sorted(&spec.config),
             resources: spec.resources.clone(),

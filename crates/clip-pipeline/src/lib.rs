@@ -4,14 +4,29 @@
 //! its files their names and then adding one line to the stage's manifest. Whatever has no line is
 //! done again, and because a part's bytes depend on its input, configuration and seed alone, it
 //! comes out the same.
+//!
+//! ```
+//! use std::path::Path;
+//!
+//! use clip_pipeline::RunLayout;
+//!
+//! // A stage's folder has its number, its name and the start of its fingerprint; a part's files
+//! // have the part's number.
+//! let run = RunLayout::new(Path::new("runs/emoji"));
+//! let fetch = run.stage(6, "fetch", "3f9c1a2b77e0");
+//! assert_eq!(fetch.dir(), Path::new("runs/emoji/06-fetch-3f9c1a2b"));
+//! assert_eq!(fetch.rows(7), fetch.dir().join("part-00007.parquet"));
+//! ```
 
 mod clean;
+mod condition;
 pub mod config;
 mod context;
 mod decision;
 mod error;
 mod event;
 mod fingerprint;
+mod forget;
 mod format;
 pub mod layout;
 mod part;
@@ -25,12 +40,14 @@ mod summary;
 
 pub use clean::StaleStage;
 pub use clip_corpus::{Counts, row_id};
+pub use condition::RowCondition;
 pub use config::Config;
 pub use context::Context;
 pub use decision::{DecisionSink, read_decisions};
 pub use error::{Error, Result};
 pub use event::{Event, Progress};
 pub use fingerprint::{Fingerprint, hash_resource};
+pub use forget::{ForgottenRows, forget_in_run};
 pub use layout::{FileKind, RunLayout, StageLayout};
 pub use part::{PartInfo, PartSink, Reject, image_bytes};
 pub use plan::{Plan, PlannedStage, Status};

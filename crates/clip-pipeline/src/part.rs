@@ -11,7 +11,7 @@ use clip_corpus::columns::{self, without_column};
 use clip_corpus::{Commit, Counts, PartFile, PartWriter};
 
 use crate::layout::{StageLayout, images_name, rejects_name, rows_name};
-use crate::{Error, Result};
+use crate::{Context, Error, Result};
 
 /// A row that was dropped, and why.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -99,6 +99,7 @@ pub struct PartSink {
     rejects: Vec<Reject>,
     counts: Counts,
     started: Instant,
+    cx: Option<Context>,
 }
 
 impl PartSink {
@@ -114,7 +115,20 @@ impl PartSink {
             rejects: Vec::new(),
             counts: Counts::default(),
             started: Instant::now(),
+            cx: None,
         }
+    }
+
+    /// The same, for a run that can be asked to stop.
+    #[must_use]
+    pub fn within(self, cx: &Context) -> Self {
+        Self { cx: Some(cx.clone()), ..self }
+    }
+
+    /// The run around it, if there is one: a stage that takes long over a batch looks whether it is
+    /// to stop.
+    pub fn context(&self) -> Option<&Context> {
+        self.cx.as_ref()
     }
 
     /// Number of the part.
@@ -170,15 +184,27 @@ impl PartSink {
         batch: &RecordBatch,
         reasons: &[Option<(String, String)>],
     ) -> Result<()> {
+        self.reject_rows(batch, reasons)?;
+        let kept = reasons.iter().enumerate().filter(|(_, reason)| reason.is_none());
+        let kept: Vec<u64> = kept.map(|(index, _)| index as u64).collect();
+        if kept.len() == batch.num_rows() {
+            return self.keep(batch.clone());
+        }
+        let kept = take_record_batch(batch, &UInt64Array::from(kept));
+        self.keep(kept.map_err(|e| Error::arrow(&self.stage, e))?)
+    }
+
+    /// Rejects the rows of a batch that have a reason; the caller keeps the others.
+    pub fn reject_rows(
+        &mut self,
+        batch: &RecordBatch,
+        reasons: &[Option<(String, String)>],
+    ) -> Result<()> {
         let cell = |name: &str, index: usize| {
             columns::text(batch, name).map(|c| c.value(index).to_owned()).unwrap_or_default()
         };
-        let mut kept = Vec::with_capacity(reasons.len());
         for (index, reason) in reasons.iter().enumerate() {
-            let Some((reason, detail)) = reason else {
-                kept.push(index as u64);
-                continue;
-            };
+            let Some((reason, detail)) = reason else { continue };
             let row = columns::uint64(batch, columns::ROW).map_or(0, |rows| rows.value(index));
             self.reject(Reject {
                 row,
@@ -189,11 +215,7 @@ impl PartSink {
                 detail: detail.clone(),
             })?;
         }
-        if kept.len() == batch.num_rows() {
-            return self.keep(batch.clone());
-        }
-        let kept = take_record_batch(batch, &UInt64Array::from(kept));
-        self.keep(kept.map_err(|e| Error::arrow(&self.stage, e))?)
+        Ok(())
     }
 
     /// Gives the files their names and returns the line for the manifest.

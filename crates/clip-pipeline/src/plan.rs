@@ -42,8 +42,8 @@ pub struct PlannedStage {
 
 impl PlannedStage {
     /// The stage's name.
-    pub fn name(&self) -> &'static str {
-        self.spec.name
+    pub fn name(&self) -> &str {
+        &self.spec.name
     }
 
     /// The work, made on first use.
@@ -55,6 +55,11 @@ impl PlannedStage {
         let made = Arc::new((self.spec.build)()?);
         *work = Some(made.clone());
         Ok(made)
+    }
+
+    /// Lets go of the work, and so of the models and processes that it has.
+    pub(crate) fn release(&self) {
+        *self.work.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = None;
     }
 }
 
@@ -76,7 +81,7 @@ impl Plan {
         Self::stored(dir, None, seed, specs)
     }
 
-    /// The same for a run that may lie in a store: what others did there is noted in `dir`.
+    /// The same for a run that may be in a store: what others did there is noted in `dir`.
     pub fn stored(
         dir: &Path,
         store: Option<RunStore>,
@@ -92,7 +97,7 @@ impl Plan {
         for (number, spec) in specs.into_iter().enumerate() {
             let fingerprint = Fingerprint::new(&spec, seed, input.take());
             let hash = fingerprint.hash();
-            let folder = layout.stage(number, spec.name, &hash);
+            let folder = layout.stage(number, &spec.name, &hash);
             let status = status(&layout, store.as_ref(), number, &folder, &fingerprint)?;
             input = Some(hash.clone());
             let work = Mutex::new(None);
@@ -210,7 +215,13 @@ mod tests {
 
     fn spec(name: &'static str, config: serde_json::Value) -> StageSpec {
         let build = || Err(Error::stage("test", "no work"));
-        StageSpec { name, version: 1, config, resources: vec![], build: Box::new(build) }
+        StageSpec {
+            name: name.into(),
+            version: 1,
+            config,
+            resources: vec![],
+            build: Box::new(build),
+        }
     }
 
     fn plan(dir: &Path, first: u64, second: u64) -> Plan {

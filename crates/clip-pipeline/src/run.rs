@@ -140,6 +140,7 @@ impl Run {
         if self.committed_parts(stage).len() < parts {
             return Ok(Outcome::Incomplete);
         }
+        planned.release();
         self.context(stage).remove_part_files();
         let counts = self.manifest(stage).counts();
         if let Some(message) = all_dropped(&counts) {
@@ -237,7 +238,7 @@ impl Run {
     }
 
     /// What happened in each stage so far: the funnel.
-    pub fn funnel(&self) -> Vec<(&'static str, Counts)> {
+    pub fn funnel(&self) -> Vec<(&str, Counts)> {
         let stages = self.plan.stages.iter().enumerate();
         stages.map(|(at, stage)| (stage.name(), self.manifest(at).counts())).collect()
     }

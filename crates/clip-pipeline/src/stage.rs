@@ -1,5 +1,6 @@
 //! The kinds of stages: what the executor may do with a stage is its type.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -106,7 +107,7 @@ pub type Build = Box<dyn Fn() -> Result<Work> + Send + Sync>;
 /// A stage as configured: everything that decides its output, and how to make its work.
 pub struct StageSpec {
     /// Plain name, unique in the chain.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Raised when the code's output changes for the same input and configuration.
     pub version: u32,
     /// Its own configuration: never paths of the run, dates or numbers of threads.

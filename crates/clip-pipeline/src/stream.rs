@@ -12,8 +12,8 @@ type Batches = Box<dyn Iterator<Item = clip_corpus::Result<RecordBatch>>>;
 
 /// Iterates over batches of a part's rows, each with its image where the part has images.
 ///
-/// Rows and images both lie in ascending order of `row`, and images of rows that fell are skipped,
-/// so one batch of each is held.
+/// Rows and images both are in ascending order of `row`, and images of rows that were dropped are
+/// skipped, so one batch of each is held.
 pub struct RowStream {
     rows: Batches,
     images: Option<Images>,

@@ -103,7 +103,7 @@ pub(crate) fn select(
     Ok((best.collect(), passed))
 }
 
-/// Two words as they stand in a text: scripts that write no spaces get none.
+/// Two words as they are in a text: scripts that write no spaces get none.
 fn join(first: &str, second: &str) -> String {
     let close = |c: Option<char>| c.is_some_and(unspaced);
     let space = if close(first.chars().last()) && close(second.chars().next()) { "" } else { " " };

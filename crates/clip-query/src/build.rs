@@ -122,7 +122,7 @@ const LINES: Records = Records { end: b"\n", longest: 16 << 20, cut: true };
 const FOREIGN: f64 = 0.1;
 
 impl Build {
-    /// Bytes of all inputs that are read once, as they lie on disk.
+    /// Bytes of all inputs that are read once, as they are stored on disk.
     pub fn input_bytes(&self) -> u64 {
         let files =
             [&self.dumps, &self.texts, &self.word_counts, &self.pair_counts, &self.pageviews];
@@ -130,7 +130,7 @@ impl Build {
         files.into_iter().flatten().map(size).sum()
     }
 
-    /// Builds the list. `advance` is told the bytes that were read.
+    /// Builds the list. `advance` gets the number of bytes that were read.
     pub fn run(&self, advance: &(dyn Fn(u64) + Sync)) -> Result<QueryList> {
         let mut origin = Origin::default();
         let (unigrams, pairs, pairs_passed) = self.words(&mut origin, advance)?;
@@ -143,7 +143,7 @@ impl Build {
                 ("queries", list.len() as u64),
                 ("rows that are empty", passed.empty),
                 ("rows longer than 256 bytes", passed.overlong),
-                ("rows of a text that stands before", passed.repeated),
+                ("rows of an earlier text", passed.repeated),
             ];
             origin.inputs.push(read(path, "list", found));
             own.extend(list.into_queries());

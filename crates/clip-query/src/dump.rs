@@ -119,7 +119,7 @@ fn article<'a>(page: &'a [u8], pages: &mut Pages) -> Option<Cow<'a, str>> {
     Some(unescape(text))
 }
 
-/// XML's own escapes; what else stands with `&` is wikitext's.
+/// XML's own escapes; what else begins with `&` is wikitext's.
 fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);
@@ -146,7 +146,7 @@ fn unescape(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain)
 }
 
-/// Everything that stands between an opening and the next closing.
+/// Everything that is between an opening and the next closing.
 fn between<'a>(bytes: &'a [u8], open: &'a [u8], close: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
     let mut rest = bytes;
     std::iter::from_fn(move || {

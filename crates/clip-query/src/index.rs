@@ -38,7 +38,7 @@ pub(crate) struct Index {
 const NONE: u32 = u32::MAX;
 
 impl Index {
-    /// Makes the table of so many queries; `tokens` takes a query apart.
+    /// Makes the table of this many queries; `tokens` takes a query apart.
     pub(crate) fn build<'a>(
         queries: impl ExactSizeIterator<Item = &'a str>,
         mut tokens: impl FnMut(&str, &mut Tokens) -> usize,
@@ -144,7 +144,7 @@ impl Index {
     }
 
     /// Calls `found` with each query, and its first and last token, that the tokens contain; a
-    /// query that stands there again is found again.
+    /// query that is there again is found again.
     pub(crate) fn find(&self, tokens: &Tokens, mut found: impl FnMut(u32, usize, usize)) {
         for first in 0..tokens.len() {
             let mut key = START;

@@ -87,7 +87,7 @@ pub struct Passed {
     pub repeated: u64,
 }
 
-/// Queries in order; a query's id is its place, which is its row in the file. No text stands twice.
+/// Queries in order; a query's id is its place, which is its row in the file. No text occurs twice.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QueryList {
     queries: Vec<Query>,
@@ -96,7 +96,7 @@ pub struct QueryList {
 }
 
 impl QueryList {
-    /// A list of rows as they stand in a file: what is no query, or repeats an earlier one, keeps
+    /// A list of rows as they are in a file: what is no query, or repeats an earlier one, keeps
     /// its place and matches nothing.
     pub fn from_rows(rows: impl IntoIterator<Item = Query>, origin: Origin) -> Self {
         let mut seen = HashSet::new();
@@ -173,7 +173,7 @@ impl QueryList {
     }
 }
 
-/// The text in lower case, letter by letter: a letter's case does not depend on what stands beside
+/// The text in lower case, letter by letter: a letter's case does not depend on what is beside
 /// it.
 pub(crate) fn folded(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).collect()

@@ -71,7 +71,7 @@ impl QueryMatcher {
         found.dedup();
     }
 
-    /// Like [`Self::find`], with the place where each query stands first.
+    /// Like [`Self::find`], with the place where each query is first.
     pub fn find_places(&self, caption: &str, workspace: &mut Workspace, found: &mut Vec<Found>) {
         found.clear();
         let tokens = &mut workspace.tokens;

@@ -1,4 +1,4 @@
-//! Opening text, packed or not: what a file is packed with stands in its first bytes.
+//! Opening text, packed or not: what a file is packed with is in its first bytes.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -84,7 +84,7 @@ pub(crate) fn each_line(
     Ok(())
 }
 
-/// A reader that tells how far it is.
+/// A reader that reports its position.
 pub(crate) struct Watched<'a, R> {
     pub(crate) inner: R,
     pub(crate) advance: &'a (dyn Fn(u64) + Sync),

@@ -1,7 +1,7 @@
 //! Files of records through several workers, whatever the file is packed with.
 //!
 //! The file is cut into chunks anywhere; a worker takes the whole records of its chunk, and what
-//! stands at the cuts is put together in order. The streams of a multistream bzip2 file are chunks
+//! is at the cuts is put together in order. The streams of a multistream bzip2 file are chunks
 //! that workers unpack.
 
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ struct Chunk {
     packed: bool,
 }
 
-/// Gives whole records, some at a time, to `work`; returns what stands after the last record.
+/// Gives whole records, some at a time, to `work`; returns what is after the last record.
 pub(crate) fn pump<W: Send>(
     path: &Path,
     records: Records,
@@ -175,7 +175,7 @@ impl Edges {
     }
 }
 
-/// Reads unpacked pieces until the end, or until nobody takes them.
+/// Reads unpacked pieces until the end, or until the receiver is gone.
 fn pieces(
     mut input: impl Read,
     first: usize,

@@ -14,7 +14,7 @@ pub(crate) enum Columns {
     Pair,
 }
 
-/// Adds a file of counts; returns its lines. Empty lines are skipped; the words of a pair stand
+/// Adds a file of counts; returns its lines. Empty lines are skipped; the words of a pair are
 /// apart by a space or a tab.
 pub(crate) fn read(
     path: &Path,

@@ -45,8 +45,8 @@ const DROPPED: [&str; 15] = [
     "graph",
     "mapframe",
 ];
-/// Unclosed brackets that are looked for to the end of a page; beyond so many they are taken as
-/// they stand.
+/// Unclosed brackets that are looked for to the end of a page; beyond this many they are taken as
+/// they are.
 const PATIENCE: usize = 32;
 /// Links inside the labels of links, at most.
 const DEPTH: usize = 6;

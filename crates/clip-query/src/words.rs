@@ -5,7 +5,7 @@ use crate::chars::{in_word, joins, unspaced};
 /// Longest word that is counted, in bytes: what is longer are addresses and noise.
 const LONGEST: usize = 64;
 
-/// Calls `each` for the words of a text, in order, with whether nothing but spaces stands between
+/// Calls `each` for the words of a text, in order, with whether nothing but spaces is between
 /// the word and the one before it.
 ///
 /// A word is a run of letters, digits and their marks with at least one letter, with apostrophes

@@ -45,7 +45,7 @@ pub fn balance(path: &Path, name: &dyn Fn(u32) -> String) -> Result<String> {
 }
 
 /// The share of matches that queries with fewer matches than a limit have, against the limit; the
-/// limit in force stands upright in it.
+/// limit in force is a vertical line in it.
 pub fn tail_chart(points: &[(u64, f64)], limit: Option<u64>) -> String {
     let points = points.iter().map(|&(limit, mass)| (limit as f64, mass)).collect();
     let mut lines = vec![Line { name: "share of the tail".into(), points }];

@@ -9,7 +9,7 @@ use clip_format::ImageFormat;
 use clip_overlap::{ContaminationReport, Copy, HitKind, SetReport};
 use clip_pipeline::StageLayout;
 
-use crate::page::{escape, grouped, percent, picture, table};
+use crate::page::{escape, grouped, image_tag, percent, table};
 use crate::{Error, Result};
 
 /// Copies that are shown of each set.
@@ -20,7 +20,7 @@ pub type Images = HashMap<(String, String), Vec<u8>>;
 
 /// Rates, effects on scores, and the copies beside what they copy.
 ///
-/// `sets` says where each evaluation set lies; `images` holds those of the copies that can be
+/// `sets` says where each evaluation set is; `images` holds those of the copies that can be
 /// shown.
 pub fn contamination(
     account: &ContaminationReport,
@@ -150,7 +150,7 @@ fn effect(set: &SetReport) -> Option<Vec<String>> {
         (false, Some(seen)) => {
             format!("not significant; from {} on it would have been", percent(seen.inflation))
         }
-        (false, None) => "too few overlap to tell".to_owned(),
+        (false, None) => "too few overlap for a test".to_owned(),
     };
     Some(vec![
         escape(&set.name),
@@ -182,7 +182,7 @@ fn differences(set: &SetReport) -> Vec<Vec<String>> {
     set.differences.iter().map(row).collect()
 }
 
-/// Copies from the most to the least alike, evenly: whether the last ones are copies tells most.
+/// Copies from the most to the least alike, evenly: whether the last ones are copies decides most.
 fn chosen(set: &SetReport) -> impl Iterator<Item = &Copy> {
     let (all, most) = (set.copies.len(), set.copies.len().min(SHOWN));
     (0..most).map(move |at| &set.copies[at * (all - 1) / (most - 1).max(1)])
@@ -243,7 +243,7 @@ pub(crate) fn items(
 
 pub(crate) fn side(bytes: Option<&Vec<u8>>) -> String {
     let bytes = bytes.filter(|bytes| !bytes.is_empty());
-    bytes.map_or("<span></span>".into(), |bytes| picture(bytes, format(bytes)))
+    bytes.map_or("<span></span>".into(), |bytes| image_tag(bytes, format(bytes)))
 }
 
 /// The images of a build's rows, wanted by place and name; `fetch` is the stage that

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use clip_format::{Classify, ErrorClass};
+
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -22,6 +24,15 @@ pub enum Error {
     /// An evaluation set could not be read.
     #[error(transparent)]
     Dataset(#[from] clip_datasets::Error),
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Corpus(error) => error.class(),
+            _ => None,
+        }
+    }
 }
 
 /// Short for a result with this crate's error.

@@ -1,4 +1,4 @@
-//! HTML reports: one page that stands alone, with its images and charts inside.
+//! HTML reports: one self-contained page, with its images and charts inside.
 //!
 //! Every section is a function from what a run left on disk to HTML; a page is those that have
 //! something to say.
@@ -21,6 +21,7 @@ mod chart;
 mod copies;
 mod error;
 mod funnel;
+mod histograms;
 mod hosts;
 mod page;
 mod samples;
@@ -35,8 +36,9 @@ pub use chart::{Line, line_chart};
 pub use copies::{Images, contamination, shown_copies, stored};
 pub use error::{Error, Result};
 pub use funnel::funnel;
+pub use histograms::histograms;
 pub use hosts::{hosts, reasons};
-pub use page::{Page, escape, picture, table};
+pub use page::{Page, escape, image_tag, table};
 pub use samples::samples;
 pub use scores::scores;
 pub use select::{rows_near_cuts, select};

@@ -56,14 +56,15 @@ pub(crate) fn data_address(bytes: &[u8], format: &str) -> String {
     format!("data:{kind};base64,{}", STANDARD.encode(bytes))
 }
 
-/// An image inside the page; `format` is its file extension.
-pub fn picture(bytes: &[u8], format: &str) -> String {
-    format!("<img alt=\"\" src=\"{}\">", data_address(bytes, format))
+/// An image inside the page, which is enlarged while it has the focus; `format` is its file
+/// extension.
+pub fn image_tag(bytes: &[u8], format: &str) -> String {
+    format!("<img alt=\"\" tabindex=\"0\" src=\"{}\">", data_address(bytes, format))
 }
 
 /// A table; cells are HTML already. All columns but the first are numbers, set to the right.
 pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let mut html = String::from("<table>\n<tr>");
+    let mut html = String::from("<div class=\"wide\"><table>\n<tr>");
     html.extend(head.iter().map(|cell| format!("<th>{}</th>", escape(cell))));
     html.push_str("</tr>\n");
     for row in rows {
@@ -71,7 +72,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) -> String {
         html.extend(row.iter().map(|cell| format!("<td>{cell}</td>")));
         html.push_str("</tr>\n");
     }
-    html.push_str("</table>\n");
+    html.push_str("</table></div>\n");
     html
 }
 
@@ -107,6 +108,7 @@ mod tests {
         page.write(&path).unwrap();
         let html = std::fs::read_to_string(path).unwrap();
         assert!(!html.contains("<script>") && !html.contains("<b>") && !html.contains("empty"));
+        assert!(html.contains("<div class=\"wide\"><table>") && html.contains(".wide {"));
         assert_eq!((grouped(7), grouped(1_234_567)), ("7".into(), "1,234,567".into()));
     }
 }

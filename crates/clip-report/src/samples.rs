@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clip_corpus::ShardReader;
 
-use crate::page::{escape, picture};
+use crate::page::{escape, image_tag};
 use crate::{Error, Result};
 
 /// `most` samples, evenly spread over the shards of a folder.
@@ -32,7 +32,7 @@ pub fn samples(shards: &Path, most: usize) -> Result<String> {
             let caption = String::from_utf8_lossy(sample.get("txt").unwrap_or_default());
             html.push_str(&format!(
                 "<figure>{}<figcaption>{}</figcaption></figure>\n",
-                picture(bytes, format),
+                image_tag(bytes, format),
                 escape(&caption)
             ));
         }

@@ -11,7 +11,7 @@ use crate::Result;
 use crate::chart::histogram;
 use crate::copies::Images;
 use crate::error::json;
-use crate::page::{escape, grouped, picture, table};
+use crate::page::{escape, grouped, image_tag, table};
 
 /// The account of a selection, from its `select.json`; `images` holds those of its rows that can be
 /// shown.
@@ -87,7 +87,7 @@ fn sides(gate: &Value, images: &Images) -> String {
             .filter_map(|(score, row)| {
                 let bytes = images.get(&(String::new(), row.to_string()))?;
                 let format = ImageFormat::sniff(bytes).map_or("jpg", ImageFormat::extension);
-                let image = picture(bytes, format);
+                let image = image_tag(bytes, format);
                 Some(format!("<figure>{image}<figcaption>{score}</figcaption></figure>\n"))
             })
             .collect();

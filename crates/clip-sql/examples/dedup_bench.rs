@@ -1,4 +1,4 @@
-//! Deduplicates so many made-up images (a tenth the same bytes as others, a tenth near copies) by
+//! Deduplicates this many made-up images (a tenth the same bytes as others, a tenth near copies) by
 //! their hashes, and prints time and peak memory: `dedup_bench ROWS FOLDER [RADIUS [MEMBERS]]`.
 //! With MEMBERS, images have the same bytes in groups of that many, each with a URL and a caption
 //! of its own; then there is no limit of those.
@@ -100,7 +100,7 @@ fn make(rows: u64, members: u64, folder: &Path) -> Result<Vec<PathBuf>> {
             let n = file(n);
             format!("{:016x}{:016x}{:016x}{:016x}", mix(n), mix(n + 1), mix(n + 2), mix(n + 3))
         };
-        let caption = |n: u64| format!("a caption of the usual length for picture number {n}");
+        let caption = |n: u64| format!("a caption of the usual length for image number {n}");
         let url = |n: u64| format!("https://host{}.example/{n}.jpg", n % 97);
         let batch = RecordBatch::try_from_iter([
             ("row", longs(&|n| ((n / PART) << 32) | (n % PART))),

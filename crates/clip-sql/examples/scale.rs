@@ -1,4 +1,4 @@
-//! A run of so many parts, as far as the stages before do not matter: what plan, manifest and
+//! A run of this many parts, as far as the stages before do not matter: what plan, manifest and
 //! balance take.
 //!
 //!     scale PARTS ROWS FOLDER     # ROWS in each part
@@ -90,8 +90,13 @@ impl Source for Before {
 }
 
 fn plan(folder: &Path, parts: usize) -> PipelineResult<Plan> {
-    let stage =
-        |name, build| StageSpec { name, version: 1, config: json!({}), resources: vec![], build };
+    let stage = |name: &'static str, build| StageSpec {
+        name: name.into(),
+        version: 1,
+        config: json!({}),
+        resources: vec![],
+        build,
+    };
     let before = stage("match", Box::new(move || Ok(Work::Source(Box::new(Before(parts))))));
     let balance = Balance { mode: Mode::Assign, limit: 200, require_match: false };
     let balance = stage("balance", Box::new(move || Ok(Work::Barrier(Box::new(balance)))));

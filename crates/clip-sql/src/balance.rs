@@ -144,11 +144,13 @@ impl Decided {
 fn summary(account: &Value) -> String {
     let share = |key: &str| 100.0 * account[key].as_f64().unwrap_or(0.0);
     format!(
-        "{} of {} pairs stay; queries over the limit: {} before, {} after; share of the tail: {:.1}% before, {:.1}% after",
+        "{} of {} pairs are kept; the most frequent query has {} pairs before, none has more than {} after (a pair counts for all its queries; at most {} are charged to one, the limit is {}); share of the tail: {:.1}% before, {:.1}% after",
         account["kept"],
         account["pairs"],
-        account["queries_over_limit_before"],
-        account["queries_over_limit_after"],
+        account["head"][0]["before"].as_u64().unwrap_or(0),
+        account["most_after"],
+        account["most_charged"],
+        account["limit"],
         share("tail_share_before"),
         share("tail_share_after"),
     )
@@ -205,6 +207,16 @@ mod tests {
     fn the_curve_ends_where_all_queries_are_tail() {
         assert_eq!(curve(&[1, 1, 8]), [(1, 0.0), (2, 0.2), (5, 0.2), (10, 1.0)]);
         assert_eq!(curve(&[]), [(1, 0.0)]);
+    }
+
+    #[test]
+    fn the_summary_says_how_pairs_of_several_queries_count() {
+        let account = json!({"kept": 7, "pairs": 9, "head": [{"before": 6}], "most_after": 5,
+            "most_charged": 3, "limit": 3, "tail_share_before": 0.25, "tail_share_after": 0.5});
+        let wanted = "7 of 9 pairs are kept; the most frequent query has 6 pairs before, none has \
+            more than 5 after (a pair counts for all its queries; at most 3 are charged to one, \
+            the limit is 3); share of the tail: 25.0% before, 50.0% after";
+        assert_eq!(summary(&account), wanted);
     }
 
     #[test]

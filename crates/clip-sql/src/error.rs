@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clip_format::PathError;
+use clip_format::{Classify, ErrorClass, PathError};
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
@@ -69,6 +69,12 @@ pub enum Error {
     /// What takes the decisions failed, or the engine that ran the query.
     #[error(transparent)]
     Pipeline(#[from] clip_pipeline::Error),
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        self.is_damage().then_some(ErrorClass::Damaged)
+    }
 }
 
 /// Short for a result with this crate's error.

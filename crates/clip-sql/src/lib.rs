@@ -24,6 +24,7 @@ mod error;
 pub mod functions;
 mod pool;
 mod query;
+mod row_condition;
 mod session;
 mod unique;
 
@@ -32,6 +33,7 @@ pub use condition::Condition;
 pub use dedup::{Compare, Deduplicate};
 pub use error::{Error, Result};
 pub use query::{Query, queries, query, resources};
+pub use row_condition::CompiledCondition;
 pub use session::{Session, config, listing};
 pub use unique::UniquePairs;
 

@@ -182,7 +182,7 @@ impl Query {
     }
 }
 
-/// Whether `name(` stands in `body` as a word.
+/// Whether `name(` is in `body` as a word.
 fn calls(body: &str, name: &str) -> bool {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     body.match_indices(&format!("{name}(")).any(|(at, _)| !body[..at].ends_with(word))

@@ -28,7 +28,7 @@ impl Random {
     }
 }
 
-/// Writes a batch as so many parts.
+/// Writes a batch as this many parts.
 fn parts(folder: &Path, batch: &RecordBatch, count: usize) -> Vec<PathBuf> {
     let size = batch.num_rows().div_ceil(count);
     let write = |part: usize| {

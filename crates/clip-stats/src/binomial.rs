@@ -14,7 +14,7 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// Whether `value` lies outside.
+    /// Whether `value` is outside.
     pub fn excludes(&self, value: f64) -> bool {
         value < self.low || value > self.high
     }
@@ -76,7 +76,7 @@ pub fn bonferroni(p: f64, tests: usize) -> f64 {
     (p * tests as f64).min(1.0)
 }
 
-/// The fewest successes whose one-sided p, corrected for `tests`, lies below `level`; none where
+/// The fewest successes whose one-sided p, corrected for `tests`, is below `level`; none where
 /// even all do not.
 ///
 /// # Errors

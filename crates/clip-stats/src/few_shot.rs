@@ -6,7 +6,7 @@
 pub enum Efficiency {
     /// Fewer than the smallest number that was tried.
     Below(f64),
-    /// So many, interpolated.
+    /// About this many, interpolated.
     About(f64),
     /// More than the largest.
     Above(f64),

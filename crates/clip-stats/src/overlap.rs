@@ -24,7 +24,7 @@ pub struct Contamination {
     pub accuracy_overlap: Option<f64>,
     /// All - Clean, in [-1, 1].
     pub inflation: Option<f64>,
-    /// One-sided binomial p: chance of so many correct among Overlap at Clean's accuracy.
+    /// One-sided binomial p: chance of this many correct among Overlap at Clean's accuracy.
     pub p: Option<f64>,
     /// The p times the number of tests, at most 1.
     pub p_corrected: Option<f64>,
@@ -33,7 +33,7 @@ pub struct Contamination {
     /// 99.5% Clopper-Pearson interval of Overlap's accuracy.
     pub interval: Option<Interval>,
     /// The smallest effect that could have been seen; none where even a perfect score could not be
-    /// told.
+    /// found.
     pub detectable: Option<Detectable>,
 }
 
@@ -49,7 +49,7 @@ pub struct Detectable {
 }
 
 impl Contamination {
-    /// Whether the corrected p lies below 0.05.
+    /// Whether the corrected p is below 0.05.
     pub fn significant(&self) -> bool {
         self.p_corrected.is_some_and(|p| p < 0.05)
     }

@@ -109,7 +109,7 @@ pub(crate) fn io_error(error: Error) -> io::Error {
     // A server's own answer to that is a page of XML.
     let text = match kind {
         io::ErrorKind::NotFound => "there is no such object".to_owned(),
-        // It may tell what was signed.
+        // It may contain what was signed.
         io::ErrorKind::PermissionDenied => "access is denied".to_owned(),
         _ => without_queries(&error.to_string()),
     };

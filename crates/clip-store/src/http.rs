@@ -53,7 +53,7 @@ impl Body {
         Ok(body)
     }
 
-    /// The whole file's length, where the server tells it.
+    /// The whole file's length, where the server gives it.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
     }

@@ -14,6 +14,7 @@
 
 mod address;
 mod connect;
+mod disk_cache;
 mod http;
 mod reader;
 mod redact;
@@ -21,6 +22,7 @@ mod runtime;
 mod store;
 
 pub use address::{is_remote, names};
+pub use disk_cache::DiskCache;
 pub use reader::{Reader, copy, length, open};
 pub use redact::redacted;
 pub use store::{Body, Store, Version};

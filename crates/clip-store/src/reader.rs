@@ -1,4 +1,4 @@
-//! Reading what lies behind any address.
+//! Reading what is behind any address.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -43,7 +43,7 @@ fn public(address: &str, signs: bool) -> Option<String> {
     (!signs).then(|| format!("https://data.commoncrawl.org/{}", escaped(object)))
 }
 
-/// What must not stand in the path of a URL, as `%XX`.
+/// What must not be in the path of a URL, as `%XX`.
 fn escaped(key: &str) -> String {
     let mut url = url::Url::parse("https://host/").expect("a plain address");
     url.set_path(&key.replace('%', "%25"));
@@ -52,7 +52,7 @@ fn escaped(key: &str) -> String {
 
 /// The length of a file in bytes.
 pub fn length(address: &str) -> io::Result<u64> {
-    let lacks = || io::Error::other("the server does not tell the length of the file");
+    let lacks = || io::Error::other("the server does not give the length of the file");
     open(address, 0)?.length().ok_or_else(lacks)
 }
 
@@ -65,7 +65,7 @@ pub fn copy(address: &str) -> io::Result<File> {
 }
 
 impl Reader {
-    /// The whole file's length, where the server tells it.
+    /// The whole file's length, where the server gives it.
     pub fn length(&self) -> Option<u64> {
         match &self.0 {
             Kind::Http(body) => body.length(),

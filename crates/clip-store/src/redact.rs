@@ -26,7 +26,7 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// What stands after `://`.
+/// What is after `://`.
 fn push_url(shown: &mut String, url: &str) {
     let (place, query) =
         url.split_once('?').map_or((url, None), |(place, query)| (place, Some(query)));

@@ -21,6 +21,8 @@ const PIECE: usize = 16 << 20;
 const AT_ONCE: usize = 4;
 /// Small objects on their way at a time.
 const READS: usize = 64;
+/// Files that are sent at a time, each of up to a piece in memory.
+const SENDS: usize = 16;
 
 /// A folder of object storage; keys are relative to it, with `/` between names.
 #[derive(Clone)]
@@ -120,21 +122,35 @@ impl Store {
 
     /// Copies a file there.
     pub fn upload(&self, name: &str, file: &std::path::Path) -> io::Result<()> {
-        if std::fs::metadata(file)?.len() <= PIECE as u64 {
-            return self.put(name, std::fs::read(file)?);
+        wait(self.send(name, file))?
+    }
+
+    /// Copies files of a folder there, in any order.
+    pub fn upload_all(&self, folder: &std::path::Path, names: &[String]) -> io::Result<()> {
+        let sends = names.iter().map(|name| async move {
+            let path = folder.join(name);
+            self.send(name, &path).await
+        });
+        wait(futures::stream::iter(sends).buffer_unordered(SENDS).try_collect())?
+    }
+
+    async fn send(&self, name: &str, file: &std::path::Path) -> io::Result<()> {
+        let key = self.key(name);
+        if tokio::fs::metadata(file).await?.len() <= PIECE as u64 {
+            let bytes = tokio::fs::read(file).await?;
+            self.client.put(&key, bytes.into()).await.map_err(io_error)?;
+            return Ok(());
         }
-        wait(async {
-            let mut file = tokio::fs::File::open(file).await?;
-            let upload = self.client.put_multipart(&self.key(name)).await.map_err(io_error)?;
-            let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
-            if let Err(e) = pieces(&mut file, &mut upload).await {
-                // What was sent of it would be kept, and paid for.
-                let _ = upload.abort().await;
-                return Err(e);
-            }
-            upload.finish().await.map_err(io_error)?;
-            Ok(())
-        })?
+        let mut file = tokio::fs::File::open(file).await?;
+        let upload = self.client.put_multipart(&key).await.map_err(io_error)?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
+        if let Err(e) = pieces(&mut file, &mut upload).await {
+            // What was sent of it would be kept, and paid for.
+            let _ = upload.abort().await;
+            return Err(e);
+        }
+        upload.finish().await.map_err(io_error)?;
+        Ok(())
     }
 
     /// An object's bytes from a place on.
@@ -161,12 +177,25 @@ impl Store {
         Ok(names)
     }
 
+    /// What is in this folder itself: objects, and folders without what is in them.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let found = wait(self.client.list_with_delimiter(Some(&self.folder)))?;
+        let found = found.map_err(io_error)?;
+        let keys = found.objects.iter().map(|meta| &meta.location).chain(&found.common_prefixes);
+        let mut names: Vec<String> =
+            keys.filter_map(|key| Some(key.filename()?.to_owned())).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes an object.
+    pub fn remove(&self, name: &str) -> io::Result<()> {
+        wait(self.client.delete(&self.key(name)))?.map_err(io_error)
+    }
+
     /// Removes every object below this folder.
     pub fn clear(&self) -> io::Result<()> {
-        for (name, _) in self.list()? {
-            wait(self.client.delete(&self.key(&name)))?.map_err(io_error)?;
-        }
-        Ok(())
+        self.list()?.iter().try_for_each(|(name, _)| self.remove(name))
     }
 }
 
@@ -224,6 +253,7 @@ mod tests {
         assert_eq!(both, [vec![7; 10], b"3".to_vec()]);
         assert_eq!(store.list().unwrap(), [("a/one".to_owned(), 1), ("b".to_owned(), 10)]);
         assert_eq!(store.at("a").list().unwrap(), [("one".to_owned(), 1)]);
+        assert_eq!(store.names().unwrap(), ["a", "b"]);
         // Longer than two pieces, and not a whole number of them.
         let folder = tempfile::tempdir().unwrap();
         let long: Vec<u8> = (0..2 * PIECE + 12_345).map(|i| (i / 7) as u8).collect();
@@ -234,6 +264,16 @@ mod tests {
         let mut body = store.read("c/long", 2 * PIECE as u64).unwrap();
         body.read_to_end(&mut rest).unwrap();
         assert!(rest == long[2 * PIECE..] && body.length == long.len() as u64);
+        let names: Vec<String> = (0..40).map(|n| format!("many/{n:02}")).collect();
+        std::fs::create_dir(folder.path().join("many")).unwrap();
+        names.iter().for_each(|name| std::fs::write(folder.path().join(name), name).unwrap());
+        store.upload_all(folder.path(), &names).unwrap();
+        assert_eq!(store.get_all(&names).unwrap()[39], b"many/39");
+        let absent = store.upload_all(folder.path(), &["absent".to_owned()]);
+        assert_eq!(absent.unwrap_err().kind(), io::ErrorKind::NotFound);
+        store.remove("many/00").unwrap();
+        assert_eq!(store.at("many").names().unwrap().len(), 39);
+        store.at("many").clear().unwrap();
         assert_eq!(store.read("absent", 0).err().unwrap().kind(), io::ErrorKind::NotFound);
         store.at("a").clear().unwrap();
         assert_eq!(store.list().unwrap().len(), 2);
@@ -264,7 +304,10 @@ mod tests {
         let (first, second) =
             (store.get("lease").unwrap().unwrap(), store.get("lease").unwrap().unwrap());
         assert!(store.replace("lease", first, b"b".to_vec()).unwrap());
-        assert!(!store.replace("lease", second, b"c".to_vec()).unwrap(), "somebody was faster");
+        assert!(
+            !store.replace("lease", second, b"c".to_vec()).unwrap(),
+            "another process was faster"
+        );
         assert_eq!(store.get("lease").unwrap().unwrap().bytes, b"b");
         store.clear().unwrap();
     }

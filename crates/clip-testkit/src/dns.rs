@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest answer by datagram.
 const DATAGRAM: usize = 512;
@@ -209,20 +210,24 @@ fn sockets() -> std::io::Result<(UdpSocket, TcpListener)> {
 }
 
 fn serve_datagrams(socket: &Arc<UdpSocket>, shared: &Arc<Shared>) {
+    // What reads must not wait: the system drops datagrams that are not read soon.
+    let (later, replies) = channel::<(Instant, Vec<u8>, SocketAddr)>();
+    let (of_replies, counts) = (socket.clone(), shared.clone());
+    std::thread::spawn(move || {
+        for (due, reply, to) in replies {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            counts.now.fetch_sub(1, Ordering::SeqCst);
+            let _ = of_replies.send_to(&reply, to);
+        }
+    });
     let mut buffer = [0; 2048];
     while !shared.stopped.load(Ordering::SeqCst) {
         let Ok((length, from)) = socket.recv_from(&mut buffer) else { continue };
         let Some(reply) = shared.answer(&buffer[..length], true) else { continue };
-        let delay = Duration::from_millis(shared.delay.load(Ordering::SeqCst));
-        let (socket, shared) = (socket.clone(), shared.clone());
         let now = shared.now.fetch_add(1, Ordering::SeqCst) + 1;
         shared.most.fetch_max(now, Ordering::SeqCst);
-        let send = move || {
-            std::thread::sleep(delay);
-            shared.now.fetch_sub(1, Ordering::SeqCst);
-            let _ = socket.send_to(&reply, from);
-        };
-        if delay.is_zero() { send() } else { drop(std::thread::spawn(send)) }
+        let delay = Duration::from_millis(shared.delay.load(Ordering::SeqCst));
+        let _ = later.send((Instant::now() + delay, reply, from));
     }
 }
 

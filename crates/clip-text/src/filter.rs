@@ -14,9 +14,9 @@ pub struct CaptionFilter {
     pub min_chars: usize,
     /// Most characters.
     pub max_chars: usize,
-    /// Whether captions that are file names or camera numbers fall.
+    /// Whether captions that are file names or camera numbers are dropped.
     pub drop_file_names: bool,
-    /// Whether captions that are mostly addresses fall.
+    /// Whether captions that are mostly URLs are dropped.
     pub drop_urls: bool,
     /// Largest share that one word may have of a caption of more than four words.
     pub max_repeated: f32,
@@ -26,13 +26,13 @@ pub struct CaptionFilter {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CaptionPreset {
-    /// DataComp's thresholds, and file names, addresses, repetition and over-long captions out.
+    /// DataComp's thresholds, and no file names, URLs, repetition or over-long captions.
     #[default]
     Standard,
     /// The text half of DataComp's `basic_filter`, and nothing else: more than 2 words, more than 5
     /// characters.
     Datacomp,
-    /// Only empty captions fall.
+    /// Only empty captions are dropped.
     Off,
 }
 
@@ -91,31 +91,35 @@ impl CaptionFilter {
         }
     }
 
-    /// The first rule that a cleaned caption breaks.
+    /// The reason of the first rule that a cleaned caption breaks.
     pub fn reject(&self, caption: &str) -> Option<&'static str> {
-        let words: Vec<&str> = caption.split_whitespace().collect();
-        let chars = caption.chars().count();
-        if words.is_empty() {
-            Some("empty_caption")
-        } else if self.drop_file_names && is_file_name(&words) {
-            Some("file_name")
-        } else if self.drop_urls && is_address(&words) {
-            Some("url_caption")
-        } else if words.len() < self.min_words {
-            Some("few_words")
-        } else if words.len() > self.max_words {
-            Some("many_words")
-        } else if chars < self.min_chars {
-            Some("short_caption")
-        } else if chars > self.max_chars {
-            Some("long_caption")
-        } else if repeated(&words) > self.max_repeated {
-            Some("repeated_words")
-        } else {
-            None
-        }
+        let words = caption.split_whitespace().collect();
+        let caption = Caption { words, chars: caption.chars().count() };
+        RULES.iter().find(|(_, breaks)| breaks(self, &caption)).map(|(reason, _)| *reason)
     }
 }
+
+/// A caption as rules see it.
+struct Caption<'a> {
+    /// By white space.
+    words: Vec<&'a str>,
+    chars: usize,
+}
+
+/// Whether a caption breaks a rule under these settings.
+type Breaks = fn(&CaptionFilter, &Caption) -> bool;
+
+/// The rules by their reasons, in the order in which they are applied.
+const RULES: [(&str, Breaks); 8] = [
+    ("empty_caption", |_, caption| caption.words.is_empty()),
+    ("file_name", |filter, caption| filter.drop_file_names && is_file_name(&caption.words)),
+    ("url_caption", |filter, caption| filter.drop_urls && is_url(&caption.words)),
+    ("few_words", |filter, caption| caption.words.len() < filter.min_words),
+    ("many_words", |filter, caption| caption.words.len() > filter.max_words),
+    ("short_caption", |filter, caption| caption.chars < filter.min_chars),
+    ("long_caption", |filter, caption| caption.chars > filter.max_chars),
+    ("repeated_words", |filter, caption| repeated(&caption.words) > filter.max_repeated),
+];
 
 /// `IMG_2041.png`, `DSC0042`, `20160716_113957.JPG` (the paper drops such titles from YFCC100M,
 /// section 2.2).
@@ -139,12 +143,13 @@ fn extension(word: &str, known: &[&str]) -> bool {
     })
 }
 
-fn is_address(words: &[&str]) -> bool {
-    let address = |word: &&&str| {
+/// Whether at least half of the words are URLs.
+fn is_url(words: &[&str]) -> bool {
+    let url = |word: &&&str| {
         let word = word.to_ascii_lowercase();
         word.contains("://") || word.starts_with("www.")
     };
-    words.iter().filter(address).count() * 2 >= words.len()
+    words.iter().filter(url).count() * 2 >= words.len()
 }
 
 /// Share of the most frequent word.

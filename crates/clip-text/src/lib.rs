@@ -1,4 +1,4 @@
-//! CLIP's text side: caption cleaning, BPE tokenizer, language identification.
+//! CLIP's text side: caption cleaning, BPE tokenizer, language identification, classifiers.
 //!
 //! ```
 //! use clip_text::{CaptionFilter, Tokenizer, clean};
@@ -9,6 +9,7 @@
 //! assert_eq!(CaptionFilter::default().reject("IMG_2041.jpg"), Some("file_name"));
 //! ```
 
+mod classifier;
 mod clean;
 mod edit_distance;
 mod error;
@@ -19,6 +20,8 @@ mod language;
 mod language_names;
 mod tokenizer;
 
+pub use classifier::train::{TrainLoss, TrainOptions, Trained, train as train_classifier};
+pub use classifier::{Classifier, ClassifierWorkspace};
 pub use clean::clean;
 pub use edit_distance::edit_distance;
 pub use error::{Error, Result};

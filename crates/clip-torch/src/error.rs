@@ -1,5 +1,7 @@
 //! What can go wrong in libtorch.
 
+use clip_format::{Classify, ErrorClass};
+
 /// A failure of libtorch or of its version.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -27,6 +29,12 @@ pub enum Error {
         /// What the output was computed for.
         item: String,
     },
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        Some(ErrorClass::Environment)
+    }
 }
 
 /// Short for a result with this crate's error.

@@ -3,7 +3,7 @@
 //! Autocast with a choice of type also on the CPU, loss scaling, AdamW in one kernel or with 16-bit
 //! state of our own, stochastic rounding, convolutions with packed weights, backward from given
 //! gradients, gradient checkpointing, and libtorch's distributed engine. All `unsafe` of the
-//! workspace stands in this crate.
+//! workspace is in this crate.
 //!
 //! ```
 //! use clip_torch::Stream;

@@ -26,7 +26,7 @@ impl Mapping {
             return Ok(Self(Arc::new(MmapMut::map_anon(1)?)));
         }
         // SAFETY: the mapping is private, so that no write of ours reaches the file; a file that
-        // another process cuts short is the one hazard, and it is told above.
+        // another process cuts short is the one hazard, and it is named above.
         let map = unsafe { MmapOptions::new().map_copy(&file)? };
         Ok(Self(Arc::new(map)))
     }

@@ -13,7 +13,7 @@ use crate::{Result, ffi};
 /// When there is no such memory.
 pub fn host_bytes(shape: &[i64], device: Device) -> Result<Tensor> {
     let (sizes, pinned) = (shape.as_ptr(), c_int::from(device.is_cuda()));
-    // SAFETY: the shim reads so many sizes, and gives a new tensor, or null after a failure.
+    // SAFETY: the shim reads this many sizes, and gives a new tensor, or null after a failure.
     unsafe {
         let tensor = ffi::ct_host_bytes(sizes, shape.len() as c_int, pinned);
         if tensor.is_null() { Err(ffi::last_error()) } else { Ok(Tensor::from_ptr(tensor)) }

@@ -63,7 +63,7 @@ mod tests {
             let step = high - low;
             let exact = f64::from(value);
             assert!(low <= exact && exact <= high && step > 0.0, "{value}: {low} to {high}");
-            // The two are neighbours: nothing in 16 bits lies between.
+            // The two are neighbours: nothing in 16 bits is between.
             let middle = Tensor::from(f64::midpoint(low, high)).to_kind(Kind::Half);
             assert!([low, high].contains(&middle.double_value(&[])), "{value}");
             let share = (exact - low) / step;

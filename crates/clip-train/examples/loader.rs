@@ -1,31 +1,50 @@
 //! How many samples a second the loader gives: `scripts/bench_train` holds it beside open_clip's.
 //!
-//!     loader SHARDS SIDE BATCH THREADS STEPS
+//!     loader SHARDS SIDE BATCH THREADS STEPS [WINDOW]
+//!
+//! With a window the shards are streamed.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use clip_torch::tch::Device;
-use clip_train::{Corpus, CorpusOptions, EpochSampler, Identity, Loader, LoaderOptions, Source};
+use clip_train::{
+    Corpus, CorpusOptions, Identity, Loader, LoaderOptions, ShardStream, Source, StreamOptions,
+    TrainData,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [shards, side, batch, threads, steps] = args.as_slice() else {
-        return Err("usage: loader SHARDS SIDE BATCH THREADS STEPS".into());
+    let [shards, side, batch, threads, steps, window @ ..] = args.as_slice() else {
+        return Err("usage: loader SHARDS SIDE BATCH THREADS STEPS [WINDOW]".into());
     };
     let (side, batch, steps): (u32, usize, u64) = (side.parse()?, batch.parse()?, steps.parse()?);
     let source = Source { spec: shards.clone(), weight: 1.0 };
-    // Nothing is kept: each image is decoded each time.
-    let options = CorpusOptions {
-        context: 77,
-        side: side * 4 / 3,
-        cache_bytes: 0,
-        weight_column: None,
-        identity: Identity::None,
+    let (context, side_kept) = (77, side * 4 / 3);
+    let data: TrainData = if let [window] = window {
+        let options = StreamOptions {
+            context,
+            side: side_kept,
+            weight_column: None,
+            window: window.parse()?,
+            resampled: false,
+            cache: None,
+            counts: None,
+        };
+        TrainData::Streamed(Arc::new(ShardStream::open(&[source], options)?))
+    } else {
+        // Nothing is kept: each image is decoded each time.
+        let options = CorpusOptions {
+            context,
+            side: side_kept,
+            cache_bytes: 0,
+            weight_column: None,
+            identity: Identity::None,
+        };
+        Arc::new(Corpus::open(&[source], &options)?).into()
     };
-    let corpus = Arc::new(Corpus::open(&[source], &options)?);
-    let epochs = (steps * batch as u64).div_ceil(corpus.len() as u64);
-    let plan = EpochSampler::new(&corpus, 0, batch, epochs)?;
+    let epochs = (steps * batch as u64).div_ceil(data.pairs());
+    let plan = data.sampler(0, batch, epochs, None)?;
     let options = LoaderOptions {
         size: side,
         augment: "rrc(0.9,1)".parse()?,
@@ -35,7 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         share: (0, 1),
         device: Device::Cpu,
     };
-    let mut loader = Loader::start(&corpus, &plan, &options, 0)?;
+    let mut loader = Loader::start(&plan, &options, 0)?;
     let started = Instant::now();
     let mut samples = 0;
     for _ in 0..steps {

@@ -76,7 +76,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         zeroshot_epochs: 0,
         grad_checkpointing: false,
     };
-    // The plan of so many pairs has the steps of the trace; its pairs are never asked for.
+    // The plan of this many pairs has the steps of the trace; its pairs are never asked for.
     let pairs = (steps * batch) as usize / epochs as usize;
     let corpus = Arc::new(Corpus::synthetic(pairs, 77, 8));
     let mut trainer = Trainer::new(model, recipe, corpus, options, ProcessGroup::alone())?;
@@ -89,7 +89,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (step, _) = trainer.train(&batch, &mut ())?.ok_or("interrupted")?;
         println!("{}", serde_json::to_string(&step)?);
         match file {
-            Some(("--export", file)) if trainer.steps_done() == trainer.sampler().first_step(1) => {
+            Some(("--export", file)) if trainer.steps_done() == trainer.epochs().first_step(1) => {
                 trainer.export(file, 1)?;
             }
             _ => {}

@@ -6,7 +6,6 @@ use std::str::FromStr;
 
 use clip_image::{Filter, Rgb, crop, resize};
 use clip_model::{Interpolation, PreprocessCfg};
-use serde::{Deserialize, Serialize};
 
 use crate::draw::Draw;
 
@@ -15,8 +14,7 @@ use crate::draw::Draw;
 const THIN: u32 = 64;
 
 /// The random transform of training images.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Augment {
     /// None: the evaluation transform.
     None,
@@ -38,20 +36,6 @@ impl fmt::Display for Augment {
             Self::ResizedCrop(from, to) => write!(f, "rrc({from},{to})"),
             Self::Small(strength) => write!(f, "small({strength})"),
         }
-    }
-}
-
-impl TryFrom<String> for Augment {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Augment> for String {
-    fn from(augment: Augment) -> Self {
-        augment.to_string()
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::optim::{Trained, stored};
 use crate::sealed::{Files, check, seal};
-use crate::{Corpus, EpochSampler, Error, Recipe, Result, TrainOptions};
+use crate::{Error, Recipe, Result, TrainData, TrainOptions};
 
 const STATE: &str = "trainer.json";
 const OPTIMIZER: &str = "trainer.safetensors";
@@ -31,7 +31,7 @@ pub struct Checkpoint {
     /// Steps of the whole run: the schedule depends on it.
     pub total_steps: u64,
     /// Pairs in the corpus: another corpus cannot be resumed.
-    pub pairs: usize,
+    pub pairs: u64,
     /// Its shards' contents and its pairs' weights, as a digest.
     pub corpus: String,
     /// float16's loss scale, and the steps since it changed.
@@ -136,15 +136,15 @@ impl Checkpoint {
 pub(crate) fn state_of(
     recipe: &Recipe,
     options: &TrainOptions,
-    sampler: &EpochSampler,
-    corpus: &Corpus,
+    data: &TrainData,
+    total_steps: u64,
 ) -> Checkpoint {
     Checkpoint {
         step: 0,
         seed: options.seed,
-        total_steps: sampler.steps(),
-        pairs: corpus.len(),
-        corpus: corpus.digest().to_owned(),
+        total_steps,
+        pairs: data.pairs(),
+        corpus: data.digest().to_owned(),
         scaler: None,
         epoch_open: false,
         files: Files::new(),

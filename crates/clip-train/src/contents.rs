@@ -5,7 +5,7 @@
 //! and time, so that nothing is hashed twice, and a shard that was changed since is seen.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -25,10 +25,18 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     pub fn of(path: &Path, file: &File) -> Result<Self> {
-        let status = file.metadata().map_err(|e| Error::io(path, e))?;
+        Ok(Self::of_status(&file.metadata().map_err(|e| Error::io(path, e))?))
+    }
+
+    /// Of a file that is not opened.
+    pub fn at(path: &Path) -> Result<Self> {
+        Ok(Self::of_status(&std::fs::metadata(path).map_err(|e| Error::io(path, e))?))
+    }
+
+    fn of_status(status: &Metadata) -> Self {
         let time = status.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let modified = time.map_or(0, |time| time.as_nanos() as u64);
-        Ok(Self { bytes: status.len(), modified })
+        Self { bytes: status.len(), modified }
     }
 
     pub fn bytes(self) -> u64 {

@@ -1,4 +1,4 @@
-//! The pairs of all shards: where each lies, its captions as tokens, and its pixels once they were
+//! The pairs of all shards: where each is, its captions as tokens, and its pixels once they were
 //! decoded.
 
 use std::fs::File;
@@ -11,9 +11,11 @@ use rayon::prelude::*;
 
 use crate::augment::shorter_side;
 use crate::contents::{self, Content, Contents, Stamp, damaged};
+use crate::csv::read_listed;
+use crate::open_files::OpenFiles;
 use crate::shard::{Found, index_shard};
 use crate::synthetic::drawing;
-use crate::{Error, Result};
+use crate::{Error, Result, SampleRef};
 
 /// One image with its captions, in 24 bytes: a corpus of hundreds of millions must fit in memory.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,17 @@ struct Pair {
     /// Number of its first caption; the next pair's first ends its own.
     first: u32,
 }
+
+/// An image file with its caption.
+pub(crate) struct ListedPair {
+    pub image: PathBuf,
+    pub tokens: Vec<u16>,
+    pub weight: f32,
+}
+
+/// In place of a shard's number: `offset` is the number of a drawing, or of a listed file.
+const DRAWN: u32 = u32::MAX;
+const LISTED: u32 = u32::MAX - 1;
 
 /// Shards that are one source of a corpus.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +54,7 @@ pub struct CorpusOptions {
     pub context: usize,
     /// Longest shorter side that decoded images are kept with.
     pub side: u32,
-    /// Decoded images are kept in memory when all of them fit in so many bytes.
+    /// Decoded images are kept in memory when all of them fit in this many bytes.
     pub cache_bytes: u64,
     /// Column of the Parquet table beside each shard with how often a pair is expected in an
     /// epoch: a balancing probability, or a weight above 1.
@@ -70,7 +83,12 @@ pub struct Corpus {
     tokens: Vec<u16>,
     /// Expected uses in an epoch; empty when each is used once.
     weights: Vec<f32>,
-    shards: Vec<(PathBuf, File)>,
+    shards: Vec<PathBuf>,
+    /// Image files of tables.
+    listed: Vec<PathBuf>,
+    /// Tables that they are from.
+    tables: usize,
+    files: OpenFiles,
     contents: Vec<Content>,
     pixels: Vec<OnceLock<Rgb>>,
     side: u32,
@@ -82,7 +100,7 @@ pub struct Corpus {
 impl Corpus {
     /// Indexes the shards of all sources. Images are decoded when first asked for.
     ///
-    /// A sample counts when it has a caption and an image; [`Corpus::skipped`] tells how many do
+    /// A sample counts when it has a caption and an image; [`Corpus::skipped`] counts those that do
     /// not.
     pub fn open(sources: &[Source], options: &CorpusOptions) -> Result<Self> {
         let tokenizer = Tokenizer::new();
@@ -119,13 +137,11 @@ impl Corpus {
             let specs: Vec<_> = sources.iter().map(|source| source.spec.as_str()).collect();
             return Err(Error::Recipe(format!(
                 "{}: no pair in the shards\n\
-                 hint: a sample needs a caption (txt, or json with captions) and a picture",
+                 hint: a sample needs a caption (txt, or json with captions) and an image",
                 specs.join("::")
             )));
         }
-        if corpus.weights.iter().all(|&weight| weight == 1.0) {
-            corpus.weights = Vec::new();
-        }
+        corpus.drop_plain_weights();
         corpus.keep_pixels(options.cache_bytes);
         Ok(corpus)
     }
@@ -137,10 +153,30 @@ impl Corpus {
         for number in 0..pairs {
             let text = format!("drawing number {number}");
             let first = corpus.caption(&unpadded(&tokenizer, &text, context));
-            corpus.pairs.push(Pair { offset: number as u64, shard: u32::MAX, size: 0, first });
+            corpus.pairs.push(Pair { offset: number as u64, shard: DRAWN, size: 0, first });
         }
         corpus.digest = format!("synthetic-{pairs}");
         corpus.keep_pixels(0);
+        corpus
+    }
+
+    /// Image files with one caption each, from `tables` tables.
+    pub(crate) fn listed(
+        pairs: Vec<ListedPair>,
+        tables: usize,
+        skipped: usize,
+        digest: String,
+        options: &CorpusOptions,
+    ) -> Self {
+        let mut corpus = Self { tables, digest, skipped, ..Self::empty(options.side) };
+        for (pair, number) in pairs.into_iter().zip(0..) {
+            let first = corpus.caption(&pair.tokens);
+            corpus.pairs.push(Pair { offset: number, shard: LISTED, size: 0, first });
+            corpus.listed.push(pair.image);
+            corpus.weights.push(pair.weight);
+        }
+        corpus.drop_plain_weights();
+        corpus.keep_pixels(options.cache_bytes);
         corpus
     }
 
@@ -151,6 +187,9 @@ impl Corpus {
             tokens: Vec::new(),
             weights: Vec::new(),
             shards: Vec::new(),
+            listed: Vec::new(),
+            tables: 0,
+            files: OpenFiles::new(),
             contents: Vec::new(),
             pixels: Vec::new(),
             side,
@@ -173,7 +212,7 @@ impl Corpus {
         }
         self.skipped += found.skipped;
         self.broken_json += found.broken_json;
-        self.shards.push((path, found.file));
+        self.shards.push(path);
         self.contents.push(found.content);
     }
 
@@ -184,9 +223,26 @@ impl Corpus {
         self.captions.len() as u32 - 2
     }
 
+    /// Where each pair comes once, nothing is kept of weights.
+    fn drop_plain_weights(&mut self) {
+        if self.weights.iter().all(|&weight| weight == 1.0) {
+            self.weights = Vec::new();
+        }
+    }
+
     fn keep_pixels(&mut self, cache_bytes: u64) {
         if self.pairs.len() as u64 * u64::from(self.side).pow(2) * 3 <= cache_bytes {
             self.pixels = (0..self.pairs.len()).map(|_| OnceLock::new()).collect();
+        }
+    }
+
+    /// Keeps the first `most` pairs only.
+    pub fn truncate(&mut self, most: usize) {
+        if let Some(next) = self.pairs.get(most) {
+            self.captions.truncate(next.first as usize + 1);
+            self.pairs.truncate(most);
+            self.weights.truncate(most);
+            self.pixels.truncate(most);
         }
     }
 
@@ -200,9 +256,9 @@ impl Corpus {
         self.pairs.is_empty()
     }
 
-    /// Number of shards.
+    /// Number of shards, or of tables.
     pub fn shards(&self) -> usize {
-        self.shards.len()
+        self.shards.len() + self.tables
     }
 
     /// Samples without a caption or an image.
@@ -264,33 +320,77 @@ impl Corpus {
         seen.len()
     }
 
+    /// Image and tokens of a use; those of the next pair that has an image where it cannot be read:
+    /// a broken image ends no run.
+    pub(crate) fn sample(
+        &self,
+        used: SampleRef,
+        faults: &mut Vec<String>,
+    ) -> Result<(Rgb, Vec<u16>)> {
+        let mut last = None;
+        for ahead in 0..self.len().min(100) {
+            let pair = (used.pair as usize + ahead) % self.len();
+            match self.image(pair) {
+                Ok(image) => {
+                    let caption = used.caption as usize % self.caption_count(pair);
+                    return Ok((image, self.text(pair, caption).to_vec()));
+                }
+                Err(error @ Error::File { .. }) => {
+                    faults.push(error.to_string());
+                    last = Some(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::Recipe("the corpus is empty".into())))
+    }
+
     /// The image of a pair.
     pub(crate) fn image(&self, index: usize) -> Result<Rgb> {
         if let Some(image) = self.pixels.get(index).and_then(OnceLock::get) {
             return Ok(image.clone());
         }
         let pair = &self.pairs[index];
-        let Some((path, file)) = self.shards.get(pair.shard as usize) else {
-            return Ok(drawing(pair.offset, self.side));
+        let image = match pair.shard {
+            DRAWN => return Ok(drawing(pair.offset, self.side)),
+            LISTED => {
+                let path = &self.listed[pair.offset as usize];
+                decode_member(&read_listed(path)?, self.side, path, 0)?
+            }
+            shard => {
+                let path = &self.shards[shard as usize];
+                let open = || File::open(path).map_err(|e| Error::io(path, e));
+                let file = self.files.get(shard, open)?;
+                let bytes = read_member(&file, path, pair.offset, pair.size)?;
+                if Stamp::of(path, &file)? != self.contents[shard as usize].stamp {
+                    return Err(damaged(path, "the shard was changed while this run reads it"));
+                }
+                decode_member(&bytes, self.side, path, pair.offset)?
+            }
         };
-        let mut bytes = vec![0; pair.size as usize];
-        std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, pair.offset)
-            .map_err(|e| Error::io(path, e))?;
-        if Stamp::of(path, file)? != self.contents[pair.shard as usize].stamp {
-            return Err(damaged(path, "the shard was changed while this run reads it"));
-        }
-        let options = DecodeOptions { min_side: Some(self.side), ..DecodeOptions::stored() };
-        let at = pair.offset;
-        let reason = |e: clip_image::Error| format!("the image at byte {at}: {e}");
-        let image = decode(&bytes, &options).map_err(|e| Error::file(path, reason(e)))?;
-        let large = image.width.min(image.height) > self.side;
-        let image = if large { shorter_side(&image, self.side, Filter::Bicubic) } else { image };
         if let Some(kept) = self.pixels.get(index) {
             // Another thread may have been faster with the same pixels.
             let _ = kept.set(image.clone());
         }
         Ok(image)
     }
+}
+
+/// A member's bytes.
+pub(crate) fn read_member(file: &File, path: &Path, offset: u64, size: u32) -> Result<Vec<u8>> {
+    let mut bytes = vec![0; size as usize];
+    std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, offset)
+        .map_err(|e| Error::io(path, e))?;
+    Ok(bytes)
+}
+
+/// A member's image, with its shorter side no longer than `side`.
+pub(crate) fn decode_member(bytes: &[u8], side: u32, path: &Path, offset: u64) -> Result<Rgb> {
+    let options = DecodeOptions { min_side: Some(side), ..DecodeOptions::stored() };
+    let reason = |e: clip_image::Error| format!("the image at byte {offset}: {e}");
+    let image = decode(bytes, &options).map_err(|e| Error::file(path, reason(e)))?;
+    let large = image.width.min(image.height) > side;
+    Ok(if large { shorter_side(&image, side, Filter::Bicubic) } else { image })
 }
 
 /// Token ids without the padding; the vocabulary has fewer than 65,536 entries.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_format::PathError;
+use clip_format::{Classify, ErrorClass, PathError};
 
 /// A failure of the data, the recipe or the machine.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +73,19 @@ pub enum Error {
     /// libtorch.
     #[error("libtorch: {0}")]
     Tch(#[from] clip_torch::tch::TchError),
+}
+
+impl Classify for Error {
+    fn class(&self) -> Option<ErrorClass> {
+        match self {
+            Self::Diverged { .. } | Self::Replicas { .. } => Some(ErrorClass::Gate),
+            Self::Corpus(error) => error.class(),
+            Self::Damaged { .. } => Some(ErrorClass::Damaged),
+            Self::Interrupted => Some(ErrorClass::Interrupted),
+            Self::Model(_) | Self::Torch(_) => Some(ErrorClass::Environment),
+            _ => None,
+        }
+    }
 }
 
 /// Short for a result with this crate's error.

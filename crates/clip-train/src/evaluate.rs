@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clip_model::{Clip, picture_bytes};
+use clip_model::{Clip, image_bytes};
 use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast, first_not_finite};
 use rayon::prelude::*;
@@ -63,7 +63,7 @@ fn embed(
         |&pair: &usize| -> Result<Vec<u8>> { Ok(transform.apply(&corpus.image(pair)?).data) };
     let rows = pairs.par_iter().map(plain).collect::<Result<Vec<_>>>()?;
     let rows: Vec<&[u8]> = rows.iter().map(Vec::as_slice).collect();
-    let bytes = picture_bytes(&rows, i64::from(transform.size));
+    let bytes = image_bytes(&rows, i64::from(transform.size));
     let texts: Vec<Vec<u16>> = pairs.iter().map(|&pair| corpus.text(pair, 0).to_vec()).collect();
     let device = model.device();
     let (images, tokens) = (model.pixels(&bytes), padded(&texts).to_device(device));
@@ -87,7 +87,7 @@ fn scores(images: &Tensor, texts: &Tensor, scale: f64) -> Vec<(String, f64)> {
             let cost = logits.cross_entropy_for_logits(&labels).double_value(&[]);
             loss += cost * count as f64 / n as f64 / 2.0;
             let right = logits.gather(1, &labels.unsqueeze(1), false);
-            // Of equal scores the earlier stands first, as in a stable descending sort.
+            // Of equal scores the earlier comes first, as in a stable descending sort.
             let earlier = Tensor::arange(n, (Kind::Int64, logits.device())).unsqueeze(0);
             let ties =
                 logits.eq_tensor(&right).logical_and(&earlier.lt_tensor(&labels.unsqueeze(1)));

@@ -43,15 +43,15 @@ impl Health {
                 self.contrastive && loss > 0.99 * blind,
                 format!(
                     "the loss has stayed at ln(batch) = {blind:.3} for {WINDOW} steps: nothing is learned\n\
-                     hint: do the captions belong to the pictures? else try a lower --lr or a longer --warmup"
+                     hint: do the captions belong to the images? else try a lower --lr or a longer --warmup"
                 ),
             ),
             (
                 "wait",
                 wait > 0.2 * seconds,
                 format!(
-                    "{:.0}% of the time the model waits for pictures\n\
-                     hint: more --workers, a faster disk, or smaller pictures in the shards",
+                    "{:.0}% of the time the model waits for images\n\
+                     hint: more --workers, a faster disk, or smaller images in the shards",
                     100.0 * wait / seconds
                 ),
             ),

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,9 @@ use clip_torch::tch::{Device, Tensor};
 use clip_torch::{host_bytes, write_bytes};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
+use crate::data::Planned;
 use crate::draw::Draw;
-use crate::{Augment, Corpus, EpochSampler, Error, Result, SampleRef};
+use crate::{Augment, Error, Result, Sampler};
 
 /// Rows that a thread fills at a time.
 const ROWS: usize = 16;
@@ -58,7 +58,7 @@ pub struct Batch {
 struct Job {
     step: u64,
     row: usize,
-    uses: Vec<SampleRef>,
+    planned: Vec<Planned>,
     images: Tensor,
 }
 
@@ -84,21 +84,16 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Starts the threads at step `first` of the plan.
-    pub fn start(
-        corpus: &Arc<Corpus>,
-        plan: &EpochSampler,
-        options: &LoaderOptions,
-        first: u64,
-    ) -> Result<Self> {
+    /// Starts the threads at step `first`.
+    pub fn start(sampler: &Sampler, options: &LoaderOptions, first: u64) -> Result<Self> {
         let (rank, world) = options.share;
-        if !plan.batch().is_multiple_of(world) {
+        let batch = sampler.epochs().batch();
+        if !batch.is_multiple_of(world) {
             return Err(Error::Recipe(format!(
-                "a batch of {} cannot be shared by {world} processes",
-                plan.batch()
+                "a batch of {batch} cannot be shared by {world} processes"
             )));
         }
-        let local = plan.batch() / world;
+        let local = batch / world;
         let threads = options.threads.max(1);
         let shape = [local, options.size as usize, options.size as usize, 3];
         let slots = (PREFETCH_BYTES / shape.iter().product::<usize>().max(1)).clamp(2, 6);
@@ -111,14 +106,23 @@ impl Loader {
         let (jobs, work) = bounded::<Job>(threads);
         let (filled, rows) = unbounded();
         let mut handles = vec![{
-            let batches = plan.batches(first);
+            let (sampler, filled) = (sampler.clone(), filled.clone());
             std::thread::spawn(move || {
-                for (step, batch) in (first..).zip(batches) {
+                let steps = sampler.rows(rank * local..(rank + 1) * local, first);
+                for (step, planned) in (first..).zip(steps) {
                     let Ok(images) = memory.recv() else { return };
-                    let mine = &batch[rank * local..(rank + 1) * local];
-                    for (at, uses) in mine.chunks(ROWS).enumerate() {
+                    let planned = match planned {
+                        Ok(planned) => planned,
+                        Err(error) => {
+                            // The consumer may be gone.
+                            let _ = filled.send(Err(error));
+                            return;
+                        }
+                    };
+                    for (at, planned) in planned.chunks(ROWS).enumerate() {
                         let (row, images) = (at * ROWS, images.shallow_clone());
-                        if jobs.send(Job { step, row, uses: uses.to_vec(), images }).is_err() {
+                        if jobs.send(Job { step, row, planned: planned.to_vec(), images }).is_err()
+                        {
                             return;
                         }
                     }
@@ -127,12 +131,12 @@ impl Loader {
         }];
         for _ in 0..threads {
             let (work, filled) = (work.clone(), filled.clone());
-            let (corpus, options) = (Arc::clone(corpus), options.clone());
+            let (sampler, options) = (sampler.clone(), options.clone());
             handles.push(std::thread::spawn(move || {
                 for job in work {
                     // The others' channel would stay open: without an answer the training would
                     // wait for ever.
-                    let rows = catch_unwind(AssertUnwindSafe(|| fill(&corpus, &options, job)))
+                    let rows = catch_unwind(AssertUnwindSafe(|| fill(&sampler, &options, job)))
                         .unwrap_or_else(|_| {
                             Err(Error::Recipe("a decoding thread panicked".into()))
                         });
@@ -225,7 +229,7 @@ impl Drop for Loader {
         // Wakes the planner: it sees a closed channel.
         self.free = bounded(1).0;
         for thread in self.threads.drain(..) {
-            // A panic there was told to the consumer.
+            // A panic there was reported to the consumer.
             let _ = thread.join();
         }
     }
@@ -241,46 +245,24 @@ pub(crate) fn padded(texts: &[Vec<u16>]) -> Tensor {
     Tensor::from_slice(&ids).view([texts.len() as i64, length as i64])
 }
 
-fn fill(corpus: &Corpus, options: &LoaderOptions, job: Job) -> Result<Rows> {
-    let Job { step, row, uses, images } = job;
-    let (mut texts, mut faults) = (Vec::with_capacity(uses.len()), Vec::new());
-    for (row, used) in (row..).zip(uses) {
-        let mut draw =
-            Draw::new("augment", options.seed, u64::from(used.pass), u64::from(used.slot));
-        let (image, pair) = readable(corpus, used.pair as usize, &mut faults)?;
+fn fill(sampler: &Sampler, options: &LoaderOptions, job: Job) -> Result<Rows> {
+    let Job { step, row, planned, images } = job;
+    let (mut texts, mut faults) = (Vec::with_capacity(planned.len()), Vec::new());
+    for (row, planned) in (row..).zip(planned) {
+        let mut draw = Draw::new("augment", options.seed, planned.pass, planned.slot);
+        let (image, text) = sampler.load(&planned, &mut faults)?;
         let LoaderOptions { augment, size, preprocess, .. } = options;
         let pixels = augment.apply(&image, *size, preprocess, &mut draw).data;
         write_bytes(&images, row * pixels.len(), &pixels)?;
-        let caption = used.caption as usize % corpus.caption_count(pair);
-        texts.push(corpus.text(pair, caption).to_vec());
+        texts.push(text);
     }
     Ok(Rows { step, row, images, texts, faults })
-}
-
-/// The pair's image, or that of the next pair that has one: a broken image ends no run.
-fn readable(
-    corpus: &Corpus,
-    pair: usize,
-    faults: &mut Vec<String>,
-) -> Result<(clip_image::Rgb, usize)> {
-    let mut last = None;
-    for ahead in 0..corpus.len().min(100) {
-        let at = (pair + ahead) % corpus.len();
-        match corpus.image(at) {
-            Ok(image) => return Ok((image, at)),
-            Err(error @ Error::File { .. }) => {
-                faults.push(error.to_string());
-                last = Some(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::Recipe("the corpus is empty".into())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::EpochSampler;
     use crate::tests::{corpus, corpus_of};
     use clip_image::{Rgb, encode_png};
 
@@ -292,18 +274,13 @@ mod tests {
 
     type Plain = (u64, Vec<u8>, Vec<i64>);
 
-    fn take(
-        corpus: &Arc<Corpus>,
-        plan: &EpochSampler,
-        options: &LoaderOptions,
-        first: u64,
-    ) -> Vec<Plain> {
-        let mut loader = Loader::start(corpus, plan, options, first).unwrap();
+    fn batches(plan: &EpochSampler, options: &LoaderOptions, first: u64) -> Vec<Plain> {
+        let mut loader = Loader::start(&plan.clone().into(), options, first).unwrap();
         let plain = |batch: Batch| {
             let images = Vec::try_from(batch.images.view([-1])).unwrap();
             (batch.step, images, Vec::try_from(batch.tokens.view([-1])).unwrap())
         };
-        (first..plan.steps())
+        (first..plan.epochs().steps())
             .map(|_| plain(loader.next_batch(&mut |_| false).unwrap().unwrap()))
             .collect()
     }
@@ -313,10 +290,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let corpus = corpus(folder.path(), 90);
         let plan = EpochSampler::new(&corpus, 3, 40, 5).unwrap();
-        let whole = take(&corpus, &plan, &options(1, (0, 1)), 0);
+        let whole = batches(&plan, &options(1, (0, 1)), 0);
         assert_eq!(whole.iter().map(|b| b.0).collect::<Vec<_>>(), (0..11).collect::<Vec<_>>());
-        assert_eq!(take(&corpus, &plan, &options(3, (0, 1)), 0), whole);
-        assert_eq!(take(&corpus, &plan, &options(2, (0, 1)), 5), whole[5..]);
+        assert_eq!(batches(&plan, &options(3, (0, 1)), 0), whole);
+        assert_eq!(batches(&plan, &options(2, (0, 1)), 5), whole[5..]);
     }
 
     #[test]
@@ -324,22 +301,22 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let corpus = corpus(folder.path(), 90);
         let plan = EpochSampler::new(&corpus, 3, 40, 2).unwrap();
-        let whole = take(&corpus, &plan, &options(1, (0, 1)), 0);
-        let halves = [0, 1].map(|rank| take(&corpus, &plan, &options(2, (rank, 2)), 0));
+        let whole = batches(&plan, &options(1, (0, 1)), 0);
+        let halves = [0, 1].map(|rank| batches(&plan, &options(2, (rank, 2)), 0));
         for (step, (_, images, _)) in whole.iter().enumerate() {
             assert_eq!(*images, [halves[0][step].1.clone(), halves[1][step].1.clone()].concat());
         }
-        assert!(Loader::start(&corpus, &plan, &options(1, (0, 3)), 0).is_err());
+        assert!(Loader::start(&plan.clone().into(), &options(1, (0, 3)), 0).is_err());
     }
 
     #[test]
     fn a_broken_picture_is_replaced_and_told() {
         let folder = tempfile::tempdir().unwrap();
         let good = encode_png(&Rgb::filled(16, 16, [9, 9, 9])).unwrap();
-        let image = |i: usize| if i == 2 { b"no picture".to_vec() } else { good.clone() };
+        let image = |i: usize| if i == 2 { b"no image".to_vec() } else { good.clone() };
         let corpus = corpus_of(folder.path(), 8, &image);
         let plan = EpochSampler::new(&corpus, 3, 8, 1).unwrap();
-        let mut loader = Loader::start(&corpus, &plan, &options(2, (0, 1)), 0).unwrap();
+        let mut loader = Loader::start(&plan.clone().into(), &options(2, (0, 1)), 0).unwrap();
         loader.next_batch(&mut |_| false).unwrap().unwrap();
         let faults = loader.take_faults();
         assert!(faults.len() == 1 && faults[0].contains("the image at byte"), "{faults:?}");

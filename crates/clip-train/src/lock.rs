@@ -21,7 +21,7 @@ fn is_used(name: &str, objective: Objective) -> bool {
         Objective::Contrastive => name != "logit_bias",
         Objective::Sigmoid => true,
         Objective::Caption => !name.starts_with("logit_"),
-        // Words are told from the image alone.
+        // Words are predicted from the image alone.
         Objective::BagOfWords => {
             name.starts_with("visual.")
                 || ["token_embedding.weight", "text_projection"].contains(&name)

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::tensorboard::Events;
 use crate::{Error, Result, StepMetrics};
@@ -77,7 +77,7 @@ impl Logs {
         })
     }
 
-    /// Where the checkpoints lie.
+    /// Where the checkpoints are.
     pub fn checkpoints(&self) -> PathBuf {
         self.folder.join("checkpoints")
     }
@@ -130,7 +130,8 @@ impl Logs {
 
     fn line(&mut self, level: &str, message: &str) -> Result<()> {
         let path = self.folder.join("out.log");
-        writeln!(self.out, "{} | {level} | {message}", timestamp()).map_err(|e| Error::io(&path, e))
+        writeln!(self.out, "{} | {level} | {message}", timestamp(SystemTime::now()))
+            .map_err(|e| Error::io(&path, e))
     }
 
     /// Writes the step's line of JSON, and its scalars under open_clip's tags.
@@ -205,29 +206,8 @@ fn append(path: &Path) -> Result<File> {
 }
 
 /// UTC as `2026-11-24,00:08:51`.
-fn timestamp() -> String {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days as i64);
-    format!(
-        "{year:04}-{month:02}-{day:02},{:02}:{:02}:{:02}",
-        rest / 3600,
-        rest / 60 % 60,
-        rest % 60
-    )
-}
-
-/// Days since 1970 to year, month, day (Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+fn timestamp(at: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(at).to_string().replace('T', ",").replace('Z', "")
 }
 
 #[cfg(test)]
@@ -236,9 +216,10 @@ mod tests {
 
     #[test]
     fn dates() {
-        assert_eq!(civil(0), (1970, 1, 1));
-        assert_eq!(civil(19_782), (2024, 2, 29));
-        assert_eq!(civil(20_781), (2026, 11, 24));
+        let at = |seconds| timestamp(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01,00:00:00");
+        assert_eq!(at(1_709_208_000), "2024-02-29,12:00:00");
+        assert_eq!(at(1_795_478_931), "2026-11-24,00:08:51");
     }
 
     #[test]

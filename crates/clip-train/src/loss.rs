@@ -107,7 +107,7 @@ fn part(u: &Tensor, v: &Tensor, temperature: Temperature, first: i64, count: i64
     }
 }
 
-/// Each pair a yes-or-no question; the right one of row `i` stands in column `first + i`.
+/// Each pair a yes-or-no question; the right one of row `i` is in column `first + i`.
 fn sigmoid_rows(logits: &Tensor, first: i64) -> Tensor {
     let rows = logits.size()[0];
     // -log sigmoid(-z) for all, and z less for the right ones.

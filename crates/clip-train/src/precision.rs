@@ -4,11 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use clip_torch::Precision;
-use serde::{Deserialize, Serialize};
 
 /// `--precision`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TrainPrecision {
     /// bfloat16 where the machine multiplies it, else float32.
     #[default]
@@ -55,20 +53,6 @@ impl FromStr for TrainPrecision {
             "amp_bf16" | "amp_bfloat16" => Self::AmpBf16,
             other => return Err(format!("{other:?}: one of auto, amp, amp_bf16 or fp32")),
         })
-    }
-}
-
-impl TryFrom<String> for TrainPrecision {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<TrainPrecision> for String {
-    fn from(precision: TrainPrecision) -> Self {
-        precision.to_string()
     }
 }
 

@@ -11,7 +11,7 @@ use clip_torch::tch::Tensor;
 use crate::optim::{Trained, stored};
 use crate::{Error, Result};
 
-/// What stands in an `epoch_N.pt` beside weights and optimizer state.
+/// What is in an `epoch_N.pt` beside weights and optimizer state.
 pub(crate) struct Export {
     /// Epochs done, from 1.
     pub epoch: u64,

@@ -1,4 +1,4 @@
-//! Which process this is, as launchers tell it: torchrun, Slurm, MPI, or `--nproc`.
+//! Which process this is, as launchers pass it: torchrun, Slurm, MPI, or `--nproc`.
 
 use crate::{Error, Result};
 

@@ -80,7 +80,7 @@ pub struct Recipe {
     pub epochs_cooldown: u64,
     /// The learning rate at its end.
     pub lr_cooldown_end: f64,
-    /// The power by which it falls.
+    /// The power by which it decays.
     pub lr_cooldown_power: f64,
     /// Epochs: passes over the corpus, or budgets of `train_num_samples`.
     pub epochs: u64,
@@ -102,9 +102,9 @@ pub struct Recipe {
     pub patch_dropout: f64,
     /// Decay of an average of the weights over the steps, kept beside them.
     pub ema_decay: Option<f64>,
-    /// Leave the image tower as it is, but for its last so many groups of layers.
+    /// Leave the image tower as it is, but for its last groups of layers, as many as this.
     pub lock_image: Option<usize>,
-    /// Leave the text tower as it is, but for its last so many groups of layers.
+    /// Leave the text tower as it is, but for its last groups of layers, as many as this.
     pub lock_text: Option<usize>,
 }
 

@@ -4,7 +4,8 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use crate::draw::{Draw, mix, scale};
-use crate::{Corpus, Error, Result};
+use crate::epochs::{holder, passes};
+use crate::{Corpus, Epochs, Error, Result};
 
 /// One use of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,7 @@ pub struct EpochSampler {
     batch: usize,
     /// Where each pass begins in the stream, and where the last ends.
     passes: Arc<Vec<u64>>,
-    /// The same of the epochs.
-    epochs: Arc<Vec<u64>>,
+    epochs: Epochs,
     distinct: bool,
 }
 
@@ -58,9 +58,6 @@ impl EpochSampler {
         epochs: u64,
         samples: Option<u64>,
     ) -> Result<Self> {
-        if !(1..=MOST_EPOCHS).contains(&epochs) {
-            return Err(Error::Recipe(format!("--epochs {epochs}: 1 to {MOST_EPOCHS} are wanted")));
-        }
         if corpus.weighted() && (0..corpus.len()).all(|pair| corpus.weight(pair) <= 0.0) {
             return Err(Error::Recipe(
                 "the weights of all pairs are 0: nothing to train on".into(),
@@ -72,60 +69,22 @@ impl EpochSampler {
             }
             (0..corpus.len()).map(|pair| uses(corpus, seed, pass, pair) as u64).sum()
         };
-        let pass = size(0);
-        if batch == 0 || pass < batch as u64 {
-            return Err(Error::Recipe(format!(
-                "a batch of {batch} pairs, over all processes, is more than the corpus has: {pass}\n\
-                 hint: lower --batch-size, --accum-freq or --global-batch-size"
-            )));
-        }
-        if let Some(samples) = samples.filter(|&samples| samples < batch as u64) {
-            return Err(Error::Recipe(format!(
-                "--train-num-samples {samples} is less than a batch of {batch} pairs"
-            )));
-        }
-        let end = samples.map(|samples| samples.saturating_mul(epochs));
-        let mut passes = vec![0, pass];
-        let last = |passes: &[u64]| passes[passes.len() - 1];
-        while end.map_or(passes.len() <= epochs as usize, |end| last(&passes) < end) {
-            if passes.len() as u64 > MOST_EPOCHS {
-                let most = MOST_EPOCHS;
-                return Err(Error::Recipe(format!("--train-num-samples: more than {most} passes")));
-            }
-            passes.push(last(&passes) + size(passes.len() as u64 - 1));
-        }
-        let starts = samples
-            .map(|samples| (0..=epochs).map(|epoch| epoch.saturating_mul(samples)).collect());
+        let passes = passes(batch, epochs, samples, size)?;
         // With fewer texts than that, waiting would only shuffle who collides.
         let distinct = corpus.distinct_texts(2 * batch) >= 2 * batch;
+        let epochs = Epochs::new(batch, epochs, samples, &passes);
         let passes = Arc::new(passes);
-        let epochs = starts.map_or_else(|| Arc::clone(&passes), Arc::new);
         Ok(Self { corpus: Arc::clone(corpus), seed, batch, passes, epochs, distinct })
     }
 
-    /// Steps of the run.
-    pub fn steps(&self) -> u64 {
-        self.epochs[self.epochs.len() - 1] / self.batch as u64
+    /// Where epochs begin.
+    pub fn epochs(&self) -> &Epochs {
+        &self.epochs
     }
 
-    /// The epoch that step `step` begins in.
-    pub fn epoch(&self, step: u64) -> u64 {
-        holder(&self.epochs, step * self.batch as u64)
-    }
-
-    /// Number of epochs.
-    pub fn epochs(&self) -> u64 {
-        self.epochs.len() as u64 - 1
-    }
-
-    /// The first step that begins in that epoch or later.
-    pub fn first_step(&self, epoch: u64) -> u64 {
-        self.epochs[epoch as usize].div_ceil(self.batch as u64).min(self.steps())
-    }
-
-    /// Pairs in a whole batch.
-    pub fn batch(&self) -> usize {
-        self.batch
+    /// The pairs.
+    pub(crate) fn corpus(&self) -> &Arc<Corpus> {
+        &self.corpus
     }
 
     /// Whether batches avoid equal texts: the corpus has enough different ones.
@@ -137,7 +96,7 @@ impl EpochSampler {
     pub fn batches(&self, first: u64) -> Batches {
         let at = first * self.batch as u64;
         let pass = holder(&self.passes, at);
-        let left = self.steps().saturating_sub(first);
+        let left = self.epochs.steps().saturating_sub(first);
         let mut batches = Batches {
             sampler: self.clone(),
             pass,
@@ -159,14 +118,6 @@ impl EpochSampler {
         }
         batches
     }
-}
-
-/// Epochs, and passes, that a run may have.
-const MOST_EPOCHS: u64 = 1_000_000;
-
-/// Which part of a stream holds a place, by where the parts begin and the last ends.
-fn holder(starts: &[u64], at: u64) -> u64 {
-    (starts.partition_point(|&start| start <= at) - 1).min(starts.len() - 2) as u64
 }
 
 /// How often a pair comes in a pass.
@@ -226,7 +177,7 @@ impl Batches {
             let candidate = self.at(slot);
             let corpus = &self.sampler.corpus;
             let text = || corpus.text(candidate.pair as usize, candidate.caption as usize).to_vec();
-            // So many waiting means texts that repeat too often to be kept apart.
+            // This many waiting means texts that repeat too often to be kept apart.
             if !self.sampler.distinct || wait.len() >= 8 * room || seen.insert(text()) {
                 out.push(candidate);
             } else {
@@ -279,7 +230,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let corpus = corpus(folder.path(), 43);
         let plan = EpochSampler::new(&corpus, 3, 4, 4).unwrap();
-        assert_eq!(plan.steps(), 43);
+        assert_eq!(plan.epochs().steps(), 43);
         let batches: Vec<_> = plan.batches(0).collect();
         let stream = batches.concat();
         assert_eq!(stream.len(), 4 * 43);
@@ -290,7 +241,10 @@ mod tests {
         // Every fourth pair has the same text, so some batch at an epoch's end may have it twice.
         let doubled = batches.iter().filter(|b| b.iter().filter(|u| u.pair % 4 == 0).count() > 1);
         assert!(doubled.count() <= 4 * 3);
-        assert_eq!((plan.epoch(10), plan.epoch(11), plan.first_step(1)), (0, 1, 11));
+        assert_eq!(
+            (plan.epochs.epoch(10), plan.epochs.epoch(11), plan.epochs.first_step(1)),
+            (0, 1, 11)
+        );
     }
 
     #[test]
@@ -299,7 +253,7 @@ mod tests {
         let corpus = corpus(folder.path(), 43);
         let plan = EpochSampler::new(&corpus, 3, 8, 5).unwrap();
         let all: Vec<_> = plan.batches(0).collect();
-        for first in 0..plan.steps() {
+        for first in 0..plan.epochs().steps() {
             assert_eq!(plan.batches(first).collect::<Vec<_>>(), all[first as usize..], "{first}");
         }
     }
@@ -343,9 +297,12 @@ mod tests {
             // The stream is the same; only where its epochs end differs.
             assert_eq!(all, passes[..all.len()]);
             for epoch in 0..=epochs {
-                assert_eq!(plan.first_step(epoch), (epoch * samples).div_ceil(8).min(plan.steps()));
+                assert_eq!(
+                    plan.epochs().first_step(epoch),
+                    (epoch * samples).div_ceil(8).min(plan.epochs().steps())
+                );
             }
-            let first = plan.steps() / 2;
+            let first = plan.epochs().steps() / 2;
             assert_eq!(plan.batches(first).collect::<Vec<_>>(), all[first as usize..]);
         }
     }

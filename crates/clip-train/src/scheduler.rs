@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Recipe;
+use crate::{Epochs, Recipe};
 
 /// How the learning rate continues after warm-up; the names are open_clip's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -43,6 +43,14 @@ impl Scheduler {
             end: recipe.lr_cooldown_end,
             power: recipe.lr_cooldown_power,
         }
+    }
+
+    /// For a run of those epochs.
+    pub fn of_run(recipe: &Recipe, epochs: &Epochs) -> Self {
+        let cooled = recipe.lr_scheduler == Schedule::ConstCooldown;
+        let first = recipe.epochs.saturating_sub(recipe.epochs_cooldown);
+        let cooldown = if cooled { epochs.steps() - epochs.first_step(first) } else { 0 };
+        Self::new(recipe, epochs.steps(), cooldown)
     }
 
     /// The learning rate of step `step`, from 0.

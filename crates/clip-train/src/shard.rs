@@ -16,7 +16,7 @@ use crate::contents::{Content, Contents};
 use crate::dataset::unpadded;
 use crate::{Error, Result};
 
-/// A pair as it lies in its shard.
+/// A pair as it is stored in its shard.
 pub(crate) struct FoundPair {
     pub offset: u64,
     pub size: u32,
@@ -26,7 +26,6 @@ pub(crate) struct FoundPair {
 
 /// What a shard holds.
 pub(crate) struct Found {
-    pub file: File,
     pub content: Content,
     pub pairs: Vec<FoundPair>,
     pub skipped: usize,
@@ -50,9 +49,9 @@ pub(crate) fn index_shard(
     let index = ShardIndex::of(path)?;
     let weights = column.map(|column| weights(&path.with_extension("parquet"), column));
     let weights = weights.transpose()?;
-    let mut found = Found { file, content, pairs: Vec::new(), skipped: 0, broken_json: 0 };
+    let mut found = Found { content, pairs: Vec::new(), skipped: 0, broken_json: 0 };
     for members in index.members.chunk_by(|a, b| a.key == b.key) {
-        let (captions, whole) = captions(&found.file, path, members)?;
+        let (captions, whole) = captions(&file, path, members)?;
         found.broken_json += usize::from(!whole);
         let field = ImageFormat::first_of(members.iter().map(|m| m.field.as_str()));
         let image = members.iter().find(|m| Some(m.field.as_str()) == field);
@@ -79,7 +78,7 @@ pub(crate) fn index_shard(
 }
 
 /// The table's column by the samples' keys.
-fn weights(path: &Path, column: &str) -> Result<HashMap<String, f32>> {
+pub(crate) fn weights(path: &Path, column: &str) -> Result<HashMap<String, f32>> {
     let mut all = HashMap::new();
     for batch in read_parquet(path)? {
         let missing = |name: &str| {
@@ -124,7 +123,12 @@ fn captions(file: &File, path: &Path, members: &[Member]) -> Result<(Vec<String>
         file.read_exact_at(&mut bytes, member.offset).map_err(|e| Error::io(path, e))?;
         Ok(Some(bytes))
     };
-    let json = read("json")?.map(|json| clip_corpus::json::from_slice::<Value>(&json));
+    Ok(captions_of(read("json")?.as_deref(), read("txt")?.as_deref()))
+}
+
+/// The same of the two fields.
+pub(crate) fn captions_of(json: Option<&[u8]>, txt: Option<&[u8]>) -> (Vec<String>, bool) {
+    let json = json.map(clip_corpus::json::from_slice::<Value>);
     let whole = !matches!(json, Some(Err(_)));
     if let Some(Ok(value)) = json {
         let list = value.get("captions").and_then(|list| list.as_array());
@@ -135,11 +139,11 @@ fn captions(file: &File, path: &Path, members: &[Member]) -> Result<(Vec<String>
             .map(str::to_owned)
             .collect();
         if !texts.is_empty() {
-            return Ok((texts, whole));
+            return (texts, whole);
         }
     }
-    let text = read("txt")?.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
-    Ok((text.into_iter().filter(|text| !text.is_empty()).collect(), whole))
+    let text = txt.map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
+    (text.into_iter().filter(|text| !text.is_empty()).collect(), whole)
 }
 
 #[cfg(test)]

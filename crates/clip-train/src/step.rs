@@ -273,7 +273,7 @@ impl Passes<'_> {
             let images = model.encode_image_dropping(&images, self.patches(batch, chunk));
             (images, model.encode_text(&tokens))
         });
-        // The loss stands outside autocast: logits in 16 bits would round away what the last epochs
+        // The loss is outside autocast: logits in 16 bits would round away what the last epochs
         // learn from.
         (images.to_kind(Kind::Float), texts.to_kind(Kind::Float))
     }

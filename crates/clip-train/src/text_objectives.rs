@@ -31,7 +31,7 @@ fn words(model: &Clip, tokens: &Tensor) -> Tensor {
 
 /// Cross entropy against the caption's words, each with the same share (Joulin et al. 2016).
 fn bag_of_words(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> Tensor {
-    let logits = model.word_logits(&model.picture_token(pictures)).squeeze_dim(1);
+    let logits = model.word_logits(&model.image_token(pictures)).squeeze_dim(1);
     let chances = logits.to_kind(Kind::Float).log_softmax(-1, Kind::Float);
     let words = words(model, tokens).to_kind(Kind::Float);
     let found = chances.gather(1, tokens, false) * &words;
@@ -43,8 +43,8 @@ fn bag_of_words(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> Tensor {
 /// [rows].
 fn caption(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> (Tensor, Tensor) {
     let length = tokens.size()[1];
-    // The image stands where the start token would.
-    let first = model.picture_token(pictures);
+    // The image is where the start token would.
+    let first = model.image_token(pictures);
     let logits = model.continue_text(&first, &tokens.narrow(1, 1, length - 2));
     let next = tokens.narrow(1, 1, length - 1);
     let chances = logits.to_kind(Kind::Float).log_softmax(-1, Kind::Float);
@@ -54,7 +54,7 @@ fn caption(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> (Tensor, Tensor)
     (of(&(found * &real)), of(&real))
 }
 
-/// How images are told apart by the prompts of their classes, without training on them.
+/// How images are distinguished by the prompts of their classes, without training on them.
 pub enum ClassScorer {
     /// Image embeddings times a matrix, [embed_dim, classes].
     Linear(Tensor),

@@ -1,7 +1,6 @@
 //! A training run: model, optimizer, data, and where they are.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Instant;
 
 use clip_model::{Clip, ModelConfig};
@@ -16,8 +15,8 @@ use crate::pt;
 use crate::replicas::{COMPARE_STEPS, buffers, same_start, same_weights};
 use crate::step::{Passed, Passes, agree};
 use crate::{
-    Batch, Checkpoint, Corpus, Due, EpochSampler, Error, Hooks, Loader, LoaderOptions, Logs,
-    Objective, ProcessGroup, Recipe, Result, Schedule, Scheduler, StepMetrics, TrainOptions,
+    Batch, Checkpoint, Due, Epochs, Error, Hooks, Loader, LoaderOptions, Logs, Objective,
+    ProcessGroup, Recipe, Result, Sampler, Scheduler, StepMetrics, TrainData, TrainOptions,
 };
 
 /// How a run ended.
@@ -42,9 +41,9 @@ pub struct Trainer {
     /// Parameters of the loss itself: their gradients are averaged apart.
     scalars: Vec<Tensor>,
     reducer: Option<Reducer>,
-    sampler: EpochSampler,
+    sampler: Sampler,
     scheduler: Scheduler,
-    corpus: Arc<Corpus>,
+    data: TrainData,
     step: u64,
     /// Whether the epoch that ended with the last step is still to be evaluated and exported.
     epoch_open: bool,
@@ -55,7 +54,7 @@ impl Trainer {
     pub fn new(
         mut model: Clip,
         recipe: Recipe,
-        corpus: Arc<Corpus>,
+        data: impl Into<TrainData>,
         options: TrainOptions,
         world: ProcessGroup,
     ) -> Result<Self> {
@@ -65,15 +64,16 @@ impl Trainer {
         recipe.check(model.config())?;
         let (batch, epochs) = (recipe.batch_size, recipe.epochs);
         let samples = recipe.train_num_samples;
-        let sampler = EpochSampler::with_samples(&corpus, options.seed, batch, epochs, samples)?;
-        let scheduler = Scheduler::new(&recipe, sampler.steps(), cooldown(&recipe, &sampler));
+        let data = data.into();
+        let sampler = data.sampler(options.seed, batch, epochs, samples)?;
+        let scheduler = Scheduler::of_run(&recipe, sampler.epochs());
         if recipe.objective == Objective::Sigmoid {
             // For weights of a model that was trained without one; open_clip begins so, too.
             model.add_logit_bias(0.0);
         }
         model.prepare_training(recipe.lock_image.is_some());
         model.set_grad_checkpointing(options.grad_checkpointing);
-        let begins = state_of(&recipe, &options, &sampler, &corpus);
+        let begins = state_of(&recipe, &options, &data, sampler.epochs().steps());
         let config = serde_json::to_string(model.config());
         let config = config.map_err(|e| Error::Recipe(e.to_string()))?;
         same_start(&world, &begins, &config, options.chunk)?;
@@ -102,7 +102,7 @@ impl Trainer {
             reducer,
             sampler,
             scheduler,
-            corpus,
+            data,
             step: 0,
             epoch_open: false,
         })
@@ -144,9 +144,9 @@ impl Trainer {
     /// # Errors
     /// When it is of another model, or its optimizer has other parameters.
     pub fn import(&mut self, path: &Path) -> Result<()> {
-        let epochs = self.sampler.epochs();
+        let epochs = self.sampler.epochs().count();
         let epoch = pt::import(path, &mut self.model, &mut self.trained, epochs)?;
-        self.step = self.sampler.first_step(epoch);
+        self.step = self.epochs().first_step(epoch);
         Ok(())
     }
 
@@ -164,8 +164,18 @@ impl Trainer {
     }
 
     /// The order of the data.
-    pub fn sampler(&self) -> &EpochSampler {
+    pub fn sampler(&self) -> &Sampler {
         &self.sampler
+    }
+
+    /// Where epochs begin.
+    pub fn epochs(&self) -> &Epochs {
+        self.sampler.epochs()
+    }
+
+    /// What is trained on.
+    pub fn data(&self) -> &TrainData {
+        &self.data
     }
 
     /// Steps taken.
@@ -175,7 +185,7 @@ impl Trainer {
 
     /// Steps of the whole run.
     pub fn total_steps(&self) -> u64 {
-        self.sampler.steps()
+        self.epochs().steps()
     }
 
     /// Bytes of the optimizer's state, and of the trained weights.
@@ -190,7 +200,7 @@ impl Trainer {
             step: self.step,
             scaler: self.trained.scaler.as_ref().map(|s| (s.scale, s.good_steps)),
             epoch_open: self.epoch_open,
-            ..state_of(&self.recipe, &self.options, &self.sampler, &self.corpus)
+            ..state_of(&self.recipe, &self.options, &self.data, self.total_steps())
         }
     }
 
@@ -232,7 +242,7 @@ impl Trainer {
         }
         let step = StepMetrics {
             step: self.step,
-            epoch: self.sampler.epoch(self.step),
+            epoch: self.epochs().epoch(self.step),
             loss,
             lr,
             logit_scale: self.model.logit_scale().double_value(&[]).exp(),
@@ -263,7 +273,7 @@ impl Trainer {
             share: (self.world.rank(), self.world.size()),
             device: self.model.device(),
         };
-        let mut loader = Loader::start(&self.corpus, &self.sampler, &loader, self.step)?;
+        let mut loader = Loader::start(&self.sampler, &loader, self.step)?;
         let contrastive = self.recipe.objective == Objective::Contrastive;
         let mut watch = crate::Health::new(self.recipe.batch_size, contrastive);
         let mut saved = (self.step, Instant::now());
@@ -280,7 +290,7 @@ impl Trainer {
                 self.state().save_again(&logs.checkpoints())?;
             }
         }
-        while self.step < self.sampler.steps() {
+        while self.step < self.total_steps() {
             let started = Instant::now();
             let batch = self.next_batch(&mut loader, hooks)?;
             let data_wait = started.elapsed().as_secs_f64();
@@ -303,12 +313,12 @@ impl Trainer {
                     hooks.warn(&format!("{fault}; another pair takes its place"));
                 }
             }
-            hooks.on_step(&step, self.sampler.steps());
+            hooks.on_step(&step, self.total_steps());
             if let Some(logs) = logs.as_deref_mut() {
                 logs.step(&step)?;
                 // As in open_clip: counted from the epoch's first step, and its last one too.
                 let epoch =
-                    self.sampler.first_step(step.epoch)..self.sampler.first_step(step.epoch + 1);
+                    self.epochs().first_step(step.epoch)..self.epochs().first_step(step.epoch + 1);
                 let every = self.options.log_steps.max(1);
                 if (step.step - epoch.start).is_multiple_of(every) || step.step + 1 == epoch.end {
                     logs.train_line(&step, epoch, self.recipe.batch_size, self.world.size())?;
@@ -318,7 +328,7 @@ impl Trainer {
                     hooks.warn(&text);
                 }
             }
-            let ended = self.step == self.sampler.steps();
+            let ended = self.step == self.total_steps();
             let epoch = self.ended_epoch();
             if epoch.is_some() || self.step.is_multiple_of(COMPARE_STEPS) {
                 self.compare_weights()?;
@@ -362,13 +372,13 @@ impl Trainer {
     /// The epoch that the last step has ended, from 1.
     fn ended_epoch(&self) -> Option<u64> {
         let last = self.step.checked_sub(1)?;
-        let later = self.sampler.epoch(last) + 1..=self.sampler.epochs();
-        later.into_iter().find(|&epoch| self.sampler.first_step(epoch) == self.step)
+        let later = self.epochs().epoch(last) + 1..=self.epochs().count();
+        later.into_iter().find(|&epoch| self.epochs().first_step(epoch) == self.step)
     }
 
     /// Whether the evaluation after that epoch is done.
     fn is_evaluated(&self, epoch: u64) -> bool {
-        let at = (epoch <= self.sampler.epochs()).then(|| self.sampler.first_step(epoch));
+        let at = (epoch <= self.epochs().count()).then(|| self.epochs().first_step(epoch));
         at.is_some_and(|at| at < self.step || (at == self.step && !self.epoch_open))
     }
 
@@ -380,7 +390,7 @@ impl Trainer {
         hooks: &mut dyn Hooks,
         epoch: u64,
     ) -> Result<bool> {
-        let ended = self.step == self.sampler.steps();
+        let ended = self.step == self.total_steps();
         self.epoch_open = true;
         self.world.broadcast(&buffers(&self.model))?;
         let due = |every: u64| every > 0 && (epoch.is_multiple_of(every) || ended);
@@ -423,15 +433,6 @@ impl Trainer {
     fn compare_weights(&self) -> Result<()> {
         same_weights(&self.world, &self.model, self.step)
     }
-}
-
-/// Steps of cool-down at the end.
-fn cooldown(recipe: &Recipe, sampler: &EpochSampler) -> u64 {
-    if recipe.lr_scheduler != Schedule::ConstCooldown {
-        return 0;
-    }
-    let first = recipe.epochs.saturating_sub(recipe.epochs_cooldown);
-    sampler.steps() - sampler.first_step(first)
 }
 
 /// A model with fresh weights, drawn from libtorch's global generator, as the objective wants it:

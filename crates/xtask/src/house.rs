@@ -1,10 +1,10 @@
-//! Files stay small, and say nothing about the machine they were written on.
+//! Files stay small, keep to the words and widths of the house, and link to what is there.
 
 use std::process::Command;
 
 use anyhow::Context;
 
-use crate::words;
+use crate::{links, words};
 
 /// No source file is longer.
 const LINES: usize = 800;
@@ -25,6 +25,8 @@ pub fn check() -> anyhow::Result<Vec<String>> {
         faults.extend(faults_of(file, &text));
         faults.extend(words::faults_of(file, &text));
     }
+    let names: Vec<&str> = files.lines().collect();
+    faults.extend(links::faults(&names, &|path| std::fs::read_to_string(path).ok()));
     Ok(faults)
 }
 

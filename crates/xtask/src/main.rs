@@ -2,6 +2,7 @@
 
 mod direction;
 mod house;
+mod links;
 mod words;
 
 use std::process::ExitCode;

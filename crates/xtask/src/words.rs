@@ -1,49 +1,101 @@
-//! Words that the field has better ones for, in comments and documentation, and comments that are too wide.
+//! Words that the field has better ones for, in comments, documentation, messages and names, and
+//! comments that are too wide.
 
-/// What is not written, and what is written in its place.
-const WORDS: [(&str, &str); 9] = [
-    ("picture", "image"),
-    ("pictures", "images"),
-    ("under way", "in flight"),
-    ("passed over", "skipped"),
-    ("held against", "checked against"),
-    ("mend", "fix"),
-    ("mended", "fixed"),
-    ("manners", "politeness"),
-    ("gone on with", "resumed"),
+/// A word that is not written.
+struct Word {
+    /// The word.
+    not: &'static str,
+    /// What is written in its place.
+    but: &'static str,
+    /// What may follow it: then it is another word.
+    unless: &'static [&'static str],
+}
+
+const fn word(not: &'static str, but: &'static str) -> Word {
+    Word { not, but, unless: &[] }
+}
+
+const STAND: &[&str] = &["for", "in", "alone", "out", "still"];
+
+/// Words of comments, prose and messages.
+const WORDS: [Word; 24] = [
+    word("picture", "image"),
+    word("pictures", "images"),
+    word("under way", "in flight"),
+    word("passed over", "skipped"),
+    word("held against", "checked against"),
+    word("mend", "fix"),
+    word("mended", "fixed"),
+    word("manners", "politeness"),
+    word("gone on with", "resumed"),
+    word("goes on", "resumes"),
+    word("go on", "resume"),
+    word("told", "reported"),
+    word("tells", "reports"),
+    word("nobody", "no process"),
+    word("somebody", "a user"),
+    word("so many", "n"),
+    word("fell", "was dropped"),
+    word("fallen", "dropped"),
+    word("falls", "is dropped"),
+    word("lies", "is"),
+    word("lie", "are"),
+    word("lay", "were"),
+    Word { not: "stands", but: "is", unless: STAND },
+    Word { not: "stand", but: "are", unless: STAND },
 ];
 
-/// Where a word is another's: HTML's `<picture>`, captions of the test site, other programs' results.
-const EXCEPT: [&str; 5] = [
+/// Parts of names of functions, types and modules.
+const NAMES: [Word; 4] = [
+    word("picture", "image"),
+    word("pictures", "images"),
+    word("mend", "fix"),
+    word("manners", "politeness"),
+];
+
+/// Where a word is another's: HTML's `<picture>`, captions of the test site, other programs'
+/// results.
+const EXCEPT: [&str; 6] = [
     "crates/clip-crawl/src/html/",
+    "crates/clip-fuzz/examples/seeds/",
     "crates/clip-testkit/",
     "crates/xtask/src/words.rs",
     "docs/oracles.md",
     "testdata/",
 ];
 
+/// Tests hold inputs in anybody's words.
+const TESTS: [&str; 4] = ["/tests/", "/tests.rs", "tests/", "/examples/"];
+
 /// Columns of a comment.
 const WIDTH: usize = 100;
 
-/// Faults of one file: Rust sources by their comments, Markdown by its prose.
+/// Faults of one file: Rust sources by their comments, messages and names, Markdown by its prose.
 pub fn faults_of(file: &str, text: &str) -> Vec<String> {
     let rust = file.ends_with(".rs");
     if !(rust || file.ends_with(".md")) || EXCEPT.iter().any(|place| file.starts_with(place)) {
         return Vec::new();
     }
     let mut faults = Vec::new();
+    let mut fault =
+        |index: usize, about: String| faults.push(format!("{file}:{}: {about}", index + 1));
+    let mut product = rust && !TESTS.iter().any(|at| file.contains(at) || file.starts_with(at));
     for (index, line) in text.lines().enumerate() {
-        let place = || format!("{file}:{}", index + 1);
+        product &= !line.trim_start().starts_with("#[cfg(test)]");
         let prose = if rust { comment(line) } else { Some(line) };
-        let Some(prose) = prose else { continue };
-        let plain = without_code(prose).to_lowercase();
-        for (word, better) in WORDS {
-            if has(&plain, word) {
-                faults.push(format!("{}: {word:?}: write {better:?}", place()));
-            }
+        let code = &line[..line.len() - prose.map_or(0, str::len)];
+        let message = if product { messages(code) } else { String::new() };
+        let plain = [without_code(prose.unwrap_or("")), message].concat().to_lowercase();
+        for Word { not, but, .. } in WORDS.iter().filter(|word| word.is_in(&plain)) {
+            fault(index, format!("{not:?}: write {but:?}"));
+        }
+        let name = if product { declared(code) } else { None };
+        let parts = name.map(|name| name.to_lowercase().replace('_', " ")).unwrap_or_default();
+        for Word { not, but, .. } in NAMES.iter().filter(|word| word.is_in(&parts)) {
+            fault(index, format!("{not:?} in a name: write {but:?}"));
         }
         if rust && line.trim_start().starts_with("//") && line.chars().count() > WIDTH {
-            faults.push(format!("{}: a comment of more than {WIDTH} columns", place()));
+            fault(index, format!("a comment of more than {WIDTH} columns"));
         }
     }
     faults
@@ -57,16 +109,41 @@ fn comment(line: &str) -> Option<&str> {
     (begins && before.matches('"').count().is_multiple_of(2)).then(|| &line[at..])
 }
 
-/// A line without what stands between backticks.
+/// A line without what is between backticks.
 fn without_code(line: &str) -> String {
     line.split('`').step_by(2).collect::<Vec<_>>().join(" ")
 }
 
-fn has(text: &str, word: &str) -> bool {
-    let letter = |c: char| c.is_alphanumeric() || c == '_';
-    text.match_indices(word).any(|(at, _)| {
-        !text[..at].ends_with(letter) && !text[at + word.len()..].starts_with(letter)
-    })
+/// What is between quotes on a line, without the names that a format puts in.
+fn messages(code: &str) -> String {
+    let quoted = code.split('"').skip(1).step_by(2).map(without_code);
+    let plain = |text: String| {
+        let pieces =
+            text.split('{').map(|piece| piece.split_once('}').map_or(piece, |(_, rest)| rest));
+        pieces.collect::<Vec<_>>().join(" ")
+    };
+    quoted.map(plain).collect::<Vec<_>>().join(" ")
+}
+
+/// The name that a line declares, where it declares a function, a type, a module or a constant.
+fn declared(code: &str) -> Option<&str> {
+    const KEYWORDS: [&str; 8] = ["fn", "struct", "enum", "trait", "type", "mod", "const", "static"];
+    let mut words = code.split_whitespace();
+    words.find(|word| KEYWORDS.contains(word))?;
+    words.next()?.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+impl Word {
+    fn is_in(&self, text: &str) -> bool {
+        let letter = |c: char| c.is_alphanumeric() || c == '_';
+        text.match_indices(self.not).any(|(at, _)| {
+            let rest = &text[at + self.not.len()..];
+            let next = rest.trim_start().split(|c| !letter(c)).next().unwrap_or("");
+            !text[..at].ends_with(letter)
+                && !rest.starts_with(letter)
+                && !self.unless.contains(&next)
+        })
+    }
 }
 
 #[cfg(test)]
@@ -74,12 +151,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_wide_comments_are_faults_of_comments_and_prose_only() {
+    fn words_are_faults_of_comments_prose_messages_and_names() {
         let found = |file: &str, text: &str| faults_of(file, text).len();
         assert_eq!(found("crates/a.rs", "/// A picture.\nlet picture = 1;"), 1);
-        assert_eq!(found("crates/a.rs", "let text = \"a // picture\";"), 0);
+        assert_eq!(found("crates/a.rs", "let text = \"a // picture\";"), 1);
+        assert_eq!(found("crates/a.rs", "print(\"{told}: `picture`\");"), 0);
+        assert_eq!(found("crates/a.rs", "pub fn picture_of() {}\nfn depicture() {}"), 1);
+        assert_eq!(found("crates/a.rs", "#[cfg(test)]\nmod t { fn picture() {} }"), 0);
         assert_eq!(found("docs/a.md", "Pictures, and `pictures/`; it was passed over."), 2);
         assert_eq!(found("docs/a.md", "amend a commendable depicture"), 0);
+        assert_eq!(found("docs/a.md", "it stands for a class; it stands there"), 1);
         let wide = format!("    // {}", "x".repeat(WIDTH));
         assert_eq!(found("crates/a.rs", &wide), 1);
         assert_eq!(found("crates/a.rs", &format!("    let a = \"{}\";", "x".repeat(WIDTH))), 0);

@@ -43,7 +43,7 @@ pub struct DetectorTrainArgs {
     /// Steps in all
     #[arg(long, default_value_t = 3_000)]
     pub steps: u64,
-    /// Stop after so many minutes, with the learning rate lowered towards the end all the same
+    /// Stop after this many minutes, with the learning rate lowered towards the end all the same
     #[arg(long)]
     pub max_minutes: Option<f64>,
     /// Peak learning rate

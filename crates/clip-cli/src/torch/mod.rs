@@ -6,6 +6,7 @@ mod detector;
 mod embed;
 mod eval;
 mod model;
+mod score;
 mod train;
 
 use clap::Subcommand;
@@ -15,7 +16,8 @@ pub use detector::{DetectorTask, DetectorTrainArgs};
 pub use embed::{EmbedArgs, Numbers, Only, Precision};
 pub use eval::*;
 pub use model::{ModelPath, PreprocessArgs};
-pub use train::TrainArgs;
+pub use score::{ScoreArgs, ScorerArgs};
+pub use train::{TrainArgs, Window};
 
 /// A command that needs libtorch.
 #[derive(Subcommand)]
@@ -37,6 +39,11 @@ pub enum TorchCommand {
     },
     /// Embed images and texts, in clip-retrieval's layout; the same command resumes it
     Embed(EmbedArgs),
+    /// Score pairs by a CLIP, its heads and zero-shot classes; the same command resumes it
+    Score(Box<ScoreArgs>),
+    /// Answer pairs on standard input with scores on standard output, as `clip-data build` asks
+    #[command(hide = true)]
+    ServeScores(Box<ScorerArgs>),
     /// Convert weights between OpenAI's, open_clip's and transformers' formats
     Convert(ConvertArgs),
 }
@@ -49,6 +56,8 @@ impl TorchCommand {
             Self::Detector { .. } => "detector",
             Self::Eval { .. } => "eval",
             Self::Embed(_) => "embed",
+            Self::Score(_) => "score",
+            Self::ServeScores(_) => "serve-scores",
             Self::Convert(_) => "convert",
         }
     }

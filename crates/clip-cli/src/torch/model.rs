@@ -10,8 +10,8 @@ pub struct ModelPath {
     /// archive, or a run of `clip-data train`, for its newest checkpoint
     #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
-    /// The model's name (ViT-B-32-quickgelu) or model_cfg (.json), where the weights do not tell
-    /// it
+    /// The model's name (ViT-B-32-quickgelu) or model_cfg (.json), where the weights do not record
+    /// it it
     #[arg(long, value_name = "NAME")]
     pub model_name: Option<String>,
     /// Another image size: positional embeddings are interpolated

@@ -8,7 +8,8 @@ use super::PreprocessArgs;
 /// Arguments of `clip-data train`.
 #[derive(clap::Args, Clone)]
 pub struct TrainArgs {
-    /// Shards: files, folders, globs or braces, as in `shards/{00000..00012}.tar`; several by `::`
+    /// Shards: files, folders, globs, braces as in `shards/{00000..00012}.tar`, s3://, gs://, az://
+    /// or https://; several by `::`
     #[arg(long, value_name = "SPEC")]
     pub train_data: Option<String>,
     /// How often pairs of each of several sources come in an epoch, as in `1::0.5`
@@ -17,9 +18,32 @@ pub struct TrainArgs {
     /// Column of the Parquet beside each shard with how often a pair comes in an epoch (balancing)
     #[arg(long, value_name = "COLUMN")]
     pub weight_column: Option<String>,
-    /// webdataset, or synthetic: drawings made on the spot
+    /// Shards that are shuffled together, in each of the streams of a corpus that is too large to
+    /// shuffle as a whole; `whole` for all [default: whole for local shards of up to 50 GB, else 8]
+    #[arg(long, value_name = "SHARDS", value_parser = window)]
+    pub shuffle_window: Option<Window>,
+    /// Draw shards with replacement in each pass
+    #[arg(long)]
+    pub dataset_resampled: bool,
+    /// Where copies of remote shards are kept [default: in the cache folder]
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Gigabytes of copies of remote shards that are kept, at most [default: 200]
+    #[arg(long, value_name = "GB", value_parser = gigabytes)]
+    pub cache_limit: Option<f64>,
+    /// webdataset; csv: a table of image files and captions; synthetic: drawings made on the spot
+    /// [default: by the ending of --train-data]
     #[arg(long, value_name = "TYPE")]
     pub dataset_type: Option<String>,
+    /// The table's column with paths of images [default: filepath]
+    #[arg(long, value_name = "COLUMN")]
+    pub csv_img_key: Option<String>,
+    /// The table's column with captions [default: title]
+    #[arg(long, value_name = "COLUMN")]
+    pub csv_caption_key: Option<String>,
+    /// What is between the table's cells [default: a tab]
+    #[arg(long, value_name = "CHARACTER")]
+    pub csv_separator: Option<String>,
     /// Samples of an epoch, whatever the shards have (all pairs by default); of a synthetic data
     /// set 10,000 by default
     #[arg(long, value_name = "N")]
@@ -27,6 +51,9 @@ pub struct TrainArgs {
     /// Held-out shards for retrieval and loss
     #[arg(long, value_name = "SPEC")]
     pub val_data: Option<String>,
+    /// Use the first N of their pairs only
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub val_num_samples: Option<usize>,
     /// Evaluation set for zero-shot classification, a path or NAME=PATH; may be given again
     #[arg(long, value_name = "SET")]
     pub zeroshot: Vec<String>,
@@ -70,23 +97,23 @@ pub struct TrainArgs {
     /// Leave the image tower as it is
     #[arg(long)]
     pub lock_image: bool,
-    /// All but its last so many groups of layers
+    /// All but its last N groups of layers
     #[arg(long, default_value_t = 0, value_name = "N", requires = "lock_image")]
     pub lock_image_unlocked_groups: usize,
     /// Leave the text tower as it is
     #[arg(long)]
     pub lock_text: bool,
-    /// All but its last so many groups of layers
+    /// All but its last N groups of layers
     #[arg(long, default_value_t = 0, value_name = "N", requires = "lock_text")]
     pub lock_text_unlocked_layers: usize,
 
     /// The run's name, and its folder under --logs [default: made from the time and the settings]
     #[arg(long)]
     pub name: Option<String>,
-    /// Where runs lie
+    /// Where runs are
     #[arg(long, default_value = "logs")]
     pub logs: PathBuf,
-    /// Go on from `latest` of this run (done anyway), a checkpoint's folder, or open_clip's
+    /// Resume from `latest` of this run (done anyway), a checkpoint's folder, or open_clip's
     /// epoch_N.pt
     #[arg(long, value_name = "PATH")]
     pub resume: Option<String>,
@@ -102,7 +129,7 @@ pub struct TrainArgs {
     /// Checkpoints that are kept
     #[arg(long, default_value_t = 2, value_name = "N", value_parser = positive)]
     pub keep: usize,
-    /// Stop with a checkpoint after so many minutes; the same command continues
+    /// Stop with a checkpoint after this many minutes; the same command continues
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     pub max_minutes: Option<f64>,
     /// `tensorboard` writes event files
@@ -160,7 +187,7 @@ pub struct TrainArgs {
     /// Learning rate at its end
     #[arg(long, value_name = "LR")]
     pub lr_cooldown_end: Option<f64>,
-    /// Power by which it falls
+    /// Power by which it decays
     #[arg(long, value_name = "POWER")]
     pub lr_cooldown_power: Option<f64>,
     /// auto, amp (float16), amp_bf16 or fp32
@@ -197,7 +224,7 @@ pub struct TrainArgs {
     /// auto, cpu or cuda
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// Train in so many processes on this machine
+    /// Train in this many processes on this machine
     #[arg(long, value_name = "N", value_parser = positive)]
     pub nproc: Option<usize>,
     /// Where processes meet: env:// or tcp://HOST:PORT [default: env://]
@@ -226,6 +253,28 @@ fn positive_count(text: &str) -> Result<u64, String> {
 /// The same, of things in memory.
 fn positive(text: &str) -> Result<usize, String> {
     positive_count(text)?.try_into().map_err(|_| "the number is too large".into())
+}
+
+/// What is shuffled together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window {
+    /// All pairs.
+    Whole,
+    /// Those of some shards.
+    Shards(usize),
+}
+
+fn window(text: &str) -> Result<Window, String> {
+    if text == "whole" {
+        return Ok(Window::Whole);
+    }
+    positive(text).map(Window::Shards)
+}
+
+/// Up to a hundred petabytes.
+fn gigabytes(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (1e-3..=1e8).contains(number));
+    number.ok_or_else(|| "gigabytes from 0.001 to 100000000 are wanted".into())
 }
 
 /// Minutes, up to two years.

@@ -1,4 +1,4 @@
-//! The index beside a shard: where each member lies, for random access.
+//! The index beside a shard: where each member is, for random access.
 
 use std::path::Path;
 

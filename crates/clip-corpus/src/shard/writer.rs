@@ -23,7 +23,7 @@ pub struct ShardInfo {
     pub bytes: u64,
     /// blake3 of the tar file, as hex.
     pub blake3: String,
-    /// Where each member lies.
+    /// Where each member is.
     pub index: ShardIndex,
 }
 
@@ -112,7 +112,7 @@ fn write_pieces(
     for (at, mut piece) in filled {
         file.write_all_at(&piece, at)?;
         piece.clear();
-        // At the end nobody wants it back.
+        // At the end no caller needs it.
         let _ = emptied.send(piece);
     }
     Ok(())
@@ -120,7 +120,7 @@ fn write_pieces(
 
 impl Drop for Hashed {
     fn drop(&mut self) {
-        // Nobody may write to the file when it is removed.
+        // No thread may write to the file when it is removed.
         let _ = self.end();
     }
 }
@@ -160,7 +160,7 @@ impl ShardWriter {
         let mut fields: Vec<&(String, Vec<u8>)> = sample.fields.iter().collect();
         fields.sort_by(|a, b| a.0.cmp(&b.0));
         if let Some(twice) = fields.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-            return Err(self.bad(sample, format!("field {:?} stands twice", twice[0].0)));
+            return Err(self.bad(sample, format!("field {:?} occurs twice", twice[0].0)));
         }
         let first = self.at + BLOCK;
         self.keys.begin(self.file.file.path(), &sample.key, first)?;

@@ -104,7 +104,7 @@ impl Job {
 }
 
 /// Where a shard's results wait until it is written.
-fn spool_path(config: &DatasetConfig, shard: usize) -> PathBuf {
+pub(super) fn spool_path(config: &DatasetConfig, shard: usize) -> PathBuf {
     config.output_folder.join("_tmp").join(format!("{}.spool", names(config).shard(shard)))
 }
 

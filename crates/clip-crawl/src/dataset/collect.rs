@@ -12,7 +12,7 @@ use crate::spool::{Kept, Place, Spool};
 use crate::window::WindowPermit;
 use clip_pipeline::{Error, Result};
 
-/// What the collector is told.
+/// What the collector gets.
 pub(super) enum CollectorEvent {
     /// A shard begins. Its permit bounds the bytes of the shards in flight.
     Begins(Box<Begun>),
@@ -71,9 +71,9 @@ impl Collector {
         self.open.iter().map(|(id, open)| (*id, open.left)).min()
     }
 
-    /// Takes what was told; gives a shard when that was its last row.
-    pub fn take(&mut self, told: CollectorEvent) -> Result<Option<Whole>> {
-        let id = match told {
+    /// Takes an event; gives a shard when that was its last row.
+    pub fn take(&mut self, event: CollectorEvent) -> Result<Option<Whole>> {
+        let id = match event {
             CollectorEvent::Begins(begun) => {
                 let Begun { shard, spool, kept, permit } = *begun;
                 let (id, left) = (shard.id, shard.rows.num_rows());

@@ -18,7 +18,7 @@ const ADVICE: [(&str, &str); 30] = [
         "no address for the name: many are gone, but at a high rate the resolver may be too slow; a caching one on this machine helps",
     ),
     ("timeout", "too slow: a later time, a larger --timeout or a smaller --thread_count may help"),
-    ("connect", "nobody answered at the address"),
+    ("connect", "no server answered at the address"),
     ("proxy", "the proxy did not answer, wants another password, or could not reach the host"),
     ("broken", "the connection broke"),
     ("http_429", "the host was asked too often: --per_host and --host_delay_ms make it slower"),

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use clip_pipeline::{Error, Result};
 
+use super::columns::names;
+use super::output::Output;
 use super::{DatasetConfig, IncrementalMode};
 
 /// The settings of a data set, beside its shards. No `.json`: img2dataset takes every one for
@@ -23,35 +25,47 @@ pub(super) struct Start {
 }
 
 /// Makes the folder ready, by the mode.
-pub(super) fn prepare(config: &DatasetConfig) -> Result<Start> {
-    let folder = &config.output_folder;
+pub(super) fn prepare(config: &DatasetConfig, output: &Output) -> Result<Start> {
+    let folder = output.folder();
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let lock = lock(folder, config.job.is_some())?;
+    let (done, first) = planned(config, output)?;
     if config.incremental_mode == IncrementalMode::Overwrite {
-        clear(folder)?;
+        output.clear()?;
     }
-    let there = done(folder)?;
-    if config.incremental_mode == IncrementalMode::Incremental
-        && let Some(old) = settings(folder)?
-    {
-        let changes = changes(&old, config);
-        if !there.is_empty() && !changes.is_empty() {
-            return Err(Error::Config(format!(
-                "{}: made with other settings: {}\nhint: --incremental_mode overwrite makes it anew, extend adds to it",
-                folder.display(),
-                changes.join(", ")
-            )));
-        }
-    }
+    output.publish_all(names(config))?;
     let text = toml::to_string(config).map_err(|e| Error::Config(e.to_string()))?;
-    clip_format::write_atomic(&folder.join(SETTINGS), text.as_bytes())?;
-    Ok(match config.incremental_mode {
+    output.write_settings(&text)?;
+    Ok(Start { done, first, _lock: lock })
+}
+
+/// The shards that need not be made, and the number of the first one.
+///
+/// # Errors
+/// When other settings made what is there.
+pub(super) fn planned(config: &DatasetConfig, output: &Output) -> Result<(HashSet<usize>, usize)> {
+    let there = match config.incremental_mode {
+        IncrementalMode::Overwrite => HashSet::new(),
+        _ => output.done()?,
+    };
+    match config.incremental_mode {
         IncrementalMode::Extend => {
             let first = there.iter().max().map_or(0, |last| last + 1);
-            Start { done: HashSet::new(), first, _lock: lock }
+            return Ok((HashSet::new(), first));
         }
-        _ => Start { done: there, first: 0, _lock: lock },
-    })
+        IncrementalMode::Incremental if !there.is_empty() => {
+            let changes = output.settings()?.map(|old| changes(&old, config)).unwrap_or_default();
+            if !changes.is_empty() {
+                return Err(Error::Config(format!(
+                    "{}: made with other settings: {}\nhint: --incremental_mode overwrite makes it anew, extend adds to it",
+                    config.output_folder.display(),
+                    changes.join(", ")
+                )));
+            }
+        }
+        _ => {}
+    }
+    Ok((there, 0))
 }
 
 /// One process works in a folder; jobs of an array share it.
@@ -62,38 +76,56 @@ pub(super) fn lock(folder: &Path, shared: bool) -> Result<File> {
 }
 
 /// The settings that a data set was made with; none where img2dataset made it.
-pub fn settings(folder: &Path) -> Result<Option<DatasetConfig>> {
+pub fn settings(place: &Path) -> Result<Option<DatasetConfig>> {
+    Output::open(place, None)?.settings()
+}
+
+/// Those in a folder.
+pub(super) fn settings_of(folder: &Path) -> Result<Option<DatasetConfig>> {
     let path = folder.join(SETTINGS);
     match std::fs::read_to_string(&path) {
-        Ok(text) => toml::from_str(&text)
-            .map(Some)
-            .map_err(|e| Error::Config(format!("{}: {}", path.display(), e.message()))),
+        Ok(text) => parsed(&path, &text),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(Error::io(&path, e)),
     }
 }
 
-/// Shards with statistics.
-pub(super) fn done(folder: &Path) -> Result<HashSet<usize>> {
-    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    Ok(names.filter_map(|name| name.strip_suffix("_stats.json")?.parse().ok()).collect())
+/// Those in a text, of the file at `path`.
+pub(super) fn parsed(path: &Path, text: &str) -> Result<Option<DatasetConfig>> {
+    let bad = |e: toml::de::Error| Error::Config(format!("{}: {}", path.display(), e.message()));
+    toml::from_str(text).map(Some).map_err(bad)
 }
 
-/// Removes shards and what an interrupted run left; what else lies in the folder is not ours to
+/// Shards with statistics; none where there is no folder.
+pub(super) fn done(folder: &Path) -> Result<HashSet<usize>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        entries => entries.map_err(|e| Error::io(folder, e))?,
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    Ok(names.filter_map(|name| shard_of_stats(&name)).collect())
+}
+
+/// The number of the shard whose statistics have this name.
+pub(super) fn shard_of_stats(name: &str) -> Option<usize> {
+    name.strip_suffix("_stats.json")?.parse().ok()
+}
+
+/// Whether a file or folder of this name belongs to a shard.
+pub(super) fn is_of_shard(name: &str) -> bool {
+    let mut endings = ["_stats.json", ".parquet", ".tar", ".tfrecord"].iter();
+    let stem = endings.find_map(|ending| name.strip_suffix(ending)).unwrap_or(name);
+    !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Removes shards and what an interrupted run left; what else is in the folder is not ours to
 /// remove.
-fn clear(folder: &Path) -> Result<()> {
+pub(super) fn clear(folder: &Path) -> Result<()> {
     let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
     for entry in entries {
         let entry = entry.map_err(|e| Error::io(folder, e))?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let stem = ["_stats.json", ".parquet", ".tar", ".tfrecord"]
-            .iter()
-            .find_map(|ending| name.strip_suffix(ending))
-            .unwrap_or(&name);
-        let numbered = !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_digit());
-        let path = entry.path();
-        let removed = if !numbered && name != "_tmp" {
+        let (name, path) = (entry.file_name(), entry.path());
+        let removed = if !is_of_shard(&name.to_string_lossy()) && name != "_tmp" {
             Ok(())
         } else if path.is_dir() {
             std::fs::remove_dir_all(&path)
@@ -145,19 +177,20 @@ mod tests {
     fn settings_come_back_and_changes_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let mut config = DatasetConfig { output_folder: dir.path().into(), ..Default::default() };
+        let output = Output::open(dir.path(), None).unwrap();
         config.verify_hash = Some(("h".into(), super::super::HashKind::Sha256));
-        drop(prepare(&config).unwrap());
+        drop(prepare(&config, &output).unwrap());
         assert!(changes(&settings(dir.path()).unwrap().unwrap(), &config).is_empty());
         std::fs::write(dir.path().join("00003_stats.json"), "{}").unwrap();
         config.image.image_size = 512;
         config.fetch.timeout = 1.0;
-        let message = prepare(&config).err().unwrap().to_string();
+        let message = prepare(&config, &output).err().unwrap().to_string();
         assert!(message.contains("image_size 256 -> 512"), "{message}");
         config.incremental_mode = IncrementalMode::Extend;
-        assert_eq!(prepare(&config).unwrap().first, 4);
+        assert_eq!(prepare(&config, &output).unwrap().first, 4);
         std::fs::write(dir.path().join("notes.json"), "mine").unwrap();
         config.incremental_mode = IncrementalMode::Overwrite;
-        assert!(prepare(&config).unwrap().done.is_empty());
+        assert!(prepare(&config, &output).unwrap().done.is_empty());
         assert!(dir.path().join("notes.json").exists());
     }
 }

@@ -10,8 +10,10 @@ mod collect;
 mod columns;
 mod diagnosis;
 mod dispatch;
+mod dry_run;
 mod folder;
 mod json;
+mod output;
 mod retry;
 mod row;
 mod run;
@@ -26,6 +28,7 @@ use clip_pipeline::config::source::CaptionList;
 use serde::{Deserialize, Serialize};
 
 pub use diagnosis::{diagnosis, retry_hint};
+pub use dry_run::{DryRun, dry_run};
 pub use folder::settings;
 pub use retry::{Retried, retry};
 pub use row::Status;
@@ -52,7 +55,7 @@ pub struct DatasetConfig {
     pub save_additional_columns: Vec<String>,
     /// Column of a hash that the bytes must have, and its kind.
     pub verify_hash: Option<(String, HashKind)>,
-    /// Where the data set goes.
+    /// Where the data set goes: a folder, or an address of object storage.
     pub output_folder: PathBuf,
     /// How samples are written.
     pub output_format: OutputFormat,

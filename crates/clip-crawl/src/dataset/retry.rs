@@ -9,20 +9,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
-use arrow::array::{Array, AsArray, Int32Array, RecordBatch};
+use arrow::array::{Array, AsArray, Int32Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::Int32Type;
-use clip_corpus::ShardIndex;
-use clip_pipeline::{Error, Result};
+use clip_corpus::{ShardIndex, columns};
+use clip_pipeline::{Error, Result, RowCondition};
 
 use super::asks::Ended;
 use super::columns::names;
 use super::dispatch::some_rows;
+use super::output::Output;
 use super::row::{Done, Fetcher, Status, extension};
 use super::shards::Shard;
 use super::{DatasetConfig, OutputFormat, Watch, folder, write};
+use crate::Client;
+use crate::retry::meant;
 use crate::spool::{Place, Spool};
-use crate::{Client, Predicate};
 
 /// How a retry ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,19 +43,24 @@ pub struct Retried {
 /// there stay as they are, rows keep their order and keys.
 pub fn retry(
     config: &DatasetConfig,
-    wanted: &Predicate,
+    wanted: &dyn RowCondition,
     watch: &Arc<dyn Watch>,
     cancel: &AtomicBool,
 ) -> Result<Retried> {
+    let output = Output::open(&config.output_folder, None)?;
     let folder = &config.output_folder;
     if config.output_format == OutputFormat::Dummy {
         let why = "statistics alone: no row can be asked again\nhint: fetch it with another format";
         return Err(Error::Config(format!("{}: {why}", folder.display())));
     }
-    let _lock = folder::lock(folder, false)?;
+    std::fs::create_dir_all(output.folder()).map_err(|e| Error::io(output.folder(), e))?;
+    let _lock = folder::lock(output.folder(), false)?;
+    output.publish_all(names(config))?;
     let client = Client::new(&config.fetch).map_err(|e| Error::Config(e.message))?;
-    let fetcher = Arc::new(Fetcher { client, config: Arc::new(config.clone()) });
-    let mut shards: Vec<usize> = folder::done(folder)?.into_iter().collect();
+    let here = output.folder().to_path_buf();
+    let here = DatasetConfig { output_folder: here, ..config.clone() };
+    let fetcher = Arc::new(Fetcher { client, config: Arc::new(here) });
+    let mut shards: Vec<usize> = output.done()?.into_iter().collect();
     shards.sort_unstable();
     if shards.is_empty() {
         let why = "no shards here\nhint: name the output folder of a fetch";
@@ -65,9 +72,9 @@ pub fn retry(
             total.interrupted = true;
             break;
         }
-        one_shard(&fetcher, id, wanted, watch, cancel, &mut total)?;
+        one_shard(&fetcher, &output, id, wanted, watch, cancel, &mut total)?;
     }
-    let scratch = folder.join("_tmp");
+    let scratch = output.folder().join("_tmp");
     if scratch.exists() {
         std::fs::remove_dir_all(&scratch).map_err(|e| Error::io(&scratch, e))?;
     }
@@ -76,8 +83,9 @@ pub fn retry(
 
 fn one_shard(
     fetcher: &Arc<Fetcher>,
+    output: &Output,
     id: usize,
-    wanted: &Predicate,
+    wanted: &dyn RowCondition,
     watch: &Arc<dyn Watch>,
     cancel: &AtomicBool,
     total: &mut Retried,
@@ -85,6 +93,7 @@ fn one_shard(
     let (config, started) = (&fetcher.config, SystemTime::now());
     let name = names(config).shard(id);
     let path = config.output_folder.join(format!("{name}.parquet"));
+    output.bring(&format!("{name}.parquet"))?;
     let table = clip_corpus::read_parquet(&path)?;
     let Some(first) = table.first() else { return Ok(()) };
     let schema = first.schema();
@@ -96,18 +105,19 @@ fn one_shard(
     let lean = lean.map_err(|e| Error::arrow("retry", e))?;
     let whole = concat_batches(&lean[0].schema(), &lean).map_err(|e| Error::arrow("retry", e))?;
     let (shard, mut rows) = parts(&path, id, &whole)?;
-    let asked: HashSet<usize> = (0..rows.len())
-        .filter(|&row| {
-            let done = &rows[row];
-            let text = |name| shard.text(name, row).unwrap_or_default();
-            let kind = done.kind.as_deref().unwrap_or_default();
-            let message = done.message.as_deref().unwrap_or_default();
-            done.status != Status::Success
-                && wanted.matches(kind, message, text("url"), text("caption"))
-        })
-        .collect();
+    // img2dataset's tables have no kinds.
+    let kinds = rows.iter().map(|done| done.kind.as_deref()).collect::<StringArray>();
+    let named = columns::with_column(&whole, "error_kind", true, Arc::new(kinds));
+    let meant = meant(wanted, &named.map_err(|e| Error::arrow("retry", e))?)?;
+    let asked: HashSet<usize> =
+        (0..rows.len()).filter(|&row| meant[row] && rows[row].status != Status::Success).collect();
     if asked.is_empty() {
-        return Ok(());
+        return output.discard(&format!("{name}.parquet"));
+    }
+    match config.output_format {
+        OutputFormat::Webdataset => output.bring(&format!("{name}.tar"))?,
+        OutputFormat::Files => output.bring_samples(&name)?,
+        OutputFormat::Parquet | OutputFormat::Dummy => {}
     }
     watch.note(&format!("shard {name}: asking again for {}", asked.len()));
     let mut spool = Spool::create(&config.output_folder.join("_tmp"))?;
@@ -138,6 +148,7 @@ fn one_shard(
         None => stored.get(row, keys.as_ref().map_or("", |keys| keys.value(row)), &mut spool),
     };
     let stats = write::shard(config, &shard, &rows, &mut images, started)?;
+    output.publish(&name)?;
     watch.shard(id, &stats);
     total.asked += asked.len();
     total.recovered += recovered;
@@ -186,7 +197,7 @@ fn parts(path: &Path, id: usize, table: &RecordBatch) -> Result<(Shard, Vec<Done
     Ok((Shard { id, rows }, done.collect::<Result<_>>()?))
 }
 
-/// The kind of a fault that img2dataset told in words alone.
+/// The kind of a fault that img2dataset reports in words alone.
 fn kind_of(message: &str) -> &'static str {
     let code = message.strip_prefix("HTTP Error ").and_then(|rest| rest.get(..3));
     match code {

@@ -150,7 +150,7 @@ fn make(
         exif,
         hash,
     };
-    // Where statistics alone are written, nobody waits for the image.
+    // Where statistics alone are written, no caller waits for the image.
     let kept = |image| if config.output_format == OutputFormat::Dummy { Vec::new() } else { image };
     if config.disable_all_reencoding {
         let exif = exif(Exif::of(&bytes));
@@ -172,11 +172,10 @@ fn make(
 }
 
 fn hash(kind: HashKind, bytes: &[u8]) -> String {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     match kind {
-        HashKind::Md5 => hex(&md5::Md5::digest(bytes)),
-        HashKind::Sha256 => hex(&Sha256::digest(bytes)),
-        HashKind::Sha512 => hex(&Sha512::digest(bytes)),
+        HashKind::Md5 => hex::encode(md5::Md5::digest(bytes)),
+        HashKind::Sha256 => hex::encode(Sha256::digest(bytes)),
+        HashKind::Sha512 => hex::encode(Sha512::digest(bytes)),
     }
 }
 

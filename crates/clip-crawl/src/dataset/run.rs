@@ -11,12 +11,14 @@ use tokio::sync::mpsc;
 use super::asks::{Ended, Job};
 use super::collect::{Begun, Collector, CollectorEvent, Whole};
 use super::dispatch::{ENDED, ShardAsks, dispatch};
+use super::output::Output;
 use super::row::Fetcher;
 use super::shards::{Shard, Shards, Skip};
 use super::{DatasetConfig, Stats, Watch, columns, folder, write};
+use crate::Client;
 use crate::fetch::runtime;
+use crate::list::{self, Column, ListFile};
 use crate::window::Window;
-use crate::{Client, list};
 
 /// How a run ended.
 #[derive(Debug, Clone)]
@@ -62,22 +64,19 @@ pub fn run(
     cancel: &Arc<AtomicBool>,
 ) -> Result<Summary> {
     let started = Instant::now();
-    if config.number_sample_per_shard == 0 {
-        return Err(Error::Config("number_sample_per_shard must be at least 1".into()));
-    }
-    let files = list::find(&config.url_list, config.input_format.as_deref())?;
-    let columns = columns::wanted(config, &files)?;
-    // A wrong column is told before anything is removed or asked.
-    drop(list::batches(&files[0], &columns, 0)?);
+    let (files, columns) = listed(config)?;
+    let output = Output::open(&config.output_folder, config.job)?;
     let client = Client::new(&config.fetch).map_err(|e| Error::Config(e.message))?;
-    let start = folder::prepare(config)?;
+    let start = folder::prepare(config, &output)?;
     let job = config.job;
     let skip = Skip { done: start.done.clone(), job };
     let rows = config.number_sample_per_shard;
     let shards = Shards { files, columns, rows, first: start.first, skip };
-    let fetcher = Arc::new(Fetcher { client, config: Arc::new(config.clone()) });
-    let done = go(&fetcher, shards, watch, cancel)?;
-    let scratch = config.output_folder.join("_tmp");
+    let here = output.folder().to_path_buf();
+    let config = DatasetConfig { output_folder: here, ..config.clone() };
+    let fetcher = Arc::new(Fetcher { client, config: Arc::new(config) });
+    let done = go(&fetcher, shards, &output, watch, cancel)?;
+    let scratch = output.folder().join("_tmp");
     // Another job may still be at work in there, and what an interrupted run has of a shard is for
     // the next one.
     if job.is_none() && !done.interrupted && scratch.exists() {
@@ -86,9 +85,22 @@ pub fn run(
     Ok(Summary { seconds: started.elapsed().as_secs_f64(), ..done })
 }
 
+/// The list's files and the columns that are read.
+pub(super) fn listed(config: &DatasetConfig) -> Result<(Vec<ListFile>, Vec<Column>)> {
+    if config.number_sample_per_shard == 0 {
+        return Err(Error::Config("number_sample_per_shard must be at least 1".into()));
+    }
+    let files = list::find(&config.url_list, config.input_format.as_deref())?;
+    let columns = columns::wanted(config, &files)?;
+    // A wrong column is reported before anything is removed or asked.
+    drop(list::batches(&files[0], &columns, 0)?);
+    Ok((files, columns))
+}
+
 fn go(
     fetcher: &Arc<Fetcher>,
     shards: Shards,
+    output: &Output,
     watch: &Arc<dyn Watch>,
     cancel: &Arc<AtomicBool>,
 ) -> Result<Summary> {
@@ -146,7 +158,7 @@ fn go(
         let writer = scope.spawn(|| {
             let (mut stats, mut count) = (Stats::default(), 0);
             for whole in finished {
-                match finish(&fetcher.config, whole) {
+                match finish(&fetcher.config, output, whole) {
                     Ok((id, shard)) => {
                         watch.shard(id, &shard);
                         stats.merge(&shard);
@@ -223,13 +235,14 @@ fn go(
     Ok(summary)
 }
 
-fn finish(config: &DatasetConfig, whole: Whole) -> Result<(usize, Stats)> {
+fn finish(config: &DatasetConfig, output: &Output, whole: Whole) -> Result<(usize, Stats)> {
     let Whole { shard, rows, places, mut spool, started, _permit } = whole;
     let mut image = |row: usize| {
         let lost = || Error::stage("fetch", format!("the image of row {row} was lost"));
         spool.get(places[row].ok_or_else(lost)?)
     };
     let stats = write::shard(config, &shard, &rows, &mut image, started)?;
+    output.publish(&columns::names(config).shard(shard.id))?;
     spool.remove();
     Ok((shard.id, stats))
 }

@@ -71,13 +71,14 @@ pub(super) struct Skip {
 }
 
 impl Skip {
-    fn wants(&self, shard: usize) -> bool {
+    /// Whether a shard is to be made.
+    pub fn wants(&self, shard: usize) -> bool {
         !self.done.contains(&shard) && self.job.is_none_or(|(job, jobs)| shard % jobs == job)
     }
 }
 
-/// Cuts files into shards of so many rows, numbered from `first` on. Every file starts a new shard,
-/// as img2dataset does it; shards that are skipped keep their number.
+/// Cuts files into shards of this many rows, numbered from `first` on. Every file starts a new
+/// shard, as img2dataset does it; shards that are skipped keep their number.
 pub(super) struct Shards {
     pub files: Vec<ListFile>,
     pub columns: Vec<Column>,

@@ -10,7 +10,7 @@ use super::row::{Done, Status};
 /// Different messages that are counted: img2dataset's bound, so that a list of unique ones stays
 /// small.
 const MESSAGES: usize = 100_000;
-/// Hosts that a shard tells about, and that a run does.
+/// Hosts that a shard lists, and that a run lists.
 const HOSTS: usize = 1_000;
 const ALL_HOSTS: usize = 100_000;
 
@@ -81,7 +81,7 @@ impl Stats {
         }
     }
 
-    /// Drops what a shard's file need not tell: hosts without failures, and all but the worst.
+    /// Drops what a shard's file need not hold: hosts without failures, and all but the worst.
     pub(super) fn trimmed(mut self) -> Self {
         self.hosts.retain(|_, host| host.failures() > 0);
         keep_most(&mut self.hosts, HOSTS, HostStats::failures);

@@ -105,7 +105,7 @@ impl<'a> Table<'a> {
         let schema = shard.rows.schema();
         let listed = schema.fields().iter().zip(shard.rows.columns());
         for (field, column) in listed.filter(|(field, _)| field.name() != FAULT) {
-            // What was found stands where what was expected stood.
+            // What was found replaces what was expected.
             let column = if expected == Some(field.name().as_str()) {
                 text(&|row| row.hash.clone())
             } else {

@@ -17,11 +17,17 @@ use super::files::{HostsFile, ResolvConf};
 use super::message::{ADDRESSES, Answer, Question, RecordType, encode_name};
 
 /// Names that are looked up at a time, each with a socket of its own: its port is half of what
-/// a sender of false answers must guess.
-const LOOKUPS: usize = 256;
-/// How long a server has to answer, by round over all servers.
-const ROUNDS: [Duration; 3] =
-    [Duration::from_millis(1000), Duration::from_millis(1500), Duration::from_millis(2000)];
+/// a sender of false answers must guess. Their questions, two each, fit the buffer of a server's
+/// socket (212,992 bytes by Linux's default, of which a small datagram takes 768 or more): what
+/// does not fit is lost.
+const LOOKUPS: usize = 128;
+/// How long a server has to answer, by round over all servers: datagrams are lost.
+const ROUNDS: [Duration; 4] = [
+    Duration::from_millis(1000),
+    Duration::from_millis(1500),
+    Duration::from_millis(2000),
+    Duration::from_millis(2500),
+];
 /// How long an answer is kept, whatever it says.
 const KEPT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_hours(1));
 /// How long the absence of a name is kept: at most, and where nothing is said.

@@ -132,3 +132,14 @@ async fn names_are_looked_up_side_by_side() {
     assert!(all.iter().all(Result::is_ok));
     assert!(server.most_at_once() > 100, "{}", server.most_at_once());
 }
+
+#[tokio::test]
+async fn a_question_that_was_lost_three_times_is_asked_once_more() {
+    let server = NameServer::start(|_, _, times| {
+        if times > 3 { Reply::addresses(&["93.184.216.34"]) } else { Reply::Silence }
+    });
+    let server = server.unwrap();
+    let resolver = resolver(&[&server], false);
+    assert!(resolved(&resolver, "h.test").await.is_ok());
+    assert_eq!(server.asked("h.test"), 4);
+}

@@ -30,7 +30,7 @@ const FORMATS: [(&str, Format); 6] = [
     ("parquet", Format::Parquet),
 ];
 
-/// What a user is told when a format is none.
+/// The message for an unknown format.
 pub(crate) const HINT: &str = "hint: txt, csv, tsv, json, jsonl (each also with .gz), parquet";
 
 impl Format {

@@ -152,7 +152,7 @@ impl Cells for Lines {
 /// an object.
 ///
 /// Either is read once from front to back into files without a name, one a column, and given from
-/// there: the last column's first cell may stand at the end of the file.
+/// there: the last column's first cell may be at the end of the file.
 pub(super) fn columns_or_rows(file: &ListFile, columns: &[Column]) -> Result<Box<dyn Cells>> {
     let mut spools = Spools::new(columns).map_err(|e| Error::io(&file.path, e))?;
     let source = BufReader::new(clip_corpus::json::reader(open(&file.path)?));

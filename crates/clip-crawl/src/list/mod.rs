@@ -29,7 +29,7 @@ pub(crate) struct Lists {
     kept: Kept,
     part_rows: usize,
     counts: OnceLock<Vec<usize>>,
-    /// Readers that stand where a part ended: the next part continues there instead of from the
+    /// Readers that are where a part ended: the next part continues there instead of from the
     /// start.
     open: Mutex<Vec<Cursor>>,
 }
@@ -109,8 +109,8 @@ impl Lists {
         }
         let count = |file: &ListFile| match file.format {
             Format::Parquet => {
-                // The columns are looked up too, so that a wrong name is told before anything is
-                // fetched.
+                // The columns are looked up too, so that a wrong name is reported before anything
+                // is fetched.
                 drop(batches(file, &self.columns, 0)?);
                 parquet::count(file, &self.columns)
             }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Directives whose value follows a colon, so that what stands before it is no crawler's name.
+/// Directives whose value follows a colon, so that what comes before it is no crawler's name.
 const WITH_VALUE: [&str; 4] =
     ["unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"];
 
@@ -29,7 +29,7 @@ pub(super) fn forbidden(lists: &[Cow<str>], agent: &str, forbidden: &[String]) -
     None
 }
 
-/// The line of a page on which a meta tag with this name and content stands.
+/// The line of a page on which a meta tag with this name and content is.
 pub(super) fn line_of_meta(html: &[u8], name: &str, content: &str) -> Option<usize> {
     let html = html.to_ascii_lowercase();
     let [name, content] = [name, content].map(|text| text.trim().to_ascii_lowercase());

@@ -1,17 +1,18 @@
 //! `clip-data eval choice`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clip_cli::torch::ChoiceArgs;
 use clip_datasets::choice::{Instance, open, prompts_hash};
 use clip_datasets::find_datacomp;
-use clip_eval::{ChoiceResult, Hashes, choices, datacomp_line};
-use serde_json::{Value, json};
+use clip_eval::{ChoiceResult, ChoiceScores, DataCompLine, Hashes, ResultFile, Sample, choices};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::inputs::{Model, progress, write_json};
+use super::inputs::{Model, append_line, progress, write_json};
 use super::table;
-use super::zero_shot::append;
 
 /// Instances with the name of their folder or file.
 pub struct Choices {
@@ -45,37 +46,50 @@ pub fn run(args: ChoiceArgs) -> anyhow::Result<ExitCode> {
     let result = model.blame(result)?;
     print!("{}", table::choices(&result));
     if let Some(path) = &args.out {
-        write_json(path, &document(&set, &result, &model))?;
+        write_json(path, &file(&set, &result, &model))?;
     }
     if let Some(path) = &args.datacomp_output {
-        append(path, &datacomp(&set, &result))?;
-        println!("scores: {}", path.display());
+        append_line(path, &datacomp(&set, &result))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// CLIP_benchmark's JSON with what it lacks.
-pub fn document(set: &Choices, result: &ChoiceResult, model: &Model) -> Value {
+/// The fields of a result of choices beside CLIP_benchmark's.
+#[derive(Serialize)]
+pub struct Fields<'a> {
+    main_metric: &'static str,
+    groups: &'a BTreeMap<String, ChoiceScores>,
+    items: usize,
+    images: usize,
+    chance: Option<f64>,
+    #[serde(flatten)]
+    sample: Sample,
+    preprocess: Value,
+}
+
+/// The result file.
+pub fn file<'a>(set: &Choices, result: &'a ChoiceResult, model: &Model) -> ResultFile<Fields<'a>> {
     let hashes = Hashes {
         model: model.hash.clone(),
         data: result.data_hash.clone(),
         prompts: set.prompts_hash(),
     };
     let items = set.instances.len();
-    let more = json!({
-        "main_metric": result.main_metric, "groups": result.groups, "items": items,
-        "images": result.images, "chance": find_datacomp(&set.name).and_then(|task| task.chance),
-        "limit": null, "items_total": items, "preprocess": model.preprocess(),
-    });
+    let fields = Fields {
+        main_metric: result.main_metric,
+        groups: &result.groups,
+        items,
+        images: result.images,
+        chance: find_datacomp(&set.name).and_then(|task| task.chance),
+        sample: Sample { limit: None, items_total: items as u64 },
+        preprocess: model.preprocess(),
+    };
     let task = "image_caption_selection";
-    clip_eval::document(&set.name, &model.name(), task, &result.metrics, &hashes, more)
+    ResultFile::new(&set.name, model.name(), task, result.metrics.clone(), hashes, fields)
 }
 
 /// DataComp's line.
-pub fn datacomp(set: &Choices, result: &ChoiceResult) -> String {
-    let task = find_datacomp(&set.name);
-    let (key, name) =
-        task.map_or((set.name.as_str(), set.name.as_str()), |task| (&task.key, &task.name));
+pub fn datacomp(set: &Choices, result: &ChoiceResult) -> DataCompLine {
     let main = result.metrics.get(result.main_metric).copied().flatten();
-    datacomp_line(key, name, &result.metrics, main)
+    DataCompLine::new(&set.name, result.metrics.clone(), main)
 }

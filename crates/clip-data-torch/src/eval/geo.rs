@@ -6,15 +6,31 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_cli::torch::GeolocationArgs;
-use clip_eval::{Place, ProbeItem, Space, check_disjoint, embed, geolocate, picture, shared_items};
+use clip_eval::{
+    GeoScores, Place, ProbeItem, Space, check_disjoint, embed, geolocate, prepare_image,
+    shared_items,
+};
 use clip_torch::tch::Tensor;
-use serde_json::json;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::inputs::{Model, progress, write_json};
 use super::table::cell;
 
 /// Images that are embedded at a time.
 const BATCH: usize = 128;
+
+/// The result file.
+#[derive(Serialize)]
+struct GeoResult<'a> {
+    task: &'static str,
+    model: String,
+    model_hash: &'a str,
+    preprocess: Value,
+    scores: &'a GeoScores,
+    /// Images of the gallery that are queries.
+    dropped: usize,
+}
 
 /// Runs the evaluation.
 pub fn run(args: GeolocationArgs) -> anyhow::Result<ExitCode> {
@@ -44,13 +60,15 @@ pub fn run(args: GeolocationArgs) -> anyhow::Result<ExitCode> {
     println!("median {:.1} km", scores.median_km);
     println!("the paper on IM2GPS, a gallery of a million: 13.9, 32.9, 43.0, 62.0, 79.3%");
     if let Some(path) = &args.out {
-        write_json(
-            path,
-            &json!({
-                "task": "geolocation", "model": model.name(), "model_hash": model.hash,
-                "preprocess": model.preprocess(), "scores": scores, "dropped": shared.len(),
-            }),
-        )?;
+        let result = GeoResult {
+            task: "geolocation",
+            model: model.name(),
+            model_hash: &model.hash,
+            preprocess: model.preprocess(),
+            scores: &scores,
+            dropped: shared.len(),
+        };
+        write_json(path, &result)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -113,7 +131,7 @@ fn features(model: &Model, rows: &[(PathBuf, Place)]) -> anyhow::Result<Tensor> 
         let mut pictures = Vec::with_capacity(batch.len());
         for (path, _) in batch {
             let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
-            let image = picture(&bytes, &transform)
+            let image = prepare_image(&bytes, &transform)
                 .map_err(|reason| anyhow::anyhow!("{}: {reason}", path.display()))?;
             pictures.push(image);
         }

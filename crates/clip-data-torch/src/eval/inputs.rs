@@ -1,6 +1,7 @@
 //! What every evaluation takes: a model and a set.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -8,9 +9,10 @@ use anyhow::{Context, bail};
 use clip_cli::torch::{ModelArgs, PromptArgs, SetArgs};
 use clip_cli::{Show, StatusLine};
 use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Split, read_templates};
-use clip_eval::Names;
+use clip_eval::{DataCompLine, Names};
 use clip_model::{Clip, LoadOptions, Weights};
 use clip_text::Tokenizer;
+use serde::Serialize;
 use serde_json::json;
 
 use crate::device;
@@ -161,9 +163,26 @@ pub fn progress(name: &str, total: Option<u64>) -> impl Fn(usize) + use<> {
     }
 }
 
-/// Writes a JSON document, whole or not at all.
-pub fn write_json(path: &Path, document: &serde_json::Value) -> anyhow::Result<()> {
-    clip_format::write_atomic(path, format!("{document:#}\n").as_bytes())?;
+/// Writes a result as JSON and prints where.
+pub fn write_json(path: &Path, result: &impl Serialize) -> anyhow::Result<()> {
+    store_json(path, result)?;
+    println!("scores: {}", path.display());
+    Ok(())
+}
+
+/// Writes a result as JSON, whole or not at all.
+pub fn store_json(path: &Path, result: &impl Serialize) -> anyhow::Result<()> {
+    let document = serde_json::to_value(result)?;
+    Ok(clip_format::write_atomic(path, format!("{document:#}\n").as_bytes())?)
+}
+
+/// Appends a line, so that a file of results grows by whole lines.
+pub fn append_line(path: &Path, line: &DataCompLine) -> anyhow::Result<()> {
+    let place = || path.display().to_string();
+    let text = format!("{}\n", serde_json::to_string(line)?);
+    let mut file =
+        std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(place)?;
+    file.write_all(text.as_bytes()).with_context(place)?;
     println!("scores: {}", path.display());
     Ok(())
 }

@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use clip_datasets::EvalSet;
-use clip_eval::ZeroShot;
-use clip_report::{Line, Page, escape, line_chart, picture, table};
-use serde_json::Value;
+use clip_eval::{ResultRecord, ZeroShot};
+use clip_report::{Page, escape, image_tag, table};
 
 use super::inputs::Model;
-use super::plot::{Scatter, bars};
+use super::plot::bars;
 use super::{confusion::heat, results};
 
 /// Images of each kind on a page.
@@ -17,7 +16,8 @@ const SHOWN: usize = 16;
 /// Classes of the confusion that are drawn; of more, those that are mistaken most.
 const CLASSES: usize = 40;
 
-fn percent(value: Option<f64>) -> String {
+/// A share as percent, or a dash.
+pub fn percent(value: Option<f64>) -> String {
     value.map_or("–".into(), |value| format!("{:.2}%", 100.0 * value))
 }
 
@@ -67,8 +67,8 @@ pub fn zero_shot(
         let (best, worst) = extremes(result);
         let images =
             images(set, best.iter().chain(&worst).map(|&at| result.predictions[at].key.as_str()))?;
-        page.section("Surest and right", "", &pictures(result, &best, &images));
-        page.section("Surest and wrong", "", &pictures(result, &worst, &images));
+        page.section("Surest and right", "", &image_grid(result, &best, &images));
+        page.section("Surest and wrong", "", &image_grid(result, &worst, &images));
     }
     Ok(page.write(path)?)
 }
@@ -164,7 +164,7 @@ fn images<'a>(
     Ok(found)
 }
 
-fn pictures(result: &ZeroShot, items: &[usize], images: &HashMap<String, Vec<u8>>) -> String {
+fn image_grid(result: &ZeroShot, items: &[usize], images: &HashMap<String, Vec<u8>>) -> String {
     let mut html = String::new();
     for &at in items {
         let p = &result.predictions[at];
@@ -175,10 +175,10 @@ fn pictures(result: &ZeroShot, items: &[usize], images: &HashMap<String, Vec<u8>
                 let image = clip_image::decode(bytes, &clip_image::DecodeOptions::default()).ok();
                 image
                     .and_then(|image| clip_image::encode_png(&image).ok())
-                    .map(|png| picture(&png, "png"))
+                    .map(|png| image_tag(&png, "png"))
             }
             _ => clip_format::ImageFormat::sniff(bytes)
-                .map(|format| picture(bytes, format.extension())),
+                .map(|format| image_tag(bytes, format.extension())),
         };
         let Some(shown) = shown else { continue };
         let (own, found) =
@@ -193,105 +193,28 @@ fn pictures(result: &ZeroShot, items: &[usize], images: &HashMap<String, Vec<u8>
     if html.is_empty() { html } else { format!("<div class=\"grid\">\n{html}</div>\n") }
 }
 
-/// The page of few-shot curves, from the JSON of `eval few-shot`.
-pub fn few_shot(path: &Path, documents: &[Value]) -> anyhow::Result<()> {
-    let mut page = Page::new("Few-shot");
-    for document in documents {
-        let curve = &document["few_shot"];
-        let points: Vec<(f64, f64)> = curve["points"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|p| Some((p["per_class"].as_f64()?, p["value"].as_f64()?)))
-            .collect();
-        let mut lines = vec![Line { name: "probe".into(), points: points.clone() }];
-        if let (Some(zero), Some(first), Some(last)) =
-            (curve["zero_shot"].as_f64(), points.first(), points.last())
-        {
-            lines.push(Line {
-                name: "zero-shot".into(),
-                points: vec![(first.0, zero), (last.0, zero)],
-            });
-        }
-        let rows: Vec<Vec<String>> =
-            points.iter().map(|(k, a)| vec![format!("{k:.0}"), percent(Some(*a))]).collect();
-        let efficiency = &curve["efficiency"];
-        let about = match efficiency["shots"].as_f64() {
-            Some(shots) => format!(
-                "zero-shot is worth {} {shots:.1} labelled examples a class",
-                efficiency["kind"].as_str().unwrap_or_default()
-            ),
-            None => String::new(),
-        };
-        let title = document["dataset"].as_str().unwrap_or("?");
-        let chart = line_chart(&lines, "labelled examples a class", true);
-        let metric = curve["metric"].as_str().unwrap_or("?");
-        page.section(title, &about, &(chart + &table(&["examples a class", metric], &rows)));
-    }
-    Ok(page.write(path)?)
-}
-
-/// The page of robustness, from the JSON of `eval robustness`.
-pub fn robustness(path: &Path, document: &Value) -> anyhow::Result<()> {
-    let mut page = Page::new("Robustness");
-    for row in document["shifts"].as_array().into_iter().flatten() {
-        let number = |value: &Value| value.as_f64().unwrap_or(f64::NAN);
-        let models: Vec<(f64, f64)> = row["models"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|pair| Some((pair[0].as_f64()?, pair[1].as_f64()?)))
-            .collect();
-        let plot = Scatter {
-            points: &models,
-            line: (number(&row["line"]["slope"]), number(&row["line"]["intercept"])),
-            own: (number(&row["base"]), number(&row["shifted"])),
-        };
-        let about = format!(
-            "effective robustness {:+.2} points; blue: standard models of the ImageNet testbed with their line in logit space; orange: this model",
-            100.0 * number(&row["effective"])
-        );
-        page.section(row["shift"].as_str().unwrap_or("?"), &about, &plot.svg());
-    }
-    let differences: Vec<(String, f64)> = document["figure5"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|row| Some((row["dataset"].as_str()?.to_owned(), row["difference"].as_f64()?)))
-        .collect();
-    page.section(
-        "Zero-shot less a supervised probe",
-        "points of the metric, as in figure 5 of the paper",
-        &bars(&differences),
-    );
-    Ok(page.write(path)?)
-}
-
 /// The page of a suite.
-pub fn suite(path: &Path, results: &[Value]) -> anyhow::Result<()> {
+pub fn suite(path: &Path, results: &[ResultRecord]) -> anyhow::Result<()> {
     let mut page = Page::new("Evaluation suite");
-    let word = |d: &Value, key: &str| escape(d[key].as_str().unwrap_or("–"));
+    let word = |text: &Option<String>| escape(text.as_deref().unwrap_or("–"));
     let labels = results::labels(results);
     let rows: Vec<Vec<String>> = results
         .iter()
         .zip(&labels)
         .map(|(d, label)| {
-            let interval = &d["all"]["acc1"];
-            let shown = match (interval["low"].as_f64(), interval["high"].as_f64()) {
-                (Some(low), Some(high)) if d["main_metric"] == "acc1" => {
-                    format!(" [{}, {}]", percent(Some(low)), percent(Some(high)))
-                }
-                _ => String::new(),
-            };
+            let all = d.all.as_ref().filter(|_| d.main_metric.as_deref() == Some("acc1"));
+            let interval = all.map_or(String::new(), |all| {
+                format!(" [{}, {}]", percent(Some(all.acc1.low)), percent(Some(all.acc1.high)))
+            });
             vec![
                 escape(label),
-                word(d, "dataset") + &escape(&results::subset(d)),
-                word(d, "protocol"),
-                word(d, "main_metric"),
-                format!("<b>{}</b>{shown}", percent(results::main_value(d))),
-                percent(d["chance"].as_f64()),
-                d["unreadable"].as_array().map_or(0, Vec::len).to_string(),
-                word(d, "contamination"),
+                word(&d.dataset) + &escape(&results::subset(d)),
+                word(&d.protocol),
+                word(&d.main_metric),
+                format!("<b>{}</b>{interval}", percent(d.main_value())),
+                percent(d.chance),
+                d.unreadable.len().to_string(),
+                word(&d.contamination),
             ]
         })
         .collect();
@@ -313,8 +236,8 @@ pub fn suite(path: &Path, results: &[Value]) -> anyhow::Result<()> {
         .filter_map(|(d, label)| {
             let model = if several { format!(" · {label}") } else { String::new() };
             Some((
-                format!("{}{model}", d["dataset"].as_str()?),
-                results::main_value(d)? - d["chance"].as_f64().unwrap_or(0.0),
+                format!("{}{model}", d.dataset.as_deref()?),
+                d.main_value()? - d.chance.unwrap_or(0.0),
             ))
         })
         .collect();

@@ -5,59 +5,47 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use serde_json::Value;
+use clip_eval::{DataCompLine, ResultRecord};
 
-/// A result file, where it is one.
-pub fn document(path: &Path) -> Option<Value> {
-    serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()
-}
-
-/// All results of a folder, sorted by model and dataset.
-pub fn read(folder: &Path) -> anyhow::Result<Vec<Value>> {
+/// All results of a folder, sorted by model and dataset; other JSON files are left out.
+pub fn read(folder: &Path) -> anyhow::Result<Vec<ResultRecord>> {
     let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
     paths.retain(|path| path.extension().is_some_and(|e| e == "json"));
     paths.sort();
-    let mut results: Vec<Value> =
-        paths.iter().filter_map(|p| document(p)).filter(|d| d["metrics"].is_object()).collect();
-    results.sort_by_key(|d| {
-        (word(d, "model").to_owned(), hash(d).to_owned(), word(d, "dataset").to_owned())
+    let known = paths.iter().filter_map(|path| ResultRecord::read(path).ok());
+    let mut results: Vec<ResultRecord> = known.filter(|d| d.metrics.is_some()).collect();
+    results.sort_by_cached_key(|d| {
+        (
+            word(d.model.as_deref()).to_owned(),
+            d.hashes.model.clone(),
+            word(d.dataset.as_deref()).to_owned(),
+        )
     });
     Ok(results)
 }
 
-fn word<'a>(document: &'a Value, key: &str) -> &'a str {
-    document[key].as_str().unwrap_or("-")
-}
-
-fn hash(document: &Value) -> &str {
-    document["hashes"]["model"].as_str().unwrap_or_default()
-}
-
-/// The value of the metric that counts.
-pub fn main_value(document: &Value) -> Option<f64> {
-    document["metrics"][document["main_metric"].as_str()?].as_f64()
+fn word(text: Option<&str>) -> &str {
+    text.unwrap_or("-")
 }
 
 /// Which of the classes a result is over, where it is not over all.
-pub fn subset(document: &Value) -> String {
-    let of = &document["class_subset"];
-    if of.is_null() {
-        return String::new();
-    }
-    format!(" ({} of {} classes: {})", of["classes"], of["of"], of["name"].as_str().unwrap_or("?"))
+pub fn subset(record: &ResultRecord) -> String {
+    record.class_subset.as_ref().map_or(String::new(), |kept| {
+        format!(" ({} of {} classes: {})", kept.classes, kept.of, kept.name)
+    })
 }
 
 /// What each result's model is called: its name, with its hash where two models have one name.
-pub fn labels(results: &[Value]) -> Vec<String> {
+pub fn labels(results: &[ResultRecord]) -> Vec<String> {
     let mut hashes: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for d in results {
-        hashes.entry(word(d, "model")).or_default().insert(hash(d));
+        hashes.entry(word(d.model.as_deref())).or_default().insert(&d.hashes.model);
     }
-    let label = |d: &Value| {
-        let name = word(d, "model");
+    let label = |d: &ResultRecord| {
+        let name = word(d.model.as_deref());
         if hashes[name].len() > 1 {
-            format!("{name} ({})", hash(d).get(..8).unwrap_or("no hash"))
+            format!("{name} ({})", d.hashes.model.get(..8).unwrap_or("no hash"))
         } else {
             name.to_owned()
         }
@@ -66,40 +54,30 @@ pub fn labels(results: &[Value]) -> Vec<String> {
 }
 
 /// The table of all results, with each model's mean.
-pub fn table(results: &[Value]) -> String {
+pub fn table(results: &[ResultRecord]) -> String {
     let labels = labels(results);
     let percent = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.2}%", 100.0 * v));
     let head = ["model", "dataset", "protocol", "items", "metric", "value", "chance"];
-    let mut rows = vec![head.map(str::to_owned)];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
     let mut sums: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
     for (d, label) in results.iter().zip(&labels) {
-        let items = d["items"].as_u64().or(d["images"].as_u64()).unwrap_or(0);
-        let value = main_value(d);
-        rows.push([
+        let items = d.items.or(d.images).unwrap_or(0);
+        let value = d.main_value();
+        rows.push(vec![
             label.clone(),
-            word(d, "dataset").to_owned() + &subset(d),
-            word(d, "protocol").to_owned(),
+            word(d.dataset.as_deref()).to_owned() + &subset(d),
+            word(d.protocol.as_deref()).to_owned(),
             items.to_string(),
-            word(d, "main_metric").to_owned(),
+            word(d.main_metric.as_deref()).to_owned(),
             percent(value),
-            percent(d["chance"].as_f64()),
+            percent(d.chance),
         ]);
         if let Some(value) = value {
             let sum = sums.entry(label).or_default();
             *sum = (sum.0 + value, sum.1 + 1);
         }
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths = [0, 1, 2, 3, 4, 5, 6].map(|column| width(column).unwrap_or(0));
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
-            let number = [3, 5, 6].contains(&column);
-            if number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
+    let mut text = clip_cli::table(&rows, &[3, 5, 6]);
     for (model, (sum, count)) in sums {
         let mean = 100.0 * sum / count as f64;
         text.push_str(&format!("{model}: mean over {count} sets {mean:.2}%\n"));
@@ -109,43 +87,49 @@ pub fn table(results: &[Value]) -> String {
 
 /// Writes DataComp's `eval_results.jsonl`, a file for each model where there are several, and
 /// returns its five means where their sets are there.
-pub fn write_lines(folder: &Path, results: &[Value]) -> anyhow::Result<String> {
-    let mut models: BTreeMap<(String, &str), Vec<&Value>> = BTreeMap::new();
+pub fn write_lines(folder: &Path, results: &[ResultRecord]) -> anyhow::Result<String> {
+    let mut models: BTreeMap<(String, &str), Vec<&ResultRecord>> = BTreeMap::new();
     for (d, label) in results.iter().zip(labels(results)) {
-        models.entry((label, hash(d))).or_default().push(d);
+        models.entry((label, d.hashes.model.as_str())).or_default().push(d);
     }
     let several = models.len() > 1;
     let mut text = String::new();
     for ((label, hash), own) in &models {
-        let lines = own.iter().filter(|d| d["datacomp"].is_object() && d["class_subset"].is_null());
-        let lines: String = lines.map(|d| format!("{}\n", d["datacomp"])).collect();
+        let mut lines = String::new();
+        for (_, line) in own.iter().filter_map(|d| whole(d)) {
+            lines.push_str(&serde_json::to_string(line)?);
+            lines.push('\n');
+        }
         let name = match hash.get(..8).filter(|_| several) {
             Some(hash) => format!("eval_results_{hash}.jsonl"),
             None => "eval_results.jsonl".into(),
         };
         clip_format::write_atomic(&folder.join(name), lines.as_bytes())?;
         let of = if several { format!("{label}: ") } else { String::new() };
-        for (name, value, count, whole) in aggregates(own) {
+        for (name, value, count, all) in aggregates(own) {
             let note =
-                if count == whole { String::new() } else { format!(" ({count} of {whole} sets)") };
+                if count == all { String::new() } else { format!(" ({count} of {all} sets)") };
             text.push_str(&format!("{of}DataComp's {name}: {:.2}%{note}\n", 100.0 * value));
         }
     }
     Ok(text)
 }
 
+/// A result on a whole set, with DataComp's line of it.
+fn whole(record: &ResultRecord) -> Option<(&ResultRecord, &DataCompLine)> {
+    record.datacomp.as_ref().filter(|_| record.class_subset.is_none()).map(|line| (record, line))
+}
+
 /// DataComp's means of one model: name, value, sets that are there, sets that belong to it.
-fn aggregates(results: &[&Value]) -> Vec<(&'static str, f64, usize, usize)> {
-    let mut values: BTreeMap<String, f64> = BTreeMap::new();
+fn aggregates(results: &[&ResultRecord]) -> Vec<(&'static str, f64, usize, usize)> {
+    let mut values: BTreeMap<&str, f64> = BTreeMap::new();
     // Images with captions and choices have one protocol.
     let shared = ["mean_recall@1", "jaccard_score_10-12"];
-    let theirs =
-        |d: &&&Value| d["protocol"] == "datacomp" || shared.contains(&word(d, "main_metric"));
-    for d in results.iter().filter(theirs).filter(|d| d["class_subset"].is_null()) {
-        if let Some((key, value)) =
-            d["datacomp"]["key"].as_str().zip(d["datacomp"]["metrics"]["main_metric"].as_f64())
-        {
-            values.insert(key.to_owned(), value);
+    for (d, line) in results.iter().filter_map(|d| whole(d)) {
+        let theirs = word(d.protocol.as_deref()) == "datacomp"
+            || shared.contains(&word(d.main_metric.as_deref()));
+        if let Some(value) = line.metrics.main_metric.filter(|_| theirs) {
+            values.insert(&line.key, value);
         }
     }
     let shifts =
@@ -170,7 +154,8 @@ fn aggregates(results: &[&Value]) -> Vec<(&'static str, f64, usize, usize)> {
     ];
     let mut found = Vec::new();
     for (name, keys) in groups {
-        let there: Vec<f64> = keys.iter().filter_map(|key| values.get(key).copied()).collect();
+        let there: Vec<f64> =
+            keys.iter().filter_map(|key| values.get(key.as_str()).copied()).collect();
         if !there.is_empty() {
             let mean = there.iter().sum::<f64>() / there.len() as f64;
             found.push((name, mean, there.len(), keys.len()));
@@ -182,13 +167,15 @@ fn aggregates(results: &[&Value]) -> Vec<(&'static str, f64, usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
-    fn result(key: &str, metric: &str, value: f64) -> Value {
+    fn result(key: &str, metric: &str, value: f64) -> ResultRecord {
         let protocol = if metric == "acc1" { json!("datacomp") } else { Value::Null };
-        json!({"protocol": protocol, "main_metric": metric, "metrics": {metric: value}, "dataset": key,
+        let record = json!({"protocol": protocol, "main_metric": metric,
+            "metrics": {metric: value}, "dataset": key,
             "model": "m", "hashes": {"model": "0123456789"},
-            "datacomp": {"key": key, "metrics": {"main_metric": value}}})
+            "datacomp": {"key": key, "dataset": key, "metrics": {"main_metric": value}}});
+        serde_json::from_value(record).unwrap()
     }
 
     #[test]
@@ -211,17 +198,17 @@ mod tests {
     fn all_38_sets_of_datacomp_can_be_in_the_average() {
         let faces = ["fairness/fairface", "fairness/utkface"];
         let tasks = clip_datasets::datacomp().iter().filter(|t| !faces.contains(&t.key.as_str()));
-        let mut results: Vec<Value> = tasks
+        let mut results: Vec<ResultRecord> = tasks
             .map(|task| {
                 result(&task.key, if task.classes.is_some() { "acc1" } else { &task.metric }, 0.5)
             })
             .collect();
-        let average = |results: &[Value]| {
+        let average = |results: &[ResultRecord]| {
             let found = aggregates(&results.iter().collect::<Vec<_>>());
             found.into_iter().find(|f| f.0 == "average").unwrap()
         };
         assert_eq!(average(&results), ("average", 0.5, 38, 38));
-        results.retain(|d| d["dataset"] != "misc/winogavil");
+        results.retain(|d| word(d.dataset.as_deref()) != "misc/winogavil");
         assert_eq!(average(&results).2, 37);
     }
 
@@ -230,8 +217,8 @@ mod tests {
         let long = "runs/a/long/path/to/one/model/of/several/checkpoints/step_00001000";
         let with = |name: &str, hash: &str, value: f64| {
             let mut d = result("cifar10", "acc1", value);
-            d["model"] = name.into();
-            d["hashes"]["model"] = hash.into();
+            d.model = Some(name.into());
+            d.hashes.model = hash.into();
             d
         };
         let results = [with(long, "aaaaaaaaaa", 0.25), with(long, "bbbbbbbbbb", 0.75)];

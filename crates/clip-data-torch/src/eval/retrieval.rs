@@ -4,12 +4,18 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clip_cli::torch::RetrievalArgs;
-use clip_datasets::Split;
-use clip_eval::{FeatureOptions, Hashes, Retrieval, datacomp_line, retrieval};
-use serde_json::{Value, json};
+use clip_datasets::{ClassSubset, EvalSet, Split};
+use clip_eval::{
+    DataCompLine, FeatureOptions, Hashes, Recall, ResultFile, Retrieval, Sample, retrieval,
+};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::inputs::{Model, open_set, progress, write_json};
+use super::inputs::{Model, append_line, open_set, progress, write_json};
 use super::table;
+
+/// The metric that DataComp averages.
+const MAIN_METRIC: &str = "mean_recall@1";
 
 /// Runs the evaluation.
 pub fn run(args: RetrievalArgs) -> anyhow::Result<ExitCode> {
@@ -23,6 +29,7 @@ pub fn run(args: RetrievalArgs) -> anyhow::Result<ExitCode> {
     let options = FeatureOptions {
         skip_unreadable: args.set.skip_unreadable,
         limit: args.set.limit,
+        batch_size: args.batch.batch_size,
         ..FeatureOptions::default()
     };
     let shown = progress(&set.name, args.set.count(set.len()));
@@ -44,47 +51,63 @@ pub fn run(args: RetrievalArgs) -> anyhow::Result<ExitCode> {
         println!("similarities: {}", path.display());
     }
     if let Some(path) = &args.out {
-        write_json(path, &document(&result, &model))?;
+        write_json(path, &file(&result, &set, &model))?;
     }
     if let Some(path) = &args.datacomp_output {
-        super::zero_shot::append(path, &datacomp(&result))?;
-        println!("scores: {}", path.display());
+        append_line(path, &datacomp(&result))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// A set that has a name but not the size of its usual split gives numbers that stand beside no
+/// A set that has a name but not the size of its usual split gives numbers that compare with no
 /// others.
-fn split_note(set: &clip_datasets::EvalSet, result: &Retrieval) -> Option<String> {
+fn split_note(set: &EvalSet, result: &Retrieval) -> Option<String> {
     let wanted = set.dataset?.test.filter(|n| *n != result.images)?;
     Some(format!("{} images, not the {wanted} of {}", result.images, set.dataset?.split))
 }
 
-/// CLIP_benchmark's JSON with what it lacks.
-pub fn document(result: &Retrieval, model: &Model) -> Value {
+/// The fields of a retrieval result beside CLIP_benchmark's.
+#[derive(Serialize)]
+pub struct Fields<'a> {
+    prompt: &'a str,
+    images: u64,
+    captions: u64,
+    image_retrieval: &'a Recall,
+    text_retrieval: &'a Recall,
+    main_metric: &'static str,
+    unreadable: &'a [(String, String)],
+    preprocess: Value,
+    #[serde(flatten)]
+    sample: Sample,
+    class_subset: Option<&'a ClassSubset>,
+}
+
+/// The result file.
+pub fn file<'a>(result: &'a Retrieval, set: &'a EvalSet, model: &Model) -> ResultFile<Fields<'a>> {
     let hashes = Hashes {
         model: model.hash.clone(),
         data: result.data_hash.clone(),
         prompts: blake3::hash(result.prompt.as_bytes()).to_hex().to_string(),
     };
-    let more = json!({
-        "prompt": result.prompt, "images": result.images, "captions": result.captions,
-        "image_retrieval": result.scores.image, "text_retrieval": result.scores.text,
-        "main_metric": "mean_recall@1", "unreadable": result.unreadable,
-        "preprocess": model.preprocess(),
-        "limit": result.sample.limit, "items_total": result.sample.items_total,
-    });
-    let task = "zeroshot_retrieval";
-    let metrics = result.scores.metrics();
-    clip_eval::document(&result.dataset, &model.name(), task, &metrics, &hashes, more)
+    let fields = Fields {
+        prompt: &result.prompt,
+        images: result.images,
+        captions: result.captions,
+        image_retrieval: &result.scores.image,
+        text_retrieval: &result.scores.text,
+        main_metric: MAIN_METRIC,
+        unreadable: &result.unreadable,
+        preprocess: model.preprocess(),
+        sample: result.sample,
+        class_subset: set.subset.as_ref(),
+    };
+    let (task, metrics) = ("zeroshot_retrieval", result.scores.metrics());
+    ResultFile::new(&result.dataset, model.name(), task, metrics, hashes, fields)
 }
 
 /// DataComp's line.
-pub fn datacomp(result: &Retrieval) -> String {
-    let task = clip_datasets::find_datacomp(&result.dataset);
-    let (key, name) = task.map_or((result.dataset.as_str(), result.dataset.as_str()), |task| {
-        (task.key.as_str(), task.name.as_str())
-    });
+pub fn datacomp(result: &Retrieval) -> DataCompLine {
     let metrics = result.scores.metrics();
-    datacomp_line(key, name, &metrics, metrics.get("mean_recall@1").copied().flatten())
+    let main = metrics.get(MAIN_METRIC).copied().flatten();
+    DataCompLine::new(&result.dataset, metrics, main)
 }

@@ -1,15 +1,56 @@
 //! `clip-data eval robustness`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_cli::torch::RobustnessArgs;
-use clip_stats::robustness::{Baseline, SHIFTS, Shift, slope};
-use serde_json::{Value, json};
+use clip_report::Page;
+use clip_stats::robustness::{Baseline, Robustness, SHIFTS, Shift, slope};
+use serde::Serialize;
 
 use super::inputs::write_json;
-use super::page;
+use super::plot::{Scatter, bars};
 use super::score_files::{ScoreFile, ScoreGroup};
+
+/// The result file.
+#[derive(Serialize)]
+struct RobustnessResult {
+    task: &'static str,
+    model: Option<String>,
+    before_model: Option<String>,
+    probes_model: Option<String>,
+    /// The shifted sets.
+    shifts: Vec<ShiftRow>,
+    /// Zero-shot less a supervised probe, the largest difference first.
+    figure5: Vec<Win>,
+}
+
+/// A model on one shifted set.
+#[derive(Serialize)]
+struct ShiftRow {
+    /// The model beside the line.
+    #[serde(flatten)]
+    found: Robustness,
+    /// The shifted set.
+    shift: &'static str,
+    relative: Option<f64>,
+    note: Option<String>,
+    /// The line of the standard models.
+    line: FittedLine,
+    /// Their accuracies on ImageNet and on the shifted set.
+    models: Vec<(f64, f64)>,
+}
+
+/// A line in logit space.
+#[derive(Serialize)]
+struct FittedLine {
+    /// Its slope.
+    slope: f64,
+    /// Its intercept.
+    intercept: f64,
+    r: f64,
+}
 
 /// Runs the comparison.
 pub fn run(args: RobustnessArgs) -> anyhow::Result<ExitCode> {
@@ -19,7 +60,7 @@ pub fn run(args: RobustnessArgs) -> anyhow::Result<ExitCode> {
     let bases = bases(&args.base, &known)?;
     let shifts = shifts(&known, &before, &bases)?;
     let mut wins = figure5(&known, &probes)?;
-    wins.sort_by(|a, b| b.difference().total_cmp(&a.difference()));
+    wins.sort_by(|a, b| b.difference.total_cmp(&a.difference));
     if shifts.is_empty() && wins.is_empty() {
         bail!(
             "no scores of ImageNet with a shifted set, and none of the paper's 27 datasets\nhint: a shifted set is one of {}",
@@ -32,31 +73,28 @@ pub fn run(args: RobustnessArgs) -> anyhow::Result<ExitCode> {
         println!("{what} of {model}");
     }
     for row in &shifts {
-        let number = |key: &str| row[key].as_f64().unwrap_or(f64::NAN);
+        let found = &row.found;
         println!(
             "{:<16} {:>6.2}%, predicted {:>6.2}% [{:.2}, {:.2}] from {:.2}%: effective robustness {:+.2} points{}",
-            row["shift"].as_str().unwrap_or_default(),
-            100.0 * number("shifted"),
-            100.0 * number("predicted"),
-            100.0 * row["band"]["low"].as_f64().unwrap_or(f64::NAN),
-            100.0 * row["band"]["high"].as_f64().unwrap_or(f64::NAN),
-            100.0 * number("base"),
-            100.0 * number("effective"),
-            row["relative"]
-                .as_f64()
-                .map_or(String::new(), |tau| format!(", relative {:+.2}", 100.0 * tau))
+            row.shift,
+            100.0 * found.shifted,
+            100.0 * found.predicted,
+            100.0 * found.band.low,
+            100.0 * found.band.high,
+            100.0 * found.base,
+            100.0 * found.effective,
+            row.relative.map_or(String::new(), |tau| format!(", relative {:+.2}", 100.0 * tau))
         );
-        if let Some(note) = row["note"].as_str() {
+        if let Some(note) = &row.note {
             println!("  {note}");
         }
     }
     if !shifts.is_empty() {
-        let mean = shifts.iter().filter_map(|row| row["effective"].as_f64()).sum::<f64>()
-            / shifts.len() as f64;
+        let sum: f64 = shifts.iter().map(|row| row.found.effective).sum();
         println!(
             "mean effective robustness over {} shifts {:+.2} points",
             shifts.len(),
-            100.0 * mean
+            100.0 * sum / shifts.len() as f64
         );
     }
     for win in &wins {
@@ -67,10 +105,10 @@ pub fn run(args: RobustnessArgs) -> anyhow::Result<ExitCode> {
             100.0 * win.zero_shot,
             100.0 * win.probe,
             win.source,
-            100.0 * win.difference()
+            100.0 * win.difference
         );
     }
-    let better = wins.iter().filter(|win| win.difference() > 0.0).count();
+    let better = wins.iter().filter(|win| win.difference > 0.0).count();
     if !wins.is_empty() {
         println!("zero-shot is better on {better} of {} datasets", wins.len());
     }
@@ -82,19 +120,47 @@ pub fn run(args: RobustnessArgs) -> anyhow::Result<ExitCode> {
             slope.estimate, slope.interval.low, slope.interval.high
         );
     }
-    let rows: Vec<Value> = wins.iter().map(Win::row).collect();
-    let document = json!({
-        "task": "robustness", "model": known.model, "before_model": before.model,
-        "probes_model": probes.model, "shifts": shifts, "figure5": rows,
-    });
+    let result = RobustnessResult {
+        task: "robustness",
+        model: known.model,
+        before_model: before.model,
+        probes_model: probes.model,
+        shifts,
+        figure5: wins,
+    };
     if let Some(path) = &args.out {
-        write_json(path, &document)?;
+        write_json(path, &result)?;
     }
     if let Some(path) = &args.html {
-        page::robustness(path, &document)?;
+        page(path, &result)?;
         println!("page: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes the page of plots.
+fn page(path: &Path, result: &RobustnessResult) -> anyhow::Result<()> {
+    let mut page = Page::new("Robustness");
+    for row in &result.shifts {
+        let plot = Scatter {
+            points: &row.models,
+            line: (row.line.slope, row.line.intercept),
+            own: (row.found.base, row.found.shifted),
+        };
+        let about = format!(
+            "effective robustness {:+.2} points; blue: standard models of the ImageNet testbed with their line in logit space; orange: this model",
+            100.0 * row.found.effective
+        );
+        page.section(row.shift, &about, &plot.svg());
+    }
+    let differences: Vec<(String, f64)> =
+        result.figure5.iter().map(|win| (win.id.to_owned(), win.difference)).collect();
+    page.section(
+        "Zero-shot less a supervised probe",
+        "points of the metric, as in figure 5 of the paper",
+        &bars(&differences),
+    );
+    Ok(page.write(path)?)
 }
 
 /// The accuracies that were given for the classes of shifted sets.
@@ -123,7 +189,7 @@ fn shifts(
     known: &ScoreGroup,
     before: &ScoreGroup,
     bases: &[(&str, f64)],
-) -> anyhow::Result<Vec<Value>> {
+) -> anyhow::Result<Vec<ShiftRow>> {
     let of = |group: &ScoreGroup, id: &str| group.zero_shot(id)?.value("acc1");
     let mut rows = Vec::new();
     for shift in &SHIFTS {
@@ -137,18 +203,19 @@ fn shifts(
         let found = fit
             .robustness(base, shifted)
             .with_context(|| format!("{}: accuracy {base}", shift.id))?;
-        let mut row = json!(found);
-        row["shift"] = shift.id.into();
-        row["relative"] = of(before, shift.id).map(|old| shifted - old).into();
-        row["note"] = note(shift, given.is_some()).into();
-        row["line"] = json!({"slope": fit.slope, "intercept": fit.intercept, "r": fit.r});
-        row["models"] = json!(fit.points);
-        rows.push(row);
+        rows.push(ShiftRow {
+            found,
+            shift: shift.id,
+            relative: of(before, shift.id).map(|old| shifted - old),
+            note: note(shift, given.is_some()),
+            line: FittedLine { slope: fit.slope, intercept: fit.intercept, r: fit.r },
+            models: fit.points,
+        });
     }
     Ok(rows)
 }
 
-/// What stands between a number and the testbed's.
+/// Why a number is not the testbed's.
 fn note(shift: &Shift, given: bool) -> Option<String> {
     let subset = shift.base != "val" && !given;
     let curved = shift.id == "imagenet-a";
@@ -165,24 +232,29 @@ fn note(shift: &Shift, given: bool) -> Option<String> {
 }
 
 /// Zero-shot transfer and a supervised probe on one dataset, by one metric.
+#[derive(Serialize)]
 struct Win {
+    /// The dataset.
+    #[serde(rename = "dataset")]
     id: &'static str,
     metric: String,
     zero_shot: f64,
     probe: f64,
+    /// Zero-shot less the probe.
+    difference: f64,
+    #[serde(rename = "probe_source")]
     source: &'static str,
 }
 
 impl Win {
-    fn difference(&self) -> f64 {
-        self.zero_shot - self.probe
-    }
-
-    fn row(&self) -> Value {
-        json!({
-            "dataset": self.id, "metric": self.metric, "zero_shot": self.zero_shot,
-            "probe": self.probe, "difference": self.difference(), "probe_source": self.source,
-        })
+    fn new(
+        id: &'static str,
+        metric: &str,
+        zero_shot: f64,
+        (probe, source): (f64, &'static str),
+    ) -> Self {
+        let difference = zero_shot - probe;
+        Self { id, metric: metric.to_owned(), zero_shot, probe, difference, source }
     }
 }
 
@@ -213,8 +285,7 @@ fn same_metric(zero: &ScoreFile, probe: &ScoreFile) -> anyhow::Result<Win> {
             probe.names()
         );
     };
-    let (id, metric, source) = (zero.dataset.id.as_str(), metric.clone(), "given");
-    Ok(Win { id, metric, zero_shot: own, probe: other, source })
+    Ok(Win::new(&zero.dataset.id, metric, own, (other, "given")))
 }
 
 /// Beside the paper's ResNet-50, which counts by the paper's metric.
@@ -233,13 +304,14 @@ fn beside_paper(zero: &ScoreFile) -> Option<Win> {
     }
     let source =
         if dataset.figure5_verified { "paper, ResNet-50" } else { "paper, ResNet-50, as recalled" };
-    let (id, metric) = (dataset.id.as_str(), zero.metric.clone());
-    Some(Win { id, metric, zero_shot: zero.value(&zero.metric)?, probe: best / 100.0, source })
+    let own = zero.value(&zero.metric)?;
+    Some(Win::new(&dataset.id, &zero.metric, own, (best / 100.0, source)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     fn group(files: &[(&str, Value)]) -> ScoreGroup {
         let dir = tempfile::tempdir().unwrap();
@@ -263,7 +335,7 @@ mod tests {
             ("p", probe(json!({"lp_acc1": 0.9, "lp_mean_per_class_recall": 0.5}))),
         ]);
         let wins = figure5(&both, &ScoreGroup::default()).unwrap();
-        assert_eq!((wins[0].difference(), wins[0].metric.as_str()), (0.0, "mean_per_class_recall"));
+        assert_eq!((wins[0].difference, wins[0].metric.as_str()), (0.0, "mean_per_class_recall"));
         let other = json!({"dataset": "pets", "task": "linear_probe", "main_metric": "acc1",
             "metrics": {"lp_acc1": 0.9}});
         let message = figure5(&group(&[("z", zero), ("p", other)]), &ScoreGroup::default());

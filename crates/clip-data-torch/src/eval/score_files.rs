@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clip_datasets::{Dataset, find};
-use serde_json::Value;
+use clip_eval::{Metrics, ResultRecord};
 
 /// The scores of one model on one dataset of the registry.
 pub struct ScoreFile {
@@ -23,39 +23,35 @@ pub struct ScoreFile {
     data: String,
     /// The classes that it is over, by the name of their subset, where not all are.
     subset: Option<String>,
-    metrics: Value,
+    metrics: Metrics,
 }
 
 impl ScoreFile {
     fn read(path: &Path) -> anyhow::Result<Option<Self>> {
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let document: Value =
-            serde_json::from_str(&text).with_context(|| path.display().to_string())?;
-        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let name = word(&document["dataset"]);
+        let record = ResultRecord::read(path)?;
+        let name = record.dataset.unwrap_or_default();
         let Some(dataset) = find(name.strip_prefix("wds/").unwrap_or(&name)) else {
             eprintln!("{}: {name:?} is not in the registry, skipped", path.display());
             return Ok(None);
         };
-        if let (Some(limit), Some(total)) =
-            (document["limit"].as_u64(), document["items_total"].as_u64())
+        if let (Some(limit), Some(total)) = (record.limit, record.items_total)
             && limit < total
         {
             let path = path.display();
             eprintln!("warning: {path}: scores of {limit} of {total} items of {}", dataset.id);
         }
-        let own = [word(&document["model"]), word(&document["pretrained"])];
-        let own: Vec<&str> = own.iter().map(String::as_str).filter(|w| !w.is_empty()).collect();
+        let own = [&record.model, &record.pretrained].map(|text| text.as_deref().unwrap_or(""));
+        let own: Vec<&str> = own.into_iter().filter(|word| !word.is_empty()).collect();
         let mut file = Self {
             dataset,
             path: path.to_path_buf(),
-            probe: document["task"] == "linear_probe",
+            probe: record.task.as_deref() == Some("linear_probe"),
             metric: String::new(),
             model: own.join(" "),
-            hash: word(&document["hashes"]["model"]),
-            data: word(&document["hashes"]["data"]),
-            subset: document["class_subset"]["name"].as_str().map(str::to_owned),
-            metrics: document["metrics"].clone(),
+            hash: record.hashes.model,
+            data: record.hashes.data,
+            subset: record.class_subset.map(|subset| subset.name),
+            metrics: record.metrics.unwrap_or_default(),
         };
         // A score on some of the classes is no score of the set; ImageNet's may be the base of a
         // shifted set.
@@ -64,7 +60,7 @@ impl ScoreFile {
             eprintln!("warning: {path}: on some classes of {} ({subset}), skipped", dataset.id);
             return Ok(None);
         }
-        let main = word(&document["main_metric"]);
+        let main = record.main_metric.unwrap_or_default();
         let main = main.strip_prefix("lp_").unwrap_or(&main);
         let paper = dataset.metric.name();
         let choices = if main.is_empty() { vec![paper, "acc1"] } else { vec![main] };
@@ -80,17 +76,18 @@ impl ScoreFile {
     /// The value of a metric, in [0, 1]; a probe's is called `lp_` and the metric, or
     /// `lp_main_metric`.
     pub fn value(&self, metric: &str) -> Option<f64> {
+        let value = |name: &str| self.metrics.get(name).copied().flatten();
         if !self.probe {
-            return self.metrics[metric].as_f64();
+            return value(metric);
         }
-        let main = (self.metric == metric).then(|| self.metrics["lp_main_metric"].as_f64());
-        self.metrics[format!("lp_{metric}")].as_f64().or(main.flatten())
+        let main = || value("lp_main_metric").filter(|_| self.metric == metric);
+        value(&format!("lp_{metric}")).or_else(main)
     }
 
     /// Which metrics it has.
     pub fn names(&self) -> String {
-        let names = self.metrics.as_object().into_iter().flatten();
-        let known = names.filter(|(_, value)| value.is_number()).map(|(name, _)| name.as_str());
+        let known = self.metrics.iter().filter(|(_, value)| value.is_some());
+        let known = known.map(|(name, _)| name.as_str());
         known.collect::<Vec<_>>().join(", ")
     }
 }
@@ -206,7 +203,7 @@ fn listed(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn write(folder: &Path, name: &str, document: &Value) -> PathBuf {
         let path = folder.join(name);

@@ -8,13 +8,15 @@ use anyhow::Context;
 use clip_cli::torch::{ModelArgs, ModelPath, PromptArgs, SuiteArgs};
 use clip_datasets::{EvalSet, Frames, OpenOptions, Protocol, Split, Task};
 use clip_eval::{
-    FeatureOptions, ZeroShotOptions, choices, retrieval, write_predictions, zero_shot,
+    DataCompLine, FeatureOptions, ResultFile, ResultRecord, ZeroShotOptions, choices, retrieval,
+    write_predictions, zero_shot,
 };
 use clip_model::{PreprocessCfg, Weights};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::choice::{self, Choices};
-use super::inputs::{Model, progress, warn_of_positions};
+use super::inputs::{Model, progress, store_json, warn_of_positions};
 use super::{page, results, retrieval as retrieve, zero_shot as zero};
 use crate::model::{preprocess_fields, weights_path};
 
@@ -155,63 +157,72 @@ impl Identity {
     /// Whether a result is of these, this set's prompts and match of classes. Data that changed
     /// under the same path is the caller's.
     fn made(&self, output: &Path, set: &Opened, prompt: &str) -> bool {
-        let Some(document) = results::document(output) else { return false };
+        let Ok(record) = ResultRecord::read(output) else { return false };
         // A result without it is from before configurations were read: then it was the default.
-        let preprocess = document.get("preprocess").cloned();
-        let preprocess = preprocess.unwrap_or_else(|| PreprocessCfg::default().to_json());
+        let preprocess = record.preprocess.unwrap_or_else(|| PreprocessCfg::default().to_json());
         // What was matched otherwise, or before matches were recorded, is evaluated again.
         let matched = match set {
             Opened::Set(set) if set.task != Task::Retrieval => {
-                document["class_match"] == set.class_match.name()
+                record.class_match.as_deref() == Some(set.class_match.name())
             }
             _ => true,
         };
         matched
             && preprocess == self.preprocess
-            && document["hashes"]["model"] == self.hash.as_str()
-            && document["hashes"]["prompts"] == set.prompts_hash(prompt)
+            && record.hashes.model == self.hash
+            && record.hashes.prompts == set.prompts_hash(prompt)
     }
 }
 
+/// A result as the suite stores it.
+#[derive(Serialize)]
+struct SuiteResult<F: Serialize> {
+    #[serde(flatten)]
+    file: ResultFile<F>,
+    datacomp: DataCompLine,
+    model_folder: String,
+}
+
 fn one(args: &SuiteArgs, model: &Model, set: &Opened, stem: &str) -> anyhow::Result<()> {
-    let (mut document, line) = match set {
+    match set {
         Opened::Choices(set) => {
             let shown = progress(stem, Some(set.instances.len() as u64));
             let result = choices(&model.clip, &model.tokenizer, &set.instances, &shown);
             let result = model.blame(result)?;
-            (choice::document(set, &result, model), choice::datacomp(set, &result))
+            let line = choice::datacomp(set, &result);
+            store(args, model, stem, choice::file(set, &result, model), line)
         }
         Opened::Set(set) if set.task == Task::Retrieval => {
             let options = FeatureOptions {
                 skip_unreadable: args.skip_unreadable,
+                batch_size: args.batch.batch_size,
                 ..FeatureOptions::default()
             };
             let (asked, shown) = ((args.prompt.as_str(), None), progress(stem, set.len()));
             let result = retrieval(&model.clip, &model.tokenizer, set, asked, options, &shown);
             let result = model.blame(result)?;
-            (retrieve::document(&result, model), retrieve::datacomp(&result))
+            let line = retrieve::datacomp(&result);
+            store(args, model, stem, retrieve::file(&result, set, model), line)
         }
-        Opened::Set(set) => classified(args, model, set, stem)?,
-    };
-    if let Opened::Set(set) = set {
-        document["class_subset"] = json!(set.subset);
+        Opened::Set(set) => classified(args, model, set, stem),
     }
-    document["datacomp"] = serde_json::from_str(line.trim()).unwrap_or(Value::Null);
-    document["model_folder"] =
-        json!(model.path.canonicalize().unwrap_or_else(|_| model.path.clone()));
-    // The JSON comes last: it is what says that the evaluation is done.
-    let output = args.out.join(format!("{stem}.json"));
-    clip_format::write_atomic(&output, format!("{document:#}\n").as_bytes())?;
-    Ok(())
 }
 
-/// The document and DataComp's line of a set of classes.
-fn classified(
+/// Stores a result. It comes last: its file is what says that the evaluation is done.
+fn store<F: Serialize>(
     args: &SuiteArgs,
     model: &Model,
-    set: &EvalSet,
     stem: &str,
-) -> anyhow::Result<(Value, String)> {
+    file: ResultFile<F>,
+    datacomp: DataCompLine,
+) -> anyhow::Result<()> {
+    let folder = model.path.canonicalize().unwrap_or_else(|_| model.path.clone());
+    let result = SuiteResult { file, datacomp, model_folder: folder.display().to_string() };
+    store_json(&args.out.join(format!("{stem}.json")), &result)
+}
+
+/// Evaluates a set of classes.
+fn classified(args: &SuiteArgs, model: &Model, set: &EvalSet, stem: &str) -> anyhow::Result<()> {
     let prompts = PromptArgs {
         templates: None,
         class_prompts: None,
@@ -219,11 +230,12 @@ fn classified(
         classifier_cache: args.classifier_cache.clone(),
         no_classifier_cache: false,
     };
-    // A set that the corpus was not checked against is told as unaudited.
+    // A set that the corpus was not checked against is recorded as unaudited.
     let overlap = args.contamination.as_deref().and_then(|path| zero::keys(path, &set.name).ok());
     let audit = args.contamination.as_deref().filter(|_| overlap.is_some());
     let options = ZeroShotOptions {
         skip_unreadable: args.skip_unreadable,
+        batch_size: Some(args.batch.batch_size),
         cache: prompts.cache(),
         model_hash: model.hash.clone(),
         overlap,
@@ -235,5 +247,6 @@ fn classified(
         let path = args.out.join(format!("{stem}.parquet"));
         write_predictions(&path, &result.predictions, zero::about(&result, model))?;
     }
-    Ok((zero::document(&result, model, audit), zero::datacomp(&result)))
+    let line = zero::datacomp(&result);
+    store(args, model, stem, zero::file(&result, set, model, audit), line)
 }

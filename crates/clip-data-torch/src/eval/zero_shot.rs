@@ -6,15 +6,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_cli::torch::ZeroShotArgs;
-use clip_datasets::{EvalSet, Split, Task, find_datacomp};
+use clip_datasets::{ClassMatch, ClassSubset, EvalSet, Split, Task, find_datacomp};
 use clip_eval::{
-    Accuracy, Hashes, Score, ZeroShot, ZeroShotOptions, datacomp_line, group_metric,
-    write_predictions, zero_shot,
+    Accuracy, DataCompLine, Hashes, Metrics, ResultFile, Sample, Score, Scores, ZeroShot,
+    ZeroShotOptions, group_metric, write_predictions, zero_shot,
 };
 use clip_overlap::ContaminationReport;
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::inputs::{Model, apply_prompts, name_rule, open_set, progress, write_json};
+use super::inputs::{Model, append_line, apply_prompts, name_rule, open_set, progress, write_json};
 use super::{page, table};
 
 /// Runs the evaluation.
@@ -36,6 +37,7 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
         score: if args.score.as_deref() == Some("logit") { Score::Logit } else { Score::Softmax },
         skip_unreadable: args.set.skip_unreadable,
         limit: args.set.limit,
+        batch_size: Some(args.batch.batch_size),
         cache: args.prompts.cache(),
         model_hash: model.hash.clone(),
         overlap,
@@ -59,14 +61,10 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
         println!("logits: {}", path.display());
     }
     if let Some(path) = &args.out {
-        let audit = args.contamination.as_deref();
-        let mut document = document(&result, &model, audit);
-        document["class_subset"] = json!(set.subset);
-        write_json(path, &document)?;
+        write_json(path, &file(&result, &set, &model, args.contamination.as_deref()))?;
     }
     if let Some(path) = &args.datacomp_output {
-        append(path, &datacomp(&result))?;
-        println!("scores: {}", path.display());
+        append_line(path, &datacomp(&result))?;
     }
     if let Some(path) = &args.html {
         page::zero_shot(path, &set, &result, &model)?;
@@ -106,7 +104,7 @@ fn beside_paper(set: &EvalSet, result: &ZeroShot) -> String {
     format!("the paper's {metric} (openai protocol{own}): {}{note}\n", figures.join(", "))
 }
 
-/// What stands beside predictions: what was asked, of what, by what.
+/// What is beside predictions: what was asked, of what, by what.
 pub fn about(result: &ZeroShot, model: &Model) -> HashMap<String, String> {
     let pairs = [
         ("dataset", result.dataset.clone()),
@@ -123,8 +121,35 @@ pub fn about(result: &ZeroShot, model: &Model) -> HashMap<String, String> {
     pairs.into_iter().map(|(key, value)| (format!("clip_data.{key}"), value)).collect()
 }
 
-/// CLIP_benchmark's JSON with what it lacks.
-pub fn document(result: &ZeroShot, model: &Model, audit: Option<&Path>) -> Value {
+/// The fields of a zero-shot result beside CLIP_benchmark's.
+#[derive(Serialize)]
+pub struct Fields<'a> {
+    protocol: &'static str,
+    class_match: ClassMatch,
+    main_metric: &'a str,
+    classes: usize,
+    items: u64,
+    chance: Option<f64>,
+    all: Option<&'a Scores>,
+    clean: Option<&'a Scores>,
+    overlap: Option<&'a Scores>,
+    groups: Option<&'a BTreeMap<String, Accuracy>>,
+    precision_by_class: Option<&'a Metrics>,
+    unreadable: &'a [(String, String)],
+    contamination: String,
+    preprocess: Value,
+    #[serde(flatten)]
+    sample: Sample,
+    class_subset: Option<&'a ClassSubset>,
+}
+
+/// The result file; `audit` is the contamination report that split the scores.
+pub fn file<'a>(
+    result: &'a ZeroShot,
+    set: &'a EvalSet,
+    model: &Model,
+    audit: Option<&Path>,
+) -> ResultFile<Fields<'a>> {
     let hashes = Hashes {
         model: model.hash.clone(),
         data: result.data_hash.clone(),
@@ -135,28 +160,33 @@ pub fn document(result: &ZeroShot, model: &Model, audit: Option<&Path>) -> Value
         ContaminationReport::read(path)
             .map_or_else(|_| path.display().to_string(), |account| account.id)
     };
-    let audit = audit.map_or_else(|| json!("unaudited"), |path| json!(report(path)));
-    let more = json!({
-        "protocol": result.protocol, "class_match": result.class_match,
-        "main_metric": result.main_metric,
-        "classes": result.classes, "items": result.items, "chance": result.chance,
-        "all": result.all, "clean": result.clean, "overlap": result.overlap,
-        "groups": result.groups, "precision_by_class": result.precision_by_class,
-        "unreadable": result.unreadable, "contamination": audit, "preprocess": model.preprocess(),
-        "limit": result.sample.limit, "items_total": result.sample.items_total,
-    });
+    let fields = Fields {
+        protocol: result.protocol,
+        class_match: result.class_match,
+        main_metric: &result.main_metric,
+        classes: result.classes,
+        items: result.items,
+        chance: result.chance,
+        all: result.all.as_ref(),
+        clean: result.clean.as_ref(),
+        overlap: result.overlap.as_ref(),
+        groups: result.groups.as_ref(),
+        precision_by_class: result.precision_by_class.as_ref(),
+        unreadable: &result.unreadable,
+        contamination: audit.map_or_else(|| "unaudited".into(), report),
+        preprocess: model.preprocess(),
+        sample: result.sample,
+        class_subset: set.subset.as_ref(),
+    };
     let task = "zeroshot_classification";
-    clip_eval::document(&result.dataset, &model.name(), task, &result.metrics, &hashes, more)
+    ResultFile::new(&result.dataset, model.name(), task, result.metrics.clone(), hashes, fields)
 }
 
 /// DataComp's line.
-pub fn datacomp(result: &ZeroShot) -> String {
+pub fn datacomp(result: &ZeroShot) -> DataCompLine {
     let task = find_datacomp(&result.dataset);
-    let (key, name) = task.map_or((result.dataset.as_str(), result.dataset.as_str()), |task| {
-        (task.key.as_str(), task.name.as_str())
-    });
     let mut theirs = vec!["acc1", "acc5", "mean_per_class_recall"];
-    let mut metrics = BTreeMap::new();
+    let mut metrics = Metrics::new();
     if let Some(task) = task {
         theirs.push(&task.metric);
         if task.key == "wilds/iwildcam" {
@@ -169,18 +199,15 @@ pub fn datacomp(result: &ZeroShot) -> String {
     let named = result.metrics.iter().filter(|(name, _)| theirs.contains(&name.as_str()));
     metrics.extend(named.map(|(name, value)| (name.clone(), *value)));
     let main = task.map_or(result.main_metric.as_str(), |task| task.metric.as_str());
-    datacomp_line(key, name, &metrics, result.metrics.get(main).copied().flatten())
+    let main = result.metrics.get(main).copied().flatten();
+    DataCompLine::new(&result.dataset, metrics, main)
 }
 
 /// WILDS's names and values of groups: `acc_avg`, `acc_region:3` and `count_region:3`.
-fn by_group(
-    metric: &str,
-    groups: &BTreeMap<String, Accuracy>,
-    result: &ZeroShot,
-) -> BTreeMap<String, Option<f64>> {
+fn by_group(metric: &str, groups: &BTreeMap<String, Accuracy>, result: &ZeroShot) -> Metrics {
     let mean = if metric == "acc" { "acc1" } else { "acc5" };
-    let mut metrics =
-        BTreeMap::from([(format!("{metric}_avg"), result.metrics.get(mean).copied().flatten())]);
+    let average = result.metrics.get(mean).copied().flatten();
+    let mut metrics = Metrics::from([(format!("{metric}_avg"), average)]);
     for (group, accuracy) in groups {
         metrics.insert(format!("{metric}_{group}"), Some(accuracy.value));
         metrics.insert(format!("count_{group}"), Some(accuracy.n as f64));
@@ -191,13 +218,4 @@ fn by_group(
             result.metrics.get(*name).map(|value| ((*name).to_owned(), *value))
         }));
     metrics
-}
-
-/// Appends a line, so that a file of results grows by whole lines.
-pub fn append(path: &Path, line: &str) -> anyhow::Result<()> {
-    use std::io::Write;
-    let place = || path.display().to_string();
-    let mut file =
-        std::fs::OpenOptions::new().create(true).append(true).open(path).with_context(place)?;
-    file.write_all(line.as_bytes()).with_context(place)
 }

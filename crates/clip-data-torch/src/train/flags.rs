@@ -2,8 +2,9 @@
 
 use clap::{CommandFactory, Parser};
 
+use super::data::corpus_options;
 use super::resolve::Resolve;
-use super::{Args, corpus_options, options};
+use super::{Args, options};
 
 #[derive(Parser)]
 struct Cli {
@@ -16,7 +17,8 @@ enum Effect {
     /// Another model, recipe, plan of checkpoints or evaluations, or use of data: of two lists of
     /// flags.
     Changes(&'static str, &'static str),
-    /// It is seen in a run: `tests/it/train_flags.rs`, `tests/it/labels.rs`.
+    /// It is seen in a run: `tests/it/train_flags.rs`, `tests/it/labels.rs`,
+    /// `tests/it/stream.rs`.
     Runs,
     /// It states what is always so, for commands written for open_clip.
     Always,
@@ -35,8 +37,16 @@ const TABLE: &[(&str, Effect)] = &[
         "dataset-type",
         Changes("--train-data x --preset emoji", "--dataset-type synthetic --preset emoji"),
     ),
+    ("csv-img-key", Changes("--dataset-type csv", "--dataset-type csv --csv-img-key image")),
+    ("csv-caption-key", Changes("--dataset-type csv", "--dataset-type csv --csv-caption-key text")),
+    ("csv-separator", Changes("--dataset-type csv", "--dataset-type csv --csv-separator ,")),
+    ("shuffle-window", Runs),
+    ("dataset-resampled", Runs),
+    ("cache-dir", Runs),
+    ("cache-limit", Runs),
     ("train-num-samples", Changes("", "--train-num-samples 1000")),
     ("val-data", Runs),
+    ("val-num-samples", Runs),
     ("val-frequency", Changes("--val-data v", "--val-data v --val-frequency 3")),
     ("zeroshot", Runs),
     ("imagenet-val", Runs),
@@ -143,6 +153,22 @@ const REFUSED: &[(&str, &str)] = &[
         "--train-data-upsampling-factors",
     ),
     ("--dataset-type synthetic --model RN50 --cache-mb 5", "--cache-mb"),
+    ("--dataset-type synthetic --model RN50 --shuffle-window 4", "--shuffle-window"),
+    ("--dataset-type synthetic --model RN50 --dataset-resampled", "--dataset-resampled"),
+    ("--dataset-resampled --shuffle-window whole", "--shuffle-window"),
+    ("--shuffle-window 0", "--shuffle-window"),
+    ("--shuffle-window 8 --cache-mb 5", "--cache-mb"),
+    ("--cache-dir d", "--cache-dir"),
+    ("--cache-limit 5", "--cache-limit"),
+    ("--train-data s3://b/{0..1}.tar --model RN50 --cache-limit 0", "--cache-limit"),
+    ("--train-data s3://b/{0..1}.tar --model RN50 --shuffle-window whole", "--shuffle-window"),
+    ("--val-num-samples 5", "--val-num-samples"),
+    ("--csv-img-key a", "--csv-img-key"),
+    ("--csv-caption-key a", "--csv-caption-key"),
+    ("--csv-separator ,", "--csv-separator"),
+    ("--dataset-type csv --csv-separator ,,", "--csv-separator"),
+    ("--dataset-type csv --weight-column w", "--weight-column"),
+    ("--dataset-type csv --shuffle-window 5", "--shuffle-window"),
     ("--dataset-type webdataset --model RN50", "--train-data"),
     ("--batch-size 1", "--batch-size"),
     ("--batch-size 0", "no pairs"),
@@ -178,7 +204,8 @@ fn decided(flags: &str) -> Result<String, String> {
     let (run, corpus) = (options(&args, chunk), corpus_options(&args, &config));
     let preprocess =
         crate::model::preprocess_fields(&args.preprocess).map_err(|error| format!("{error:#}"))?;
-    Ok(format!("{config:?} {recipe:?} {run:?} {corpus:?} {preprocess:?} {data}"))
+    let csv = args.csv().map_err(|error| format!("{error:#}"))?;
+    Ok(format!("{config:?} {recipe:?} {run:?} {corpus:?} {preprocess:?} {data} {csv:?}"))
 }
 
 #[test]
@@ -193,6 +220,7 @@ fn every_flag_is_in_the_table_and_does_what_it_says() {
     let runs = concat!(
         include_str!("../../../../tests/it/train_flags.rs"),
         include_str!("../../../../tests/it/labels.rs"),
+        include_str!("../../../../tests/it/stream.rs"),
     );
     for (flag, effect) in TABLE {
         assert!(flags.contains(flag), "--{flag} is no flag");

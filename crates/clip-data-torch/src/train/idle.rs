@@ -4,6 +4,8 @@ use anyhow::ensure;
 use clip_model::ModelConfig;
 use clip_train::{RankInfo, Recipe, Schedule};
 
+use clip_cli::torch::Window;
+
 use super::Args;
 use super::resolve::Resolve;
 
@@ -18,7 +20,30 @@ pub fn check(args: &Args, model: &ModelConfig, recipe: &Recipe) -> anyhow::Resul
         && !RankInfo::is_launched(&|name| std::env::var(name).ok());
     let one = "in a process that trains alone";
     let resnet = model.vision_cfg.is_resnet();
+    let csv = args.csv()?.is_some();
+    let (no_table, on_table) = ("without --dataset-type csv", "on a table");
+    let remote = args.is_remote()?;
+    let streams = remote || args.is_streamed();
+    let whole = args.shuffle_window == Some(Window::Whole);
     let idle = [
+        (!csv && args.csv_img_key.is_some(), "--csv-img-key", no_table),
+        (!csv && args.csv_caption_key.is_some(), "--csv-caption-key", no_table),
+        (!csv && args.csv_separator.is_some(), "--csv-separator", no_table),
+        (csv && args.shuffle_window.is_some(), "--shuffle-window", on_table),
+        (csv && args.dataset_resampled, "--dataset-resampled", on_table),
+        (csv && args.weight_column.is_some(), "--weight-column", on_table),
+        (synthetic && args.shuffle_window.is_some(), "--shuffle-window", on_the_spot),
+        (synthetic && args.dataset_resampled, "--dataset-resampled", on_the_spot),
+        (streams && args.cache_mb.is_some(), "--cache-mb", "on shards that are streamed"),
+        (args.dataset_resampled && whole, "--shuffle-window whole", "with --dataset-resampled"),
+        (remote && whole, "--shuffle-window whole", "on remote shards, which are streamed"),
+        (!remote && args.cache_dir.is_some(), "--cache-dir", "on local shards"),
+        (!remote && args.cache_limit.is_some(), "--cache-limit", "on local shards"),
+        (
+            args.val_num_samples.is_some() && args.val_data.is_none(),
+            "--val-num-samples",
+            "without --val-data",
+        ),
         (synthetic && args.train_data.is_some(), "--train-data", on_the_spot),
         (
             synthetic && args.train_data_upsampling_factors.is_some(),

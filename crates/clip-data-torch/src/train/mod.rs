@@ -1,5 +1,6 @@
 //! `clip-data train`: pre-training, resumable.
 
+mod data;
 #[cfg(test)]
 mod flags;
 mod idle;
@@ -10,7 +11,6 @@ mod show;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clip_cli::Stop;
@@ -19,11 +19,11 @@ use clip_model::{Clip, LoadOptions, ModelConfig, PreprocessCfg, Weights};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
-    Corpus, CorpusOptions, Due, Hooks, Identity, Logs, Objective, Outcome, ProcessGroup, Progress,
-    RankInfo, Recipe, RunLock, Source, StepMetrics, TrainOptions, Trainer, difference, fresh,
-    latest, paper,
+    Due, Hooks, Identity, Logs, Objective, Outcome, ProcessGroup, Progress, RankInfo, Recipe,
+    RunLock, StepMetrics, TrainData, TrainOptions, Trainer, difference, fresh, latest, paper,
 };
 
+use data::data;
 use resolve::Resolve;
 use score::Scorer;
 use show::Show;
@@ -38,7 +38,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })?;
     let timeout = Duration::from_secs(args.dist_timeout.unwrap_or(600));
     if let (Some(count), None) = (args.nproc.filter(|&count| count > 1), &place) {
-        // A wrong flag is told once, not by each process.
+        // A wrong flag is reported once, not by each process.
         args.resolve(count)?;
         return launch::launch(count, timeout);
     }
@@ -62,13 +62,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // A run that has a checkpoint resumes with the shards that it has begun with.
     let contents = folder.join("shards.jsonl");
     let begun = latest(&folder.join("checkpoints")).map(|_| Identity::Known(contents.clone()));
-    let corpus = corpus(&args, &config, begun.unwrap_or(Identity::Content))?;
+    let data = data(&args, &config, begun.unwrap_or(Identity::Content))?;
     let scorer = Scorer::open(&args, &config, recipe.objective)?;
     tch::manual_seed(args.seed as i64);
     let model = model(&args, &config, recipe.objective, device)?;
     let parameters = model.parameter_count();
     let options = options(&args, chunk);
-    let mut trainer = Trainer::new(model, recipe.clone(), Arc::clone(&corpus), options, world)?;
+    let mut trainer = Trainer::new(model, recipe.clone(), data, options, world)?;
     resume(&mut trainer, &args, &folder)?;
     let mut show =
         Show::new(trainer.total_steps(), trainer.steps_done(), !main || clip_cli::quiet());
@@ -77,9 +77,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let lock = lock.map_or_else(|| RunLock::take(&folder), Ok)?;
         let opened = Logs::locked(lock, &folder, trainer.steps_done(), args.tensorboard()?)?;
         opened.params(&params(&args, &name, &recipe, trainer.model.preprocess()))?;
-        corpus.keep_contents(&contents)?;
+        if let TrainData::Whole(corpus) = trainer.data() {
+            corpus.keep_contents(&contents)?;
+        }
         logs = Some(opened);
-        introduce(&trainer, &corpus, &recipe, &args, parameters, chunk, &show);
+        introduce(&trainer, &recipe, &args, parameters, chunk, &show);
         scorer.warnings().iter().for_each(|text| show.say(text));
     }
     let deadline = args.max_minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0));
@@ -145,49 +147,6 @@ fn nccl(args: &Args) -> anyhow::Result<Option<String>> {
         );
     }
     Ok(None)
-}
-
-fn corpus(args: &Args, config: &ModelConfig, identity: Identity) -> anyhow::Result<Arc<Corpus>> {
-    let (context, side) =
-        (config.text_cfg.context_length as usize, config.vision_cfg.image_size as u32);
-    if args.is_synthetic()? {
-        let pairs = usize::try_from(args.train_num_samples.unwrap_or(10_000))?;
-        return Ok(Arc::new(Corpus::synthetic(pairs, context, side)));
-    }
-    let options = CorpusOptions { identity, ..corpus_options(args, config) };
-    let corpus = Corpus::open(&args.sources()?, &options)?;
-    let hashed = corpus.hashed_bytes() as f64 / 1e9;
-    if hashed >= 1.0 {
-        note!("{hashed:.1} GB of shards have no blake3 in a _stats.json and were hashed, once");
-    }
-    if corpus.skipped() > 0 {
-        eprintln!("{} samples have no caption or no image and are skipped", corpus.skipped());
-    }
-    if corpus.broken_json() > 0 {
-        eprintln!(
-            "{} samples have a .json that is no JSON; it counts as absent",
-            corpus.broken_json()
-        );
-    }
-    Ok(Arc::new(corpus))
-}
-
-fn corpus_options(args: &Args, config: &ModelConfig) -> CorpusOptions {
-    CorpusOptions {
-        context: config.text_cfg.context_length as usize,
-        // A third more pixels than the model sees leave room for crops and turns.
-        side: config.vision_cfg.image_size as u32 * 4 / 3,
-        cache_bytes: args.cache_mb.unwrap_or(2000).saturating_mul(1_000_000),
-        weight_column: args.weight_column.clone(),
-        identity: Identity::None,
-    }
-}
-
-/// Held-out pairs, for [`Scorer`].
-fn held_out(spec: &str, args: &Args, config: &ModelConfig) -> anyhow::Result<Arc<Corpus>> {
-    let source = Source { spec: spec.to_owned(), weight: 1.0 };
-    let options = CorpusOptions { weight_column: None, ..corpus_options(args, config) };
-    Ok(Arc::new(Corpus::open(&[source], &options)?))
 }
 
 /// With fresh weights, or those of `--pretrained` and their preprocessing; flags count more, and a
@@ -257,7 +216,6 @@ fn resume(trainer: &mut Trainer, args: &Args, folder: &Path) -> anyhow::Result<(
 /// What is trained, how, and how that differs from the paper.
 fn introduce(
     trainer: &Trainer,
-    corpus: &Corpus,
     recipe: &Recipe,
     args: &Args,
     parameters: usize,
@@ -270,8 +228,8 @@ fn introduce(
     show.say(&format!(
         "{parameters} parameters, {} pairs in {} shards, {} steps; {device:?}, {world} {}, {chunk} pairs at a time; \
          trained weights {:.0} MB, moments {:.0} MB",
-        corpus.len(),
-        corpus.shards(),
+        trainer.data().pairs(),
+        trainer.data().shards(),
         trainer.total_steps(),
         if world == 1 { "process" } else { "processes" },
         mb(weights),

@@ -1,14 +1,14 @@
 //! What the arguments mean: the preset with all flags applied.
 
 use anyhow::{Context, bail, ensure};
-use clip_cli::torch::TrainArgs;
+use clip_cli::torch::{TrainArgs, Window};
 use clip_model::ModelConfig;
-use clip_train::{Objective, Preset, Recipe, Source};
+use clip_train::{CsvOptions, Objective, Preset, Recipe, Source};
 use serde::de::DeserializeOwned;
 
 use crate::model::preprocess_fields;
 
-/// A choice by its name, as it stands in recipes.
+/// A choice by its name, as it is written in recipes.
 fn choice<T: DeserializeOwned>(flag: &str, name: &str) -> anyhow::Result<T> {
     let value = serde_json::Value::String(name.to_owned());
     serde_json::from_value(value).with_context(|| format!("{flag} {name}"))
@@ -28,6 +28,13 @@ pub trait Resolve {
     fn batch(&self, recipe: &mut Recipe, world: usize) -> anyhow::Result<usize>;
     /// Whether the pairs are made on the spot.
     fn is_synthetic(&self) -> anyhow::Result<bool>;
+    /// The columns of the tables, where --train-data is tables: by --dataset-type, else by the
+    /// ending of its name, as in open_clip.
+    fn csv(&self) -> anyhow::Result<Option<CsvOptions>>;
+    /// Whether one of the sources is behind a URL.
+    fn is_remote(&self) -> anyhow::Result<bool>;
+    /// Whether the flags ask for windows.
+    fn is_streamed(&self) -> bool;
     /// Whether event files are written: the only place that runs report to.
     fn tensorboard(&self) -> anyhow::Result<bool>;
     /// The sources of the training data with their weights.
@@ -153,13 +160,45 @@ impl Resolve for TrainArgs {
     fn is_synthetic(&self) -> anyhow::Result<bool> {
         match self.dataset_type.as_deref() {
             Some("synthetic") => Ok(true),
-            None | Some("auto" | "webdataset") => {
+            None | Some("auto" | "webdataset" | "csv") => {
                 let hint = "hint: --train-data SHARDS, or --dataset-type synthetic";
                 ensure!(self.train_data.is_some(), "no --train-data\n{hint}");
                 Ok(false)
             }
-            Some(other) => bail!("--dataset-type {other}: webdataset or synthetic"),
+            Some(other) => bail!("--dataset-type {other}: webdataset, csv, synthetic or auto"),
         }
+    }
+
+    fn csv(&self) -> anyhow::Result<Option<CsvOptions>> {
+        let path = self.train_data.as_deref().unwrap_or_default();
+        let ends = [".csv", ".tsv"].iter().any(|ending| path.ends_with(ending));
+        let csv = match self.dataset_type.as_deref() {
+            None | Some("auto") => ends,
+            Some(named) => named == "csv",
+        };
+        let separator = match self.csv_separator.as_deref().unwrap_or("\t") {
+            "\\t" => b'\t',
+            text if text.len() == 1 && !text.contains(['"', '\n', '\r']) => text.as_bytes()[0],
+            other => bail!("--csv-separator {other:?}: one character is wanted"),
+        };
+        let name = |given: &Option<String>, default: &str| {
+            given.clone().unwrap_or_else(|| default.to_owned())
+        };
+        Ok(csv.then(|| CsvOptions {
+            image_key: name(&self.csv_img_key, "filepath"),
+            caption_key: name(&self.csv_caption_key, "title"),
+            separator,
+        }))
+    }
+
+    fn is_remote(&self) -> anyhow::Result<bool> {
+        let Some(spec) = &self.train_data else { return Ok(false) };
+        let names = clip_corpus::names(spec)?;
+        Ok(names.iter().any(|name| clip_corpus::is_remote(name)))
+    }
+
+    fn is_streamed(&self) -> bool {
+        self.dataset_resampled || matches!(self.shuffle_window, Some(Window::Shards(_)))
     }
 
     fn tensorboard(&self) -> anyhow::Result<bool> {

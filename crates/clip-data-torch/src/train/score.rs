@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clip_datasets::{EvalItem, EvalSet, OpenOptions};
-use clip_eval::{Classifier, Names, picture, pixels};
+use clip_eval::{Classifier, Names, pixels, prepare_image};
 use clip_model::{Clip, ModelConfig};
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
@@ -14,7 +14,7 @@ use clip_train::{ClassScorer, Corpus, Due, Error, Objective, ProcessGroup, Resul
 
 use super::Args;
 
-/// What tells an image's class.
+/// What decides an image's class.
 enum Teller {
     /// The nearest text.
     Likeness(Classifier),
@@ -28,7 +28,7 @@ impl Teller {
         match self {
             Self::Likeness(classifier) => {
                 let norm = pictures.norm_scalaropt_dim(2.0, [1i64], true).clamp_min(1e-12);
-                // The classifier lies on the processor.
+                // The classifier is on the processor.
                 classifier.logits(&(pictures / norm).to_device(Device::Cpu))
             }
             Self::Words(scorer) => scorer.scores(model, pictures),
@@ -60,7 +60,7 @@ pub struct Scorer {
 impl Scorer {
     /// Opens what the flags name, before anything is trained.
     pub fn open(args: &Args, config: &ModelConfig, objective: Objective) -> anyhow::Result<Self> {
-        let pairs = args.val_data.as_deref().map(|spec| super::held_out(spec, args, config));
+        let pairs = args.val_data.as_deref().map(|spec| super::data::held_out(spec, args, config));
         // ImageNet by name, as in open_clip: its class names and OpenAI's templates, whatever the
         // folder is called.
         let named = [("imagenet", &args.imagenet_val), ("imagenetv2", &args.imagenet_v2)];
@@ -125,7 +125,7 @@ impl Scorer {
         Ok(scores)
     }
 
-    /// How the set's classes are told apart by their prompts.
+    /// How the set's classes are distinguished by their prompts.
     fn scorer(
         &self,
         model: &Clip,
@@ -175,8 +175,9 @@ impl Scorer {
                 return Ok(Some(sums));
             }
             let transform = model.transform();
-            let image =
-                |item: &EvalItem| picture(&item.image, &transform).map_err(anyhow::Error::msg);
+            let image = |item: &EvalItem| {
+                prepare_image(&item.image, &transform).map_err(anyhow::Error::msg)
+            };
             let images = batch.iter().map(image).collect::<anyhow::Result<Vec<_>>>()?;
             let input = pixels(model, &images);
             let logits = no_grad(|| {

@@ -1,19 +1,19 @@
 //! What a person sees of a run.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use clip_cli::{StatusLine, duration};
 use clip_train::{Phase, Progress, StepMetrics};
-use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::Value;
 
 /// A bar on a terminal, else a line now and then; nothing on ranks but the first.
 pub struct Show {
-    bar: Option<ProgressBar>,
-    quiet: bool,
-    said: Instant,
+    status: StatusLine,
     /// When the step in progress began.
     began: Instant,
     steps: u64,
+    last: Option<StepMetrics>,
+    left: TimeLeft,
 }
 
 /// Time between two lines.
@@ -24,72 +24,83 @@ const SHORT: Duration = Duration::from_secs(3);
 impl Show {
     /// For `steps` steps, of which `done` are done.
     pub fn new(steps: u64, done: u64, quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let style = "{prefix:>12} [{bar:28}] {pos}/{len} steps, {eta} left, {msg}";
-            let style = ProgressStyle::with_template(style);
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(steps).with_style(style.progress_chars("=> "));
-            bar.set_prefix("train");
-            bar.set_position(done);
-            bar.reset_eta();
-            bar
-        });
-        let now = Instant::now();
-        // The first line comes soon.
-        let said = now.checked_sub(LINE.saturating_sub(SHORT)).unwrap_or(now);
-        Self { bar, quiet, said, began: now, steps }
+        let show = if quiet { clip_cli::Show::None } else { clip_cli::Show::default() };
+        let status = StatusLine::new(show, "train", Some(steps)).every(LINE);
+        if show.in_place() {
+            status.show(done, text(done, steps, "", None));
+        }
+        Self { status, began: Instant::now(), steps, last: None, left: TimeLeft::default() }
     }
 
     /// Within a step.
     pub fn progress(&mut self, progress: &Progress) {
-        if self.quiet || self.began.elapsed() < SHORT {
-            return;
-        }
-        let line = line(progress);
-        if let Some(bar) = &self.bar {
-            bar.set_message(line);
-        } else if self.said.elapsed() > LINE {
-            eprintln!("train: step {} of {}: {line}", progress.step + 1, self.steps);
-            self.said = Instant::now();
+        if self.began.elapsed() >= SHORT {
+            let (done, steps) = (progress.step, self.steps);
+            self.status.update(done, || text(done + 1, steps, &line(progress), None));
         }
     }
 
     /// After a step.
     pub fn step(&mut self, step: &StepMetrics) {
+        self.left.step(self.began.elapsed().as_secs_f64());
         self.began = Instant::now();
-        let line = format!(
-            "loss {:.3}, scale {:.1}, {:.0} pairs/s",
-            step.loss, step.logit_scale, step.samples_per_second
-        );
-        if let Some(bar) = &self.bar {
-            bar.set_position(step.step + 1);
-            bar.set_message(line);
-        } else if !self.quiet && (self.said.elapsed() > LINE || step.step + 1 == self.steps) {
-            let left = (self.steps - step.step - 1) as f64 * step.seconds;
-            eprintln!(
-                "train: step {} of {}: {line}, {} left",
-                step.step + 1,
-                self.steps,
-                time(left)
-            );
-            self.said = Instant::now();
-        }
+        let (done, line) = (step.step + 1, self.after(step));
+        self.status.update(done, || line);
+        self.last = Some(step.clone());
     }
 
     /// Something else to say.
     pub fn say(&self, text: &str) {
-        match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{text}")),
-            None if self.quiet => {}
-            None => eprintln!("{text}"),
-        }
+        self.status.note(text);
     }
 
     /// At the end.
     pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish();
+        match &self.last {
+            Some(step) => self.status.finish(step.step + 1, self.after(step)),
+            None => self.status.clear(),
         }
+    }
+
+    fn after(&self, step: &StepMetrics) -> (String, Value) {
+        let about = format!(
+            "loss {:.3}, scale {:.1}, {:.0} pairs/s",
+            step.loss, step.logit_scale, step.samples_per_second
+        );
+        let left = self.left.seconds(self.steps.saturating_sub(step.step + 1));
+        text(step.step + 1, self.steps, &about, Some(left))
+    }
+}
+
+fn text(step: u64, steps: u64, about: &str, left: Option<f64>) -> (String, Value) {
+    let left = left.map_or(String::new(), |left| {
+        format!(", {} left", duration(Duration::try_from_secs_f64(left).unwrap_or_default()))
+    });
+    (format!("step {step} of {steps}: {about}{left}"), Value::Null)
+}
+
+/// How long the remaining steps take: by the mean of all steps, in which a step of `HALF` seconds
+/// ago counts half. One slow step, a checkpoint or an evaluation hardly moves it; a change that
+/// lasts does.
+#[derive(Default)]
+struct TimeLeft {
+    seconds: f64,
+    steps: f64,
+}
+
+/// Seconds after which a step counts half.
+const HALF: f64 = 180.0;
+
+impl TimeLeft {
+    /// After a step of that many seconds, what was done between it and the one before included.
+    fn step(&mut self, seconds: f64) {
+        let fades = (-seconds / HALF).exp2();
+        self.seconds = self.seconds * fades + seconds;
+        self.steps = self.steps * fades + 1.0;
+    }
+
+    fn seconds(&self, steps: u64) -> f64 {
+        steps as f64 * self.seconds / self.steps.max(f64::MIN_POSITIVE)
     }
 }
 
@@ -103,11 +114,27 @@ fn line(progress: &Progress) -> String {
     format!("{name}, chunk {done} of {of} done, {pairs_per_second:.1} pairs/s")
 }
 
-fn time(seconds: f64) -> String {
-    let seconds = seconds.round() as u64;
-    match (seconds / 3600, seconds / 60 % 60) {
-        (0, 0) => format!("{seconds} s"),
-        (0, minutes) => format!("{minutes} min"),
-        (hours, minutes) => format!("{hours} h {minutes} min"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_follows_the_run_and_no_single_step() {
+        let mut left = TimeLeft::default();
+        let mut shown = Vec::new();
+        for step in 0..3000u64 {
+            // A machine that others use: steps of 0.16 s, one of 4 s now and then.
+            left.step(if step % 97 == 96 { 4.0 } else { 0.16 });
+            shown.push(left.seconds(1000));
+        }
+        // Within a minute, 300 steps, it stays within a fifth.
+        for minute in shown[1000..].windows(300) {
+            let (low, high) =
+                minute.iter().fold((f64::MAX, 0f64), |(a, b), &x| (a.min(x), b.max(x)));
+            assert!(high < 1.2 * low, "{low} to {high}");
+        }
+        // And a change that stays is followed.
+        (0..2000).for_each(|_| left.step(0.5));
+        assert!((left.seconds(1000) / 500.0 - 1.0).abs() < 0.05, "{}", left.seconds(1000));
     }
 }

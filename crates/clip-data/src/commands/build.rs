@@ -52,6 +52,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let hint = "hint: `--set engine.kind=ballista` builds on a cluster";
         return Err(Error::Config(format!("--secret-file without a cluster\n{hint}")).into());
     }
+    // On a cluster it is the workers that have the models.
+    if !distributed {
+        recipe::check_models(&config, &plan, args.from.as_deref(), args.until.as_deref())?;
+    }
     let secret = if distributed { args.secret.find()? } else { None };
     let shared = distributed || args.part.is_some();
     open_many_files();
@@ -102,7 +106,7 @@ pub fn engine(config: &Config) -> LocalEngine {
 }
 
 /// Lets this process open as many files as it may: a query over many thousands of parts opens most
-/// of them at once.
+/// of them at once, and a fetch has a connection to each of some thousand hosts.
 pub fn open_many_files() {
     // Where it may not, the query says so.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -110,23 +114,24 @@ pub fn open_many_files() {
 
 /// The funnel as a table: rows in, out, and dropped by reason, for each stage.
 pub fn funnel(run: &Run) -> String {
-    let mut text = format!("{:<10} {:>10} {:>10} {:>10}\n", "stage", "in", "out", "dropped");
+    let mut rows = vec![["stage", "in", "out", "dropped"].map(str::to_owned).to_vec()];
+    // A count below those that are dropped, with what it counts.
+    let below = |count: u64, what: &str| {
+        let mut row = vec![String::new(); 3];
+        row.extend([count.to_string(), what.to_owned()]);
+        row
+    };
     for (stage, counts) in run.funnel() {
-        let (rows_in, rows_out, dropped) = (counts.rows_in, counts.rows_out, counts.rejected());
-        text.push_str(&format!("{stage:<10} {rows_in:>10} {rows_out:>10} {dropped:>10}\n"));
-        if counts.urls > 0 && counts.urls < rows_in {
-            text.push_str(&format!(
-                "{:>44}  URLs asked, each once for all its rows\n",
-                counts.urls
-            ));
+        let numbers = [counts.rows_in, counts.rows_out, counts.rejected()];
+        rows.push([&[stage.to_string()][..], &numbers.map(|n| n.to_string())].concat());
+        if counts.urls > 0 && counts.urls < counts.rows_in {
+            rows.push(below(counts.urls, "URLs asked, each once for all its rows"));
         }
         let mut reasons: Vec<_> = counts.dropped.iter().collect();
         reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));
-        for (reason, count) in reasons {
-            text.push_str(&format!("{count:>44}  {reason}\n"));
-        }
+        rows.extend(reasons.into_iter().map(|(reason, count)| below(*count, reason)));
     }
-    text
+    clip_cli::table(&rows, &[1, 2, 3])
 }
 
 /// How to ask again for images that may come another time.

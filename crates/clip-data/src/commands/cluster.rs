@@ -79,6 +79,8 @@ pub struct WorkerArgs {
 pub fn scheduler(args: SchedulerArgs) -> anyhow::Result<ExitCode> {
     let (secret, roots) = (args.secret.find()?, Roots::new(&args.root.roots)?);
     clip_cluster::may_listen(args.bind.ip(), secret)?;
+    // Ballista's own handlers end it; a second signal ends it at once.
+    clip_cli::stop_flag("")?;
     note!("scheduler at {}, registry {}", args.bind, Registry::mine().fingerprint());
     runtime()?.block_on(clip_cluster::scheduler(args.bind, secret, roots))?;
     Ok(ExitCode::SUCCESS)
@@ -103,6 +105,8 @@ pub fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         Registry::mine().fingerprint()
     );
     let (scheduler, bind, host, folder) = (args.scheduler, args.bind, args.host, args.folder);
+    // It leaves the cluster first; a second signal ends it at once.
+    clip_cli::stop_flag("")?;
     let runner = cluster::part_runner(args.workdir, roots.clone());
     let options = WorkerOptions { scheduler, bind, host, tasks, folder, secret, roots };
     runtime()?.block_on(clip_cluster::worker(options, runner))?;

@@ -74,6 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn files(config: &Config) -> Vec<(&'static str, PathBuf)> {
     let mut files = Vec::new();
     files.extend(config.language.iter().map(|l| ("language", config.path(&l.model))));
+    files.extend(config.quality.iter().map(|q| ("quality", config.path(&q.model))));
     files.extend(config.queries.iter().map(|q| ("queries", config.path(&q.list))));
     if let Some(check) = &config.check {
         files.extend(check.against.values().map(|set| ("eval set", config.path(set))));

@@ -85,8 +85,8 @@ fn tables(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The rows that an argument names: those collected, those that fell at once, or those of a shard's
-/// key.
+/// The rows that an argument names: those collected, those that were dropped at once, or those of a
+/// shard's key.
 fn find(stages: &[StageReader], pair: &str) -> anyhow::Result<Vec<u64>> {
     if pair.len() < 20
         && let Ok(row) = pair.parse::<u64>()

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use clip_cli::ProgressArgs;
 use clip_crawl::dataset::{
-    DatasetConfig, HashKind, IncrementalMode, OutputFormat, Summary, Watch, diagnosis, run as make,
+    DatasetConfig, HashKind, IncrementalMode, OutputFormat, Summary, Watch, diagnosis, dry_run,
+    run as make,
 };
 use clip_pipeline::Error;
 use clip_pipeline::config::fetch::{
@@ -32,7 +33,7 @@ pub struct Args {
     /// Pixels that the resize mode is about
     #[arg(long = "image_size", default_value_t = 256)]
     image_size: u32,
-    /// Where the data set goes
+    /// Where the data set goes: a folder, or an address of object storage (s3, gs, az)
     #[arg(
         short = 'o',
         long = "out",
@@ -180,6 +181,9 @@ struct More {
     /// Do only part i of N, as one of N jobs over one folder (i from 0)
     #[arg(long, value_name = "I/N", value_parser = clip_cli::part)]
     part: Option<(usize, usize)>,
+    /// Print what would be fetched (rows, shards, hosts, what is there already), and ask no host
+    #[arg(long = "dry_run")]
+    dry_run: bool,
     #[command(flatten)]
     progress: ProgressArgs,
 }
@@ -247,8 +251,19 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         note!("note: no Weights & Biases here; the numbers are in the _stats.json files");
     }
     let show = args.more.progress.show();
+    let dry = args.more.dry_run;
     let config = config(args)?;
+    super::build::open_many_files();
     let cancel = clip_cli::stop_flag(exit::STOPPING)?;
+    if dry {
+        let plan = dry_run(&config, &cancel)?;
+        print!("{plan}");
+        return Ok(if plan.interrupted {
+            ExitCode::from(exit::INTERRUPTED)
+        } else {
+            ExitCode::SUCCESS
+        });
+    }
     let counter = Arc::new(Counter::new(show));
     let watch: Arc<dyn Watch> = counter.clone();
     let summary = make(&config, &watch, &cancel);
@@ -306,11 +321,6 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
             "encode_quality {} is no compression of png\nhint: 0 to 9",
             args.encode_quality
         )));
-    }
-    let out = args.output_folder.display();
-    if out.to_string().contains("://") {
-        let hint = "hint: write to a folder here, and copy its shards";
-        return Err(bad(format!("{out}: data sets are written to folders only\n{hint}")));
     }
     let hash = |name: &str| {
         word::<HashKind>(name).map_err(|_| {

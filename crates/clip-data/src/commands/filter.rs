@@ -9,7 +9,9 @@ use anyhow::{Context, bail};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use clip_cli::{Show, StatusLine};
-use clip_filter::{Cut, FilterReport, Pool, Preset, Select, Settings, Top};
+use clip_filter::{
+    Clustering, Clusters, Cut, FilterReport, Keep, Pool, Preset, Select, Semantic, Settings, Top,
+};
 use clip_format::write_atomic;
 use serde_json::json;
 
@@ -24,7 +26,7 @@ pub struct Args {
     #[arg(required = true)]
     pool: Vec<PathBuf>,
     /// A baseline of DataComp's
-    #[arg(long, alias = "name", value_name = "NAME", value_parser = presets(), required_unless_present_any = ["where", "top"], conflicts_with_all = ["where", "top"])]
+    #[arg(long, alias = "name", value_name = "NAME", value_parser = presets(), required_unless_present_any = OTHERS, conflicts_with_all = OTHERS)]
     preset: Option<String>,
     /// Pairs that meet a condition in SQL: "original_width >= 200 and text like '%dog%'"; given
     /// again, pairs must meet all, and the report has each by itself
@@ -42,36 +44,66 @@ pub struct Args {
     report: Option<PathBuf>,
     // `requires = "preset"` would be ignored beside what conflicts with it.
     /// Which score clip_score cuts: clip_b32_similarity_score or clip_l14_similarity_score
-    #[arg(long, value_enum, conflicts_with_all = ["where", "top"])]
+    #[arg(long, value_enum, conflicts_with_all = OTHERS)]
     arch: Option<Arch>,
     /// Keep the best by score, up to this fraction of the pool and what equals the last
-    #[arg(long, conflicts_with_all = ["where", "top", "threshold"])]
+    #[arg(long, conflicts_with_all = OTHERS, conflicts_with = "threshold")]
     fraction: Option<f64>,
     /// Keep scores of at least this
-    #[arg(long, conflicts_with_all = ["where", "top"], allow_negative_numbers = true)]
+    #[arg(long, conflicts_with_all = OTHERS, allow_negative_numbers = true)]
     threshold: Option<f64>,
     /// fastText's model of languages, .bin or .ftz [default: lid.176.ftz in the cache]
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["where", "top"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = OTHERS)]
     lid: Option<PathBuf>,
     /// WordNet 3.0's folder, for text_based [default: /usr/share/wordnet]
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["where", "top"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = OTHERS)]
     wordnet: Option<PathBuf>,
     /// Synsets that text_based looks for, one a line: n01440764
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["where", "top"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = OTHERS)]
     synsets: Option<PathBuf>,
-    /// Centroids of the pool for image_based, .npy
+    /// Centroids of the pool for image_based and --semdedup, .npy
     #[arg(long, value_name = "FILE", conflicts_with_all = ["where", "top"])]
     centroids: Option<PathBuf>,
-    /// Embeddings of the images that image_based wants to be near to, .npy, or numbers of
-    /// centroids; may be given again
+    /// Embeddings of the images that image_based and --clusters want to be near to, .npy; for
+    /// image_based also numbers of centroids; may be given again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["where", "top"])]
     targets: Vec<PathBuf>,
-    /// The array of the .npz files that image_based reads [default: l14_img]
+    /// The array of the .npz files that has the embeddings [default: l14_img]
     #[arg(long, value_name = "NAME", conflicts_with_all = ["where", "top"])]
     embedding: Option<String>,
     /// A column that says which captions are English for laion2b: "en", or true
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["where", "top"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = OTHERS)]
     english_column: Option<String>,
+    /// Make this many clusters of the embeddings by k-means, in place of --centroids: for
+    /// --semdedup, and for --targets without a preset
+    #[arg(long, value_name = "N", conflicts_with_all = ["where", "top", "centroids"])]
+    clusters: Option<usize>,
+    /// Drop an image whose cosine with one before it in its cluster is above 1 - EPSILON (SemDeDup)
+    #[arg(long, value_name = "EPSILON", conflicts_with_all = ["where", "top"])]
+    semdedup: Option<f64>,
+    /// Which of several such images stays, by its distance to the centroid [default: hard]
+    #[arg(long, value_enum, requires = "semdedup")]
+    keep: Option<KeepArg>,
+    /// Of k-means and of --keep random [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Write the centroids that k-means made, .npy
+    #[arg(long, value_name = "FILE", requires = "clusters")]
+    save_centroids: Option<PathBuf>,
+}
+
+/// What chooses pairs in place of a preset.
+const OTHERS: [&str; 4] = ["where", "top", "clusters", "semdedup"];
+
+/// Which of several images that are alike stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum KeepArg {
+    /// The one farthest from the centroid
+    Hard,
+    /// The one nearest to it
+    Easy,
+    /// One that is drawn
+    Random,
 }
 
 /// DataComp's two models.
@@ -80,6 +112,9 @@ enum Arch {
     B32,
     L14,
 }
+
+/// DataComp's embeddings of images by ViT-L/14.
+const EMBEDDING: &str = "l14_img";
 
 fn presets() -> PossibleValuesParser {
     PossibleValuesParser::new(Preset::ALL.map(|(name, _)| name))
@@ -101,11 +136,50 @@ impl Args {
             synsets: self.synsets.clone(),
             centroids: self.centroids.clone(),
             targets: self.targets.clone(),
-            embedding: self.embedding.clone().or(images.then(|| "l14_img".into())),
+            embedding: self.embedding.clone().or(images.then(|| EMBEDDING.into())),
             score: self.arch.map(column),
             cut: self.fraction.map(Cut::Fraction).or(self.threshold.map(Cut::Threshold)),
             english_column: self.english_column.clone(),
         }
+    }
+
+    /// The selection by embeddings, where that is asked for.
+    fn semantic(&self) -> anyhow::Result<Option<Semantic>> {
+        let clusters = match (self.clusters, &self.centroids) {
+            (Some(clusters), _) => Clusters::Train(clusters),
+            (None, _) if self.semdedup.is_none() => {
+                self.refuse_seed()?;
+                return Ok(None);
+            }
+            (None, Some(path)) => Clusters::File(path.clone()),
+            (None, None) => {
+                bail!("--semdedup needs --clusters or --centroids\nhint: --clusters 1000")
+            }
+        };
+        let keep = match self.keep {
+            None | Some(KeepArg::Hard) => Keep::Hard,
+            Some(KeepArg::Easy) => Keep::Easy,
+            Some(KeepArg::Random) => Keep::Random,
+        };
+        if self.clusters.is_none() && keep != Keep::Random {
+            self.refuse_seed()?;
+        }
+        Ok(Some(Semantic {
+            clusters,
+            embedding: self.embedding.clone().unwrap_or_else(|| EMBEDDING.into()),
+            targets: self.targets.clone(),
+            epsilon: self.semdedup,
+            keep,
+            seed: self.seed.unwrap_or(0),
+            save: self.save_centroids.clone(),
+        }))
+    }
+
+    fn refuse_seed(&self) -> anyhow::Result<()> {
+        if self.seed.is_some() {
+            bail!("--seed has no effect without --clusters or --keep random\nhint: leave it out");
+        }
+        Ok(())
     }
 
     fn select(&self) -> anyhow::Result<Select> {
@@ -129,8 +203,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("{}: subset and report would be one file\nhint: --report", args.out.display());
     }
     let pool = Pool::open(&args.pool)?;
-    let report = match &args.preset {
-        Some(name) => {
+    let semantic = args.semantic()?;
+    let report = match (&args.preset, semantic) {
+        (_, Some(semantic)) => {
+            // SemDeDup's scratch is as large as the embeddings: beside the subset, not in /tmp.
+            let beside = args.out.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let beside = beside.unwrap_or_else(|| std::path::Path::new("."));
+            let scratch = tempfile::tempdir_in(beside);
+            let scratch = scratch.with_context(|| beside.display().to_string())?;
+            semantic.run(&pool, scratch.path(), &args.out)?
+        }
+        (Some(name), None) => {
             let settings = args.settings(name.parse()?);
             let stop = clip_cli::stop_flag(exit::STOPPING)?;
             let status = StatusLine::new(Show::default_here(), "filter", None);
@@ -146,7 +229,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let Some(report) = report else { return Ok(ExitCode::from(exit::INTERRUPTED)) };
             report
         }
-        None => {
+        (None, None) => {
             let scratch = tempfile::tempdir().context("a temporary folder")?;
             args.select()?.run(&pool, scratch.path(), &args.out)?
         }
@@ -160,8 +243,22 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The funnel, a line for each gate that dropped something.
+/// The funnel, a line for each gate that dropped something, and what clusters there are.
 fn text(report: &FilterReport) -> String {
+    funnel(report) + &report.clustering.as_ref().map_or_else(String::new, clusters)
+}
+
+fn clusters(clustering: &Clustering) -> String {
+    let largest = clustering.largest;
+    let wanted = clustering.wanted.map_or_else(String::new, |n| format!(", {n} of the targets"));
+    let trained = clustering.iterations.zip(clustering.inertia).zip(clustering.trained_on);
+    let trained = trained.map_or_else(String::new, |((iterations, inertia), rows)| {
+        format!(", inertia {inertia:.4} of {rows} rows after {iterations} iterations")
+    });
+    format!("clusters: {}, the largest of {largest} pairs{wanted}{trained}\n", clustering.clusters)
+}
+
+fn funnel(report: &FilterReport) -> String {
     let mut lines = vec![("pairs".to_owned(), report.pairs)];
     let dropped = report.dropped.iter().filter(|gate| gate.pairs > 0);
     lines.extend(dropped.map(|gate| (format!("  {}", gate.gate), gate.pairs)));

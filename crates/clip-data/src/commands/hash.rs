@@ -29,7 +29,7 @@ pub struct Args {
     /// Decode JPEG at a fraction: several times faster, and a bit or two off
     #[arg(long)]
     fast: bool,
-    /// Print pairs within so many bits in place of hashes
+    /// Print pairs within this many bits in place of hashes
     #[arg(long, value_name = "BITS")]
     near: Option<u32>,
 }
@@ -105,11 +105,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 impl Args {
-    /// The hash of an encoded image, and whether the image is flat (told where pairs are asked
+    /// The hash of an encoded image, and whether the image is flat (known where pairs are asked
     /// for).
     fn hash(&self, bytes: &[u8]) -> clip_image::Result<(Vec<u64>, bool)> {
         let min_side = self.fast.then_some(hash::FAST_SIDE);
-        // The Python tools hash what the file holds, as it lies there.
+        // The Python tools hash what the file holds, as it is stored there.
         let image = decode(bytes, &DecodeOptions { min_side, ..DecodeOptions::stored() })?;
         let of = |hash: fn(&Rgb) -> u64| vec![hash(&image)];
         let hash = match (self.kind, self.compat) {

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod build;
+pub mod classifier;
 pub mod clean;
 pub mod cluster;
 pub mod contamination;
@@ -8,6 +9,7 @@ pub mod doctor;
 pub mod explain;
 pub mod fetch;
 pub mod filter;
+pub mod forget;
 pub mod hash;
 pub mod init;
 pub mod inspect;

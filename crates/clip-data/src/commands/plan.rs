@@ -25,6 +25,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(store) = &plan.store {
         println!("store {}", store.address());
     }
+    let mut rows = Vec::new();
     for (number, stage) in plan.stages.iter().enumerate() {
         let (word, why) = match &stage.status {
             Status::Reuse => ("reuse", String::new()),
@@ -34,7 +35,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Status::Run(changes) if changes.is_empty() => ("run", String::new()),
             Status::Run(changes) => ("redo", changes.join("; ")),
         };
-        println!("{number:>3} {:<10} {word:<7} {} {why}", stage.name(), &stage.hash[..8]);
+        let (number, hash) = (number.to_string(), stage.hash[..8].to_owned());
+        rows.push(vec![number, stage.name().to_owned(), word.to_owned(), hash, why]);
+    }
+    let lines = clip_cli::table(&rows, &[0]);
+    for (line, stage) in lines.lines().zip(&plan.stages) {
+        println!("{line}");
         if args.explain {
             println!("{:#}", stage.fingerprint.config);
             for (name, hash) in &stage.fingerprint.resources {

@@ -57,14 +57,14 @@ pub struct PolitenessArgs {
     /// getaddrinfo
     #[arg(long, value_name = "SERVERS")]
     dns: Option<String>,
-    /// Proxy for all requests, as http://[USER:PASSWORD@]HOST:PORT; `none` ignores http_proxy,
+    /// Proxy for all requests, as `http://[USER:PASSWORD@]HOST:PORT`; `none` ignores http_proxy,
     /// https_proxy, all_proxy and no_proxy of the environment, which count otherwise
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,
     /// Sign every request with this private Ed25519 key in PEM (web-bot-auth)
     #[arg(long = "identity_key", value_name = "FILE", requires = "identity_url")]
     identity_key: Option<PathBuf>,
-    /// The site that publishes the public key, as https://example.org
+    /// The site that publishes the public key, as `https://example.org`
     #[arg(long = "identity_url", value_name = "URL", requires = "identity_key")]
     identity_url: Option<String>,
 }

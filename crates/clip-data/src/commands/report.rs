@@ -5,15 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_crawl::ImageFetch;
+use clip_curate::Scores;
 use clip_filter::SelectStage;
 use clip_overlap::ContaminationReport;
 use clip_pipeline::{FileKind, RunReader, StageLayout};
 use clip_query::QueryList;
 use clip_report::{
-    Page, balance, contamination, funnel, hosts, reasons, rows_near_cuts, samples, scores, select,
-    shown_copies, stored, training,
+    Page, balance, contamination, funnel, histograms, hosts, reasons, rows_near_cuts, samples,
+    scores, select, shown_copies, stored, training,
 };
-
+use clip_score::Similarity;
 use clip_sql::{Balance, Session, query};
 
 use super::PipelineArgs;
@@ -92,6 +93,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 .map_or_else(|| id.to_string(), |query| query.text.clone())
         };
         page.section("Balance", about, &balance(&account, &name)?);
+    }
+    for score in &config.score {
+        let Some(stage) = run.find(&Scores::stage(&score.name)) else { continue };
+        let names = Similarity::of(&score.name).names().map(str::to_owned);
+        let names: Vec<String> = names.into_iter().chain(score.columns()).collect();
+        let html = histograms(&stage.layout.files(FileKind::Rows)?, &names)?;
+        let about = "How the scores of the pairs are distributed.";
+        page.section(&format!("Scores by {}", score.name), about, &html);
     }
     let account = run.find(SelectStage::STAGE).map(|stage| stage.layout.scratch());
     let account = account.map(|scratch| scratch.join(SelectStage::ACCOUNT));

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clip_cli::ProgressArgs;
 use clip_corpus::Manifest;
 use clip_crawl::dataset::{self, Watch};
-use clip_crawl::{ImageFetch, Predicate, RetryFetch, rejected_rows};
+use clip_crawl::{ImageFetch, RetryFetch, rejected_rows};
 use clip_pipeline::layout::rejects_name;
-use clip_pipeline::{Config, Error, Outcome, Run, Selection, Status, Work};
+use clip_pipeline::{Config, Error, Outcome, RowCondition, Run, Selection, Status, Work};
+use clip_sql::CompiledCondition;
 
 use super::build::{engine, funnel, write_summary};
 use super::politeness::PolitenessArgs;
@@ -29,7 +30,8 @@ pub struct Args {
     /// Change a setting, as it was changed for the build
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "folder")]
     set: Vec<String>,
-    /// Which rows, as in "error_kind in ('timeout','http_5xx')"; also error_message, url, caption
+    /// Which rows, in SQL over the columns of the table, as in "error_kind in
+    /// ('timeout','http_5xx') and url like '%.jpg'"; also error_message, caption
     #[arg(long = "where", value_name = "CONDITION")]
     wanted: String,
     #[command(flatten)]
@@ -40,11 +42,11 @@ pub struct Args {
 
 /// Asks again, and says what came of it.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let wanted =
-        Predicate::parse(&args.wanted).map_err(|e| Error::Config(format!("--where: {e}")))?;
+    let wanted: Arc<dyn RowCondition> = Arc::new(CompiledCondition::parse(&args.wanted)?);
+    super::build::open_many_files();
     let cancel = clip_cli::stop_flag(exit::STOPPING)?;
     match args.folder.clone() {
-        Some(folder) => of_dataset(&args, &folder, &wanted, &cancel),
+        Some(folder) => of_dataset(&args, &folder, &*wanted, &cancel),
         None => of_build(&args, &wanted, &cancel),
     }
 }
@@ -61,7 +63,7 @@ fn print_outcome(asked: usize, recovered: usize, interrupted: bool) -> ExitCode 
 fn of_dataset(
     args: &Args,
     folder: &Path,
-    wanted: &Predicate,
+    wanted: &dyn RowCondition,
     cancel: &AtomicBool,
 ) -> anyhow::Result<ExitCode> {
     let mut config = settings(folder)?;
@@ -76,7 +78,11 @@ fn of_dataset(
 
 /// The parts with such rows are done anew from what they kept and what comes now; what was made of
 /// them is made again.
-fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow::Result<ExitCode> {
+fn of_build(
+    args: &Args,
+    wanted: &Arc<dyn RowCondition>,
+    cancel: &Arc<AtomicBool>,
+) -> anyhow::Result<ExitCode> {
     let config = Config::load(&args.config, &args.set)?;
     let mut plan = recipe::plan(&config)?;
     let at = plan.find(ImageFetch::STAGE)?;
@@ -87,7 +93,7 @@ fn of_build(args: &Args, wanted: &Predicate, cancel: &Arc<AtomicBool>) -> anyhow
     }
     let mut parts = Vec::new();
     for commit in Manifest::open(layout.dir())?.commits() {
-        let rows = rejected_rows(&layout, commit.part, wanted)?;
+        let rows = rejected_rows(&layout, commit.part, &**wanted)?;
         if rows > 0 {
             parts.push((commit.part, rows, commit.counts.rows_out));
         }

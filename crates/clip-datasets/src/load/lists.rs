@@ -141,7 +141,7 @@ pub(crate) fn detect_pets(root: &Path) -> bool {
     root.join("annotations/test.txt").is_file() && root.join("images").is_dir()
 }
 
-/// `IMAGE CLASS-ID SPECIES BREED-ID`; ids are counted from 1, breeds stand in the images' names.
+/// `IMAGE CLASS-ID SPECIES BREED-ID`; ids are counted from 1, breeds are in the images' names.
 pub(crate) fn pets(root: &Path, ask: &Ask) -> Result<Content> {
     let list = match ask.split {
         Split::Test => root.join("annotations/test.txt"),

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::{Error, Result};
 
-/// Whose prompts, class order and metrics an evaluation follows. Its name stands beside every
+/// Whose prompts, class order and metrics an evaluation follows. Its name is given with every
 /// number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -20,7 +20,7 @@ pub enum Protocol {
     /// DataComp's: CLIP_benchmark's prompts with DataComp's main metrics.
     #[serde(rename = "datacomp")]
     DataComp,
-    /// What lies in the set's own folder.
+    /// What is in the set's own folder.
     #[default]
     Folder,
 }

@@ -49,7 +49,7 @@ pub(super) fn prompts(set: &EvalSet) -> Finding {
     };
     if !twice.is_empty() {
         about.push_str(&format!(
-            "; names that stand twice tie, and the first wins: {}",
+            "; names that occur twice tie, and the first wins: {}",
             twice.join(", ")
         ));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clip_stats::clopper_pearson;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::top_k;
 use crate::{Prediction, Result};
@@ -12,7 +12,7 @@ use crate::{Prediction, Result};
 const CONFIDENCE: f64 = 0.995;
 
 /// An accuracy with its 99.5% Clopper-Pearson interval.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Accuracy {
     /// Correct items.
     pub correct: u64,
@@ -27,7 +27,7 @@ pub struct Accuracy {
 }
 
 impl Accuracy {
-    /// The accuracy of so many correct of so many, at least one.
+    /// The accuracy of `correct` of `n` items, at least one.
     pub fn new(correct: u64, n: u64) -> Result<Self> {
         let interval = clopper_pearson(correct, n, CONFIDENCE)?;
         let value = correct as f64 / n as f64;
@@ -43,7 +43,7 @@ impl Accuracy {
 }
 
 /// Scores over some of the items.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Share whose class scored highest.
     pub acc1: Accuracy,

@@ -14,7 +14,7 @@ pub struct Recall {
     pub n: u64,
     /// By K, the share of queries with at least one right answer among the first K.
     pub at: BTreeMap<usize, Accuracy>,
-    /// By K, the mean share of all right answers that stand among the first K.
+    /// By K, the mean share of all right answers that are among the first K.
     pub true_at: BTreeMap<usize, f64>,
     /// Median place of the first right answer, from 1.
     pub median_rank: f64,

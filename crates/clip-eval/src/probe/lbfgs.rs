@@ -36,7 +36,7 @@ struct Point {
     gradient: Vec<f64>,
 }
 
-/// Minimises `f`, which writes its gradient and returns its value. `size` is told the gradient and
+/// Minimises `f`, which writes its gradient and returns its value. `size` gets the gradient and
 /// says how large it is: with a change of variables, that of the original ones decides.
 pub fn minimise(
     start: Vec<f64>,

@@ -1,6 +1,6 @@
 //! Writes the seeds of the fuzz targets: `cargo run --release -p clip-fuzz --example seeds`.
 //!
-//! Inputs that fuzzing found lie in the same folders under the hash of their content, and stay.
+//! Inputs that fuzzing found are in the same folders under the hash of their content, and stay.
 
 mod archives;
 mod images;

@@ -13,8 +13,8 @@ use super::{reader, writer};
 use crate::file::{bytes_of, write_atomic};
 use crate::{Error, Result};
 
-/// Reads a `.pt` file: what `torch.save` wrote, or a TorchScript archive. Its tensors lie over the
-/// file's pages, which are mapped and not copied; writing to them changes nothing on disk.
+/// Reads a `.pt` file: what `torch.save` wrote, or a TorchScript archive. Its tensors are views of
+/// the file's pages, which are mapped and not copied; writing to them changes nothing on disk.
 ///
 /// # Errors
 /// When the file is no such archive, is cut off, or its pickle holds more than dictionaries, lists,
@@ -60,7 +60,7 @@ pub fn read_pt(path: &Path) -> Result<Value> {
     {
         return Err(fault("the numbers are in big-endian order".into()));
     }
-    // What does not lie as it is stored is copied, once for each view: all together no more than
+    // What is not contiguous is copied, once for each view: all together no more than
     // the file has.
     let copied = std::cell::Cell::new(0u64);
     let tensor = |view: &View| {

@@ -19,7 +19,7 @@ const TOO_MUCH: &str = "the pickle unfolds to too much";
 const DEEPEST: usize = 200;
 
 type Result<T> = std::result::Result<T, String>;
-/// Where a node stands in the machine's list; equal numbers are the same object.
+/// Where a node is in the machine's list; equal numbers are the same object.
 type Id = usize;
 
 enum Node {

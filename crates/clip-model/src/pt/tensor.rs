@@ -46,7 +46,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Checks that the view lies in its storage, so that no crafted file reads beyond it.
+    /// Checks that the view is in its storage, so that no crafted file reads beyond it.
     pub fn check(&self) -> Result<(), String> {
         let outside = || {
             let (size, stride) = (&self.size, &self.stride);
@@ -85,7 +85,7 @@ impl View {
         values.saturating_mul(self.storage.kind.elt_size_in_bytes() as u64)
     }
 
-    /// Whether its numbers lie one after the other.
+    /// Whether its numbers are contiguous.
     pub fn is_contiguous(&self) -> bool {
         let mut expected = 1;
         self.size.iter().zip(&self.stride).rev().all(|(&side, &step)| {

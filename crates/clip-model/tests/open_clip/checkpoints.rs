@@ -37,7 +37,7 @@ fn a_training_checkpoint_opens_with_its_optimizer() {
     let file = unpack("epoch_1.pt", folder.path());
     let told = LoadOptions { model: Some(small()), ..LoadOptions::default() };
     holds_the_formula(&open(&file, &told).unwrap(), 0.0);
-    // Nothing in the file tells its activation.
+    // Nothing in the file records its activation.
     let message = open(&file, &LoadOptions::default()).err().unwrap().to_string();
     assert!(
         message.contains("activation") && message.contains("width 8 at 16 pixels"),
@@ -93,7 +93,8 @@ fn an_openai_archive_tells_its_model() {
     let found = Weights::read(&file).unwrap();
     assert_eq!(found.format, Format::OpenAi);
     let mut config = found.config.unwrap();
-    // Shapes do not tell heads: they are taken to be 64 channels wide, as all of the paper's are.
+    // Shapes do not give the number of heads: they are taken to be 64 channels wide, as all of the
+    // paper's are.
     config.vision_cfg.head_width = 8;
     assert_eq!(config, small());
     let model = open(&file, &LoadOptions::default()).unwrap();

@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn a_shifted_image_is_found_where_it_is() {
         let item = Target::new(&grid(&plane(wave)));
-        // The image shows what lies 4 pixels further right and 2 further down.
+        // The image shows what is 4 pixels further right and 2 further down.
         let probe = Probe::new(&grid(&plane(|x, y| wave(x + 4.0, y + 2.0))));
         let (found, transform) = probe.search(&item);
         assert!(found > 0.95, "{found}");

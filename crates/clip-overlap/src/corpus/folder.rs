@@ -1,4 +1,4 @@
-//! Folders: of shards, of tables, or of images with what lies beside them.
+//! Folders: of shards, of tables, or of images with what is beside them.
 
 use std::path::{Path, PathBuf};
 

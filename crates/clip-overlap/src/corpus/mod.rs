@@ -1,4 +1,4 @@
-//! A corpus, whatever it lies in, as a stream of images: shards, tables, lists with hashes,
+//! A corpus, whatever it is stored in, as a stream of images: shards, tables, lists with hashes,
 //! folders.
 
 mod folder;

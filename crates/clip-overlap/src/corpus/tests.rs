@@ -1,4 +1,4 @@
-//! The same images, however they lie.
+//! The same images, however they are stored.
 
 use std::sync::Arc;
 

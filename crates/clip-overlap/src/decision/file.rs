@@ -91,7 +91,7 @@ impl SetDecision {
         let (mut good, mut best) = (0usize, None);
         for (at, mark) in marks.iter().enumerate() {
             good += usize::from(mark.verdict == Verdict::Accept);
-            // Equal scores stand or fall together.
+            // Equal scores are copies together or not at all.
             let last = marks.get(at + 1).is_none_or(|next| next.score < mark.score);
             if last && good as f64 >= precision * (at + 1) as f64 {
                 best = Some(mark.score);

@@ -120,7 +120,7 @@ impl Plane {
     }
 }
 
-/// What of `length` places lies within `radius` of one.
+/// What of `length` places is within `radius` of one.
 fn near(at: usize, radius: usize, length: usize) -> std::ops::Range<usize> {
     at.saturating_sub(radius)..(at + radius + 1).min(length)
 }

@@ -117,7 +117,7 @@ impl Candidates {
         let mut votes: HashMap<(u32, i32, i32, i32), Vec<Vote>> = HashMap::new();
         for point in &query.keypoints {
             let near = self.local.query(point.bits);
-            // What is everywhere tells nothing: a patch of plain texture.
+            // What is everywhere distinguishes nothing: a patch of plain texture.
             if near.len() > 64 {
                 continue;
             }
@@ -127,7 +127,7 @@ impl Candidates {
                 let sy = sx * aspect / self.aspects[*item as usize];
                 let transform =
                     Transform::scaled(sx, sy, other.x - sx * point.x, other.y - sy * point.y);
-                // Where the middle comes to lie, and how large: what agrees, agrees on these.
+                // Where the middle comes to be, and how large: what agrees, agrees on these.
                 let middle = |scale: f32, shift: f32| ((0.5 * scale + shift) / 0.12).floor() as i32;
                 let [_, _, tx, _, _, ty] = transform.affine;
                 let size = (sx.ln() / 0.35).floor() as i32;
@@ -138,7 +138,7 @@ impl Candidates {
         }
         let mut best: HashMap<u32, (usize, Transform)> = HashMap::new();
         for ((item, size, x, y), own) in &votes {
-            // A cluster may lie across the edges of cells.
+            // A cluster may span the edges of cells.
             let mut all = Vec::new();
             for ds in -1..=1 {
                 for dx in -1..=1 {

@@ -274,7 +274,7 @@ fn batch(rows: &[(EvalItem, Fingerprint)]) -> Result<RecordBatch> {
         text(rows.iter().map(|(item, _)| item.key.clone())),
         ints(|(item, _)| label(item)),
         text(rows.iter().map(|(item, _)| blake3::hash(&item.image).to_hex().to_string())),
-        text(rows.iter().map(|(item, _)| hex(&Sha256::digest(&item.image)))),
+        text(rows.iter().map(|(item, _)| hex::encode(Sha256::digest(&item.image)))),
         longs(|p| p.phash),
         longs(|p| p.dhash),
         Arc::new(flat),
@@ -290,11 +290,6 @@ fn batch(rows: &[(EvalItem, Fingerprint)]) -> Result<RecordBatch> {
 /// The item's class; one beyond all names where it has no single class.
 fn label(item: &EvalItem) -> u32 {
     item.truth.class().map_or(u32::MAX, |class| class as u32)
-}
-
-/// Lower-case hex.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn keypoint_bytes(k: &Keypoint) -> Vec<u8> {

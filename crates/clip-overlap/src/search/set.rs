@@ -51,7 +51,7 @@ impl SetIndex {
         &self.items
     }
 
-    /// Items whose pHash lies within `radius` bits, for images that are not there to be compared.
+    /// Items whose pHash is within `radius` bits, for images that are not there to be compared.
     pub fn by_hash(&self, phash: u64, radius: u32) -> Vec<(u32, u32)> {
         let mut near = self.candidates.phash(phash);
         near.retain(|&(item, distance)| distance <= radius && !self.items[item as usize].flat);

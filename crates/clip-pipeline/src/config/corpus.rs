@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dedup {
-    /// Images whose 64-bit pHash differ in at most so many bits are candidates; 0 leaves only
+    /// Images whose 64-bit pHash differ in at most this many bits are candidates; 0 leaves only
     /// equal files.
     #[serde(default = "default_radius")]
     pub radius: u32,
@@ -27,7 +27,7 @@ pub struct Dedup {
     /// copies by when absent; 0 trusts the hashes.
     pub likeness: Option<f32>,
     /// Corpora that exist already (folders of shards, Parquet tables): an image that they have
-    /// falls.
+    /// is dropped.
     #[serde(default)]
     pub against: Vec<PathBuf>,
 }
@@ -46,6 +46,73 @@ fn default_radius() -> u32 {
 
 fn yes() -> bool {
     true
+}
+
+/// `[block]`: what a row must not match. Every list is a file with an entry a line; empty lines and
+/// those that begin with `#` are ignored.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Block {
+    /// Hosts of images and pages, with all hosts below them.
+    pub hosts: Vec<PathBuf>,
+    /// URLs of images and pages; `*` is any run of characters.
+    pub urls: Vec<PathBuf>,
+    /// SHA-256 of images as they came.
+    pub sha256: Vec<PathBuf>,
+    /// pHash of images, 16 hexadecimal digits.
+    pub phash: Vec<PathBuf>,
+    /// Bits by which a pHash may differ.
+    pub phash_radius: Option<u32>,
+    /// PDQ of images, 64 hexadecimal digits.
+    pub pdq: Vec<PathBuf>,
+    /// Bits by which a PDQ may differ.
+    pub pdq_radius: Option<u32>,
+}
+
+impl Block {
+    /// By default 4, as in `[dedup]`.
+    pub fn phash_radius(&self) -> u32 {
+        self.phash_radius.unwrap_or_else(default_radius)
+    }
+
+    /// By default 31: Meta's own threshold.
+    pub fn pdq_radius(&self) -> u32 {
+        self.pdq_radius.unwrap_or(31)
+    }
+
+    /// The lists that are looked at before the fetch, each with its setting's name.
+    pub fn before_fetch(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let lists = [("block.hosts", &self.hosts), ("block.urls", &self.urls)];
+        lists.into_iter().flat_map(|(name, paths)| paths.iter().map(move |path| (name, path)))
+    }
+
+    /// The lists that are looked at after the fetch.
+    pub fn after_fetch(&self) -> impl Iterator<Item = (&'static str, &PathBuf)> {
+        let lists = [
+            ("block.sha256", &self.sha256),
+            ("block.phash", &self.phash),
+            ("block.pdq", &self.pdq),
+        ];
+        lists.into_iter().flat_map(|(name, paths)| paths.iter().map(move |path| (name, path)))
+    }
+
+    /// What is wrong with it.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let idle = |name: &str, radius: Option<u32>, list: &[PathBuf]| {
+            (radius.is_some() && list.is_empty()).then(|| {
+                format!("`block.{name}_radius` has no effect\nhint: `block.{name}` is empty")
+            })
+        };
+        let wide = |name: &str, radius: u32, most: u32| {
+            (radius > most).then(|| format!("`block.{name}_radius` must be at most {most}"))
+        };
+        let none = self.before_fetch().chain(self.after_fetch()).next().is_none();
+        none.then(|| "[block] names no list\nhint: `hosts = [\"hosts.txt\"]`".to_owned())
+            .or_else(|| idle("phash", self.phash_radius, &self.phash))
+            .or_else(|| idle("pdq", self.pdq_radius, &self.pdq))
+            .or_else(|| wide("phash", self.phash_radius(), 16))
+            .or_else(|| wide("pdq", self.pdq_radius(), 128))
+    }
 }
 
 /// `[check]`: evaluation sets that the corpus is checked against.
@@ -95,7 +162,7 @@ impl Check {
     /// What is wrong with the thresholds.
     pub(crate) fn fault(&self) -> Option<String> {
         let odd = |threshold: &f32| !(0.0..=1.0).contains(threshold);
-        let range = "`check.threshold` must lie between 0 and 1";
+        let range = "`check.threshold` must be between 0 and 1";
         match &self.threshold {
             Threshold::All(threshold) => odd(threshold).then(|| range.to_owned()),
             Threshold::Each(sets) => {
@@ -117,7 +184,7 @@ impl Check {
 pub enum CheckAction {
     /// It stays, and says so.
     Flag,
-    /// It falls.
+    /// It is dropped.
     #[default]
     Drop,
 }

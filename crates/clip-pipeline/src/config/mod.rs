@@ -3,6 +3,7 @@
 pub mod corpus;
 pub mod fetch;
 pub mod proxy;
+pub mod score;
 pub mod select;
 pub mod source;
 pub mod text;
@@ -12,8 +13,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
-use corpus::{Check, Dedup, EngineConfig, Shards};
-use text::{Balance, Language, Queries};
+use corpus::{Block, Check, Dedup, EngineConfig, Shards};
+use text::{Balance, Language, Quality, Queries};
 
 /// The annotated example that `clip-data init` writes: the demo's own settings.
 pub const EXAMPLE: &str = include_str!("../../../../pipeline.toml");
@@ -26,10 +27,10 @@ pub struct Config {
     pub schema: u32,
     /// Name of the run, and of its folder under `workdir`.
     pub name: String,
-    /// Where runs lie, relative to the file.
+    /// Where runs are, relative to the file.
     #[serde(default = "default_workdir")]
     pub workdir: PathBuf,
-    /// Object storage that runs lie in for all machines: `workdir` then holds a copy of what this
+    /// Object storage that runs are in for all machines: `workdir` then holds a copy of what this
     /// one needs.
     pub store: Option<String>,
     /// Seed of every draw.
@@ -37,10 +38,15 @@ pub struct Config {
     pub seed: u64,
     /// Where pairs come from.
     pub source: source::SourceConfig,
+    /// What a row must not match.
+    pub block: Option<Block>,
     /// Which captions may stay.
     pub caption: Option<clip_text::CaptionFilter>,
     /// Which languages may stay.
     pub language: Option<Language>,
+    /// Which captions may stay by models.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quality: Vec<Quality>,
     /// The query list to match against.
     pub queries: Option<Queries>,
     /// How many pairs a query may have.
@@ -55,6 +61,9 @@ pub struct Config {
     pub dedup: Option<Dedup>,
     /// Evaluation sets that the corpus must be checked against.
     pub check: Option<Check>,
+    /// Models that score the pairs.
+    #[serde(default)]
+    pub score: Vec<score::Score>,
     /// Which pairs are kept, by their columns.
     pub select: Option<select::Select>,
     /// How shards are written.
@@ -143,13 +152,17 @@ impl Config {
         )?;
         must(
             self.language.as_ref().is_none_or(|l| (0.0..=1.0).contains(&l.min_prob)),
-            "`language.min_prob` must lie between 0 and 1",
+            "`language.min_prob` must be between 0 and 1",
         )?;
         must(
             self.language.as_ref().is_none_or(|l| !l.keep.is_empty()),
             "`language.keep` names no language: every caption would be dropped\nhint: [\"en\"]",
         )?;
+        self.block.as_ref().and_then(Block::fault).map_or(Ok(()), Err)?;
+        Quality::fault(&self.quality).map_or(Ok(()), Err)?;
         self.check.as_ref().and_then(Check::fault).map_or(Ok(()), Err)?;
+        let scores = score::fault(&self.score, self.source.columns());
+        scores.map_or(Ok(()), Err)?;
         self.select.as_ref().and_then(select::Select::fault).map_or(Ok(()), Err)?;
         let fault = self.fetch.fault().or_else(|| self.image.fault());
         fault.map_or(Ok(()), |fault| Err(format!("[fetch] or [image]: {fault}")))?;
@@ -172,14 +185,17 @@ impl Config {
             store,
             seed: _,
             source: _,
+            block,
             caption: _,
             language,
+            quality,
             queries,
             balance: _,
             fetch: _,
             image: _,
             dedup,
             check,
+            score,
             select: _,
             shards: _,
             engine: _,
@@ -188,11 +204,19 @@ impl Config {
         let mut files = vec![self.run_dir()];
         let folder = store.iter().filter_map(|store| store.strip_prefix("file://"));
         files.extend(folder.map(PathBuf::from));
+        let lists = block.iter().flat_map(|block| block.before_fetch().chain(block.after_fetch()));
+        files.extend(lists.map(|(_, path)| self.path(path)));
         files.extend(language.iter().map(|language| self.path(&language.model)));
+        files.extend(quality.iter().map(|quality| self.path(&quality.model)));
         files.extend(queries.iter().map(|queries| self.path(&queries.list)));
         files.extend(dedup.iter().flat_map(|dedup| &dedup.against).map(|path| self.path(path)));
         let sets = check.iter().flat_map(|check| check.against.values().chain(&check.decisions));
         files.extend(sets.map(|path| self.path(path)));
+        for score in score {
+            let heads = score.heads.values().map(|head| head.file.as_path());
+            let named = [score.model.as_path()].into_iter().chain(heads);
+            files.extend(named.chain(score.model_config()).map(|path| self.path(path)));
+        }
         files
     }
 
@@ -209,7 +233,7 @@ fn located(text: &str, error: &toml::de::Error) -> String {
     } else if message.contains("missing field") {
         "hint: `clip-data init` writes a file with every setting"
     } else {
-        "hint: strings stand in quotes, numbers and booleans do not"
+        "hint: strings are quoted, numbers and booleans are not"
     };
     let Some(span) = error.span() else { return format!("{message}\n{hint}") };
     let before = &text[..span.start.min(text.len())];

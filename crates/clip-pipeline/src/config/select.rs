@@ -25,6 +25,6 @@ impl Select {
         let (column, fraction) =
             self.top.iter().find(|(_, fraction)| !(0.0..=1.0).contains(*fraction))?;
         let hint = "hint: 0.3 keeps the best 30%";
-        Some(format!("`select.top.{column}` must lie between 0 and 1, not {fraction}\n{hint}"))
+        Some(format!("`select.top.{column}` must be between 0 and 1, not {fraction}\n{hint}"))
     }
 }

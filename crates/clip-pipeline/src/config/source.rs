@@ -30,6 +30,17 @@ pub enum SourceConfig {
     Wit(Files),
 }
 
+impl SourceConfig {
+    /// Columns that are kept besides those of every pair.
+    pub fn columns(&self) -> &[String] {
+        match self {
+            Self::List(list) => &list.columns,
+            Self::Folder(corpus) | Self::Webdataset(corpus) => &corpus.columns,
+            _ => &[],
+        }
+    }
+}
+
 /// `kind = "wat"` and `kind = "warc"`: archives in gzip members, read in ranges.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +58,7 @@ pub struct Archive {
 pub struct Corpus {
     /// Folders; or shards, as files, folders, globs or braces.
     pub paths: Vec<PathBuf>,
-    /// Where the caption stands in a .json, when there is no .txt.
+    /// Where the caption is in a .json, when there is no .txt.
     #[serde(default = "default_caption_col")]
     pub json_key: String,
     /// Fields of the .json that are kept as columns of text.

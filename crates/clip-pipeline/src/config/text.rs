@@ -22,6 +22,55 @@ fn english() -> Vec<String> {
     vec!["en".into()]
 }
 
+/// `[[quality]]`: which captions may stay by a supervised fastText model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quality {
+    /// Lower-case letters, digits and `_`: of the column `quality_NAME` and the reason
+    /// `low_quality_NAME`.
+    pub name: String,
+    /// The model, `.bin` or `.ftz`.
+    pub model: PathBuf,
+    /// The label of captions that may stay, with or without `__label__`.
+    pub label: String,
+    /// Least probability of the label; 0 drops nothing.
+    #[serde(default = "even")]
+    pub min_prob: f32,
+    /// Whether a column has the probability.
+    #[serde(default = "yes")]
+    pub column: bool,
+}
+
+fn even() -> f32 {
+    0.5
+}
+
+impl Quality {
+    /// What is wrong with one of several.
+    pub(crate) fn fault(all: &[Self]) -> Option<String> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        all.iter().enumerate().find_map(|(at, quality)| {
+            let Self { name, min_prob, column, .. } = quality;
+            if name.is_empty() || !name.chars().all(plain) {
+                let rule = "lower-case letters, digits and '_'";
+                return Some(format!(
+                    "`quality.name` {name:?} must be {rule}\nhint: it names a column"
+                ));
+            }
+            if all[..at].iter().any(|other| other.name == *name) {
+                return Some(format!("two [[quality]] have the name {name:?}"));
+            }
+            if !(0.0..=1.0).contains(min_prob) {
+                return Some(format!("`min_prob` of quality {name:?} must be from 0 to 1"));
+            }
+            (*min_prob == 0.0 && !column).then(|| {
+                let hint = "hint: a `min_prob` above 0, or `column = true`";
+                format!("quality {name:?} has no effect\n{hint}")
+            })
+        })
+    }
+}
+
 /// `[queries]`: the list that captions are matched against.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,7 +83,7 @@ pub struct Queries {
     /// Whether letters match in either case.
     #[serde(default = "yes")]
     pub ignore_case: bool,
-    /// Whether a column says where in the caption each query stands.
+    /// Whether a column says where in the caption each query is.
     #[serde(default)]
     pub places: bool,
 }
@@ -64,7 +113,7 @@ pub struct Balance {
     /// Pairs per query; the paper's is 20,000.
     #[serde(default = "paper_limit")]
     pub limit: u64,
-    /// Whether a pair without any query falls.
+    /// Whether a pair without any query is dropped.
     #[serde(default = "yes")]
     pub require_match: bool,
 }

@@ -46,7 +46,7 @@ impl Source for Numbers {
     }
 }
 
-/// Fails in one part as often as it is told to.
+/// Fails in one part as often as it is asked to.
 struct Fragile {
     part: usize,
     fails: Arc<AtomicUsize>,
@@ -64,7 +64,7 @@ impl Map for Fragile {
     }
 }
 
-/// Drops every second row of all; leaves out the last decision as often as it is told to.
+/// Drops every second row of all; leaves out the last decision as often as it is asked to.
 struct EverySecond {
     short: Arc<AtomicUsize>,
     asked: Arc<AtomicUsize>,
@@ -133,8 +133,8 @@ impl Trouble {
         let (fails, short, asked) = (self.fails.clone(), self.short.clone(), self.asked.clone());
         let fragile = move || Fragile { part: 3, fails: fails.clone() };
         let second = move || EverySecond { short: short.clone(), asked: asked.clone() };
-        let stage = |name, build| StageSpec {
-            name,
+        let stage = |name: &'static str, build| StageSpec {
+            name: name.into(),
             version: 1,
             config: json!({}),
             resources: vec![],
@@ -378,8 +378,8 @@ fn a_stage_says_how_many_rows_it_has_and_warns_when_it_drops_them_all() {
         build: Box::new(move || Ok(build())),
     };
     let stages = vec![
-        stage("source", || Work::Source(Box::new(Numbers))),
-        stage("map", || Work::Map(Box::new(DropAll))),
+        stage("source".into(), || Work::Source(Box::new(Numbers))),
+        stage("map".into(), || Work::Map(Box::new(DropAll))),
     ];
     let (plan, heard) =
         (Plan::stored(dir.path(), None, 7, stages).unwrap(), Arc::<Heard>::default());

@@ -46,7 +46,8 @@ impl Run {
     fn rows(&self, stage: usize, part: usize, work: &Work, cx: &Context) -> Result<Commit> {
         let planned = &self.plan.stages[stage];
         let store_images = matches!(work, Work::Source(_) | Work::Fetch(_));
-        let mut out = PartSink::new(planned.name(), part, planned.layout.dir(), store_images);
+        let out = PartSink::new(planned.name(), part, planned.layout.dir(), store_images);
+        let mut out = out.within(cx);
         if let Work::Source(source) = work {
             source.read(part, &mut out, cx)?;
             return if cx.cancelled() { Err(cancelled(cx)) } else { out.commit(None) };

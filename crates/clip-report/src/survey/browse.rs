@@ -139,7 +139,7 @@ fn queries(survey: &Survey, query: &dyn Fn(u32) -> String) -> String {
 }
 
 /// A small JPEG of a stored image, as an address; nothing when it cannot be decoded.
-fn picture(survey: &Survey, place: Place) -> Option<String> {
+fn thumbnail_url(survey: &Survey, place: Place) -> Option<String> {
     let bytes = image(&survey.shards, place)?;
     let options = DecodeOptions { min_side: Some(SIDE), ..Default::default() };
     let image = decode(&bytes, &options).ok()?;
@@ -162,7 +162,7 @@ fn gallery(survey: &Survey, query: &dyn Fn(u32) -> String) -> String {
     }
     let pictures: Vec<Option<String>> = shown
         .par_iter()
-        .map(|record| record.place.and_then(|place| picture(survey, place)))
+        .map(|record| record.place.and_then(|place| thumbnail_url(survey, place)))
         .collect();
     let items = shown.iter().zip(pictures);
     let items: Vec<Value> =
@@ -208,14 +208,14 @@ fn item(
 fn clusters(survey: &Survey, duplicates: &Duplicates) -> String {
     let mut html = String::new();
     for (count, places) in duplicates.largest.iter().take(12) {
-        let pictures: String = places
+        let images: String = places
             .iter()
-            .filter_map(|place| picture(survey, *place))
+            .filter_map(|place| thumbnail_url(survey, *place))
             .map(|address| format!("<img alt=\"\" src=\"{address}\">"))
             .collect();
-        if !pictures.is_empty() {
+        if !images.is_empty() {
             html.push_str(&format!(
-                "<div class=\"cluster\"><span>{} images</span>{pictures}</div>\n",
+                "<div class=\"cluster\"><span>{} images</span>{images}</div>\n",
                 grouped(*count)
             ));
         }

@@ -17,7 +17,7 @@ pub use counts::{Counts, Spread};
 pub use read::{Reading, add_list};
 pub use record::{Place, Record, list_columns};
 
-/// Different hosts (or texts of another kind) that are told apart; the rest is counted together.
+/// Different hosts (or texts of another kind) that are counted apart; the rest is counted together.
 const DISTINCT: usize = 2_000_000;
 
 /// What a survey found.
@@ -69,7 +69,7 @@ pub struct Survey {
 pub struct Duplicates {
     /// Bits within which hashes count as near.
     pub radius: u32,
-    /// Pairs that tell their file's hash.
+    /// Pairs that record their file's hash.
     pub with_file: u64,
     /// Images beyond the first of each file.
     pub exact: u64,
@@ -77,12 +77,12 @@ pub struct Duplicates {
     pub with_hash: u64,
     /// Images beyond the first of each cluster of near hashes.
     pub near: u64,
-    /// The largest clusters: their size, and where some of their images lie.
+    /// The largest clusters: their size, and where some of their images are.
     pub largest: Vec<(u64, Vec<Place>)>,
 }
 
 impl Survey {
-    /// A survey that shows at most so many pairs.
+    /// A survey that shows at most this many pairs.
     pub fn new(samples: usize) -> Self {
         Self { samples, ..Self::default() }
     }
@@ -194,7 +194,7 @@ impl Survey {
     }
 }
 
-/// The host of an address, as it stands.
+/// The host of a URL, as it is written.
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

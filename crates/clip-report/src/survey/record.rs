@@ -6,7 +6,7 @@ use arrow::datatypes::{DataType, Int64Type, UInt64Type};
 use clip_corpus::{Sample, columns};
 use serde_json::{Map, Value};
 
-/// Where an image lies: number of the shard, offset and length in bytes.
+/// Where an image is: number of the shard, offset and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Number of the shard in the survey's list.
@@ -46,7 +46,7 @@ pub struct Record {
     pub phash: Option<u64>,
     /// Evaluation set that the image is a copy from.
     pub overlap: String,
-    /// Where its image lies.
+    /// Where its image is.
     pub place: Option<Place>,
 }
 

@@ -87,7 +87,7 @@ fn load(hashes: &List<2>) -> Result<Vec<(u64, u64)>> {
     hashes.read()?.map(|record| record.map(|[hash, number]| (hash, number))).collect()
 }
 
-/// Whether the stage is to go on.
+/// An error where the caller asked to stop.
 pub(super) fn check(cx: &Context) -> Result<()> {
     if cx.cancelled() { Err(Error::result("dedup", "interrupted")) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! Thumbs of the images that are compared, in a file: memory holds where each lies.
+//! Thumbs of the images that are compared, in a file: memory holds where each is.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};

@@ -1,19 +1,24 @@
 //! Supervised fastText models, read and asked as the C++ program does (Joulin et al. 2016, 2017).
 //!
-//! Only what language identification needs: models with hierarchical softmax, plain or quantised.
-//! The sums run in the order of the C++ program, in single precision, so that labels and
-//! probabilities are its own.
+//! Models of every loss, whole (`.bin`) or quantised (`.ftz`). The sums run in the order of the C++
+//! program, in single precision, so that labels and probabilities are its own.
 
+mod input;
+mod loss;
+mod matrix;
 mod read;
+mod top_k;
 mod tree;
 
 use std::collections::HashMap;
 
-use tree::Tree;
+use loss::{Loss, LossWorkspace};
+use top_k::TopK;
 
 /// The word that stands for the end of a line.
-const END: &[u8] = b"</s>";
-const LABEL: &[u8] = b"__label__";
+pub(crate) const END: &str = "</s>";
+/// What labels begin with in a file.
+pub(crate) const LABEL: &str = "__label__";
 /// No row.
 const NONE: u32 = u32::MAX;
 
@@ -30,7 +35,7 @@ pub(crate) struct Model {
     /// Input rows, decoded.
     input: Vec<f32>,
     output: Vec<f32>,
-    tree: Tree,
+    loss: Loss,
 }
 
 /// A word of the dictionary with the rows of itself and its subwords.
@@ -74,8 +79,11 @@ impl Buckets {
         bucket.wrapping_mul(0x9e37_79b1) >> 7
     }
 
-    /// Row of a hash among the subwords' rows.
+    /// Row of a hash among the subwords' rows; there are none without buckets.
     fn row(&self, hash: u64) -> Option<u32> {
+        if self.count == 0 {
+            return None;
+        }
         // Division of 32 bits is the faster one.
         let bucket = match u32::try_from(hash) {
             Ok(hash) => hash % self.count,
@@ -106,35 +114,45 @@ pub(crate) struct Workspace {
     word: Vec<u8>,
     rows: Vec<u32>,
     hashes: Vec<u32>,
-    hidden: Vec<f32>,
+    loss: LossWorkspace,
+    top: TopK,
 }
 
 impl Model {
-    /// What it may say of a text.
+    /// The labels, without their prefix, in the order of the model.
     pub(crate) fn labels(&self) -> &[String] {
         &self.labels
     }
 
-    /// The likeliest label of a line, and its probability; a line end is white space here.
-    pub(crate) fn predict(&self, line: &str, space: &mut Workspace) -> Option<(&str, f32)> {
+    /// Up to `k` of the likeliest labels of a line, with a probability of at least `threshold`: the
+    /// logarithm of the probability of each, and its place among the labels. A line end is white
+    /// space here.
+    pub(crate) fn predict<'s>(
+        &self,
+        line: &str,
+        k: usize,
+        threshold: f32,
+        space: &'s mut Workspace,
+    ) -> &'s [(f32, u32)] {
         space.rows.clear();
         space.hashes.clear();
+        space.top.reset(k.min(self.labels.len()));
         let white = |b: &u8| matches!(b, b' ' | b'\n' | b'\r' | b'\t' | 0x0b | 0x0c | 0);
         for word in line.as_bytes().split(white).filter(|word| !word.is_empty()) {
             // A line ends where it says so.
-            if word == END {
+            if word == END.as_bytes() {
                 break;
             }
             self.add(word, space);
         }
-        self.add(END, space);
+        self.add(END.as_bytes(), space);
         self.pairs(space);
-        if space.rows.is_empty() {
-            return None;
+        if !space.rows.is_empty() {
+            self.mean(space);
+            let (loss, top) = (&mut space.loss, &mut space.top);
+            self.loss.best(&self.output, self.labels.len(), threshold, loss, top);
         }
-        self.mean(space);
-        let (label, score) = self.tree.best(&self.output, &space.hidden)?;
-        Some((&self.labels[label], score.exp()))
+        space.top.sorted()
     }
 
     /// Adds the rows of a word.
@@ -143,8 +161,8 @@ impl Model {
             Some(known) if known.label => return,
             Some(known) if self.maxn == 0 => space.rows.push(known.rows[0]),
             Some(known) => space.rows.extend(&known.rows),
-            None if word.starts_with(LABEL) => return,
-            None if word != END => self.subwords(word, &mut space.word, &mut space.rows),
+            None if word.starts_with(LABEL.as_bytes()) => return,
+            None if word != END.as_bytes() => self.subwords(word, &mut space.word, &mut space.rows),
             None => {}
         }
         if self.word_ngrams > 1 {
@@ -192,24 +210,25 @@ impl Model {
     }
 
     fn mean(&self, space: &mut Workspace) {
-        space.hidden.clear();
-        space.hidden.resize(self.dim, 0.0);
-        if let Ok(hidden) = <&mut [f32; 16]>::try_from(&mut space.hidden[..]) {
+        let (rows, sums) = (&space.rows, &mut space.loss.hidden);
+        sums.clear();
+        sums.resize(self.dim, 0.0);
+        if let Ok(hidden) = <&mut [f32; 16]>::try_from(&mut sums[..]) {
             // The dimension of fastText's own models, in registers.
             let mut sum = [0f32; 16];
-            for &row in &space.rows {
+            for &row in rows {
                 let row = &self.input[row as usize * 16..][..16];
                 sum.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
             }
             *hidden = sum;
         } else {
-            for &row in &space.rows {
+            for &row in rows {
                 let row = &self.input[row as usize * self.dim..][..self.dim];
-                space.hidden.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
             }
         }
-        let share = (1.0 / space.rows.len() as f64) as f32;
-        space.hidden.iter_mut().for_each(|sum| *sum *= share);
+        let share = (1.0 / rows.len() as f64) as f32;
+        sums.iter_mut().for_each(|sum| *sum *= share);
     }
 }
 

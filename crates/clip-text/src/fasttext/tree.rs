@@ -1,9 +1,12 @@
 //! The tree of a hierarchical softmax.
 
+use super::loss::{dot, log};
+use super::top_k::TopK;
+
 /// The Huffman tree over the labels: node `n` below `leaves` is label `n`, the last node is the
 /// root.
 pub(super) struct Tree {
-    children: Vec<Option<(usize, usize)>>,
+    children: Vec<Option<(u32, u32)>>,
     leaves: usize,
 }
 
@@ -38,31 +41,35 @@ impl Tree {
             };
             let (left, right) = (lightest(), lightest());
             weights[parent] = weights[left] + weights[right];
-            children[parent] = Some((left, right));
+            children[parent] = Some((left as u32, right as u32));
         }
         Self { children, leaves }
     }
 
-    /// The likeliest label and the logarithm of its probability.
-    pub(super) fn best(&self, output: &[f32], hidden: &[f32]) -> Option<(usize, f32)> {
-        // fastText adds 1e-5 before the logarithm, in double precision.
-        let log = |share: f32| (f64::from(share) + 1e-5).ln() as f32;
-        let mut best: Option<(usize, f32)> = None;
-        let mut open = vec![(2 * self.leaves - 2, 0f32)];
+    /// Puts the likeliest labels, with a probability of at least `threshold`, into `top`.
+    pub(super) fn best(
+        &self,
+        output: &[f32],
+        hidden: &[f32],
+        threshold: f32,
+        open: &mut Vec<(u32, f32)>,
+        top: &mut TopK,
+    ) {
+        let least = log(f64::from(threshold));
+        open.clear();
+        open.push((2 * self.leaves as u32 - 2, 0.0));
         while let Some((node, score)) = open.pop() {
-            if score < log(0.0) || best.is_some_and(|(_, best)| score < best) {
+            if score.is_nan() || score < least || top.refuses(score) {
                 continue;
             }
-            let Some((left, right)) = self.children[node] else {
-                best = Some((node, score));
+            let Some((left, right)) = self.children[node as usize] else {
+                top.push(score, node);
                 continue;
             };
-            let row = &output[(node - self.leaves) * hidden.len()..][..hidden.len()];
-            let dot: f32 = row.iter().zip(hidden).map(|(a, b)| a * b).sum();
+            let dot = dot(output, node as usize - self.leaves, hidden);
             let share = (1.0 / f64::from(1.0 + (-dot).exp())) as f32;
-            open.push((right, score + log(share)));
-            open.push((left, score + log((1.0 - f64::from(share)) as f32)));
+            open.push((right, score + log(f64::from(share))));
+            open.push((left, score + log(f64::from((1.0 - f64::from(share)) as f32))));
         }
-        best
     }
 }

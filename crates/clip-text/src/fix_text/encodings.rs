@@ -75,7 +75,7 @@ fn undo_one(text: &str) -> Option<String> {
     }
     let parts = garbled_parts(text);
     if !parts.is_empty() {
-        let fixed = mend_parts(text, &parts);
+        let fixed = fix_parts(text, &parts);
         if fixed != text {
             return Some(fixed);
         }
@@ -94,7 +94,7 @@ fn undo_one(text: &str) -> Option<String> {
 }
 
 /// Parts of a text that are garbled by themselves.
-fn mend_parts(text: &str, parts: &[std::ops::Range<usize>]) -> String {
+fn fix_parts(text: &str, parts: &[std::ops::Range<usize>]) -> String {
     let mut fixed = String::with_capacity(text.len());
     let mut at = 0;
     for part in parts {

@@ -127,7 +127,7 @@ pub(super) fn unescape_whole(text: &str) -> String {
     out
 }
 
-/// What stands between `&` and `;`, and its length.
+/// What is between `&` and `;`, and its length.
 fn whole(name: &str) -> Option<(String, usize)> {
     let bare = name.strip_prefix('#').unwrap_or(name);
     if bare.is_empty()

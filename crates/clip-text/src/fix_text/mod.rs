@@ -25,7 +25,7 @@ pub(crate) fn fix_text(text: &str) -> Cow<'_, str> {
     for line in text.split_inclusive('\n') {
         // A tag speaks for markup, in which entities are meant; it counts for all lines after it.
         escaped &= !line.contains('<');
-        out.push_str(&line_mended(line.to_owned(), escaped));
+        out.push_str(&fix_line(line.to_owned(), escaped));
     }
     Cow::Owned(out)
 }
@@ -39,7 +39,7 @@ fn is_plain(text: &str) -> bool {
 /// people's text has one to three.
 const ROUNDS: usize = 32;
 
-fn line_mended(mut text: String, escaped: bool) -> String {
+fn fix_line(mut text: String, escaped: bool) -> String {
     for _ in 0..ROUNDS {
         let before = text.clone();
         if escaped && text.contains('&') {

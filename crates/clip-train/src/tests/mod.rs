@@ -143,7 +143,7 @@ pub fn trainer_on(
     Trainer::new(model, recipe.clone(), Arc::clone(corpus), options, world).unwrap()
 }
 
-/// Collects the steps of a run, and stops it after so many.
+/// Collects the steps of a run, and stops it after this many.
 #[derive(Default)]
 pub struct Seen {
     pub steps: Vec<StepMetrics>,

@@ -225,8 +225,8 @@ pub fn stranger(world: ProcessGroup, folder: &Path, data: &Path) {
     let begins = crate::checkpoint::state_of(
         &odd,
         &train_options(16),
-        &crate::EpochSampler::new(&corpus, 7, 16, 1).unwrap(),
-        &corpus,
+        &corpus.clone().into(),
+        crate::EpochSampler::new(&corpus, 7, 16, 1).unwrap().epochs().steps(),
     );
     write("flags", &crate::replicas::same_start(&world, &begins, "model", 16).unwrap_err());
     let mut trainer = Trainer::new(model(), recipe(16), corpus, train_options(16), world).unwrap();

@@ -1,4 +1,4 @@
-//! Stopping anywhere and going on changes nothing.
+//! Stopping anywhere and resuming changes nothing.
 
 use super::{Seen, alone, corpus, corpus_of, recipe, tiny, train_options, trainer};
 use crate::{

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clip_datasets::Protocol;
 
 use super::super::PreprocessArgs;
+use super::BatchArgs;
 use crate::part;
 
 /// Arguments of `clip-data eval robustness`.
@@ -63,9 +64,12 @@ pub struct SuiteArgs {
     /// auto, cpu or cuda
     #[arg(long, default_value = "auto")]
     pub device: String,
-    /// Pass over images that cannot be decoded, and count them
+    /// Skip images that cannot be decoded, and count them
     #[arg(long)]
     pub skip_unreadable: bool,
+    /// The batch.
+    #[command(flatten)]
+    pub batch: BatchArgs,
     /// contamination.json of the corpus: scores are given on All, Clean and Overlap
     #[arg(long, value_name = "FILE")]
     pub contamination: Option<PathBuf>,

@@ -17,6 +17,14 @@ pub struct ModelArgs {
     pub device: String,
 }
 
+/// How many images are embedded at a time: memory and speed, not scores.
+#[derive(clap::Args, Clone, Copy)]
+pub struct BatchArgs {
+    /// Images that are embedded at a time
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least_one)]
+    pub batch_size: usize,
+}
+
 /// The set.
 #[derive(clap::Args, Clone)]
 pub struct SetArgs {
@@ -37,7 +45,7 @@ pub struct SetArgs {
     /// by commas
     #[arg(long, value_name = "FILE|NAMES")]
     pub classes: Option<String>,
-    /// Pass over images that cannot be decoded, and count them
+    /// Skip images that cannot be decoded, and count them
     #[arg(long)]
     pub skip_unreadable: bool,
     /// Evaluate N items only, spread evenly over the set

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{ModelArgs, PromptArgs, SetArgs, at_least_one};
+use super::{BatchArgs, ModelArgs, PromptArgs, SetArgs, at_least_one};
 
 /// Arguments of `clip-data eval zero-shot`.
 #[derive(clap::Args)]
@@ -13,6 +13,9 @@ pub struct ZeroShotArgs {
     /// The set.
     #[command(flatten)]
     pub set: SetArgs,
+    /// The batch.
+    #[command(flatten)]
+    pub batch: BatchArgs,
     /// What is said of the classes.
     #[command(flatten)]
     pub prompts: PromptArgs,
@@ -49,10 +52,13 @@ pub struct RetrievalArgs {
     /// The set.
     #[command(flatten)]
     pub set: SetArgs,
+    /// The batch.
+    #[command(flatten)]
+    pub batch: BatchArgs,
     /// Text before each caption; the paper has "a photo of "
     #[arg(long, default_value = "", value_name = "TEXT")]
     pub prompt: String,
-    /// The Ks [default: 1 5 10, as far as there are so many images]
+    /// The Ks [default: 1 5 10, as far as there are that many images]
     #[arg(long, num_args = 1.., value_name = "K", value_parser = at_least_one)]
     pub recall_k: Option<Vec<usize>>,
     /// Write the scores as JSON, with CLIP_benchmark's keys

@@ -69,7 +69,7 @@ impl Extractor {
             ..About::default()
         };
         let extractor = Self {
-            options: FeatureOptions { space, skip_unreadable: false, limit: source.limit },
+            options: FeatureOptions { space, limit: source.limit, ..FeatureOptions::default() },
             model,
             dataset: dataset.clone(),
             test_dataset: source.test_dataset.clone(),

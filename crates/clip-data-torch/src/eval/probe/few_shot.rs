@@ -1,15 +1,49 @@
 //! `clip-data eval few-shot`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clip_cli::torch::FewShotArgs;
-use clip_eval::{Shots, few_shot};
-use serde_json::json;
+use clip_datasets::ClassSubset;
+use clip_eval::{Dropped, FewShot, Shots, few_shot};
+use clip_report::{Line, Page, line_chart, table};
+use clip_stats::Efficiency;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::super::inputs::write_json;
-use super::super::page;
+use super::super::page::percent;
 use super::{fit_options, source};
+
+/// The result file.
+#[derive(Serialize)]
+struct FewShotResult<'a> {
+    dataset: &'a str,
+    model: &'a str,
+    task: &'static str,
+    few_shot: &'a FewShot,
+    main_metric: &'static str,
+    space: &'a str,
+    preprocess: Option<&'a Value>,
+    classes: usize,
+    class_subset: Option<&'a ClassSubset>,
+    /// From 1.
+    fold: usize,
+    folds: usize,
+    limit: Option<usize>,
+    items_total: Option<u64>,
+    dropped: Dropped,
+    items: usize,
+    hashes: FewShotHashes<'a>,
+}
+
+/// What was evaluated: a curve has no prompts.
+#[derive(Serialize)]
+struct FewShotHashes<'a> {
+    model: &'a str,
+    data: String,
+}
 
 /// Runs the curve.
 pub fn run_few_shot(args: FewShotArgs) -> anyhow::Result<ExitCode> {
@@ -39,35 +73,63 @@ pub fn run_few_shot(args: FewShotArgs) -> anyhow::Result<ExitCode> {
         let class = about.class_name(left.class);
         println!("{:>5} shots  left out: {class} has {} to fit on", left.shots, left.has);
     }
-    match result.efficiency {
-        Some(clip_stats::Efficiency::About(n)) => {
-            println!("zero-shot is worth {n:.1} labelled examples a class");
-        }
-        Some(clip_stats::Efficiency::Below(n)) => {
-            println!("zero-shot is worth fewer than {n} labelled examples a class");
-        }
-        Some(clip_stats::Efficiency::Above(n)) => {
-            println!("zero-shot is worth more than all {n:.0} labelled examples a class");
-        }
-        None => {}
+    if let Some(efficiency) = result.efficiency {
+        println!("{}", worth(efficiency));
     }
     print!("{}", about.note());
-    let document = json!({
-        "dataset": about.name, "model": about.model, "task": "few_shot", "few_shot": result,
-        "main_metric": about.metric.name(), "space": about.space, "preprocess": about.preprocess,
-         "classes": about.classes,
-        "class_subset": about.subset, "fold": fold + 1, "folds": about.folds,
-        "limit": about.sample.and_then(|s| s.limit),
-        "items_total": about.sample.map(|s| s.items_total),
-        "dropped": dropped, "items": parts.test.len(),
-        "hashes": {"model": about.model_hash, "data": about.data_hash()},
-    });
+    let curve = FewShotResult {
+        dataset: &about.name,
+        model: &about.model,
+        task: "few_shot",
+        few_shot: &result,
+        main_metric: about.metric.name(),
+        space: &about.space,
+        preprocess: about.preprocess.as_ref(),
+        classes: about.classes,
+        class_subset: about.subset.as_ref(),
+        fold: fold + 1,
+        folds: about.folds,
+        limit: about.sample.and_then(|s| s.limit),
+        items_total: about.sample.map(|s| s.items_total),
+        dropped,
+        items: parts.test.len(),
+        hashes: FewShotHashes { model: &about.model_hash, data: about.data_hash() },
+    };
     if let Some(path) = &args.out {
-        write_json(path, &document)?;
+        write_json(path, &curve)?;
     }
     if let Some(path) = &args.html {
-        page::few_shot(path, &[document])?;
+        page(path, &about.name, &result)?;
         println!("page: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What zero-shot transfer is worth, in words.
+fn worth(efficiency: Efficiency) -> String {
+    let (how, shots) = match efficiency {
+        Efficiency::About(n) => ("", format!("{n:.1}")),
+        Efficiency::Below(n) => ("fewer than ", n.to_string()),
+        Efficiency::Above(n) => ("more than all ", format!("{n:.0}")),
+    };
+    format!("zero-shot is worth {how}{shots} labelled examples a class")
+}
+
+/// Writes the page of a curve.
+fn page(path: &Path, dataset: &str, curve: &FewShot) -> anyhow::Result<()> {
+    let mut page = Page::new("Few-shot");
+    let points: Vec<(f64, f64)> = curve.points.iter().map(|p| (p.per_class, p.value)).collect();
+    let rows: Vec<Vec<String>> =
+        points.iter().map(|(k, a)| vec![format!("{k:.0}"), percent(Some(*a))]).collect();
+    let zero = curve.zero_shot.zip(points.first().zip(points.last())).map(|(zero, (a, b))| Line {
+        name: "zero-shot".into(),
+        points: vec![(a.0, zero), (b.0, zero)],
+    });
+    let mut lines = vec![Line { name: "probe".into(), points: points.clone() }];
+    lines.extend(zero);
+    let about = curve.efficiency.map_or(String::new(), worth);
+    let chart = line_chart(&lines, "labelled examples a class", true);
+    let content = chart + &table(&["examples a class", curve.metric], &rows);
+    page.section(dataset, &about, &content);
+    Ok(page.write(path)?)
 }

@@ -10,10 +10,12 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clip_cli::torch::{FitArgs, LinearProbeArgs};
-use clip_datasets::Metric;
-use clip_eval::{Dropped, Hashes, Options, ProbeScore, Summary, linear_probe, summary};
+use clip_datasets::{ClassSubset, Metric};
+use clip_eval::{
+    Dropped, Hashes, Metrics, Options, ProbeScore, ResultFile, Summary, linear_probe, summary,
+};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::inputs::write_json;
 use super::table::cell;
@@ -108,7 +110,7 @@ pub fn run(args: LinearProbeArgs) -> anyhow::Result<ExitCode> {
     }
     print!("{}", probed.about.note());
     if let Some(path) = &args.out {
-        write_json(path, &document(&probed.about, &scores))?;
+        write_json(path, &file(&probed.about, &scores))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -164,28 +166,50 @@ fn summaries(scores: &[FoldScore]) -> BTreeMap<&'static str, Summary> {
     found
 }
 
-/// CLIP_benchmark's JSON with what it lacks.
-fn document(about: &About, scores: &[FoldScore]) -> Value {
+/// The fields of a probe's result beside CLIP_benchmark's.
+#[derive(Serialize)]
+struct Fields<'a> {
+    main_metric: &'static str,
+    space: &'a str,
+    preprocess: Option<&'a Value>,
+    classes: usize,
+    class_subset: Option<&'a ClassSubset>,
+    classes_without_test_items: &'a [String],
+    limit: Option<usize>,
+    items_total: Option<u64>,
+    items: Option<usize>,
+    folds: usize,
+    std: Metrics,
+    fold_scores: &'a [FoldScore],
+}
+
+/// The result file.
+fn file<'a>(about: &'a About, scores: &'a [FoldScore]) -> ResultFile<Fields<'a>> {
     let summaries = summaries(scores);
-    let mut metrics: BTreeMap<String, Option<f64>> =
-        summaries.iter().map(|(name, value)| (format!("lp_{name}"), Some(value.mean))).collect();
+    let named = |value: fn(&Summary) -> Option<f64>| {
+        summaries.iter().map(move |(name, all)| (format!("lp_{name}"), value(all)))
+    };
+    let mut metrics: Metrics = named(|all| Some(all.mean)).collect();
     for name in ["lp_acc1", "lp_acc5", "lp_mean_per_class_recall"] {
         metrics.entry(name.to_owned()).or_default();
     }
-    let main = about.metric.name();
-    metrics.insert("lp_main_metric".into(), summaries.get(main).map(|value| value.mean));
+    let main_metric = about.metric.name();
+    metrics.insert("lp_main_metric".into(), summaries.get(main_metric).map(|value| value.mean));
     let hashes =
         Hashes { model: about.model_hash.clone(), data: about.data_hash(), prompts: String::new() };
-    let spread: BTreeMap<String, Option<f64>> =
-        summaries.iter().map(|(name, value)| (format!("lp_{name}"), value.std)).collect();
-    let more = json!({
-        "main_metric": main, "space": about.space, "preprocess": about.preprocess,
-         "classes": about.classes,
-        "class_subset": about.subset, "classes_without_test_items": about.untested,
-        "limit": about.sample.and_then(|s| s.limit),
-        "items_total": about.sample.map(|s| s.items_total),
-        "items": scores.first().map(|fold| fold.score.scores.n),
-        "folds": scores.len(), "std": spread, "fold_scores": scores,
-    });
-    clip_eval::document(&about.name, &about.model, "linear_probe", &metrics, &hashes, more)
+    let fields = Fields {
+        main_metric,
+        space: &about.space,
+        preprocess: about.preprocess.as_ref(),
+        classes: about.classes,
+        class_subset: about.subset.as_ref(),
+        classes_without_test_items: &about.untested,
+        limit: about.sample.and_then(|s| s.limit),
+        items_total: about.sample.map(|s| s.items_total),
+        items: scores.first().map(|fold| fold.score.scores.n),
+        folds: scores.len(),
+        std: named(|all| all.std).collect(),
+        fold_scores: scores,
+    };
+    ResultFile::new(&about.name, about.model.clone(), "linear_probe", metrics, hashes, fields)
 }

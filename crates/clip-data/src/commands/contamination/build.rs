@@ -12,7 +12,7 @@ use clip_overlap::{
 use clip_pipeline::Status;
 use clip_report::stored;
 
-use super::{Args, check_names, decisions, judge, pages, tell};
+use super::{Args, check_names, decisions, judge, pages, print_report};
 use crate::recipe;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -57,5 +57,5 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         check.against.iter().map(|(name, path)| (name.clone(), config.path(path))).collect();
     let fetched = &plan.stages[plan.find(ImageFetch::STAGE)?].layout;
     pages::write(dir, &paths, &account, &matches, &decided, |wanted| Ok(stored(wanted, fetched)?))?;
-    tell(args, &account, dir)
+    print_report(args, &account, dir)
 }

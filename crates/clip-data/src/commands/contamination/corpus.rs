@@ -15,7 +15,7 @@ use clip_overlap::{
 };
 use serde_json::json;
 
-use super::{Args, check_names, decisions, judge, pages, tell};
+use super::{Args, check_names, decisions, judge, pages, print_report};
 use crate::detector_process::DetectorProcess;
 use crate::exit;
 use crate::set_on_drop::SetOnDrop;
@@ -80,7 +80,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     pages::write(&args.out, &sets, &account, &matches, &decided, |wanted| {
         Ok(scan.thumbnails(&all, wanted)?)
     })?;
-    tell(args, &account, &args.out)
+    print_report(args, &account, &args.out)
 }
 
 type Compared = (Vec<UnitCount>, Vec<Match>);

@@ -65,7 +65,7 @@ pub struct Args {
     /// (needs libtorch)
     #[arg(long, value_name = "DIR", requires = "corpus")]
     detector: Option<PathBuf>,
-    /// List at most so many copies of each set
+    /// List at most this many copies of each set
     #[arg(long, default_value_t = 20)]
     list: usize,
     #[command(flatten)]
@@ -158,7 +158,7 @@ fn judge(args: &Args, sets: &mut [SetReport]) -> anyhow::Result<()> {
 }
 
 /// Prints the account, says where it is, and lets the gates decide.
-fn tell(
+fn print_report(
     args: &Args,
     account: &ContaminationReport,
     folder: &std::path::Path,

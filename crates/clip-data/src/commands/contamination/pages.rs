@@ -8,7 +8,7 @@ use clip_report::{Images, Page, borderline, contamination, escape, sheet, shown_
 
 /// Writes them and says where they are.
 ///
-/// `sets` says where each evaluation set lies; `pictures` gives those of the corpus, by place and
+/// `sets` says where each evaluation set is; `pictures` gives those of the corpus, by place and
 /// name.
 pub fn write(
     out: &Path,
@@ -31,7 +31,7 @@ pub fn write(
         let html = sheet(name, &sets[name], &pairs, &images, &decided.set(name))?;
         if !html.is_empty() {
             let mut page = Page::new(&format!("{name}: the same image?"));
-            let about = "The pairs nearest to the threshold. Accept those that show the same picture, reject the \
+            let about = "The pairs nearest to the threshold. Accept those that show the same image, reject the \
                          others, and save: --decisions reads the file, --calibrate sets the threshold by it.";
             page.section("Contact sheet", about, &html);
             let file = format!("sheet-{name}.html");

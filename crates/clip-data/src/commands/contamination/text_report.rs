@@ -141,7 +141,7 @@ fn effects(account: &ContaminationReport) -> String {
                 let least = 100.0 * seen.inflation;
                 format!("not significant (an inflation from {least:.2}% on would have been)")
             }
-            (None, false) => "too few overlap to tell".to_owned(),
+            (None, false) => "too few overlap for a test".to_owned(),
         };
         text.push_str(&format!(
             "{:<16} {:>8} {:>8} {:>8} {:>10} {:>9} {:>7} {:>7}  {verdict}\n",

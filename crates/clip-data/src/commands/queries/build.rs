@@ -63,7 +63,7 @@ pub struct Args {
     /// The wiki whose views count, as the first column of the dumps names it
     #[arg(long, value_name = "NAME", default_value = "en", help_heading = "Thresholds")]
     project: String,
-    /// Tell words that differ in case apart, as MetaCLIP does
+    /// Distinguish words that differ in case, as MetaCLIP does
     #[arg(long)]
     keep_case: bool,
     /// Which source comes first: the paper's order, or MetaCLIP's

@@ -23,7 +23,7 @@ pub struct Args {
     /// Match by MetaCLIP's rules
     #[arg(long)]
     metaclip: bool,
-    /// Tell letters of different case apart
+    /// Distinguish letters of different case
     #[arg(long)]
     match_case: bool,
     /// Pairs per query that the balance would allow
@@ -72,28 +72,22 @@ pub fn origin(list: &QueryList) {
             }
         }
     } else {
-        println!(
-            "{:<10} {:>9} {:>9} {:>9} {:>9} {:>9}",
-            "source", "offered", "kept", "repeated", "unusable", "beyond"
-        );
+        let head = ["source", "offered", "kept", "repeated", "unusable", "beyond"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
         for given in &list.origin().sources {
-            println!(
-                "{:<10} {:>9} {:>9} {:>9} {:>9} {:>9}",
-                given.source.name(),
-                given.offered,
-                given.kept,
-                given.repeated,
-                given.unusable,
-                given.beyond
-            );
+            let counts = [given.offered, given.kept, given.repeated, given.unusable, given.beyond];
+            let mut row = vec![given.source.name().to_owned()];
+            row.extend(counts.map(|count| count.to_string()));
+            rows.push(row);
         }
+        print!("{}", clip_cli::table(&rows, &[1, 2, 3, 4, 5]));
     }
     println!("{:<10} {:>9}", "all", list.len());
     let passed = list.passed();
     for (count, what) in [
         (passed.empty, "empty"),
         (passed.overlong, "longer than 256 bytes"),
-        (passed.repeated, "of a text that stands before"),
+        (passed.repeated, "of an earlier text"),
     ] {
         if count > 0 {
             println!("skipped: {count} rows {what}");

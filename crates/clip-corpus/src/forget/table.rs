@@ -1,0 +1,88 @@
+//! Tables without some rows.
+
+use std::path::Path;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::DataType;
+
+use super::Uids;
+use super::embeddings::{rows_of, rows_without};
+use crate::{Error, IoContext, PartWriter, Replacement, Result, columns, scan, schema_of};
+
+/// Rows that are read at a time.
+const ROWS: usize = 8192;
+
+/// The places, ascending, of the rows that are wanted by the text of a column; none where the table
+/// has no such column.
+///
+/// # Errors
+/// When the table is damaged, or the column is no text.
+pub fn find_rows(path: &Path, column: &str, wanted: impl Fn(&str) -> bool) -> Result<Vec<u64>> {
+    let (mut places, mut first) = (Vec::new(), 0);
+    for batch in scan(path, &[column], ROWS)? {
+        let batch = batch?;
+        let Some(values) = batch.column_by_name(column) else { break };
+        let values = cast(values, &DataType::Utf8).at(path)?;
+        let values = RecordBatch::try_from_iter([(column, values)]).at(path)?;
+        let texts = columns::text(&values, column).into_iter().flatten();
+        let found = (first..).zip(texts).filter(|(_, text)| text.is_some_and(&wanted));
+        places.extend(found.map(|(place, _)| place));
+        first += batch.num_rows() as u64;
+    }
+    Ok(places)
+}
+
+/// Writes a table without the rows at these places, which ascend, under another name.
+///
+/// # Errors
+/// When one cannot be read or the other written.
+pub fn copy_without(path: &Path, to: &Path, places: &[u64]) -> Result<()> {
+    let mut writer = PartWriter::create(to, schema_of(path)?)?;
+    let mut first = 0;
+    for batch in scan(path, &[], ROWS)? {
+        let batch = batch?;
+        let rows = batch.num_rows() as u64;
+        let keep: BooleanArray = (first..first + rows)
+            .map(|place| Some(places.binary_search(&place).is_err()))
+            .collect();
+        writer.write(&filter_record_batch(&batch, &keep).at(path)?)?;
+        first += rows;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+/// Removes rows from a table by its column `uid`, and from the `.npy` file of the same name beside
+/// it, if that has a row for each of the table's. Returns the number of rows.
+///
+/// # Errors
+/// When a file is damaged or cannot be written, the table has no uids, or a `.npz` beside it would
+/// no longer fit.
+pub fn forget_in_table(path: &Path, uids: &Uids) -> Result<u64> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut replacement = Replacement::begin(folder)?;
+    if schema_of(path)?.column_with_name(columns::UID).is_none() {
+        let reason = "the table has no column `uid`\nhint: leave it out".to_owned();
+        return Err(Error::Spec { spec: path.display().to_string(), reason });
+    }
+    let places = find_rows(path, columns::UID, |uid| uids.contains(uid))?;
+    if places.is_empty() {
+        return Ok(0);
+    }
+    let archive = path.with_extension("npz");
+    if archive.exists() {
+        let reason = "its rows are the table's, and it is not rewritten\n\
+                      hint: `clip-data filter` gives a subset file without these uids";
+        return Err(Error::Spec { spec: archive.display().to_string(), reason: reason.into() });
+    }
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    copy_without(path, &replacement.stage(&name(path))?, &places)?;
+    let array = path.with_extension("npy");
+    if array.is_file() && rows_of(&array)? == crate::parquet_rows(path)? {
+        rows_without(&array, &replacement.stage(&name(&array))?, &places)?;
+    }
+    replacement.commit()?;
+    Ok(places.len() as u64)
+}

@@ -1,0 +1,385 @@
+//! k-means by Lloyd's algorithm, begun by k-means++: the same centroids for a seed on any number of
+//! threads.
+//!
+//! A centroid is moved only when a row came or went, and a row whose own centroid stays is compared
+//! with those alone that moved: the labels are those of the plain algorithm, and the late
+//! iterations, in which few rows change, cost little.
+
+use ndarray::{Array2, ArrayView2, Axis, s};
+use rayon::prelude::*;
+
+/// Rows that are compared at a time.
+const ROWS: usize = 256;
+/// Centroids that they are compared with at a time.
+const BLOCK: usize = 512;
+/// Rows for each centroid that the first ones are drawn from.
+const SEEDING: usize = 16;
+/// Iterations at most, and the movement at which they end, as in scikit-learn's `KMeans`.
+const ITERATIONS: usize = 300;
+const TOLERANCE: f64 = 1e-4;
+
+/// Centroids, and how well they fit.
+pub(super) struct KMeans {
+    /// [centroids, width].
+    pub(super) centroids: Array2<f32>,
+    /// The sum of squared distances from each row to its centroid.
+    pub(super) inertia: f64,
+    /// Iterations.
+    pub(super) iterations: usize,
+}
+
+/// Clusters rows, `[rows, width]`, of which there must be `clusters` at least.
+pub(super) fn train(rows: ArrayView2<f32>, clusters: usize, seed: u64) -> KMeans {
+    let mut centroids = first_centroids(rows, clusters, seed);
+    let mut labels = vec![u32::MAX; rows.nrows()];
+    let mut nearest = vec![f32::INFINITY; rows.nrows()];
+    let mut moved = vec![true; clusters];
+    let still = TOLERANCE * mean_variance(rows);
+    let mut iterations = 0;
+    loop {
+        let before = labels.clone();
+        assign(rows, &centroids, &moved, &mut labels, &mut nearest);
+        fill_empty(&mut labels, &mut nearest, clusters);
+        moved = changed(&before, &labels, clusters);
+        iterations += 1;
+        if iterations > ITERATIONS || !moved.contains(&true) {
+            break;
+        }
+        let shift = update(rows, &labels, &moved, &mut centroids);
+        if shift <= still {
+            moved.fill(true);
+            assign(rows, &centroids, &moved, &mut labels, &mut nearest);
+            break;
+        }
+    }
+    let inertia = inertia(rows, &centroids, &labels);
+    KMeans { centroids, inertia, iterations }
+}
+
+/// The nearest centroid of each row by squared distance, the first of equal ones.
+pub(super) fn nearest(rows: ArrayView2<f32>, centroids: &Array2<f32>) -> Vec<u32> {
+    let mut labels = vec![u32::MAX; rows.nrows()];
+    let mut distances = vec![f32::INFINITY; rows.nrows()];
+    let moved = vec![true; centroids.nrows()];
+    assign(rows, centroids, &moved, &mut labels, &mut distances);
+    labels
+}
+
+/// A number that depends on its arguments alone (splitmix64).
+pub(super) fn mix(seed: u64, number: u64) -> u64 {
+    let x = seed.wrapping_mul(0xD134_2543_DE82_EF95) ^ number;
+    let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+/// k-means++ on an even sample of the rows; where many centroids are wanted, some are drawn at a
+/// time, each by the distances to those before.
+fn first_centroids(rows: ArrayView2<f32>, clusters: usize, seed: u64) -> Array2<f32> {
+    let count = rows.nrows().min(clusters * SEEDING);
+    let places: Vec<usize> = (0..count).map(|at| at * rows.nrows() / count).collect();
+    let sample = rows.select(Axis(0), &places);
+    let norms: Vec<f32> = sample.outer_iter().map(|row| row.dot(&row)).collect();
+    let mut distances = vec![f32::INFINITY; count];
+    let mut chosen: Vec<usize> = Vec::with_capacity(clusters);
+    let at_once = (clusters / 64).clamp(1, 16);
+    while chosen.len() < clusters {
+        let from = chosen.len();
+        let sums: Vec<f64> = distances
+            .iter()
+            .scan(0.0, |sum, &distance| {
+                *sum += if from == 0 { 1.0 } else { f64::from(distance) };
+                Some(*sum)
+            })
+            .collect();
+        let total = sums.last().copied().unwrap_or(0.0);
+        let wanted = if from == 0 { 1 } else { at_once.min(clusters - from) };
+        for number in from..from + wanted {
+            let draw = (mix(seed, number as u64) >> 11) as f64 / (1u64 << 53) as f64;
+            let at = sums.partition_point(|&sum| sum <= draw * total).min(count - 1);
+            // Where all rows are some centroid already, any is as good.
+            chosen.push(if total > 0.0 { at } else { number % count });
+        }
+        let new = sample.select(Axis(0), &chosen[from..]);
+        let new_norms: Vec<f32> = chosen[from..].iter().map(|&at| norms[at]).collect();
+        distances.par_chunks_mut(ROWS).enumerate().for_each(|(chunk, distances)| {
+            let first = chunk * ROWS;
+            let products = sample.slice(s![first..first + distances.len(), ..]).dot(&new.t());
+            for ((products, own), distance) in
+                products.outer_iter().zip(&norms[first..]).zip(distances)
+            {
+                for (product, norm) in products.iter().zip(&new_norms) {
+                    *distance = distance.min((own + norm - 2.0 * product).max(0.0));
+                }
+            }
+        });
+    }
+    sample.select(Axis(0), &chosen)
+}
+
+/// Gives each row its nearest centroid; rows of a centroid that stayed look only at those that
+/// moved. `nearest` is the squared distance without the row's own norm.
+fn assign(
+    rows: ArrayView2<f32>,
+    centroids: &Array2<f32>,
+    moved: &[bool],
+    labels: &mut [u32],
+    nearest: &mut [f32],
+) {
+    let all: Vec<usize> = (0..moved.len()).collect();
+    let some: Vec<usize> = all.iter().copied().filter(|&at| moved[at]).collect();
+    let all = Candidates::new(centroids, all);
+    let some = Candidates::new(centroids, some);
+    let blocks = labels.par_chunks_mut(ROWS).zip(nearest.par_chunks_mut(ROWS)).enumerate();
+    blocks.for_each(|(block, (labels, nearest))| {
+        let first = block * ROWS;
+        let stays = |label: u32| moved.get(label as usize).is_some_and(|moved| !moved);
+        let (stayed, left): (Vec<usize>, Vec<usize>) =
+            (0..labels.len()).partition(|&at| stays(labels[at]));
+        for &at in &left {
+            (labels[at], nearest[at]) = (u32::MAX, f32::INFINITY);
+        }
+        all.compare(rows, first, &left, labels, nearest);
+        some.compare(rows, first, &stayed, labels, nearest);
+    });
+}
+
+/// Centroids that rows are compared with.
+struct Candidates {
+    places: Vec<usize>,
+    matrix: Array2<f32>,
+    norms: Vec<f32>,
+}
+
+impl Candidates {
+    fn new(centroids: &Array2<f32>, places: Vec<usize>) -> Self {
+        let matrix = centroids.select(Axis(0), &places);
+        let norms = matrix.outer_iter().map(|row| row.dot(&row)).collect();
+        Self { places, matrix, norms }
+    }
+
+    fn compare(
+        &self,
+        rows: ArrayView2<f32>,
+        first: usize,
+        places: &[usize],
+        labels: &mut [u32],
+        nearest: &mut [f32],
+    ) {
+        if places.is_empty() || self.places.is_empty() {
+            return;
+        }
+        let absolute: Vec<usize> = places.iter().map(|at| first + at).collect();
+        let rows = rows.select(Axis(0), &absolute);
+        for from in (0..self.places.len()).step_by(BLOCK) {
+            let to = (from + BLOCK).min(self.places.len());
+            let products = rows.dot(&self.matrix.slice(s![from..to, ..]).t());
+            for (products, &at) in products.outer_iter().zip(places) {
+                let mut best = (nearest[at], labels[at]);
+                let candidates = self.norms[from..to].iter().zip(&self.places[from..to]);
+                for (product, (norm, &place)) in products.iter().zip(candidates) {
+                    let distance = norm - 2.0 * product;
+                    if distance < best.0 || distance == best.0 && (place as u32) < best.1 {
+                        best = (distance, place as u32);
+                    }
+                }
+                (nearest[at], labels[at]) = best;
+            }
+        }
+    }
+}
+
+/// Gives every centroid without rows the row that is farthest from its own, as scikit-learn does.
+fn fill_empty(labels: &mut [u32], nearest: &mut [f32], clusters: usize) {
+    let mut sizes = vec![0u32; clusters];
+    labels.iter().for_each(|&label| sizes[label as usize] += 1);
+    let empty: Vec<usize> = (0..clusters).filter(|&at| sizes[at] == 0).collect();
+    for cluster in empty {
+        let mut farthest: Option<usize> = None;
+        for at in 0..labels.len() {
+            let shared = sizes[labels[at] as usize] > 1;
+            if shared && farthest.is_none_or(|other| nearest[at] > nearest[other]) {
+                farthest = Some(at);
+            }
+        }
+        let Some(at) = farthest else { return };
+        sizes[labels[at] as usize] -= 1;
+        sizes[cluster] = 1;
+        (labels[at], nearest[at]) = (cluster as u32, f32::NEG_INFINITY);
+    }
+}
+
+/// The clusters whose rows are others than before.
+fn changed(before: &[u32], after: &[u32], clusters: usize) -> Vec<bool> {
+    let mut changed = vec![false; clusters];
+    for (&before, &after) in before.iter().zip(after).filter(|(before, after)| before != after) {
+        changed[after as usize] = true;
+        if let Some(changed) = changed.get_mut(before as usize) {
+            *changed = true;
+        }
+    }
+    changed
+}
+
+/// Moves centroids to the mean of their rows; returns by how much, squared, in all.
+fn update(
+    rows: ArrayView2<f32>,
+    labels: &[u32],
+    moved: &[bool],
+    centroids: &mut Array2<f32>,
+) -> f64 {
+    let members = members(labels, moved.len());
+    let width = centroids.ncols();
+    let numbers = centroids.as_slice_mut().unwrap_or_default();
+    let means = numbers.par_chunks_mut(width).enumerate().filter(|(at, _)| moved[*at]);
+    let shifts: Vec<(usize, f64)> = means
+        .map(|(at, centroid)| {
+            let mut sum = vec![0.0f64; centroid.len()];
+            for &row in members.rows_of(at) {
+                let row = rows.row(row as usize);
+                sum.iter_mut().zip(row).for_each(|(sum, &number)| *sum += f64::from(number));
+            }
+            let count = members.rows_of(at).len().max(1) as f64;
+            let mut shift = 0.0;
+            for (number, sum) in centroid.iter_mut().zip(sum) {
+                let mean = (sum / count) as f32;
+                shift += f64::from(mean - *number).powi(2);
+                *number = mean;
+            }
+            (at, shift)
+        })
+        .collect();
+    // In the order of clusters: the sum is the same on any number of threads.
+    shifts.into_iter().map(|(_, shift)| shift).sum()
+}
+
+/// The rows of each cluster, ascending.
+pub(super) struct Members {
+    rows: Vec<u32>,
+    starts: Vec<usize>,
+}
+
+impl Members {
+    pub(super) fn rows_of(&self, cluster: usize) -> &[u32] {
+        &self.rows[self.starts[cluster]..self.starts[cluster + 1]]
+    }
+
+    pub(super) fn rows_of_mut(&mut self, cluster: usize) -> &mut [u32] {
+        &mut self.rows[self.starts[cluster]..self.starts[cluster + 1]]
+    }
+
+    /// All rows, cluster after cluster.
+    pub(super) fn all(&self) -> &[u32] {
+        &self.rows
+    }
+
+    pub(super) fn clusters(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    pub(super) fn start(&self, cluster: usize) -> usize {
+        self.starts[cluster]
+    }
+}
+
+/// Rows by cluster; those with a label beyond are in none.
+pub(super) fn members(labels: &[u32], clusters: usize) -> Members {
+    let mut starts = vec![0usize; clusters + 1];
+    let known = |label: u32| (label as usize) < clusters;
+    labels.iter().filter(|&&l| known(l)).for_each(|&label| starts[label as usize + 1] += 1);
+    for at in 0..clusters {
+        starts[at + 1] += starts[at];
+    }
+    let mut next = starts.clone();
+    let mut rows = vec![0u32; starts[clusters]];
+    for (row, &label) in labels.iter().enumerate().filter(|(_, label)| known(**label)) {
+        rows[next[label as usize]] = row as u32;
+        next[label as usize] += 1;
+    }
+    Members { rows, starts }
+}
+
+fn inertia(rows: ArrayView2<f32>, centroids: &Array2<f32>, labels: &[u32]) -> f64 {
+    let each: Vec<f64> = labels
+        .par_iter()
+        .enumerate()
+        .map(|(at, &label)| {
+            let pairs = rows.row(at).into_iter().zip(centroids.row(label as usize));
+            pairs.map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
+        })
+        .collect();
+    each.iter().sum()
+}
+
+/// The mean over columns of their variances.
+fn mean_variance(rows: ArrayView2<f32>) -> f64 {
+    let mut sums = vec![(0.0f64, 0.0f64); rows.ncols()];
+    for row in rows.outer_iter() {
+        for (sum, &number) in sums.iter_mut().zip(row) {
+            let number = f64::from(number);
+            *sum = (sum.0 + number, sum.1 + number * number);
+        }
+    }
+    let count = rows.nrows().max(1) as f64;
+    let variances = sums.iter().map(|(sum, square)| square / count - (sum / count).powi(2));
+    variances.sum::<f64>() / rows.ncols().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows around some centres.
+    fn rows(count: usize, width: usize, centres: u64, noise: f32) -> Array2<f32> {
+        let number = |seed, at: u64| (mix(seed, at) >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+        Array2::from_shape_fn((count, width), |(row, column)| {
+            let centre = mix(9, row as u64) % centres;
+            let own = number(1, centre * 1000 + column as u64);
+            own + noise * number(2, (row * width + column) as u64)
+        })
+    }
+
+    #[test]
+    fn skipped_comparisons_change_no_label() {
+        let rows = rows(3000, 16, 40, 0.8);
+        let trained = train(rows.view(), 40, 3);
+        // Plain Lloyd iterations from the same start.
+        let mut centroids = first_centroids(rows.view(), 40, 3);
+        let still = TOLERANCE * mean_variance(rows.view());
+        let mut iterations = 0;
+        loop {
+            let labels = nearest(rows.view(), &centroids);
+            iterations += 1;
+            if update(rows.view(), &labels, &[true; 40], &mut centroids) <= still {
+                break;
+            }
+        }
+        assert_eq!((trained.iterations, &trained.centroids), (iterations, &centroids));
+        assert!(iterations > 3, "{iterations}");
+    }
+
+    #[test]
+    fn clear_clusters_are_found_on_any_number_of_threads() {
+        let rows = rows(2000, 8, 12, 0.02);
+        let on = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| train(rows.view(), 12, 5))
+        };
+        let (one, three) = (on(1), on(3));
+        assert_eq!(one.centroids, three.centroids);
+        assert_eq!(one.inertia, three.inertia);
+        // Each coordinate has a variance of 0.02^2 / 3.
+        let expected = 2000.0 * 8.0 * 0.02f64.powi(2) / 3.0;
+        assert!(one.inertia < 1.05 * expected, "{} {expected}", one.inertia);
+    }
+
+    #[test]
+    fn as_many_clusters_as_rows_or_as_different_rows() {
+        let all = rows(20, 4, 20, 0.1);
+        assert!(train(all.view(), 20, 1).inertia < 1e-9);
+        let same = Array2::from_elem((10, 3), 0.5f32);
+        let trained = train(same.view(), 4, 1);
+        assert!(trained.inertia == 0.0 && trained.centroids.iter().all(|c| c.is_finite()));
+    }
+}

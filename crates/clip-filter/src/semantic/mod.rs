@@ -1,0 +1,241 @@
+//! Selection by the embeddings of images: clusters by k-means, SemDeDup within them (Abbas et al.
+//! 2023, arXiv 2303.09540), and the clusters that a target set is in.
+
+mod dedup;
+mod embeddings;
+mod kmeans;
+
+use std::path::{Path, PathBuf};
+
+use clip_corpus::SubsetWriter;
+use clip_format::npy;
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::{Dropped, Error, FilterReport, Pool, Result};
+use dedup::ranked;
+use embeddings::{Embeddings, matrix};
+use kmeans::{KMeans, nearest, train};
+
+/// Bytes of the rows that k-means is trained on, at most.
+const SAMPLE: usize = 2 << 30;
+/// Rows for each centroid that it is trained on, at most: faiss's.
+const POINTS: usize = 256;
+
+/// Which of several images that show the same stays, as in SemDeDup's code: the order is that of
+/// the distance to the centroid.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// The one that is farthest from the centroid.
+    #[default]
+    Hard,
+    /// The one that is nearest to it.
+    Easy,
+    /// One that is drawn.
+    Random,
+}
+
+/// Where centroids come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Clusters {
+    /// k-means of the pool makes this many.
+    Train(usize),
+    /// A `.npy` file, `[centroids, width]`.
+    File(PathBuf),
+}
+
+/// A selection by embeddings, which are normalised first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Semantic {
+    /// The clusters; a row is in that of the centroid with the least squared distance.
+    pub clusters: Clusters,
+    /// The array of the `.npz` files that has the embeddings.
+    pub embedding: String,
+    /// Embeddings of a target set, `.npy` of `[images, width]`: pairs of the clusters that these
+    /// are in are kept. All are where there is none.
+    pub targets: Vec<PathBuf>,
+    /// An image is dropped when its cosine with one before it in its cluster is above 1 minus this.
+    pub epsilon: Option<f64>,
+    /// The order in a cluster.
+    pub keep: Keep,
+    /// Of the first centroids and of draws.
+    pub seed: u64,
+    /// Where the centroids are written, `.npy`.
+    pub save: Option<PathBuf>,
+}
+
+/// The clusters of a selection.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Clustering {
+    /// Centroids.
+    pub clusters: usize,
+    /// Those that the target set is in, where there is one.
+    pub wanted: Option<usize>,
+    /// Rows that k-means was trained on, where it was.
+    pub trained_on: Option<usize>,
+    /// Its iterations.
+    pub iterations: Option<usize>,
+    /// The sum of the squared distances of these rows to their centroids.
+    pub inertia: Option<f64>,
+    /// Pairs of the largest cluster.
+    pub largest: usize,
+}
+
+/// The rows that k-means was trained on, and what it made of them.
+type Trained = Option<(usize, KMeans)>;
+
+/// The label of a row that is dropped before clusters are looked at.
+const NONE: u32 = u32::MAX;
+
+impl Semantic {
+    /// Selects pairs of a pool and writes the subset file. Beside the rows that k-means is trained
+    /// on (2 GiB at most), memory has some 32 bytes a row; SemDeDup writes the embeddings to
+    /// `scratch` in the order of clusters, 4 bytes a number.
+    ///
+    /// # Errors
+    /// When a setting is out of range, or a file is damaged or does not fit; it names file and row.
+    pub fn run(&self, pool: &Pool, scratch: &Path, out: &Path) -> Result<FilterReport> {
+        self.check()?;
+        let pool_rows = Embeddings::open(pool, &self.embedding)?;
+        let (centroids, trained) = self.centroids(&pool_rows)?;
+        if let Some(path) = &self.save {
+            write_matrix(path, &centroids)?;
+        }
+        let wanted = self.wanted(&centroids)?;
+        let mut writer = SubsetWriter::new(out);
+        let (mut ids, mut labels, mut distances) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut without_uid, mut far) = (0u64, 0u64);
+        pool_rows.each(|batch| {
+            let rows = view(&batch.numbers, centroids.ncols())?;
+            let own = nearest(rows, &centroids);
+            let cosines: Vec<f64> = own
+                .par_iter()
+                .enumerate()
+                .map(|(at, &label)| distance(rows.row(at), centroids.row(label as usize)))
+                .collect();
+            for ((id, label), cosine) in batch.ids.iter().zip(own).zip(cosines) {
+                let near = wanted.as_ref().is_none_or(|wanted| wanted[label as usize]);
+                without_uid += u64::from(id.is_none());
+                far += u64::from(id.is_some() && !near);
+                labels.push(if id.is_some() && near { label } else { NONE });
+                ids.push(id.unwrap_or(0));
+                distances.push(cosine);
+            }
+            Ok(())
+        })?;
+        let order = ranked(&labels, &distances, &ids, centroids.nrows(), self.keep, self.seed);
+        let sizes = (0..centroids.nrows()).map(|cluster| order.rows_of(cluster).len());
+        let largest = sizes.max().unwrap_or(0);
+        let repeated = match self.epsilon {
+            Some(epsilon) => dedup::repeated(&pool_rows, &order, epsilon, scratch)?,
+            None => vec![false; labels.len()],
+        };
+        let (mut kept, mut same) = (0u64, 0u64);
+        for (at, id) in ids.iter().enumerate().filter(|(at, _)| labels[*at] != NONE) {
+            if repeated[at] {
+                same += 1;
+            } else {
+                kept += 1;
+                writer.push(*id)?;
+            }
+        }
+        writer.finish()?;
+        let mut dropped = vec![("not fetched, or no uid of 32 hex digits".to_owned(), without_uid)];
+        dropped.extend(wanted.iter().map(|_| ("not in a cluster of the targets".to_owned(), far)));
+        dropped.extend(self.epsilon.map(|e| (format!("within {e} of another image"), same)));
+        Ok(FilterReport {
+            filter: "semantic".into(),
+            files: pool.files.len(),
+            pairs: ids.len() as u64,
+            kept,
+            dropped: dropped.into_iter().map(|(gate, pairs)| Dropped { gate, pairs }).collect(),
+            threshold: None,
+            scores: Vec::new(),
+            gates: Vec::new(),
+            clustering: Some(Clustering {
+                clusters: centroids.nrows(),
+                wanted: wanted.map(|wanted| wanted.iter().filter(|wanted| **wanted).count()),
+                trained_on: trained.as_ref().map(|(rows, _)| *rows),
+                iterations: trained.as_ref().map(|(_, trained)| trained.iterations),
+                inertia: trained.as_ref().map(|(_, trained)| trained.inertia),
+                largest,
+            }),
+        })
+    }
+
+    fn check(&self) -> Result<()> {
+        let refused = |why: &str, hint: &str| Err(Error::Settings(format!("{why}\nhint: {hint}")));
+        match (self.epsilon, &self.clusters) {
+            (Some(epsilon), _) if !(0.0..1.0).contains(&epsilon) => {
+                let hint = "0.05 drops an image whose cosine with another is above 0.95";
+                refused(&format!("--semdedup {epsilon}: from 0, below 1"), hint)
+            }
+            (_, Clusters::Train(0)) => refused("--clusters 0", "one for some 500 pairs is usual"),
+            (None, _) if self.targets.is_empty() => {
+                refused("clusters alone choose nothing", "--semdedup, --targets, or both")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The centroids; where k-means made them, of how many rows, and how.
+    fn centroids(&self, rows: &Embeddings) -> Result<(Array2<f32>, Trained)> {
+        let clusters = match &self.clusters {
+            Clusters::File(path) => return Ok((matrix(path, Some(rows.width()))?, None)),
+            Clusters::Train(clusters) => *clusters,
+        };
+        let most = (clusters.saturating_mul(POINTS)).min(SAMPLE / (4 * rows.width()));
+        let sample = rows.sample(most)?;
+        if sample.nrows() < clusters {
+            let why = format!("{clusters} clusters of {} rows", sample.nrows());
+            return Err(Error::Settings(format!("{why}\nhint: fewer --clusters")));
+        }
+        let mut trained = train(sample.view(), clusters, self.seed);
+        let centroids = std::mem::take(&mut trained.centroids);
+        Ok((centroids, Some((sample.nrows(), trained))))
+    }
+
+    /// The clusters that the targets are in; nothing where all are wanted.
+    fn wanted(&self, centroids: &Array2<f32>) -> Result<Option<Vec<bool>>> {
+        if self.targets.is_empty() {
+            return Ok(None);
+        }
+        let mut wanted = vec![false; centroids.nrows()];
+        for path in &self.targets {
+            let mut targets = matrix(path, Some(centroids.ncols()))?;
+            for (row, mut numbers) in targets.outer_iter_mut().enumerate() {
+                let zero = || Error::damaged(path, format!("row {row}: an embedding of zeros"));
+                embeddings::normalise(numbers.as_slice_mut().unwrap_or_default())
+                    .ok_or_else(zero)?;
+            }
+            nearest(targets.view(), centroids).iter().for_each(|&at| wanted[at as usize] = true);
+        }
+        Ok(Some(wanted))
+    }
+}
+
+fn view(numbers: &[f32], width: usize) -> Result<ArrayView2<'_, f32>> {
+    let shape = (numbers.len() / width, width);
+    ArrayView2::from_shape(shape, numbers).map_err(|e| Error::Settings(e.to_string()))
+}
+
+/// 1 minus the cosine of a row, which is normalised, and a centroid, in 64 bits: rows are sorted by
+/// it.
+fn distance(row: ndarray::ArrayView1<f32>, centroid: ndarray::ArrayView1<f32>) -> f64 {
+    let (mut product, mut square) = (0.0, 0.0);
+    for (&a, &b) in row.iter().zip(&centroid) {
+        product += f64::from(a) * f64::from(b);
+        square += f64::from(b) * f64::from(b);
+    }
+    if square > 0.0 { 1.0 - product / square.sqrt() } else { 1.0 }
+}
+
+fn write_matrix(path: &Path, matrix: &Array2<f32>) -> Result<()> {
+    let mut bytes = npy::header("'<f4'", &[matrix.nrows(), matrix.ncols()]);
+    matrix.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+    Ok(clip_format::write_atomic(path, &bytes).map_err(clip_corpus::Error::from)?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Tables of image files and captions: open_clip's `--dataset-type csv`.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use clip_corpus::{Delimited, Row};
+use clip_text::Tokenizer;
+
+use crate::dataset::{ListedPair, unpadded};
+use crate::{Corpus, CorpusOptions, Error, Result, Source};
+
+/// What the columns of a table are called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CsvOptions {
+    /// The column with paths of images; relative ones are below the working directory, as in
+    /// open_clip.
+    pub image_key: String,
+    /// The column with captions.
+    pub caption_key: String,
+    /// What is between cells.
+    pub separator: u8,
+}
+
+/// The pairs of all tables; a row without a caption or a path is skipped, and counted.
+///
+/// # Errors
+/// When a table cannot be read, lacks a column, or has a malformed row, which is named.
+pub fn open_csv(sources: &[Source], csv: &CsvOptions, options: &CorpusOptions) -> Result<Corpus> {
+    let tokenizer = Tokenizer::new();
+    let mut hasher = blake3::Hasher::new();
+    let (mut pairs, mut skipped, mut tables) = (Vec::new(), 0, 0);
+    for source in sources {
+        for path in clip_corpus::expand(&source.spec)? {
+            hasher.update(clip_corpus::hash_file(&path)?.0.as_bytes());
+            hasher.update(&source.weight.to_le_bytes());
+            tables += 1;
+            for (image, caption) in rows(&path, csv)? {
+                if image.is_empty() || caption.trim().is_empty() {
+                    skipped += 1;
+                    continue;
+                }
+                let tokens = unpadded(&tokenizer, caption.trim(), options.context);
+                pairs.push(ListedPair { image: image.into(), tokens, weight: source.weight });
+            }
+        }
+    }
+    if pairs.is_empty() {
+        let specs: Vec<_> = sources.iter().map(|source| source.spec.as_str()).collect();
+        return Err(Error::Recipe(format!(
+            "{}: no row with an image and a caption",
+            specs.join("::")
+        )));
+    }
+    let digest = hasher.finalize().to_hex()[..16].to_owned();
+    Ok(Corpus::listed(pairs, tables, skipped, digest, options))
+}
+
+/// Image and caption of each row.
+fn rows(path: &Path, csv: &CsvOptions) -> Result<Vec<(String, String)>> {
+    let io = |e: std::io::Error| Error::io(path, e);
+    let file = File::open(path).map_err(io)?;
+    let mut reader = Delimited::new(BufReader::new(file), csv.separator).map_err(io)?;
+    let column = |flag: &str, name: &str| {
+        let found = reader.header().iter().position(|column| column == name);
+        found.ok_or_else(|| {
+            let columns = reader.header().join(", ");
+            let hint = format!("hint: {flag}, or --csv-separator; the table has {columns}");
+            Error::file(path, format!("no column {name:?}\n{hint}"))
+        })
+    };
+    let image = column("--csv-img-key", &csv.image_key)?;
+    let caption = column("--csv-caption-key", &csv.caption_key)?;
+    let (mut rows, mut row) = (Vec::new(), Row::default());
+    while let Some(read) = reader.next_row(&mut row).map_err(io)? {
+        read.map_err(|reason| Error::file(path, reason))?;
+        rows.push((row.cell(image).unwrap_or_default(), row.cell(caption).unwrap_or_default()));
+    }
+    Ok(rows)
+}
+
+/// A file's bytes, if it is a plain file: a pipe would be waited for.
+pub(crate) fn read_listed(path: &PathBuf) -> Result<Vec<u8>> {
+    let plain = std::fs::metadata(path).map_err(|e| Error::file(path, e))?.is_file();
+    if !plain {
+        return Err(Error::file(path, "this is no plain file"));
+    }
+    std::fs::read(path).map_err(|e| Error::file(path, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Identity;
+    use clip_image::{Rgb, encode_png};
+
+    fn options() -> CorpusOptions {
+        CorpusOptions {
+            context: 12,
+            side: 16,
+            cache_bytes: 0,
+            weight_column: None,
+            identity: Identity::None,
+        }
+    }
+
+    fn columns(separator: u8) -> CsvOptions {
+        let (image_key, caption_key) = ("filepath".into(), "title".into());
+        CsvOptions { image_key, caption_key, separator }
+    }
+
+    fn open(path: &Path, separator: u8) -> Result<Corpus> {
+        let source = Source { spec: path.display().to_string(), weight: 1.0 };
+        open_csv(&[source], &columns(separator), &options())
+    }
+
+    #[test]
+    fn rows_are_pairs_and_what_is_missing_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pairs.csv");
+        let image = folder.path().join("a, b.png");
+        std::fs::write(&image, encode_png(&Rgb::filled(20, 20, [9, 8, 7])).unwrap()).unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (image, pipe) = (image.display(), pipe.display());
+        let table = format!(
+            "title,id,filepath\n\"a \"\"b\"\"\",1,\"{image}\"\n,2,x\nc,3,/absent.png\nd,4,{pipe}\n"
+        );
+        std::fs::write(&path, table).unwrap();
+        let corpus = open(&path, b',').unwrap();
+        assert_eq!((corpus.len(), corpus.skipped(), corpus.shards()), (3, 1, 1));
+        assert_eq!(corpus.image(0).unwrap().data[..3], [9, 8, 7]);
+        assert_ne!(corpus.text(0, 0), corpus.text(1, 0));
+        for (pair, word) in [(1, "/absent.png: "), (2, "no plain file")] {
+            let error = corpus.image(pair).unwrap_err();
+            assert!(matches!(error, Error::File { .. }) && error.to_string().contains(word));
+        }
+        let message = open(&path, b'\t').err().unwrap().to_string();
+        assert!(message.contains("no column \"filepath\"\nhint: --csv-img-key"), "{message}");
+        std::fs::write(&path, "filepath,title\na,b,c\n").unwrap();
+        assert!(open(&path, b',').err().unwrap().to_string().contains("line 2: "));
+        std::fs::write(&path, "filepath,title\n").unwrap();
+        assert!(open(&path, b',').err().unwrap().to_string().contains("no row with an image"));
+    }
+}

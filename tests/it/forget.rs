@@ -1,0 +1,220 @@
+//! Rows that are removed later, from everything that has them.
+
+use std::path::Path;
+
+use clip_corpus::{ShardReader, columns, read_parquet};
+
+use crate::world::{FOLDERS, PICTURES, World};
+
+/// The uids of a table.
+fn uids(table: &Path) -> Vec<String> {
+    let batches = read_parquet(table).unwrap();
+    let texts = |batch: &arrow::array::RecordBatch| -> Vec<String> {
+        let column = columns::text(batch, "uid").unwrap();
+        column.iter().map(|uid| uid.unwrap().to_owned()).collect()
+    };
+    batches.iter().flat_map(texts).collect()
+}
+
+/// Whether any file of a folder has these bytes; Parquet pages are packed, so tables are read.
+fn holds(folder: &Path, uid: &str) -> bool {
+    let mut found = false;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_symlink() || name == "decisions" {
+            continue;
+        }
+        found |= if path.is_dir() {
+            holds(&path, uid)
+        } else if name.ends_with(".parquet") {
+            let batches = read_parquet(&path).unwrap();
+            batches.iter().any(|batch| {
+                let column = columns::text(batch, "uid");
+                column.is_some_and(|column| column.iter().any(|cell| cell == Some(uid)))
+            })
+        } else {
+            let bytes = std::fs::read(&path).unwrap();
+            bytes.windows(uid.len()).any(|part| part == uid.as_bytes())
+        };
+    }
+    found
+}
+
+#[test]
+fn a_run_loses_the_rows_everywhere_and_is_whole_and_reused() {
+    let world = World::new();
+    world.good(&["build"]);
+    let shards = world.path("runs/small/shards");
+    let all = uids(&shards.join("00000.parquet"));
+    let gone = [all[1].clone(), all[40].clone()];
+    std::fs::write(world.path("uids.txt"), format!("# ours\n{}\n{}\nnone\n", gone[0], gone[1]))
+        .unwrap();
+    assert!(gone.iter().all(|uid| holds(&world.path("runs/small"), uid)));
+    world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
+    assert!(!gone.iter().any(|uid| holds(&world.path("runs/small"), uid)));
+    let left = uids(&shards.join("00000.parquet"));
+    assert_eq!(left, all.iter().filter(|uid| !gone.contains(uid)).cloned().collect::<Vec<_>>());
+    let keys = ShardReader::open(&shards.join("00000.tar")).unwrap().map(|s| s.unwrap().key);
+    assert_eq!(keys.count(), left.len());
+    world.good(&["verify", "runs/small"]);
+    world.good(&["verify", "runs/small/shards", "--decode"]);
+    // The build has nothing to do, and its funnel begins with what is left.
+    let plan = world.good(&["plan"]);
+    assert!(plan.lines().skip(1).all(|line| line.contains("reuse")), "{plan}");
+    let funnel = world.good(&["build"]);
+    let collected = FOLDERS * PICTURES - 2;
+    let line = funnel.lines().find(|line| line.starts_with("collect")).unwrap();
+    let counts: Vec<usize> = line.split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect();
+    assert_eq!(counts, [collected, collected, 0], "{funnel}");
+    // Nothing is left to do, and the shards are as they are.
+    let before = std::fs::read(shards.join("00000.tar")).unwrap();
+    let told = world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
+    assert!(told.starts_with("0 rows"), "{told}");
+    assert!(before == std::fs::read(shards.join("00000.tar")).unwrap());
+}
+
+#[test]
+fn a_rejected_copy_is_removed_and_the_pair_with_its_caption_named() {
+    let world = World::new();
+    world.good(&["build"]);
+    let entries = std::fs::read_dir(world.path("runs/small")).unwrap();
+    let mut folders = entries.map(|entry| entry.unwrap().path());
+    let dedup = folders.find(|path| path.to_string_lossy().contains("-dedup-")).unwrap();
+    let copy = uids(&dedup.join("rejects/part-00000.parquet"))[0].clone();
+    // Of two equal images the one with the longer caption stays: the last of the folder.
+    let kept = uids(&dedup.join("part-00000.parquet")).pop().unwrap();
+    std::fs::write(world.path("uids.txt"), &copy).unwrap();
+    let told = world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
+    assert!(told.contains(&kept), "{told}");
+    assert!(!holds(&world.path("runs/small"), &copy));
+    world.good(&["verify", "runs/small"]);
+}
+
+#[test]
+fn shards_tables_and_arrays_lose_their_rows_together() {
+    let world = World::new();
+    world.good(&["build"]);
+    let folder = world.path("out");
+    std::fs::create_dir_all(folder.join("metadata")).unwrap();
+    std::fs::create_dir_all(folder.join("img_emb")).unwrap();
+    let shards = world.path("runs/small/shards");
+    let all = uids(&shards.join("00000.parquet"));
+    std::fs::write(world.path("uids.txt"), &all[3]).unwrap();
+    std::fs::copy(shards.join("00000.parquet"), world.path("table.parquet")).unwrap();
+    std::fs::copy(shards.join("00000.parquet"), folder.join("metadata/metadata_0.parquet"))
+        .unwrap();
+    // Each row has its place, as a number of 32 bits, and zero.
+    let header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}, 2), }}", all.len());
+    let mut array = b"\x93NUMPY\x01\x00".to_vec();
+    let padded = format!("{header:<117}\n");
+    array.extend((padded.len() as u16).to_le_bytes());
+    array.extend(padded.bytes());
+    array.extend((0..all.len()).flat_map(|at| [(at as f32).to_le_bytes(), [0; 4]].concat()));
+    std::fs::write(world.path("table.npy"), &array).unwrap();
+    std::fs::write(folder.join("img_emb/img_emb_0.npy"), &array).unwrap();
+    world.good(&[
+        "reshard",
+        "--input",
+        "runs/small/shards",
+        "--out",
+        "copies",
+        "--shard-size",
+        "50",
+    ]);
+    let paths = ["table.parquet", "out", "copies"];
+    let told = world.good(&[&["forget", "--uids", "uids.txt"][..], &paths].concat());
+    assert!(told.contains("3 rows of 1 uids removed"), "{told}");
+    for name in ["table.npy", "out/img_emb/img_emb_0.npy"] {
+        let bytes = std::fs::read(world.path(name)).unwrap();
+        let shape = format!("({}, 2)", all.len() - 1);
+        assert!(String::from_utf8_lossy(&bytes[..128]).contains(&shape), "{name}");
+        let rows = bytes[bytes.len() - 8 * (all.len() - 1)..].chunks(8);
+        let firsts: Vec<f32> =
+            rows.map(|row| f32::from_le_bytes(row[..4].try_into().unwrap())).collect();
+        assert_eq!(firsts[..5], [0.0, 1.0, 2.0, 4.0, 5.0], "{name}");
+    }
+    assert!(!holds(&world.path("copies"), &all[3]) && !holds(&folder, &all[3]));
+    world.good(&["verify", "copies", "table.parquet"]);
+}
+
+/// Copies a folder; links stay links.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, to) = {
+            let entry = entry.unwrap();
+            (entry.path(), to.join(entry.file_name()))
+        };
+        if path.is_symlink() {
+            std::os::unix::fs::symlink(std::fs::read_link(&path).unwrap(), to).unwrap();
+        } else if path.is_dir() {
+            copy(&path, &to);
+        } else {
+            std::fs::copy(&path, &to).unwrap();
+        }
+    }
+}
+
+/// Path and content of every file of a folder.
+fn everything(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_symlink() {
+            continue;
+        }
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            let below = everything(&path).into_iter();
+            files.extend(below.map(|(below, content)| (format!("{name}/{below}"), content)));
+        } else {
+            files.push((name, std::fs::read(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
+}
+
+#[test]
+fn killed_at_any_moment_the_same_command_ends_with_the_same_bytes() {
+    let world = World::new();
+    world.good(&["build"]);
+    let all = uids(&world.path("runs/small/shards/00000.parquet"));
+    std::fs::write(world.path("uids.txt"), all[..all.len() / 2].join("\n")).unwrap();
+    copy(&world.path("runs/small"), &world.path("runs/whole"));
+    world.good(&["forget", "--uids", "uids.txt", "runs/whole"]);
+    let whole = everything(&world.path("runs/whole"));
+    for milliseconds in [2, 5, 8, 12, 16, 22, 30, 45] {
+        let name = format!("runs/killed-{milliseconds}");
+        copy(&world.path("runs/small"), &world.path(&name));
+        let mut child = world.command(&["forget", "--uids", "uids.txt", &name]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        world.good(&["forget", "--uids", "uids.txt", &name]);
+        let found = everything(&world.path(&name));
+        let names = |files: &[(String, Vec<u8>)]| -> Vec<String> {
+            files.iter().map(|file| file.0.clone()).collect()
+        };
+        assert_eq!(names(&found), names(&whole), "{name}");
+        let other = found.iter().zip(&whole).find(|(a, b)| a.1 != b.1);
+        assert!(other.is_none(), "{name}: {}", other.unwrap().0.0);
+        world.good(&["verify", &name]);
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_named() {
+    let world = World::new();
+    world.good(&["build", "--until", "captions"]);
+    std::fs::write(world.path("uids.txt"), "# none\n").unwrap();
+    let told = world.fails(&["forget", "--uids", "uids.txt", "runs/small"], 2);
+    assert!(told.contains("uids.txt: no uid"), "{told}");
+    std::fs::write(world.path("uids.txt"), "x").unwrap();
+    let args = ["forget", "--uids", "uids.txt", "runs/small", "--training", "pictures"];
+    assert!(world.fails(&args, 2).contains("shards.jsonl"));
+    std::fs::write(world.path("plain.parquet"), "x").unwrap();
+    world.fails(&["forget", "--uids", "uids.txt", "plain.parquet"], 4);
+}
