@@ -1,18 +1,17 @@
 //! `clip-data embed`: images and texts to embeddings.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
 
 use anyhow::Context;
 use clip_cli::torch::{EmbedArgs, Numbers, Only, Precision};
-use clip_cli::{Show, StatusLine};
 use clip_embed::{Encoder, Input, NumberType, Options, run as embed};
 use clip_model::{LoadOptions, Weights};
 use clip_torch::tch::Kind;
 use serde_json::json;
 
 use crate::model::{load_options, weights_path};
+use crate::row_progress::RowProgress;
 use crate::{device, exit};
 
 /// Embeds what is not embedded yet.
@@ -57,18 +56,9 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
         identity: format!("{identity:#}\n"),
     };
     let stop = clip_cli::stop_flag(exit::STOPPING)?;
-    let (started, done) = (Instant::now(), AtomicUsize::new(0));
-    let status = StatusLine::new(Show::default_here(), "embed", None);
-    let rate = |rows: usize| {
-        let rate = rows as f64 / started.elapsed().as_secs_f64();
-        (
-            format!("{rows} rows, {rate:.0} a second"),
-            json!({"event": "rows", "rows": rows, "rate": rate}),
-        )
-    };
+    let progress = RowProgress::new("embed", "rows");
     let shown = |rows: usize| {
-        let done = done.fetch_add(rows, Ordering::Relaxed) + rows;
-        status.update(done as u64, || rate(done));
+        progress.add(rows);
         !stop.load(Ordering::Relaxed)
     };
     let summary = match embed(&input, &encoder, &options, &shown) {
@@ -77,8 +67,7 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
         }
         summary => summary?,
     };
-    let rows = done.load(Ordering::Relaxed);
-    status.finish(rows as u64, rate(rows));
+    progress.finish();
     let Some(summary) = summary else {
         eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));

@@ -11,6 +11,7 @@ mod embed;
 mod eval;
 mod exit;
 mod model;
+mod row_progress;
 mod score;
 mod train;
 

@@ -2,13 +2,11 @@
 
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
 
 use anyhow::Context;
 use clip_cli::torch::{Precision, ScoreArgs, ScorerArgs};
-use clip_cli::{Show, StatusLine};
 use clip_embed::{Encoder, Input, ScoreOptions, Scorer, score};
 use clip_image::Rgb;
 use clip_model::{LoadOptions, Weights};
@@ -18,6 +16,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use crate::model::{load_options, weights_hash, weights_path};
+use crate::row_progress::RowProgress;
 use crate::{device, exit};
 
 /// The scorer, and what decides its scores.
@@ -73,20 +72,12 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
         identity: format!("{identity:#}\n"),
     };
     let stop = clip_cli::stop_flag(exit::STOPPING)?;
-    let (started, done) = (Instant::now(), AtomicUsize::new(0));
-    let status = StatusLine::new(Show::default_here(), "score", None);
-    let rate = |rows: usize| {
-        let rate = rows as f64 / started.elapsed().as_secs_f64();
-        let line = json!({"event": "rows", "rows": rows, "rate": rate});
-        (format!("{rows} pairs, {rate:.0} a second"), line)
-    };
+    let progress = RowProgress::new("score", "pairs");
     let summary = score(&input, &scorer, &options, &|rows| {
-        let done = done.fetch_add(rows, Ordering::Relaxed) + rows;
-        status.update(done as u64, || rate(done));
+        progress.add(rows);
         !stop.load(Ordering::Relaxed)
     })?;
-    let rows = done.load(Ordering::Relaxed);
-    status.finish(rows as u64, rate(rows));
+    progress.finish();
     let Some(summary) = summary else {
         eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));

@@ -167,16 +167,13 @@ impl Columns<'_> {
                 root.push(of);
             }
         }
-        let text = |column: &StringArray, at: usize| -> String {
-            if column.is_null(at) { String::new() } else { column.value(at).to_owned() }
-        };
         let area = |at: usize| {
             let sides = width.is_valid(at) && height.is_valid(at);
             sides.then(|| width.value(at).saturating_mul(height.value(at)))
         };
         let at = || places.iter().copied();
         let hashes = |column: &StringArray| -> ArrayRef {
-            Arc::new(UInt64Array::from_iter_values(at().map(|at| hash(&text(column, at)))))
+            Arc::new(UInt64Array::from_iter_values(at().map(|at| hash(text(column, at)))))
         };
         let length = at().map(|at| text(caption, at).chars().count() as i64);
         let members: [(&str, ArrayRef, bool); 6] = [
@@ -219,7 +216,7 @@ fn texts(
                 if let Some([_, cluster, place]) = wanted.take(rows.value(at))? {
                     clusters.push(cluster);
                     places.push(place);
-                    texts.push(if caption.is_null(at) { "" } else { caption.value(at) });
+                    texts.push(text(caption, at));
                 }
             }
             let table: [(&str, ArrayRef); 3] = [
@@ -238,6 +235,11 @@ fn texts(
     let Some(writer) = writer else { return Ok(None) };
     writer.finish()?;
     Ok(Some(file))
+}
+
+/// The text of a cell; none is an empty one.
+fn text(column: &StringArray, at: usize) -> &str {
+    if column.is_null(at) { "" } else { column.value(at) }
 }
 
 /// A cluster so far.
