@@ -1,5 +1,4 @@
 """See scripts/public_data."""
-import gzip
 import io
 import random
 import re
@@ -12,9 +11,10 @@ import pyarrow
 import pyarrow.parquet
 from PIL import Image, ImageFilter
 
+sys.path.insert(0, str(Path(__file__).parent / "python"))
+import fashion_mnist
+
 FOLDER = Path(sys.argv[1])
-FASHION = Path("/usr/share/datasets/fashion-mnist")
-CLASSES = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 SIDES, COUNT, CROPS, LANGUAGES = (500, 375), 500, 20, 10
 
 
@@ -79,11 +79,8 @@ def captions():
 
 def classes(tar):
     for part, name in (("train", "train"), ("test", "t10k")):
-        read = lambda what: gzip.decompress((FASHION / f"{name}-{what}-ubyte.gz").read_bytes())
-        labels = read("labels-idx1")[8:]
-        images = numpy.frombuffer(read("images-idx3")[16:], dtype=numpy.uint8).reshape(-1, 28, 28)
-        for number, (image, label) in enumerate(zip(images, labels)):
-            add(tar, f"{part}/{CLASSES[label]}/{number:05}.jpg", jpeg(Image.fromarray(image).convert("RGB"), 95))
+        for number, (image, label) in enumerate(zip(*fashion_mnist.part(name))):
+            add(tar, f"{part}/{label}/{number:05}.jpg", jpeg(Image.fromarray(image).convert("RGB"), 95))
 
 
 def retrieval(tar, images, texts):

@@ -17,6 +17,9 @@ import torch
 from open_clip.loss import ClipLoss
 from open_clip.model import CLIP, resize_pos_embed, resize_text_pos_embed
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
+from made_weights import noise, weight
+
 OUT = Path(sys.argv[1])
 NINE = "RN50 RN101 RN50x4 RN50x16 RN50x64 ViT-B-32 ViT-B-16 ViT-L-14 ViT-L-14-336".split()
 TEXT = dict(context_length=12, vocab_size=64, width=32, heads=2, layers=2)
@@ -30,33 +33,6 @@ TINY = {
     "vit-gelu": dict(embed_dim=16, quick_gelu=False, text_cfg=dict(TEXT, mlp_ratio=2.5, heads=4),
                      vision_cfg=dict(image_size=30, layers=3, width=40, head_width=20, patch_size=8, mlp_ratio=3.3)),
 }
-
-
-def noise(name, shape):
-    """Uniform in [-0.5, 0.5), the same on every machine: murmur's finaliser over an index and FNV-1a of the name."""
-    seed = 0x811C9DC5
-    for byte in name.encode():
-        seed = ((seed ^ byte) * 0x01000193) & 0xFFFFFFFF
-    x = (np.arange(int(np.prod(shape)), dtype=np.uint64) * 2654435761 + seed) & 0xFFFFFFFF
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        x = ((x ^ (x >> np.uint64(shift))) * factor) & 0xFFFFFFFF
-    return (x.astype(np.float64) / 2**32 - 0.5).reshape(shape)
-
-
-def weight(name, shape):
-    u = noise(name, shape)
-    if name == "logit_scale":
-        return np.array(2.5)
-    if name.endswith("num_batches_tracked"):
-        return np.array(3)
-    if name.endswith("running_var"):
-        return 1.0 + u
-    if len(shape) == 1:
-        return 1.0 + 0.4 * u if name.endswith("weight") else 0.4 * u
-    if name.endswith("embedding") or name.endswith("embedding.weight"):
-        return u
-    fan_in = shape[0] if name.endswith("proj") else int(np.prod(shape[1:]))
-    return u * (12.0 / fan_in) ** 0.5
 
 
 def fill(model):

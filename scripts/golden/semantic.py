@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What a NumPy version of SemDeDup's rule, and of the choice of clusters by targets, keeps of made embeddings.
+"""What a NumPy version of SemDeDup's rule, and of the choice of clusters by targets, keeps of made embeddings; and how well
+scikit-learn's k-means fits made points.
 
     semantic.py OUT.json
 
@@ -12,6 +13,7 @@ import pathlib
 import sys
 
 import numpy as np
+from sklearn.cluster import KMeans
 
 ROWS, WIDTH, CLUSTERS, TARGETS, GROUPS = 50_000, 32, 100, 25, 12_000
 
@@ -84,6 +86,11 @@ golden = {
     name: {"pairs": len(kept), "sha256": hashlib.sha256(kept.astype("<u4").tobytes()).hexdigest()}
     for name, kept in found.items()
 }
+# Points around 400 centres, of which the first have far more than the last, in 200 clusters.
+draws = (mix(rows[:6000] * np.uint64(16) + np.uint64(9)) % np.uint64(1 << 20)).astype(np.int64)
+points = (matrix(1 << 52, 400)[draws * draws * 400 >> 40] + 0.25 * matrix(1 << 53, 6000)).astype(np.float32)
+inertia = [KMeans(200, n_init=1, random_state=seed).fit(points).inertia_ for seed in range(9)]
+golden["k-means"] = {"inertia": float(np.median(inertia))}
 text = json.dumps(golden, indent=1) + "\n"
 pathlib.Path(sys.argv[1]).write_text(text)
 print(text)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ import torch
 from open_clip.model import CLIP
 from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
+from made_weights import weight
 
 OUT = Path("crates/clip-embed/tests/golden/oracle/scores.json")
 CONFIG = dict(embed_dim=24, quick_gelu=True,
@@ -21,29 +25,6 @@ CAPTIONS = [["a red boat on the water", "boat"], ["two dogs & a cat, playing in 
 CLASSES = {"animal": ["a photo of a dog.", "a photo of a cat.", "an animal"], "boat": ["a boat on the water"],
            "other": ["something else", "a chair"]}
 HEADS = {"aesthetic": ([24, 32, 16, 1], "none"), "nsfw": ([24, 20, 8, 1], "relu")}
-
-
-def noise(name, shape):
-    """As in scripts/golden/models.py."""
-    seed = 0x811C9DC5
-    for byte in name.encode():
-        seed = ((seed ^ byte) * 0x01000193) & 0xFFFFFFFF
-    x = (np.arange(int(np.prod(shape)), dtype=np.uint64) * 2654435761 + seed) & 0xFFFFFFFF
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        x = ((x ^ (x >> np.uint64(shift))) * factor) & 0xFFFFFFFF
-    return (x.astype(np.float64) / 2**32 - 0.5).reshape(shape)
-
-
-def weight(name, shape):
-    if name == "logit_scale":
-        return np.array(2.5)
-    u = noise(name, shape)
-    if len(shape) == 1:
-        return 1.0 + 0.4 * u if name.endswith("weight") else 0.4 * u
-    if name.endswith("embedding") or name.endswith("embedding.weight"):
-        return u
-    fan_in = shape[0] if name.endswith("proj") else int(np.prod(shape[1:]))
-    return u * (12.0 / fan_in) ** 0.5
 
 
 def texture(seed):

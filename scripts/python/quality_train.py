@@ -2,7 +2,6 @@
 
 import argparse
 import glob
-import gzip
 import io
 import json
 import os
@@ -13,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 
+import fashion_mnist
 import numpy as np
 import open_clip
 import torch
@@ -29,7 +29,6 @@ parser.add_argument("--samples", type=int, default=20_000)
 args = parser.parse_args()
 
 TEMPLATES = ["a photo of a {}.", "a picture of a {}.", "an image of a {}", "this is a {}", "a {}", "one {}", "a small {}", "a close view of a {}"]
-FASHION = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
 VISION = dict(image_size=32, layers=3, width=128, patch_size=4, head_width=32)
 TEXT = dict(context_length=16, vocab_size=49408, width=96, heads=3, layers=2)
 MODEL = dict(embed_dim=96, quick_gelu=True, vision_cfg=VISION, text_cfg=TEXT)
@@ -38,19 +37,8 @@ BATCH = 128
 
 def fashion():
     """(class, PNG) of the training and test parts."""
-    found = glob.glob("/usr/share/**/*fashion*/**/train-images*", recursive=True)
-    if not found:
-        sys.exit("dataset-fashion-mnist: no train-images file under /usr/share")
-    folder = os.path.dirname(found[0])
-
-    def read(name):
-        path = glob.glob(f"{folder}/{name}*")[0]
-        data = (gzip.open if path.endswith(".gz") else open)(path, "rb").read()
-        return np.frombuffer(data, np.uint8, offset=16 if "images" in name else 8)
-
     for part in ["train", "t10k"]:
-        images, labels = read(f"{part}-images").reshape(-1, 28, 28), read(f"{part}-labels")
-        yield [(FASHION[label], png(Image.fromarray(image))) for image, label in zip(images, labels)]
+        yield [(name, png(Image.fromarray(image))) for image, name in zip(*fashion_mnist.part(part))]
 
 
 def cifar(path):

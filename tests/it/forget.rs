@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clip_corpus::{ShardReader, columns, read_parquet};
 
-use crate::world::{FOLDERS, PICTURES, World};
+use crate::world::{FOLDERS, PICTURES, TINY_PRESET, World};
 
 /// The uids of a table.
 fn uids(table: &Path) -> Vec<String> {
@@ -206,12 +206,42 @@ fn killed_at_any_moment_the_same_command_ends_with_the_same_bytes() {
 }
 
 #[test]
+fn trainings_that_have_seen_a_removed_row_are_named() {
+    let world = World::new();
+    world.good(&["build"]);
+    std::fs::write(world.path("tiny.json"), TINY_PRESET).unwrap();
+    let data = ["train", "--train-data", "runs/small/shards/00000.tar", "--preset", "tiny.json"];
+    let run = ["--batch-size", "16", "--device", "cpu", "--name", "m"];
+    world.good(&[&data[..], &run].concat());
+    let shards = world.path("runs/small/shards");
+    let [seen, unseen] =
+        ["00000", "00001"].map(|name| uids(&shards.join(format!("{name}.parquet")))[5].clone());
+    let forget = |uid: &String| {
+        std::fs::write(world.path("uids.txt"), uid).unwrap();
+        world.good(&["forget", "--uids", "uids.txt", "runs/small", "--training", "logs/m"])
+    };
+    assert!(!forget(&unseen).contains("logs/m"));
+    let told = forget(&seen);
+    let named: Vec<&str> = told.lines().filter(|line| line.contains("trained on")).collect();
+    assert!(named.len() == 1 && named[0].starts_with("logs/m: "), "{told}");
+    assert!(named[0].ends_with("00000.tar"), "{told}");
+    // 50 pairs in batches of 16, twice.
+    let steps = "  step_00000006: saw each of them 1 times, or once more";
+    assert!(told.contains(steps), "{told}");
+    assert!(told.contains("each pair is seen once in each 4 steps"), "{told}");
+    // The row is gone, and with it what could be said.
+    assert!(!forget(&seen).contains("logs/m"));
+}
+
+#[test]
 fn what_cannot_be_done_is_named() {
     let world = World::new();
     world.good(&["build", "--until", "captions"]);
     std::fs::write(world.path("uids.txt"), "# none\n").unwrap();
     let told = world.fails(&["forget", "--uids", "uids.txt", "runs/small"], 2);
     assert!(told.contains("uids.txt: no uid"), "{told}");
+    let told = world.fails(&["forget", "--uids", "none.txt", "runs/small"], 2);
+    assert!(told.contains("none.txt: ") && told.contains("\nhint: "), "{told}");
     std::fs::write(world.path("uids.txt"), "x").unwrap();
     let args = ["forget", "--uids", "uids.txt", "runs/small", "--training", "pictures"];
     assert!(world.fails(&args, 2).contains("shards.jsonl"));

@@ -129,6 +129,14 @@ fn settings_without_effect_and_broken_models_are_named() {
     let model = ["classifier", "predict", "good.bin", "good.txt"];
     assert!(world.fails(&model, 2).contains("the model is cut off"));
 
+    let mut absent = TRAIN;
+    absent[5] = "absent.txt";
+    for args in [&absent[..], &["classifier", "predict", "good.bin", "absent.txt"]] {
+        std::fs::write(world.path("good.bin"), &bytes).unwrap();
+        let told = world.fails(args, 2);
+        assert!(told.contains("absent.txt: ") && told.contains("\nhint: "), "{told}");
+    }
+
     let train = |more: &[&str]| world.fails(&[&TRAIN[..8], more].concat(), 2);
     assert!(train(&["--neg", "3"]).contains("--neg has no effect"));
     assert!(train(&["--bucket", "1000"]).contains("--bucket has no effect"));

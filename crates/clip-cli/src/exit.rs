@@ -47,6 +47,9 @@ pub fn report(error: &anyhow::Error, known: &[Classifier]) -> ExitCode {
         Some(_) => {
             "hint: nothing that was complete is lost; make room or mount the disk writable, and run the same command again\n"
         }
+        None if is_missing_file(error) && !text.contains("\nhint: ") => {
+            "hint: check the path; a relative one begins in the folder that the command runs in\n"
+        }
         None => "",
     };
     print_error(&format!("error: {text}\n{hint}"));
@@ -58,6 +61,12 @@ fn class(error: &anyhow::Error, known: &[Classifier]) -> ErrorClass {
         [class_of::<clip_corpus::Error>, class_of::<clip_corpus::BadName>];
     let of = |cause| known.iter().chain(&shared).find_map(|class| class(cause));
     error.chain().find_map(of).unwrap_or(ErrorClass::Usage)
+}
+
+/// Whether a file that was named is missing.
+fn is_missing_file(error: &anyhow::Error) -> bool {
+    let missing = |cause: &std::io::Error| cause.kind() == ErrorKind::NotFound;
+    error.chain().any(|cause| cause.downcast_ref().is_some_and(missing))
 }
 
 /// The exit code of an error that says that a disk is full or read-only, at any depth of libraries
@@ -76,6 +85,16 @@ mod tests {
         assert_eq!(storage(&full()), Some(ENVIRONMENT));
         assert_eq!(storage(&std::io::Error::other(full())), Some(ENVIRONMENT));
         assert_eq!(storage(&std::io::Error::from(ErrorKind::NotFound)), None);
+    }
+
+    #[test]
+    fn a_missing_file_is_one_at_any_depth() {
+        let io = |kind: ErrorKind| clip_format::PathError::new("a".as_ref(), kind.into());
+        let error = |kind| anyhow::Error::from(clip_corpus::Error::from(io(kind))).context("x");
+        assert!(is_missing_file(&error(ErrorKind::NotFound)));
+        assert_eq!(class(&error(ErrorKind::NotFound), &[]), ErrorClass::Usage);
+        assert!(!is_missing_file(&error(ErrorKind::PermissionDenied)));
+        assert_eq!(class(&error(ErrorKind::TimedOut), &[]), ErrorClass::Incomplete);
     }
 
     #[derive(Debug, thiserror::Error)]

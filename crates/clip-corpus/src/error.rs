@@ -1,5 +1,6 @@
 //! What can go wrong with files of a corpus.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clip_format::{Classify, ErrorClass, PathError};
@@ -101,7 +102,12 @@ impl Error {
 
     /// Whether what was asked for cannot be: another file or specification is meant.
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Spec { .. } | Self::NotAShard { .. })
+        match self {
+            Self::Spec { .. } | Self::NotAShard { .. } => true,
+            // No file comes of running again.
+            Self::Io(error) => error.source.kind() == ErrorKind::NotFound,
+            _ => false,
+        }
     }
 }
 

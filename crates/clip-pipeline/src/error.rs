@@ -66,6 +66,8 @@ impl Classify for Error {
     fn class(&self) -> Option<ErrorClass> {
         match self {
             Self::Config(_) | Self::Locked { .. } => Some(ErrorClass::Usage),
+            // A part that is missing is made again.
+            Self::Corpus(clip_corpus::Error::Io(_)) => Some(ErrorClass::Incomplete),
             Self::Corpus(error) => error.class(),
             _ => Some(ErrorClass::Incomplete),
         }

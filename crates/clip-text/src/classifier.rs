@@ -80,3 +80,6 @@ pub(crate) fn prob(score: f32) -> f32 {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod trained_tests;

@@ -13,7 +13,7 @@ const ROWS: usize = 256;
 /// Centroids that they are compared with at a time.
 const BLOCK: usize = 512;
 /// Rows for each centroid that the first ones are drawn from.
-const SEEDING: usize = 16;
+const SEEDING: usize = 64;
 /// Iterations at most, and the movement at which they end, as in scikit-learn's `KMeans`.
 const ITERATIONS: usize = 300;
 const TOLERANCE: f64 = 1e-4;
@@ -42,12 +42,11 @@ pub(super) fn train(rows: ArrayView2<f32>, clusters: usize, seed: u64) -> KMeans
         fill_empty(&mut labels, &mut nearest, clusters);
         moved = changed(&before, &labels, clusters);
         iterations += 1;
-        if iterations > ITERATIONS || !moved.contains(&true) {
+        if !moved.contains(&true) {
             break;
         }
         let shift = update(rows, &labels, &moved, &mut centroids);
-        if shift <= still {
-            moved.fill(true);
+        if shift <= still || iterations == ITERATIONS {
             assign(rows, &centroids, &moved, &mut labels, &mut nearest);
             break;
         }
@@ -74,48 +73,110 @@ pub(super) fn mix(seed: u64, number: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// k-means++ on an even sample of the rows; where many centroids are wanted, some are drawn at a
-/// time, each by the distances to those before.
+/// Greedy k-means++ on an even sample of the rows, as in scikit-learn: of some candidates, drawn by
+/// the distances to the centroids before, the one becomes a centroid that leaves the least sum of
+/// distances. Where very many are wanted, several are chosen at a time, each of candidates of its
+/// own.
 fn first_centroids(rows: ArrayView2<f32>, clusters: usize, seed: u64) -> Array2<f32> {
-    let count = rows.nrows().min(clusters * SEEDING);
+    let count = rows.nrows().min(clusters.saturating_mul(SEEDING));
     let places: Vec<usize> = (0..count).map(|at| at * rows.nrows() / count).collect();
     let sample = rows.select(Axis(0), &places);
     let norms: Vec<f32> = sample.outer_iter().map(|row| row.dot(&row)).collect();
-    let mut distances = vec![f32::INFINITY; count];
+    let trials = 2 + (clusters as f64).ln() as usize;
+    let at_once = (clusters / 1024).clamp(1, 16);
+    let mut distances = vec![1.0; count];
     let mut chosen: Vec<usize> = Vec::with_capacity(clusters);
-    let at_once = (clusters / 64).clamp(1, 16);
     while chosen.len() < clusters {
-        let from = chosen.len();
-        let sums: Vec<f64> = distances
-            .iter()
-            .scan(0.0, |sum, &distance| {
-                *sum += if from == 0 { 1.0 } else { f64::from(distance) };
-                Some(*sum)
-            })
-            .collect();
-        let total = sums.last().copied().unwrap_or(0.0);
-        let wanted = if from == 0 { 1 } else { at_once.min(clusters - from) };
-        for number in from..from + wanted {
-            let draw = (mix(seed, number as u64) >> 11) as f64 / (1u64 << 53) as f64;
-            let at = sums.partition_point(|&sum| sum <= draw * total).min(count - 1);
-            // Where all rows are some centroid already, any is as good.
-            chosen.push(if total > 0.0 { at } else { number % count });
-        }
-        let new = sample.select(Axis(0), &chosen[from..]);
-        let new_norms: Vec<f32> = chosen[from..].iter().map(|&at| norms[at]).collect();
-        distances.par_chunks_mut(ROWS).enumerate().for_each(|(chunk, distances)| {
-            let first = chunk * ROWS;
-            let products = sample.slice(s![first..first + distances.len(), ..]).dot(&new.t());
-            for ((products, own), distance) in
-                products.outer_iter().zip(&norms[first..]).zip(distances)
-            {
-                for (product, norm) in products.iter().zip(&new_norms) {
-                    *distance = distance.min((own + norm - 2.0 * product).max(0.0));
-                }
-            }
+        // Of the first there is nothing to compare: it is drawn.
+        let (wanted, trials) = match chosen.len() {
+            0 => (1, 1),
+            before => (at_once.min(clusters - before), trials),
+        };
+        let drawn = draw(&distances, chosen.len() * trials, wanted * trials, seed);
+        let limit = if chosen.is_empty() { &[][..] } else { &distances[..] };
+        let left = distances_left(sample.view(), &norms, limit, &drawn);
+        let sums = column_sums(&left, drawn.len());
+        let best = |group: usize| {
+            let own = group * trials..(group + 1) * trials;
+            own.reduce(|a, b| if sums[b] < sums[a] { b } else { a }).unwrap_or(0)
+        };
+        let best: Vec<usize> = (0..wanted).map(best).collect();
+        distances.par_iter_mut().zip(left.par_chunks(drawn.len())).for_each(|(distance, left)| {
+            *distance = best.iter().map(|&at| left[at]).fold(f32::INFINITY, f32::min);
         });
+        chosen.extend(best.iter().map(|&at| drawn[at]));
     }
     sample.select(Axis(0), &chosen)
+}
+
+/// Draws rows by their weights, the numbered draws of a seed.
+fn draw(weights: &[f32], first: usize, wanted: usize, seed: u64) -> Vec<usize> {
+    let mut sum = 0.0;
+    let sums: Vec<f64> = weights
+        .iter()
+        .map(|&weight| {
+            sum += f64::from(weight);
+            sum
+        })
+        .collect();
+    (first..first + wanted)
+        .map(|number| {
+            let draw = (mix(seed, number as u64) >> 11) as f64 / (1u64 << 53) as f64;
+            // Where all rows are some centroid already, any is as good.
+            if sum > 0.0 {
+                sums.partition_point(|&before| before <= draw * sum).min(weights.len() - 1)
+            } else {
+                number % weights.len()
+            }
+        })
+        .collect()
+}
+
+/// The squared distance of each row to each of some rows, `[rows, drawn]`, where it is below the
+/// row's limit, and else the limit.
+fn distances_left(
+    rows: ArrayView2<f32>,
+    norms: &[f32],
+    limits: &[f32],
+    drawn: &[usize],
+) -> Vec<f32> {
+    let candidates = rows.select(Axis(0), drawn);
+    let mut left = vec![0.0; rows.nrows() * drawn.len()];
+    left.par_chunks_mut(ROWS * drawn.len()).enumerate().for_each(|(chunk, left)| {
+        let first = chunk * ROWS;
+        let products = rows.slice(s![first..first + left.len() / drawn.len(), ..]);
+        let products = products.dot(&candidates.t());
+        let places = (first..).zip(left.chunks_mut(drawn.len()));
+        for (products, (row, left)) in products.outer_iter().zip(places) {
+            let limit = limits.get(row).copied().unwrap_or(f32::INFINITY);
+            for ((left, product), &other) in left.iter_mut().zip(products).zip(drawn) {
+                let distance =
+                    if row == other { 0.0 } else { norms[row] + norms[other] - 2.0 * product };
+                *left = distance.clamp(0.0, limit);
+            }
+        }
+    });
+    left
+}
+
+/// Sums of the columns of numbers in rows of this width, in 64 bits, in an order that threads do
+/// not change.
+fn column_sums(numbers: &[f32], width: usize) -> Vec<f64> {
+    let chunks: Vec<Vec<f64>> = numbers
+        .par_chunks(ROWS * width)
+        .map(|chunk| {
+            let mut sums = vec![0.0; width];
+            for row in chunk.chunks(width) {
+                sums.iter_mut().zip(row).for_each(|(sum, &number)| *sum += f64::from(number));
+            }
+            sums
+        })
+        .collect();
+    let mut sums = vec![0.0; width];
+    for chunk in chunks {
+        sums.iter_mut().zip(chunk).for_each(|(sum, number)| *sum += number);
+    }
+    sums
 }
 
 /// Gives each row its nearest centroid; rows of a centroid that stayed look only at those that

@@ -31,15 +31,20 @@ fn read(bytes: &[u8]) -> std::result::Result<Classifier, String> {
     Ok(Classifier { model: Model::read(Cursor::new(bytes), bytes.len() as u64)? })
 }
 
-fn text(packed: &[u8]) -> String {
+pub(super) fn text(packed: &[u8]) -> String {
     String::from_utf8(unpack(packed)).unwrap()
 }
 
-/// The lines that the predictions are of.
-fn lines() -> Vec<String> {
+/// Language and text of the lines that the predictions are of.
+pub(super) fn rows() -> Vec<(String, String)> {
     let text = text(include_bytes!("../../data/golden/languages.tsv.gz"));
     let rows = text.strip_suffix('\n').unwrap().split('\n');
-    rows.map(|row| row.splitn(3, '\t').nth(2).unwrap().to_owned()).collect()
+    let fields = rows.map(|row| row.splitn(3, '\t').collect::<Vec<_>>());
+    fields.map(|fields| (fields[0].to_owned(), fields[2].to_owned())).collect()
+}
+
+fn lines() -> Vec<String> {
+    rows().into_iter().map(|(_, line)| line).collect()
 }
 
 #[test]
