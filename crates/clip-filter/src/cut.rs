@@ -29,18 +29,17 @@ impl Top {
     }
 }
 
-/// Bits of a score: DataFusion gives 64, whatever the column has.
-const BITS: u32 = 64;
-
 /// What pairs are ranked by; 0, which no number has, for those without a score.
-fn score_key(score: Option<f64>) -> u64 {
-    score.filter(|score| !score.is_nan()).map_or(0, |score| key(score, BITS))
+fn score_key(score: Option<f64>, bits: u32) -> u64 {
+    score.filter(|score| !score.is_nan()).map_or(0, |score| key(score, bits))
 }
 
 /// The last pair of a fraction: those with a higher score are in, and of those with just this one
 /// the first by uid.
 pub(crate) struct Limit {
     key: u64,
+    /// Of the scores: 32 or 64.
+    bits: u32,
     last: u128,
     /// How many pairs with this very score and uid are in, the first that come.
     copies: u64,
@@ -55,20 +54,17 @@ impl Limit {
         if !scan.numeric[place] {
             return Err(Error::Settings(format!("column {} is no score: no numbers", top.column)));
         }
+        let bits = scan.bits(place);
         let visit = |each: &mut (dyn FnMut(u128, u64) -> Result<()> + Send)| {
             scan.visit(Rows::Chosen, &[place], |rows| {
                 let ids = rows.ids.iter().enumerate().filter_map(|(at, id)| Some((at, (*id)?)));
-                ids.into_iter().try_for_each(|(at, id)| each(id, score_key(rows.number(0, at))))
+                ids.into_iter()
+                    .try_for_each(|(at, id)| each(id, score_key(rows.number(0, at), bits)))
             })
         };
-        let mut pairs = 0u64;
-        visit(&mut |_, _| {
-            pairs += 1;
-            Ok(())
-        })?;
-        let wanted = exact_floor(top.fraction, pairs);
-        let Some(rank) = wanted.checked_sub(1) else { return Ok(None) };
-        let ranked = at_rank(rank, BITS, |prefix: Prefix| {
+        let wanted = |pairs: u64| exact_floor(top.fraction, pairs);
+        let rank = |pairs: u64| wanted(pairs).checked_sub(1);
+        let ranked = at_rank(bits, rank, |prefix: Prefix| {
             let mut digits = Digits::new();
             visit(&mut |_, key| {
                 prefix.count(key, &mut digits);
@@ -82,19 +78,19 @@ impl Limit {
         let mut equal = SubsetWriter::new(&path);
         visit(&mut |id, key| if key == ranked.key { Ok(equal.push(id)?) } else { Ok(()) })?;
         equal.finish()?;
-        let (last, copies) = id_at(&path, wanted - ranked.above - 1)?;
+        let (last, copies) = id_at(&path, wanted(ranked.total) - ranked.above - 1)?;
         std::fs::remove_file(&path).at(&path)?;
-        Ok(Some(Self { key: ranked.key, last, copies }))
+        Ok(Some(Self { key: ranked.key, bits, last, copies }))
     }
 
     /// The score of the last pair; nothing when it has none.
     pub(crate) fn score(&self) -> Option<f64> {
-        (self.key > 0).then(|| score(self.key, BITS))
+        (self.key > 0).then(|| score(self.key, self.bits))
     }
 
     /// Whether a pair is in. Of pairs with the same score and uid the first that come are.
     pub(crate) fn takes(&mut self, score: Option<f64>, id: u128) -> bool {
-        let own = score_key(score);
+        let own = score_key(score, self.bits);
         if own != self.key || id != self.last {
             return own > self.key || own == self.key && id < self.last;
         }

@@ -113,7 +113,7 @@ fn threshold_at(pool: &Pool, column: &str, fraction: f64) -> Result<f64> {
         });
         parts.try_reduce(Digits::new, |a, b| Ok(a.merge(&b)))
     };
-    let found = at_rank(rank, bits, pass)?;
+    let found = at_rank(bits, |_| Some(rank), pass)?;
     Ok(found.map_or(f64::NAN, |ranked| score(ranked.key, bits)))
 }
 

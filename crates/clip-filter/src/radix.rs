@@ -35,6 +35,10 @@ impl Digits {
         Self(vec![0; 1 << DIGIT])
     }
 
+    fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
     /// The counts of two parts of the rows.
     pub(crate) fn merge(mut self, other: &Self) -> Self {
         self.0.iter_mut().zip(&other.0).for_each(|(sum, count)| *sum += count);
@@ -59,37 +63,41 @@ impl Prefix {
     }
 }
 
-/// The key at a rank, and how many are above it.
+/// The key at a rank, how many are above it, and how many there are in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ranked {
     pub(crate) key: u64,
     pub(crate) above: u64,
+    pub(crate) total: u64,
 }
 
 /// The key at a rank from the largest, 0 being that; nothing when there are no more keys than the
-/// rank. `pass` counts all keys by a prefix, and is called once for every 16 of `bits`.
+/// rank. `rank` gets the number of keys. `pass` counts all keys by a prefix, and is called once for
+/// every 16 of `bits`.
 pub(crate) fn at_rank(
-    rank: u64,
     bits: u32,
+    rank: impl FnOnce(u64) -> Option<u64>,
     mut pass: impl FnMut(Prefix) -> Result<Digits>,
 ) -> Result<Option<Ranked>> {
     let mut prefix = Prefix { value: 0, decided: 0 };
+    let mut digits = pass(prefix)?;
+    let total = digits.total();
+    let Some(rank) = rank(total).filter(|&rank| rank < total) else { return Ok(None) };
     let mut above = 0;
-    while prefix.decided < bits {
-        let digits = pass(prefix)?;
-        let mut found = None;
-        for (digit, count) in digits.0.iter().enumerate().rev() {
+    loop {
+        for (digit, &count) in digits.0.iter().enumerate().rev() {
             if above + count > rank {
-                found = Some(digit as u64);
+                prefix.value |= (digit as u64) << (64 - DIGIT - prefix.decided);
                 break;
             }
             above += count;
         }
-        let Some(digit) = found else { return Ok(None) };
-        prefix.value |= digit << (64 - DIGIT - prefix.decided);
         prefix.decided += DIGIT;
+        if prefix.decided >= bits {
+            return Ok(Some(Ranked { key: prefix.value, above, total }));
+        }
+        digits = pass(prefix)?;
     }
-    Ok(Some(Ranked { key: prefix.value, above }))
 }
 
 #[cfg(test)]
@@ -104,7 +112,7 @@ mod tests {
             rank in 0u64..220, wide: bool) {
             let bits = if wide { 64 } else { 32 };
             let keys: Vec<u64> = scores.iter().map(|&s| key(f64::from(s), bits)).collect();
-            let found = at_rank(rank, bits, |prefix| {
+            let found = at_rank(bits, |_| Some(rank), |prefix| {
                 let mut digits = Digits::new();
                 keys.iter().for_each(|&key| prefix.count(key, &mut digits));
                 Ok(digits)

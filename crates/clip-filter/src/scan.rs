@@ -21,18 +21,20 @@ pub(crate) struct Scan<'a> {
     values: Vec<String>,
     /// Whether each of them is a column of numbers.
     pub(crate) numeric: Vec<bool>,
-    from: String,
+    /// Whether its numbers have 32 bits at most.
+    narrow: Vec<bool>,
+    columns: String,
 }
 
 /// Which rows a scan visits, and in which order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rows {
+pub(crate) enum Rows<'a> {
     /// Those that meet all conditions, in any order.
     Chosen,
     /// All, in any order.
     All,
-    /// All, in the order of the column `row`.
-    Ordered,
+    /// All of a table with the same columns, in the order of the column `row`.
+    Ordered(&'a str),
 }
 
 impl<'a> Scan<'a> {
@@ -50,16 +52,28 @@ impl<'a> Scan<'a> {
         let kind = |name: &String| {
             let field = schema.field_with_name(name);
             let field = field.map_err(|_| Error::Settings(no_column(name, &known)))?;
-            Ok(field.data_type().is_numeric())
+            let narrow = matches!(field.data_type(), DataType::Float32 | DataType::Float16);
+            Ok((field.data_type().is_numeric(), narrow))
         };
-        let numeric = values.iter().map(kind).collect::<Result<_>>()?;
+        let kinds: Vec<(bool, bool)> = values.iter().map(kind).collect::<Result<_>>()?;
+        let (numeric, narrow) = kinds.into_iter().unzip();
         let raw: String = values
             .iter()
             .enumerate()
             .map(|(at, name)| format!(", {} AS __value_{at}", quoted(name)))
             .collect();
-        let from = format!("(SELECT {}{raw} FROM {TABLE})", columns_without_nan(schema));
-        Ok(Self { session, conditions, values, numeric, from })
+        let columns = format!("{}{raw}", columns_without_nan(schema));
+        Ok(Self { session, conditions, values, numeric, narrow, columns })
+    }
+
+    /// A table as queries read it.
+    fn from(&self, table: &str) -> String {
+        format!("(SELECT {} FROM {table})", self.columns)
+    }
+
+    /// Bits that tell the numbers of a value apart: 32 or 64.
+    pub(crate) fn bits(&self, value: usize) -> u32 {
+        if self.narrow[value] { 32 } else { 64 }
     }
 
     /// The place of a column among the values.
@@ -81,22 +95,22 @@ impl<'a> Scan<'a> {
     ) -> Result<()> {
         let conditions = self.conditions.iter().map(Condition::sql);
         let mut chosen: Vec<String> = vec!["uid".into()];
-        let mut rest = String::new();
+        let (mut table, mut rest) = (TABLE, String::new());
         match rows {
             Rows::Chosen => {
                 let all: Vec<String> = conditions.collect();
                 rest = if all.is_empty() { rest } else { format!(" WHERE {}", all.join(" AND ")) };
             }
-            Rows::All | Rows::Ordered => {
+            Rows::All | Rows::Ordered(_) => {
                 chosen.extend(conditions.enumerate().map(|(at, c)| format!("{c} AS __met_{at}")));
             }
         }
-        if rows == Rows::Ordered {
+        if let Rows::Ordered(own) = rows {
             chosen.push("row".into());
-            rest = " ORDER BY row".into();
+            (table, rest) = (own, " ORDER BY row".into());
         }
         chosen.extend(values.iter().map(|at| format!("__value_{at}")));
-        let query = format!("SELECT {} FROM {}{rest}", chosen.join(", "), self.from);
+        let query = format!("SELECT {} FROM {}{rest}", chosen.join(", "), self.from(table));
         // Its own error says more than the query's.
         let mut failed = Ok(());
         let visited = self.session.each_of(&query, |batch| {
@@ -158,7 +172,8 @@ impl<'a> Scan<'a> {
             let finite = format!("CASE WHEN abs({value}) < 1e300 THEN {value} END");
             format!("min({finite}), max({finite})")
         });
-        let query = format!("SELECT {} FROM {}", ends.collect::<Vec<_>>().join(", "), self.from);
+        let query =
+            format!("SELECT {} FROM {}", ends.collect::<Vec<_>>().join(", "), self.from(TABLE));
         self.session.each_of(&query, |batch| {
             for (place, (at, _)) in names.iter().enumerate() {
                 let end = |index: usize| {

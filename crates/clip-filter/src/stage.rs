@@ -14,6 +14,12 @@ use crate::scan::{Rows, Scanned, TABLE};
 use crate::selection::{Selection, Verdict, schema_of};
 use crate::{Error, GateReport, Result, Top};
 
+/// The table of the parts whose rows are sorted together.
+const SORTED: &str = "sorted";
+/// How many rows and parts these are, at most: few enough to be sorted in memory.
+const SORTED_ROWS: u64 = if cfg!(test) { 500 } else { 1 << 21 };
+const SORTED_PARTS: usize = 4096;
+
 /// Keeps the pairs that meet all conditions, and of these the exact fractions; a pair must be in
 /// each.
 ///
@@ -56,12 +62,15 @@ impl SelectStage {
         out.push(&RecordBatch::new_empty(decisions.clone())).map_err(clip_sql::Error::from)?;
         let (mut pairs, mut kept) = (0, 0);
         let all: Vec<usize> = (0..scan.names().len()).collect();
-        scan.visit(Rows::Ordered, &all, |rows| {
-            let batch = decide(rows, &mut selection, scan.names(), &decisions)?;
-            pairs += batch.num_rows() as u64;
-            kept += batch["reason"].null_count() as u64;
-            Ok(out.push(&batch).map_err(clip_sql::Error::from)?)
-        })?;
+        for group in groups(inputs) {
+            session.table(SORTED, &clip_sql::table_of(group))?;
+            scan.visit(Rows::Ordered(SORTED), &all, |rows| {
+                let batch = decide(rows, &mut selection, scan.names(), &decisions)?;
+                pairs += batch.num_rows() as u64;
+                kept += batch["reason"].null_count() as u64;
+                Ok(out.push(&batch).map_err(clip_sql::Error::from)?)
+            })?;
+        }
         let account = SelectAccount { pairs, kept, gates: selection.reports() };
         cx.note(account.summary());
         let text = serde_json::to_string_pretty(&account);
@@ -103,6 +112,22 @@ impl Barrier for SelectStage {
             error => clip_pipeline::Error::stage(cx.stage(), error),
         })
     }
+}
+
+/// The parts in their order, those together whose rows are sorted together. All rows of a part are
+/// before those of the next.
+fn groups(inputs: &[PartInfo]) -> Vec<&[PartInfo]> {
+    let (mut groups, mut first, mut rows) = (Vec::new(), 0, 0);
+    for (at, part) in inputs.iter().enumerate() {
+        let full = rows + part.rows > SORTED_ROWS || at - first == SORTED_PARTS;
+        if full && at > first {
+            groups.push(&inputs[first..at]);
+            (first, rows) = (at, 0);
+        }
+        rows += part.rows;
+    }
+    groups.push(&inputs[first..]);
+    groups
 }
 
 fn decision_schema() -> SchemaRef {
