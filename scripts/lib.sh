@@ -77,3 +77,16 @@ for name in names:
     archive.extract(name, folder)
 PY
 }
+
+# cargo_tool NAME VERSION: builds a subcommand of cargo once into the cache, in a folder of its own, and prints its path.
+cargo_tool() {
+  local tool="$CACHE/tools/$1-$2/bin/$1" build="$CACHE/tools/build-$1"
+  if [ ! -x "$tool" ]; then
+    say "building $1 $2"
+    CARGO_TARGET_DIR="$build" CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off \
+      CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+      cargo install --quiet --locked --root "$CACHE/tools/$1-$2" "$1@$2" >&2 || return
+    rm -rf "$build"
+  fi
+  echo "$tool"
+}

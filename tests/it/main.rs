@@ -14,6 +14,7 @@ mod fetch_store;
 mod filter;
 mod forget;
 mod hosts;
+mod install;
 mod labels;
 mod models;
 mod pairs;

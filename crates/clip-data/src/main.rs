@@ -10,6 +10,7 @@ mod counter;
 mod detector_process;
 mod examples;
 mod exit;
+mod install;
 mod progress;
 mod recipe;
 mod score_process;

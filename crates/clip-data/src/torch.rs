@@ -8,8 +8,15 @@ use std::process::{Command, ExitCode};
 use anyhow::Context;
 use clip_format::{Classify, ErrorClass};
 
+use crate::install::{Install, site_packages};
+
 /// The version of libtorch that the sibling is built against.
 pub const VERSION: &str = "2.11.0";
+/// The releases of libtorch that have this version's C++ interface.
+pub const SERIES: &str = "2.11";
+
+/// What every libtorch has.
+const LIBRARY: &str = "lib/libtorch_cpu.so";
 
 /// A folder with libtorch's `lib` in it.
 pub struct Libtorch {
@@ -23,18 +30,25 @@ impl Libtorch {
     /// Looks in the usual places, nearest first.
     pub fn find() -> Option<Self> {
         let variable = |name: &str| std::env::var_os(name).map(PathBuf::from);
-        let beside = || Some(std::env::current_exe().ok()?.parent()?.join("../libtorch"));
+        let folder = || Some(std::env::current_exe().ok()?.parent()?.to_owned());
+        let beside = || Some(folder()?.join("../libtorch"));
+        let environment = || {
+            let mut torches =
+                site_packages(folder()?.parent()?).into_iter().map(|s| s.join("torch"));
+            torches.find(|torch| torch.join(LIBRARY).is_file())
+        };
         let cache = || clip_corpus::cache_folder(&format!("libtorch-{VERSION}/torch"));
-        let places: [(&'static str, Option<PathBuf>); 5] = [
+        let places: [(&'static str, Option<PathBuf>); 6] = [
             ("CLIP_DATA_LIBTORCH", variable("CLIP_DATA_LIBTORCH")),
             ("LIBTORCH", variable("LIBTORCH")),
             ("beside the executable", beside()),
-            ("the cache of scripts/setup", cache()),
+            ("torch of the executable's Python environment", environment()),
+            ("the cache", cache()),
             ("python3's torch", None),
         ];
         places.into_iter().find_map(|(from, root)| {
             let root = if from == "python3's torch" { python() } else { root }?;
-            root.join("lib/libtorch_cpu.so").is_file().then_some(Self { root, from })
+            root.join(LIBRARY).is_file().then_some(Self { root, from })
         })
     }
 
@@ -47,6 +61,13 @@ impl Libtorch {
             Some(line.split('\'').nth(1)?.to_owned())
         })?;
         Some(text.trim().split('+').next()?.to_owned())
+    }
+
+    /// Whether the sibling can be linked to it: unknown versions are tried.
+    pub fn fits(&self) -> bool {
+        self.version().is_none_or(|found| {
+            found.strip_prefix(SERIES).is_some_and(|rest| rest.starts_with('.'))
+        })
     }
 
     /// What `LD_LIBRARY_PATH` must hold: libtorch's own folder and its CUDA runtime's.
@@ -88,24 +109,27 @@ impl Classify for Missing {
 
 /// `clip-data-torch` with libtorch in reach, ready to be given the arguments of `command`.
 pub fn program(command: &str) -> Result<Command, Missing> {
+    let install = Install::find();
+    let bring = install.libtorch(SERIES);
     let Some(libtorch) = Libtorch::find() else {
         return Err(Missing(format!(
-            "`clip-data {command}` needs libtorch {VERSION}, and none was found\n\
-             hint: run scripts/setup, or set CLIP_DATA_LIBTORCH to a folder with lib/libtorch_cpu.so in it"
+            "`clip-data {command}` needs libtorch {SERIES}, and none was found\n\
+             hint: {bring}, or set CLIP_DATA_LIBTORCH to a folder with {LIBRARY} in it"
         )));
     };
-    if let Some(found) = libtorch.version().filter(|found| found != VERSION) {
+    if !libtorch.fits() {
         return Err(Missing(format!(
-            "{}: libtorch {found} (from {}), but this build needs {VERSION}\n\
-             hint: set CLIP_DATA_LIBTORCH to a libtorch {VERSION}",
+            "{}: libtorch {} (from {}), but this build needs {SERIES}\n\
+             hint: {bring}, or set CLIP_DATA_LIBTORCH to a libtorch {SERIES}",
             libtorch.root.display(),
+            libtorch.version().unwrap_or_default(),
             libtorch.from
         )));
     }
     let sibling = sibling().map_err(|e| Missing(format!("{e:#}")))?;
     if !sibling.is_file() {
-        let shown = sibling.display();
-        return Err(Missing(format!("{shown} is missing\nhint: it is installed beside clip-data")));
+        let bring = install.torch_executable();
+        return Err(Missing(format!("{} is missing\nhint: {bring}", sibling.display())));
     }
     let mut ready = Command::new(sibling);
     ready.env("LD_LIBRARY_PATH", libtorch.library_path());

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The language model cannot be used.
-    #[error("{}: {reason}\nhint: lid.176.ftz of fastText is wanted; scripts/setup puts it into the cache", path.display())]
+    #[error("{}: {reason}\nhint: a model of fastText is wanted; lid.176.ftz is at https://dl.fbaipublicfiles.com/fasttext/supervised-models/lid.176.ftz", path.display())]
     Model {
         /// The model's file.
         path: PathBuf,

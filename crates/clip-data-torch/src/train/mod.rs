@@ -143,7 +143,7 @@ fn nccl(args: &Args) -> anyhow::Result<Option<String>> {
     if args.dist_backend.is_some() {
         let shown = library.display();
         anyhow::bail!(
-            "--dist-backend nccl: {shown} is missing\nhint: run scripts/nccl, or use gloo"
+            "--dist-backend nccl: {shown} is missing\nhint: use gloo, or build that library with scripts/nccl of the source code"
         );
     }
     Ok(None)

@@ -6,7 +6,8 @@ use std::process::{Command, ExitCode};
 use clip_pipeline::Config;
 
 use crate::exit;
-use crate::torch::{Libtorch, VERSION, sibling};
+use crate::install::Install;
+use crate::torch::{Libtorch, SERIES, sibling};
 
 /// Arguments of `clip-data doctor`.
 #[derive(clap::Args)]
@@ -23,6 +24,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         missing |= !good;
         println!("{} {what:<12} {found}", if good { "ok     " } else { "missing" });
     };
+    let install = Install::find();
+    line(true, "installed", install.to_string());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     line(true, "cores", cores.to_string());
     if let Ok(meminfo) = std::fs::read_to_string("/proc/meminfo") {
@@ -40,18 +43,32 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     match Libtorch::find() {
         Some(libtorch) => {
-            let version = libtorch.version();
-            let good = version.as_deref().is_none_or(|found| found == VERSION);
-            let version = version.unwrap_or_else(|| "of unknown version".into());
-            let root = libtorch.root.display();
-            line(good, "libtorch", format!("{version} at {root} (from {})", libtorch.from));
+            let version = libtorch.version().unwrap_or_else(|| "of unknown version".into());
+            let mut found =
+                format!("{version} at {} (from {})", libtorch.root.display(), libtorch.from);
+            if !libtorch.fits() {
+                found += &format!(", but {SERIES} is needed\nhint: {}", install.libtorch(SERIES));
+            }
+            line(libtorch.fits(), "libtorch", found);
             let cuda = libtorch.root.join("lib/libtorch_cuda.so").is_file();
             line(true, "cuda build", if cuda { "yes" } else { "no" }.into());
         }
-        None => line(false, "libtorch", format!("{VERSION} wanted\nhint: run scripts/setup")),
+        None => {
+            let bring = install.libtorch(SERIES);
+            line(
+                false,
+                "libtorch",
+                format!("{SERIES} is needed to train, embed and evaluate\nhint: {bring}"),
+            );
+        }
     }
     let sibling = sibling()?;
-    line(sibling.is_file(), "torch half", sibling.display().to_string());
+    let shown = sibling.display();
+    if sibling.is_file() {
+        line(true, "torch half", shown.to_string());
+    } else {
+        line(false, "torch half", format!("{shown}\nhint: {}", install.torch_executable()));
+    }
     let driver = std::path::Path::new("/proc/driver/nvidia/version").exists();
     line(true, "gpu driver", if driver { "nvidia" } else { "none" }.into());
     let resolver = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
@@ -63,21 +80,44 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if let Some(path) = args.config {
         let config = Config::load(&path, &[])?;
-        for (what, file) in files(&config) {
-            line(file.exists(), what, file.display().to_string());
+        for (what, file, bring) in files(&config, &install) {
+            let shown = file.display();
+            if file.exists() {
+                line(true, what, shown.to_string());
+            } else {
+                line(false, what, format!("{shown}\nhint: {bring}"));
+            }
         }
     }
     Ok(if missing { ExitCode::from(exit::ENVIRONMENT) } else { ExitCode::SUCCESS })
 }
 
-/// The files that a pipeline needs.
-fn files(config: &Config) -> Vec<(&'static str, PathBuf)> {
+/// The files that a pipeline needs, each with the command that brings it.
+fn files(config: &Config, install: &Install) -> Vec<(&'static str, PathBuf, String)> {
     let mut files = Vec::new();
-    files.extend(config.language.iter().map(|l| ("language", config.path(&l.model))));
-    files.extend(config.quality.iter().map(|q| ("quality", config.path(&q.model))));
-    files.extend(config.queries.iter().map(|q| ("queries", config.path(&q.list))));
+    files.extend(config.language.iter().map(|language| {
+        let model = config.path(&language.model);
+        let bring = install.language_model(&model);
+        ("language", model, bring)
+    }));
+    files.extend(config.quality.iter().map(|quality| {
+        let model = config.path(&quality.model);
+        let bring = format!(
+            "clip-data classifier train --positive GOOD.txt --negative OTHER.txt --out {}",
+            model.display()
+        );
+        ("quality", model, bring)
+    }));
+    files.extend(config.queries.iter().map(|queries| {
+        let list = config.path(&queries.list);
+        let bring = format!("clip-data queries build --out {}", list.display());
+        ("queries", list, bring)
+    }));
     if let Some(check) = &config.check {
-        files.extend(check.against.values().map(|set| ("eval set", config.path(set))));
+        files.extend(check.against.iter().map(|(name, set)| {
+            let bring = format!("put the images of {name} there, or remove it from [check]");
+            ("eval set", config.path(set), bring)
+        }));
     }
     files
 }

@@ -1,0 +1,77 @@
+//! How the executable was installed decides what its hints name.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::world::executable;
+
+/// Puts both executables into the `bin` of `root`.
+fn put_executables(root: &Path) {
+    std::fs::create_dir_all(root.join("bin")).unwrap();
+    for name in ["clip-data", "clip-data-torch"] {
+        let to = root.join("bin").join(name);
+        if std::fs::hard_link(executable(name), &to).is_err() {
+            std::fs::copy(executable(name), &to).unwrap();
+        }
+    }
+}
+
+/// What `clip-data ARGS` prints where no libtorch is in reach but that of its own environment.
+fn run(root: &Path, args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(root.join("bin/clip-data"))
+        .args(args)
+        .current_dir(root)
+        .env_clear()
+        .env("CLIP_DATA_CACHE", root.join("cache"))
+        .env("PATH", root.join("no-programs"))
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[test]
+fn a_wheel_finds_its_environments_libtorch_and_names_no_scripts() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    put_executables(root);
+    let site = root.join("lib/python3.12/site-packages");
+    std::fs::create_dir_all(site.join("clip_data-0.1.0.dist-info")).unwrap();
+
+    // Nothing there yet: exit 5, and pip of this environment is named, not the scripts of a clone.
+    // A folder `torch` in the working directory is never it.
+    std::fs::create_dir_all(root.join("torch/lib")).unwrap();
+    std::fs::write(root.join("torch/lib/libtorch_cpu.so"), "").unwrap();
+    let (code, printed) = run(root, &["doctor"]);
+    assert_eq!(code, Some(5), "{printed}");
+    let pip =
+        format!("hint: {} -m pip install \"torch==2.11.*\"", root.join("bin/python").display());
+    assert!(printed.contains("as a wheel") && printed.contains(&pip), "{printed}");
+    assert!(!printed.contains("scripts/"), "{printed}");
+    let (code, printed) = run(root, &["embed", "--input", "s.tar", "--model", "m", "--out", "o"]);
+    assert_eq!(code, Some(5), "{printed}");
+    assert!(printed.contains(&pip) && !printed.contains("scripts/"), "{printed}");
+
+    // Any release of the series is taken; another series is refused by its version.
+    let torch = site.join("torch");
+    std::fs::create_dir_all(torch.join("lib")).unwrap();
+    std::fs::write(torch.join("lib/libtorch_cpu.so"), "").unwrap();
+    std::fs::write(torch.join("version.py"), "__version__ = '2.11.3+cpu'\n").unwrap();
+    let (code, printed) = run(root, &["doctor"]);
+    assert_eq!(code, Some(0), "{printed}");
+    let found = format!("2.11.3 at {}", torch.display());
+    assert!(printed.contains(&found), "{printed}");
+    std::fs::write(torch.join("version.py"), "__version__ = '2.110.0'\n").unwrap();
+    let (code, printed) = run(root, &["doctor"]);
+    assert_eq!(code, Some(5), "{printed}");
+    assert!(printed.contains("but 2.11 is needed") && printed.contains(&pip), "{printed}");
+}
+
+#[test]
+fn without_python_around_it_any_python_will_do() {
+    let folder = tempfile::tempdir().unwrap();
+    put_executables(folder.path());
+    let (code, printed) = run(folder.path(), &["doctor"]);
+    assert_eq!(code, Some(5), "{printed}");
+    assert!(printed.contains("hint: python3 -m pip install \"torch==2.11.*\""), "{printed}");
+}
