@@ -38,6 +38,32 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn a_file_that_is_missing_is_a_usage_error_with_a_hint() {
+    let world = World::new();
+    std::fs::write(world.path("uids.txt"), "x\n").unwrap();
+    for args in [
+        &["forget", "--uids", "none", "pictures"][..],
+        &["forget", "--uids", "none.npy", "pictures"],
+        &["forget", "--uids", "uids.txt", "none"],
+        &["classifier", "predict", "none", "uids.txt"],
+        &["inspect", "none"],
+        &["verify", "none"],
+        &["hash", "none"],
+        &["reshard", "--input", "none", "--out", "out"],
+        &["reshard", "--input", "pictures/00/000.jpg", "--out", "out", "-s", "none.npy"],
+        &["filter", "none", "--where", "true", "--out", "x.npy"],
+        &["subset", "none", "--where", "true", "--out", "x.npy"],
+        &["fetch", "--url_list", "none", "--output_folder", "out"],
+        &["queries", "build", "--text", "none", "--out", "q.parquet"],
+        &["queries", "stats", "none"],
+        &["init", "fresh", "--from", "folder", "none"],
+    ] {
+        let told = world.fails(args, 2);
+        assert!(told.contains("none") && told.contains("\nhint: "), "{args:?}: {told}");
+    }
+}
+
+#[test]
 fn pictures_that_are_none_are_dropped_and_counted() {
     let world = World::new();
     std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();

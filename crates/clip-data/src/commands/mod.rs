@@ -50,7 +50,10 @@ impl PipelineArgs {
 fn shards(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     let shards = clip_corpus::expand(spec)?;
     if let Some(absent) = shards.iter().find(|shard| !shard.is_file()) {
-        bail!("{}: no such file", absent.display());
+        bail!(
+            "{}: no such file\nhint: a file, a folder, a::b, {{000..012}} or a glob is wanted; a relative path begins in the folder that the command runs in",
+            absent.display()
+        );
     }
     Ok(shards)
 }

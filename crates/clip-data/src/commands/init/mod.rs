@@ -87,7 +87,8 @@ fn located(kind: Kind, paths: &[String], dir: &Path) -> anyhow::Result<Vec<Strin
     let missing: Vec<&str> =
         paths.iter().map(String::as_str).filter(|p| !open(p) && !Path::new(p).exists()).collect();
     if !missing.is_empty() {
-        bail!("--from: no such file or folder: {}", missing.join(", "));
+        let missing = missing.join(", ");
+        bail!("--from: no such file or folder: {missing}\nhint: check the path");
     }
     let here = dir == Path::new(".");
     let found = |path: &String| {
