@@ -1,23 +1,26 @@
 -- Each pair is charged to its rarest query, which takes at most the limit, drawn at random (the paper's words, section 2.2).
 -- inputs: pairs(row, uid, queries), counts(query, count)
 -- outputs: row UInt64, reason Utf8?, query UInt32?, keep_prob Float32
--- functions: draw, rarity, rarest
+-- functions: draw, charge, charged_query, charged_draw
 -- parameters: seed, limit, require_match
 WITH entries AS (
     SELECT row, uid, unnest(queries) AS query FROM pairs
 ),
+-- One number for each pair: what is grouped and sorted has no texts.
 charged AS (
-    SELECT e.row, e.uid, rarest(min(rarity(c.count, e.query))) AS query
+    SELECT e.row, min(charge(c.count, e.query, draw($seed, e.uid, e.query))) AS charge
     FROM counts c JOIN entries e ON c.query = e.query
-    GROUP BY e.row, e.uid
+    GROUP BY e.row
+),
+drawn AS (
+    SELECT row, charged_query(charge) AS query, charged_draw(charge) AS draw FROM charged
 ),
 totals AS (
-    SELECT query, count(*) AS total FROM charged GROUP BY query
+    SELECT query, count(*) AS total FROM drawn GROUP BY query
 ),
 ranked AS (
-    SELECT row, query,
-           row_number() OVER (PARTITION BY query ORDER BY draw($seed, uid, query), row) AS place
-    FROM charged
+    SELECT row, query, row_number() OVER (PARTITION BY query ORDER BY draw, row) AS place
+    FROM drawn
 )
 SELECT r.row, CASE WHEN r.place > $limit THEN 'over_limit' END AS reason,
        r.query, least(1.0, CAST($limit AS DOUBLE) / t.total) AS keep_prob

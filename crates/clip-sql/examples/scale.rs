@@ -3,26 +3,31 @@
 //!
 //!     scale PARTS ROWS FOLDER     # ROWS in each part
 
+#[path = "bench_tools/mix.rs"]
+mod mix;
+#[path = "bench_tools/pairs.rs"]
+mod pairs;
+#[path = "bench_tools/peak.rs"]
+mod peak;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringArray, UInt32Builder, UInt64Array};
-use arrow::datatypes::{DataType, Field};
-use clip_corpus::{Commit, Counts, Manifest, PartFile, row_id, uid};
+use clip_corpus::{Commit, Counts, Manifest, PartFile};
 use clip_pipeline::layout::rows_name;
 use clip_pipeline::{
     Context, PartSink, Plan, Result as PipelineResult, Run, Source, StageLayout, StageSpec, Work,
 };
 use clip_sql::{Balance, Mode};
+use pairs::pairs;
 use parquet::arrow::ArrowWriter;
+use peak::{DiskPeak, memory};
 use serde_json::json;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// Queries that captions match.
-const QUERIES: u64 = 500_000;
 /// Parts of the balance that are applied, of all.
 const APPLIED: usize = 500;
 
@@ -58,9 +63,10 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let run = Run::open(plan, false, Arc::new(AtomicBool::new(false)), Arc::new(()))?;
     lap("run opened", start);
-    let start = Instant::now();
+    let (start, disk) = (Instant::now(), DiskPeak::watch(run.plan.stages[1].layout.dir()));
     run.decide(1, &|| Ok(()))?;
-    lap(&format!("balance of {} pairs decided", parts as u64 * rows), start);
+    let (pairs, disk) = (parts as u64 * rows, disk.end() as f64 / 1e9);
+    lap(&format!("balance of {pairs} pairs decided, {disk:.1} GB of disk"), start);
     let start = Instant::now();
     let applied = APPLIED.min(parts);
     for part in (0..parts).step_by(parts / applied).take(applied) {
@@ -68,12 +74,6 @@ fn main() -> Result<()> {
     }
     lap(&format!("balance applied to {applied} parts"), start);
     Ok(())
-}
-
-fn memory() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
-    line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
 }
 
 /// Stands for all stages before the balance; its parts are made beforehand.
@@ -108,7 +108,7 @@ fn make(layout: &StageLayout, parts: usize, rows: u64) -> Result<()> {
     std::fs::create_dir_all(layout.dir())?;
     let mut manifest = String::new();
     for part in 0..parts {
-        let batch = rows_of(part, rows)?;
+        let batch = pairs(part, rows)?;
         let mut bytes = Vec::new();
         let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None)?;
         writer.write(&batch)?;
@@ -123,45 +123,4 @@ fn make(layout: &StageLayout, parts: usize, rows: u64) -> Result<()> {
     }
     std::fs::write(layout.manifest(), manifest)?;
     Ok(())
-}
-
-/// Pairs whose queries are drawn as words of text are: the first far more often than the last.
-fn rows_of(part: usize, rows: u64) -> Result<RecordBatch> {
-    let ids = (0..rows).map(|at| row_id(part, at as usize));
-    let urls: Vec<String> =
-        (0..rows).map(|at| format!("https://host{}.example/{part}/{at}.jpg", at % 97)).collect();
-    let captions: Vec<String> = (0..rows)
-        .map(|at| format!("a caption of some words, number {at} of part {part}"))
-        .collect();
-    let uids = urls.iter().zip(&captions).map(|(url, caption)| uid(url, caption));
-    let item = Field::new("item", DataType::UInt32, false);
-    let mut queries = ListBuilder::new(UInt32Builder::new()).with_field(item);
-    for at in 0..rows {
-        let hash = blake3::hash(&(part as u64 * rows + at).to_le_bytes());
-        let mut ids: Vec<u32> = hash
-            .as_bytes()
-            .chunks_exact(8)
-            .take(3)
-            .map(|eight| {
-                let unit = u64::from_le_bytes(eight.try_into().unwrap_or_default()) as f64
-                    / u64::MAX as f64;
-                // Zipf: ranks are uniform in their logarithm.
-                (((QUERIES as f64).ln() * unit).exp() - 1.0) as u32
-            })
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        queries.values().append_slice(&ids);
-        queries.append(true);
-    }
-    let columns: [(&str, ArrayRef); 5] = [
-        ("row", Arc::new(UInt64Array::from_iter_values(ids))),
-        ("uid", Arc::new(StringArray::from_iter_values(uids))),
-        ("url", Arc::new(StringArray::from(urls.clone()))),
-        ("caption", Arc::new(StringArray::from(captions.clone()))),
-        ("queries", Arc::new(queries.finish())),
-    ];
-    Ok(RecordBatch::try_from_iter_with_nullable(
-        columns.map(|(name, column)| (name, column, false)),
-    )?)
 }

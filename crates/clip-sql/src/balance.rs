@@ -1,14 +1,12 @@
 //! The barrier that balances pairs over queries, and the account of what it did.
 
-use std::collections::HashMap;
-
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{UInt32Type, UInt64Type};
+use arrow::array::RecordBatch;
 use clip_format::write_atomic;
 use clip_pipeline::config::text::BalanceMode;
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo};
 use serde_json::{Value, json};
 
+use crate::realised::Realised;
 use crate::{Result, Session, query, table_of};
 
 /// How the limit is kept: `pipeline.toml`'s own words.
@@ -34,14 +32,14 @@ pub struct Balance {
 
 impl Balance {
     /// The query files that decide in this mode.
-    pub fn queries(mode: Mode) -> [&'static str; 3] {
+    pub fn queries(mode: Mode) -> [&'static str; 2] {
         let rule = match mode {
             Mode::Assign => "20_balance_assign",
             Mode::Metaclip => "20_balance_metaclip",
             Mode::Strict => "20_balance_strict",
             Mode::Online => "20_balance_online",
         };
-        ["20_balance_counts", rule, "21_balance_realised"]
+        ["20_balance_counts", rule]
     }
 
     /// Name of the account, in the scratch folder.
@@ -50,9 +48,11 @@ impl Balance {
     fn run(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()> {
         let session = Session::for_barrier(cx)?;
         session.table("pairs", &table_of(inputs))?;
-        let [counts, rule, realised] = Self::queries(self.mode);
+        let [counts, rule] = Self::queries(self.mode);
         let counts = query(counts)?;
-        session.rows("counts", counts.outputs.clone(), session.run(&counts, &[])?)?;
+        let counted = session.run(&counts, &[])?;
+        let mut decided = Realised::new(&counted, inputs);
+        session.rows("counts", counts.outputs.clone(), counted)?;
         let rule = query(rule)?;
         let all = [
             ("seed", cx.seed()),
@@ -61,15 +61,12 @@ impl Balance {
         ];
         let known = |(name, _): &&(&str, u64)| rule.parameters.iter().any(|known| known == name);
         let values: Vec<(&str, u64)> = all.iter().filter(known).copied().collect();
-        let mut decided = Decided::default();
         out.push(&RecordBatch::new_empty(rule.outputs.clone()))?;
         session.each(&rule, &values, |batch| {
-            decided.add(&batch);
-            Ok(out.push(&batch)?)
+            out.push(&batch)?;
+            decided.add(&batch)
         })?;
-        session.table("decisions", &out.flush()?)?;
-        let realised = session.run(&query(realised)?, &[])?;
-        let account = self.account(&decided, &realised);
+        let account = self.account(&decided);
         cx.note(summary(&account));
         let text = format!("{account:#}\n");
         write_atomic(&cx.scratch().join(Self::ACCOUNT), text.as_bytes())?;
@@ -78,18 +75,13 @@ impl Balance {
 
     /// What the balance did: realised counts of the head, the tail's share, and the share against
     /// the limit.
-    fn account(&self, decided: &Decided, realised: &[RecordBatch]) -> Value {
-        let Decided { pairs, kept, charged } = decided;
-        let mut counts: Vec<(u32, u64, u64)> = Vec::new();
-        for batch in realised {
-            let query = batch["query"].as_primitive::<UInt32Type>().values();
-            let before = batch["before"].as_primitive::<UInt64Type>().values();
-            let after = batch["after"].as_primitive::<UInt64Type>().values();
-            counts.extend((0..batch.num_rows()).map(|at| (query[at], before[at], after[at])));
-        }
+    fn account(&self, decided: &Realised) -> Value {
+        let Realised { pairs, kept, queries, .. } = decided;
+        let mut counts: Vec<(u32, u64, u64)> =
+            queries.iter().map(|(&query, count)| (query, count.before, count.after)).collect();
         counts.sort_unstable_by_key(|&(query, before, _)| (std::cmp::Reverse(before), query));
         let head = counts.iter().take(HEAD).map(|&(query, before, after)| {
-            let charged = charged.get(&query).copied().unwrap_or(0);
+            let charged = queries.get(&query).map_or(0, |count| count.charged);
             json!({"query": query, "before": before, "after": after, "charged": charged})
         });
         let before: Vec<u64> = counts.iter().map(|&(_, before, _)| before).collect();
@@ -107,36 +99,13 @@ impl Balance {
             "queries_over_limit_before": counts.iter().filter(|c| c.1 > self.limit).count(),
             "queries_over_limit_after": counts.iter().filter(|c| c.2 > self.limit).count(),
             "most_after": counts.iter().map(|c| c.2).max().unwrap_or(0),
-            "most_charged": charged.values().max().copied().unwrap_or(0),
+            "most_charged": queries.values().map(|count| count.charged).max().unwrap_or(0),
             "tail_share_before": tail(|c| c.1),
             "tail_share_after": tail(|c| c.2),
             "limit_of_6_percent": limit_of(&before, 0.06),
             "head": head.collect::<Vec<_>>(),
             "curve": curve(&before).iter().map(|(limit, mass)| json!([limit, mass])).collect::<Vec<_>>(),
         })
-    }
-}
-
-/// What was decided, in numbers.
-#[derive(Default)]
-struct Decided {
-    pairs: usize,
-    kept: usize,
-    /// Pairs that were kept and charged to each query.
-    charged: HashMap<u32, u64>,
-}
-
-impl Decided {
-    fn add(&mut self, batch: &RecordBatch) {
-        self.pairs += batch.num_rows();
-        let reason = batch["reason"].as_string::<i32>();
-        let query = batch["query"].as_primitive::<UInt32Type>();
-        for at in (0..batch.num_rows()).filter(|&at| reason.is_null(at)) {
-            self.kept += 1;
-            if query.is_valid(at) {
-                *self.charged.entry(query.value(at)).or_default() += 1;
-            }
-        }
     }
 }
 

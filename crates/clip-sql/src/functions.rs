@@ -5,10 +5,11 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, AsArray, Float64Array, Int64Array, StringArray, UInt32Array, UInt64Array,
+    Array, ArrayRef, AsArray, Decimal128Array, FixedSizeBinaryBuilder, Float64Array, Int64Array,
+    StringArray, UInt32Array, UInt64Array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type, UInt64Type};
 use datafusion::error::Result;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -21,6 +22,11 @@ pub const VERSION: u32 = 1;
 const FRACTION: f64 = (1u64 << 40) as f64;
 /// What a certain draw adds: 2^-64 is nothing beside 1 in a double.
 const CERTAIN: f64 = 64.0;
+
+/// What [`charge`] returns: the widest number that has a minimum in SQL.
+const CHARGE: DataType = DataType::Decimal128(38, 0);
+/// Bits of a draw: all that a double in [0, 1) has.
+const DRAW: u32 = 53;
 
 type Body = fn(&[ArrayRef]) -> Result<ArrayRef>;
 
@@ -83,6 +89,10 @@ pub fn functions() -> Vec<Arc<ScalarUDF>> {
         make("rarest", 1, DataType::UInt32, rarest),
         make("surprise", 2, DataType::Int64, surprise),
         make("keep_probability", 1, DataType::Float64, keep_probability),
+        make("charge", 3, CHARGE, charge),
+        make("charged_query", 1, DataType::UInt32, charged_query),
+        make("charged_draw", 1, DataType::Float64, charged_draw),
+        make("key128", 2, DataType::FixedSizeBinary(16), key128),
         make("host", 1, DataType::Utf8, host),
     ]
 }
@@ -146,6 +156,52 @@ fn rarest(columns: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(keys.iter().map(|key| Some(key? as u32)).collect::<UInt32Array>()))
 }
 
+/// `charge(count, query, draw)`: [`rarity`] with the pair's draw for the query below it, whose
+/// least value among a pair's queries has both the query that the pair is charged to and its draw.
+fn charge(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let (keys, draws) = (numbers(&rarity(&columns[..2])?)?, cast(&columns[2], &DataType::Float64)?);
+    let draws = draws.as_primitive::<Float64Type>();
+    let scale = (1u64 << DRAW) as f64;
+    let values = keys.iter().zip(draws.iter());
+    let values = values
+        .map(|(key, draw)| Some(i128::from(key?) << DRAW | i128::from((draw? * scale) as u64)));
+    Ok(Arc::new(values.collect::<Decimal128Array>().with_data_type(CHARGE)))
+}
+
+fn charges(column: &ArrayRef) -> Result<Decimal128Array> {
+    Ok(cast(column, &CHARGE)?.as_primitive::<Decimal128Type>().clone())
+}
+
+/// `charged_query(charge)`: the query in a number of [`charge`].
+fn charged_query(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let charges = charges(&columns[0])?;
+    Ok(Arc::new(charges.iter().map(|c| Some((c? >> DRAW) as u32)).collect::<UInt32Array>()))
+}
+
+/// `charged_draw(charge)`: the draw in a number of [`charge`].
+fn charged_draw(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let charges = charges(&columns[0])?;
+    let draw = |charge: i128| (charge as u64 & ((1 << DRAW) - 1)) as f64 / (1u64 << DRAW) as f64;
+    Ok(Arc::new(charges.iter().map(|c| Some(draw(c?))).collect::<Float64Array>()))
+}
+
+/// `key128(a, b)`: 16 bytes of a hash of two texts, either of which may be null: equal for equal
+/// ones, and for others in one of some 10^18 cases among 10^10 rows.
+fn key128(columns: &[ArrayRef]) -> Result<ArrayRef> {
+    let (a, b) = (texts(&columns[0])?, texts(&columns[1])?);
+    let mut keys = FixedSizeBinaryBuilder::with_capacity(a.len(), 16);
+    for (a, b) in a.iter().zip(b.iter()) {
+        let mut hasher = blake3::Hasher::new();
+        for text in [a, b] {
+            // No length, where there is no text.
+            let length = text.map_or(u64::MAX, |text| text.len() as u64);
+            hasher.update(&length.to_le_bytes()).update(text.unwrap_or_default().as_bytes());
+        }
+        keys.append_value(&hasher.finalize().as_bytes()[..16])?;
+    }
+    Ok(Arc::new(keys.finish()))
+}
+
 /// `surprise(count, limit)`: -log2 of the probability that a query of this count does not draw a
 /// pair.
 ///
@@ -189,7 +245,6 @@ fn host_of(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::Array;
 
     fn column(values: &[u64]) -> ArrayRef {
         Arc::new(UInt64Array::from(values.to_vec()))
@@ -226,6 +281,36 @@ mod tests {
             let expected = clip_query::keep_probability(counts.iter().copied(), 10);
             assert!((kept - expected).abs() < 1e-10, "{kept} {expected}");
         }
+    }
+
+    #[test]
+    fn a_charge_has_the_rarest_query_and_its_draw() {
+        let (counts, queries) = (column(&[9, 5, 5, 1 << 40]), column(&[1, 7, 3, u32::MAX.into()]));
+        let draws: ArrayRef = Arc::new(Float64Array::from_iter_values(
+            [0, 1, 2, 3].map(|query| clip_query::draw(7, "a uid", query)),
+        ));
+        let charges = charge(&[counts, queries.clone(), draws.clone()]).unwrap();
+        let (found, drawn) =
+            (charged_query(&[charges.clone()]).unwrap(), charged_draw(&[charges.clone()]).unwrap());
+        assert_eq!(&cast(&found, &DataType::UInt64).unwrap(), &queries);
+        assert_eq!(&drawn, &draws);
+        let values = charges.as_primitive::<Decimal128Type>().values();
+        let order = [2, 1, 0, 3].map(|at| values[at]);
+        assert!(order.is_sorted() && values.iter().all(|value| *value > 0));
+    }
+
+    #[test]
+    fn keys_of_two_texts_tell_them_apart() {
+        let texts =
+            |texts: &[Option<&str>]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+        let a = texts(&[Some("ab"), Some("a"), Some("ab"), None, Some(""), None, Some("ab")]);
+        let b = texts(&[Some("c"), Some("bc"), None, Some("ab"), None, Some(""), Some("c")]);
+        let keys = key128(&[a, b]).unwrap();
+        let keys = keys.as_fixed_size_binary();
+        let keys: Vec<&[u8]> = keys.iter().map(Option::unwrap).collect();
+        assert_eq!(keys[0], keys[6]);
+        let distinct: std::collections::HashSet<_> = keys.iter().collect();
+        assert_eq!(distinct.len(), keys.len() - 1);
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod error;
 pub mod functions;
 mod pool;
 mod query;
+mod realised;
 mod row_condition;
 mod session;
 mod unique;

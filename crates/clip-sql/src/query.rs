@@ -59,7 +59,6 @@ const FILES: &[(&str, &str)] = files![
     "20_balance_assign",
     "20_balance_strict",
     "20_balance_online",
-    "21_balance_realised",
     "30_exact_files",
     "31_known_files",
     "32_keep_best",

@@ -10,6 +10,7 @@ use arrow::compute::cast;
 use arrow::datatypes::SchemaRef;
 use clip_corpus::PartWriter;
 use clip_pipeline::{Context, QueryEngine};
+use datafusion::config::SpillCompression;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::TableProvider;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -31,7 +32,7 @@ use crate::{Error, Query, Result};
 /// Partitions of every plan: fixed, so that a plan is the same on any machine.
 const PARTITIONS: usize = 4;
 /// Bytes that sorts, joins and aggregates of a session may hold before they spill.
-const MEMORY: usize = 2 << 30;
+const MEMORY: usize = 1 << 30;
 
 /// Files of a table. More are joined first: a query has most of its files open at once, and each
 /// costs it a millisecond.
@@ -68,6 +69,8 @@ pub fn config(config: SessionConfig) -> SessionConfig {
     // then merge.
     options.optimizer.repartition_windows = false;
     options.optimizer.enable_round_robin_repartition = false;
+    // Disk is scarcer than processors where a sort is larger than memory.
+    options.execution.spill_compression = SpillCompression::Lz4Frame;
     config
 }
 
@@ -80,7 +83,7 @@ impl Session {
         Ok(Self { backend, scratch: cx.scratch().to_path_buf() })
     }
 
-    /// A session that spills into `scratch` beyond 2 GiB.
+    /// A session that spills into `scratch` beyond 1 GiB.
     pub fn new(scratch: &Path) -> Result<Self> {
         Self::with_memory(scratch, MEMORY)
     }

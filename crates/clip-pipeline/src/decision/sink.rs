@@ -144,12 +144,8 @@ impl DecisionSink {
         Ok(())
     }
 
-    /// Ends the file that is being written; gives the paths of all: for what a barrier asks about
-    /// its own decisions.
-    ///
-    /// # Errors
-    /// When nothing was decided, or storage fails.
-    pub fn flush(&mut self) -> Result<Vec<PathBuf>> {
+    /// Ends the file that is being written.
+    fn flush(&mut self) -> Result<()> {
         self.end_file()?;
         if self.files.is_empty() {
             // Rows of empty parts gain the columns as well.
@@ -160,7 +156,7 @@ impl DecisionSink {
             let file = PartFile::hash(&self.folder, &name)?;
             self.files.push(DecisionFile { file, parts: (0, 0), rows: 0 });
         }
-        Ok(self.files.iter().map(|file| self.folder.join(&file.file.name)).collect())
+        Ok(())
     }
 
     /// Makes the decisions count, if there is one for each of `rows` rows.

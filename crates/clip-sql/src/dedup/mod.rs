@@ -24,7 +24,7 @@ pub use known::tables;
 use records::Scratch;
 
 /// Bytes that a sort may hold; at most three are filled at a time.
-const MEMORY: usize = 512 << 20;
+const MEMORY: usize = 256 << 20;
 
 /// Looks at candidates: whether two images show the same.
 pub trait Compare: Send + Sync {
