@@ -67,7 +67,8 @@ fn img2datasets_shard_is_whole_and_can_be_cut_by_uid() {
     let folder = tempfile::tempdir().unwrap();
     let subset = vec![uid_number(&format!("{:032x}", 1)).unwrap()];
     let (subset, without) = (Some(subset), HashMap::default());
-    let reshard = Reshard { shard_size: 10, first_shard: 0, digits: 8, subset, without };
+    let reshard =
+        Reshard { shard_size: 10, first_shard: 0, digits: 8, subset, without, shuffle: None };
     let done = reshard.run(&[path], folder.path(), |_| ()).unwrap();
     assert_eq!((done.read, done.written, done.without_uid, done.not_found), (3, 1, 0, 0));
     let sample = read(&folder.path().join("00000000.tar")).remove(0).unwrap();

@@ -36,6 +36,10 @@ pub struct Args {
     /// Digits of a shard's number
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=20))]
     digits: u8,
+    /// Write the samples in another order, which depends on this number and on their uids alone;
+    /// the folder needs space for them once more
+    #[arg(long, value_name = "SEED")]
+    shuffle: Option<u64>,
     /// Write sizes.json too, from which open_clip knows how many samples each shard has
     #[arg(long)]
     write_shard_table: bool,
@@ -137,7 +141,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let (shard_size, first_shard, digits) =
         (args.shard_size as usize, args.first_shard, usize::from(args.digits));
-    let reshard = Reshard { shard_size, first_shard, digits, subset, without };
+    let shuffle = args.shuffle;
+    let reshard = Reshard { shard_size, first_shard, digits, subset, without, shuffle };
     let status = StatusLine::new(Show::default_here(), "reshard", Some(shards.len() as u64));
     let mut count = 0;
     let done = reshard.run(&shards, out, |read| {
@@ -158,7 +163,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let meta = json!({
         "input_dir": redacted(&args.input), "subset_file": args.subset_file, "without": args.without,
         "left_out": done.left_out, "shard_size": shard_size,
-        "first_shard": first_shard, "processed_count": done.read, "output_count": done.written,
+        "first_shard": first_shard, "shuffle": shuffle, "processed_count": done.read, "output_count": done.written,
         "output_shard_count": done.shards.len(),
     });
     write_atomic(&out.join("meta.json"), format!("{meta:#}\n").as_bytes())?;
