@@ -1,6 +1,7 @@
 //! Running a plan: stage by stage, part by part, resumable at any moment.
 
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,7 @@ use crate::{
 
 mod engine;
 mod inputs;
+mod lean;
 mod work;
 
 pub use engine::{Engine, LocalEngine};
@@ -55,6 +57,10 @@ pub struct Run {
     sink_inputs: Mutex<Option<Arc<Vec<PartInfo>>>>,
     shared: bool,
     queries: Option<Arc<dyn QueryEngine>>,
+    /// Whether the sink removes images that are in its files; see [`Run::lean`].
+    lean: bool,
+    /// How many missing files of the sink are made of each part.
+    readers: Mutex<HashMap<usize, usize>>,
     _lock: File,
 }
 
@@ -83,6 +89,8 @@ impl Run {
             sink_inputs: Mutex::new(None),
             shared,
             queries: None,
+            lean: false,
+            readers: Mutex::default(),
             _lock: lock,
         })
     }
@@ -124,6 +132,9 @@ impl Run {
         let missing = (0..parts).filter(|part| done.binary_search(part).is_err());
         let mine: Vec<usize> =
             missing.filter(|part| job.is_none_or(|(job, jobs)| part % jobs == job)).collect();
+        if let (true, Work::Sink(sink)) = (self.lean, &*planned.work()?) {
+            self.begin_release(stage, &**sink, &mine)?;
+        }
         let (rows, done) = (self.rows_of(stage, &mine)?, done.len());
         self.emit(&Event::StageStarted { stage: name.clone(), parts, done, rows });
         if !mine.is_empty() {

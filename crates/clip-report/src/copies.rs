@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
-use clip_corpus::{columns, row_part};
+use clip_corpus::{ShardReader, columns, row_part};
 use clip_format::ImageFormat;
 use clip_overlap::{ContaminationReport, Copy, HitKind, SetReport};
 use clip_pipeline::StageLayout;
@@ -246,20 +246,28 @@ pub(crate) fn side(bytes: Option<&Vec<u8>>) -> String {
     bytes.map_or("<span></span>".into(), |bytes| image_tag(bytes, format(bytes)))
 }
 
-/// The images of a build's rows, wanted by place and name; `fetch` is the stage that
-/// stored them.
+/// The images of a build's rows, wanted by place and name: those of `fetch`, the stage that stored
+/// them, and of `shards` where a build with `--lean` removed them there.
 ///
 /// Parts keep their numbers, so a row's id says where to look.
-pub fn stored(wanted: &HashSet<(String, String)>, fetch: &StageLayout) -> Result<Images> {
-    let mut parts: BTreeMap<usize, HashMap<u64, &(String, String)>> = BTreeMap::new();
+pub fn stored(
+    wanted: &HashSet<(String, String)>,
+    fetch: &StageLayout,
+    shards: &Path,
+) -> Result<Images> {
+    let mut parts: BTreeMap<usize, Rows> = BTreeMap::new();
     for name in wanted {
         if let Ok(row) = name.1.parse::<u64>() {
             parts.entry(row_part(row)).or_default().insert(row, name);
         }
     }
-    let mut found = Images::new();
+    let (mut found, mut moved) = (Images::new(), Rows::new());
     for (part, rows) in parts {
         let path = fetch.images(part);
+        if !path.exists() {
+            moved.extend(rows);
+            continue;
+        }
         for batch in clip_corpus::read_parquet(&path)? {
             let images =
                 batch.column_by_name(columns::IMAGE).and_then(|c| c.as_binary_opt::<i32>());
@@ -274,7 +282,53 @@ pub fn stored(wanted: &HashSet<(String, String)>, fetch: &StageLayout) -> Result
             }
         }
     }
+    if !moved.is_empty() {
+        add_from_shards(&moved, shards, &mut found)?;
+    }
     Ok(found)
+}
+
+/// Place and name of images by row.
+type Rows<'a> = HashMap<u64, &'a (String, String)>;
+
+fn add_from_shards(wanted: &Rows, shards: &Path, found: &mut Images) -> Result<()> {
+    for table in tables(shards)? {
+        let mut keys = HashMap::new();
+        for batch in clip_corpus::scan(&table, &[columns::ROW, "key"], 65_536)? {
+            let batch = batch?;
+            let (rows, names) =
+                (columns::uint64(&batch, columns::ROW), columns::text(&batch, "key"));
+            let (Some(rows), Some(names)) = (rows, names) else {
+                return Err(Error::file(&table, "no columns `row` and `key`"));
+            };
+            for (at, row) in rows.values().iter().enumerate() {
+                if let Some(&name) = wanted.get(row) {
+                    keys.insert(names.value(at).to_owned(), name);
+                }
+            }
+        }
+        if keys.is_empty() {
+            continue;
+        }
+        for sample in ShardReader::open(&table.with_extension("tar"))? {
+            let sample = sample?;
+            if let (Some(&name), Some((_, bytes))) = (keys.get(&sample.key), sample.image()) {
+                found.insert(name.clone(), bytes.to_vec());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The tables of shards, sorted; none where there are no shards.
+fn tables(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut tables = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.map_err(|e| Error::file(folder, e))?.path();
+        tables.extend(path.extension().is_some_and(|e| e == "parquet").then_some(path));
+    }
+    tables.sort();
+    Ok(tables)
 }
 
 /// Place and name of the corpus' images that an account's page shows.

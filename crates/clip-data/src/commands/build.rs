@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clip_cli::ProgressArgs;
 use clip_crawl::{ImageFetch, dataset};
+use clip_curate::ShardSink;
 use clip_pipeline::config::corpus::EngineKind;
 use clip_pipeline::{Config, Error, LocalEngine, Outcome, Run, Selection};
 
@@ -29,6 +30,10 @@ pub struct Args {
     /// Do only part i of N, as one of N array jobs (i from 0)
     #[arg(long, value_name = "I/N", value_parser = clip_cli::part)]
     part: Option<(usize, usize)>,
+    /// Store no image twice: a part's images are removed when the shards have them; another setting
+    /// of a stage that looks at images has to fetch them again
+    #[arg(long, conflicts_with = "part")]
+    lean: bool,
     #[command(flatten)]
     secret: SecretArgs,
     #[command(flatten)]
@@ -52,6 +57,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let hint = "hint: `--set engine.kind=ballista` builds on a cluster";
         return Err(Error::Config(format!("--secret-file without a cluster\n{hint}")).into());
     }
+    if args.lean && args.until.as_deref().is_some_and(|until| until != ShardSink::STAGE) {
+        let hint = "hint: leave out --lean until the shards are made";
+        return Err(Error::Config(format!("--lean has no effect before the shards\n{hint}")).into());
+    }
     // On a cluster it is the workers that have the models.
     if !distributed {
         recipe::check_models(&config, &plan, args.from.as_deref(), args.until.as_deref())?;
@@ -60,6 +69,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let shared = distributed || args.part.is_some();
     open_many_files();
     let mut run = Run::open(plan, shared, cancel, watcher(args.progress.show()))?;
+    if args.lean {
+        run = run.lean()?;
+    }
     let selection = Selection { from: args.from, until: args.until, job: args.part };
     let outcome = if distributed {
         let (path, set) = (&args.pipeline.config, &args.pipeline.set);

@@ -59,7 +59,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let paths = |(name, path): (&String, &PathBuf)| (name.clone(), config.path(path));
         let sets = check.against.iter().map(paths).collect();
         let account = ContaminationReport::read(&account)?;
-        let images = stored(&shown_copies(&account), &run.stage(ImageFetch::STAGE)?.layout)?;
+        let fetched = &run.stage(ImageFetch::STAGE)?.layout;
+        let images = stored(&shown_copies(&account), fetched, &run.layout.shards())?;
         let html = contamination(&account, &sets, &images)?;
         page.section(
             "Contamination",
@@ -106,7 +107,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let account = account.map(|scratch| scratch.join(SelectStage::ACCOUNT));
     if let Some(account) = account.filter(|path| path.is_file()) {
         let about = "What each condition and each fraction dropped, the values of its column, and where it was cut.";
-        let images = stored(&rows_near_cuts(&account)?, &run.stage(ImageFetch::STAGE)?.layout)?;
+        let fetched = &run.stage(ImageFetch::STAGE)?.layout;
+        let images = stored(&rows_near_cuts(&account)?, fetched, &run.layout.shards())?;
         page.section("Selection", about, &select(&account, &images)?);
     }
     let about = "Pairs of the corpus, evenly spread over its shards.";

@@ -9,7 +9,7 @@ use clip_cli::ProgressArgs;
 use clip_corpus::Manifest;
 use clip_crawl::dataset::{self, Watch};
 use clip_crawl::{ImageFetch, RetryFetch, rejected_rows};
-use clip_pipeline::layout::rejects_name;
+use clip_pipeline::layout::{images_name, rejects_name, rows_name};
 use clip_pipeline::{Config, Error, Outcome, RowCondition, Run, Selection, Status, Work};
 use clip_sql::CompiledCondition;
 
@@ -94,6 +94,13 @@ fn of_build(
     let mut parts = Vec::new();
     for commit in Manifest::open(layout.dir())?.commits() {
         let rows = rejected_rows(&layout, commit.part, &**wanted)?;
+        let kept = commit.file(&rows_name(commit.part)).is_some();
+        if rows > 0 && kept && commit.file(&images_name(commit.part)).is_none() {
+            let what = "a build with --lean removed the images of its other rows";
+            let hint = "hint: `clip-data build --from fetch` fetches all of them again";
+            let (path, part) = (args.config.display(), commit.part);
+            return Err(Error::Config(format!("{path}: part {part}: {what}\n{hint}")).into());
+        }
         if rows > 0 {
             parts.push((commit.part, rows, commit.counts.rows_out));
         }

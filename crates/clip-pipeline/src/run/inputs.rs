@@ -56,7 +56,7 @@ impl Run {
         Some(self.plan.stages[stage].layout.images(part))
     }
 
-    fn stage_with_images(&self, stage: usize, part: usize) -> Option<usize> {
+    pub(super) fn stage_with_images(&self, stage: usize, part: usize) -> Option<usize> {
         let name = images_name(part);
         (0..=stage).rev().find(|&stage| self.listed(stage, part, &name).is_some())
     }

@@ -36,6 +36,10 @@ impl Run {
             None => commit,
         };
         self.manifest(stage).commit(commit.clone())?;
+        if let (true, Work::Sink(sink)) = (self.lean, &*planned.work()?) {
+            let inputs = self.sink_inputs(stage)?;
+            self.release_inputs(stage, &inputs[sink.reads(part, &inputs)])?;
+        }
         // What the part had so far is in its files now.
         let _ = std::fs::remove_file(cx.part_file(part));
         let counts = commit.counts.clone();
@@ -55,6 +59,9 @@ impl Run {
         let Some(input) = self.input(stage, part)? else { return out.commit(Some(0)) };
         let with_images = matches!(work, Work::Map(map) if map.needs_images());
         self.ensure_local(self.before(stage)?, part, with_images)?;
+        if with_images {
+            self.needs_images(stage, &input)?;
+        }
         match work {
             Work::Map(map) => {
                 for batch in input.read(with_images)? {
@@ -131,6 +138,9 @@ impl Run {
         let inputs = self.inputs(stage)?;
         for input in &inputs {
             self.ensure_local(self.before(stage)?, input.part, barrier.needs_images())?;
+            if barrier.needs_images() {
+                self.needs_images(stage, input)?;
+            }
         }
         let mut out = DecisionSink::new(cx.stage(), layout);
         barrier.decide(&inputs, cx, &mut out)?;

@@ -56,6 +56,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let paths =
         check.against.iter().map(|(name, path)| (name.clone(), config.path(path))).collect();
     let fetched = &plan.stages[plan.find(ImageFetch::STAGE)?].layout;
-    pages::write(dir, &paths, &account, &matches, &decided, |wanted| Ok(stored(wanted, fetched)?))?;
+    let shards = plan.layout.shards();
+    pages::write(dir, &paths, &account, &matches, &decided, |wanted| {
+        Ok(stored(wanted, fetched, &shards)?)
+    })?;
     print_report(args, &account, dir)
 }

@@ -1,0 +1,94 @@
+//! A build that stores no image twice makes the same shards, killed or not.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::world::{World, content};
+
+/// Bytes of the images in the parts of a run's fetch, and of its shards.
+fn stored(run: &Path) -> (u64, u64) {
+    let (mut images, mut shards) = (0, 0);
+    for stage in std::fs::read_dir(run).into_iter().flatten().flatten() {
+        let size = |folder: &str| -> u64 {
+            let entries = std::fs::read_dir(stage.path().join(folder)).into_iter().flatten();
+            entries.flatten().filter_map(|entry| Some(entry.metadata().ok()?.len())).sum()
+        };
+        if stage.file_type().is_ok_and(|kind| kind.is_dir()) {
+            images += size("images");
+            shards += size("shards");
+        }
+    }
+    (images, shards)
+}
+
+#[test]
+fn a_lean_build_that_was_killed_makes_the_same_shards_on_less_disk() {
+    let world = World::new();
+    let started = Instant::now();
+    world.good(&["build"]);
+    let whole = started.elapsed();
+    let run = world.path("runs/small");
+    let expected = content(&run.join("shards"));
+    let (images, shards) = stored(&run);
+    assert!(images > 0 && shards > 0);
+
+    for moment in 0..6u32 {
+        let workdir = format!("workdir=lean-{moment}");
+        let lean = ["build", "--lean", "--set", &workdir, "--set", "engine.workers=1"];
+        let mut build = world.command(&lean);
+        let mut child = build.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Most of the moments are in the last stages.
+        std::thread::sleep(whole.mul_f64(0.5 + 0.09 * f64::from(moment)));
+        let _ = child.kill();
+        child.wait().unwrap();
+        let run = world.path(&format!("lean-{moment}/small"));
+        let mut build = world.command(&lean);
+        let mut child = build.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut most = 0;
+        while child.try_wait().unwrap().is_none() {
+            let (images, shards) = stored(&run);
+            most = most.max(images + shards);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(child.wait().unwrap().success());
+        assert!(content(&run.join("shards")) == expected, "killed at moment {moment}");
+        // Beside the images there are at most the shards that are at work, and tables and indices.
+        assert!(most < images + shards, "{most} of {images} + {shards} bytes");
+        assert_eq!(stored(&run).0, 0, "images are left");
+        world.good(&["verify", run.to_str().unwrap()]);
+        let name =
+            |files: &[(String, Vec<u8>)]| files.iter().map(|f| f.0.clone()).collect::<Vec<_>>();
+        assert!(name(&expected).contains(&"00000.tar".to_owned()));
+    }
+    // What reads a run reads a lean one.
+    let set = "workdir=lean-0";
+    assert!(world.good(&["explain", "00000000", "--set", set]).contains("in the corpus"));
+    world.good(&["contamination", "--set", set]);
+    world.good(&["report", "--set", set]);
+    let page = |run: &str| std::fs::read_to_string(world.path(run)).unwrap();
+    world.good(&["contamination"]);
+    world.good(&["report"]);
+    let images = |page: String| page.matches("data:image").count();
+    let expected = images(page("runs/small/report.html"));
+    assert!(expected > 8);
+    assert_eq!(images(page("lean-0/small/report.html")), expected);
+    assert!(
+        world.good(&["plan", "--set", set]).lines().filter(|line| line.contains("reuse")).count()
+            > 5
+    );
+}
+
+#[test]
+fn what_needs_images_that_were_removed_says_so() {
+    let world = World::new();
+    world.good(&["build", "--lean"]);
+    let said = world.fails(&["build", "--set", "dedup.radius=2"], 2);
+    assert!(said.contains("a build with --lean removed"), "{said}");
+    assert!(said.contains("hint: `clip-data build --from fetch`"), "{said}");
+    world.good(&["build", "--from", "fetch", "--set", "dedup.radius=2"]);
+    // Options that do not go together.
+    let said = world.fails(&["build", "--lean", "--until", "fetch"], 2);
+    assert!(said.contains("no effect before the shards"), "{said}");
+    world.fails(&["build", "--lean", "--part", "0/2"], 2);
+}
