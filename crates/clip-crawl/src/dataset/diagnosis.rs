@@ -51,9 +51,16 @@ const ADVICE: [(&str, &str); 30] = [
     ("unencodable", "it could not be encoded"),
 ];
 
-/// The text that a run ends with; nothing when every row is there.
+/// The text that a run ends with; nothing when every row is there as it was expected.
 pub fn diagnosis(stats: &Stats, folder: &Path) -> String {
     let mut text = String::new();
+    let (kept, count) = (stats.kept_mismatches(), stats.count);
+    if kept > 0 {
+        let _ = writeln!(
+            text,
+            "{kept} of {count} rows have another image than the list expects, and were kept: their error_kind is hash_mismatch"
+        );
+    }
     let failed = stats.failed_to_download + stats.failed_to_resize;
     if failed == 0 {
         return text;
@@ -114,6 +121,17 @@ pub fn retry_hint(kinds: &BTreeMap<String, u64>, command: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_with_another_image_that_were_kept_are_counted() {
+        let mut stats = Stats { count: 10, successes: 9, ..Default::default() };
+        stats.status_dict = [("success".into(), 6), ("hash mismatch".into(), 3)].into();
+        let text = diagnosis(&stats, Path::new("out"));
+        assert!(text.starts_with("3 of 10 rows have another image"), "{text}");
+        stats.failed_to_download = 3;
+        stats.error_kinds = [("hash_mismatch".into(), 3)].into();
+        assert!(!diagnosis(&stats, Path::new("out")).contains("were kept"));
+    }
 
     #[test]
     fn causes_hosts_and_the_next_command_are_named() {

@@ -55,6 +55,8 @@ pub struct DatasetConfig {
     pub save_additional_columns: Vec<String>,
     /// Column of a hash that the bytes must have, and its kind.
     pub verify_hash: Option<(String, HashKind)>,
+    /// What happens to an image that has another hash.
+    pub hash_mismatch: HashMismatch,
     /// Where the data set goes: a folder, or an address of object storage.
     pub output_folder: PathBuf,
     /// How samples are written.
@@ -92,6 +94,7 @@ impl Default for DatasetConfig {
             bbox_col: None,
             save_additional_columns: Vec::new(),
             verify_hash: None,
+            hash_mismatch: HashMismatch::Drop,
             output_folder: "images".into(),
             output_format: OutputFormat::Files,
             number_sample_per_shard: 10_000,
@@ -119,6 +122,17 @@ pub enum OutputFormat {
     Parquet,
     /// Statistics alone.
     Dummy,
+}
+
+/// What happens to an image whose hash is not the one that the list expects.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HashMismatch {
+    /// Its row fails, as img2dataset's does.
+    #[default]
+    Drop,
+    /// It is in the data set, counted and marked as `hash mismatch`.
+    Keep,
 }
 
 /// What happens to shards that are there already.

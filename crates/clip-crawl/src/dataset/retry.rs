@@ -19,7 +19,7 @@ use super::asks::Ended;
 use super::columns::names;
 use super::dispatch::some_rows;
 use super::output::Output;
-use super::row::{Done, Fetcher, Status, extension};
+use super::row::{Done, Fetcher, HASH_MISMATCH_KIND, Status, extension};
 use super::shards::Shard;
 use super::{DatasetConfig, OutputFormat, Watch, folder, write};
 use crate::Client;
@@ -187,7 +187,8 @@ fn parts(path: &Path, id: usize, table: &RecordBatch) -> Result<(Shard, Vec<Done
         Ok(Done {
             status,
             message,
-            kind: kind.filter(|_| status != Status::Success),
+            kind: kind
+                .filter(|kind| status != Status::Success || kind.as_ref() == HASH_MISMATCH_KIND),
             size: pair(numbers("width"), numbers("height"), row),
             original: pair(numbers("original_width"), numbers("original_height"), row),
             exif: cell("exif", row),

@@ -9,10 +9,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256, Sha512};
 
 use super::asks::{Ask, Ended};
-use super::{DatasetConfig, HashKind, OutputFormat};
+use super::{DatasetConfig, HashKind, HashMismatch, OutputFormat};
 use crate::fetch::off_network;
 use crate::host_queue::HostTurn;
 use crate::{Client, FetchError, image};
+
+/// Of an image with another hash than the list expects: img2dataset's words, and the kind.
+pub(super) const HASH_MISMATCH: &str = "hash mismatch";
+pub(super) const HASH_MISMATCH_KIND: &str = "hash_mismatch";
 
 /// img2dataset's three ends of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +51,9 @@ impl Status {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Done {
     pub status: Status,
-    /// Why not, in img2dataset's words.
+    /// Why not, in img2dataset's words; of a row that is there, what is odd about it.
     pub message: Option<String>,
-    /// Why not, in one word.
+    /// The same in one word.
     pub kind: Option<Cow<'static, str>>,
     pub size: Option<(u32, u32)>,
     pub original: Option<(u32, u32)>,
@@ -130,21 +134,22 @@ fn make(
     expected: Option<&str>,
 ) -> (Done, Vec<u8>) {
     let hash = config.compute_hash.map(|kind| hash(kind, &bytes));
-    if let Some((_, kind)) = &config.verify_hash
-        && let Some(expected) = expected
-    {
+    let differs = config.verify_hash.as_ref().zip(expected).is_some_and(|((_, kind), expected)| {
         let found = hash.clone().unwrap_or_else(|| self::hash(*kind, &bytes));
-        if !found.eq_ignore_ascii_case(expected) {
-            let message = "hash mismatch".to_owned();
-            let failed = Done::failed(Status::FailedToDownload, "hash_mismatch", message);
-            return (failed, Vec::new());
-        }
+        !found.eq_ignore_ascii_case(expected)
+    });
+    if differs && config.hash_mismatch == HashMismatch::Drop {
+        let message = HASH_MISMATCH.to_owned();
+        let failed = Done::failed(Status::FailedToDownload, HASH_MISMATCH_KIND, message);
+        return (failed, Vec::new());
     }
+    let message = differs.then(|| HASH_MISMATCH.to_owned());
+    let kind = differs.then_some(Cow::Borrowed(HASH_MISMATCH_KIND));
     let exif = |found: Option<Exif>| config.extract_exif.then(|| crate::exif::to_json(found));
     let good = |size, original, exif| Done {
         status: Status::Success,
-        message: None,
-        kind: None,
+        message,
+        kind,
         size,
         original,
         exif,
@@ -191,6 +196,38 @@ pub(super) fn extension(config: &DatasetConfig) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_image_with_another_hash_fails_or_is_kept_and_marked() {
+        let image = clip_image::Rgb { width: 8, height: 8, data: vec![90; 192] };
+        let bytes = clip_image::encode_jpeg(&image, 90).unwrap();
+        let right = hash(HashKind::Sha256, &bytes).to_uppercase();
+        let mut config = DatasetConfig {
+            verify_hash: Some(("sha256".into(), HashKind::Sha256)),
+            ..DatasetConfig::default()
+        };
+        let wrong = "0".repeat(64);
+        let made = |config: &DatasetConfig, expected: Option<&str>| {
+            let (done, image) = make(bytes.clone(), config, &[], expected);
+            (done.status, done.message, done.hash, !image.is_empty())
+        };
+        let mismatch = || Some(HASH_MISMATCH.to_owned());
+        let found = || Some(right.to_lowercase());
+        let good = (Status::Success, None, found(), true);
+        for keep in [HashMismatch::Drop, HashMismatch::Keep] {
+            config.hash_mismatch = keep;
+            assert_eq!(made(&config, Some(&right)), good);
+            assert_eq!(made(&config, None), good);
+        }
+        assert_eq!(
+            made(&config, Some(&wrong)),
+            (Status::Success, mismatch(), found(), true),
+            "kept, with the hash that it has"
+        );
+        config.hash_mismatch = HashMismatch::Drop;
+        let failed = (Status::FailedToDownload, mismatch(), None, false);
+        assert_eq!(made(&config, Some(&wrong)), failed);
+    }
 
     #[test]
     fn hashes_are_hex() {

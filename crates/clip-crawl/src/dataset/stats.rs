@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::row::{Done, Status};
+use super::row::{Done, HASH_MISMATCH, HASH_MISMATCH_KIND, Status};
 
 /// Different messages that are counted: img2dataset's bound, so that a list of unique ones stays
 /// small.
@@ -75,10 +75,17 @@ impl Stats {
         let host = host.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
         let host = self.hosts.entry(host).or_default();
         host.count += 1;
-        if let Some(kind) = &done.kind {
+        if let Some(kind) = done.kind.as_ref().filter(|_| done.status != Status::Success) {
             *self.error_kinds.entry(kind.to_string()).or_default() += 1;
             *host.error_kinds.entry(kind.to_string()).or_default() += 1;
         }
+    }
+
+    /// Rows that are in the data set although their image is not the one that the list expects.
+    pub(super) fn kept_mismatches(&self) -> u64 {
+        let count = |counts: &BTreeMap<String, u64>, key| counts.get(key).copied().unwrap_or(0);
+        let failed = count(&self.error_kinds, HASH_MISMATCH_KIND);
+        count(&self.status_dict, HASH_MISMATCH).saturating_sub(failed)
     }
 
     /// Drops what a shard's file need not hold: hosts without failures, and all but the worst.

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use clip_cli::ProgressArgs;
 use clip_crawl::dataset::{
-    DatasetConfig, HashKind, IncrementalMode, OutputFormat, Summary, Watch, diagnosis, dry_run,
-    run as make,
+    DatasetConfig, HashKind, HashMismatch, IncrementalMode, OutputFormat, Summary, Watch,
+    diagnosis, dry_run, run as make,
 };
 use clip_pipeline::Error;
 use clip_pipeline::config::fetch::{
@@ -112,6 +112,9 @@ pub struct Args {
     /// Column and kind of a hash that the bytes must have, as sha256,sha256 or a JSON list
     #[arg(long = "verify_hash")]
     verify_hash: Option<String>,
+    /// drop | keep: what happens to an image with another hash; kept, it is marked and counted
+    #[arg(long = "hash_mismatch", default_value = "drop", value_parser = word::<HashMismatch>)]
+    hash_mismatch: HashMismatch,
     /// Only multiprocessing: for many machines, run --part i/N on each
     #[arg(long, default_value = "multiprocessing")]
     distributor: String,
@@ -335,6 +338,11 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
             return Err(bad("verify_hash is no pair\nhint: '[\"sha256\",\"sha256\"]'".into()));
         }
     };
+    let hash_mismatch = args.hash_mismatch;
+    if verify_hash.is_none() && hash_mismatch != HashMismatch::Drop {
+        let hint = "hint: --verify_hash names the column of the hashes";
+        return Err(bad(format!("hash_mismatch has no effect without verify_hash\n{hint}")));
+    }
     let version = env!("CARGO_PKG_VERSION");
     let user_agent = match named(args.user_agent_token) {
         Some(token) => format!("{token} (compatible; clip-data/{version})"),
@@ -385,6 +393,7 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
         bbox_col: named(args.bbox_col),
         save_additional_columns: list(&args.save_additional_columns),
         verify_hash,
+        hash_mismatch,
         output_folder: args.output_folder,
         output_format: args.output_format,
         number_sample_per_shard: args.number_sample_per_shard,
