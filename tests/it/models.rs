@@ -58,6 +58,16 @@ fn every_format_gives_the_same_embeddings() {
     assert!(all.iter().all(|other| *other == all[0]), "formats differ");
 }
 
+/// Little-endian f32 values of a tensor that a safetensors file holds.
+pub fn values(path: &Path, name: &str) -> Vec<f32> {
+    let bytes = std::fs::read(path).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+    let place = |at: usize| json[name]["data_offsets"][at].as_u64().unwrap() as usize;
+    let data = &bytes[8 + header + place(0)..8 + header + place(1)];
+    data.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().unwrap())).collect()
+}
+
 #[test]
 fn embedding_goes_on_counts_what_falls_and_keeps_to_its_folder() {
     let world = world();

@@ -4,6 +4,7 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::models::values;
 use crate::world::World;
 
 const PRESET: &str = r#"{
@@ -71,6 +72,19 @@ fn where_a_run_is_and_what_it_begins_with() {
     world.good(&train(&[&cpu[..], &from].concat()));
     let (step, loss) = losses(&world, "here/c")[0];
     assert!(step == 0 && loss < first[0].1 - 0.01, "{loss} after {}", first[0].1);
+
+    // The image tower of `b` with a fresh text tower: that of `g`, which it keeps.
+    let newest = |run: &str| {
+        let path = world.path(&format!("here/{run}/checkpoints/step_00000008"));
+        path.join("open_clip_model.safetensors")
+    };
+    let image = ["--pretrained-image", &whole, "--lock-image", "--force-context-length", "12"];
+    world.good(&train(&[&cpu[..], &["--name", "g", "--logs", "here"], &image].concat()));
+    for name in ["visual.proj", "visual.transformer.resblocks.0.mlp.c_fc.weight"] {
+        assert_eq!(values(&newest("g"), name), values(&newest("a"), name), "{name}");
+    }
+    assert_eq!(values(&newest("g"), "positional_embedding").len(), 12 * 16);
+    assert_ne!(losses(&world, "here/g")[0], losses(&world, "here/c")[0]);
 
     world.good(&train(&["--name", "d", "--report-to", "tensorboard"]));
     assert_eq!(std::fs::read_dir(world.path("logs/d/tensorboard")).unwrap().count(), 1);
@@ -189,4 +203,46 @@ fn another_corpus_and_a_damaged_one_are_refused_by_name() {
     let moved = minutes.iter().map(|&arg| if arg == "data" { "moved" } else { arg });
     let told = world.fails(&moved.collect::<Vec<_>>(), 2);
     assert!(told.contains("corpus was"), "{told}");
+}
+
+#[test]
+fn weights_between_two_runs_and_weights_that_are_not_there() {
+    let world = world();
+    let short = ["--epochs", "1", "--device", "cpu", "--lr", "0.01"];
+    world.good(&train(&[&short[..], &["--name", "a"]].concat()));
+    let newest = "logs/a/checkpoints/step_00000004";
+    let from = ["--name", "b", "--pretrained", newest, "--seed", "5"];
+    world.good(&train(&[&short[..], &from].concat()));
+    let between = ["convert", "--model", "logs/b", "--interpolate", "logs/a"];
+    let quarter = ["--alpha", "0.25", "--to", "open-clip", "--out", "c"];
+    world.good(&[&between[..], &quarter].concat());
+    let [a, b, c] = [newest, "logs/b/checkpoints/step_00000004", "c"].map(|folder| {
+        values(&world.path(&format!("{folder}/open_clip_model.safetensors")), "visual.proj")
+    });
+    assert!(a != b && a.len() == c.len());
+    for ((a, b), c) in a.iter().zip(&b).zip(&c) {
+        assert!((0.75 * a + 0.25 * b - c).abs() < 1e-6, "{a} {b} {c}");
+    }
+    let to = ["--to", "pt", "--out", "x.pt"];
+    let alone = ["convert", "--model", "logs/b", "--alpha", "0.5"];
+    let beyond = [&between[..], &["--alpha", "1.5"]].concat();
+    let hub = ["convert", "--model", "hf-hub:a/b"];
+    for (args, code, word) in [
+        (&alone[..], 2, "--interpolate"),
+        (&beyond, 2, "from 0 to 1"),
+        (&hub, 5, "hint: nothing is downloaded here: `hf download a/b`"),
+    ] {
+        let message = world.fails(&[args, &to].concat(), code);
+        assert!(message.contains(word), "{message}");
+    }
+    let few = PRESET.replace("49408", "512");
+    std::fs::write(world.path("few.json"), few).unwrap();
+    let few = train(&["--name", "d"]).into_iter();
+    let few: Vec<&str> = few.map(|arg| if arg == "tiny.json" { "few.json" } else { arg }).collect();
+    let message = world.fails(&few, 2);
+    assert!(message.contains("the model has 512 tokens, and the tokenizer 49408"), "{message}");
+    // A name of open_clip's is one of the model's; this model has none.
+    let named = train(&["--name", "d", "--pretrained", "laion2b_s34b_b79k"]);
+    let message = world.fails(&named, 2);
+    assert!(message.contains("--pretrained: no weights \"laion2b_s34b_b79k\""), "{message}");
 }

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use clip_cli::torch::{ConvertArgs, Dtype, To};
-use clip_model::{LoadOptions, Target, lost_fields, save_as};
+use clip_cli::torch::{ConvertArgs, Dtype, ModelPath, To};
+use clip_model::{Clip, LoadOptions, Target, interpolate, lost_fields, save_as};
 use clip_torch::tch::Kind;
 
 use crate::model::{load_options, weights_path};
@@ -16,8 +16,7 @@ pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
         Dtype::Float16 => Kind::Half,
         Dtype::Bfloat16 => Kind::BFloat16,
     };
-    let opening = LoadOptions { kind, ..load_options(&args.model)? };
-    let model = clip_model::open(&weights_path(&args.model)?, &opening)?;
+    let model = model(&args, kind)?;
     let target = match args.to {
         To::OpenClip => Target::OpenClip,
         To::HuggingFace => Target::HuggingFace,
@@ -33,6 +32,24 @@ pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
         note!("note: {}", loss_note(target, &lost.join(", ")));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The weights of --model, or those between them and --interpolate's.
+fn model(args: &ConvertArgs, kind: Kind) -> anyhow::Result<Clip> {
+    let opening = load_options(&args.model)?;
+    let Some(before) = &args.interpolate else {
+        return Ok(clip_model::open(
+            &weights_path(&args.model)?,
+            &LoadOptions { kind, ..opening },
+        )?);
+    };
+    let before = ModelPath { model: before.clone(), ..args.model.clone() };
+    let [before, tuned] = [&before, &args.model].map(|model| -> anyhow::Result<Clip> {
+        Ok(clip_model::open(&weights_path(model)?, &opening)?)
+    });
+    // What the caller named is wrong, and no file is.
+    interpolate(&before?, &tuned?, args.alpha, kind)
+        .map_err(|error| anyhow::anyhow!("--interpolate: {error}"))
 }
 
 /// What the readers of a format must be given of a model's `preprocess_cfg`.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clip_cli::torch::{ModelPath, PreprocessArgs};
-use clip_model::{Error, LoadOptions, ModelConfig, PreprocessCfg};
+use clip_model::{Error, LoadOptions, ModelConfig, PreprocessCfg, find_in_hub};
 use serde_json::{Map, Value, json};
 
 /// blake3 of all files of the weights.
@@ -35,8 +35,12 @@ pub fn preprocess_fields(args: &PreprocessArgs) -> anyhow::Result<Map<String, Va
     Ok(fields)
 }
 
-/// The weights' path; a run's folder means its newest checkpoint.
+/// The weights' path; a run's folder means its newest checkpoint, `hf-hub:` the folder in the cache
+/// of Hugging Face.
 pub fn weights_path(args: &ModelPath) -> anyhow::Result<PathBuf> {
+    if let Some(folder) = args.model.to_str().map(find_in_hub).transpose()?.flatten() {
+        return Ok(folder);
+    }
     let run = args.model.join("checkpoints");
     if run.is_dir() {
         let newest = clip_train::latest(&run);

@@ -134,7 +134,8 @@ fn cache_path(folder: &Path, model: &str, prompts: &str, names: Names) -> PathBu
 /// caller's.
 ///
 /// # Errors
-/// Embeddings that are not finite, with the first text.
+/// Embeddings that are not finite, with the first text; a model with fewer tokens than the
+/// tokenizer.
 pub fn embed_texts(model: &Clip, tokenizer: &Tokenizer, texts: &[String]) -> Result<Tensor> {
     embed_unless(&|| false, model, tokenizer, texts)
 }
@@ -146,6 +147,11 @@ fn embed_unless(
     tokenizer: &Tokenizer,
     texts: &[String],
 ) -> Result<Tensor> {
+    let (known, has) = (Tokenizer::VOCABULARY as i64, model.config().text_cfg.vocab_size);
+    if has < known {
+        let reason = format!("the model has {has} tokens, and the tokenizer {known}");
+        return Err(clip_model::Error::Config(reason).into());
+    }
     let context = model.config().text_cfg.context_length as usize;
     let ids: Vec<Vec<i64>> = texts.iter().map(|text| tokenizer.tokenize(text, context)).collect();
     let length = |at: usize| ids[at].iter().rposition(|&id| id != 0).map_or(1, |last| last + 1);
@@ -179,6 +185,18 @@ pub(crate) fn unit(rows: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clip_model::{ModelConfig, TextConfig, VisionConfig};
+
+    #[test]
+    fn a_model_of_fewer_tokens_is_refused() {
+        let text_cfg =
+            TextConfig { context_length: 8, vocab_size: 512, layers: 1, ..TextConfig::paper(64) };
+        let vision_cfg = VisionConfig::vit(16, 8, 1, 64);
+        let config = ModelConfig { embed_dim: 16, quick_gelu: true, vision_cfg, text_cfg };
+        let model = Clip::new(&config, Device::Cpu);
+        let error = embed_texts(&model, &Tokenizer::new(), &["a cat".into()]).unwrap_err();
+        assert!(error.to_string().contains("the model has 512 tokens"), "{error}");
+    }
 
     #[test]
     fn a_cached_classifier_that_is_not_finite_is_none() {

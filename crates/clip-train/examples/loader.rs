@@ -1,8 +1,8 @@
 //! How many samples a second the loader gives: `scripts/bench_train` holds it beside open_clip's.
 //!
-//!     loader SHARDS SIDE BATCH THREADS STEPS [WINDOW]
+//!     loader SHARDS SIDE BATCH THREADS STEPS [WINDOW [CACHE MB]]
 //!
-//! With a window the shards are streamed.
+//! With a window the shards are streamed, remote ones through a cache of that many megabytes.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,20 +15,25 @@ use clip_train::{
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [shards, side, batch, threads, steps, window @ ..] = args.as_slice() else {
-        return Err("usage: loader SHARDS SIDE BATCH THREADS STEPS [WINDOW]".into());
+    let [shards, side, batch, threads, steps, stream @ ..] = args.as_slice() else {
+        return Err("usage: loader SHARDS SIDE BATCH THREADS STEPS [WINDOW [CACHE MB]]".into());
     };
     let (side, batch, steps): (u32, usize, u64) = (side.parse()?, batch.parse()?, steps.parse()?);
     let source = Source { spec: shards.clone(), weight: 1.0 };
     let (context, side_kept) = (77, side * 4 / 3);
-    let data: TrainData = if let [window] = window {
+    let data: TrainData = if let [window, cache @ ..] = stream {
+        let cache = match cache {
+            [folder, megabytes] => Some((folder.into(), megabytes.parse::<u64>()? * 1_000_000)),
+            _ => None,
+        };
         let options = StreamOptions {
             context,
             side: side_kept,
             weight_column: None,
+            caption_keys: clip_train::CaptionKeys::default(),
             window: window.parse()?,
             resampled: false,
-            cache: None,
+            cache,
             counts: None,
         };
         TrainData::Streamed(Arc::new(ShardStream::open(&[source], options)?))
@@ -39,6 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             side: side_kept,
             cache_bytes: 0,
             weight_column: None,
+            caption_keys: clip_train::CaptionKeys::default(),
             identity: Identity::None,
         };
         Arc::new(Corpus::open(&[source], &options)?).into()

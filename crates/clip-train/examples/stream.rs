@@ -28,6 +28,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         context: 77,
         side: 16,
         weight_column: None,
+        caption_keys: clip_train::CaptionKeys::default(),
         window: 8,
         resampled: false,
         cache: None,

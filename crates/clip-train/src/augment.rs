@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clip_image::{Filter, Rgb, crop, resize};
 use clip_model::{Interpolation, PreprocessCfg};
 
+use crate::AugCfg;
 use crate::draw::Draw;
 
 /// Times the shorter side that of the longer one is looked at, where an image is enlarged before it
@@ -23,6 +24,8 @@ pub enum Augment {
     /// torchvision's RandomResizedCrop with these bounds of the area: open_clip's choice is 0.9 to
     /// 1.
     ResizedCrop(f32, f32),
+    /// open_clip's with an `--aug-cfg`: such a crop, and colours changed now and then.
+    OpenClip(AugCfg),
     /// For small corpora: turned, shifted, scaled and recoloured, never mirrored; the strength is 1
     /// by default.
     Small(f32),
@@ -34,6 +37,7 @@ impl fmt::Display for Augment {
             Self::None => f.write_str("none"),
             Self::SquareCrop => f.write_str("square-crop"),
             Self::ResizedCrop(from, to) => write!(f, "rrc({from},{to})"),
+            Self::OpenClip(cfg) => write!(f, "aug-cfg({cfg})"),
             Self::Small(strength) => write!(f, "small({strength})"),
         }
     }
@@ -45,6 +49,9 @@ impl FromStr for Augment {
     fn from_str(text: &str) -> Result<Self, String> {
         let (name, body) = text.split_once('(').unwrap_or((text, ")"));
         let inner = body.strip_suffix(')').ok_or("the bracket is not closed")?;
+        if name == "aug-cfg" {
+            return inner.parse().map(Self::OpenClip);
+        }
         let numbers: Result<Vec<f32>, _> =
             inner.split(',').filter(|s| !s.trim().is_empty()).map(|s| s.trim().parse()).collect();
         let numbers = numbers.map_err(|e| format!("{text}: {e}"))?;
@@ -85,6 +92,12 @@ impl Augment {
                 let filter = filter(preprocess.interpolation, draw);
                 let (x, y, w, h) = resized_crop(image, from, to, draw);
                 resize(&crop(image, x, y, w, h), size, size, filter)
+            }
+            Self::OpenClip(cfg) => {
+                let (from, to) = cfg.scale;
+                let mut image = Self::ResizedCrop(from, to).apply(image, size, preprocess, draw);
+                cfg.recolour(&mut image, draw);
+                image
             }
             Self::Small(strength) => small(image, size, strength, draw),
         }
@@ -200,14 +213,18 @@ fn colour_matrix(angle: f32, saturation: f32, contrast: f32) -> [[f32; 3]; 3] {
 mod tests {
     use super::*;
 
+    const GREY: &str =
+        "aug-cfg(color_jitter=(0.4,0.4,0.4,0.1) color_jitter_prob=1 gray_scale_prob=0.5)";
+
     #[test]
     fn names() {
         assert_eq!("rrc(0.9, 1)".parse(), Ok(Augment::ResizedCrop(0.9, 1.0)));
         assert_eq!("small(0.5)".parse(), Ok(Augment::Small(0.5)));
-        for name in ["none", "square-crop", "rrc(0.9,1)", "small(1.2)"] {
+        let cfg = "aug-cfg(scale=(0.4,1) gray_scale_prob=0.2)";
+        for name in ["none", "square-crop", "rrc(0.9,1)", "small(1.2)", cfg] {
             assert_eq!(name.parse::<Augment>().unwrap().to_string(), name);
         }
-        for bad in ["rrc(2,3)", "flip", "rrc(0.9", "small(x)"] {
+        for bad in ["rrc(2,3)", "flip", "rrc(0.9", "small(x)", "aug-cfg(x)"] {
             assert!(bad.parse::<Augment>().is_err(), "{bad}");
         }
     }
@@ -215,7 +232,7 @@ mod tests {
     #[test]
     fn every_policy_gives_the_size_and_keeps_a_grey_picture_grey() {
         for (w, h) in [(1, 1), (70, 33), (20, 90)] {
-            for policy in ["none", "square-crop", "rrc", "small"] {
+            for policy in ["none", "square-crop", "rrc", "small", GREY] {
                 let mut draw = Draw::new("test", 1, 0, 0);
                 let image = Rgb::filled(w, h, [128; 3]);
                 let augment = policy.parse::<Augment>().unwrap();

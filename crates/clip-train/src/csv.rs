@@ -100,6 +100,7 @@ mod tests {
             side: 16,
             cache_bytes: 0,
             weight_column: None,
+            caption_keys: crate::CaptionKeys::default(),
             identity: Identity::None,
         }
     }

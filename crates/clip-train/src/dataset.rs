@@ -10,12 +10,14 @@ use clip_text::Tokenizer;
 use rayon::prelude::*;
 
 use crate::augment::shorter_side;
+use crate::captions::drawn;
 use crate::contents::{self, Content, Contents, Stamp, damaged};
 use crate::csv::read_listed;
+use crate::draw::scale;
 use crate::open_files::OpenFiles;
 use crate::shard::{Found, index_shard};
 use crate::synthetic::drawing;
-use crate::{Error, Result, SampleRef};
+use crate::{CaptionKeys, Error, Result, SampleRef};
 
 /// One image with its captions, in 24 bytes: a corpus of hundreds of millions must fit in memory.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +61,8 @@ pub struct CorpusOptions {
     /// Column of the Parquet table beside each shard with how often a pair is expected in an
     /// epoch: a balancing probability, or a weight above 1.
     pub weight_column: Option<String>,
+    /// Where captions are.
+    pub caption_keys: CaptionKeys,
     /// How the corpus is known again.
     pub identity: Identity,
 }
@@ -81,6 +85,8 @@ pub struct Corpus {
     /// Where each caption begins in `tokens`, and where the last ends.
     captions: Vec<u64>,
     tokens: Vec<u16>,
+    /// How often each caption is drawn beside its pair's others; empty where all are alike.
+    shares: Vec<f32>,
     /// Expected uses in an epoch; empty when each is used once.
     weights: Vec<f32>,
     shards: Vec<PathBuf>,
@@ -110,13 +116,15 @@ impl Corpus {
             files.extend(clip_corpus::expand(&source.spec)?.into_iter().map(|path| (path, weight)));
         }
         let column = options.weight_column.as_deref();
+        let keys = &options.caption_keys;
         let contents = match &options.identity {
             Identity::None => None,
             Identity::Content => Some(Contents::default()),
             Identity::Known(path) => Some(Contents::read(path)?),
         };
         let index = |(path, weight): &(PathBuf, f32)| {
-            let found = index_shard(path, &tokenizer, options.context, column, contents.as_ref());
+            let found =
+                index_shard(path, &tokenizer, options.context, column, keys, contents.as_ref());
             found.map(|found| (found, *weight))
         };
         let found = files.par_iter().map(index).collect::<Result<Vec<(Found, f32)>>>()?;
@@ -133,6 +141,11 @@ impl Corpus {
             corpus.add(path, found, weight);
         }
         hasher.finalize().to_hex()[..16].clone_into(&mut corpus.digest);
+        if keys.is_empty() {
+            corpus.shares = Vec::new();
+        } else {
+            corpus.digest += &format!(", captions {keys}");
+        }
         if corpus.pairs.is_empty() {
             let specs: Vec<_> = sources.iter().map(|source| source.spec.as_str()).collect();
             return Err(Error::Recipe(format!(
@@ -185,6 +198,7 @@ impl Corpus {
             pairs: Vec::new(),
             captions: vec![0],
             tokens: Vec::new(),
+            shares: Vec::new(),
             weights: Vec::new(),
             shards: Vec::new(),
             listed: Vec::new(),
@@ -203,8 +217,9 @@ impl Corpus {
         let shard = self.shards.len() as u32;
         for pair in found.pairs {
             let first = self.captions.len() as u32 - 1;
-            for tokens in &pair.captions {
+            for (tokens, share) in &pair.captions {
                 self.caption(tokens);
+                self.shares.push(*share);
             }
             let (offset, size) = (pair.offset, pair.size);
             self.pairs.push(Pair { offset, shard, size, first });
@@ -240,6 +255,7 @@ impl Corpus {
     pub fn truncate(&mut self, most: usize) {
         if let Some(next) = self.pairs.get(most) {
             self.captions.truncate(next.first as usize + 1);
+            self.shares.truncate(next.first as usize);
             self.pairs.truncate(most);
             self.weights.truncate(most);
             self.pixels.truncate(most);
@@ -300,6 +316,16 @@ impl Corpus {
     pub fn caption_count(&self, pair: usize) -> usize {
         let next = self.pairs.get(pair + 1).map_or(self.captions.len() - 1, |p| p.first as usize);
         next - self.pairs[pair].first as usize
+    }
+
+    /// The caption of a pair that random bits fall on.
+    pub(crate) fn drawn_caption(&self, pair: usize, bits: u64) -> usize {
+        let count = self.caption_count(pair);
+        let first = self.pairs[pair].first as usize;
+        match self.shares.get(first..first + count) {
+            Some(shares) => drawn(shares.iter().copied(), bits),
+            None => scale(bits, count),
+        }
     }
 
     /// Tokens of a pair's caption, start and end included, without padding.

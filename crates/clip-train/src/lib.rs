@@ -5,8 +5,11 @@
 //! assert_eq!(clip_train::paper("ViT-B-32").lr, 5e-4);
 //! ```
 
+mod aug_cfg;
 mod augment;
+mod captions;
 mod checkpoint;
+mod colour;
 mod contents;
 mod csv;
 mod data;
@@ -45,7 +48,9 @@ mod text_objectives;
 mod trainer;
 mod word_serde;
 
+pub use aug_cfg::AugCfg;
 pub use augment::Augment;
+pub use captions::CaptionKeys;
 pub use checkpoint::{Checkpoint, EMA, checkpoints, latest};
 pub use csv::{CsvOptions, open_csv};
 pub use data::{Sampler, TrainData};
@@ -64,7 +69,7 @@ pub use options::TrainOptions;
 pub use precision::{TrainPrecision, has_bf16};
 pub use preset::{Preset, difference, paper};
 pub use rank_info::RankInfo;
-pub use recipe::{AdamStats, DecayRule, Objective, Recipe, TextWeights};
+pub use recipe::{AdamStats, DecayRule, Objective, Opt, Recipe, TextWeights};
 pub use sampler::{Batches, EpochSampler, SampleRef};
 pub use scheduler::{Schedule, Scheduler};
 pub use step::StepMetrics;

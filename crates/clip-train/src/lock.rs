@@ -61,6 +61,25 @@ fn text_group(name: &str, model: &ModelConfig) -> usize {
     }
 }
 
+/// How many layers are between a parameter and the end of its tower, for layer-wise learning rates,
+/// as BEiT and EVA-CLIP count them: the projection and the norm before it are the end, embeddings
+/// and stem are one below the first block. A ResNet's layers are its four stages.
+pub(crate) fn depth(name: &str, model: &ModelConfig) -> usize {
+    let Some(part) = name.strip_prefix("visual.") else {
+        let ends = name.starts_with("logit_") || name.starts_with("ln_final");
+        return if ends { 0 } else { text_group(name, model) };
+    };
+    if !model.vision_cfg.is_resnet() {
+        return if part.starts_with("ln_post") { 0 } else { image_group(part, model) };
+    }
+    let stage = part.strip_prefix("layer").and_then(|rest| rest.split('.').next()?.parse().ok());
+    match stage {
+        Some(stage) => 5usize.saturating_sub(stage),
+        None if part.starts_with("attnpool") => 0,
+        None => 5,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +102,31 @@ mod tests {
         }
         let all = Recipe::default();
         assert!(is_trained("visual.conv1.weight", &model, &all));
+    }
+
+    #[test]
+    fn depths_are_counted_from_the_end_of_each_tower() {
+        let vit = ModelConfig::find("ViT-B-32").unwrap();
+        let resnet = ModelConfig::find("RN50").unwrap();
+        for (model, name, wanted) in [
+            (&vit, "visual.proj", 0),
+            (&vit, "visual.ln_post.bias", 0),
+            (&vit, "visual.transformer.resblocks.11.mlp.c_fc.weight", 1),
+            (&vit, "visual.transformer.resblocks.0.ln_1.weight", 12),
+            (&vit, "visual.conv1.weight", 13),
+            (&vit, "visual.class_embedding", 13),
+            (&vit, "text_projection", 0),
+            (&vit, "ln_final.weight", 0),
+            (&vit, "transformer.resblocks.0.ln_1.weight", 12),
+            (&vit, "token_embedding.weight", 13),
+            (&vit, "logit_scale", 0),
+            (&resnet, "visual.attnpool.q_proj.weight", 0),
+            (&resnet, "visual.layer4.2.conv1.weight", 1),
+            (&resnet, "visual.layer1.0.bn1.weight", 4),
+            (&resnet, "visual.bn1.weight", 5),
+        ] {
+            assert_eq!(depth(name, model), wanted, "{name}");
+        }
     }
 
     #[test]

@@ -37,7 +37,8 @@ pub(crate) fn export(path: &Path, model: &Clip, trained: &Trained, about: &Expor
             states.push((Value::Int(states.len() as i64), Value::dict(entry)));
         }
         let ids = (first..states.len() as i64).map(Value::Int).collect();
-        let mut settings = vec![("lr", about.lr.into()), ("params", Value::List(ids))];
+        let mut settings =
+            vec![("lr", (about.lr * group.lr_scale).into()), ("params", Value::List(ids))];
         settings.extend(group.optimizer.settings());
         groups.push(Value::dict(settings));
     }

@@ -4,6 +4,7 @@ use clip_model::ModelConfig;
 use clip_torch::Precision;
 use serde::{Deserialize, Serialize};
 
+use crate::optim::has_matrices;
 use crate::{Augment, Error, Result, Schedule, TrainPrecision};
 
 /// What is learned from pairs (CLIP paper, section 2.3).
@@ -54,20 +55,39 @@ pub enum TextWeights {
     Fp16Sr,
 }
 
+/// The optimizer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Opt {
+    /// The paper's.
+    #[default]
+    AdamW,
+    /// Lion (Chen et al. 2023).
+    Lion,
+    /// Muon (Jordan et al. 2024) for the matrices of transformers' blocks, and AdamW for the rest.
+    Muon,
+}
+
 /// Optimizer, schedule and data of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Recipe {
     /// What is learned.
     pub objective: Objective,
+    /// What follows the gradients.
+    pub opt: Opt,
     /// Peak learning rate.
     pub lr: f64,
+    /// What it is multiplied with for each layer from the end of a tower to its start.
+    pub layer_decay: Option<f64>,
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub eps: f64,
+    /// Decay of Muon's momentum.
+    pub momentum: f64,
     /// Decoupled weight decay of all weights that are not gains or biases.
     pub wd: f64,
     /// What else it spares.
@@ -113,10 +133,13 @@ impl Default for Recipe {
     fn default() -> Self {
         Self {
             objective: Objective::Contrastive,
+            opt: Opt::AdamW,
             lr: 5e-4,
+            layer_decay: None,
             beta1: 0.9,
             beta2: 0.98,
             eps: 1e-6,
+            momentum: 0.95,
             wd: 0.2,
             decay_rule: DecayRule::Paper,
             warmup: 2000,
@@ -166,6 +189,14 @@ impl Recipe {
                  hint: raise --batch-size, --accum-freq or --global-batch-size",
                 self.batch_size
             ));
+        }
+        if self.opt == Opt::Lion && self.adam_stats != AdamStats::Fp32 {
+            return refuse("--adam-stats: Lion has none of Adam's moments".into());
+        }
+        if self.opt == Opt::Muon && !has_matrices(model, self) {
+            return refuse(
+                "--opt muon: the model has no transformer's matrix that is trained".into(),
+            );
         }
         if self.patch_dropout > 0.0 && model.vision_cfg.is_resnet() {
             return refuse("--force-patch-dropout: a ResNet has no patches".into());
@@ -255,6 +286,11 @@ mod tests {
             (Recipe { batch_size: 1, ..Recipe::default() }, "a batch of 1 pair"),
             (dropout, "--force-patch-dropout"),
             (Recipe { lock_image: Some(1), ..Recipe::default() }, "--lock-image-unlocked-groups"),
+            (Recipe { opt: Opt::Muon, lock_text: Some(0), ..Recipe::default() }, "--opt muon"),
+            (
+                Recipe { opt: Opt::Lion, adam_stats: AdamStats::Fp16, ..Recipe::default() },
+                "--adam-stats",
+            ),
             (Recipe { lr_scheduler: cooled, ..Recipe::default() }, "--epochs-cooldown 0"),
         ] {
             let message = recipe.check(&resnet).unwrap_err().to_string();

@@ -10,17 +10,18 @@ use arrow::datatypes::{DataType, Float32Type};
 use clip_corpus::{Member, ShardIndex, read_parquet};
 use clip_format::ImageFormat;
 use clip_text::Tokenizer;
-use serde_json::Value;
 
+use crate::captions::{Caption, captions_of};
 use crate::contents::{Content, Contents};
 use crate::dataset::unpadded;
-use crate::{Error, Result};
+use crate::{CaptionKeys, Error, Result};
 
 /// A pair as it is stored in its shard.
 pub(crate) struct FoundPair {
     pub offset: u64,
     pub size: u32,
-    pub captions: Vec<Vec<u16>>,
+    /// Tokens, and the share of the draws.
+    pub captions: Vec<(Vec<u16>, f32)>,
     pub weight: f32,
 }
 
@@ -39,6 +40,7 @@ pub(crate) fn index_shard(
     tokenizer: &Tokenizer,
     context: usize,
     column: Option<&str>,
+    keys: &CaptionKeys,
     contents: Option<&Contents>,
 ) -> Result<Found> {
     let file = File::open(path).map_err(|e| Error::io(path, e))?;
@@ -51,7 +53,7 @@ pub(crate) fn index_shard(
     let weights = weights.transpose()?;
     let mut found = Found { content, pairs: Vec::new(), skipped: 0, broken_json: 0 };
     for members in index.members.chunk_by(|a, b| a.key == b.key) {
-        let (captions, whole) = captions(&file, path, members)?;
+        let (captions, whole) = captions(&file, path, members, keys)?;
         found.broken_json += usize::from(!whole);
         let field = ImageFormat::first_of(members.iter().map(|m| m.field.as_str()));
         let image = members.iter().find(|m| Some(m.field.as_str()) == field);
@@ -70,7 +72,10 @@ pub(crate) fn index_shard(
         found.pairs.push(FoundPair {
             offset: image.offset,
             size: image.size as u32,
-            captions: captions.iter().map(|text| unpadded(tokenizer, text, context)).collect(),
+            captions: captions
+                .iter()
+                .map(|caption| (unpadded(tokenizer, &caption.text, context), caption.share))
+                .collect(),
             weight,
         });
     }
@@ -114,36 +119,20 @@ fn numbers(batch: &RecordBatch, column: &str) -> Option<Vec<f32>> {
     )
 }
 
-/// The list `captions` of the JSON field where it has one, else the text field; and whether the
-/// JSON could be read.
-fn captions(file: &File, path: &Path, members: &[Member]) -> Result<(Vec<String>, bool)> {
+/// A sample's captions, and whether its JSON could be read.
+fn captions(
+    file: &File,
+    path: &Path,
+    members: &[Member],
+    keys: &CaptionKeys,
+) -> Result<(Vec<Caption>, bool)> {
     let read = |field: &str| -> Result<Option<Vec<u8>>> {
         let Some(member) = members.iter().find(|m| m.field == field) else { return Ok(None) };
         let mut bytes = vec![0; member.size as usize];
         file.read_exact_at(&mut bytes, member.offset).map_err(|e| Error::io(path, e))?;
         Ok(Some(bytes))
     };
-    Ok(captions_of(read("json")?.as_deref(), read("txt")?.as_deref()))
-}
-
-/// The same of the two fields.
-pub(crate) fn captions_of(json: Option<&[u8]>, txt: Option<&[u8]>) -> (Vec<String>, bool) {
-    let json = json.map(clip_corpus::json::from_slice::<Value>);
-    let whole = !matches!(json, Some(Err(_)));
-    if let Some(Ok(value)) = json {
-        let list = value.get("captions").and_then(|list| list.as_array());
-        let texts: Vec<String> = list
-            .into_iter()
-            .flatten()
-            .filter_map(|text| text.as_str())
-            .map(str::to_owned)
-            .collect();
-        if !texts.is_empty() {
-            return (texts, whole);
-        }
-    }
-    let text = txt.map(|bytes| String::from_utf8_lossy(bytes).trim().to_owned());
-    (text.into_iter().filter(|text| !text.is_empty()).collect(), whole)
+    Ok(captions_of(read("json")?.as_deref(), read("txt")?.as_deref(), keys))
 }
 
 #[cfg(test)]
@@ -167,7 +156,8 @@ mod tests {
             writer.write(&Sample { key: key.into(), fields: fields.to_vec() }).unwrap();
         }
         writer.finish().unwrap();
-        let found = index_shard(&path, &Tokenizer::new(), 8, None, None).unwrap();
+        let found =
+            index_shard(&path, &Tokenizer::new(), 8, None, &CaptionKeys::default(), None).unwrap();
         let captions: Vec<usize> = found.pairs.iter().map(|pair| pair.captions.len()).collect();
         assert_eq!(captions, [2, 1, 1, 1]);
         assert_eq!((found.skipped, found.broken_json), (0, 2));
@@ -186,7 +176,8 @@ mod tests {
             writer.write(&Sample { key: (*extension).into(), fields: fields.to_vec() }).unwrap();
         }
         writer.finish().unwrap();
-        let found = index_shard(&path, &Tokenizer::new(), 8, None, None).unwrap();
+        let found =
+            index_shard(&path, &Tokenizer::new(), 8, None, &CaptionKeys::default(), None).unwrap();
         assert_eq!((found.pairs.len(), found.skipped), (count, 0));
     }
 }

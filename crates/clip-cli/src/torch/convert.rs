@@ -12,6 +12,13 @@ pub struct ConvertArgs {
     /// The model.
     #[command(flatten)]
     pub model: ModelPath,
+    /// WiSE-FT: other weights of the same model, those from before it was fine-tuned; what is
+    /// written is between them and --model's
+    #[arg(long, value_name = "PATH")]
+    pub interpolate: Option<PathBuf>,
+    /// How far it is from them, as in the paper: 0 is --interpolate's weights, 1 is --model's
+    #[arg(long, default_value_t = 0.5, value_name = "SHARE", requires = "interpolate", value_parser = share)]
+    pub alpha: f64,
     /// A folder for open-clip and hugging-face, a .pt or .safetensors file for the others
     #[arg(short, long, value_name = "PATH", alias = "output")]
     pub out: PathBuf,
@@ -21,6 +28,11 @@ pub struct ConvertArgs {
     /// The weights' type
     #[arg(long, value_enum, default_value_t = Dtype::Float32)]
     pub dtype: Dtype,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "a number from 0 to 1 is wanted".into())
 }
 
 /// Formats that are written.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 #[allow(clippy::struct_field_names, reason = "names of options")]
 pub struct ModelPath {
     /// Weights: a folder (open_clip's or transformers'), a .safetensors or .pt file, OpenAI's
-    /// archive, or a run of `clip-data train`, for its newest checkpoint
+    /// archive, a run of `clip-data train`, for its newest checkpoint, or hf-hub:ORG/NAME in the
+    /// cache of Hugging Face
     #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
     /// The model's name (ViT-B-32-quickgelu) or model_cfg (.json), where the weights do not record

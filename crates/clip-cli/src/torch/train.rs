@@ -18,6 +18,10 @@ pub struct TrainArgs {
     /// Column of the Parquet beside each shard with how often a pair comes in an epoch (balancing)
     #[arg(long, value_name = "COLUMN")]
     pub weight_column: Option<String>,
+    /// Fields with captions, and how often each is drawn: txt=0.3 json.recaption=0.7
+    /// [default: the list `captions` of the JSON, else txt]
+    #[arg(long, value_name = "FIELD=SHARE", num_args = 1..)]
+    pub caption_keys: Vec<String>,
     /// Shards that are shuffled together, in each of the streams of a corpus that is too large to
     /// shuffle as a whole; `whole` for all [default: whole for local shards of up to 50 GB, else 8]
     #[arg(long, value_name = "SHARDS", value_parser = window)]
@@ -79,15 +83,23 @@ pub struct TrainArgs {
     /// The paper's RN50, scaled by its rule to K times its compute; no other model can be scaled
     #[arg(long, value_name = "K")]
     pub scale: Option<f64>,
-    /// Weights to start from: a checkpoint of any kind that `clip-data convert` reads
-    #[arg(long, value_name = "PATH")]
+    /// Weights to start from: a checkpoint of any kind that `clip-data convert` reads, or in the
+    /// cache of Hugging Face by open_clip's name or as hf-hub:ORG/NAME
+    #[arg(long, value_name = "PATH|NAME")]
     pub pretrained: Option<PathBuf>,
+    /// Weights of the image tower alone to start from, of any such checkpoint; the text tower is
+    /// fresh
+    #[arg(long, conflicts_with = "pretrained", value_name = "PATH|NAME")]
+    pub pretrained_image: Option<PathBuf>,
     /// QuickGELU, whatever the model's name says
     #[arg(long)]
     pub force_quick_gelu: bool,
     /// Side of the images
     #[arg(long, value_name = "PIXELS")]
     pub force_image_size: Option<i64>,
+    /// Tokens in a text, start and end included
+    #[arg(long, value_name = "TOKENS")]
+    pub force_context_length: Option<i64>,
     /// Its preprocessing.
     #[command(flatten)]
     pub preprocess: PreprocessArgs,
@@ -100,6 +112,9 @@ pub struct TrainArgs {
     /// All but its last N groups of layers
     #[arg(long, default_value_t = 0, value_name = "N", requires = "lock_image")]
     pub lock_image_unlocked_groups: usize,
+    /// Always so: a locked tower's batch normalisation goes by its running statistics, which stay
+    #[arg(long, hide = true, requires = "lock_image")]
+    pub lock_image_freeze_bn_stats: bool,
     /// Leave the text tower as it is
     #[arg(long)]
     pub lock_text: bool,
@@ -157,15 +172,25 @@ pub struct TrainArgs {
     /// The sigmoid loss, as open_clip names it
     #[arg(long, conflicts_with = "objective")]
     pub siglip: bool,
+    /// adamw; lion; muon: for the matrices of transformers' blocks, with AdamW for the rest
+    #[arg(long, value_name = "NAME")]
+    pub opt: Option<String>,
     /// Peak learning rate
     #[arg(long)]
     pub lr: Option<f64>,
-    /// Decay of Adam's first moment
+    /// Layer-wise learning rates: what the rate is multiplied with for each layer from the end of a
+    /// tower to its start
+    #[arg(long, value_name = "DECAY")]
+    pub layer_decay: Option<f64>,
+    /// Decay of Adam's first moment, and of Lion's step
     #[arg(long)]
     pub beta1: Option<f64>,
-    /// Decay of Adam's second moment
+    /// Decay of Adam's second moment, and of Lion's only one
     #[arg(long)]
     pub beta2: Option<f64>,
+    /// Decay of Muon's momentum
+    #[arg(long)]
+    pub momentum: Option<f64>,
     /// Adam's epsilon
     #[arg(long)]
     pub eps: Option<f64>,
@@ -196,6 +221,10 @@ pub struct TrainArgs {
     /// none, square-crop, rrc(0.9,1) or small
     #[arg(long)]
     pub augment: Option<String>,
+    /// open_clip's augmentation: scale='(0.4, 1.0)' color_jitter='(0.32, 0.32, 0.32, 0.08)'
+    /// color_jitter_prob=0.8 gray_scale_prob=0.2
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., conflicts_with = "augment")]
+    pub aug_cfg: Vec<String>,
     /// Largest norm of the gradient
     #[arg(long, value_name = "NORM")]
     pub grad_clip_norm: Option<f64>,

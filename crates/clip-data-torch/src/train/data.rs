@@ -6,7 +6,8 @@ use std::sync::Arc;
 use clip_cli::torch::Window;
 use clip_model::ModelConfig;
 use clip_train::{
-    Corpus, CorpusOptions, Identity, ShardStream, Source, StreamOptions, TrainData, open_csv,
+    CaptionKeys, Corpus, CorpusOptions, Identity, ShardStream, Source, StreamOptions, TrainData,
+    open_csv,
 };
 
 use super::Args;
@@ -29,7 +30,7 @@ pub fn data(args: &Args, config: &ModelConfig, identity: Identity) -> anyhow::Re
     }
     let sources = args.sources()?;
     if let Some(csv) = args.csv()? {
-        let corpus = open_csv(&sources, &csv, &corpus_options(args, config))?;
+        let corpus = open_csv(&sources, &csv, &corpus_options(args, config)?)?;
         if corpus.skipped() > 0 {
             eprintln!("{} rows have no caption or no path and are skipped", corpus.skipped());
         }
@@ -38,7 +39,7 @@ pub fn data(args: &Args, config: &ModelConfig, identity: Identity) -> anyhow::Re
     if args.is_remote()? || args.is_streamed() || is_large(args, &sources)? {
         return streamed(args, config, &sources);
     }
-    let options = CorpusOptions { identity, ..corpus_options(args, config) };
+    let options = CorpusOptions { identity, ..corpus_options(args, config)? };
     let corpus = Corpus::open(&sources, &options)?;
     let hashed = corpus.hashed_bytes() as f64 / 1e9;
     if hashed >= 1.0 {
@@ -72,7 +73,8 @@ fn is_large(args: &Args, sources: &[Source]) -> anyhow::Result<bool> {
 }
 
 fn streamed(args: &Args, config: &ModelConfig, sources: &[Source]) -> anyhow::Result<TrainData> {
-    let CorpusOptions { context, side, weight_column, .. } = corpus_options(args, config);
+    let CorpusOptions { context, side, weight_column, caption_keys, .. } =
+        corpus_options(args, config)?;
     let window = match args.shuffle_window {
         Some(Window::Shards(shards)) => shards,
         // Refused where shards are streamed.
@@ -87,6 +89,7 @@ fn streamed(args: &Args, config: &ModelConfig, sources: &[Source]) -> anyhow::Re
         context,
         side,
         weight_column,
+        caption_keys,
         window,
         resampled: args.dataset_resampled,
         cache: folder.map(|folder| (folder, limit)),
@@ -102,21 +105,24 @@ fn streamed(args: &Args, config: &ModelConfig, sources: &[Source]) -> anyhow::Re
 }
 
 /// How a corpus is indexed.
-pub fn corpus_options(args: &Args, config: &ModelConfig) -> CorpusOptions {
-    CorpusOptions {
+pub fn corpus_options(args: &Args, config: &ModelConfig) -> anyhow::Result<CorpusOptions> {
+    Ok(CorpusOptions {
         context: config.text_cfg.context_length as usize,
         // A third more pixels than the model sees leave room for crops and turns.
         side: config.vision_cfg.image_size as u32 * 4 / 3,
         cache_bytes: args.cache_mb.unwrap_or(2000).saturating_mul(1_000_000),
         weight_column: args.weight_column.clone(),
+        caption_keys: args.caption_keys()?,
         identity: Identity::None,
-    }
+    })
 }
 
 /// Held-out pairs, for [`super::score::Scorer`].
 pub fn held_out(spec: &str, args: &Args, config: &ModelConfig) -> anyhow::Result<Arc<Corpus>> {
     let source = Source { spec: spec.to_owned(), weight: 1.0 };
-    let options = CorpusOptions { weight_column: None, ..corpus_options(args, config) };
+    let caption_keys = CaptionKeys::default();
+    let options =
+        CorpusOptions { weight_column: None, caption_keys, ..corpus_options(args, config)? };
     let mut corpus = Corpus::open(&[source], &options)?;
     if let Some(most) = args.val_num_samples {
         corpus.truncate(most);

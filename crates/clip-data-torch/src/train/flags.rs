@@ -20,8 +20,8 @@ enum Effect {
     /// It is seen in a run: `tests/it/train_flags.rs`, `tests/it/labels.rs`,
     /// `tests/it/stream.rs`.
     Runs,
-    /// It states what is always so, for commands written for open_clip.
-    Always,
+    /// It states what is always so beside those flags, for commands written for open_clip.
+    Always(&'static str),
 }
 use Effect::{Always, Changes, Runs};
 
@@ -40,6 +40,7 @@ const TABLE: &[(&str, Effect)] = &[
     ("csv-img-key", Changes("--dataset-type csv", "--dataset-type csv --csv-img-key image")),
     ("csv-caption-key", Changes("--dataset-type csv", "--dataset-type csv --csv-caption-key text")),
     ("csv-separator", Changes("--dataset-type csv", "--dataset-type csv --csv-separator ,")),
+    ("caption-keys", Changes("", "--caption-keys txt=0.3 json.recaption=0.7")),
     ("shuffle-window", Runs),
     ("dataset-resampled", Runs),
     ("cache-dir", Runs),
@@ -56,8 +57,10 @@ const TABLE: &[(&str, Effect)] = &[
     ("model", Changes("--train-data x --model RN50", "--train-data x --model RN101")),
     ("scale", Changes("--train-data x --model RN50", "--train-data x --model RN50 --scale 2")),
     ("pretrained", Runs),
+    ("pretrained-image", Runs),
     ("force-quick-gelu", Changes("", "--force-quick-gelu")),
     ("force-image-size", Changes("", "--force-image-size 64")),
+    ("force-context-length", Changes("", "--force-context-length 32")),
     ("force-patch-dropout", Changes("", "--force-patch-dropout 0.5")),
     ("image-mean", Changes("", "--image-mean 0.5 0.5 0.5")),
     ("image-std", Changes("", "--image-std 0.5")),
@@ -68,6 +71,7 @@ const TABLE: &[(&str, Effect)] = &[
         "lock-image-unlocked-groups",
         Changes("--lock-image", "--lock-image --lock-image-unlocked-groups 1"),
     ),
+    ("lock-image-freeze-bn-stats", Always("--train-data x --model RN50 --lock-image")),
     ("lock-text", Changes("", "--lock-text")),
     (
         "lock-text-unlocked-layers",
@@ -89,6 +93,9 @@ const TABLE: &[(&str, Effect)] = &[
     ("global-batch-size", Changes("", "--global-batch-size 128")),
     ("objective", Changes("", "--objective caption")),
     ("siglip", Changes("", "--siglip")),
+    ("opt", Changes("", "--opt lion")),
+    ("momentum", Changes("--opt muon", "--opt muon --momentum 0.9")),
+    ("layer-decay", Changes("", "--layer-decay 0.75")),
     ("lr", Changes("", "--lr 1e-3")),
     ("beta1", Changes("", "--beta1 0.8")),
     ("beta2", Changes("", "--beta2 0.9")),
@@ -102,6 +109,7 @@ const TABLE: &[(&str, Effect)] = &[
     ("lr-cooldown-power", Changes("COOLED 1", "COOLED 1 --lr-cooldown-power 2")),
     ("precision", Changes("", "--precision fp32")),
     ("augment", Changes("", "--augment none")),
+    ("aug-cfg", Changes("", "--aug-cfg scale=(0.5,1) gray_scale_prob=0.2")),
     ("grad-clip-norm", Changes("", "--grad-clip-norm 1")),
     ("adam-stats", Changes("", "--adam-stats fp16")),
     ("text-weights", Changes("", "--text-weights fp16-sr")),
@@ -115,8 +123,8 @@ const TABLE: &[(&str, Effect)] = &[
     ("dist-url", Runs),
     ("dist-backend", Runs),
     ("dist-timeout", Runs),
-    ("local-loss", Always),
-    ("gather-with-grad", Always),
+    ("local-loss", Always("")),
+    ("gather-with-grad", Always("")),
 ];
 
 /// Flags that change nothing beside those others, and the one that the message names.
@@ -129,6 +137,20 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("--lock-image-unlocked-groups 1", "--lock-image"),
     ("--lock-text-unlocked-layers 1", "--lock-text"),
+    ("--lock-image --lock-image-freeze-bn-stats", "--lock-image-freeze-bn-stats"),
+    ("--pretrained a --pretrained-image b", "--pretrained-image"),
+    ("--force-context-length 1", "--force-context-length"),
+    ("--aug-cfg use_timm=True", "--aug-cfg use_timm"),
+    ("--aug-cfg scale=(0.5,1) --augment none", "--aug-cfg"),
+    ("--opt lamb", "--opt lamb"),
+    ("--caption-keys txt", "--caption-keys"),
+    ("--dataset-type csv --caption-keys txt=1", "--caption-keys"),
+    ("--dataset-type synthetic --model RN50 --caption-keys txt=1", "--caption-keys"),
+    ("--momentum 0.9", "--momentum"),
+    ("--opt lion --eps 1e-6", "--eps"),
+    ("--opt lion --adam-stats fp16", "--adam-stats"),
+    ("--opt muon --lock-text --lock-image", "--opt muon"),
+    ("--layer-decay 1", "--layer-decay"),
     ("--scale 4", "--scale"),
     ("--train-data x --preset emoji --scale 4", "--scale"),
     ("--report-to wandb", "--report-to wandb"),
@@ -201,7 +223,10 @@ fn decided(flags: &str) -> Result<String, String> {
     } else {
         format!("{:?}", args.sources().unwrap())
     };
-    let (run, corpus) = (options(&args, chunk), corpus_options(&args, &config));
+    let (run, corpus) = (
+        options(&args, chunk),
+        corpus_options(&args, &config).map_err(|error| format!("{error:#}"))?,
+    );
     let preprocess =
         crate::model::preprocess_fields(&args.preprocess).map_err(|error| format!("{error:#}"))?;
     let csv = args.csv().map_err(|error| format!("{error:#}"))?;
@@ -231,7 +256,10 @@ fn every_flag_is_in_the_table_and_does_what_it_says() {
                 assert_ne!(before, after, "--{flag} changes nothing");
             }
             Runs => assert!(runs.contains(&format!("\"--{flag}\"")), "--{flag} is in no run"),
-            Always => assert_eq!(decided("").unwrap(), decided(&format!("--{flag}")).unwrap()),
+            Always(beside) => {
+                let after = format!("{beside} --{flag}");
+                assert_eq!(decided(beside).unwrap(), decided(&after).unwrap());
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 use clip_model::ModelConfig;
-use clip_train::{RankInfo, Recipe, Schedule};
+use clip_train::{Opt, RankInfo, Recipe, Schedule};
 
 use clip_cli::torch::Window;
 
@@ -31,6 +31,8 @@ pub fn check(args: &Args, model: &ModelConfig, recipe: &Recipe) -> anyhow::Resul
         (!csv && args.csv_separator.is_some(), "--csv-separator", no_table),
         (csv && args.shuffle_window.is_some(), "--shuffle-window", on_table),
         (csv && args.dataset_resampled, "--dataset-resampled", on_table),
+        (csv && !args.caption_keys.is_empty(), "--caption-keys", on_table),
+        (synthetic && !args.caption_keys.is_empty(), "--caption-keys", on_the_spot),
         (csv && args.weight_column.is_some(), "--weight-column", on_table),
         (synthetic && args.shuffle_window.is_some(), "--shuffle-window", on_the_spot),
         (synthetic && args.dataset_resampled, "--dataset-resampled", on_the_spot),
@@ -77,9 +79,16 @@ pub fn check(args: &Args, model: &ModelConfig, recipe: &Recipe) -> anyhow::Resul
             "--force-patch-dropout",
             "on a ResNet, which has no patches",
         ),
+        (
+            !resnet && args.lock_image_freeze_bn_stats,
+            "--lock-image-freeze-bn-stats",
+            "on a vision transformer, which has no batch normalisation",
+        ),
         (uncooled && args.epochs_cooldown.is_some(), "--epochs-cooldown", cooled),
         (uncooled && args.lr_cooldown_end.is_some(), "--lr-cooldown-end", cooled),
         (uncooled && args.lr_cooldown_power.is_some(), "--lr-cooldown-power", cooled),
+        (recipe.opt == Opt::Lion && args.eps.is_some(), "--eps", "with --opt lion"),
+        (recipe.opt != Opt::Muon && args.momentum.is_some(), "--momentum", "without --opt muon"),
         (alone && args.dist_url.is_some(), "--dist-url", one),
         (alone && args.dist_backend.is_some(), "--dist-backend", one),
         (alone && args.dist_timeout.is_some(), "--dist-timeout", one),

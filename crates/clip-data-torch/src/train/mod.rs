@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use clip_cli::Stop;
 use clip_cli::torch::TrainArgs as Args;
-use clip_model::{Clip, LoadOptions, ModelConfig, PreprocessCfg, Weights};
+use clip_model::{
+    Clip, LoadOptions, ModelConfig, PreprocessCfg, Pretrained, Tower, Weights, find_pretrained,
+};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
@@ -149,8 +151,8 @@ fn nccl(args: &Args) -> anyhow::Result<Option<String>> {
     Ok(None)
 }
 
-/// With fresh weights, or those of `--pretrained` and their preprocessing; flags count more, and a
-/// `.json` of `--model` too.
+/// With fresh weights, or those of `--pretrained` (of `--pretrained-image` in the image tower) and
+/// their preprocessing; flags count more, and a `.json` of `--model` too.
 fn model(
     args: &Args,
     config: &ModelConfig,
@@ -160,16 +162,42 @@ fn model(
     let name = args.model.as_deref().unwrap_or_default();
     let mut preprocess = PreprocessCfg::fields_of(name)?;
     preprocess.extend(preprocess_fields(&args.preprocess)?);
-    let Some(path) = &args.pretrained else {
+    let Some(spec) = &args.pretrained else {
         let mut model = fresh(config, objective, device);
-        let merged = PreprocessCfg::default().merged(&preprocess);
-        model.set_preprocess(merged.map_err(anyhow::Error::msg)?);
+        let image = args.pretrained_image.as_deref();
+        let read = |spec| -> anyhow::Result<Tower> {
+            let found = pretrained("--pretrained-image", spec, args, config)?;
+            Ok(Tower::read(&found.path, config)?)
+        };
+        let tower = image.map(read).transpose()?;
+        if let Some(tower) = &tower {
+            tower.copy_into(&model)?;
+        }
+        let own = tower.and_then(|tower| tower.preprocess).unwrap_or_default();
+        model.set_preprocess(own.merged(&preprocess).map_err(anyhow::Error::msg)?);
         return Ok(model);
     };
+    let found = pretrained("--pretrained", spec, args, config)?;
+    let preprocess = found.preprocess.into_iter().chain(preprocess).collect();
     let image_size = Some(config.vision_cfg.image_size);
     let model = Some(config.clone());
     let opening = LoadOptions { model, image_size, preprocess, device, ..LoadOptions::default() };
-    Ok(clip_model::open(path, &opening)?)
+    Ok(clip_model::open(&found.path, &opening)?)
+}
+
+/// Weights by the path or name that a flag has.
+fn pretrained(
+    flag: &str,
+    spec: &Path,
+    args: &Args,
+    config: &ModelConfig,
+) -> anyhow::Result<Pretrained> {
+    let name = args.preset.as_deref().or(args.model.as_deref()).unwrap_or_default();
+    find_pretrained(&spec.to_string_lossy(), name, config).map_err(|error| match error {
+        // What the caller wrote is wrong, and no file is.
+        clip_model::Error::Config(reason) => anyhow::anyhow!("{flag}: {reason}"),
+        error => error.into(),
+    })
 }
 
 fn options(args: &Args, chunk: usize) -> TrainOptions {

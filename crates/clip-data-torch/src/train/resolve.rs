@@ -3,7 +3,10 @@
 use anyhow::{Context, bail, ensure};
 use clip_cli::torch::{TrainArgs, Window};
 use clip_model::ModelConfig;
-use clip_train::{CsvOptions, Objective, Preset, Recipe, Source};
+use clip_text::Tokenizer;
+use clip_train::{
+    AdamStats, Augment, CaptionKeys, CsvOptions, Objective, Opt, Preset, Recipe, Source,
+};
 use serde::de::DeserializeOwned;
 
 use crate::model::preprocess_fields;
@@ -31,6 +34,8 @@ pub trait Resolve {
     /// The columns of the tables, where --train-data is tables: by --dataset-type, else by the
     /// ending of its name, as in open_clip.
     fn csv(&self) -> anyhow::Result<Option<CsvOptions>>;
+    /// Where captions are.
+    fn caption_keys(&self) -> anyhow::Result<CaptionKeys>;
     /// Whether one of the sources is behind a URL.
     fn is_remote(&self) -> anyhow::Result<bool>;
     /// Whether the flags ask for windows.
@@ -77,6 +82,14 @@ impl Resolve for TrainArgs {
         if let Some(side) = self.force_image_size {
             model_cfg = model_cfg.with_image_size(side)?;
         }
+        if let Some(length) = self.force_context_length {
+            ensure!(length >= 3, "--force-context-length {length}: start, a token and end are 3");
+            model_cfg.text_cfg.context_length = length;
+            model_cfg = model_cfg.checked().context("--force-context-length")?;
+        }
+        let (known, has) = (Tokenizer::VOCABULARY as i64, model_cfg.text_cfg.vocab_size);
+        let hint = "hint: vocab_size of its text_cfg";
+        ensure!(has >= known, "the model has {has} tokens, and the tokenizer {known}\n{hint}");
         preprocess_fields(&self.preprocess)?;
         self.apply(&mut recipe)?;
         let chunk = self.batch(&mut recipe, world)?;
@@ -91,7 +104,16 @@ impl Resolve for TrainArgs {
                 $(recipe.$field = self.$field.unwrap_or(recipe.$field);)*
             };
         }
-        over!(epochs, lr, beta1, beta2, eps, wd, warmup);
+        if let Some(name) = &self.opt {
+            recipe.opt = choice("--opt", name)?;
+            if recipe.opt == Opt::Lion {
+                // The recipe's are Adam's; this is the one of Lion's authors.
+                recipe.beta2 = 0.99;
+                recipe.adam_stats = AdamStats::Fp32;
+            }
+        }
+        over!(epochs, lr, beta1, beta2, eps, momentum, wd, warmup);
+        recipe.layer_decay = self.layer_decay.or(recipe.layer_decay);
         over!(epochs_cooldown, lr_cooldown_end, lr_cooldown_power);
         recipe.train_num_samples = self.train_num_samples.or(recipe.train_num_samples);
         recipe.grad_clip_norm = self.grad_clip_norm.or(recipe.grad_clip_norm);
@@ -106,6 +128,11 @@ impl Resolve for TrainArgs {
         }
         if let Some(name) = &self.augment {
             recipe.augment = choice("--augment", name)?;
+        }
+        if !self.aug_cfg.is_empty() {
+            let cfg = self.aug_cfg.join(" ").parse();
+            let cfg = cfg.map_err(|reason: String| anyhow::anyhow!("--aug-cfg {reason}"))?;
+            recipe.augment = Augment::OpenClip(cfg);
         }
         if let Some(name) = &self.objective {
             recipe.objective = choice("--objective", name)?;
@@ -129,6 +156,9 @@ impl Resolve for TrainArgs {
         ensure!(share(recipe.patch_dropout), "--force-patch-dropout: a share below 1 is wanted");
         ensure!(recipe.ema_decay.is_none_or(share), "--ema-decay: a share below 1 is wanted");
         ensure!(recipe.lr > 0.0 && recipe.wd >= 0.0, "--lr and --wd: positive numbers are wanted");
+        let inside = |value: f64| 0.0 < value && value < 1.0;
+        ensure!(recipe.layer_decay.is_none_or(inside), "--layer-decay: between 0 and 1 is wanted");
+        ensure!(share(recipe.momentum), "--momentum: a share below 1 is wanted");
         ensure!(recipe.epochs > 0, "--epochs: at least 1 is wanted");
         Ok(())
     }
@@ -189,6 +219,11 @@ impl Resolve for TrainArgs {
             caption_key: name(&self.csv_caption_key, "title"),
             separator,
         }))
+    }
+
+    fn caption_keys(&self) -> anyhow::Result<CaptionKeys> {
+        let keys = self.caption_keys.join(" ").parse();
+        keys.map_err(|reason: String| anyhow::anyhow!("--caption-keys: {reason}"))
     }
 
     fn is_remote(&self) -> anyhow::Result<bool> {

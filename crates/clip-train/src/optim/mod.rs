@@ -1,18 +1,21 @@
 //! The trained parameters with their optimizer.
 
 mod adamw;
+mod groups;
+mod lion;
+mod muon;
 
 use clip_model::Clip;
 use clip_model::pt::Value;
 use clip_torch::tch::{Kind, Tensor, no_grad};
-use clip_torch::{Precision, Scaler, clear_gradients, norm};
+use clip_torch::{Precision, Scaler, Stream, clear_gradients, norm, round_stochastically};
 
 use crate::draw::mix;
 use crate::{Recipe, Result, TextWeights, is_trained};
 
 /// How parameters follow their gradients: PyTorch's `torch.optim.Optimizer` for one group.
 ///
-/// Another one is a file beside this one, and a line in [`build`].
+/// Another one is a file beside this one, and a line in `groups.rs`.
 pub(crate) trait Optimizer {
     /// Updates `params` in place by their gradients; one without a gradient stays as it is. `seed`
     /// is the step's, for rounding: all processes have the same one, or their copies of the
@@ -32,15 +35,27 @@ pub(crate) trait Optimizer {
     fn settings(&self) -> Vec<(&'static str, Value)>;
 }
 
-/// A group's optimizer, by the recipe.
-fn build(recipe: &Recipe, params: &[Tensor], weight_decay: f64) -> Box<dyn Optimizer> {
-    Box::new(adamw::AdamWGroup::new(recipe, params, weight_decay))
+pub(crate) use groups::has_matrices;
+
+/// Puts what was computed in 32 bits into a parameter, the number `at` of its group; one in 16 bits
+/// is rounded stochastically.
+fn keep_value(param: &Tensor, value: &Tensor, seed: u64, at: usize) -> Result<()> {
+    let mut param = param.detach();
+    if param.kind() == Kind::Float {
+        param.f_copy_(value)?;
+    } else {
+        let stream = Stream::new(mix(seed, at as u64, 0));
+        param.f_copy_(&round_stochastically(value, stream))?;
+    }
+    Ok(())
 }
 
 /// Parameters that share settings.
 pub(crate) struct ParamGroup {
     pub names: Vec<String>,
     pub params: Vec<Tensor>,
+    /// What the learning rate is multiplied with.
+    pub lr_scale: f64,
     pub optimizer: Box<dyn Optimizer>,
 }
 
@@ -65,28 +80,18 @@ impl Trained {
     /// optimizers' state.
     pub fn new(model: &Clip, recipe: &Recipe, precision: Precision) -> Self {
         let small = recipe.text_weights == TextWeights::Fp16Sr;
-        let mut lists: [(Vec<String>, Vec<Tensor>); 2] = Default::default();
+        let trained = |name: &str| is_trained(name, model.config(), recipe);
         for (name, tensor) in model.named_parameters() {
-            let trained = is_trained(name, model.config(), recipe);
-            let _ = tensor.set_requires_grad(trained);
+            let _ = tensor.set_requires_grad(trained(name));
             // Gains and biases are too few to matter, and layer norms want them in 32 bits.
             if small && !name.starts_with("visual.") && tensor.dim() >= 2 {
                 tensor.shallow_clone().set_data(&tensor.detach().to_kind(Kind::Half));
             }
-            if trained {
-                let group = usize::from(recipe.is_decayed(name, tensor.dim()));
-                lists[group].0.push(name.clone());
-                lists[group].1.push(tensor.shallow_clone());
-            }
         }
-        let group = |((names, params), weight_decay): ((Vec<String>, Vec<Tensor>), f64)| {
-            let optimizer = build(recipe, &params, weight_decay);
-            ParamGroup { names, params, optimizer }
-        };
         let copy = |(_, tensor): &(String, Tensor)| tensor.detach().to_kind(Kind::Float).copy();
         let scaled = precision == Precision::F16 || small;
         Self {
-            groups: lists.into_iter().zip([0.0, recipe.wd]).map(group).collect(),
+            groups: groups::groups(model, recipe, trained),
             scaler: scaled.then(Scaler::default),
             average: recipe.ema_decay.map(|_| model.named_parameters().iter().map(copy).collect()),
         }
@@ -154,6 +159,7 @@ impl Trained {
             }
         }
         for (number, group) in self.groups.iter_mut().enumerate() {
+            let lr = lr * group.lr_scale;
             group.optimizer.step(&group.params, lr, mix(seed, number as u64, 0))?;
         }
         Ok(Update { grad_norm, skipped: false })

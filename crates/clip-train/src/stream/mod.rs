@@ -21,7 +21,7 @@ use rayon::prelude::*;
 use crate::contents::Stamp;
 use crate::epochs::passes;
 use crate::open_files::OpenFiles;
-use crate::{Epochs, Error, Result, Source};
+use crate::{CaptionKeys, Epochs, Error, Result, Source};
 
 use counts::{Count, Counts, count};
 pub(crate) use cursor::StreamRows;
@@ -38,6 +38,8 @@ pub struct StreamOptions {
     pub side: u32,
     /// Column of the Parquet table beside each shard with how often a pair is expected in an epoch.
     pub weight_column: Option<String>,
+    /// Where captions are.
+    pub caption_keys: CaptionKeys,
     /// Shards that are shuffled together, in each canonical stream.
     pub window: usize,
     /// Whether shards are drawn with replacement in each pass.
@@ -202,7 +204,11 @@ impl ShardStream {
         }
         let hash = hasher.finalize().to_hex();
         let resampled = if self.options.resampled { ", resampled" } else { "" };
-        self.digest = format!("{} in windows of {}{resampled}", &hash[..16], self.options.window);
+        let (window, keys) = (self.options.window, &self.options.caption_keys);
+        self.digest = format!("{} in windows of {window}{resampled}", &hash[..16]);
+        if !keys.is_empty() {
+            self.digest += &format!(", captions {keys}");
+        }
         self.pairs = sizes.iter().map(|size| u64::from(size.samples)).sum();
         self.sizes = Arc::new(sizes);
     }

@@ -11,10 +11,11 @@ use super::counts::{beside, read_beside};
 use super::order::{Window, used_samples};
 use super::shard::{ShardView, Span, Use, WindowSamples};
 use super::{Place, ShardStream, StreamSample};
+use crate::captions::{Caption, captions_of, drawn};
 use crate::contents::{Stamp, damaged};
 use crate::dataset::{decode_member, read_member, unpadded};
 use crate::draw::{mix, scale};
-use crate::shard::{captions_of, weights};
+use crate::shard::weights;
 use crate::{Error, Result};
 
 /// Samples after one without a caption that are asked for theirs.
@@ -142,13 +143,13 @@ impl ShardStream {
     }
 
     /// The captions of a use; none where the sample has no caption or no image.
-    fn captions(&self, window: &WindowSamples, at: u32) -> Result<Vec<String>> {
+    fn captions(&self, window: &WindowSamples, at: u32) -> Result<Vec<Caption>> {
         let (view, fields) = window.fields(at);
         if fields.image.size == 0 {
             return Ok(Vec::new());
         }
         let (json, txt) = (self.read(view, fields.json)?, self.read(view, fields.txt)?);
-        Ok(captions_of(json.as_deref(), txt.as_deref()).0)
+        Ok(captions_of(json.as_deref(), txt.as_deref(), &self.options.caption_keys).0)
     }
 
     /// The sample of a use, with the caption that `bits` draw. Where it has no image or no caption,
@@ -169,7 +170,13 @@ impl ShardStream {
         for ahead in 0..count.min(AHEAD) {
             let next = (at + ahead) % count;
             let captions = self.captions(window, next)?;
-            if let Some(text) = captions.get(scale(bits, captions.len())) {
+            let shares = captions.iter().map(|caption| caption.share);
+            let chosen = if self.options.caption_keys.is_empty() {
+                scale(bits, captions.len())
+            } else {
+                drawn(shares, bits)
+            };
+            if let Some(Caption { text, .. }) = captions.get(chosen) {
                 let fault = (ahead > 0).then(|| {
                     let (path, byte) = place();
                     format!("{}: the sample at byte {byte}: no caption or no image", path.display())

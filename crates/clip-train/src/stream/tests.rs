@@ -17,6 +17,7 @@ fn options(window: usize) -> StreamOptions {
         context: 12,
         side: 16,
         weight_column: None,
+        caption_keys: crate::CaptionKeys::default(),
         window,
         resampled: false,
         cache: None,
@@ -246,4 +247,42 @@ fn counts_are_kept_and_a_changed_shard_is_counted_again() {
     let third = open(folder.path(), kept());
     assert_eq!((third.counted(), third.len()), (1, 15));
     assert_ne!(third.digest(), first.digest());
+}
+
+#[test]
+fn captions_are_drawn_by_their_shares_streamed_and_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = ShardWriter::create(&folder.path().join("0.tar")).unwrap();
+    for number in 0..40 {
+        let image = encode_png(&Rgb::filled(4, 4, [number; 3])).unwrap();
+        let json = format!(r#"{{"long": "model {number}", "captions": ["unused"]}}"#);
+        let mut fields = vec![("png".to_owned(), image), ("json".to_owned(), json.into_bytes())];
+        // A quarter has one of the fields alone.
+        if number % 4 != 0 {
+            fields.push(("txt".to_owned(), format!("web {number}").into_bytes()));
+        }
+        writer.write(&Sample { key: format!("{number:05}"), fields }).unwrap();
+    }
+    writer.finish().unwrap();
+    let caption_keys: crate::CaptionKeys = "txt=0.25 json.long=0.75".parse().unwrap();
+    let streamed = StreamOptions { caption_keys: caption_keys.clone(), ..options(4) };
+    let sampler = open(folder.path(), streamed).sampler(3, 8, 40, None).unwrap();
+    let texts = batches(&sampler, 1, 0).concat();
+    let web = texts.iter().filter(|text| text.starts_with("web")).count();
+    assert_eq!(texts.len(), 1600);
+    // 0.25 of three quarters of 1600, and four standard deviations.
+    assert!((240..360).contains(&web), "{web}");
+
+    let source = Source { spec: folder.path().display().to_string(), weight: 1.0 };
+    let (context, side, cache_bytes, weight_column) = (12, 16, 0, None);
+    let identity = crate::Identity::None;
+    let whole =
+        crate::CorpusOptions { context, side, cache_bytes, weight_column, caption_keys, identity };
+    let corpus = Arc::new(crate::Corpus::open(&[source], &whole).unwrap());
+    assert!(corpus.digest().ends_with(", captions txt=0.25 json.long=0.75"));
+    let used = crate::EpochSampler::new(&corpus, 3, 8, 40).unwrap().batches(0).flatten();
+    let web =
+        used.filter(|used| corpus.caption_count(used.pair as usize) == 2 && used.caption == 0);
+    let web = web.count();
+    assert!((240..360).contains(&web), "{web}");
 }

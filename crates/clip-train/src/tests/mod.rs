@@ -34,6 +34,7 @@ fn options(column: Option<&str>) -> CorpusOptions {
         side: 16,
         cache_bytes: 1 << 20,
         weight_column,
+        caption_keys: crate::CaptionKeys::default(),
         identity: Identity::Content,
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::ranks::{finished, start};
 use super::{Seen, alone, corpus, recipe, tiny, train_options};
 use crate::{
-    AdamStats, Augment, DecayRule, Objective, ProcessGroup, Recipe, Schedule, TextWeights,
+    AdamStats, Augment, DecayRule, Objective, Opt, ProcessGroup, Recipe, Schedule, TextWeights,
     TrainPrecision, Trainer,
 };
 
@@ -84,6 +84,13 @@ fn cases() -> Vec<Case> {
         case("bag of words", |r| r.objective = Objective::BagOfWords),
         case("spared positions", |r| r.decay_rule = DecayRule::SparePositions),
         case("crops", |r| r.augment = Augment::ResizedCrop(0.5, 1.0)),
+        case("layer-wise rates", |r| r.layer_decay = Some(0.5)),
+        // The sign of a gradient near 0 depends on the order of a sum, and so does bfloat16.
+        loose("lion", |r| r.opt = Opt::Lion),
+        loose("muon", |r| {
+            (r.opt, r.momentum, r.epochs) = (Opt::Muon, 0.9, LONG);
+            (r.precision, r.text_weights) = (TrainPrecision::AmpBf16, TextWeights::Fp16Sr);
+        }),
         case("numbers", |r| {
             (r.lr, r.beta1, r.beta2, r.eps, r.wd) = (2e-3, 0.8, 0.9, 1e-8, 0.1);
             (r.warmup, r.epochs, r.batch_size) = (1, 3, 24);
