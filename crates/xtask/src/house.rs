@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::{links, words};
+use crate::{devices, links, words};
 
 /// No source file is longer.
 const LINES: usize = 800;
@@ -26,6 +26,7 @@ pub fn check() -> anyhow::Result<Vec<String>> {
         faults.extend(words::faults_of(file, &text));
     }
     let names: Vec<&str> = files.lines().collect();
+    faults.extend(devices::faults(&names, &|path| std::fs::read_to_string(path).ok()));
     faults.extend(links::faults(&names, &|path| std::fs::read_to_string(path).ok()));
     Ok(faults)
 }
