@@ -1,6 +1,7 @@
 """The start, memory and reads of streamed training; see scripts/bench_stream."""
 
 import argparse
+import glob
 import io
 import json
 import os
@@ -20,10 +21,13 @@ parser.add_argument("--work", required=True)
 parser.add_argument("--shards", type=int, default=40_000)
 parser.add_argument("--pairs", type=int, default=10_000)
 parser.add_argument("--distinct", type=int, default=20)
-parser.add_argument("--only", nargs="+", choices=["start", "nodes", "peers"], default=["start", "nodes"])
-parser.add_argument("--jpegs", help="for peers: a folder of shards with jpg and txt")
+parser.add_argument("--only", nargs="+", choices=["start", "nodes", "store", "peers", "quality"], default=["start", "nodes"])
+parser.add_argument("--jpegs", help="for store and peers: a folder of shards with jpg and txt [default: made]")
 parser.add_argument("--python", default=sys.executable, help="for peers: a Python with the tools")
-parser.add_argument("--rounds", type=int, default=3)
+parser.add_argument("--rounds", type=int, default=5)
+parser.add_argument("--demo", default=".", help="for quality: where scripts/demo has run")
+parser.add_argument("--epochs", type=int, default=7, help="for quality")
+parser.add_argument("--windows", nargs="+", default=["whole", "8"], help="for quality")
 args = parser.parse_args()
 
 
@@ -98,12 +102,60 @@ def nodes():
     print(f"one node reads {one:,} bytes; each of 8 reads, in eighths of that: {[round(8 * share, 3) for share in shares]}")
 
 
+def example(name):
+    return os.path.join(os.path.dirname(args.example), name)
+
+
+def jpegs(shards=80, pairs=30):
+    """A folder of shards of photographs."""
+    if args.jpegs:
+        return args.jpegs
+    folder = os.path.join(args.work, f"photos-{shards}-{pairs}")
+    if not os.path.isdir(folder):
+        shutil.rmtree(folder + ".part", ignore_errors=True)
+        subprocess.run([example("photo_shards"), folder + ".part", str(shards), str(pairs)], check=True)
+        os.rename(folder + ".part", folder)
+    return folder
+
+
+def store():
+    """Samples a second through a cache of a tenth of the shards in an S3 store, and of the same shards here."""
+    import boto3
+
+    folder = jpegs()
+    files = sorted(os.listdir(folder))
+    client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    for name in files:
+        client.upload_file(os.path.join(folder, name), "clip-data", f"bench/{name}")
+    tars = [name for name in files if name.endswith(".tar")]
+    total = sum(os.path.getsize(os.path.join(folder, name)) for name in files)
+    megabytes = total // 10 // 1_000_000
+    # Two windows, the one in use and the next, are in the cache.
+    side, batch, window, steps = 224, 50, max(1, len(tars) // 25), 40
+    cache = os.path.join(args.work, "store-cache")
+    rates = {"local": [], "store": []}
+    for _ in range(args.rounds):
+        for name, found in rates.items():
+            shutil.rmtree(cache, ignore_errors=True)
+            data, more = (folder, []) if name == "local" else ("s3://clip-data/bench", [cache, str(megabytes)])
+            command = [example("loader"), data, *map(str, (side, batch, 1, steps, window)), *more]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                sys.exit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
+            found.append(float(done.stdout))
+    shutil.rmtree(cache, ignore_errors=True)
+    local, remote = (statistics.median(found) for found in rates.values())
+    print(
+        f"{len(tars)} shards of {total / len(tars) / 1e6:.1f} MB, windows of {window}, a cache of {megabytes} MB: "
+        f"{local:.0f} samples a second here, {remote:.0f} from the store ({100 * remote / local:.0f}%); "
+        f"all: {rates}; load {os.getloadavg()[0]:.1f}"
+    )
+
+
 def peers():
     """Samples a second of processor time, in alternating rounds."""
-    if not args.jpegs:
-        sys.exit("peers: --jpegs SHARDS")
+    shards = jpegs()
     side, batch, steps = 224, 50, 40
-    loader = os.path.join(os.path.dirname(args.example), "loader")
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stream_peers.py")
     plain = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     rates = {"ours": [], "webdataset": [], "mosaic": []}
@@ -111,21 +163,74 @@ def peers():
         for name, found in rates.items():
             if name == "ours":
                 before = resource.getrusage(resource.RUSAGE_CHILDREN)
-                command = [loader, args.jpegs, *map(str, (side, batch, 1, steps)), "8"]
+                command = [example("loader"), shards, *map(str, (side, batch, 1, steps)), "8"]
                 subprocess.run(command, check=True, capture_output=True)
                 after = resource.getrusage(resource.RUSAGE_CHILDREN)
                 # With the start, which the others' figures leave out.
                 spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
                 found.append(steps * batch / spent)
             else:
-                command = [args.python, script, name, args.jpegs, *map(str, (side, batch, steps)), args.work]
+                command = [args.python, script, name, shards, *map(str, (side, batch, steps)), args.work]
                 done = subprocess.run(command, check=True, capture_output=True, text=True, env=plain)
                 found.append(float(done.stdout.split()[-1]))
     medians = {name: statistics.median(found) for name, found in rates.items()}
     for name, rate in medians.items():
-        print(f"{name}: {rate:.0f} samples a second of one core; ours {medians['ours'] / rate:.2f}x", flush=True)
+        print(
+            f"{name}: {rate:.0f} samples a second of one core; ours {medians['ours'] / rate:.2f}x; "
+            f"load {os.getloadavg()[0]:.1f}",
+            flush=True,
+        )
+
+
+def sorted_shards(count=64):
+    """The demo's corpus in shards sorted by label."""
+    folder = os.path.join(args.work, f"sorted-{count}")
+    if os.path.isdir(folder):
+        return folder
+    samples = {}
+    for path in sorted(glob.glob(os.path.join(args.demo, "runs/emoji/shards/*.tar"))):
+        with tarfile.open(path) as tar:
+            for member in tar:
+                key, field = member.name.split(".", 1)
+                samples.setdefault(key, {})[field] = tar.extractfile(member).read()
+    if not samples:
+        sys.exit(f"{args.demo}: no runs/emoji/shards\nhint: run scripts/demo, or --demo FOLDER")
+    label = lambda key: (str(json.loads(samples[key]["json"]).get("query")), key)
+    ordered = sorted(samples, key=label)
+    os.makedirs(folder + ".part", exist_ok=True)
+    for number in range(count):
+        with tarfile.open(os.path.join(folder + ".part", f"{number:05}.tar"), "w") as tar:
+            for key in ordered[number * len(ordered) // count : (number + 1) * len(ordered) // count]:
+                for field, data in samples[key].items():
+                    entry = tarfile.TarInfo(f"{key}.{field}")
+                    entry.size = len(data)
+                    tar.addfile(entry, io.BytesIO(data))
+    os.rename(folder + ".part", folder)
+    return folder
+
+
+def quality():
+    """Top-1 of the demo's model on shards sorted by label, shuffled as a whole and in windows."""
+    program = os.path.join(os.path.dirname(os.path.dirname(args.example)), "clip-data")
+    folder, logs = sorted_shards(), os.path.join(args.work, "quality")
+    shutil.rmtree(logs, ignore_errors=True)
+    rates = {window: [] for window in args.windows}
+    for seed in range(args.rounds):
+        for window, found in rates.items():
+            name, scores = f"{window}-{seed}", os.path.join(args.work, "scores.json")
+            train = ["--preset", "emoji", "--epochs", str(args.epochs), "--seed", str(seed), "--save-frequency", "0"]
+            place = ["--train-data", folder, "--shuffle-window", window, "--logs", logs, "--name", name]
+            evaluated = ["--model", os.path.join(logs, name), "--dataset", os.path.join(args.demo, "demo/twemoji")]
+            for command in (["train", *train, *place], ["eval", "zero-shot", *evaluated, "--out", scores]):
+                done = subprocess.run([program, *command], capture_output=True, text=True)
+                if done.returncode != 0:
+                    sys.exit(f"{' '.join(command)}\n{done.stderr[-3000:]}")
+            found.append(json.load(open(scores))["metrics"]["acc1"])
+            shutil.rmtree(os.path.join(logs, name))
+    for window, found in rates.items():
+        print(f"windows of {window}: top-1 {100 * statistics.mean(found):.2f}%, of each seed {[round(share, 4) for share in found]}", flush=True)
 
 
 os.makedirs(args.work, exist_ok=True)
 for name in args.only:
-    {"start": start, "nodes": nodes, "peers": peers}[name]()
+    {"start": start, "nodes": nodes, "store": store, "peers": peers, "quality": quality}[name]()
