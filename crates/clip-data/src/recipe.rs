@@ -267,7 +267,7 @@ fn fetch(config: &Config) -> StageSpec {
     let (fetch, image) = (config.fetch.clone(), config.image.clone());
     let (source, base) = (config.source.clone(), config.base.clone());
     // Version 3: images of formats that are not decoded are rejected by the format's name.
-    stage(ImageFetch::STAGE, 3, settings, vec![], move || {
+    stage(ImageFetch::STAGE, 4, settings, vec![], move || {
         Ok(Work::Fetch(Box::new(ImageFetch::new(&fetch, &image, &source, &base)?)))
     })
 }

@@ -20,12 +20,25 @@ pub enum ImageFormat {
     Tiff,
     /// Netpbm: PPM, PGM, PBM.
     Pnm,
+    /// AVIF, its primary image.
+    Avif,
+    /// JPEG XL, its first frame.
+    Jxl,
 }
 
 impl ImageFormat {
     /// All of them, in order.
-    pub const ALL: [Self; 7] =
-        [Self::Jpeg, Self::Png, Self::Webp, Self::Gif, Self::Bmp, Self::Tiff, Self::Pnm];
+    pub const ALL: [Self; 9] = [
+        Self::Jpeg,
+        Self::Png,
+        Self::Webp,
+        Self::Gif,
+        Self::Bmp,
+        Self::Tiff,
+        Self::Pnm,
+        Self::Avif,
+        Self::Jxl,
+    ];
 
     /// Its file extensions without their dot, the usual one first.
     pub fn extensions(self) -> &'static [&'static str] {
@@ -37,6 +50,8 @@ impl ImageFormat {
             Self::Bmp => &["bmp"],
             Self::Tiff => &["tiff", "tif"],
             Self::Pnm => &["ppm", "pgm", "pbm", "pnm"],
+            Self::Avif => &["avif"],
+            Self::Jxl => &["jxl"],
         }
     }
 
@@ -55,6 +70,8 @@ impl ImageFormat {
             Self::Bmp => "image/bmp",
             Self::Tiff => "image/tiff",
             Self::Pnm => "image/x-portable-anymap",
+            Self::Avif => "image/avif",
+            Self::Jxl => "image/jxl",
         }
     }
 
@@ -79,26 +96,26 @@ impl ImageFormat {
             [b'B', b'M', ..] => Some(Self::Bmp),
             [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => Some(Self::Tiff),
             [b'P', b'1'..=b'6', b' ' | b'\n' | b'\r' | b'\t', ..] => Some(Self::Pnm),
-            _ => None,
+            [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some(Self::Jxl),
+            _ => {
+                brands(bytes).any(|brand| matches!(brand, b"avif" | b"avis")).then_some(Self::Avif)
+            }
         }
     }
 
     /// The name of a format that is known by its first bytes, and not decoded.
     pub fn undecoded(bytes: &[u8]) -> Option<&'static str> {
         match bytes {
-            // ISO/IEC 14496-12: a file type, then what it is compatible with.
-            [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.first_chunk()? {
-                b"avif" | b"avis" => Some("AVIF"),
+            [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => {
+                Some("JPEG 2000")
+            }
+            _ if Self::sniff(bytes).is_some() => None,
+            _ => match brands(bytes).next()? {
                 b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => {
                     Some("HEIC")
                 }
                 _ => None,
             },
-            [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some("JPEG XL"),
-            [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => {
-                Some("JPEG 2000")
-            }
-            _ => None,
         }
     }
 
@@ -111,6 +128,20 @@ impl ImageFormat {
         let ranked = fields.into_iter().filter_map(|field| Some((rank(field)?, field)));
         ranked.min_by_key(|(rank, _)| *rank).map(|(_, field)| field)
     }
+}
+
+/// The brands of an ISO base media file (ISO/IEC 14496-12, section 4.3): its own, then those that it
+/// is compatible with.
+fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8; 4]> {
+    let body = match bytes {
+        [a, b, c, d, b'f', b't', b'y', b'p', rest @ ..] => {
+            let size = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+            &rest[..rest.len().min(size.saturating_sub(8))]
+        }
+        _ => &[],
+    };
+    // A version is after the first.
+    body.as_chunks().0.iter().enumerate().filter(|(at, _)| *at != 1).map(|(_, brand)| brand)
 }
 
 #[cfg(test)]
@@ -130,23 +161,39 @@ mod tests {
         assert_eq!(ImageFormat::of_extension("json"), None);
     }
 
+    fn boxed(brands: &[&[u8; 4]]) -> Vec<u8> {
+        let brands = [brands[0], b"\0\0\0\0"].into_iter().chain(brands[1..].iter().copied());
+        let body: Vec<u8> = brands.flatten().copied().collect();
+        [&(body.len() as u32 + 8).to_be_bytes()[..], b"ftyp", &body, b"\0\0\0\x08avif"].concat()
+    }
+
     #[test]
     fn formats_that_are_not_decoded_have_their_names() {
-        let boxed = |brand: &[u8; 4]| [&b"\0\0\0\x1cftyp"[..], brand, b"\0\0\0\0mif1"].concat();
         for (bytes, name) in [
-            (boxed(b"heic"), Some("HEIC")),
-            (boxed(b"mif1"), Some("HEIC")),
-            (boxed(b"avif"), Some("AVIF")),
-            (boxed(b"isom"), None),
+            (boxed(&[b"heic"]), Some("HEIC")),
+            (boxed(&[b"mif1", b"heic"]), Some("HEIC")),
+            (boxed(&[b"isom", b"mp41"]), None),
             (b"\0\0\0\x1cftyphe".to_vec(), None),
-            (b"\xff\x0a\xfa".to_vec(), Some("JPEG XL")),
-            (b"\0\0\0\x0cJXL \r\n\x87\n".to_vec(), Some("JPEG XL")),
             (b"\0\0\0\x0cjP  \r\n\x87\n".to_vec(), Some("JPEG 2000")),
             (b"<html>".to_vec(), None),
             (b"\xff\xd8\xff\xe0".to_vec(), None),
         ] {
             assert_eq!(ImageFormat::undecoded(&bytes), name, "{bytes:?}");
             assert_eq!(ImageFormat::sniff(&bytes).is_some(), bytes.starts_with(b"\xff\xd8"));
+        }
+    }
+
+    #[test]
+    fn an_avif_is_known_by_any_of_its_brands_and_a_jpeg_xl_with_and_without_boxes() {
+        for (bytes, format) in [
+            (boxed(&[b"avif", b"mif1"]), ImageFormat::Avif),
+            (boxed(&[b"avis"]), ImageFormat::Avif),
+            (boxed(&[b"mif1", b"miaf", b"avif"]), ImageFormat::Avif),
+            (b"\xff\x0a\xfa".to_vec(), ImageFormat::Jxl),
+            (b"\0\0\0\x0cJXL \r\n\x87\n".to_vec(), ImageFormat::Jxl),
+        ] {
+            assert_eq!(ImageFormat::sniff(&bytes), Some(format), "{bytes:?}");
+            assert_eq!(ImageFormat::undecoded(&bytes), None, "{bytes:?}");
         }
     }
 

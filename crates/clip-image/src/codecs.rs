@@ -1,4 +1,4 @@
-//! What the image crate decodes, within bounds.
+//! What is no JPEG: most by the image crate, within bounds.
 
 use std::borrow::Cow;
 use std::io::Cursor;
@@ -7,7 +7,7 @@ use clip_format::ImageFormat;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use crate::segments::gif_first_frame;
-use crate::{Error, ImageHeader, Result};
+use crate::{Error, ImageHeader, Result, avif, jpeg_xl};
 
 /// A colour profile, unpacked, and what else a PNG may have beside its pixels.
 const BESIDE_PIXELS: u64 = 16 << 20;
@@ -18,6 +18,11 @@ fn fail(error: impl std::fmt::Display) -> Error {
 
 /// Width and height of an image that is no JPEG.
 pub(crate) fn size(bytes: &[u8], format: ImageFormat) -> Result<(u32, u32)> {
+    match format {
+        ImageFormat::Avif => return avif::size(bytes),
+        ImageFormat::Jxl => return Ok(jpeg_xl::header(bytes)?.size),
+        _ => {}
+    }
     if format == ImageFormat::Png {
         // The decoder would read all up to the pixels, and unpack it.
         let Some([b'I', b'H', b'D', b'R', w0, w1, w2, w3, h0, h1, h2, h3]) = bytes.get(12..24)
@@ -32,15 +37,20 @@ pub(crate) fn size(bytes: &[u8], format: ImageFormat) -> Result<(u32, u32)> {
     {
         return Ok((u32::from(width), u32::from(height)));
     }
-    reader(bytes, format, None).into_dimensions().map_err(fail)
+    reader(bytes, format, None)?.into_dimensions().map_err(fail)
 }
 
-/// The first frame, with the colour profile of a PNG or WebP.
+/// The first frame, with the colour profile of a PNG, WebP, AVIF or JPEG XL.
 pub(crate) fn decode(
     header: &ImageHeader,
     max_pixels: u64,
 ) -> Result<(DynamicImage, Option<Vec<u8>>)> {
     let bytes = header.bytes();
+    match header.format {
+        ImageFormat::Avif => return avif::decode(bytes, max_pixels),
+        ImageFormat::Jxl => return jpeg_xl::decode(bytes),
+        _ => {}
+    }
     let most = match header.format {
         // What its decoder allocates but for the pixels: chunks as they are in the file, a profile,
         // two rows.
@@ -51,7 +61,7 @@ pub(crate) fn decode(
         ImageFormat::Gif => with_grown_canvas(bytes),
         _ => Cow::Borrowed(bytes),
     };
-    let mut decoder = reader(&bytes, header.format, Some(most)).into_decoder().map_err(fail)?;
+    let mut decoder = reader(&bytes, header.format, Some(most))?.into_decoder().map_err(fail)?;
     let profile = match header.format {
         ImageFormat::Png | ImageFormat::Webp => decoder.icc_profile().ok().flatten(),
         _ => None,
@@ -76,25 +86,30 @@ fn with_grown_canvas(gif: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned([&gif[..6], &width, &height, &gif[10..]].concat())
 }
 
-fn reader(bytes: &[u8], format: ImageFormat, max_alloc: Option<u64>) -> ImageReader<Cursor<&[u8]>> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), image_crate_format(format));
+fn reader(
+    bytes: &[u8],
+    format: ImageFormat,
+    max_alloc: Option<u64>,
+) -> Result<ImageReader<Cursor<&[u8]>>> {
+    let known = image_crate_format(format).ok_or_else(|| fail("another decoder's format"))?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), known);
     if max_alloc.is_some() {
         let mut limits = Limits::default();
         limits.max_alloc = max_alloc;
         reader.limits(limits);
     }
-    reader
+    Ok(reader)
 }
 
-fn image_crate_format(format: ImageFormat) -> image::ImageFormat {
+fn image_crate_format(format: ImageFormat) -> Option<image::ImageFormat> {
     match format {
-        ImageFormat::Jpeg => image::ImageFormat::Jpeg,
-        ImageFormat::Png => image::ImageFormat::Png,
-        ImageFormat::Webp => image::ImageFormat::WebP,
-        ImageFormat::Gif => image::ImageFormat::Gif,
-        ImageFormat::Bmp => image::ImageFormat::Bmp,
-        ImageFormat::Tiff => image::ImageFormat::Tiff,
-        ImageFormat::Pnm => image::ImageFormat::Pnm,
+        ImageFormat::Png => Some(image::ImageFormat::Png),
+        ImageFormat::Webp => Some(image::ImageFormat::WebP),
+        ImageFormat::Gif => Some(image::ImageFormat::Gif),
+        ImageFormat::Bmp => Some(image::ImageFormat::Bmp),
+        ImageFormat::Tiff => Some(image::ImageFormat::Tiff),
+        ImageFormat::Pnm => Some(image::ImageFormat::Pnm),
+        ImageFormat::Jpeg | ImageFormat::Avif | ImageFormat::Jxl => None,
     }
 }
 

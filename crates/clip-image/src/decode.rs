@@ -1,10 +1,10 @@
-//! Bytes to pixels, as Pillow and browsers see them: libjpeg-turbo for JPEG, the image crate for
-//! the rest.
+//! Bytes to pixels, as Pillow and browsers see them: libjpeg-turbo for JPEG, rav1d for AVIF, jxl-rs
+//! for JPEG XL, the image crate for the rest.
 
 use clip_format::ImageFormat;
 use image::{DynamicImage, ImageBuffer, Pixel};
 
-use crate::{Error, ImageHeader, Result, Rgb, codecs, guard, icc};
+use crate::{Error, ImageHeader, Result, Rgb, avif, codecs, guard, icc};
 
 /// How to decode.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +104,7 @@ impl Alpha {
                 Some(1) => Self::Premultiplied,
                 _ => Self::Straight,
             },
+            ImageFormat::Avif if avif::is_premultiplied(header.bytes()) => Self::Premultiplied,
             // As browsers have it: many programs leave the channel empty.
             ImageFormat::Bmp => Self::Perhaps,
             _ => Self::Straight,

@@ -3,6 +3,7 @@
 use clip_format::ImageFormat;
 
 use crate::segments::{png_chunks, segments, webp_chunks};
+use crate::{avif, jpeg_xl};
 
 /// Entries that are read of an image: cameras write up to some 300.
 const MOST_ENTRIES: usize = 1024;
@@ -80,6 +81,8 @@ impl<'a> Exif<'a> {
             ImageFormat::Png => png_chunks(image).find(|(name, _)| *name == b"eXIf").map(|c| c.1),
             ImageFormat::Webp => webp_chunks(image).find(|(name, _)| *name == b"EXIF").map(|c| c.1),
             ImageFormat::Tiff => Some(image),
+            ImageFormat::Avif => avif::exif(image),
+            ImageFormat::Jxl => jpeg_xl::exif(image),
             ImageFormat::Gif | ImageFormat::Bmp | ImageFormat::Pnm => None,
         }?;
         // JPEG's prefix is also found in other containers, and twice.

@@ -8,7 +8,7 @@ use crate::exif::Exif;
 use crate::guard::guarded;
 use crate::jpeg::Jpeg;
 use crate::segments::png_chunks;
-use crate::{Error, Result, codecs};
+use crate::{Error, Result, avif, codecs, jpeg_xl};
 
 /// An encoded image of which the header was read, once for all that is asked of it.
 pub struct ImageHeader<'a> {
@@ -56,9 +56,14 @@ impl<'a> ImageHeader<'a> {
         *self.exif.get_or_init(|| Exif::within(self.bytes, self.format))
     }
 
-    /// Its EXIF orientation, 1 to 8; 1 where there is none.
+    /// Its orientation as EXIF numbers it, 1 to 8; 1 where there is none. AVIF and JPEG XL have one
+    /// of their own, beside which EXIF's does not count.
     pub fn orientation(&self) -> u32 {
-        self.exif().map_or(1, |exif| exif.orientation())
+        match self.format {
+            ImageFormat::Avif => avif::orientation(self.bytes),
+            ImageFormat::Jxl => jpeg_xl::header(self.bytes).map_or(1, |header| header.orientation),
+            _ => self.exif().map_or(1, |exif| exif.orientation()),
+        }
     }
 
     /// What a JPEG is decoded with: made when its header was read.

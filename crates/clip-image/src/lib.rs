@@ -14,7 +14,9 @@
 //! ```
 
 mod area;
+mod avif;
 mod blur;
+mod bmff;
 mod codecs;
 mod decode;
 mod encode;
@@ -27,6 +29,7 @@ mod header;
 mod icc;
 mod interpolate;
 mod jpeg;
+mod jpeg_xl;
 mod jumbf;
 mod near_join;
 mod palette;

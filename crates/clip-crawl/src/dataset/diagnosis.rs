@@ -39,10 +39,7 @@ const ADVICE: [(&str, &str); 30] = [
     ("blocked_address", "a private address: --allow_private true allows your own network"),
     ("hash_mismatch", "the bytes changed since the list was made"),
     ("not_an_image", "not an image, often a page that says so"),
-    (
-        "unsupported_format",
-        "an image of a format that is not decoded: HEIC, AVIF, JPEG XL, JPEG 2000",
-    ),
+    ("unsupported_format", "an image of a format that is not decoded: HEIC, JPEG 2000"),
     ("undecodable", "an image that is damaged"),
     ("too_many_pixels", "more pixels than --max_pixels"),
     ("image_too_small", "under --min_image_size"),

@@ -151,7 +151,7 @@ fn url_of(attributes: &[Attribute], sources: &[&[Attribute]]) -> Option<String> 
 /// The largest image of a source, in a format that is read here.
 fn of_source(source: &[Attribute]) -> Option<String> {
     let kind = value(source, "type").unwrap_or_default();
-    if ["image/avif", "image/jxl", "image/svg+xml"].contains(&kind.trim()) {
+    if ["image/heic", "image/heif", "image/jp2", "image/svg+xml"].contains(&kind.trim()) {
         return None;
     }
     let set = |name: &str| largest_of(value(source, name)?).filter(|url| !is_placeholder(url));

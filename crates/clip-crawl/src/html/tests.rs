@@ -88,8 +88,12 @@ fn the_image_that_is_meant_is_found_behind_its_placeholder() {
             Some("real.webp"),
         ),
         (
-            "<picture><source type=image/avif srcset=/no.avif><source srcset='/s.jpg 1x,/real.jpg 2x'><img alt=c></picture>",
+            "<picture><source type=image/svg+xml srcset=/no.svg><source srcset='/s.jpg 1x,/real.jpg 2x'><img alt=c></picture>",
             Some("real.jpg"),
+        ),
+        (
+            "<picture><source type=image/avif srcset=/real.avif><img alt=c src=data:x></picture>",
+            Some("real.avif"),
         ),
         (
             "<picture><source srcset=/other.webp><img alt=c src=/real.jpg></picture>",

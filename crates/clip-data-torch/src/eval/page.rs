@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clip_datasets::EvalSet;
 use clip_eval::{ResultRecord, ZeroShot};
+use clip_format::ImageFormat;
 use clip_report::{Page, escape, image_tag, table};
 
 use super::inputs::Model;
@@ -169,16 +170,15 @@ fn image_grid(result: &ZeroShot, items: &[usize], images: &HashMap<String, Vec<u
     for &at in items {
         let p = &result.predictions[at];
         let Some(bytes) = images.get(&p.key) else { continue };
-        // Browsers show neither PGM nor PPM: those are packed as PNG.
-        let shown = match bytes.first() {
-            Some(b'P') => {
+        // What not all browsers show is packed as PNG.
+        let shown = match ImageFormat::sniff(bytes) {
+            Some(ImageFormat::Pnm | ImageFormat::Tiff | ImageFormat::Jxl) => {
                 let image = clip_image::decode(bytes, &clip_image::DecodeOptions::default()).ok();
                 image
                     .and_then(|image| clip_image::encode_png(&image).ok())
                     .map(|png| image_tag(&png, "png"))
             }
-            _ => clip_format::ImageFormat::sniff(bytes)
-                .map(|format| image_tag(bytes, format.extension())),
+            format => format.map(|format| image_tag(bytes, format.extension())),
         };
         let Some(shown) = shown else { continue };
         let (own, found) =

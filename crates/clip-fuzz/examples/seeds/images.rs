@@ -53,6 +53,13 @@ fn bmp() -> Vec<u8> {
 /// The least GIF: one pixel.
 const GIF: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\xff\xff\xff\0\0\0!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
+/// A file of `scripts/oracles/avif_jxl.py`: nothing here encodes these formats.
+macro_rules! golden {
+    ($name:literal) => {
+        include_bytes!(concat!("../../../clip-image/tests/golden/oracle/avif_jxl/", $name)).to_vec()
+    };
+}
+
 pub fn seeds() -> Result<Seeds, Error> {
     let exif = tiff(
         &[
@@ -79,6 +86,10 @@ pub fn seeds() -> Result<Seeds, Error> {
         ("pgm", b"P5 4 2 255\n12345678".to_vec()),
         ("ppm", b"P3\n# text\n2 1\n255\n1 2 3 4 5 6\n".to_vec()),
         ("pbm", b"P1 3 2\n1 0 1 0 1 0\n".to_vec()),
+        ("avif", golden!("turned.avif")),
+        ("avif-grid", golden!("grid.avif")),
+        ("jxl", golden!("lossy.jxl")),
+        ("jxl-boxes", golden!("boxes.jxl")),
     ];
     Ok(vec![
         ("image", images),
