@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod array_jobs;
 mod bad_input;
 mod block;
 mod build;
@@ -21,6 +22,7 @@ mod models;
 mod pairs;
 mod politeness;
 mod preprocess;
+mod proxy_tls;
 mod quality;
 mod queries;
 mod requests;

@@ -122,9 +122,8 @@ impl Client {
         let proxied = if proxies.is_empty() {
             None
         } else {
-            let own = Arc::new(Resolver::new(&servers, true));
-            let check = (!config.allow_private).then_some(resolver);
-            Some(ProxyClient::new(builder(), proxies, own, check).map_err(bad)?)
+            let (own, private) = (Resolver::new(&servers, true), config.allow_private);
+            Some(ProxyClient::new(builder(), proxies, own, resolver, private).map_err(bad)?)
         };
         let max_pause = seconds(config.max_pause);
         let limits = Limits {

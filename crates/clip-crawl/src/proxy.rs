@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use clip_pipeline::config::proxy::Proxies;
+use clip_pipeline::config::proxy::{Proxies, gets_addresses};
+use reqwest::dns::{Name, Resolve, Resolving};
 use url::{Host, Url};
 
 use crate::dns::Resolver;
@@ -10,10 +11,11 @@ use crate::error::{FetchError, Kind};
 
 /// A client whose requests all go through proxies.
 ///
-/// A proxy looks up names itself, so the addresses that it connects to cannot be checked here.
-/// While private ones may not be asked, a name is therefore looked up here first, and goes to the
-/// proxy only where all its addresses are public. That leaves one hole: the proxy's own answer may
-/// be another one.
+/// While private addresses may not be asked, every name is looked up here before its request. A
+/// proxy of the scheme `socks5` is then given one of the addresses that were found and may be
+/// asked, so that nothing is looked up twice. The others look names up themselves: they are given a
+/// name only where all its addresses are public, which leaves one hole, for their own answer may be
+/// another one.
 pub(crate) struct ProxyClient {
     pub http: reqwest::Client,
     proxies: Proxies,
@@ -21,18 +23,38 @@ pub(crate) struct ProxyClient {
     check: Option<Arc<Resolver>>,
 }
 
+/// Looks up the names of proxies, which may be private, and names that a proxy is given the address
+/// of.
+struct ProxyResolver {
+    proxies: Vec<String>,
+    own: Resolver,
+    checked: Arc<Resolver>,
+}
+
+impl Resolve for ProxyResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let of_proxy = self.proxies.iter().any(|proxy| proxy.eq_ignore_ascii_case(name.as_str()));
+        if of_proxy { self.own.resolve(name) } else { self.checked.resolve(name) }
+    }
+}
+
 impl ProxyClient {
     /// With a builder that has all settings but the proxies and the resolver. `own` looks up the
-    /// proxies' names, which may be private.
+    /// proxies' names, `checked` those that are asked; its answers have no private address unless
+    /// `allow_private`.
     pub fn new(
         builder: reqwest::ClientBuilder,
         proxies: Proxies,
-        own: Arc<Resolver>,
-        check: Option<Arc<Resolver>>,
+        own: Resolver,
+        checked: Arc<Resolver>,
+        allow_private: bool,
     ) -> reqwest::Result<Self> {
         let chosen = proxies.clone();
         let proxy = reqwest::Proxy::custom(move |url| chosen.of_url(url).cloned());
-        let http = builder.proxy(proxy).dns_resolver(own).build()?;
+        let check = (!allow_private).then(|| checked.clone());
+        let names = proxies.hosts().map(str::to_owned).collect();
+        let resolver = ProxyResolver { proxies: names, own, checked };
+        let http = builder.proxy(proxy).dns_resolver(Arc::new(resolver)).build()?;
         Ok(Self { http, proxies, check })
     }
 
@@ -46,11 +68,17 @@ impl ProxyClient {
         let (Some(resolver), Some(Host::Domain(name))) = (&self.check, url.host()) else {
             return Ok(());
         };
-        resolver.all_public(name).await.map_err(|error| {
+        let by_address = self.proxies.of_url(url).is_some_and(gets_addresses);
+        let found = if by_address {
+            resolver.allowed(name).await.map(drop)
+        } else {
+            resolver.all_public(name).await
+        };
+        found.map_err(|error| {
             let kind =
                 if error.is::<crate::dns::Blocked>() { Kind::BlockedAddress } else { Kind::Dns };
             let why = match kind {
-                Kind::Dns => ", and what the proxy would find cannot be checked",
+                Kind::Dns if !by_address => ", and what the proxy would find cannot be checked",
                 _ => "",
             };
             FetchError::new(kind, format!("{name}: {error}{why}"))

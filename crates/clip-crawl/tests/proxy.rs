@@ -8,6 +8,7 @@ use clip_pipeline::config::proxy::ProxySetting;
 use clip_testkit::dns::{NameServer, Reply};
 use clip_testkit::faults::{FaultSite, Robots};
 use clip_testkit::proxy::ForwardProxy;
+use clip_testkit::socks::SocksProxy;
 
 fn site() -> FaultSite {
     let image = clip_image::Rgb::filled(8, 8, [1, 2, 3]);
@@ -114,4 +115,53 @@ async fn https_goes_through_a_tunnel_and_a_proxy_that_is_gone_is_named() {
     let error = gone.image("http://photos.test/a.jpg").await.err().unwrap();
     assert_eq!(error.kind, Kind::Proxy);
     assert!(error.message.starts_with("proxy: "), "{error}");
+}
+
+#[tokio::test]
+async fn a_socks_proxy_gets_addresses_that_were_checked_or_names_as_its_scheme_says() {
+    let (site, proxy) = (site(), SocksProxy::start(Some(("user", "secret"))).unwrap());
+    let names = NameServer::start(|name, _, _| match name.split('.').next().unwrap_or_default() {
+        "photos" => Reply::addresses(&["93.184.216.34"]),
+        "inner" => Reply::addresses(&["10.0.0.1"]),
+        "both" => Reply::addresses(&["127.0.0.1", "93.184.216.34"]),
+        // The proxy's own name may be private.
+        "proxy" => Reply::addresses(&["127.0.0.1"]),
+        _ => Reply::NoName,
+    })
+    .unwrap();
+    let port = named(&site, "x").rsplit_once(":").unwrap().1.split('/').next().unwrap().to_owned();
+    let at = |scheme: &str, user: &str| FetchConfig {
+        robots: false,
+        dns: vec![names.address().to_string()],
+        ..config(&format!("{scheme}://{user}@proxy.test:{}", proxy.address().port()))
+    };
+    let blocked = Some(Kind::BlockedAddress);
+    for (scheme, both, photos) in
+        [("socks5", None, "93.184.216.34"), ("socks5h", blocked, "photos.test")]
+    {
+        let before = proxy.asked().len();
+        let client = Client::new(&at(scheme, "user:secret")).unwrap();
+        for (host, expected) in [
+            ("photos.test", None),
+            ("inner.test", blocked),
+            ("127.0.0.1", blocked),
+            ("proxy.test", blocked),
+            ("gone.test", Some(Kind::Dns)),
+            ("both.test", both),
+        ] {
+            assert_eq!(kind(&client, &named(&site, host)).await, expected, "{scheme} {host}");
+        }
+        let mut asked = vec![format!("{photos}:{port}")];
+        // Of its two addresses the public one.
+        asked.extend(both.is_none().then(|| format!("93.184.216.34:{port}")));
+        assert_eq!(proxy.asked()[before..], asked, "{scheme}");
+    }
+
+    let client = Client::new(&at("socks5", "user:wrong")).unwrap();
+    let error = client.image(&named(&site, "photos.test")).await.err().unwrap();
+    assert_eq!(error.kind, Kind::Proxy, "{error}");
+    assert!(!error.message.contains("wrong"), "{error}");
+    // Nothing listens there.
+    let client = Client::new(&at("socks5h", "user:secret")).unwrap();
+    assert_eq!(kind(&client, "http://photos.test:9/a.jpg").await, Some(Kind::Proxy));
 }

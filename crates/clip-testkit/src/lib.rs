@@ -17,4 +17,6 @@ pub mod ports;
 pub mod proxy;
 pub mod server;
 pub mod site;
+pub mod socks;
 pub mod styles;
+pub mod tls;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::ErrorKind::NotFound;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clip_format::{AtomicFile, write_atomic};
 use clip_pipeline::{Error, Result};
@@ -11,7 +12,10 @@ use clip_store::Store;
 
 use super::DatasetConfig;
 use super::folder::{self, SETTINGS};
+use crate::lease::Leases;
 
+/// Where jobs of an array keep each other from asking a host at once.
+const HOSTS: &str = "_tmp/hosts";
 /// Files of a folder that are copied from object storage at a time, in memory.
 const COPIED: usize = 64;
 
@@ -48,6 +52,14 @@ impl Output {
     /// The folder in which shards are made.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The locks on hosts that jobs of an array share.
+    pub fn leases(&self) -> std::io::Result<Arc<Leases>> {
+        match &self.store {
+            Some(store) => Leases::stored(store.at(HOSTS)),
+            None => Leases::new(self.folder.join(HOSTS)),
+        }
     }
 
     /// Numbers of the shards that are whole, there or here.

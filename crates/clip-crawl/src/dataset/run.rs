@@ -69,6 +69,10 @@ pub fn run(
     let client = Client::new(&config.fetch).map_err(|e| Error::Config(e.message))?;
     let start = folder::prepare(config, &output)?;
     let job = config.job;
+    if job.is_some() {
+        let shared = client.share_hosts(|| output.leases());
+        shared.map_err(|e| Error::io(&config.output_folder, e))?;
+    }
     let skip = Skip { done: start.done.clone(), job };
     let rows = config.number_sample_per_shard;
     let shards = Shards { files, columns, rows, first: start.first, skip };

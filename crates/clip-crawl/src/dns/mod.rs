@@ -46,6 +46,7 @@ enum Source {
 
 /// Drops private addresses: reqwest connects only to what this gives, so a name cannot change its
 /// mind between the check and the connection.
+#[derive(Clone)]
 pub(crate) struct Resolver {
     allow_private: bool,
     source: Arc<Source>,
@@ -65,6 +66,18 @@ impl Resolver {
 }
 
 impl Resolver {
+    /// The addresses of a name that may be asked.
+    ///
+    /// # Errors
+    /// When all of them are private; when it has none.
+    pub async fn allowed(&self, name: &str) -> Result<Vec<IpAddr>, BoxError> {
+        let found = self.cache.get(name, || look_up(self.source.clone(), name.to_owned())).await;
+        let known: &[IpAddr] = found.addresses.as_ref().map_err(|missing| Unknown(*missing))?;
+        let allowed = known.iter().filter(|ip| self.allow_private || !is_private(**ip));
+        let allowed: Vec<IpAddr> = allowed.copied().collect();
+        if allowed.is_empty() { Err(Blocked(name.to_owned()).into()) } else { Ok(allowed) }
+    }
+
     /// Looks a name up for a connection that another machine makes.
     ///
     /// # Errors
@@ -93,18 +106,10 @@ async fn look_up(source: Arc<Source>, name: String) -> Found {
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (source, cache) = (self.source.clone(), self.cache.clone());
-        let allow_private = self.allow_private;
+        let own = self.clone();
         Box::pin(async move {
-            let name = name.as_str();
-            let found = cache.get(name, || look_up(source, name.to_owned())).await;
-            let known: &[IpAddr] = found.addresses.as_ref().map_err(|missing| Unknown(*missing))?;
-            let allowed = known.iter().filter(|ip| allow_private || !is_private(**ip));
-            let allowed: Vec<SocketAddr> = allowed.map(|ip| SocketAddr::new(*ip, 0)).collect();
-            if allowed.is_empty() {
-                return Err(Blocked(name.to_owned()).into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            let allowed = own.allowed(name.as_str()).await?;
+            Ok(Box::new(allowed.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
     }
 }

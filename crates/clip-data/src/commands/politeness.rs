@@ -57,7 +57,8 @@ pub struct PolitenessArgs {
     /// getaddrinfo
     #[arg(long, value_name = "SERVERS")]
     dns: Option<String>,
-    /// Proxy for all requests, as `http://[USER:PASSWORD@]HOST:PORT`; `none` ignores http_proxy,
+    /// Proxy for all requests, as `http://[USER:PASSWORD@]HOST:PORT` (or https://, socks5:// where
+    /// names are looked up here, socks5h:// where it looks them up); `none` ignores http_proxy,
     /// https_proxy, all_proxy and no_proxy of the environment, which count otherwise
     #[arg(long, value_name = "URL")]
     proxy: Option<String>,

@@ -73,6 +73,11 @@ impl Proxies {
         self.http.is_none() && self.https.is_none()
     }
 
+    /// The hosts of the proxies.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.http.iter().chain(&self.https).filter_map(|proxy| proxy.host_str())
+    }
+
     /// The proxy that a URL is asked through.
     pub fn of_url(&self, url: &Url) -> Option<&Url> {
         let proxy = if url.scheme() == "https" { self.https.as_ref() } else { self.http.as_ref() };
@@ -80,18 +85,28 @@ impl Proxies {
     }
 }
 
+/// Whether a proxy is told addresses that were looked up here, not names.
+pub fn gets_addresses(proxy: &Url) -> bool {
+    proxy.scheme() == "socks5"
+}
+
+/// The port of SOCKS proxies (RFC 1928), where none is named.
+const SOCKS_PORT: u16 = 1080;
+
 /// The URL of a proxy; without a scheme, it is asked over http.
 fn proxy_url(name: &str, text: &str) -> Result<Url, String> {
-    let hint = "hint: http://HOST:PORT or https://HOST:PORT, with USER:PASSWORD@ before HOST where it asks for them";
+    let hint = "hint: http://HOST:PORT, https://HOST:PORT, socks5://HOST:PORT or socks5h://HOST:PORT, with USER:PASSWORD@ before HOST where it asks for them";
     let shown = without_user(text);
     let text = text.trim();
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let url = Url::parse(&with_scheme)
+    let mut url = Url::parse(&with_scheme)
         .map_err(|e| format!("`{name}`: {shown:?} is no URL of a proxy: {e}\n{hint}"))?;
     match url.scheme() {
-        "http" | "https" => {}
-        "socks4" | "socks4a" | "socks5" | "socks5h" => {
-            return Err(format!("`{name}`: {shown:?}: SOCKS proxies are not spoken to\n{hint}"));
+        "http" | "https" | "socks5" | "socks5h" => {}
+        "socks4" | "socks4a" => {
+            return Err(format!(
+                "`{name}`: {shown:?}: of SOCKS, version 5 alone is spoken\n{hint}"
+            ));
         }
         scheme => {
             return Err(format!("`{name}`: {shown:?}: no proxy has the scheme {scheme}\n{hint}"));
@@ -100,8 +115,12 @@ fn proxy_url(name: &str, text: &str) -> Result<Url, String> {
     if url.host_str().is_none_or(str::is_empty) {
         return Err(format!("`{name}`: {shown:?} names no host\n{hint}"));
     }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+    if !["", "/"].contains(&url.path()) || url.query().is_some() || url.fragment().is_some() {
         return Err(format!("`{name}`: {shown:?} has more than host and port\n{hint}"));
+    }
+    if url.scheme().starts_with("socks") && url.port().is_none() {
+        let set = url.set_port(Some(SOCKS_PORT));
+        set.map_err(|()| format!("`{name}`: {shown:?} has no port\n{hint}"))?;
     }
     Ok(url)
 }
@@ -234,6 +253,20 @@ mod tests {
     }
 
     #[test]
+    fn socks_proxies_have_their_own_port() {
+        for (text, port, addresses) in [
+            ("socks5://u:p@own", Some(1080), true),
+            ("socks5h://own:9050", Some(9050), false),
+            ("http://own:3128", Some(3128), false),
+        ] {
+            let proxies = proxies(Some(text), &[]).unwrap();
+            assert_eq!(proxies.hosts().collect::<Vec<_>>(), ["own"; 2]);
+            let proxy = proxies.of_url(&Url::parse("https://a.com/").unwrap()).unwrap();
+            assert_eq!((proxy.port(), gets_addresses(proxy)), (port, addresses), "{text}");
+        }
+    }
+
+    #[test]
     fn no_proxy_names_hosts_networks_and_ports() {
         let direct = "example.org,.b.net, *.c.net,10.0.0.0/8,[2001:db8::1],d.net:8080,192.0.2.7";
         let proxies = proxies(None, &[("all_proxy", "http://p:1"), ("no_proxy", direct)]).unwrap();
@@ -266,7 +299,9 @@ mod tests {
             "http://",
             "http://u:secret@",
             "ftp://u:secret@host:1",
-            "socks5://u:secret@host:1080",
+            "socks4://u:secret@host:1080",
+            "socks5://u:secret@host:1080/path",
+            "socks5://u:secret@:1080",
             "http://u:secret@host:1/path",
             "http://u:secret@host:port",
             "u:secret@ho st:1",
