@@ -93,7 +93,8 @@ impl<T> HostQueue<T> {
     }
 
     fn new_lane(&mut self, host: String) -> usize {
-        let (items, name) = (VecDeque::new(), host.clone());
+        // Most hosts have one item.
+        let (items, name) = (VecDeque::with_capacity(1), host.clone());
         let lane = Lane { host, items, requests: 0, answered: false, ready: false };
         let at = match self.unused.pop() {
             Some(at) => {
@@ -142,6 +143,7 @@ impl<T> HostQueue<T> {
         lane.answered = true;
         if lane.requests == 0 && lane.items.is_empty() {
             self.by_name.remove(&std::mem::take(&mut lane.host));
+            lane.items = VecDeque::new();
             self.unused.push(at);
         } else {
             self.make_ready(at);
@@ -263,6 +265,8 @@ mod tests {
             queue.settle();
         }
         assert_eq!((queue.lanes.len(), queue.by_name.len(), queue.longest()), (2, 1, None));
+        let held: usize = queue.lanes[1..].iter().map(|lane| lane.items.capacity()).sum();
+        assert_eq!(held, 0, "items that a host that is done could still have");
     }
 
     #[test]

@@ -62,7 +62,8 @@ pub(super) fn asks(
             None => asks.len(),
         };
         if at == asks.len() {
-            asks.push(Ask { url, fault, variants: Vec::new() });
+            // Nearly all have one.
+            asks.push(Ask { url, fault, variants: Vec::with_capacity(1) });
         }
         let variants = &mut asks[at].variants;
         let same = |v: &&mut Variant| v.boxes == boxes && v.expected_hash == expected;

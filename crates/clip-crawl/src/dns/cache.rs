@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
+use futures::future::{BoxFuture, Either, Shared};
 
 use super::message::ADDRESSES;
 
@@ -39,29 +40,37 @@ impl Found {
     }
 }
 
-type Lookup = Shared<BoxFuture<'static, Arc<Found>>>;
-
 /// The cache. Each name is charged with the most that it can take, so that the bound holds whatever
 /// the answers are.
 pub(super) struct Cache {
     most: usize,
-    known: Mutex<Known>,
+    known: Arc<Mutex<Known>>,
 }
 
 #[derive(Default)]
 struct Known {
-    names: HashMap<String, Lookup>,
+    names: HashMap<Box<str>, Entry>,
     bytes: usize,
+}
+
+enum Entry {
+    InFlight(Shared<BoxFuture<'static, Arc<Found>>>),
+    /// Without what its lookup needed: a crawl has many names.
+    Found(Arc<Found>),
 }
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { most: MOST, known: Mutex::default() }
+        Self { most: MOST, known: Arc::default() }
     }
 }
 
 fn cost(name: &str) -> usize {
     name.len() + ENTRY
+}
+
+fn locked(known: &Mutex<Known>) -> MutexGuard<'_, Known> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Cache {
@@ -70,48 +79,82 @@ impl Cache {
     /// requests wait for it is known to fail.
     ///
     /// Must be called within a runtime.
-    pub fn get<F>(&self, name: &str, look_up: impl FnOnce() -> F) -> Lookup
+    pub fn get<L, F>(&self, name: &str, look_up: L) -> impl Future<Output = Arc<Found>> + use<L, F>
     where
+        L: FnOnce() -> F,
         F: Future<Output = Found> + Send + 'static,
     {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = locked(&self.known);
         let now = Instant::now();
-        if let Some(lookup) = known.names.get(name)
-            && lookup.peek().is_none_or(|found| found.until > now)
-        {
-            return lookup.clone();
+        match known.names.get(name) {
+            Some(Entry::Found(found)) if found.until > now => {
+                return Either::Left(std::future::ready(found.clone()));
+            }
+            Some(Entry::InFlight(lookup)) => return Either::Right(lookup.clone()),
+            _ => {}
         }
         if known.bytes + cost(name) > self.most {
             known.shrink(self.most / 4 * 3, now);
         }
-        let task = tokio::spawn(look_up());
+        let lookup = tokio::spawn(kept(self.known.clone(), name.into(), look_up()));
         let lookup = async move {
-            let gone = |_| Found::new(Err(Missing::NoAnswer), Duration::ZERO);
-            Arc::new(task.await.unwrap_or_else(gone))
+            let gone = |_| Arc::new(Found::new(Err(Missing::NoAnswer), Duration::ZERO));
+            lookup.await.unwrap_or_else(gone)
         };
         let lookup = lookup.boxed().shared();
-        if known.names.insert(name.to_owned(), lookup.clone()).is_none() {
+        let entry = Entry::InFlight(lookup.clone());
+        if known.names.insert(name.into(), entry).is_none() {
             known.bytes += cost(name);
         }
-        lookup
+        Either::Right(lookup)
+    }
+}
+
+/// Looks a name up and keeps what was found. Where that panics, nothing is known of the name.
+async fn kept(
+    known: Arc<Mutex<Known>>,
+    name: Box<str>,
+    look_up: impl Future<Output = Found> + Send,
+) -> Arc<Found> {
+    let result = AssertUnwindSafe(look_up).catch_unwind().await;
+    let mut known = locked(&known);
+    match result {
+        Ok(found) => {
+            let found = Arc::new(found);
+            if let Some(entry) = known.names.get_mut(&name) {
+                *entry = Entry::Found(found.clone());
+            }
+            found
+        }
+        Err(panic) => {
+            known.forget(&name);
+            drop(known);
+            std::panic::resume_unwind(panic)
+        }
     }
 }
 
 impl Known {
+    fn forget(&mut self, name: &str) {
+        if self.names.remove(name).is_some() {
+            self.bytes -= cost(name);
+        }
+    }
+
     /// Drops names that must be looked up again, then those that soon must, until all take at most
     /// `most` bytes. Lookups in flight stay.
     fn shrink(&mut self, most: usize, now: Instant) {
-        let mut ends: Vec<(Instant, String)> = Vec::new();
-        for (name, lookup) in &self.names {
-            ends.extend(lookup.peek().map(|found| (found.until, name.clone())));
-        }
+        let found = self.names.iter().filter_map(|(name, entry)| match entry {
+            Entry::Found(found) => Some((found.until, name.clone())),
+            Entry::InFlight(_) => None,
+        });
+        let mut ends: Vec<(Instant, Box<str>)> = found.collect();
         ends.sort_unstable();
         for (until, name) in ends {
             if until > now && self.bytes <= most {
                 break;
             }
-            self.names.remove(&name);
-            self.bytes -= cost(&name);
+            self.forget(&name);
         }
     }
 }
@@ -160,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn names_take_no_more_than_their_bytes_and_those_that_last_stay() {
-        let cache = Cache { most: 100 * cost("00000.com"), known: Mutex::default() };
+        let cache = Cache { most: 100 * cost("00000.com"), known: Arc::default() };
         let count = Arc::new(AtomicUsize::new(0));
         ask(&cache, "last.com", &count, Duration::from_hours(24)).await;
         for name in 0..1000 {
@@ -171,5 +214,32 @@ mod tests {
             assert!(bytes <= cache.most);
         }
         assert!(cache.known.lock().unwrap().names.contains_key("last.com"));
+    }
+
+    #[tokio::test]
+    async fn names_that_no_caller_waited_for_take_no_more_either() {
+        let cache = Cache { most: 100 * cost("00000.com"), known: Arc::default() };
+        for name in 0..1000 {
+            // As a request does that gives up before its name is known.
+            drop(cache.get(&format!("{name:05}.com"), || async {
+                Found::new(Err(Missing::NoAnswer), Duration::from_secs(30))
+            }));
+            tokio::task::yield_now().await;
+        }
+        let known = cache.known.lock().unwrap();
+        assert!(known.names.len() <= 100, "{}", known.names.len());
+        assert!(known.names.values().all(|entry| matches!(entry, Entry::Found(_))));
+    }
+
+    #[tokio::test]
+    async fn a_lookup_that_panics_is_forgotten() {
+        let cache = Cache::default();
+        let look_up = || async {
+            tokio::task::yield_now().await;
+            panic!("as asked for")
+        };
+        assert_eq!(cache.get("a.com", look_up).await.addresses, Err(Missing::NoAnswer));
+        let known = locked(&cache.known);
+        assert_eq!((known.names.len(), known.bytes), (0, 0));
     }
 }

@@ -66,7 +66,8 @@ impl Rules {
     fn bytes(&self) -> usize {
         match self {
             Self::File(file) => file.bytes(),
-            Self::All | Self::Nothing(_) => 0,
+            Self::Nothing(fault) => fault.message.len(),
+            Self::All => 0,
         }
     }
 
@@ -133,6 +134,11 @@ impl Site {
         Self { robots, ai_txt: None, tdm: None }
     }
 
+    /// Whether its origin has none of the files.
+    fn says_nothing(&self) -> bool {
+        matches!(self.robots, Rules::All) && self.ai_txt.is_none() && self.tdm.is_none()
+    }
+
     /// What the files beside robots.txt forbid.
     pub fn check_files(&self, url: &Url) -> Result<(), FetchError> {
         if let Some(rules) = &self.ai_txt {
@@ -156,15 +162,28 @@ type Slot = Arc<OnceCell<(Instant, Arc<Site>)>>;
 
 /// Bytes that the rules of all origins together may take: those of half a million usual ones.
 const BYTES: usize = 256 << 20;
-/// What an origin takes beside its name and its rules.
-const ORIGIN: usize = 320;
+/// What an origin takes beside its name and its rules, in a table of which half may be free, with
+/// what the allocator adds to three pieces.
+const ORIGIN: usize = 2 * size_of::<(String, Slot)>()
+    + size_of::<OnceCell<(Instant, Arc<Site>)>>()
+    + size_of::<Site>()
+    + 3 * 32;
 
 /// What the files of all origins that were asked say, each fetched once a day.
-#[derive(Default)]
 pub(crate) struct Cache {
     origins: Mutex<HashMap<String, Slot>>,
-    /// What `origins` takes.
+    /// What `origins` takes, and what it may take.
     bytes: AtomicUsize,
+    most: usize,
+    /// What most origins say, once for all of them.
+    nothing: Arc<Site>,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        let nothing = Arc::new(Site::new(Rules::All));
+        Self { origins: Mutex::default(), bytes: AtomicUsize::default(), most: BYTES, nothing }
+    }
 }
 
 fn cost(origin: &str, slot: &Slot) -> usize {
@@ -182,12 +201,12 @@ impl Cache {
             self.bytes.fetch_sub(cost(&origin, slot), Ordering::Relaxed);
             origins.remove(&origin);
         }
-        if self.bytes.load(Ordering::Relaxed) >= BYTES {
+        if self.bytes.load(Ordering::Relaxed) >= self.most {
             // A quarter, whichever: those in use stay.
             let mut left = 0;
             origins.retain(|origin, slot| {
                 let cost = cost(origin, slot);
-                let stays = Arc::strong_count(slot) > 1 || left + cost <= BYTES / 4 * 3;
+                let stays = Arc::strong_count(slot) > 1 || left + cost <= self.most / 4 * 3;
                 left += if stays { cost } else { 0 };
                 stays
             });
@@ -209,7 +228,8 @@ impl Cache {
         let get = || async {
             let site = fetch(at_root(url, "/robots.txt")).await;
             self.bytes.fetch_add(site.bytes(), Ordering::Relaxed);
-            (Instant::now(), Arc::new(site))
+            let site = if site.says_nothing() { self.nothing.clone() } else { Arc::new(site) };
+            (Instant::now(), site)
         };
         slot.get_or_init(get).await.1.clone()
     }
@@ -259,6 +279,26 @@ mod tests {
                 .sum();
             assert!(kept <= BYTES + rules.bytes(), "{kept}");
         }
+    }
+
+    #[tokio::test]
+    async fn many_hosts_that_say_nothing_or_cannot_be_reached_are_bounded_too() {
+        let cache = Cache { most: 1 << 20, ..Cache::default() };
+        let fault = FetchError::new(Kind::Dns, "x".repeat(1000));
+        for host in 0..20_000 {
+            let url = Url::parse(&format!("http://h{host}.com/")).unwrap();
+            let fault = fault.clone();
+            let rules = if host % 2 == 0 { Rules::All } else { Rules::Nothing(fault) };
+            cache.site(&url, |_| async { Site::new(rules) }).await;
+            if host % 100 != 0 {
+                continue;
+            }
+            let origins = cache.origins.lock().unwrap();
+            let bytes: usize = origins.iter().map(|(origin, slot)| cost(origin, slot)).sum();
+            assert_eq!(bytes, cache.bytes.load(Ordering::Relaxed));
+            assert!(bytes <= cache.most + ORIGIN + 2000, "{bytes}");
+        }
+        assert!(cache.origins.lock().unwrap().len() <= (1 << 20) / (ORIGIN + 500));
     }
 
     #[tokio::test]
