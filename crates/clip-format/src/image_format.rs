@@ -130,8 +130,8 @@ impl ImageFormat {
     }
 }
 
-/// The brands of an ISO base media file (ISO/IEC 14496-12, section 4.3): its own, then those that it
-/// is compatible with.
+/// The brands of an ISO base media file (ISO/IEC 14496-12, section 4.3): its own, then those that
+/// it is compatible with.
 fn brands(bytes: &[u8]) -> impl Iterator<Item = &[u8; 4]> {
     let body = match bytes {
         [a, b, c, d, b'f', b't', b'y', b'p', rest @ ..] => {

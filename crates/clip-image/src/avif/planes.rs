@@ -31,7 +31,7 @@ impl Planes {
     pub fn decode(tiles: &Tiles, max_pixels: u64) -> Result<Self> {
         let mut all = None;
         for (at, data) in tiles.data.iter().enumerate() {
-            let picture = picture(data, tiles.tile, max_pixels)?;
+            let picture = first_frame(data, tiles.tile, max_pixels)?;
             let planes = match &mut all {
                 Some(planes) => planes,
                 None => all.insert(Self::like(&picture, tiles)?),
@@ -122,7 +122,7 @@ impl Planes {
 }
 
 /// Decodes the frame that is shown first. It must have the size that the file announces.
-fn picture(data: &[u8], (width, height): (u32, u32), max_pixels: u64) -> Result<Picture> {
+fn first_frame(data: &[u8], (width, height): (u32, u32), max_pixels: u64) -> Result<Picture> {
     if frames(data) > FRAMES {
         return Err(fail(format!("more than {FRAMES} frames in one image")));
     }
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(frames(&data[..2]), 0);
         assert_eq!((frames(b""), frames(b"\x32\xff\xff\xff")), (0, 1));
         let many = b"\x32\0".repeat(FRAMES + 1);
-        let refused = picture(&many, (8, 8), 64).err().unwrap().to_string();
+        let refused = first_frame(&many, (8, 8), 64).err().unwrap().to_string();
         assert!(refused.contains("more than 8 frames"), "{refused}");
     }
 

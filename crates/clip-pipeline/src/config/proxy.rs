@@ -85,7 +85,7 @@ impl Proxies {
     }
 }
 
-/// Whether a proxy is told addresses that were looked up here, not names.
+/// Whether a proxy is given addresses that were looked up here, not names.
 pub fn gets_addresses(proxy: &Url) -> bool {
     proxy.scheme() == "socks5"
 }
