@@ -129,7 +129,7 @@ async fn a_socks_proxy_gets_addresses_that_were_checked_or_names_as_its_scheme_s
         _ => Reply::NoName,
     })
     .unwrap();
-    let port = named(&site, "x").rsplit_once(":").unwrap().1.split('/').next().unwrap().to_owned();
+    let port = named(&site, "x").rsplit_once(':').unwrap().1.split('/').next().unwrap().to_owned();
     let at = |scheme: &str, user: &str| FetchConfig {
         robots: false,
         dns: vec![names.address().to_string()],
