@@ -1,5 +1,7 @@
 //! Decoded pixels against Pillow's: golden files of images with their pixels.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::{BufRead, BufReader};
 
 use base64::Engine;
