@@ -25,6 +25,7 @@ parser.add_argument("--only", nargs="+", choices=["start", "nodes", "store", "pe
 parser.add_argument("--jpegs", help="for store and peers: a folder of shards with jpg and txt [default: made]")
 parser.add_argument("--python", default=sys.executable, help="for peers: a Python with the tools")
 parser.add_argument("--rounds", type=int, default=5)
+parser.add_argument("--steps", type=int, default=40, help="for store and peers: batches of 50")
 parser.add_argument("--demo", default=".", help="for quality: where scripts/demo has run")
 parser.add_argument("--epochs", type=int, default=7, help="for quality")
 parser.add_argument("--windows", nargs="+", default=["whole", "8"], help="for quality")
@@ -131,13 +132,13 @@ def store():
     total = sum(os.path.getsize(os.path.join(folder, name)) for name in files)
     megabytes = total // 10 // 1_000_000
     # Two windows, the one in use and the next, are in the cache.
-    side, batch, window, steps = 224, 50, max(1, len(tars) // 25), 40
+    side, batch, window, steps = 224, 50, max(1, len(tars) // 25), args.steps
     cache = os.path.join(args.work, "store-cache")
     rates = {"local": [], "store": []}
     for _ in range(args.rounds):
         for name, found in rates.items():
             shutil.rmtree(cache, ignore_errors=True)
-            data, more = (folder, []) if name == "local" else ("s3://clip-data/bench", [cache, str(megabytes)])
+            data, more = (folder, []) if name == "local" else ("s3://clip-data/bench/", [cache, str(megabytes)])
             command = [example("loader"), data, *map(str, (side, batch, 1, steps, window)), *more]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode != 0:
@@ -155,7 +156,7 @@ def store():
 def peers():
     """Samples a second of processor time, in alternating rounds."""
     shards = jpegs()
-    side, batch, steps = 224, 50, 40
+    side, batch, steps = 224, 50, args.steps
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stream_peers.py")
     plain = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
     rates = {"ours": [], "webdataset": [], "mosaic": []}

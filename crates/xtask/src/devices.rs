@@ -106,7 +106,8 @@ fn places(text: &str) -> Vec<usize> {
             let end = (at..lines.len()).find(|&at| lines[at].trim_end().ends_with(';'));
             lines[at..=end.unwrap_or(at).min(at + 3)].concat()
         };
-        marked && !(statement(at).contains(".to_device(") && !line.contains("Device::Cpu"))
+        let moved = !line.contains("Device::Cpu") && statement(at).contains(".to_device(");
+        marked && !moved
     };
     (0..lines.len()).filter(|&at| is_place(at)).map(|at| at + 1).collect()
 }
