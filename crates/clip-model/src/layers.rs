@@ -57,8 +57,21 @@ impl Linear {
         Self { weight, bias }
     }
 
+    /// Of a weight [output, input] and a bias [output].
+    pub fn of(weight: Tensor, bias: Tensor) -> Self {
+        Self { weight, bias }
+    }
+
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.linear(&self.weight, Some(&self.bias))
+    }
+
+    /// The map to some of the outputs.
+    pub fn outputs(&self, first: i64, count: i64) -> Self {
+        Self {
+            weight: self.weight.narrow(0, first, count),
+            bias: self.bias.narrow(0, first, count),
+        }
     }
 
     /// [output, input] and [output].

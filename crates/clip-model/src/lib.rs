@@ -20,6 +20,7 @@ mod init;
 mod interpolate;
 mod layers;
 mod limits;
+mod linear_map;
 mod open;
 mod paper;
 mod params;

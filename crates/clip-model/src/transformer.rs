@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 
+use clip_torch::After;
 use clip_torch::tch::{Device, Kind, Tensor};
 
 use crate::config::hidden;
 use crate::init::{Init, ZEROS};
 use crate::layers::{LayerNorm, Linear};
+use crate::linear_map::LinearMap;
 use crate::params::Params;
 use crate::training::Pass;
 
@@ -45,12 +47,11 @@ enum Activation {
 pub(crate) struct Block {
     shape: BlockShape,
     activation: Activation,
-    in_weight: Tensor,
-    in_bias: Tensor,
-    out_proj: Linear,
+    in_proj: LinearMap,
+    out_proj: LinearMap,
     ln_1: LayerNorm,
-    c_fc: Linear,
-    c_proj: Linear,
+    c_fc: LinearMap,
+    c_proj: LinearMap,
     ln_2: LayerNorm,
 }
 
@@ -78,38 +79,47 @@ impl Block {
         let c_fc = Linear::new(params, &format!("{name}.mlp.c_fc"), w, hidden, fc);
         let c_proj = Linear::new(params, &format!("{name}.mlp.c_proj"), hidden, w, proj);
         let activation = if shape.quick_gelu { Activation::QuickGelu } else { Activation::Gelu };
-        Self { shape, activation, in_weight, in_bias, out_proj, ln_1, c_fc, c_proj, ln_2 }
+        let in_proj = LinearMap::Plain(Linear::of(in_weight, in_bias));
+        let [out_proj, c_fc, c_proj] = [out_proj, c_fc, c_proj].map(LinearMap::Plain);
+        Self { shape, activation, in_proj, out_proj, ln_1, c_fc, c_proj, ln_2 }
     }
 
     /// `x` and the result are [batch, length, width]; `later` is [`later`] of a causal tower.
     pub fn forward(&self, x: &Tensor, later: Option<&Tensor>) -> Tensor {
-        let x = x + self.attention(&self.ln_1.forward(x), later);
-        &x + self.perceptron(&x)
+        let x = self.out_proj.forward_plus(&self.attention(&self.ln_1.forward(x), later), x);
+        self.perceptron(&x)
     }
 
     /// The result at one position of each sequence alone, [batch, width]: the first, or [batch]
     /// `ends` of a causal tower. What a tower gives is read at one position of its last block,
     /// so the rest of it need not be computed.
     pub fn forward_one(&self, x: &Tensor, ends: Option<&Tensor>) -> Tensor {
-        let x = position(x, ends) + self.attention_of_one(&self.ln_1.forward(x), ends);
-        &x + self.perceptron(&x)
+        let one = position(x, ends).contiguous();
+        let mixed = self.attention_of_one(&self.ln_1.forward(x), ends);
+        self.perceptron(&self.out_proj.forward_plus(&mixed, &one))
     }
 
+    /// `x` plus the perceptron of it.
     fn perceptron(&self, x: &Tensor) -> Tensor {
-        let hidden = self.c_fc.forward(&self.ln_2.forward(x));
+        let norm = self.ln_2.forward(x);
         let hidden = match self.activation {
-            Activation::Gelu => hidden.gelu("none"),
-            Activation::QuickGelu => &hidden * (&hidden * QUICK).sigmoid_(),
-            Activation::ScaledSilu => hidden.silu(),
+            Activation::Gelu => self.c_fc.forward(&norm, After::Gelu),
+            Activation::QuickGelu => {
+                let hidden = self.c_fc.forward(&norm, After::Nothing);
+                &hidden * (&hidden * QUICK).sigmoid_()
+            }
+            Activation::ScaledSilu => self.c_fc.forward(&norm, After::Silu),
         };
-        self.c_proj.forward(&hidden)
+        self.c_proj.forward_plus(&hidden, x)
     }
 
+    /// What the heads found, before the last map.
     fn attention(&self, x: &Tensor, later: Option<&Tensor>) -> Tensor {
         let (batch, length, width) = (x.size()[0], x.size()[1], self.shape.width);
         let heads = self.shape.heads;
-        let qkv = x
-            .linear(&self.in_weight, Some(&self.in_bias))
+        let qkv = self
+            .in_proj
+            .forward(x, After::Nothing)
             .view([batch, length, 3, heads, width / heads])
             .permute([2, 0, 3, 1, 4]);
         let (q, k, v) = (qkv.get(0), qkv.get(1), qkv.get(2));
@@ -119,48 +129,46 @@ impl Block {
             let (mask, causal) = (None::<&Tensor>, later.is_some());
             Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, causal, None, false)
         };
-        self.out_proj.forward(&mixed.transpose(1, 2).reshape([batch, length, width]))
+        mixed.transpose(1, 2).reshape([batch, length, width])
     }
 
     fn attention_of_one(&self, x: &Tensor, ends: Option<&Tensor>) -> Tensor {
         let (batch, length, width) = (x.size()[0], x.size()[1], self.shape.width);
         let heads = self.shape.heads;
-        let map = |x: &Tensor, first, rows| {
-            let (weight, bias) = (&self.in_weight, &self.in_bias);
-            x.linear(&weight.narrow(0, first, rows), Some(&bias.narrow(0, first, rows)))
+        let (q, kv) = match &self.in_proj {
+            LinearMap::Plain(map) => {
+                let q = map.outputs(0, width).forward(&position(x, ends));
+                (q, map.outputs(width, 2 * width).forward(x))
+            }
+            // Its outputs are computed together.
+            LinearMap::Packed(_) => {
+                let all = self.in_proj.forward(x, After::Nothing);
+                (position(&all.narrow(2, 0, width), ends), all.narrow(2, width, 2 * width))
+            }
         };
-        let q = map(&position(x, ends), 0, width).view([batch, heads, 1, width / heads]);
-        let kv = map(x, width, 2 * width)
-            .view([batch, length, 2, heads, width / heads])
-            .permute([2, 0, 3, 1, 4]);
+        let q = q.reshape([batch, heads, 1, width / heads]);
+        let kv = kv.reshape([batch, length, 2, heads, width / heads]).permute([2, 0, 3, 1, 4]);
         let later = ends.map(|ends| {
             let positions = Tensor::arange(length, (Kind::Int64, x.device()));
             positions.gt_tensor(&ends.view([batch, 1, 1, 1]))
         });
         let mixed = plain_attention(&q, &kv.get(0), &kv.get(1), later.as_ref());
-        self.out_proj.forward(&mixed.reshape([batch, width]))
+        mixed.reshape([batch, width])
     }
 
     /// The same in another type, with QuickGELU as one operation: `x sigmoid(1.702 x)` is
     /// `silu(1.702 x) / 1.702`, and both factors go into the maps around it.
     pub fn for_inference(&self, kind: Kind) -> Self {
         let quick = self.activation == Activation::QuickGelu;
-        let (c_fc, c_proj, activation) = if quick {
-            let (fc, proj) =
-                (self.c_fc.scaled(QUICK, QUICK, kind), self.c_proj.scaled(1.0 / QUICK, 1.0, kind));
-            (fc, proj, Activation::ScaledSilu)
-        } else {
-            (self.c_fc.cast(kind), self.c_proj.cast(kind), self.activation)
-        };
+        let (fc, proj) = if quick { (QUICK, 1.0 / QUICK) } else { (1.0, 1.0) };
         Self {
             shape: self.shape,
-            activation,
-            in_weight: self.in_weight.to_kind(kind),
-            in_bias: self.in_bias.to_kind(kind),
-            out_proj: self.out_proj.cast(kind),
+            activation: if quick { Activation::ScaledSilu } else { self.activation },
+            in_proj: self.in_proj.for_inference(1.0, 1.0, kind),
+            out_proj: self.out_proj.for_inference(1.0, 1.0, kind),
             ln_1: self.ln_1.cast(kind),
-            c_fc,
-            c_proj,
+            c_fc: self.c_fc.for_inference(fc, fc, kind),
+            c_proj: self.c_proj.for_inference(proj, 1.0, kind),
             ln_2: self.ln_2.cast(kind),
         }
     }

@@ -35,7 +35,7 @@ impl PackedConv {
         // SAFETY: the tensors outlive the call, which reads four sizes.
         let packed =
             unsafe { ffi::ct_conv_weight(ffi::pointer(weight), stride, padding, sizes.as_ptr()) };
-        Ok(Self { weight: owned(packed)?, bias, stride, padding })
+        Ok(Self { weight: ffi::owned(packed)?, bias, stride, padding })
     }
 
     /// The convolution; plus `sum`, whose memory then holds the result; and of that the positive
@@ -48,18 +48,10 @@ impl PackedConv {
         let sum = sum.as_ref().map_or(null_mut(), ffi::pointer);
         let (stride, padding) = (self.stride, self.padding);
         // SAFETY: the tensors outlive the call; a null `sum` means that there is none.
-        owned(unsafe {
+        ffi::owned(unsafe {
             ffi::ct_conv(ffi::pointer(x), weight, bias, stride, padding, sum, i32::from(relu))
         })
     }
-}
-
-fn owned(tensor: *mut torch_sys::C_tensor) -> Result<Tensor> {
-    if tensor.is_null() {
-        return Err(ffi::last_error());
-    }
-    // SAFETY: a tensor of the shim that is not null belongs to the caller.
-    Ok(unsafe { Tensor::from_ptr(tensor) })
 }
 
 #[cfg(test)]

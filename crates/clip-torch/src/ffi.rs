@@ -82,6 +82,14 @@ unsafe extern "C" {
         sum: *mut C_tensor,
         relu: c_int,
     ) -> *mut C_tensor;
+    pub(crate) fn ct_linear_weight(weight: *mut C_tensor) -> *mut C_tensor;
+    pub(crate) fn ct_linear(
+        x: *mut C_tensor,
+        weight: *mut C_tensor,
+        bias: *mut C_tensor,
+        sum: *mut C_tensor,
+        after: *const c_char,
+    ) -> *mut C_tensor;
     pub(crate) fn ct_store_serve(port: *mut c_int, timeout_ms: i64) -> *mut c_void;
     pub(crate) fn ct_store_free(store: *mut c_void);
     pub(crate) fn ct_group_join(
@@ -154,4 +162,13 @@ pub(crate) fn pointers(tensors: &[Tensor]) -> Vec<*mut C_tensor> {
 /// A tensor as the shim takes it. The tensor must outlive the call.
 pub(crate) fn pointer(tensor: &Tensor) -> *mut C_tensor {
     tensor.as_ptr().cast_mut()
+}
+
+/// A tensor that the shim made.
+pub(crate) fn owned(tensor: *mut C_tensor) -> Result<Tensor> {
+    if tensor.is_null() {
+        return Err(last_error());
+    }
+    // SAFETY: a tensor of the shim that is not null belongs to the caller.
+    Ok(unsafe { Tensor::from_ptr(tensor) })
 }

@@ -1,9 +1,9 @@
 //! The C++ shim over libtorch: what tch lacks for training CLIP.
 //!
 //! Autocast with a choice of type also on the CPU, loss scaling, AdamW in one kernel or with 16-bit
-//! state of our own, stochastic rounding, convolutions with packed weights, backward from given
-//! gradients, gradient checkpointing, and libtorch's distributed engine. All `unsafe` of the
-//! workspace is in this crate.
+//! state of our own, stochastic rounding, convolutions and linear maps with packed weights,
+//! backward from given gradients, gradient checkpointing, and libtorch's distributed engine. All
+//! `unsafe` of the workspace is in this crate.
 //!
 //! ```
 //! use clip_torch::Stream;
@@ -22,6 +22,7 @@ mod dist;
 mod error;
 mod ffi;
 mod finite;
+mod linear;
 mod mapping;
 mod memory;
 mod optimizer;
@@ -38,6 +39,7 @@ pub use conv::PackedConv;
 pub use dist::{Group, Reducer, Rendezvous, Store};
 pub use error::{Error, Result};
 pub use finite::{first_not_finite, require_finite};
+pub use linear::{After, PackedLinear};
 pub use mapping::Mapping;
 pub use memory::{host_bytes, write_bytes};
 pub use optimizer::{AdamW, Moments};

@@ -1,4 +1,5 @@
-// Convolutions on the processor by oneDNN, with weights in its own order and what follows in the same pass.
+// Convolutions and linear maps on the processor by oneDNN, with weights in its own order and what follows in the same
+// pass.
 // The operators are those that torch.compile's code calls; libtorch registers them where it has oneDNN.
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/List.h>
@@ -45,6 +46,32 @@ at::Tensor* ct_conv(at::Tensor* x, at::Tensor* weight, at::Tensor* bias, int64_t
       out = new at::Tensor(call("mkldnn::_convolution_pointwise", "",
                                 {*x, *weight, *bias, both(padding), both(stride), both(1), (int64_t)1,
                                  relu ? "relu" : "none", none, c10::IValue()}));
+    }
+  });
+  return out;
+}
+
+// A weight [output, input] of a linear map in oneDNN's order: an opaque tensor, for ct_linear alone.
+at::Tensor* ct_linear_weight(at::Tensor* weight) {
+  at::Tensor* out = nullptr;
+  ct::guarded([&] {
+    at::NoGradGuard off;
+    out = new at::Tensor(call("mkldnn::_reorder_linear_weight", "", {*weight, c10::IValue()}));
+  });
+  return out;
+}
+
+// The map of `x`, plus `sum` where there is one, else through the function `after`.
+at::Tensor* ct_linear(at::Tensor* x, at::Tensor* weight, at::Tensor* bias, at::Tensor* sum, const char* after) {
+  at::Tensor* out = nullptr;
+  ct::guarded([&] {
+    at::NoGradGuard off;
+    c10::List<std::optional<at::Scalar>> none;
+    if (sum) {
+      out = new at::Tensor(call("mkldnn::_linear_pointwise", "binary", {*x, *sum, *weight, *bias, "add"}));
+    } else {
+      // The exact GELU is the algorithm "none"; others have none.
+      out = new at::Tensor(call("mkldnn::_linear_pointwise", "", {*x, *weight, *bias, after, none, "none"}));
     }
   });
   return out;
