@@ -29,6 +29,7 @@ mod requests;
 mod resume;
 mod score;
 mod select;
+mod semantic;
 mod shuffle;
 mod stop;
 mod store;

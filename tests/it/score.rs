@@ -11,7 +11,7 @@ use clip_corpus::{Sample, ShardWriter, read_parquet};
 use crate::world::{TINY_PRESET, World, content, executable};
 
 /// A world with a small model in `model`, and a head that fits it in `head.safetensors`.
-fn world() -> World {
+pub fn world() -> World {
     let world = World::new();
     std::fs::write(world.path("tiny.json"), TINY_PRESET).unwrap();
     let data = ["train", "--dataset-type", "synthetic", "--train-num-samples", "32"];
@@ -46,7 +46,8 @@ boat = ["a boat", "a picture of a boat"]
 other = ["a thing"]
 "#;
 
-fn add(world: &World, section: &str) {
+/// Adds sections to the pipeline.
+pub fn add(world: &World, section: &str) {
     let mut text = std::fs::read_to_string(world.path("pipeline.toml")).unwrap();
     text.push_str(section);
     std::fs::write(world.path("pipeline.toml"), text).unwrap();
@@ -203,7 +204,7 @@ fn fragile(world: &World, dies: &str) -> Command {
     let torch = executable("clip-data-torch");
     let script = format!(
         "#!/bin/sh\nn=$(( $(cat starts) + 1 )); echo $n > starts\ncase \" $(cat dies) \" in *\" $n \"*) \
-         \"{0}\" \"$@\" | head -c 8; exit 1;; esac\nexec \"{0}\" \"$@\"\n",
+         \"{0}\" \"$@\" | head -c 12; exit 1;; esac\nexec \"{0}\" \"$@\"\n",
         torch.display()
     );
     std::fs::write(bin.join("clip-data-torch"), script).unwrap();
@@ -243,4 +244,27 @@ fn a_model_process_that_dies_costs_one_part_a_try_and_changes_nothing() {
     let output = fragile(&world, "").args(["--set", "name=dies"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(shards("dies") == shards("calm"), "the shards differ");
+}
+
+#[test]
+fn a_model_process_of_another_version_or_without_an_answer_is_refused_at_once() {
+    let world = world();
+    add(&world, SCORE);
+    let mut build = fragile(&world, "");
+    // Each waits for questions as long as the build lives.
+    for (greeting, part) in [
+        ("\\1\\0\\0\\0\\3\\0\\0\\0", "protocol 1 where 2 is spoken\nhint: "),
+        ("\\2\\0\\0\\0\\7\\0\\0\\0\\0\\0\\0\\0", "7 columns"),
+        ("\\2\\0\\0", "its process ended with exit status: 5"),
+    ] {
+        let script = format!(
+            "#!/bin/sh\nprintf '{greeting}'\nexec >&-\nwhile read -r pair; do :; done\nexit 5\n"
+        );
+        std::fs::write(world.path("bin/clip-data-torch"), script).unwrap();
+        let output = build.output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(5), "{message}");
+        assert!(message.contains(part), "{part}: {message}");
+        assert!(!world.path("runs").exists());
+    }
 }

@@ -34,6 +34,8 @@ pub const CLUSTER: &str = "cluster";
 pub const CAPTIONS: &str = "captions";
 /// Evaluation set that the image is a copy from, if any.
 pub const OVERLAP: &str = "overlap";
+/// Number of the cluster that the image's embedding is in.
+pub const SEMANTIC_CLUSTER: &str = "semantic_cluster";
 
 /// Where a source of local images has the image of a row; the fetch stage reads it there, and drops
 /// the column.
@@ -43,7 +45,7 @@ pub const SOURCE_KEY: &str = "source_key";
 
 /// Columns that a build makes: those of a list that have one of these names cannot be kept under
 /// it.
-pub const BUILD: [&str; 34] = [
+pub const BUILD: [&str; 35] = [
     ROW,
     URL,
     CAPTION,
@@ -62,6 +64,7 @@ pub const BUILD: [&str; 34] = [
     "overlap_key",
     "overlap_score",
     "overlap_all",
+    SEMANTIC_CLUSTER,
     LOCATION,
     SOURCE_KEY,
     "width",

@@ -21,6 +21,7 @@ mod cache;
 mod cells;
 pub mod columns;
 mod delimited;
+mod embedding_names;
 mod error;
 mod error_report;
 mod expand;
@@ -43,12 +44,13 @@ pub use cache::cache_folder;
 pub use cells::{cell, python_cell};
 pub use clip_store::{is_remote, redacted};
 pub use delimited::{Delimited, Row};
+pub use embedding_names::EmbeddingNames;
 pub use error::{Error, IoContext, Result};
 pub use error_report::error_report;
 pub use expand::{expand, expand_in, names};
 pub use forget::{
     Uids, copy_without, find_rows, forget_embeddings, forget_in_shard, forget_in_subset,
-    forget_in_table, holds,
+    forget_in_table, holds, npy_rows, npy_without,
 };
 pub use id::{row_id, row_index, row_part, uid};
 pub use lock::lock_file;

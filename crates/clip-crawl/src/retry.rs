@@ -35,7 +35,13 @@ impl RetryFetch {
         if !path.exists() {
             return Ok(None);
         }
-        let info = PartInfo { part, rows: 0, path, images: images.exists().then_some(images) };
+        let info = PartInfo {
+            part,
+            rows: 0,
+            path,
+            images: images.exists().then_some(images),
+            embeddings: None,
+        };
         let batches = info.read(true)?;
         let Some(first) = batches.first() else { return Ok(None) };
         let all = concat_batches(&first.schema(), &batches);

@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
 use arrow::compute::filter_record_batch;
 use clip_corpus::columns;
 use clip_pipeline::{Context, Error, Map, PartSink, Result, image_bytes};
-use clip_score::{Pair, PairScores, Scored, Similarity, arrays};
+use clip_score::{Pair, PairEmbeddings, PairScores, Scored, Similarity, arrays};
 
 use crate::captions::text_column;
 
@@ -27,11 +27,15 @@ pub trait PairScorer: Send + Sync {
 /// zero-shot class. Where rows have several captions, `NAME_similarities` has one for each, in the
 /// order of `captions`, and `NAME_similarity_best` the largest.
 ///
+/// Where embeddings are asked for, those of the image and of the row's own caption are stored
+/// beside the rows, in clip-retrieval's layout.
+///
 /// A pair without scores is dropped, with the reason of its [`clip_score::Fault`].
 pub struct Scores {
     stage: String,
     similarity: Similarity,
     columns: Vec<String>,
+    embeddings: bool,
     scorer: Box<dyn PairScorer>,
 }
 
@@ -45,9 +49,31 @@ impl Scores {
         if scorer == "clip" { Self::STAGE.to_owned() } else { format!("{}_{scorer}", Self::STAGE) }
     }
 
-    /// By the scorer of that name, which gives these columns besides similarities.
-    pub fn new(name: &str, columns: Vec<String>, scorer: Box<dyn PairScorer>) -> Self {
-        Self { stage: Self::stage(name), similarity: Similarity::of(name), columns, scorer }
+    /// By the scorer of that name, which gives these columns besides similarities, and embeddings
+    /// where they are to be stored.
+    pub fn new(
+        name: &str,
+        columns: Vec<String>,
+        embeddings: bool,
+        scorer: Box<dyn PairScorer>,
+    ) -> Self {
+        let (stage, similarity) = (Self::stage(name), Similarity::of(name));
+        Self { stage, similarity, columns, embeddings, scorer }
+    }
+
+    /// Passes rows on with the embeddings of each.
+    fn keep(&self, rows: RecordBatch, scores: &[PairScores], out: &mut PartSink) -> Result<()> {
+        if !self.embeddings {
+            return out.keep(rows);
+        }
+        let (mut images, mut texts) = (Vec::new(), Vec::new());
+        for scores in scores {
+            let lost = || Error::stage(&self.stage, "the model gave no embeddings");
+            let PairEmbeddings { image, text } = scores.embeddings.as_ref().ok_or_else(lost)?;
+            images.extend_from_slice(image);
+            texts.extend_from_slice(text);
+        }
+        out.keep_embedded(rows, &images, &texts)
     }
 
     /// The batch with the columns of the scores, one for each of its rows.
@@ -119,7 +145,7 @@ impl Map for Scores {
         let kept = filter_record_batch(&batch, &whole).map_err(arrow)?;
         let kept = self.widened(&kept, lists.is_some(), &scores)?;
         out.reject_rows(&batch, &faults)?;
-        out.keep(kept)
+        self.keep(kept, &scores, out)
     }
 }
 
@@ -131,7 +157,8 @@ mod tests {
     use arrow::array::{ArrayRef, BinaryArray, ListBuilder, StringBuilder, UInt64Array};
     use clip_score::Fault;
 
-    /// The similarity is the length of the caption, the column that of the image.
+    /// The similarity is the length of the caption, the column that of the image; embeddings are of
+    /// two numbers, whose first bytes are these lengths.
     struct Lengths;
 
     impl PairScorer for Lengths {
@@ -141,7 +168,10 @@ mod tests {
                     return Err(Fault::Image("no bytes".into()));
                 }
                 let similarities = pair.captions.iter().map(|text| text.len() as f32).collect();
-                Ok(PairScores { similarities, columns: vec![pair.image.len() as f32] })
+                let half = |length: usize| vec![length as u8, 0, 0, 0];
+                let (image, text) = (half(pair.image.len()), half(pair.captions[0].len()));
+                let embeddings = Some(PairEmbeddings { image, text });
+                Ok(PairScores { similarities, columns: vec![pair.image.len() as f32], embeddings })
             };
             Ok(pairs.iter().map(scored).collect())
         }
@@ -169,13 +199,21 @@ mod tests {
     }
 
     fn apply(batch: RecordBatch, name: &str) -> (Option<RecordBatch>, clip_corpus::Commit) {
+        apply_in(tempfile::tempdir().unwrap().path(), batch, name, false)
+    }
+
+    fn apply_in(
+        folder: &std::path::Path,
+        batch: RecordBatch,
+        name: &str,
+        embeddings: bool,
+    ) -> (Option<RecordBatch>, clip_corpus::Commit) {
         let rows_in = batch.num_rows() as u64;
-        let folder = tempfile::tempdir().unwrap();
-        let stage = Scores::new(name, vec!["aesthetic".into()], Box::new(Lengths));
-        let mut out = PartSink::new("score", 0, folder.path(), false);
+        let stage = Scores::new(name, vec!["aesthetic".into()], embeddings, Box::new(Lengths));
+        let mut out = PartSink::new("score", 0, folder, false);
         stage.apply(batch, &mut out).unwrap();
         let commit = out.commit(Some(rows_in)).unwrap();
-        let rows = clip_corpus::read_parquet(&folder.path().join("part-00000.parquet")).unwrap();
+        let rows = clip_corpus::read_parquet(&folder.join("part-00000.parquet")).unwrap();
         (rows.first().cloned(), commit)
     }
 
@@ -195,6 +233,29 @@ mod tests {
         let each = rows.column_by_name("clip_similarities").unwrap();
         assert_eq!(clip_corpus::cell(each, 0).unwrap().to_string(), "[4.0,5.0]");
         assert_eq!(clip_corpus::cell(each, 1).unwrap().to_string(), "[3.0]");
+    }
+
+    #[test]
+    fn embeddings_are_beside_the_rows_that_have_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, commit) = apply_in(folder.path(), batch(true), "clip", true);
+        let names = ["img_emb/img_emb_00000.npy", "text_emb/text_emb_00000.npy"];
+        for (name, bytes) in names.into_iter().zip([[2, 1], [4, 3]]) {
+            assert!(commit.file(name).is_some(), "{name}");
+            let array = std::fs::read(folder.path().join(name)).unwrap();
+            let array = clip_format::npy::parse(&array).unwrap();
+            assert_eq!((array.descr.as_str(), array.shape.as_slice()), ("'<f2'", &[2, 2][..]));
+            assert_eq!(array.data, bytes.map(|byte| [byte, 0, 0, 0]).concat());
+        }
+        let metadata = folder.path().join("metadata/metadata_00000.parquet");
+        let rows = clip_corpus::read_parquet(&metadata).unwrap();
+        let uids = columns::text(&rows[0], columns::UID).unwrap();
+        assert_eq!(uids.iter().collect::<Vec<_>>(), [Some("a"), Some("c")]);
+        // Where no row is left there are none.
+        let folder = tempfile::tempdir().unwrap();
+        let (_, commit) = apply_in(folder.path(), batch(false).slice(1, 1), "clip", true);
+        assert_eq!(commit.files.iter().filter(|file| file.name.contains("emb")).count(), 0);
+        assert!(!folder.path().join("img_emb").exists());
     }
 
     #[test]

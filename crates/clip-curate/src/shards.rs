@@ -158,7 +158,7 @@ mod tests {
         let schema = |b: &RecordBatch| -> Arc<Schema> { b.schema() };
         write_parquet(&path, schema(&table), &[table]).unwrap();
         write_parquet(&images, schema(&pixels), &[pixels]).unwrap();
-        PartInfo { part, path, rows, images: Some(images) }
+        PartInfo { part, path, rows, images: Some(images), embeddings: None }
     }
 
     #[test]

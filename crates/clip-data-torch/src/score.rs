@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::sync_channel;
 
 use anyhow::Context;
-use clip_cli::torch::{Precision, ScoreArgs, ScorerArgs};
+use clip_cli::torch::{Precision, ScoreArgs, ScorerArgs, ServeScoresArgs};
 use clip_embed::{Encoder, Input, ScoreOptions, Scorer, score};
 use clip_image::Rgb;
 use clip_model::{LoadOptions, Weights};
@@ -98,8 +98,9 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Answers until the questions end.
-pub fn serve(args: &ScorerArgs) -> anyhow::Result<ExitCode> {
-    let (scorer, _) = open(args)?;
+pub fn serve(args: &ServeScoresArgs) -> anyhow::Result<ExitCode> {
+    let (scorer, _) = open(&args.scorer)?;
+    let scorer = if args.embeddings { scorer.with_embeddings() } else { scorer };
     let (questions, answers) = (std::io::stdin(), std::io::stdout().lock());
     answer(&scorer, BufReader::new(questions), BufWriter::new(answers))
         .context("the stream of pairs")?;
@@ -121,7 +122,7 @@ fn answer(
     mut answers: impl Write,
 ) -> std::io::Result<()> {
     let transform = scorer.encoder().transform();
-    clip_score::write_greeting(&mut answers, scorer.columns().len())?;
+    clip_score::write_greeting(&mut answers, scorer.greeting())?;
     let (sender, receiver) = sync_channel::<std::io::Result<Decoded>>(1);
     // It is not joined: it may wait for a question when answers cannot be written any more.
     std::thread::spawn(move || {

@@ -1,5 +1,7 @@
 //! `pipeline.toml` as the chain of stages, in order: this is the way of a pair.
 
+mod models;
+
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,21 +9,18 @@ use std::sync::Arc;
 use clip_crawl::ImageFetch;
 use clip_curate::{
     Aligned, BlockImages, BlockUrls, Captions, Check, Languages, Matches, QualityFilter,
-    QualityModel, Scores, ShardSink,
+    QualityModel, ShardSink,
 };
-use clip_filter::{SelectStage, Top};
 use clip_overlap::{Checker, CopyRule, Decisions, EvalIndex, SetDecision, default_cache};
 use clip_pipeline::config::corpus::{Block, Check as CheckConfig, CheckAction};
-use clip_pipeline::config::score::Score;
+use clip_pipeline::config::semantic::Semantic;
 use clip_pipeline::config::text::Compat;
-use clip_pipeline::{
-    Config, Error, Plan, Result, RunStore, StageSpec, Status, Work, hash_resource,
-};
+use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work, hash_resource};
 use clip_query::{MatchOptions, QueryMatcher, Rules};
-use clip_sql::{Balance, Compare, Condition, Deduplicate, UniquePairs};
+use clip_sql::{Balance, Compare, Deduplicate, UniquePairs};
 use serde_json::{Value, json};
 
-use crate::score_process::ScoreProcess;
+pub use models::check_models;
 
 /// Name and hash of a file that decides a stage's output.
 type Resource = (String, String);
@@ -41,8 +40,9 @@ pub fn plan(config: &Config) -> Result<Plan> {
     stages.extend(block_images(config)?);
     stages.extend(dedup(config)?);
     stages.extend(check(config)?);
-    stages.extend(scores(config)?);
-    stages.extend(select(config)?);
+    stages.extend(models::scores(config)?);
+    stages.extend(models::semantic(config)?);
+    stages.extend(models::select(config)?);
     stages.push(shards(config));
     let store = config.store.as_ref().map(|store| RunStore::open(store, &config.name));
     Plan::stored(&config.run_dir(), store.transpose()?, config.seed, stages)
@@ -106,6 +106,13 @@ fn all_there(config: &Config) -> Result<()> {
             named(format!("{key}.model_name"), file, "a model_cfg, or the name of a model")
         }));
     }
+    missing.extend(
+        config
+            .semantic
+            .iter()
+            .flat_map(Semantic::files)
+            .filter_map(|(name, path)| named(name.into(), path, "a .npy file of [rows, width]")),
+    );
     if missing.is_empty() { Ok(()) } else { Err(Error::Config(missing.join("\n"))) }
 }
 
@@ -334,86 +341,6 @@ pub fn decisions(config: &Config, check: &CheckConfig) -> Result<Decisions> {
         (name.clone(), SetDecision { threshold: Some(threshold), ..own })
     };
     Ok(Decisions { sets: check.against.keys().map(set).collect() })
-}
-
-/// A stage for each scorer.
-fn scores(config: &Config) -> Result<Vec<StageSpec>> {
-    let stage_of = |score: &Score| {
-        let run = config.path(&score.model).join("checkpoints");
-        if run.is_dir() {
-            let hint = format!("hint: name one of those in {}", run.display());
-            let what = "a run of training, whose newest checkpoint changes";
-            let model = score.model.display();
-            return Err(Error::Config(format!(
-                "score.{}.model: {model}: {what}\n{hint}",
-                score.name
-            )));
-        }
-        let mut resources = vec![resource("score.model", &config.path(&score.model))?];
-        if let Some(file) = score.model_config() {
-            resources.push(resource("score.model_name", &config.path(file))?);
-        }
-        for (name, head) in &score.heads {
-            resources.push(resource(&format!("score.heads.{name}"), &config.path(&head.file))?);
-        }
-        // Where files are is not what they hold.
-        let mut settings = json!(score);
-        settings["model"] = Value::Null;
-        if score.model_config().is_some() {
-            settings["model_name"] = Value::Null;
-        }
-        for name in score.heads.keys() {
-            settings["heads"][name]["file"] = Value::Null;
-        }
-        let (name, columns) = (score.name.clone(), score.columns());
-        let process = Arc::new((config.clone(), score.clone()));
-        Ok(stage(Scores::stage(&score.name), 1, settings, resources, move || {
-            let process = ScoreProcess::new(&process.0, &process.1);
-            Ok(Work::Map(Box::new(Scores::new(&name, columns.clone(), Box::new(process)))))
-        }))
-    };
-    config.score.iter().map(stage_of).collect()
-}
-
-/// Whether this machine can run the models of the stages that are to run: without libtorch, or with
-/// a head that does not fit, nothing is to be fetched first. `from` and `until` are those of
-/// [`clip_pipeline::Selection`].
-pub fn check_models(
-    config: &Config,
-    plan: &Plan,
-    from: Option<&str>,
-    until: Option<&str>,
-) -> anyhow::Result<()> {
-    let from = from.map_or(Ok(usize::MAX), |name| plan.find(name))?;
-    let until = until.map_or(Ok(usize::MAX), |name| plan.find(name))?;
-    for score in &config.score {
-        let at = plan.find(&Scores::stage(&score.name))?;
-        let there = plan.stages[at].status == Status::Reuse && at < from;
-        if at <= until && !there {
-            ScoreProcess::new(config, score).check()?;
-        }
-    }
-    Ok(())
-}
-
-fn select(config: &Config) -> Result<Option<StageSpec>> {
-    let Some(select) = config.select.clone() else { return Ok(None) };
-    // Which columns there are is known when the stage runs; a misspelt condition is known now.
-    let parse = |text: &String| Condition::parse(text);
-    select
-        .r#where
-        .iter()
-        .try_for_each(parse)
-        .map_err(|e| Error::Config(format!("[select]: {e}")))?;
-    let settings = json!({
-        "where": select.r#where, "top": select.top, "functions": clip_sql::functions::VERSION,
-    });
-    Ok(Some(stage(SelectStage::STAGE, 1, settings, vec![], move || {
-        let top = select.top.iter();
-        let top = top.map(|(column, &fraction)| Top { column: column.clone(), fraction });
-        let conditions = select.r#where.clone();
-        Ok(Work::Barrier(Box::new(SelectStage { conditions, top: top.collect() })))
-    })))
 }
 
 fn shards(config: &Config) -> StageSpec {

@@ -1,7 +1,7 @@
 //! A model that scores pairs, asked through a process that links libtorch.
 
 use std::ffi::OsString;
-use std::io::{BufReader, BufWriter};
+use std::io::{BufReader, BufWriter, ErrorKind};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use clip_curate::{PairScorer, Scores};
 use clip_format::{Classify, ErrorClass};
 use clip_pipeline::config::score::{Score, ScoreDevice, ScorePrecision};
 use clip_pipeline::{Config, Error, Result};
-use clip_score::{CHUNK, Pair, Scored, read_answer, read_greeting, write_question};
+use clip_score::{CHUNK, Greeting, Pair, Scored, read_answer, read_greeting, write_question};
 
 use crate::torch;
 
@@ -24,6 +24,7 @@ pub struct ScoreProcess {
     stage: String,
     arguments: Vec<OsString>,
     columns: usize,
+    embeddings: bool,
     running: Mutex<Option<Running>>,
 }
 
@@ -32,20 +33,29 @@ struct Running {
     child: Mutex<Child>,
     input: BufWriter<ChildStdin>,
     output: BufReader<ChildStdout>,
+    greeting: Greeting,
 }
 
-/// A model's process that ended before it was ready; it has printed why.
+/// A model's process that is not one to ask.
 #[derive(Debug, thiserror::Error)]
-#[error("the model of stage {stage} cannot be used: its process ended with {status}")]
-pub struct Ended {
-    stage: String,
-    status: ExitStatus,
+pub enum Unusable {
+    /// It ended before it was ready, and has printed why.
+    #[error("the model of stage {0} cannot be used: its process ended with {1}")]
+    Ended(String, ExitStatus),
+    /// It gives something else.
+    #[error(
+        "the model of stage {0} cannot be used: its process gives {1}\nhint: clip-data and clip-data-torch must be of one version"
+    )]
+    Other(String, String),
 }
 
-impl Classify for Ended {
+impl Classify for Unusable {
     /// That of the process; a process that was killed is the environment's.
     fn class(&self) -> Option<ErrorClass> {
-        let class = self.status.code().and_then(ErrorClass::of_code);
+        let class = match self {
+            Self::Ended(_, status) => status.code().and_then(ErrorClass::of_code),
+            Self::Other(..) => None,
+        };
         Some(class.unwrap_or(ErrorClass::Environment))
     }
 }
@@ -57,6 +67,7 @@ impl ScoreProcess {
             stage: Scores::stage(&score.name),
             arguments: arguments(config, score),
             columns: score.columns().len(),
+            embeddings: score.embeddings,
             running: Mutex::new(None),
         }
     }
@@ -81,23 +92,28 @@ impl ScoreProcess {
         let (Some(input), Some(output)) = (input, output) else {
             anyhow::bail!("the model's process has no streams")
         };
-        let mut running = Running {
-            child: Mutex::new(child),
-            input: BufWriter::new(input),
-            output: BufReader::new(output),
+        let (input, mut output) = (BufWriter::new(input), BufReader::new(output));
+        let wanted = |greeting: &Greeting| {
+            greeting.columns == self.columns && (greeting.width > 0) == self.embeddings
         };
-        match read_greeting(&mut running.output) {
-            Ok(columns) if columns == self.columns => Ok(running),
-            Ok(columns) => anyhow::bail!(
-                "the model's process gives {columns} columns where {} are wanted\n\
-                 hint: are clip-data and clip-data-torch of one version?",
-                self.columns
-            ),
-            Err(_) => {
-                let status = running.child().wait()?;
-                Err(Ended { stage: self.stage.clone(), status }.into())
+        let reason = match read_greeting(&mut output) {
+            Ok(greeting) if wanted(&greeting) => {
+                return Ok(Running { child: Mutex::new(child), input, output, greeting });
             }
-        }
+            Ok(Greeting { columns, width }) => {
+                let own = self.columns;
+                format!("{columns} columns and embeddings of {width} numbers, not {own} columns")
+            }
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                // It may wait for pairs.
+                drop(input);
+                return Err(Unusable::Ended(self.stage.clone(), child.wait()?).into());
+            }
+            Err(error) => error.to_string(),
+        };
+        child.kill()?;
+        child.wait()?;
+        Err(Unusable::Other(self.stage.clone(), reason).into())
     }
 
     /// Sends the pairs, and reads their scores meanwhile.
@@ -107,7 +123,7 @@ impl ScoreProcess {
         pairs: &[Pair<'_>],
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Scored>> {
-        let Running { child, input, output } = running;
+        let Running { child, input, output, greeting } = running;
         let child: &Mutex<Child> = child;
         let kill = || child.lock().unwrap_or_else(PoisonError::into_inner).kill();
         std::thread::scope(|scope| {
@@ -125,7 +141,7 @@ impl ScoreProcess {
             scope.spawn(|| pairs.chunks(CHUNK).try_for_each(|some| write_question(input, some)));
             let mut scored = Vec::with_capacity(pairs.len());
             for some in pairs.chunks(CHUNK) {
-                match read_answer(output, some, self.columns) {
+                match read_answer(output, some, *greeting) {
                     Ok(answer) => scored.extend(answer),
                     Err(error) => {
                         // The thread that writes may wait for a process that reads no more.
@@ -223,6 +239,9 @@ fn arguments(config: &Config, score: &Score) -> Vec<OsString> {
             all.push(name.into());
             all.extend(numbers.map(|number| number.to_string().into()));
         }
+    }
+    if score.embeddings {
+        all.push("--embeddings".into());
     }
     all
 }

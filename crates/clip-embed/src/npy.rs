@@ -1,13 +1,12 @@
 //! numpy's `.npy` files of one matrix (NumPy, `lib/format.py`, version 1.0).
 
-use std::io::Write;
 use std::path::Path;
 
-use clip_format::{AtomicFile, npy};
+use clip_format::npy;
 use clip_torch::require_finite;
 use clip_torch::tch::{Kind, Tensor};
 
-use crate::{Error, Result};
+use crate::Result;
 
 /// How numbers are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +41,7 @@ impl Npy {
         };
         let rows = rows.f_to_kind(kind)?.f_contiguous()?;
         require_finite(&rows, item)?;
-        let start = self.bytes.len();
-        self.bytes.resize(start + rows.numel() * kind.elt_size_in_bytes(), 0);
-        rows.f_copy_data_u8(&mut self.bytes[start..], rows.numel())?;
+        self.bytes.extend(stored(&rows));
         Ok(())
     }
 
@@ -57,13 +54,16 @@ impl Npy {
     /// Writes the file whole or not at all.
     pub fn write(&self, path: &Path) -> Result<()> {
         let descr = if self.kind == NumberType::Float16 { "'<f2'" } else { "'<f4'" };
-        let header = npy::header(descr, &[self.rows(), self.columns]);
-        let mut file = AtomicFile::create(path)?;
-        let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(|e| Error::io(path, e));
-        put(&header)?;
-        put(&self.bytes)?;
-        Ok(file.commit()?)
+        Ok(npy::write(path, descr, &[self.rows(), self.columns], &self.bytes)?)
     }
+}
+
+/// The rows of a tensor on the CPU as they are stored, one after the other.
+pub(crate) fn stored(rows: &Tensor) -> Vec<u8> {
+    let rows = rows.contiguous();
+    let mut bytes = vec![0; rows.numel() * rows.kind().elt_size_in_bytes()];
+    rows.copy_data_u8(&mut bytes, rows.numel());
+    bytes
 }
 
 #[cfg(test)]

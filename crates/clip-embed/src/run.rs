@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
+use clip_corpus::EmbeddingNames;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{each_batch, write_rejects};
@@ -99,10 +100,11 @@ struct Done {
 
 impl Files {
     fn new(output: &Path, number: &str) -> Self {
+        let names = EmbeddingNames::new(number);
         Self {
-            image: output.join(format!("img_emb/img_emb_{number}.npy")),
-            text: output.join(format!("text_emb/text_emb_{number}.npy")),
-            metadata: output.join(format!("metadata/metadata_{number}.parquet")),
+            image: output.join(names.images),
+            text: output.join(names.texts),
+            metadata: output.join(names.metadata),
             rejects: output.join(format!("rejects/rejects_{number}.jsonl")),
             done: output.join(format!("stats/{number}.json")),
         }

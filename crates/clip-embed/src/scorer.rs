@@ -1,10 +1,11 @@
 //! Scores of (image, captions) pairs by a CLIP: similarities, heads, zero-shot classes.
 
 use clip_image::Rgb;
-use clip_score::{Fault, Head, PairScores, Scored};
-use clip_torch::tch::{Tensor, no_grad};
+use clip_score::{Fault, Greeting, Head, PairEmbeddings, PairScores, Scored};
+use clip_torch::tch::{Kind, Tensor, no_grad};
 
 use crate::head::LoadedHead;
+use crate::npy::stored;
 use crate::{Encoder, Error, Result};
 
 /// Captions that are encoded at a time.
@@ -15,6 +16,8 @@ pub struct Scorer {
     encoder: Encoder,
     heads: Vec<LoadedHead>,
     classes: Option<Classes>,
+    /// Whether embeddings are given with the scores.
+    embeddings: bool,
 }
 
 /// Zero-shot classes: an embedding for each, and the model's temperature.
@@ -45,7 +48,19 @@ impl Scorer {
             return Err(Error::Scorer(format!("one class, {}\n{hint}", classes[0].0)));
         }
         let classes = (!classes.is_empty()).then(|| Classes::new(&encoder, classes));
-        Ok(Self { encoder, heads, classes })
+        Ok(Self { encoder, heads, classes, embeddings: false })
+    }
+
+    /// The same, which gives the embeddings of each pair, too.
+    #[must_use]
+    pub fn with_embeddings(self) -> Self {
+        Self { embeddings: true, ..self }
+    }
+
+    /// What is given for each pair.
+    pub fn greeting(&self) -> Greeting {
+        let width = self.encoder.model().config().embed_dim as usize;
+        Greeting { columns: self.columns().len(), width: if self.embeddings { width } else { 0 } }
     }
 
     /// The model.
@@ -71,17 +86,16 @@ impl Scorer {
         let images_of = images_of.flat_map(|(row, own)| std::iter::repeat_n(row as i64, own.len()));
         let images_of = Tensor::from_slice(&images_of.collect::<Vec<i64>>());
         let texts: Vec<Tensor> = flat.chunks(TEXTS).map(|some| self.encoder.texts(some)).collect();
-        let similarities: Vec<f32> = match texts.as_slice() {
-            [] => Vec::new(),
-            texts => {
-                let pairs = embeddings.index_select(0, &images_of) * Tensor::cat(texts, 0);
-                numbers(&pairs.sum_dim_intlist([-1i64].as_slice(), false, None))
-            }
-        };
+        let texts =
+            if texts.is_empty() { embeddings.narrow(0, 0, 0) } else { Tensor::cat(&texts, 0) };
+        let pairs = embeddings.index_select(0, &images_of) * &texts;
+        let similarities = numbers(&pairs.sum_dim_intlist([-1i64].as_slice(), false, None));
         let mut similarities = similarities.into_iter();
+        let mut stored = self.embeddings.then(|| Halves::new(&embeddings, &texts));
         let scored = captions.iter().enumerate().map(|(row, own)| PairScores {
             similarities: similarities.by_ref().take(own.len()).collect(),
             columns: columns.iter().map(|column| column[row]).collect(),
+            embeddings: stored.as_mut().and_then(|stored| stored.next(row, own.len())),
         });
         scored.map(|scores| self.finite(scores)).collect()
     }
@@ -106,6 +120,33 @@ impl Scorer {
             Some((name, value)) => Err(Fault::NotFinite(format!("{name} is {value}"))),
             None => Ok(scores),
         }
+    }
+}
+
+/// Embeddings of a batch as they are stored.
+struct Halves {
+    images: Vec<u8>,
+    texts: Vec<u8>,
+    /// Bytes of an embedding.
+    width: usize,
+    /// The next caption.
+    caption: usize,
+}
+
+impl Halves {
+    fn new(images: &Tensor, texts: &Tensor) -> Self {
+        let bytes = |rows: &Tensor| stored(&rows.to_kind(Kind::Half));
+        let width = 2 * images.size()[1] as usize;
+        Self { images: bytes(images), texts: bytes(texts), width, caption: 0 }
+    }
+
+    /// Those of the next pair, with its number of captions; none where it has no caption.
+    fn next(&mut self, row: usize, captions: usize) -> Option<PairEmbeddings> {
+        let text = self.caption;
+        self.caption += captions;
+        let own = |bytes: &[u8], at: usize| bytes[at * self.width..][..self.width].to_vec();
+        (captions > 0)
+            .then(|| PairEmbeddings { image: own(&self.images, row), text: own(&self.texts, text) })
     }
 }
 
@@ -204,11 +245,36 @@ mod tests {
     }
 
     #[test]
+    fn embeddings_are_those_of_the_image_and_of_the_first_caption() {
+        let plain = Scorer::new(encoder(), &[], &[]).unwrap();
+        assert_eq!(plain.greeting(), Greeting { columns: 0, width: 0 });
+        let scorer = Scorer::new(encoder(), &[], &[]).unwrap().with_embeddings();
+        assert_eq!(scorer.greeting(), Greeting { columns: 0, width: 8 });
+        let images = [image(0), image(1)];
+        let captions = [texts(&["a red boat", "boat"]), texts(&["a dog"])];
+        let scored = scorer.score(&images, &captions);
+        let kind = Kind::Half;
+        let own = scorer.encoder().images(&images).to_kind(kind);
+        let first = scorer.encoder().texts(&texts(&["a red boat", "a dog"])).to_kind(kind);
+        for (row, scores) in scored.into_iter().enumerate() {
+            let found = scores.unwrap().embeddings.unwrap();
+            let row = row as i64;
+            assert_eq!(found.image, stored(&own.get(row)));
+            // Captions beside it change how far a text is padded, and so its last bits.
+            let near = |bytes: &[u8], other: &Tensor| {
+                let halves = Tensor::from_data_size(bytes, &[8], kind).to_kind(Kind::Float);
+                halves.allclose(&other.to_kind(Kind::Float), 1e-3, 1e-3, false)
+            };
+            assert!(near(&found.text, &first.get(row)));
+        }
+    }
+
+    #[test]
     fn what_is_not_finite_is_a_fault_of_its_row_alone() {
         let scorer = Scorer::new(encoder(), &[], &[]).unwrap();
-        let fine = PairScores { similarities: vec![0.5], columns: vec![] };
+        let fine = PairScores { similarities: vec![0.5], ..PairScores::default() };
         assert_eq!(scorer.finite(fine.clone()), Ok(fine));
-        let nan = PairScores { similarities: vec![0.5, f32::NAN], columns: vec![] };
+        let nan = PairScores { similarities: vec![0.5, f32::NAN], ..PairScores::default() };
         let fault = scorer.finite(nan).unwrap_err();
         assert_eq!((fault.reason(), fault.detail()), ("score_not_finite", "the similarity is NaN"));
     }

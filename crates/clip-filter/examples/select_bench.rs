@@ -92,7 +92,13 @@ fn make(rows: u64, folder: &Path) -> Result<Vec<PartInfo>> {
         if !path.is_file() {
             write(part as usize, numbers, &path)?;
         }
-        parts.push(PartInfo { part: part as usize, path, rows: count, images: None });
+        parts.push(PartInfo {
+            part: part as usize,
+            path,
+            rows: count,
+            images: None,
+            embeddings: None,
+        });
     }
     Ok(parts)
 }

@@ -18,6 +18,9 @@ pub enum Error {
         /// What is wrong with it, and in which row.
         reason: String,
     },
+    /// The run was asked to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// A table failed.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
@@ -53,6 +56,19 @@ impl Error {
             Self::Corpus(error) => error.is_damage(),
             Self::Sql(error) => error.is_damage(),
             _ => false,
+        }
+    }
+
+    /// As a failure of a stage; what is damaged stays that.
+    pub(crate) fn into_stage_error(self, stage: &str) -> clip_pipeline::Error {
+        match self {
+            Self::Sql(error) => error.into_stage_error(stage),
+            Self::Corpus(error) => error.into(),
+            Self::Damaged { path, reason } => clip_corpus::Error::Damaged { path, reason }.into(),
+            error @ Self::Settings(_) => {
+                clip_pipeline::Error::Config(format!("[{stage}]: {error}"))
+            }
+            error => clip_pipeline::Error::stage(stage, error),
         }
     }
 

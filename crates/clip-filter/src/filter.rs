@@ -187,7 +187,7 @@ pub(crate) fn matrix(
         let why = format!("the embeddings of {} are not there", file.table.display());
         return Err(Error::damaged(path, why));
     }
-    let matrix = MatrixFile::npz(path, array)?;
+    let matrix = MatrixFile::open(path, array)?;
     if matrix.width() != width {
         let (own, of) = (matrix.width(), of.display());
         let why = format!("{array} has {own} numbers a row, {of} {width}");

@@ -21,7 +21,7 @@ pub struct GateReport {
     pub missing: u64,
     /// The same where the value is NaN.
     pub nan: u64,
-    /// The least score that is kept, of a fraction.
+    /// Where values were cut: the least score that is kept, of a fraction.
     pub cut: Option<f64>,
     /// Values of the gate's column, where it reads a single one of numbers.
     pub histogram: Option<Histogram>,
@@ -42,6 +42,14 @@ impl GateReport {
         self.dropped += u64::from(!passed);
         if let (Some(histogram), Some(value)) = (&mut self.histogram, value) {
             histogram.add(value, passed);
+        }
+    }
+
+    /// The same for a row of a build, which is named where its value is near to the cut.
+    pub(crate) fn add_row(&mut self, value: Option<f64>, passed: bool, row: Option<u64>) {
+        self.add(value, passed);
+        if let (Some(cut), Some(value), Some(row)) = (self.cut, value, row) {
+            self.near.get_or_insert_default().add(cut, value, row, passed);
         }
     }
 }

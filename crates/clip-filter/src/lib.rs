@@ -1,6 +1,6 @@
 //! Which pairs of a pool a model is trained on: DataComp's baselines by name, SQL conditions, exact
 //! fractions by a score, SemDeDup. All of it reads tables and embeddings that are there, and
-//! fetches nothing. [`SelectStage`] is the same as a stage of a build.
+//! fetches nothing. [`SelectStage`] and [`SemanticStage`] are the same as stages of a build.
 //!
 //! ```
 //! use clip_filter::Preset;
@@ -37,5 +37,5 @@ pub use pool::{Pool, PoolFile};
 pub use preset::{Cut, Preset, Settings};
 pub use report::{Dropped, FilterReport, ScoreBin};
 pub use select::Select;
-pub use semantic::{Clustering, Clusters, Keep, Semantic};
+pub use semantic::{Clustering, Clusters, Keep, Semantic, SemanticAccount, SemanticStage};
 pub use stage::{SelectAccount, SelectStage};

@@ -38,6 +38,12 @@ pub(crate) struct MatrixFile {
 }
 
 impl MatrixFile {
+    /// Opens the array of that name of a `.npz` file, or the only one of a `.npy` file.
+    pub(crate) fn open(path: &Path, array: &str) -> Result<Self> {
+        let packed = path.extension().is_some_and(|extension| extension == "npz");
+        if packed { Self::npz(path, array) } else { Self::npy(path) }
+    }
+
     /// Opens a `.npy` file.
     pub(crate) fn npy(path: &Path) -> Result<Self> {
         let file = File::open(path).at(path)?;
@@ -167,7 +173,7 @@ impl Block {
         match self.kind {
             Kind::Half => {
                 let halves = bytes.as_chunks::<2>().0;
-                numbers.extend(halves.iter().map(|&half| single(u16::from_le_bytes(half))));
+                numbers.extend(halves.iter().map(|&half| npy::half(half)));
             }
             Kind::Single => {
                 let singles = bytes.as_chunks::<4>().0;
@@ -177,17 +183,6 @@ impl Block {
         let finite = numbers[from..].iter().all(|number| number.is_finite());
         if finite { Ok(()) } else { Err(self.first + row) }
     }
-}
-
-/// A number of 16 bits (IEEE 754 binary16), by a product that is exact: 2^112 is the difference of
-/// the exponents.
-fn single(half: u16) -> f32 {
-    let magnitude = if half & 0x7c00 == 0x7c00 {
-        f32::INFINITY
-    } else {
-        f32::from_bits(u32::from(half & 0x7fff) << 13) * f32::from_bits(239 << 23)
-    };
-    if half & 0x8000 == 0 { magnitude } else { -magnitude }
 }
 
 #[cfg(test)]
@@ -210,21 +205,6 @@ pub(crate) mod tests {
     /// `numpy.savez_compressed(…, a=numpy.array([[1, -0.5], [2**-24, 65504]], "f2"))` of NumPy
     /// 1.26, from scripts/golden/filter.
     const PACKED: &[u8] = include_bytes!("../data/golden/packed.npz");
-
-    #[test]
-    fn halves_are_ieees() {
-        for (half, number) in [
-            (0x3c00, 1.0),
-            (0xb800, -0.5),
-            (0x0001, 2f32.powi(-24)),
-            (0x03ff, 1023.0 * 2f32.powi(-24)),
-            (0x7bff, 65_504.0),
-            (0x8000, -0.0),
-        ] {
-            assert_eq!(single(half), number, "{half:x}");
-        }
-        assert!(!single(0x7c00).is_finite() && !single(0x7e01).is_finite());
-    }
 
     #[test]
     fn rows_come_in_blocks() {

@@ -117,13 +117,10 @@ impl Selection {
             if verdict != Verdict::Kept {
                 continue;
             }
-            gate.report.add(score, taken);
+            let row = rows.rows.as_ref().map(|numbers| numbers[at]);
+            gate.report.add_row(score, taken, row);
             gate.report.missing += u64::from(score.is_none());
             gate.report.nan += u64::from(score.is_some_and(f64::is_nan));
-            if let (Some(cut), Some(score), Some(numbers)) = (gate.report.cut, score, &rows.rows) {
-                let near = gate.report.near.get_or_insert_default();
-                near.add(cut, score, numbers[at], taken);
-            }
             if !taken {
                 let missing = score.is_none_or(f64::is_nan);
                 verdict = Verdict::Dropped { gate: self.conditions + place, missing };

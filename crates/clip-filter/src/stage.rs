@@ -103,14 +103,7 @@ impl Barrier for SelectStage {
         cx: &Context,
         out: &mut DecisionSink,
     ) -> clip_pipeline::Result<()> {
-        self.run(inputs, cx, out).map_err(|e| match e {
-            Error::Sql(error) => error.into_stage_error(cx.stage()),
-            Error::Corpus(error) => error.into(),
-            error @ Error::Settings(_) => {
-                clip_pipeline::Error::Config(format!("[{}]: {error}", cx.stage()))
-            }
-            error => clip_pipeline::Error::stage(cx.stage(), error),
-        })
+        self.run(inputs, cx, out).map_err(|error| error.into_stage_error(cx.stage()))
     }
 }
 

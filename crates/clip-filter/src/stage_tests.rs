@@ -36,7 +36,7 @@ fn parts(folder: &Path, pairs: &[Pair], part_rows: usize) -> Vec<PartInfo> {
         let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
         let path = folder.join(format!("part-{part:05}.parquet"));
         write_parquet(&path, batch.schema(), &[batch]).unwrap();
-        PartInfo { part, path, rows: pairs.len() as u64, images: None }
+        PartInfo { part, path, rows: pairs.len() as u64, images: None, embeddings: None }
     };
     chunks.map(part).collect()
 }

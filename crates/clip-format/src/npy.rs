@@ -1,7 +1,10 @@
 //! NumPy's `.npy` files (NumPy, `lib/format.py`, versions 1 to 3): their headers, and arrays of
 //! plain numbers.
 
-use std::io::Read;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use crate::{AtomicFile, PathError};
 
 const MAGIC: &[u8] = b"\x93NUMPY";
 const CUT: &str = "a cut .npy header";
@@ -26,6 +29,19 @@ pub fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     bytes.extend((text.len() as u16).to_le_bytes());
     bytes.extend(text.bytes());
     bytes
+}
+
+/// Writes an array, whole or not at all: `numbers` has its rows one after the other, in the type
+/// that `descr` names.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write(path: &Path, descr: &str, shape: &[usize], numbers: &[u8]) -> Result<(), PathError> {
+    let mut file = AtomicFile::create(path)?;
+    let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(|e| PathError::new(path, e));
+    put(&header(descr, shape))?;
+    put(numbers)?;
+    file.commit()
 }
 
 /// Bytes of the longest header that is read from a stream.
@@ -120,6 +136,7 @@ pub fn numbers(bytes: &[u8]) -> Result<Vec<f64>, String> {
         "i1" => each::<1>(data, |b| f64::from(b[0] as i8)),
         "i2" => each(data, |b| f64::from(i16::from_le_bytes(b))),
         "u2" => each(data, |b| f64::from(u16::from_le_bytes(b))),
+        "f2" => each(data, |b| f64::from(half(b))),
         "i4" => each(data, |b| f64::from(i32::from_le_bytes(b))),
         "u4" => each(data, |b| f64::from(u32::from_le_bytes(b))),
         "i8" => each(data, |b| i64::from_le_bytes(b) as f64),
@@ -128,6 +145,18 @@ pub fn numbers(bytes: &[u8]) -> Result<Vec<f64>, String> {
         "f8" => each(data, f64::from_le_bytes),
         _ => return Err(format!("a .npy array of type {descr}")),
     })
+}
+
+/// A number of 16 bits (IEEE 754 binary16, little-endian), by a product that is exact: 2^112 is the
+/// difference of the exponents.
+pub fn half(bytes: [u8; 2]) -> f32 {
+    let half = u16::from_le_bytes(bytes);
+    let magnitude = if half & 0x7c00 == 0x7c00 {
+        f32::INFINITY
+    } else {
+        f32::from_bits(u32::from(half & 0x7fff) << 13) * f32::from_bits(239 << 23)
+    };
+    if half & 0x8000 == 0 { magnitude } else { -magnitude }
 }
 
 #[cfg(test)]
@@ -160,6 +189,10 @@ mod tests {
             ("'<i8'", false, &[1, 3][..])
         );
         assert_eq!(numbers(&saved).unwrap(), [1.0, 0.0, -3.0]);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        write(&path, "'<i8'", &[1, 3], &saved[128..]).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), saved);
         for cut in [0, 5, 8, 20, 127] {
             assert!(numbers(&saved[..cut]).is_err(), "{cut}");
         }
@@ -173,5 +206,22 @@ mod tests {
         let mut long = saved.clone();
         long[6..12].copy_from_slice(b"\x03\x00\xff\xff\xff\xff");
         assert!(read_header(&mut &long[..]).unwrap_err().contains("a .npy header of 4294967295"));
+    }
+
+    #[test]
+    fn halves_are_ieees() {
+        for (half, number) in [
+            (0x3c00, 1.0),
+            (0xb800, -0.5),
+            (0x0001, 2f32.powi(-24)),
+            (0x03ff, 1023.0 * 2f32.powi(-24)),
+            (0x7bff, 65_504.0),
+            (0x8000, -0.0),
+        ] {
+            assert_eq!(super::half(u16::to_le_bytes(half)), number, "{half:x}");
+        }
+        assert!(
+            [0x7c00u16, 0x7e01].iter().all(|half| !super::half(half.to_le_bytes()).is_finite())
+        );
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use arrow::array::Array;
 use clip_corpus::{
     Commit, Manifest, PartFile, Replacement, Uids, columns, copy_without, find_rows,
-    forget_in_shard, row_part, scan,
+    forget_in_shard, npy_without, row_part, scan,
 };
 
 use crate::format::Format;
@@ -173,6 +173,8 @@ fn forget_in_part(
         files.filter(move |name| FileKind::from_name(name) == Some(kind)).collect::<Vec<_>>()
     };
     let mut rejected = Vec::new();
+    // Embeddings are those of the rows that were kept, in their order.
+    let mut embedded = Vec::new();
     for (kind, name) in [FileKind::Rows, FileKind::Rejects]
         .into_iter()
         .flat_map(|kind| names(kind).into_iter().map(move |name| (kind, name)))
@@ -185,6 +187,7 @@ fn forget_in_part(
         rows.extend(rows_at(&path, &places)?);
         if kind == FileKind::Rows {
             kept += places.len() as u64;
+            embedded.clone_from(&places);
         } else {
             rejected.extend(reasons_at(&path, &places)?);
         }
@@ -196,6 +199,17 @@ fn forget_in_part(
         let places = places_of(&path, &rows)?;
         copy_without(&path, &replacement.stage(&name)?, &places)?;
         changed.push(name);
+    }
+    for kind in [FileKind::Embeddings, FileKind::Metadata] {
+        for name in names(kind).into_iter().filter(|_| !embedded.is_empty()) {
+            let (path, staged) = (stage.dir().join(&name), replacement.stage(&name)?);
+            if kind == FileKind::Embeddings {
+                npy_without(&path, &staged, &embedded)?;
+            } else {
+                copy_without(&path, &staged, &embedded)?;
+            }
+            changed.push(name);
+        }
     }
     for name in names(FileKind::Shard).into_iter().filter(|name| name.ends_with(".tar")) {
         let removed = forget_in_shard(stage.dir(), &name, uids, replacement)?;

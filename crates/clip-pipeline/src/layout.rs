@@ -6,6 +6,7 @@
 //! RUN/06-fetch-3f9c1a2b/stage.json      what decides a stage's output
 //! RUN/06-fetch-3f9c1a2b/manifest.jsonl  a line for each committed part
 //! RUN/06-fetch-3f9c1a2b/part-00007.parquet, images/part-00007.parquet, rejects/part-00007.parquet
+//! RUN/11-score-20cf1d77/img_emb/img_emb_00007.npy, text_emb/…, metadata/metadata_00007.parquet
 //! RUN/05-dedup-9b1e22c0/decisions/      what a barrier decided
 //! RUN/09-shards-…/shards/00000.tar      what a sink wrote
 //! RUN/06-fetch-3f9c1a2b/scratch/        what need not outlive the stage, and its summaries
@@ -13,7 +14,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_corpus::Manifest;
+use clip_corpus::{EmbeddingNames, Manifest};
 
 use crate::{Error, Result};
 
@@ -209,6 +210,10 @@ pub enum FileKind {
     Rejects,
     /// Something that a sink wrote.
     Shard,
+    /// Embeddings of rows.
+    Embeddings,
+    /// What the rows of embeddings are of.
+    Metadata,
 }
 
 impl FileKind {
@@ -219,6 +224,9 @@ impl FileKind {
             (IMAGES, Self::Images),
             (REJECTS, Self::Rejects),
             (SHARDS, Self::Shard),
+            (EmbeddingNames::IMAGES, Self::Embeddings),
+            (EmbeddingNames::TEXTS, Self::Embeddings),
+            (EmbeddingNames::METADATA, Self::Metadata),
         ];
         known.into_iter().find(|(prefix, _)| name.starts_with(prefix)).map(|(_, kind)| kind)
     }
@@ -237,6 +245,11 @@ pub fn images_name(part: usize) -> String {
 /// Name of a part's rejects.
 pub fn rejects_name(part: usize) -> String {
     format!("{REJECTS}{}", rows_name(part))
+}
+
+/// Names of a part's embeddings.
+pub(crate) fn embedding_names(part: usize) -> EmbeddingNames {
+    EmbeddingNames::new(&format!("{part:05}"))
 }
 
 /// Name of a file that a sink wrote.
@@ -274,6 +287,11 @@ mod tests {
             kinds,
             [FileKind::Rows, FileKind::Images, FileKind::Rejects, FileKind::Shard].map(Some)
         );
+        let embeddings = embedding_names(7);
+        for name in embeddings.arrays() {
+            assert_eq!(FileKind::from_name(name), Some(FileKind::Embeddings));
+        }
+        assert_eq!(FileKind::from_name(&embeddings.metadata), Some(FileKind::Metadata));
         assert_eq!(FileKind::from_name("other"), None);
         assert_eq!(commit_part(&commit_name(123_456)), Some(123_456));
         assert_eq!(commit_part("part-x.json"), None);

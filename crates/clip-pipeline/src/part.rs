@@ -10,6 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use clip_corpus::columns::{self, without_column};
 use clip_corpus::{Commit, Counts, PartFile, PartWriter};
 
+use crate::embedded::{EmbeddedRows, PartEmbeddings};
 use crate::layout::{StageLayout, images_name, rejects_name, rows_name};
 use crate::{Context, Error, Result};
 
@@ -41,6 +42,8 @@ pub struct PartInfo {
     pub rows: u64,
     /// The images of its rows (columns `row`, `image`; may hold more rows than the part).
     pub images: Option<PathBuf>,
+    /// Their embeddings, for a barrier that asks for some ([`crate::Barrier::needs_embeddings`]).
+    pub embeddings: Option<PartEmbeddings>,
 }
 
 impl PartInfo {
@@ -94,6 +97,7 @@ pub struct PartSink {
     layout: StageLayout,
     rows: Option<PartWriter>,
     images: Option<PartWriter>,
+    embeddings: EmbeddedRows,
     /// A stage after the fetch sees images but does not store them again.
     store_images: bool,
     rejects: Vec<Reject>,
@@ -111,6 +115,7 @@ impl PartSink {
             layout: StageLayout::new(dir),
             rows: None,
             images: None,
+            embeddings: EmbeddedRows::default(),
             store_images,
             rejects: Vec::new(),
             counts: Counts::default(),
@@ -154,6 +159,13 @@ impl PartSink {
             None => self.rows.insert(PartWriter::create(&path, batch.schema())?),
         };
         Ok(writer.write(&batch)?)
+    }
+
+    /// The same for rows that have embeddings, of images and of captions: numbers of 16 bits, row
+    /// after row. A stage that gives some gives them for all of its rows.
+    pub fn keep_embedded(&mut self, batch: RecordBatch, images: &[u8], texts: &[u8]) -> Result<()> {
+        self.embeddings.push(&batch, images, texts)?;
+        self.keep(batch)
     }
 
     fn keep_images(&mut self, batch: &RecordBatch) -> Result<()> {
@@ -233,6 +245,15 @@ impl PartSink {
             rows.finish()?;
             names.push(rows_name(self.part));
         }
+        let embedded = self.embeddings.rows() as u64;
+        if embedded > 0 && embedded != self.counts.rows_out {
+            let message = format!(
+                "part {}: {embedded} embeddings of {} rows",
+                self.part, self.counts.rows_out
+            );
+            return Err(Error::stage(&self.stage, message));
+        }
+        names.extend(self.embeddings.write(self.layout.dir(), self.part)?);
         let dropped = self.counts.rejected();
         self.counts.rows_in = rows_in.unwrap_or(self.counts.rows_out + dropped);
         if self.counts.rows_out + dropped != self.counts.rows_in {

@@ -8,7 +8,7 @@ use clip_corpus::{Manifest, Verified, below, columns, row_part, verify_file};
 
 use crate::decision;
 use crate::format::Format;
-use crate::layout::{FileKind, RunLayout, StageLayout, rejects_name, rows_name};
+use crate::layout::{FileKind, RunLayout, StageLayout};
 use crate::{Counts, Error, Result, RunSummary, StageFile};
 
 /// A run as its last build left it.
@@ -174,10 +174,16 @@ impl StageLayout {
                     format!("part {part}: {rows_in} rows in, {rows_out} out, {dropped} dropped");
                 found.bad(&self.manifest(), reason);
             }
-            let tables =
-                [(rows_name(commit.part), counts.rows_out), (rejects_name(commit.part), dropped)];
-            for (name, rows) in tables.iter().filter(|(name, _)| commit.file(name).is_some()) {
-                self.verify_rows(name, *rows, &mut found);
+            for file in &commit.files {
+                match FileKind::from_name(&file.name) {
+                    Some(FileKind::Rows | FileKind::Embeddings | FileKind::Metadata) => {
+                        self.verify_rows(&file.name, counts.rows_out, &mut found);
+                    }
+                    Some(FileKind::Rejects) => {
+                        self.verify_rows(&file.name, dropped, &mut found);
+                    }
+                    Some(FileKind::Images | FileKind::Shard) | None => {}
+                }
             }
             found.rows += counts.rows_out;
             rows_out.insert(commit.part, counts.rows_out);
@@ -202,7 +208,11 @@ impl StageLayout {
 
     fn verify_rows(&self, name: &str, rows: u64, found: &mut Verified) {
         let path = self.dir().join(name);
-        match clip_corpus::parquet_rows(&path) {
+        let count = match FileKind::from_name(name) {
+            Some(FileKind::Embeddings) => clip_corpus::npy_rows(&path),
+            _ => clip_corpus::parquet_rows(&path),
+        };
+        match count {
             Ok(count) if count != rows => {
                 found.bad(&path, format!("{count} rows, but the manifest says {rows}"));
             }

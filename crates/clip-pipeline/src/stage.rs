@@ -54,6 +54,10 @@ pub trait Barrier: Send + Sync {
     fn needs_images(&self) -> bool {
         false
     }
+    /// The stage before it whose embeddings it reads, if it reads some.
+    fn needs_embeddings(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Runs a barrier's queries on other machines, which see the same files.

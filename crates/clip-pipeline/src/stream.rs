@@ -117,7 +117,7 @@ mod tests {
         let table =
             RecordBatch::try_from_iter([("row", column(images)), ("image", bytes)]).unwrap();
         clip_corpus::write_parquet(&beside, table.schema(), &[table]).unwrap();
-        PartInfo { part: 0, path, rows: rows.len() as u64, images: Some(beside) }
+        PartInfo { part: 0, path, rows: rows.len() as u64, images: Some(beside), embeddings: None }
     }
 
     #[test]

@@ -15,6 +15,6 @@ mod protocol;
 pub use columns::{Similarity, arrays, check_names};
 pub use head::{Activation, Head, HeadOutput, parse_class};
 pub use protocol::{
-    CHUNK, Fault, Pair, PairScores, Scored, read_answer, read_greeting, read_question,
-    write_answer, write_greeting, write_question,
+    CHUNK, Fault, Greeting, Pair, PairEmbeddings, PairScores, Scored, read_answer, read_greeting,
+    read_question, write_answer, write_greeting, write_question,
 };

@@ -1,10 +1,11 @@
 //! Pairs on one stream, scores on the other.
 //!
-//! First comes the answer to no question: the version of this protocol and the number of columns
-//! besides similarities. A question is the number of pairs, then for each its image's encoded bytes
-//! and its captions; the answer has, for each pair, a byte that says what follows: the similarity
-//! of each caption and the columns, or why there are none. Numbers are little-endian, of 32 bits;
-//! texts and bytes have their length before them. The end of the questions ends the process.
+//! First comes the answer to no question: the version of this protocol, the number of columns
+//! besides similarities, and the width of embeddings. A question is the number of pairs, then for
+//! each its image's encoded bytes and its captions; the answer has, for each pair, a byte that says
+//! what follows: the similarity of each caption, the columns and the embeddings, or why there are
+//! none. Numbers are little-endian, of 32 bits, those of embeddings of 16; texts and bytes have
+//! their length before them. The end of the questions ends the process.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Read, Write};
@@ -13,7 +14,7 @@ use std::io::{self, ErrorKind, Read, Write};
 /// beside.
 pub const CHUNK: usize = 64;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const OK: u8 = 0;
 const BAD_IMAGE: u8 = 1;
 const NOT_FINITE: u8 = 2;
@@ -34,6 +35,26 @@ pub struct PairScores {
     pub similarities: Vec<f32>,
     /// A number for each head, then a probability for each class.
     pub columns: Vec<f32>,
+    /// The unit embeddings, where they are asked for.
+    pub embeddings: Option<PairEmbeddings>,
+}
+
+/// The unit embeddings of a pair, as numbers of 16 bits (IEEE 754 binary16, little-endian).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PairEmbeddings {
+    /// That of the image.
+    pub image: Vec<u8>,
+    /// That of the first caption.
+    pub text: Vec<u8>,
+}
+
+/// What a model gives for each pair besides similarities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Greeting {
+    /// The number of columns.
+    pub columns: usize,
+    /// Numbers of an embedding; 0 where none are sent.
+    pub width: usize,
 }
 
 /// Why a pair has no scores.
@@ -81,9 +102,13 @@ fn read_number(from: &mut dyn Read) -> io::Result<usize> {
     Ok(u32::from_le_bytes(bytes) as usize)
 }
 
-/// Grows with what comes, so that a length alone takes no memory.
 fn read_bytes(from: &mut dyn Read) -> io::Result<Vec<u8>> {
     let length = read_number(from)?;
+    read_some(from, length)
+}
+
+/// Grows with what comes, so that a length alone takes no memory.
+fn read_some(from: &mut dyn Read, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     from.take(length as u64).read_to_end(&mut bytes)?;
     if bytes.len() < length { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(bytes) }
@@ -98,24 +123,29 @@ fn read_floats(from: &mut dyn Read, count: usize) -> io::Result<Vec<f32>> {
     (0..count).map(float).collect()
 }
 
-/// Says that the model is ready; it gives `columns` numbers for each image.
+fn read_embeddings(from: &mut dyn Read, width: usize) -> io::Result<PairEmbeddings> {
+    Ok(PairEmbeddings { image: read_some(from, 2 * width)?, text: read_some(from, 2 * width)? })
+}
+
+/// Says that the model is ready, and what it gives.
 ///
 /// # Errors
 /// When the stream fails, as with all functions here.
-pub fn write_greeting(out: &mut dyn Write, columns: usize) -> io::Result<()> {
+pub fn write_greeting(out: &mut dyn Write, greeting: Greeting) -> io::Result<()> {
     write_number(out, VERSION as usize)?;
-    write_number(out, columns)?;
+    write_number(out, greeting.columns)?;
+    write_number(out, greeting.width)?;
     out.flush()
 }
 
-/// Waits until the model is ready, and gives the number of its columns.
-pub fn read_greeting(from: &mut dyn Read) -> io::Result<usize> {
+/// Waits until the model is ready.
+pub fn read_greeting(from: &mut dyn Read) -> io::Result<Greeting> {
     let version = read_number(from)?;
     if version != VERSION as usize {
         let reason = format!("protocol {version} where {VERSION} is spoken");
         return Err(io::Error::new(ErrorKind::InvalidData, reason));
     }
-    read_number(from)
+    Ok(Greeting { columns: read_number(from)?, width: read_number(from)? })
 }
 
 /// Asks for the scores of some pairs.
@@ -150,10 +180,14 @@ pub fn read_question(from: &mut dyn Read) -> io::Result<Option<Vec<Pair<'static>
 pub fn write_answer(out: &mut dyn Write, scored: &[Scored]) -> io::Result<()> {
     for scores in scored {
         match scores {
-            Ok(PairScores { similarities, columns }) => {
+            Ok(PairScores { similarities, columns, embeddings }) => {
                 out.write_all(&[OK])?;
                 for value in similarities.iter().chain(columns) {
                     out.write_all(&value.to_le_bytes())?;
+                }
+                if let Some(PairEmbeddings { image, text }) = embeddings {
+                    out.write_all(image)?;
+                    out.write_all(text)?;
                 }
             }
             Err(fault) => {
@@ -169,12 +203,13 @@ pub fn write_answer(out: &mut dyn Write, scored: &[Scored]) -> io::Result<()> {
     out.flush()
 }
 
-/// The answer to a question of `pairs`, with `columns` numbers besides similarities.
+/// The answer to a question of `pairs`, of a model that greeted so.
 pub fn read_answer(
     from: &mut dyn Read,
     pairs: &[Pair<'_>],
-    columns: usize,
+    greeting: Greeting,
 ) -> io::Result<Vec<Scored>> {
+    let Greeting { columns, width } = greeting;
     let scored = |pair: &Pair<'_>| {
         let mut kind = [0];
         from.read_exact(&mut kind)?;
@@ -182,6 +217,7 @@ pub fn read_answer(
             OK => Ok(PairScores {
                 similarities: read_floats(from, pair.captions.len())?,
                 columns: read_floats(from, columns)?,
+                embeddings: (width > 0).then(|| read_embeddings(from, width)).transpose()?,
             }),
             BAD_IMAGE => Err(Fault::Image(read_text(from)?)),
             NOT_FINITE => Err(Fault::NotFinite(read_text(from)?)),
@@ -206,21 +242,27 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let pairs = [pair(b"jpeg", &["a", "b"]), pair(b"", &["c"]), pair(b"x", &["d"])];
+        let embeddings = PairEmbeddings { image: vec![1, 2, 3, 4], text: vec![5, 6, 7, 8] };
         let scored = [
-            Ok(PairScores { similarities: vec![0.25, -0.5], columns: vec![5.0] }),
+            Ok(PairScores {
+                similarities: vec![0.25, -0.5],
+                columns: vec![5.0],
+                embeddings: Some(embeddings),
+            }),
             Err(Fault::Image("no image".into())),
             Err(Fault::NotFinite("clip_similarity is NaN".into())),
         ];
         let (mut questions, mut answers) = (Vec::new(), Vec::new());
         write_question(&mut questions, &pairs).unwrap();
-        write_greeting(&mut answers, 1).unwrap();
+        let greeting = Greeting { columns: 1, width: 2 };
+        write_greeting(&mut answers, greeting).unwrap();
         write_answer(&mut answers, &scored).unwrap();
         let (mut questions, mut answers) = (questions.as_slice(), answers.as_slice());
         assert_eq!(read_question(&mut questions).unwrap().unwrap(), pairs);
         assert_eq!(read_question(&mut questions).unwrap(), None);
-        assert_eq!(read_greeting(&mut answers).unwrap(), 1);
-        assert_eq!(read_answer(&mut answers, &pairs, 1).unwrap(), scored);
-        assert!(read_answer(&mut answers, &pairs, 1).is_err());
+        assert_eq!(read_greeting(&mut answers).unwrap(), greeting);
+        assert_eq!(read_answer(&mut answers, &pairs, greeting).unwrap(), scored);
+        assert!(read_answer(&mut answers, &pairs, greeting).is_err());
     }
 
     #[test]

@@ -76,7 +76,12 @@ fn make(rows: u64, folder: &Path) -> Result<Vec<PartInfo>> {
         })
         .collect();
     made?;
-    let part =
-        |part| PartInfo { part, path: folder.join(rows_name(part)), rows: PART, images: None };
+    let part = |part| PartInfo {
+        part,
+        path: folder.join(rows_name(part)),
+        rows: PART,
+        images: None,
+        embeddings: None,
+    };
     Ok((0..parts).map(part).collect())
 }

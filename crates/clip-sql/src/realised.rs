@@ -136,7 +136,7 @@ mod tests {
         let batch = RecordBatch::try_from_iter(columns).unwrap();
         let path = folder.join(format!("{part}.parquet"));
         clip_corpus::write_parquet(&path, batch.schema(), &[batch]).unwrap();
-        PartInfo { part, path, rows: rows.len() as u64, images: None }
+        PartInfo { part, path, rows: rows.len() as u64, images: None, embeddings: None }
     }
 
     fn decided(rows: &[(u64, Option<&str>, Option<u32>)]) -> RecordBatch {

@@ -44,7 +44,7 @@ fn parts(folder: &Path, batch: &RecordBatch, count: usize) -> Vec<PathBuf> {
 fn inputs(paths: Vec<PathBuf>) -> Vec<PartInfo> {
     let input = |(part, path): (usize, PathBuf)| {
         let rows = clip_corpus::parquet_rows(&path).unwrap();
-        PartInfo { part, path, rows, images: None }
+        PartInfo { part, path, rows, images: None, embeddings: None }
     };
     paths.into_iter().enumerate().map(input).collect()
 }
@@ -371,7 +371,7 @@ fn near_hashes_of_different_pictures_do_not_join() {
         let beside = folder.path().join(format!("images-{part}.parquet"));
         clip_corpus::write_parquet(&beside, pixels.schema(), &[pixels]).unwrap();
         let rows = batch.num_rows() as u64;
-        inputs.push(PartInfo { part, path, rows, images: Some(beside) });
+        inputs.push(PartInfo { part, path, rows, images: Some(beside), embeddings: None });
     }
     let cx = Context::detached("test", 7, &folder.path().join("scratch"));
     let dedup = Deduplicate { radius: 3, compare: Some(Arc::new(FirstByte)), ..Default::default() };

@@ -16,7 +16,7 @@ pub use detector::{DetectorTask, DetectorTrainArgs};
 pub use embed::{EmbedArgs, Numbers, Only, Precision};
 pub use eval::*;
 pub use model::{ModelPath, PreprocessArgs};
-pub use score::{ScoreArgs, ScorerArgs};
+pub use score::{ScoreArgs, ScorerArgs, ServeScoresArgs};
 pub use train::{TrainArgs, Window};
 
 /// A command that needs libtorch.
@@ -43,7 +43,7 @@ pub enum TorchCommand {
     Score(Box<ScoreArgs>),
     /// Answer pairs on standard input with scores on standard output, as `clip-data build` asks
     #[command(hide = true)]
-    ServeScores(Box<ScorerArgs>),
+    ServeScores(Box<ServeScoresArgs>),
     /// Convert weights between OpenAI's, open_clip's and transformers' formats
     Convert(ConvertArgs),
 }

@@ -44,6 +44,17 @@ impl ScorerArgs {
     }
 }
 
+/// What a build asks of a scorer's process.
+#[derive(clap::Args)]
+pub struct ServeScoresArgs {
+    /// The scorer.
+    #[command(flatten)]
+    pub scorer: ScorerArgs,
+    /// Answer with the embeddings of each pair, too
+    #[arg(long)]
+    pub embeddings: bool,
+}
+
 /// Arguments of `clip-data score`.
 #[derive(clap::Args)]
 pub struct ScoreArgs {

@@ -7,7 +7,7 @@ use std::path::Path;
 use clip_format::{AtomicFile, npy};
 
 use super::{Uids, copy_without, find_rows};
-use crate::{Error, IoContext, Replacement, Result, columns};
+use crate::{EmbeddingNames, Error, IoContext, Replacement, Result, columns};
 
 /// An array, open after its header.
 struct Rows {
@@ -34,13 +34,19 @@ fn open(path: &Path) -> Result<Rows> {
     Ok(Rows { descr: array.descr, shape: array.shape, width: width as usize, reader })
 }
 
-/// The length of an array's first axis.
-pub(super) fn rows_of(path: &Path) -> Result<u64> {
+/// The length of the first axis of an array in a `.npy` file.
+///
+/// # Errors
+/// When the file cannot be read or is no such array.
+pub fn npy_rows(path: &Path) -> Result<u64> {
     Ok(open(path)?.shape.first().copied().unwrap_or(0) as u64)
 }
 
 /// Writes an array without the rows at these places, which ascend, under another name.
-pub(super) fn rows_without(path: &Path, to: &Path, places: &[u64]) -> Result<()> {
+///
+/// # Errors
+/// When one cannot be read or the other written.
+pub fn npy_without(path: &Path, to: &Path, places: &[u64]) -> Result<()> {
     let mut rows = open(path)?;
     let all = rows.shape.first().copied().unwrap_or(0);
     if let Some(first) = rows.shape.first_mut() {
@@ -69,7 +75,7 @@ pub(super) fn rows_without(path: &Path, to: &Path, places: &[u64]) -> Result<()>
 /// When a file is damaged or cannot be written, or metadata and embeddings differ in their rows.
 pub fn forget_embeddings(folder: &Path, uids: &Uids) -> Result<u64> {
     Replacement::recover(folder)?;
-    let metadata = folder.join("metadata");
+    let metadata = folder.join(EmbeddingNames::METADATA);
     let mut names: Vec<String> = std::fs::read_dir(&metadata)
         .at(&metadata)?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
@@ -78,28 +84,26 @@ pub fn forget_embeddings(folder: &Path, uids: &Uids) -> Result<u64> {
     names.sort();
     let mut removed = 0;
     for name in names {
-        let number = name.strip_prefix("metadata_").and_then(|name| name.strip_suffix(".parquet"));
-        let Some(number) = number else { continue };
+        let Some(files) = EmbeddingNames::of_metadata(&name) else { continue };
         let table = metadata.join(&name);
         let places = find_rows(&table, columns::UID, |uid| uids.contains(uid))?;
         if places.is_empty() {
             continue;
         }
         let mut replacement = Replacement::begin(folder)?;
-        copy_without(&table, &replacement.stage(&format!("metadata/{name}"))?, &places)?;
+        copy_without(&table, &replacement.stage(&files.metadata)?, &places)?;
         let rows = crate::parquet_rows(&table)?;
-        for kind in ["img_emb", "text_emb"] {
-            let array = format!("{kind}/{kind}_{number}.npy");
-            let path = folder.join(&array);
+        for array in files.arrays() {
+            let path = folder.join(array);
             if !path.is_file() {
                 continue;
             }
-            let own = rows_of(&path)?;
+            let own = npy_rows(&path)?;
             if own != rows {
                 let reason = format!("{own} rows, but its metadata has {rows}");
                 return Err(Error::Damaged { path, reason });
             }
-            rows_without(&path, &replacement.stage(&array)?, &places)?;
+            npy_without(&path, &replacement.stage(array)?, &places)?;
         }
         replacement.commit()?;
         removed += places.len() as u64;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::io::BufReader;
 use std::path::Path;
 
-pub use embeddings::forget_embeddings;
+pub use embeddings::{forget_embeddings, npy_rows, npy_without};
 pub(crate) use shard::uid_of;
 pub use shard::{forget_in_shard, holds};
 pub use table::{copy_without, find_rows, forget_in_table};

@@ -7,7 +7,7 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 
 use super::Uids;
-use super::embeddings::{rows_of, rows_without};
+use super::embeddings::{npy_rows, npy_without};
 use crate::{Error, IoContext, PartWriter, Replacement, Result, columns, scan, schema_of};
 
 /// Rows that are read at a time.
@@ -80,8 +80,8 @@ pub fn forget_in_table(path: &Path, uids: &Uids) -> Result<u64> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     copy_without(path, &replacement.stage(&name(path))?, &places)?;
     let array = path.with_extension("npy");
-    if array.is_file() && rows_of(&array)? == crate::parquet_rows(path)? {
-        rows_without(&array, &replacement.stage(&name(&array))?, &places)?;
+    if array.is_file() && npy_rows(&array)? == crate::parquet_rows(path)? {
+        npy_without(&array, &replacement.stage(&name(&array))?, &places)?;
     }
     replacement.commit()?;
     Ok(places.len() as u64)

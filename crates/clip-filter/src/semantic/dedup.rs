@@ -8,6 +8,7 @@ use clip_corpus::IoContext;
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
+use super::decided::Decided;
 use super::embeddings::Embeddings;
 use super::kmeans::{Members, members, mix};
 use super::{Keep, view};
@@ -19,15 +20,16 @@ const TILE: usize = 1024;
 const UNSURE: f64 = 1e-4;
 
 /// The rows of each cluster in the order of SemDeDup's code: by distance to the centroid, those
-/// that are equal in the pool's order ("easy" is "hard" reversed).
+/// that are equal in the pool's order ("easy" is "hard" reversed). Rows with a label beyond are in
+/// none.
 pub(super) fn ranked(
     labels: &[u32],
-    distances: &[f64],
-    ids: &[u128],
+    decided: &Decided,
     clusters: usize,
     keep: Keep,
     seed: u64,
 ) -> Members {
+    let Decided { distances, ids, .. } = decided;
     let mut order = members(labels, clusters);
     let draw = |row: u32| mix(seed, ids[row as usize] as u64 ^ (ids[row as usize] >> 64) as u64);
     let far = |a: &u32, b: &u32| distances[*b as usize].total_cmp(&distances[*a as usize]);
@@ -45,28 +47,44 @@ pub(super) fn ranked(
     order
 }
 
+/// What images before a row in its cluster are to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Before {
+    /// The largest cosine with one of them; minus infinity where there is none.
+    pub(super) cosine: f32,
+    /// Whether it is above the bound.
+    pub(super) repeated: bool,
+}
+
+impl Before {
+    pub(super) const NONE: Self = Self { cosine: f32::NEG_INFINITY, repeated: false };
+}
+
 /// Which rows have a cosine above `1 - epsilon` with one before them in their cluster.
 pub(super) fn repeated(
     pool: &Embeddings,
     order: &Members,
     epsilon: f64,
     scratch: &Path,
-) -> Result<Vec<bool>> {
+) -> Result<Vec<Before>> {
     let path = scratch.join("clusters.f32");
     let sorted = Sorted::write(pool, order, &path)?;
-    let found: Vec<Vec<u32>> = (0..order.clusters())
+    // In the order of clusters.
+    let found: Vec<Vec<Before>> = (0..order.clusters())
         .into_par_iter()
         .map(|cluster| {
-            let rows = order.rows_of(cluster);
-            let repeated = sorted.repeated(order.start(cluster), rows.len(), 1.0 - epsilon)?;
-            Ok(rows.iter().zip(repeated).filter(|(_, is)| *is).map(|(&row, _)| row).collect())
+            pool.check_stopped()?;
+            let rows = order.rows_of(cluster).len();
+            sorted.repeated(order.start(cluster), rows, 1.0 - epsilon)
         })
         .collect::<Result<_>>()?;
     drop(sorted);
     std::fs::remove_file(&path).at(&path)?;
-    let mut repeated = vec![false; pool.rows()];
-    found.into_iter().flatten().for_each(|row| repeated[row as usize] = true);
-    Ok(repeated)
+    let mut before = vec![Before::NONE; pool.rows()];
+    for (&row, found) in order.all().iter().zip(found.into_iter().flatten()) {
+        before[row as usize] = found;
+    }
+    Ok(before)
 }
 
 /// Embeddings in a file, in the order of clusters.
@@ -107,8 +125,8 @@ impl<'a> Sorted<'a> {
 
     /// Which of the rows of a cluster, which begins at `first`, have a product above the bound with
     /// one before them.
-    fn repeated(&self, first: usize, rows: usize, bound: f64) -> Result<Vec<bool>> {
-        let mut repeated = vec![false; rows];
+    fn repeated(&self, first: usize, rows: usize, bound: f64) -> Result<Vec<Before>> {
+        let mut repeated = vec![Before::NONE; rows];
         for from in (0..rows).step_by(TILE) {
             let count = TILE.min(rows - from);
             let own = self.read(first + from, count)?;
@@ -135,7 +153,7 @@ fn compare(
     others: ArrayView2<f32>,
     same: bool,
     bound: f64,
-    found: &mut [bool],
+    found: &mut [Before],
 ) {
     const ROWS: usize = 128;
     for from in (0..own.nrows()).step_by(ROWS) {
@@ -152,7 +170,12 @@ fn compare(
                 let pairs = own.row(at).into_iter().zip(others.row(other));
                 pairs.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>() > bound
             };
-            found[at] = found[at] || products.iter().take(before).enumerate().any(above);
+            let found = &mut found[at];
+            let cosine = products.iter().take(before).copied().fold(f32::NEG_INFINITY, f32::max);
+            found.cosine = found.cosine.max(cosine);
+            if !found.repeated && f64::from(cosine) > bound - UNSURE {
+                found.repeated = products.iter().take(before).enumerate().any(above);
+            }
         }
     }
 }

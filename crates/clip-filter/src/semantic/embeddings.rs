@@ -1,10 +1,11 @@
-//! The embeddings of a pool's images, normalised, some rows at a time.
+//! The embeddings of images of a pool or a build, normalised, some rows at a time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use arrow::array::Array;
-use clip_corpus::columns::UID;
+use arrow::array::{Array, RecordBatch};
+use clip_corpus::columns::{ROW, UID, uint64};
 use clip_corpus::{ParquetFile, uid_number};
+use clip_pipeline::PartInfo;
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -17,10 +18,23 @@ use crate::{Error, Pool, PoolFile, Result};
 /// Rows that are read at a time.
 const ROWS: usize = 8192;
 
-/// The embeddings of a pool.
+/// Of a pool: its reader is not asked to stop.
+fn never() -> bool {
+    false
+}
+
+/// A table with the embeddings of its rows.
+struct Source {
+    file: PoolFile,
+    /// The part of a build that has the rows that are left of the table.
+    left: Option<PathBuf>,
+}
+
+/// The embeddings of a pool, or of the rows of a build.
 pub(super) struct Embeddings<'a> {
-    pool: &'a Pool,
+    sources: Vec<Source>,
     array: &'a str,
+    stopped: &'a (dyn Fn() -> bool + Sync),
     width: usize,
     rows: usize,
 }
@@ -29,25 +43,55 @@ pub(super) struct Embeddings<'a> {
 pub(super) struct Batch {
     /// The number of the first row in the pool.
     pub(super) first: usize,
-    /// The id of each row, where it was fetched and has one.
+    /// The id of each row, where it was fetched and has one. Of a build it is the row's number,
+    /// where the row is left.
     pub(super) ids: Vec<Option<u128>>,
     /// Their embeddings, `[rows, width]`, each of norm 1.
     pub(super) numbers: Vec<f32>,
 }
 
 impl<'a> Embeddings<'a> {
-    /// Looks at the sizes of all files.
-    pub(super) fn open(pool: &'a Pool, array: &'a str) -> Result<Self> {
+    /// Looks at the sizes of all files of a pool.
+    pub(super) fn of_pool(pool: &Pool, array: &'a str) -> Result<Self> {
+        let source = |file: &PoolFile| Source { file: file.clone(), left: None };
+        Self::open(pool.files.iter().map(source).collect(), array, &never)
+    }
+
+    /// The same for the parts of a build, with the embeddings that a stage stored of them.
+    pub(super) fn of_parts(
+        inputs: &[PartInfo],
+        stopped: &'a (dyn Fn() -> bool + Sync),
+    ) -> Result<Self> {
+        let source = |input: &PartInfo| {
+            let stored = input.embeddings.as_ref().ok_or_else(|| {
+                let hint =
+                    "hint: `clip-data build --from STAGE` does the stage of the scores again";
+                let part = input.path.display();
+                Error::Settings(format!("{part}: no embeddings are stored of its rows\n{hint}"))
+            })?;
+            let (table, embeddings) = (stored.rows.clone(), stored.images.clone());
+            let file = PoolFile { table, embeddings };
+            Ok(Source { file, left: Some(input.path.clone()) })
+        };
+        let with_rows = inputs.iter().filter(|input| input.rows > 0);
+        Self::open(with_rows.map(source).collect::<Result<_>>()?, "img_emb", stopped)
+    }
+
+    fn open(
+        sources: Vec<Source>,
+        array: &'a str,
+        stopped: &'a (dyn Fn() -> bool + Sync),
+    ) -> Result<Self> {
         let none = || Error::Settings("the pool has no tables".into());
-        let first = pool.files.first().ok_or_else(none)?;
+        let first = sources.first().ok_or_else(none)?.file.clone();
         if !first.embeddings.is_file() {
             let (table, path) = (first.table.display(), first.embeddings.display());
             let why = format!("{path}: the embeddings of {table} are not there");
             return Err(Error::Settings(why));
         }
-        let width = MatrixFile::npz(&first.embeddings, array)?.width();
+        let width = MatrixFile::open(&first.embeddings, array)?.width();
         let mut rows = 0;
-        for file in &pool.files {
+        for Source { file, .. } in &sources {
             let table = ParquetFile::open(&file.table)?.rows();
             matrix_of(file, array, table, (width, first.embeddings.as_path()))?;
             rows += table as usize;
@@ -56,7 +100,7 @@ impl<'a> Embeddings<'a> {
         if u32::try_from(rows).is_err() {
             return Err(Error::Settings(format!("{rows} rows are more than 2^32")));
         }
-        Ok(Self { pool, array, width, rows })
+        Ok(Self { sources, array, stopped, width, rows })
     }
 
     /// Numbers of an embedding.
@@ -69,29 +113,38 @@ impl<'a> Embeddings<'a> {
         self.rows
     }
 
+    /// Fails where the run was asked to stop.
+    pub(super) fn check_stopped(&self) -> Result<()> {
+        if (self.stopped)() { Err(Error::Interrupted) } else { Ok(()) }
+    }
+
     /// Visits all rows, in the order of the pool.
     pub(super) fn each(&self, mut visit: impl FnMut(Batch) -> Result<()>) -> Result<()> {
         let mut first = 0;
-        for file in &self.pool.files {
-            let mut embeddings = MatrixFile::npz(&file.embeddings, self.array)?;
-            for batch in pool::batches(&file.table, &[UID, STATUS], ROWS)? {
+        for source in &self.sources {
+            let file = &source.file;
+            let mut embeddings = MatrixFile::open(&file.embeddings, self.array)?;
+            let left = source.left.as_deref().map(Left::read).transpose()?;
+            let mut found = 0;
+            for batch in pool::batches(&file.table, &[UID, STATUS, ROW], ROWS)? {
+                self.check_stopped()?;
                 let batch = batch?;
                 let rows = batch.num_rows();
                 let block = embeddings.read(rows)?;
-                let uids = pool::texts(&batch, &file.table, UID)?;
-                let status = batch.column_by_name(STATUS).map(|_| STATUS);
-                let status =
-                    status.map(|name| pool::texts(&batch, &file.table, name)).transpose()?;
-                let fetched = |at: usize| {
-                    status.as_ref().is_none_or(|s| s.is_null(at) || s.value(at) == "success")
+                let ids = match &left {
+                    Some(left) => left.ids(&batch, &file.table)?,
+                    None => ids(&batch, &file.table)?,
                 };
-                let id = |at: usize| {
-                    uid_number(uids.value(at)).filter(|_| uids.is_valid(at) && fetched(at))
-                };
-                let ids: Vec<Option<u128>> = (0..rows).map(id).collect();
+                found += ids.iter().flatten().count();
                 let numbers = normalised(file, &block, &ids, self.width)?;
                 visit(Batch { first, ids, numbers })?;
                 first += rows;
+            }
+            if let Some(left) = left.filter(|left| left.rows.len() != found) {
+                let without = left.rows.len() - found;
+                let why =
+                    format!("{without} rows of it have no embeddings in {}", file.table.display());
+                return Err(Error::damaged(&left.path, why));
             }
         }
         Ok(())
@@ -118,6 +171,44 @@ impl<'a> Embeddings<'a> {
         let shape = Array2::from_shape_vec((rows, self.width), numbers);
         shape.map_err(|e| Error::Settings(e.to_string()))
     }
+}
+
+/// The ids of the rows of a pool.
+fn ids(batch: &RecordBatch, table: &Path) -> Result<Vec<Option<u128>>> {
+    let uids = pool::texts(batch, table, UID)?;
+    let status = batch.column_by_name(STATUS).map(|_| STATUS);
+    let status = status.map(|name| pool::texts(batch, table, name)).transpose()?;
+    let fetched =
+        |at: usize| status.as_ref().is_none_or(|s| s.is_null(at) || s.value(at) == "success");
+    let id = |at: usize| uid_number(uids.value(at)).filter(|_| uids.is_valid(at) && fetched(at));
+    Ok((0..batch.num_rows()).map(id).collect())
+}
+
+/// The rows that are left of a table of a build, ascending.
+struct Left {
+    path: PathBuf,
+    rows: Vec<u64>,
+}
+
+impl Left {
+    fn read(path: &Path) -> Result<Self> {
+        let mut rows = Vec::new();
+        for batch in clip_corpus::scan(path, &[ROW], 1 << 16)? {
+            rows.extend(numbers_of(&batch?, path)?);
+        }
+        Ok(Self { path: path.to_path_buf(), rows })
+    }
+
+    fn ids(&self, batch: &RecordBatch, table: &Path) -> Result<Vec<Option<u128>>> {
+        let left = |row: u64| self.rows.binary_search(&row).is_ok().then_some(u128::from(row));
+        Ok(numbers_of(batch, table)?.into_iter().map(left).collect())
+    }
+}
+
+/// The numbers of the rows of a build.
+fn numbers_of(batch: &RecordBatch, table: &Path) -> Result<Vec<u64>> {
+    let rows = uint64(batch, ROW).ok_or_else(|| Error::damaged(table, "no column `row`"))?;
+    Ok(rows.values().to_vec())
 }
 
 /// The rows of a block, each of norm 1; rows without an id are zeros, whatever is stored.

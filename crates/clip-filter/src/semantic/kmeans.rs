@@ -64,6 +64,24 @@ pub(super) fn nearest(rows: ArrayView2<f32>, centroids: &Array2<f32>) -> Vec<u32
     labels
 }
 
+/// The least squared distance of each row to one of these centroids, less the row's own norm;
+/// infinite where there is none.
+pub(super) fn least(
+    rows: ArrayView2<f32>,
+    centroids: &Array2<f32>,
+    places: Vec<usize>,
+) -> Vec<f32> {
+    let some = Candidates::new(centroids, places);
+    let mut labels = vec![u32::MAX; rows.nrows()];
+    let mut least = vec![f32::INFINITY; rows.nrows()];
+    let blocks = labels.par_chunks_mut(ROWS).zip(least.par_chunks_mut(ROWS)).enumerate();
+    blocks.for_each(|(block, (labels, least))| {
+        let all: Vec<usize> = (0..labels.len()).collect();
+        some.compare(rows, block * ROWS, &all, labels, least);
+    });
+    least
+}
+
 /// A number that depends on its arguments alone (splitmix64).
 pub(super) fn mix(seed: u64, number: u64) -> u64 {
     let x = seed.wrapping_mul(0xD134_2543_DE82_EF95) ^ number;

@@ -1,9 +1,11 @@
 //! Selection by the embeddings of images: clusters by k-means, SemDeDup within them (Abbas et al.
 //! 2023, arXiv 2303.09540), and the clusters that a target set is in.
 
+mod decided;
 mod dedup;
 mod embeddings;
 mod kmeans;
+mod stage;
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +13,14 @@ use clip_corpus::SubsetWriter;
 use clip_format::npy;
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{Dropped, Error, FilterReport, Pool, Result};
+use decided::{Decided, Outcome, SemanticGates};
 use dedup::ranked;
 use embeddings::{Embeddings, matrix};
-use kmeans::{KMeans, nearest, train};
+use kmeans::{KMeans, least, nearest, train};
+pub use stage::{SemanticAccount, SemanticStage};
 
 /// Bytes of the rows that k-means is trained on, at most.
 const SAMPLE: usize = 2 << 30;
@@ -66,7 +70,7 @@ pub struct Semantic {
 }
 
 /// The clusters of a selection.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Clustering {
     /// Centroids.
     pub clusters: usize,
@@ -90,78 +94,77 @@ const NONE: u32 = u32::MAX;
 
 impl Semantic {
     /// Selects pairs of a pool and writes the subset file. Beside the rows that k-means is trained
-    /// on (2 GiB at most), memory has some 32 bytes a row; SemDeDup writes the embeddings to
+    /// on (2 GiB at most), memory has some 40 bytes a row; SemDeDup writes the embeddings to
     /// `scratch` in the order of clusters, 4 bytes a number.
     ///
     /// # Errors
     /// When a setting is out of range, or a file is damaged or does not fit; it names file and row.
     pub fn run(&self, pool: &Pool, scratch: &Path, out: &Path) -> Result<FilterReport> {
         self.check()?;
-        let pool_rows = Embeddings::open(pool, &self.embedding)?;
-        let (centroids, trained) = self.centroids(&pool_rows)?;
-        if let Some(path) = &self.save {
-            write_matrix(path, &centroids)?;
-        }
-        let wanted = self.wanted(&centroids)?;
+        let rows = Embeddings::of_pool(pool, &self.embedding)?;
+        let (decided, clustering) = self.decide(&rows, scratch)?;
         let mut writer = SubsetWriter::new(out);
-        let (mut ids, mut labels, mut distances) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut without_uid, mut far) = (0u64, 0u64);
-        pool_rows.each(|batch| {
-            let rows = view(&batch.numbers, centroids.ncols())?;
-            let own = nearest(rows, &centroids);
-            let cosines: Vec<f64> = own
-                .par_iter()
-                .enumerate()
-                .map(|(at, &label)| distance(rows.row(at), centroids.row(label as usize)))
-                .collect();
-            for ((id, label), cosine) in batch.ids.iter().zip(own).zip(cosines) {
-                let near = wanted.as_ref().is_none_or(|wanted| wanted[label as usize]);
-                without_uid += u64::from(id.is_none());
-                far += u64::from(id.is_some() && !near);
-                labels.push(if id.is_some() && near { label } else { NONE });
-                ids.push(id.unwrap_or(0));
-                distances.push(cosine);
-            }
-            Ok(())
-        })?;
-        let order = ranked(&labels, &distances, &ids, centroids.nrows(), self.keep, self.seed);
-        let sizes = (0..centroids.nrows()).map(|cluster| order.rows_of(cluster).len());
-        let largest = sizes.max().unwrap_or(0);
-        let repeated = match self.epsilon {
-            Some(epsilon) => dedup::repeated(&pool_rows, &order, epsilon, scratch)?,
-            None => vec![false; labels.len()],
-        };
-        let (mut kept, mut same) = (0u64, 0u64);
-        for (at, id) in ids.iter().enumerate().filter(|(at, _)| labels[*at] != NONE) {
-            if repeated[at] {
-                same += 1;
-            } else {
-                kept += 1;
+        let mut gates = SemanticGates::new(self, &decided);
+        for (row, id) in decided.ids.iter().enumerate() {
+            gates.add(&decided, row, None);
+            if decided.outcomes[row] == Outcome::Kept {
                 writer.push(*id)?;
             }
         }
         writer.finish()?;
-        let mut dropped = vec![("not fetched, or no uid of 32 hex digits".to_owned(), without_uid)];
-        dropped.extend(wanted.iter().map(|_| ("not in a cluster of the targets".to_owned(), far)));
-        dropped.extend(self.epsilon.map(|e| (format!("within {e} of another image"), same)));
+        let count = |outcome| decided.count(outcome);
+        let absent = "not fetched, or no uid of 32 hex digits".to_owned();
+        let mut dropped = vec![(absent, count(Outcome::Absent))];
+        if clustering.wanted.is_some() {
+            dropped.push(("not in a cluster of the targets".to_owned(), count(Outcome::Far)));
+        }
+        let repeated = |e| (format!("within {e} of another image"), count(Outcome::Repeated));
+        dropped.extend(self.epsilon.map(repeated));
         Ok(FilterReport {
             filter: "semantic".into(),
             files: pool.files.len(),
-            pairs: ids.len() as u64,
-            kept,
+            pairs: decided.ids.len() as u64,
+            kept: count(Outcome::Kept),
             dropped: dropped.into_iter().map(|(gate, pairs)| Dropped { gate, pairs }).collect(),
             threshold: None,
             scores: Vec::new(),
-            gates: Vec::new(),
-            clustering: Some(Clustering {
-                clusters: centroids.nrows(),
-                wanted: wanted.map(|wanted| wanted.iter().filter(|wanted| **wanted).count()),
-                trained_on: trained.as_ref().map(|(rows, _)| *rows),
-                iterations: trained.as_ref().map(|(_, trained)| trained.iterations),
-                inertia: trained.as_ref().map(|(_, trained)| trained.inertia),
-                largest,
-            }),
+            gates: gates.reports(),
+            clustering: Some(clustering),
         })
+    }
+
+    /// Decides about all rows; see [`Semantic::run`] for what it takes.
+    fn decide(&self, rows: &Embeddings, scratch: &Path) -> Result<(Decided, Clustering)> {
+        let (centroids, trained) = self.centroids(rows)?;
+        if let Some(path) = &self.save {
+            write_matrix(path, &centroids)?;
+        }
+        let wanted = self.wanted(&centroids)?;
+        let mut decided = assign(rows, &centroids, wanted.as_deref())?;
+        let near = decided.labels.iter().zip(&decided.outcomes);
+        let near =
+            near.map(|(&label, outcome)| if *outcome == Outcome::Kept { label } else { NONE });
+        let near: Vec<u32> = near.collect();
+        let order = ranked(&near, &decided, centroids.nrows(), self.keep, self.seed);
+        let sizes = (0..centroids.nrows()).map(|cluster| order.rows_of(cluster).len());
+        let largest = sizes.max().unwrap_or(0);
+        if let Some(epsilon) = self.epsilon {
+            decided.before = dedup::repeated(rows, &order, epsilon, scratch)?;
+            for (outcome, before) in decided.outcomes.iter_mut().zip(&decided.before) {
+                if before.repeated {
+                    *outcome = Outcome::Repeated;
+                }
+            }
+        }
+        let clustering = Clustering {
+            clusters: centroids.nrows(),
+            wanted: wanted.map(|wanted| wanted.iter().filter(|wanted| **wanted).count()),
+            trained_on: trained.as_ref().map(|(rows, _)| *rows),
+            iterations: trained.as_ref().map(|(_, trained)| trained.iterations),
+            inertia: trained.as_ref().map(|(_, trained)| trained.inertia),
+            largest,
+        };
+        Ok((decided, clustering))
     }
 
     fn check(&self) -> Result<()> {
@@ -215,6 +218,43 @@ impl Semantic {
     }
 }
 
+/// The cluster of each row, and whether it is one of those that are wanted.
+fn assign(rows: &Embeddings, centroids: &Array2<f32>, wanted: Option<&[bool]>) -> Result<Decided> {
+    let mut decided = Decided::default();
+    let places = |with: bool| -> Vec<usize> {
+        let wanted = wanted.into_iter().flatten().enumerate();
+        wanted.filter(|(_, wanted)| **wanted == with).map(|(place, _)| place).collect()
+    };
+    let (with, without) = (places(true), places(false));
+    rows.each(|batch| {
+        let rows = view(&batch.numbers, centroids.ncols())?;
+        let own = nearest(rows, centroids);
+        let distances: Vec<f64> = own
+            .par_iter()
+            .enumerate()
+            .map(|(at, &label)| distance(rows.row(at), centroids.row(label as usize)))
+            .collect();
+        decided.distances.extend(distances);
+        if wanted.is_some() {
+            let near = least(rows, centroids, with.clone());
+            let far = least(rows, centroids, without.clone());
+            decided.margins.extend(far.iter().zip(&near).map(|(far, near)| far - near));
+        }
+        for (id, label) in batch.ids.into_iter().zip(own) {
+            let near = wanted.is_none_or(|wanted| wanted[label as usize]);
+            decided.ids.push(id.unwrap_or(0));
+            decided.labels.push(label);
+            decided.outcomes.push(match id {
+                None => Outcome::Absent,
+                Some(_) if near => Outcome::Kept,
+                Some(_) => Outcome::Far,
+            });
+        }
+        Ok(())
+    })?;
+    Ok(decided)
+}
+
 fn view(numbers: &[f32], width: usize) -> Result<ArrayView2<'_, f32>> {
     let shape = (numbers.len() / width, width);
     ArrayView2::from_shape(shape, numbers).map_err(|e| Error::Settings(e.to_string()))
@@ -232,9 +272,9 @@ fn distance(row: ndarray::ArrayView1<f32>, centroid: ndarray::ArrayView1<f32>) -
 }
 
 fn write_matrix(path: &Path, matrix: &Array2<f32>) -> Result<()> {
-    let mut bytes = npy::header("'<f4'", &[matrix.nrows(), matrix.ncols()]);
-    matrix.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
-    Ok(clip_format::write_atomic(path, &bytes).map_err(clip_corpus::Error::from)?)
+    let numbers: Vec<u8> = matrix.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let written = npy::write(path, "'<f4'", &[matrix.nrows(), matrix.ncols()], &numbers);
+    Ok(written.map_err(clip_corpus::Error::from)?)
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{UInt32Type, UInt64Type};
+use clip_pipeline::{
+    Barrier, Context, DecisionSink, PartEmbeddings, PartInfo, StageLayout, read_decisions,
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zip::ZipWriter;
@@ -170,7 +174,7 @@ fn trained_clusters_keep_one_of_each_copy_whatever_the_files() {
 fn a_cluster_of_several_tiles_is_compared_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
     let pool = pool(folder.path(), 0..2600, 2600);
-    let rows = Embeddings::open(&pool, "l14_img").unwrap().sample(2600).unwrap();
+    let rows = Embeddings::of_pool(&pool, "l14_img").unwrap().sample(2600).unwrap();
     let centroid = train(rows.view(), 1, 1).centroids;
     let path = folder.path().join("centroid.npy");
     write_matrix(&path, &centroid).unwrap();
@@ -223,4 +227,146 @@ fn what_does_not_fit_is_named_with_file_and_row() {
         let error = kept(&semantic(clusters.clone(), epsilon), pool).unwrap_err().to_string();
         assert!(error.contains(why), "{error}");
     }
+}
+
+/// Parts of a build with embeddings; some rows were dropped after these were stored.
+fn parts(folder: &Path, rows: u64, part_rows: usize, left: fn(u64) -> bool) -> Vec<PartInfo> {
+    let all: Vec<u64> = (0..rows).collect();
+    let part = |(part, rows): (usize, &[u64])| {
+        let table = |name: &str, kept: &dyn Fn(u64) -> bool| {
+            let numbers = rows.iter().enumerate().filter(|(_, row)| kept(**row));
+            let numbers = numbers.map(|(at, _)| clip_corpus::row_id(part, at));
+            let numbers: ArrayRef = Arc::new(UInt64Array::from_iter_values(numbers));
+            let batch = RecordBatch::try_from_iter([("row", numbers)]).unwrap();
+            let path = folder.join(format!("{name}-{part}.parquet"));
+            clip_corpus::write_parquet(&path, batch.schema(), std::slice::from_ref(&batch))
+                .unwrap();
+            (path, batch.num_rows() as u64)
+        };
+        let (stored, _) = table("score", &|_| true);
+        let (path, count) = table("part", &left);
+        let images = folder.join(format!("img_emb_{part}.npy"));
+        let numbers = rows.iter().flat_map(|&row| embedding(row));
+        let numbers = Array2::from_shape_vec((rows.len(), WIDTH), numbers.collect()).unwrap();
+        write_matrix(&images, &numbers).unwrap();
+        let embeddings = Some(PartEmbeddings { rows: stored, images });
+        PartInfo { part, path, rows: count, images: None, embeddings }
+    };
+    all.chunks(part_rows).enumerate().map(part).collect()
+}
+
+/// Row, reason and cluster of each decision, and the account.
+type StageDecided = (Vec<(u64, Option<String>, u32)>, SemanticAccount);
+
+fn decide(stage: &SemanticStage, inputs: &[PartInfo]) -> clip_pipeline::Result<StageDecided> {
+    let folder = tempfile::tempdir().unwrap();
+    let cx = Context::detached(SemanticStage::STAGE, 1, &folder.path().join("scratch"));
+    let mut sink = DecisionSink::new(SemanticStage::STAGE, &StageLayout::new(folder.path()));
+    stage.decide(inputs, &cx, &mut sink)?;
+    sink.finish(inputs.iter().map(|input| input.rows).sum())?;
+    let mut decided = Vec::new();
+    for batch in read_decisions(folder.path()).unwrap() {
+        let rows = batch["row"].as_primitive::<UInt64Type>();
+        let (reasons, details) =
+            (batch["reason"].as_string::<i32>(), batch["detail"].as_string::<i32>());
+        let clusters = batch["semantic_cluster"].as_primitive::<UInt32Type>();
+        for at in 0..batch.num_rows() {
+            let reason = reasons.is_valid(at).then(|| reasons.value(at).to_owned());
+            assert_eq!(reason.is_some(), details.is_valid(at));
+            assert!(reason.is_none() || details.value(at).contains("cluster"));
+            decided.push((rows.value(at), reason, clusters.value(at)));
+        }
+    }
+    let account = std::fs::read(cx.scratch().join(SemanticStage::ACCOUNT)).unwrap();
+    Ok((decided, serde_json::from_slice(&account).unwrap()))
+}
+
+#[test]
+fn a_stage_decides_as_the_filter_does_whatever_the_parts() {
+    let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
+    let at = |folder: usize, name: &str| folders[folder].path().join(name);
+    let left = |row: u64| row % 7 != 3;
+    write_matrix(&at(3, "targets.npy"), &matrix_of(1 << 51, 2, 1.0)).unwrap();
+    let pool = pool(folders[0].path(), 0..3000, 3000);
+    // The pool has the rows that are left alone: others are not fetched.
+    let uids: ArrayRef =
+        Arc::new((0..3000u64).map(|row| Some(format!("{row:032x}"))).collect::<StringArray>());
+    let status = (0..3000).map(|row| if left(row) { "success" } else { "failed_to_download" });
+    let status: ArrayRef = Arc::new(StringArray::from_iter_values(status));
+    let batch = RecordBatch::try_from_iter([("uid", uids), ("status", status)]).unwrap();
+    clip_corpus::write_parquet(&pool.files[0].table, batch.schema(), &[batch]).unwrap();
+    let semantic =
+        Semantic { targets: vec![at(3, "targets.npy")], ..semantic(Clusters::Train(6), Some(0.2)) };
+    let (found, report) = kept(&semantic, &pool).unwrap();
+    assert!(found.iter().all(|id| left(*id as u64)));
+    let stage = SemanticStage { semantic, embedded: "score".into() };
+    let inputs = parts(folders[1].path(), 3000, 3000, left);
+    let (decided, account) = decide(&stage, &inputs).unwrap();
+    let kept_rows = decided.iter().filter(|row| row.1.is_none()).map(|row| u128::from(row.0));
+    assert_eq!(kept_rows.collect::<Vec<_>>(), found);
+    assert_eq!((account.pairs, account.kept), (decided.len() as u64, report.kept));
+    let dropped =
+        |reason: &str| decided.iter().filter(|row| row.1.as_deref() == Some(reason)).count() as u64;
+    let (far, repeated) = (dropped("far_from_targets"), dropped("semantic_duplicate"));
+    assert!(far > 0 && repeated > 0 && account.kept > 0, "{far} {repeated}");
+    let gates: Vec<(u64, u64)> = account.gates.iter().map(|g| (g.pairs, g.dropped)).collect();
+    assert_eq!(gates, [(account.pairs, far), (account.pairs - far, repeated)]);
+    // What is on one side of a cut was kept, and on the other was not.
+    let sides = |gate: &crate::GateReport| {
+        let near = gate.near.clone().unwrap();
+        (near.kept, near.dropped, gate.cut.unwrap())
+    };
+    let (kept, dropped, cut) = sides(&account.gates[0]);
+    assert!(
+        cut == 0.0
+            && kept.iter().all(|near| near.0 >= 0.0)
+            && dropped.iter().all(|near| near.0 <= 0.0)
+    );
+    let (kept, dropped, cut) = sides(&account.gates[1]);
+    assert!(kept.iter().all(|near| near.0 <= cut + 1e-4));
+    assert!(dropped.iter().all(|near| near.0 >= cut - 1e-4) && !dropped.is_empty());
+    assert!(account.gates.iter().all(|gate| gate.histogram.is_some()));
+    // Other parts are the same rows under other numbers.
+    let others = parts(folders[2].path(), 3000, 700, left);
+    let (others, _) = decide(&stage, &others).unwrap();
+    let without_rows = |rows: &[(u64, Option<String>, u32)]| {
+        rows.iter().map(|row| (row.1.clone(), row.2)).collect::<Vec<_>>()
+    };
+    assert_eq!(without_rows(&decided), without_rows(&others));
+}
+
+#[test]
+fn a_stage_names_what_does_not_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = |clusters| SemanticStage {
+        semantic: semantic(clusters, Some(0.1)),
+        embedded: "score".into(),
+    };
+    let two = stage(Clusters::Train(2));
+    let mut inputs = parts(folder.path(), 60, 20, |_| true);
+    decide(&two, &inputs).unwrap();
+    let config = |error: &clip_pipeline::Error| matches!(error, clip_pipeline::Error::Config(_));
+    let path = folder.path().join("wide.npy");
+    write_matrix(&path, &Array2::zeros((2, 33))).unwrap();
+    let error = decide(&stage(Clusters::File(path)), &inputs).unwrap_err();
+    assert!(config(&error) && error.to_string().contains("[semantic]: "), "{error}");
+    assert!(error.to_string().contains("wide.npy: 33 numbers a row"), "{error}");
+    let none = PartInfo { embeddings: None, ..inputs[1].clone() };
+    let error = decide(&two, &[inputs[0].clone(), none]).unwrap_err();
+    assert!(error.to_string().contains("part-1.parquet: no embeddings are stored"), "{error}");
+    // What is damaged is stored data: a row that is not a number, rows without embeddings.
+    let stored = inputs[1].embeddings.clone().unwrap();
+    let numbers =
+        (20..40).flat_map(|row| embedding(row).map(move |n| if row == 27 { f32::NAN } else { n }));
+    let numbers = Array2::from_shape_vec((20, WIDTH), numbers.collect()).unwrap();
+    write_matrix(&stored.images, &numbers).unwrap();
+    let error = decide(&two, &inputs).unwrap_err();
+    assert!(matches!(&error, clip_pipeline::Error::Corpus(error) if error.is_damage()), "{error}");
+    assert!(error.to_string().contains("img_emb_1.npy: row 7: an embedding"), "{error}");
+    inputs[1].embeddings = inputs[0].embeddings.clone();
+    let error = decide(&two, &inputs).unwrap_err().to_string();
+    assert!(error.contains("part-1.parquet: 20 rows of it have no embeddings"), "{error}");
+    // Nothing to decide about is no fault.
+    let (decided, account) = decide(&two, &[]).unwrap();
+    assert!(decided.is_empty() && account.pairs == 0);
 }

@@ -5,6 +5,7 @@ pub mod fetch;
 pub mod proxy;
 pub mod score;
 pub mod select;
+pub mod semantic;
 pub mod source;
 pub mod text;
 
@@ -64,6 +65,8 @@ pub struct Config {
     /// Models that score the pairs.
     #[serde(default)]
     pub score: Vec<score::Score>,
+    /// Which pairs are kept, by embeddings of their images.
+    pub semantic: Option<semantic::Semantic>,
     /// Which pairs are kept, by their columns.
     pub select: Option<select::Select>,
     /// How shards are written.
@@ -163,6 +166,8 @@ impl Config {
         self.check.as_ref().and_then(Check::fault).map_or(Ok(()), Err)?;
         let scores = score::fault(&self.score, self.source.columns());
         scores.map_or(Ok(()), Err)?;
+        let semantic = self.semantic.as_ref().and_then(|semantic| semantic.fault(&self.score));
+        semantic.map_or(Ok(()), Err)?;
         self.select.as_ref().and_then(select::Select::fault).map_or(Ok(()), Err)?;
         let fault = self.fetch.fault().or_else(|| self.image.fault());
         fault.map_or(Ok(()), |fault| Err(format!("[fetch] or [image]: {fault}")))?;
@@ -196,6 +201,7 @@ impl Config {
             dedup,
             check,
             score,
+            semantic,
             select: _,
             shards: _,
             engine: _,
@@ -217,6 +223,8 @@ impl Config {
             let named = [score.model.as_path()].into_iter().chain(heads);
             files.extend(named.chain(score.model_config()).map(|path| self.path(path)));
         }
+        let named = semantic.iter().flat_map(semantic::Semantic::files);
+        files.extend(named.map(|(_, path)| self.path(path)));
         files
     }
 

@@ -34,6 +34,9 @@ pub struct Score {
     /// Where the model runs. There is no `auto`: scores of a GPU have other last digits.
     #[serde(default)]
     pub device: ScoreDevice,
+    /// Whether the embeddings of images and captions are stored beside the rows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub embeddings: bool,
     /// Heads by the names of their columns.
     #[serde(default)]
     pub heads: BTreeMap<String, ScoreHead>,

@@ -6,7 +6,8 @@ use std::sync::{Arc, PoisonError};
 use clip_corpus::PartFile;
 
 use super::Run;
-use crate::layout::{images_name, rows_name};
+use crate::embedded::PartEmbeddings;
+use crate::layout::{embedding_names, images_name, rows_name};
 use crate::{Error, PartInfo, Result, decision};
 
 impl Run {
@@ -47,7 +48,21 @@ impl Run {
             commit.counts.rows_out
         };
         let path = self.plan.stages[stage].layout.rows(part);
-        Some(PartInfo { part, path, rows, images: self.images(stage, part) })
+        Some(PartInfo { part, path, rows, images: self.images(stage, part), embeddings: None })
+    }
+
+    /// The embeddings that a stage stored of a part, in this process's folder.
+    pub(super) fn embeddings(&self, stage: &str, part: usize) -> Result<Option<PartEmbeddings>> {
+        let stage = self.plan.find(stage)?;
+        let layout = &self.plan.stages[stage].layout;
+        let Some(images) = self.listed(stage, part, &embedding_names(part).images) else {
+            return Ok(None);
+        };
+        if let Some(store) = &self.plan.store {
+            store.ensure_local(layout, &images)?;
+            self.ensure_local(stage, part, false)?;
+        }
+        Ok(Some(PartEmbeddings::of(layout, part)))
     }
 
     /// The images of a part, from the nearest stage that stored them.

@@ -135,11 +135,14 @@ impl Run {
         check: &dyn Fn() -> Result<()>,
     ) -> Result<()> {
         let layout = &self.plan.stages[stage].layout;
-        let inputs = self.inputs(stage)?;
-        for input in &inputs {
+        let mut inputs = self.inputs(stage)?;
+        for input in &mut inputs {
             self.ensure_local(self.before(stage)?, input.part, barrier.needs_images())?;
             if barrier.needs_images() {
                 self.needs_images(stage, input)?;
+            }
+            if let Some(of) = barrier.needs_embeddings() {
+                input.embeddings = self.embeddings(of, input.part)?;
             }
         }
         let mut out = DecisionSink::new(cx.stage(), layout);

@@ -30,7 +30,7 @@ pub fn write(
         let part = usize::try_from(part)?;
         let path = folder.join(rows_name(part));
         let rows = numbers.len() as u64;
-        inputs.push(PartInfo { part, path: path.clone(), rows, images: None });
+        inputs.push(PartInfo { part, path: path.clone(), rows, images: None, embeddings: None });
         if path.is_file() {
             continue;
         }

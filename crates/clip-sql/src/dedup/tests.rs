@@ -47,7 +47,13 @@ fn decisions_do_not_depend_on_memory() {
         let path = folder.path().join(format!("{part}.parquet"));
         let rows = batch.slice(part * count / 5, count / 5);
         clip_corpus::write_parquet(&path, rows.schema(), &[rows]).unwrap();
-        inputs.push(PartInfo { part, path, rows: count as u64 / 5, images: None });
+        inputs.push(PartInfo {
+            part,
+            path,
+            rows: count as u64 / 5,
+            images: None,
+            embeddings: None,
+        });
     }
     let known = inputs[..1].iter().map(|input| input.path.clone()).collect();
     let dedup = Deduplicate {
