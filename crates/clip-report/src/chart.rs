@@ -130,7 +130,9 @@ pub fn histogram(
         ));
     }
     let legend = [("kept", COLOURS[0]), ("dropped", COLOURS[1])];
-    for (at, (name, colour)) in legend.into_iter().enumerate() {
+    // Where nothing can be dropped there are no two colours to name.
+    let legend = legend.into_iter().filter(|_| cut.is_some() || pairs != kept);
+    for (at, (name, colour)) in legend.enumerate() {
         let x = LEFT + 12.0 + 90.0 * at as f64;
         svg.push_str(&format!(
             "<rect x=\"{x}\" y=\"2\" width=\"10\" height=\"10\" fill=\"{colour}\"/><text x=\"{}\" y=\"11\">{name}</text>\n",

@@ -4,17 +4,17 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use clip_format::ImageFormat;
 use serde_json::Value;
 
 use crate::Result;
 use crate::chart::histogram;
 use crate::copies::Images;
 use crate::error::json;
-use crate::page::{escape, grouped, image_tag, table};
+use crate::near::{Pair, SHOWN, figures, names};
+use crate::page::{escape, grouped, table};
 
-/// The account of a selection, from its `select.json`; `images` holds those of its rows that can be
-/// shown.
+/// The account of a selection by columns or embeddings, from its JSON; `images` holds those of its
+/// rows that can be shown.
 ///
 /// # Errors
 /// When the account cannot be read.
@@ -55,14 +55,16 @@ pub fn select(path: &Path, images: &Images) -> Result<String> {
 pub fn rows_near_cuts(path: &Path) -> Result<HashSet<(String, String)>> {
     let account = json(path)?;
     let gates = account["gates"].as_array().into_iter().flatten();
-    let near = gates.flat_map(|gate| ["kept", "dropped"].map(|side| near(&gate["near"], side)));
-    Ok(near.flatten().map(|(_, row)| (String::new(), row.to_string())).collect())
+    let pairs = gates.flat_map(|gate| ["kept", "dropped"].map(|side| near(&gate["near"], side)));
+    Ok(names(pairs.flatten().collect::<Vec<_>>().iter()))
 }
 
-/// Score and row of the pairs on one side of a cut.
-fn near(near: &Value, side: &str) -> Vec<(f64, u64)> {
-    let pairs = near[side].as_array().into_iter().flatten();
-    pairs.filter_map(|pair| Some((pair.get(0)?.as_f64()?, pair.get(1)?.as_u64()?))).collect()
+/// The pairs on one side of a cut.
+fn near(near: &Value, side: &str) -> Vec<Pair> {
+    let pair = |pair: &Value| {
+        Some(Pair { value: pair.get(0)?.as_f64()?, row: pair.get(1)?.as_u64()?, caption: None })
+    };
+    near[side].as_array().into_iter().flatten().filter_map(pair).take(SHOWN).collect()
 }
 
 fn chart(gate: &Value, cut: Option<f64>) -> String {
@@ -78,26 +80,9 @@ fn chart(gate: &Value, cut: Option<f64>) -> String {
 
 /// Images on both sides of a cut, the nearest first.
 fn sides(gate: &Value, images: &Images) -> String {
-    let mut html = String::new();
-    for (side, title) in
-        [("kept", "Kept, nearest to the cut"), ("dropped", "Dropped, nearest to the cut")]
-    {
-        let shown: String = near(gate, side)
-            .into_iter()
-            .filter_map(|(score, row)| {
-                let bytes = images.get(&(String::new(), row.to_string()))?;
-                let format = ImageFormat::sniff(bytes).map_or("jpg", ImageFormat::extension);
-                let image = image_tag(bytes, format);
-                Some(format!("<figure>{image}<figcaption>{score}</figcaption></figure>\n"))
-            })
-            .collect();
-        if !shown.is_empty() {
-            html.push_str(&format!(
-                "<p class=\"about\">{title}</p>\n<div class=\"grid\">\n{shown}</div>\n"
-            ));
-        }
-    }
-    html
+    [("kept", "Kept, nearest to the cut"), ("dropped", "Dropped, nearest to the cut")]
+        .map(|(side, title)| figures(title, &near(gate, side), images))
+        .concat()
 }
 
 #[cfg(test)]

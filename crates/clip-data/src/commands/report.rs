@@ -5,14 +5,16 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_crawl::ImageFetch;
-use clip_curate::Scores;
-use clip_filter::SelectStage;
+use clip_curate::{QualityFilter, Scores};
+use clip_filter::{SelectStage, SemanticStage};
 use clip_overlap::ContaminationReport;
-use clip_pipeline::{FileKind, RunReader, StageLayout};
+use clip_pipeline::config::text::Quality;
+use clip_pipeline::{Config, FileKind, RunReader, StageLayout};
 use clip_query::QueryList;
 use clip_report::{
-    Page, balance, contamination, funnel, histograms, hosts, reasons, rows_near_cuts, samples,
-    scores, select, shown_copies, stored, training,
+    Page, QualityModel, balance, contamination, funnel, histograms, hosts, quality, quality_gates,
+    reasons, rows_at_ends, rows_near_cuts, rows_near_limits, samples, scores, select, shown_copies,
+    spreads, stored, training,
 };
 use clip_score::Similarity;
 use clip_sql::{Balance, Session, query};
@@ -95,28 +97,64 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         };
         page.section("Balance", about, &balance(&account, &name)?);
     }
-    for score in &config.score {
-        let Some(stage) = run.find(&Scores::stage(&score.name)) else { continue };
-        let names = Similarity::of(&score.name).names().map(str::to_owned);
-        let names: Vec<String> = names.into_iter().chain(score.columns()).collect();
-        let html = histograms(&stage.layout.files(FileKind::Rows)?, &names)?;
-        let about = "How the scores of the pairs are distributed.";
-        page.section(&format!("Scores by {}", score.name), about, &html);
-    }
-    let account = run.find(SelectStage::STAGE).map(|stage| stage.layout.scratch());
-    let account = account.map(|scratch| scratch.join(SelectStage::ACCOUNT));
-    if let Some(account) = account.filter(|path| path.is_file()) {
-        let about = "What each condition and each fraction dropped, the values of its column, and where it was cut.";
-        let fetched = &run.stage(ImageFetch::STAGE)?.layout;
-        let images = stored(&rows_near_cuts(&account)?, fetched, &run.layout.shards())?;
-        page.section("Selection", about, &select(&account, &images)?);
-    }
+    gates(&config, &run, &mut page)?;
     let about = "Pairs of the corpus, evenly spread over its shards.";
     page.section("Samples", about, &samples(&run.layout.shards(), 32)?);
     let out = args.out.unwrap_or_else(|| run.layout.report());
     page.write(&out)?;
     println!("report: {}", out.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What models and columns chose, stage by stage: histograms, and pairs on both sides of each cut.
+fn gates(config: &Config, run: &RunReader, page: &mut Page) -> anyhow::Result<()> {
+    let fetched = run.stage(ImageFetch::STAGE)?.layout.clone();
+    if let Some(stage) = run.find(QualityFilter::STAGE) {
+        let model = |quality: &Quality| QualityModel {
+            name: quality.name.clone(),
+            min_prob: quality.min_prob,
+        };
+        let models: Vec<QualityModel> = config.quality.iter().map(model).collect();
+        let files = |kind| stage.layout.files(kind);
+        let gates = quality_gates(&models, &files(FileKind::Rows)?, &files(FileKind::Rejects)?)?;
+        let images = stored(&rows_near_limits(&gates), &fetched, &run.layout.shards())?;
+        let about = "The probability that each model gives captions, its limit, and captions on both sides of it. \
+                     What was dropped was not fetched.";
+        page.section("Quality of captions", about, &quality(&gates, &images));
+    }
+    for score in &config.score {
+        let Some(stage) = run.find(&Scores::stage(&score.name)) else { continue };
+        let names = Similarity::of(&score.name).names().map(str::to_owned);
+        let names: Vec<String> = names.into_iter().chain(score.columns()).collect();
+        let found = spreads(&stage.layout.files(FileKind::Rows)?, &names)?;
+        let images = stored(&rows_at_ends(&found), &fetched, &run.layout.shards())?;
+        let about = "How the scores of the pairs are distributed, and the images at both ends.";
+        let html = histograms(&found, &images);
+        page.section(&format!("Scores by {}", score.name), about, &html);
+    }
+    for (stage, account, title, about) in [
+        (
+            SemanticStage::STAGE,
+            SemanticStage::ACCOUNT,
+            "Selection by embeddings",
+            "What was dropped in clusters that no target is in, and of images that are alike: how near each image \
+             is to one before it in its cluster. For targets, the margin is by how much the nearest cluster \
+             without one is farther than the nearest with one, in squared distances.",
+        ),
+        (
+            SelectStage::STAGE,
+            SelectStage::ACCOUNT,
+            "Selection",
+            "What each condition and each fraction dropped, the values of its column, and where it was cut.",
+        ),
+    ] {
+        let account = run.find(stage).map(|stage| stage.layout.scratch().join(account));
+        if let Some(account) = account.filter(|path| path.is_file()) {
+            let images = stored(&rows_near_cuts(&account)?, &fetched, &run.layout.shards())?;
+            page.section(title, about, &select(&account, &images)?);
+        }
+    }
+    Ok(())
 }
 
 /// Hosts that the page shows.
