@@ -47,13 +47,12 @@ impl Balance {
 
     fn run(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()> {
         let session = Session::for_barrier(cx)?;
-        session.table("pairs", &table_of(inputs))?;
         let [counts, rule] = Self::queries(self.mode);
-        let counts = query(counts)?;
+        let (counts, rule) = (query(counts)?, query(rule)?);
+        session.table_for(&[&counts, &rule], "pairs", &table_of(inputs))?;
         let counted = session.run(&counts, &[])?;
         let mut decided = Realised::new(&counted, inputs);
         session.rows("counts", counts.outputs.clone(), counted)?;
-        let rule = query(rule)?;
         let all = [
             ("seed", cx.seed()),
             ("limit", self.limit),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use clip_corpus::PartWriter;
 use clip_pipeline::{Context, QueryEngine};
 use datafusion::config::SpillCompression;
@@ -115,8 +115,22 @@ impl Session {
     /// # Errors
     /// When there is no file, or none can be read.
     pub fn table(&self, name: &str, parts: &[PathBuf]) -> Result<()> {
+        self.table_of_columns(name, parts, &[])
+    }
+
+    /// The same for these queries alone: where files are joined, only their columns are copied.
+    ///
+    /// # Errors
+    /// As those of [`Self::table`].
+    pub fn table_for(&self, queries: &[&Query], name: &str, parts: &[PathBuf]) -> Result<()> {
+        let inputs = queries.iter().flat_map(|query| &query.inputs);
+        let columns = inputs.filter(|input| input.table == name).flat_map(|input| &input.columns);
+        self.table_of_columns(name, parts, &columns.map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn table_of_columns(&self, name: &str, parts: &[PathBuf], columns: &[&str]) -> Result<()> {
         let joined = if parts.len() > MOST_FILES {
-            join(parts, &self.scratch.join(JOINED).join(name))?
+            join(parts, columns, &self.scratch.join(JOINED).join(name))?
         } else {
             parts.to_vec()
         };
@@ -301,14 +315,19 @@ fn wait<T: Send>(
         .unwrap_or_else(|_| Err(DataFusionError::Internal("the query panicked".into())))
 }
 
-/// Writes the rows of many files, in their order, to few in `folder`.
-fn join(parts: &[PathBuf], folder: &Path) -> Result<Vec<PathBuf>> {
+/// Writes the rows of many files, in their order, to few in `folder`: these columns, or all where
+/// none is named.
+fn join(parts: &[PathBuf], columns: &[&str], folder: &Path) -> Result<Vec<PathBuf>> {
+    let copied = |name: &String| columns.is_empty() || columns.contains(&name.as_str());
     let groups = parts.par_chunks(parts.len().div_ceil(FEW_FILES)).enumerate();
     let write = |(number, group): (usize, &[PathBuf])| {
         let path = folder.join(format!("{number:05}.parquet"));
-        let mut writer = PartWriter::create(&path, clip_corpus::schema_of(&group[0])?)?;
+        let schema = clip_corpus::schema_of(&group[0])?;
+        let fields = schema.fields().iter().filter(|field| copied(field.name())).cloned();
+        let schema = Schema::new(fields.collect::<Vec<_>>());
+        let mut writer = PartWriter::create(&path, Arc::new(schema))?;
         for part in group {
-            for batch in clip_corpus::scan(part, &[], 8192)? {
+            for batch in clip_corpus::scan(part, columns, 8192)? {
                 writer.write(&batch?)?;
             }
         }
@@ -385,4 +404,34 @@ fn conform(query: &Query, batch: &RecordBatch) -> Result<RecordBatch> {
         .collect();
     let columns = columns.map_err(|e| Error::result(&query.name, e))?;
     RecordBatch::try_new(query.outputs.clone(), columns).map_err(|e| Error::result(&query.name, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, StringArray, UInt64Array};
+
+    #[test]
+    fn joined_files_have_the_columns_that_queries_need() {
+        let folder = tempfile::tempdir().unwrap();
+        let part = |number: u64| {
+            let row: ArrayRef = Arc::new(UInt64Array::from(vec![2 * number, 2 * number + 1]));
+            let text: ArrayRef = Arc::new(StringArray::from(vec!["long"; 2]));
+            let batch = RecordBatch::try_from_iter([("text", text), ("row", row)]).unwrap();
+            let path = folder.path().join(format!("{number}.parquet"));
+            clip_corpus::write_parquet(&path, batch.schema(), &[batch]).unwrap();
+            path
+        };
+        let parts: Vec<PathBuf> = (0..3).map(part).collect();
+        for (columns, expected) in [(&["row"][..], 1), (&[], 2)] {
+            let joined = join(&parts, columns, &folder.path().join("joined")).unwrap();
+            let rows = joined.iter().flat_map(|path| clip_corpus::read_parquet(path).unwrap());
+            let rows: Vec<RecordBatch> = rows.collect();
+            assert!(rows.iter().all(|batch| batch.num_columns() == expected));
+            let ids = rows.iter().flat_map(|batch| {
+                clip_corpus::columns::uint64(batch, "row").unwrap().values().to_vec()
+            });
+            assert_eq!(ids.collect::<Vec<_>>(), (0..6).collect::<Vec<_>>());
+        }
+    }
 }

@@ -19,8 +19,8 @@ impl Barrier for UniquePairs {
     fn decide(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()> {
         let mut decide = || {
             let session = Session::for_barrier(cx)?;
-            session.table("pairs", &table_of(inputs))?;
             let query = query(Self::QUERIES[0])?;
+            session.table_for(&[&query], "pairs", &table_of(inputs))?;
             out.push(&RecordBatch::new_empty(query.outputs.clone()))?;
             session.each(&query, &[], |batch| Ok(out.push(&batch)?))
         };

@@ -439,7 +439,7 @@ fn an_image_behind_many_urls_is_dropped_as_a_placeholder() {
 #[test]
 fn sorts_spill_when_memory_is_short() {
     let folder = tempfile::tempdir().unwrap();
-    // Four sorts of 18 MB each, whose fair shares are some 6 MB: twenty consumers divide half the
+    // Four sorts of 4 MB each, whose fair shares are some 1.6 MB: twenty consumers divide half the
     // memory.
     let count = 600_000;
     let text =
@@ -447,7 +447,7 @@ fn sorts_spill_when_memory_is_short() {
     let urls: ArrayRef = Arc::new(StringArray::from_iter_values((0..count).map(text)));
     let batch = batch(vec![("row", rows(count)), ("url", urls.clone()), ("caption", urls)]);
     let parts = parts(folder.path(), &batch, 4);
-    let session = Session::with_memory(&folder.path().join("scratch"), 256 << 20).unwrap();
+    let session = Session::with_memory(&folder.path().join("scratch"), 64 << 20).unwrap();
     session.table("pairs", &parts).unwrap();
     let batches = session.run(&query("10_unique_pairs").unwrap(), &[]).unwrap();
     let fell: usize = batches.iter().map(|b| b.num_rows() - b["reason"].null_count()).sum();

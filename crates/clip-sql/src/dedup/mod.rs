@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo};
 
-use crate::{Result, Session, table_of};
+use crate::{Result, Session, query, table_of};
 use components::Edges;
 use images::Images;
 pub use known::tables;
@@ -86,7 +86,8 @@ impl Deduplicate {
     ) -> Result<()> {
         let scratch = Scratch::new(cx.scratch(), memory)?;
         let session = Session::for_barrier(cx)?;
-        session.table("images", &table_of(inputs))?;
+        let [exact, known] = [Self::QUERIES[0], Self::QUERIES[1]].map(query);
+        session.table_for(&[&exact?, &known?], "images", &table_of(inputs))?;
         let mut edges = Edges::new(&scratch);
         let images = Images::read(self, &session, &scratch, &mut edges)?;
         if self.radius > 0 {
