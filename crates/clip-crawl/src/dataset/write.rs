@@ -105,9 +105,14 @@ impl<'a> Table<'a> {
         let schema = shard.rows.schema();
         let listed = schema.fields().iter().zip(shard.rows.columns());
         for (field, column) in listed.filter(|(field, _)| field.name() != FAULT) {
-            // What was found replaces what was expected.
+            // What was found replaces what was expected; of a row that failed the latter stays, so
+            // that it is verified when it is asked for again.
             let column = if expected == Some(field.name().as_str()) {
-                text(&|row| row.hash.clone())
+                let hashes = rows.iter().enumerate().map(|(at, row)| match row.status {
+                    Status::Success => row.hash.clone(),
+                    _ => shard.text(field.name(), at).map(str::to_owned),
+                });
+                Arc::new(hashes.collect::<StringArray>())
             } else {
                 column.clone()
             };
@@ -220,4 +225,34 @@ fn files(table: &Table, making: &Path, folder: &Path, images: &mut Images) -> Re
     })?;
     remove(folder)?;
     std::fs::rename(making, folder).map_err(|e| Error::io(folder, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::HashKind;
+    use super::*;
+
+    #[test]
+    fn a_row_that_failed_keeps_the_hash_that_it_must_have() {
+        let text = |texts: [&str; 2]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+        let columns = [("sha256", text(["expected", "expected"])), ("url", text(["a", "b"]))];
+        let rows = RecordBatch::try_from_iter(columns).unwrap();
+        let done = |status, hash: Option<&str>| Done {
+            status,
+            message: None,
+            kind: None,
+            size: None,
+            original: None,
+            exif: None,
+            hash: hash.map(str::to_owned),
+        };
+        let rows_done =
+            [done(Status::FailedToDownload, None), done(Status::Success, Some("found"))];
+        let verify_hash = Some(("h".to_owned(), HashKind::Sha256));
+        let config = DatasetConfig { verify_hash, ..DatasetConfig::default() };
+        let shard = Shard { id: 0, rows };
+        let table = Table::new(&config, &shard, &rows_done).unwrap();
+        let hashes = clip_corpus::columns::text(&table.batch, "sha256").unwrap();
+        assert_eq!(hashes.iter().collect::<Vec<_>>(), [Some("expected"), Some("found")]);
+    }
 }
