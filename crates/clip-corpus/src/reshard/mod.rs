@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn copies_of_one_sample_are_shuffled_apart() {
         let folder = tempfile::tempdir().unwrap();
-        let inputs = numbered(folder.path(), &[0..40]);
+        let inputs = numbered(folder.path(), &[0..15, 15..40]);
         let id = |n: u64| uid_number(&crate::uid("http://e.com", &n.to_string())).unwrap();
         let subset = (0..40).flat_map(|n| [id(n); 3]).collect();
         let reshard = Reshard {

@@ -111,8 +111,12 @@ mod tests {
             ("captions", Arc::new(lists.finish()), true),
         ];
         let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
-        crate::write_parquet(&shard.with_extension("parquet"), batch.schema(), &[batch.clone()])
-            .unwrap();
+        crate::write_parquet(
+            &shard.with_extension("parquet"),
+            batch.schema(),
+            std::slice::from_ref(&batch),
+        )
+        .unwrap();
         let table = Table::read(&shard).unwrap();
         let codec = RowCodec::new(&table).unwrap();
         for (at, key) in ["x", "y", "z"].iter().enumerate() {
