@@ -70,8 +70,8 @@ fn reasons(decisions: &Path) -> Result<BTreeMap<String, u64>> {
 /// The image of each row: mostly its own; else the bytes of an earlier row's, or nearly its hash.
 fn made(rows: u64, members: u64) -> impl Fn(u64) -> Image {
     move |n| {
-        if members > 0 {
-            return Image { file: n / members, hash: mix(n / members + 99) };
+        if let Some(file) = n.checked_div(members) {
+            return Image { file, hash: mix(file + 99) };
         }
         let shown = if mix(n).is_multiple_of(5) { mix(n + 7) % (n + 1) } else { n };
         if mix(n).is_multiple_of(10) {

@@ -290,8 +290,8 @@ mod tests {
             [0, 1, 2, 3].map(|query| clip_query::draw(7, "a uid", query)),
         ));
         let charges = charge(&[counts, queries.clone(), draws.clone()]).unwrap();
-        let (found, drawn) =
-            (charged_query(&[charges.clone()]).unwrap(), charged_draw(&[charges.clone()]).unwrap());
+        let one = std::slice::from_ref(&charges);
+        let (found, drawn) = (charged_query(one).unwrap(), charged_draw(one).unwrap());
         assert_eq!(&cast(&found, &DataType::UInt64).unwrap(), &queries);
         assert_eq!(&drawn, &draws);
         let values = charges.as_primitive::<Decimal128Type>().values();
