@@ -177,7 +177,7 @@ fn what_cannot_score_is_refused_before_anything_is_fetched() {
     let output = bare.output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(5), "{told}");
-    assert!(told.contains("libtorch 2.11.0") && told.contains("hint: ") && nothing_ran(), "{told}");
+    assert!(told.contains("libtorch 2.11") && told.contains("hint: ") && nothing_ran(), "{told}");
     // A build that ends before the scores needs no model.
     world.good(&["build", "--until", "captions"]);
     for (section, part) in [

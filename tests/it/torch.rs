@@ -41,7 +41,7 @@ fn help_works_without_libtorch_and_train_says_what_to_do() {
     let train = bare(&["train", "--preset", "emoji"]);
     let told = String::from_utf8_lossy(&train.stderr);
     assert_eq!(train.status.code(), Some(5), "{told}");
-    assert!(told.contains("libtorch 2.11.0") && told.contains("hint: "), "{told}");
+    assert!(told.contains("libtorch 2.11") && told.contains("hint: "), "{told}");
 }
 
 #[test]
