@@ -10,9 +10,9 @@ fn a_misspelt_setting_is_found_by_line_and_column() {
     let text = std::fs::read_to_string(world.path("pipeline.toml")).unwrap();
     let wrong = text.replace("limit = 40", "limitt = 40");
     std::fs::write(world.path("wrong.toml"), wrong).unwrap();
-    let told = world.fails(&["build", "-c", "wrong.toml"], 2);
-    assert!(told.contains("wrong.toml: line 16 column 1: unknown field `limitt`"), "{told}");
-    assert!(told.contains("hint: "), "{told}");
+    let printed = world.fails(&["build", "-c", "wrong.toml"], 2);
+    assert!(printed.contains("wrong.toml: line 16 column 1: unknown field `limitt`"), "{printed}");
+    assert!(printed.contains("hint: "), "{printed}");
 }
 
 #[test]
@@ -32,8 +32,8 @@ fn what_is_missing_is_named() {
         (&["queries", "build", "--wordnet", "nowhere", "--out", "q.parquet"], "nowhere"),
         (&["bild"], "unrecognized subcommand"),
     ] {
-        let told = world.fails(args, 2);
-        assert!(told.contains(named), "{args:?}: {told}");
+        let printed = world.fails(args, 2);
+        assert!(printed.contains(named), "{args:?}: {printed}");
     }
 }
 
@@ -58,8 +58,8 @@ fn a_file_that_is_missing_is_a_usage_error_with_a_hint() {
         &["queries", "stats", "none"],
         &["init", "fresh", "--from", "folder", "none"],
     ] {
-        let told = world.fails(args, 2);
-        assert!(told.contains("none") && told.contains("\nhint: "), "{args:?}: {told}");
+        let printed = world.fails(args, 2);
+        assert!(printed.contains("none") && printed.contains("\nhint: "), "{args:?}: {printed}");
     }
 }
 
@@ -103,8 +103,8 @@ fn a_damaged_part_is_named_with_exit_code_4() {
     let part = stage.join("part-00002.parquet");
     let length = std::fs::metadata(&part).unwrap().len();
     std::fs::write(&part, vec![0; length as usize]).unwrap();
-    let told = world.fails(&["build"], 4);
-    assert!(told.contains("part-00002.parquet"), "{told}");
+    let printed = world.fails(&["build"], 4);
+    assert!(printed.contains("part-00002.parquet"), "{printed}");
 }
 
 /// A record of a WARC file in a gzip member.
@@ -171,9 +171,9 @@ fn what_is_given_as_a_shard_and_is_none_is_named_with_what_to_do() {
         };
         let reshard = &["reshard", "-i", file, "-o", "out"][..];
         for (args, what, hint) in [(train, of_train, train_hint), (reshard, what, hint)] {
-            let told = world.fails(args, 2);
-            assert!(told.contains(&format!("{file}: {what}")), "{args:?}: {told}");
-            assert!(told.contains("hint: ") && told.contains(hint), "{args:?}: {told}");
+            let printed = world.fails(args, 2);
+            assert!(printed.contains(&format!("{file}: {what}")), "{args:?}: {printed}");
+            assert!(printed.contains("hint: ") && printed.contains(hint), "{args:?}: {printed}");
         }
     }
 }
@@ -204,15 +204,18 @@ fn a_key_that_is_in_a_shard_twice_is_the_same_error_everywhere() {
         &["train", "--preset", "paper/ViT-B-32", "--train-data", "0.tar", "--device", "cpu"][..],
         &["reshard", "-i", "0.tar", "-o", "out"],
     ] {
-        let told = world.fails(args, 4);
-        assert!(told.contains(&error), "{args:?}: {told}");
+        let printed = world.fails(args, 4);
+        assert!(printed.contains(&error), "{args:?}: {printed}");
     }
     for args in [&["verify", "0.tar"][..], &["inspect", "0.tar"]] {
         let output = world.run(args);
-        let told = [output.stdout, output.stderr].concat();
-        let told = String::from_utf8_lossy(&told);
-        assert_eq!(output.status.code(), Some(4), "{told}");
-        assert!(told.contains("the key is in the shard twice, at byte 512"), "{args:?}: {told}");
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert_eq!(output.status.code(), Some(4), "{printed}");
+        assert!(
+            printed.contains("the key is in the shard twice, at byte 512"),
+            "{args:?}: {printed}"
+        );
     }
     // A build keeps the first of the two and names the other.
     let pipeline =

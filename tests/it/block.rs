@@ -50,8 +50,8 @@ fn images_of_the_lists_are_dropped_after_the_fetch_with_file_and_line() {
     assert_eq!(details.value(0), "sha256.txt line 2");
     assert!(details.value(1).starts_with("phash.txt line 1"), "{}", details.value(1));
     assert!(details.value(2).starts_with("pdq.txt line 3"), "{}", details.value(2));
-    let told = world.good(&["explain", text("uid").value(1)]);
-    assert!(told.contains("blocked_phash") && told.contains("phash.txt line 1"), "{told}");
+    let printed = world.good(&["explain", text("uid").value(1)]);
+    assert!(printed.contains("blocked_phash") && printed.contains("phash.txt line 1"), "{printed}");
 }
 
 #[test]

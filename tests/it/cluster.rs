@@ -202,10 +202,10 @@ fn a_host_belongs_to_one_part_over_all_workers() {
 fn members_that_do_not_fit_are_refused_by_name() {
     let world = World::new();
     let nobody = ["engine.kind=ballista", "engine.scheduler=127.0.0.1:9"].map(str::to_owned);
-    let told = world.fails(&build(&nobody), 3);
-    assert!(told.contains("scheduler 127.0.0.1:9") && told.contains("hint: "), "{told}");
-    let told = world.fails(&["worker", "--scheduler", "127.0.0.1:9"], 3);
-    assert!(told.contains("scheduler 127.0.0.1:9"), "{told}");
+    let shown = world.fails(&build(&nobody), 3);
+    assert!(shown.contains("scheduler 127.0.0.1:9") && shown.contains("hint: "), "{shown}");
+    let shown = world.fails(&["worker", "--scheduler", "127.0.0.1:9"], 3);
+    assert!(shown.contains("scheduler 127.0.0.1:9"), "{shown}");
     // A scheduler of another version, as far as its registry says.
     let (address, other) =
         (TcpListener::bind("127.0.0.1:0").unwrap(), "{\"version\":\"9.9.9\",\"functions\":{}}");
@@ -218,10 +218,11 @@ fn members_that_do_not_fit_are_refused_by_name() {
             let _ = stream.write_all(format!("HTTP/1.0 200 OK\r\n\r\n{other}").as_bytes());
         }
     });
-    let told = world.fails(&["worker", "--scheduler", &format!("127.0.0.1:{port}")], 2);
+    let shown = world.fails(&["worker", "--scheduler", &format!("127.0.0.1:{port}")], 2);
     assert!(
-        told.contains("version 9.9.9 there") && told.contains("function run_part is missing there"),
-        "{told}"
+        shown.contains("version 9.9.9 there")
+            && shown.contains("function run_part is missing there"),
+        "{shown}"
     );
 }
 

@@ -26,10 +26,11 @@ fn a_builds_copies_are_flagged_or_dropped() {
         ("drop", "  removed  file:", [all, 0, copied]),
     ] {
         let set = format!("check.action={action}");
-        world.good(&["build", "--set", &set]);
-        let told = world.good(&["contamination", "--set", &set]);
-        assert_eq!(counts(&account(&world, "runs/small")), expected, "{told}");
-        assert_eq!(told.matches(fate).count(), FOLDERS, "{told}");
+        let funnel = world.good(&["build", "--set", &set]);
+        assert_eq!(funnel.contains("flagged, which continue"), action == "flag", "{funnel}");
+        let printed = world.good(&["contamination", "--set", &set]);
+        assert_eq!(counts(&account(&world, "runs/small")), expected, "{printed}");
+        assert_eq!(printed.matches(fate).count(), FOLDERS, "{printed}");
     }
     // A re-check of what is left, as the shards have it.
     world.good(&["contamination", "--corpus", "runs/small", "--eval", "toys=toys"]);
@@ -41,12 +42,12 @@ fn any_corpus_is_reported_and_gated() {
     let world = World::new();
     let check = ["contamination", "--corpus", "pictures", "--eval", "toys=toys"];
     let with = |more: &[&'static str]| [&check[..], more].concat();
-    let told = world.good(&check);
+    let printed = world.good(&check);
     let first = account(&world, "contamination");
     // The first and the last image of each folder are the same, and one item's copies.
-    assert_eq!(counts(&first), [2 * FOLDERS as u64, FOLDERS as u64, 0], "{told}");
+    assert_eq!(counts(&first), [2 * FOLDERS as u64, FOLDERS as u64, 0], "{printed}");
     assert_eq!(first["sets"][0]["images"], 2 * FOLDERS);
-    assert!(told.contains(first["id"].as_str().unwrap()));
+    assert!(printed.contains(first["id"].as_str().unwrap()));
     for (file, part) in [
         ("contamination.html", "data:image/jpeg;base64,"),
         ("sheet-toys.html", "save decisions.json"),
@@ -63,8 +64,8 @@ fn any_corpus_is_reported_and_gated() {
     }
     assert!(copies.contains("03/000.jpg") && copies.len() == 2 * FOLDERS, "{copies:?}");
 
-    let told = world.fails(&with(&["--max-rate", "10%"]), 1);
-    assert!(told.contains("gate: 50.000% of toys"), "{told}");
+    let printed = world.fails(&with(&["--max-rate", "10%"]), 1);
+    assert!(printed.contains("gate: 50.000% of toys"), "{printed}");
     world.good(&with(&["--max-rate", "0.5"]));
     // Nothing changed since: the report has the same identity, and the parts were read again.
     assert_eq!(account(&world, "contamination")["id"], first["id"]);
@@ -73,10 +74,10 @@ fn any_corpus_is_reported_and_gated() {
 
     let out = ["--out", "after", "--without", "contamination/pairs.parquet", "--max-rate", "0"];
     world.good(&with(&out));
-    let told = world.good(&with(&out[..4]));
+    let printed = world.good(&with(&out[..4]));
     assert_eq!(counts(&account(&world, "after")), [2 * FOLDERS as u64, 0, FOLDERS as u64]);
     let listed = format!("items of toys with a copy: 0 in the corpus, {FOLDERS} removed from it");
-    assert!(told.contains(&listed), "{told}");
+    assert!(printed.contains(&listed), "{printed}");
 }
 
 #[test]
@@ -89,15 +90,18 @@ fn copies_are_left_out_of_new_shards() {
     let copies = before["sets"][0]["images"].as_u64().unwrap();
     assert_eq!((before["sets"][0]["name"].as_str().unwrap(), copies > 0), ("toys", true));
     let reshard = ["reshard", "-i", "runs/small/shards", "--without"];
-    let told =
+    let printed =
         world.good(&[&reshard[..], &["contamination/pairs.parquet", "-o", "clean"]].concat());
-    assert!(told.contains(&format!("{copies} copies of evaluation items left out")), "{told}");
+    assert!(
+        printed.contains(&format!("{copies} copies of evaluation items left out")),
+        "{printed}"
+    );
     world.good(&["contamination", "--corpus", "clean", "--eval", "toys=toys", "--out", "after"]);
     assert_eq!(counts(&account(&world, "after"))[1], 0);
     // The new shards have other names: the report is not of them.
     let again = ["reshard", "-i", "clean", "-o", "no", "--without", "contamination/pairs.parquet"];
-    let told = world.fails(&again, 2);
-    assert!(told.contains("none of its"), "{told}");
+    let printed = world.fails(&again, 2);
+    assert!(printed.contains("none of its"), "{printed}");
 }
 
 #[test]
@@ -108,8 +112,8 @@ fn a_flat_folder_of_test_images_is_a_set() {
         let copy = world.path(&format!("toys/class_{class}/copy.png"));
         std::fs::copy(copy, world.path(&format!("flat/{class}.png"))).unwrap();
     }
-    let told = world.good(&["contamination", "--corpus", "pictures", "--eval", "mine=flat"]);
-    assert_eq!(counts(&account(&world, "contamination"))[..2], [FOLDERS as u64; 2], "{told}");
+    let printed = world.good(&["contamination", "--corpus", "pictures", "--eval", "mine=flat"]);
+    assert_eq!(counts(&account(&world, "contamination"))[..2], [FOLDERS as u64; 2], "{printed}");
     let html = std::fs::read_to_string(world.path("contamination/contamination.html")).unwrap();
     assert!(html.contains("<h3>Items in the corpus</h3>"), "{html}");
     assert_eq!(html.matches("<img").count(), 2 * FOLDERS, "items and copies are shown");
@@ -131,20 +135,20 @@ fn eyes_and_predictions_have_their_say() {
     let check = ["contamination", "--corpus", "pictures", "--eval", "toys=toys"];
     let more = ["--decisions", "d.json", "--predictions", "toys=p.csv", "--tests", "35"];
     let args = [&check[..], &more].concat();
-    let told = world.good(&args);
+    let printed = world.good(&args);
     let found = account(&world, "contamination");
-    assert_eq!(counts(&found)[1], FOLDERS as u64 - 1, "{told}");
+    assert_eq!(counts(&found)[1], FOLDERS as u64 - 1, "{printed}");
     let effect = &found["sets"][0]["effect"];
     assert_eq!(
         (&effect["overlap"], &effect["correct"], &effect["tests"]),
         (&json!(7), &json!(12), &json!(35))
     );
-    assert!(told.contains("m = 35") && told.contains("mean per class"), "{told}");
+    assert!(printed.contains("m = 35") && printed.contains("mean per class"), "{printed}");
     assert_eq!(found["sets"][0]["differences"][1]["metric"], "mean value");
-    let told = world.fails(&[&args[..], &["--max-inflation", "1%"]].concat(), 1);
-    assert!(told.contains("gate: toys: All - Clean is"), "{told}");
-    let told = world.fails(&[&args[..], &["--calibrate"]].concat(), 2);
-    assert!(told.contains("too few"), "{told}");
+    let printed = world.fails(&[&args[..], &["--max-inflation", "1%"]].concat(), 1);
+    assert!(printed.contains("gate: toys: All - Clean is"), "{printed}");
+    let printed = world.fails(&[&args[..], &["--calibrate"]].concat(), 2);
+    assert!(printed.contains("too few"), "{printed}");
 }
 
 #[test]
@@ -181,13 +185,13 @@ fn what_is_wrong_is_named() {
         (&["--corpus", "pictures", "--max-inflation", "1%"], 2, "--predictions"),
         (&["--corpus", "pictures", "--detector", "nowhere"], 2, "clip-data detector train"),
     ] {
-        let told = world.fails(&[&["contamination"], &eval[..], args].concat(), code);
-        assert!(told.contains(named), "{args:?}: {told}");
+        let printed = world.fails(&[&["contamination"], &eval[..], args].concat(), code);
+        assert!(printed.contains(named), "{args:?}: {printed}");
     }
-    let told = world.fails(&["contamination", "--corpus", "pictures"], 2);
-    assert!(told.contains("--eval"), "{told}");
+    let printed = world.fails(&["contamination", "--corpus", "pictures"], 2);
+    assert!(printed.contains("--eval"), "{printed}");
     // One bad image is a row that is reported, not the end.
     std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();
-    let told = world.good(&["contamination", "--corpus", "pictures", "--eval", "toys=toys"]);
-    assert!(told.contains("1 unreadable"), "{told}");
+    let printed = world.good(&["contamination", "--corpus", "pictures", "--eval", "toys=toys"]);
+    assert!(printed.contains("1 unreadable"), "{printed}");
 }

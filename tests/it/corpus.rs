@@ -8,9 +8,9 @@ fn built() -> (World, String, String) {
     world.good(&["build"]);
     // The last image of a folder is a copy of its first; the longer caption stays.
     let uid = |name: &str| {
-        let told = world.good(&["explain", "--json", "--run", "runs/small", name]);
-        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-        told[0]["steps"][0]["values"]["uid"].as_str().unwrap().to_owned()
+        let printed = world.good(&["explain", "--json", "--run", "runs/small", name]);
+        let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        printed[0]["steps"][0]["values"]["uid"].as_str().unwrap().to_owned()
     };
     let (first, last) = (uid("file:00/000.jpg"), uid("file:00/019.jpg"));
     (world, first, last)
@@ -30,15 +30,18 @@ fn a_pair_is_followed_to_the_shards_or_to_where_it_fell() {
     let uid = if ways[0].contains("in the corpus") { &first } else { &last };
     assert!(fell[0].contains(&format!("copy_of.uid      {uid}")), "{fell:?}");
     assert!(stayed[0].contains("shards/00000.tar"), "{stayed:?}");
-    let told = world.fails(&["explain", "no-such-pair"], 2);
-    assert!(told.contains("no pair \"no-such-pair\"") && told.contains("hint: "), "{told}");
+    let printed = world.fails(&["explain", "no-such-pair"], 2);
+    assert!(
+        printed.contains("no pair \"no-such-pair\"") && printed.contains("hint: "),
+        "{printed}"
+    );
 }
 
 #[test]
 fn damage_is_found_and_named() {
     let (world, ..) = built();
-    let told = world.good(&["verify", "runs/small", "runs/small/shards"]);
-    assert!(told.contains("0 findings"), "{told}");
+    let printed = world.good(&["verify", "runs/small", "runs/small/shards"]);
+    assert!(printed.contains("0 findings"), "{printed}");
     world.good(&["verify", "--decode", "runs/small/shards/{00000..00001}.tar"]);
     let shard = world.path("runs/small/shards/00001.tar");
     let mut bytes = std::fs::read(&shard).unwrap();
@@ -46,9 +49,9 @@ fn damage_is_found_and_named() {
     bytes[middle] ^= 0xff;
     std::fs::write(&shard, &bytes).unwrap();
     let output = world.run(&["verify", "runs/small"]);
-    let told = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(output.status.code(), Some(4), "{told}");
-    assert!(told.contains("00001.tar"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(4), "{printed}");
+    assert!(printed.contains("00001.tar"), "{printed}");
     std::fs::remove_file(&shard).unwrap();
     let output = world.run(&["verify", "runs/small/shards"]);
     let message = String::from_utf8_lossy(&output.stdout);
@@ -60,10 +63,10 @@ fn damage_is_found_and_named() {
 #[test]
 fn a_corpus_is_counted_and_shown_on_a_page() {
     let (world, ..) = built();
-    let told =
+    let printed =
         world.good(&["inspect", "runs/small", "--html", "page.html", "--queries", "queries.txt"]);
     for line in ["pairs ", "caption ", "short side ", "queries ", "same bytes "] {
-        assert!(told.contains(line), "{told}");
+        assert!(printed.contains(line), "{printed}");
     }
     let page = std::fs::read_to_string(world.path("page.html")).unwrap();
     assert!(page.contains("data:image/jpeg;base64,") && page.contains("picture 3 of folder 2"));
@@ -78,15 +81,15 @@ fn a_corpus_is_counted_and_shown_on_a_page() {
     assert!(known.contains("0 bits"), "{known}");
     let unknown = world.good(&["inspect", "runs/small", "--has", "toys/class_1/other.png"]);
     assert!(unknown.contains("not in the corpus"), "{unknown}");
-    let told = world.fails(&["inspect", "pipeline.toml"], 2);
-    assert!(told.contains("pipeline.toml: a text file, not a shard\nhint: "), "{told}");
+    let printed = world.fails(&["inspect", "pipeline.toml"], 2);
+    assert!(printed.contains("pipeline.toml: a text file, not a shard\nhint: "), "{printed}");
     world.fails(&["inspect", "none"], 2);
 }
 
 #[test]
 fn a_subset_is_chosen_and_cut() {
     let (world, ..) = built();
-    let told = world.good(&[
+    let printed = world.good(&[
         "subset",
         "runs/small/shards",
         "--where",
@@ -94,32 +97,32 @@ fn a_subset_is_chosen_and_cut() {
         "-o",
         "s.npy",
     ]);
-    let count: usize = told.split_whitespace().next().unwrap().parse().unwrap();
-    assert!(count > 5, "{told}");
+    let count: usize = printed.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(count > 5, "{printed}");
     let reshard =
         ["reshard", "-i", "runs/small/shards", "-o", "out", "-s", "s.npy", "--shard-size", "4"];
-    let told = world.good(&reshard);
-    assert!(told.contains(&format!("{count} of ")), "{told}");
+    let printed = world.good(&reshard);
+    assert!(printed.contains(&format!("{count} of ")), "{printed}");
     world.good(&["verify", "out", "out/sample_ids.npy"]);
     let json = world.good(&["inspect", "out", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["pairs"], count);
-    let told = world.fails(&reshard, 2);
-    assert!(told.contains("--overwrite"), "{told}");
-    let told =
+    let printed = world.fails(&reshard, 2);
+    assert!(printed.contains("--overwrite"), "{printed}");
+    let printed =
         world.fails(&["subset", "runs/small/shards", "--where", "colour = 3", "-o", "x.npy"], 2);
-    assert!(told.contains("colour"), "{told}");
-    let told =
+    assert!(printed.contains("colour"), "{printed}");
+    let printed =
         world.fails(&["reshard", "-i", "runs/small/shards", "-o", "o2", "-s", "queries.txt"], 4);
-    assert!(told.contains("queries.txt: not a .npy file"), "{told}");
+    assert!(printed.contains("queries.txt: not a .npy file"), "{printed}");
 }
 
 #[test]
 fn hashes_are_printed_and_near_ones_paired() {
     let world = World::new();
-    let told = world.good(&["hash", "pictures/00"]);
-    assert_eq!(told.lines().count(), 20);
-    let line = told.lines().next().unwrap();
+    let printed = world.good(&["hash", "pictures/00"]);
+    assert_eq!(printed.lines().count(), 20);
+    let line = printed.lines().next().unwrap();
     assert!(line.len() > 17 && line.ends_with("000.jpg"), "{line}");
     let near = world.good(&["hash", "--near", "0", "pictures/00"]);
     assert_eq!(near.trim_end(), "0\tpictures/00/000.jpg\tpictures/00/019.jpg");
@@ -170,14 +173,14 @@ fn every_list_that_a_source_reads_is_inspected() {
         ("a.txt", b"https://a.example/1.jpg\nhttps://b.example/2.jpg\n".to_vec()),
     ] {
         std::fs::write(world.path("lists").join(name), bytes).unwrap();
-        let told = world.good(&["inspect", "--json", &format!("lists/{name}")]);
-        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
-        assert_eq!(told["pairs"], 2, "{name}: {told}");
-        assert!(told.to_string().contains("b.example"), "{name}: {told}");
+        let printed = world.good(&["inspect", "--json", &format!("lists/{name}")]);
+        let printed: serde_json::Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(printed["pairs"], 2, "{name}: {printed}");
+        assert!(printed.to_string().contains("b.example"), "{name}: {printed}");
     }
-    let told = world.good(&["inspect", "--json", "lists"]);
-    assert!(told.contains("\"pairs\": 14"), "{told}");
+    let printed = world.good(&["inspect", "--json", "lists"]);
+    assert!(printed.contains("\"pairs\": 14"), "{printed}");
     std::fs::write(world.path("other.csv"), "a,b\n1,2\n").unwrap();
-    let told = world.fails(&["inspect", "other.csv"], 2);
-    assert!(told.contains("none of its columns is known"), "{told}");
+    let printed = world.fails(&["inspect", "other.csv"], 2);
+    assert!(printed.contains("none of its columns is known"), "{printed}");
 }

@@ -75,17 +75,20 @@ fn nothing_is_scored_of_nan(world: &World) {
             runs.push(vec!["eval", "few-shot", "--dataset", "parts.csv", "--shots", "1"]);
         }
         for args in runs {
-            let told = world.fails(&[&args[..], &["--model", model], &cpu].concat(), 5);
-            assert!(told.contains("not finite") && told.contains(model), "{args:?}: {told}");
+            let printed = world.fails(&[&args[..], &["--model", model], &cpu].concat(), 5);
             assert!(
-                told.contains("item ") || told.contains("text ") || told.contains(".png"),
-                "{told}"
+                printed.contains("not finite") && printed.contains(model),
+                "{args:?}: {printed}"
+            );
+            assert!(
+                printed.contains("item ") || printed.contains("text ") || printed.contains(".png"),
+                "{printed}"
             );
         }
         let suite =
             ["eval", "suite", "--out", "no_suite", "--dataset", "wds_toys", "--model", model];
-        let told = world.fails(&[&suite[..], &cpu].concat(), 3);
-        assert!(told.contains("not finite") && told.contains(model), "{told}");
+        let printed = world.fails(&[&suite[..], &cpu].concat(), 3);
+        assert!(printed.contains("not finite") && printed.contains(model), "{printed}");
     }
     assert!(!world.path("no.json").exists());
     for name in ["no_embeddings_nan_image/img_emb", "no_embeddings_nan_text/text_emb"] {
@@ -148,7 +151,7 @@ fn every_evaluation_runs_and_says_what_it_asked() {
         (0..8).map(|n| format!("toys/class_{n}/copy.png,picture number {n}\n")).collect();
     std::fs::write(world.path("captions.csv"), format!("image,caption\n{}", rows.concat()))
         .unwrap();
-    let told = run(&[
+    let printed = run(&[
         "retrieval",
         "--dataset",
         "captions.csv",
@@ -158,20 +161,21 @@ fn every_evaluation_runs_and_says_what_it_asked() {
         "r.json",
     ]);
     // Of eight images there is no recall at 10.
-    assert!(told.contains("8 images, 8 captions") && told.contains("R@5"), "{told}");
-    assert!(!told.contains("R@10"), "{told}");
+    assert!(printed.contains("8 images, 8 captions") && printed.contains("R@5"), "{printed}");
+    assert!(!printed.contains("R@10"), "{printed}");
     let found = json(&world, "r.json");
     assert!(found["metrics"]["image_retrieval_recall@5"].is_number());
     assert_eq!((&found["limit"], &found["items_total"]), (&serde_json::Value::Null, &8.into()));
     for (k, named) in [("0", "at least 1"), ("9", "recall at 9 of 8")] {
         let asked = ["eval", "retrieval", "--dataset", "captions.csv", "--recall-k", k];
-        let told = world.fails(&[&asked[..], &model[..]].concat(), 2);
-        assert!(told.contains(named), "{told}");
+        let printed = world.fails(&[&asked[..], &model[..]].concat(), 2);
+        assert!(printed.contains(named), "{printed}");
     }
 
     // A part of a set is spread over its classes, and says that it is one.
-    let told = run(&["zero-shot", "--dataset", "wds_toys", "--limit", "4", "--output", "l.json"]);
-    assert!(told.contains("--limit 4: these are scores of 4 of the "), "{told}");
+    let printed =
+        run(&["zero-shot", "--dataset", "wds_toys", "--limit", "4", "--output", "l.json"]);
+    assert!(printed.contains("--limit 4: these are scores of 4 of the "), "{printed}");
     let part = json(&world, "l.json");
     assert_eq!((&part["limit"], &part["items"]), (&4.into(), &4.into()));
     assert_eq!(part["items_total"], a["items"]);
@@ -184,8 +188,11 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     let end = bytes.len() - 4;
     bytes[end..].copy_from_slice(&f32::INFINITY.to_le_bytes());
     std::fs::write(&path, bytes).unwrap();
-    let told = world.fails(&["eval", "linear-probe", "--features", "f"], 5);
-    assert!(told.contains("row 63 of f/test.npy") && told.contains("not finite"), "{told}");
+    let printed = world.fails(&["eval", "linear-probe", "--features", "f"], 5);
+    assert!(
+        printed.contains("row 63 of f/test.npy") && printed.contains("not finite"),
+        "{printed}"
+    );
     let seeds = ["eval", "few-shot", "--features", "f", "--seeds", "0"];
     assert!(world.fails(&seeds, 2).contains("--seeds"));
     nothing_is_scored_of_nan(&world);
@@ -212,18 +219,19 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     let squash = ["--image-resize-mode", "squash", "--image-mean", "0.5"];
     let third = world.run(&[&["eval"], &suite[..], &squash].concat());
     assert!(third.status.success() && !String::from_utf8_lossy(&third.stderr).contains("already"));
-    let told = world.fails(&[&["eval"], &suite[..], &["nowhere"]].concat(), 3);
-    assert!(told.contains("nowhere") && told.contains("1 evaluations failed"), "{told}");
+    let printed = world.fails(&[&["eval"], &suite[..], &["nowhere"]].concat(), 3);
+    assert!(printed.contains("nowhere") && printed.contains("1 evaluations failed"), "{printed}");
 
     // The doctor finds an image that is none, and the evaluation names it.
     std::fs::write(world.path("toys/class_0/bad.png"), b"\x89PNG\r\n\x1a\n").unwrap();
     let doctor = world.run(&["eval", "doctor", "--dataset", "toys"]);
     assert_eq!(doctor.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&doctor.stdout).contains("class_0/bad.png"));
-    let told = world.fails(&[&["eval", "zero-shot", "--dataset", "toys"], &model[..]].concat(), 2);
-    assert!(told.contains("bad.png") && told.contains("--skip-unreadable"), "{told}");
-    let told = run(&["zero-shot", "--dataset", "toys", "--skip-unreadable"]);
-    assert!(told.contains("1 images could not be read"), "{told}");
+    let printed =
+        world.fails(&[&["eval", "zero-shot", "--dataset", "toys"], &model[..]].concat(), 2);
+    assert!(printed.contains("bad.png") && printed.contains("--skip-unreadable"), "{printed}");
+    let printed = run(&["zero-shot", "--dataset", "toys", "--skip-unreadable"]);
+    assert!(printed.contains("1 images could not be read"), "{printed}");
 }
 
 /// Eight images a class of nothing in common: a probe that never saw a test image is at chance.
@@ -262,9 +270,9 @@ fn probes(world: &World, model: &[&str]) {
     noise(world, "noise/val", &names, 30_000);
 
     // ImageNet's own layout: what is scored is not chosen or fitted on.
-    let told =
+    let printed =
         run(&["linear-probe", "--dataset", "noise", "--save-features", "f", "--output", "p.json"]);
-    assert!(told.contains("48 to fit on, 16 to choose on, 64 to score"), "{told}");
+    assert!(printed.contains("48 to fit on, 16 to choose on, 64 to score"), "{printed}");
     let probe = json(world, "p.json");
     let score = |document: &serde_json::Value| document["metrics"]["lp_acc1"].as_f64().unwrap();
     // Chance is 12.5%; on what was fitted on it was above 50%.
@@ -274,7 +282,7 @@ fn probes(world: &World, model: &[&str]) {
     let fold = &probe["fold_scores"][0];
     assert!(fold["trials"].as_array().unwrap().len() >= 7);
     let strength = fold["lambda"].to_string();
-    let told = world.good(&[
+    let printed = world.good(&[
         "eval",
         "linear-probe",
         "--features",
@@ -284,14 +292,14 @@ fn probes(world: &World, model: &[&str]) {
         "--output",
         "q.json",
     ]);
-    assert!(told.contains("given"), "{told}");
+    assert!(printed.contains("given"), "{printed}");
     let given = json(world, "q.json");
     assert!(given["metrics"]["lp_acc1"].as_f64().is_some(), "{given}");
     assert_eq!(
         (&given["fold_scores"][0]["lambda"], &given["dataset"]),
         (&fold["lambda"], &"noise".into())
     );
-    let told = world.good(&[
+    let printed = world.good(&[
         "eval",
         "few-shot",
         "--features",
@@ -304,16 +312,16 @@ fn probes(world: &World, model: &[&str]) {
         "--zero-shot",
         "0.2",
     ]);
-    assert!(told.contains("1 shots") && told.contains("zero-shot is worth"), "{told}");
-    assert!(told.contains("100 shots  left out: c"), "{told}");
-    let told = world.fails(&["eval", "few-shot", "--features", "f", "--limit", "3"], 2);
-    assert!(told.contains("--limit"), "{told}");
+    assert!(printed.contains("1 shots") && printed.contains("zero-shot is worth"), "{printed}");
+    assert!(printed.contains("100 shots  left out: c"), "{printed}");
+    let printed = world.fails(&["eval", "few-shot", "--features", "f", "--limit", "3"], 2);
+    assert!(printed.contains("--limit"), "{printed}");
 
     // A test image among those to fit on is refused, or left out and counted.
     std::fs::copy(world.path("noise/val/c3/5.png"), world.path("noise/train/c1/copy.png")).unwrap();
-    let told = fails(&["linear-probe", "--dataset", "noise"]);
-    assert!(told.contains("1 items of train are in test too"), "{told}");
-    assert!(told.contains("c1/copy.png") && told.contains("c3/5.png"), "{told}");
+    let printed = fails(&["linear-probe", "--dataset", "noise"]);
+    assert!(printed.contains("1 items of train are in test too"), "{printed}");
+    assert!(printed.contains("c1/copy.png") && printed.contains("c3/5.png"), "{printed}");
     run(&["linear-probe", "--dataset", "noise", "--drop-shared", "--output", "d.json"]);
     let dropped = json(world, "d.json");
     assert_eq!(dropped["fold_scores"][0]["dropped"]["train_in_test"], 1);
@@ -329,17 +337,20 @@ fn probes(world: &World, model: &[&str]) {
         }
     }
     let some = ["linear-probe", "--dataset", "noise", "--lambda", "1"];
-    let told = run(&[&some[..], &["--test-dataset", "some", "--output", "s.json"]].concat());
-    assert!(told.contains("5 of 8 classes are fitted on but have no items to score: c0"), "{told}");
-    let told = run(&[&some[..], &["--classes", "c5,c6,C7", "--output", "t.json"]].concat());
-    assert!(told.contains("24 to score") && told.contains("3 classes"), "{told}");
+    let printed = run(&[&some[..], &["--test-dataset", "some", "--output", "s.json"]].concat());
+    assert!(
+        printed.contains("5 of 8 classes are fitted on but have no items to score: c0"),
+        "{printed}"
+    );
+    let printed = run(&[&some[..], &["--classes", "c5,c6,C7", "--output", "t.json"]].concat());
+    assert!(printed.contains("24 to score") && printed.contains("3 classes"), "{printed}");
     assert_eq!(json(world, "t.json")["class_subset"]["of"], 8);
     run(&[&some[..], &["--test-dataset", "some", "--classes", "c5,c6,c7", "--output", "u.json"]]
         .concat());
     assert_eq!(json(world, "t.json")["metrics"], json(world, "u.json")["metrics"]);
     noise(world, "some", &["c9"], 50_000);
-    let told = fails(&[&some[..], &["--test-dataset", "some"]].concat());
-    assert!(told.contains("class \"c9\" of its test part is not one of the 8"), "{told}");
+    let printed = fails(&[&some[..], &["--test-dataset", "some"]].concat());
+    assert!(printed.contains("class \"c9\" of its test part is not one of the 8"), "{printed}");
 
     // Several classes an item: one regression for each, and VOC's average precision.
     let mut table = String::from("image,labels,split\n");
@@ -360,9 +371,12 @@ fn probes(world: &World, model: &[&str]) {
     // STL-10's folds: the mean over all, or one of them.
     stl10(world);
     let folds = ["linear-probe", "--dataset", "stl10=stl"];
-    let told = run(&[&folds[..], &["--output", "l.json"]].concat());
-    assert!(told.contains("fold 2 of 2: 16 to fit on, 4 to choose on, 12 to score"), "{told}");
-    assert!(told.contains("over 2 folds"), "{told}");
+    let printed = run(&[&folds[..], &["--output", "l.json"]].concat());
+    assert!(
+        printed.contains("fold 2 of 2: 16 to fit on, 4 to choose on, 12 to score"),
+        "{printed}"
+    );
+    assert!(printed.contains("over 2 folds"), "{printed}");
     let all = json(world, "l.json");
     let of = |n: usize| all["fold_scores"][n]["acc1"]["value"].as_f64().unwrap();
     let mean = f64::midpoint(of(0), of(1));
@@ -375,38 +389,38 @@ fn probes(world: &World, model: &[&str]) {
     run(&[&strong[..], &["one.json", "--fold", "2"]].concat());
     let (all, one) = (json(world, "all.json"), json(world, "one.json"));
     assert_eq!(one["fold_scores"][0]["acc1"], all["fold_scores"][1]["acc1"]);
-    let told = fails(&[&folds[..], &["--fold", "3"]].concat());
-    assert!(told.contains("fold 3 of 2"), "{told}");
-    let told = fails(&["linear-probe", "--dataset", "noise", "--fold", "1"]);
-    assert!(told.contains("--fold"), "{told}");
+    let printed = fails(&[&folds[..], &["--fold", "3"]].concat());
+    assert!(printed.contains("fold 3 of 2"), "{printed}");
+    let printed = fails(&["linear-probe", "--dataset", "noise", "--fold", "1"]);
+    assert!(printed.contains("--fold"), "{printed}");
 
     // Zero-shot over some of the classes.
     let kept =
         ["zero-shot", "--dataset", "toys", "--classes", "class_2,class 5", "--output", "z.json"];
-    let told = run(&kept);
-    assert!(told.contains("2 classes, chance 50.00%"), "{told}");
+    let printed = run(&kept);
+    assert!(printed.contains("2 classes, chance 50.00%"), "{printed}");
     let found = json(world, "z.json");
     assert_eq!((&found["items"], &found["class_subset"]["classes"]), (&4.into(), &2.into()));
-    let told = fails(&["zero-shot", "--dataset", "toys", "--classes", "class_2,clas_5"]);
-    assert!(told.contains("no class \"clas_5\"") && told.contains("class 5"), "{told}");
-    let told = fails(&["retrieval", "--dataset", "captions.csv", "--classes", "a"]);
-    assert!(told.contains("--classes"), "{told}");
+    let printed = fails(&["zero-shot", "--dataset", "toys", "--classes", "class_2,clas_5"]);
+    assert!(printed.contains("no class \"clas_5\"") && printed.contains("class 5"), "{printed}");
+    let printed = fails(&["retrieval", "--dataset", "captions.csv", "--classes", "a"]);
+    assert!(printed.contains("--classes"), "{printed}");
 }
 
 #[test]
 fn the_registry_and_robustness_need_no_model() {
     let world = World::new();
-    let told = world.good(&["eval", "datasets"]);
-    assert!(told.lines().count() > 35 && told.contains("Hateful Memes"), "{told}");
-    let told = world.good(&["eval", "datasets", "pcam"]);
-    assert!(told.contains("camelyonpatch") && told.contains("as recalled"), "{told}");
+    let printed = world.good(&["eval", "datasets"]);
+    assert!(printed.lines().count() > 35 && printed.contains("Hateful Memes"), "{printed}");
+    let printed = world.good(&["eval", "datasets", "pcam"]);
+    assert!(printed.contains("camelyonpatch") && printed.contains("as recalled"), "{printed}");
     for (name, value) in [("imagenet1k", 0.762), ("imagenetv2", 0.701)] {
         let text = format!(
             "{{\"dataset\": \"wds/{name}\", \"task\": \"zeroshot_classification\", \"metrics\": {{\"acc1\": {value}}}}}"
         );
         std::fs::write(world.path(&format!("{name}.json")), text).unwrap();
     }
-    let told = world.good(&[
+    let printed = world.good(&[
         "eval",
         "robustness",
         "imagenet1k.json",
@@ -415,9 +429,9 @@ fn the_registry_and_robustness_need_no_model() {
         "r.html",
     ]);
     assert!(
-        told.contains("effective robustness +6.0")
-            && told.contains("zero-shot is better on 1 of 1"),
-        "{told}"
+        printed.contains("effective robustness +6.0")
+            && printed.contains("zero-shot is better on 1 of 1"),
+        "{printed}"
     );
     for (args, named) in [
         (&["eval", "datasets", "cifar11"][..], "cifar100"),
@@ -432,7 +446,7 @@ fn the_registry_and_robustness_need_no_model() {
         ),
         (&["eval", "robustness", "imagenet1k.json", "--base", "x"], "NAME=X"),
     ] {
-        let told = world.fails(args, 2);
-        assert!(told.contains(named), "{args:?}: {told}");
+        let printed = world.fails(args, 2);
+        assert!(printed.contains(named), "{args:?}: {printed}");
     }
 }

@@ -102,7 +102,7 @@ fn a_command_of_img2dataset_gives_its_layout_with_every_row_in_order() {
         list += &format!("{row},\"caption \u{e9} {row}\",{}\n", place.site.url(path));
     }
     place.write("list.csv", &list);
-    let told = place.good(&[
+    let shown = place.good(&[
         "--url_list=list.csv",
         "--input_format",
         "csv",
@@ -177,8 +177,8 @@ fn a_command_of_img2dataset_gives_its_layout_with_every_row_in_order() {
     assert_eq!((&stats["count"], &stats["successes"]), (&3.into(), &2.into()));
     assert_eq!(stats["status_dict"]["HTTP Error 404: Not Found"], 1);
     assert_eq!(stats["hosts"]["127.0.0.1"]["error_kinds"]["http_4xx"], 1);
-    assert!(told.contains("total   - success: 0.714 - failed to download: 0.286"), "{told}");
-    assert!(told.contains("http_4xx"), "{told}");
+    assert!(shown.contains("total   - success: 0.714 - failed to download: 0.286"), "{shown}");
+    assert!(shown.contains("http_4xx"), "{shown}");
 }
 
 #[test]
@@ -295,14 +295,14 @@ fn a_bad_row_of_a_list_fails_alone() {
     let line = format!(r#"{{"url":"{}","caption":["a cat","the cat"]}}"#, url(1));
     place.write("lists.jsonl", &line);
     let args = ["lists.jsonl", "--caption_col=caption", "--output_format=webdataset"];
-    let told = place.bad(&[&args[..], &["--output_folder=refused"]].concat());
-    assert!(told.contains("\"caption\" holds lists") && told.contains("caption_list"), "{told}");
+    let shown = place.bad(&[&args[..], &["--output_folder=refused"]].concat());
+    assert!(shown.contains("\"caption\" holds lists") && shown.contains("caption_list"), "{shown}");
     place.good(&[&args[..], &["--output_folder=all", "--caption_list=all"]].concat());
     let found = samples(&place.path("all/00000.tar"));
     let captions: Vec<&[u8]> = found.iter().map(|sample| sample.get("txt").unwrap()).collect();
     assert_eq!(captions, [&b"a cat"[..], b"the cat"]);
-    let told = place.bad(&["lists.jsonl", "--caption_list=first", "--output_folder=refused"]);
-    assert!(told.contains("caption_list has no effect without caption_col"), "{told}");
+    let shown = place.bad(&["lists.jsonl", "--caption_list=first", "--output_folder=refused"]);
+    assert!(shown.contains("caption_list has no effect without caption_col"), "{shown}");
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn each_fault_has_its_cause_the_rest_is_complete_and_the_run_ends() {
     }
     place.write("urls.txt", &lines.join("\n"));
     let started = Instant::now();
-    let told = place.good(&[
+    let shown = place.good(&[
         "urls.txt",
         "--output_format",
         "webdataset",
@@ -375,7 +375,10 @@ fn each_fault_has_its_cause_the_rest_is_complete_and_the_run_ends() {
     let stalled: usize = of_hosts.iter().filter(|(kind, _)| kind.is_some()).map(|(_, n)| n).sum();
     assert_eq!(stalled, 30, "{of_hosts:?}");
     assert_eq!(samples(&place.path("out/00000.tar")).len(), 19 * 30 + 3);
-    assert!(told.contains("127.0.2.8") && told.contains("clip-data retry out --where"), "{told}");
+    assert!(
+        shown.contains("127.0.2.8") && shown.contains("clip-data retry out --where"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -437,8 +440,8 @@ fn killed_it_goes_on_and_the_bytes_are_the_same() {
         rows.map(|row| place.site.hits(&format!("/n/{row}"))).collect()
     };
     let before = asked();
-    let told = place.good(&args("killed"));
-    assert!(told.contains("skipped: there already"), "{told}");
+    let shown = place.good(&args("killed"));
+    assert!(shown.contains("skipped: there already"), "{shown}");
     assert_eq!(asked(), before, "a finished shard was asked again");
     for shard in 0..8 {
         for ending in ["tar", "parquet"] {
@@ -483,7 +486,7 @@ fn failed_rows_are_fetched_again_in_place_in_every_format() {
         ]);
         let before = json(&place.path("out/00000_stats.json"));
         let first = place.site.hits("/n/0");
-        let told = place
+        let shown = place
             .command(&[
                 "retry",
                 "out",
@@ -493,10 +496,10 @@ fn failed_rows_are_fetched_again_in_place_in_every_format() {
             ])
             .output()
             .unwrap();
-        let errors = String::from_utf8_lossy(&told.stderr);
-        assert!(told.status.success(), "{format}: {errors}");
-        let told = String::from_utf8(told.stdout).unwrap();
-        assert!(told.contains("asked again: 3, there now: 3"), "{told}");
+        let errors = String::from_utf8_lossy(&shown.stderr);
+        assert!(shown.status.success(), "{format}: {errors}");
+        let shown = String::from_utf8(shown.stdout).unwrap();
+        assert!(shown.contains("asked again: 3, there now: 3"), "{shown}");
         assert_eq!(place.site.hits("/n/0"), first, "{format}: a good row was asked again");
         let table = table(&place.path("out/00000.parquet"));
         let status: Vec<_> = texts(&table, "status").into_iter().flatten().collect();
@@ -563,15 +566,15 @@ fn failed_rows_of_a_build_are_fetched_again_and_what_follows_is_made_anew() {
     let shards = |name: &str| samples(&place.path("runs/r/shards").join(name)).len();
     assert_eq!((shards("00000.tar"), shards("00001.tar")), (6, 3));
     let first = place.site.hits("/n/0");
-    let (code, told, errors) = run(&["retry", "--where", "error_kind in ('http_429')"]);
+    let (code, shown, errors) = run(&["retry", "--where", "error_kind in ('http_429')"]);
     assert_eq!(code, Some(0), "{errors}");
-    assert!(told.contains("asked again: 3, there now: 3"), "{told}");
+    assert!(shown.contains("asked again: 3, there now: 3"), "{shown}");
     assert_eq!((shards("00000.tar"), shards("00001.tar")), (6, 6));
     assert_eq!(place.site.hits("/n/0"), first, "a good row was asked again");
     let captions = samples(&place.path("runs/r/shards/00000.tar"));
     assert!(captions[1].get("txt").unwrap().ends_with(b"number 1"));
-    let (_, told, _) = run(&["retry", "--where", "error_kind in ('http_429')"]);
-    assert!(told.contains("asked again: 0"), "{told}");
+    let (_, shown, _) = run(&["retry", "--where", "error_kind in ('http_429')"]);
+    assert!(shown.contains("asked again: 0"), "{shown}");
 }
 
 #[test]
@@ -614,8 +617,8 @@ fn what_cannot_work_is_told_with_a_hint() {
         (vec!["list.csv", "--compute_hash", "crc32"], "crc32"),
         (vec![], "no list given"),
     ] {
-        let told = place.bad(&args);
-        assert!(told.contains(words), "{args:?}: {told}");
+        let shown = place.bad(&args);
+        assert!(shown.contains(words), "{args:?}: {shown}");
         assert!(!place.path("images").exists(), "{args:?}");
     }
     let output = place.command(&["retry", ".", "--where", "error_kind ="]).output().unwrap();

@@ -141,11 +141,11 @@ fn parts_and_retries(address: &str) {
         };
         let successes = || -> u64 { (0..3).filter_map(|s| stats(s)["successes"].as_u64()).sum() };
         assert_eq!(successes(), 9);
-        let told = again("error_kind = 'http_429'");
-        assert!(told.contains("asked again: 3, there now: 3"), "{format}: {told}");
+        let printed = again("error_kind = 'http_429'");
+        assert!(printed.contains("asked again: 3, there now: 3"), "{format}: {printed}");
         assert_eq!(successes(), 12);
-        let told = again("error_kind = 'http_4xx'");
-        assert!(told.contains("asked again: 3, there now: 0"), "{format}: {told}");
+        let printed = again("error_kind = 'http_4xx'");
+        assert!(printed.contains("asked again: 3, there now: 0"), "{format}: {printed}");
         assert_eq!(left(&place, "one"), [""; 0]);
         assert_eq!(left(&place, "two"), [""; 0]);
         let samples = store.list().unwrap().into_iter().filter(|(name, _)| name.ends_with(".jpg"));

@@ -33,9 +33,9 @@ fn a_preset_and_an_exact_fraction_write_subset_and_report() {
     let world = pool();
     let cut = ["--preset", "clip_score", "--arch", "l14", "--fraction", "0.3"];
     let args = [&["filter", "metadata", "-o", "best.npy"], &cut[..]].concat();
-    let told = world.good(&args);
-    let kept = told.lines().find(|line| line.starts_with("kept")).unwrap();
-    assert!(kept.ends_with(" 4") && told.contains("score below 0.6 "), "{told}");
+    let printed = world.good(&args);
+    let kept = printed.lines().find(|line| line.starts_with("kept")).unwrap();
+    assert!(kept.ends_with(" 4") && printed.contains("score below 0.6 "), "{printed}");
     assert_eq!(read_subset(&world.path("best.npy")).unwrap(), [6, 7, 8, 9]);
     let report = std::fs::read_to_string(world.path("best.json")).unwrap();
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
@@ -56,9 +56,9 @@ fn a_preset_and_an_exact_fraction_write_subset_and_report() {
 fn a_build_is_a_pool() {
     let world = World::new();
     world.good(&["build"]);
-    let told =
+    let printed =
         world.good(&["filter", "runs/small/shards", "--preset", "no_filter", "-o", "all.npy"]);
-    let kept = told.lines().find(|line| line.starts_with("kept")).unwrap();
+    let kept = printed.lines().find(|line| line.starts_with("kept")).unwrap();
     let shards = world.good(&["inspect", "runs/small/shards", "--json"]);
     let shards: serde_json::Value = serde_json::from_str(&shards).unwrap();
     assert_eq!(kept.split_whitespace().last().unwrap(), shards["pairs"].to_string());
@@ -89,15 +89,16 @@ fn options_that_do_not_fit_are_refused() {
         (&["--preset", "no_filter", "--seed", "3"], 2, "--seed has no effect"),
         (&["--clusters", "3"], 2, "clusters alone choose nothing\nhint:"),
     ] {
-        let told = world.fails(&[&["filter", "metadata", "-o", "x.npy"], options].concat(), code);
-        assert!(told.contains(reason), "{options:?}: {told}");
+        let printed =
+            world.fails(&[&["filter", "metadata", "-o", "x.npy"], options].concat(), code);
+        assert!(printed.contains(reason), "{options:?}: {printed}");
     }
     let table = world.path("metadata/0.parquet");
     let whole = std::fs::read(&table).unwrap();
     std::fs::write(&table, &whole[..whole.len() / 2]).unwrap();
     for options in [&["--preset", "no_filter"][..], &["--where", "true"]] {
-        let told = world.fails(&[&["filter", "metadata", "-o", "x.npy"], options].concat(), 4);
-        assert!(told.contains("metadata/0.parquet"), "{told}");
+        let printed = world.fails(&[&["filter", "metadata", "-o", "x.npy"], options].concat(), 4);
+        assert!(printed.contains("metadata/0.parquet"), "{printed}");
     }
     assert!(!world.path("x.npy").exists());
 }
@@ -118,15 +119,15 @@ fn images_that_are_alike_become_one_and_centroids_serve_again() {
     zip.finish().unwrap();
     let filter = ["filter", "metadata", "--semdedup", "0.0001"];
     let train = ["--clusters", "2", "--save-centroids", "c.npy", "-o", "a.npy"];
-    let told = world.good(&[&filter[..], &train].concat());
-    assert!(told.contains("within 0.0001 of another image   5\n"), "{told}");
-    assert!(told.contains("clusters: 2, the largest of "), "{told}");
+    let printed = world.good(&[&filter[..], &train].concat());
+    assert!(printed.contains("within 0.0001 of another image   5\n"), "{printed}");
+    assert!(printed.contains("clusters: 2, the largest of "), "{printed}");
     assert_eq!(read_subset(&world.path("a.npy")).unwrap(), [0, 2, 4, 6, 8]);
     world.good(&[&filter[..], &["--centroids", "c.npy", "-o", "b.npy"]].concat());
     assert_eq!(read_subset(&world.path("b.npy")).unwrap(), [0, 2, 4, 6, 8]);
     world.good(&[&filter[..], &["--centroids", "c.npy", "--keep", "easy", "-o", "e.npy"]].concat());
     assert_eq!(read_subset(&world.path("e.npy")).unwrap(), [1, 3, 5, 7, 9]);
-    let told = world
+    let printed = world
         .fails(&["filter", "metadata", "--clusters", "11", "--semdedup", "0.1", "-o", "x.npy"], 2);
-    assert!(told.contains("11 clusters of 10 rows\nhint: fewer --clusters"), "{told}");
+    assert!(printed.contains("11 clusters of 10 rows\nhint: fewer --clusters"), "{printed}");
 }

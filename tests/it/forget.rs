@@ -69,8 +69,8 @@ fn a_run_loses_the_rows_everywhere_and_is_whole_and_reused() {
     assert_eq!(counts, [collected, collected, 0], "{funnel}");
     // Nothing is left to do, and the shards are as they are.
     let before = std::fs::read(shards.join("00000.tar")).unwrap();
-    let told = world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
-    assert!(told.starts_with("0 rows"), "{told}");
+    let printed = world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
+    assert!(printed.starts_with("0 rows"), "{printed}");
     assert!(before == std::fs::read(shards.join("00000.tar")).unwrap());
 }
 
@@ -85,8 +85,8 @@ fn a_rejected_copy_is_removed_and_the_pair_with_its_caption_named() {
     // Of two equal images the one with the longer caption stays: the last of the folder.
     let kept = uids(&dedup.join("part-00000.parquet")).pop().unwrap();
     std::fs::write(world.path("uids.txt"), &copy).unwrap();
-    let told = world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
-    assert!(told.contains(&kept), "{told}");
+    let printed = world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
+    assert!(printed.contains(&kept), "{printed}");
     assert!(!holds(&world.path("runs/small"), &copy));
     world.good(&["verify", "runs/small"]);
 }
@@ -124,8 +124,8 @@ fn shards_tables_and_arrays_lose_their_rows_together() {
         "50",
     ]);
     let paths = ["table.parquet", "out", "copies"];
-    let told = world.good(&[&["forget", "--uids", "uids.txt"][..], &paths].concat());
-    assert!(told.contains("3 rows of 1 uids removed"), "{told}");
+    let printed = world.good(&[&["forget", "--uids", "uids.txt"][..], &paths].concat());
+    assert!(printed.contains("3 rows of 1 uids removed"), "{printed}");
     for name in ["table.npy", "out/img_emb/img_emb_0.npy"] {
         let bytes = std::fs::read(world.path(name)).unwrap();
         let shape = format!("({}, 2)", all.len() - 1);
@@ -221,14 +221,14 @@ fn trainings_that_have_seen_a_removed_row_are_named() {
         world.good(&["forget", "--uids", "uids.txt", "runs/small", "--training", "logs/m"])
     };
     assert!(!forget(&unseen).contains("logs/m"));
-    let told = forget(&seen);
-    let named: Vec<&str> = told.lines().filter(|line| line.contains("trained on")).collect();
-    assert!(named.len() == 1 && named[0].starts_with("logs/m: "), "{told}");
-    assert!(named[0].ends_with("00000.tar"), "{told}");
+    let printed = forget(&seen);
+    let named: Vec<&str> = printed.lines().filter(|line| line.contains("trained on")).collect();
+    assert!(named.len() == 1 && named[0].starts_with("logs/m: "), "{printed}");
+    assert!(named[0].ends_with("00000.tar"), "{printed}");
     // 50 pairs in batches of 16, twice.
     let steps = "  step_00000006: saw each of them 1 times, or once more";
-    assert!(told.contains(steps), "{told}");
-    assert!(told.contains("each pair is seen once in each 4 steps"), "{told}");
+    assert!(printed.contains(steps), "{printed}");
+    assert!(printed.contains("each pair is seen once in each 4 steps"), "{printed}");
     // The row is gone, and with it what could be said.
     assert!(!forget(&seen).contains("logs/m"));
 }
@@ -238,10 +238,10 @@ fn what_cannot_be_done_is_named() {
     let world = World::new();
     world.good(&["build", "--until", "captions"]);
     std::fs::write(world.path("uids.txt"), "# none\n").unwrap();
-    let told = world.fails(&["forget", "--uids", "uids.txt", "runs/small"], 2);
-    assert!(told.contains("uids.txt: no uid"), "{told}");
-    let told = world.fails(&["forget", "--uids", "none.txt", "runs/small"], 2);
-    assert!(told.contains("none.txt: ") && told.contains("\nhint: "), "{told}");
+    let printed = world.fails(&["forget", "--uids", "uids.txt", "runs/small"], 2);
+    assert!(printed.contains("uids.txt: no uid"), "{printed}");
+    let printed = world.fails(&["forget", "--uids", "none.txt", "runs/small"], 2);
+    assert!(printed.contains("none.txt: ") && printed.contains("\nhint: "), "{printed}");
     std::fs::write(world.path("uids.txt"), "x").unwrap();
     let args = ["forget", "--uids", "uids.txt", "runs/small", "--training", "pictures"];
     assert!(world.fails(&args, 2).contains("shards.jsonl"));

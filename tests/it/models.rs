@@ -33,8 +33,8 @@ fn every_format_gives_the_same_embeddings() {
         let args: Vec<&str> = args.iter().chain(more).copied().collect();
         world.good(&args)
     };
-    let told = convert("epoch_1.pt", "open-clip", "folder", &model);
-    assert!(told.contains("parameters, QuickGELU"), "{told}");
+    let printed = convert("epoch_1.pt", "open-clip", "folder", &model);
+    assert!(printed.contains("parameters, QuickGELU"), "{printed}");
     // A folder names its model, a safetensors file as well, a bare state dict does not.
     convert("folder", "hugging-face", "hf", &[]);
     convert("hf", "safetensors", "bare.safetensors", &[]);
@@ -44,9 +44,9 @@ fn every_format_gives_the_same_embeddings() {
     for model in ["folder", "hf", "bare.safetensors", "again"] {
         let output = format!("emb-{model}");
         let args = ["embed", "--model", model, "--input", "pictures/00", "--output", &output];
-        let told =
+        let printed =
             world.good(&[&args[..], &["--only", "image", "--write-batch-size", "12"]].concat());
-        assert!(told.starts_with(&format!("{PICTURES} rows")), "{told}");
+        assert!(printed.starts_with(&format!("{PICTURES} rows")), "{printed}");
         all.push(content(&world.path(&format!("{output}/img_emb"))));
     }
     assert_eq!(
@@ -126,8 +126,8 @@ fn weights_that_cannot_be_used_are_told_as_such() {
     ] {
         let args =
             ["convert", "--model", model, "--model-name", name, "--to", "pt", "--output", "x.pt"];
-        let told = world.fails(&args, 5);
-        assert!(told.contains(named), "{model}, {name}: {told}");
+        let printed = world.fails(&args, 5);
+        assert!(printed.contains(named), "{model}, {name}: {printed}");
     }
     for (name, named) in [("timm.json", "timm_model_name"), ("ViT-Q", "hint: RN50")] {
         let args = [
@@ -143,8 +143,8 @@ fn weights_that_cannot_be_used_are_told_as_such() {
         ];
         assert!(world.fails(&args, 2).contains(named), "{name}");
     }
-    let told =
+    let printed =
         world.fails(&["convert", "--model", "epoch_1.pt", "--to", "pt", "--output", "x.pt"], 5);
-    assert!(told.contains("activation") && told.contains("hint: "), "{told}");
+    assert!(printed.contains("activation") && printed.contains("hint: "), "{printed}");
     assert!(!world.path("x.pt").exists());
 }

@@ -63,17 +63,17 @@ fn a_checkpoint_says_what_happens_to_images_and_flags_say_more() {
 
     // There and back; what a file cannot hold is named.
     assert_eq!(convert("other", "hugging-face", "hf", &[]), "");
-    let told = convert("hf", "safetensors", "bare.safetensors", &[]);
-    assert!(told.contains("note: ") && told.contains("resize_mode \"squash\""), "{told}");
+    let printed = convert("hf", "safetensors", "bare.safetensors", &[]);
+    assert!(printed.contains("note: ") && printed.contains("resize_mode \"squash\""), "{printed}");
     convert("bare.safetensors", "open-clip", "again", &[]);
     assert_eq!(config(&world, "again/open_clip_config.json"), squash());
     assert!(embed("again", "d", &[]) == other);
-    let told = convert("other", "pt", "bare.pt", &[]);
-    assert!(told.contains("cannot hold") && told.contains("mean [0.5,0.5,0.5]"), "{told}");
+    let printed = convert("other", "pt", "bare.pt", &[]);
+    assert!(printed.contains("cannot hold") && printed.contains("mean [0.5,0.5,0.5]"), "{printed}");
     assert_eq!(convert("plain", "pt", "plain.pt", &[]), "");
     let padded = ["--image-resize-mode", "longest"];
-    let told = convert("other", "hugging-face", "padded", &padded);
-    assert!(told.contains("cannot hold resize_mode \"longest\""), "{told}");
+    let printed = convert("other", "hugging-face", "padded", &padded);
+    assert!(printed.contains("cannot hold resize_mode \"longest\""), "{printed}");
 }
 
 #[test]
@@ -98,18 +98,18 @@ fn what_is_no_preprocessing_is_refused_by_name() {
         (["--image-interpolation", "nearest"], "one of bicubic, bilinear, random"),
         (["--image-resize-mode", "pad"], "one of shortest, longest, squash"),
     ] {
-        let told = world.fails(&[&args[..], &flags].concat(), 2);
-        assert!(told.contains(named), "{told}");
+        let printed = world.fails(&[&args[..], &flags].concat(), 2);
+        assert!(printed.contains(named), "{printed}");
         let train = ["train", "--train-data", "x", "--preset", "emoji", "--name", "x"];
-        let told = world.fails(&[&train[..], &flags].concat(), 2);
-        assert!(told.contains(named), "{told}");
+        let printed = world.fails(&[&train[..], &flags].concat(), 2);
+        assert!(printed.contains(named), "{printed}");
     }
     let file = world.path("m/open_clip_config.json");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("\"fill_color\": 0", "\"crop_pct\": 0.9")).unwrap();
-    let told = world.fails(&args, 5);
-    assert!(told.contains("open_clip_config.json: preprocess_cfg: crop_pct 0.9"), "{told}");
-    assert!(told.contains("\nhint: "), "{told}");
+    let printed = world.fails(&args, 5);
+    assert!(printed.contains("open_clip_config.json: preprocess_cfg: crop_pct 0.9"), "{printed}");
+    assert!(printed.contains("\nhint: "), "{printed}");
 }
 
 #[test]
@@ -154,8 +154,8 @@ fn training_sees_what_its_checkpoints_say() {
     assert!(params.contains("image_interpolation: bilinear\n"), "{params}");
     // A run continues with the preprocessing that it began with.
     let other = train("all", &FLAGS[..2]);
-    let told = String::from_utf8_lossy(&other.stderr);
-    assert!(other.status.code() == Some(2) && told.contains("preprocess_cfg was"), "{told}");
+    let printed = String::from_utf8_lossy(&other.stderr);
+    assert!(other.status.code() == Some(2) && printed.contains("preprocess_cfg was"), "{printed}");
     // What is trained further from a checkpoint keeps the checkpoint's.
     let from = ["--pretrained", "logs/all/checkpoints/step_00000002"];
     assert!(train("further", &from).status.success());

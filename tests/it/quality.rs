@@ -22,8 +22,8 @@ fn trained() -> World {
     }
     std::fs::write(world.path("good.txt"), good).unwrap();
     std::fs::write(world.path("bad.txt"), bad).unwrap();
-    let told = world.good(&TRAIN);
-    assert!(told.contains("positive: 256 lines\nnegative: 256 lines\n"), "{told}");
+    let printed = world.good(&TRAIN);
+    assert!(printed.contains("positive: 256 lines\nnegative: 256 lines\n"), "{printed}");
     world
 }
 
@@ -53,15 +53,15 @@ fn a_trained_model_answers_as_fasttext_prints_it_and_is_the_same_each_time() {
     world.good(&TRAIN);
     assert!(first == std::fs::read(world.path("good.bin")).unwrap());
     std::fs::write(world.path("ask.txt"), "a boat\na house\n").unwrap();
-    let told = world.good(&["classifier", "predict", "good.bin", "ask.txt"]);
-    let lines: Vec<Vec<&str>> = told.lines().map(|line| line.split(' ').collect()).collect();
-    assert_eq!([lines[0][0], lines[1][0]], ["__label__positive", "__label__negative"], "{told}");
+    let printed = world.good(&["classifier", "predict", "good.bin", "ask.txt"]);
+    let lines: Vec<Vec<&str>> = printed.lines().map(|line| line.split(' ').collect()).collect();
+    assert_eq!([lines[0][0], lines[1][0]], ["__label__positive", "__label__negative"], "{printed}");
     assert!(lines.iter().all(|line| line.len() == 2 && line[1].parse::<f32>().unwrap() > 0.8));
-    let told = world.good(&["classifier", "predict", "good.bin", "ask.txt", "-k", "-1"]);
-    assert!(told.lines().all(|line| line.split(' ').count() == 4), "{told}");
+    let printed = world.good(&["classifier", "predict", "good.bin", "ask.txt", "-k", "-1"]);
+    assert!(printed.lines().all(|line| line.split(' ').count() == 4), "{printed}");
     let args = ["classifier", "predict", "good.bin", "ask.txt", "-k", "2", "--threshold", "0.8"];
-    let told = world.good(&args);
-    assert!(told.lines().all(|line| line.split(' ').count() == 2), "{told}");
+    let printed = world.good(&args);
+    assert!(printed.lines().all(|line| line.split(' ').count() == 2), "{printed}");
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn captions_below_the_least_probability_are_dropped_with_the_models_name() {
     let text = |name: &str| columns::text(&dropped[0], name).unwrap().clone();
     assert!(text("reason").iter().all(|reason| reason == Some("low_quality_things")));
     assert!(text("detail").iter().all(|detail| detail.unwrap().starts_with("positive 0.")));
-    let told = world.good(&["explain", text("uid").value(0)]);
-    assert!(told.contains("low_quality_things"), "{told}");
+    let printed = world.good(&["explain", text("uid").value(0)]);
+    assert!(printed.contains("low_quality_things"), "{printed}");
 
     // Another model under the same name is another stage; what comes before it is used again.
     let mut again = TRAIN;
@@ -113,11 +113,11 @@ fn settings_without_effect_and_broken_models_are_named() {
     let stage = "[[quality]]\nname = \"things\"\nmodel = \"good.bin\"\nlabel = \"positive\"\n";
     let refuse = |text: &str, part: &str| {
         std::fs::write(world.path("pipeline.toml"), format!("{pipeline}\n{text}")).unwrap();
-        let told = world.run(&["build"]);
-        let errors = String::from_utf8_lossy(&told.stderr).into_owned();
+        let printed = world.run(&["build"]);
+        let errors = String::from_utf8_lossy(&printed.stderr).into_owned();
         assert!(errors.contains(part) && errors.contains("hint:"), "{text}: {errors}");
         assert!(!errors.contains("panicked"), "{errors}");
-        told.status.code().unwrap()
+        printed.status.code().unwrap()
     };
     assert_eq!(refuse(&format!("{stage}min_prob = 0\ncolumn = false\n"), "no effect"), 2);
     assert_eq!(refuse(&stage.replace("things", "Good one"), "lower-case"), 2);
@@ -133,8 +133,8 @@ fn settings_without_effect_and_broken_models_are_named() {
     absent[5] = "absent.txt";
     for args in [&absent[..], &["classifier", "predict", "good.bin", "absent.txt"]] {
         std::fs::write(world.path("good.bin"), &bytes).unwrap();
-        let told = world.fails(args, 2);
-        assert!(told.contains("absent.txt: ") && told.contains("\nhint: "), "{told}");
+        let printed = world.fails(args, 2);
+        assert!(printed.contains("absent.txt: ") && printed.contains("\nhint: "), "{printed}");
     }
 
     let train = |more: &[&str]| world.fails(&[&TRAIN[..8], more].concat(), 2);

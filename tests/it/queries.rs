@@ -21,7 +21,7 @@ fn wiki(world: &World) {
 fn a_dump_becomes_a_list_that_says_where_it_came_from() {
     let world = World::new();
     wiki(&world);
-    let told = world.good(&[
+    let printed = world.good(&[
         "queries",
         "build",
         "--dump",
@@ -37,7 +37,7 @@ fn a_dump_becomes_a_list_that_says_where_it_came_from() {
         "q.parquet",
         "q.txt",
     ]);
-    assert!(told.contains("dump: dump.xml: 60 articles"), "{told}");
+    assert!(printed.contains("dump: dump.xml: 60 articles"), "{printed}");
     let text = std::fs::read_to_string(world.path("q.txt")).unwrap();
     let list: Vec<&str> = text.lines().collect();
     assert_eq!(list[..3], ["the", "apple", "garden"], "words by count, then by spelling: {list:?}");
@@ -45,7 +45,10 @@ fn a_dump_becomes_a_list_that_says_where_it_came_from() {
     assert_eq!(list.iter().filter(|query| query.eq_ignore_ascii_case("golden apple")).count(), 1);
     assert_eq!(list.last(), Some(&"Red Delicious"));
     let stats = world.good(&["queries", "stats", "q.parquet"]);
-    assert!(told.starts_with(&stats), "what a build says is stored with the list: {told} {stats}");
+    assert!(
+        printed.starts_with(&stats),
+        "what a build says is stored with the list: {printed} {stats}"
+    );
     assert!(stats.contains("pageviews: views: 3 lines, 2 counted"), "{stats}");
 
     std::fs::write(world.path("captions.txt"), "a golden  Apple\nRED DELICIOUS!\nnothing else\n")
@@ -67,11 +70,11 @@ fn a_dump_becomes_a_list_that_says_where_it_came_from() {
 fn what_a_balance_did_is_told_query_by_query() {
     let world = World::new();
     world.good(&["build", "--until", "balance"]);
-    let told =
+    let printed =
         world.good(&["queries", "stats", "queries.txt", "--run", "runs/small", "--head", "3"]);
-    assert!(told.contains("mode                       assign"), "{told}");
-    assert!(told.contains("before     after   charged  query"), "{told}");
-    assert!(told.contains("share of matches that queries below the limit have"), "{told}");
+    assert!(printed.contains("mode                       assign"), "{printed}");
+    assert!(printed.contains("before     after   charged  query"), "{printed}");
+    assert!(printed.contains("share of matches that queries below the limit have"), "{printed}");
 }
 
 #[test]
@@ -94,15 +97,15 @@ fn bad_inputs_of_a_list_are_named_or_counted() {
         (&[], "nothing to build a list from"),
     ] {
         let args = [&["queries", "build", "--out", "q.parquet"], args].concat();
-        let told = world.fails(&args, 2);
-        assert!(told.contains(named), "{args:?}: {told}");
+        let printed = world.fails(&args, 2);
+        assert!(printed.contains(named), "{args:?}: {printed}");
         assert!(!world.path("q.parquet").exists());
     }
     let long = "x".repeat(10 << 20);
     std::fs::write(world.path("odd.txt"), format!("boat\n\n{long}\nboat\nhouse\n")).unwrap();
-    let told = world.good(&["queries", "stats", "odd.txt"]);
+    let printed = world.good(&["queries", "stats", "odd.txt"]);
     for passed in ["1 rows empty", "1 rows longer than 256 bytes", "1 rows of an earlier text"] {
-        assert!(told.contains(passed), "{told}");
+        assert!(printed.contains(passed), "{printed}");
     }
     // Rows that are no queries keep the ids of those after them.
     world.good(&["build", "--until", "match", "--set", "queries.list=odd.txt"]);

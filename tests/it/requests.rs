@@ -106,8 +106,8 @@ fn a_url_with_several_captions_is_asked_once_and_its_rows_share_the_answer() {
     let paths = ["/n/0", "/n/1", "/status/404", "/n/2", "/status/503", "/n/3"];
     place.list((0..18).map(|row| paths[row % 6].to_owned()));
     let fetch = ["fetch", "list.csv", "--caption_col", "caption", "--output_format", "webdataset"];
-    let told = place.good(&[&fetch[..], &["--output_folder", "out"], &MANNERS].concat());
-    assert!(told.contains("18 rows, 6 URLs"), "{told}");
+    let printed = place.good(&[&fetch[..], &["--output_folder", "out"], &MANNERS].concat());
+    assert!(printed.contains("18 rows, 6 URLs"), "{printed}");
     for path in paths {
         assert_eq!(place.site.hits(path), 1, "{path}");
     }

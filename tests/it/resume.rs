@@ -67,9 +67,9 @@ fn two_builds_of_one_run_do_not_mix() {
     let mut refused = 0;
     while first.try_wait().unwrap().is_none() {
         let output = world.run(&["build"]);
-        let told = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stderr);
         refused += usize::from(
-            output.status.code() == Some(2) && told.contains("another `clip-data build`"),
+            output.status.code() == Some(2) && printed.contains("another `clip-data build`"),
         );
     }
     assert!(refused > 0, "nobody was refused");

@@ -100,8 +100,8 @@ fn scores_of_a_build_are_those_of_its_shards_and_a_filter_reads_them() {
     }
     assert!(several > 0);
     let uid = built[0].column_by_name("uid").unwrap().as_string::<i32>().value(0).to_owned();
-    let told = world.good(&["explain", &uid]);
-    assert!(told.contains("clip_similarity") && told.contains("aesthetic"), "{told}");
+    let printed = world.good(&["explain", &uid]);
+    assert!(printed.contains("clip_similarity") && printed.contains("aesthetic"), "{printed}");
     let plan = world.good(&["plan"]);
     let again = |line: &str| line.contains(" score ") && line.contains(" reuse ");
     assert!(plan.lines().any(again), "{plan}");
@@ -113,8 +113,8 @@ fn scores_of_a_build_are_those_of_its_shards_and_a_filter_reads_them() {
     let score = ["score", "runs/small/shards", "--model", "model", "--device", "cpu"];
     let heads = ["--head", "aesthetic=head.safetensors", "--out", "scores"];
     let args: Vec<&str> = score.iter().chain(&heads).copied().collect();
-    let told = world.good(&args);
-    assert!(told.starts_with(&format!("{total} pairs")), "{told}");
+    let printed = world.good(&args);
+    assert!(printed.starts_with(&format!("{total} pairs")), "{printed}");
     let scored = rows(&world.path("scores"));
     for name in ["clip_similarity", "clip_similarity_best", "aesthetic"] {
         let (a, b) = (numbers(&built, name), numbers(&scored, name));
@@ -123,13 +123,13 @@ fn scores_of_a_build_are_those_of_its_shards_and_a_filter_reads_them() {
     }
     let again = world.run(&args);
     assert!(String::from_utf8_lossy(&again.stderr).contains("were written before"));
-    let told = world.fails(&[&args[..], &["--name", "l14"]].concat(), 2);
-    assert!(told.contains("other scores") && told.contains("hint: "), "{told}");
+    let printed = world.fails(&[&args[..], &["--name", "l14"]].concat(), 2);
+    assert!(printed.contains("other scores") && printed.contains("hint: "), "{printed}");
     // A third of them, as the filter counts.
-    let told = world.good(&["filter", "scores", "--top", "clip_similarity=0.3", "-o", "s.npy"]);
+    let printed = world.good(&["filter", "scores", "--top", "clip_similarity=0.3", "-o", "s.npy"]);
     let kept = format!("{}", total * 3 / 10);
-    let line = told.lines().find(|line| line.starts_with("kept")).unwrap();
-    assert_eq!(line.split_whitespace().last(), Some(kept.as_str()), "{told}");
+    let line = printed.lines().find(|line| line.starts_with("kept")).unwrap();
+    assert_eq!(line.split_whitespace().last(), Some(kept.as_str()), "{printed}");
 }
 
 #[test]
@@ -144,8 +144,8 @@ fn a_pair_that_has_no_score_is_counted_and_named() {
     shard.finish().unwrap();
     let args = ["score", "00000.tar", "--model", "model", "--device", "cpu", "--out", "scores"];
     let output = world.run(&args);
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && told.contains("1 pairs have no scores"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && printed.contains("1 pairs have no scores"), "{printed}");
     let rejects =
         std::fs::read_to_string(world.path("scores/rejects/rejects_00000.jsonl")).unwrap();
     assert!(rejects.contains(r#""image_path":"1""#), "{rejects}");
@@ -159,9 +159,9 @@ fn what_cannot_score_is_refused_before_anything_is_fetched() {
     // A head of another model.
     write_head(&world.path("head.safetensors"), 24);
     add(&world, SCORE);
-    let told = world.fails(&["build"], 2);
+    let printed = world.fails(&["build"], 2);
     for part in ["head.safetensors", "24", "16", "hint: "] {
-        assert!(told.contains(part), "{told}");
+        assert!(printed.contains(part), "{printed}");
     }
     assert!(nothing_ran());
     std::fs::write(
@@ -169,15 +169,18 @@ fn what_cannot_score_is_refused_before_anything_is_fetched() {
         b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00id\x85R.",
     )
     .unwrap();
-    let told = world.fails(&["build"], 5);
-    assert!(told.contains("head.safetensors") && nothing_ran(), "{told}");
+    let printed = world.fails(&["build"], 5);
+    assert!(printed.contains("head.safetensors") && nothing_ran(), "{printed}");
     // No libtorch.
     let mut bare = Command::new(executable("clip-data"));
     bare.arg("build").current_dir(world.path("")).env_clear().env("HOME", "/nonexistent");
     let output = bare.output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(5), "{told}");
-    assert!(told.contains("libtorch 2.11") && told.contains("hint: ") && nothing_ran(), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{printed}");
+    assert!(
+        printed.contains("libtorch 2.11") && printed.contains("hint: ") && nothing_ran(),
+        "{printed}"
+    );
     // A build that ends before the scores needs no model.
     world.good(&["build", "--until", "captions"]);
     for (section, part) in [
@@ -189,8 +192,8 @@ fn what_cannot_score_is_refused_before_anything_is_fetched() {
     ] {
         let text = std::fs::read_to_string(world.path("pipeline.toml")).unwrap();
         add(&world, &format!("\n{section}\n"));
-        let told = world.fails(&["plan"], 2);
-        assert!(told.contains(part), "{section}: {told}");
+        let printed = world.fails(&["plan"], 2);
+        assert!(printed.contains(part), "{section}: {printed}");
         std::fs::write(world.path("pipeline.toml"), text).unwrap();
     }
 }
@@ -225,12 +228,12 @@ fn a_model_process_that_dies_costs_one_part_a_try_and_changes_nothing() {
     world.good(&["build", "--set", "name=calm", "--set", "engine.workers=1"]);
     // The first start is the check before the build; the second scores, and dies.
     let output = fragile(&world, "2").output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
-    assert!(told.contains("the model's process ended"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{printed}");
+    assert!(printed.contains("the model's process ended"), "{printed}");
     let starts = std::fs::read_to_string(world.path("starts")).unwrap();
     // One process for all parts, and one after its death.
-    assert_eq!(starts.trim(), "3", "{told}");
+    assert_eq!(starts.trim(), "3", "{printed}");
     let shards = |name: &str| content(&world.path(&format!("runs/{name}/shards")));
     assert!(shards("small") == shards("calm"), "the shards differ");
 
@@ -238,9 +241,9 @@ fn a_model_process_that_dies_costs_one_part_a_try_and_changes_nothing() {
     let all: Vec<String> = (2..200).map(|n| n.to_string()).collect();
     let mut dying = fragile(&world, &all.join(" "));
     let output = dying.args(["--set", "name=dies"]).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{told}");
-    assert!(told.contains("score") && told.contains("part"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{printed}");
+    assert!(printed.contains("score") && printed.contains("part"), "{printed}");
     let output = fragile(&world, "").args(["--set", "name=dies"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(shards("dies") == shards("calm"), "the shards differ");

@@ -13,9 +13,9 @@ const SELECT: [&str; 4] = [
 #[test]
 fn a_build_keeps_exactly_the_fraction_and_says_why_others_were_dropped() {
     let world = World::new();
-    let told = world.good(&[&["build"][..], &SELECT].concat());
+    let printed = world.good(&[&["build"][..], &SELECT].concat());
     let numbers = |stage: &str| -> Vec<usize> {
-        let line = told.lines().find(|line| line.starts_with(stage)).unwrap();
+        let line = printed.lines().find(|line| line.starts_with(stage)).unwrap();
         line.split_whitespace().skip(1).map(|word| word.parse().unwrap()).collect()
     };
     let (before, after) = (numbers("check ")[1], numbers("select ")[1]);
@@ -29,16 +29,16 @@ fn a_build_keeps_exactly_the_fraction_and_says_why_others_were_dropped() {
     assert!(met < before, "{account}");
     assert_eq!(after, met * 3 / 10);
     assert_eq!(numbers("shards ")[0], after);
-    assert!(told.contains(" condition\n") && told.contains(" not_in_top\n"), "{told}");
+    assert!(printed.contains(" condition\n") && printed.contains(" not_in_top\n"), "{printed}");
     world.good(&[&["report", "--out", "report.html"][..], &SELECT].concat());
     let html = std::fs::read_to_string(world.path("report.html")).unwrap();
     assert!(html.contains("Selection") && html.contains("top 0.3 by width"));
     assert!(html.contains("Dropped, nearest to the cut") && html.contains("class=\"cut\""));
     // What cannot be asked is a fault of the configuration, and names what can.
-    let told = world.fails(&["build", "--set", r#"select.where=["widht >= 3"]"#], 2);
-    assert!(told.contains("no column \"widht\"\nhint: there are row, uid"), "{told}");
-    let told = world.fails(&["plan", "--set", r#"select.where=["width >="]"#], 2);
-    assert!(told.contains("[select]: condition \"width >=\""), "{told}");
+    let printed = world.fails(&["build", "--set", r#"select.where=["widht >= 3"]"#], 2);
+    assert!(printed.contains("no column \"widht\"\nhint: there are row, uid"), "{printed}");
+    let printed = world.fails(&["plan", "--set", r#"select.where=["width >="]"#], 2);
+    assert!(printed.contains("[select]: condition \"width >=\""), "{printed}");
 }
 
 #[test]

@@ -47,8 +47,8 @@ fn shared_by_machines(store: &str) {
         }
     }
     let pulled = machine(store, "pulled");
-    let told = world.good(&with(&["pull"], &pulled));
-    assert!(told.contains("shards: "), "{told}");
+    let printed = world.good(&with(&["pull"], &pulled));
+    assert!(printed.contains("shards: "), "{printed}");
     assert!(content(&world.path("pulled/small/shards")) == shards, "three jobs");
     assert_eq!(parts(&world, "pulled"), hashes);
     let fresh = machine(store, "fresh");
@@ -93,8 +93,8 @@ fn a_killed_machine_is_followed_by_another() {
     world.good(&with(&["build"], &second));
     assert!(content(&world.path("second/small/shards")) == shards, "begun anew");
     // A run that is here alone is left alone.
-    let told = world.fails(&with(&["build"], &machine(&store, "runs")), 2);
-    assert!(told.contains("runs/small") && told.contains("hint: "), "{told}");
+    let printed = world.fails(&with(&["build"], &machine(&store, "runs")), 2);
+    assert!(printed.contains("runs/small") && printed.contains("hint: "), "{printed}");
 }
 
 #[test]
@@ -130,12 +130,12 @@ fn shards_in_a_bucket_are_read_like_files_and_secrets_stay_secret() {
     let there = format!("{store}/small/{stage}/shards");
     let named = world.good(&["verify", &format!("{there}/{{00000..00001}}.tar")]);
     let matched = world.good(&["verify", &format!("{there}/0000[01].tar")]);
-    let counts = |told: &str| told.lines().last().unwrap_or_default().to_owned();
+    let counts = |printed: &str| printed.lines().last().unwrap_or_default().to_owned();
     assert_eq!((counts(&named), counts(&matched)), (counts(&here), counts(&here)));
     let absent = world.fails(&["verify", &format!("{there}/99999.tar")], 2);
     assert!(absent.contains("99999.tar"), "{absent}");
-    let told = [output.stdout, output.stderr].concat();
-    assert!(!String::from_utf8_lossy(&told).contains(&secret));
+    let printed = [output.stdout, output.stderr].concat();
+    assert!(!String::from_utf8_lossy(&printed).contains(&secret));
     for (name, bytes) in every_file(&world.path("runs")) {
         assert!(!String::from_utf8_lossy(&bytes).contains(&secret), "{name}");
     }

@@ -164,11 +164,11 @@ fn shards_behind_urls_train_through_a_bounded_cache() {
     let other = ["--cache-dir", "others"];
     // Counted under this name before it had statistics.
     let fewer = url.replace("00023", "00022");
-    let told = world.fails(&train(&fewer, "damaged", &[&windows[..], &other].concat()), 4);
-    assert!(told.contains("/00003.tar") && told.contains("blake3 differs"), "{told}");
+    let printed = world.fails(&train(&fewer, "damaged", &[&windows[..], &other].concat()), 4);
+    assert!(printed.contains("/00003.tar") && printed.contains("blake3 differs"), "{printed}");
     let absent = url.replace("00023", "00024");
-    let told = world.fails(&train(&absent, "absent", &windows), 2);
-    assert!(told.contains("/00024.tar"), "{told}");
+    let printed = world.fails(&train(&absent, "absent", &windows), 2);
+    assert!(printed.contains("/00024.tar"), "{printed}");
 }
 
 #[test]
@@ -194,6 +194,6 @@ fn a_table_of_files_and_the_first_held_out_pairs() {
     assert_eq!(results("table")["num_samples"].as_f64(), Some(8.0));
     world.good(&train("pairs.csv", "all", &held_out));
     assert_eq!(results("all")["num_samples"].as_f64(), Some(40.0));
-    let told = world.fails(&train("pairs.csv", "comma", &["--csv-separator", ","]), 2);
-    assert!(told.contains("no column \"filepath\""), "{told}");
+    let printed = world.fails(&train("pairs.csv", "comma", &["--csv-separator", ","]), 2);
+    assert!(printed.contains("no column \"filepath\""), "{printed}");
 }

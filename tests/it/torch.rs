@@ -39,9 +39,9 @@ fn help_works_without_libtorch_and_train_says_what_to_do() {
     assert_eq!(wrong.status.code(), Some(2), "{text}");
     assert!(text.contains("'--epochs'"), "{text}");
     let train = bare(&["train", "--preset", "emoji"]);
-    let told = String::from_utf8_lossy(&train.stderr);
-    assert_eq!(train.status.code(), Some(5), "{told}");
-    assert!(told.contains("libtorch 2.11") && told.contains("hint: "), "{told}");
+    let printed = String::from_utf8_lossy(&train.stderr);
+    assert_eq!(train.status.code(), Some(5), "{printed}");
+    assert!(printed.contains("libtorch 2.11") && printed.contains("hint: "), "{printed}");
 }
 
 #[test]
@@ -71,17 +71,20 @@ fn stopped_and_gone_on_a_training_ends_with_the_same_weights() {
     let steps = std::fs::read_to_string(world.path("logs/stopped/steps.jsonl")).unwrap();
     assert_eq!(steps.lines().count(), 19);
     let other = train("stopped", &["--lr", "0.1"]);
-    let told = String::from_utf8_lossy(&other.stderr);
-    assert!(other.status.code() == Some(2) && told.contains("lr was 0.0005, is 0.1"), "{told}");
+    let printed = String::from_utf8_lossy(&other.stderr);
+    assert!(
+        other.status.code() == Some(2) && printed.contains("lr was 0.0005, is 0.1"),
+        "{printed}"
+    );
 
     world.good(&["contamination"]);
     let eval = ["eval", "zero-shot", "--model", "logs/whole", "--dataset", "toys"];
     let files = ["--output", "scores.json", "--predictions", "p.parquet"];
     let account = ["--contamination", "runs/small/contamination.json"];
     let args: Vec<&str> = eval.iter().chain(&files).chain(&account).copied().collect();
-    let told = world.good(&args);
+    let printed = world.good(&args);
     for row in ["All ", "Clean ", "Overlap ", "chance 12.50%"] {
-        assert!(told.contains(row), "{told}");
+        assert!(printed.contains(row), "{printed}");
     }
     let effect = world.good(&["contamination", "--predictions", "toys=p.parquet"]);
     assert!(effect.contains("All-Clean"), "{effect}");
@@ -180,8 +183,8 @@ fn two_processes_train_as_one_does_and_go_on_after_a_kill() {
     }
     killed.kill().unwrap();
     killed.wait().unwrap();
-    let told = world.good(&args("two", "2"));
-    assert!(told.contains("step_00000080"), "{told}");
+    let printed = world.good(&args("two", "2"));
+    assert!(printed.contains("step_00000080"), "{printed}");
     let (one, two) = (losses(&world, "one"), losses(&world, "two"));
     assert_eq!((one.len(), two.len()), (80, 80));
     for (step, (a, b)) in one.iter().zip(&two).enumerate() {
@@ -200,7 +203,7 @@ fn what_cannot_be_trained_or_evaluated_is_named() {
         (&["eval", "zero-shot", "--model", "none", "--dataset", "toys"], 5, "no checkpoint"),
         (&["eval", "one-shot"], 2, "one-shot"),
     ] {
-        let told = world.fails(args, code);
-        assert!(told.contains(named), "{args:?}: {told}");
+        let printed = world.fails(args, code);
+        assert!(printed.contains(named), "{args:?}: {printed}");
     }
 }

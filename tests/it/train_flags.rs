@@ -90,8 +90,8 @@ fn where_a_run_is_and_what_it_begins_with() {
     assert_eq!(std::fs::read_dir(world.path("logs/d/tensorboard")).unwrap().count(), 1);
     world.fails(&train(&["--name", "e", "--max-minutes", "0"]), 3);
     assert_eq!(losses(&world, "logs/e").len(), 1);
-    let told = world.fails(&train(&["--name", "f", "--device", "abacus"]), 2);
-    assert!(told.contains("--device abacus"), "{told}");
+    let printed = world.fails(&train(&["--name", "f", "--device", "abacus"]), 2);
+    assert!(printed.contains("--device abacus"), "{printed}");
     // Refused by the executable as in the table of flags, by exit code and name.
     for (more, flag) in [
         (["--report-to", "wandb"], "--report-to wandb"),
@@ -100,8 +100,8 @@ fn where_a_run_is_and_what_it_begins_with() {
         (["--batch-size", "1"], "a batch of 1 pair"),
         (["--global-batch-size", "65"], "a batch of 65 pairs"),
     ] {
-        let told = world.fails(&train(&more), 2);
-        assert!(told.contains(flag), "{told}");
+        let printed = world.fails(&train(&more), 2);
+        assert!(printed.contains(flag), "{printed}");
     }
 }
 
@@ -130,8 +130,8 @@ fn a_group_of_processes_and_where_it_meets() {
     let world = world();
     world.good(&train(&["--name", "alone"]));
     let output = world.run(&train(&["--name", "pair", "--nproc", "2", "--dist-timeout", "60"]));
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && told.contains("2 processes"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && printed.contains("2 processes"), "{printed}");
 
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("tcp://127.0.0.1:{port}");
@@ -153,15 +153,15 @@ fn a_group_of_processes_and_where_it_meets() {
     let backend = world.command(&train(&["--dist-backend", "mpi", "--dist-url", &url]));
     let mut backend = backend;
     let output = backend.env("RANK", "0").env("WORLD_SIZE", "2").output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(2) && told.contains("--dist-backend mpi"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && printed.contains("--dist-backend mpi"), "{printed}");
 
     // The other one never comes.
     let started = Instant::now();
     let mut lonely = world.command(&train(&["--dist-url", &url, "--dist-timeout", "2"]));
     let output = lonely.env("RANK", "1").env("WORLD_SIZE", "2").output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && told.contains("could not join"), "{told}");
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && printed.contains("could not join"), "{printed}");
     assert!(started.elapsed() < Duration::from_secs(60));
 }
 
@@ -184,8 +184,8 @@ fn another_corpus_and_a_damaged_one_are_refused_by_name() {
     let at = bytes.iter().rposition(|&byte| byte != 0).unwrap();
     bytes[at] ^= 1;
     std::fs::write(&first, bytes).unwrap();
-    let told = world.fails(&minutes, 4);
-    assert!(told.contains("00000.tar") && told.contains("blake3"), "{told}");
+    let printed = world.fails(&minutes, 4);
+    assert!(printed.contains("00000.tar") && printed.contains("blake3"), "{printed}");
     // The same content again, though written later.
     std::fs::write(&first, whole).unwrap();
     world.fails(&minutes, 3);
@@ -196,13 +196,13 @@ fn another_corpus_and_a_damaged_one_are_refused_by_name() {
         std::fs::rename(&b, &a).unwrap();
         std::fs::rename(&c, &b).unwrap();
     }
-    let told = world.fails(&minutes, 2);
-    assert!(told.contains("0000") && told.contains("has begun with"), "{told}");
+    let printed = world.fails(&minutes, 2);
+    assert!(printed.contains("0000") && printed.contains("has begun with"), "{printed}");
     // A copy elsewhere has no name that the run knows; its digest is another one.
     std::fs::rename(&data, world.path("moved")).unwrap();
     let moved = minutes.iter().map(|&arg| if arg == "data" { "moved" } else { arg });
-    let told = world.fails(&moved.collect::<Vec<_>>(), 2);
-    assert!(told.contains("corpus was"), "{told}");
+    let printed = world.fails(&moved.collect::<Vec<_>>(), 2);
+    assert!(printed.contains("corpus was"), "{printed}");
 }
 
 #[test]

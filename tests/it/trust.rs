@@ -58,14 +58,14 @@ fn shards_are_not_written_over_while_they_are_read() {
     world.good(&["reshard", "-i", "runs/small/shards", "-o", "x", "--shard-size", "30"]);
     let before = content(&world.path("x"));
     let args = ["reshard", "-i", "x", "-o", "x", "--shard-size", "7", "--overwrite"];
-    let told = world.fails(&args, 2);
-    assert!(told.contains("written over while it is read"), "{told}");
+    let printed = world.fails(&args, 2);
+    assert!(printed.contains("written over while it is read"), "{printed}");
     assert_eq!(content(&world.path("x")), before);
 
     let lock = File::create(world.path("x/.lock")).unwrap();
     lock.lock().unwrap();
-    let told = world.fails(&["reshard", "-i", "runs/small/shards", "-o", "x", "--overwrite"], 2);
-    assert!(told.contains("another process"), "{told}");
+    let printed = world.fails(&["reshard", "-i", "runs/small/shards", "-o", "x", "--overwrite"], 2);
+    assert!(printed.contains("another process"), "{printed}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::io::{ErrorKind, Write};
 
-use crate::exit;
+use clip_format::ErrorClass;
 
 /// The text with its control characters as `\u001b`, except line ends and tabs. JSON with such
 /// characters stays the same document.
@@ -46,7 +46,9 @@ pub fn print_result(text: &str) {
         std::process::exit(0);
     }
     print_error(&format!("error: standard output: {error}\n"));
-    std::process::exit(i32::from(exit::storage(&error).unwrap_or(exit::USAGE)));
+    let refused = clip_format::is_disk_refusal(&error);
+    let class = if refused { ErrorClass::Environment } else { ErrorClass::Usage };
+    std::process::exit(i32::from(class as u8));
 }
 
 /// Writes to standard error, where a failure has nowhere to be reported. A leading `\r` is kept: it

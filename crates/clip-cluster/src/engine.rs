@@ -12,8 +12,8 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::{StreamExt, stream};
 use tokio::runtime::Runtime;
 
-use crate::pages::lost;
-use crate::registry::{functions, state};
+use crate::pages::{lost, registry_of};
+use crate::registry::{fingerprint, functions, state};
 use crate::run_part::query;
 use crate::secret::showing;
 use crate::{Error, MESSAGE, Registry, Result, Secret};
@@ -45,7 +45,7 @@ impl ClusterEngine {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(|e| Error::io("threads", e))?;
         let context = runtime.block_on(async {
-            Registry::mine().fits(&Registry::of(scheduler, secret).await?, "the scheduler")?;
+            Registry::mine().fits(&registry_of(scheduler, secret).await?, "the scheduler")?;
             // Ballista 55 plans anew between the stages of a query, which has no end where a table
             // is empty.
             let config = showing(SessionConfig::new_with_ballista(), secret)
@@ -101,7 +101,7 @@ impl ClusterEngine {
                 }
                 Err(message) => {
                     // Parts fail one by one; without a scheduler all of them do.
-                    if let Err(gone) = Registry::of(&self.scheduler, self.secret).await {
+                    if let Err(gone) = registry_of(&self.scheduler, self.secret).await {
                         return Err(clip_pipeline::Error::stage(name, gone));
                     }
                     run.emit(&Event::PartFailed { stage: name.to_owned(), part, message });
@@ -112,7 +112,7 @@ impl ClusterEngine {
     }
 
     async fn ask(&self, stage: usize, part: usize) -> std::result::Result<Commit, String> {
-        let query = query(&self.build, stage, part);
+        let query = query(fingerprint(), &self.build, stage, part);
         let rows = async { self.context.sql(&query).await?.collect().await };
         let rows = rows.await.map_err(|e| e.to_string())?;
         let answer = rows.iter().find(|batch| batch.num_rows() == 1).ok_or("no answer")?;

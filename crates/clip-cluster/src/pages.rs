@@ -12,9 +12,10 @@ use futures::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::registry::PATH;
 use crate::{Error, Registry, Result, Secret};
 
+/// Where a scheduler shows its registry.
+pub(crate) const PATH: &str = "/clip-data/registry";
 /// Where a scheduler shows how many workers left it or were given up.
 const LOST: &str = "/clip-data/lost";
 /// Time for a scheduler to answer.
@@ -68,4 +69,14 @@ pub(crate) async fn ask(scheduler: &str, secret: Option<Secret>, path: &str) -> 
     }
     let body = reply.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     Ok(body.to_owned())
+}
+
+/// The registry of the scheduler at `HOST:PORT`.
+///
+/// # Errors
+/// [`Error::Refused`] when it wants another secret, [`Error::Scheduler`] when it is none or
+/// does not answer.
+pub(crate) async fn registry_of(scheduler: &str, secret: Option<Secret>) -> Result<Registry> {
+    let body = ask(scheduler, secret, PATH).await?;
+    serde_json::from_str(&body).map_err(|_| Error::no_scheduler(scheduler))
 }

@@ -11,12 +11,8 @@ use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::pages::ask;
 use crate::run_part::{PartRunner, run_part};
-use crate::{Error, Result, Secret};
-
-/// Where a scheduler shows its registry.
-pub(crate) const PATH: &str = "/clip-data/registry";
+use crate::{Error, Result};
 
 /// Version and functions of a member. Functions travel by name only, so all members must mean the
 /// same by it.
@@ -78,22 +74,12 @@ impl Registry {
         }
         Err(Error::Registry { whose: whose.to_owned(), differences: differences.join(", ") })
     }
-
-    /// The registry of the scheduler at `HOST:PORT`.
-    ///
-    /// # Errors
-    /// [`Error::Refused`] when it wants another secret, [`Error::Scheduler`] when it is none or
-    /// does not answer.
-    pub async fn of(scheduler: &str, secret: Option<Secret>) -> Result<Self> {
-        let body = ask(scheduler, secret, PATH).await?;
-        serde_json::from_str(&body).map_err(|_| Error::no_scheduler(scheduler))
-    }
 }
 
 /// Every function: those of queries, and `run_part`, which only a worker can do.
 pub(crate) fn functions(runner: Option<PartRunner>) -> Vec<Arc<ScalarUDF>> {
     let mut functions = clip_sql::functions::functions();
-    functions.push(Arc::new(run_part(runner)));
+    functions.push(Arc::new(run_part(runner, fingerprint)));
     functions
 }
 
@@ -137,7 +123,7 @@ mod tests {
         other.functions.insert("draw".into(), "0".into());
         other.functions.insert("new".into(), "0".into());
         other.version = "9.9.9".into();
-        let told = mine.fits(&other, "the scheduler").unwrap_err().to_string();
+        let error = mine.fits(&other, "the scheduler").unwrap_err().to_string();
         for part in [
             "the scheduler is of another kind",
             "version 9.9.9 there",
@@ -145,7 +131,7 @@ mod tests {
             "function draw is another there",
             "function new is missing here",
         ] {
-            assert!(told.contains(part), "{told}");
+            assert!(error.contains(part), "{error}");
         }
         assert_ne!(mine.fingerprint(), other.fingerprint());
     }

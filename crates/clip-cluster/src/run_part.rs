@@ -13,8 +13,6 @@ use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use crate::registry::fingerprint;
-
 /// Does a part: of the build that the text describes, stage and part by number.
 pub type PartRunner =
     Arc<dyn Fn(&str, usize, usize) -> clip_pipeline::Result<Commit> + Send + Sync>;
@@ -22,25 +20,28 @@ pub type PartRunner =
 /// `run_part(fingerprint, build, stage, part)`: does the part and gives its line of the manifest.
 struct RunPart {
     runner: Option<PartRunner>,
+    /// The fingerprint of this process's registry.
+    fingerprint: fn() -> &'static str,
     signature: Signature,
 }
 
 /// The function; without a runner it can be planned, but not called.
-pub(crate) fn run_part(runner: Option<PartRunner>) -> ScalarUDF {
+pub(crate) fn run_part(runner: Option<PartRunner>, fingerprint: fn() -> &'static str) -> ScalarUDF {
     // Volatile: no planner may call it in advance.
-    ScalarUDF::from(RunPart { runner, signature: Signature::any(4, Volatility::Volatile) })
+    let signature = Signature::any(4, Volatility::Volatile);
+    ScalarUDF::from(RunPart { runner, fingerprint, signature })
 }
 
-/// The query that does a part.
-pub(crate) fn query(build: &str, stage: usize, part: usize) -> String {
-    let (mine, build) = (fingerprint(), build.replace('\'', "''"));
+/// The query that does a part, of a member with this fingerprint.
+pub(crate) fn query(mine: &str, build: &str, stage: usize, part: usize) -> String {
+    let build = build.replace('\'', "''");
     format!("SELECT run_part('{mine}', '{build}', {stage}, {part})")
 }
 
 impl RunPart {
     fn one(&self, theirs: &str, build: &str, stage: usize, part: usize) -> Result<String> {
         let failed = |text: String| DataFusionError::Execution(text);
-        let mine = fingerprint();
+        let mine = (self.fingerprint)();
         if mine != theirs {
             let hint = "hint: run the same clip-data everywhere";
             return Err(failed(format!(

@@ -41,7 +41,7 @@ use tokio::runtime::Runtime;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
-use crate::registry::PATH;
+use crate::pages::PATH;
 use crate::secret::showing;
 use crate::{ClusterEngine, Error, Roots, Secret, WorkerOptions};
 

@@ -18,6 +18,7 @@ use tonic::transport::Endpoint;
 
 use crate::files::confined;
 use crate::flight::flight;
+use crate::pages::registry_of;
 use crate::registry::worker_functions;
 use crate::run_part::PartRunner;
 use crate::secret::{may_listen, showing};
@@ -50,7 +51,7 @@ pub async fn worker(options: WorkerOptions, runner: PartRunner) -> Result<()> {
     let WorkerOptions { scheduler, bind, host, tasks, folder, secret, roots } = options;
     may_listen(bind, secret)?;
     crate::logging::init();
-    Registry::mine().fits(&Registry::of(&scheduler, secret).await?, "the scheduler")?;
+    Registry::mine().fits(&registry_of(&scheduler, secret).await?, "the scheduler")?;
     let odd =
         || Error::Scheduler { scheduler: scheduler.clone(), reason: "not HOST:PORT".to_owned() };
     let (scheduler_host, scheduler_port) = scheduler.rsplit_once(':').ok_or_else(odd)?;

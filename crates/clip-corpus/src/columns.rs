@@ -8,13 +8,13 @@ use std::sync::Arc;
 pub const ROW: &str = "row";
 /// Identity of the pair: see [`crate::uid`].
 pub const UID: &str = "uid";
-/// Address of the image.
+/// URL of the image.
 pub const URL: &str = "url";
 /// The text.
 pub const CAPTION: &str = "caption";
-/// Address of the page that showed the image, if there was one.
+/// URL of the page that showed the image, if there was one.
 pub const PAGE_URL: &str = "page_url";
-/// Where the caption stood: `alt`, `title`, `figcaption`, `list`, `file`, …
+/// Where the caption was: `alt`, `title`, `figcaption`, `list`, `file`, …
 pub const SOURCE: &str = "source";
 /// ISO 639 code that language identification gave.
 pub const LANGUAGE: &str = "language";

@@ -10,10 +10,10 @@ use crate::{Error, Result};
 /// `a::b` is a union, `{000..012}` and `{x,y}` are braces, `${NAME}` is the environment's
 /// `WDS_NAME`, `*` and `?` are globs, and a folder means its `*.tar` files sorted by name. `file:`
 /// before a path is allowed. A plain path is given back as it is, whether it exists or not. What is
-/// behind an address (`s3:`, `gs:`, `az:`, `https:`) is copied into the cache first.
+/// behind a URL (`s3:`, `gs:`, `az:`, `https:`) is copied into the cache first.
 ///
 /// # Errors
-/// `pipe:` runs commands and is refused; what is behind an address may not be had.
+/// `pipe:` runs commands and is refused; what is behind a URL may not be had.
 pub fn expand(spec: &str) -> Result<Vec<PathBuf>> {
     expand_in(Path::new(""), spec)
 }
@@ -31,7 +31,7 @@ pub fn expand_in(base: &Path, spec: &str) -> Result<Vec<PathBuf>> {
         } else if name.starts_with("hf:") {
             let hint =
                 "hint: https://huggingface.co/datasets/NAME/resolve/main/FILE is one that is";
-            return Err(bad(spec, format!("hf: is no address here\n{hint}")));
+            return Err(bad(spec, format!("hf: is no URL here\n{hint}")));
         } else {
             files.extend(paths(base, &name, spec)?);
         }
@@ -42,7 +42,7 @@ pub fn expand_in(base: &Path, spec: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The files, folders, patterns and addresses that a specification names: unions, variables and
+/// The files, folders, patterns and URLs that a specification names: unions, variables and
 /// braces expanded.
 ///
 /// # Errors

@@ -21,6 +21,9 @@ pub struct Counts {
     /// Different URLs among the rows of each part of a fetch: each is asked once for all its rows.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub urls: u64,
+    /// Rows that continue with a mark, which would be dropped if the stage were set to drop.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub flagged: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -39,6 +42,7 @@ impl Counts {
         self.rows_in += other.rows_in;
         self.rows_out += other.rows_out;
         self.urls += other.urls;
+        self.flagged += other.flagged;
         for (reason, count) in &other.dropped {
             *self.dropped.entry(reason.clone()).or_default() += count;
         }
@@ -215,8 +219,13 @@ mod tests {
     use super::*;
 
     fn commit(part: usize) -> Commit {
-        let counts =
-            Counts { rows_in: 5, rows_out: 4, dropped: [("tiny".into(), 1)].into(), urls: 2 };
+        let counts = Counts {
+            rows_in: 5,
+            rows_out: 4,
+            dropped: [("tiny".into(), 1)].into(),
+            urls: 2,
+            flagged: 1,
+        };
         let file = PartFile { name: "a".into(), blake3: "0a".repeat(32), bytes: 3 };
         Commit { part, files: vec![file], counts, seconds: 0.5 }
     }

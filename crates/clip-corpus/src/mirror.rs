@@ -1,4 +1,4 @@
-//! Shards behind addresses, copied to disk once: they are read at more than one place.
+//! Shards behind URLs, copied to disk once: they are read at more than one place.
 
 use std::io::ErrorKind::{NotFound, PermissionDenied};
 use std::io::{self, Write};
@@ -9,13 +9,13 @@ use crate::{BadName, Error, IoContext, Result, below, cache_folder};
 /// What is beside a shard; none of it must be there.
 const BESIDE: [&str; 3] = [".parquet", ".idx", "_stats.json"];
 
-/// A file as it is stored on disk: itself, or the copy of what is behind an address.
+/// A file as it is stored on disk: itself, or the copy of what is behind a URL.
 pub fn local(path: &Path) -> Result<PathBuf> {
     let text = path.to_string_lossy();
     if clip_store::is_remote(&text) { copied(&text) } else { Ok(path.to_path_buf()) }
 }
 
-/// The files that an address names, copied into the cache unless a copy of the same length is
+/// The files that a URL names, copied into the cache unless a copy of the same length is
 /// there.
 pub(crate) fn shards(address: &str) -> Result<Vec<PathBuf>> {
     let names = clip_store::names(address, ".tar").at(Path::new(address))?;

@@ -25,7 +25,7 @@ pub(crate) enum Kind {
     Warc,
 }
 
-/// Files behind addresses that are asked for their length; of more, each is one part.
+/// Files behind URLs that are asked for their length; of more, each is one part.
 const FEW: usize = 256;
 
 /// Ranges of archives, one a part: a part that failed costs its range, not its file.

@@ -66,7 +66,7 @@ fn pair_of(url: Option<&String>, image: u64, caption: &str) -> Item {
     }
 }
 
-/// `region_descriptions.json` of Visual Genome, with `image_data.json` for the addresses.
+/// `region_descriptions.json` of Visual Genome, with `image_data.json` for the URLs.
 pub(crate) struct VisualGenome {
     pub regions: PathBuf,
     pub images: PathBuf,

@@ -8,7 +8,7 @@ use crate::dns::Missing;
 /// What kind of fault it was; its name is the reason in the rejects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The address is none that can be asked.
+    /// The URL is none that can be asked.
     BadUrl,
     /// A private, loopback or link-local address.
     BlockedAddress,

@@ -1,4 +1,4 @@
-//! One spelling for each address (RFC 3986 section 6), so that the same image is asked and counted
+//! One spelling for each URL (RFC 3986 section 6), so that the same image is asked and counted
 //! once.
 
 use url::Url;
@@ -7,7 +7,7 @@ use url::Url;
 const TRACKING: [&str; 8] =
     ["fbclid", "gclid", "dclid", "msclkid", "igshid", "mc_cid", "mc_eid", "yclid"];
 
-/// The address in its normal spelling; nothing when it is no `http` or `https` address with a host.
+/// The URL in its normal spelling; nothing when it is no `http` or `https` URL with a host.
 ///
 /// Scheme and host lower-case, default port, `.` and `..` resolved, no fragment, no credentials, no
 /// tracking parameters, `%7e` as `~`, other escapes upper-case. The order of parameters stays:
@@ -18,7 +18,7 @@ pub fn normal_url(text: &str) -> Option<String> {
         return None;
     }
     url.set_fragment(None);
-    // Only addresses that cannot have credentials refuse, and those were sent away above.
+    // Only URLs that cannot have credentials refuse, and those were sent away above.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     if let Some(query) = url.query() {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_address_become_one() {
+    fn spellings_of_one_url_become_one() {
         for (text, expected) in [
             (" HTTP://E.com:80/a/../b%7ec%2f#x ", "http://e.com/b~c%2F"),
             ("https://u:p@e.com/?utm_source=x&b=1&fbclid=2&a=2", "https://e.com/?b=1&a=2"),

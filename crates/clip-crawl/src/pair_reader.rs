@@ -25,7 +25,7 @@ pub(crate) enum Item {
     Pair(Pair),
     /// A pair with the cells of [`PairReader::columns`]. Its URL is given on as it is.
     With(Pair, More),
-    /// Something that should have been one: address, caption, reason, detail.
+    /// Something that should have been one: URL, caption, reason, detail.
     Rejected(String, String, &'static str, String),
     /// A stretch of a file that could not be read, with its place and the reason; what follows it
     /// is read.
@@ -132,7 +132,7 @@ impl Rows {
     }
 }
 
-/// A path of the configuration; addresses stay what they are.
+/// A path of the configuration; URLs stay what they are.
 pub(crate) fn located(path: &Path, base: &Path) -> PathBuf {
     if is_remote(&path.to_string_lossy()) { path.to_path_buf() } else { base.join(path) }
 }
@@ -174,7 +174,7 @@ fn ends(path: &Path, ending: &str) -> bool {
     path.to_string_lossy().to_lowercase().ends_with(ending)
 }
 
-/// The bytes of a file, here or behind an address, from a place on.
+/// The bytes of a file, here or behind a URL, from a place on.
 pub(crate) fn bytes(path: &Path, from: u64) -> Result<BufReader<Box<dyn Read + Send>>> {
     let text = path.to_string_lossy();
     let io = |e| Error::io(path, e);
@@ -188,7 +188,7 @@ pub(crate) fn bytes(path: &Path, from: u64) -> Result<BufReader<Box<dyn Read + S
     Ok(BufReader::with_capacity(1 << 18, bytes))
 }
 
-/// A file, here or behind an address, as it reads: unpacked when it is gzip, however it is called.
+/// A file, here or behind a URL, as it reads: unpacked when it is gzip, however it is called.
 pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     let mut reader = bytes(path, 0)?;
     let gz = reader.fill_buf().map_err(|e| Error::io(path, e))?.starts_with(&[0x1f, 0x8b]);

@@ -45,7 +45,7 @@ pub(crate) async fn pages(client: &Client, seed: &Url, most: usize, cx: &Context
     pages
 }
 
-/// Whether a sitemap is an index of others, and the addresses in it: of XML its `<loc>`s, of plain
+/// Whether a sitemap is an index of others, and the URLs in it: of XML its `<loc>`s, of plain
 /// text its lines.
 pub fn locations(body: &[u8]) -> (bool, Vec<String>) {
     let mut text = Vec::new();
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_every_kind_of_sitemap_are_read() {
+    fn urls_of_every_kind_of_sitemap_are_read() {
         let xml = "<urlset><url><loc> http://e.com/a?x=1&amp;y=2 </loc></url><url><loc><![CDATA[http://e.com/b]]></loc></url></urlset>";
         assert_eq!(
             locations(xml.as_bytes()),

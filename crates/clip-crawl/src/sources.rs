@@ -100,7 +100,7 @@ pub fn inputs(config: &SourceConfig, base: &Path) -> Result<Vec<PathBuf>> {
     let mut inputs = Vec::new();
     for path in paths {
         let path = located(path, base);
-        // What is elsewhere is known by its address, which the settings have.
+        // What is elsewhere is known by its URL, which the settings have.
         if is_remote(&path.to_string_lossy()) {
             continue;
         }

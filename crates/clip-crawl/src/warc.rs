@@ -54,7 +54,7 @@ type Visit<'a> = dyn FnMut(Event) -> Result<bool> + 'a;
 
 impl<'a> Records<'a> {
     /// The members that start at `from` or later, and before `end`; of a file here or behind an
-    /// address.
+    /// URL.
     pub fn open(path: &'a Path, from: u64, end: u64) -> Result<Self> {
         let io = |e| Error::io(path, e);
         let mut input = Input::open(path, from)?;

@@ -35,7 +35,7 @@ impl WebSource {
             let url = Url::parse(seed).ok().filter(|url| url.has_host());
             let url = url.ok_or_else(|| {
                 Error::Config(format!(
-                    "source.seeds: {seed:?} is no address\nhint: http://example.org/"
+                    "source.seeds: {seed:?} is no URL\nhint: http://example.org/"
                 ))
             })?;
             hosts.entry(authority(&url)).or_default().push(url);

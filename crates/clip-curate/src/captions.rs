@@ -7,9 +7,9 @@ use clip_corpus::columns;
 use clip_pipeline::{Error, Map, PartSink, Result};
 use clip_text::CaptionFilter;
 
-/// Mends broken text, unescapes HTML and folds white space, then applies the caption filter.
+/// Fixes broken text, unescapes HTML and folds white space, then applies the caption filter.
 ///
-/// `uid` stays as collected: it names the pair by the words that stood on the page.
+/// `uid` stays as collected: it names the pair by the words of the page.
 pub struct Captions {
     filter: CaptionFilter,
 }

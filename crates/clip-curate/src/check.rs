@@ -83,6 +83,9 @@ impl Map for Check {
             widened = columns::with_column(&widened, name, true, column)
                 .map_err(|e| Error::arrow(Self::STAGE, e))?;
         }
+        if !self.drop {
+            out.count_flagged(copies.iter().flatten().count() as u64);
+        }
         let reason = |(hits, copy): (&Vec<Hit>, Option<&Hit>)| {
             (self.drop && copy.is_some()).then(|| ("evaluation_copy".to_owned(), to_text(hits)))
         };

@@ -11,7 +11,8 @@ use clip_detector::{Detector, DetectorConfig, TrainOptions, TrainingImages, serv
 use clip_torch::{Precision, tch};
 use serde_json::json;
 
-use crate::{device, exit};
+use crate::device::device;
+use crate::exit;
 
 /// Trains or serves.
 pub fn run(task: DetectorTask) -> anyhow::Result<ExitCode> {

@@ -10,9 +10,10 @@ use clip_model::{LoadOptions, Weights};
 use clip_torch::tch::Kind;
 use serde_json::json;
 
+use crate::device::device;
+use crate::exit;
 use crate::model::{load_options, weights_path};
 use crate::row_progress::RowProgress;
-use crate::{device, exit};
 
 /// Embeds what is not embedded yet.
 pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {

@@ -15,9 +15,10 @@ use clip_torch::tch::Kind;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use crate::device::device;
+use crate::exit;
 use crate::model::{load_options, weights_hash, weights_path};
 use crate::row_progress::RowProgress;
-use crate::{device, exit};
 
 /// The scorer, and what decides its scores.
 fn open(args: &ScorerArgs) -> anyhow::Result<(Scorer, Value)> {

@@ -11,6 +11,7 @@ mod detector_process;
 mod examples;
 mod exit;
 mod install;
+mod open_files;
 mod progress;
 mod recipe;
 mod score_process;
@@ -131,8 +132,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reshard(args) => commands::reshard::run(args),
         Command::Report(args) => commands::report::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
-        Command::Completions(args) => commands::shell::completions(args),
-        Command::Man(args) => commands::shell::man(args),
+        Command::Completions(args) => commands::shell::completions(args, crate::command()),
+        Command::Man(args) => commands::shell::man(args, crate::command()),
         Command::Torch(command) => torch::exec(command.name()),
     }
 }

@@ -150,16 +150,8 @@ pub(crate) fn retain<T>(values: &mut Vec<T>, kept: &[bool]) {
 #[cfg(test)]
 mod tests {
     use crate::item::Split;
+    use crate::test_files::write;
     use crate::{OpenOptions, open_named, open_with};
-    use std::path::Path;
-
-    fn write(root: &Path, names: &[&str]) {
-        for name in names {
-            let path = root.join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, name).unwrap();
-        }
-    }
 
     #[test]
     fn classes_of_another_set_are_found_by_name() {

@@ -4,8 +4,9 @@
 use crate::item::Task;
 use crate::load::prompts::DEFAULT_TEMPLATE;
 use crate::matching::{ClassMatch, Pairing, pair};
+use crate::open_options::OpenOptions;
 use crate::registry::{self, Dataset, Prompts, Protocol, labels, prompts, wordnet_places};
-use crate::{Error, OpenOptions, Result};
+use crate::{Error, Result};
 
 /// What a set asks, and of which labels.
 pub(crate) struct Classes {

@@ -24,12 +24,18 @@ mod classes;
 mod error;
 mod export;
 mod item;
+mod keep_classes;
 mod load;
 mod matching;
+mod open;
+mod open_options;
 mod registry;
 mod set;
+mod set_name;
 mod source;
 mod subset;
+#[cfg(test)]
+mod test_files;
 
 pub mod choice;
 
@@ -39,9 +45,12 @@ pub use item::{EvalItem, Frames, Split, Task, Truth};
 pub use load::prompts::read_templates;
 pub use load::{loader_names, tree};
 pub use matching::ClassMatch;
+pub use open::{open, open_named, open_unlabelled, open_with};
+pub use open_options::OpenOptions;
 pub use registry::{
     DataCompTask, Dataset, Grouping, Metric, NGrams, Prompts, Protocol, datacomp, dataset,
     datasets, find, find_datacomp, models, prompts, visual_n_grams,
 };
-pub use set::{EvalSet, OpenOptions, open, open_named, open_unlabelled, open_with, parse_named};
+pub use set::EvalSet;
+pub use set_name::parse_named;
 pub use subset::ClassSubset;

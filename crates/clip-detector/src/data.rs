@@ -23,7 +23,12 @@ impl TrainingImages {
     /// most `side`.
     ///
     /// Equal files count once: an image among its own negatives would teach that copies differ.
-    pub fn open(specs: &[String], most: usize, side: u32, told: &dyn Fn(usize)) -> Result<Self> {
+    pub fn open(
+        specs: &[String],
+        most: usize,
+        side: u32,
+        progress: &dyn Fn(usize),
+    ) -> Result<Self> {
         let mut all = Self { images: Vec::new(), unreadable: 0 };
         let mut kept: Vec<[u8; 32]> = Vec::new();
         let mut known = std::collections::HashSet::new();
@@ -39,7 +44,7 @@ impl TrainingImages {
                 if chunk.len() == CHUNK {
                     all.take(std::mem::take(&mut chunk), side, &mut kept, &mut known);
                     all.thin(most, &mut kept);
-                    told(all.images.len());
+                    progress(all.images.len());
                 }
                 Ok(true)
             })?;

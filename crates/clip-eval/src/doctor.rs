@@ -1,5 +1,6 @@
 //! What may be wrong with an evaluation set, before and after a model has looked at it.
 
+mod finding;
 mod labels;
 
 use std::collections::{BTreeMap, HashSet};
@@ -7,27 +8,14 @@ use std::collections::{BTreeMap, HashSet};
 use clip_datasets::{EvalSet, Task, Truth};
 use clip_image::{DecodeOptions, decode};
 use rayon::prelude::*;
-use serde::Serialize;
+
+pub use finding::Finding;
+use finding::{finding, listed};
 
 use crate::{Prediction, Result};
 
 /// Items that are read at a time.
 const BATCH: usize = 256;
-
-/// One thing that was looked at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What was looked at.
-    pub check: &'static str,
-    /// Whether it is as it should be.
-    pub good: bool,
-    /// What was found.
-    pub about: String,
-}
-
-fn finding(check: &'static str, good: bool, about: impl Into<String>) -> Finding {
-    Finding { check, good, about: about.into() }
-}
 
 /// Reads every item: images, labels, keys, sizes, prompts.
 pub fn examine(set: &EvalSet, progress: &dyn Fn(usize)) -> Result<Vec<Finding>> {
@@ -118,14 +106,6 @@ pub fn examine(set: &EvalSet, progress: &dyn Fn(usize)) -> Result<Vec<Finding>> 
         found.push(labels::prompts(set));
     }
     Ok(found)
-}
-
-fn listed(items: &[String], what: &str) -> String {
-    match items {
-        [] => format!("none {what}"),
-        few if few.len() <= 5 => format!("{} {what}: {}", few.len(), few.join(", ")),
-        many => format!("{} {what}: {}, …", many.len(), many[..5].join(", ")),
-    }
 }
 
 /// The number of items beside the paper's, DataComp's and CLIP_benchmark's.

@@ -9,7 +9,7 @@ use clip_pipeline::config::source::SourceConfig;
 use clip_pipeline::{Context, FileKind, PartSink};
 use serde_json::{Value, json as document};
 
-use crate::scratch::with_files;
+use crate::scratch::{gzipped, with_files};
 use crate::{choice, must};
 
 /// Cells of delimited text, the first byte choosing the delimiter.
@@ -71,7 +71,7 @@ pub fn list(data: &[u8]) {
     let captions = ["refuse", "first", "all"][first / 8 % 3];
     let packed;
     let content = if name.ends_with(".gz") && first >= 128 {
-        packed = crate::web::gzipped(content);
+        packed = gzipped(content);
         &packed
     } else {
         content

@@ -1,6 +1,10 @@
 //! Files for readers that want a path.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::must;
 
@@ -21,4 +25,11 @@ pub(crate) fn with_files<T>(files: &[(&str, &[u8])], read: impl FnOnce(&Path) ->
         must(std::fs::write(&path, bytes));
     }
     read(folder.path())
+}
+
+/// A gzip member without compression, so that a mutation of the content is one of the file.
+pub(crate) fn gzipped(content: &[u8]) -> Vec<u8> {
+    let mut writer = GzEncoder::new(Vec::new(), Compression::none());
+    must(writer.write_all(content));
+    must(writer.finish())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clip_datasets::{OpenOptions, Truth, choice as choices, open_with};
 
-use crate::scratch::with_files;
+use crate::scratch::{gzipped, with_files};
 use crate::{choice, must};
 
 /// Items that are read of a set.
@@ -46,7 +46,7 @@ pub fn idx(data: &[u8]) {
         let files = [("t10k-images-idx3-ubyte", images), ("t10k-labels-idx1-ubyte", labels)];
         return open_files(&files, "idx");
     }
-    let (images, labels) = (crate::web::gzipped(images), crate::web::gzipped(labels));
+    let (images, labels) = (gzipped(images), gzipped(labels));
     let files =
         [("t10k-images-idx3-ubyte.gz", &images[..]), ("t10k-labels-idx1-ubyte.gz", &labels[..])];
     open_files(&files, "idx");

@@ -1,15 +1,11 @@
 //! Pages, what a host says of itself, and archives of pages.
 
-use std::io::Write;
-
 use clip_crawl::{RobotsRules, extract, sitemap_locations};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use serde_json::json as document;
 use url::Url;
 
 use crate::lists::{check_url, collect};
-use crate::scratch::with_files;
+use crate::scratch::{gzipped, with_files};
 use crate::{choice, must};
 
 /// Bounds of what a page gives (`clip-crawl/src/html/mod.rs`).
@@ -77,13 +73,6 @@ pub fn sitemap(data: &[u8]) {
     let room = if data.starts_with(&[0x1f, 0x8b]) { LONGEST_SITEMAP } else { data.len() };
     assert!(bytes <= 3 * room && found.len() <= 50_000, "{bytes} of {room}");
     assert!(found.iter().all(|url| !url.is_empty() && url.trim() == url));
-}
-
-/// A gzip member without compression, so that a mutation of the content is one of the file.
-pub(crate) fn gzipped(content: &[u8]) -> Vec<u8> {
-    let mut writer = GzEncoder::new(Vec::new(), Compression::none());
-    must(writer.write_all(content));
-    must(writer.finish())
 }
 
 /// A WARC record in a member of its own.

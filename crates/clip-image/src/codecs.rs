@@ -7,7 +7,7 @@ use clip_format::ImageFormat;
 use image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 
 use crate::segments::gif_first_frame;
-use crate::{Error, ImageHeader, Result, avif, jpeg_xl};
+use crate::{Error, Result, avif, jpeg_xl};
 
 /// A colour profile, unpacked, and what else a PNG may have beside its pixels.
 const BESIDE_PIXELS: u64 = 16 << 20;
@@ -42,27 +42,28 @@ pub(crate) fn size(bytes: &[u8], format: ImageFormat) -> Result<(u32, u32)> {
 
 /// The first frame, with the colour profile of a PNG, WebP, AVIF or JPEG XL.
 pub(crate) fn decode(
-    header: &ImageHeader,
+    bytes: &[u8],
+    format: ImageFormat,
+    width: u32,
     max_pixels: u64,
 ) -> Result<(DynamicImage, Option<Vec<u8>>)> {
-    let bytes = header.bytes();
-    match header.format {
+    match format {
         ImageFormat::Avif => return avif::decode(bytes, max_pixels),
         ImageFormat::Jxl => return jpeg_xl::decode(bytes),
         _ => {}
     }
-    let most = match header.format {
+    let most = match format {
         // What its decoder allocates but for the pixels: chunks as they are in the file, a profile,
         // two rows.
-        ImageFormat::Png => bytes.len() as u64 + 16 * u64::from(header.width) + BESIDE_PIXELS,
+        ImageFormat::Png => bytes.len() as u64 + 16 * u64::from(width) + BESIDE_PIXELS,
         _ => max_pixels.saturating_mul(16),
     };
-    let bytes = match header.format {
+    let bytes = match format {
         ImageFormat::Gif => with_grown_canvas(bytes),
         _ => Cow::Borrowed(bytes),
     };
-    let mut decoder = reader(&bytes, header.format, Some(most))?.into_decoder().map_err(fail)?;
-    let profile = match header.format {
+    let mut decoder = reader(&bytes, format, Some(most))?.into_decoder().map_err(fail)?;
+    let profile = match format {
         ImageFormat::Png | ImageFormat::Webp => decoder.icc_profile().ok().flatten(),
         _ => None,
     };
@@ -141,7 +142,8 @@ mod tests {
             let png = with_profile(len);
             let header = ImageHeader::read(&png).unwrap();
             assert_eq!((header.width, header.height), (8, 8));
-            let (image, profile) = decode(&header, 1000).unwrap();
+            let (image, profile) =
+                decode(header.bytes(), header.format, header.width, 1000).unwrap();
             assert_eq!(profile.map(|profile| profile.len()), read);
             assert_eq!(image.into_rgb8().into_raw(), [1, 2, 3].repeat(64));
         }

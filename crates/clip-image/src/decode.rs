@@ -57,7 +57,8 @@ impl ImageHeader<'_> {
                 let profile = options.icc.then(|| icc::of_jpeg(self.bytes())).flatten();
                 self.take_jpeg()?.decode(options.min_side, profile.as_deref())?
             } else {
-                let (image, profile) = codecs::decode(self, options.max_pixels)?;
+                let (image, profile) =
+                    codecs::decode(self.bytes(), self.format, self.width, options.max_pixels)?;
                 let image = over_white(image, Alpha::of(self));
                 let profile = profile.filter(|_| options.icc);
                 match profile.and_then(|profile| icc::to_srgb(&image.data, 3, &profile)) {

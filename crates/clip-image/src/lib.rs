@@ -31,6 +31,7 @@ mod interpolate;
 mod jpeg;
 mod jpeg_xl;
 mod jumbf;
+mod kernel;
 mod near_join;
 mod palette;
 mod pillow;
@@ -40,6 +41,7 @@ mod resize;
 mod rgb;
 mod segments;
 mod taps;
+mod transpose;
 mod union;
 
 pub use blur::{BoundingBox, blur_boxes, upright_box};

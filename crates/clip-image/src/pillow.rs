@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::resample::{Kernel, resample_part};
+use crate::kernel::Kernel;
+use crate::resample::resample_part;
 
 /// Pixels of 8 bits and `channels` channels, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,9 +5,9 @@ use clip_format::ImageFormat;
 use image::{ColorType, DynamicImage};
 
 use crate::guard::guarded;
+use crate::kernel::Kernel;
 use crate::palette::{colour, is_grey_ramp, palette};
 use crate::pillow::{Raster, premultiply, unpremultiply};
-use crate::resample::Kernel;
 use crate::{DecodeOptions, Error, ImageHeader, Result, Rgb, codecs};
 
 /// How an image of any shape becomes a square: open_clip's `resize_mode`.
@@ -90,7 +90,9 @@ impl Preprocess {
             let (width, height, limit) = (header.width, header.height, options.max_pixels);
             return Err(Error::TooLarge { width, height, limit });
         }
-        let (image, _) = guarded(|| codecs::decode(&header, options.max_pixels))?;
+        let decode =
+            || codecs::decode(header.bytes(), header.format, header.width, options.max_pixels);
+        let (image, _) = guarded(decode)?;
         if image.width() == 0 || image.height() == 0 {
             return Err(Error::Decode("the image has no pixels".into()));
         }

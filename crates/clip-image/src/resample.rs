@@ -12,89 +12,21 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::f64::consts::PI;
 use std::rc::Rc;
 
 use pulp::{Arch, NullaryFnOnce};
 
-/// Bits of a weight after the point.
-const BITS: u32 = 22;
+use crate::kernel::{BITS, Kernel, weights};
+use crate::transpose::turn;
+
 const HALF: i32 = 1 << (BITS - 1);
 /// Numbers that are summed at once: few enough for their loops to be unrolled, which keeps the sums
 /// in registers.
 const BLOCK: usize = 16;
 /// Rows that are turned at once: few enough for the nearest cache.
 const STRIP: usize = 32;
-/// Side of a square that is turned in registers: 2 to the power of the times that it is dealt out.
-const TILE: usize = 16;
 /// Kernels that a thread keeps.
 const KEPT: usize = 256;
-
-/// The kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Kernel {
-    /// A triangle of one pixel either way.
-    Bilinear,
-    /// Keys' cubic with a = -0.5.
-    Bicubic,
-    /// Three lobes.
-    Lanczos,
-}
-
-impl Kernel {
-    /// It is zero from here on, either way.
-    fn support(self) -> f64 {
-        match self {
-            Self::Bilinear => 1.0,
-            Self::Bicubic => 2.0,
-            Self::Lanczos => 3.0,
-        }
-    }
-
-    fn value(self, x: f64) -> f64 {
-        match self {
-            Self::Bilinear => (1.0 - x.abs()).max(0.0),
-            Self::Bicubic => bicubic(x.abs()),
-            Self::Lanczos if (-3.0..3.0).contains(&x) => sinc(x) * sinc(x / 3.0),
-            Self::Lanczos => 0.0,
-        }
-    }
-}
-
-fn bicubic(x: f64) -> f64 {
-    const A: f64 = -0.5;
-    if x < 1.0 {
-        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
-    } else if x < 2.0 {
-        (((x - 5.0) * x + 8.0) * x - 4.0) * A
-    } else {
-        0.0
-    }
-}
-
-fn sinc(x: f64) -> f64 {
-    if x == 0.0 { 1.0 } else { (x * PI).sin() / (x * PI) }
-}
-
-/// Of target pixel `at` of `target` over `source` ones: the first source pixel, and the weights
-/// from there on.
-fn weights(source: usize, target: usize, at: usize, kernel: Kernel) -> (usize, Vec<i32>) {
-    let scale = source as f64 / target as f64;
-    let stretch = scale.max(1.0);
-    let (support, shrink) = (kernel.support() * stretch, 1.0 / stretch);
-    let centre = (at as f64 + 0.5) * scale;
-    // The conversions truncate toward zero, as C's do.
-    let first = (centre - support + 0.5).max(0.0) as usize;
-    let last = ((centre + support + 0.5) as usize).min(source);
-    let weight = |pixel: usize| kernel.value((pixel as f64 - centre + 0.5) * shrink);
-    let weights: Vec<f64> = (first..last).map(weight).collect();
-    let sum: f64 = weights.iter().sum();
-    let fixed = |weight: &f64| {
-        let weight = if sum == 0.0 { *weight } else { weight / sum };
-        (weight * f64::from(1 << BITS) + 0.5f64.copysign(weight)) as i32
-    };
-    (first, weights.iter().map(fixed).collect())
-}
 
 /// A run of pixels along one axis of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -345,72 +277,10 @@ fn clip(sum: i32) -> u8 {
     (sum >> BITS).clamp(0, 255) as u8
 }
 
-/// Rows of a matrix as columns of `out`.
-#[inline(always)]
-fn turn(matrix: &[u8], rows: usize, columns: usize, out: &mut [u8]) {
-    let (tiled_rows, tiled_columns) = (rows / TILE * TILE, columns / TILE * TILE);
-    for y in (0..tiled_rows).step_by(TILE) {
-        for x in (0..tiled_columns).step_by(TILE) {
-            let mut tile: Tile = [[0; TILE]; TILE];
-            for (at, line) in tile.iter_mut().enumerate() {
-                line.copy_from_slice(&matrix[(y + at) * columns + x..][..TILE]);
-            }
-            for (at, line) in turned_tile(tile).iter().enumerate() {
-                out[(x + at) * rows + y..][..TILE].copy_from_slice(line);
-            }
-        }
-    }
-    for y in 0..rows {
-        let done = if y < tiled_rows { tiled_columns } else { 0 };
-        for x in done..columns {
-            out[x * rows + y] = matrix[y * columns + x];
-        }
-    }
-}
-
-/// A square turned in registers: see [`dealt`].
-#[inline(always)]
-fn turned_tile(tile: Tile) -> Tile {
-    dealt(dealt(dealt(dealt(tile))))
-}
-
-type Tile = [[u8; TILE]; TILE];
-
-/// Deals out the upper and the lower half in turn, which moves every bit of a place (row and column
-/// as one number) up by one: after four times, rows and columns have changed places. Compiles to
-/// unpack instructions.
-#[inline(always)]
-fn dealt(tile: Tile) -> Tile {
-    const MIDDLE: usize = TILE / 2;
-    let mut dealt = [[0; TILE]; TILE];
-    for row in 0..MIDDLE {
-        for column in 0..MIDDLE {
-            let (upper, lower) = (&tile[row], &tile[row + MIDDLE]);
-            dealt[2 * row][2 * column] = upper[column];
-            dealt[2 * row][2 * column + 1] = lower[column];
-            dealt[2 * row + 1][2 * column] = upper[column + MIDDLE];
-            dealt[2 * row + 1][2 * column + 1] = lower[column + MIDDLE];
-        }
-    }
-    dealt
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use Kernel::{Bicubic, Bilinear, Lanczos};
-
-    #[test]
-    fn turning_moves_each_number_to_its_place() {
-        for (rows, columns) in [(16, 16), (32, 48), (5, 40), (33, 17), (1, 3)] {
-            let matrix: Vec<u8> = (0..rows * columns).map(|i| (i * 7919 % 251) as u8).collect();
-            let mut turned = vec![0; rows * columns];
-            turn(&matrix, rows, columns, &mut turned);
-            for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
-                assert_eq!(turned[x * rows + y], matrix[y * columns + x]);
-            }
-        }
-    }
 
     #[test]
     fn one_colour_stays_one_colour_in_any_shape() {
@@ -424,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_picture_of_the_target_size_is_itself() {
+    fn an_image_of_the_target_size_is_itself() {
         let pixels: Vec<u8> = (0..32 * 32).map(|i| (i * 37 % 251) as u8).collect();
         assert_eq!(resample(&pixels, 1, (32, 32), (32, 32), Lanczos), pixels);
     }
@@ -444,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_that_is_weighed_as_it_lies_is_the_one_that_is_turned() {
+    fn a_row_that_is_weighed_where_it_is_is_the_one_that_is_turned() {
         for (w, h) in [(300, 6), (257, 3), (331, 5)] {
             let pixels: Vec<u8> = (0..w * h * 3).map(|i| (i * i % 253) as u8).collect();
             for kernel in [Bilinear, Bicubic, Lanczos] {
@@ -465,11 +335,10 @@ mod tests {
     /// LANCZOS)` of Pillow 13.0.0; the second is tall enough to shrink in height first.
     #[test]
     fn pixels_are_pillows() {
-        let picture =
-            |count: u32| -> Vec<u8> { (0..count).map(|i| (i * 53 % 256) as u8).collect() };
-        let small = resample(&picture(35), 1, (7, 5), (3, 2), Lanczos);
+        let image = |count: u32| -> Vec<u8> { (0..count).map(|i| (i * 53 % 256) as u8).collect() };
+        let small = resample(&image(35), 1, (7, 5), (3, 2), Lanczos);
         assert_eq!(small, [109, 129, 113, 117, 137, 130]);
-        let small = resample(&picture(120), 1, (3, 40), (2, 3), Lanczos);
+        let small = resample(&image(120), 1, (3, 40), (2, 3), Lanczos);
         assert_eq!(small, [127, 116, 123, 129, 130, 127]);
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, limits, paper};
+use crate::{Error, Result};
 
 /// A model: both towers and the space they share.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -172,15 +172,6 @@ impl TextConfig {
 }
 
 impl ModelConfig {
-    /// A model of the paper by open_clip's name (`RN50`, `ViT-B-32-quickgelu`, …) or OpenAI's
-    /// (`ViT-B/32`), or a JSON file.
-    pub fn find(name: &str) -> Result<Self> {
-        if name.ends_with(".json") {
-            return Self::read(Path::new(name));
-        }
-        paper::find(name)?.checked()
-    }
-
     /// Reads a `model_cfg` file, or an `open_clip_config.json` that holds one.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
@@ -194,35 +185,6 @@ impl ModelConfig {
         let mut value = value.get("model_cfg").cloned().unwrap_or(value);
         drop_defaults(&mut value);
         serde_json::from_value::<Self>(value).map_err(wrong)?.checked()
-    }
-
-    /// The configuration, where it is one of a model.
-    ///
-    /// # Errors
-    /// [`Error::Config`] with what does not fit.
-    pub fn checked(self) -> Result<Self> {
-        limits::check(&self)?;
-        let (v, t) = (&self.vision_cfg, &self.text_cfg);
-        let must = |holds: bool, message: &str| {
-            if holds { Ok(()) } else { Err(Error::Config(message.to_owned())) }
-        };
-        match (v.layers, v.patch_size) {
-            (Depth::Blocks(_), Some(patch)) => {
-                must(v.image_size >= patch, "image_size must hold a patch")?;
-                must(v.width % v.head_width == 0, "vision width must be a multiple of head_width")?;
-            }
-            (Depth::Stages(_), None) => {
-                must(v.image_size % 32 == 0, "a ResNet's image_size must be a multiple of 32")?;
-                must(v.width % 2 == 0, "a ResNet's width must be even")?;
-                let fits = v.feature_width() % v.head_width == 0;
-                must(fits, "a ResNet's width x 32 must be a multiple of head_width")?;
-            }
-            (Depth::Blocks(_), None) => must(false, "a vision transformer needs a patch_size")?,
-            (Depth::Stages(_), Some(_)) => must(false, "a ResNet has no patch_size")?,
-        }
-        must(t.width % t.heads == 0, "text width must be a multiple of its heads")?;
-        must(t.context_length >= 3, "context_length must hold start, a token and end")?;
-        Ok(self)
     }
 }
 

@@ -24,6 +24,7 @@ mod linear_map;
 mod open;
 mod paper;
 mod params;
+mod pass;
 mod pixels;
 mod positions;
 mod preprocess;
@@ -46,14 +47,12 @@ pub use hub::{Pretrained, find_in_hub, find_pretrained};
 pub use infer::infer_config;
 pub use interpolate::interpolate;
 pub use layers::Mode;
-pub use open::{Format, LoadOptions, Weights, open, weights_files};
+pub use open::{Format, LoadOptions, Weights, load_checkpoint, open, weights_files};
 pub use paper::NAMES;
+pub use pass::PatchDropout;
 pub use pixels::image_bytes;
 pub use positions::interpolate_positions;
 pub use preprocess::{Interpolation, MEAN, PreprocessCfg, STD};
 pub use save::{Target, lost_fields, save_as};
 pub use tower::Tower;
-pub use training::PatchDropout;
-pub use weights::{
-    MODEL_FILE, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors,
-};
+pub use weights::{MODEL_FILE, read_safetensors, save_checkpoint, write_safetensors};

@@ -18,11 +18,42 @@ const RATIO: f64 = 256.0;
 /// The most parameters: five times those of the largest CLIP that there is (EVA-CLIP, 18 billion).
 const PARAMETERS: f64 = 1e11;
 
+impl ModelConfig {
+    /// The configuration, where it is one of a model.
+    ///
+    /// # Errors
+    /// [`Error::Config`] with what does not fit.
+    pub fn checked(self) -> Result<Self> {
+        check(&self)?;
+        let (v, t) = (&self.vision_cfg, &self.text_cfg);
+        let must = |holds: bool, message: &str| {
+            if holds { Ok(()) } else { Err(Error::Config(message.to_owned())) }
+        };
+        match (v.layers, v.patch_size) {
+            (Depth::Blocks(_), Some(patch)) => {
+                must(v.image_size >= patch, "image_size must hold a patch")?;
+                must(v.width % v.head_width == 0, "vision width must be a multiple of head_width")?;
+            }
+            (Depth::Stages(_), None) => {
+                must(v.image_size % 32 == 0, "a ResNet's image_size must be a multiple of 32")?;
+                must(v.width % 2 == 0, "a ResNet's width must be even")?;
+                let fits = v.feature_width() % v.head_width == 0;
+                must(fits, "a ResNet's width x 32 must be a multiple of head_width")?;
+            }
+            (Depth::Blocks(_), None) => must(false, "a vision transformer needs a patch_size")?,
+            (Depth::Stages(_), Some(_)) => must(false, "a ResNet has no patch_size")?,
+        }
+        must(t.width % t.heads == 0, "text width must be a multiple of its heads")?;
+        must(t.context_length >= 3, "context_length must hold start, a token and end")?;
+        Ok(self)
+    }
+}
+
 /// Whether each field is within what models have.
 ///
 /// # Errors
 /// [`Error::Config`] with the field, what it says and its limits.
-pub(crate) fn check(config: &ModelConfig) -> Result<()> {
+fn check(config: &ModelConfig) -> Result<()> {
     let (v, t) = (&config.vision_cfg, &config.text_cfg);
     let mut fields = vec![
         ("embed_dim", config.embed_dim, WIDTH),

@@ -76,6 +76,11 @@ pub fn open(path: &Path, opening: &LoadOptions) -> Result<Clip> {
     Weights::read(path)?.into_model(opening)
 }
 
+/// Opens a folder written by [`crate::save_checkpoint`] or by open_clip.
+pub fn load_checkpoint(folder: &Path, device: Device) -> Result<Clip> {
+    open(folder, &LoadOptions { device, ..LoadOptions::default() })
+}
+
 const FILES: [&str; 7] = [
     "open_clip_model.safetensors",
     "model.safetensors",

@@ -1,5 +1,7 @@
 //! The paper's nine models (tables 19 and 20) under their names.
 
+use std::path::Path;
+
 use crate::config::{ModelConfig, TextConfig, VisionConfig};
 use crate::{Error, Result};
 
@@ -16,10 +18,21 @@ pub const NAMES: [&str; 9] = [
     "ViT-L-14-336",
 ];
 
+impl ModelConfig {
+    /// A model of the paper by open_clip's name (`RN50`, `ViT-B-32-quickgelu`, …) or OpenAI's
+    /// (`ViT-B/32`), or a JSON file.
+    pub fn find(name: &str) -> Result<Self> {
+        if name.ends_with(".json") {
+            return Self::read(Path::new(name));
+        }
+        find(name)?.checked()
+    }
+}
+
 /// A model by open_clip's name or OpenAI's (`ViT-B/32`, `ViT-L/14@336px`). The paper's models use
 /// QuickGELU: their names here end in `-quickgelu`, and the plain names have exact GELU, as in
 /// open_clip.
-pub(crate) fn find(name: &str) -> Result<ModelConfig> {
+fn find(name: &str) -> Result<ModelConfig> {
     let (plain, quick_gelu) =
         name.strip_suffix("-quickgelu").map_or((name, false), |plain| (plain, true));
     let plain = plain.replace(['/', '@'], "-").replace("336px", "336");

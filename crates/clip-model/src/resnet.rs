@@ -10,7 +10,7 @@ use crate::ModelConfig;
 use crate::init::{Init, ONES, ZEROS};
 use crate::layers::{BatchNorm, Conv, ConvNorm, Linear, Mode};
 use crate::params::Params;
-use crate::training::Pass;
+use crate::pass::Pass;
 
 /// Output channels of a bottleneck, as a multiple of its inner ones.
 const EXPANSION: i64 = 4;

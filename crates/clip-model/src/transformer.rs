@@ -10,7 +10,7 @@ use crate::init::{Init, ZEROS};
 use crate::layers::{LayerNorm, Linear};
 use crate::linear_map::LinearMap;
 use crate::params::Params;
-use crate::training::Pass;
+use crate::pass::Pass;
 
 /// How the weights of a block are drawn.
 #[derive(Clone, Copy)]

@@ -9,7 +9,7 @@ use crate::ModelConfig;
 use crate::init::Init;
 use crate::layers::{Conv, LayerNorm};
 use crate::params::Params;
-use crate::training::{Pass, PatchDropout};
+use crate::pass::{Pass, PatchDropout};
 use crate::transformer::{Block, BlockInit, BlockShape, run_blocks_to_one};
 
 pub(crate) struct VisionTransformer {

@@ -5,13 +5,13 @@ use std::io::Write;
 use std::path::Path;
 
 use clip_torch::Mapping;
-use clip_torch::tch::{Device, Kind, Tensor};
+use clip_torch::tch::{Kind, Tensor};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::json;
 
 use crate::file::{bytes_of, write_atomic};
 use crate::params::Named;
-use crate::{Clip, Error, LoadOptions, Result, open};
+use crate::{Clip, Error, Result};
 
 /// The weights' file in a checkpoint's folder.
 pub const MODEL_FILE: &str = "open_clip_model.safetensors";
@@ -120,15 +120,12 @@ pub fn save_checkpoint(folder: &Path, model: &Clip) -> Result<()> {
     write_safetensors_with(&folder.join(MODEL_FILE), model.state_dict(), &settings)
 }
 
-/// Opens a folder written by [`save_checkpoint`] or by open_clip.
-pub fn load_checkpoint(folder: &Path, device: Device) -> Result<Clip> {
-    open(folder, &LoadOptions { device, ..LoadOptions::default() })
-}
-
 #[cfg(test)]
 mod tests {
+    use clip_torch::tch::Device;
+
     use super::*;
-    use crate::{ModelConfig, TextConfig, VisionConfig};
+    use crate::{ModelConfig, TextConfig, VisionConfig, load_checkpoint};
 
     fn config(vision_cfg: VisionConfig) -> ModelConfig {
         let text = TextConfig::paper(64);

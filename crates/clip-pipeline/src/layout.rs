@@ -22,6 +22,10 @@ const IMAGES: &str = "images/";
 const REJECTS: &str = "rejects/";
 const SHARDS: &str = "shards/";
 const PART: &str = "part-";
+/// Name of the list of a barrier's decision files, in their folder.
+pub(crate) const INDEX: &str = "index.json";
+/// The same in the stage's folder.
+pub(crate) const DECISION_INDEX: &str = "decisions/index.json";
 
 /// The folder of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -186,6 +190,11 @@ impl StageLayout {
     /// The folder of what a barrier decided.
     pub fn decisions(&self) -> PathBuf {
         self.dir.join("decisions")
+    }
+
+    /// The list of the files there.
+    pub(crate) fn decision_index(&self) -> PathBuf {
+        self.dir.join(DECISION_INDEX)
     }
 
     /// The folder of what a sink wrote.

@@ -21,7 +21,7 @@ pub struct Reject {
     pub row: u64,
     /// Identity of the pair.
     pub uid: String,
-    /// Address of the image.
+    /// URL of the image.
     pub url: String,
     /// The text.
     pub caption: String,
@@ -144,6 +144,11 @@ impl PartSink {
     /// Counts URLs that were asked for the part's rows.
     pub fn asked(&mut self, urls: u64) {
         self.counts.urls += urls;
+    }
+
+    /// Counts rows that continue with a mark, and would be dropped if the stage were set to drop.
+    pub fn count_flagged(&mut self, rows: u64) {
+        self.counts.flagged += rows;
     }
 
     /// Rows that continue, in order.

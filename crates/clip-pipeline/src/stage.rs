@@ -1,9 +1,8 @@
 //! The kinds of stages: what the executor may do with a stage is its type.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::RecordBatch;
 
@@ -58,18 +57,6 @@ pub trait Barrier: Send + Sync {
     fn needs_embeddings(&self) -> Option<&str> {
         None
     }
-}
-
-/// Runs a barrier's queries on other machines, which see the same files.
-pub trait QueryEngine: Send + Sync {
-    /// Runs a query over tables of Parquet files, each with at least one, and gives its rows to
-    /// `visit` in their order.
-    fn query(
-        &self,
-        tables: &BTreeMap<String, Vec<PathBuf>>,
-        sql: &str,
-        visit: &mut (dyn FnMut(RecordBatch) -> Result<()> + Send),
-    ) -> Result<()>;
 }
 
 /// What a sink wrote for one unit.

@@ -9,8 +9,7 @@ use clip_format::AtomicFile;
 use clip_format::write_atomic;
 use clip_store::Store;
 
-use crate::decision::index_name;
-use crate::layout::{FileKind, RunLayout, StageLayout, commit_name, commit_part};
+use crate::layout::{DECISION_INDEX, FileKind, RunLayout, StageLayout, commit_name, commit_part};
 use crate::{Error, Result};
 
 /// Where the lines of a stage's manifest are, one object for each part.
@@ -30,7 +29,7 @@ impl RunStore {
     /// The run of a name in a store.
     ///
     /// # Errors
-    /// When the address is no object storage that this executable can use.
+    /// When the URL is no object storage that this executable can use.
     pub fn open(store: &str, name: &str) -> Result<Self> {
         let hint = "hint: s3://bucket/folder; credentials come from the environment";
         let opened =
@@ -91,14 +90,14 @@ impl RunStore {
 
     /// Removes decisions that are not those of the store.
     fn refresh_decisions(&self, layout: &StageLayout) -> Result<()> {
-        let (stage, name) = (self.stage(layout), index_name(layout));
-        let path = layout.dir().join(&name);
+        let (stage, name) = (self.stage(layout), DECISION_INDEX);
+        let path = layout.dir().join(name);
         let mine = match std::fs::read(&path) {
             Ok(mine) => mine,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(Error::io(&path, e)),
         };
-        let theirs = stage.get(&name).map_err(|e| failed(&stage, &name, e))?;
+        let theirs = stage.get(name).map_err(|e| failed(&stage, name, e))?;
         if theirs.is_some_and(|theirs| theirs.bytes == mine) {
             return Ok(());
         }

@@ -29,7 +29,8 @@ pub struct StageSummary {
 }
 
 impl Format for RunSummary {
-    const VERSION: u32 = 1;
+    // 2: counts have `flagged`.
+    const VERSION: u32 = 2;
 }
 
 /// `stage.json`: what decides a stage's output, and the number of its parts. Its version is that

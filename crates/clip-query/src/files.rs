@@ -12,8 +12,8 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use crate::build::Origin;
 use crate::open::each_line;
+use crate::origin::Origin;
 use crate::{Error, Query, QueryList, QuerySource, Result};
 
 /// Key of the list's origin in the Parquet file's own metadata, as JSON.
@@ -23,8 +23,23 @@ fn ending(path: &Path) -> &str {
     path.extension().and_then(|ending| ending.to_str()).unwrap_or_default()
 }
 
+impl QueryList {
+    /// Reads a list: `.parquet` with a column `query` and perhaps `source`, `count`, `score`;
+    /// `.json`, an array of strings, as MetaCLIP's `metadata.json`; else text with one query a
+    /// line, packed or not.
+    pub fn load(path: &Path) -> Result<Self> {
+        load(path)
+    }
+
+    /// Writes the list as Parquet, JSON or text, by the ending of its name, in one piece or not at
+    /// all.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        save(self, path)
+    }
+}
+
 /// Reads a list by the ending of its name.
-pub(crate) fn load(path: &Path) -> Result<QueryList> {
+fn load(path: &Path) -> Result<QueryList> {
     let list = match ending(path) {
         "parquet" => load_parquet(path)?,
         "json" => load_json(path)?,
@@ -100,7 +115,7 @@ fn read_parquet(path: &Path) -> Result<QueryList> {
 }
 
 /// Writes a list by the ending of its name.
-pub(crate) fn save(list: &QueryList, path: &Path) -> Result<()> {
+fn save(list: &QueryList, path: &Path) -> Result<()> {
     let temporary = path.with_extension("tmp");
     let file = File::create(&temporary).map_err(|e| Error::io(&temporary, e))?;
     let io = |e| Error::io(&temporary, e);

@@ -1,68 +1,14 @@
 //! The list itself: every query with where it came from.
 
 use std::collections::HashSet;
-use std::path::Path;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::build::{Given, Origin};
-use crate::{Result, files};
+use crate::origin::{Given, Origin};
+use crate::query::{Query, QuerySource, folded};
 
 /// Longest query that is kept, in bytes: longer lines are no queries but faults of their source.
 const MAX_BYTES: usize = 256;
-
-/// Where a query came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum QuerySource {
-    /// "0" to "99".
-    Numeral,
-    /// A name of a WordNet synset.
-    Wordnet,
-    /// A frequent word.
-    Unigram,
-    /// A pair of words that occur together.
-    Bigram,
-    /// The title of an article.
-    Title,
-    /// A line of a plain list.
-    List,
-}
-
-impl QuerySource {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Numeral, Self::Wordnet, Self::Unigram, Self::Bigram, Self::Title, Self::List];
-
-    /// The name in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Numeral => "numeral",
-            Self::Wordnet => "wordnet",
-            Self::Unigram => "unigram",
-            Self::Bigram => "bigram",
-            Self::Title => "title",
-            Self::List => "list",
-        }
-    }
-
-    pub(crate) fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|source| source.name() == name)
-    }
-}
-
-/// One query.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Query {
-    /// Its text; empty for a row of a file that is no query, so that ids stay row numbers.
-    pub text: String,
-    /// Where it came from.
-    pub source: QuerySource,
-    /// How often its source had it (occurrences, views); 0 where that is not known.
-    pub count: u64,
-    /// What ranked it: PMI in bits or NPMI for pairs, else the count.
-    pub score: f64,
-}
 
 /// "0" to "99": MetaCLIP's list begins with them.
 pub fn numerals() -> Vec<Query> {
@@ -158,25 +104,6 @@ impl QueryList {
     pub fn origin(&self) -> &Origin {
         &self.origin
     }
-
-    /// Reads a list: `.parquet` with a column `query` and perhaps `source`, `count`, `score`;
-    /// `.json`, an array of strings, as MetaCLIP's `metadata.json`; else text with one query a
-    /// line, packed or not.
-    pub fn load(path: &Path) -> Result<Self> {
-        files::load(path)
-    }
-
-    /// Writes the list as Parquet, JSON or text, by the ending of its name, in one piece or not at
-    /// all.
-    pub fn save(&self, path: &Path) -> Result<()> {
-        files::save(self, path)
-    }
-}
-
-/// The text in lower case, letter by letter: a letter's case does not depend on what is beside
-/// it.
-pub(crate) fn folded(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
 }
 
 /// A list in the making: up to its limit, each text once.

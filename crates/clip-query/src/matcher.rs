@@ -3,27 +3,9 @@
 use std::path::Path;
 
 use crate::index::Index;
+use crate::match_options::MatchOptions;
 use crate::tokens::Tokens;
 use crate::{QueryList, Result};
-
-/// What counts as containing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rules {
-    /// Whole words, in query and caption alike; white space is folded, and marks stand alone, so
-    /// that "St. Louis" matches. In scripts without spaces every character counts as a word.
-    Words,
-    /// MetaCLIP's: only captions are spaced, so a query with a mark in it never matches.
-    Metaclip,
-}
-
-/// How to match.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MatchOptions {
-    /// What counts as containing.
-    pub rules: Rules,
-    /// Whether letters match in either case.
-    pub ignore_case: bool,
-}
 
 /// A query in a caption.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +75,7 @@ impl QueryMatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::match_options::Rules;
     use proptest::prelude::*;
 
     fn matcher(queries: &[&str], rules: Rules, ignore_case: bool) -> QueryMatcher {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::counter::Counter;
-use crate::list::folded;
 use crate::open::each_line;
+use crate::query::folded;
 use crate::{Error, Result};
 
 /// How many words a line has before its count.

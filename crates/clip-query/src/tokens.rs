@@ -2,7 +2,7 @@
 
 use crate::chars::{extends, in_word, joins, stacks, unspaced};
 use crate::hash;
-use crate::matcher::{MatchOptions, Rules};
+use crate::match_options::{MatchOptions, Rules};
 
 /// A token: its bytes in the spaced text, its characters in the original.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 
 use crate::chars::{in_word, joins, unspaced};
 
-/// Longest word that is counted, in bytes: what is longer are addresses and noise.
+/// Longest word that is counted, in bytes: what is longer are URLs and noise.
 const LONGEST: usize = 64;
 
 /// Calls `each` for the words of a text, in order, with whether nothing but spaces is between

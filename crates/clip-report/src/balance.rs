@@ -3,57 +3,89 @@
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde::Deserialize;
 
-use crate::Result;
-use crate::chart::{Line, line_chart};
+use crate::chart::{Axis, Line, Scale, line_chart};
 use crate::error::json;
-use crate::page::{escape, grouped, percent, table};
+use crate::{Cell, Result, Section, Table};
 
 /// Queries that are listed.
 const HEAD: usize = 25;
 
+/// The account that the stage leaves.
+#[derive(Deserialize)]
+struct Account {
+    mode: String,
+    limit: u64,
+    #[serde(default)]
+    queries_matched: u64,
+    #[serde(default)]
+    queries_over_limit_before: u64,
+    #[serde(default)]
+    queries_over_limit_after: u64,
+    #[serde(default)]
+    tail_share_before: f64,
+    #[serde(default)]
+    tail_share_after: f64,
+    #[serde(default)]
+    limit_of_6_percent: Option<u64>,
+    #[serde(default)]
+    head: Vec<Frequent>,
+    #[serde(default)]
+    curve: Vec<(u64, f64)>,
+}
+
+/// One of the most frequent queries.
+#[derive(Deserialize)]
+struct Frequent {
+    query: u32,
+    before: u64,
+    after: u64,
+    charged: u64,
+}
+
 /// The balance's account, from its `balance.json`; `name` is a query's text by its id.
-pub fn balance(path: &Path, name: &dyn Fn(u32) -> String) -> Result<String> {
-    let account = json(path)?;
-    let number = |key: &str| grouped(account[key].as_u64().unwrap_or(0));
-    let share = |key: &str| percent(account[key].as_f64().unwrap_or(0.0));
-    let mut rows = vec![
-        vec!["mode".into(), escape(account["mode"].as_str().unwrap_or_default())],
-        vec!["limit".into(), number("limit")],
-        vec!["queries with a match".into(), number("queries_matched")],
-        vec!["queries over the limit, before".into(), number("queries_over_limit_before")],
-        vec!["queries over the limit, after".into(), number("queries_over_limit_after")],
-        vec!["share of matches in the tail, before".into(), share("tail_share_before")],
-        vec!["share of matches in the tail, after".into(), share("tail_share_after")],
+///
+/// # Errors
+/// When the file is no such account.
+pub fn balance(path: &Path, name: &dyn Fn(u32) -> String) -> Result<Section> {
+    let account: Account = json(path)?;
+    let mut facts: Vec<(&str, Cell)> = vec![
+        ("mode", account.mode.into()),
+        ("limit, pairs a query", account.limit.into()),
+        ("queries with a match", account.queries_matched.into()),
+        ("queries over the limit, before", account.queries_over_limit_before.into()),
+        ("queries over the limit, after", account.queries_over_limit_after.into()),
+        ("share of matches in the tail, before", Cell::Share(account.tail_share_before)),
+        ("share of matches in the tail, after", Cell::Share(account.tail_share_after)),
     ];
-    if let Some(limit) = account["limit_of_6_percent"].as_u64() {
-        rows.push(vec!["limit at which the tail has 6%".into(), grouped(limit)]);
+    if let Some(limit) = account.limit_of_6_percent {
+        facts.push(("limit at which the tail has 6%", limit.into()));
     }
-    let head = account["head"].as_array().into_iter().flatten().take(HEAD).map(|row| {
-        let count = |key: &str| grouped(row[key].as_u64().unwrap_or(0));
-        let query = row["query"].as_u64().and_then(|id| u32::try_from(id).ok());
-        let query = query.map(name).unwrap_or_default();
-        vec![escape(&query), count("before"), count("after"), count("charged")]
-    });
-    let head =
-        table(&["query", "pairs before", "after", "charged to it"], &head.collect::<Vec<_>>());
-    let pair = |point: &Value| Some((point.get(0)?.as_u64()?, point.get(1)?.as_f64()?));
-    let points: Vec<_> =
-        account["curve"].as_array().into_iter().flatten().filter_map(pair).collect();
-    Ok(table(&["", ""], &rows) + &tail_chart(&points, account["limit"].as_u64()) + &head)
+    let mut head = Table::new(["query", "pairs before", "after", "charged to it"]);
+    head.extend(account.head.iter().take(HEAD).map(|query| {
+        [name(query.query).into(), query.before.into(), query.after.into(), query.charged.into()]
+    }));
+    let about = "How the limit per query flattens the counts: the smaller it is, the more of the matches \
+                 are in the tail. A pair counts for all its queries and is charged to one of them; the \
+                 limit holds for what is charged, so that a query may have more pairs after.";
+    Ok(Section::new("Balance", about)
+        .table(&Table::of_facts(facts))
+        .markup(&tail_chart(&account.curve, Some(account.limit)))
+        .table(&head))
 }
 
 /// The share of matches that queries with fewer matches than a limit have, against the limit; the
 /// limit in force is a vertical line in it.
 pub fn tail_chart(points: &[(u64, f64)], limit: Option<u64>) -> String {
     let points = points.iter().map(|&(limit, mass)| (limit as f64, mass)).collect();
-    let mut lines = vec![Line { name: "share of the tail".into(), points }];
+    let mut lines = vec![Line { name: "queries below it".into(), points }];
     if let Some(limit) = limit {
         let limit = limit as f64;
         lines.push(Line { name: "limit".into(), points: vec![(limit, 0.0), (limit, 1.0)] });
     }
-    line_chart(&lines, "limit per query", true)
+    let x = Axis { name: "limit, pairs a query", scale: Scale::Log };
+    line_chart(&lines, x, Axis { name: "share of all matches", scale: Scale::Share })
 }
 
 #[cfg(test)]
@@ -70,9 +102,12 @@ mod tests {
             "curve": [[1, 0.0], [2, 0.25], [5, 1.0]],
         });
         std::fs::write(&path, account.to_string()).unwrap();
-        let html = balance(&path, &|id| format!("<query {id}>")).unwrap();
+        let html = balance(&path, &|id| format!("<query {id}>")).unwrap().html();
         assert!(html.contains("&lt;query 1&gt;"), "{html}");
         assert!(html.contains("1,234"), "{html}");
         assert_eq!(html.matches("<polyline").count(), 2);
+        std::fs::write(&path, "{\"limit\": \"few\"}").unwrap();
+        let error = balance(&path, &|_| String::new()).unwrap_err().to_string();
+        assert!(error.contains("balance.json: "), "{error}");
     }
 }

@@ -1,6 +1,6 @@
-//! Line charts as SVG.
+//! Line charts and histograms as SVG, with the names and units of their axes.
 
-use crate::page::escape;
+use crate::markup::{escape, grouped};
 
 /// One line of a chart.
 pub struct Line {
@@ -10,16 +10,75 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
+/// What an axis shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Axis<'a> {
+    /// What is measured, with its unit.
+    pub name: &'a str,
+    /// How its values are written and spaced.
+    pub scale: Scale,
+}
+
+/// How the values of an axis are written and spaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Numbers, evenly.
+    Linear,
+    /// Numbers from 1 on, by their logarithm.
+    Log,
+    /// Shares, as percentages.
+    Share,
+}
+
 const COLOURS: [&str; 3] = ["#3b7dd8", "#d9825b", "#4f9d69"];
 const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 260.0;
-const LEFT: f64 = 48.0;
-const BOTTOM: f64 = 28.0;
+const HEIGHT: f64 = 290.0;
+const LEFT: f64 = 52.0;
+const RIGHT: f64 = 12.0;
+/// Room for the name of the vertical axis and the legend.
+const TOP: f64 = 26.0;
+/// Room for the ticks and the name of the horizontal axis.
+const BOTTOM: f64 = 42.0;
+/// Room for an entry of the legend.
+const ENTRY: f64 = 120.0;
 
-/// A chart of lines over a common x axis, which is logarithmic when `log_x`; empty without two
-/// points.
-pub fn line_chart(lines: &[Line], x_name: &str, log_x: bool) -> String {
-    let at = |x: f64| if log_x { x.max(1.0).log10() } else { x };
+/// Where values are in a chart.
+struct Frame {
+    x: (f64, f64),
+    y: (f64, f64),
+}
+
+impl Frame {
+    const WIDTH: f64 = WIDTH - LEFT - RIGHT;
+    const HEIGHT: f64 = HEIGHT - TOP - BOTTOM;
+
+    fn x(&self, x: f64) -> f64 {
+        LEFT + (x - self.x.0) / (self.x.1 - self.x.0).max(1e-12) * Self::WIDTH
+    }
+
+    fn y(&self, y: f64) -> f64 {
+        TOP + (1.0 - (y - self.y.0) / (self.y.1 - self.y.0).max(1e-12)) * Self::HEIGHT
+    }
+}
+
+impl Axis<'_> {
+    /// Where a value is along the axis.
+    fn at(&self, value: f64) -> f64 {
+        if self.scale == Scale::Log { value.max(1.0).log10() } else { value }
+    }
+
+    /// The text of the value at a place along the axis.
+    fn tick(&self, at: f64) -> String {
+        match self.scale {
+            Scale::Linear => short(at),
+            Scale::Log => short(10f64.powf(at)),
+            Scale::Share => format!("{}%", short(100.0 * at)),
+        }
+    }
+}
+
+/// A chart of lines over a common horizontal axis; empty without two points.
+pub fn line_chart(lines: &[Line], x: Axis, y: Axis) -> String {
     let points = || lines.iter().flat_map(|line| &line.points).filter(|p| p.1.is_finite());
     if points().count() < 2 {
         return String::new();
@@ -27,61 +86,28 @@ pub fn line_chart(lines: &[Line], x_name: &str, log_x: bool) -> String {
     let bounds = |values: &mut dyn Iterator<Item = f64>| {
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
     };
-    let (x0, x1) = bounds(&mut points().map(|p| at(p.0)));
-    let (y0, y1) = bounds(&mut points().map(|p| p.1));
-    let y0 = y0.min(0.0);
-    let (width, height) = (WIDTH - LEFT - 12.0, HEIGHT - BOTTOM - 16.0);
-    let px = |x: f64| LEFT + (at(x) - x0) / (x1 - x0).max(1e-12) * width;
-    let py = |y: f64| 16.0 + (1.0 - (y - y0) / (y1 - y0).max(1e-12)) * height;
-    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n");
-    for step in 0..=4 {
-        let y = y0 + (y1 - y0) * f64::from(step) / 4.0;
-        let (at, end) = (py(y), WIDTH - 12.0);
-        svg.push_str(&format!(
-            "<line x1=\"{LEFT}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#8884\"/>\
-             <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
-            LEFT - 6.0,
-            at + 4.0,
-            short(y)
-        ));
-    }
-    for step in 0..=4 {
-        let scaled = x0 + (x1 - x0) * f64::from(step) / 4.0;
-        let x = if log_x { 10f64.powf(scaled) } else { scaled };
-        let (at, y) = (LEFT + width * f64::from(step) / 4.0, HEIGHT - 10.0);
-        let anchor = ["start", "middle", "middle", "middle", "end"][step as usize];
-        svg.push_str(&format!(
-            "<text x=\"{at:.0}\" y=\"{y}\" text-anchor=\"{anchor}\">{}</text>\n",
-            short(x)
-        ));
-    }
-    for (line, colour) in lines.iter().zip(COLOURS.iter().cycle()) {
+    let (low, high) = bounds(&mut points().map(|p| y.at(p.1)));
+    let frame = Frame { x: bounds(&mut points().map(|p| x.at(p.0))), y: (low.min(0.0), high) };
+    let mut svg = begin(x.name, y.name);
+    ticks(&mut svg, &frame, x, y, 4);
+    let coloured = || lines.iter().zip(COLOURS.iter().cycle());
+    for (line, colour) in coloured() {
         let path: Vec<String> = line
             .points
             .iter()
             .filter(|p| p.1.is_finite())
-            .map(|&(x, y)| format!("{:.1},{:.1}", px(x), py(y)))
+            .map(|p| format!("{:.1},{:.1}", frame.x(x.at(p.0)), frame.y(y.at(p.1))))
             .collect();
         svg.push_str(&format!(
             "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"{}\"/>\n",
             path.join(" ")
         ));
     }
-    for (at, (line, colour)) in lines.iter().zip(COLOURS.iter().cycle()).enumerate() {
-        let x = LEFT + 12.0 + 150.0 * at as f64;
-        svg.push_str(&format!(
-            "<rect x=\"{x}\" y=\"2\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\
-             <text x=\"{}\" y=\"11\">{}</text>\n",
-            x + 15.0,
-            escape(&line.name)
-        ));
-    }
-    svg.push_str(&format!(
-        "<text x=\"{}\" y=\"11\" text-anchor=\"end\">{}</text>\n</svg>\n",
-        WIDTH - 12.0,
-        escape(x_name)
-    ));
-    svg
+    legend(
+        &mut svg,
+        &coloured().map(|(line, colour)| (line.name.as_str(), *colour)).collect::<Vec<_>>(),
+    );
+    svg + "</svg>\n"
 }
 
 /// How values are spread: all pairs of each bin, those that were kept in another colour, and the
@@ -97,77 +123,137 @@ pub fn histogram(
     if most == 0 {
         return String::new();
     }
-    let (width, height) = (WIDTH - LEFT - 12.0, HEIGHT - BOTTOM - 16.0);
-    let base = HEIGHT - BOTTOM;
-    let bar = width / pairs.len() as f64;
-    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\">\n");
+    let to = to.max(from + f64::MIN_POSITIVE);
+    let frame = Frame { x: (from, to), y: (0.0, most as f64) };
+    let (x, y) =
+        (Axis { name, scale: Scale::Linear }, Axis { name: "pairs", scale: Scale::Linear });
+    let mut svg = begin(name, y.name);
+    ticks(&mut svg, &frame, x, y, if most < 4 { most as u32 } else { 4 });
+    let bar = Frame::WIDTH / pairs.len() as f64;
     let mut bars = |counts: &[u64], colour: &str| {
         for (at, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             // Few pairs are seen as well.
-            let tall = (count as f64 / most as f64 * height).max(1.0);
+            let tall = (count as f64 / most as f64 * Frame::HEIGHT).max(1.0);
             svg.push_str(&format!(
                 "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{tall:.1}\" fill=\"{colour}\"/>\n",
                 LEFT + bar * at as f64,
-                base - tall,
+                frame.y(0.0) - tall,
                 (bar - 0.5).max(0.5)
             ));
         }
     };
     bars(pairs, COLOURS[1]);
     bars(kept, COLOURS[0]);
-    let x = |value: f64| LEFT + (value - from) / (to - from).max(f64::MIN_POSITIVE) * width;
     if let Some(cut) = cut.filter(|cut| (from..=to).contains(cut)) {
-        let x = x(cut).clamp(LEFT, LEFT + width);
+        let (x, base) = (frame.x(cut).clamp(LEFT, LEFT + Frame::WIDTH), frame.y(0.0));
         svg.push_str(&format!(
-            "<line class=\"cut\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"16\" y2=\"{base}\" stroke=\"currentColor\" stroke-dasharray=\"4 3\"/>\n"
+            "<line class=\"cut\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{base}\" stroke=\"currentColor\" stroke-dasharray=\"4 3\"/>\n"
         ));
     }
-    for (value, x, anchor) in [(from, LEFT, "start"), (to, WIDTH - 12.0, "end")] {
-        let y = HEIGHT - 10.0;
-        let value = short(value);
-        svg.push_str(&format!(
-            "<text x=\"{x}\" y=\"{y}\" text-anchor=\"{anchor}\">{value}</text>\n"
-        ));
-    }
-    let legend = [("kept", COLOURS[0]), ("dropped", COLOURS[1])];
     // Where nothing can be dropped there are no two colours to name.
-    let legend = legend.into_iter().filter(|_| cut.is_some() || pairs != kept);
-    for (at, (name, colour)) in legend.enumerate() {
-        let x = LEFT + 12.0 + 90.0 * at as f64;
+    if cut.is_some() || pairs != kept {
+        legend(&mut svg, &[("kept", COLOURS[0]), ("dropped", COLOURS[1])]);
+    }
+    svg + "</svg>\n"
+}
+
+/// The head of a chart with the names of its axes. It is a file of its own as well.
+fn begin(x_name: &str, y_name: &str) -> String {
+    let (x_name, y_name) = (escape(x_name), escape(y_name));
+    let (middle, below) = (LEFT + Frame::WIDTH / 2.0, HEIGHT - 6.0);
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
+         aria-label=\"{y_name} by {x_name}\" font-family=\"sans-serif\" font-size=\"11\">\n\
+         <text x=\"4\" y=\"11\">{y_name}</text>\
+         <text x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\">{x_name}</text>\n"
+    )
+}
+
+/// Lines across the chart with the values of both axes.
+fn ticks(svg: &mut String, frame: &Frame, x: Axis, y: Axis, steps: u32) {
+    for step in 0..=steps {
+        let value = frame.y.0 + (frame.y.1 - frame.y.0) * f64::from(step) / f64::from(steps);
+        let (at, end) = (frame.y(value), WIDTH - RIGHT);
         svg.push_str(&format!(
-            "<rect x=\"{x}\" y=\"2\" width=\"10\" height=\"10\" fill=\"{colour}\"/><text x=\"{}\" y=\"11\">{name}</text>\n",
-            x + 15.0
+            "<line x1=\"{LEFT}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#8884\"/>\
+             <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+            LEFT - 6.0,
+            at + 4.0,
+            y.tick(value)
         ));
     }
-    let (x, name) = (WIDTH - 12.0, escape(name));
-    svg.push_str(&format!(
-        "<text x=\"{x}\" y=\"11\" text-anchor=\"end\">{name}, up to {most} pairs</text>\n</svg>\n"
-    ));
-    svg
+    for step in 0..=4 {
+        let value = frame.x.0 + (frame.x.1 - frame.x.0) * f64::from(step) / 4.0;
+        let (at, below) = (LEFT + Frame::WIDTH * f64::from(step) / 4.0, HEIGHT - BOTTOM + 16.0);
+        let anchor = ["start", "middle", "middle", "middle", "end"][step as usize];
+        svg.push_str(&format!(
+            "<text x=\"{at:.0}\" y=\"{below}\" text-anchor=\"{anchor}\">{}</text>\n",
+            x.tick(value)
+        ));
+    }
+}
+
+/// Names and colours, at the upper right.
+fn legend(svg: &mut String, entries: &[(&str, &str)]) {
+    for (at, (name, colour)) in entries.iter().enumerate() {
+        let x = WIDTH - RIGHT - ENTRY * (entries.len() - at) as f64;
+        svg.push_str(&format!(
+            "<rect x=\"{x}\" y=\"2\" width=\"10\" height=\"10\" fill=\"{colour}\"/><text x=\"{}\" y=\"11\">{}</text>\n",
+            x + 15.0,
+            escape(name)
+        ));
+    }
 }
 
 fn short(value: f64) -> String {
     match value.abs() {
         v if v >= 1e6 => format!("{:.1}M", value / 1e6),
-        v if v >= 1e4 => format!("{:.0}k", value / 1e3),
-        v if v >= 100.0 => format!("{value:.0}"),
-        v if v >= 10.0 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
+        v if v >= 100.0 => {
+            let sign = if value < 0.0 { "-" } else { "" };
+            format!("{sign}{}", grouped(v.round() as u64))
+        }
+        v if v >= 10.0 => plain(&format!("{value:.1}")),
+        _ => plain(&format!("{value:.2}")),
     }
+}
+
+/// Without zeros behind the point.
+fn plain(number: &str) -> String {
+    number.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const STEP: Axis = Axis { name: "step", scale: Scale::Linear };
+
     #[test]
     fn lines_stay_inside_and_gaps_are_left_out() {
         let line = |points: &[(f64, f64)]| Line { name: "a".into(), points: points.to_vec() };
-        assert_eq!(line_chart(&[line(&[(1.0, 2.0)])], "x", false), "");
-        let chart = line_chart(&[line(&[(0.0, 1.0), (5.0, f64::NAN), (10.0, 3.0)])], "x", false);
-        assert!(
-            chart.contains(&format!("points=\"48.0,{:.1} 708.0,16.0\"", 16.0 + 216.0 * 2.0 / 3.0)),
-            "{chart}"
-        );
+        assert_eq!(line_chart(&[line(&[(1.0, 2.0)])], STEP, STEP), "");
+        let chart = line_chart(&[line(&[(0.0, 1.0), (5.0, f64::NAN), (10.0, 3.0)])], STEP, STEP);
+        let middle = TOP + Frame::HEIGHT * 2.0 / 3.0;
+        assert!(chart.contains(&format!("points=\"52.0,{middle:.1} 708.0,26.0\"")), "{chart}");
+    }
+
+    #[test]
+    fn axes_have_names_and_units_and_a_chart_is_a_file_of_its_own() {
+        let lines = [Line { name: "a".into(), points: vec![(1.0, 0.0), (10_000.0, 0.5)] }];
+        let x = Axis { name: "limit, pairs a query", scale: Scale::Log };
+        let chart = line_chart(&lines, x, Axis { name: "share of <all>", scale: Scale::Share });
+        for part in [
+            "xmlns=\"http://www.w3.org/2000/svg\"",
+            ">limit, pairs a query</text>",
+            ">share of &lt;all&gt;</text>",
+            ">50%</text>",
+            ">12.5%</text>",
+            ">10,000</text>",
+            ">0%</text>",
+        ] {
+            assert!(chart.contains(part), "{part}: {chart}");
+        }
+        let few = histogram("width", (0.0, 2.0), &[1, 2], &[1, 0], None);
+        assert!(few.contains(">pairs</text>") && few.contains(">2</text>"), "{few}");
     }
 }

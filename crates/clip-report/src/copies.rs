@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::AsArray;
 use clip_corpus::{ShardReader, columns, row_part};
-use clip_format::ImageFormat;
 use clip_overlap::{ContaminationReport, Copy, HitKind, SetReport};
 use clip_pipeline::StageLayout;
 
-use crate::page::{escape, grouped, image_tag, percent, table};
-use crate::{Error, Result};
+use crate::image::image_tag;
+use crate::markup::{escape, grouped, percent};
+use crate::{Cell, Error, Result, Section, Table};
 
-/// Copies that are shown of each set.
+/// Copies that are shown of a set.
 const SHOWN: usize = 48;
+/// Copies that a page shows of all sets, but for one of each.
+const SHOWN_IN_ALL: usize = 480;
 
 /// Images of a corpus by their place and name in it.
 pub type Images = HashMap<(String, String), Vec<u8>>;
@@ -22,21 +24,25 @@ pub type Images = HashMap<(String, String), Vec<u8>>;
 ///
 /// `sets` says where each evaluation set is; `images` holds those of the copies that can be
 /// shown.
+///
+/// # Errors
+/// When an evaluation set cannot be read.
 pub fn contamination(
     account: &ContaminationReport,
     sets: &BTreeMap<String, PathBuf>,
     images: &Images,
-) -> Result<String> {
+) -> Result<Section> {
     let corpus = &account.corpus;
-    let mut html = format!(
-        "<p>{} images compared, {} rows by hashes alone, {} with neither, {} unreadable. Report {}.</p>\n",
+    let about = "Evaluation items of which the corpus holds a copy: the item on the left, the corpus on the right.";
+    let compared = format!(
+        "{} images compared, {} rows by hashes alone, {} with neither, {} unreadable. Report {}.",
         grouped(corpus.images),
         grouped(corpus.hashed),
         grouped(corpus.without_image),
         grouped(corpus.unreadable),
-        escape(&account.id)
+        account.id
     );
-    let head = [
+    let mut rates = Table::new([
         "set",
         "items",
         "in the corpus",
@@ -46,51 +52,52 @@ pub fn contamination(
         "flat",
         "unverified",
         "captions that name the class",
-    ];
-    let about = "A row is an evaluation set: how many of its items the corpus still has a copy of, with \
-                 the exact 99.5% interval of their share, and from which score on a pair is a copy. Not \
-                 among them: copies that were removed since, items matched only by images that show \
-                 next to nothing (flat), and items matched only by a hash (unverified).";
-    let rates = table(&head, &account.sets.iter().map(rate).collect::<Vec<_>>());
-    html.push_str(&part("Items in the corpus", about, &rates));
-    html.push_str(&suite(account));
-    let effects: Vec<_> = account.sets.iter().filter_map(effect).collect();
+    ]);
+    rates.extend(account.sets.iter().map(rate));
+    let meaning = "A row is an evaluation set: how many of its items the corpus still has a copy of, with \
+                   the exact 99.5% interval of their share, and from which score on a pair is a copy. Not \
+                   among them: copies that were removed since, items matched only by images that show \
+                   next to nothing (flat), and items matched only by a hash (unverified).";
+    let mut section = Section::new("Contamination", about)
+        .text(&compared)
+        .heading("Items in the corpus", meaning)
+        .table(&rates);
+    if let Some(suite) = suite(account) {
+        section = section.text(&suite);
+    }
+    let mut effects = Table::new([
+        "set",
+        "All",
+        "Clean",
+        "Clean, Overlap's classes",
+        "Overlap",
+        "All - Clean",
+        "p",
+        "p, corrected",
+        "verdict",
+    ]);
+    effects.extend(account.sets.iter().filter_map(effect));
     if !effects.is_empty() {
-        let head = [
-            "set",
-            "All",
-            "Clean",
-            "Clean, Overlap's classes",
-            "Overlap",
-            "All - Clean",
-            "p",
-            "p, corrected",
-            "verdict",
-        ];
         let about = "Accuracy on all items, on those without a copy (Clean) and on those with one \
                      (Overlap). All - Clean is what the overlap adds to the score; p is the chance of \
                      Overlap's accuracy or a higher one if it were Clean's.";
-        html.push_str(&part("What the overlap does to accuracy", about, &table(&head, &effects)));
+        section = section.heading("What the overlap does to accuracy", about).table(&effects);
     }
-    let others: Vec<_> = account.sets.iter().flat_map(differences).collect();
+    let head = ["set", "metric", "All", "Clean", "Overlap", "All - Clean [99.5% bootstrap]"];
+    let mut others = Table::new(head);
+    others.extend(account.sets.iter().flat_map(differences));
     if !others.is_empty() {
-        let head = ["set", "metric", "All", "Clean", "Overlap", "All - Clean [99.5% bootstrap]"];
         let about = "The same for metrics that are no accuracies, with a paired bootstrap in place of \
                      the exact test.";
-        html.push_str(&part("What it does to other metrics", about, &table(&head, &others)));
+        section = section.heading("What it does to other metrics", about).table(&others);
     }
+    let most = shown_of_each(account);
     for set in account.sets.iter().filter(|set| !set.copies.is_empty()) {
         if let Some(path) = sets.get(&set.name) {
-            html.push_str(&shown(set, path, images)?);
+            section = shown(section, set, most, path, images)?;
         }
     }
-    Ok(html)
-}
-
-/// A table under its title and what it means.
-fn part(title: &str, about: &str, table: &str) -> String {
-    let (title, about) = (escape(title), escape(about));
-    format!("<h3>{title}</h3>\n<p class=\"about\">{about}</p>\n{table}")
+    Ok(section)
 }
 
 /// Where an image of the corpus came from: its URL, else its name in its file.
@@ -103,29 +110,28 @@ pub(crate) fn source(url: &str, place: &str, id: &str) -> String {
     format!("{} {}", escape(&file), escape(id))
 }
 
-fn rate(set: &SetReport) -> Vec<String> {
+fn rate(set: &SetReport) -> [Cell; 9] {
     let (low, high) = (percent(set.interval.low), percent(set.interval.high));
     let captions = set.captions;
-    vec![
-        escape(&set.name),
-        grouped(set.items),
-        grouped(set.overlap),
-        format!("<b>{}</b> [{low}, {high}]", percent(set.rate)),
-        format!("{:.3}", set.threshold),
-        grouped(set.removed),
-        grouped(set.flat),
-        grouped(set.unverified),
+    [
+        set.name.as_str().into(),
+        set.items.into(),
+        set.overlap.into(),
+        Cell::Markup(format!("<b>{}</b> [{low}, {high}]", percent(set.rate))),
+        format!("{:.3}", set.threshold).into(),
+        set.removed.into(),
+        set.flat.into(),
+        set.unverified.into(),
         match captions.captioned {
             0 => "–".into(),
-            all => format!("{} of {}", grouped(captions.naming), grouped(all)),
+            all => format!("{} of {}", grouped(captions.naming), grouped(all)).into(),
         },
     ]
 }
 
-fn suite(account: &ContaminationReport) -> String {
-    let Some(suite) = account.suite.as_ref().filter(|suite| suite.sets > 1) else {
-        return String::new();
-    };
+/// All sets in a sentence.
+fn suite(account: &ContaminationReport) -> Option<String> {
+    let suite = account.suite.as_ref().filter(|suite| suite.sets > 1)?;
     let (median, mean) = (percent(suite.median_rate), percent(suite.mean_rate));
     let (sets, without) = (suite.sets, suite.without_overlap);
     let mut text =
@@ -138,13 +144,13 @@ fn suite(account: &ContaminationReport) -> String {
             suite.judged, suite.beyond_tenth, suite.significant
         ));
     }
-    format!("<p>{text}.</p>\n")
+    Some(text + ".")
 }
 
-fn effect(set: &SetReport) -> Option<Vec<String>> {
+fn effect(set: &SetReport) -> Option<[Cell; 9]> {
     let effect = set.effect.as_ref()?;
-    let share = |value: Option<f64>| value.map_or("–".into(), percent);
-    let number = |value: Option<f64>| value.map_or("–".into(), |p| format!("{p:.3}"));
+    let share = |value: Option<f64>| value.map_or("–".into(), Cell::Share);
+    let number = |value: Option<f64>| value.map_or("–".into(), |p| format!("{p:.3}").into());
     let verdict = match (effect.significant(), &effect.detectable) {
         (true, _) => "significant".to_owned(),
         (false, Some(seen)) => {
@@ -152,64 +158,78 @@ fn effect(set: &SetReport) -> Option<Vec<String>> {
         }
         (false, None) => "too few overlap for a test".to_owned(),
     };
-    Some(vec![
-        escape(&set.name),
-        percent(effect.accuracy_all),
+    Some([
+        set.name.as_str().into(),
+        Cell::Share(effect.accuracy_all),
         share(effect.accuracy_clean),
         share(set.stratified.as_ref().map(|even| even.clean)),
         share(effect.accuracy_overlap),
         share(effect.inflation),
         number(effect.p),
-        effect.p_corrected.map_or("–".into(), |p| format!("{p:.3} (m = {})", effect.tests)),
-        verdict,
+        effect
+            .p_corrected
+            .map_or("–".into(), |p| format!("{p:.3} (m = {})", effect.tests).into()),
+        verdict.into(),
     ])
 }
 
-fn differences(set: &SetReport) -> Vec<Vec<String>> {
+fn differences(set: &SetReport) -> Vec<[Cell; 6]> {
     let number = |value: Option<f64>| value.map_or("–".into(), |v| format!("{v:.4}"));
     let row = |d: &clip_overlap::Difference| {
         let interval =
             d.interval.map_or(String::new(), |i| format!(" [{:.4}, {:.4}]", i.low, i.high));
-        vec![
-            escape(&set.name),
-            escape(&d.metric),
-            number(Some(d.all)),
-            number(d.clean),
-            number(d.overlap),
-            number(d.inflation) + &interval,
+        [
+            set.name.as_str().into(),
+            d.metric.as_str().into(),
+            number(Some(d.all)).into(),
+            number(d.clean).into(),
+            number(d.overlap).into(),
+            (number(d.inflation) + &interval).into(),
         ]
     };
     set.differences.iter().map(row).collect()
 }
 
-/// Copies from the most to the least alike, evenly: whether the last ones are copies decides most.
-fn chosen(set: &SetReport) -> impl Iterator<Item = &Copy> {
-    let (all, most) = (set.copies.len(), set.copies.len().min(SHOWN));
+/// Copies that are shown of each set, so that a page of many sets has a bounded size, too.
+fn shown_of_each(account: &ContaminationReport) -> usize {
+    let sets = account.sets.iter().filter(|set| !set.copies.is_empty()).count();
+    (SHOWN_IN_ALL / sets.max(1)).clamp(1, SHOWN)
+}
+
+/// At most `most` copies from the most to the least alike, evenly: whether the last ones are copies
+/// decides most.
+fn chosen(set: &SetReport, most: usize) -> impl Iterator<Item = &Copy> {
+    let (all, most) = (set.copies.len(), set.copies.len().min(most));
     (0..most).map(move |at| &set.copies[at * (all - 1) / (most - 1).max(1)])
 }
 
 /// Evaluation item on the left, corpus image on the right.
-fn shown(set: &SetReport, path: &Path, images: &Images) -> Result<String> {
-    let copies: Vec<&Copy> = chosen(set).collect();
+fn shown(
+    section: Section,
+    set: &SetReport,
+    most: usize,
+    path: &Path,
+    images: &Images,
+) -> Result<Section> {
+    let copies: Vec<&Copy> = chosen(set, most).collect();
     let wanted = copies.iter().map(|copy| copy.key.as_str()).collect();
     let items = items(&set.name, path, &wanted)?;
     let mut kinds: BTreeMap<HitKind, u64> = BTreeMap::new();
     set.copies.iter().for_each(|copy| *kinds.entry(copy.kind).or_default() += 1);
     let kinds: Vec<String> =
         kinds.iter().map(|(kind, count)| format!("{} {}", grouped(*count), kind.name())).collect();
-    let mut html = format!(
-        "<h3>{}</h3>\n<p class=\"about\">{} items with a copy: {}. Shown: {}, evenly from the most to the least \
-         alike.</p>\n<div class=\"grid pairs\">\n",
-        escape(&set.name),
+    let about = format!(
+        "{} items with a copy: {}. Shown: {}, evenly from the most to the least alike.",
         grouped(set.copies.len() as u64),
         kinds.join(", "),
         copies.len()
     );
+    let mut html = String::from("<div class=\"grid pairs\">\n");
     for copy in copies {
         let place = (copy.place.clone(), copy.id.clone());
-        let fate = if copy.kept { "" } else { ", removed" };
+        let removed = if copy.kept { "" } else { ", removed" };
         html.push_str(&format!(
-            "<figure title=\"{} {}\"><div class=\"pair\">{}{}</div><figcaption><b>{:.3}</b> {}{fate}<br>{}\
+            "<figure title=\"{} {}\"><div class=\"pair\">{}{}</div><figcaption><b>{:.3}</b> {}{removed}<br>{}\
              <br>{}<br><span class=\"caption\">{}</span></figcaption></figure>\n",
             escape(&copy.place),
             escape(&copy.id),
@@ -222,7 +242,7 @@ fn shown(set: &SetReport, path: &Path, images: &Images) -> Result<String> {
             escape(&copy.caption)
         ));
     }
-    Ok(html + "</div>\n")
+    Ok(section.heading(&set.name, &about).markup(&(html + "</div>\n")))
 }
 
 /// The encoded images of some items of an evaluation set.
@@ -241,9 +261,10 @@ pub(crate) fn items(
     Ok(items)
 }
 
+/// An image, or an empty place of its size.
 pub(crate) fn side(bytes: Option<&Vec<u8>>) -> String {
     let bytes = bytes.filter(|bytes| !bytes.is_empty());
-    bytes.map_or("<span></span>".into(), |bytes| image_tag(bytes, format(bytes)))
+    bytes.map_or("<span></span>".into(), |bytes| image_tag(bytes))
 }
 
 /// The images of a build's rows, wanted by place and name: those of `fetch`, the stage that stored
@@ -333,10 +354,7 @@ fn tables(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// Place and name of the corpus' images that an account's page shows.
 pub fn shown_copies(account: &ContaminationReport) -> HashSet<(String, String)> {
-    let shown = account.sets.iter().flat_map(chosen);
+    let most = shown_of_each(account);
+    let shown = account.sets.iter().flat_map(|set| chosen(set, most));
     shown.map(|copy| (copy.place.clone(), copy.id.clone())).collect()
-}
-
-fn format(bytes: &[u8]) -> &'static str {
-    ImageFormat::sniff(bytes).map_or("jpg", ImageFormat::extension)
 }

@@ -44,8 +44,8 @@ impl Error {
     }
 }
 
-/// A JSON file's value.
-pub(crate) fn json(path: &Path) -> Result<serde_json::Value> {
+/// What a JSON file holds.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     let text = std::fs::read(path).map_err(|e| Error::file(path, e))?;
     serde_json::from_slice(&text).map_err(|e| Error::file(path, e))
 }

@@ -2,34 +2,43 @@
 
 use clip_pipeline::{RunReader, StageReader};
 
-use crate::page::{escape, grouped, table};
+use crate::markup::{escape, grouped};
+use crate::{Cell, Section, Table};
+
+/// Width of the longest bar, in rem.
+const WIDTH: f64 = 15.0;
 
 /// Rows in and out of every stage, and why rows were dropped.
-pub fn funnel(run: &RunReader) -> String {
+pub fn funnel(run: &RunReader) -> Section {
     let stages = run.stages();
-    let most = stages.iter().map(|stage| stage.counts.rows_in).max().unwrap_or(0).max(1);
-    let rows: Vec<_> = stages.iter().map(|stage| row(stage, most)).collect();
-    table(&["stage", "in", "out", "", "dropped because"], &rows)
+    let mut table = Table::new(["stage", "in", "out", "", "dropped because"]);
+    table.extend(stages.iter().map(row));
+    let about = "Pairs into and out of every stage, and why pairs were dropped. A bar is the pairs of \
+                 its own stage: blue those that continue, orange those that were dropped.";
+    Section::new("The funnel", about).table(&table)
 }
 
-fn row(stage: &StageReader, most: u64) -> Vec<String> {
+fn row(stage: &StageReader) -> [Cell; 5] {
     let counts = &stage.counts;
-    let width = |rows: u64| 15.0 * rows as f64 / most as f64;
+    let all = counts.rows_in.max(counts.rows_out).max(1) as f64;
+    let width = |rows: u64| WIDTH * rows as f64 / all;
     let mut reasons: Vec<_> = counts.dropped.iter().collect();
     reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));
-    let reasons: Vec<String> = reasons
+    let mut reasons: Vec<String> = reasons
         .iter()
         .map(|(reason, count)| format!("{} {}", grouped(**count), escape(reason)))
         .collect();
-    vec![
-        escape(&stage.name),
-        grouped(counts.rows_in),
-        grouped(counts.rows_out),
-        format!(
-            "<span class=\"bar\" style=\"width:{:.2}rem\"></span><span class=\"bar drop\" style=\"width:{:.2}rem\"></span>",
-            width(counts.rows_out),
-            width(counts.rejected())
-        ),
-        format!("<div class=\"reasons\">{}</div>", reasons.join("<br>")),
+    if counts.flagged > 0 {
+        reasons.push(format!("{} flagged, which continue", grouped(counts.flagged)));
+    }
+    let (kept, dropped) = (width(counts.rows_out), width(counts.rejected()));
+    [
+        stage.name.as_str().into(),
+        counts.rows_in.into(),
+        counts.rows_out.into(),
+        Cell::Markup(format!(
+            "<span class=\"bar\" style=\"width:{kept:.2}rem\"></span><span class=\"bar drop\" style=\"width:{dropped:.2}rem\"></span>"
+        )),
+        Cell::Markup(format!("<div class=\"reasons\">{}</div>", reasons.join("<br>"))),
     ]
 }

@@ -10,8 +10,9 @@ use clip_corpus::{columns, scan};
 use crate::Result;
 use crate::chart::histogram;
 use crate::copies::Images;
+use crate::markup::{escape, grouped};
 use crate::near::{Pair, SHOWN, figures, names};
-use crate::page::{escape, grouped, table};
+use crate::table::table;
 
 /// Bins of a histogram.
 const BINS: usize = 40;
@@ -123,6 +124,7 @@ fn each(files: &[PathBuf], column: &str, visit: &mut dyn FnMut(f64, u64)) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::DOT;
     use arrow::array::{ArrayRef, Float32Array, RecordBatch, UInt64Array};
     use std::sync::Arc;
 
@@ -151,9 +153,10 @@ mod tests {
         );
         let wanted = rows_at_ends(&found);
         assert_eq!(wanted.len(), 3);
-        let images = wanted.into_iter().filter(|(_, row)| row != "0").map(|name| (name, vec![1]));
+        let images =
+            wanted.into_iter().filter(|(_, row)| row != "0").map(|name| (name, DOT.to_vec()));
         let html = histograms(&found, &images.collect());
-        for part in ["clip_similarity", "<td>3</td>", "-0.5000", "0.0833", "0.5000", "<svg"] {
+        for part in ["clip_similarity", ">3</td>", "-0.5000", "0.0833", "0.5000", "<svg"] {
             assert!(html.contains(part), "{part}: {html}");
         }
         assert!(!html.contains("nsfw"));
@@ -162,6 +165,6 @@ mod tests {
         let found = spreads(&[many], &["clip_similarity".into()]).unwrap();
         assert_eq!(rows(&found[0].largest), (44..50).rev().collect::<Vec<_>>());
         let one = spreads(&[write("3.parquet", 0, vec![Some(1.0)])], &["clip_similarity".into()]);
-        assert!(histograms(&one.unwrap(), &Images::new()).contains("<td>1</td>"));
+        assert!(histograms(&one.unwrap(), &Images::new()).contains(">1</td>"));
     }
 }

@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use clip_format::ImageFormat;
-
 use crate::copies::Images;
-use crate::page::{escape, image_tag};
+use crate::image::image_tag;
+use crate::markup::escape;
 
 /// Pairs that are shown under a title: a line of them.
 pub(crate) const SHOWN: usize = 6;
@@ -33,10 +32,7 @@ pub(crate) fn names<'a>(pairs: impl Iterator<Item = &'a Pair>) -> HashSet<(Strin
 pub(crate) fn figures(title: &str, pairs: &[Pair], images: &Images) -> String {
     let figure = |pair: &Pair| {
         let caption = pair.caption.as_deref().map(escape);
-        let image = images.get(&name(pair.row)).map(|bytes| {
-            let format = ImageFormat::sniff(bytes).map_or("jpg", ImageFormat::extension);
-            image_tag(bytes, format)
-        });
+        let image = images.get(&name(pair.row)).map(|bytes| image_tag(bytes));
         let none = || caption.is_some().then(|| "<div class=\"none\">no image</div>".to_owned());
         let image = image.or_else(none)?;
         let value = (pair.value * 1e6).round() / 1e6;

@@ -11,8 +11,9 @@ use clip_corpus::{columns, scan};
 use crate::Result;
 use crate::chart::histogram;
 use crate::copies::Images;
+use crate::markup::{escape, grouped};
 use crate::near::{Pair, SHOWN, figures, names};
-use crate::page::{escape, grouped, table};
+use crate::table::table;
 
 /// Bins of a histogram.
 const BINS: usize = 50;
@@ -151,6 +152,7 @@ pub fn quality(gates: &[QualityGate], images: &Images) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::DOT;
     use arrow::array::{ArrayRef, Float32Array, RecordBatch, StringArray, UInt64Array};
     use std::sync::Arc;
 
@@ -187,7 +189,7 @@ mod tests {
         let order = |side: &Side| side.near.iter().map(|pair| pair.row).collect::<Vec<_>>();
         assert_eq!((order(&gates[0].kept), order(&gates[0].dropped)), (vec![2, 1], vec![4, 3]));
         assert_eq!(rows_near_limits(&gates).len(), 2);
-        let images = [((String::new(), "1".to_owned()), vec![1])].into_iter().collect();
+        let images = [((String::new(), "1".to_owned()), DOT.to_vec())].into_iter().collect();
         let html = quality(&gates, &images);
         assert_eq!((html.matches("<img").count(), html.matches("no image").count()), (1, 4));
         assert_eq!(html.matches("class=\"cut\"").count(), 2);

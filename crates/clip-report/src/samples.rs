@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clip_corpus::ShardReader;
 
-use crate::page::{escape, image_tag};
-use crate::{Error, Result};
+use crate::image::image_tag;
+use crate::markup::escape;
+use crate::{Error, Result, Section};
 
 /// `most` samples, evenly spread over the shards of a folder.
-pub fn samples(shards: &Path, most: usize) -> Result<String> {
+pub fn samples(shards: &Path, most: usize) -> Result<Section> {
     let entries = std::fs::read_dir(shards).map_err(|e| Error::file(shards, e))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
     let mut tars: Vec<PathBuf> =
@@ -28,14 +29,15 @@ pub fn samples(shards: &Path, most: usize) -> Result<String> {
             if (at - 1) % step != step / 2 {
                 continue;
             }
-            let Some((format, bytes)) = sample.image() else { continue };
+            let Some((_, bytes)) = sample.image() else { continue };
             let caption = String::from_utf8_lossy(sample.get("txt").unwrap_or_default());
             html.push_str(&format!(
                 "<figure>{}<figcaption>{}</figcaption></figure>\n",
-                image_tag(bytes, format),
+                image_tag(bytes),
                 escape(&caption)
             ));
         }
     }
-    Ok(if html.is_empty() { html } else { format!("<div class=\"grid\">\n{html}</div>\n") })
+    let about = "Pairs of the corpus, evenly spread over its shards.";
+    Ok(Section::new("Samples", about).images(&html))
 }

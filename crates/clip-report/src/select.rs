@@ -10,8 +10,9 @@ use crate::Result;
 use crate::chart::histogram;
 use crate::copies::Images;
 use crate::error::json;
+use crate::markup::{escape, grouped};
 use crate::near::{Pair, SHOWN, figures, names};
-use crate::page::{escape, grouped, table};
+use crate::table::table;
 
 /// The account of a selection by columns or embeddings, from its JSON; `images` holds those of its
 /// rows that can be shown.
@@ -19,7 +20,7 @@ use crate::page::{escape, grouped, table};
 /// # Errors
 /// When the account cannot be read.
 pub fn select(path: &Path, images: &Images) -> Result<String> {
-    let account = json(path)?;
+    let account: Value = json(path)?;
     let number = |value: &Value| grouped(value.as_u64().unwrap_or(0));
     let mut rows = Vec::new();
     let mut below = String::new();
@@ -53,7 +54,7 @@ pub fn select(path: &Path, images: &Images) -> Result<String> {
 /// # Errors
 /// When the account cannot be read.
 pub fn rows_near_cuts(path: &Path) -> Result<HashSet<(String, String)>> {
-    let account = json(path)?;
+    let account: Value = json(path)?;
     let gates = account["gates"].as_array().into_iter().flatten();
     let pairs = gates.flat_map(|gate| ["kept", "dropped"].map(|side| near(&gate["near"], side)));
     Ok(names(pairs.flatten().collect::<Vec<_>>().iter()))
@@ -88,6 +89,7 @@ fn sides(gate: &Value, images: &Images) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::DOT;
 
     #[test]
     fn gates_have_their_numbers_cut_and_images() {
@@ -106,7 +108,8 @@ mod tests {
         std::fs::write(&path, account.to_string()).unwrap();
         let wanted = rows_near_cuts(&path).unwrap();
         assert_eq!(wanted.len(), 3);
-        let images = wanted.into_iter().filter(|(_, row)| row != "7").map(|name| (name, vec![1]));
+        let images =
+            wanted.into_iter().filter(|(_, row)| row != "7").map(|name| (name, DOT.to_vec()));
         let html = select(&path, &images.collect()).unwrap();
         assert!(html.contains("3 of 1,234 pairs") && html.contains("&lt;&gt;"), "{html}");
         assert_eq!(html.matches("<img").count(), 2);

@@ -5,9 +5,9 @@ use std::path::Path;
 use clip_overlap::{HitKind, Match, SetDecision, Verdict};
 use serde_json::json;
 
-use crate::Result;
 use crate::copies::{Images, items, side, source};
-use crate::page::escape;
+use crate::markup::escape;
+use crate::{Result, Section};
 
 /// Pairs on either side of the threshold.
 const SIDE: usize = 40;
@@ -17,23 +17,26 @@ const SCRIPT: &str = include_str!("sheet.js");
 /// The pairs of one set nearest to its threshold, each with its marks; a button saves the decision
 /// file.
 ///
-/// `pairs` are those of [`borderline`]. Gives nothing where there is nothing to decide.
+/// `pairs` are those of [`borderline`]. The section has no parts where there is nothing to decide.
 pub fn sheet(
     name: &str,
     path: &Path,
     pairs: &[&Match],
     images: &Images,
     decision: &SetDecision,
-) -> Result<String> {
+) -> Result<Section> {
     let rule = decision.rule();
     let threshold = rule.threshold();
+    let about = "The pairs nearest to the threshold. Accept those that show the same image, reject the \
+                 others, and save: --decisions reads the file, --calibrate sets the threshold by it.";
+    let section = Section::new("Contact sheet", about);
     if pairs.is_empty() {
-        return Ok(String::new());
+        return Ok(section);
     }
     let items = items(name, path, &pairs.iter().map(|pair| pair.key.as_str()).collect())?;
     let mut html = String::from(
         "<p class=\"tools\"><button id=\"save\">save decisions.json</button> <span id=\"count\"></span> \
-         <span>keys: a accepts, r rejects, both go on to the next; arrows move</span></p>\n\
+         <span>keys: a accepts, r rejects, both move to the next; arrows move</span></p>\n\
          <div class=\"grid pairs\">\n",
     );
     let mut line_drawn = false;
@@ -68,7 +71,7 @@ pub fn sheet(
     // Inside a script, only `<` could end it.
     let known = known.to_string().replace('<', "\\u003c");
     html.push_str(&format!("</div>\n<script>\nconst decisions = {known};\n{SCRIPT}</script>\n"));
-    Ok(html)
+    Ok(section.markup(&html))
 }
 
 /// The highest-scoring pair of each item that is neither exact nor flat, and of these the nearest
@@ -140,7 +143,7 @@ mod tests {
             score: 0.9,
         });
         let (odd, images) = (pair("a", 0.8, HitKind::Near), Images::new());
-        let html = sheet("toys", dir.path(), &[&odd], &images, &decision).unwrap();
+        let html = sheet("toys", dir.path(), &[&odd], &images, &decision).unwrap().html();
         assert_eq!(html.matches("</script>").count(), 1, "{html}");
         assert!(sheet("toys", dir.path(), &[], &images, &decision).unwrap().is_empty());
     }

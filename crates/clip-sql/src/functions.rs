@@ -225,7 +225,7 @@ fn keep_probability(columns: &[ArrayRef]) -> Result<ArrayRef> {
     Ok(Arc::new(values.collect::<Float64Array>()))
 }
 
-/// `host(url)`: the host of an address in lower case, without user, port and final dot.
+/// `host(url)`: the host of a URL in lower case, without user, port and final dot.
 fn host(columns: &[ArrayRef]) -> Result<ArrayRef> {
     let urls = texts(&columns[0])?;
     Ok(Arc::new(urls.iter().map(|url| host_of(url?)).collect::<StringArray>()))

@@ -94,7 +94,7 @@ fn file(folder: &str) -> io::Result<Client> {
     Ok(Arc::new(LocalFileSystem::new_with_prefix(folder).map_err(io_error)?))
 }
 
-/// The deepest reasons, without what follows `?` in an address: it may hold a key.
+/// The deepest reasons, without what follows `?` in a URL: it may hold a key.
 pub(crate) fn io_error(error: Error) -> io::Error {
     let kind = match &error {
         Error::NotFound { .. } => io::ErrorKind::NotFound,
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_message_holds_a_signed_address() {
+    fn no_message_holds_a_signed_url() {
         let text = "error for url (https://host/a?sig=SECRET): no answer? none";
         assert_eq!(without_queries(text), "error for url (https://host/a?… no answer? none");
     }

@@ -1,4 +1,4 @@
-//! Files behind addresses: object storage, read and written, and `https`, read.
+//! Files behind URLs: object storage, read and written, and `https`, read.
 //!
 //! `s3://bucket/key`, `file:///folder/key` and, by feature, `gs://bucket/key` and
 //! `az://container/key` are [`Store`]s. Credentials come from the environment alone, under the
@@ -12,17 +12,19 @@
 //! assert!(!shown.contains("secret"));
 //! ```
 
-mod address;
 mod connect;
 mod disk_cache;
 mod http;
 mod reader;
 mod redact;
+mod remote;
 mod runtime;
 mod store;
+mod wildcard;
 
-pub use address::{is_remote, names};
 pub use disk_cache::DiskCache;
 pub use reader::{Reader, copy, length, open};
 pub use redact::redacted;
+pub use remote::is_remote;
 pub use store::{Body, Store, Version};
+pub use wildcard::names;

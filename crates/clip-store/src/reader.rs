@@ -1,9 +1,9 @@
-//! Reading what is behind any address.
+//! Reading what is behind any URL.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
 
-use crate::address::{is_http, parts};
+use crate::remote::{is_http, parts};
 use crate::{Store, connect, http, store};
 
 /// A file that is being read; a connection that breaks is taken up again where it was.
@@ -27,7 +27,7 @@ pub fn open(address: &str, from: u64) -> io::Result<Reader> {
     Ok(Reader(Kind::Object(Box::new(bucket.read(key, from)?))))
 }
 
-/// Where everyone may read an address, if it is of that kind; `signs` is whether we have
+/// Where everyone may read a URL, if it is of that kind; `signs` is whether we have
 /// credentials for S3.
 fn public(address: &str, signs: bool) -> Option<String> {
     if is_http(address) {
@@ -45,7 +45,7 @@ fn public(address: &str, signs: bool) -> Option<String> {
 
 /// What must not be in the path of a URL, as `%XX`.
 fn escaped(key: &str) -> String {
-    let mut url = url::Url::parse("https://host/").expect("a plain address");
+    let mut url = url::Url::parse("https://host/").expect("a plain URL");
     url.set_path(&key.replace('%', "%25"));
     url.path()[1..].to_owned()
 }

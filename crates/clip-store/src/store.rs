@@ -11,8 +11,8 @@ use object_store::{
 };
 use tokio::io::AsyncReadExt;
 
-use crate::address::parts;
 use crate::connect::{client, io_error};
+use crate::remote::parts;
 use crate::runtime::wait;
 
 /// Files up to this length go up in one request, longer ones in pieces of it.
@@ -41,10 +41,10 @@ pub struct Version {
 }
 
 impl Store {
-    /// The folder at an address, whether anything is there or not.
+    /// The folder at a URL, whether anything is there or not.
     ///
     /// # Errors
-    /// When it is no address of object storage, or this executable cannot speak to it.
+    /// When it is no URL of object storage, or this executable cannot speak to it.
     pub fn open(address: &str) -> io::Result<Self> {
         let (scheme, bucket, folder) = parts(address)?;
         let folder = Key::parse(folder.trim_matches('/')).map_err(io::Error::other)?;

@@ -2,7 +2,7 @@
 
 use crate::fix_text::{fix_text, unescape};
 
-/// Mends broken text, unescapes HTML twice, folds white space.
+/// Fixes broken text, unescapes HTML twice, folds white space.
 pub fn clean(text: &str) -> String {
     let fixed = fix_text(text);
     if fixed.contains('&') { fold(&unescape(&unescape(&fixed))) } else { fold(&fixed) }

@@ -1,4 +1,5 @@
-//! Links of the documentation lead to files that are there, and every page is in the book.
+//! Links of the documentation lead to files that are there, the files that it names are there, and
+//! every page is in the book.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -32,6 +33,7 @@ pub fn faults(files: &[&str], text: &dyn Fn(&Path) -> Option<String>) -> Vec<Str
             }
         }
     }
+    faults.extend(names(files, text));
     let page =
         |file: &&&str| file.starts_with("docs/") && file.ends_with(".md") && **file != SUMMARY;
     if files.contains(&SUMMARY) {
@@ -39,6 +41,54 @@ pub fn faults(files: &[&str], text: &dyn Fn(&Path) -> Option<String>) -> Vec<Str
         faults.extend(missing.map(|file| format!("{file} is not in {SUMMARY}")));
     }
     faults
+}
+
+/// Folders whose files the documentation names from the root of the repository.
+const FOLDERS: [&str; 8] =
+    ["crates/", "docs/", "fuzz/", "scripts/", "sql/", "testdata/", "tests/", "clip-"];
+
+/// Files and folders that pages name as code and that are not there. A path that begins with a
+/// crate is below `crates/`; a plain name of a Rust source is anywhere.
+fn names(files: &[&str], text: &dyn Fn(&Path) -> Option<String>) -> Vec<String> {
+    let mut faults = Vec::new();
+    let exists = |path: &str| {
+        let folder = format!("{}/", path.trim_end_matches('/'));
+        files.iter().any(|file| *file == path || file.starts_with(&folder))
+    };
+    for file in files.iter().filter(|file| file.ends_with(".md") && !file.starts_with("testdata/"))
+    {
+        let Some(own) = text(Path::new(file)) else { continue };
+        for (index, line) in own.lines().enumerate() {
+            for code in line.split('`').skip(1).step_by(2) {
+                // What follows are arguments, or an item of the file.
+                let name = code.split([' ', ':']).next().unwrap_or_default();
+                let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+                // `NN_name.sql` and `FOLDER/NAME` stand for any.
+                if !name.chars().all(plain) || any_name(name) || name.contains("..") {
+                    continue;
+                }
+                let is_path =
+                    FOLDERS.iter().any(|folder| name.starts_with(folder)) && name.contains('/');
+                let below = format!("crates/{name}");
+                let is_source = name.ends_with(".rs") && !name.contains('/');
+                let found = if is_path {
+                    exists(name) || name.starts_with("clip-") && exists(&below)
+                } else {
+                    !is_source || files.iter().any(|file| file.rsplit('/').next() == Some(name))
+                };
+                if !found {
+                    faults.push(format!("{file}:{}: there is no {name}", index + 1));
+                }
+            }
+        }
+    }
+    faults
+}
+
+/// Whether a part of a path is to be replaced.
+fn any_name(path: &str) -> bool {
+    let upper = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase());
+    path.split(['/', '_']).any(upper)
 }
 
 /// What the links of a page name, but for URLs; code is left out.
@@ -90,6 +140,21 @@ fn plain(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn named_files_that_are_not_there_are_faults() {
+        let text = |_: &Path| {
+            Some(
+                "`crates/a/src/x.rs` `clip-a/src` `x.rs` `scripts/run [--x]` `sql/NN_name.sql`\n\
+                 `crates/a/src/y.rs`, `clip-a/tests`, `z.rs`; `runs/x`, `a/b`"
+                    .to_owned(),
+            )
+        };
+        let files = ["a.md", "crates/a/src/x.rs", "crates/clip-a/src/lib.rs", "scripts/run"];
+        let lacking = ["crates/a/src/y.rs", "clip-a/tests", "z.rs"];
+        let wanted = lacking.map(|name| format!("a.md:2: there is no {name}"));
+        assert_eq!(names(&files, &text), wanted);
+    }
 
     #[test]
     fn links_to_missing_files_and_headings_and_unlisted_pages_are_faults() {

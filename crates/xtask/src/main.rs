@@ -1,8 +1,10 @@
 //! Developer tasks: `cargo run -p xtask -- check` holds the house rules that the compiler does not.
 
+mod cycles;
 mod devices;
 mod direction;
 mod house;
+mod imports;
 mod links;
 mod words;
 

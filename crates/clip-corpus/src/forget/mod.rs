@@ -1,5 +1,6 @@
 //! Removing the rows of some uids from what is stored.
 
+mod array;
 mod embeddings;
 mod shard;
 mod table;
@@ -8,7 +9,8 @@ use std::collections::HashSet;
 use std::io::BufReader;
 use std::path::Path;
 
-pub use embeddings::{forget_embeddings, npy_rows, npy_without};
+pub use array::{npy_rows, npy_without};
+pub use embeddings::forget_embeddings;
 pub(crate) use shard::uid_of;
 pub use shard::{forget_in_shard, holds};
 pub use table::{copy_without, find_rows, forget_in_table};

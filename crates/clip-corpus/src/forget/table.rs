@@ -7,7 +7,7 @@ use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 
 use super::Uids;
-use super::embeddings::{npy_rows, npy_without};
+use super::array::{npy_rows, npy_without};
 use crate::{Error, IoContext, PartWriter, Replacement, Result, columns, scan, schema_of};
 
 /// Rows that are read at a time.

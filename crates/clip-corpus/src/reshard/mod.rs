@@ -2,38 +2,22 @@
 
 mod output;
 mod rows;
+mod settings;
 mod shuffle;
 mod spool;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::forget::uid_of;
 use crate::{Result, Sample, ShardReader, uid_number};
 use output::Output;
 use rows::{RowCodec, Table};
+pub use settings::Reshard;
 use shuffle::{FILE_BYTES, Shuffle};
 
 /// Where samples wait that are shuffled, in the folder that is written to.
 const SHUFFLE: &str = ".shuffle";
-
-/// How shards are cut.
-#[derive(Debug, Clone)]
-pub struct Reshard {
-    /// Samples in a shard.
-    pub shard_size: usize,
-    /// Number of the first shard.
-    pub first_shard: usize,
-    /// Digits of a shard's number; DataComp's have 8.
-    pub digits: usize,
-    /// The ids to keep, in any order, one that is listed n times n times; all samples when absent.
-    pub subset: Option<Vec<u128>>,
-    /// Keys of the samples to leave out of a shard, by its path as it is given.
-    pub without: HashMap<PathBuf, HashSet<String>>,
-    /// The seed of another order of all samples, which depends on it and on their uids (keys where
-    /// they have none) alone; without it they keep their order.
-    pub shuffle: Option<u64>,
-}
 
 /// What a resharding did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

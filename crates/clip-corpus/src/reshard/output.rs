@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use serde_json::Map;
 
-use super::Reshard;
+use super::settings::Reshard;
 use crate::{IoContext, Result, Sample, ShardFiles, columns};
 
 /// Rows of a table that wait to be written.

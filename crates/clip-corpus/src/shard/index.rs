@@ -2,24 +2,10 @@
 
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
+use super::Member;
 use super::keys::Keys;
 use super::reader::ShardReader;
 use crate::{Error, IoContext, Result};
-
-/// One member of a shard.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// Key of its sample.
-    pub key: String,
-    /// Its field.
-    pub field: String,
-    /// Offset of its content in the tar file, in bytes.
-    pub offset: u64,
-    /// Length of its content, in bytes.
-    pub size: u64,
-}
 
 /// All members of a shard, in its order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

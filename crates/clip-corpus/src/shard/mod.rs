@@ -8,13 +8,15 @@ mod content;
 mod files;
 mod index;
 mod keys;
+mod member;
 mod names;
 mod reader;
 mod sample;
 mod writer;
 
 pub use files::ShardFiles;
-pub use index::{Member, ShardIndex, read_index};
+pub use index::{ShardIndex, read_index};
+pub use member::Member;
 pub use names::ShardNames;
 pub use reader::ShardReader;
 pub use sample::{Sample, split_name};

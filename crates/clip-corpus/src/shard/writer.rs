@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::{self, JoinHandle};
 
-use super::index::{Member, ShardIndex};
+use super::Member;
+use super::index::ShardIndex;
 use super::keys::Keys;
 use crate::{Error, IoContext, Result, Sample};
 use clip_format::AtomicFile;

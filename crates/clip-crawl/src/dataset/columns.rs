@@ -26,7 +26,7 @@ const RESERVED: [&str; 14] = [
 ];
 
 /// The columns to read, in img2dataset's order: additional ones, boxes, caption, expected hash,
-/// address.
+/// URL.
 pub(super) fn wanted(config: &DatasetConfig, files: &[ListFile]) -> Result<Vec<Column>> {
     if let Some(name) =
         config.save_additional_columns.iter().find(|name| RESERVED.contains(&name.as_str()))
@@ -70,7 +70,7 @@ pub(super) fn wanted(config: &DatasetConfig, files: &[ListFile]) -> Result<Vec<C
         && let Some(file) = files.iter().find(|file| file.format == Format::Txt)
     {
         return Err(Error::Config(format!(
-            "{}: a list of addresses has no other columns\nhint: --input_format says what the list is",
+            "{}: a list of URLs has no other columns\nhint: --input_format says what the list is",
             file.path.display()
         )));
     }

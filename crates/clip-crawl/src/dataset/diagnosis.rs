@@ -35,7 +35,7 @@ const ADVICE: [(&str, &str); 30] = [
     ("c2pa", "the image's own C2PA assertion forbids it"),
     ("redirects", "too many redirects"),
     ("too_large", "the body is longer than --max_bytes"),
-    ("bad_url", "not an address that can be asked"),
+    ("bad_url", "not a URL that can be asked"),
     ("blocked_address", "a private address: --allow_private true allows your own network"),
     ("hash_mismatch", "the bytes changed since the list was made"),
     ("not_an_image", "not an image, often a page that says so"),

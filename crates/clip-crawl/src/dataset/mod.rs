@@ -1,4 +1,4 @@
-//! `clip-data fetch`: from a list of addresses to a data set in img2dataset's layout.
+//! `clip-data fetch`: from a list of URLs to a data set in img2dataset's layout.
 //!
 //! The rows of a window of shards wait in queues by host, so that a host with many rows keeps no
 //! row of another one waiting; encoded images wait in a spool on disk, and a shard is written in
@@ -39,11 +39,11 @@ pub use stats::{HostStats, Stats};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatasetConfig {
-    /// File, folder, pattern or address of the list.
+    /// File, folder, pattern or URL of the list.
     pub url_list: PathBuf,
     /// What the list is; without it, its name says.
     pub input_format: Option<String>,
-    /// Column of the address.
+    /// Column of the URL.
     pub url_col: String,
     /// Column of the caption.
     pub caption_col: Option<String>,
@@ -57,7 +57,7 @@ pub struct DatasetConfig {
     pub verify_hash: Option<(String, HashKind)>,
     /// What happens to an image that has another hash.
     pub hash_mismatch: HashMismatch,
-    /// Where the data set goes: a folder, or an address of object storage.
+    /// Where the data set goes: a folder, or a URL of object storage.
     pub output_folder: PathBuf,
     /// How samples are written.
     pub output_format: OutputFormat,

@@ -27,7 +27,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// At a path or an address; jobs of an array have folders of their own for what is not in the
+    /// At a path or a URL; jobs of an array have folders of their own for what is not in the
     /// storage yet.
     pub fn open(place: &Path, job: Option<(usize, usize)>) -> Result<Self> {
         let address = place.to_string_lossy();
@@ -42,7 +42,7 @@ impl Output {
         let cache = clip_corpus::cache_folder("fetch");
         let cache =
             cache.ok_or_else(|| bad(&"CLIP_DATA_CACHE names no folder for shards at work"))?;
-        // The same address may be another place at another endpoint.
+        // The same URL may be another place at another endpoint.
         let endpoint = std::env::var("AWS_ENDPOINT_URL").unwrap_or_default();
         let identity = format!("{} {job:?} {endpoint}", store.address());
         let folder = cache.join(&blake3::hash(identity.as_bytes()).to_hex()[..32]);

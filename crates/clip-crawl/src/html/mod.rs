@@ -32,7 +32,7 @@ pub(crate) const CUT: &str =
 /// An image and one of its captions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Absolute address of the image.
+    /// Absolute URL of the image.
     pub url: String,
     /// The text, unescaped, white space folded.
     pub caption: String,
@@ -45,7 +45,7 @@ pub struct Found {
 pub struct Extracted {
     /// Images with captions, in the order of the page.
     pub images: Vec<Found>,
-    /// Absolute addresses that the page links to, in its order.
+    /// Absolute URLs that the page links to, in its order.
     pub links: Vec<String>,
     /// Name and content of its `<meta>` tags that are short enough to be directives.
     pub metas: Vec<(String, String)>,

@@ -7,7 +7,7 @@ use clip_pipeline::{Error, Result};
 /// img2dataset's list formats; each of the text ones may be compressed with gzip.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
-    /// An address a line.
+    /// A URL a line.
     Txt,
     /// Commas, with a header.
     Csv,
@@ -50,7 +50,7 @@ impl Format {
     }
 }
 
-/// A file of a list: its path or address, and its format.
+/// A file of a list: its path or URL, and its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListFile {
     pub path: PathBuf,
@@ -97,7 +97,7 @@ pub(crate) fn find(path: &Path, format: Option<&str>) -> Result<Vec<ListFile>> {
         let found = glob::glob(&text).map_err(|e| Error::Config(format!("{text}: {e}")))?;
         found.filter_map(std::result::Result::ok).collect()
     } else {
-        let hint = "hint: a file, a folder, a pattern or an address";
+        let hint = "hint: a file, a folder, a pattern or a URL";
         return Err(Error::Config(format!("{text}: no such file or folder\n{hint}")));
     };
     let mut files: Vec<ListFile> = paths

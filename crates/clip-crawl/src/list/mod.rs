@@ -86,7 +86,7 @@ impl Lists {
             files.extend(find(&located(path, base), list.format.as_deref())?);
         }
         let mut caption = Column::text(&list.caption_col, "caption");
-        // A list of addresses alone has none.
+        // A list of URLs alone has none.
         caption.optional = files.iter().all(|file| file.format == Format::Txt);
         caption.lists = list.caption_list;
         let kept = Kept::new(&list.columns, &files)?;

@@ -11,7 +11,7 @@ use clip_eval::{ChoiceResult, ChoiceScores, DataCompLine, Hashes, ResultFile, Sa
 use serde::Serialize;
 use serde_json::Value;
 
-use super::inputs::{Model, append_line, progress, write_json};
+use super::inputs::{Model, progress, store_scores};
 use super::table;
 
 /// Instances with the name of their folder or file.
@@ -45,12 +45,7 @@ pub fn run(args: ChoiceArgs) -> anyhow::Result<ExitCode> {
     let result = choices(&model.clip, &model.tokenizer, &set.instances, &shown);
     let result = model.blame(result)?;
     print!("{}", table::choices(&result));
-    if let Some(path) = &args.out {
-        write_json(path, &file(&set, &result, &model))?;
-    }
-    if let Some(path) = &args.datacomp_output {
-        append_line(path, &datacomp(&set, &result))?;
-    }
+    store_scores(&args.files, || file(&set, &result, &model), || datacomp(&set, &result))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, bail};
-use clip_cli::torch::{ModelArgs, PromptArgs, SetArgs};
+use clip_cli::torch::{ModelArgs, PromptArgs, ScoreFiles, SetArgs};
 use clip_cli::{Show, StatusLine};
 use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Split, read_templates};
 use clip_eval::{DataCompLine, Names};
@@ -15,7 +15,7 @@ use clip_text::Tokenizer;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::device;
+use crate::device::device;
 use crate::model::{load_options, weights_hash, weights_path};
 
 /// An opened model.
@@ -176,8 +176,18 @@ pub fn store_json(path: &Path, result: &impl Serialize) -> anyhow::Result<()> {
     Ok(clip_format::write_atomic(path, format!("{document:#}\n").as_bytes())?)
 }
 
+/// Writes scores to the files that were asked for.
+pub fn store_scores<T: Serialize>(
+    files: &ScoreFiles,
+    result: impl FnOnce() -> T,
+    line: impl FnOnce() -> DataCompLine,
+) -> anyhow::Result<()> {
+    files.out.as_ref().map_or(Ok(()), |path| write_json(path, &result()))?;
+    files.datacomp_output.as_ref().map_or(Ok(()), |path| append_line(path, &line()))
+}
+
 /// Appends a line, so that a file of results grows by whole lines.
-pub fn append_line(path: &Path, line: &DataCompLine) -> anyhow::Result<()> {
+fn append_line(path: &Path, line: &DataCompLine) -> anyhow::Result<()> {
     let place = || path.display().to_string();
     let text = format!("{}\n", serde_json::to_string(line)?);
     let mut file =

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use clip_datasets::EvalSet;
 use clip_eval::{ResultRecord, ZeroShot};
-use clip_format::ImageFormat;
-use clip_report::{Page, escape, image_tag, table};
+use clip_report::{Cell, Page, Section, Table, escape, image_tag};
 
 use super::inputs::Model;
 use super::plot::bars;
@@ -40,51 +39,43 @@ pub fn zero_shot(
         ("hash of the data", result.data_hash.clone()),
         ("hash of the prompts", result.prompts_hash.clone()),
     ];
-    let rows: Vec<Vec<String>> =
-        facts.iter().map(|(name, value)| vec![escape(name), escape(value)]).collect();
-    page.section("What was evaluated", "", &table(&["", ""], &rows));
+    let facts = Table::of_facts(facts.map(|(name, value)| (name, Cell::Text(value))));
+    page.add(&Section::new("What was evaluated", "").table(&facts));
     let note = result.sample.note().map_or(String::new(), |note| format!("; {note}"));
-    page.section(
-        "Scores",
-        &format!("{} is the metric of this set{note}", result.main_metric),
-        &table(&["metric", "value"], &score_rows(result)),
-    );
+    let about = format!("{} is the metric of this set{note}", result.main_metric);
+    page.add(&Section::new("Scores", about).table(&score_table(result)));
     if let Some(by_class) = &result.precision_by_class {
-        let rows: Vec<Vec<String>> =
-            by_class.iter().map(|(name, value)| vec![escape(name), percent(*value)]).collect();
-        page.section(
-            "Average precision by class",
-            "",
-            &table(&["class", "average precision"], &rows),
+        let mut table = Table::new(["class", "average precision"]);
+        table.extend(
+            by_class.iter().map(|(name, value)| [name.as_str().into(), percent(*value).into()]),
         );
+        page.add(&Section::new("Average precision by class", "").table(&table));
     }
     if !result.predictions.is_empty() {
-        page.section("By class", &confusion_about(result), &confusion(result));
-        page.section(
-            "Taken for another",
-            "the pairs of classes that are mistaken most",
-            &mistaken(result),
-        );
+        page.add(&Section::new("By class", confusion_about(result)).markup(&confusion(result)));
+        let about = "the pairs of classes that are mistaken most";
+        page.add(&Section::new("Taken for another", about).table(&mistaken(result)));
         let (best, worst) = extremes(result);
         let images =
             images(set, best.iter().chain(&worst).map(|&at| result.predictions[at].key.as_str()))?;
-        page.section("Surest and right", "", &image_grid(result, &best, &images));
-        page.section("Surest and wrong", "", &image_grid(result, &worst, &images));
+        for (title, items) in [("Surest and right", best), ("Surest and wrong", worst)] {
+            page.add(&Section::new(title, "").images(&figures(result, &items, &images)));
+        }
     }
     Ok(page.write(path)?)
 }
 
 /// The metric that counts in bold, a guess's value of it, then the other metrics.
-fn score_rows(result: &ZeroShot) -> Vec<Vec<String>> {
+fn score_table(result: &ZeroShot) -> Table {
     let value = |name: &str| percent(result.metrics.get(name).copied().flatten());
     let main = &result.main_metric;
-    let mut rows = vec![
-        vec![format!("<b>{}</b>", escape(main)), format!("<b>{}</b>", value(main))],
-        vec![format!("chance ({})", escape(main)), percent(result.chance)],
-    ];
+    let bold = |text: &str| Cell::Markup(format!("<b>{}</b>", escape(text)));
+    let mut table = Table::new(["metric", "value"]);
+    table.push([bold(main), bold(&value(main))]);
+    table.push([format!("chance ({main})").into(), percent(result.chance).into()]);
     let others = result.metrics.keys().filter(|name| *name != main);
-    rows.extend(others.map(|name| vec![escape(name), value(name)]));
-    rows
+    table.extend(others.map(|name| [name.as_str().into(), value(name).into()]));
+    table
 }
 
 fn confusion_about(result: &ZeroShot) -> String {
@@ -125,14 +116,14 @@ fn confusion(result: &ZeroShot) -> String {
     heat(&names, of, |row| totals[shown[row]])
 }
 
-fn mistaken(result: &ZeroShot) -> String {
+fn mistaken(result: &ZeroShot) -> Table {
     let mut pairs: Vec<((usize, usize), u64)> =
         counts(result).into_iter().filter(|((a, b), _)| a != b).collect();
     pairs.sort_by_key(|(pair, n)| (std::cmp::Reverse(*n), *pair));
-    let name = |class: usize| escape(&result.class_names[class]);
-    let rows: Vec<Vec<String>> =
-        pairs.iter().take(20).map(|((a, b), n)| vec![name(*a), name(*b), n.to_string()]).collect();
-    if rows.is_empty() { String::new() } else { table(&["class", "taken for", "items"], &rows) }
+    let name = |class: usize| Cell::from(result.class_names[class].as_str());
+    let mut table = Table::new(["class", "taken for", "items"]);
+    table.extend(pairs.iter().take(20).map(|((a, b), n)| [name(*a), name(*b), (*n).into()]));
+    table
 }
 
 /// The surest right and the surest wrong items.
@@ -165,60 +156,44 @@ fn images<'a>(
     Ok(found)
 }
 
-fn image_grid(result: &ZeroShot, items: &[usize], images: &HashMap<String, Vec<u8>>) -> String {
-    let mut html = String::new();
-    for &at in items {
+/// The images of some items, each with its class, what it was taken for, and the score.
+fn figures(result: &ZeroShot, items: &[usize], images: &HashMap<String, Vec<u8>>) -> String {
+    let figure = |&at: &usize| {
         let p = &result.predictions[at];
-        let Some(bytes) = images.get(&p.key) else { continue };
-        // What not all browsers show is packed as PNG.
-        let shown = match ImageFormat::sniff(bytes) {
-            Some(ImageFormat::Pnm | ImageFormat::Tiff | ImageFormat::Jxl) => {
-                let image = clip_image::decode(bytes, &clip_image::DecodeOptions::default()).ok();
-                image
-                    .and_then(|image| clip_image::encode_png(&image).ok())
-                    .map(|png| image_tag(&png, "png"))
-            }
-            format => format.map(|format| image_tag(bytes, format.extension())),
-        };
-        let Some(shown) = shown else { continue };
-        let (own, found) =
-            (&result.class_names[p.label as usize], &result.class_names[p.prediction as usize]);
-        html.push_str(&format!(
-            "<figure>{shown}<figcaption>{}{} · {:.3}</figcaption></figure>\n",
-            escape(own),
-            if p.rank == 0 { String::new() } else { format!(" → {}", escape(found)) },
-            p.score
-        ));
-    }
-    if html.is_empty() { html } else { format!("<div class=\"grid\">\n{html}</div>\n") }
+        let image = image_tag(images.get(&p.key)?);
+        let name = |class: u32| escape(&result.class_names[class as usize]);
+        let found =
+            if p.rank == 0 { String::new() } else { format!(" → {}", name(p.prediction)) };
+        let (own, score) = (name(p.label), p.score);
+        Some(format!(
+            "<figure>{image}<figcaption>{own}{found} · {score:.3}</figcaption></figure>\n"
+        ))
+    };
+    items.iter().filter_map(figure).collect()
 }
 
 /// The page of a suite.
 pub fn suite(path: &Path, results: &[ResultRecord]) -> anyhow::Result<()> {
     let mut page = Page::new("Evaluation suite");
-    let word = |text: &Option<String>| escape(text.as_deref().unwrap_or("–"));
+    let word = |text: &Option<String>| text.clone().unwrap_or_else(|| "–".to_owned());
     let labels = results::labels(results);
-    let rows: Vec<Vec<String>> = results
-        .iter()
-        .zip(&labels)
-        .map(|(d, label)| {
-            let all = d.all.as_ref().filter(|_| d.main_metric.as_deref() == Some("acc1"));
-            let interval = all.map_or(String::new(), |all| {
-                format!(" [{}, {}]", percent(Some(all.acc1.low)), percent(Some(all.acc1.high)))
-            });
-            vec![
-                escape(label),
-                word(&d.dataset) + &escape(&results::subset(d)),
-                word(&d.protocol),
-                word(&d.main_metric),
-                format!("<b>{}</b>{interval}", percent(d.main_value())),
-                percent(d.chance),
-                d.unreadable.len().to_string(),
-                word(&d.contamination),
-            ]
-        })
-        .collect();
-    let head = [
+    let rows = results.iter().zip(&labels).map(|(d, label)| {
+        let all = d.all.as_ref().filter(|_| d.main_metric.as_deref() == Some("acc1"));
+        let interval = all.map_or(String::new(), |all| {
+            format!(" [{}, {}]", percent(Some(all.acc1.low)), percent(Some(all.acc1.high)))
+        });
+        [
+            label.as_str().into(),
+            (word(&d.dataset) + &results::subset(d)).into(),
+            word(&d.protocol).into(),
+            word(&d.main_metric).into(),
+            Cell::Markup(format!("<b>{}</b>{interval}", percent(d.main_value()))),
+            percent(d.chance).into(),
+            (d.unreadable.len() as u64).into(),
+            word(&d.contamination).into(),
+        ]
+    });
+    let mut table = Table::new([
         "model",
         "dataset",
         "protocol",
@@ -227,8 +202,9 @@ pub fn suite(path: &Path, results: &[ResultRecord]) -> anyhow::Result<()> {
         "chance",
         "unreadable",
         "contamination",
-    ];
-    page.section("Scores", "", &table(&head, &rows));
+    ]);
+    table.extend(rows);
+    page.add(&Section::new("Scores", "").table(&table));
     let several = labels.iter().any(|label| *label != labels[0]);
     let above: Vec<(String, f64)> = results
         .iter()
@@ -241,6 +217,6 @@ pub fn suite(path: &Path, results: &[ResultRecord]) -> anyhow::Result<()> {
             ))
         })
         .collect();
-    page.section("Above chance", "points of the metric", &bars(&above));
+    page.add(&Section::new("Above chance", "points of the metric").markup(&bars(&above)));
     Ok(page.write(path)?)
 }

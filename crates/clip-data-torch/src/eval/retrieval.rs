@@ -11,7 +11,7 @@ use clip_eval::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::inputs::{Model, append_line, open_set, progress, write_json};
+use super::inputs::{Model, open_set, progress, store_scores};
 use super::table;
 
 /// The metric that DataComp averages.
@@ -50,12 +50,7 @@ pub fn run(args: RetrievalArgs) -> anyhow::Result<ExitCode> {
         clip_torch::tch::Tensor::from_slice(&result.similarity).view(shape).write_npy(path)?;
         println!("similarities: {}", path.display());
     }
-    if let Some(path) = &args.out {
-        write_json(path, &file(&result, &set, &model))?;
-    }
-    if let Some(path) = &args.datacomp_output {
-        append_line(path, &datacomp(&result))?;
-    }
+    store_scores(&args.files, || file(&result, &set, &model), || datacomp(&result))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -79,6 +74,7 @@ pub struct Fields<'a> {
     preprocess: Value,
     #[serde(flatten)]
     sample: Sample,
+    #[serde(skip_serializing_if = "Option::is_none")]
     class_subset: Option<&'a ClassSubset>,
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_cli::torch::RobustnessArgs;
-use clip_report::Page;
+use clip_report::{Page, Section};
 use clip_stats::robustness::{Baseline, Robustness, SHIFTS, Shift, slope};
 use serde::Serialize;
 
@@ -151,15 +151,13 @@ fn page(path: &Path, result: &RobustnessResult) -> anyhow::Result<()> {
             "effective robustness {:+.2} points; blue: standard models of the ImageNet testbed with their line in logit space; orange: this model",
             100.0 * row.found.effective
         );
-        page.section(row.shift, &about, &plot.svg());
+        page.add(&Section::new(row.shift, about).markup(&plot.svg()));
     }
     let differences: Vec<(String, f64)> =
         result.figure5.iter().map(|win| (win.id.to_owned(), win.difference)).collect();
-    page.section(
-        "Zero-shot less a supervised probe",
-        "points of the metric, as in figure 5 of the paper",
-        &bars(&differences),
-    );
+    let about = "points of the metric, as in figure 5 of the paper";
+    let section = Section::new("Zero-shot less a supervised probe", about);
+    page.add(&section.markup(&bars(&differences)));
     Ok(page.write(path)?)
 }
 

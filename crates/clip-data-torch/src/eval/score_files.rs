@@ -243,8 +243,8 @@ mod tests {
         let b = one("b.json", "cifar100", "second", "2222222222");
         let message =
             |paths: &[PathBuf]| ScoreGroup::read(paths, "scores").err().unwrap().to_string();
-        let told = message(&[a.clone(), b.clone()]);
-        assert!(told.contains("2 models: first (11111111), second (22222222)"), "{told}");
+        let text = message(&[a.clone(), b.clone()]);
+        assert!(text.contains("2 models: first (11111111), second (22222222)"), "{text}");
         let c = one("c.json", "cifar100", "copy/of/first", "1111111111");
         assert_eq!(ScoreGroup::read(&[a.clone(), c], "s").unwrap().model.unwrap(), "copy/of/first");
         let d = one("d.json", "cifar100", "second", "");

@@ -15,14 +15,14 @@ use clip_overlap::ContaminationReport;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::inputs::{Model, append_line, apply_prompts, name_rule, open_set, progress, write_json};
+use super::inputs::{Model, apply_prompts, name_rule, open_set, progress, store_scores};
 use super::{page, table};
 
 /// Runs the evaluation.
 pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
     let mut set = open_set(&args.set, Split::Test)?;
     apply_prompts(&args.prompts, &mut set)?;
-    if args.datacomp_output.is_some() && set.subset.is_some() {
+    if args.files.datacomp_output.is_some() && set.subset.is_some() {
         bail!(
             "--datacomp-output: its lines are of whole sets\nhint: --out records which classes are kept"
         );
@@ -60,12 +60,11 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
         result.logits.write_npy(path).with_context(|| path.display().to_string())?;
         println!("logits: {}", path.display());
     }
-    if let Some(path) = &args.out {
-        write_json(path, &file(&result, &set, &model, args.contamination.as_deref()))?;
-    }
-    if let Some(path) = &args.datacomp_output {
-        append_line(path, &datacomp(&result))?;
-    }
+    store_scores(
+        &args.files,
+        || file(&result, &set, &model, args.contamination.as_deref()),
+        || datacomp(&result),
+    )?;
     if let Some(path) = &args.html {
         page::zero_shot(path, &set, &result, &model)?;
         println!("page: {}", path.display());

@@ -30,8 +30,9 @@ use resolve::Resolve;
 use score::Scorer;
 use show::Show;
 
+use crate::device::device;
+use crate::exit;
 use crate::model::preprocess_fields;
-use crate::{device, exit};
 
 /// Trains, showing progress, and says where the last checkpoint is.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -275,11 +276,11 @@ fn introduce(
     if differences.is_empty() {
         show.say("the recipe is the paper's");
     } else {
-        let told: Vec<String> = differences
+        let lines: Vec<String> = differences
             .iter()
             .map(|(key, mine, theirs)| format!("{key} {mine} ({theirs})"))
             .collect();
-        show.say(&format!("differs from the paper (its value): {}", told.join(", ")));
+        show.say(&format!("differs from the paper (its value): {}", lines.join(", ")));
     }
     if !trainer.sampler().has_distinct_texts() {
         show.say(

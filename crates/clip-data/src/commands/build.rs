@@ -67,7 +67,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let secret = if distributed { args.secret.find()? } else { None };
     let shared = distributed || args.part.is_some();
-    open_many_files();
+    crate::open_files::open_many_files();
     let mut run = Run::open(plan, shared, cancel, watcher(args.progress.show()))?;
     if args.lean {
         run = run.lean()?;
@@ -117,13 +117,6 @@ pub fn engine(config: &Config) -> LocalEngine {
     engine
 }
 
-/// Lets this process open as many files as it may: a query over many thousands of parts opens most
-/// of them at once, and a fetch has a connection to each of some thousand hosts.
-pub fn open_many_files() {
-    // Where it may not, the query says so.
-    let _ = rlimit::increase_nofile_limit(u64::MAX);
-}
-
 /// The funnel as a table: rows in, out, and dropped by reason, for each stage.
 pub fn funnel(run: &Run) -> String {
     let mut rows = vec![["stage", "in", "out", "dropped"].map(str::to_owned).to_vec()];
@@ -138,6 +131,9 @@ pub fn funnel(run: &Run) -> String {
         rows.push([&[stage.to_string()][..], &numbers.map(|n| n.to_string())].concat());
         if counts.urls > 0 && counts.urls < counts.rows_in {
             rows.push(below(counts.urls, "URLs asked, each once for all its rows"));
+        }
+        if counts.flagged > 0 {
+            rows.push(below(counts.flagged, "flagged, which continue"));
         }
         let mut reasons: Vec<_> = counts.dropped.iter().collect();
         reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));

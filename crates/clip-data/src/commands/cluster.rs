@@ -96,7 +96,7 @@ pub fn worker(args: WorkerArgs) -> anyhow::Result<ExitCode> {
         folders.push(workdir.clone());
     }
     let roots = Roots::new(&folders)?;
-    super::build::open_many_files();
+    crate::open_files::open_many_files();
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let tasks = args.tasks.unwrap_or(cores);
     note!(

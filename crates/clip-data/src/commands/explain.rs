@@ -19,7 +19,7 @@ const NAMES: [&str; 3] = [columns::UID, columns::URL, "key"];
 /// Arguments of `clip-data explain`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// A uid, an image's address, a sample's key, or a row's number
+    /// A uid, an image's URL, a sample's key, or a row's number
     pair: String,
     #[command(flatten)]
     pipeline: PipelineArgs,
@@ -55,8 +55,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stages = run.stages();
     let rows = find(stages, &args.pair)?;
     if rows.is_empty() {
-        let hint =
-            "hint: give a uid, an address as it was collected, a sample's key, or a row's number";
+        let hint = "hint: give a uid, a URL as it was collected, a sample's key, or a row's number";
         bail!("{}: no pair {:?} in this run\n{hint}", dir.display(), args.pair);
     }
     let mut all = Vec::new();

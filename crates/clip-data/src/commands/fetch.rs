@@ -1,4 +1,4 @@
-//! `clip-data fetch`: a list of addresses to a data set, with img2dataset's options.
+//! `clip-data fetch`: a list of URLs to a data set, with img2dataset's options.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use clip_pipeline::config::fetch::{
     EncodeFormat, FetchConfig, ImageConfig, Interpolation, ResizeMode,
 };
 use clip_pipeline::config::source::CaptionList;
-use serde::de::DeserializeOwned;
 
+use super::fire::{list, truth, word};
 use super::politeness::PolitenessArgs;
 use crate::counter::Counter;
 use crate::exit;
@@ -24,7 +24,7 @@ use crate::exit;
 /// Arguments of `clip-data fetch`: img2dataset's by its names, then those that it has not.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The list: a file, a folder, a pattern, or an address (https, s3, gs)
+    /// The list: a file, a folder, a pattern, or a URL (https, s3, gs)
     #[arg(value_name = "LIST")]
     list: Option<String>,
     /// The list, by img2dataset's name
@@ -33,7 +33,7 @@ pub struct Args {
     /// Pixels that the resize mode is about
     #[arg(long = "image_size", default_value_t = 256)]
     image_size: u32,
-    /// Where the data set goes: a folder, or an address of object storage (s3, gs, az)
+    /// Where the data set goes: a folder, or a URL of object storage (s3, gs, az)
     #[arg(
         short = 'o',
         long = "out",
@@ -73,7 +73,7 @@ pub struct Args {
     /// says
     #[arg(long = "input_format")]
     input_format: Option<String>,
-    /// Column of the address
+    /// Column of the URL
     #[arg(long = "url_col", default_value = "url")]
     url_col: String,
     /// Column of the caption
@@ -191,21 +191,6 @@ struct More {
     progress: ProgressArgs,
 }
 
-/// Python's and everyone's words for yes and no.
-pub(super) fn truth(text: &str) -> Result<bool, String> {
-    match text.to_lowercase().as_str() {
-        "true" | "1" | "yes" => Ok(true),
-        "false" | "0" | "no" => Ok(false),
-        _ => Err("must be True or False".into()),
-    }
-}
-
-/// A word that a setting of the pipeline knows.
-pub(super) fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
-    let plain = text.trim_matches(['"', '\'']);
-    serde_json::from_value(plain.into()).map_err(|e| e.to_string())
-}
-
 fn mode(text: &str) -> Result<IncrementalMode, String> {
     match text {
         "incremental" => Ok(IncrementalMode::Incremental),
@@ -213,16 +198,6 @@ fn mode(text: &str) -> Result<IncrementalMode, String> {
         "extend" => Ok(IncrementalMode::Extend),
         _ => Err("must be incremental, overwrite or extend".into()),
     }
-}
-
-/// `["a","b"]`, `['a', 'b']`, `[a,b]` or `a,b`: what Python Fire takes for a list.
-pub(super) fn list(text: &str) -> Vec<String> {
-    if let Ok(items) = serde_json::from_str(text) {
-        return items;
-    }
-    let inner = text.trim().trim_start_matches(['[', '(']).trim_end_matches([']', ')']);
-    let items = inner.split(',').map(|item| item.trim().trim_matches(['"', '\'']));
-    items.filter(|item| !item.is_empty() && *item != "None").map(str::to_owned).collect()
 }
 
 /// Arguments as they are written, with `--url-list` for `--url_list`: Python Fire takes both.
@@ -256,7 +231,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let show = args.more.progress.show();
     let dry = args.more.dry_run;
     let config = config(args)?;
-    super::build::open_many_files();
+    crate::open_files::open_many_files();
     let cancel = clip_cli::stop_flag(exit::STOPPING)?;
     if dry {
         let plan = dry_run(&config, &cancel)?;
@@ -411,19 +386,6 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_are_read_as_python_fire_reads_them() {
-        for text in [
-            r#"["NSFW","similarity"]"#,
-            "['NSFW', 'similarity']",
-            "[NSFW,similarity]",
-            "NSFW,similarity",
-        ] {
-            assert_eq!(list(text), ["NSFW", "similarity"], "{text}");
-        }
-        assert!(list("[]").is_empty() && list("None").is_empty());
-    }
 
     #[test]
     fn hyphens_are_underscores_in_names_only() {

@@ -6,14 +6,19 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
 use clip_cli::{Show, StatusLine};
+use clip_corpus::{Sample, ShardReader};
 use clip_crawl::{is_text_list, list_rows, text_lists};
 use clip_image::{DecodeOptions, HammingIndex, decode, hash};
 use clip_pipeline::{RunLayout, RunReader};
 use clip_query::QueryList;
 use clip_report::{Page, Reading, Survey, add_list, browse, funnel, list_columns};
+use rayon::prelude::*;
 use serde_json::json;
 
 use crate::exit;
+
+/// Images that are hashed at a time.
+const BATCH: usize = 256;
 
 /// Arguments of `clip-data inspect`.
 #[derive(clap::Args)]
@@ -75,8 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         browse(&mut page, &survey, &duplicates, &name);
         let runs = args.paths.iter().map(|path| RunLayout::new(Path::new(path)));
         for run in runs.filter(RunLayout::is_run) {
-            let about = "Pairs into and out of every stage, and why pairs were dropped.";
-            page.section("The funnel", about, &funnel(&RunReader::open(run.dir())?));
+            page.add(&funnel(&RunReader::open(run.dir())?));
         }
         page.write(path)?;
         note!("page: {}", path.display());
@@ -132,41 +136,85 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     super::shards(spec)
 }
 
+/// An image of a corpus: its perceptual hash, its uid or key, and its URL.
+type Known = (u64, String, String);
+
+/// The images of a table that has their hashes; nothing where it has none.
+fn of_table(table: &Path, known: &mut Vec<Known>) -> anyhow::Result<bool> {
+    for batch in clip_corpus::scan(table, &["phash", "flat", "uid", "url", "key"], 8192)? {
+        let batch = batch?;
+        let Some(phash) = clip_corpus::columns::uint64(&batch, "phash") else { return Ok(false) };
+        let cell = |name: &str, at: usize| {
+            let column = clip_corpus::columns::text(&batch, name);
+            column.map(|column| column.value(at).to_owned()).unwrap_or_default()
+        };
+        let flat = batch.column_by_name("flat").and_then(|c| c.as_boolean_opt());
+        for (at, phash) in phash.iter().enumerate() {
+            if flat.is_some_and(|flat| flat.is_valid(at) && flat.value(at)) {
+                continue;
+            }
+            let name = [cell("uid", at), cell("key", at)].into_iter().find(|n| !n.is_empty());
+            known.extend(phash.map(|h| (h, name.unwrap_or_default(), cell("url", at))));
+        }
+    }
+    Ok(true)
+}
+
+/// The images of a shard, which are decoded and hashed; what shows next to nothing has no hash.
+fn of_images(shard: &Path, known: &mut Vec<Known>) -> anyhow::Result<()> {
+    let (mut reader, mut undecodable) = (ShardReader::open(shard)?, 0);
+    loop {
+        let samples: Vec<_> = reader.by_ref().take(BATCH).collect::<Result<_, _>>()?;
+        if samples.is_empty() {
+            break;
+        }
+        let hashed: Vec<Option<(bool, Known)>> = samples.par_iter().map(hashed).collect();
+        undecodable += hashed.iter().filter(|image| image.is_none()).count();
+        let shown = hashed.into_iter().flatten().filter(|(flat, _)| !flat);
+        known.extend(shown.map(|(_, image)| image));
+    }
+    if undecodable > 0 {
+        eprintln!("{}: {undecodable} samples without a readable image", shard.display());
+    }
+    Ok(())
+}
+
+/// A sample's image, and whether it shows next to nothing; nothing where it has none that can be
+/// decoded.
+fn hashed(sample: &Sample) -> Option<(bool, Known)> {
+    let image = decode(sample.image()?.1, &DecodeOptions::default()).ok()?;
+    let json = sample.get("json").and_then(|text| serde_json::from_slice(text).ok());
+    let json: serde_json::Value = json.unwrap_or_default();
+    let text = |name: &str| json[name].as_str().map(str::to_owned);
+    let name = text("uid").unwrap_or_else(|| sample.key.clone());
+    let known = (hash::phash(&image), name, text("url").unwrap_or_default());
+    Some((hash::is_flat(&image), known))
+}
+
+/// The images of a file: by the hashes of its table, else by those of its images.
+fn known_of(file: &Path, known: &mut Vec<Known>) -> anyhow::Result<()> {
+    let tables = [file.with_extension("parquet"), file.to_path_buf()];
+    let is_table = |t: &&PathBuf| t.is_file() && t.extension().is_some_and(|e| e == "parquet");
+    let table = tables.iter().find(is_table);
+    let hashed = table.map(|table| of_table(table, known)).transpose()?;
+    if hashed == Some(true) {
+        return Ok(());
+    }
+    if file.extension().is_some_and(|extension| extension == "tar") {
+        return of_images(file, known);
+    }
+    bail!(
+        "{}: neither a shard nor a table with a column `phash`\n\
+         hint: a build's fetch stage adds the column; the images of shards (.tar) are hashed",
+        file.display()
+    );
+}
+
 /// For each image the nearest of the corpus: the same hash of its file, or the nearest perceptual
 /// hash.
 fn has(args: &Args, files: &[PathBuf]) -> anyhow::Result<ExitCode> {
-    let mut known: Vec<(u64, String, String)> = Vec::new();
-    for file in files {
-        let tables = [file.with_extension("parquet"), file.clone()];
-        let table =
-            tables.iter().find(|t| t.is_file() && t.extension().is_some_and(|e| e == "parquet"));
-        let Some(table) = table else {
-            let hint =
-                "hint: only corpora with a Parquet table (columns phash, uid, url) can be searched";
-            bail!("{}: no table beside it\n{hint}", file.display());
-        };
-        for batch in clip_corpus::scan(table, &["phash", "flat", "uid", "url", "key"], 8192)? {
-            let batch = batch?;
-            let Some(phash) = clip_corpus::columns::uint64(&batch, "phash") else {
-                bail!(
-                    "{}: no column `phash`\nhint: a build's fetch stage adds it",
-                    table.display()
-                );
-            };
-            let cell = |name: &str, at: usize| {
-                let column = clip_corpus::columns::text(&batch, name);
-                column.map(|column| column.value(at).to_owned()).unwrap_or_default()
-            };
-            let flat = batch.column_by_name("flat").and_then(|c| c.as_boolean_opt());
-            for (at, phash) in phash.iter().enumerate() {
-                if flat.is_some_and(|flat| flat.is_valid(at) && flat.value(at)) {
-                    continue;
-                }
-                let name = [cell("uid", at), cell("key", at)].into_iter().find(|n| !n.is_empty());
-                known.extend(phash.map(|h| (h, name.unwrap_or_default(), cell("url", at))));
-            }
-        }
-    }
+    let mut known: Vec<Known> = Vec::new();
+    files.iter().try_for_each(|file| known_of(file, &mut known))?;
     let index = HammingIndex::new(known.iter().map(|(hash, ..)| *hash).collect(), args.radius);
     let mut answers = Vec::new();
     for path in &args.has {

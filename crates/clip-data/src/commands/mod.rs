@@ -9,6 +9,7 @@ pub mod doctor;
 pub mod explain;
 pub mod fetch;
 pub mod filter;
+mod fire;
 pub mod forget;
 pub mod hash;
 pub mod init;

@@ -6,7 +6,7 @@ use clip_pipeline::Error;
 use clip_pipeline::config::fetch::{FetchConfig, OptOutSignal};
 use clip_pipeline::config::proxy::ProxySetting;
 
-use super::fetch::{list, truth, word};
+use super::fire::{list, truth, word};
 
 /// How politely a web is asked; shared with `clip-data retry`.
 #[derive(clap::Args)]

@@ -12,9 +12,9 @@ use clip_pipeline::config::text::Quality;
 use clip_pipeline::{Config, FileKind, RunReader, StageLayout};
 use clip_query::QueryList;
 use clip_report::{
-    Page, QualityModel, balance, contamination, funnel, histograms, hosts, quality, quality_gates,
-    reasons, rows_at_ends, rows_near_cuts, rows_near_limits, samples, scores, select, shown_copies,
-    spreads, stored, training,
+    Page, QualityModel, Section, balance, contamination, funnel, histograms, hosts, quality,
+    quality_gates, reasons, rows_at_ends, rows_near_cuts, rows_near_limits, samples, scores,
+    select, shown_copies, spreads, stored, training,
 };
 use clip_score::Similarity;
 use clip_sql::{Balance, Session, query};
@@ -49,12 +49,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = RunReader::open(plan.layout.dir())?;
     let mut page = Page::new(&format!("clip-data: {}", config.name));
     for file in &args.scores {
-        page.section(
-            "Zero-shot transfer",
-            "Accuracy with 99.5% Clopper-Pearson intervals: on all items, on those that the corpus does not \
-             hold (Clean), and on those that it does (Overlap).",
-            &scores(file)?,
-        );
+        page.add(&scores(file)?);
     }
     let account = run.layout.dir().join(ContaminationReport::FILE);
     if let (Some(check), true) = (&config.check, account.is_file()) {
@@ -63,30 +58,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let account = ContaminationReport::read(&account)?;
         let fetched = &run.stage(ImageFetch::STAGE)?.layout;
         let images = stored(&shown_copies(&account), fetched, &run.layout.shards())?;
-        let html = contamination(&account, &sets, &images)?;
-        page.section(
-            "Contamination",
-            "Evaluation items of which the corpus holds a copy: the item on the left, the corpus on the right.",
-            &html,
-        );
+        page.add(&contamination(&account, &sets, &images)?);
     }
     if let Some(folder) = &args.training {
-        let about = "The contrastive loss over the steps of the run.";
-        page.section("Training", about, &training(folder)?);
+        page.add(&training(folder)?);
     }
-    let about = "Pairs into and out of every stage, and why pairs were dropped.";
-    page.section("The funnel", about, &funnel(&run));
+    page.add(&funnel(&run));
     let (why, from) = hosts_of(&run)?;
-    let about = "Why pairs were dropped, and how many hosts they were of.";
-    page.section("Rejects", about, &why);
-    let about =
-        "The hosts with the most pairs: how many are in the shards, and how many were dropped.";
-    page.section("Hosts", about, &from);
+    page.add(&why);
+    page.add(&from);
     let account = run.find("balance").map(|stage| &stage.layout).map(StageLayout::scratch);
     let account = account.map(|scratch| scratch.join(Balance::ACCOUNT));
     if let Some(account) = account.filter(|path| path.is_file()) {
-        let about = "How the limit per query flattens the counts: the smaller it is, the more of the matches \
-                     are in the tail.";
         let list =
             config.queries.as_ref().map(|queries| QueryList::load(&config.path(&queries.list)));
         let list = list.transpose()?.unwrap_or_default();
@@ -95,11 +78,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 .get(id as usize)
                 .map_or_else(|| id.to_string(), |query| query.text.clone())
         };
-        page.section("Balance", about, &balance(&account, &name)?);
+        page.add(&balance(&account, &name)?);
     }
     gates(&config, &run, &mut page)?;
-    let about = "Pairs of the corpus, evenly spread over its shards.";
-    page.section("Samples", about, &samples(&run.layout.shards(), 32)?);
+    page.add(&samples(&run.layout.shards(), 32)?);
     let out = args.out.unwrap_or_else(|| run.layout.report());
     page.write(&out)?;
     println!("report: {}", out.display());
@@ -120,7 +102,7 @@ fn gates(config: &Config, run: &RunReader, page: &mut Page) -> anyhow::Result<()
         let images = stored(&rows_near_limits(&gates), &fetched, &run.layout.shards())?;
         let about = "The probability that each model gives captions, its limit, and captions on both sides of it. \
                      What was dropped was not fetched.";
-        page.section("Quality of captions", about, &quality(&gates, &images));
+        page.add(&section("Quality of captions", about, &quality(&gates, &images)));
     }
     for score in &config.score {
         let Some(stage) = run.find(&Scores::stage(&score.name)) else { continue };
@@ -130,7 +112,7 @@ fn gates(config: &Config, run: &RunReader, page: &mut Page) -> anyhow::Result<()
         let images = stored(&rows_at_ends(&found), &fetched, &run.layout.shards())?;
         let about = "How the scores of the pairs are distributed, and the images at both ends.";
         let html = histograms(&found, &images);
-        page.section(&format!("Scores by {}", score.name), about, &html);
+        page.add(&section(&format!("Scores by {}", score.name), about, &html));
     }
     for (stage, account, title, about) in [
         (
@@ -151,10 +133,14 @@ fn gates(config: &Config, run: &RunReader, page: &mut Page) -> anyhow::Result<()
         let account = run.find(stage).map(|stage| stage.layout.scratch().join(account));
         if let Some(account) = account.filter(|path| path.is_file()) {
             let images = stored(&rows_near_cuts(&account)?, &fetched, &run.layout.shards())?;
-            page.section(title, about, &select(&account, &images)?);
+            page.add(&section(title, about, &select(&account, &images)?));
         }
     }
     Ok(())
+}
+
+fn section(title: &str, about: &str, html: &str) -> Section {
+    Section::new(title, about).markup(html)
 }
 
 /// Hosts that the page shows.
@@ -162,7 +148,7 @@ const HOSTS: u64 = 30;
 
 /// Why pairs were dropped, and what became of each host's, by `sql/50_funnel.sql` and
 /// `60_domains.sql`.
-fn hosts_of(run: &RunReader) -> anyhow::Result<(String, String)> {
+fn hosts_of(run: &RunReader) -> anyhow::Result<(Section, Section)> {
     let scratch = tempfile::tempdir()?;
     let session = Session::new(scratch.path())?;
     let mut rejects = Vec::new();

@@ -14,7 +14,7 @@ use serde_json::json;
 /// Arguments of `clip-data reshard`; the names are those of DataComp's resharder.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Shards to read: a folder, a::b, {000..012}, globs, addresses
+    /// Shards to read: a folder, a::b, {000..012}, globs, URLs
     #[arg(short, long, value_name = "SHARDS", alias = "input-dir")]
     input: String,
     /// Folder to write to
@@ -171,6 +171,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let others = others(out, &done.shards);
     if others > 0 {
         println!("{others} other shards were in {} already, and are still there", out.display());
+    }
+    if done.read > 0 && done.without_uid == done.read {
+        bail!(
+            "{}: no sample has a uid in its json, so none is in the subset\n\
+             hint: img2dataset stores the list's uids with --save_additional_columns '[\"uid\"]'; shards of clip-data have them",
+            redacted(&args.input)
+        );
     }
     if done.without_uid > 0 {
         println!("{} samples have no uid in their json and are in no subset", done.without_uid);

@@ -43,7 +43,7 @@ pub struct Args {
 /// Asks again, and says what came of it.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let wanted: Arc<dyn RowCondition> = Arc::new(CompiledCondition::parse(&args.wanted)?);
-    super::build::open_many_files();
+    crate::open_files::open_many_files();
     let cancel = clip_cli::stop_flag(exit::STOPPING)?;
     match args.folder.clone() {
         Some(folder) => of_dataset(&args, &folder, &*wanted, &cancel),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::Command;
 use clap_complete::Shell;
 
 /// Arguments of `clip-data completions`.
@@ -23,18 +24,18 @@ pub struct ManArgs {
 }
 
 /// Prints the script that completes commands and options.
-pub fn completions(args: CompletionsArgs) -> anyhow::Result<ExitCode> {
+pub fn completions(args: CompletionsArgs, mut command: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::command(), "clip-data", &mut script);
+    clap_complete::generate(args.shell, &mut command, "clip-data", &mut script);
     print!("{}", String::from_utf8_lossy(&script));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the pages.
-pub fn man(args: ManArgs) -> anyhow::Result<ExitCode> {
+pub fn man(args: ManArgs, command: Command) -> anyhow::Result<ExitCode> {
     let out = || args.out.display().to_string();
     std::fs::create_dir_all(&args.out).with_context(out)?;
-    clap_mangen::generate_to(crate::command(), &args.out).with_context(out)?;
+    clap_mangen::generate_to(command, &args.out).with_context(out)?;
     println!("man pages: {}", args.out.display());
     Ok(ExitCode::SUCCESS)
 }

@@ -132,16 +132,8 @@ pub(crate) fn objectnet(root: &Path, ask: &Ask) -> Result<Content> {
 
 #[cfg(test)]
 mod tests {
+    use crate::test_files::write;
     use crate::{OpenOptions, Protocol, Split, Truth, open, open_named, open_with};
-    use std::path::Path;
-
-    fn write(root: &Path, names: &[&str]) {
-        for name in names {
-            let path = root.join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, name).unwrap();
-        }
-    }
 
     #[test]
     fn classes_are_folders_in_order() {

@@ -208,7 +208,7 @@ mod tests {
     fn what_is_missing_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let table = dir.path().join("t.csv");
-        for (text, told) in [
+        for (text, reason) in [
             ("x,y\n1,2\n", "no column image"),
             ("image,y\n1,2\n", "no column label"),
             ("image,label\na,b,c\n", "t.csv"),
@@ -216,7 +216,7 @@ mod tests {
         ] {
             std::fs::write(&table, text).unwrap();
             let message = open(&table).map(|_| ()).unwrap_err().to_string();
-            assert!(message.contains(told), "{message}");
+            assert!(message.contains(reason), "{message}");
         }
     }
 }

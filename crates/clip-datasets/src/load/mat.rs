@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use clip_guard::claim;
 
-use super::mat_file::COMPRESSED;
+/// The kind of an element that is packed.
+pub(super) const COMPRESSED: u32 = 15;
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]

@@ -8,11 +8,10 @@ use std::path::Path;
 use clip_guard::{claim, unpacked_room};
 use flate2::read::ZlibDecoder;
 
-use super::mat::{Mat, Parsed, element, matrix, plain};
+use super::mat::{COMPRESSED, Mat, Parsed, element, matrix, plain};
 use crate::{Error, Result};
 
 const MATRIX: u32 = 14;
-pub(super) const COMPRESSED: u32 = 15;
 const UINT8: (u8, u32) = (9, 2);
 /// Labels, names and boxes: what is larger is not read whole.
 const SMALL: u64 = 1 << 25;

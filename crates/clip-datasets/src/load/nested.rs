@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Ask, FOLDER, Loader, all, by_name, is_image, name, sorted};
 use crate::registry::{self, Dataset, Protocol, plain, prompts};
-use crate::set::name_of;
+use crate::set_name::name_of;
 use crate::{Error, Result};
 
 /// Levels that are looked at below the path of a dataset that was named.
@@ -139,16 +139,9 @@ fn holds_classes(dir: &Path, classes: &HashSet<String>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::test_files::write;
     use crate::{OpenOptions, datasets, open, open_named, tree};
     use std::path::Path;
-
-    fn write(root: &Path, names: &[&str]) {
-        for name in names {
-            let path = root.join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "x").unwrap();
-        }
-    }
 
     fn named(name: &str, root: &Path) -> crate::Result<crate::EvalSet> {
         open_named(&format!("{name}={}", root.display()), &OpenOptions::default())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clip_datasets::{ClassMatch, EvalSet, Protocol, prompts as known_prompts};
 
-use super::{Finding, finding, listed};
+use super::finding::{Finding, finding, listed};
 
 /// How the labels found their classes: by position is as likely wrong as right.
 pub(super) fn matched(set: &EvalSet) -> Finding {

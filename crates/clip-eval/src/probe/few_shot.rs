@@ -3,7 +3,8 @@
 use clip_stats::{Efficiency, data_efficiency};
 use serde::Serialize;
 
-use super::{Options, Part, Parts, Problem, Target, TestScores, draw, linear_probe, search};
+use super::draw::draw;
+use super::{Options, Part, Parts, Problem, Target, TestScores, linear_probe, search};
 use crate::{Error, Result};
 
 /// The score at a number of examples a class.

@@ -1,6 +1,7 @@
 //! The linear probe (paper, appendix A.3) and few-shot curves made of it (section 3.1.5).
 
 mod disjoint;
+mod draw;
 mod few_shot;
 mod folds;
 mod lbfgs;
@@ -17,11 +18,13 @@ use serde::Serialize;
 pub use disjoint::{Dropped, check_disjoint, shared_items};
 pub use few_shot::{FewShot, LeftOut, ShotScore, Shots, few_shot};
 pub use folds::{Summary, summary};
-pub use objective::{Data, Fit};
+pub use objective::{Data, Fit, Options};
 pub use part::{Part, Parts, ProbeItem, Target};
 pub use score::{TestScores, metric_for};
-pub use search::{GRID, Options, Trial, lambda};
+pub use search::{GRID, Trial, lambda};
 
+#[cfg(test)]
+use draw::draw;
 use problem::Problem;
 use search::search;
 
@@ -51,13 +54,6 @@ pub struct ProbeScore {
     /// Scores of the test part, [n, classes] in f64.
     #[serde(skip)]
     pub logits: Tensor,
-}
-
-/// A number for a row that depends on seed and row alone.
-pub(crate) fn draw(seed: u64, row: usize) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&seed.to_le_bytes()).update(&(row as u64).to_le_bytes());
-    *hasher.finalize().as_bytes()
 }
 
 /// Chooses the strength on the validation part by the metric of the parts, fits on train and

@@ -4,13 +4,28 @@
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
 use super::lbfgs::{Minimum, Stop, minimise};
-use super::search::Options;
 use crate::{Error, Result};
 
 /// Rows that are multiplied at a time: they stay in the cache between the two products.
 const BLOCK: i64 = 2048;
 /// Rows that the preconditioner looks at, at most.
 const SAMPLE: i64 = 16_384;
+
+/// How the fits are made.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// The largest entry of the mean's gradient that counts as none.
+    pub tolerance: f64,
+    /// Most iterations a fit.
+    pub iterations: usize,
+}
+
+impl Default for Options {
+    /// scikit-learn's tolerance, the paper's iterations.
+    fn default() -> Self {
+        Self { tolerance: 1e-4, iterations: 1000 }
+    }
+}
 
 /// Rows of features with their classes.
 pub struct Data {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use clip_datasets::Metric;
 use clip_torch::tch::{Kind, Tensor};
 
-use super::draw;
+use super::draw::draw;
 use crate::Result;
 
 /// What is true of each row.

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use super::objective::Options;
+use super::part::Parts;
 use super::problem::{Fitted, Problem};
-use super::{Parts, TestScores};
+use super::score::TestScores;
 use crate::Result;
 
 /// Strengths of the grid: 96 logarithmic steps from 1e-6 to 1e6, eight a decade.
@@ -29,22 +31,6 @@ pub struct Trial {
 /// The strength at a place of the grid.
 pub fn lambda(place: usize) -> f64 {
     10f64.powf(-6.0 + place as f64 / 8.0)
-}
-
-/// How the fits are made.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// The largest entry of the mean's gradient that counts as none.
-    pub tolerance: f64,
-    /// Most iterations a fit.
-    pub iterations: usize,
-}
-
-impl Default for Options {
-    /// scikit-learn's tolerance, the paper's iterations.
-    fn default() -> Self {
-        Self { tolerance: 1e-4, iterations: 1000 }
-    }
 }
 
 /// Tries 1e-6, 1e-4, …, 1e6, then halves the interval around the best down to one step of the grid.

@@ -231,11 +231,11 @@ fn the_metric_is_the_sets_where_the_truths_allow_it() {
 #[test]
 fn rows_that_cannot_be_fitted_are_named() {
     let rows = Tensor::ones([3, 2], (Kind::Float, Device::Cpu));
-    for (labels, told) in
+    for (labels, reason) in
         [(&[0, 1][..], "2 labels for 3"), (&[0, 1, 9], "beyond"), (&[1, 1, 1], "one class")]
     {
         let error = Data::new(&rows, labels, 3).map(|_| ()).unwrap_err().to_string();
-        assert!(error.contains(told), "{error}");
+        assert!(error.contains(reason), "{error}");
     }
     let bad = &rows * f64::NAN;
     assert!(Data::new(&bad, &[0, 1, 1], 3).is_err());

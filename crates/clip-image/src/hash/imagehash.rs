@@ -2,7 +2,8 @@
 
 use super::{dct, median, pack};
 use crate::Rgb;
-use crate::resample::{Kernel, resample};
+use crate::kernel::Kernel;
+use crate::resample::resample;
 
 fn small(image: &Rgb, width: usize, height: usize) -> Vec<u8> {
     let size = (image.width as usize, image.height as usize);

@@ -10,7 +10,8 @@ pub mod imagehash;
 pub mod pdq;
 
 use crate::Rgb;
-use crate::resample::{Kernel, resample};
+use crate::kernel::Kernel;
+use crate::resample::resample;
 
 /// Shorter side that a JPEG should keep when it is decoded at a fraction only to be hashed: twice
 /// what pHash looks at.

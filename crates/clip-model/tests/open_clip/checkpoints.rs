@@ -35,8 +35,8 @@ fn holds_the_formula(model: &Clip, tolerance: f64) {
 fn a_training_checkpoint_opens_with_its_optimizer() {
     let folder = tempfile::tempdir().unwrap();
     let file = unpack("epoch_1.pt", folder.path());
-    let told = LoadOptions { model: Some(small()), ..LoadOptions::default() };
-    holds_the_formula(&open(&file, &told).unwrap(), 0.0);
+    let known = LoadOptions { model: Some(small()), ..LoadOptions::default() };
+    holds_the_formula(&open(&file, &known).unwrap(), 0.0);
     // Nothing in the file records its activation.
     let message = open(&file, &LoadOptions::default()).err().unwrap().to_string();
     assert!(

@@ -72,8 +72,8 @@ fn lists_bring_hashes_and_those_without_are_refused() {
     assert_eq!(rows_of(&csv)[0].files, ["ab"]);
     std::fs::write(&csv, "url,caption\nhttp://x.org/1,a\n").unwrap();
     let unit = units(&csv.display().to_string()).unwrap().remove(0);
-    let told = unit.each(&mut |_| Ok(true)).unwrap_err().to_string();
-    assert!(told.contains("only url, caption") && told.contains("hint: "), "{told}");
+    let error = unit.each(&mut |_| Ok(true)).unwrap_err().to_string();
+    assert!(error.contains("only url, caption") && error.contains("hint: "), "{error}");
     assert!(units(&dir.path().join("none.tar").display().to_string()).is_err());
 }
 

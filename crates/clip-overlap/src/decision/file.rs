@@ -144,7 +144,7 @@ mod tests {
         all.write(&path).unwrap();
         assert_eq!(Decisions::read(&path).unwrap(), all);
         std::fs::write(&path, "{\"sets\": {\"toys\": {\"treshold\": 1}}}").unwrap();
-        let told = Decisions::read(&path).unwrap_err().to_string();
-        assert!(told.contains("treshold") && told.contains("hint: "), "{told}");
+        let error = Decisions::read(&path).unwrap_err().to_string();
+        assert!(error.contains("treshold") && error.contains("hint: "), "{error}");
     }
 }

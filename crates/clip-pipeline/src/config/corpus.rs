@@ -168,11 +168,11 @@ impl Check {
             Threshold::Each(sets) => {
                 let known: Vec<&str> = self.against.keys().map(String::as_str).collect();
                 let strange = sets.keys().find(|set| !known.contains(&set.as_str()));
-                let told = strange.map(|set| {
+                let fault = strange.map(|set| {
                     let known = known.join(", ");
                     format!("`check.threshold` names no set {set}\nhint: the sets are {known}")
                 });
-                told.or_else(|| sets.values().any(odd).then(|| range.to_owned()))
+                fault.or_else(|| sets.values().any(odd).then(|| range.to_owned()))
             }
         }
     }

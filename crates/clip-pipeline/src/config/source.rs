@@ -80,7 +80,7 @@ pub struct Files {
 pub struct VisualGenome {
     /// `region_descriptions.json`.
     pub regions: PathBuf,
-    /// `image_data.json`, which has the addresses.
+    /// `image_data.json`, which has the URLs.
     pub images: PathBuf,
 }
 
@@ -135,13 +135,13 @@ fn default_pages() -> usize {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
-    /// Files, folders, globs or addresses; .txt, .csv, .tsv, .json, .jsonl (each also .gz) and
+    /// Files, folders, globs or URLs; .txt, .csv, .tsv, .json, .jsonl (each also .gz) and
     /// .parquet.
     pub paths: Vec<PathBuf>,
     /// What the files are, where their names do not say it: `csv`, `tsv.gz` and so on.
     #[serde(default)]
     pub format: Option<String>,
-    /// Column of the image's address.
+    /// Column of the image's URL.
     #[serde(default = "default_url_col")]
     pub url_col: String,
     /// Column of the caption.

@@ -4,58 +4,25 @@
 //! between two parts, so that a part's decisions are in one of them, and `decisions/index.json`,
 //! written last, says which rows each holds: without it nothing was decided.
 
+mod index;
 mod sink;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use clip_corpus::{PartFile, columns, row_part};
-use serde::{Deserialize, Serialize};
 
 use crate::format::Format;
-use crate::layout::StageLayout;
+use crate::layout::{DECISION_INDEX, StageLayout};
 use crate::{Error, PartSink, Result, RunStore};
+pub(crate) use index::DecisionIndex;
+use index::REASON;
 pub use sink::DecisionSink;
 
-pub(crate) const REASON: &str = "reason";
 /// What exactly happened to a row that is dropped: goes to its reject, never to rows that continue.
 const DETAIL: &str = "detail";
-
-/// The list of a barrier's decision files.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DecisionIndex {
-    /// The files, in the order of rows.
-    pub files: Vec<DecisionFile>,
-}
-
-/// A file of decisions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DecisionFile {
-    /// The file, relative to the folder of decisions.
-    pub file: PartFile,
-    /// The first and the last part that it has rows of.
-    pub parts: (usize, usize),
-    /// Number of rows.
-    pub rows: u64,
-}
-
-impl Format for DecisionIndex {
-    const VERSION: u32 = 1;
-}
-
-impl DecisionIndex {
-    /// Name of its file in the folder of decisions.
-    pub const FILE: &str = "index.json";
-
-    /// The file with the decisions about a part; where it had no rows, any has the columns.
-    fn about(&self, part: usize) -> Option<(usize, &DecisionFile)> {
-        let at = self.files.partition_point(|file| file.parts.1 < part);
-        let at = at.min(self.files.len().saturating_sub(1));
-        self.files.get(at).map(|file| (at, file))
-    }
-}
 
 /// Decisions of one barrier, one file of them in memory.
 pub(crate) struct Decisions {
@@ -73,11 +40,10 @@ impl Decisions {
         layout: &StageLayout,
         store: Option<&RunStore>,
     ) -> Result<Option<Self>> {
-        let folder = layout.decisions();
         if let Some(store) = store {
-            store.get_if_exists(layout, &index_name(layout))?;
+            store.get_if_exists(layout, DECISION_INDEX)?;
         }
-        let index = DecisionIndex::read(&folder.join(DecisionIndex::FILE))?;
+        let index = DecisionIndex::read(&layout.decision_index())?;
         Ok(index.map(|index| Self {
             stage: stage.to_owned(),
             layout: layout.clone(),
@@ -165,18 +131,13 @@ fn in_stage(layout: &StageLayout, file: &PartFile) -> PartFile {
     PartFile { name: format!("{folder}/{}", file.name), ..file.clone() }
 }
 
-pub(crate) fn index_name(layout: &StageLayout) -> String {
-    let file = PartFile { name: DecisionIndex::FILE.into(), blake3: String::new(), bytes: 0 };
-    in_stage(layout, &file).name
-}
-
 /// Uploads decisions that were made here, the list of them last; what another process uploaded
 /// first stays.
 pub(crate) fn upload(layout: &StageLayout, store: &RunStore, index: &DecisionIndex) -> Result<()> {
     for file in &index.files {
         store.upload_file(layout, &in_stage(layout, &file.file))?;
     }
-    store.put_if_absent(layout, &index_name(layout))?;
+    store.put_if_absent(layout, DECISION_INDEX)?;
     let theirs = files(layout)?;
     for file in index.files.iter().map(|file| in_stage(layout, &file.file)) {
         if !theirs.contains(&file) {
@@ -189,17 +150,17 @@ pub(crate) fn upload(layout: &StageLayout, store: &RunStore, index: &DecisionInd
 
 /// Copies all of a barrier's decisions out of a store, where it has some.
 pub(crate) fn download(layout: &StageLayout, store: &RunStore) -> Result<()> {
-    if !store.get_if_exists(layout, &index_name(layout))? {
+    if !store.get_if_exists(layout, DECISION_INDEX)? {
         return Ok(());
     }
-    let index = DecisionIndex::read(&layout.decisions().join(DecisionIndex::FILE))?;
+    let index = DecisionIndex::read(&layout.decision_index())?;
     let files = index.iter().flat_map(|index| &index.files);
     files.map(|file| in_stage(layout, &file.file)).try_for_each(|f| store.ensure_local(layout, &f))
 }
 
 /// The files of a barrier's decisions, relative to its stage's folder; none where there are none.
 pub(crate) fn files(layout: &StageLayout) -> Result<Vec<PartFile>> {
-    let index = DecisionIndex::read(&layout.decisions().join(DecisionIndex::FILE))?;
+    let index = DecisionIndex::read(&layout.decision_index())?;
     let files = index.iter().flat_map(|index| &index.files);
     Ok(files.map(|file| in_stage(layout, &file.file)).collect())
 }
@@ -210,7 +171,7 @@ pub(crate) fn files(layout: &StageLayout) -> Result<Vec<PartFile>> {
 /// When what is stored is damaged.
 pub(crate) fn about_row(layout: &StageLayout, row: u64) -> Result<Option<RecordBatch>> {
     let folder = layout.decisions();
-    let Some(index) = DecisionIndex::read(&folder.join(DecisionIndex::FILE))? else {
+    let Some(index) = DecisionIndex::read(&layout.decision_index())? else {
         return Ok(None);
     };
     let Some((_, file)) = index.about(row_part(row)) else { return Ok(None) };
@@ -229,13 +190,6 @@ pub fn read_decisions(stage: &Path) -> Result<Vec<RecordBatch>> {
     let layout = StageLayout::new(stage);
     let files = files(&layout)?;
     files.iter().map(|file| read(stage, file)).collect()
-}
-
-/// The path of a decision file.
-fn path_of(folder: &Path, number: usize) -> (String, PathBuf) {
-    let name = format!("{number:05}.parquet");
-    let path = folder.join(&name);
-    (name, path)
 }
 
 #[cfg(test)]

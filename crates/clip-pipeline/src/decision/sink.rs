@@ -6,9 +6,9 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use clip_corpus::{PartFile, PartWriter, columns, row_part};
 
-use super::{DecisionFile, DecisionIndex, REASON, path_of};
+use super::index::{DecisionFile, DecisionIndex, REASON, path_of};
 use crate::format::Format;
-use crate::layout::StageLayout;
+use crate::layout::{INDEX, StageLayout};
 use crate::{Error, Result};
 
 /// Rows after which a file ends, at the end of a part.
@@ -170,6 +170,6 @@ impl DecisionSink {
         if found != rows {
             return Err(Error::Short { stage: self.stage, found, rows });
         }
-        DecisionIndex { files: self.files }.write(&self.folder.join(DecisionIndex::FILE))
+        DecisionIndex { files: self.files }.write(&self.folder.join(INDEX))
     }
 }

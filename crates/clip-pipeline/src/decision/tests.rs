@@ -76,7 +76,7 @@ fn bytes_depend_on_the_rows_alone() {
 fn a_file_ends_between_two_parts() {
     let folder = tempfile::tempdir().unwrap();
     let layout = store(folder.path(), 4, 12);
-    let index = layout.decisions().join(DecisionIndex::FILE);
+    let index = layout.decision_index();
     let index = DecisionIndex::read(&index).unwrap().unwrap();
     assert!(index.files.windows(2).all(|two| two[0].parts.1 < two[1].parts.0), "{index:?}");
 }

@@ -150,7 +150,7 @@ impl Run {
         check()?;
         out.finish(inputs.iter().map(|input| input.rows).sum())?;
         let Some(store) = &self.plan.store else { return Ok(()) };
-        let index = DecisionIndex::read(&layout.decisions().join(DecisionIndex::FILE))?;
+        let index = DecisionIndex::read(&layout.decision_index())?;
         index.map_or(Ok(()), |index| decision::upload(layout, store, &index))
     }
 }

@@ -1,14 +1,14 @@
 //! The page on which a corpus can be looked through, from a file, without a server.
 
-use clip_image::{DecodeOptions, Filter, decode, encode_jpeg, resize};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::read::image;
+use super::read::image as stored_image;
 use super::text::{ASPECTS, CHARS, SIDES, WORDS};
 use super::{Counts, Duplicates, Place, Record, Spread, Survey, host};
-use crate::Page;
-use crate::page::{data_address, escape, grouped, percent, table};
+use crate::image;
+use crate::markup::{escape, grouped, percent};
+use crate::{Cell, Page, Section, Table};
 
 const SCRIPT: &str = include_str!("browse.js");
 /// Longer side of an image on the page.
@@ -21,21 +21,19 @@ pub fn browse(
     duplicates: &Duplicates,
     query: &dyn Fn(u32) -> String,
 ) {
-    page.section("In short", "", &cards(survey, duplicates));
-    page.section(
-        "Pairs",
-        "A sample drawn by the pairs' names: the same corpus shows the same pairs. Search and filters act on it.",
-        &gallery(survey, query),
-    );
+    let section = |title: &str, about: &str| Section::new(title, about);
+    page.add(&section("In short", "").markup(&cards(survey, duplicates)));
+    let about = "A sample drawn by the pairs' names: the same corpus shows the same pairs. Search and filters act on it.";
+    page.add(&section("Pairs", about).markup(&gallery(survey, query)));
     let about = "Lengths of captions; CLIP reads at most 77 tokens, some 50 to 60 words.";
     let captions =
         [bars("characters", &survey.chars, &CHARS, 1.0), bars("words", &survey.words, &WORDS, 1.0)];
-    page.section("Captions", about, &columns(&captions));
+    page.add(&section("Captions", about).markup(&columns(captions)));
     let images = [
         bars("shorter side, pixels", &survey.sides, &SIDES, 1.0),
         bars("width / height", &survey.aspects, &ASPECTS, 100.0),
     ];
-    page.section("Images", "Sizes as they are stored.", &columns(&images));
+    page.add(&section("Images", "Sizes as they are stored.").markup(&columns(images)));
     let tops = [
         top("domain", &survey.domains, 20, survey.domains.total()),
         queries(survey, query),
@@ -45,13 +43,13 @@ pub fn browse(
         top("status", &survey.statuses, 12, survey.statuses.total()),
         top("copy of", &survey.overlaps, 12, survey.pairs),
     ];
-    page.section("Where they come from", "The most frequent of each kind.", &columns(&tops));
+    let about = "The most frequent of each kind.";
+    page.add(&section("Where they come from", about).markup(&columns(tops)));
     let about = "The largest groups of images whose perceptual hashes are near.";
-    page.section("Near copies", about, &clusters(survey, duplicates));
-    let damaged: Vec<_> = survey.damaged.iter().map(|text| vec![escape(text)]).collect();
-    if !damaged.is_empty() {
-        page.section("Damaged files", "Read as far as they go.", &table(&["file"], &damaged));
-    }
+    page.add(&section("Near copies", about).markup(&clusters(survey, duplicates)));
+    let mut damaged = Table::new(["file"]);
+    damaged.extend(survey.damaged.iter().map(|text| [Cell::from(text.as_str())]));
+    page.add(&section("Damaged files", "Read as far as they go.").table(&damaged));
 }
 
 fn cards(survey: &Survey, duplicates: &Duplicates) -> String {
@@ -85,16 +83,17 @@ fn cards(survey: &Survey, duplicates: &Duplicates) -> String {
     format!("<div class=\"cards\">{cards}</div>\n")
 }
 
-/// Sections side by side; empty ones are left out.
-fn columns(parts: &[String]) -> String {
-    let parts: String =
-        parts.iter().filter(|p| !p.is_empty()).map(|p| format!("<div>{p}</div>\n")).collect();
+/// Tables side by side; empty ones are left out.
+fn columns<const N: usize>(tables: [Table; N]) -> String {
+    let shown = tables.iter().filter(|table| !table.is_empty());
+    let parts: String = shown.map(|table| format!("<div>{}</div>\n", table.html())).collect();
     if parts.is_empty() { parts } else { format!("<div class=\"columns\">\n{parts}</div>\n") }
 }
 
-fn bars(name: &str, spread: &Spread, edges: &[u64], unit: f64) -> String {
+fn bars(name: &str, spread: &Spread, edges: &[u64], unit: f64) -> Table {
+    let mut table = Table::new([name, "pairs", ""]);
     if spread.count() == 0 {
-        return String::new();
+        return table;
     }
     let counts = spread.between(edges);
     let most = counts.iter().copied().max().unwrap_or(1).max(1) as f64;
@@ -108,50 +107,38 @@ fn bars(name: &str, spread: &Spread, edges: &[u64], unit: f64) -> String {
         let width = 9.0 * *count as f64 / most;
         let share = percent(*count as f64 / spread.count() as f64);
         let bar = format!("<span class=\"bar\" style=\"width:{width:.2}rem\"></span> {share}");
-        vec![escape(&label(at)), grouped(*count), format!("<div class=\"share\">{bar}</div>")]
+        [
+            label(at).into(),
+            (*count).into(),
+            Cell::Markup(format!("<div class=\"share\">{bar}</div>")),
+        ]
     };
     // Bins beyond the smallest and the largest value say nothing.
     let first = counts.iter().position(|&count| count > 0).unwrap_or(0);
     let last = counts.iter().rposition(|&count| count > 0).unwrap_or(0);
-    let rows: Vec<_> = counts.iter().enumerate().take(last + 1).skip(first).map(row).collect();
-    table(&[name, "pairs", ""], &rows)
+    table.extend(counts.iter().enumerate().take(last + 1).skip(first).map(row));
+    table
 }
 
 /// The most frequent names, with their share of `of`.
-fn top(name: &str, counts: &Counts, most: usize, of: u64) -> String {
-    if counts.is_empty() {
-        return String::new();
-    }
+fn top(name: &str, counts: &Counts, most: usize, of: u64) -> Table {
     let of = of.max(1) as f64;
-    let row =
-        |(name, count): (&str, u64)| vec![escape(name), grouped(count), percent(count as f64 / of)];
-    let rows: Vec<_> = counts.top(most).into_iter().map(row).collect();
-    table(&[name, "pairs", "share"], &rows)
+    let mut table = Table::new([name, "pairs", "share"]);
+    table.extend(counts.top(most).into_iter().map(|(name, count): (&str, u64)| {
+        [name.into(), count.into(), Cell::Share(count as f64 / of)]
+    }));
+    table
 }
 
-fn queries(survey: &Survey, query: &dyn Fn(u32) -> String) -> String {
-    if survey.queries.is_empty() {
-        return String::new();
-    }
-    let rows = survey.top_queries(20).into_iter();
-    let rows: Vec<_> = rows.map(|(id, count)| vec![escape(&query(id)), grouped(count)]).collect();
-    table(&["query", "pairs"], &rows)
+fn queries(survey: &Survey, query: &dyn Fn(u32) -> String) -> Table {
+    let mut table = Table::new(["query", "pairs"]);
+    table.extend(survey.top_queries(20).into_iter().map(|(id, n)| [query(id).into(), n.into()]));
+    table
 }
 
-/// A small JPEG of a stored image, as an address; nothing when it cannot be decoded.
+/// A small JPEG of a stored image, as a URL; nothing when it cannot be decoded.
 fn thumbnail_url(survey: &Survey, place: Place) -> Option<String> {
-    let bytes = image(&survey.shards, place)?;
-    let options = DecodeOptions { min_side: Some(SIDE), ..Default::default() };
-    let image = decode(&bytes, &options).ok()?;
-    let longer = image.width.max(image.height);
-    // In 64 bits: a thin image has sides of millions.
-    let scaled = |side: u32| (u64::from(side) * u64::from(SIDE) / u64::from(longer)).max(1) as u32;
-    let small = if longer > SIDE {
-        resize(&image, scaled(image.width), scaled(image.height), Filter::Area)
-    } else {
-        image
-    };
-    Some(data_address(&encode_jpeg(&small, 80).ok()?, "jpg"))
+    image::thumbnail_url(&stored_image(&survey.shards, place)?, SIDE)
 }
 
 /// The sample as data, and the script that shows it.
@@ -160,18 +147,18 @@ fn gallery(survey: &Survey, query: &dyn Fn(u32) -> String) -> String {
     if shown.is_empty() {
         return String::new();
     }
-    let pictures: Vec<Option<String>> = shown
+    let images: Vec<Option<String>> = shown
         .par_iter()
         .map(|record| record.place.and_then(|place| thumbnail_url(survey, place)))
         .collect();
-    let items = shown.iter().zip(pictures);
+    let items = shown.iter().zip(images);
     let items: Vec<Value> =
         items.map(|(record, image)| item(survey, record, image, query)).collect();
     // A text may say `</script>`; within JSON the escaped sign means the same.
     let data = Value::Array(items).to_string().replace('<', "\\u003c");
     format!(
         "<form class=\"filters\" id=\"filters\">\n\
-         <input type=\"search\" name=\"text\" placeholder=\"search captions, addresses, queries\" aria-label=\"search\">\n\
+         <input type=\"search\" name=\"text\" placeholder=\"search captions, URLs, queries\" aria-label=\"search\">\n\
          <select name=\"language\" aria-label=\"language\"></select>\n\
          <select name=\"host\" aria-label=\"domain\"></select>\n\
          <select name=\"status\" aria-label=\"status\"></select>\n\
@@ -211,7 +198,7 @@ fn clusters(survey: &Survey, duplicates: &Duplicates) -> String {
         let images: String = places
             .iter()
             .filter_map(|place| thumbnail_url(survey, *place))
-            .map(|address| format!("<img alt=\"\" src=\"{address}\">"))
+            .map(|url| format!("<img alt=\"\" src=\"{url}\">"))
             .collect();
         if !images.is_empty() {
             html.push_str(&format!(

@@ -47,7 +47,7 @@ pub struct Survey {
     pub domains: Counts,
     /// Formats of images.
     pub formats: Counts,
-    /// Where texts stood.
+    /// Where texts were.
     pub sources: Counts,
     /// What became of the image: `success`, or why there is none.
     pub statuses: Counts,

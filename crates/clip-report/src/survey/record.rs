@@ -24,13 +24,13 @@ pub struct Record {
     pub key: String,
     /// Identity of the pair.
     pub uid: String,
-    /// Address of the image.
+    /// URL of the image.
     pub url: String,
     /// The text; nothing where the corpus has no texts.
     pub caption: Option<String>,
     /// Language of the text.
     pub language: String,
-    /// Where the text stood.
+    /// Where the text was.
     pub source: String,
     /// Format of the image.
     pub format: String,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Counts, Duplicates, Spread, Survey};
-use crate::page::{grouped, percent};
+use crate::markup::{grouped, percent};
 
 /// Edges of the bins in which captions, words, sides and aspects are shown.
 pub(super) const CHARS: [u64; 8] = [5, 10, 20, 40, 80, 160, 320, 640];

@@ -1,5 +1,6 @@
 //! From the mean of a text's rows to its labels, by the loss that a model was trained with.
 
+use super::arithmetic::{dot, log};
 use super::top_k::TopK;
 use super::tree::Tree;
 
@@ -76,17 +77,6 @@ pub(super) struct LossWorkspace {
     pub(super) hidden: Vec<f32>,
     shares: Vec<f32>,
     open: Vec<(u32, f32)>,
-}
-
-/// The product with a row, summed in order as in C++.
-pub(super) fn dot(output: &[f32], row: usize, hidden: &[f32]) -> f32 {
-    let row = &output[row * hidden.len()..][..hidden.len()];
-    row.iter().zip(hidden).map(|(a, b)| a * b).sum()
-}
-
-/// fastText adds 1e-5 before the logarithm, in double precision.
-pub(super) fn log(share: f64) -> f32 {
-    (share + 1e-5).ln() as f32
 }
 
 fn softmax(scores: &mut [f32]) {

@@ -3,6 +3,7 @@
 //! Models of every loss, whole (`.bin`) or quantised (`.ftz`). The sums run in the order of the C++
 //! program, in single precision, so that labels and probabilities are its own.
 
+mod arithmetic;
 mod input;
 mod loss;
 mod matrix;

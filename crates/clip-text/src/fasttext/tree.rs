@@ -1,6 +1,6 @@
 //! The tree of a hierarchical softmax.
 
-use super::loss::{dot, log};
+use super::arithmetic::{dot, log};
 use super::top_k::TopK;
 
 /// The Huffman tree over the labels: node `n` below `leaves` is label `n`, the last node is the

@@ -1,6 +1,6 @@
-//! Mending text as ftfy 6.3 does (Robyn Speer, Apache-2.0): HTML entities, UTF-8 that was read in
+//! Fixing text as ftfy 6.3 does (Robyn Speer, Apache-2.0): HTML entities, UTF-8 that was read in
 //! another encoding, and characters that stand for plainer ones. OpenAI's tokenizer begins with it,
-//! so equal ids need equal mending.
+//! so equal ids need equal fixing.
 
 mod badness;
 mod characters;
@@ -15,7 +15,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 pub(crate) use entities::unescape;
 
-/// Mends a text line by line until nothing changes.
+/// Fixes a text line by line until nothing changes.
 pub(crate) fn fix_text(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);

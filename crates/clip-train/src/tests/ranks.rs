@@ -192,7 +192,7 @@ fn a_death_ends_the_others_and_is_named() {
     }
     assert!(started.elapsed() < Duration::from_secs(45));
     for rank in [0, 2] {
-        let told = std::fs::read_to_string(folder.path().join(format!("error-{rank}"))).unwrap();
-        assert!(told.starts_with("rank 1 (process "), "{told}");
+        let text = std::fs::read_to_string(folder.path().join(format!("error-{rank}"))).unwrap();
+        assert!(text.starts_with("rank 1 (process "), "{text}");
     }
 }

@@ -4,6 +4,17 @@ use std::path::PathBuf;
 
 use super::{BatchArgs, ModelArgs, PromptArgs, SetArgs, at_least_one};
 
+/// Where scores are written.
+#[derive(clap::Args)]
+pub struct ScoreFiles {
+    /// Write the scores as JSON, with CLIP_benchmark's keys
+    #[arg(short, long, value_name = "FILE", alias = "output")]
+    pub out: Option<PathBuf>,
+    /// Append the scores to a file of lines, with DataComp's keys
+    #[arg(long, value_name = "FILE")]
+    pub datacomp_output: Option<PathBuf>,
+}
+
 /// Arguments of `clip-data eval zero-shot`.
 #[derive(clap::Args)]
 pub struct ZeroShotArgs {
@@ -26,12 +37,9 @@ pub struct ZeroShotArgs {
     /// contamination.json of the corpus: scores are given on All, Clean and Overlap
     #[arg(long, value_name = "FILE")]
     pub contamination: Option<PathBuf>,
-    /// Write the scores as JSON, with CLIP_benchmark's keys
-    #[arg(short, long, value_name = "FILE", alias = "output")]
-    pub out: Option<PathBuf>,
-    /// Append the scores to a file of lines, with DataComp's keys
-    #[arg(long, value_name = "FILE")]
-    pub datacomp_output: Option<PathBuf>,
+    /// Where the scores go.
+    #[command(flatten)]
+    pub files: ScoreFiles,
     /// Write what was predicted for each item as Parquet, for `clip-data contamination`
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
@@ -61,12 +69,9 @@ pub struct RetrievalArgs {
     /// The Ks [default: 1 5 10, as far as there are that many images]
     #[arg(long, num_args = 1.., value_name = "K", value_parser = at_least_one)]
     pub recall_k: Option<Vec<usize>>,
-    /// Write the scores as JSON, with CLIP_benchmark's keys
-    #[arg(short, long, value_name = "FILE", alias = "output")]
-    pub out: Option<PathBuf>,
-    /// Append the scores to a file of lines, with DataComp's keys
-    #[arg(long, value_name = "FILE")]
-    pub datacomp_output: Option<PathBuf>,
+    /// Where the scores go.
+    #[command(flatten)]
+    pub files: ScoreFiles,
     /// Write the similarities [captions, images] as .npy
     #[arg(long, value_name = "FILE")]
     pub logits: Option<PathBuf>,
@@ -81,12 +86,9 @@ pub struct ChoiceArgs {
     /// SugarCrepe's folder or one of its files, Winoground's or WinoGAViL's folder
     #[arg(long)]
     pub dataset: PathBuf,
-    /// Write the scores as JSON, with CLIP_benchmark's keys
-    #[arg(short, long, value_name = "FILE", alias = "output")]
-    pub out: Option<PathBuf>,
-    /// Append the scores to a file of lines, with DataComp's keys
-    #[arg(long, value_name = "FILE")]
-    pub datacomp_output: Option<PathBuf>,
+    /// Where the scores go.
+    #[command(flatten)]
+    pub files: ScoreFiles,
 }
 
 /// Arguments of `clip-data eval geolocation`.

@@ -12,7 +12,7 @@ use clip_eval::{
 use clip_torch::tch::Tensor;
 
 use super::super::inputs::{Model, progress};
-use super::source::About;
+use super::about::About;
 
 /// What features are taken of.
 pub struct Extractor {

@@ -7,7 +7,7 @@ use anyhow::bail;
 use clip_cli::torch::FewShotArgs;
 use clip_datasets::ClassSubset;
 use clip_eval::{Dropped, FewShot, Shots, few_shot};
-use clip_report::{Line, Page, line_chart, table};
+use clip_report::{Axis, Line, Page, Scale, Section, Table, line_chart};
 use clip_stats::Efficiency;
 use serde::Serialize;
 use serde_json::Value;
@@ -119,8 +119,8 @@ fn worth(efficiency: Efficiency) -> String {
 fn page(path: &Path, dataset: &str, curve: &FewShot) -> anyhow::Result<()> {
     let mut page = Page::new("Few-shot");
     let points: Vec<(f64, f64)> = curve.points.iter().map(|p| (p.per_class, p.value)).collect();
-    let rows: Vec<Vec<String>> =
-        points.iter().map(|(k, a)| vec![format!("{k:.0}"), percent(Some(*a))]).collect();
+    let mut table = Table::new(["examples a class", curve.metric]);
+    table.extend(points.iter().map(|(k, a)| [format!("{k:.0}").into(), percent(Some(*a)).into()]));
     let zero = curve.zero_shot.zip(points.first().zip(points.last())).map(|(zero, (a, b))| Line {
         name: "zero-shot".into(),
         points: vec![(a.0, zero), (b.0, zero)],
@@ -128,8 +128,8 @@ fn page(path: &Path, dataset: &str, curve: &FewShot) -> anyhow::Result<()> {
     let mut lines = vec![Line { name: "probe".into(), points: points.clone() }];
     lines.extend(zero);
     let about = curve.efficiency.map_or(String::new(), worth);
-    let chart = line_chart(&lines, "labelled examples a class", true);
-    let content = chart + &table(&["examples a class", curve.metric], &rows);
-    page.section(dataset, &about, &content);
+    let x = Axis { name: "labelled examples a class", scale: Scale::Log };
+    let chart = line_chart(&lines, x, Axis { name: curve.metric, scale: Scale::Share });
+    page.add(&Section::new(dataset, about).markup(&chart).table(&table));
     Ok(page.write(path)?)
 }

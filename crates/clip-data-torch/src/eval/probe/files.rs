@@ -8,8 +8,7 @@ use clip_eval::{Part, ProbeItem, Target};
 use clip_torch::tch::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::METRICS;
-use super::source::About;
+use super::about::{About, METRICS};
 
 /// What a folder of features says of them, where it says anything.
 const ABOUT: &str = "features.json";

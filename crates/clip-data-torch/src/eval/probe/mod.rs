@@ -1,5 +1,6 @@
 //! `clip-data eval linear-probe` and `few-shot`.
 
+mod about;
 mod extract;
 mod few_shot;
 mod files;
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use super::inputs::write_json;
 use super::table::cell;
-use source::About;
+use about::{About, METRICS};
 
 pub use few_shot::run_few_shot;
 
@@ -36,16 +37,6 @@ struct FoldScore {
     #[serde(flatten)]
     score: ProbeScore,
 }
-
-/// The metrics of result files, in the order in which they are printed.
-const METRICS: [Metric; 6] = [
-    Metric::Accuracy,
-    Metric::MeanTop1Top5,
-    Metric::MeanPerClass,
-    Metric::RocAuc,
-    Metric::Map11Point,
-    Metric::Retrieval,
-];
 
 /// Runs the probe.
 pub fn run(args: LinearProbeArgs) -> anyhow::Result<ExitCode> {

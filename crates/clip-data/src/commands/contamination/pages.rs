@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use clip_overlap::{ContaminationReport, Decisions, Match};
-use clip_report::{Images, Page, borderline, contamination, escape, sheet, shown_copies};
+use clip_report::{Images, Page, Section, borderline, contamination, escape, sheet, shown_copies};
 
 /// Writes them and says where they are.
 ///
-/// `sets` says where each evaluation set is; `pictures` gives those of the corpus, by place and
+/// `sets` says where each evaluation set is; `stored` gives the images of the corpus, by place and
 /// name.
 pub fn write(
     out: &Path,
@@ -16,7 +16,7 @@ pub fn write(
     account: &ContaminationReport,
     matches: &[Match],
     decided: &Decisions,
-    pictures: impl FnOnce(&HashSet<(String, String)>) -> anyhow::Result<Images>,
+    stored: impl FnOnce(&HashSet<(String, String)>) -> anyhow::Result<Images>,
 ) -> anyhow::Result<()> {
     let open: BTreeMap<&str, Vec<&Match>> = account
         .sets
@@ -25,15 +25,13 @@ pub fn write(
         .collect();
     let mut wanted = shown_copies(account);
     wanted.extend(open.values().flatten().map(|pair| (pair.place.clone(), pair.id.clone())));
-    let images = pictures(&wanted)?;
+    let images = stored(&wanted)?;
     let mut sheets = Vec::new();
     for (name, pairs) in open {
-        let html = sheet(name, &sets[name], &pairs, &images, &decided.set(name))?;
-        if !html.is_empty() {
+        let section = sheet(name, &sets[name], &pairs, &images, &decided.set(name))?;
+        if !section.is_empty() {
             let mut page = Page::new(&format!("{name}: the same image?"));
-            let about = "The pairs nearest to the threshold. Accept those that show the same image, reject the \
-                         others, and save: --decisions reads the file, --calibrate sets the threshold by it.";
-            page.section("Contact sheet", about, &html);
+            page.add(&section);
             let file = format!("sheet-{name}.html");
             page.write(&out.join(&file))?;
             println!("contact sheet: {}", out.join(&file).display());
@@ -41,11 +39,11 @@ pub fn write(
         }
     }
     let mut page = Page::new("clip-data: contamination");
-    let about = "Evaluation items of which the corpus holds a copy: the item on the left, the corpus on the right.";
-    page.section("Contamination", about, &contamination(account, sets, &images)?);
+    page.add(&contamination(account, sets, &images)?);
     if !sheets.is_empty() {
         let about = "The pairs nearest to each threshold, to be accepted or rejected by eye.";
-        page.section("Contact sheets", about, &format!("<ul>\n{}</ul>\n", sheets.concat()));
+        let list = format!("<ul>\n{}</ul>\n", sheets.concat());
+        page.add(&Section::new("Contact sheets", about).markup(&list));
     }
     let path = out.join("contamination.html");
     page.write(&path)?;

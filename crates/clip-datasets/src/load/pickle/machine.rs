@@ -7,7 +7,7 @@ use std::path::Path;
 
 use clip_guard::claim;
 
-use super::{Bytes, Global, Id, Parsed, Pickle, Value};
+use super::value::{Bytes, Global, Id, Parsed, Pickle, Value};
 use crate::{Error, Result};
 
 /// A dataset's labels and file names are fewer.
