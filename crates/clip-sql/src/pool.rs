@@ -7,7 +7,8 @@ use datafusion::execution::memory_pool::{
     FairSpillPool, GreedyMemoryPool, MemoryConsumer, MemoryPool, MemoryReservation,
 };
 
-/// Half for sorts and aggregates, which spill at their fair share, and half for merges.
+/// A third for sorts and aggregates, which spill at their fair share, and the rest for merges and
+/// joins: those are small, but cannot do with less.
 ///
 /// In one [`FairSpillPool`] the sorts' shares add up to all of it, and the merge of what they
 /// spilled finds nothing left.
@@ -20,7 +21,7 @@ pub struct SplitPool {
 impl SplitPool {
     /// A pool of `bytes` in all.
     pub fn new(bytes: usize) -> Self {
-        let stays = bytes / 2;
+        let stays = bytes / 3 * 2;
         Self { spills: FairSpillPool::new(bytes - stays), stays: GreedyMemoryPool::new(stays) }
     }
 

@@ -32,7 +32,7 @@ use crate::{Error, Query, Result};
 /// Partitions of every plan: fixed, so that a plan is the same on any machine.
 const PARTITIONS: usize = 4;
 /// Bytes that sorts, joins and aggregates of a session may hold before they spill.
-const MEMORY: usize = 1 << 30;
+const MEMORY: usize = 3 << 29;
 
 /// Files of a table. More are joined first: a query has most of its files open at once, and each
 /// costs it a millisecond.
@@ -83,7 +83,7 @@ impl Session {
         Ok(Self { backend, scratch: cx.scratch().to_path_buf() })
     }
 
-    /// A session that spills into `scratch` beyond 1 GiB.
+    /// A session that spills into `scratch`: 512 MiB of sorts, and up to 1 GiB for merging them.
     pub fn new(scratch: &Path) -> Result<Self> {
         Self::with_memory(scratch, MEMORY)
     }
