@@ -21,8 +21,10 @@ import numpy
 import pyarrow.parquet
 from PIL import Image, ImageDraw, ImageOps
 
+from overlap_alterations import ALTERATIONS, save, seeded
+
 OURS, DATA, DETECTOR = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-ONLY = os.environ.get("ONLY", "cifar,faces,copies,imagededup").split(",")
+ONLY = os.environ.get("ONLY", "cifar,faces,copies,placements,imagededup").split(",")
 DEFAULT = 0.8
 LIST = "cifair10_pairs_5classes.csv"
 SEEN = Path(__file__).with_name("bench_overlap_seen.csv")
@@ -36,7 +38,7 @@ def unpack(into, *names):
     return into
 
 
-def found(name, evaluation, corpus, work, detector=""):
+def found(name, evaluation, corpus, work, detector="", more=()):
     """Every pair from a score of 0.5 on that shows something, and the seconds that it took, nothing kept from before."""
     out, index = work / f"out-{name}", work / "index"
     for folder in (out, index):
@@ -44,7 +46,7 @@ def found(name, evaluation, corpus, work, detector=""):
     command = [OURS, "contamination", "--corpus", corpus, "--eval", f"{name}={evaluation}", "--out", out, "--index",
                index, "--list", "0", "--progress", "none", "--threshold", "0.5"]
     start = time.time()
-    subprocess.run([*map(str, command), *(["--detector", detector] if detector else [])], check=True,
+    subprocess.run([*map(str, command), *(["--detector", detector] if detector else []), *more], check=True,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     took = time.time() - start
     pairs = pyarrow.parquet.read_table(out / "pairs.parquet").to_pylist()
@@ -189,6 +191,53 @@ def copies(work):
             bar(f"recall {recall:.4f} (>= 0.98) at precision {precision:.4f} (>= 0.99)", reached)
 
 
+def placements(work):
+    """Every alteration of each photograph of the second half, and false pairs; the default and --thorough.
+
+    Constants were set on the first half (HALF=first shows that one). COPIES limits how many are altered.
+    """
+    base = unpack(work / "placed/all", "imagenet_sample_500.tar", "images.tar")
+    photographs = sorted(path for path in base.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
+    middle = len(photographs) // 2
+    first = 0 if os.environ.get("HALF") == "first" else middle
+    chosen = range(first, min(first + middle, first + int(os.environ.get("COPIES", middle)), len(photographs)))
+
+    def load(at):
+        image = Image.open(photographs[at % len(photographs)]).convert("RGB")
+        image.thumbnail((640, 640))
+        return image
+
+    parts = {}
+    for at in chosen:
+        others = [at + step for step in (251, 97, 183)]
+        images = [load(other) for other in others]
+        for kind, altered in ALTERATIONS.items():
+            (work / "altered" / kind).mkdir(parents=True, exist_ok=True)
+            stem = photographs[at].stem
+            save(altered(load(at), seeded(kind, stem), images), work / "altered" / kind / f"{stem}.jpg")
+            # A collage shows four items; each of them is right.
+            shown = [at, *others] if kind == "collage" else [at]
+            parts[f"{kind}/{stem}.jpg"] = {photographs[one % len(photographs)].stem for one in shown}
+    strangers = work / "cifar10" if (work / "cifar10").exists() else None
+    print(f"\n{len(chosen)} photographs from number {first + 1} on, {len(ALTERATIONS)} alterations of each, "
+          f"among {len(photographs)} items, at the default threshold")
+    for mode, more in (("default", ()), ("--thorough", ("--thorough",))):
+        pairs, took = found("placed", work / "placed", work / "altered", work, "", more)
+        over = [pair for pair in pairs if pair["score"] >= DEFAULT]
+        named = {pair["id"] for pair in over if Path(pair["key"]).stem == Path(pair["id"]).stem}
+        recall = {kind: sum(name.startswith(kind + "/") for name in named) / len(chosen) for kind in ALTERATIONS}
+        false = sum(Path(pair["key"]).stem not in parts[pair["id"]] for pair in over)
+        print(f" {mode}, {took:.1f} s with the items' fingerprints, {len(parts)} images")
+        for kind, share in recall.items():
+            bar(f"{kind} {share:.3f} (>= 0.97)", share >= 0.97)
+        print(f"  false pairs among these images: {false} of {len(parts) * len(photographs)}")
+        if strangers:
+            pairs, took = found("placed", work / "placed", strangers, work, "", more)
+            false += sum(pair["score"] >= DEFAULT for pair in pairs)
+            print(f"  CIFAR-10's images: {took:.1f} s")
+            bar(f"{false} false pairs in all (<= 30)", false <= 30)
+
+
 def hashed_and_searched(base):
     """imagededup's codes of all 60,000 pictures, the seconds that they took, and those of its search among a sixth."""
     from imagededup.methods import PHash
@@ -235,7 +284,8 @@ def flagged_by_hash(codes):
 def main():
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        if {"cifar", "imagededup"} & set(ONLY):
+        if {"cifar", "imagededup", "placements"} & set(ONLY) and any(
+                (DATA / name).exists() for name in ("cifar10.tar.gz", "classes.tar.gz")):
             unpack(work / "cifar10", "cifar10.tar.gz", "classes.tar.gz")
         if "cifar" in ONLY:
             cifar(work)
@@ -243,6 +293,8 @@ def main():
             faces(work)
         if "copies" in ONLY:
             copies(work)
+        if "placements" in ONLY:
+            placements(work)
         if "imagededup" in ONLY:
             imagededup(work)
 

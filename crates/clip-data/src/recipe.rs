@@ -11,7 +11,9 @@ use clip_curate::{
     Aligned, BlockImages, BlockUrls, Captions, Check, Languages, Matches, QualityFilter,
     QualityModel, ShardSink,
 };
-use clip_overlap::{Checker, CopyRule, Decisions, EvalIndex, SetDecision, default_cache};
+use clip_overlap::{
+    CandidateOptions, Checker, CopyRule, Decisions, EvalIndex, SetDecision, default_cache,
+};
 use clip_pipeline::config::corpus::{Block, Check as CheckConfig, CheckAction};
 use clip_pipeline::config::semantic::Semantic;
 use clip_pipeline::config::text::Compat;
@@ -315,11 +317,11 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
         sets.iter().map(|(name, path)| resource(&format!("check.against.{name}"), path));
     let resources = resources.collect::<Result<_>>()?;
     let decided = decisions(config, &check)?;
-    let settings = json!({"action": check.action, "decided": decided});
-    Ok(Some(stage(Check::STAGE, 7, settings, resources, move || {
-        let cache = default_cache();
+    let settings = json!({"action": check.action, "decided": decided, "thorough": check.thorough});
+    Ok(Some(stage(Check::STAGE, 8, settings, resources, move || {
+        let (cache, search) = (default_cache(), CandidateOptions::of_mode(check.thorough));
         let open = |(name, path): &(String, PathBuf)| {
-            let index = EvalIndex::open(name, path, cache.as_deref());
+            let index = EvalIndex::open(name, path, cache.as_deref(), &search);
             Ok((index.map_err(|e| Error::stage(Check::STAGE, e))?, decided.set(name).rule()))
         };
         let sets = sets.iter().map(open).collect::<Result<_>>()?;

@@ -27,7 +27,7 @@ pub struct Checker {
 }
 
 impl Checker {
-    /// Of these sets.
+    /// Of these sets, which were opened with the same options.
     pub fn new(sets: Vec<(EvalIndex, CopyRule)>) -> Self {
         Self { sets }
     }
@@ -38,7 +38,8 @@ impl Checker {
     /// `id` is its name in marks, `hashes` are its pHash and dHash, `file` the hex of its file's
     /// blake3.
     pub fn check(&self, id: &str, image: &Rgb, hashes: (u64, u64), file: &str) -> Vec<Hit> {
-        let query = Query::with_hashes(image, hashes.0, hashes.1);
+        let Some((first, _)) = self.sets.first() else { return Vec::new() };
+        let query = Query::with_hashes(image, first.search.options().working, hashes);
         let mut hits = Vec::new();
         for (set, rule) in &self.sets {
             let hit = |(item, score, kind): (u32, f32, HitKind)| {
@@ -63,6 +64,7 @@ impl Checker {
 mod tests {
     use super::*;
     use crate::decision::Verdict;
+    use crate::search::CandidateOptions;
     use clip_image::encode_png;
 
     #[test]
@@ -74,11 +76,17 @@ mod tests {
         std::fs::write(dir.path().join("set/black/1.png"), &png).unwrap();
         let file = blake3::hash(&png).to_hex().to_string();
         let judgement = |rule: CopyRule| {
-            let set = EvalIndex::open("set", &dir.path().join("set"), None).unwrap();
+            let set =
+                EvalIndex::open("set", &dir.path().join("set"), None, &CandidateOptions::default())
+                    .unwrap();
             let hits = Checker::new(vec![(set, rule)]).check("7", &black, (0, 0), &file);
             hits.first().map(|hit| (hit.kind, hit.judgement))
         };
-        let key = EvalIndex::open("set", &dir.path().join("set"), None).unwrap().keys[0].clone();
+        let key =
+            EvalIndex::open("set", &dir.path().join("set"), None, &CandidateOptions::default())
+                .unwrap()
+                .keys[0]
+                .clone();
         let looked = |verdict| CopyRule::default().reviewed([(key.as_str(), "7", verdict)]);
         let flat = |judgement| Some((HitKind::Flat, judgement));
         assert_eq!(judgement(CopyRule::default()), flat(Judgement::Unproven));

@@ -12,6 +12,10 @@ pub enum HitKind {
     Near,
     /// Mirrored left to right.
     Mirrored,
+    /// Turned by any angle.
+    Rotated,
+    /// With inverted colours.
+    Inverted,
     /// A part of the other.
     Crop,
     /// One of the two shows next to nothing.
@@ -27,6 +31,8 @@ impl HitKind {
             Self::Exact => "exact",
             Self::Near => "near",
             Self::Mirrored => "mirrored",
+            Self::Rotated => "rotated",
+            Self::Inverted => "inverted",
             Self::Crop => "crop",
             Self::Flat => "flat",
             Self::Hash => "hash",
@@ -35,7 +41,8 @@ impl HitKind {
 
     /// The kind of that name.
     pub fn of_name(name: &str) -> Option<Self> {
-        let all = [Self::Exact, Self::Near, Self::Mirrored, Self::Crop, Self::Flat, Self::Hash];
-        all.into_iter().find(|kind| kind.name() == name)
+        let whole = [Self::Exact, Self::Near, Self::Mirrored, Self::Rotated, Self::Inverted];
+        let mut all = whole.into_iter().chain([Self::Crop, Self::Flat, Self::Hash]);
+        all.find(|kind| kind.name() == name)
     }
 }

@@ -46,17 +46,17 @@ mod tests {
 
     #[test]
     fn deduplication_scores_a_pair_as_contamination_does() {
-        use crate::search::{CandidateOptions, Fingerprint, Query, SetIndex};
+        use crate::search::{CandidateOptions, Fingerprint, Query, SetIndex, WORKING};
         let whole = resize(&image(7), 320, 240, Filter::Bicubic);
         // Half as wide as it was: what bends costs the same in both.
         let copy = resize(&whole, 210, 240, Filter::Area);
         let set = SetIndex::new(vec![Fingerprint::of(&whole)], &CandidateOptions::default());
-        let query = Query::of(&copy);
+        let query = Query::of(&copy, WORKING);
         let found = &set.search(&query, &set.nearest(&[&query])[0], &[])[0];
         let pair = pair_score(&thumbnail(&whole), &thumbnail(&copy));
         assert!((found.score - pair).abs() < 0.02, "{} {pair}", found.score);
         let part = clip_image::crop(&whole, 0, 0, 300, 228);
-        let query = Query::of(&part);
+        let query = Query::of(&part, WORKING);
         let found = &set.search(&query, &set.nearest(&[&query])[0], &[])[0];
         let pair = pair_score(&thumbnail(&whole), &thumbnail(&part));
         assert!((found.score - pair).abs() < 0.02, "{} {pair}", found.score);

@@ -19,7 +19,7 @@ use crate::search::{Detection, EvalIndex, Found, Nearest, Pair, Query, WORKING};
 use crate::{Error, Result};
 
 /// Raised whenever a comparison comes out differently: older results are then made again.
-const VERSION: u32 = 6;
+const VERSION: u32 = 7;
 /// Bytes and images of a batch; at most three batches are in memory.
 const BATCH: (usize, usize) = (16 << 20, 512);
 /// Images for which the nearest items are sought together, where there are enough of them for all
@@ -71,7 +71,7 @@ pub struct Scanned {
 
 /// Evaluation sets and a folder for results.
 pub struct Scan<'a> {
-    /// The sets.
+    /// The sets, opened with the same options.
     pub sets: &'a [EvalIndex],
     /// How to compare.
     pub options: ScanOptions,
@@ -127,6 +127,7 @@ impl Scan<'_> {
     /// Where a unit's matches are kept: a changed unit, set or option has another file.
     pub fn file(&self, unit: &Unit) -> Result<PathBuf> {
         let mut text = format!("{VERSION} {} {}\n", self.options.floor, self.options.hash_radius);
+        text.push_str(&format!("{:?}\n", self.sets.first().map(|set| set.search.options())));
         text.push_str(&unit.state()?);
         text.push_str(self.detection.map_or("", |detection| detection.id()));
         for set in self.sets {
@@ -214,14 +215,13 @@ impl Scan<'_> {
             let nothing = row.phash.is_none() && row.files.is_empty();
             return if nothing { Prepared::WithoutImage } else { Prepared::Hashes };
         };
-        let options = DecodeOptions { min_side: Some(WORKING), ..DecodeOptions::default() };
+        let working = self.sets.first().map_or(WORKING, |set| set.search.options().working);
+        let options = DecodeOptions { min_side: Some(working), ..DecodeOptions::default() };
         match decode(bytes, &options) {
             Ok(image) => {
-                let small = shrink(&image, WORKING);
-                let query = Query::of(&small);
-                let squares = self.detection.map(|detection| detection.squares(&small));
-                let nearest = Vec::new();
-                Prepared::Image(Box::new(Decoded { small, query, nearest, squares }))
+                let query = Query::of(&image, working);
+                let squares = self.detection.map(|detection| detection.squares(&query.image));
+                Prepared::Image(Box::new(Decoded { query, nearest: Vec::new(), squares }))
             }
             Err(error) => Prepared::Unreadable(error.to_string()),
         }
@@ -285,7 +285,7 @@ impl Scan<'_> {
             }));
         }
         if !found.is_empty() {
-            let kept = encode_jpeg(&shrink(&image.small, KEPT), 85).unwrap_or_default();
+            let kept = encode_jpeg(&shrink(&image.query.image, KEPT), 85).unwrap_or_default();
             found.iter_mut().for_each(|pair| pair.thumbnail.clone_from(&kept));
         }
         found
@@ -351,7 +351,6 @@ impl Prepared {
 
 /// A decoded image, and what is compared of it.
 struct Decoded {
-    small: Rgb,
     query: Query,
     /// In each set.
     nearest: Vec<Nearest>,

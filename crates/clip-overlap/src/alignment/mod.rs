@@ -3,12 +3,14 @@
 mod coarse;
 mod gauss_newton;
 mod overlay;
+mod rectified;
 mod sums;
 mod transform;
 
 pub(crate) use coarse::{Probe, SIDE, Target, grid};
 use gauss_newton::gauss_newton;
 pub(crate) use overlay::{levels, shared, structure};
+pub(crate) use rectified::{add_covered, rectified};
 pub(crate) use sums::Sums;
 pub use transform::Transform;
 

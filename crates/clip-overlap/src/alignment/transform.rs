@@ -30,30 +30,57 @@ impl Transform {
         Points { x: mapped().map(|(x, _)| x).collect(), y: mapped().map(|(_, y)| y).collect() }
     }
 
-    /// The transform near this one that brings points of the second image to points of the first:
-    /// pairs of (x, y, x', y'), of which those count that this one, and then the better one,
-    /// brings near enough.
-    pub(crate) fn fitted(self, pairs: &[[f32; 4]]) -> Self {
-        [0.12, 0.06, 0.03].into_iter().fold(self, |old, reach| {
-            // Few points, or points in one spot, leave the transform nearly as it is.
-            let mut normal = [[0f32; 3]; 3];
-            let mut wanted = [[0f32; 3]; 2];
-            (0..3).for_each(|i| normal[i][i] = 0.1);
-            for &[x, y, u, v] in pairs {
-                let (ox, oy) = old.map(x, y);
-                if (u - ox).abs().max((v - oy).abs()) < reach {
-                    let row = [x - 0.5, y - 0.5, 1.0];
-                    for i in 0..3 {
-                        (0..3).for_each(|j| normal[i][j] += row[i] * row[j]);
-                        wanted[0][i] += row[i] * (u - ox);
-                        wanted[1][i] += row[i] * (v - oy);
-                    }
-                }
-            }
-            let [[a, b, c], [d, e, f]] = wanted.map(|wanted| solved(normal, wanted));
-            let change = [a, b, c - 0.5 * (a + b), d, e, f - 0.5 * (d + e)];
-            Self { affine: std::array::from_fn(|i| old.affine[i] + change[i]) }
-        })
+    /// Where points of the first image are in the second; nothing where it has no area.
+    pub(crate) fn inverse(&self) -> Option<Self> {
+        let [a, b, c, d, e, f] = self.affine;
+        let det = a * e - b * d;
+        if det.abs() < 1e-6 {
+            return None;
+        }
+        let [a, b, d, e] = [e / det, -b / det, -d / det, a / det];
+        Some(Self { affine: [a, b, -(a * c + b * f), d, e, -(d * c + e * f)] })
+    }
+
+    /// Another transform, and then this one.
+    pub(crate) fn after(&self, other: &Self) -> Self {
+        let [a, b, c, d, e, f] = other.affine;
+        let ((x, y), (dx, dy)) = (self.map(c, f), self.map(0.0, 0.0));
+        let along = |(u, v): (f32, f32)| (u - dx, v - dy);
+        let (across, down) = (along(self.map(a, d)), along(self.map(b, e)));
+        Self { affine: [across.0, down.0, x, across.1, down.1, y] }
+    }
+
+    /// Whether it is mirrored.
+    pub(crate) fn mirrors(&self) -> bool {
+        let [a, b, _, d, e, _] = self.affine;
+        a * e < b * d
+    }
+
+    /// By how much it is turned after it was mirrored left to right, if it is mirrored; in radians.
+    /// The aspects of both images are height over width.
+    pub(crate) fn angle(&self, aspect: f32, their_aspect: f32) -> f32 {
+        let [a, b, _, d, e, _] = self.affine;
+        let ([a, d], [b, e]) = ([a, d * their_aspect], [b, e * their_aspect].map(|v| v / aspect));
+        let [a, d] = if self.mirrors() { [-a, -d] } else { [a, d] };
+        f32::atan2(d - b, a + e)
+    }
+
+    /// The rectangle of the second image around the first: left, top, right, bottom in [0, 1].
+    pub(crate) fn bounds(&self) -> Option<[f32; 4]> {
+        let back = self.inverse()?;
+        let corners = [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)].map(|(x, y)| back.map(x, y));
+        let across = corners.map(|(x, _)| x.clamp(0.0, 1.0));
+        let down = corners.map(|(_, y)| y.clamp(0.0, 1.0));
+        let least = |values: [f32; 4]| values.into_iter().fold(1.0, f32::min);
+        let most = |values: [f32; 4]| values.into_iter().fold(0.0, f32::max);
+        Some([least(across), least(down), most(across), most(down)])
+    }
+
+    /// Width and height in pixels that the first image has in the second, of `sides` pixels.
+    pub(crate) fn pixels(&self, (width, height): (u32, u32)) -> (u32, u32) {
+        let [a, b, _, d, e, _] = self.inverse().map_or([0.0; 6], |back| back.affine);
+        let length = |x: f32, y: f32| (x * width as f32).hypot(y * height as f32).max(1.0) as u32;
+        (length(a, d), length(b, e))
     }
 
     /// Area of the second image, the first's being 1.
@@ -98,43 +125,24 @@ impl Transform {
     }
 }
 
-/// Cramer's rule on a positive definite matrix.
-fn solved(m: [[f32; 3]; 3], wanted: [f32; 3]) -> [f32; 3] {
-    let det = |m: [[f32; 3]; 3]| {
-        m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1])
-            - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0])
-            + m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0])
-    };
-    let whole = det(m);
-    std::array::from_fn(|column| {
-        let mut other = m;
-        (0..3).for_each(|row| other[row][column] = wanted[row]);
-        det(other) / whole
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn points_that_agree_say_where_a_turned_image_is() {
-        let turned = Transform { affine: [1.0, -0.08, 0.05, 0.09, 1.02, -0.06] };
-        let place = |i: u32| ((i * 37 % 100) as f32 / 100.0, (i * 61 % 100) as f32 / 100.0);
-        let mut pairs: Vec<[f32; 4]> = (0..40)
-            .map(|i| {
-                let (x, y) = place(i);
-                let (u, v) = turned.map(x, y);
-                [x, y, u, v]
-            })
-            .collect();
-        pairs.extend((0..10).map(|i| [place(i).0, place(i).1, place(i + 7).0, place(i + 3).1]));
-        let found = Transform::scaled(1.05, 1.05, 0.0, 0.0).fitted(&pairs);
-        for (value, wanted) in found.affine.into_iter().zip(turned.affine) {
-            assert!((value - wanted).abs() < 0.02, "{found:?}");
+    fn what_is_mapped_there_and_back_is_where_it_was() {
+        let turned = Transform { affine: [-0.3, 0.4, 0.5, 0.35, 0.2, 0.1] };
+        let same = turned.inverse().unwrap().after(&turned);
+        for (value, wanted) in same.affine.into_iter().zip(Transform::WHOLE.affine) {
+            assert!((value - wanted).abs() < 1e-5, "{same:?}");
         }
-        let start = Transform::scaled(0.8, 0.8, 0.1, 0.1);
-        assert_eq!(start.fitted(&[]), start);
+        assert!(Transform { affine: [0.0; 6] }.inverse().is_none() && turned.mirrors());
+        // A quarter of the image, in its lower left.
+        let part = Transform::scaled(2.0, 2.0, 0.0, -1.0);
+        assert_eq!(part.bounds(), Some([0.0, 0.5, 0.5, 1.0]));
+        assert_eq!(part.pixels((200, 100)), (100, 50));
+        let quarter = Transform { affine: [0.0, -1.0, 1.0, 1.0, 0.0, 0.0] };
+        assert!((quarter.angle(1.5, 1.0 / 1.5) - std::f32::consts::FRAC_PI_2).abs() < 1e-5);
     }
 
     #[test]

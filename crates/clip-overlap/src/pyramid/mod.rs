@@ -20,6 +20,9 @@ pub(crate) const GRID: usize = 32;
 pub(crate) struct ImagePyramid<'a> {
     thumb: &'a Rgb,
     levels: Vec<Level>,
+    /// Width and height in pixels of what it was made of.
+    sides: (u32, u32),
+    shown: f32,
     colours: OnceCell<[Plane; 3]>,
 }
 
@@ -51,13 +54,29 @@ pub(crate) fn apply_mask(seen: &mut [f32], mask: Option<&[f32]>) {
 
 impl<'a> ImagePyramid<'a> {
     pub fn new(thumb: &'a Rgb) -> Self {
-        let mut levels = vec![Level { luma: Plane::luma(thumb), padding: padding(thumb) }];
+        Self::with_padding(thumb, padding(thumb))
+    }
+
+    /// Of what an image shows in one place, scaled from `sides` pixels, with the share of each
+    /// pixel that it does not show. `area` is the whole image's, the place's being 1.
+    pub fn of_part(thumb: &'a Rgb, hidden: Plane, sides: (u32, u32), area: f32) -> Self {
+        let most = (thumb.width, thumb.height);
+        let sides = (sides.0.min(most.0), sides.1.min(most.1));
+        let shown = 1.0 - hidden.data.iter().sum::<f32>() / hidden.data.len() as f32;
+        // Of a part of the place, the whole image counts.
+        let shown = (shown / area.min(1.0)).min(1.0);
+        Self { sides, shown, ..Self::with_padding(thumb, Some(hidden)) }
+    }
+
+    fn with_padding(thumb: &'a Rgb, padding: Option<Plane>) -> Self {
+        let mut levels = vec![Level { luma: Plane::luma(thumb), padding }];
         while let Some(last) = levels.last()
             && last.luma.width.min(last.luma.height) >= 24
         {
             levels.push(last.halved());
         }
-        Self { thumb, levels, colours: OnceCell::new() }
+        let sides = (thumb.width, thumb.height);
+        Self { thumb, levels, sides, shown: 1.0, colours: OnceCell::new() }
     }
 
     /// The three channels at half the grid's size: few pairs get so far that these are looked at.
@@ -70,7 +89,12 @@ impl<'a> ImagePyramid<'a> {
 
     /// Width and height in pixels.
     pub fn sides(&self) -> (u32, u32) {
-        (self.thumb.width, self.thumb.height)
+        self.sides
+    }
+
+    /// Share of the place, or of the image around it if that is smaller, which both show.
+    pub fn shown(&self) -> f32 {
+        self.shown
     }
 
     /// Luma in full.

@@ -29,7 +29,7 @@ pub(super) fn compare(
     let (luma, fine) = structure(a, b, transform, common, GRID);
     let area = (right - left) * (bottom - top);
     // In the smaller image the common part is the larger share.
-    let covered = area.max(area * transform.area()).min(1.0);
+    let covered = area.max(area * transform.area()).min(1.0) * b.shown();
     let (da, db) = luma.variances();
     Some(Similarity {
         luma: luma.correlation(),

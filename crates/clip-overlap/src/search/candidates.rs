@@ -1,28 +1,36 @@
 //! Which items of an evaluation set are worth an aligned comparison with an image.
 
-use std::collections::HashMap;
-
 use clip_image::HammingIndex;
 
-use super::fingerprint::Fingerprint;
-use super::keypoints::Keypoint;
-use super::vector::{Nearest, Vectors};
+use super::consensus::{Pair, agreed};
+use super::fingerprint::{Fingerprint, Query, WORKING};
+use super::keypoints::{Keypoint, Variant};
+use super::orientation::Orientation;
+use super::vector::{Nearest, Vectors, Wanted};
 use crate::alignment::Transform;
 
 /// How widely candidates are sought.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CandidateOptions {
+    /// Longer side in pixels of the image that is looked for.
+    pub working: u32,
     /// Greatest distance of two pHashes or dHashes, in bits of 64.
     pub hash_radius: u32,
     /// How many items with the nearest vectors.
     pub neighbours: usize,
     /// Least cosine of such a vector.
     pub neighbour_cosine: f32,
+    /// How many items with the nearest vectors in each orientation but as it is and mirrored.
+    pub turned_neighbours: usize,
+    /// Least cosine of such a vector.
+    pub turned_cosine: f32,
     /// Greatest distance of two local features, in bits of 64.
     pub local_radius: u32,
     /// Local features that must agree on one transform.
     pub local_votes: usize,
+    /// Whether local features are sought with inverted colours too.
+    pub local_inverted: bool,
     /// Most candidates of each sort.
     pub limit: usize,
 }
@@ -30,18 +38,52 @@ pub struct CandidateOptions {
 impl Default for CandidateOptions {
     fn default() -> Self {
         Self {
+            working: WORKING,
             hash_radius: 10,
             neighbours: 12,
             neighbour_cosine: 0.4,
+            turned_neighbours: 3,
+            turned_cosine: 0.75,
             local_radius: 8,
             local_votes: 2,
+            local_inverted: false,
             limit: 8,
         }
     }
 }
 
-/// Most items that local features are asked for.
-const PLACED: usize = 8;
+impl CandidateOptions {
+    /// [`Self::thorough`], or the default.
+    pub fn of_mode(thorough: bool) -> Self {
+        if thorough { Self::thorough() } else { Self::default() }
+    }
+
+    /// More is found of images inside larger ones, for some three times the time.
+    pub fn thorough() -> Self {
+        Self {
+            working: 2 * WORKING,
+            local_radius: 9,
+            local_inverted: true,
+            limit: 16,
+            ..Self::default()
+        }
+    }
+}
+
+/// Most features that may look like one: what is everywhere distinguishes nothing, as a patch of
+/// plain texture.
+const COMMON: usize = 64;
+
+/// An item that shares local features with an image.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Placed {
+    pub item: u32,
+    /// How many features agree.
+    pub votes: usize,
+    pub variant: Variant,
+    /// Where they put the image in the item.
+    pub transform: Transform,
+}
 
 /// The search structures over one set's fingerprints.
 pub(crate) struct Candidates {
@@ -76,109 +118,79 @@ impl Candidates {
         }
     }
 
+    pub fn options(&self) -> &CandidateOptions {
+        &self.options
+    }
+
     /// Index and distance of the items whose pHash is near.
     pub fn phash(&self, hash: u64) -> Vec<(u32, u32)> {
         self.phash.query(hash)
     }
 
-    /// The items of the vectors nearest to each image's.
+    /// The items of the vectors nearest to each image's, in every orientation.
     pub fn nearest(&self, queries: &[&[i16]]) -> Vec<Nearest> {
-        self.vectors.nearest(queries, self.options.neighbours, self.options.neighbour_cosine)
+        let CandidateOptions { neighbours, neighbour_cosine, .. } = self.options;
+        let CandidateOptions { turned_neighbours, turned_cosine, .. } = self.options;
+        let upright = Wanted { most: neighbours, least: neighbour_cosine };
+        let turned = Wanted { most: turned_neighbours, least: turned_cosine };
+        self.vectors.nearest(queries, upright, turned)
     }
 
-    /// The candidates of one image, ascending: those that resemble it as a whole, the nearest by
-    /// vectors among them, and those on which local features agree, with their votes and where
-    /// they put the image.
-    pub fn of(
-        &self,
-        query: &Fingerprint,
-        nearest: &[u32],
-    ) -> (Vec<u32>, Vec<(u32, usize, Transform)>) {
+    /// Items that resemble an image as a whole in one orientation, ascending; the nearest by
+    /// vectors among them.
+    pub fn alike(&self, query: &Query, turn: Orientation, nearest: &[u32]) -> Vec<u32> {
         let mut near = nearest.to_vec();
-        for (index, hash) in [(&self.phash, query.phash), (&self.dhash, query.dhash)] {
+        let own = (query.print.phash, query.print.dhash);
+        let hashes = match turn {
             // The hash of what shows nothing is chance.
-            if query.flat {
-                break;
+            _ if query.print.flat => None,
+            Orientation::PLAIN => Some(own),
+            Orientation::MIRRORED => Some(query.mirrored),
+            _ => None,
+        };
+        if let Some((phash, dhash)) = hashes {
+            for (index, hash) in [(&self.phash, phash), (&self.dhash, dhash)] {
+                let mut found = index.query(hash);
+                found.retain(|(item, _)| !self.flat[*item as usize]);
+                found.sort_by_key(|(item, distance)| (*distance, *item));
+                near.extend(found.into_iter().take(self.options.limit).map(|(item, _)| item));
             }
-            let mut found = index.query(hash);
-            found.retain(|(item, _)| !self.flat[*item as usize]);
-            found.sort_by_key(|(item, distance)| (*distance, *item));
-            near.extend(found.into_iter().take(self.options.limit).map(|(item, _)| item));
         }
         near.sort_unstable();
         near.dedup();
-        (near, self.local(query))
+        near
     }
 
-    /// Items on which several local features agree, with their votes and the transform they agree
-    /// on.
-    fn local(&self, query: &Fingerprint) -> Vec<(u32, usize, Transform)> {
+    /// Items on which several local features agree, those on which most do first.
+    pub fn placed(&self, query: &Fingerprint) -> Vec<Placed> {
         let aspect = query.thumb.height as f32 / query.thumb.width as f32;
-        let mut votes: HashMap<(u32, i32, i32, i32), Vec<Vote>> = HashMap::new();
-        for point in &query.keypoints {
-            let near = self.local.query(point.bits);
-            // What is everywhere distinguishes nothing: a patch of plain texture.
-            if near.len() > 64 {
-                continue;
-            }
-            for (at, _) in near {
-                let (item, other) = &self.places[at as usize];
-                let sx = other.size / point.size;
-                let sy = sx * aspect / self.aspects[*item as usize];
-                let transform =
-                    Transform::scaled(sx, sy, other.x - sx * point.x, other.y - sy * point.y);
-                // Where the middle comes to be, and how large: what agrees, agrees on these.
-                let middle = |scale: f32, shift: f32| ((0.5 * scale + shift) / 0.12).floor() as i32;
-                let [_, _, tx, _, _, ty] = transform.affine;
-                let size = (sx.ln() / 0.35).floor() as i32;
-                let key = (*item, size, middle(sx, tx), middle(sy, ty));
-                let pair = [point.x, point.y, other.x, other.y];
-                votes.entry(key).or_default().push(Vote { transform, pair });
-            }
-        }
-        let mut best: HashMap<u32, (usize, Transform)> = HashMap::new();
-        for ((item, size, x, y), own) in &votes {
-            // A cluster may span the edges of cells.
-            let mut all = Vec::new();
-            for ds in -1..=1 {
-                for dx in -1..=1 {
-                    for dy in -1..=1 {
-                        all.extend(
-                            votes.get(&(*item, size + ds, x + dx, y + dy)).into_iter().flatten(),
-                        );
-                    }
+        let variants = &Variant::ALL[..if self.options.local_inverted { 4 } else { 2 }];
+        let mut found = Vec::new();
+        for variant in variants.iter().copied() {
+            let mut pairs: Vec<(u32, Pair)> = Vec::new();
+            for point in &query.keypoints {
+                let (bits, angle) = variant.of(point);
+                let near = self.local.query(bits);
+                if near.len() > COMMON {
+                    continue;
                 }
+                pairs.extend(near.into_iter().map(|(at, distance)| {
+                    let (item, other) = &self.places[at as usize];
+                    let theirs = (other, self.aspects[*item as usize]);
+                    (*item, Pair::new((point, angle, aspect), theirs, distance))
+                }));
             }
-            if all.len() < self.options.local_votes || own.is_empty() {
-                continue;
-            }
-            let pairs: Vec<[f32; 4]> = all.iter().map(|vote| vote.pair).collect();
-            let transform = median(&all).fitted(&pairs);
-            let old = best.get(item).map_or(0, |(count, _)| *count);
-            if all.len() > old || (all.len() == old && transform.affine < best[item].1.affine) {
-                best.insert(*item, (all.len(), transform));
+            pairs.sort_by_key(|(item, _)| *item);
+            for own in pairs.chunk_by_mut(|a, b| a.0 == b.0) {
+                let item = own[0].0;
+                let aspects = [aspect, self.aspects[item as usize]];
+                let agreed = agreed(own, variant, aspects, self.options.local_votes);
+                let placed = |(votes, transform)| Placed { item, votes, variant, transform };
+                found.extend(agreed.map(placed));
             }
         }
-        let mut found: Vec<_> = best.into_iter().map(|(i, (n, p))| (i, n, p)).collect();
-        found.sort_by_key(|(item, count, _)| (std::cmp::Reverse(*count), *item));
-        found.truncate(PLACED);
+        found.sort_by_key(|placed: &Placed| (std::cmp::Reverse(placed.votes), placed.item));
+        found.truncate(self.options.limit);
         found
     }
-}
-
-/// Two local features that look alike: where they put the image, and their centres in it and in the
-/// item.
-struct Vote {
-    transform: Transform,
-    pair: [f32; 4],
-}
-
-/// The median of each number.
-fn median(votes: &[&Vote]) -> Transform {
-    let of = |i: usize| {
-        let mut values: Vec<f32> = votes.iter().map(|vote| vote.transform.affine[i]).collect();
-        values.sort_by(f32::total_cmp);
-        values[values.len() / 2]
-    };
-    Transform { affine: std::array::from_fn(of) }
 }

@@ -1,10 +1,10 @@
 //! Everything that is compared of one image.
 
+use clip_image::Rgb;
 use clip_image::hash::Hashes;
-use clip_image::{Rgb, flip_horizontal};
 
-use super::keypoints::{Keypoint, keypoints_both_ways};
-use super::vector::{mirrored, vector};
+use super::keypoints::{Keypoint, keypoints};
+use super::vector::vector;
 use crate::alignment::{SIDE, grid};
 use crate::pyramid::{Plane, shrink, thumbnail};
 
@@ -30,31 +30,30 @@ pub struct Fingerprint {
     pub coarse: [u8; SIDE * SIDE],
 }
 
-/// An image of the corpus, ready to be searched for: as it is, and mirrored.
+/// An image of the corpus, ready to be searched for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Query {
-    /// As it is.
-    pub plain: Fingerprint,
-    /// Mirrored left to right.
-    pub mirrored: Fingerprint,
+    /// What is compared of it.
+    pub print: Fingerprint,
+    /// pHash and dHash of its mirror image.
+    pub mirrored: (u64, u64),
+    /// The image itself, small: parts of it are looked at as they are found.
+    pub image: Rgb,
 }
 
 impl Query {
-    /// Computes both.
-    pub fn of(image: &Rgb) -> Self {
-        let image = shrink(image, WORKING);
-        let thumb = thumbnail(&image);
+    /// Computes all of it, from at most `working` pixels on the longer side.
+    pub fn of(image: &Rgb, working: u32) -> Self {
+        let image = shrink(image, working);
         let [plain, mirrored] = Hashes::both_ways(&image);
-        let [own, others] = keypoints_both_ways(&image);
-        let plain = Fingerprint::of_parts(thumb, plain, own);
-        let mirrored = plain.mirrored(mirrored, others);
-        Self { plain, mirrored }
+        let print = Fingerprint::of_parts(&image, plain);
+        Self { print, mirrored: (mirrored.phash, mirrored.dhash), image }
     }
 
-    /// Computes both, with the pHash and dHash of the whole image where they are known.
-    pub fn with_hashes(image: &Rgb, phash: u64, dhash: u64) -> Self {
-        let mut query = Self::of(image);
-        (query.plain.phash, query.plain.dhash) = (phash, dhash);
+    /// The same with the pHash and dHash of the whole image where they are known.
+    pub fn with_hashes(image: &Rgb, working: u32, (phash, dhash): (u64, u64)) -> Self {
+        let mut query = Self::of(image, working);
+        (query.print.phash, query.print.dhash) = (phash, dhash);
         query
     }
 }
@@ -62,36 +61,20 @@ impl Query {
 impl Fingerprint {
     /// Computes all of it.
     pub fn of(image: &Rgb) -> Self {
-        let small = shrink(image, WORKING);
-        let [keypoints, _] = keypoints_both_ways(&small);
-        Self::of_parts(thumbnail(&small), Hashes::of(image), keypoints)
+        Self::of_parts(&shrink(image, WORKING), Hashes::of(image))
     }
 
-    fn of_parts(thumb: Rgb, hashes: Hashes, keypoints: Vec<Keypoint>) -> Self {
+    fn of_parts(small: &Rgb, hashes: Hashes) -> Self {
+        let thumb = thumbnail(small);
         let luma = Plane::luma(&thumb);
         Self {
             phash: hashes.phash,
             dhash: hashes.dhash,
             flat: is_flat(&luma),
             vector: vector(&thumb),
-            keypoints,
+            keypoints: keypoints(small),
             coarse: grid(&luma),
             thumb,
-        }
-    }
-
-    /// That of the mirror image, of which only hashes and local features have to be computed.
-    fn mirrored(&self, hashes: Hashes, keypoints: Vec<Keypoint>) -> Self {
-        let mut coarse = self.coarse;
-        coarse.chunks_exact_mut(SIDE).for_each(<[u8]>::reverse);
-        Self {
-            phash: hashes.phash,
-            dhash: hashes.dhash,
-            flat: self.flat,
-            vector: mirrored(&self.vector),
-            keypoints,
-            coarse,
-            thumb: flip_horizontal(&self.thumb),
         }
     }
 }

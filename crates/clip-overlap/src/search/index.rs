@@ -24,7 +24,7 @@ use crate::hit_kind::HitKind;
 use crate::{Error, Result};
 
 /// Raised whenever fingerprints come out differently: an older index is then made again.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Items that are decoded at a time.
 const CHUNK: usize = 256;
 
@@ -65,12 +65,17 @@ struct Head {
 
 impl EvalIndex {
     /// The index of the set at `path`, read from the folder `cache` where it is there, else made
-    /// and put there. The set is opened as `clip-data eval` opens it, or as a plain folder of
-    /// images.
+    /// and put there, to be searched with `options`. The set is opened as `clip-data eval` opens
+    /// it, or as a plain folder of images.
     ///
     /// # Errors
     /// When the set cannot be opened, has no items, or the cache cannot be written.
-    pub fn open(name: &str, path: &Path, cache: Option<&Path>) -> Result<Self> {
+    pub fn open(
+        name: &str,
+        path: &Path,
+        cache: Option<&Path>,
+        options: &CandidateOptions,
+    ) -> Result<Self> {
         let failed = |reason: String| Error::EvalSet { name: name.to_owned(), reason };
         let content = clip_pipeline::hash_resource(path).map_err(|e| failed(e.to_string()))?;
         // A dataset of the registry has layouts and class names of its own.
@@ -79,7 +84,7 @@ impl EvalIndex {
         let hash = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
         let file = cache.map(|folder| folder.join(format!("{hash}.parquet")));
         if let Some(file) = file.as_ref().filter(|file| file.is_file())
-            && let Ok(index) = Self::read(name, &hash, file)
+            && let Ok(index) = Self::read(name, &hash, file, options)
         {
             return Ok(index);
         }
@@ -91,22 +96,22 @@ impl EvalIndex {
             batches.iter().try_for_each(|batch| writer.write(batch))?;
             writer.finish()?;
         }
-        Self::of(name, &hash, head, &batches, path)
+        Self::of((name, &hash), head, &batches, path, options)
     }
 
-    fn read(name: &str, hash: &str, file: &Path) -> Result<Self> {
+    fn read(name: &str, hash: &str, file: &Path, options: &CandidateOptions) -> Result<Self> {
         let schema = clip_corpus::schema_of(file)?;
         let head = schema.metadata().get(KEY).ok_or_else(|| Error::file(file, "no head"))?;
         let head = serde_json::from_str(head).map_err(|e| Error::file(file, e))?;
-        Self::of(name, hash, head, &clip_corpus::read_parquet(file)?, file)
+        Self::of((name, hash), head, &clip_corpus::read_parquet(file)?, file, options)
     }
 
     fn of(
-        name: &str,
-        hash: &str,
+        (name, hash): (&str, &str),
         head: Head,
         batches: &[RecordBatch],
         file: &Path,
+        options: &CandidateOptions,
     ) -> Result<Self> {
         let mut rows = Rows::default();
         for batch in batches {
@@ -119,7 +124,7 @@ impl EvalIndex {
             keys: rows.keys,
             labels: rows.labels,
             files: rows.files,
-            search: SetIndex::new(rows.prints, &CandidateOptions::default()),
+            search: SetIndex::new(rows.prints, options),
             unreadable: head.unreadable,
         })
     }
@@ -184,7 +189,7 @@ impl Rows {
                 dhash: dhash.value(at),
                 flat: flat.value(at),
                 vector: shorts.iter().map(|&pair| i16::from_le_bytes(pair)).collect(),
-                keypoints: keypoints.value(at).as_chunks::<20>().0.iter().map(keypoint).collect(),
+                keypoints: keypoints.value(at).as_chunks::<24>().0.iter().map(keypoint).collect(),
                 thumb: Rgb { width, height, data },
                 coarse: coarse.value(at).try_into().ok()?,
             });
@@ -293,17 +298,17 @@ fn label(item: &EvalItem) -> u32 {
 }
 
 fn keypoint_bytes(k: &Keypoint) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(20);
-    [k.x, k.y, k.size].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
+    let mut bytes = Vec::with_capacity(24);
+    [k.x, k.y, k.size, k.angle].iter().for_each(|v| bytes.extend(v.to_le_bytes()));
     bytes.extend(k.bits.to_le_bytes());
     bytes
 }
 
-fn keypoint(bytes: &[u8; 20]) -> Keypoint {
+fn keypoint(bytes: &[u8; 24]) -> Keypoint {
     let float =
         |at: usize| f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-    let bits = bytes[12..].iter().rev().fold(0, |bits, &byte| bits << 8 | u64::from(byte));
-    Keypoint { x: float(0), y: float(4), size: float(8), bits }
+    let bits = bytes[16..].iter().rev().fold(0, |bits, &byte| bits << 8 | u64::from(byte));
+    Keypoint { x: float(0), y: float(4), size: float(8), angle: float(12), bits }
 }
 
 #[cfg(test)]
@@ -321,13 +326,18 @@ mod tests {
         std::fs::write(set.join("car/1.png"), encode_png(&image).unwrap()).unwrap();
         std::fs::write(set.join("car/2.png"), b"no image").unwrap();
         let cache = dir.path().join("cache");
-        let made = EvalIndex::open("toys", &set, Some(&cache)).unwrap();
-        let read = EvalIndex::open("toys", &set, Some(&cache)).unwrap();
+        let made =
+            EvalIndex::open("toys", &set, Some(&cache), &CandidateOptions::default()).unwrap();
+        let read =
+            EvalIndex::open("toys", &set, Some(&cache), &CandidateOptions::default()).unwrap();
         assert_eq!((made.len(), made.keys.len(), made.class(0)), (2, 1, "car"));
         assert_eq!(made.search.items(), read.search.items());
         assert_eq!((&made.files, &made.unreadable), (&read.files, &read.unreadable));
         assert_eq!(std::fs::read_dir(&cache).unwrap().count(), 1);
         std::fs::remove_file(set.join("car/2.png")).unwrap();
-        assert_ne!(EvalIndex::open("toys", &set, Some(&cache)).unwrap().hash, made.hash);
+        assert_ne!(
+            EvalIndex::open("toys", &set, Some(&cache), &CandidateOptions::default()).unwrap().hash,
+            made.hash
+        );
     }
 }

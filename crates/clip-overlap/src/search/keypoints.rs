@@ -1,21 +1,22 @@
-//! Local features: places that stand out, each with 64 bits of what surrounds it. They find crops
-//! and zooms.
+//! Local features: places that stand out, each with a direction and 64 bits of what surrounds it,
+//! seen from that direction. They find parts, zooms and turns.
 
 use std::f32::consts::PI;
 use std::sync::LazyLock;
 
 use clip_image::Rgb;
 
-use crate::pyramid::{Plane, shrink};
+use crate::pyramid::Plane;
 
-/// Longer side in pixels of the largest level.
-const SIDE: u32 = 256;
 /// Ratio of one level to the next.
 const STEP: f32 = 0.8;
 /// Side of the square that a descriptor sees, in pixels of its level.
 const PATCH: usize = 28;
-/// Most keypoints of one level.
-const LEVEL: usize = 24;
+/// Samples of it on each axis.
+const SAMPLES: usize = 20;
+/// Most keypoints of one level: the first number, or the second for each pixel of its longer side
+/// where that is more.
+const LEVEL: (usize, f32) = (24, 60.0 / 256.0);
 
 /// One place.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -26,35 +27,74 @@ pub struct Keypoint {
     pub y: f32,
     /// Side of what the descriptor sees, as a share of the width.
     pub size: f32,
-    /// Signs of the lowest frequencies around it.
+    /// Direction in which it is lighter, in radians from right to below.
+    pub angle: f32,
+    /// Signs of the lowest frequencies around it, with that direction to the right.
     pub bits: u64,
 }
 
-/// The keypoints of an image, and those of its mirror image, from fine to coarse.
-pub(crate) fn keypoints_both_ways(image: &Rgb) -> [Vec<Keypoint>; 2] {
-    let base = Plane::luma(&shrink(image, SIDE));
-    let (mut plain, mut mirrored) = (Vec::new(), Vec::new());
+/// How a copy's local features differ from those of what it copies, but for place and direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Variant {
+    /// Mirrored left to right.
+    pub mirrored: bool,
+    /// Light for dark.
+    pub inverted: bool,
+}
+
+impl Variant {
+    pub const ALL: [Self; 4] = [
+        Self { mirrored: false, inverted: false },
+        Self { mirrored: true, inverted: false },
+        Self { mirrored: false, inverted: true },
+        Self { mirrored: true, inverted: true },
+    ];
+
+    /// The bits and the direction that a keypoint has in the image of this variant.
+    ///
+    /// A mirror changes the sign of what is odd across the direction. Inversion turns the direction
+    /// round, which changes the sign of what is odd in sum, and changes every sign.
+    pub fn of(self, point: &Keypoint) -> (u64, f32) {
+        let (mut bits, mut angle) = (point.bits, point.angle);
+        if self.mirrored {
+            (bits, angle) = (bits ^ MASKS.0, PI - angle);
+        }
+        if self.inverted {
+            (bits, angle) = (bits ^ !MASKS.1, angle + PI);
+        }
+        (bits, angle)
+    }
+}
+
+/// The keypoints of an image, from fine to coarse; its own size is the finest.
+pub(crate) fn keypoints(image: &Rgb) -> Vec<Keypoint> {
+    let base = Plane::luma(image);
+    let mut found = Vec::new();
     let mut scale = 1.0f32;
     loop {
         let side = |length: usize| (length as f32 * scale).round() as usize;
         let (width, height) = (side(base.width), side(base.height));
         if width.min(height) < PATCH + 4 {
-            return [plain, mirrored];
+            return found;
         }
         let level = if scale == 1.0 { base.clone() } else { base.resized(width, height) };
-        for (x, y) in extrema(&level) {
-            let (size, share) = (PATCH as f32 / width as f32, (x as f32 + 0.5) / width as f32);
-            let there = |x, bits| Keypoint { x, y: (y as f32 + 0.5) / height as f32, size, bits };
-            plain.push(there(share, describe(&level, x, y)));
-            // A patch has no middle pixel: that of the mirror image begins one further right.
-            mirrored.push(there(1.0 - share, describe(&level, x + 1, y) ^ *ODD));
-        }
+        let most = LEVEL.0.max((LEVEL.1 * width.max(height) as f32) as usize);
+        found.extend(extrema(&level, most).into_iter().map(|(x, y)| {
+            let angle = direction(&level, x, y);
+            Keypoint {
+                x: (x as f32 + 0.5) / width as f32,
+                y: (y as f32 + 0.5) / height as f32,
+                size: PATCH as f32 / width as f32,
+                angle,
+                bits: describe(&level, x, y, angle),
+            }
+        }));
         scale *= STEP;
     }
 }
 
 /// The strongest local extrema of a difference of blurs, far enough from the edges.
-fn extrema(level: &Plane) -> Vec<(usize, usize)> {
+fn extrema(level: &Plane, most: usize) -> Vec<(usize, usize)> {
     let (fine, coarse) = (level.blurred(1).blurred(1), level.blurred(3).blurred(3));
     let response: Vec<f32> =
         fine.data.iter().zip(&coarse.data).map(|(a, b)| (a - b).abs()).collect();
@@ -77,17 +117,34 @@ fn extrema(level: &Plane) -> Vec<(usize, usize)> {
         }
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.2, a.1).cmp(&(b.2, b.1))));
-    found.truncate(LEVEL);
+    found.truncate(most);
     found.into_iter().map(|(_, x, y)| (x, y)).collect()
 }
 
-static COSINES: LazyLock<[[f32; PATCH]; 9]> = LazyLock::new(|| {
+/// The direction from a place to the centre of gravity of the luma around it (Rosin 1999, as in
+/// ORB).
+fn direction(level: &Plane, x: usize, y: usize) -> f32 {
+    let half = (PATCH / 2) as isize - 1;
+    let (mut across, mut down) = (0.0, 0.0);
+    for dy in -half..=half {
+        let row = &level.data[(y as isize + dy) as usize * level.width..][..level.width];
+        let reach = ((half * half + half - dy * dy) as f32).sqrt() as isize;
+        for dx in -reach..=reach {
+            let value = row[(x as isize + dx) as usize];
+            across += dx as f32 * value;
+            down += dy as f32 * value;
+        }
+    }
+    f32::atan2(down, across)
+}
+
+static COSINES: LazyLock<[[f32; SAMPLES]; 9]> = LazyLock::new(|| {
     let cosine =
-        |k: usize, n: usize| (PI * (2 * n + 1) as f32 * k as f32 / (2 * PATCH) as f32).cos();
+        |k: usize, n: usize| (PI * (2 * n + 1) as f32 * k as f32 / (2 * SAMPLES) as f32).cos();
     std::array::from_fn(|k| std::array::from_fn(|n| cosine(k, n)))
 });
 
-/// The 64 lowest frequencies but the mean, lowest first.
+/// The 64 lowest frequencies but the mean, lowest first: down and across.
 static ORDER: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
     let mut all: Vec<(usize, usize)> = (0..81).map(|i| (i / 9, i % 9)).skip(1).collect();
     all.sort_by_key(|&(u, v)| (u * u + v * v, u));
@@ -95,21 +152,81 @@ static ORDER: LazyLock<Vec<(usize, usize)>> = LazyLock::new(|| {
     all
 });
 
-/// The bits that a mirror turns round: those of odd frequencies across.
-static ODD: LazyLock<u64> =
-    LazyLock::new(|| ORDER.iter().fold(0, |bits, &(_, v)| (bits << 1) | (v % 2) as u64));
+/// The bits of odd frequencies down, and those that are odd in sum.
+static MASKS: LazyLock<(u64, u64)> = LazyLock::new(|| {
+    let mask = |odd: fn(usize, usize) -> usize| {
+        ORDER.iter().fold(0, |bits, &(u, v)| (bits << 1) | (odd(u, v) % 2) as u64)
+    };
+    (mask(|u, _| u), mask(|u, v| u + v))
+});
 
-fn describe(level: &Plane, x: usize, y: usize) -> u64 {
-    let half = PATCH / 2;
-    let mut lines = [[0f32; PATCH]; 9];
-    for n in 0..PATCH {
-        let row = &level.data[(y - half + n) * level.width + x - half..][..PATCH];
+/// The signs of the lowest frequencies of the patch around a place, turned so that `angle` is to
+/// its right.
+fn describe(level: &Plane, x: usize, y: usize, angle: f32) -> u64 {
+    let (sin, cos) = angle.sin_cos();
+    let (last_x, last_y) = ((level.width - 2) as f32, (level.height - 2) as f32);
+    let step = PATCH as f32 / SAMPLES as f32;
+    let place = |at: usize| (at as f32 - (SAMPLES - 1) as f32 / 2.0) * step;
+    let mut lines = [[0f32; SAMPLES]; 9];
+    for n in 0..SAMPLES {
+        let down = place(n);
+        let mut row = [0f32; SAMPLES];
+        for (at, value) in row.iter_mut().enumerate() {
+            let across = place(at);
+            // What a corner of the patch has outside the image is the nearest inside.
+            let u = (x as f32 + cos * across - sin * down).clamp(0.0, last_x);
+            let v = (y as f32 + sin * across + cos * down).clamp(0.0, last_y);
+            let (left, top) = (u as usize, v as usize);
+            let (fx, fy) = (u - left as f32, v - top as f32);
+            let upper = &level.data[top * level.width + left..];
+            let lower = &upper[level.width..];
+            let above = upper[0] + fx * (upper[1] - upper[0]);
+            *value = above + fy * (lower[0] + fx * (lower[1] - lower[0]) - above);
+        }
         for (line, cosines) in lines.iter_mut().zip(COSINES.iter()) {
-            line.iter_mut().zip(row).for_each(|(sum, value)| *sum += cosines[n] * value);
+            line.iter_mut().zip(&row).for_each(|(sum, value)| *sum += cosines[n] * value);
         }
     }
     ORDER.iter().fold(0, |bits, &(u, v)| {
         let value: f32 = lines[u].iter().zip(&COSINES[v]).map(|(a, b)| a * b).sum();
         (bits << 1) | u64::from(value > 0.0)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_image::{Filter, flip_horizontal, resize};
+
+    #[test]
+    fn a_variant_has_the_bits_and_directions_of_the_changed_image() {
+        let data = (0..9 * 7 * 3u32).map(|i| (i * i * 89 + i * 31) as u8).collect();
+        let image = resize(&Rgb { width: 9, height: 7, data }, 200, 150, Filter::Bicubic);
+        let invert = |mut image: Rgb| {
+            image.data.iter_mut().for_each(|value| *value = 255 - *value);
+            image
+        };
+        let plain = keypoints(&image);
+        for variant in Variant::ALL {
+            let mut changed = image.clone();
+            if variant.mirrored {
+                changed = flip_horizontal(&changed);
+            }
+            if variant.inverted {
+                changed = invert(changed);
+            }
+            let theirs = keypoints(&changed);
+            let same = plain.iter().filter(|point| {
+                let x = if variant.mirrored { 1.0 - point.x } else { point.x };
+                let (bits, angle) = variant.of(point);
+                theirs.iter().any(|other| {
+                    let turn = (other.angle - angle).rem_euclid(2.0 * PI);
+                    (other.x - x).abs().max((other.y - point.y).abs()) < 0.01
+                        && turn.min(2.0 * PI - turn) < 0.05
+                        && (other.bits ^ bits).count_ones() <= 3
+                })
+            });
+            assert!(plain.len() > 20 && 10 * same.count() > 9 * plain.len(), "{variant:?}");
+        }
+    }
 }

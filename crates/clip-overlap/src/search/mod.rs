@@ -1,10 +1,12 @@
 //! Which items of an evaluation set an image may be a copy of, and which it is.
 
 mod candidates;
+mod consensus;
 mod detector;
 mod fingerprint;
 mod index;
 mod keypoints;
+mod orientation;
 mod set;
 mod vector;
 

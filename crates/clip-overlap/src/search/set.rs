@@ -1,22 +1,33 @@
 //! One evaluation set, searched by image.
 
-use super::candidates::{CandidateOptions, Candidates};
+use clip_image::Rgb;
+
+use super::candidates::{CandidateOptions, Candidates, Placed};
 use super::fingerprint::{Fingerprint, Query};
+use super::keypoints::Variant;
+use super::orientation::Orientation;
 use super::vector::Nearest;
-use crate::alignment::{Probe, Target, Transform, align, refine_near};
+use crate::alignment::{Probe, Target, Transform, add_covered, align, rectified, refine_near};
 use crate::hit_kind::HitKind;
-use crate::pyramid::ImagePyramid;
+use crate::pyramid::{ImagePyramid, Plane, shrink};
 use crate::score::{ScoreParts, parts, score};
 
 /// Least agreement on 16 x 16 points of a pair that is aligned. Of the pairs that end with a score
 /// of 0.8, one in a thousand has less; of all candidates, nine in ten.
 const GATE: f32 = 0.5;
-/// Most pairs that are aligned for one image and orientation, with and without a start from local
-/// features.
+/// Most pairs that are aligned for one image and orientation.
 const ALIGNED: usize = 4;
+/// What each local feature less than a number of them takes from the trust in a place.
+const FEW_VOTES: (f32, usize) = (0.04, 4);
+/// Least correlation of the two thirds of a part that differ least.
+const BELIEVED: f32 = 0.6;
+/// Longer side in pixels of the smaller image in which large places are looked at.
+const HALF: u32 = 128;
 
-/// By how much less than the best item of a set another may resemble an image.
+/// By how much less than the best item in one place of an image another may resemble it.
 const RUNNER_UP: f32 = 0.02;
+/// Share of the smaller of two places that both cover when they are one place.
+const SAME_PLACE: f32 = 0.3;
 
 /// An item that an image looks like.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,6 +57,11 @@ impl SetIndex {
         Self { items, candidates }
     }
 
+    /// How candidates are sought.
+    pub fn options(&self) -> &CandidateOptions {
+        self.candidates.options()
+    }
+
     /// The fingerprints.
     pub fn items(&self) -> &[Fingerprint] {
         &self.items
@@ -61,84 +77,147 @@ impl SetIndex {
     /// What looks nearest to each image at first sight, to be handed to [`Self::search`]. Several
     /// images at once take less time than one after the other.
     pub fn nearest(&self, queries: &[&Query]) -> Vec<Nearest> {
-        let vectors: Vec<&[i16]> = queries.iter().map(|q| q.plain.vector.as_slice()).collect();
+        let vectors: Vec<&[i16]> = queries.iter().map(|q| q.print.vector.as_slice()).collect();
         self.candidates.nearest(&vectors)
     }
 
     /// Every candidate, compared; the best first, one entry an item. `nearest` are the items
-    /// nearest to the image and to its mirror image, `extra` are items to compare as well.
-    pub fn search(&self, query: &Query, [near, turned]: &Nearest, extra: &[u32]) -> Vec<Found> {
-        let mut found: Vec<Found> = self.compare(&query.plain, false, near, extra);
-        found.extend(self.compare(&query.mirrored, true, turned, extra));
+    /// nearest to the image in each orientation, `extra` are items to compare as well.
+    pub fn search(&self, query: &Query, nearest: &Nearest, extra: &[u32]) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (turn, near) in Orientation::all().zip(nearest) {
+            found.extend(self.whole(query, turn, near, extra));
+        }
+        if !query.print.flat {
+            let placed = self.candidates.placed(&query.print);
+            if !placed.is_empty() {
+                let half = shrink(&query.image, HALF);
+                found.extend(placed.iter().filter_map(|placed| self.part(query, &half, placed)));
+            }
+        }
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
-        let mut seen = std::collections::HashSet::new();
-        // An image is one image's copy: others that it resembles less are its look-alikes, as of
-        // one sitting, unless they are copies of each other.
-        let least = found.first().map_or(0.0, |best| best.score - RUNNER_UP);
-        found.retain(|f| f.score >= least && seen.insert(f.item));
-        found
+        let mut kept: Vec<Found> = Vec::new();
+        for one in found {
+            // A place is one image's copy: others that it resembles less are its look-alikes, as
+            // of one sitting, unless they are copies of each other.
+            let better = |other: &Found| {
+                other.item == one.item
+                    || (other.score - RUNNER_UP > one.score && same_place(other, &one))
+            };
+            if !kept.iter().any(better) {
+                kept.push(one);
+            }
+        }
+        kept
     }
 
-    fn compare(
+    /// Items that the whole image resembles in one orientation.
+    fn whole(
         &self,
-        query: &Fingerprint,
-        mirrored: bool,
+        query: &Query,
+        turn: Orientation,
         nearest: &[u32],
         extra: &[u32],
     ) -> Vec<Found> {
-        let probe = Probe::new(&query.coarse);
-        let (mut whole, mut local) = (Vec::new(), Vec::new());
-        let (near, placed) = self.candidates.of(query, nearest);
+        let near = self.candidates.alike(query, turn, nearest);
+        let upright = matches!(turn, Orientation::PLAIN | Orientation::MIRRORED);
+        let extra = if upright { extra } else { &[] };
+        if near.is_empty() && extra.is_empty() {
+            return Vec::new();
+        }
+        let probe = Probe::new(&turn.coarse(&query.print.coarse));
+        let mut starts = Vec::new();
         for item in near.into_iter().chain(extra.iter().copied()) {
             let (agreement, start) = probe.search(&Target::new(&self.items[item as usize].coarse));
             if agreement >= GATE {
-                whole.push((agreement, item, start));
+                starts.push((agreement, item, start));
             }
         }
-        for (item, votes, start) in placed {
-            local.push((votes as f32, item, start));
-        }
-        if whole.is_empty() && local.is_empty() {
+        if starts.is_empty() {
             return Vec::new();
         }
-        let image = ImagePyramid::new(&query.thumb);
-        let compared = |item: u32, align: Align, start: Transform| {
+        starts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        starts.dedup_by_key(|start| start.1);
+        let turned = turn.image(&query.print.thumb);
+        let image = ImagePyramid::new(&turned);
+        let compared = |(_, item, start): (f32, u32, Transform)| {
             let own = &self.items[item as usize];
             let other = ImagePyramid::new(&own.thumb);
             let transform = align(&other, &image, start)?;
             let parts = parts(&other, &image, &transform)?;
-            let kind = match (query.flat || own.flat, mirrored) {
-                (true, _) => HitKind::Flat,
-                (_, true) => HitKind::Mirrored,
-                _ if !(0.8..1.25).contains(&transform.area()) => HitKind::Crop,
-                _ => HitKind::Near,
-            };
-            Some(Found { item, score: score(&parts), kind, parts, transform })
+            let transform = turn.then(&transform);
+            Some(self.found(item, query, parts, transform, turn.inverted()))
         };
-        let mut found = Vec::new();
-        for (item, start) in best(whole, ALIGNED) {
-            found.extend(compared(item, align, start));
+        starts.into_iter().take(ALIGNED).filter_map(compared).collect()
+    }
+
+    /// An item that is somewhere in the image, as local features say, or of which the image is a
+    /// part.
+    fn part(&self, query: &Query, half: &Rgb, placed: &Placed) -> Option<Found> {
+        let own = &self.items[placed.item as usize];
+        let sides = (own.thumb.width, own.thumb.height);
+        let Variant { inverted, .. } = placed.variant;
+        let size = (query.image.width, query.image.height);
+        let pixels = placed.transform.pixels(size);
+        let whole =
+            if pixels.0.max(pixels.1) > 2 * sides.0.max(sides.1) { half } else { &query.image };
+        let (seen, mut hidden) = rectified(whole, &placed.transform, sides, inverted)?;
+        let other = ImagePyramid::new(&own.thumb);
+        if add_covered(other.luma(), &Plane::luma(&seen), &mut hidden) < BELIEVED {
+            return None;
         }
-        for (item, start) in best(local, 2 * ALIGNED) {
-            found.extend(compared(item, refine_near, start));
-        }
-        found
+        let image = ImagePyramid::of_part(&seen, hidden, pixels, placed.transform.area());
+        let change = refine_near(&other, &image, Transform::WHOLE)?;
+        let mut parts = parts(&other, &image, &change)?;
+        parts.penalty += FEW_VOTES.0 * FEW_VOTES.1.saturating_sub(placed.votes) as f32;
+        // The rectified image is the item's unit square as the features place it.
+        let transform = change.after(&placed.transform);
+        Some(self.found(placed.item, query, parts, transform, inverted))
+    }
+
+    fn found(
+        &self,
+        item: u32,
+        query: &Query,
+        parts: ScoreParts,
+        transform: Transform,
+        inverted: bool,
+    ) -> Found {
+        let own = &self.items[item as usize];
+        let aspect = |thumb: &Rgb| thumb.height as f32 / thumb.width as f32;
+        let angle = transform.angle(aspect(&query.print.thumb), aspect(&own.thumb));
+        let kind = if query.print.flat || own.flat {
+            HitKind::Flat
+        } else if inverted {
+            HitKind::Inverted
+        } else if angle.abs() > TURNED {
+            HitKind::Rotated
+        } else if transform.mirrors() {
+            HitKind::Mirrored
+        } else if (0.8..1.25).contains(&transform.area()) {
+            HitKind::Near
+        } else {
+            HitKind::Crop
+        };
+        Found { item, score: score(&parts), kind, parts, transform }
     }
 }
 
-type Align = fn(&ImagePyramid, &ImagePyramid, Transform) -> Option<Transform>;
+/// Radians from which on a copy counts as rotated.
+const TURNED: f32 = 0.26;
 
-/// Item and start of the `most` that are worth most.
-fn best(mut starts: Vec<(f32, u32, Transform)>, most: usize) -> Vec<(u32, Transform)> {
-    starts.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    starts.dedup_by_key(|start| start.1);
-    starts.into_iter().take(most).map(|(_, item, start)| (item, start)).collect()
+/// Whether two items are found in one place of an image.
+fn same_place(a: &Found, b: &Found) -> bool {
+    let (Some(a), Some(b)) = (a.transform.bounds(), b.transform.bounds()) else { return true };
+    let side = |from: usize| (a[from + 2].min(b[from + 2]) - a[from].max(b[from])).max(0.0);
+    let area = |[left, top, right, bottom]: [f32; 4]| (right - left) * (bottom - top);
+    side(0) * side(1) > SAME_PLACE * area(a).min(area(b))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clip_image::{Filter, Rgb, crop, resize};
+    use clip_image::{Filter, crop, flip_horizontal, resize};
 
     /// Blotches of which no two images have the same.
     fn image(seed: u64) -> Rgb {
@@ -148,7 +227,7 @@ mod tests {
     }
 
     fn search(set: &SetIndex, image: &Rgb) -> Vec<Found> {
-        let query = Query::of(image);
+        let query = Query::of(image, set.options().working);
         set.search(&query, &set.nearest(&[&query])[0], &[])
     }
 
@@ -200,5 +279,85 @@ mod tests {
             assert!((value - wanted).abs() < 0.01, "{found:?}");
         }
         assert!(search(&set, &image(9)).iter().all(|f| f.score < 0.6));
+    }
+
+    fn set(images: &[Rgb], options: &CandidateOptions) -> SetIndex {
+        SetIndex::new(images.iter().map(Fingerprint::of).collect(), options)
+    }
+
+    #[test]
+    fn every_orientation_is_found_with_and_without_inverted_colours() {
+        let images: Vec<Rgb> = (0..8).map(image).collect();
+        let set = set(&images, &CandidateOptions::default());
+        for turn in Orientation::all() {
+            let found = search(&set, &turn.image(&images[3]));
+            assert_eq!((found.len(), found[0].item), (1, 3), "{turn:?}");
+            assert!(found[0].score > 0.95, "{turn:?} {found:?}");
+            let kind = match turn {
+                Orientation::PLAIN => HitKind::Near,
+                Orientation::MIRRORED => HitKind::Mirrored,
+                _ if turn.inverted() => HitKind::Inverted,
+                _ => HitKind::Rotated,
+            };
+            assert_eq!(found[0].kind, kind, "{turn:?}");
+        }
+    }
+
+    /// Turned by an angle about its middle, as large as it was, within grey corners.
+    fn turned(image: &Rgb, degrees: f32) -> Rgb {
+        let (w, h) = (image.width as f32, image.height as f32);
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let mut turned = Rgb::filled(image.width, image.height, [128; 3]);
+        for at in 0..image.width * image.height {
+            let (x, y) = ((at % image.width) as f32 - w / 2.0, (at / image.width) as f32 - h / 2.0);
+            let (u, v) = (cos * x - sin * y + w / 2.0, sin * x + cos * y + h / 2.0);
+            if (0.0..w).contains(&u) && (0.0..h).contains(&v) {
+                let from = 3 * (v as u32 * image.width + u as u32) as usize;
+                turned.data[3 * at as usize..][..3].copy_from_slice(&image.data[from..from + 3]);
+            }
+        }
+        turned
+    }
+
+    #[test]
+    fn any_angle_is_found_and_what_covers_a_part_does_not_hide_the_rest() {
+        let images: Vec<Rgb> = (0..8).map(image).collect();
+        let set = set(&images, &CandidateOptions::default());
+        for (at, own) in images.iter().enumerate() {
+            let mut copy = turned(own, 25.0 + 40.0 * at as f32);
+            if at.is_multiple_of(2) {
+                copy = flip_horizontal(&copy);
+            }
+            let found = search(&set, &copy);
+            assert_eq!(found.first().map(|f| f.item), Some(at as u32));
+            assert!(found[0].score > 0.9 && found[0].kind == HitKind::Rotated, "{found:?}");
+            // A fifth of it is under one colour.
+            let mut covered = own.clone();
+            for y in 180..260 {
+                covered.data[3 * 480 * y..][..3 * 380].fill(20 * at as u8);
+            }
+            let found = search(&set, &covered);
+            assert_eq!(found.first().map(|f| f.item), Some(at as u32));
+            assert!(found[0].score > 0.85, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn each_image_of_a_collage_is_found_by_a_thorough_search() {
+        let images: Vec<Rgb> = (0..8).map(image).collect();
+        let set = set(&images, &CandidateOptions::thorough());
+        let mut collage = Rgb::filled(2 * 480, 2 * 320, [255; 3]);
+        for place in 0..4 {
+            let (left, top) = (480 * (place % 2), 320 * (place / 2));
+            for y in 0..320 {
+                let from = &images[2 * place].data[3 * 480 * y..][..3 * 480];
+                collage.data[3 * (960 * (top + y) + left)..][..3 * 480].copy_from_slice(from);
+            }
+        }
+        let found = search(&set, &collage);
+        let mut items: Vec<u32> = found.iter().filter(|f| f.score > 0.85).map(|f| f.item).collect();
+        items.sort_unstable();
+        assert_eq!(items, [0, 2, 4, 6]);
+        assert!(found[..4].iter().all(|f| f.kind == HitKind::Crop), "{found:?}");
     }
 }

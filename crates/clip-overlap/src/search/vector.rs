@@ -12,6 +12,7 @@ use std::sync::LazyLock;
 use clip_image::Rgb;
 use pulp::{Arch, NullaryFnOnce};
 
+use super::orientation::Orientation;
 use crate::pyramid::{LANES, Plane};
 
 /// Numbers in a vector.
@@ -20,9 +21,9 @@ const GRID: usize = 16;
 /// Frequencies kept on each axis of luma, and of each colour difference.
 const LUMA: usize = 9;
 const COLOUR: usize = 3;
-/// Numbers that a mirror leaves as they are: those of even frequencies across. They come first; it
-/// negates the others.
-const EVEN: usize = 54;
+/// Where the numbers of even frequencies across and down begin, those odd down only, odd across
+/// only, odd both ways, and where they end. A mirror negates those that are odd its way.
+const PARITIES: [usize; 5] = [0, 30, 54, 78, DIMENSIONS];
 
 static COSINES: LazyLock<[[f32; GRID]; LUMA]> = LazyLock::new(|| {
     let cosine =
@@ -50,23 +51,38 @@ pub(crate) fn vector(thumb: &Rgb) -> Vec<i16> {
     let green = mix(|r, g, b| g - f32::midpoint(r, b));
     let mut values = frequencies(&luma, LUMA);
     for plane in [&warm, &green] {
-        let colour = frequencies(plane, COLOUR).into_iter();
-        values.extend(colour.map(|(across, value)| (across, value * 0.5)));
+        values.extend(frequencies(plane, COLOUR).into_iter().map(|value| value * 0.5));
     }
-    values.sort_by_key(|(across, _)| across % 2);
-    let norm = values.iter().map(|(_, v)| v * v).sum::<f32>().sqrt().max(1e-6);
-    values.iter().map(|(_, v)| (v / norm * SCALE).round() as i16).collect()
+    let norm = values.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-6);
+    ORDER.iter().map(|&at| (values[at] / norm * SCALE).round() as i16).collect()
 }
 
-/// The vector of an image's mirror image.
-pub(crate) fn mirrored(vector: &[i16]) -> Vec<i16> {
-    let (even, odd) = vector.split_at(EVEN);
-    even.iter().copied().chain(odd.iter().map(|v| -v)).collect()
+/// The places of a vector's numbers among the frequencies of luma and of both colour differences,
+/// by parity.
+static ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| by_parity(false));
+
+/// For each number of a vector the one that is there when rows and columns change places.
+static TRANSPOSED: LazyLock<Vec<usize>> = LazyLock::new(|| {
+    let turned = by_parity(true);
+    turned.iter().map(|at| ORDER.iter().position(|own| own == at).unwrap_or(0)).collect()
+});
+
+fn by_parity(transposed: bool) -> Vec<usize> {
+    let (mut all, mut first) = (Vec::new(), 0);
+    for keep in [LUMA, COLOUR, COLOUR] {
+        for (down, across) in (0..keep * keep).map(|at| (at / keep, at % keep)).skip(1) {
+            let at = if transposed { across * keep + down } else { down * keep + across };
+            all.push((across % 2, down % 2, first + at - 1));
+        }
+        first += keep * keep - 1;
+    }
+    all.sort_by_key(|&(across, down, _)| (across, down));
+    all.into_iter().map(|(.., at)| at).collect()
 }
 
 /// The DCT's `keep` x `keep` lowest coefficients without the mean (a colour jitter changes it),
-/// each times its frequency's weight and with its frequency across.
-fn frequencies(plane: &[f32], keep: usize) -> Vec<(usize, f32)> {
+/// each times its frequency's weight.
+fn frequencies(plane: &[f32], keep: usize) -> Vec<f32> {
     let mut lines = [[0f32; GRID]; LUMA];
     for (u, line) in lines.iter_mut().enumerate().take(keep) {
         for (row, cosine) in plane.chunks_exact(GRID).zip(&COSINES[u]) {
@@ -81,7 +97,7 @@ fn frequencies(plane: &[f32], keep: usize) -> Vec<(usize, f32)> {
             let value: f32 = line.iter().zip(cosines).map(|(a, b)| a * b).sum();
             // Images have spectra of 1/f: the square root of f makes fine structure count, yet not
             // a shift.
-            found.push((v, value * WEIGHTS[u][v]));
+            found.push(value * WEIGHTS[u][v]);
         }
     }
     found.split_off(1)
@@ -102,8 +118,15 @@ const GROUP: usize = 4;
 /// Blocks that stay in the processor's cache while every query is checked against them.
 const TILE: usize = 32;
 
-/// The items nearest to an image and to its mirror image, the nearest first.
-pub(crate) type Nearest = [Vec<u32>; 2];
+/// The items nearest to an image in each orientation, the nearest first.
+pub(crate) type Nearest = [Vec<u32>; Orientation::COUNT];
+
+/// How many items are wanted, and of which cosine at least.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub most: usize,
+    pub least: f32,
+}
 
 impl Vectors {
     pub fn new<'a>(vectors: impl ExactSizeIterator<Item = &'a [i16]>) -> Self {
@@ -117,39 +140,46 @@ impl Vectors {
         Self { blocks, count }
     }
 
-    /// For each query up to `most` items of a cosine above `least`.
-    pub fn nearest(&self, queries: &[&[i16]], most: usize, least: f32) -> Vec<Nearest> {
-        let mut groups = vec![[[0.0; DIMENSIONS]; GROUP]; queries.len().div_ceil(GROUP)];
-        for (own, query) in groups.as_flattened_mut().iter_mut().zip(queries) {
+    /// For each query the nearest items in each orientation: as it is or mirrored (`upright`), and
+    /// turned over otherwise.
+    pub fn nearest(&self, queries: &[&[i16]], upright: Wanted, turned: Wanted) -> Vec<Nearest> {
+        // Each is followed by itself with rows and columns changed.
+        let mut groups = vec![[[0.0; DIMENSIONS]; GROUP]; (2 * queries.len()).div_ceil(GROUP)];
+        let pairs = groups.as_flattened_mut().as_chunks_mut::<2>().0;
+        for ([own, other], query) in pairs.iter_mut().zip(queries) {
             own.iter_mut().zip(*query).for_each(|(own, &value)| *own = f32::from(value) / SCALE);
+            other.iter_mut().zip(&*TRANSPOSED).for_each(|(other, &at)| *other = own[at]);
         }
-        let none = || [0, 1].map(|_| Best { found: Vec::new(), most, least });
-        let mut best: Vec<[Best; 2]> = (0..groups.len() * GROUP).map(|_| none()).collect();
-        if most > 0 {
-            Arch::new().dispatch(Scan { vectors: self, groups: &groups, best: &mut best });
-        }
-        let items = |best: Best| best.found.into_iter().map(|(item, _)| item).collect();
-        best.into_iter().take(queries.len()).map(|both| both.map(items)).collect()
+        let none = |at: usize| -> [Best; Orientation::UPRIGHT] {
+            std::array::from_fn(|way| {
+                let plain = at.is_multiple_of(2) && way < 2;
+                Best { found: Vec::new(), wanted: if plain { upright } else { turned } }
+            })
+        };
+        let mut best: Vec<_> = (0..groups.len() * GROUP).map(none).collect();
+        Arch::new().dispatch(Scan { vectors: self, groups: &groups, best: &mut best });
+        let items = |best: &Best| best.found.iter().map(|(item, _)| *item).collect();
+        let pairs = best.as_chunks::<2>().0.iter().take(queries.len());
+        pairs.map(|both| std::array::from_fn(|way| items(&both.as_flattened()[way]))).collect()
     }
 }
 
 /// The items found so far.
 struct Best {
     found: Vec<(u32, f32)>,
-    most: usize,
-    least: f32,
+    wanted: Wanted,
 }
 
 impl Best {
     fn offer(&mut self, item: usize, cosine: f32) {
-        if cosine <= self.least {
+        if cosine <= self.wanted.least || self.wanted.most == 0 {
             return;
         }
         let at = self.found.partition_point(|(_, old)| *old >= cosine);
         self.found.insert(at, (item as u32, cosine));
-        self.found.truncate(self.most);
-        if self.found.len() == self.most {
-            self.least = self.found[self.most - 1].1;
+        self.found.truncate(self.wanted.most);
+        if self.found.len() == self.wanted.most {
+            self.wanted.least = self.found[self.wanted.most - 1].1;
         }
     }
 }
@@ -157,7 +187,7 @@ impl Best {
 struct Scan<'a> {
     vectors: &'a Vectors,
     groups: &'a [Group],
-    best: &'a mut [[Best; 2]],
+    best: &'a mut [[Best; Orientation::UPRIGHT]],
 }
 
 impl NullaryFnOnce for Scan<'_> {
@@ -170,22 +200,36 @@ impl NullaryFnOnce for Scan<'_> {
             for (group, best) in groups.iter().zip(best.chunks_exact_mut(GROUP)) {
                 for (at, block) in blocks.iter().enumerate() {
                     let first = (tile * TILE + at) * LANES;
-                    let even = products(block, group, 0..EVEN);
-                    let odd = products(block, group, EVEN..DIMENSIONS);
-                    for ((even, odd), [plain, mirrored]) in even.iter().zip(&odd).zip(&mut *best) {
-                        let (mut sums, mut differences) = ([0f32; LANES], [0f32; LANES]);
-                        let (mut near, mut turned) = (false, false);
+                    let last = LANES.min(count - first);
+                    let mut sums = [[[0f32; LANES]; GROUP]; 4];
+                    // A loop and no `map`, whose closure might be compiled on its own.
+                    for (parity, sums) in sums.iter_mut().enumerate() {
+                        *sums = products(block, group, PARITIES[parity]..PARITIES[parity + 1]);
+                    }
+                    for (query, best) in best.iter_mut().enumerate() {
+                        let mut cosines = [[0f32; LANES]; 4];
+                        let mut near = false;
                         for lane in 0..LANES {
-                            sums[lane] = even[lane] + odd[lane];
-                            differences[lane] = even[lane] - odd[lane];
-                            near |= sums[lane] > plain.least;
-                            turned |= differences[lane] > mirrored.least;
+                            let [even, down] = [sums[0][query][lane], sums[1][query][lane]];
+                            let [across, both] = [sums[2][query][lane], sums[3][query][lane]];
+                            let (plain, odd) = (even + down, across + both);
+                            let (flipped, other) = (even - down, across - both);
+                            cosines[0][lane] = plain + odd;
+                            cosines[1][lane] = plain - odd;
+                            cosines[2][lane] = flipped + other;
+                            cosines[3][lane] = flipped - other;
+                            for way in 0..4 {
+                                near |= cosines[way][lane] > best[way].wanted.least;
+                                near |= -cosines[way][lane] > best[way + 4].wanted.least;
+                            }
                         }
                         // Seldom, and so not worth lanes.
-                        if near || turned {
-                            for lane in 0..LANES.min(count - first) {
-                                plain.offer(first + lane, sums[lane]);
-                                mirrored.offer(first + lane, differences[lane]);
+                        if near {
+                            for (way, cosines) in cosines.iter().enumerate() {
+                                for (lane, &cosine) in cosines[..last].iter().enumerate() {
+                                    best[way].offer(first + lane, cosine);
+                                    best[way + 4].offer(first + lane, -cosine);
+                                }
                             }
                         }
                     }
@@ -212,41 +256,39 @@ fn products(block: &Block, group: &Group, dimensions: Range<usize>) -> [[f32; LA
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clip_image::flip_horizontal;
 
     fn image(seed: u32) -> Rgb {
         let noise = |at: u32| ((at * at * 31 + at * seed * 7) % (200 + seed)) as u8;
         Rgb { width: 48, height: 32, data: (0..48 * 32 * 3).map(noise).collect() }
     }
 
-    #[test]
-    fn a_mirror_negates_what_is_odd() {
-        for seed in 0..5 {
-            let plain = image(seed);
-            let (own, wanted) = (vector(&plain), vector(&flip_horizontal(&plain)));
-            assert_eq!(own.len(), DIMENSIONS);
-            assert!(mirrored(&own).iter().zip(&wanted).all(|(a, b)| (a - b).abs() <= 2));
-        }
+    /// What [`Vectors::nearest`] finds for one query and orientation, by brute force.
+    fn nearest(all: &[Vec<i16>], query: &[i16], wanted: Wanted) -> Vec<u32> {
+        let cosine = |other: &Vec<i16>| {
+            let products = query.iter().zip(other).map(|(a, b)| i64::from(*a) * i64::from(*b));
+            products.sum::<i64>() as f32 / (SCALE * SCALE)
+        };
+        let mut found: Vec<(u32, f32)> = (0..).zip(all.iter().map(cosine)).collect();
+        found.retain(|(_, cosine)| *cosine > wanted.least);
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+        found.into_iter().take(wanted.most).map(|(item, _)| item).collect()
     }
 
     #[test]
-    fn the_nearest_are_those_of_the_highest_cosines() {
-        let all: Vec<Vec<i16>> = (0..37).map(|seed| vector(&image(seed))).collect();
+    fn the_nearest_of_every_orientation_are_those_of_the_highest_cosines() {
+        let images: Vec<Rgb> = (0..37).map(image).collect();
+        let all: Vec<Vec<i16>> = images.iter().map(vector).collect();
+        assert!(all.iter().all(|vector| vector.len() == DIMENSIONS));
         let set = Vectors::new(all.iter().map(Vec::as_slice));
         let queries: Vec<&[i16]> = all[20..26].iter().map(Vec::as_slice).collect();
-        let found = set.nearest(&queries, 5, 0.1);
-        for (query, [plain, turned]) in queries.iter().zip(found) {
-            for (query, found) in [(query.to_vec(), plain), (mirrored(query), turned)] {
-                let cosine = |other: &Vec<i16>| {
-                    let products =
-                        query.iter().zip(other).map(|(a, b)| i64::from(*a) * i64::from(*b));
-                    products.sum::<i64>() as f32 / (SCALE * SCALE)
-                };
-                let mut wanted: Vec<(u32, f32)> = (0..).zip(all.iter().map(cosine)).collect();
-                wanted.retain(|(_, cosine)| *cosine > 0.1);
-                wanted.sort_by(|a, b| b.1.total_cmp(&a.1));
-                let wanted: Vec<u32> = wanted.iter().take(5).map(|(item, _)| *item).collect();
-                assert_eq!(found, wanted);
+        let [upright, turned] = [Wanted { most: 5, least: 0.1 }, Wanted { most: 3, least: 0.05 }];
+        for (image, found) in images[20..26].iter().zip(set.nearest(&queries, upright, turned)) {
+            for (orientation, found) in Orientation::all().zip(found) {
+                // The vector of the image that was turned over, computed anew.
+                let query = vector(&orientation.image(image));
+                let plain = [Orientation::PLAIN, Orientation::MIRRORED].contains(&orientation);
+                let wanted = if plain { upright } else { turned };
+                assert_eq!(found, nearest(&all, &query, wanted), "{orientation:?}");
             }
         }
     }

@@ -127,6 +127,9 @@ pub struct Check {
     /// Least score of a copy, from 0 to 1: of every set, or by name.
     #[serde(default)]
     pub threshold: Threshold,
+    /// Whether images inside larger ones are looked for longer.
+    #[serde(default)]
+    pub thorough: bool,
     /// Thresholds and marks, as `clip-data contamination` keeps them; `threshold` overrules its
     /// thresholds.
     pub decisions: Option<PathBuf>,

@@ -7,7 +7,8 @@ use clip_crawl::ImageFetch;
 use clip_curate::Check;
 use clip_overlap::stage::checked;
 use clip_overlap::{
-    ContaminationReport, CorpusAccount, EvalIndex, Match, SetReport, Subject, default_cache,
+    CandidateOptions, ContaminationReport, CorpusAccount, EvalIndex, Match, SetReport, Subject,
+    default_cache,
 };
 use clip_pipeline::Status;
 use clip_report::stored;
@@ -34,9 +35,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let kept: Vec<bool> = found.iter().map(|checked| checked.kept).collect();
     let mut matches: Vec<Match> = found.into_iter().map(|checked| checked.pair).collect();
     let cache = args.index.clone().or_else(default_cache);
+    let search = CandidateOptions::of_mode(check.thorough);
     let mut sets = Vec::new();
     for (name, path) in &check.against {
-        let index = EvalIndex::open(name, &config.path(path), cache.as_deref())?;
+        let index = EvalIndex::open(name, &config.path(path), cache.as_deref(), &search)?;
         for pair in matches.iter_mut().filter(|pair| pair.set == *name) {
             let item = index.keys.iter().position(|key| *key == pair.key);
             pair.class = item.map_or(String::new(), |item| index.class(item as u32).to_owned());

@@ -10,8 +10,9 @@ use anyhow::bail;
 use clip_cli::{Show, StatusLine};
 use clip_overlap::corpus::{Unit, units};
 use clip_overlap::{
-    ContaminationReport, CopyRule, CorpusAccount, Decisions, Detection, EvalIndex, Match, Scan,
-    ScanOptions, Scanned, SetReport, Subject, UnitCount, default_cache, read_copies, write_pairs,
+    CandidateOptions, ContaminationReport, CopyRule, CorpusAccount, Decisions, Detection,
+    EvalIndex, Match, Scan, ScanOptions, Scanned, SetReport, Subject, UnitCount, default_cache,
+    read_copies, write_pairs,
 };
 use serde_json::json;
 
@@ -36,10 +37,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         all.extend(units(spec)?);
     }
     let cache = args.index.clone().or_else(default_cache);
+    let search = CandidateOptions::of_mode(args.thorough);
     let mut sets = Vec::new();
     for (name, path) in &args.eval {
         let start = Instant::now();
-        let set = EvalIndex::open(name, path, cache.as_deref())?;
+        let set = EvalIndex::open(name, path, cache.as_deref(), &search)?;
         let took = start.elapsed();
         note!("{name}: {} items ready in {took:.1?}", set.len());
         sets.push(set);

@@ -61,6 +61,10 @@ pub struct Args {
     /// Where fingerprints of evaluation sets are kept; the user's cache folder when absent
     #[arg(long, value_name = "DIR")]
     index: Option<PathBuf>,
+    /// Look longer for images inside larger ones: screenshots, slides, collages, memes; a build's
+    /// is `check.thorough`
+    #[arg(long, requires = "corpus")]
+    thorough: bool,
     /// A learned detector's folder, from `clip-data detector train`: it finds more and is surer
     /// (needs libtorch)
     #[arg(long, value_name = "DIR", requires = "corpus")]
