@@ -25,26 +25,29 @@ fn list(world: &World, site: &FaultSite) {
     std::fs::write(world.path("pairs.csv"), list).unwrap();
 }
 
-/// Runs a command once for each job, at the same time, again where it says that parts are missing.
+/// Runs a command once for each job, all at the same time, and all again while parts are missing.
 fn all_jobs(world: &World, args: &[&str]) {
-    std::thread::scope(|scope| {
-        for job in 0..JOBS {
-            scope.spawn(move || {
-                let part = format!("{job}/{JOBS}");
-                let args: Vec<&str> = args.iter().copied().chain(["--part", &part]).collect();
-                for _ in 0..20 {
-                    let output = world.run(&args);
-                    match output.status.code() {
-                        Some(0) => return,
-                        // It waits for another's parts.
-                        Some(3) => {}
-                        other => panic!("{other:?}: {}", String::from_utf8_lossy(&output.stderr)),
-                    }
-                }
-                panic!("job {job} never ended");
-            });
+    let run = |job: usize| {
+        let part = format!("{job}/{JOBS}");
+        let args: Vec<&str> = args.iter().copied().chain(["--part", &part]).collect();
+        let output = world.run(&args);
+        match output.status.code() {
+            Some(0) => true,
+            // It waits for another's parts.
+            Some(3) => false,
+            other => panic!("{other:?}: {}", String::from_utf8_lossy(&output.stderr)),
         }
-    });
+    };
+    for _ in 0..20 {
+        let jobs: Vec<_> = std::thread::scope(|scope| {
+            let jobs: Vec<_> = (0..JOBS).map(|job| scope.spawn(move || run(job))).collect();
+            jobs.into_iter().map(|job| job.join().unwrap()).collect()
+        });
+        if jobs.iter().all(|done| *done) {
+            return;
+        }
+    }
+    panic!("the jobs never ended");
 }
 
 /// Tars and tables of a folder, which have no times of day.

@@ -57,6 +57,8 @@ const ESTIMATE: u32 = 128;
 const IDLE: Duration = Duration::from_secs(1);
 /// Open files, beside those of requests in flight, that connections that wait may need.
 const FILES: u64 = 8192;
+/// Open files that are none of connections: shards, tables, locks, libraries.
+const OWN_FILES: u64 = 64;
 /// Time that a body has before its rate counts.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -87,6 +89,13 @@ pub struct Client {
 struct Memory {
     small: OwnedSemaphorePermit,
     large: Option<OwnedSemaphorePermit>,
+}
+
+/// Requests in flight where the process may have `files` open: a connection is still open for a
+/// moment after its answer, so each has room for two.
+fn most_open(concurrency: usize, files: u64) -> usize {
+    let room = usize::try_from(files.saturating_sub(OWN_FILES) / 2).unwrap_or(usize::MAX);
+    concurrency.min(room).clamp(1, 65_536)
 }
 
 impl Client {
@@ -143,7 +152,7 @@ impl Client {
             hosts: Hosts::new(limits),
             sites: Cache::default(),
             policy: Policy::new(config),
-            open: Semaphore::new(config.concurrency.clamp(1, 65_536)),
+            open: Semaphore::new(most_open(config.concurrency, files)),
             memory: Arc::new(Semaphore::new(half as usize)),
             large: Arc::new(Semaphore::new(half.max(longest) as usize)),
             longest: longest as u32,
@@ -446,4 +455,18 @@ enum Hop {
 fn jitter(url: &str, tries: u32) -> Duration {
     let hash = blake3::hash(format!("{url} {tries}").as_bytes());
     Duration::from_millis(u64::from(hash.as_bytes()[0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::most_open;
+
+    #[test]
+    fn requests_in_flight_leave_open_files_for_all_else() {
+        assert_eq!(most_open(256, 1 << 20), 256);
+        assert_eq!(most_open(256, 450), 193);
+        assert_eq!(most_open(256, 10), 1);
+        assert_eq!(most_open(0, 1024), 1);
+        assert_eq!(most_open(usize::MAX, u64::MAX), 65_536);
+    }
 }

@@ -117,7 +117,8 @@ fn make(layout: &StageLayout, parts: usize, rows: u64) -> Result<()> {
         let blake3 = blake3::hash(&bytes).to_hex().to_string();
         let file = PartFile { name: rows_name(part), blake3, bytes: bytes.len() as u64 };
         let dropped = [("no_words".to_owned(), 3), ("other_language".to_owned(), 9)].into();
-        let counts = Counts { rows_in: rows + 12, rows_out: rows, dropped, urls: 0 };
+        let counts =
+            Counts { rows_in: rows + 12, rows_out: rows, dropped, urls: 0, ..Counts::default() };
         let commit = Commit { part, files: vec![file], counts, seconds: 1.5 };
         manifest += &format!("{}\n", serde_json::to_string(&commit)?);
     }
