@@ -24,7 +24,7 @@ parser.add_argument("--bin", type=Path, required=True)
 parser.add_argument("--work", type=Path, required=True)
 parser.add_argument("--seeds", type=int, default=3)
 parser.add_argument("--epochs", type=int, default=2, help="times POOL samples that every training sees")
-parser.add_argument("--top", type=float, default=0.3, help="the share of the pool that a filter keeps")
+parser.add_argument("--top", type=float, default=0.5, help="the share of the pool that a filter keeps")
 args = parser.parse_args()
 
 POOL, CLEAN = 20_000, 1_000
