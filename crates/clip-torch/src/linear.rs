@@ -39,7 +39,7 @@ pub struct PackedLinear {
 }
 
 impl PackedLinear {
-    /// Packs `weight` [output, input] and `bias` [output].
+    /// Packs `weight` (`[output, input]`) and `bias` (`[output]`).
     ///
     /// # Errors
     /// Where oneDNN has no such map: on other devices, or in 16 bits on a processor without them.
