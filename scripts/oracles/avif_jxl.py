@@ -2,10 +2,7 @@
 # requires: pillow==13.0.0 numpy==2.3.5 pillow-jxl-plugin==1.3.8 imagecodecs==2026.3.6
 """AVIF and JPEG XL files of every kind with the pixels that Pillow gives them by libavif and libjxl, for clip-image's
 test of the same name. Encoded by Pillow and imagecodecs; containers that neither writes are put together here."""
-import base64
-import gzip
 import io
-import json
 import struct
 import sys
 from pathlib import Path
@@ -17,6 +14,7 @@ from PIL import Image, ImageCms, __version__, features
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
 from pillow_rgb import pillow_rgb  # noqa: E402
+from pixel_sections import write_sections  # noqa: E402
 
 OUT = Path("crates/clip-image/tests/golden/oracle/avif_jxl")
 WIDTH, HEIGHT = 37, 22
@@ -328,30 +326,15 @@ SECTIONS = [
 ]
 
 
+def right(cases, data):
+    return first_frame(data) if cases is by_libjxl else pillow_rgb(data)
+
+
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     for name, data in files():
         (OUT / name).write_bytes(data)
-    text = lambda data: base64.b64encode(data).decode()  # noqa: E731
-    with gzip.GzipFile(OUT / "images.jsonl.gz", "wb", mtime=0) as file:
-        def line(value):
-            file.write((json.dumps(value) + "\n").encode())
-
-        line({"program": f"Pillow {__version__}, libavif {features.version('avif')}, pillow-jxl-plugin"})
-        for section, cases, levels, mistake, wrong in SECTIONS:
-            worst = 0
-            for name, data in cases():
-                right = first_frame(data) if cases is by_libjxl else pillow_rgb(data)
-                mistaken = wrong(data)
-                if mistaken is not None and mistaken.shape == right.shape:
-                    worst = max(worst, int(abs(mistaken.astype(int) - right).max()))
-                elif mistaken is not None:
-                    worst = 255
-                line({"section": section, "name": name, "levels": levels, "width": right.shape[1],
-                      "height": right.shape[0], "image": text(data), "pixels": text(right.tobytes())})
-            assert worst > 0, section
-            line({"section": section, "wrong": mistake, "wrong_by": worst})
-            print(section, len(list(cases())), "images;", mistake, "differs by", worst, "levels")
+    write_sections(OUT / "images.jsonl.gz", f"Pillow {__version__}, libavif {features.version('avif')}, pillow-jxl-plugin", SECTIONS, right)
 
 
 main()

@@ -4,10 +4,7 @@
 
 Each is also decoded by the likeliest mistake, to show by how many levels that differs.
 """
-import base64
-import gzip
 import io
-import json
 import struct
 import sys
 import zlib
@@ -18,6 +15,7 @@ from PIL import Image, __version__
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "python"))
 from pillow_rgb import pillow_rgb  # noqa: E402
+from pixel_sections import write_sections  # noqa: E402
 
 OUT = Path("crates/clip-image/tests/golden/oracle/images")
 WIDTH, HEIGHT = 19, 13
@@ -455,26 +453,7 @@ SECTIONS = [
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     (OUT / "planar_tiles.tif").write_bytes(planar_tiles())
-    text = lambda data: base64.b64encode(data).decode()  # noqa: E731
-    with gzip.GzipFile(OUT / "images.jsonl.gz", "wb", mtime=0) as file:
-        def line(value):
-            file.write((json.dumps(value) + "\n").encode())
-
-        line({"program": f"Pillow {__version__}"})
-        for section, cases, levels, mistake, wrong in SECTIONS:
-            worst = 0
-            for name, data in cases():
-                right = pillow_rgb(data)
-                mistaken = wrong(data)
-                if mistaken is not None and mistaken.shape == right.shape:
-                    worst = max(worst, int(abs(mistaken.astype(int) - right).max()))
-                elif mistaken is not None:
-                    worst = 255
-                line({"section": section, "name": name, "levels": levels, "width": right.shape[1],
-                      "height": right.shape[0], "image": text(data), "pixels": text(right.tobytes())})
-            assert worst > 0, section
-            line({"section": section, "wrong": mistake, "wrong_by": worst})
-            print(section, len(list(cases())), "images;", mistake, "differs by", worst, "levels")
+    write_sections(OUT / "images.jsonl.gz", f"Pillow {__version__}", SECTIONS, lambda _, data: pillow_rgb(data))
 
 
 main()

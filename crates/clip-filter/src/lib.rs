@@ -9,6 +9,7 @@
 //! assert!(preset.needs_score() && !preset.needs_language());
 //! ```
 
+mod account;
 mod caption;
 mod centroids;
 mod cut;

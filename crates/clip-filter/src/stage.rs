@@ -5,11 +5,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use clip_corpus::columns::ROW;
-use clip_format::write_atomic;
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo};
 use clip_sql::Session;
 use serde::{Deserialize, Serialize};
 
+use crate::account::write_account;
 use crate::scan::{Rows, Scanned, TABLE};
 use crate::selection::{Selection, Verdict, schema_of};
 use crate::{Error, GateReport, Result, Top};
@@ -73,10 +73,7 @@ impl SelectStage {
         }
         let account = SelectAccount { pairs, kept, gates: selection.reports() };
         cx.note(account.summary());
-        let text = serde_json::to_string_pretty(&account);
-        let text = text.map_err(|e| Error::Settings(e.to_string()))? + "\n";
-        let path = cx.scratch().join(Self::ACCOUNT);
-        Ok(write_atomic(&path, text.as_bytes()).map_err(clip_sql::Error::from)?)
+        write_account(cx, Self::ACCOUNT, &account)
     }
 }
 

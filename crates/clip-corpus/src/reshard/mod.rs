@@ -177,6 +177,12 @@ mod tests {
     const B: &str = "6e356964a967af455c8016b75d691203";
     const C: &str = "ffffffffffffffffffffffffffffffff";
 
+    /// All samples, in their order, in shards of `shard_size` from number 0 on.
+    fn shards_of(shard_size: usize) -> Reshard {
+        let without = HashMap::new();
+        Reshard { shard_size, first_shard: 0, digits: 5, subset: None, without, shuffle: None }
+    }
+
     fn shards(folder: &Path) -> Vec<PathBuf> {
         let mut paths = Vec::new();
         for (number, uids) in [vec![C, A], vec![B]].iter().enumerate() {
@@ -207,9 +213,7 @@ mod tests {
         let id = |uid| uid_number(uid).unwrap();
         let subset = Some(vec![id(B), id(A), id(B), 7]);
         let out = folder.path().join("out");
-        let without = HashMap::new();
-        let reshard =
-            Reshard { shard_size: 2, first_shard: 5, digits: 8, subset, without, shuffle: None };
+        let reshard = Reshard { first_shard: 5, digits: 8, subset, ..shards_of(2) };
         let done = reshard.run(&inputs, &out, |_| ()).unwrap();
         let shards = vec![("00000005.tar".to_owned(), 2), ("00000006.tar".to_owned(), 1)];
         let expected =
@@ -234,14 +238,7 @@ mod tests {
         let without =
             [(inputs[0].clone(), keys(["00", "01"])), (inputs[1].clone(), keys(["00", "none"]))];
         let without = HashMap::from(without);
-        let reshard = Reshard {
-            shard_size: 10,
-            first_shard: 0,
-            digits: 5,
-            subset: None,
-            without,
-            shuffle: None,
-        };
+        let reshard = Reshard { without, ..shards_of(10) };
         let out = folder.path().join("out");
         let done = reshard.run(&inputs, &out, |_| ()).unwrap();
         assert_eq!((done.read, done.written, done.left_out, done.keys_not_found), (3, 1, 2, 2));
@@ -255,15 +252,7 @@ mod tests {
     fn without_a_subset_every_sample_stays_under_its_key() {
         let folder = tempfile::tempdir().unwrap();
         let inputs = shards(folder.path());
-        let without = HashMap::new();
-        let reshard = Reshard {
-            shard_size: 10,
-            first_shard: 0,
-            digits: 5,
-            subset: None,
-            without,
-            shuffle: None,
-        };
+        let reshard = shards_of(10);
         let out = folder.path().join("out");
         let done = reshard.run(&inputs, &out, |_| ()).unwrap();
         assert_eq!((done.written, done.shards.len()), (3, 1));
@@ -314,14 +303,7 @@ mod tests {
 
     fn shuffled(inputs: &[PathBuf], seed: Option<u64>, file_bytes: u64) -> Vec<(String, Vec<u8>)> {
         let out = tempfile::tempdir().unwrap();
-        let reshard = Reshard {
-            shard_size: 70,
-            first_shard: 0,
-            digits: 5,
-            subset: None,
-            without: HashMap::new(),
-            shuffle: seed,
-        };
+        let reshard = Reshard { shuffle: seed, ..shards_of(70) };
         let done = reshard.run_with(inputs, out.path(), file_bytes, |_| ()).unwrap();
         assert_eq!((done.read, done.written), (500, 500));
         for (name, _) in &done.shards {
@@ -379,14 +361,7 @@ mod tests {
         let inputs = numbered(folder.path(), &[0..15, 15..40]);
         let id = |n: u64| uid_number(&crate::uid("http://e.com", &n.to_string())).unwrap();
         let subset = (0..40).flat_map(|n| [id(n); 3]).collect();
-        let reshard = Reshard {
-            shard_size: 1000,
-            first_shard: 0,
-            digits: 5,
-            subset: Some(subset),
-            without: HashMap::new(),
-            shuffle: Some(1),
-        };
+        let reshard = Reshard { subset: Some(subset), shuffle: Some(1), ..shards_of(1000) };
         let out = folder.path().join("out");
         assert_eq!(reshard.run(&inputs, &out, |_| ()).unwrap().written, 120);
         assert!(!out.join(SHUFFLE).exists());

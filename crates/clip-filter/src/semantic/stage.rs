@@ -5,13 +5,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use clip_corpus::columns::{ROW, SEMANTIC_CLUSTER};
-use clip_format::write_atomic;
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo};
 use serde::{Deserialize, Serialize};
 
 use super::decided::{Decided, Outcome, SemanticGates};
 use super::embeddings::Embeddings;
 use super::{Clustering, Clusters, Semantic};
+use crate::account::write_account;
 use crate::{Error, GateReport, Result};
 
 /// Decisions that are made at a time.
@@ -86,10 +86,7 @@ impl SemanticStage {
             };
         }
         cx.note(account.summary());
-        let text = serde_json::to_string_pretty(&account);
-        let text = text.map_err(|e| Error::Settings(e.to_string()))? + "\n";
-        let path = cx.scratch().join(Self::ACCOUNT);
-        Ok(write_atomic(&path, text.as_bytes()).map_err(clip_corpus::Error::from)?)
+        write_account(cx, Self::ACCOUNT, &account)
     }
 }
 
