@@ -45,7 +45,7 @@ pub const SOURCE_KEY: &str = "source_key";
 
 /// Columns that a build makes: those of a list that have one of these names cannot be kept under
 /// it.
-pub const BUILD: [&str; 35] = [
+pub const BUILD: [&str; 37] = [
     ROW,
     URL,
     CAPTION,
@@ -55,6 +55,8 @@ pub const BUILD: [&str; 35] = [
     LANGUAGE_PROB,
     QUERIES,
     "query_places",
+    "query",
+    "keep_prob",
     IMAGE,
     PHASH,
     DHASH,

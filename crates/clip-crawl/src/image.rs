@@ -1,6 +1,5 @@
 //! From the bytes that came to the image that is stored.
 
-use clip_format::ImageFormat;
 use clip_image::{DecodeOptions, ImageHeader, Rgb, hash};
 use clip_pipeline::config::fetch::{EncodeFormat, ImageConfig, Interpolation, ResizeMode};
 use serde::{Deserialize, Serialize};
@@ -123,17 +122,8 @@ pub(crate) fn encode(
     let options = DecodeOptions { max_pixels, orient: config.orient, icc, min_side };
     let image = header.decode(&options).map_err(|e| Refusal::undecodable(&e))?;
     see(&image);
-    let same_format = matches!(
-        (header.format, config.encode_format),
-        (ImageFormat::Jpeg, EncodeFormat::Jpg)
-            | (ImageFormat::Png, EncodeFormat::Png)
-            | (ImageFormat::Webp, EncodeFormat::Webp)
-    );
-    let format = match config.encode_format {
-        EncodeFormat::Jpg => "jpg",
-        EncodeFormat::Png => "png",
-        EncodeFormat::Webp => "webp",
-    };
+    let same_format = header.format == config.encode_format.format();
+    let format = config.encode_format.format().extension();
     let boxes: Vec<_> = boxes.iter().map(|b| clip_image::upright_box(*b, turned)).collect();
     let resized = scale(&image, original, config);
     let untouched = resized.is_none() && boxes.is_empty() && turned == 1;

@@ -77,7 +77,14 @@ impl Located {
                 let shards = names(&shards)?.into_iter().zip(shards);
                 Self::Shards(shards.map(|(name, path)| (name, (path, OnceLock::new()))).collect())
             }
-            _ => Self::Nowhere,
+            SourceConfig::Web(_)
+            | SourceConfig::List(_)
+            | SourceConfig::Wat(_)
+            | SourceConfig::Warc(_)
+            | SourceConfig::Coco(_)
+            | SourceConfig::VisualGenome(_)
+            | SourceConfig::Yfcc100m(_)
+            | SourceConfig::Wit(_) => Self::Nowhere,
         })
     }
 

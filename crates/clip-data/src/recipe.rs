@@ -209,7 +209,8 @@ fn unique() -> StageSpec {
 
 fn captions(config: &Config) -> Option<StageSpec> {
     let filter = config.caption.clone()?;
-    Some(stage(Captions::STAGE, 2, json!(filter), vec![], move || {
+    // Version 3: a caption that ends in the extension of any image format is a file's name.
+    Some(stage(Captions::STAGE, 3, json!(filter), vec![], move || {
         Ok(Work::Map(Box::new(Captions::new(filter.clone()))))
     }))
 }
@@ -275,7 +276,7 @@ fn fetch(config: &Config) -> StageSpec {
     let settings = json!({"fetch": politeness(config), "image": config.image});
     let (fetch, image) = (config.fetch.clone(), config.image.clone());
     let (source, base) = (config.source.clone(), config.base.clone());
-    // Version 3: images of formats that are not decoded are rejected by the format's name.
+    // Version 4: AVIF and JPEG XL are decoded.
     stage(ImageFetch::STAGE, 4, settings, vec![], move || {
         Ok(Work::Fetch(Box::new(ImageFetch::new(&fetch, &image, &source, &base)?)))
     })

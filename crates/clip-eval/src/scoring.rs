@@ -254,16 +254,12 @@ fn main_metric(scheme: &Scheme, scored: &mut Scored) {
     let name = task.map_or_else(|| scheme.metric.name(), |task| task.metric.as_str());
     let known = scored.metrics.get(name).is_some_and(Option::is_some);
     scored.main_metric = if known { name.to_owned() } else { "acc1".into() };
-    let guess = 1.0 / scheme.classes as f64;
-    scored.chance = match (task.filter(|_| known).and_then(|task| task.chance), scheme.metric) {
-        (Some(chance), _) => Some(chance),
-        (None, Metric::RocAuc) if scored.main_metric == "roc_auc" => Some(0.5),
-        (None, Metric::MeanTop1Top5) if scored.main_metric == "mean_acc1_acc5" => {
-            Some(f64::midpoint(guess, (5.0 * guess).min(1.0)))
-        }
-        _ if scored.main_metric == "acc_top5_wg" => Some((5.0 * guess).min(1.0)),
-        _ => Some(guess),
-    };
+    let listed = task.filter(|_| known).and_then(|task| task.chance);
+    scored.chance = Some(listed.unwrap_or_else(|| match scored.main_metric.as_str() {
+        "acc_top5_wg" => (5.0 / scheme.classes as f64).min(1.0),
+        counted if counted == scheme.metric.name() => scheme.metric.guess(scheme.classes),
+        _ => Metric::Accuracy.guess(scheme.classes),
+    }));
 }
 
 impl LogitItems {

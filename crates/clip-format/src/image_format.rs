@@ -75,6 +75,14 @@ impl ImageFormat {
         }
     }
 
+    /// Whether every present browser shows it in a page.
+    pub fn is_shown_by_browsers(self) -> bool {
+        match self {
+            Self::Jpeg | Self::Png | Self::Webp | Self::Gif | Self::Bmp | Self::Avif => true,
+            Self::Tiff | Self::Pnm | Self::Jxl => false,
+        }
+    }
+
     /// The format with this extension, in letters of any case.
     pub fn of_extension(extension: &str) -> Option<Self> {
         let is = |known: &&str| known.eq_ignore_ascii_case(extension);

@@ -28,9 +28,7 @@ pub fn image_tag(bytes: &[u8]) -> String {
 
 fn shown(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, ImageFormat)> {
     let format = ImageFormat::sniff(bytes)?;
-    if bytes.len() <= AS_IT_IS
-        && !matches!(format, ImageFormat::Tiff | ImageFormat::Pnm | ImageFormat::Jxl)
-    {
+    if bytes.len() <= AS_IT_IS && format.is_shown_by_browsers() {
         return Some((Cow::Borrowed(bytes), format));
     }
     let image = smaller(bytes, SIDE)?;

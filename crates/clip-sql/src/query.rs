@@ -263,6 +263,20 @@ mod tests {
     }
 
     #[test]
+    fn the_columns_of_decisions_are_known_as_a_builds_own() {
+        for query in queries().unwrap() {
+            let outputs: Vec<_> = query.outputs.fields().iter().map(|f| f.name().clone()).collect();
+            if !outputs.iter().any(|name| name == "reason") || query.name == "50_funnel" {
+                continue;
+            }
+            for name in outputs {
+                let known = clip_corpus::columns::BUILD.contains(&name.as_str());
+                assert!(known, "{}: {name}", query.name);
+            }
+        }
+    }
+
+    #[test]
     fn headers_that_lie_are_refused_by_name() {
         let head = "-- A test.\n-- inputs: t(a)\n-- outputs: a UInt64\n";
         let error = |text: String| Query::parse("x", &text).unwrap_err().to_string();

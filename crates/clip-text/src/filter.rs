@@ -1,5 +1,6 @@
 //! Which captions say enough to be kept.
 
+use clip_format::ImageFormat;
 use serde::{Deserialize, Serialize};
 
 /// `[caption]`: each rule names its reason. Settings beside a preset change it.
@@ -124,22 +125,21 @@ const RULES: [(&str, Breaks); 8] = [
 /// `IMG_2041.png`, `DSC0042`, `20160716_113957.JPG` (the paper drops such titles from YFCC100M,
 /// section 2.2).
 fn is_file_name(words: &[&str]) -> bool {
-    const EXTENSIONS: [&str; 10] =
-        ["jpg", "jpeg", "png", "gif", "webp", "bmp", "tif", "tiff", "svg", "heic"];
     let [name] = words else {
         // A name with spaces still ends in its extension.
-        return words.last().is_some_and(|last| extension(last, &EXTENSIONS)) && words.len() <= 3;
+        return words.last().is_some_and(|last| names_image(last)) && words.len() <= 3;
     };
     let lower = name.to_lowercase();
     let camera = ["img", "dsc", "dscn", "dscf", "pict", "image", "photo", "screenshot", "untitled"];
     let stem = lower.trim_end_matches(|c: char| c.is_ascii_digit() || "_-() ".contains(c));
-    extension(name, &EXTENSIONS)
-        || (stem.len() < lower.len() && (stem.is_empty() || camera.contains(&stem)))
+    names_image(name) || (stem.len() < lower.len() && (stem.is_empty() || camera.contains(&stem)))
 }
 
-fn extension(word: &str, known: &[&str]) -> bool {
+/// Whether a word ends in the extension of an image, of one that is not decoded too.
+fn names_image(word: &str) -> bool {
+    let undecoded = |ext: &str| ["svg", "heic"].iter().any(|known| ext.eq_ignore_ascii_case(known));
     word.rsplit_once('.').is_some_and(|(stem, ext)| {
-        !stem.is_empty() && known.iter().any(|known| ext.eq_ignore_ascii_case(known))
+        !stem.is_empty() && (ImageFormat::of_extension(ext).is_some() || undecoded(ext))
     })
 }
 
@@ -176,6 +176,9 @@ mod tests {
             ("DSC00042", Some("file_name")),
             ("20160716_113957.JPG", Some("file_name")),
             ("my photo.jpeg", Some("file_name")),
+            ("my new photo.avif", Some("file_name")),
+            ("diagram.pgm", Some("file_name")),
+            ("my photo.heic", Some("file_name")),
             ("http://example.org/a.html", Some("url_caption")),
             ("red apple", Some("few_words")),
             ("a b c", Some("short_caption")),

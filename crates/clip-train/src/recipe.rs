@@ -22,6 +22,17 @@ pub enum Objective {
     BagOfWords,
 }
 
+impl Objective {
+    /// Whether images and texts are embedded and compared, so that classes can be scored by their
+    /// prompts' embeddings.
+    pub fn compares_pairs(self) -> bool {
+        match self {
+            Self::Contrastive | Self::Sigmoid => true,
+            Self::Caption | Self::BagOfWords => false,
+        }
+    }
+}
+
 /// Which parameters weight decay spares beside gains, biases and the temperature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

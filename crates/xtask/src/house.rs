@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::{cycles, devices, links, words};
+use crate::{cookbook, cycles, devices, links, words};
 
 /// No source file is longer.
 const LINES: usize = 500;
@@ -30,6 +30,7 @@ pub fn check() -> anyhow::Result<Vec<String>> {
     let names: Vec<&str> = files.lines().collect();
     let text = |path: &std::path::Path| std::fs::read_to_string(path).ok();
     faults.extend(links::faults(&names, &text));
+    faults.extend(cookbook::faults(&names, &text));
     faults.extend(cycles::faults(&names, &text));
     faults.extend(devices::faults(&names, &|path| std::fs::read_to_string(path).ok()));
     Ok(faults)

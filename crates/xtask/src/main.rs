@@ -1,5 +1,6 @@
 //! Developer tasks: `cargo run -p xtask -- check` holds the house rules that the compiler does not.
 
+mod cookbook;
 mod cycles;
 mod devices;
 mod direction;

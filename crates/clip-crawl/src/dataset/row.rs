@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use clip_image::Exif;
-use clip_pipeline::config::fetch::EncodeFormat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256, Sha512};
 
@@ -186,11 +185,7 @@ fn hash(kind: HashKind, bytes: &[u8]) -> String {
 
 /// The extension of what is stored.
 pub(super) fn extension(config: &DatasetConfig) -> &'static str {
-    match config.image.encode_format {
-        EncodeFormat::Jpg => "jpg",
-        EncodeFormat::Png => "png",
-        EncodeFormat::Webp => "webp",
-    }
+    config.image.encode_format.format().extension()
 }
 
 #[cfg(test)]

@@ -132,7 +132,7 @@ impl Scorer {
         set: &EvalSet,
         stop: &dyn Fn() -> bool,
     ) -> clip_eval::Result<Teller> {
-        if matches!(self.objective, Objective::Contrastive | Objective::Sigmoid) {
+        if self.objective.compares_pairs() {
             let classifier = Classifier::new(model, &self.tokenizer, set, Names::Mean, stop)?;
             return Ok(Teller::Likeness(classifier));
         }

@@ -34,6 +34,27 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// All of them, in the order in which they are printed.
+    pub const ALL: [Self; 6] = [
+        Self::Accuracy,
+        Self::MeanTop1Top5,
+        Self::MeanPerClass,
+        Self::RocAuc,
+        Self::Map11Point,
+        Self::Retrieval,
+    ];
+
+    /// The score of a guess among `classes`; of average precision and retrieval, whose guesses
+    /// depend on the items, that of top-1.
+    pub fn guess(self, classes: usize) -> f64 {
+        let one = 1.0 / classes as f64;
+        match self {
+            Self::Accuracy | Self::MeanPerClass | Self::Map11Point | Self::Retrieval => one,
+            Self::RocAuc => 0.5,
+            Self::MeanTop1Top5 => f64::midpoint(one, (5.0 * one).min(1.0)),
+        }
+    }
+
     /// Its name in result files.
     pub fn name(self) -> &'static str {
         match self {

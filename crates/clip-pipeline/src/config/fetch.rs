@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clip_format::ImageFormat;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -364,6 +365,17 @@ pub enum EncodeFormat {
     Png,
     /// WebP.
     Webp,
+}
+
+impl EncodeFormat {
+    /// It among the formats that are read.
+    pub fn format(self) -> ImageFormat {
+        match self {
+            Self::Jpg => ImageFormat::Jpeg,
+            Self::Png => ImageFormat::Png,
+            Self::Webp => ImageFormat::Webp,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::{Error, Result};
 use corpus::{Block, Check, Dedup, EngineConfig, Shards};
 use text::{Balance, Language, Quality, Queries};
 
-/// The annotated example that `clip-data init` writes: the demo's own settings.
+/// The demo's settings, annotated.
 pub const EXAMPLE: &str = include_str!("../../../../pipeline.toml");
 
 /// A whole `pipeline.toml`. A section that is absent leaves its stage out.

@@ -36,7 +36,13 @@ impl SourceConfig {
         match self {
             Self::List(list) => &list.columns,
             Self::Folder(corpus) | Self::Webdataset(corpus) => &corpus.columns,
-            _ => &[],
+            Self::Web(_)
+            | Self::Wat(_)
+            | Self::Warc(_)
+            | Self::Coco(_)
+            | Self::VisualGenome(_)
+            | Self::Yfcc100m(_)
+            | Self::Wit(_) => &[],
         }
     }
 }

@@ -6,16 +6,6 @@ use serde_json::Value;
 
 use super::super::table;
 
-/// The metrics of result files, in the order in which they are printed.
-pub const METRICS: [Metric; 6] = [
-    Metric::Accuracy,
-    Metric::MeanTop1Top5,
-    Metric::MeanPerClass,
-    Metric::RocAuc,
-    Metric::Map11Point,
-    Metric::Retrieval,
-];
-
 /// What is probed.
 #[derive(Default)]
 pub struct About {

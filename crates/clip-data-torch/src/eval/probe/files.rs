@@ -8,7 +8,7 @@ use clip_eval::{Part, ProbeItem, Target};
 use clip_torch::tch::{Kind, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::about::{About, METRICS};
+use super::about::About;
 
 /// What a folder of features says of them, where it says anything.
 const ABOUT: &str = "features.json";
@@ -39,7 +39,7 @@ pub fn about(folder: &Path) -> anyhow::Result<About> {
     let metric = match &described.metric {
         None => Metric::Accuracy,
         Some(name) => {
-            let known = METRICS.into_iter().find(|metric| metric.name() == name);
+            let known = Metric::ALL.into_iter().find(|metric| metric.name() == name);
             known.with_context(|| format!("{}: metric {name:?} is unknown", path.display()))?
         }
     };

@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::inputs::write_json;
 use super::table::cell;
-use about::{About, METRICS};
+use about::About;
 
 pub use few_shot::run_few_shot;
 
@@ -126,7 +126,7 @@ fn one(score: &ProbeScore, given: bool, about: &About) -> String {
         text.push_str(&format!("top-1 {}\n", cell(found.acc1).trim_start()));
         text.push_str(&format!("top-5 {}\n", cell(found.acc5).trim_start()));
     }
-    for metric in METRICS.into_iter().filter(|metric| *metric != Metric::Accuracy) {
+    for metric in Metric::ALL.into_iter().filter(|metric| *metric != Metric::Accuracy) {
         if let Some(value) = found.value(metric) {
             text.push_str(&format!("{} {:.2}%\n", metric.name(), 100.0 * value));
         }
@@ -146,7 +146,7 @@ fn one(score: &ProbeScore, given: bool, about: &About) -> String {
 /// Mean and spread by the names of result files, without their prefix.
 fn summaries(scores: &[FoldScore]) -> BTreeMap<&'static str, Summary> {
     let mut found = BTreeMap::new();
-    for metric in METRICS {
+    for metric in Metric::ALL {
         found.extend(
             summary(scores.iter().map(|fold| fold.score.scores.value(metric)))
                 .map(|value| (metric.name(), value)),
