@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::html::{CUT, extract};
 use crate::message::{body, header, headers, is_html, is_success, split_head};
-use crate::opt_out::{OptOut, Policy};
+use crate::opt_out::Policy;
 use crate::pair_reader::{Item, PairReader, Visit};
 use crate::rows::Pair;
 use crate::warc::{Event, Record, Records};
@@ -123,7 +123,7 @@ fn page(record: &Record, policy: &Policy) -> Vec<Item> {
     let opt_out = policy.headers(place, values).or_else(|| policy.page(place, &body, &found));
     let pair = |f: crate::Found| {
         let (url, caption, page) = (f.url, f.caption, Some(url.to_string()));
-        opted_out(opt_out.as_ref(), Pair { url, caption, page, source: f.source })
+        Item::of_page(opt_out.as_ref(), Pair { url, caption, page, source: f.source })
     };
     let mut items: Vec<Item> = found.images.into_iter().map(pair).collect();
     if found.cut {
@@ -131,16 +131,6 @@ fn page(record: &Record, policy: &Policy) -> Vec<Item> {
         items.push(Item::Rejected(String::new(), String::new(), "page_cut", detail));
     }
     items
-}
-
-/// A pair of a page that may have opted out.
-pub(crate) fn opted_out(opt_out: Option<&OptOut>, pair: Pair) -> Item {
-    match opt_out {
-        Some(opt_out) => {
-            Item::Rejected(pair.url, pair.caption, opt_out.kind.name(), opt_out.message())
-        }
-        None => Item::Pair(pair),
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use clip_corpus::columns;
 use clip_pipeline::config::fetch::ImageConfig;
 use clip_pipeline::{Error, Result};
 
-use crate::fetch::STAGE;
+use crate::error::FETCH;
 
 /// Where the image of some rows is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ pub(crate) struct Asks {
 
 impl Asks {
     pub fn new(batch: &RecordBatch) -> Result<Self> {
-        let lacks = || Error::stage(STAGE, "the input lacks the text column `url`");
+        let lacks = || Error::stage(FETCH, "the input lacks the text column `url`");
         let urls = columns::text(batch, columns::URL).ok_or_else(lacks)?;
         let locations = columns::text(batch, columns::LOCATION);
         let (mut known, mut asks) =

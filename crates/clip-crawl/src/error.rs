@@ -5,6 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use crate::dns::Missing;
 
+/// The stage that its errors name.
+pub(crate) const FETCH: &str = "fetch";
+
 /// What kind of fault it was; its name is the reason in the rejects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::Client;
 use crate::asks::{Ask, Asks};
 use crate::dispatch::{Bounds, dispatch};
-use crate::error::may_pass;
+use crate::error::{FETCH, may_pass};
 use crate::host_queue::{HostTurn, host_of};
 use crate::image::{Stored, process};
 use crate::image_columns::{StoredRow, reject, with_images};
@@ -25,7 +25,6 @@ use crate::local::Located;
 use crate::spool::{Kept, Spool};
 use crate::window::{Window, WindowPermit, memory_of};
 
-pub(crate) const STAGE: &str = "fetch";
 /// Rows that are given on at a time.
 const BATCH: usize = 512;
 /// Answers between the network and the disk, for each part.
@@ -144,7 +143,7 @@ async fn serve(
 
 impl ImageFetch {
     /// Name of the stage.
-    pub const STAGE: &'static str = STAGE;
+    pub const STAGE: &'static str = FETCH;
 
     /// With the settings of `[fetch]` and `[image]`; images of a local `[source]` are read below
     /// `base`.
@@ -183,7 +182,7 @@ impl ImageFetch {
                 }
             }
         };
-        let ended = |_| Error::stage(STAGE, "the queue of hosts ended");
+        let ended = |_| Error::stage(FETCH, "the queue of hosts ended");
         queue.blocking_send((answer, asks)).map_err(ended)?;
         Ok(answers)
     }

@@ -11,7 +11,7 @@ use arrow::datatypes::Int32Type;
 use clip_corpus::columns;
 use clip_pipeline::{Error, Reject, Result};
 
-use crate::fetch::STAGE;
+use crate::error::FETCH;
 use crate::image::Stored;
 
 /// A row that was dropped.
@@ -35,7 +35,7 @@ pub(crate) type StoredRow<'a> = (usize, &'a Stored, Vec<u8>);
 /// Those rows of a batch, with the columns of their images. What the source knew of an image before
 /// it was stored there (its size, hash and EXIF) stays.
 pub(crate) fn with_images(batch: &RecordBatch, rows: &[StoredRow]) -> Result<RecordBatch> {
-    let arrow = |e| Error::arrow(STAGE, e);
+    let arrow = |e| Error::arrow(FETCH, e);
     let indices = UInt64Array::from_iter_values(rows.iter().map(|(index, ..)| *index as u64));
     let batch = take_record_batch(batch, &indices).map_err(arrow)?;
     let mut batch = columns::without_column(&batch, columns::LOCATION);

@@ -11,6 +11,7 @@ use clip_store::is_remote;
 use flate2::bufread::MultiGzDecoder;
 
 use crate::normalize_url::normal_url;
+use crate::opt_out::OptOut;
 use crate::rows::{More, Pair, batch_with};
 
 pub(crate) const STAGE: &str = "collect";
@@ -30,6 +31,18 @@ pub(crate) enum Item {
     /// A stretch of a file that could not be read, with its place and the reason; what follows it
     /// is read.
     Lost(String),
+}
+
+impl Item {
+    /// A pair of a page that may have opted out.
+    pub fn of_page(opt_out: Option<&OptOut>, pair: Pair) -> Self {
+        match opt_out {
+            Some(opt_out) => {
+                Self::Rejected(pair.url, pair.caption, opt_out.kind.name(), opt_out.message())
+            }
+            None => Self::Pair(pair),
+        }
+    }
 }
 
 /// Takes items; says whether more are wanted.

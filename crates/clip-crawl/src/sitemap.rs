@@ -9,9 +9,8 @@ use url::Url;
 
 use crate::Client;
 use crate::html::{LONGEST_URL, clean_text};
+use crate::robots::SITEMAPS;
 
-/// Sitemaps that are read of one host, those that an index names among them.
-pub(crate) const SITEMAPS: usize = 50;
 /// Longest sitemap, unpacked, and the most URLs in one: what the protocol allows.
 const LONGEST: u64 = 50 << 20;
 const URLS: usize = 50_000;

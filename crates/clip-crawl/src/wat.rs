@@ -7,7 +7,6 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use url::Url;
 
-use crate::archive::opted_out;
 use crate::html::{LAZY, LAZY_SETS, absolute, base_url, clean_text, is_placeholder, largest_of};
 use crate::opt_out::Policy;
 use crate::pair_reader::Item;
@@ -272,7 +271,7 @@ pub(crate) fn links(record: &Record, policy: &Policy) -> Vec<Item> {
             let Some(url) = url else { break };
             resolved = Some(url.clone());
             let page = Some(page.to_string());
-            items.push(opted_out(opt_out.as_ref(), Pair { url, caption, page, source }));
+            items.push(Item::of_page(opt_out.as_ref(), Pair { url, caption, page, source }));
         }
     }
     items

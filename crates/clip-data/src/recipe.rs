@@ -1,8 +1,8 @@
 //! `pipeline.toml` as the chain of stages, in order: this is the way of a pair.
 
 mod models;
+mod spec;
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,15 +17,13 @@ use clip_overlap::{
 use clip_pipeline::config::corpus::{Block, Check as CheckConfig, CheckAction};
 use clip_pipeline::config::semantic::Semantic;
 use clip_pipeline::config::text::Compat;
-use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work, hash_resource};
+use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work};
 use clip_query::{MatchOptions, QueryMatcher, Rules};
 use clip_sql::{Balance, Compare, Deduplicate, UniquePairs};
 use serde_json::{Value, json};
 
 pub use models::check_models;
-
-/// Name and hash of a file that decides a stage's output.
-type Resource = (String, String);
+use spec::{resource, stage};
 
 /// The plan of a build: every stage that the configuration asks for.
 pub fn plan(config: &Config) -> Result<Plan> {
@@ -116,24 +114,6 @@ fn all_there(config: &Config) -> Result<()> {
             .filter_map(|(name, path)| named(name.into(), path, "a .npy file of [rows, width]")),
     );
     if missing.is_empty() { Ok(()) } else { Err(Error::Config(missing.join("\n"))) }
-}
-
-/// A stage of the build. Its version goes up with every change of what it makes of the same rows,
-/// so that what an older executable left is made anew.
-fn stage(
-    name: impl Into<Cow<'static, str>>,
-    version: u32,
-    config: Value,
-    resources: Vec<Resource>,
-    build: impl Fn() -> Result<Work> + Send + Sync + 'static,
-) -> StageSpec {
-    StageSpec { name: name.into(), version, config, resources, build: Box::new(build) }
-}
-
-/// What a stage's output depends on and `path` holds.
-fn resource(name: &str, path: &Path) -> Result<Resource> {
-    let hash = hash_resource(path).map_err(|e| Error::Config(format!("{name}: {e}")))?;
-    Ok((name.to_owned(), hash))
 }
 
 /// What a fetched byte depends on; how fast it comes changes no output.

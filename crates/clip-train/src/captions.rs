@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use clip_text::Tokenizer;
 use serde_json::Value;
 
 /// Fields that have captions, each with its share of the draws; without any the list `captions` of
@@ -113,6 +114,13 @@ pub(crate) fn drawn(shares: impl Iterator<Item = f32> + Clone, bits: u64) -> usi
         }
     }
     last
+}
+
+/// Token ids without the padding; the vocabulary has fewer than 65,536 entries.
+pub(crate) fn unpadded(tokenizer: &Tokenizer, text: &str, context: usize) -> Vec<u16> {
+    let ids = tokenizer.tokenize(text, context);
+    let end = ids.iter().rposition(|&id| id != 0).map_or(0, |last| last + 1);
+    ids[..end].iter().map(|&id| id as u16).collect()
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clip_corpus::{Delimited, Row};
 use clip_text::Tokenizer;
 
-use crate::dataset::{ListedPair, unpadded};
+use crate::captions::unpadded;
+use crate::dataset::ListedPair;
 use crate::{Corpus, CorpusOptions, Error, Result, Source};
 
 /// What the columns of a table are called.
@@ -77,15 +78,6 @@ fn rows(path: &Path, csv: &CsvOptions) -> Result<Vec<(String, String)>> {
         rows.push((row.cell(image).unwrap_or_default(), row.cell(caption).unwrap_or_default()));
     }
     Ok(rows)
-}
-
-/// A file's bytes, if it is a plain file: a pipe would be waited for.
-pub(crate) fn read_listed(path: &PathBuf) -> Result<Vec<u8>> {
-    let plain = std::fs::metadata(path).map_err(|e| Error::file(path, e))?.is_file();
-    if !plain {
-        return Err(Error::file(path, "this is no plain file"));
-    }
-    std::fs::read(path).map_err(|e| Error::file(path, e))
 }
 
 #[cfg(test)]

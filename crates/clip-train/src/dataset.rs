@@ -5,19 +5,18 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use clip_image::{DecodeOptions, Filter, Rgb, decode};
+use clip_image::Rgb;
 use clip_text::Tokenizer;
 use rayon::prelude::*;
 
-use crate::augment::shorter_side;
-use crate::captions::drawn;
+use crate::captions::{drawn, unpadded};
 use crate::contents::{self, Content, Contents, Stamp, damaged};
-use crate::csv::read_listed;
 use crate::draw::scale;
 use crate::open_files::OpenFiles;
 use crate::shard::{Found, index_shard};
+use crate::stored_image::{decode_member, read_listed, read_member};
 use crate::synthetic::drawing;
-use crate::{CaptionKeys, Error, Result, SampleRef};
+use crate::{CaptionKeys, Error, Result};
 
 /// One image with its captions, in 24 bytes: a corpus of hundreds of millions must fit in memory.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +33,19 @@ pub(crate) struct ListedPair {
     pub image: PathBuf,
     pub tokens: Vec<u16>,
     pub weight: f32,
+}
+
+/// One use of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SampleRef {
+    /// The pair.
+    pub pair: u32,
+    /// Its caption.
+    pub caption: u32,
+    /// The pass over the corpus.
+    pub pass: u32,
+    /// Number of the use within its pass: what its random transform is drawn from.
+    pub slot: u32,
 }
 
 /// In place of a shard's number: `offset` is the number of a drawing, or of a listed file.
@@ -400,28 +412,4 @@ impl Corpus {
         }
         Ok(image)
     }
-}
-
-/// A member's bytes.
-pub(crate) fn read_member(file: &File, path: &Path, offset: u64, size: u32) -> Result<Vec<u8>> {
-    let mut bytes = vec![0; size as usize];
-    std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, offset)
-        .map_err(|e| Error::io(path, e))?;
-    Ok(bytes)
-}
-
-/// A member's image, with its shorter side no longer than `side`.
-pub(crate) fn decode_member(bytes: &[u8], side: u32, path: &Path, offset: u64) -> Result<Rgb> {
-    let options = DecodeOptions { min_side: Some(side), ..DecodeOptions::stored() };
-    let reason = |e: clip_image::Error| format!("the image at byte {offset}: {e}");
-    let image = decode(bytes, &options).map_err(|e| Error::file(path, reason(e)))?;
-    let large = image.width.min(image.height) > side;
-    Ok(if large { shorter_side(&image, side, Filter::Bicubic) } else { image })
-}
-
-/// Token ids without the padding; the vocabulary has fewer than 65,536 entries.
-pub(crate) fn unpadded(tokenizer: &Tokenizer, text: &str, context: usize) -> Vec<u16> {
-    let ids = tokenizer.tokenize(text, context);
-    let end = ids.iter().rposition(|&id| id != 0).map_or(0, |last| last + 1);
-    ids[..end].iter().map(|&id| id as u16).collect()
 }

@@ -11,8 +11,8 @@ use clip_torch::tch::{Device, Tensor};
 use clip_torch::{host_bytes, write_bytes};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::data::Planned;
 use crate::draw::Draw;
+use crate::planned::Planned;
 use crate::{Augment, Error, Result, Sampler};
 
 /// Rows that a thread fills at a time.

@@ -5,20 +5,7 @@ use std::sync::Arc;
 
 use crate::draw::{Draw, mix};
 use crate::epochs::{holder, passes};
-use crate::{Corpus, Epochs, Error, Result};
-
-/// One use of a pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SampleRef {
-    /// The pair.
-    pub pair: u32,
-    /// Its caption.
-    pub caption: u32,
-    /// The pass over the corpus.
-    pub pass: u32,
-    /// Number of the use within its pass: what its random transform is drawn from.
-    pub slot: u32,
-}
+use crate::{Corpus, Epochs, Error, Result, SampleRef};
 
 /// The order of a whole run.
 ///

@@ -1,21 +1,6 @@
 //! The learning rate of each step: open_clip's `cosine_lr`, `const_lr` and `const_lr_cooldown`.
 
-use serde::{Deserialize, Serialize};
-
-use crate::{Epochs, Recipe};
-
-/// How the learning rate continues after warm-up; the names are open_clip's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Schedule {
-    /// Half a cosine to zero.
-    #[default]
-    Cosine,
-    /// Constant.
-    Const,
-    /// Constant, then down by a power over the last epochs.
-    ConstCooldown,
-}
+use crate::{Epochs, Recipe, Schedule};
 
 /// The learning rate of a run of known length.
 #[derive(Debug, Clone)]

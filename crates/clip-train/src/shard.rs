@@ -11,9 +11,8 @@ use clip_corpus::{Member, ShardIndex, read_parquet};
 use clip_format::ImageFormat;
 use clip_text::Tokenizer;
 
-use crate::captions::{Caption, captions_of};
+use crate::captions::{Caption, captions_of, unpadded};
 use crate::contents::{Content, Contents};
-use crate::dataset::unpadded;
 use crate::{CaptionKeys, Error, Result};
 
 /// A pair as it is stored in its shard.

@@ -8,44 +8,12 @@ use crate::imports::{self, Imports};
 
 /// Where a dispatcher (a file below `crates/`) calls its implementations (a file or a folder),
 /// which take its types.
-const DISPATCHERS: [(&str, &str); 6] = [
+const DISPATCHERS: [(&str, &str); 5] = [
     ("clip-crawl/src/list/table.rs", "clip-crawl/src/list/"),
     ("clip-data/src/commands/contamination/mod.rs", "clip-data/src/commands/contamination/"),
     ("clip-datasets/src/load/mod.rs", "clip-datasets/src/load/"),
     ("clip-datasets/src/source.rs", "clip-datasets/src/load/"),
     ("clip-overlap/src/corpus/mod.rs", "clip-overlap/src/corpus/"),
-    ("clip-train/src/optim/mod.rs", "clip-train/src/optim/"),
-];
-
-/// Imports that close circles and are still to be taken apart: none is added.
-const TO_RESOLVE: [(&str, &str); 27] = [
-    ("clip-crawl/src/asks.rs", "clip-crawl/src/fetch.rs"),
-    ("clip-crawl/src/dataset/asks.rs", "clip-crawl/src/dataset/row.rs"),
-    ("clip-crawl/src/dataset/output.rs", "clip-crawl/src/dataset/folder.rs"),
-    ("clip-crawl/src/html/images.rs", "clip-crawl/src/html/mod.rs"),
-    ("clip-crawl/src/image_columns.rs", "clip-crawl/src/fetch.rs"),
-    ("clip-crawl/src/opt_out/tdm.rs", "clip-crawl/src/opt_out/mod.rs"),
-    ("clip-crawl/src/robots/file.rs", "clip-crawl/src/sitemap.rs"),
-    ("clip-crawl/src/wat.rs", "clip-crawl/src/archive.rs"),
-    ("clip-data-torch/src/train/idle.rs", "clip-data-torch/src/train/resolve.rs"),
-    ("clip-data/src/recipe/models.rs", "clip-data/src/recipe.rs"),
-    ("clip-filter/src/report.rs", "clip-filter/src/semantic/mod.rs"),
-    ("clip-filter/src/semantic/decided.rs", "clip-filter/src/semantic/"),
-    ("clip-filter/src/semantic/dedup.rs", "clip-filter/src/semantic/mod.rs"),
-    ("clip-filter/src/semantic/embeddings.rs", "clip-filter/src/filter.rs"),
-    ("clip-sql/src/dedup/clusters.rs", "clip-sql/src/dedup/mod.rs"),
-    ("clip-sql/src/dedup/images.rs", "clip-sql/src/dedup/mod.rs"),
-    ("clip-sql/src/dedup/known.rs", "clip-sql/src/dedup/mod.rs"),
-    ("clip-sql/src/dedup/likeness.rs", "clip-sql/src/dedup/mod.rs"),
-    ("clip-sql/src/dedup/thumbs.rs", "clip-sql/src/dedup/mod.rs"),
-    ("clip-train/src/csv.rs", "clip-train/src/dataset.rs"),
-    ("clip-train/src/hooks.rs", "clip-train/src/step.rs"),
-    ("clip-train/src/optim/groups.rs", "clip-train/src/optim/"),
-    ("clip-train/src/recipe.rs", "clip-train/src/optim/groups.rs"),
-    ("clip-train/src/sampler.rs", "clip-train/src/dataset.rs"),
-    ("clip-train/src/scheduler.rs", "clip-train/src/recipe.rs"),
-    ("clip-train/src/shard.rs", "clip-train/src/dataset.rs"),
-    ("clip-train/src/stream/cursor.rs", "clip-train/src/data.rs"),
 ];
 
 /// A file, what it needs of others, and where the names in its scope lead.
@@ -80,7 +48,7 @@ pub fn faults(files: &[&str], text: &dyn Fn(&Path) -> Option<String>) -> Vec<Str
         }
     }
     let arrows: BTreeSet<Arrow> = crates.values().flat_map(arrows).collect();
-    check(&arrows, &[&DISPATCHERS[..], &TO_RESOLVE[..]].concat())
+    check(&arrows, &DISPATCHERS)
 }
 
 fn check(arrows: &BTreeSet<Arrow>, dispatchers: &[(&str, &str)]) -> Vec<String> {

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clip_pipeline::Result;
-use serde::{Deserialize, Serialize};
 
 use super::DatasetConfig;
 use super::columns::names;
-use super::folder::decides;
-use super::row::Done;
+use super::outcome::Ended;
+use super::prepare::decides;
 use super::shards::Shard;
 use crate::list::FAULT;
 use crate::spool::{Kept, Spool};
@@ -33,13 +32,6 @@ pub(super) struct Variant {
     pub boxes: Vec<clip_image::BoundingBox>,
     pub expected_hash: Option<String>,
     pub rows: Vec<usize>,
-}
-
-/// Rows that ended in the same way, as the spool records them.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Ended {
-    pub rows: Vec<usize>,
-    pub done: Done,
 }
 
 /// What `rows` of a shard ask for, in their order.

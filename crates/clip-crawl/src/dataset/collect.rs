@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::asks::Ended;
-use super::row::{Done, Status};
+use super::outcome::{Done, Ended, Status};
 use super::shards::Shard;
 use crate::error::may_pass;
 use crate::spool::{Kept, Place, Spool};

@@ -8,8 +8,9 @@ use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::{Error, Result};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
-use super::asks::{Ask, Ended, asks};
+use super::asks::{Ask, asks};
 use super::collect::CollectorEvent;
+use super::outcome::Ended;
 use super::row::Fetcher;
 use super::shards::Shard;
 use crate::dispatch::{self, Bounds};

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use clip_pipeline::Result;
 
+use super::DatasetConfig;
 use super::asks::{asks, spool_path};
 use super::output::Output;
+use super::prepare::planned;
 use super::run::listed;
 use super::shards::{Shards, Skip};
-use super::{DatasetConfig, folder};
 use crate::host_queue::host_of;
 
 /// Hosts that are counted one by one.
@@ -67,7 +68,7 @@ pub struct DryRun {
 pub fn dry_run(config: &DatasetConfig, cancel: &AtomicBool) -> Result<DryRun> {
     let (files, columns) = listed(config)?;
     let output = Output::open(&config.output_folder, config.job)?;
-    let (done, first) = folder::planned(config, &output)?;
+    let (done, first) = planned(config, &output)?;
     let here = output.folder().to_path_buf();
     let config = &DatasetConfig { output_folder: here, ..config.clone() };
     let skip = Skip { done: done.clone(), job: config.job };

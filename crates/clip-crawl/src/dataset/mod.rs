@@ -13,7 +13,9 @@ mod dispatch;
 mod dry_run;
 mod folder;
 mod json;
+mod outcome;
 mod output;
+mod prepare;
 mod retry;
 mod row;
 mod run;
@@ -29,9 +31,9 @@ use serde::{Deserialize, Serialize};
 
 pub use diagnosis::{diagnosis, retry_hint};
 pub use dry_run::{DryRun, dry_run};
-pub use folder::settings;
+pub use outcome::Status;
+pub use prepare::settings;
 pub use retry::{Retried, retry};
-pub use row::Status;
 pub use run::{Summary, run};
 pub use stats::{HostStats, Stats};
 

@@ -15,11 +15,11 @@ use arrow::datatypes::Int32Type;
 use clip_corpus::{ShardIndex, columns};
 use clip_pipeline::{Error, Result, RowCondition};
 
-use super::asks::Ended;
 use super::columns::names;
 use super::dispatch::some_rows;
+use super::outcome::{Done, Ended, HASH_MISMATCH_KIND, Status};
 use super::output::Output;
-use super::row::{Done, Fetcher, HASH_MISMATCH_KIND, Status, extension};
+use super::row::{Fetcher, extension};
 use super::shards::Shard;
 use super::{DatasetConfig, OutputFormat, Watch, folder, write};
 use crate::Client;

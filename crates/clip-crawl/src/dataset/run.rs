@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use clip_pipeline::{Error, Result};
 use tokio::sync::mpsc;
 
-use super::asks::{Ended, Job};
+use super::asks::Job;
 use super::collect::{Begun, Collector, CollectorEvent, Whole};
 use super::dispatch::{ENDED, ShardAsks, dispatch};
+use super::outcome::Ended;
 use super::output::Output;
+use super::prepare::prepare;
 use super::row::Fetcher;
 use super::shards::{Shard, Shards, Skip};
-use super::{DatasetConfig, Stats, Watch, columns, folder, write};
+use super::{DatasetConfig, Stats, Watch, columns, write};
 use crate::Client;
 use crate::fetch::runtime;
 use crate::list::{self, Column, ListFile};
@@ -67,7 +69,7 @@ pub fn run(
     let (files, columns) = listed(config)?;
     let output = Output::open(&config.output_folder, config.job)?;
     let client = Client::new(&config.fetch).map_err(|e| Error::Config(e.message))?;
-    let start = folder::prepare(config, &output)?;
+    let start = prepare(config, &output)?;
     let job = config.job;
     if job.is_some() {
         let shared = client.share_hosts(|| output.leases());

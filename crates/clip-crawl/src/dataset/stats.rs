@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::row::{Done, HASH_MISMATCH, HASH_MISMATCH_KIND, Status};
+use super::outcome::{Done, HASH_MISMATCH, HASH_MISMATCH_KIND, Status};
 
 /// Different messages that are counted: img2dataset's bound, so that a list of unique ones stays
 /// small.

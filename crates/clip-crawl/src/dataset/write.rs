@@ -15,7 +15,8 @@ use serde_json::{Map, Value};
 
 use super::columns::names;
 use super::json::dump;
-use super::row::{Done, Status, extension};
+use super::outcome::{Done, Status};
+use super::row::extension;
 use super::shards::Shard;
 use super::stats::Stats;
 use super::{DatasetConfig, OutputFormat};

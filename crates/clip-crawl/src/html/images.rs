@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use html5ever::Attribute;
 
-use super::clean;
 use super::srcset::largest_of;
+use super::text::clean;
 use super::tree::{Kind, Step, Tree};
 
 /// Attributes in which lazy loaders keep an image's URL.

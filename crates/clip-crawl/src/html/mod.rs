@@ -8,6 +8,7 @@ mod images;
 mod parse;
 mod skim;
 mod srcset;
+mod text;
 mod tree;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use url::Url;
 
 pub(crate) use images::{LAZY, LAZY_SETS, is_placeholder};
 pub(crate) use srcset::largest_of;
+pub(crate) use text::clean_text;
 
 /// Longest page that is read.
 const LONGEST_PAGE: usize = 16 << 20;
@@ -135,16 +137,6 @@ pub(crate) fn absolute(base: &Url, url: &str) -> Option<String> {
     url.set_fragment(None);
     let asked = matches!(url.scheme(), "http" | "https") && url.as_str().len() <= LONGEST_URL;
     asked.then(|| url.into())
-}
-
-/// A caption as it is kept: white space folded.
-fn clean(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// The same of text whose entities are not undone.
-pub(crate) fn clean_text(text: &str) -> String {
-    clean(&html_escape::decode_html_entities(text))
 }
 
 #[cfg(test)]

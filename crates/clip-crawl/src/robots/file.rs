@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::pattern::{matches, normalized};
 use crate::opt_out::train_ai;
-use crate::sitemap::SITEMAPS;
 
+/// Sitemaps that are read of one host, those that an index names among them.
+pub(crate) const SITEMAPS: usize = 50;
 /// The names of a line's field, and usual misspellings of them (those of Google's parser).
 const USER_AGENT: [&str; 3] = ["user-agent", "useragent", "user agent"];
 const DISALLOW: [&str; 6] =

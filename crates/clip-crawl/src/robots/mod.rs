@@ -15,6 +15,7 @@ use self::file::{File, Line};
 use crate::error::{FetchError, Kind};
 use crate::opt_out::{OptOut, TdmFile};
 
+pub(crate) use self::file::SITEMAPS;
 pub(crate) use self::pattern::{matches, normalized};
 
 /// What is read of a file, and all that is: RFC 9309 section 2.5 asks for at least 500 KiB.

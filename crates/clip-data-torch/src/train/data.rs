@@ -11,7 +11,7 @@ use clip_train::{
 };
 
 use super::Args;
-use super::resolve::Resolve;
+use super::inputs::Inputs;
 
 /// Bytes of local shards up to which they are shuffled as a whole, without `--shuffle-window`.
 const WHOLE: u64 = 50_000_000_000;

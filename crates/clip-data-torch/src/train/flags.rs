@@ -3,6 +3,7 @@
 use clap::{CommandFactory, Parser};
 
 use super::data::corpus_options;
+use super::inputs::Inputs;
 use super::resolve::Resolve;
 use super::{Args, options};
 

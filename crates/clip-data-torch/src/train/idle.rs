@@ -1,18 +1,15 @@
 //! Options that would change nothing are refused by their names.
 
 use anyhow::ensure;
+use clip_cli::torch::{TrainArgs, Window};
 use clip_model::ModelConfig;
 use clip_train::{Opt, RankInfo, Recipe, Schedule};
 
-use clip_cli::torch::Window;
-
-use super::Args;
-use super::resolve::Resolve;
+use super::inputs::Inputs;
 
 /// Refuses the first option that has no effect beside the others.
-pub fn check(args: &Args, model: &ModelConfig, recipe: &Recipe) -> anyhow::Result<()> {
+pub fn check(args: &TrainArgs, model: &ModelConfig, recipe: &Recipe) -> anyhow::Result<()> {
     let synthetic = args.is_synthetic()?;
-    args.tensorboard()?;
     let on_the_spot = "with --dataset-type synthetic";
     let uncooled = recipe.lr_scheduler != Schedule::ConstCooldown;
     let cooled = "without --lr-scheduler const-cooldown";

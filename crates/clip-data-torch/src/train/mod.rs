@@ -4,6 +4,7 @@ mod data;
 #[cfg(test)]
 mod flags;
 mod idle;
+mod inputs;
 mod launch;
 mod resolve;
 mod score;

@@ -1,12 +1,10 @@
 //! What the arguments mean: the preset with all flags applied.
 
 use anyhow::{Context, bail, ensure};
-use clip_cli::torch::{TrainArgs, Window};
+use clip_cli::torch::TrainArgs;
 use clip_model::ModelConfig;
 use clip_text::Tokenizer;
-use clip_train::{
-    AdamStats, Augment, CaptionKeys, CsvOptions, Objective, Opt, Preset, Recipe, Source,
-};
+use clip_train::{AdamStats, Augment, Objective, Opt, Preset, Recipe};
 use serde::de::DeserializeOwned;
 
 use crate::model::preprocess_fields;
@@ -19,8 +17,6 @@ fn choice<T: DeserializeOwned>(flag: &str, name: &str) -> anyhow::Result<T> {
 
 /// What the arguments mean.
 pub trait Resolve {
-    /// Whether there is a set for zero-shot classification.
-    fn has_zeroshot(&self) -> bool;
     /// The preset with all flags applied, and the pairs that a process takes through the model at a
     /// time.
     fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)>;
@@ -29,28 +25,11 @@ pub trait Resolve {
     /// open_clip's arithmetic: a batch is --batch-size x --accum-freq x processes. Without
     /// --batch-size the preset's batch is cut into chunks.
     fn batch(&self, recipe: &mut Recipe, world: usize) -> anyhow::Result<usize>;
-    /// Whether the pairs are made on the spot.
-    fn is_synthetic(&self) -> anyhow::Result<bool>;
-    /// The columns of the tables, where --train-data is tables: by --dataset-type, else by the
-    /// ending of its name, as in open_clip.
-    fn csv(&self) -> anyhow::Result<Option<CsvOptions>>;
-    /// Where captions are.
-    fn caption_keys(&self) -> anyhow::Result<CaptionKeys>;
-    /// Whether one of the sources is behind a URL.
-    fn is_remote(&self) -> anyhow::Result<bool>;
-    /// Whether the flags ask for windows.
-    fn is_streamed(&self) -> bool;
     /// Whether event files are written: the only place that runs report to.
     fn tensorboard(&self) -> anyhow::Result<bool>;
-    /// The sources of the training data with their weights.
-    fn sources(&self) -> anyhow::Result<Vec<Source>>;
 }
 
 impl Resolve for TrainArgs {
-    fn has_zeroshot(&self) -> bool {
-        !self.zeroshot.is_empty() || self.imagenet_val.is_some() || self.imagenet_v2.is_some()
-    }
-
     fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)> {
         let name = match (&self.preset, &self.model) {
             (Some(preset), _) => preset.clone(),
@@ -93,6 +72,7 @@ impl Resolve for TrainArgs {
         preprocess_fields(&self.preprocess)?;
         self.apply(&mut recipe)?;
         let chunk = self.batch(&mut recipe, world)?;
+        self.tensorboard()?;
         super::idle::check(self, &model_cfg, &recipe)?;
         recipe.check(&model_cfg)?;
         Ok((model_cfg, recipe, chunk))
@@ -187,83 +167,12 @@ impl Resolve for TrainArgs {
         Ok(chunk.min(local))
     }
 
-    fn is_synthetic(&self) -> anyhow::Result<bool> {
-        match self.dataset_type.as_deref() {
-            Some("synthetic") => Ok(true),
-            None | Some("auto" | "webdataset" | "csv") => {
-                let hint = "hint: --train-data SHARDS, or --dataset-type synthetic";
-                ensure!(self.train_data.is_some(), "no --train-data\n{hint}");
-                Ok(false)
-            }
-            Some(other) => bail!("--dataset-type {other}: webdataset, csv, synthetic or auto"),
-        }
-    }
-
-    fn csv(&self) -> anyhow::Result<Option<CsvOptions>> {
-        let path = self.train_data.as_deref().unwrap_or_default();
-        let ends = [".csv", ".tsv"].iter().any(|ending| path.ends_with(ending));
-        let csv = match self.dataset_type.as_deref() {
-            None | Some("auto") => ends,
-            Some(named) => named == "csv",
-        };
-        let separator = match self.csv_separator.as_deref().unwrap_or("\t") {
-            "\\t" => b'\t',
-            text if text.len() == 1 && !text.contains(['"', '\n', '\r']) => text.as_bytes()[0],
-            other => bail!("--csv-separator {other:?}: one character is wanted"),
-        };
-        let name = |given: &Option<String>, default: &str| {
-            given.clone().unwrap_or_else(|| default.to_owned())
-        };
-        Ok(csv.then(|| CsvOptions {
-            image_key: name(&self.csv_img_key, "filepath"),
-            caption_key: name(&self.csv_caption_key, "title"),
-            separator,
-        }))
-    }
-
-    fn caption_keys(&self) -> anyhow::Result<CaptionKeys> {
-        let keys = self.caption_keys.join(" ").parse();
-        keys.map_err(|reason: String| anyhow::anyhow!("--caption-keys: {reason}"))
-    }
-
-    fn is_remote(&self) -> anyhow::Result<bool> {
-        let Some(spec) = &self.train_data else { return Ok(false) };
-        let names = clip_corpus::names(spec)?;
-        Ok(names.iter().any(|name| clip_corpus::is_remote(name)))
-    }
-
-    fn is_streamed(&self) -> bool {
-        self.dataset_resampled || matches!(self.shuffle_window, Some(Window::Shards(_)))
-    }
-
     fn tensorboard(&self) -> anyhow::Result<bool> {
         let mut places = self.report_to.split(',').map(str::trim).filter(|place| !place.is_empty());
         if let Some(other) = places.clone().find(|place| *place != "tensorboard") {
             bail!("--report-to {other}: a run reports to tensorboard, or to nothing");
         }
         Ok(places.next().is_some())
-    }
-
-    fn sources(&self) -> anyhow::Result<Vec<Source>> {
-        let specs: Vec<&str> = self.train_data.as_deref().unwrap_or("").split("::").collect();
-        let weights = match &self.train_data_upsampling_factors {
-            None => vec![1.0; specs.len()],
-            Some(text) => text
-                .split("::")
-                .map(|weight| weight.trim().parse::<f32>().ok().filter(|w| (0.0..=1e6).contains(w)))
-                .collect::<Option<Vec<f32>>>()
-                .with_context(|| {
-                    format!("--train-data-upsampling-factors {text}: numbers by ::")
-                })?,
-        };
-        ensure!(
-            weights.len() == specs.len(),
-            "{} weights for {} sources of --train-data",
-            weights.len(),
-            specs.len()
-        );
-        let source = |(spec, weight): (&str, f32)| Source { spec: spec.to_owned(), weight };
-        Ok(specs.into_iter().zip(weights).map(source).collect())
     }
 }
 
@@ -330,15 +239,5 @@ mod tests {
             let message = format!("{:#}", parse(bad).resolve(1).unwrap_err());
             assert!(message.contains(word), "{message}");
         }
-    }
-
-    #[test]
-    fn sources_and_their_weights() {
-        let two = "--train-data a::b --train-data-upsampling-factors 1::0.5";
-        let words = ["train"].into_iter().chain(two.split_whitespace());
-        let sources = Cli::try_parse_from(words).unwrap().args.sources().unwrap();
-        assert_eq!((sources[1].spec.as_str(), sources[1].weight), ("b", 0.5));
-        assert!(parse("--train-data-upsampling-factors 1::2").sources().is_err());
-        assert!(parse("--train-data-upsampling-factors x").sources().is_err());
     }
 }

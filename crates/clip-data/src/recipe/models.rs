@@ -10,7 +10,7 @@ use clip_pipeline::{Config, Error, Plan, Result, StageSpec, Status, Work};
 use clip_sql::Condition;
 use serde_json::{Value, json};
 
-use super::{resource, stage};
+use super::spec::{resource, stage};
 use crate::score_process::ScoreProcess;
 
 /// A stage for each scorer.

@@ -1,7 +1,6 @@
 //! What a selection by embeddings decided about each row, and what its gates report.
 
-use super::Semantic;
-use super::dedup::Before;
+use super::options::Semantic;
 use crate::{GateReport, Histogram};
 
 /// What became of a row.
@@ -15,6 +14,19 @@ pub(super) enum Outcome {
     Repeated,
     /// It is kept.
     Kept,
+}
+
+/// What images before a row in its cluster are to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Before {
+    /// The largest cosine with one of them; minus infinity where there is none.
+    pub(super) cosine: f32,
+    /// Whether it is above the bound.
+    pub(super) repeated: bool,
+}
+
+impl Before {
+    pub(super) const NONE: Self = Self { cosine: f32::NEG_INFINITY, repeated: false };
 }
 
 /// The decisions about all rows of a pool, in their order.

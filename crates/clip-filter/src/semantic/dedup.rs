@@ -8,10 +8,10 @@ use clip_corpus::IoContext;
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
-use super::decided::Decided;
-use super::embeddings::Embeddings;
+use super::decided::{Before, Decided};
+use super::embeddings::{Embeddings, view};
 use super::kmeans::{Members, members, mix};
-use super::{Keep, view};
+use super::options::Keep;
 use crate::Result;
 
 /// Rows of a cluster that are compared with as many others at a time.
@@ -45,19 +45,6 @@ pub(super) fn ranked(
         }
     }
     order
-}
-
-/// What images before a row in its cluster are to it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Before {
-    /// The largest cosine with one of them; minus infinity where there is none.
-    pub(super) cosine: f32,
-    /// Whether it is above the bound.
-    pub(super) repeated: bool,
-}
-
-impl Before {
-    pub(super) const NONE: Self = Self { cosine: f32::NEG_INFINITY, repeated: false };
 }
 
 /// Which rows have a cosine above `1 - epsilon` with one before them in their cluster.

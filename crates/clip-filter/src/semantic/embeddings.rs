@@ -6,7 +6,7 @@ use arrow::array::{Array, RecordBatch};
 use clip_corpus::columns::{ROW, UID, uint64};
 use clip_corpus::{ParquetFile, uid_number};
 use clip_pipeline::PartInfo;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use crate::centroids::not_finite;
@@ -237,6 +237,12 @@ fn normalised(
         })
         .collect::<Result<_>>()?;
     Ok(rows.concat())
+}
+
+/// Embeddings as rows of `width` numbers.
+pub(super) fn view(numbers: &[f32], width: usize) -> Result<ArrayView2<'_, f32>> {
+    let shape = (numbers.len() / width, width);
+    ArrayView2::from_shape(shape, numbers).map_err(|e| Error::Settings(e.to_string()))
 }
 
 /// Gives a row the norm 1; nothing where it has none.

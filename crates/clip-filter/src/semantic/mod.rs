@@ -5,86 +5,28 @@ mod decided;
 mod dedup;
 mod embeddings;
 mod kmeans;
+mod options;
 mod stage;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clip_corpus::SubsetWriter;
 use clip_format::npy;
-use ndarray::{Array2, ArrayView2};
+use ndarray::Array2;
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::{Dropped, Error, FilterReport, Pool, Result};
 use decided::{Decided, Outcome, SemanticGates};
 use dedup::ranked;
-use embeddings::{Embeddings, matrix};
+use embeddings::{Embeddings, matrix, view};
 use kmeans::{KMeans, least, nearest, train};
+pub use options::{Clustering, Clusters, Keep, Semantic};
 pub use stage::{SemanticAccount, SemanticStage};
 
 /// Bytes of the rows that k-means is trained on, at most.
 const SAMPLE: usize = 2 << 30;
 /// Rows for each centroid that it is trained on, at most: faiss's.
 const POINTS: usize = 256;
-
-/// Which of several images that show the same stays, as in SemDeDup's code: the order is that of
-/// the distance to the centroid.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Keep {
-    /// The one that is farthest from the centroid.
-    #[default]
-    Hard,
-    /// The one that is nearest to it.
-    Easy,
-    /// One that is drawn.
-    Random,
-}
-
-/// Where centroids come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Clusters {
-    /// k-means of the pool makes this many.
-    Train(usize),
-    /// A `.npy` file, `[centroids, width]`.
-    File(PathBuf),
-}
-
-/// A selection by embeddings, which are normalised first.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Semantic {
-    /// The clusters; a row is in that of the centroid with the least squared distance.
-    pub clusters: Clusters,
-    /// The array of the `.npz` files that has the embeddings.
-    pub embedding: String,
-    /// Embeddings of a target set, `.npy` of `[images, width]`: pairs of the clusters that these
-    /// are in are kept. All are where there is none.
-    pub targets: Vec<PathBuf>,
-    /// An image is dropped when its cosine with one before it in its cluster is above 1 minus this.
-    pub epsilon: Option<f64>,
-    /// The order in a cluster.
-    pub keep: Keep,
-    /// Of the first centroids and of draws.
-    pub seed: u64,
-    /// Where the centroids are written, `.npy`.
-    pub save: Option<PathBuf>,
-}
-
-/// The clusters of a selection.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Clustering {
-    /// Centroids.
-    pub clusters: usize,
-    /// Those that the target set is in, where there is one.
-    pub wanted: Option<usize>,
-    /// Rows that k-means was trained on, where it was.
-    pub trained_on: Option<usize>,
-    /// Its iterations.
-    pub iterations: Option<usize>,
-    /// The sum of the squared distances of these rows to their centroids.
-    pub inertia: Option<f64>,
-    /// Pairs of the largest cluster.
-    pub largest: usize,
-}
 
 /// The rows that k-means was trained on, and what it made of them.
 type Trained = Option<(usize, KMeans)>;
@@ -167,21 +109,6 @@ impl Semantic {
         Ok((decided, clustering))
     }
 
-    fn check(&self) -> Result<()> {
-        let refused = |why: &str, hint: &str| Err(Error::Settings(format!("{why}\nhint: {hint}")));
-        match (self.epsilon, &self.clusters) {
-            (Some(epsilon), _) if !(0.0..1.0).contains(&epsilon) => {
-                let hint = "0.05 drops an image whose cosine with another is above 0.95";
-                refused(&format!("--semdedup {epsilon}: from 0, below 1"), hint)
-            }
-            (_, Clusters::Train(0)) => refused("--clusters 0", "one for some 500 pairs is usual"),
-            (None, _) if self.targets.is_empty() => {
-                refused("clusters alone choose nothing", "--semdedup, --targets, or both")
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// The centroids; where k-means made them, of how many rows, and how.
     fn centroids(&self, rows: &Embeddings) -> Result<(Array2<f32>, Trained)> {
         let clusters = match &self.clusters {
@@ -253,11 +180,6 @@ fn assign(rows: &Embeddings, centroids: &Array2<f32>, wanted: Option<&[bool]>) -
         Ok(())
     })?;
     Ok(decided)
-}
-
-fn view(numbers: &[f32], width: usize) -> Result<ArrayView2<'_, f32>> {
-    let shape = (numbers.len() / width, width);
-    ArrayView2::from_shape(shape, numbers).map_err(|e| Error::Settings(e.to_string()))
 }
 
 /// 1 minus the cosine of a row, which is normalised, and a centroid, in 64 bits: rows are sorted by

@@ -10,8 +10,8 @@ use arrow::datatypes::{DataType, Int64Type};
 use clip_corpus::{PartWriter, columns};
 use clip_pipeline::{Context, PartInfo};
 
-use super::Deduplicate;
 use super::near::check;
+use super::options::Deduplicate;
 use super::records::{List, ListWriter, Lookup, Scratch, Sorter, TemporaryFile};
 use crate::{Error, Result, Session, query};
 

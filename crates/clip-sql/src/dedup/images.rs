@@ -4,9 +4,9 @@ use arrow::array::Array;
 use clip_corpus::columns;
 use rayon::prelude::*;
 
-use super::Deduplicate;
 use super::components::Edges;
 use super::known;
+use super::options::Deduplicate;
 use super::records::{List, ListWriter, Lookup, Scratch, Sorter};
 use crate::{Error, Result, Session, query};
 

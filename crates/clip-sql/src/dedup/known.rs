@@ -6,7 +6,7 @@ use arrow::array::{Array, AsArray};
 use clip_corpus::columns;
 use clip_image::HammingIndex;
 
-use super::Deduplicate;
+use super::options::Deduplicate;
 use super::records::{List, ListWriter, Scratch};
 use crate::{Error, Result, Session, query};
 

@@ -8,9 +8,9 @@ use clip_image::{UnionFind, for_near_pairs};
 use clip_pipeline::{Context, PartInfo};
 use rayon::prelude::*;
 
-use super::Compare;
 use super::components::Edges;
 use super::near::{check, for_near};
+use super::options::Compare;
 use super::records::{List, ListWriter, Scratch};
 use super::thumbs::Thumbs;
 use crate::{Error, Result};

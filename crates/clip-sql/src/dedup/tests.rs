@@ -1,5 +1,7 @@
 //! What memory a sort may hold changes nothing.
 
+use std::sync::Arc;
+
 use super::*;
 use arrow::array::{ArrayRef, BooleanArray, Int32Array, RecordBatch, StringArray, UInt64Array};
 use clip_pipeline::{StageLayout, read_decisions};

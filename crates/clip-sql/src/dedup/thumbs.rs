@@ -10,7 +10,7 @@ use clip_corpus::columns;
 use clip_pipeline::{Context, PartInfo};
 use rayon::prelude::*;
 
-use super::Compare;
+use super::options::Compare;
 use crate::{Error, Result};
 
 /// Images that are read and shrunk at a time.

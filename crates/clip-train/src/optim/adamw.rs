@@ -4,7 +4,7 @@ use clip_model::pt::Value;
 use clip_torch::tch::Tensor;
 use clip_torch::{AdamW, Moments};
 
-use super::Optimizer;
+use super::optimizer::Optimizer;
 use crate::{AdamStats, Recipe, Result};
 
 /// `torch.optim.AdamW`.

@@ -8,7 +8,7 @@ use clip_torch::tch::Tensor;
 use super::adamw::AdamWGroup;
 use super::lion::LionGroup;
 use super::muon::MuonGroup;
-use super::{Optimizer, ParamGroup};
+use super::optimizer::{Optimizer, ParamGroup};
 use crate::lock::depth;
 use crate::{Opt, Recipe};
 

@@ -3,7 +3,7 @@
 use clip_model::pt::Value;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
-use super::{Optimizer, keep_value};
+use super::optimizer::{Optimizer, keep_value};
 use crate::{Recipe, Result};
 
 /// timm's `Lion`, and the paper's algorithm 2.

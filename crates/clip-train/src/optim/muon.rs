@@ -3,7 +3,7 @@
 use clip_model::pt::Value;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
-use super::{Optimizer, keep_value};
+use super::optimizer::{Optimizer, keep_value};
 use crate::{Recipe, Result};
 
 /// `torch.optim.Muon` with `adjust_lr_fn="match_rms_adamw"` (Liu et al. 2025, arXiv 2502.16982):

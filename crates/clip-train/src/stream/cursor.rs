@@ -9,8 +9,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::StreamSampler;
 use super::order::{Pass, Window};
 use super::shard::WindowSamples;
-use crate::data::Planned;
 use crate::draw::mix;
+use crate::planned::Planned;
 use crate::{Error, Result};
 
 /// Threads that open windows ahead.

@@ -11,11 +11,11 @@ use super::counts::{beside, read_beside};
 use super::order::{Window, used_samples};
 use super::shard::{ShardView, Span, Use, WindowSamples};
 use super::{Place, ShardStream, StreamSample};
-use crate::captions::{Caption, captions_of, drawn};
+use crate::captions::{Caption, captions_of, drawn, unpadded};
 use crate::contents::{Stamp, damaged};
-use crate::dataset::{decode_member, read_member, unpadded};
 use crate::draw::{mix, scale};
 use crate::shard::weights;
+use crate::stored_image::{decode_member, read_member};
 use crate::{Error, Result};
 
 /// Samples after one without a caption that are asked for theirs.
