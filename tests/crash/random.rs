@@ -2,21 +2,20 @@
 
 use std::time::Duration;
 
-/// `SplitMix64` (Steele et al. 2014).
-pub struct Random(u64);
+use clip_random::{SplitMix64, unit};
+
+/// The draws of a scenario.
+pub struct Random(SplitMix64);
 
 impl Random {
     /// Draws of a seed and a name: a scenario has the same ones whatever runs before it.
     pub fn new(seed: u64, name: &str) -> Self {
         let hash = blake3::hash(format!("{seed} {name}").as_bytes());
-        Self(u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap()))
+        Self(SplitMix64::new(u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap())))
     }
 
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.bits()
     }
 
     /// A number below `end`.
@@ -26,7 +25,7 @@ impl Random {
 
     /// A share, from 0 to 1.
     pub fn share(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        unit(self.next())
     }
 
     /// A moment within a time.

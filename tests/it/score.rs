@@ -122,7 +122,7 @@ fn scores_of_a_build_are_those_of_its_shards_and_a_filter_reads_them() {
         assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
     }
     let again = world.run(&args);
-    assert!(String::from_utf8_lossy(&again.stderr).contains("were written before"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("parts were done before"));
     let printed = world.fails(&[&args[..], &["--name", "l14"]].concat(), 2);
     assert!(printed.contains("other scores") && printed.contains("hint: "), "{printed}");
     // A third of them, as the filter counts.
@@ -145,7 +145,7 @@ fn a_pair_that_has_no_score_is_counted_and_named() {
     let args = ["score", "00000.tar", "--model", "model", "--device", "cpu", "--out", "scores"];
     let output = world.run(&args);
     let printed = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && printed.contains("1 pairs have no scores"), "{printed}");
+    assert!(output.status.success() && printed.contains("1 pairs were rejected"), "{printed}");
     let rejects =
         std::fs::read_to_string(world.path("scores/rejects/rejects_00000.jsonl")).unwrap();
     assert!(rejects.contains(r#""image_path":"1""#), "{rejects}");

@@ -51,6 +51,15 @@ impl PartWriter {
         Ok(())
     }
 
+    /// Appends rows to the file at `path`, which the first of them opens.
+    pub fn append(writer: &mut Option<Self>, path: &Path, batch: &RecordBatch) -> Result<()> {
+        match writer {
+            Some(writer) => writer,
+            None => writer.insert(Self::create(path, batch.schema())?),
+        }
+        .write(batch)
+    }
+
     /// Closes the file and gives it its name; returns the number of rows.
     pub fn finish(mut self) -> Result<u64> {
         let path = self.writer.inner().path().to_path_buf();

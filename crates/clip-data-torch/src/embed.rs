@@ -68,18 +68,5 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
         }
         summary => summary?,
     };
-    progress.finish();
-    let Some(summary) = summary else {
-        eprintln!("interrupted: run the same command again to resume");
-        return Ok(ExitCode::from(exit::INTERRUPTED));
-    };
-    if summary.reused > 0 {
-        note!("{} of {} parts were done before", summary.reused, input.parts.len());
-    }
-    if summary.rejects > 0 {
-        let folder = args.out.join("rejects");
-        eprintln!("{} items could not be embedded: {} says why", summary.rejects, folder.display());
-    }
-    println!("{} rows in {}", summary.rows, args.out.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(progress.report(summary, input.parts.len(), &args.out))
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clip_cli::torch::{ModelPath, PreprocessArgs};
+use clip_format::FileError;
 use clip_model::{Error, LoadOptions, ModelConfig, PreprocessCfg, find_in_hub};
 use serde_json::{Map, Value, json};
 
@@ -50,7 +51,7 @@ pub fn weights_path(args: &ModelPath) -> anyhow::Result<PathBuf> {
     if !args.model.exists() {
         let reason = "no checkpoint and no weights there\n\
                       hint: a run of `clip-data train`, or weights: a folder or a file";
-        return Err(Error::File { path: args.model.clone(), reason: reason.into() }.into());
+        return Err(Error::from(FileError::new(&args.model, reason)).into());
     }
     Ok(args.model.clone())
 }

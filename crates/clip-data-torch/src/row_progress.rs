@@ -1,10 +1,15 @@
 //! The progress of a command that works through rows: how many are done, and how fast.
 
+use std::path::Path;
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clip_cli::{Show, StatusLine};
+use clip_embed::Summary;
 use serde_json::{Value, json};
+
+use crate::exit;
 
 /// Counts rows from several threads and shows them.
 pub struct RowProgress {
@@ -27,10 +32,25 @@ impl RowProgress {
         self.status.update(done as u64, || self.line(done));
     }
 
-    /// At the end.
-    pub fn finish(&self) {
+    /// At the end of a run over `parts` parts into `out`: what came of it, or that it was
+    /// interrupted.
+    pub fn report(&self, summary: Option<Summary>, parts: usize, out: &Path) -> ExitCode {
         let done = self.done.load(Ordering::Relaxed);
         self.status.finish(done as u64, self.line(done));
+        let Some(Summary { rows, rejects, reused }) = summary else {
+            eprintln!("interrupted: run the same command again to resume");
+            return ExitCode::from(exit::INTERRUPTED);
+        };
+        if reused > 0 {
+            note!("{reused} of {parts} parts were done before");
+        }
+        let (unit, folder) = (self.unit, out.join("rejects"));
+        if rejects > 0 {
+            let folder = folder.display();
+            eprintln!("{rejects} {unit} were rejected: {folder} has their keys and reasons");
+        }
+        println!("{rows} {unit} in {}", out.display());
+        ExitCode::SUCCESS
     }
 
     fn line(&self, rows: usize) -> (String, Value) {

@@ -78,24 +78,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
         progress.add(rows);
         !stop.load(Ordering::Relaxed)
     })?;
-    progress.finish();
-    let Some(summary) = summary else {
-        eprintln!("interrupted: run the same command again to resume");
-        return Ok(ExitCode::from(exit::INTERRUPTED));
-    };
-    if summary.reused > 0 {
-        note!("{} of {} tables were written before", summary.reused, input.parts.len());
-    }
-    if summary.rejects > 0 {
-        let folder = args.out.join("rejects");
-        eprintln!(
-            "{} pairs have no scores: {} has their keys and reasons",
-            summary.rejects,
-            folder.display()
-        );
-    }
-    println!("{} pairs in {}", summary.rows, args.out.display());
-    Ok(ExitCode::SUCCESS)
+    Ok(progress.report(summary, input.parts.len(), &args.out))
 }
 
 /// Answers until the questions end.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_format::PathError;
+use clip_format::{FileError, PathError};
 
 /// A failure of an evaluation set.
 #[derive(Debug, thiserror::Error)]
@@ -34,13 +34,8 @@ pub enum Error {
         tree: String,
     },
     /// A file of the set is not what it should be.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// An item that is not what it should be.
     #[error("{} item {key:?}: {reason}", path.display())]
     Item {
@@ -94,7 +89,7 @@ impl Error {
     }
 
     pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+        Self::File(FileError::new(path, reason))
     }
 
     pub(crate) fn item(path: &Path, key: &str, reason: impl Into<String>) -> Self {

@@ -1,75 +1,49 @@
 //! What happens to images on the web (appendix C's list), at random.
 
 use clip_image::{DecodeOptions, Filter, Rgb, crop, decode, encode_jpeg, resize};
+use clip_random::Draw;
 
-/// Random numbers that depend on what they are for alone.
-pub(crate) struct Draw(blake3::OutputReader);
+fn chance(draw: &mut Draw, share: f32) -> bool {
+    draw.between(0.0, 1.0) < share
+}
 
-impl Draw {
-    pub fn new(seed: u64, step: u64, at: u64) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for number in [seed, step, at] {
-            hasher.update(&number.to_le_bytes());
-        }
-        Self(hasher.finalize_xof())
-    }
-
-    fn bits(&mut self) -> u64 {
-        let mut bytes = [0; 8];
-        self.0.fill(&mut bytes);
-        u64::from_le_bytes(bytes)
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.bits()) * n as u128) >> 64) as usize
-    }
-
-    pub fn between(&mut self, from: f32, to: f32) -> f32 {
-        from + (to - from) * ((self.bits() >> 40) as f32 / (1u64 << 24) as f32)
-    }
-
-    fn chance(&mut self, share: f32) -> bool {
-        self.between(0.0, 1.0) < share
-    }
-
-    /// A random kernel at every step: copies on the web were made by all of them.
-    fn filter(&mut self) -> Filter {
-        [Filter::Bicubic, Filter::Lanczos, Filter::Box, Filter::Area][self.below(4)]
-    }
+/// A random kernel at every step: copies on the web were made by all of them.
+fn kernel(draw: &mut Draw) -> Filter {
+    [Filter::Bicubic, Filter::Lanczos, Filter::Box, Filter::Area][draw.below(4)]
 }
 
 /// A random copy of an image, `size` pixels square: cropped and zoomed, its aspect changed, turned
 /// a little, scaled down and up again, its colours shifted, and compressed.
 pub fn altered(image: &Rgb, size: u32, seed: u64, step: u64, at: u64) -> Rgb {
-    let mut draw = Draw::new(seed, step, at);
+    let mut draw = Draw::of([seed, step, at]);
     let mut picture = cropped(image, &mut draw);
-    if draw.chance(0.5) {
+    if chance(&mut draw, 0.5) {
         picture = turned(&picture, draw.between(-0.12, 0.12));
     }
-    if draw.chance(0.6) {
+    if chance(&mut draw, 0.6) {
         let side = draw.between(20.0, 96.0) as u32;
-        let filter = draw.filter();
+        let filter = kernel(&mut draw);
         picture = resize(&picture, side, side, filter);
     }
-    if draw.chance(0.7) {
+    if chance(&mut draw, 0.7) {
         picture = jittered(&picture, &mut draw);
     }
-    if draw.chance(0.6) {
+    if chance(&mut draw, 0.6) {
         let quality = draw.between(15.0, 95.0) as u8;
         let bytes = encode_jpeg(&picture, quality).ok();
         let back = bytes.and_then(|bytes| decode(&bytes, &DecodeOptions::default()).ok());
         picture = back.unwrap_or(picture);
     }
-    let filter = draw.filter();
+    let filter = kernel(&mut draw);
     resize(&picture, size, size, filter)
 }
 
 /// A random part of it, or it within a border.
 fn cropped(image: &Rgb, draw: &mut Draw) -> Rgb {
-    if draw.chance(0.15) {
+    if chance(draw, 0.15) {
         return bordered(image, draw);
     }
-    let area = if draw.chance(0.2) { 1.0 } else { draw.between(0.35, 1.0) };
+    let area = if chance(draw, 0.2) { 1.0 } else { draw.between(0.35, 1.0) };
     let aspect = draw.between(-0.28, 0.28).exp();
     let side = |length: u32, share: f32| {
         ((length as f32 * share).round() as u32).clamp(1.max(length / 4), length)
@@ -130,7 +104,7 @@ fn at(image: &Rgb, x: f32, y: f32) -> [u8; 3] {
 
 /// Hue, saturation, value and contrast shifted; sometimes no colour at all.
 fn jittered(image: &Rgb, draw: &mut Draw) -> Rgb {
-    let grey = draw.chance(0.1);
+    let grey = chance(draw, 0.1);
     let saturation = if grey { 0.0 } else { draw.between(0.5, 1.5) };
     let (value, contrast) = (draw.between(0.75, 1.3), draw.between(0.75, 1.3));
     // A rotation of hue, to first order: channels lend to each other.

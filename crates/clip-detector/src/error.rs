@@ -2,19 +2,14 @@
 
 use std::path::PathBuf;
 
-use clip_format::{Classify, ErrorClass};
+use clip_format::{Classify, ErrorClass, FileError};
 
 /// A failure of the detector, its training or its files.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that cannot be read, written, or is not what it should be.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was wrong.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A configuration that gives no network.
     #[error("detector configuration: {0}")]
     Config(String),
@@ -37,7 +32,7 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
-        Self::File { path: path.into(), reason: reason.to_string() }
+        Self::File(FileError::new(path, reason))
     }
 }
 

@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use clip_image::Rgb;
+use clip_random::Draw;
 use clip_torch::tch::{self, Kind, Tensor, no_grad};
 use clip_torch::{AdamW, Moments, Precision, autocast};
 use rayon::prelude::*;
 
-use crate::augment::{Draw, altered};
+use crate::augment::altered;
 use crate::data::TrainingImages;
 use crate::{Detector, Result};
 
@@ -127,7 +128,7 @@ fn pair(pictures: &[Rgb], batch: usize, size: u32, seed: u64, step: u64) -> (Ten
 
 /// Different images for a batch.
 fn choose(pictures: usize, batch: usize, seed: u64, step: u64) -> Vec<usize> {
-    let mut draw = Draw::new(seed, step, u64::MAX);
+    let mut draw = Draw::of([seed, step, u64::MAX]);
     let mut seen = std::collections::HashSet::new();
     let mut chosen = Vec::with_capacity(batch);
     while chosen.len() < batch {

@@ -1,8 +1,8 @@
 //! What can go wrong while embedding.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clip_format::{Classify, ErrorClass, PathError};
+use clip_format::{Classify, ErrorClass, FileError, PathError};
 
 /// A failure of a whole run; an item that cannot be embedded is none, but a rejected row.
 #[derive(Debug, thiserror::Error)]
@@ -11,13 +11,8 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] PathError),
     /// There is nothing to embed, or the folder holds other embeddings.
-    #[error("{}: {reason}", path.display())]
-    Input {
-        /// The file or folder concerned.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Input(#[from] FileError),
     /// The model cannot score pairs as it was asked to.
     #[error("{0}")]
     Scorer(String),
@@ -57,6 +52,6 @@ impl Error {
     }
 
     pub(crate) fn input(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::Input { path: path.to_path_buf(), reason: reason.to_string() }
+        Self::Input(FileError::new(path, reason))
     }
 }

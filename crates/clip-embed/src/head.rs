@@ -99,10 +99,11 @@ fn tensors(path: &Path) -> Result<Vec<(String, Tensor)>> {
         return Ok(read_safetensors(path)?);
     }
     let value = read_pt(path).map_err(|error| match error {
-        ModelError::File { path, reason } if !reason.contains("\nhint: ") => {
+        ModelError::File(mut error) if !error.reason.contains("\nhint: ") => {
             let hint =
                 "hint: a head is a state dict; safetensors.torch.save_file writes one without code";
-            ModelError::File { path, reason: format!("{reason}\n{hint}") }
+            error.reason = format!("{}\n{hint}", error.reason);
+            error.into()
         }
         other => other,
     })?;

@@ -1,8 +1,8 @@
 //! What can go wrong in an evaluation.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clip_format::{Classify, ErrorClass, PathError};
+use clip_format::{Classify, ErrorClass, FileError, PathError};
 
 /// A failure of an evaluation.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +47,8 @@ pub enum Error {
         reason: String,
     },
     /// A file of numbers without what it should hold.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A set that an evaluation cannot use.
     #[error("{set}: {reason}")]
     Task {
@@ -105,6 +100,6 @@ impl Error {
     }
 
     pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+        Self::File(FileError::new(path, reason))
     }
 }

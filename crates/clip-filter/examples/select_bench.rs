@@ -9,6 +9,7 @@ use arrow::array::{ArrayRef, Float32Array, RecordBatch, StringArray, UInt32Array
 use clip_corpus::row_id;
 use clip_filter::{SelectAccount, SelectStage, Top};
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo, StageLayout};
+use clip_random::splitmix64;
 
 /// Rows of a part.
 const PART: u64 = 100_000;
@@ -66,21 +67,13 @@ fn check(rows: u64, account: &SelectAccount) -> Result<()> {
     }
 }
 
-/// A number that depends on this one alone (splitmix64).
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
-}
-
 fn width(n: u64) -> u32 {
-    200 + (mix(n + (1 << 40)) % 800) as u32
+    200 + (splitmix64(n + (1 << 40)) % 800) as u32
 }
 
 /// 65,536 scores: some thousand rows have just the one of the cut.
 fn score(n: u64) -> f32 {
-    (mix(n + (1 << 41)) >> 48) as f32 / 65536.0
+    (splitmix64(n + (1 << 41)) >> 48) as f32 / 65536.0
 }
 
 fn make(rows: u64, folder: &Path) -> Result<Vec<PartInfo>> {
@@ -106,8 +99,8 @@ fn make(rows: u64, folder: &Path) -> Result<Vec<PartInfo>> {
 fn write(part: usize, numbers: std::ops::Range<u64>, path: &Path) -> Result<()> {
     let all = || numbers.clone();
     let count = (numbers.end - numbers.start) as usize;
-    let uids = all().map(|n| format!("{:016x}{:016x}", mix(n), mix(n + (1 << 42))));
-    let urls = all().map(|n| format!("https://host{}.example/{n}.jpg", mix(n) % 997));
+    let uids = all().map(|n| format!("{:016x}{:016x}", splitmix64(n), splitmix64(n + (1 << 42))));
+    let urls = all().map(|n| format!("https://host{}.example/{n}.jpg", splitmix64(n) % 997));
     let columns: [(&str, ArrayRef); 5] = [
         ("row", Arc::new(UInt64Array::from_iter_values((0..count).map(|at| row_id(part, at))))),
         ("uid", Arc::new(StringArray::from_iter_values(uids))),

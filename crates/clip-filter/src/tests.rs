@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, Float32Array, Int64Array, StringArray};
 use clip_format::npy;
+use clip_random::splitmix64;
 use sha2::{Digest, Sha256};
 
 use super::*;
@@ -47,16 +48,8 @@ const FRAMES: [&str; 12] = [
     "x {n}",
 ];
 
-/// splitmix64, as scripts/python/filter_pool.py has it.
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
-}
-
 fn draw(row: u64, field: u64) -> u64 {
-    mix(row * 16 + field)
+    splitmix64(row * 16 + field)
 }
 
 fn caption(row: u64, lines: &[String]) -> String {
@@ -76,7 +69,7 @@ fn side(number: u64) -> i64 {
 
 /// Numbers from -2 to 2 in steps of 1/64.
 fn matrix(first: u64, count: u64) -> impl Iterator<Item = f32> {
-    (first..first + count).map(|place| ((mix(place) % 256) as f32 - 128.0) / 64.0)
+    (first..first + count).map(|place| ((splitmix64(place) % 256) as f32 - 128.0) / 64.0)
 }
 
 /// The bits of such a number in 16 bits.

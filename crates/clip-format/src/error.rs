@@ -1,4 +1,4 @@
-//! The operating system's errors, with the file that they are about.
+//! Errors that name the file that they are about.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,23 @@ impl PathError {
     /// An error at a path.
     pub fn new(path: &Path, source: std::io::Error) -> Self {
         Self { path: path.to_path_buf(), source }
+    }
+}
+
+/// What is wrong with a file or folder, or with what it holds.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {reason}", path.display())]
+pub struct FileError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub reason: String,
+}
+
+impl FileError {
+    /// A reason at a path.
+    pub fn new(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
+        Self { path: path.into(), reason: reason.to_string() }
     }
 }
 

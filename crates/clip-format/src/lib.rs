@@ -16,6 +16,6 @@ mod image_format;
 pub mod npy;
 
 pub use atomic::{AtomicFile, remove_temporary_files, remove_temporary_files_in, write_atomic};
-pub use error::{PathError, is_disk_refusal};
+pub use error::{FileError, PathError, is_disk_refusal};
 pub use error_class::{Classify, ErrorClass};
 pub use image_format::ImageFormat;

@@ -1,15 +1,13 @@
 //! Mutations that are the same every time, for tests without libFuzzer.
 
-/// A generator of numbers (`SplitMix64`).
-struct Numbers(u64);
+use clip_random::SplitMix64;
+
+/// What a mutation is drawn from.
+struct Numbers(SplitMix64);
 
 impl Numbers {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.bits()
     }
 
     /// A number below a bound, or 0.
@@ -24,7 +22,7 @@ const EDGES: [u64; 10] = [0, 1, 127, 128, 255, 0x7fff, 0xffff, 0x7fff_ffff, 0xff
 /// `data` with one to four changes, which `seed` decides: bits, bytes, numbers, cuts, insertions,
 /// copies.
 pub fn mutated(data: &[u8], seed: u64) -> Vec<u8> {
-    let mut numbers = Numbers(seed);
+    let mut numbers = Numbers(SplitMix64::new(seed));
     let mut bytes = data.to_vec();
     for _ in 0..=numbers.below(4) {
         change(&mut bytes, &mut numbers);

@@ -1,8 +1,8 @@
 //! What can be wrong with a model or its weights.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clip_format::{Classify, ErrorClass, PathError};
+use clip_format::{Classify, ErrorClass, FileError, PathError};
 
 /// A failure of a model's configuration or weights.
 #[derive(Debug, thiserror::Error)]
@@ -11,13 +11,8 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] PathError),
     /// A file that is not what it should be.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// The file concerned.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A configuration that gives no model.
     #[error("model configuration: {0}")]
     Config(String),
@@ -52,6 +47,6 @@ impl Error {
     }
 
     pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+        Self::File(FileError::new(path, reason))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clip_format::{Classify, ErrorClass};
+use clip_format::{Classify, ErrorClass, FileError};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -25,13 +25,8 @@ pub enum Error {
         reason: String,
     },
     /// A file holds something else than it should.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was wrong.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// Counts that no split of rows can give.
     #[error(transparent)]
     Stats(#[from] clip_stats::Error),
@@ -43,7 +38,7 @@ pub enum Error {
 impl Error {
     /// An error about a file.
     pub fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
-        Self::File { path: path.into(), reason: reason.to_string() }
+        Self::File(FileError::new(path, reason))
     }
 }
 

@@ -159,11 +159,7 @@ impl PartSink {
         }
         let batch = without_column(&batch, columns::IMAGE);
         let path = self.layout.rows(self.part);
-        let writer = match &mut self.rows {
-            Some(writer) => writer,
-            None => self.rows.insert(PartWriter::create(&path, batch.schema())?),
-        };
-        Ok(writer.write(&batch)?)
+        Ok(PartWriter::append(&mut self.rows, &path, &batch)?)
     }
 
     /// The same for rows that have embeddings, of images and of captions: numbers of 16 bits, row
@@ -181,11 +177,7 @@ impl PartSink {
             .collect();
         let images = batch.project(&indices?).map_err(arrow)?;
         let path = self.layout.images(self.part);
-        let writer = match &mut self.images {
-            Some(writer) => writer,
-            None => self.images.insert(PartWriter::create(&path, images.schema())?),
-        };
-        Ok(writer.write(&images)?)
+        Ok(PartWriter::append(&mut self.images, &path, &images)?)
     }
 
     /// A row that is dropped.

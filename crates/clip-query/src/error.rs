@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_format::PathError;
+use clip_format::{FileError, PathError};
 
 /// A failure of a query list or of what it is built from.
 #[derive(Debug, thiserror::Error)]
@@ -31,13 +31,8 @@ pub enum Error {
         hint: &'static str,
     },
     /// A table that cannot be read or written.
-    #[error("{}: {reason}", path.display())]
-    Table {
-        /// The file concerned.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    Table(#[from] FileError),
     /// Nothing can be matched with the list.
     #[error("the query list cannot be matched: {0}")]
     Matcher(String),
@@ -60,6 +55,6 @@ impl Error {
     }
 
     pub(crate) fn table(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::Table { path: path.to_path_buf(), reason: reason.to_string() }
+        Self::Table(FileError::new(path, reason))
     }
 }

@@ -8,8 +8,7 @@ pub fn draw(seed: u64, uid: &str, query: u32) -> f64 {
     let bytes = hasher.finalize();
     let mut first = [0; 8];
     first.copy_from_slice(&bytes.as_bytes()[..8]);
-    // 53 bits: all that a double holds.
-    (u64::from_le_bytes(first) >> 11) as f64 / (1u64 << 53) as f64
+    clip_random::unit(u64::from_le_bytes(first))
 }
 
 /// Probability that a pair stays when each of its queries, of these counts, draws it with `limit /

@@ -1,20 +1,15 @@
 //! What can go wrong while a report is written.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use clip_format::{Classify, ErrorClass};
+use clip_format::{Classify, ErrorClass, FileError};
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file that should be there is not, or is not what it should be.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What was wrong.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file could not be written.
     #[error(transparent)]
     Io(#[from] clip_format::PathError),
@@ -40,7 +35,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+        Self::File(FileError::new(path, reason))
     }
 }
 

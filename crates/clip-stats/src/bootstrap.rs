@@ -1,5 +1,7 @@
 //! The bootstrap, for metrics that are not proportions.
 
+use clip_random::SplitMix64;
+
 use crate::{Error, Interval, Result};
 
 /// What resampling gave.
@@ -38,14 +40,12 @@ pub fn bootstrap(
     }
     let all: Vec<usize> = (0..rows).collect();
     let estimate = statistic(&all);
-    let mut state = seed;
+    let mut numbers = SplitMix64::new(seed);
     let mut draw = vec![0; rows];
     let mut values = Vec::with_capacity(resamples);
     for _ in 0..resamples {
         for row in &mut draw {
-            // The high half of a 128-bit product maps 64 random bits to 0..rows without a visible
-            // bias.
-            *row = ((u128::from(next(&mut state)) * rows as u128) >> 64) as usize;
+            *row = numbers.below(rows);
         }
         values.push(statistic(&draw));
     }
@@ -54,15 +54,6 @@ pub fn bootstrap(
     let tail = (1.0 - confidence) / 2.0;
     let interval = Interval { low: quantile(&values, tail), high: quantile(&values, 1.0 - tail) };
     Ok(Bootstrap { estimate, interval, resamples, seed })
-}
-
-/// `SplitMix64`.
-fn next(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// Linear between the two nearest values, as NumPy's default; NaN of nothing.

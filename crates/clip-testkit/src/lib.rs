@@ -11,6 +11,7 @@ pub mod evaluation;
 pub mod faults;
 pub mod hosts;
 pub mod limited;
+mod listen;
 pub mod pages;
 pub mod photos;
 pub mod ports;

@@ -2,8 +2,10 @@
 //! for. Every name leads to 127.0.0.1, at the port that is asked for.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::listen::{copied, listen};
 
 /// Longest head of a request.
 const HEAD: u64 = 64 << 10;
@@ -21,19 +23,9 @@ impl ForwardProxy {
     /// # Errors
     /// When there is no port.
     pub fn start(authorization: Option<&str>) -> std::io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
         let asked = Arc::<Mutex<Vec<String>>>::default();
-        let (log, authorization) = (asked.clone(), authorization.map(str::to_owned));
-        std::thread::spawn(move || {
-            for client in listener.incoming().filter_map(Result::ok) {
-                let (log, wanted) = (log.clone(), authorization.clone());
-                std::thread::spawn(move || {
-                    // A client that goes away is none of the proxy's faults.
-                    let _ = serve(client, wanted.as_deref(), &log);
-                });
-            }
-        });
+        let (log, wanted) = (asked.clone(), authorization.map(str::to_owned));
+        let address = listen(move |client| serve(client, wanted.as_deref(), &log))?;
         Ok(Self { address, asked })
     }
 
@@ -44,7 +36,7 @@ impl ForwardProxy {
 
     /// What it was asked for and would do, in order: method and target of each request.
     pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        copied(&self.asked)
     }
 }
 

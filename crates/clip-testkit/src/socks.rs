@@ -2,8 +2,10 @@
 //! address and name leads to 127.0.0.1, at the port that is asked for.
 
 use std::io::{Error, Read, Result, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::listen::{copied, listen};
 
 const VERSION: u8 = 5;
 const BY_PASSWORD: u8 = 2;
@@ -21,19 +23,9 @@ impl SocksProxy {
     /// # Errors
     /// When there is no port.
     pub fn start(user: Option<(&'static str, &'static str)>) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let log = asked.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming().filter_map(Result::ok) {
-                let log = log.clone();
-                std::thread::spawn(move || {
-                    // A client that goes away is none of the proxy's faults.
-                    let _ = serve(client, user, &log);
-                });
-            }
-        });
+        let address = listen(move |client| serve(client, user, &log))?;
         Ok(Self { address, asked })
     }
 
@@ -44,7 +36,7 @@ impl SocksProxy {
 
     /// What it was asked to connect to, in order: a name or an address, and a port.
     pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        copied(&self.asked)
     }
 }
 

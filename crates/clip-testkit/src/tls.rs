@@ -1,7 +1,7 @@
 //! A site of one image over TLS on loopback, as `photos.test`.
 
 use std::io::{BufRead, BufReader, Read, Result, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +9,8 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::listen::{copied, listen};
 
 /// `scripts/golden/certificates` makes them.
 const CERTIFICATE: &[u8] = include_bytes!("../testdata/tls/server.pem");
@@ -42,20 +44,12 @@ impl TlsSite {
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         let (config, image) = (Arc::new(config), Arc::new(image));
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let address = listener.local_addr()?;
         let asked = Arc::<Mutex<Vec<String>>>::default();
         let log = asked.clone();
-        std::thread::spawn(move || {
-            for client in listener.incoming().filter_map(Result::ok) {
-                let (config, image, log) = (config.clone(), image.clone(), log.clone());
-                std::thread::spawn(move || {
-                    let Ok(tls) = ServerConnection::new(config) else { return };
-                    // A client that does not trust the certificate goes away.
-                    let _ = serve(StreamOwned::new(tls, client), &image, &log);
-                });
-            }
-        });
+        let address = listen(move |client| {
+            let tls = ServerConnection::new(config.clone()).map_err(std::io::Error::other)?;
+            serve(StreamOwned::new(tls, client), &image, &log)
+        })?;
         Ok(Self { address, asked })
     }
 
@@ -66,7 +60,7 @@ impl TlsSite {
 
     /// The paths that it was asked for, in order.
     pub fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        copied(&self.asked)
     }
 }
 

@@ -10,6 +10,17 @@ use clip_text::{Classifier, ClassifierWorkspace};
 use fasttext::FastText;
 use fasttext::args::LossName;
 use fasttext::dictionary::EntryType;
+use top_k::TopK;
+use tree::Tree;
+
+// The tree of a hierarchical softmax, which `fasttext` has no way into.
+#[path = "../src/fasttext/arithmetic.rs"]
+mod arithmetic;
+#[path = "../src/fasttext/top_k.rs"]
+mod top_k;
+#[allow(dead_code, reason = "counts of a model that was opened before fit")]
+#[path = "../src/fasttext/tree.rs"]
+mod tree;
 
 type Ask<'a> = Box<dyn FnMut(&str) -> String + 'a>;
 
@@ -35,9 +46,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         if other.is_quant() && other.args().loss == LossName::HierarchicalSoftmax {
             let tree = Tree::new(&other.dict().get_counts(EntryType::Label));
             let (mut hidden, other) = (vec![0.0; other.args().dim as usize], &other);
+            let (mut open, mut top) = (Vec::new(), TopK::default());
             Box::new(move |line| {
                 other.get_sentence_vector_into(line, &mut hidden);
-                let label = tree.best(other.output_matrix().data(), &hidden);
+                top.reset(1);
+                tree.best(other.output_matrix().data(), &hidden, 0.0, &mut open, &mut top);
+                let label = top.sorted().first().map_or(0, |&(_, label)| label as i32);
                 other.dict().get_label(label).unwrap_or("").to_owned()
             })
         } else {
@@ -68,56 +82,4 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         peak.unwrap_or(0) / 1024,
     );
     Ok(())
-}
-
-/// The Huffman tree that `fasttext` has no way into, as C++ builds it.
-struct Tree {
-    children: Vec<Option<(usize, usize)>>,
-    leaves: usize,
-}
-
-impl Tree {
-    fn new(counts: &[i64]) -> Self {
-        let leaves = counts.len();
-        let mut weights = vec![1_000_000_000_000_000; 2 * leaves - 1];
-        weights[..leaves].copy_from_slice(counts);
-        let mut children = vec![None; 2 * leaves - 1];
-        let (mut leaf, mut node) = (leaves, leaves);
-        for parent in leaves..2 * leaves - 1 {
-            let mut lightest = || {
-                if leaf > 0 && weights[leaf - 1] < weights[node] {
-                    leaf -= 1;
-                    leaf
-                } else {
-                    node += 1;
-                    node - 1
-                }
-            };
-            let (left, right) = (lightest(), lightest());
-            weights[parent] = weights[left] + weights[right];
-            children[parent] = Some((left, right));
-        }
-        Self { children, leaves }
-    }
-
-    fn best(&self, output: &[f32], hidden: &[f32]) -> i32 {
-        let log = |share: f32| (f64::from(share) + 1e-5).ln() as f32;
-        let mut best = (0, f32::NEG_INFINITY);
-        let mut open = vec![(2 * self.leaves - 2, 0f32)];
-        while let Some((node, score)) = open.pop() {
-            if score < best.1 {
-                continue;
-            }
-            let Some((left, right)) = self.children[node] else {
-                best = (node, score);
-                continue;
-            };
-            let row = &output[(node - self.leaves) * hidden.len()..][..hidden.len()];
-            let dot: f32 = row.iter().zip(hidden).map(|(a, b)| a * b).sum();
-            let share = 1.0 / (1.0 + (-dot).exp());
-            open.push((right, score + log(share)));
-            open.push((left, score + log(1.0 - share)));
-        }
-        best.0 as i32
-    }
 }

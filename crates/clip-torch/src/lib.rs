@@ -43,7 +43,7 @@ pub use linear::{After, PackedLinear};
 pub use mapping::Mapping;
 pub use memory::{host_bytes, write_bytes};
 pub use optimizer::{AdamW, Moments};
-pub use random::{Stream, mix};
+pub use random::Stream;
 pub use round::round_stochastically;
 pub use scaler::Scaler;
 pub use tch;

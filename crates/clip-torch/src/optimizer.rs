@@ -4,9 +4,10 @@
 
 use std::ffi::c_int;
 
+use clip_random::mix;
 use tch::{Kind, Tensor, no_grad};
 
-use crate::{Result, Stream, ffi, mix, round_stochastically};
+use crate::{Result, Stream, ffi, round_stochastically};
 
 /// How moments are kept between steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,18 +4,6 @@
 
 use tch::{Device, Kind, Tensor};
 
-/// 64 bits for three numbers (Steele et al. 2014, splitmix64's finaliser).
-pub fn mix(seed: u64, first: u64, second: u64) -> u64 {
-    let mut bits = seed;
-    for part in [first, second] {
-        bits = bits.wrapping_add(part).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^= bits >> 31;
-    }
-    bits
-}
-
 /// A stream of 32-bit numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stream {
@@ -28,7 +16,8 @@ pub struct Stream {
 const FACTORS: [u32; 2] = [0x7feb_352d, 0x846c_a68b];
 
 impl Stream {
-    /// The stream with that key: [`mix`] makes one of a seed and what the numbers are for.
+    /// The stream with that key: [`clip_random::mix`] makes one of a seed and what the numbers are
+    /// for.
     pub fn new(key: u64) -> Self {
         Self { low: key as u32 as i32, high: (key >> 32) as u32 as i32 }
     }
@@ -58,6 +47,7 @@ fn fold(x: &mut Tensor, by: i64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clip_random::mix;
 
     /// The same in plain arithmetic.
     fn number(key: u64, at: u32) -> u32 {
@@ -94,12 +84,5 @@ mod tests {
                 assert!(count.abs_diff(50_000) < 950, "bit {at}: {count}");
             }
         }
-    }
-
-    #[test]
-    fn mixed_bits_are_spread() {
-        let high = (0..4000u64).filter(|&i| mix(7, 3, i) >> 63 == 1).count();
-        assert!((1850..2150).contains(&high), "{high}");
-        assert_ne!(mix(7, 3, 1), mix(7, 1, 3));
     }
 }

@@ -5,9 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use clip_image::Rgb;
+use clip_random::Draw;
 
 use crate::colour;
-use crate::draw::Draw;
 
 /// open_clip's `AugmentationCfg`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -134,9 +134,7 @@ impl AugCfg {
             let factors = [about(brightness), about(contrast), about(saturation)];
             let turn = draw.between(-hue, hue);
             let mut order = [0, 1, 2, 3];
-            for at in (1..order.len()).rev() {
-                order.swap(at, draw.below(at + 1));
-            }
+            draw.shuffle(&mut order);
             for step in order {
                 match step {
                     0 => colour::brightness(image, factors[0]),

@@ -6,9 +6,9 @@ use std::str::FromStr;
 
 use clip_image::{Filter, Rgb, crop, resize};
 use clip_model::{Interpolation, PreprocessCfg};
+use clip_random::Draw;
 
 use crate::AugCfg;
-use crate::draw::Draw;
 
 /// Times the shorter side that of the longer one is looked at, where an image is enlarged before it
 /// is cropped.

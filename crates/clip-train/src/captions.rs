@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use clip_random::unit;
 use clip_text::Tokenizer;
 use serde_json::Value;
 
@@ -104,7 +105,7 @@ pub(crate) fn captions_of(
 /// Which of some shares random bits fall on.
 pub(crate) fn drawn(shares: impl Iterator<Item = f32> + Clone, bits: u64) -> usize {
     let sum: f64 = shares.clone().map(f64::from).sum();
-    let mut left = (bits >> 11) as f64 / (1u64 << 53) as f64 * sum;
+    let mut left = unit(bits) * sum;
     let mut last = 0;
     for (at, share) in shares.enumerate() {
         last = at;
@@ -126,7 +127,7 @@ pub(crate) fn unpadded(tokenizer: &Tokenizer, text: &str, context: usize) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::draw::mix;
+    use clip_random::mix;
 
     fn keys(text: &str) -> CaptionKeys {
         text.parse().unwrap()

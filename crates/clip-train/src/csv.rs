@@ -126,7 +126,7 @@ mod tests {
         assert_ne!(corpus.text(0, 0), corpus.text(1, 0));
         for (pair, word) in [(1, "/absent.png: "), (2, "no plain file")] {
             let error = corpus.image(pair).unwrap_err();
-            assert!(matches!(error, Error::File { .. }) && error.to_string().contains(word));
+            assert!(matches!(error, Error::File(_)) && error.to_string().contains(word));
         }
         let message = open(&path, b'\t').err().unwrap().to_string();
         assert!(message.contains("no column \"filepath\"\nhint: --csv-img-key"), "{message}");

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clip_image::Rgb;
+use clip_random::below;
 use clip_text::Tokenizer;
 use rayon::prelude::*;
 
 use crate::captions::{drawn, unpadded};
 use crate::contents::{self, Content, Contents, Stamp, damaged};
-use crate::draw::scale;
 use crate::open_files::OpenFiles;
 use crate::shard::{Found, index_shard};
 use crate::stored_image::{decode_member, read_listed, read_member};
@@ -336,7 +336,7 @@ impl Corpus {
         let first = self.pairs[pair].first as usize;
         match self.shares.get(first..first + count) {
             Some(shares) => drawn(shares.iter().copied(), bits),
-            None => scale(bits, count),
+            None => below(bits, count),
         }
     }
 
@@ -373,7 +373,7 @@ impl Corpus {
                     let caption = used.caption as usize % self.caption_count(pair);
                     return Ok((image, self.text(pair, caption).to_vec()));
                 }
-                Err(error @ Error::File { .. }) => {
+                Err(error @ Error::File(_)) => {
                     faults.push(error.to_string());
                     last = Some(error);
                 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_format::{Classify, ErrorClass, PathError};
+use clip_format::{Classify, ErrorClass, FileError, PathError};
 
 /// A failure of the data, the recipe or the machine.
 #[derive(Debug, thiserror::Error)]
@@ -11,13 +11,8 @@ pub enum Error {
     #[error(transparent)]
     Io(#[from] PathError),
     /// A file that is not what it should be.
-    #[error("{}: {reason}", path.display())]
-    File {
-        /// The file concerned.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file of a checkpoint that was changed after it was written.
     #[error("{}: {reason}\nhint: move {} away to resume the checkpoint before it", path.display(), folder.display())]
     Damaged {
@@ -102,6 +97,6 @@ impl Error {
     }
 
     pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::File { path: path.to_path_buf(), reason: reason.to_string() }
+        Self::File(FileError::new(path, reason))
     }
 }

@@ -15,7 +15,6 @@ mod csv;
 mod data;
 mod dataset;
 mod distributed;
-mod draw;
 mod epochs;
 mod error;
 mod evaluate;

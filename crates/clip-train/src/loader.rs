@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clip_model::PreprocessCfg;
+use clip_random::Draw;
 use clip_torch::tch::{Device, Tensor};
 use clip_torch::{host_bytes, write_bytes};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
-use crate::draw::Draw;
 use crate::planned::Planned;
 use crate::{Augment, Error, Result, Sampler};
 

@@ -3,7 +3,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use crate::draw::{Draw, mix};
+use clip_random::{Draw, mix, unit_f32};
+
 use crate::epochs::{holder, passes};
 use crate::{Corpus, Epochs, Error, Result, SampleRef};
 
@@ -110,7 +111,7 @@ impl EpochSampler {
 /// How often a pair comes in a pass.
 fn uses(corpus: &Corpus, seed: u64, pass: u64, pair: usize) -> usize {
     let weight = corpus.weight(pair);
-    let share = (mix(seed ^ 0xba1a, pass, pair as u64) >> 40) as f32 / (1u64 << 24) as f32;
+    let share = unit_f32(mix(seed ^ 0xba1a, pass, pair as u64));
     weight as usize + usize::from(share < weight.fract())
 }
 
@@ -135,10 +136,7 @@ impl Batches {
             let count = if corpus.weighted() { uses(corpus, seed, pass, pair) } else { 1 };
             self.items.extend(std::iter::repeat_n(pair as u32, count));
         }
-        let mut draw = Draw::new("order", seed, pass, 0);
-        for at in (1..self.items.len()).rev() {
-            self.items.swap(at, draw.below(at + 1));
-        }
+        Draw::new("order", seed, pass, 0).shuffle(&mut self.items);
         (self.pass, self.next) = (pass, 0);
         self.later.clear();
     }

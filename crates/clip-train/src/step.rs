@@ -4,10 +4,10 @@
 use std::time::Instant;
 
 use clip_model::{Clip, PatchDropout};
+use clip_random::mix;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Precision, Reducer, autocast, backward, freeze_statistics};
 
-use crate::draw::mix;
 use crate::hooks::{Meter, Phase};
 use crate::loss::{Gradients, Temperature, contrastive};
 use crate::replicas::buffers;

@@ -1,8 +1,7 @@
 //! Images made on the spot.
 
 use clip_image::Rgb;
-
-use crate::draw::mix;
+use clip_random::mix;
 
 /// A square of `side` pixels: two colours and a bar, decided by the number.
 pub(crate) fn drawing(number: u64, side: u32) -> Rgb {

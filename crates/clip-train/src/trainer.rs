@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clip_model::{Clip, ModelConfig};
+use clip_random::mix;
 use clip_torch::tch::{self, Device, Tensor};
 use clip_torch::{Precision, Reducer};
 
 use crate::checkpoint::state_of;
-use crate::draw::mix;
 use crate::hooks::{Meter, Phase};
 use crate::optim::{Trained, tensor_bytes};
 use crate::pt;

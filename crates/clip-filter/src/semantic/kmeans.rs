@@ -5,6 +5,7 @@
 //! with those alone that moved: the labels are those of the plain algorithm, and the late
 //! iterations, in which few rows change, cost little.
 
+use clip_random::{splitmix64, unit};
 use ndarray::{Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
@@ -82,13 +83,9 @@ pub(super) fn least(
     least
 }
 
-/// A number that depends on its arguments alone (splitmix64).
+/// A number that depends on its arguments alone.
 pub(super) fn mix(seed: u64, number: u64) -> u64 {
-    let x = seed.wrapping_mul(0xD134_2543_DE82_EF95) ^ number;
-    let x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    x ^ (x >> 31)
+    splitmix64(seed.wrapping_mul(0xD134_2543_DE82_EF95) ^ number)
 }
 
 /// Greedy k-means++ on an even sample of the rows, as in scikit-learn: of some candidates, drawn by
@@ -139,7 +136,7 @@ fn draw(weights: &[f32], first: usize, wanted: usize, seed: u64) -> Vec<usize> {
         .collect();
     (first..first + wanted)
         .map(|number| {
-            let draw = (mix(seed, number as u64) >> 11) as f64 / (1u64 << 53) as f64;
+            let draw = unit(mix(seed, number as u64));
             // Where all rows are some centroid already, any is as good.
             if sum > 0.0 {
                 sums.partition_point(|&before| before <= draw * sum).min(weights.len() - 1)

@@ -9,6 +9,7 @@ use arrow::datatypes::{UInt32Type, UInt64Type};
 use clip_pipeline::{
     Barrier, Context, DecisionSink, PartEmbeddings, PartInfo, StageLayout, read_decisions,
 };
+use clip_random::splitmix64;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use zip::ZipWriter;
@@ -19,16 +20,8 @@ use super::*;
 const ROWS: u64 = 50_000;
 const WIDTH: usize = 32;
 
-/// splitmix64, as scripts/golden/semantic.py has it.
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ x >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ x >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ x >> 31
-}
-
 fn number(place: u64) -> f64 {
-    ((mix(place) % 256) as f64 - 128.0) / 64.0
+    ((splitmix64(place) % 256) as f64 - 128.0) / 64.0
 }
 
 fn matrix_of(first: u64, rows: usize, scale: f64) -> Array2<f32> {
@@ -39,8 +32,8 @@ fn matrix_of(first: u64, rows: usize, scale: f64) -> Array2<f32> {
 
 /// The made embedding of a row.
 fn embedding(row: u64) -> impl Iterator<Item = f32> {
-    let group = mix(row * 16 + 7) % 12_000;
-    let away = mix(row * 16 + 8) % 256;
+    let group = splitmix64(row * 16 + 7) % 12_000;
+    let away = splitmix64(row * 16 + 8) % 256;
     let away = if away < 32 { 0.0 } else { away as f64 / 512.0 };
     let at = move |row: u64, column: usize| row * WIDTH as u64 + column as u64;
     (0..WIDTH).map(move |column| {
@@ -131,7 +124,7 @@ fn clusters_fit_as_well_as_those_of_scikit_learn() {
     let centres = matrix_of(1 << 52, 400, 1.0);
     let noise = matrix_of(1 << 53, 6000, 4.0);
     let points = Array2::from_shape_fn((6000, WIDTH), |(row, column)| {
-        let draw = mix(row as u64 * 16 + 9) % (1 << 20);
+        let draw = splitmix64(row as u64 * 16 + 9) % (1 << 20);
         centres[[((draw * draw * 400) >> 40) as usize, column]] + noise[[row, column]]
     });
     let mut inertia: Vec<f64> =
@@ -153,9 +146,11 @@ fn trained_clusters_keep_one_of_each_copy_whatever_the_files() {
         let (found, report) = kept(&chosen, &one).unwrap();
         assert_eq!(kept(&chosen, &many).unwrap().0, found);
         // Exact copies are those rows of a group that are not away from its centre.
-        let is_copy = |row: u64| mix(row * 16 + 8) % 256 < 32;
-        let groups: Vec<u64> =
-            (0..3000).filter(|&row| is_copy(row)).map(|row| mix(row * 16 + 7) % 12_000).collect();
+        let is_copy = |row: u64| splitmix64(row * 16 + 8) % 256 < 32;
+        let groups: Vec<u64> = (0..3000)
+            .filter(|&row| is_copy(row))
+            .map(|row| splitmix64(row * 16 + 7) % 12_000)
+            .collect();
         let different: std::collections::BTreeSet<u64> = groups.iter().copied().collect();
         let copies = found.iter().filter(|&&id| is_copy(id as u64)).count();
         assert_eq!(copies, different.len());

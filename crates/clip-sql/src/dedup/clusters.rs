@@ -108,11 +108,7 @@ fn measure<'a>(
             let batch = Columns { batch: batch?, input };
             let members = batch.members(&mut roots)?;
             any |= members.num_rows() > 0;
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                None => writer.insert(PartWriter::create(file.path(), members.schema())?),
-            };
-            writer.write(&members)?;
+            PartWriter::append(&mut writer, file.path(), &members)?;
         }
         with_members.extend(any.then_some(input));
     }
@@ -225,11 +221,7 @@ fn texts(
                 (columns::CAPTION, Arc::new(StringArray::from(texts))),
             ];
             let table = RecordBatch::try_from_iter(table).map_err(|e| Error::result("dedup", e))?;
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                None => writer.insert(PartWriter::create(file.path(), table.schema())?),
-            };
-            writer.write(&table)?;
+            PartWriter::append(&mut writer, file.path(), &table)?;
         }
     }
     let Some(writer) = writer else { return Ok(None) };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clip_format::{AtomicFile, PathError};
 use clip_guard::{Line, catch_panic, read_line};
+use clip_random::SplitMix64;
 use fasttext::FastText;
 use fasttext::args::{Args, LossName, ModelName};
 
@@ -119,7 +120,7 @@ pub fn train(classes: &[(&str, &Path)], options: &TrainOptions, out: &Path) -> R
             return Err(Error::NoText { path: path.to_path_buf() });
         }
     }
-    shuffle(&mut places, u64::from(options.seed));
+    SplitMix64::new(u64::from(options.seed)).shuffle(&mut places);
     // fastText reads the file that it trains on once for each epoch.
     let scratch = tempfile::NamedTempFile::new().map_err(io(&std::env::temp_dir()))?;
     let mut writer = BufWriter::new(scratch.as_file());
@@ -222,19 +223,6 @@ fn find_lines(file: &File, path: &Path, class: u32, places: &mut Vec<Place>) -> 
 fn words(text: &str) -> impl Iterator<Item = &str> {
     let white = |c: char| matches!(c, ' ' | '\n' | '\r' | '\t' | '\u{b}' | '\u{c}' | '\0');
     text.split(white).filter(|word| !word.is_empty() && *word != END && !word.starts_with(LABEL))
-}
-
-/// Fisher and Yates, with numbers of splitmix64.
-fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed;
-    for at in (1..items.len()).rev() {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
-        items.swap(at, ((u128::from(z) * (at as u128 + 1)) >> 64) as usize);
-    }
 }
 
 #[cfg(test)]

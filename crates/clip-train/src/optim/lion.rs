@@ -3,7 +3,7 @@
 use clip_model::pt::Value;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
-use super::optimizer::{Optimizer, keep_value};
+use super::optimizer::{Optimizer, keep_value, zeros};
 use crate::{Recipe, Result};
 
 /// timm's `Lion`, and the paper's algorithm 2.
@@ -15,8 +15,7 @@ pub(super) struct LionGroup {
 
 impl LionGroup {
     pub fn new(recipe: &Recipe, params: &[Tensor], weight_decay: f64) -> Self {
-        let zero = |param: &Tensor| Tensor::zeros(param.size(), (Kind::Float, param.device()));
-        let moments = params.iter().map(zero).collect();
+        let moments = zeros(params);
         Self { moments, betas: (recipe.beta1, recipe.beta2), weight_decay }
     }
 }
@@ -42,19 +41,8 @@ impl Optimizer for LionGroup {
         Ok(())
     }
 
-    fn state(&self) -> Vec<(&'static str, usize, Tensor)> {
-        let moments = self.moments.iter().enumerate();
-        moments.map(|(at, moment)| ("exp_avg", at, moment.shallow_clone())).collect()
-    }
-
-    fn export(&self, at: usize) -> Vec<(&'static str, Tensor)> {
-        vec![("exp_avg", self.moments[at].copy())]
-    }
-
-    fn import(&mut self, at: usize, tensor: &dyn Fn(&str) -> Result<Tensor>) -> Result<()> {
-        let moment = tensor("exp_avg")?;
-        no_grad(|| self.moments[at].f_copy_(&moment))?;
-        Ok(())
+    fn moments(&self) -> (&'static str, &[Tensor]) {
+        ("exp_avg", &self.moments)
     }
 
     fn settings(&self) -> Vec<(&'static str, Value)> {

@@ -7,10 +7,10 @@ mod muon;
 mod optimizer;
 
 use clip_model::Clip;
+use clip_random::mix;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Precision, Scaler, clear_gradients, norm};
 
-use crate::draw::mix;
 use crate::{Recipe, Result, TextWeights, is_trained};
 
 pub(crate) use groups::has_matrices;

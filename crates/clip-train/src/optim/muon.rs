@@ -3,7 +3,7 @@
 use clip_model::pt::Value;
 use clip_torch::tch::{Kind, Tensor, no_grad};
 
-use super::optimizer::{Optimizer, keep_value};
+use super::optimizer::{Optimizer, keep_value, zeros};
 use crate::{Recipe, Result};
 
 /// `torch.optim.Muon` with `adjust_lr_fn="match_rms_adamw"` (Liu et al. 2025, arXiv 2502.16982):
@@ -23,8 +23,7 @@ const LEAST: f64 = 1e-7;
 
 impl MuonGroup {
     pub fn new(recipe: &Recipe, params: &[Tensor], weight_decay: f64) -> Self {
-        let zero = |param: &Tensor| Tensor::zeros(param.size(), (Kind::Float, param.device()));
-        let momenta = params.iter().map(zero).collect();
+        let momenta = zeros(params);
         Self { momenta, momentum: recipe.momentum, weight_decay }
     }
 }
@@ -70,19 +69,8 @@ impl Optimizer for MuonGroup {
         Ok(())
     }
 
-    fn state(&self) -> Vec<(&'static str, usize, Tensor)> {
-        let momenta = self.momenta.iter().enumerate();
-        momenta.map(|(at, buffer)| ("momentum_buffer", at, buffer.shallow_clone())).collect()
-    }
-
-    fn export(&self, at: usize) -> Vec<(&'static str, Tensor)> {
-        vec![("momentum_buffer", self.momenta[at].copy())]
-    }
-
-    fn import(&mut self, at: usize, tensor: &dyn Fn(&str) -> Result<Tensor>) -> Result<()> {
-        let buffer = tensor("momentum_buffer")?;
-        no_grad(|| self.momenta[at].f_copy_(&buffer))?;
-        Ok(())
+    fn moments(&self) -> (&'static str, &[Tensor]) {
+        ("momentum_buffer", &self.momenta)
     }
 
     fn settings(&self) -> Vec<(&'static str, Value)> {

@@ -1,11 +1,11 @@
 //! What an optimizer is, and the parameters that it updates.
 
 use clip_model::pt::Value;
-use clip_torch::tch::{Kind, Tensor};
+use clip_random::mix;
+use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Stream, round_stochastically};
 
 use crate::Result;
-use crate::draw::mix;
 
 /// How parameters follow their gradients: PyTorch's `torch.optim.Optimizer` for one group.
 ///
@@ -16,14 +16,32 @@ pub(crate) trait Optimizer {
     /// weights would part.
     fn step(&mut self, params: &[Tensor], lr: f64, seed: u64) -> Result<()>;
 
+    /// The one tensor of each parameter that it keeps between steps, under PyTorch's name; one that
+    /// keeps more gives `state`, `export` and `import` itself.
+    fn moments(&self) -> (&'static str, &[Tensor]) {
+        ("", &[])
+    }
+
     /// What it keeps between steps: a name, the parameter's number in the group, the tensor.
-    fn state(&self) -> Vec<(&'static str, usize, Tensor)>;
+    fn state(&self) -> Vec<(&'static str, usize, Tensor)> {
+        let (name, moments) = self.moments();
+        moments.iter().enumerate().map(|(at, moment)| (name, at, moment.shallow_clone())).collect()
+    }
 
     /// The same of one parameter, under PyTorch's names and in 32 bits.
-    fn export(&self, at: usize) -> Vec<(&'static str, Tensor)>;
+    fn export(&self, at: usize) -> Vec<(&'static str, Tensor)> {
+        let (name, moments) = self.moments();
+        vec![(name, moments[at].copy())]
+    }
 
     /// Takes over what [`Optimizer::export`] gives: `tensor` finds each by its name.
-    fn import(&mut self, at: usize, tensor: &dyn Fn(&str) -> Result<Tensor>) -> Result<()>;
+    fn import(&mut self, at: usize, tensor: &dyn Fn(&str) -> Result<Tensor>) -> Result<()> {
+        let (name, moments) = self.moments();
+        let mut moment = moments[at].shallow_clone();
+        let stored = tensor(name)?;
+        no_grad(|| moment.f_copy_(&stored))?;
+        Ok(())
+    }
 
     /// The group's settings under PyTorch's names, without the learning rate.
     fn settings(&self) -> Vec<(&'static str, Value)>;
@@ -49,4 +67,10 @@ pub(crate) struct ParamGroup {
     /// What the learning rate is multiplied with.
     pub lr_scale: f64,
     pub optimizer: Box<dyn Optimizer>,
+}
+
+/// A moment of each parameter before its first step, in 32 bits.
+pub(super) fn zeros(params: &[Tensor]) -> Vec<Tensor> {
+    let zero = |param: &Tensor| Tensor::zeros(param.size(), (Kind::Float, param.device()));
+    params.iter().map(zero).collect()
 }

@@ -4,12 +4,12 @@ use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
+use clip_random::mix;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::StreamSampler;
 use super::order::{Pass, Window};
 use super::shard::WindowSamples;
-use crate::draw::mix;
 use crate::planned::Planned;
 use crate::{Error, Result};
 

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use crate::draw::{Draw, mix, scale};
+use clip_random::{Draw, below, mix, unit};
 
 /// What the order knows of a shard.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -103,12 +103,12 @@ impl StreamOrder {
 
     fn visit(&self, pass: u64, draw: usize) -> Visit {
         let shard = if self.resampled {
-            scale(mix(self.seed ^ 0x5a4d, pass, draw as u64), self.sizes.len())
+            below(mix(self.seed ^ 0x5a4d, pass, draw as u64), self.sizes.len())
         } else {
             draw
         };
         let bits = mix(self.seed ^ 0xba1a, pass, draw as u64);
-        Visit { shard: shard as u32, offset: (bits >> 11) as f64 / (1u64 << 53) as f64 }
+        Visit { shard: shard as u32, offset: unit(bits) }
     }
 
     /// With that offset, the mean over passes is what is expected.
@@ -120,10 +120,7 @@ impl StreamOrder {
     pub fn pass(&self, number: u64) -> Pass {
         let mut visits: Vec<Visit> =
             (0..self.sizes.len()).map(|draw| self.visit(number, draw)).collect();
-        let mut draw = Draw::new("shards", self.seed, number, 0);
-        for at in (1..visits.len()).rev() {
-            visits.swap(at, draw.below(at + 1));
-        }
+        Draw::new("shards", self.seed, number, 0).shuffle(&mut visits);
         let mut starts = vec![0];
         for &visit in &visits {
             starts.push(starts[starts.len() - 1] + self.uses(visit));
@@ -168,10 +165,7 @@ impl StreamOrder {
     /// The order of a window's uses.
     pub fn shuffled(&self, window: &Window) -> Vec<u32> {
         let mut order: Vec<u32> = (0..window.len() as u32).collect();
-        let mut draw = Draw::new("window", self.seed, window.pass, window.first);
-        for at in (1..order.len()).rev() {
-            order.swap(at, draw.below(at + 1));
-        }
+        Draw::new("window", self.seed, window.pass, window.first).shuffle(&mut order);
         order
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clip_image::Rgb;
+use clip_random::{below, mix};
 
 use super::counts::{beside, read_beside};
 use super::order::{Window, used_samples};
@@ -13,7 +14,6 @@ use super::shard::{ShardView, Span, Use, WindowSamples};
 use super::{Place, ShardStream, StreamSample};
 use crate::captions::{Caption, captions_of, drawn, unpadded};
 use crate::contents::{Stamp, damaged};
-use crate::draw::{mix, scale};
 use crate::shard::weights;
 use crate::stored_image::{decode_member, read_member};
 use crate::{Error, Result};
@@ -172,7 +172,7 @@ impl ShardStream {
             let captions = self.captions(window, next)?;
             let shares = captions.iter().map(|caption| caption.share);
             let chosen = if self.options.caption_keys.is_empty() {
-                scale(bits, captions.len())
+                below(bits, captions.len())
             } else {
                 drawn(shares, bits)
             };
@@ -208,7 +208,7 @@ impl ShardStream {
                     let tokens = unpadded(&self.tokenizer, &sample.text, self.options.context);
                     return Ok((image, tokens));
                 }
-                Err(error @ Error::File { .. }) => {
+                Err(error @ Error::File(_)) => {
                     faults.push(error.to_string());
                     last = Some(error);
                 }
