@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use serde::de::value::Error as ValueError;
+use serde::de::{DeserializeOwned, IntoDeserializer};
 use serde::{Deserialize, Serialize};
 
 /// A linear layer or a small MLP that gives one number for an image's unit embedding: LAION's
@@ -46,31 +48,6 @@ pub enum HeadOutput {
     Sigmoid,
 }
 
-impl FromStr for Activation {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "none" => Ok(Self::None),
-            "relu" => Ok(Self::Relu),
-            "gelu" => Ok(Self::Gelu),
-            _ => Err(format!("activation={text}: one of none, relu, gelu")),
-        }
-    }
-}
-
-impl FromStr for HeadOutput {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "none" => Ok(Self::None),
-            "sigmoid" => Ok(Self::Sigmoid),
-            _ => Err(format!("output={text}: one of none, sigmoid")),
-        }
-    }
-}
-
 impl FromStr for Head {
     type Err = String;
 
@@ -81,8 +58,8 @@ impl FromStr for Head {
         // From the end, so that a comma in the file's name is one.
         while let Some((file, option)) = rest.rsplit_once(',') {
             match option.split_once('=') {
-                Some(("activation", word)) => activation = word.parse()?,
-                Some(("output", word)) => output = word.parse()?,
+                Some(("activation", word)) => activation = choice(option, word)?,
+                Some(("output", word)) => output = choice(option, word)?,
                 _ => break,
             }
             rest = file;
@@ -96,18 +73,17 @@ impl FromStr for Head {
 
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let activation = match self.activation {
-            Activation::None => "none",
-            Activation::Relu => "relu",
-            Activation::Gelu => "gelu",
-        };
-        let output = match self.output {
-            HeadOutput::None => "none",
-            HeadOutput::Sigmoid => "sigmoid",
-        };
-        let (name, file) = (&self.name, self.file.display());
-        write!(f, "{name}={file},activation={activation},output={output}")
+        write!(f, "{}={},activation=", self.name, self.file.display())?;
+        self.activation.serialize(&mut *f)?;
+        f.write_str(",output=")?;
+        self.output.serialize(f)
     }
+}
+
+/// A choice by its name, from `KEY=NAME`.
+fn choice<T: DeserializeOwned>(option: &str, name: &str) -> Result<T, String> {
+    let wrong = |e: ValueError| format!("{option}: {e}");
+    T::deserialize(name.into_deserializer()).map_err(wrong)
 }
 
 /// A zero-shot class and one of its prompts, from `NAME=PROMPT`.
