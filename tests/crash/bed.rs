@@ -45,6 +45,17 @@ const WEB: Job = Job {
     alone: false,
 };
 
+const MODEL: Job = Job {
+    name: "build with a model",
+    args: |bed, folder| {
+        bed.make_model();
+        words(&format!("build -c model.toml --set workdir={folder}"))
+    },
+    result: run_folder,
+    verified: Some("small"),
+    alone: false,
+};
+
 const FETCH: Job = Job {
     name: "fetch",
     args: |_, folder| {
@@ -75,7 +86,7 @@ const PAIR: Job = Job {
 };
 
 /// All of them.
-pub const JOBS: [Job; 5] = [BUILD, WEB, FETCH, TRAIN, PAIR];
+pub const JOBS: [Job; 6] = [BUILD, WEB, MODEL, FETCH, TRAIN, PAIR];
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
@@ -168,6 +179,21 @@ impl Bed {
         Self { world, _site: site, whole: RefCell::default() }
     }
 
+    /// A small model, and the pipeline that scores and chooses by it; once, and only where it is
+    /// asked for.
+    fn make_model(&self) {
+        if self.world.path("model.toml").is_file() {
+            return;
+        }
+        let train = "train --dataset-type synthetic --train-num-samples 32 --batch-size 16 --preset tiny.json \
+                     --device cpu --name model";
+        for args in [train, "convert --model logs/model --to open-clip --out model"] {
+            self.world.good(&args.split_whitespace().collect::<Vec<_>>());
+        }
+        let pipeline = std::fs::read_to_string(self.world.path("pipeline.toml")).unwrap();
+        std::fs::write(self.world.path("model.toml"), pipeline + MODEL_SECTIONS).unwrap();
+    }
+
     /// The job's command for a folder of the world.
     pub fn command(&self, job: &Job, folder: &str) -> Command {
         let args = (job.args)(self, folder);
@@ -248,6 +274,19 @@ pub fn difference(expected: &Files, found: &Files) -> Option<String> {
     let more = found.keys().find(|name| !expected.contains_key(*name));
     more.map(|name| format!("{name} should not be there"))
 }
+
+const MODEL_SECTIONS: &str = r#"
+[[score]]
+model = "model"
+embeddings = true
+
+[semantic]
+clusters = 12
+semdedup = 0.004
+
+[select]
+top = { clip_similarity = 0.9 }
+"#;
 
 const WEB_PIPELINE: &str = r#"
 schema = 1

@@ -64,7 +64,7 @@ fn a_file_that_is_missing_is_a_usage_error_with_a_hint() {
 }
 
 #[test]
-fn pictures_that_are_none_are_dropped_and_counted() {
+fn images_that_are_none_are_dropped_and_counted() {
     let world = World::new();
     std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();
     std::fs::write(world.path("pictures/01/004.jpg"), b"").unwrap();

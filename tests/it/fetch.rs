@@ -382,7 +382,7 @@ fn each_fault_has_its_cause_the_rest_is_complete_and_the_run_ends() {
 }
 
 #[test]
-fn private_addresses_and_robots_are_respected_unless_told_otherwise() {
+fn private_addresses_and_robots_are_respected_unless_asked_otherwise() {
     let place = Place::new();
     place.write("urls.txt", &place.site.url("/ok.jpg"));
     let output = place.command(&["fetch", "urls.txt", "--output_folder", "a"]).output().unwrap();
@@ -601,7 +601,7 @@ fn a_list_behind_an_address_is_read_over_a_bad_line() {
 }
 
 #[test]
-fn what_cannot_work_is_told_with_a_hint() {
+fn what_cannot_work_is_reported_with_a_hint() {
     let place = Place::new();
     place.write("list.csv", "link,text\nhttp://e.com/,x\n");
     for (args, words) in [

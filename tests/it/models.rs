@@ -102,7 +102,7 @@ fn embedding_goes_on_counts_what_falls_and_keeps_to_its_folder() {
 }
 
 #[test]
-fn weights_that_cannot_be_used_are_told_as_such() {
+fn weights_that_cannot_be_used_are_reported_as_such() {
     let world = world();
     let whole = std::fs::read(world.path("epoch_1.pt")).unwrap();
     std::fs::write(world.path("cut.pt"), &whole[..whole.len() / 2]).unwrap();

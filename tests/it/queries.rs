@@ -67,7 +67,7 @@ fn a_dump_becomes_a_list_that_says_where_it_came_from() {
 }
 
 #[test]
-fn what_a_balance_did_is_told_query_by_query() {
+fn what_a_balance_did_is_reported_query_by_query() {
     let world = World::new();
     world.good(&["build", "--until", "balance"]);
     let printed =

@@ -11,6 +11,7 @@
 //! ```
 
 mod common;
+mod counted;
 pub mod exit;
 mod part;
 mod print;
@@ -21,6 +22,7 @@ mod table;
 pub mod torch;
 
 pub use common::{CommonArgs, quiet};
+pub use counted::counted;
 pub use part::part;
 pub use print::{Printable, print_error, print_result, printable};
 pub use progress::{ProgressArgs, Show, StatusLine};

@@ -46,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once_and_hints_come_last() {
+    fn causes_are_reported_once_and_hints_come_last() {
         let cause = Failure("gone\nhint: look elsewhere", None);
         let error = Failure(
             "b\nhint: try c",

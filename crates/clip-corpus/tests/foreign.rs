@@ -106,7 +106,7 @@ fn samples_of(members: &[Vec<u8>]) -> Vec<Result<Sample, String>> {
 }
 
 #[test]
-fn odd_members_are_passed_over_or_told() {
+fn odd_members_are_skipped_or_reported() {
     let text = |name: &str| member(name, &octal(1), b'0', b"x");
     // Folders, links, names without a field, hidden and reserved names are no samples.
     let passed = samples_of(&[
@@ -173,7 +173,7 @@ fn odd_members_are_passed_over_or_told() {
 }
 
 #[test]
-fn sizes_that_cannot_be_are_told_and_allocate_nothing() {
+fn sizes_that_cannot_be_are_reported_and_allocate_nothing() {
     // 9 GiB in GNU's base 256, 8 GiB - 1 in octal, and letters.
     let mut huge = [0u8; 12];
     huge[0] = 0x80;

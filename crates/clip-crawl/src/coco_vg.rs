@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_stream_and_stop_when_told() {
+    fn regions_stream_and_stop_when_asked() {
         let dir = tempfile::tempdir().unwrap();
         let (regions, images) = (dir.path().join("r.json"), dir.path().join("i.json"));
         std::fs::write(&images, r#"[{"image_id":1,"url":"http://v/1.jpg","width":9}]"#).unwrap();

@@ -120,7 +120,7 @@ impl<F: PairReader> Source for PairSource<F> {
 
 /// The reject of a pair whose URL is none.
 pub(crate) fn no_url(pair: Pair) -> (String, String, &'static str, String) {
-    let detail = format!("{:?} is no address", pair.url);
+    let detail = format!("{:?} is no URL", pair.url);
     (pair.url, pair.caption, "bad_url", detail)
 }
 

@@ -63,9 +63,9 @@ fn trained(args: &DetectorTrainArgs) -> anyhow::Result<ExitCode> {
             (format!("{count} read"), json!({"event": "images", "read": count}))
         });
     };
-    let pictures = TrainingImages::open(&args.corpus, args.pictures, side, &seen)?;
+    let images = TrainingImages::open(&args.corpus, args.images, side, &seen)?;
     status.clear();
-    let (read, unreadable) = (pictures.all().len(), pictures.unreadable);
+    let (read, unreadable) = (images.all().len(), images.unreadable);
     note!("{read} images, {unreadable} unreadable");
     tch::manual_seed(args.seed as i64);
     let detector = Detector::new(&config, device)?;
@@ -90,7 +90,7 @@ fn trained(args: &DetectorTrainArgs) -> anyhow::Result<ExitCode> {
         });
         !stop.load(Ordering::Relaxed)
     };
-    let last = train(&detector, &pictures, &options, &mut watch)?;
+    let last = train(&detector, &images, &options, &mut watch)?;
     status.clear();
     detector.save(&args.out)?;
     println!("detector: {} ({} steps, loss {:.3})", args.out.display(), last.step, last.loss);

@@ -74,22 +74,22 @@ impl Embedder for DetectorProcess {
         self.size
     }
 
-    fn embed(&self, pictures: &[Rgb]) -> Result<Vec<Vec<f32>>> {
+    fn embed(&self, images: &[Rgb]) -> Result<Vec<Vec<f32>>> {
         let gone = |e: std::io::Error| Error::file("the detector's process", e);
         let Ok(mut streams) = self.streams.lock() else {
             return Err(Error::file("the detector's process", "a thread that asked it panicked"));
         };
         let (input, output) = &mut *streams;
-        let mut vectors = Vec::with_capacity(pictures.len());
+        let mut vectors = Vec::with_capacity(images.len());
         let mut bytes = vec![0; self.dim * 4];
         // The other side reads a question of this length whole before it answers.
-        for pictures in pictures.chunks(256) {
-            input.write_all(&(pictures.len() as u32).to_le_bytes()).map_err(gone)?;
-            for picture in pictures {
-                input.write_all(&picture.data).map_err(gone)?;
+        for images in images.chunks(256) {
+            input.write_all(&(images.len() as u32).to_le_bytes()).map_err(gone)?;
+            for image in images {
+                input.write_all(&image.data).map_err(gone)?;
             }
             input.flush().map_err(gone)?;
-            for _ in pictures {
+            for _ in images {
                 output.read_exact(&mut bytes).map_err(gone)?;
                 let words = bytes.as_chunks::<4>().0;
                 vectors.push(words.iter().map(|&word| f32::from_le_bytes(word)).collect());

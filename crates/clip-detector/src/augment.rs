@@ -16,26 +16,26 @@ fn kernel(draw: &mut Draw) -> Filter {
 /// a little, scaled down and up again, its colours shifted, and compressed.
 pub fn altered(image: &Rgb, size: u32, seed: u64, step: u64, at: u64) -> Rgb {
     let mut draw = Draw::of([seed, step, at]);
-    let mut picture = cropped(image, &mut draw);
+    let mut copy = cropped(image, &mut draw);
     if chance(&mut draw, 0.5) {
-        picture = turned(&picture, draw.between(-0.12, 0.12));
+        copy = turned(&copy, draw.between(-0.12, 0.12));
     }
     if chance(&mut draw, 0.6) {
         let side = draw.between(20.0, 96.0) as u32;
         let filter = kernel(&mut draw);
-        picture = resize(&picture, side, side, filter);
+        copy = resize(&copy, side, side, filter);
     }
     if chance(&mut draw, 0.7) {
-        picture = jittered(&picture, &mut draw);
+        copy = jittered(&copy, &mut draw);
     }
     if chance(&mut draw, 0.6) {
         let quality = draw.between(15.0, 95.0) as u8;
-        let bytes = encode_jpeg(&picture, quality).ok();
+        let bytes = encode_jpeg(&copy, quality).ok();
         let back = bytes.and_then(|bytes| decode(&bytes, &DecodeOptions::default()).ok());
-        picture = back.unwrap_or(picture);
+        copy = back.unwrap_or(copy);
     }
     let filter = kernel(&mut draw);
-    resize(&picture, size, size, filter)
+    resize(&copy, size, size, filter)
 }
 
 /// A random part of it, or it within a border.

@@ -158,8 +158,8 @@ impl Detector {
     }
 
     /// Vectors of length one, [batch, dim], of images [batch, 3, size, size] with bytes 0 to 255.
-    pub fn forward(&self, pictures: &Tensor) -> Tensor {
-        let x = pictures.to_device(self.device).to_kind(Kind::Float) / 64.0 - 2.0;
+    pub fn forward(&self, images: &Tensor) -> Tensor {
+        let x = images.to_device(self.device).to_kind(Kind::Float) / 64.0 - 2.0;
         let mut x = blur_pool(&self.stem.forward(&x));
         for block in &self.blocks {
             x = block.forward(&x);
@@ -214,10 +214,10 @@ mod tests {
         for kind in [Block::Basic, Block::Bottleneck] {
             clip_torch::tch::manual_seed(1);
             let net = Detector::new(&tiny(kind), Device::Cpu).unwrap();
-            let pictures = Tensor::rand([5, 3, 32, 32], (Kind::Float, Device::Cpu)) * 255.0;
-            let all = net.forward(&pictures);
+            let images = Tensor::rand([5, 3, 32, 32], (Kind::Float, Device::Cpu)) * 255.0;
+            let all = net.forward(&images);
             assert_eq!(all.size(), [5, 12]);
-            let one = net.forward(&pictures.narrow(0, 3, 1));
+            let one = net.forward(&images.narrow(0, 3, 1));
             assert!(f64::try_from((all.narrow(0, 3, 1) - one).abs().max()).unwrap() < 1e-5);
             let norms = all.square().sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
             assert!(f64::try_from((norms - 1.0).abs().max()).unwrap() < 1e-5);
@@ -230,8 +230,8 @@ mod tests {
         let net = Detector::new(&tiny(Block::Basic), Device::Cpu).unwrap();
         net.save(dir.path()).unwrap();
         let again = Detector::load(dir.path(), Device::Cpu).unwrap();
-        let pictures = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu)) * 255.0;
-        let apart = (net.forward(&pictures) - again.forward(&pictures)).abs().max();
+        let images = Tensor::rand([2, 3, 32, 32], (Kind::Float, Device::Cpu)) * 255.0;
+        let apart = (net.forward(&images) - again.forward(&images)).abs().max();
         assert!(f64::try_from(apart).unwrap() < 1e-6);
         assert!(Detector::load(&dir.path().join("none"), Device::Cpu).is_err());
     }

@@ -29,7 +29,7 @@ pub fn serve(
     let mut head = (size as u32).to_le_bytes().to_vec();
     head.extend((dim as u32).to_le_bytes());
     answers.write_all(&head).and_then(|()| answers.flush()).map_err(broken)?;
-    let picture = (size * size * 3) as usize;
+    let length = (size * size * 3) as usize;
     loop {
         let mut count = [0; 4];
         match questions.read_exact(&mut count) {
@@ -45,12 +45,12 @@ pub fn serve(
         let mut left = count;
         while left > 0 {
             let n = left.min(CHUNK);
-            let mut bytes = vec![0; n * picture];
+            let mut bytes = vec![0; n * length];
             questions.read_exact(&mut bytes).map_err(broken)?;
-            let pictures =
+            let images =
                 Tensor::from_slice(&bytes).view([n as i64, size, size, 3]).permute([0, 3, 1, 2]);
             let vectors =
-                no_grad(|| autocast(precision, detector.device(), || detector.forward(&pictures)));
+                no_grad(|| autocast(precision, detector.device(), || detector.forward(&images)));
             let asked = count - left;
             require_finite(&vectors, |row| format!("image {} of a question", asked + row))?;
             let values: Vec<f32> =
@@ -70,7 +70,7 @@ mod tests {
     use clip_torch::tch::Device;
 
     #[test]
-    fn every_picture_is_answered_in_order() {
+    fn every_image_is_answered_in_order() {
         let config = DetectorConfig {
             size: 16,
             stem: 4,
@@ -80,17 +80,17 @@ mod tests {
             dim: 6,
         };
         let detector = Detector::new(&config, Device::Cpu).unwrap();
-        let pictures: Vec<u8> = (0..3 * 16 * 16 * 3).map(|i| (i * 13 % 251) as u8).collect();
+        let images: Vec<u8> = (0..3 * 16 * 16 * 3).map(|i| (i * 13 % 251) as u8).collect();
         let mut questions = Vec::new();
         for range in [0..2usize, 2..3] {
             questions.extend((range.len() as u32).to_le_bytes());
-            questions.extend(&pictures[range.start * 768..range.end * 768]);
+            questions.extend(&images[range.start * 768..range.end * 768]);
         }
         let mut answers = Vec::new();
         serve(&detector, Precision::F32, &mut questions.as_slice(), &mut answers).unwrap();
         assert_eq!(answers[..8], [16, 0, 0, 0, 6, 0, 0, 0]);
         assert_eq!(answers.len(), 8 + 3 * 6 * 4);
-        let pixels = Tensor::from_slice(&pictures).view([3, 16, 16, 3]).permute([0, 3, 1, 2]);
+        let pixels = Tensor::from_slice(&images).view([3, 16, 16, 3]).permute([0, 3, 1, 2]);
         let expected: Vec<f32> = Vec::try_from(detector.forward(&pixels).view([-1])).unwrap();
         for (bytes, value) in answers[8..].chunks_exact(4).zip(expected) {
             let found = f32::from_le_bytes(bytes.try_into().unwrap());

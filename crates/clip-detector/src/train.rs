@@ -50,20 +50,20 @@ pub struct Progress {
 /// Trains; `watch` gets every step and returns whether to continue.
 pub fn train(
     detector: &Detector,
-    pictures: &TrainingImages,
+    images: &TrainingImages,
     options: &TrainOptions,
     watch: &mut dyn FnMut(Progress) -> bool,
 ) -> Result<Progress> {
     let params: Vec<Tensor> =
         detector.named_parameters().iter().map(|(_, tensor)| tensor.shallow_clone()).collect();
     let mut adam = AdamW::new(&params, (0.9, 0.98), 1e-6, 0.0, Moments::F32);
-    let batch = options.batch.min(pictures.all().len());
+    let batch = options.batch.min(images.all().len());
     let size = detector.config().size as u32;
     tch::Cuda::cudnn_set_benchmark(true);
     let start = Instant::now();
     let mut progress =
         Progress { step: 0, loss: (batch as f64).ln(), accuracy: 0.0, rate: 0.0, done: 0.0 };
-    let copies = |step| pair(pictures.all(), batch, size, options.seed, step);
+    let copies = |step| pair(images.all(), batch, size, options.seed, step);
     let mut next = copies(0);
     while progress.done < 1.0 {
         let (first, second) = &next;
@@ -112,13 +112,13 @@ fn rate_at(done: f64) -> f64 {
 }
 
 /// Two altered copies of each image of a batch: [batch, 3, size, size], bytes 0 to 255.
-fn pair(pictures: &[Rgb], batch: usize, size: u32, seed: u64, step: u64) -> (Tensor, Tensor) {
-    let chosen = choose(pictures.len(), batch, seed, step);
+fn pair(images: &[Rgb], batch: usize, size: u32, seed: u64, step: u64) -> (Tensor, Tensor) {
+    let chosen = choose(images.len(), batch, seed, step);
     let made: Vec<[Rgb; 2]> = chosen
         .par_iter()
         .enumerate()
-        .map(|(at, &picture)| {
-            [0, 1].map(|side| altered(&pictures[picture], size, seed, step, 2 * at as u64 + side))
+        .map(|(at, &image)| {
+            [0, 1].map(|side| altered(&images[image], size, seed, step, 2 * at as u64 + side))
         })
         .collect();
     let side =
@@ -127,12 +127,12 @@ fn pair(pictures: &[Rgb], batch: usize, size: u32, seed: u64, step: u64) -> (Ten
 }
 
 /// Different images for a batch.
-fn choose(pictures: usize, batch: usize, seed: u64, step: u64) -> Vec<usize> {
+fn choose(images: usize, batch: usize, seed: u64, step: u64) -> Vec<usize> {
     let mut draw = Draw::of([seed, step, u64::MAX]);
     let mut seen = std::collections::HashSet::new();
     let mut chosen = Vec::with_capacity(batch);
     while chosen.len() < batch {
-        let at = draw.below(pictures);
+        let at = draw.below(images);
         if seen.insert(at) {
             chosen.push(at);
         }
@@ -141,10 +141,10 @@ fn choose(pictures: usize, batch: usize, seed: u64, step: u64) -> Vec<usize> {
 }
 
 /// Images of one size as [n, 3, size, size].
-fn tensor(pictures: &[&Rgb], size: u32) -> Tensor {
-    let bytes: Vec<u8> = pictures.iter().flat_map(|picture| picture.data.iter().copied()).collect();
+fn tensor(images: &[&Rgb], size: u32) -> Tensor {
+    let bytes: Vec<u8> = images.iter().flat_map(|image| image.data.iter().copied()).collect();
     let side = i64::from(size);
-    Tensor::from_slice(&bytes).view([pictures.len() as i64, side, side, 3]).permute([0, 3, 1, 2])
+    Tensor::from_slice(&bytes).view([images.len() as i64, side, side, 3]).permute([0, 3, 1, 2])
 }
 
 #[cfg(test)]
@@ -154,7 +154,7 @@ mod tests {
     use clip_image::{Filter, encode_png, resize};
     use clip_torch::tch::Device;
 
-    fn pictures(dir: &std::path::Path) -> TrainingImages {
+    fn images(dir: &std::path::Path) -> TrainingImages {
         for at in 0..48u64 {
             let mut data = vec![0; 5 * 5 * 3];
             blake3::Hasher::new().update(&at.to_le_bytes()).finalize_xof().fill(&mut data);
@@ -180,8 +180,8 @@ mod tests {
 
     fn learns(device: Device, precision: Precision) {
         let dir = tempfile::tempdir().unwrap();
-        let pictures = pictures(dir.path());
-        assert_eq!((pictures.all().len(), pictures.unreadable), (48, 1));
+        let images = images(dir.path());
+        assert_eq!((images.all().len(), images.unreadable), (48, 1));
         clip_torch::tch::manual_seed(3);
         let config = DetectorConfig {
             size: 24,
@@ -195,7 +195,7 @@ mod tests {
         let options =
             TrainOptions { batch: 32, steps: 60, limit: None, lr: 3e-3, seed: 1, precision };
         let mut first = None;
-        let last = train(&detector, &pictures, &options, &mut |p| {
+        let last = train(&detector, &images, &options, &mut |p| {
             first.get_or_insert(p.loss);
             true
         });
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_hold_each_picture_once() {
+    fn batches_hold_each_image_once() {
         let mut chosen = choose(40, 40, 1, 2);
         chosen.sort_unstable();
         assert_eq!(chosen, (0..40).collect::<Vec<_>>());

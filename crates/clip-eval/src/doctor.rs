@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn permuted_classes_and_labels_from_one_are_told() {
+    fn permuted_classes_and_labels_from_one_are_reported() {
         let classes: Vec<String> = ["cat", "dog", "owl", "fox"].map(str::to_owned).to_vec();
         let swapped = diagnose(
             &predictions(&[(0, 1, 20), (1, 0, 20), (2, 2, 20), (3, 3, 2), (3, 0, 3)]),

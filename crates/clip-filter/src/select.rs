@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use clip_corpus::SubsetWriter;
+use clip_corpus::columns::UID;
 use clip_sql::Session;
 
+use crate::pool::column_of;
 use crate::scan::{Rows, TABLE};
 use crate::selection::{Selection, Verdict, schema_of};
 use crate::{Dropped, FilterReport, Pool, Result, Top};
@@ -25,8 +27,11 @@ impl Select {
     /// # Errors
     /// When a fraction is none, a column is absent, or a condition is no SQL.
     pub fn run(&self, pool: &Pool, scratch: &Path, out: &Path) -> Result<FilterReport> {
-        let session = Session::new(scratch)?;
         let tables = pool.tables();
+        for table in &tables {
+            column_of(&clip_corpus::schema_of(table)?, table, &[UID])?;
+        }
+        let session = Session::new(scratch)?;
         session.table(TABLE, &tables)?;
         let schema = schema_of(&tables)?;
         let (scan, mut selection) =

@@ -118,3 +118,16 @@ fn what_is_null_or_nan_meets_no_condition_and_is_counted() {
     assert_eq!((histogram.from, histogram.to), (0.1, 0.5));
     assert_eq!((histogram.pairs.iter().sum::<u64>(), histogram.kept[99]), (2, 1));
 }
+
+#[test]
+fn a_table_without_uids_is_named_with_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = pool(folder.path(), &[(1, Some(0.5)), (2, None)]);
+    let column = Arc::new(StringArray::from(vec!["http://a/1"])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("url", column)]).unwrap();
+    let path = &pool.files[1].table;
+    clip_corpus::write_parquet(path, batch.schema(), &[batch]).unwrap();
+    let error = select(&pool, "true", &[]).unwrap_err();
+    let wanted = format!("{}: no column uid\nhint: it has url", path.display());
+    assert!(matches!(error, crate::Error::Settings(_)) && error.to_string() == wanted, "{error}");
+}

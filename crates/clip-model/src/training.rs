@@ -86,8 +86,8 @@ impl Clip {
 
     /// Embedded images [batch, embed_dim] as a token of the text transformer, [batch, 1, width]:
     /// through the text projection, backwards.
-    pub fn image_token(&self, pictures: &Tensor) -> Tensor {
-        pictures.matmul(&self.text_projection.transpose(0, 1)).unsqueeze(1)
+    pub fn image_token(&self, features: &Tensor) -> Tensor {
+        features.matmul(&self.text_projection.transpose(0, 1)).unsqueeze(1)
     }
 
     /// Scores of all words of the vocabulary, [batch, length, vocabulary], for states [batch,

@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_dump_or_half_of_one_is_told() {
+    fn what_is_no_dump_or_half_of_one_is_reported() {
         let half = read(&DUMP.as_bytes()[..DUMP.len() - 40]).unwrap_err().to_string();
         assert!(half.contains("cut off after 3 pages"), "{half}");
         for (bytes, reason) in [

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_cut_off_is_told_as_such() {
+    fn a_file_that_is_cut_off_is_reported_as_such() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("dump.bz2");
         let mut bytes = packed(&b"some text\n".repeat(1000));

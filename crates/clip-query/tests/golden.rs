@@ -168,7 +168,7 @@ fn counts_in_files_are_worth_those_of_the_text() {
 }
 
 #[test]
-fn texts_in_another_encoding_are_told_and_stray_bytes_are_counted() {
+fn texts_in_another_encoding_are_reported_and_stray_bytes_are_counted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.txt");
     let build = Build { texts: vec![path.clone()], min_count: 1, ..build(folder.path()) };

@@ -355,7 +355,7 @@ impl clip_sql::Compare for FirstByte {
 }
 
 #[test]
-fn near_hashes_of_different_pictures_do_not_join() {
+fn near_hashes_of_different_images_do_not_join() {
     let images = images();
     let folder = tempfile::tempdir().unwrap();
     // Two images alternate among the files; hashes alone would join them.

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn every_policy_gives_the_size_and_keeps_a_grey_picture_grey() {
+    fn every_policy_gives_the_size_and_keeps_a_grey_image_grey() {
         for (w, h) in [(1, 1), (70, 33), (20, 90)] {
             for policy in ["none", "square-crop", "rrc", "small", GREY] {
                 let mut draw = Draw::new("test", 1, 0, 0);

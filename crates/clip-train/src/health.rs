@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn each_finding_is_told_once() {
+    fn each_finding_is_reported_once() {
         let fine =
             StepMetrics { loss: 2.0, seconds: 1.0, logit_scale: 20.0, ..StepMetrics::default() };
         assert_eq!(said(fine.clone()), Vec::<String>::new());

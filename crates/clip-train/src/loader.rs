@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_picture_is_replaced_and_told() {
+    fn a_broken_image_is_replaced_and_reported() {
         let folder = tempfile::tempdir().unwrap();
         let good = encode_png(&Rgb::filled(16, 16, [9, 9, 9])).unwrap();
         let image = |i: usize| if i == 2 { b"no image".to_vec() } else { good.clone() };

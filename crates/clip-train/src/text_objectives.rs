@@ -15,11 +15,11 @@ pub(crate) fn loss(
     tokens: &Tensor,
     patches: Option<PatchDropout>,
 ) -> Tensor {
-    let pictures = model.encode_image_dropping(images, patches);
+    let features = model.encode_image_dropping(images, patches);
     if objective == Objective::BagOfWords {
-        bag_of_words(model, &pictures, tokens)
+        bag_of_words(model, &features, tokens)
     } else {
-        let (found, count) = caption(model, &pictures, tokens);
+        let (found, count) = caption(model, &features, tokens);
         -(found / count).mean(Kind::Float)
     }
 }
@@ -30,8 +30,8 @@ fn words(model: &Clip, tokens: &Tensor) -> Tensor {
 }
 
 /// Cross entropy against the caption's words, each with the same share (Joulin et al. 2016).
-fn bag_of_words(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> Tensor {
-    let logits = model.word_logits(&model.image_token(pictures)).squeeze_dim(1);
+fn bag_of_words(model: &Clip, features: &Tensor, tokens: &Tensor) -> Tensor {
+    let logits = model.word_logits(&model.image_token(features)).squeeze_dim(1);
     let chances = logits.to_kind(Kind::Float).log_softmax(-1, Kind::Float);
     let words = words(model, tokens).to_kind(Kind::Float);
     let found = chances.gather(1, tokens, false) * &words;
@@ -41,10 +41,10 @@ fn bag_of_words(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> Tensor {
 
 /// Log-probability of each caption's tokens after the start, given its image, and their number: two
 /// [rows].
-fn caption(model: &Clip, pictures: &Tensor, tokens: &Tensor) -> (Tensor, Tensor) {
+fn caption(model: &Clip, features: &Tensor, tokens: &Tensor) -> (Tensor, Tensor) {
     let length = tokens.size()[1];
     // The image is where the start token would.
-    let first = model.image_token(pictures);
+    let first = model.image_token(features);
     let logits = model.continue_text(&first, &tokens.narrow(1, 1, length - 2));
     let next = tokens.narrow(1, 1, length - 1);
     let chances = logits.to_kind(Kind::Float).log_softmax(-1, Kind::Float);
@@ -82,13 +82,13 @@ impl ClassScorer {
     }
 
     /// Scores [images, classes] of embedded images.
-    pub fn scores(&self, model: &Clip, pictures: &Tensor) -> Tensor {
+    pub fn scores(&self, model: &Clip, features: &Tensor) -> Tensor {
         match self {
-            Self::Linear(weights) => pictures.matmul(weights),
+            Self::Linear(weights) => features.matmul(weights),
             Self::Captions(classes) => {
-                let rows = pictures.size()[0];
+                let rows = features.size()[0];
                 let likelihood =
-                    |tokens: &Tensor| caption(model, pictures, &tokens.expand([rows, -1], false)).0;
+                    |tokens: &Tensor| caption(model, features, &tokens.expand([rows, -1], false)).0;
                 Tensor::stack(&classes.iter().map(likelihood).collect::<Vec<_>>(), 1)
             }
         }

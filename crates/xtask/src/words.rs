@@ -116,17 +116,21 @@ pub fn faults_of(file: &str, text: &str) -> Vec<String> {
     let networks = NETWORKS.iter().any(|place| file.starts_with(place))
         || TESTS.iter().any(|at| file.contains(at) || file.starts_with(at));
     let mut product = rust && !TESTS.iter().any(|at| file.contains(at) || file.starts_with(at));
+    let mut before = "";
     for (index, line) in text.lines().enumerate() {
+        let is_test = std::mem::replace(&mut before, line).trim_end().ends_with("test]");
         product &= !line.trim_start().starts_with("#[cfg(test)]");
         let prose = if rust { comment(line) } else { Some(line) };
         let code = &line[..line.len() - prose.map_or(0, str::len)];
-        let message = if product { messages(code) } else { String::new() };
+        // An old name of an option is kept as an alias.
+        let shown = product && !code.contains("alias = ");
+        let message = if shown { messages(code) } else { String::new() };
         let plain = [without_code(prose.unwrap_or("")), message].concat().to_lowercase();
         let address = if networks { &[][..] } else { &ADDRESS[..] };
         for Word { not, but, .. } in WORDS.iter().chain(address).filter(|word| word.is_in(&plain)) {
             fault(index, format!("{not:?}: write {but:?}"));
         }
-        let name = if product { declared(code) } else { None };
+        let name = if product || is_test { declared(code) } else { None };
         let parts = name.map(|name| name.to_lowercase().replace('_', " ")).unwrap_or_default();
         for Word { not, but, .. } in NAMES.iter().filter(|word| word.is_in(&parts)) {
             fault(index, format!("{not:?} in a name: write {but:?}"));
@@ -194,7 +198,8 @@ mod tests {
         assert_eq!(found("crates/a.rs", "let text = \"a // picture\";"), 1);
         assert_eq!(found("crates/a.rs", "print(\"{told}: `picture`\");"), 0);
         assert_eq!(found("crates/a.rs", "pub fn picture_of() {}\nfn depicture() {}"), 1);
-        assert_eq!(found("crates/a.rs", "#[cfg(test)]\nmod t { fn picture() {} }"), 0);
+        assert_eq!(found("crates/a.rs", "#[cfg(test)]\nmod t {\n fn picture() {} }"), 0);
+        assert_eq!(found("tests/a.rs", "    #[test]\n    fn a_picture_is_shown() {}"), 1);
         assert_eq!(found("docs/a.md", "Pictures, and `pictures/`; it was passed over."), 2);
         assert_eq!(found("docs/a.md", "amend a commendable depicture"), 0);
         assert_eq!(found("docs/a.md", "it stands for a class; it stands there"), 1);

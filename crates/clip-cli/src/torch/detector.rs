@@ -35,8 +35,8 @@ pub struct DetectorTrainArgs {
     #[arg(long, default_value = "small")]
     pub preset: String,
     /// Most images that are kept in memory
-    #[arg(long, default_value_t = 100_000)]
-    pub pictures: usize,
+    #[arg(long, default_value_t = 100_000, alias = "pictures")]
+    pub images: usize,
     /// Images in a batch; the paper's is 1712
     #[arg(long, default_value_t = 256)]
     pub batch_size: usize,

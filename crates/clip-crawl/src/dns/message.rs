@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn absence_failure_and_truncation_are_told_apart() {
+    fn absence_failure_and_truncation_are_distinguished() {
         let asked = question(RecordType::A);
         let soa = [b"\x01a\0\x01b\0".as_slice(), &[0; 16], &120_u32.to_be_bytes()].concat();
         let soa = record(16, SOA, 900, &soa);

@@ -128,15 +128,15 @@ fn features(model: &Model, rows: &[(PathBuf, Place)]) -> anyhow::Result<Tensor> 
     let shown = progress("places", Some(rows.len() as u64));
     let (mut tensors, mut done) = (Vec::new(), 0);
     for batch in rows.chunks(BATCH) {
-        let mut pictures = Vec::with_capacity(batch.len());
+        let mut decoded = Vec::with_capacity(batch.len());
         for (path, _) in batch {
             let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
             let image = prepare_image(&bytes, &transform)
                 .map_err(|reason| anyhow::anyhow!("{}: {reason}", path.display()))?;
-            pictures.push(image);
+            decoded.push(image);
         }
         let item = |row: usize| batch[row].0.display().to_string();
-        tensors.push(model.blame(embed(&model.clip, &pictures, Space::Joint, item))?);
+        tensors.push(model.blame(embed(&model.clip, &decoded, Space::Joint, item))?);
         done += batch.len();
         shown(done);
     }

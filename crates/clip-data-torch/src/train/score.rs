@@ -24,14 +24,14 @@ enum Teller {
 
 impl Teller {
     /// Scores [images, classes] of embedded images.
-    fn scores(&self, model: &Clip, pictures: &Tensor) -> Tensor {
+    fn scores(&self, model: &Clip, features: &Tensor) -> Tensor {
         match self {
             Self::Likeness(classifier) => {
-                let norm = pictures.norm_scalaropt_dim(2.0, [1i64], true).clamp_min(1e-12);
+                let norm = features.norm_scalaropt_dim(2.0, [1i64], true).clamp_min(1e-12);
                 // The classifier is on the processor.
-                classifier.logits(&(pictures / norm).to_device(Device::Cpu))
+                classifier.logits(&(features / norm).to_device(Device::Cpu))
             }
-            Self::Words(scorer) => scorer.scores(model, pictures),
+            Self::Words(scorer) => scorer.scores(model, features),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clip_cli::ProgressArgs;
+use clip_cli::{ProgressArgs, counted};
 use clip_crawl::dataset::{
     DatasetConfig, HashKind, HashMismatch, IncrementalMode, OutputFormat, Summary, Watch,
     diagnosis, dry_run, run as make,
@@ -269,12 +269,8 @@ fn summary_lines(summary: &Summary, config: &DatasetConfig) -> String {
     }
     text.push_str(&diagnosis(&summary.stats, &config.output_folder));
     let folder = config.output_folder.display();
-    text.push_str(&format!("{} written to {folder}\n", shards(summary.shards)));
+    text.push_str(&format!("{} written to {folder}\n", counted(summary.shards, "shard")));
     text
-}
-
-fn shards(count: usize) -> String {
-    format!("{count} shard{}", if count == 1 { "" } else { "s" })
 }
 
 fn config(args: Args) -> anyhow::Result<DatasetConfig> {

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn tiny_pictures_have_no_hash() {
+    fn tiny_images_have_no_hash() {
         let hash = Pdq::of(&Rgb::filled(4, 400, [9; 3]));
         assert_eq!((hash.bits, hash.quality), ([0; 4], 0));
         assert_eq!(hash.hex(), "0".repeat(64));

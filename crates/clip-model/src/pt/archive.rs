@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_or_foreign_file_is_told_as_such() {
+    fn a_cut_or_foreign_file_is_reported_as_such() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.pt");
         write_pt(&path, &sample()).unwrap();

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_told_apart_with_every_loss_and_one_thread_gives_the_same_bytes() {
+    fn classes_are_separated_with_every_loss_and_one_thread_gives_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let [good, bad] = texts(folder.path());
         let classes = [("positive", good.as_path()), ("negative", bad.as_path())];

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_text_is_mended_as_ftfy_does() {
+    fn broken_text_is_fixed_as_ftfy_does() {
         for (broken, fixed) in [
             ("âœ” No problems", "✔ No problems"),
             ("schÃ¶n", "schön"),

@@ -56,7 +56,7 @@ fn a_run_in_pieces_is_the_run_in_one() {
 }
 
 #[test]
-fn another_run_is_refused_and_told_why() {
+fn another_run_is_refused_with_the_reason() {
     let _alone = alone();
     let data = tempfile::tempdir().unwrap();
     let corpus = corpus(data.path(), 43);

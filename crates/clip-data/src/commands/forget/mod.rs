@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use clip_cli::counted;
 use clip_corpus::{
     Replacement, Uids, forget_embeddings, forget_in_shard, forget_in_subset, forget_in_table,
     lock_file,
@@ -39,7 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for path in &args.paths {
         removed += one(path, &uids, &trainings)?;
     }
-    println!("{removed} rows of {} uids removed", uids.len());
+    println!("{} of {} removed", counted(removed, "row"), counted(uids.len(), "uid"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -54,7 +55,7 @@ fn one(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Resu
         }
         let done = forget_in_run(path, uids)?;
         for (stage, rows) in &done.stages {
-            println!("{}: {rows} rows", path.join(stage).display());
+            println!("{}: {}", path.join(stage).display(), counted(*rows, "row"));
         }
         if !done.carriers.is_empty() {
             println!("captions of removed copies may be with these pairs, which are still there:");
@@ -64,7 +65,7 @@ fn one(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Resu
     }
     if path.is_dir() && path.join("metadata").is_dir() {
         let rows = forget_embeddings(path, uids)?;
-        println!("{spec}: {rows} embeddings");
+        println!("{spec}: {}", counted(rows, "embedding"));
         return Ok(rows);
     }
     let rows = match path.extension().and_then(|extension| extension.to_str()) {
@@ -72,7 +73,7 @@ fn one(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Resu
         Some("npy") if path.is_file() => forget_in_subset(path, uids)?,
         _ => return shards(spec, uids, trainings),
     };
-    println!("{spec}: {rows} rows");
+    println!("{spec}: {}", counted(rows, "row"));
     Ok(rows)
 }
 
@@ -102,7 +103,7 @@ fn shards(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::R
             let rows = forget_in_shard(shown, &name, uids, &mut replacement)?;
             replacement.commit()?;
             if rows > 0 {
-                println!("{}: {rows} rows", shown.join(&name).display());
+                println!("{}: {}", shown.join(&name).display(), counted(rows, "row"));
             }
             removed += rows;
         }

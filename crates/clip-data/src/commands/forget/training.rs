@@ -98,9 +98,15 @@ impl Training {
             let seen = match sizes {
                 None => "cannot tell how often it saw them".to_owned(),
                 Some((pairs, batch)) => {
-                    let passes = step * batch / pairs;
-                    let whole = if step * batch % pairs == 0 { "" } else { ", or once more" };
-                    format!("saw each of them {passes} times{whole}, where no weights were given")
+                    let (passes, whole) = (step * batch / pairs, step * batch % pairs == 0);
+                    let seen = match (passes, whole) {
+                        (0, _) => "once at most".to_owned(),
+                        (1, true) => "once".to_owned(),
+                        (1, false) => "once or twice".to_owned(),
+                        (_, true) => format!("{passes} times"),
+                        (_, false) => format!("{passes} times, or once more"),
+                    };
+                    format!("saw each of them {seen}, where no weights were given")
                 }
             };
             println!("  {name}: {seen}");
