@@ -260,7 +260,7 @@ fn summary_lines(summary: &Summary, config: &DatasetConfig) -> String {
     if summary.skipped > 0 {
         let why =
             if config.job.is_some() { "there already or other jobs'" } else { "there already" };
-        text.push_str(&format!("{} skipped: {why}\n", shards(summary.skipped)));
+        text.push_str(&format!("{} skipped: {why}\n", counted(summary.skipped, "shard")));
     }
     text.push_str(&crate::counter::line(&summary.stats, summary.seconds));
     let (rows, urls) = (summary.stats.count, summary.stats.urls);
