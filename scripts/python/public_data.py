@@ -11,7 +11,6 @@ import pyarrow
 import pyarrow.parquet
 from PIL import Image, ImageFilter
 
-sys.path.insert(0, str(Path(__file__).parent / "python"))
 import fashion_mnist
 
 FOLDER = Path(sys.argv[1])

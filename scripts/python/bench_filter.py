@@ -13,7 +13,7 @@ import tempfile
 import time
 
 executable, datacomp, pool, model, rounds, *presets = sys.argv[1:]
-script = pathlib.Path(__file__).parent / "python" / "datacomp_filter.py"
+script = pathlib.Path(__file__).parent / "datacomp_filter.py"
 NEEDS = {
     "basic_filter": ["--lid", model],
     "text_based": ["--lid", model, "--synsets", f"{pool}/synsets.txt"],
