@@ -1,6 +1,9 @@
 //! What goes wrong is named, with a hint, and has its exit code.
 
 use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, RecordBatch};
 
 use crate::world::World;
 
@@ -61,6 +64,28 @@ fn a_file_that_is_missing_is_a_usage_error_with_a_hint() {
         let printed = world.fails(args, 2);
         assert!(printed.contains("none") && printed.contains("\nhint: "), "{args:?}: {printed}");
     }
+}
+
+#[test]
+fn a_table_that_lacks_a_column_is_a_usage_error_with_a_hint() {
+    let world = World::new();
+    let column = Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("other", column)]).unwrap();
+    clip_corpus::write_parquet(&world.path("t.parquet"), batch.schema(), &[batch]).unwrap();
+    std::fs::write(world.path("uids.txt"), format!("{:032x}\n", 7)).unwrap();
+    for args in [
+        &["subset", "t.parquet", "--where", "other > 1", "--out", "x.npy"][..],
+        &["filter", "t.parquet", "--where", "other > 1", "--out", "x.npy"],
+        &["filter", "t.parquet", "--top", "other=0.5", "--out", "x.npy"],
+        &["queries", "stats", "t.parquet"],
+        &["inspect", "t.parquet"],
+        &["forget", "--uids", "uids.txt", "t.parquet"],
+    ] {
+        let printed = world.fails(args, 2);
+        let named = printed.contains("t.parquet: ") && printed.contains("\nhint: ");
+        assert!(named, "{args:?}: {printed}");
+    }
+    assert!(!world.path("x.npy").exists());
 }
 
 #[test]

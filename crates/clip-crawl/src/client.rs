@@ -1,9 +1,11 @@
 //! One request, with every limit that keeps it short, small and allowed.
 
+mod site;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clip_pipeline::config::fetch::{FetchConfig, OptOutSignal};
+use clip_pipeline::config::fetch::FetchConfig;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::{Host, Url};
@@ -15,9 +17,9 @@ use crate::hosts::{Hosts, Limits, Outcome};
 use crate::identity::Identity;
 use crate::lease::Leases;
 use crate::message::text;
-use crate::opt_out::{Policy, TdmFile, product_token};
+use crate::opt_out::Policy;
 use crate::proxy::{ProxyClient, request_error};
-use crate::robots::{self, Cache, Rules, Site, TDM_FILE, at_root};
+use crate::robots::{self, Cache};
 
 type Result<T> = std::result::Result<T, FetchError>;
 
@@ -248,71 +250,6 @@ impl Client {
             return Err(FetchError::new(Kind::BlockedAddress, "private address"));
         }
         Ok(())
-    }
-
-    /// Follows what the files of the URL's origin say.
-    async fn check_site(&self, url: &Url, wanted: Wanted) -> Result<()> {
-        let files = [OptOutSignal::AiTxt, OptOutSignal::TdmrepJson];
-        let files = files.iter().any(|signal| self.policy.follows(*signal));
-        if !self.config.robots && !files {
-            return Ok(());
-        }
-        let site = self.site(url).await;
-        if self.config.robots {
-            site.robots.check(url)?;
-            if let Some(delay) = site.robots.delay() {
-                let host = self.hosts.get(url.host_str().unwrap_or_default());
-                self.hosts.slow_down(&host, delay);
-            }
-        }
-        if wanted == Wanted::Sitemap {
-            return Ok(());
-        }
-        if self.config.robots && self.policy.follows(OptOutSignal::ContentUsage) {
-            site.robots.check_usage(url)?;
-        }
-        site.check_files(url)
-    }
-
-    async fn site(&self, url: &Url) -> Arc<Site> {
-        self.sites.site(url, |robots| self.site_files(robots)).await
-    }
-
-    /// The files of an origin, which say what may be done with the rest.
-    async fn site_files(&self, robots: Url) -> Site {
-        let agent = product_token(&self.config.user_agent);
-        let rules = match self.site_file(robots.clone()).await {
-            Ok(text) => Rules::parse(agent, &text),
-            // Redirects without an end are no file (RFC 9309 section 2.3.1.2).
-            Err(fault) if matches!(fault.kind, Kind::Http4xx | Kind::Redirects) => Rules::All,
-            Err(fault) => Rules::Nothing(fault),
-        };
-        let mut site = Site::new(rules);
-        if matches!(site.robots, Rules::Nothing(_)) {
-            return site;
-        }
-        // What cannot be had of the others says nothing.
-        if self.policy.follows(OptOutSignal::AiTxt) {
-            let text = self.site_file(at_root(&robots, "/ai.txt")).await.ok();
-            site.ai_txt = text.map(|text| Rules::parse(agent, &text));
-        }
-        if self.policy.follows(OptOutSignal::TdmrepJson) {
-            let json = self.site_file(at_root(&robots, TDM_FILE)).await.ok();
-            site.tdm = json.map(|json| TdmFile::parse(&json));
-        }
-        site
-    }
-
-    async fn site_file(&self, mut url: Url) -> Result<Vec<u8>> {
-        let mut left = self.timeout;
-        for _ in 0..=5 {
-            self.check_url(&url)?;
-            match self.one(&url, Wanted::SiteFile, &mut left).await? {
-                Hop::Reply(reply) => return Ok(reply.body),
-                Hop::To(next) => url = next,
-            }
-        }
-        Err(FetchError::new(Kind::Redirects, "too many redirects"))
     }
 
     /// One request, in the host's turn. Only time in flight counts against what is `left`, not the

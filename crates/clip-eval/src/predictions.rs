@@ -69,7 +69,8 @@ pub fn write_predictions(
 pub fn read_predictions(path: &Path) -> Result<Vec<Prediction>> {
     let mut predictions = Vec::new();
     for batch in clip_corpus::read_parquet(path)? {
-        let missing = |name: &str| Error::file(path, format!("no column `{name}` of predictions"));
+        let hint = "hint: `clip-data eval zero-shot --predictions` writes such a table";
+        let missing = |name: &str| Error::file(path, format!("no column `{name}`\n{hint}"));
         let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
         let ints = |name: &str| {
             column(name)?.as_primitive_opt::<UInt32Type>().ok_or_else(|| missing(name))

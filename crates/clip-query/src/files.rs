@@ -95,7 +95,9 @@ fn read_parquet(path: &Path) -> Result<QueryList> {
     for batch in builder.build().map_err(|e| Error::table(path, e))? {
         let batch = batch.map_err(|e| Error::table(path, e))?;
         let text = |name| batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
-        let texts = text("query").ok_or_else(|| Error::table(path, "no text column `query`"))?;
+        let hint = "`clip-data queries build` makes such a list";
+        let lacks = || Error::file(path, "no text column `query`", hint);
+        let texts = text("query").ok_or_else(lacks)?;
         let sources = text("source");
         let counts = batch.column_by_name("count").and_then(|c| c.as_primitive_opt::<UInt64Type>());
         let scores =

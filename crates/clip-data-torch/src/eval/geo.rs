@@ -79,7 +79,9 @@ fn rows(path: &Path) -> anyhow::Result<Vec<(PathBuf, Place)>> {
     let header = reader.headers().with_context(place)?.clone();
     let column = |names: &[&str]| {
         let found = header.iter().position(|h| names.contains(&h.trim().to_lowercase().as_str()));
-        found.with_context(|| format!("{}: no column {}", path.display(), names[0]))
+        found.with_context(|| {
+            format!("{}: no column {}\nhint: one of {}", path.display(), names[0], names.join(", "))
+        })
     };
     let (image, latitude, longitude) = (
         column(&["image", "path", "filename"])?,

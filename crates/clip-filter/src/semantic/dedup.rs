@@ -10,7 +10,8 @@ use rayon::prelude::*;
 
 use super::decided::{Before, Decided};
 use super::embeddings::{Embeddings, view};
-use super::kmeans::{Members, members, mix};
+use super::kmeans::mix;
+use super::members::{Members, members};
 use super::options::Keep;
 use crate::Result;
 

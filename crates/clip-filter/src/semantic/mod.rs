@@ -5,6 +5,7 @@ mod decided;
 mod dedup;
 mod embeddings;
 mod kmeans;
+mod members;
 mod options;
 mod stage;
 
