@@ -85,8 +85,32 @@ const PAIR: Job = Job {
     alone: false,
 };
 
+const EMBED: Job = Job {
+    name: "embed",
+    args: |bed, folder| {
+        bed.make_model();
+        words(&format!(
+            "embed --model model --input shards --out {folder} --device cpu --write-batch-size 8"
+        ))
+    },
+    result: tree,
+    verified: None,
+    alone: false,
+};
+
+const SCORE: Job = Job {
+    name: "score",
+    args: |bed, folder| {
+        bed.make_model();
+        words(&format!("score shards --model model --out {folder} --device cpu"))
+    },
+    result: tree,
+    verified: None,
+    alone: false,
+};
+
 /// All of them.
-pub const JOBS: [Job; 6] = [BUILD, WEB, MODEL, FETCH, TRAIN, PAIR];
+pub const JOBS: [Job; 8] = [BUILD, WEB, MODEL, FETCH, EMBED, SCORE, TRAIN, PAIR];
 
 fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
@@ -114,6 +138,15 @@ fn run_folder(folder: &Path) -> Files {
         }
     }
     found
+}
+
+/// All that is in a folder.
+fn tree(folder: &Path) -> Files {
+    let name = |path: &PathBuf| path.strip_prefix(folder).unwrap().display().to_string();
+    let all = below(folder).into_iter().map(|path| (name(&path), path));
+    let named =
+        all.filter(|(_, path)| !path.file_name().unwrap().to_string_lossy().starts_with('.'));
+    named.map(|(name, path)| (name, std::fs::read(path).unwrap_or_default())).collect()
 }
 
 /// The last checkpoint: weights, moments, and where it is in the run.

@@ -68,7 +68,10 @@ impl Ended {
     /// Whether it ended as a process may that was sent a signal, or was never reached by it.
     pub fn is_fair(&self) -> bool {
         let code = self.status.code();
-        let fair = self.status.signal().is_some() || [Some(0), Some(3), Some(130)].contains(&code);
+        // A model's process that is killed before it is ready is the environment's fault.
+        let killed = code == Some(5) && self.text.contains("its process ended with signal");
+        let ended = [Some(0), Some(3), Some(130)].contains(&code);
+        let fair = killed || ended || self.status.signal().is_some();
         fair && !self.hung && !self.text.contains("panicked")
     }
 

@@ -10,6 +10,7 @@ use clip_image::Rgb;
 use clip_overlap::{Embedder, Error, Result};
 
 use crate::torch;
+use crate::unusable::Unusable;
 
 /// A running `clip-data-torch detector serve`; it ends when this does.
 pub struct DetectorProcess {
@@ -45,8 +46,7 @@ impl DetectorProcess {
         let mut head = [0; 8];
         if output.read_exact(&mut head).is_err() {
             // What was wrong, it has said itself on standard error.
-            let status = child.wait()?;
-            anyhow::bail!("the detector's process ended at once: {status}");
+            return Err(Unusable::Ended("the detector".to_owned(), child.wait()?).into());
         }
         let number =
             |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);

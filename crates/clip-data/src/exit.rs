@@ -8,7 +8,7 @@ pub use clip_cli::exit::*;
 const KNOWN: &[Classifier] = &[
     class_of::<clip_pipeline::Error>,
     class_of::<crate::torch::Missing>,
-    class_of::<crate::score_process::Unusable>,
+    class_of::<crate::unusable::Unusable>,
     class_of::<clip_cluster::Error>,
     class_of::<clip_overlap::Error>,
     class_of::<clip_report::Error>,

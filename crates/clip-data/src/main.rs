@@ -17,6 +17,7 @@ mod recipe;
 mod score_process;
 mod set_on_drop;
 mod torch;
+mod unusable;
 
 use std::process::ExitCode;
 

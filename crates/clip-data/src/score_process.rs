@@ -2,18 +2,18 @@
 
 use std::ffi::OsString;
 use std::io::{BufReader, BufWriter, ErrorKind};
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clip_curate::{PairScorer, Scores};
-use clip_format::{Classify, ErrorClass};
 use clip_pipeline::config::score::{Score, ScoreDevice, ScorePrecision};
 use clip_pipeline::{Config, Error, Result};
 use clip_score::{CHUNK, Greeting, Pair, Scored, read_answer, read_greeting, write_question};
 
 use crate::torch;
+use crate::unusable::Unusable;
 
 /// How often it is asked whether the run is to stop.
 const POLL: Duration = Duration::from_millis(100);
@@ -36,30 +36,6 @@ struct Running {
     greeting: Greeting,
 }
 
-/// A model's process that is not one to ask.
-#[derive(Debug, thiserror::Error)]
-pub enum Unusable {
-    /// It ended before it was ready, and has printed why.
-    #[error("the model of stage {0} cannot be used: its process ended with {1}")]
-    Ended(String, ExitStatus),
-    /// It gives something else.
-    #[error(
-        "the model of stage {0} cannot be used: its process gives {1}\nhint: clip-data and clip-data-torch must be of one version"
-    )]
-    Other(String, String),
-}
-
-impl Classify for Unusable {
-    /// That of the process; a process that was killed is the environment's.
-    fn class(&self) -> Option<ErrorClass> {
-        let class = match self {
-            Self::Ended(_, status) => status.code().and_then(ErrorClass::of_code),
-            Self::Other(..) => None,
-        };
-        Some(class.unwrap_or(ErrorClass::Environment))
-    }
-}
-
 impl ScoreProcess {
     /// For a scorer of the pipeline; nothing is started yet.
     pub fn new(config: &Config, score: &Score) -> Self {
@@ -78,6 +54,10 @@ impl ScoreProcess {
     /// Without libtorch, and when the model or a head cannot be used.
     pub fn check(&self) -> anyhow::Result<()> {
         self.start().map(drop)
+    }
+
+    fn model(&self) -> String {
+        format!("the model of stage {}", self.stage)
     }
 
     fn start(&self) -> anyhow::Result<Running> {
@@ -107,13 +87,13 @@ impl ScoreProcess {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 // It may wait for pairs.
                 drop(input);
-                return Err(Unusable::Ended(self.stage.clone(), child.wait()?).into());
+                return Err(Unusable::Ended(self.model(), child.wait()?).into());
             }
             Err(error) => error.to_string(),
         };
         child.kill()?;
         child.wait()?;
-        Err(Unusable::Other(self.stage.clone(), reason).into())
+        Err(Unusable::Other(self.model(), reason).into())
     }
 
     /// Sends the pairs, and reads their scores meanwhile.
