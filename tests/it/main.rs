@@ -19,6 +19,7 @@ mod forget;
 mod hosts;
 mod install;
 mod labels;
+mod languages;
 mod lean;
 mod models;
 mod pairs;

@@ -37,6 +37,19 @@ pub fn executable(name: &str) -> PathBuf {
     path
 }
 
+/// fastText's lid.176, which `scripts/setup` puts into the cache; with `CLIP_DATA_REQUIRE_ALL` it
+/// must be there.
+pub fn language_model() -> Option<PathBuf> {
+    let cache = std::env::var_os("CLIP_DATA_CACHE").map(PathBuf::from);
+    let model = cache.map(|cache| cache.join("models/lid.176.ftz")).filter(|path| path.is_file());
+    if model.is_none() {
+        let must = std::env::var_os("CLIP_DATA_REQUIRE_ALL").is_some();
+        assert!(!must, "lid.176.ftz is missing: run scripts/setup");
+        eprintln!("skipped: $CLIP_DATA_CACHE has no lid.176.ftz");
+    }
+    model
+}
+
 /// A smooth image that no other number has.
 pub fn picture(number: usize) -> Rgb {
     let hash = blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().clone();

@@ -16,9 +16,9 @@ use clip_overlap::{
 };
 use clip_pipeline::config::corpus::{Block, Check as CheckConfig, CheckAction};
 use clip_pipeline::config::semantic::Semantic;
-use clip_pipeline::config::text::Compat;
+use clip_pipeline::config::text::{Compat, Queries};
 use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work};
-use clip_query::{MatchOptions, QueryMatcher, Rules};
+use clip_query::{LanguageMatcher, MatchOptions, QueryLists, Rules};
 use clip_sql::{Balance, Compare, Deduplicate, UniquePairs};
 use serde_json::{Value, json};
 
@@ -68,9 +68,13 @@ fn all_there(config: &Config) -> Result<()> {
         let name = format!("quality.{}", q.name);
         named(name, &q.model, "`clip-data classifier train` makes one")
     }));
-    missing.extend(config.queries.iter().filter_map(|q| {
-        named("queries.list".into(), &q.list, "`clip-data queries build` makes one")
-    }));
+    missing.extend(
+        config
+            .queries
+            .iter()
+            .flat_map(Queries::lists)
+            .filter_map(|(name, path)| named(name, path, "`clip-data queries build` makes one")),
+    );
     missing.extend(config.dedup.iter().flat_map(|d| &d.against).filter_map(|path| {
         named("dedup.against".into(), path, "a folder of shards, or a Parquet table")
     }));
@@ -227,8 +231,9 @@ fn quality(config: &Config) -> Result<Option<StageSpec>> {
 
 fn matches(config: &Config) -> Result<Option<StageSpec>> {
     let Some(queries) = config.queries.clone() else { return Ok(None) };
-    let list = config.path(&queries.list);
-    let resources = vec![resource("queries.list", &list)?];
+    let lists = queries.lists().map(|(name, path)| resource(&name, &config.path(path)));
+    let resources = lists.collect::<Result<_>>()?;
+    let lists = query_lists(config);
     let (ignore_case, places) = (queries.ignore_case, queries.places);
     let settings = json!({"compat": queries.compat, "ignore_case": ignore_case, "places": places});
     Ok(Some(stage(Matches::STAGE, 2, settings, resources, move || {
@@ -237,18 +242,37 @@ fn matches(config: &Config) -> Result<Option<StageSpec>> {
             Compat::Metaclip => Rules::Metaclip,
         };
         let options = MatchOptions { rules, ignore_case };
-        let matcher = QueryMatcher::open(&list, options);
+        let matcher = LanguageMatcher::build(&lists()?, options);
         let matcher = matcher.map_err(|e| Error::stage(Matches::STAGE, e))?;
         Ok(Work::Map(Box::new(Matches::new(matcher, places))))
     })))
 }
 
+/// Reads the lists of queries when they are needed.
+pub fn query_lists(config: &Config) -> impl Fn() -> Result<QueryLists> + Send + Sync + 'static {
+    let queries = config.queries.clone().map(|queries| {
+        let own = queries.languages.iter();
+        let own = own.map(|(code, path)| (code.clone(), config.path(path)));
+        let rest = queries.rest(config.language.as_ref());
+        (rest, config.path(&queries.list), own.collect())
+    });
+    move || {
+        let none = || Error::Config("there is no [queries]".into());
+        let (rest, list, own) = queries.as_ref().ok_or_else(none)?;
+        QueryLists::open(rest, list, own).map_err(|e| Error::stage(Matches::STAGE, e))
+    }
+}
+
 fn balance(config: &Config) -> Option<StageSpec> {
     let settings = config.balance.clone()?;
-    let resources = clip_sql::resources(&Balance::queries(settings.mode));
+    let by_language = config.queries.as_ref().is_some_and(|q| !q.languages.is_empty());
+    let resources = clip_sql::resources(&Balance::queries(settings.mode, by_language));
+    let lists = query_lists(config);
     Some(stage("balance", 2, json!(settings), resources, move || {
+        let languages =
+            if by_language { lists()?.languages().cloned().collect() } else { Vec::new() };
         let (mode, limit, require_match) = (settings.mode, settings.limit, settings.require_match);
-        Ok(Work::Barrier(Box::new(Balance { mode, limit, require_match })))
+        Ok(Work::Barrier(Box::new(Balance { mode, limit, require_match, languages })))
     }))
 }
 

@@ -68,5 +68,5 @@ pub fn wikitext(data: &[u8]) {
     let mut plain = String::new();
     strip(&text, &Hidden::default(), &mut plain);
     assert!(plain.len() <= 4 * text.len() + 4, "{} of {}", plain.len(), text.len());
-    each_word(&plain, false, |word, _| assert!(!word.is_empty()));
+    each_word(&plain, false, None, |word, _| assert!(!word.is_empty()));
 }

@@ -1,6 +1,7 @@
 //! Building a list from what it is made of (paper, section 2.2 and footnote 1).
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +12,8 @@ use crate::origin::{Origin, Read};
 use crate::parallel_records::{Records, pump};
 use crate::runs::Scratch;
 use crate::{
-    BigramRule, Error, Query, QueryList, QuerySource, Result, bigrams, dump, numerals, pageviews,
-    tables, wordnet,
+    BigramRule, Dictionary, Error, Query, QueryList, QuerySource, Result, bigrams, dump, numerals,
+    pageviews, tables, wordnet,
 };
 
 /// In which order sources enter the list; what comes later gives way to what is there, and to the
@@ -54,6 +55,8 @@ pub struct Build {
     pub project: String,
     /// Folder of WordNet's database files.
     pub wordnet: Option<PathBuf>,
+    /// Words of scripts that are written without spaces, which texts are cut into.
+    pub dictionary: Option<PathBuf>,
     /// Lists of one's own, first in every order.
     pub lists: Vec<PathBuf>,
     /// Least count of a word; the paper's is 100.
@@ -172,10 +175,20 @@ impl Build {
     fn count(&self, origin: &mut Origin, advance: &(dyn Fn(u64) + Sync)) -> Result<Counted> {
         let threads = self.threads.max(1);
         let pairs = self.bigrams.is_some();
+        let dictionary = self.dictionary.as_deref().map(Dictionary::open).transpose()?;
+        if let (Some(path), Some(words)) = (&self.dictionary, &dictionary) {
+            let found = vec![
+                ("words", words.len() as u64),
+                ("lines that are no word of a script without spaces", words.skipped()),
+            ];
+            origin.inputs.push(read(path, "dictionary", found));
+        }
+        let dictionary = dictionary.map(Arc::new);
         let mut counters = Vec::with_capacity(threads);
         for _ in 0..threads {
             let scratch = Scratch::new(&self.scratch)?;
-            counters.push(Counter::new(scratch, self.keep_case, pairs, self.memory / threads));
+            let counter = Counter::new(scratch, self.keep_case, pairs, self.memory / threads);
+            counters.push(counter.with_dictionary(dictionary.clone()));
         }
         for path in &self.dumps {
             let pages = dump::articles(path, &mut counters, advance, Counter::text)?;

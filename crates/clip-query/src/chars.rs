@@ -35,6 +35,18 @@ pub(crate) fn extends(c: char) -> bool {
         | 0x109a..=0x109d | 0x17b4..=0x17d3 | 0x17dd | 0x3099 | 0x309a)
 }
 
+/// Bytes of the first character of a text in such a script, with its signs.
+pub(crate) fn cluster(text: &str) -> usize {
+    let mut stacked = false;
+    for (at, c) in text.char_indices().skip(1) {
+        if !unspaced(c) || !(stacked || extends(c)) {
+            return at;
+        }
+        stacked = stacks(c);
+    }
+    text.len()
+}
+
 /// Signs that also bind the character after them: the stackers of Burmese and Khmer.
 pub(crate) fn stacks(c: char) -> bool {
     matches!(c, '\u{1039}' | '\u{17d2}')

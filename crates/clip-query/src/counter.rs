@@ -1,7 +1,9 @@
 //! Counting words and pairs of neighbours in bounded memory.
 
+use std::sync::Arc;
+
 use crate::runs::{Scratch, SortedRun, merge};
-use crate::{Result, hash, words};
+use crate::{Dictionary, Result, hash, words};
 
 /// What a counted text is made of: runs of words and of pairs, to be merged.
 #[derive(Default)]
@@ -35,6 +37,8 @@ impl Counted {
 pub(crate) struct Counter {
     scratch: Scratch,
     keep_case: bool,
+    /// Words of scripts without spaces.
+    dictionary: Option<Arc<Dictionary>>,
     /// Whether pairs are counted too.
     pairs_too: bool,
     /// Bytes that the words may take, and pairs that may wait to be sorted.
@@ -57,6 +61,7 @@ impl Counter {
         Self {
             scratch,
             keep_case,
+            dictionary: None,
             pairs_too,
             word_bytes: if pairs_too { memory / 3 } else { memory },
             pair_limit: memory / 2 / size_of::<u128>(),
@@ -68,11 +73,17 @@ impl Counter {
         }
     }
 
+    /// Cuts scripts without spaces into the words of a dictionary.
+    pub(crate) fn with_dictionary(self, dictionary: Option<Arc<Dictionary>>) -> Self {
+        Self { dictionary, ..self }
+    }
+
     /// Counts the words and pairs of a text.
     pub(crate) fn text(&mut self, text: &str) -> Result<()> {
         let mut before = 0;
         let mut failed = Ok(());
-        words::each_word(text, self.keep_case, |word, near| {
+        let dictionary = self.dictionary.clone();
+        words::each_word(text, self.keep_case, dictionary.as_deref(), |word, near| {
             let hash = hash::word(word.as_bytes());
             let added = self.add(hash, word, 1).and_then(|()| {
                 if near && self.pairs_too { self.pair(before, hash) } else { Ok(()) }

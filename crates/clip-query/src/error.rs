@@ -36,12 +36,30 @@ pub enum Error {
     /// Nothing can be matched with the list.
     #[error("the query list cannot be matched: {0}")]
     Matcher(String),
+    /// Nothing can be matched with the list of a language.
+    #[error("the query list of {language} cannot be matched: {reason}")]
+    LanguageMatcher {
+        /// The language.
+        language: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// Short for a result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// The same failure, with the language of the list.
+    pub(crate) fn of_language(self, language: &str) -> Self {
+        match self {
+            Self::Matcher(reason) if !language.is_empty() => {
+                Self::LanguageMatcher { language: language.to_owned(), reason }
+            }
+            error => error,
+        }
+    }
+
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io(PathError::new(path, source))
     }

@@ -1,7 +1,5 @@
 //! Finding every query that a caption contains, all at once.
 
-use std::path::Path;
-
 use crate::index::Index;
 use crate::match_options::MatchOptions;
 use crate::tokens::Tokens;
@@ -37,11 +35,6 @@ impl QueryMatcher {
         let queries = list.queries().iter().map(|query| query.text.as_str());
         let index = Index::build(queries, |query, tokens| tokens.fill_query(query, options))?;
         Ok(Self { index, options })
-    }
-
-    /// Reads the list at `path` and makes its index.
-    pub fn open(path: &Path, options: MatchOptions) -> Result<Self> {
-        Self::build(&QueryList::load(path)?, options)
     }
 
     /// Puts the ids of all queries that the caption contains into `found`, ascending.

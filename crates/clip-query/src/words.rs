@@ -1,23 +1,44 @@
 //! The words of a text.
 
+use crate::Dictionary;
 use crate::chars::{in_word, joins, unspaced};
 
 /// Longest word that is counted, in bytes: what is longer are URLs and noise.
-const LONGEST: usize = 64;
+pub(crate) const LONGEST: usize = 64;
 
 /// Calls `each` for the words of a text, in order, with whether nothing but spaces is between
 /// the word and the one before it.
 ///
 /// A word is a run of letters, digits and their marks with at least one letter, with apostrophes
 /// and hyphens inside it; it is given in lower case unless `keep_case`. Scripts without spaces
-/// between words have none.
-pub fn each_word(text: &str, keep_case: bool, mut each: impl FnMut(&str, bool)) {
+/// between words have those of the dictionary, and none without one.
+pub fn each_word(
+    text: &str,
+    keep_case: bool,
+    dictionary: Option<&Dictionary>,
+    mut each: impl FnMut(&str, bool),
+) {
     let bytes = text.as_bytes();
     let mut word = String::new();
     let (mut at, mut near) = (0, false);
     while at < bytes.len() {
         match class(text, at) {
             (Class::Space, length) => at += length,
+            (Class::Unspaced, length) if dictionary.is_none() => {
+                near = false;
+                at += length;
+            }
+            (Class::Unspaced, _) => {
+                let run = &text[at..];
+                let run = &run[..run.find(|c| !unspaced(c)).unwrap_or(run.len())];
+                at += run.len();
+                for (word, known) in dictionary.into_iter().flat_map(|words| words.cut(run)) {
+                    if known {
+                        each(word, near);
+                    }
+                    near = known;
+                }
+            }
             (Class::Other, length) => {
                 near = false;
                 at += length;
@@ -41,6 +62,7 @@ pub fn each_word(text: &str, keep_case: bool, mut each: impl FnMut(&str, bool)) 
 enum Class {
     Word,
     Space,
+    Unspaced,
     Other,
 }
 
@@ -56,7 +78,8 @@ fn class(text: &str, at: usize) -> (Class, usize) {
     }
     let Some(c) = text[at..].chars().next() else { return (Class::Other, 1) };
     let class = match c {
-        _ if in_word(c) && !unspaced(c) => Class::Word,
+        _ if unspaced(c) => Class::Unspaced,
+        _ if in_word(c) => Class::Word,
         '\u{2028}' | '\u{2029}' | '\u{85}' => Class::Other,
         _ if c.is_whitespace() => Class::Space,
         _ => Class::Other,
@@ -105,12 +128,23 @@ fn spell(run: &str, keep_case: bool, word: &mut String) {
 mod tests {
     use super::*;
 
-    fn words(text: &str) -> Vec<String> {
+    fn words_by(text: &str, dictionary: Option<&Dictionary>) -> Vec<String> {
         let mut found = Vec::new();
-        each_word(text, false, |word, near| {
+        each_word(text, false, dictionary, |word, near| {
             found.push(if near { format!("+{word}") } else { word.to_owned() });
         });
         found
+    }
+
+    fn words(text: &str) -> Vec<String> {
+        words_by(text, None)
+    }
+
+    #[test]
+    fn scripts_without_spaces_have_the_words_of_a_dictionary() {
+        let words = Dictionary::from_words([("手机", 5), ("買", 1), ("แมว", 1), ("กิน", 1)]);
+        let found = words_by("買iPhone手机 手机。手机的买 แมวกินปลา", Some(&words));
+        assert_eq!(found, ["買", "+iphone", "+手机", "+手机", "手机", "แมว", "+กิน"]);
     }
 
     #[test]

@@ -39,6 +39,7 @@ fn build(folder: &Path) -> Build {
         pageviews: vec![],
         project: "en".into(),
         wordnet: None,
+        dictionary: None,
         lists: vec![],
         min_count: 100,
         bigrams: None,

@@ -33,6 +33,21 @@ struct Account {
     head: Vec<Frequent>,
     #[serde(default)]
     curve: Vec<(u64, f64)>,
+    #[serde(default)]
+    languages: Vec<Language>,
+}
+
+/// The queries of a language.
+#[derive(Deserialize)]
+struct Language {
+    language: String,
+    limit: u64,
+    pairs: u64,
+    kept: u64,
+    queries_matched: u64,
+    queries_over_limit_before: u64,
+    tail_share_before: f64,
+    tail_share_after: f64,
 }
 
 /// One of the most frequent queries.
@@ -66,13 +81,34 @@ pub fn balance(path: &Path, name: &dyn Fn(u32) -> String) -> Result<Section> {
     head.extend(account.head.iter().take(HEAD).map(|query| {
         [name(query.query).into(), query.before.into(), query.after.into(), query.charged.into()]
     }));
+    let languages = languages(&account.languages);
     let about = "How the limit per query flattens the counts: the smaller it is, the more of the matches \
                  are in the tail. A pair counts for all its queries and is charged to one of them; the \
                  limit holds for what is charged, so that a query may have more pairs after.";
-    Ok(Section::new("Balance", about)
-        .table(&Table::of_facts(facts))
-        .markup(&tail_chart(&account.curve, Some(account.limit)))
-        .table(&head))
+    let section = Section::new("Balance", about).table(&Table::of_facts(facts));
+    let section = if account.languages.is_empty() { section } else { section.table(&languages) };
+    Ok(section.markup(&tail_chart(&account.curve, Some(account.limit))).table(&head))
+}
+
+/// A row for each language that has a list of its own: its limit is where its tail has the share of
+/// the first's.
+fn languages(languages: &[Language]) -> Table {
+    let head = ["language", "limit", "pairs with a query", "kept", "queries with a match"];
+    let head = head.into_iter().chain(["over the limit", "tail, before", "tail, after"]);
+    let mut table = Table::new(head);
+    table.extend(languages.iter().map(|own| -> [Cell; 8] {
+        [
+            own.language.as_str().into(),
+            own.limit.into(),
+            own.pairs.into(),
+            own.kept.into(),
+            own.queries_matched.into(),
+            own.queries_over_limit_before.into(),
+            Cell::Share(own.tail_share_before),
+            Cell::Share(own.tail_share_after),
+        ]
+    }));
+    table
 }
 
 /// The share of matches that queries with fewer matches than a limit have, against the limit; the
@@ -106,6 +142,15 @@ mod tests {
         assert!(html.contains("&lt;query 1&gt;"), "{html}");
         assert!(html.contains("1,234"), "{html}");
         assert_eq!(html.matches("<polyline").count(), 2);
+        assert!(!html.contains("pairs with a query"));
+        let own = serde_json::json!({"language": "ja", "limit": 3, "pairs": 4321, "kept": 2,
+            "queries_matched": 1, "queries_over_limit_before": 1, "tail_share_before": 0.25,
+            "tail_share_after": 0.5});
+        let mut account = account;
+        account["languages"] = [own].into();
+        std::fs::write(&path, account.to_string()).unwrap();
+        let html = balance(&path, &|id| id.to_string()).unwrap().html();
+        assert!(html.contains("4,321") && html.contains("pairs with a query"), "{html}");
         std::fs::write(&path, "{\"limit\": \"few\"}").unwrap();
         let error = balance(&path, &|_| String::new()).unwrap_err().to_string();
         assert!(error.contains("balance.json: "), "{error}");

@@ -1,8 +1,11 @@
-//! A barrier over this many made-up pairs in parts of 100,000: seconds, the most memory, and the
-//! most disk that it took beside the pairs, which are made when they are not there:
+//! A barrier over this many made-up pairs in parts of 100,000: rows, seconds, seconds of processor
+//! time, the most memory, and the most disk that it took beside the pairs (GB), which are made when
+//! they are not there:
 //!
-//!     barrier_bench unique|assign|metaclip|strict|online ROWS FOLDER
+//!     barrier_bench unique|assign|metaclip|strict|online ROWS FOLDER [LANGUAGES]
 
+#[path = "bench_tools/measure.rs"]
+mod measure;
 #[path = "bench_tools/mix.rs"]
 mod mix;
 #[path = "bench_tools/pairs.rs"]
@@ -11,13 +14,13 @@ mod pairs;
 mod peak;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clip_pipeline::layout::rows_name;
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo, StageLayout};
+use clip_query::LanguageIds;
 use clip_sql::{Balance, Mode, UniquePairs};
-use pairs::pairs;
-use peak::{DiskPeak, memory};
+use measure::Measure;
+use pairs::{QUERIES, pairs};
 use rayon::prelude::*;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -29,15 +32,19 @@ const LIMIT: u64 = 20_000;
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let [barrier, rows, folder] = args.as_slice() else {
-        return Err("usage: barrier_bench unique|assign|metaclip|strict|online ROWS FOLDER".into());
+    let [name, rows, folder, rest @ ..] = args.as_slice() else {
+        let usage = "barrier_bench unique|assign|metaclip|strict|online ROWS FOLDER [LANGUAGES]";
+        return Err(format!("usage: {usage}").into());
     };
     let (rows, folder): (u64, _) = (rows.parse()?, PathBuf::from(folder));
+    let languages = languages(rest.first().map_or(Ok(0), |text| text.parse())?);
     let inputs = make(rows, &folder.join("parts"))?;
     let rows = inputs.iter().map(|input| input.rows).sum();
-    println!("{rows} pairs made, {}", memory());
-    let balance = |mode| Balance { mode, limit: LIMIT, require_match: false };
-    let barrier: Box<dyn Barrier> = match barrier.as_str() {
+    let balance = |mode| {
+        let languages = languages.clone();
+        Balance { mode, limit: LIMIT, require_match: false, languages }
+    };
+    let barrier: Box<dyn Barrier> = match name.as_str() {
         "unique" => Box::new(UniquePairs),
         "assign" => Box::new(balance(Mode::Assign)),
         "metaclip" => Box::new(balance(Mode::Metaclip)),
@@ -49,16 +56,21 @@ fn main() -> Result<()> {
     if stage.exists() {
         std::fs::remove_dir_all(&stage)?;
     }
-    let disk = DiskPeak::watch(&stage);
-    let start = Instant::now();
+    let measure = Measure::start(&stage);
     let cx = Context::detached("barrier", 1, &stage.join("scratch"));
     let mut out = DecisionSink::new("barrier", &StageLayout::new(&stage));
     barrier.decide(&inputs, &cx, &mut out)?;
     out.finish(rows)?;
-    let (seconds, disk) = (start.elapsed().as_secs_f64(), disk.end() as f64 / 1e9);
-    println!("{rows} pairs decided: {seconds:.1} s, {}, {disk:.1} GB of disk", memory());
+    println!("{}", measure.end(&[&[name.clone()], rest].concat().join(" "), rows));
     std::fs::remove_dir_all(&stage)?;
     Ok(())
+}
+
+/// So many languages with equally many of the queries, or none.
+fn languages(count: u32) -> Vec<LanguageIds> {
+    let size = (QUERIES as u32).div_ceil(count.max(1));
+    let own = |at| LanguageIds { language: format!("l{at}"), ids: at * size..(at + 1) * size };
+    (0..count).map(own).collect()
 }
 
 /// The parts, whole: one that is there is not made again.

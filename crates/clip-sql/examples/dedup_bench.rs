@@ -1,10 +1,13 @@
 //! Deduplicates this many made-up images (a tenth the same bytes as others, a tenth near copies) by
-//! their hashes, and prints time and peak memory: `dedup_bench ROWS FOLDER [RADIUS [MEMBERS]]`.
+//! their hashes, and prints rows, seconds, seconds of processor time, the most memory and the most
+//! disk (GB), then what was dropped: `dedup_bench ROWS FOLDER [RADIUS [MEMBERS]]`.
 //! With MEMBERS, images have the same bytes in groups of that many, each with a URL and a caption
-//! of its own; then there is no limit of those.
+//! of its own, of which 100 stay; then no image is a placeholder.
 
 #[path = "bench_tools/images.rs"]
 mod images;
+#[path = "bench_tools/measure.rs"]
+mod measure;
 #[path = "bench_tools/mix.rs"]
 mod mix;
 #[path = "bench_tools/peak.rs"]
@@ -12,13 +15,12 @@ mod peak;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use clip_pipeline::{Barrier, Context, DecisionSink, StageLayout};
 use clip_sql::Deduplicate;
 use images::Image;
+use measure::Measure;
 use mix::mix;
-use peak::{DiskPeak, memory};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -31,16 +33,16 @@ fn main() -> Result<()> {
     let radius = rest.first().map_or(Ok(4), |text| text.parse())?;
     let members: u64 = rest.get(1).map_or(Ok(0), |text| text.parse())?;
     let inputs = images::write(&folder.join("parts"), rows, &made(rows, members))?;
-    let (start, disk) = (Instant::now(), DiskPeak::watch(&folder));
+    let measure = Measure::start(&folder.join("stage"));
     let dedup = Deduplicate { radius, max_captions: 100, ..Deduplicate::default() };
-    let cx = Context::detached("dedup", 1, &folder.join("scratch"));
     let stage = folder.join("stage");
+    let cx = Context::detached("dedup", 1, &stage.join("scratch"));
     let mut out = DecisionSink::new("dedup", &StageLayout::new(&stage));
     dedup.decide(&inputs, &cx, &mut out)?;
     out.finish(rows)?;
     // Before anything else is read: all decisions in memory would be more than deduplication took.
-    let (seconds, disk) = (start.elapsed().as_secs_f64(), disk.end() as f64 / 1e9);
-    println!("{rows} rows, {seconds:.1} seconds, {}, {disk:.1} GB of disk", memory());
+    let name = if members > 0 { "dedup, one image" } else { "dedup" };
+    println!("{}", measure.end(name, rows));
     for (reason, count) in reasons(&StageLayout::new(&stage).decisions())? {
         println!("{reason} {count}");
     }

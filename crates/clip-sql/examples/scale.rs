@@ -98,8 +98,9 @@ fn plan(folder: &Path, parts: usize) -> PipelineResult<Plan> {
         build,
     };
     let before = stage("match", Box::new(move || Ok(Work::Source(Box::new(Before(parts))))));
-    let balance = Balance { mode: Mode::Assign, limit: 200, require_match: false };
-    let balance = stage("balance", Box::new(move || Ok(Work::Barrier(Box::new(balance)))));
+    let (mode, limit) = (Mode::Assign, 200);
+    let balance = Balance { mode, limit, require_match: false, languages: vec![] };
+    let balance = stage("balance", Box::new(move || Ok(Work::Barrier(Box::new(balance.clone())))));
     Plan::new(folder, 7, vec![before, balance])
 }
 

@@ -17,25 +17,29 @@
 //! # }
 //! ```
 
+mod account;
 pub mod balance;
 pub mod condition;
 pub mod dedup;
 mod error;
 pub mod functions;
+mod limits;
 mod pool;
 mod query;
 mod realised;
 mod row_condition;
 mod session;
+mod tail;
 mod unique;
 
-pub use balance::{Balance, Mode, curve};
+pub use balance::{Balance, Mode};
 pub use condition::Condition;
 pub use dedup::{Compare, Deduplicate};
 pub use error::{Error, Result};
 pub use query::{Query, queries, query, resources};
 pub use row_condition::CompiledCondition;
 pub use session::{Session, config, listing};
+pub use tail::curve;
 pub use unique::UniquePairs;
 
 /// The rows of parts, as the files of a table.

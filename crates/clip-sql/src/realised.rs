@@ -14,6 +14,7 @@ use arrow::datatypes::{DataType, Field, UInt32Type, UInt64Type};
 use clip_corpus::{Batches, columns};
 use clip_pipeline::PartInfo;
 
+use crate::limits::Limits;
 use crate::{Error, Result};
 
 /// Rows that are read at a time.
@@ -27,7 +28,17 @@ pub(crate) struct Realised<'a> {
     pub kept: usize,
     /// By query.
     pub queries: HashMap<u32, QueryCount>,
+    /// By language: pairs that have a query of it.
+    pub languages: Vec<PairCount>,
+    limits: &'a Limits,
     entries: Entries<'a>,
+}
+
+/// Pairs before and after.
+#[derive(Default, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PairCount {
+    pub before: u64,
+    pub after: u64,
 }
 
 /// Pairs of a query: a pair counts for each of its queries, and is charged to one.
@@ -40,7 +51,7 @@ pub(crate) struct QueryCount {
 
 impl<'a> Realised<'a> {
     /// With the counts of the queries before the balance.
-    pub fn new(counted: &[RecordBatch], inputs: &'a [PartInfo]) -> Self {
+    pub fn new(counted: &[RecordBatch], inputs: &'a [PartInfo], limits: &'a Limits) -> Self {
         let mut queries = HashMap::new();
         for batch in counted {
             let query = batch["query"].as_primitive::<UInt32Type>().values();
@@ -48,8 +59,9 @@ impl<'a> Realised<'a> {
             let counts = before.iter().map(|&before| QueryCount { before, ..Default::default() });
             queries.extend(query.iter().copied().zip(counts));
         }
-        let inputs = inputs.iter();
-        Self { pairs: 0, kept: 0, queries, entries: Entries { inputs, batches: None, batch: None } }
+        let entries = Entries { inputs: inputs.iter(), batches: None, batch: None };
+        let languages = vec![PairCount::default(); limits.languages().len()];
+        Self { pairs: 0, kept: 0, queries, languages, limits, entries }
     }
 
     /// Takes the next decisions, in the order of rows.
@@ -58,12 +70,22 @@ impl<'a> Realised<'a> {
         let rows = batch["row"].as_primitive::<UInt64Type>().values();
         let reason = batch["reason"].as_string::<i32>();
         let query = batch["query"].as_primitive::<UInt32Type>();
-        for at in (0..batch.num_rows()).filter(|&at| reason.is_null(at)) {
+        let every = !self.languages.is_empty();
+        for at in (0..batch.num_rows()).filter(|&at| every || reason.is_null(at)) {
+            let (entries, kept) = (self.entries.of(rows[at])?, reason.is_null(at));
+            let first = entries.values().first().and_then(|&query| self.limits.language_of(query));
+            if let Some(language) = first {
+                self.languages[language].before += 1;
+                self.languages[language].after += u64::from(kept);
+            }
+            if !kept {
+                continue;
+            }
             self.kept += 1;
             if query.is_valid(at) {
                 self.queries.entry(query.value(at)).or_default().charged += 1;
             }
-            for &entry in self.entries.of(rows[at])?.values() {
+            for &entry in entries.values() {
                 self.queries.entry(entry).or_default().after += 1;
             }
         }
@@ -122,6 +144,7 @@ fn columns_of(part: &PartInfo, batch: &RecordBatch) -> Result<(UInt64Array, List
 mod tests {
     use super::*;
     use arrow::array::{ArrayRef, ListBuilder, StringArray, UInt32Builder};
+    use clip_query::LanguageIds;
     use std::path::Path;
 
     fn part(folder: &Path, part: usize, rows: &[(u64, Option<&[u32]>)]) -> PartInfo {
@@ -166,16 +189,21 @@ mod tests {
             (20, Some("no_query"), None),
             (21, None, Some(7)),
         ];
+        let ids = |language: &str, ids| LanguageIds { language: language.into(), ids };
+        let limits = Limits::new(9, &[ids("en", 0..7), ids("ja", 7..9)], &[]);
         for size in [1, 2, 5] {
-            let mut realised = Realised::new(std::slice::from_ref(&counted), &inputs);
+            let mut realised = Realised::new(std::slice::from_ref(&counted), &inputs, &limits);
             rows.chunks(size).for_each(|rows| realised.add(&decided(rows)).unwrap());
             assert_eq!((realised.pairs, realised.kept), (5, 3));
+            // The first query of a pair says its language.
+            let pairs = [(3, 2), (0, 0)].map(|(before, after)| PairCount { before, after });
+            assert_eq!(realised.languages, pairs);
             let mut found: Vec<_> = realised.queries.iter().collect();
             found.sort_by_key(|(query, _)| **query);
             let found = found.into_iter().map(|(q, c)| (*q, c.before, c.after, c.charged));
             assert_eq!(found.collect::<Vec<_>>(), [(1, 2, 2, 1), (2, 2, 1, 0), (7, 1, 1, 1)]);
         }
-        let mut realised = Realised::new(&[counted], &inputs);
+        let mut realised = Realised::new(&[counted], &inputs, &limits);
         let error = realised.add(&decided(&[(5, None, None)])).unwrap_err().to_string();
         assert!(error.contains("row 5 is in no part"), "{error}");
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clip_pipeline::Config;
+use clip_pipeline::config::text::Queries;
 
 use crate::exit;
 use crate::install::Install;
@@ -108,8 +109,8 @@ fn files(config: &Config, install: &Install) -> Vec<(&'static str, PathBuf, Stri
         );
         ("quality", model, bring)
     }));
-    files.extend(config.queries.iter().map(|queries| {
-        let list = config.path(&queries.list);
+    files.extend(config.queries.iter().flat_map(Queries::lists).map(|(_, path)| {
+        let list = config.path(path);
         let bring = format!("clip-data queries build --out {}", list.display());
         ("queries", list, bring)
     }));

@@ -7,7 +7,7 @@ use anyhow::bail;
 use arrow::array::{Array, RecordBatch};
 use clip_corpus::{columns, row_index, row_part, scan};
 use clip_pipeline::{RunReader, StageReader, row_of};
-use clip_query::QueryList;
+use clip_query::QueryLists;
 use serde_json::{Map, Value, json};
 
 use super::PipelineArgs;
@@ -46,9 +46,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(dir) => (dir, None),
         None => {
             let config = args.pipeline.load()?;
-            let list = config.queries.as_ref().map(|queries| config.path(&queries.list));
             let dir = recipe::plan(&config)?.layout.dir().to_path_buf();
-            (dir, list.map(|list| QueryList::load(&list)).transpose()?)
+            let lists = recipe::query_lists(&config);
+            (dir, config.queries.is_some().then(lists).transpose()?)
         }
     };
     let run = RunReader::open(&dir)?;
@@ -193,16 +193,13 @@ fn cells(batch: &RecordBatch) -> Map<String, Value> {
 }
 
 /// Queries by their texts where the list is at hand, else by their ids.
-fn named(ids: &[Value], queries: Option<&QueryList>) -> String {
-    let text = |id: &Value| {
-        let query = queries?.queries().get(usize::try_from(id.as_u64()?).ok()?)?;
-        Some(query.text.clone())
-    };
+fn named(ids: &[Value], queries: Option<&QueryLists>) -> String {
+    let text = |id: &Value| Some(queries?.get(u32::try_from(id.as_u64()?).ok()?)?.text.clone());
     let names: Vec<_> = ids.iter().map(|id| text(id).unwrap_or_else(|| id.to_string())).collect();
     names.join(", ")
 }
 
-fn print(row: u64, steps: &[Step], queries: Option<&QueryList>) {
+fn print(row: u64, steps: &[Step], queries: Option<&QueryLists>) {
     println!("row {row} (part {}, place {})", row_part(row), row_index(row));
     for (number, step) in steps.iter().enumerate() {
         println!("{number:>3} {:<10} {}", step.stage, step.outcome);

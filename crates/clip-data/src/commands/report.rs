@@ -10,7 +10,6 @@ use clip_filter::{SelectStage, SemanticStage};
 use clip_overlap::ContaminationReport;
 use clip_pipeline::config::text::Quality;
 use clip_pipeline::{Config, FileKind, RunReader, StageLayout};
-use clip_query::QueryList;
 use clip_report::{
     Page, QualityModel, Section, balance, contamination, funnel, histograms, hosts, quality,
     quality_gates, reasons, rows_at_ends, rows_near_cuts, rows_near_limits, samples, scores,
@@ -70,13 +69,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let account = run.find("balance").map(|stage| &stage.layout).map(StageLayout::scratch);
     let account = account.map(|scratch| scratch.join(Balance::ACCOUNT));
     if let Some(account) = account.filter(|path| path.is_file()) {
-        let list =
-            config.queries.as_ref().map(|queries| QueryList::load(&config.path(&queries.list)));
-        let list = list.transpose()?.unwrap_or_default();
+        let lists = config.queries.is_some().then(recipe::query_lists(&config)).transpose()?;
         let name = |id: u32| {
-            list.queries()
-                .get(id as usize)
-                .map_or_else(|| id.to_string(), |query| query.text.clone())
+            let query = lists.as_ref().and_then(|lists| lists.get(id));
+            query.map_or_else(|| id.to_string(), |query| query.text.clone())
         };
         page.add(&balance(&account, &name)?);
     }

@@ -163,6 +163,8 @@ impl Config {
         )?;
         self.block.as_ref().and_then(Block::fault).map_or(Ok(()), Err)?;
         Quality::fault(&self.quality).map_or(Ok(()), Err)?;
+        let queries = self.queries.as_ref();
+        queries.and_then(|q| q.fault(self.language.as_ref())).map_or(Ok(()), Err)?;
         self.check.as_ref().and_then(Check::fault).map_or(Ok(()), Err)?;
         let scores = score::fault(&self.score, self.source.columns());
         scores.map_or(Ok(()), Err)?;
@@ -214,7 +216,8 @@ impl Config {
         files.extend(lists.map(|(_, path)| self.path(path)));
         files.extend(language.iter().map(|language| self.path(&language.model)));
         files.extend(quality.iter().map(|quality| self.path(&quality.model)));
-        files.extend(queries.iter().map(|queries| self.path(&queries.list)));
+        let lists = queries.iter().flat_map(Queries::lists);
+        files.extend(lists.map(|(_, path)| self.path(path)));
         files.extend(dedup.iter().flat_map(|dedup| &dedup.against).map(|path| self.path(path)));
         let sets = check.iter().flat_map(|check| check.against.values().chain(&check.decisions));
         files.extend(sets.map(|path| self.path(path)));

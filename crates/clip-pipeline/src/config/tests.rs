@@ -16,6 +16,23 @@ fn the_example_is_valid_and_takes_overrides() {
 }
 
 #[test]
+fn lists_by_language_need_the_language() {
+    let with = |text: &str, keep: &str| {
+        let items = [keep.to_owned(), "queries.languages.de=\"de.txt\"".to_owned()];
+        Config::parse(text, &items).and_then(Config::checked)
+    };
+    let config = with(EXAMPLE, "language.keep=[\"en\", \"de\", \"fr\"]").unwrap();
+    let queries = config.queries.unwrap();
+    assert_eq!(queries.rest(config.language.as_ref()), "en, fr");
+    let names: Vec<_> = queries.lists().map(|(name, _)| name).collect();
+    assert_eq!(names, ["queries.list", "queries.languages.de"]);
+    let (before, after) = EXAMPLE.split_once("[language]").unwrap();
+    let after = &after[after.find("\n[").unwrap()..];
+    let message = with(&format!("{before}{after}"), "seed=1").unwrap_err();
+    assert!(message.contains("[queries.languages] needs [language]"), "{message}");
+}
+
+#[test]
 fn a_misspelt_key_is_shown_with_line_column_and_hint() {
     let text = EXAMPLE.replacen("limit =", "limits =", 1);
     let message = message(&text, &[]);
@@ -31,6 +48,8 @@ fn a_misspelt_key_is_shown_with_line_column_and_hint() {
 fn values_that_cannot_work_are_refused() {
     for (item, part) in [
         ("schema=2", "`schema` must be 1"),
+        ("queries.languages.en=\"q\"", "`queries.list` has no effect"),
+        ("queries.languages.de=\"q\"", "`queries.languages.de` has no effect"),
         ("name=a/b", "`name` must be letters"),
         ("balance.limit=0", "`balance.limit`"),
         ("select={}", "[select] needs `where` or `top`"),

@@ -1,6 +1,7 @@
 //! Settings of the text stages: language, queries, balance.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -71,12 +72,15 @@ impl Quality {
     }
 }
 
-/// `[queries]`: the list that captions are matched against.
+/// `[queries]`: the lists that captions are matched against.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Queries {
     /// The list: Parquet from `clip-data queries build`, or one query a line.
     pub list: PathBuf,
+    /// The lists of languages that have one of their own, by their codes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub languages: BTreeMap<String, PathBuf>,
     /// `default`, or `metaclip` for the published spacing rules.
     #[serde(default)]
     pub compat: Compat,
@@ -86,6 +90,42 @@ pub struct Queries {
     /// Whether a column says where in the caption each query is.
     #[serde(default)]
     pub places: bool,
+}
+
+impl Queries {
+    /// Every list, with the setting that names it.
+    pub fn lists(&self) -> impl Iterator<Item = (String, &Path)> {
+        let own = self.languages.iter();
+        let own = own.map(|(code, list)| (format!("queries.languages.{code}"), list.as_path()));
+        [("queries.list".to_owned(), self.list.as_path())].into_iter().chain(own)
+    }
+
+    /// The languages that have no list of their own, of those that stay; empty where none has one.
+    pub fn rest(&self, language: Option<&Language>) -> String {
+        let keep = language.filter(|_| !self.languages.is_empty()).map(|language| &language.keep);
+        let rest = keep.into_iter().flatten().filter(|code| !self.languages.contains_key(*code));
+        rest.map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What is wrong with the lists of languages, where these languages stay.
+    pub(crate) fn fault(&self, language: Option<&Language>) -> Option<String> {
+        if self.languages.is_empty() {
+            return None;
+        }
+        let Some(language) = language else {
+            let hint = "hint: its model says which language a caption has";
+            return Some(format!("[queries.languages] needs [language]\n{hint}"));
+        };
+        let keep = &language.keep;
+        if let Some(code) = self.languages.keys().find(|code| !keep.contains(code)) {
+            let hint = format!("hint: `language.keep` drops its captions; it has {keep:?}");
+            return Some(format!("`queries.languages.{code}` has no effect\n{hint}"));
+        }
+        self.rest(Some(language)).is_empty().then(|| {
+            let hint = "hint: it is the list of the language whose tail the others follow: remove that one from [queries.languages]";
+            format!("`queries.list` has no effect: each language has a list of its own\n{hint}")
+        })
+    }
 }
 
 fn yes() -> bool {

@@ -10,7 +10,7 @@ use clip_corpus::{row_id, uid};
 use crate::mix::mix;
 
 /// Queries that captions match.
-const QUERIES: f64 = 500_000.0;
+pub const QUERIES: f64 = 500_000.0;
 
 /// The rows of a part of `rows` pairs: a tenth have the URL and the caption of an earlier pair, and
 /// the queries of each are drawn as words of text are, the first far more often than the last.

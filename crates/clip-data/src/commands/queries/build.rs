@@ -32,6 +32,10 @@ pub struct Args {
     /// Folder of WordNet's database files (data.noun and so on); the numerals 0 to 99 come with it
     #[arg(long, value_name = "DIR", help_heading = "Sources")]
     wordnet: Option<PathBuf>,
+    /// Words of scripts that are written without spaces, `word` or `word count` a line, also
+    /// packed: dumps and texts are cut into them
+    #[arg(long, value_name = "FILE", help_heading = "Sources")]
+    dictionary: Option<PathBuf>,
     /// A list of your own; it comes first
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Sources")]
     list: Vec<PathBuf>,
@@ -145,6 +149,9 @@ fn recipe(args: &Args) -> anyhow::Result<Build> {
             "--bigram-counts needs --counts\nhint: PMI weighs a pair against the counts of its words"
         );
     }
+    if args.dictionary.is_some() && args.dump.is_empty() && args.text.is_empty() {
+        bail!("--dictionary has no effect\nhint: it cuts what --dump and --text have into words");
+    }
     let min_pmi = args.min_pmi.or(args.min_npmi.is_none().then_some(MIN_PMI));
     let most = args.max_bigrams.unwrap_or(usize::MAX);
     let rule = BigramRule {
@@ -166,6 +173,7 @@ fn recipe(args: &Args) -> anyhow::Result<Build> {
         pageviews: args.pageviews.clone(),
         project: args.project.clone(),
         wordnet: args.wordnet.clone(),
+        dictionary: args.dictionary.clone(),
         lists: args.list.clone(),
         min_count: args.min_count,
         bigrams: (most > 0 && words).then_some(rule),

@@ -47,8 +47,8 @@ pub fn run(args: Args) -> anyhow::Result<()> {
     if let Some(captions) = &args.captions {
         found(&args, &list, captions)?;
     } else if let Some(run) = &args.run {
-        belongs(&args.list, run)?;
-        balanced(&args, &list, &account_of(run)?)?;
+        let language = language_of(&args.list, run)?;
+        balanced(&args, &list, &account_of(run)?, language.as_deref())?;
     }
     Ok(())
 }
@@ -158,28 +158,45 @@ fn account_of(run: &Path) -> anyhow::Result<PathBuf> {
     Ok(run.stage("balance")?.layout.scratch().join(Balance::ACCOUNT))
 }
 
-/// Ids mean queries of one list only: refuses another than the run's.
-fn belongs(list: &Path, run: &Path) -> anyhow::Result<()> {
+/// Ids mean queries of a run's own lists only: the language whose list this is, where languages
+/// have lists of their own; refuses any other.
+fn language_of(list: &Path, run: &Path) -> anyhow::Result<Option<String>> {
     let stage = RunReader::open(run)?.stage("match")?.file()?;
-    let mut resources = stage.fingerprint.resources.iter();
-    let known = resources.find(|(name, _)| name == "queries.list");
     let hash = clip_pipeline::hash_resource(list)?;
-    if known.is_some_and(|(_, known)| *known != hash) {
+    let mut resources = stage.fingerprint.resources.iter();
+    let Some((name, _)) = resources.find(|(_, known)| *known == hash) else {
         bail!(
-            "{}: not the list that {} was matched with\nhint: `queries.list` in its pipeline.toml names it",
+            "{}: not a list that {} was matched with\nhint: `queries.list` or [queries.languages] in its pipeline.toml name it",
             list.display(),
             run.display()
         );
-    }
-    Ok(())
+    };
+    Ok(name.strip_prefix("queries.languages.").map(str::to_owned))
+}
+
+/// The part of an account that is about a list: all of it, where there is one list.
+fn part_of<'a>(account: &'a Value, language: Option<&str>) -> anyhow::Result<&'a Value> {
+    let Some(languages) = account["languages"].as_array() else { return Ok(account) };
+    let own = language.map_or(languages.first(), |language| {
+        languages.iter().find(|own| own["language"] == language)
+    });
+    own.context("the account has no such language\nhint: `clip-data build` writes it again")
 }
 
 /// What the balance of a run did, with the queries by name.
-fn balanced(args: &Args, list: &QueryList, path: &Path) -> anyhow::Result<()> {
-    let account = json(path)?;
+fn balanced(
+    args: &Args,
+    list: &QueryList,
+    path: &Path,
+    language: Option<&str>,
+) -> anyhow::Result<()> {
+    let whole = json(path)?;
+    let account = part_of(&whole, language)?;
+    let first = account["first_query"].as_u64().unwrap_or(0);
     println!();
+    println!("{:<26} {}", "mode", whole["mode"].as_str().unwrap_or("?"));
     for key in [
-        "mode",
+        "language",
         "limit",
         "pairs",
         "kept",
@@ -192,9 +209,12 @@ fn balanced(args: &Args, list: &QueryList, path: &Path) -> anyhow::Result<()> {
         "tail_share_after",
         "limit_of_6_percent",
     ] {
-        let value = match account[key].as_f64() {
-            Some(part) if key.starts_with("tail_share") => format!("{:.1}%", 100.0 * part),
-            _ => account[key].to_string().trim_matches('"').to_owned(),
+        let value = match &account[key] {
+            Value::Null if key == "language" => continue,
+            Value::Number(part) if key.starts_with("tail_share") => {
+                format!("{:.1}%", 100.0 * part.as_f64().unwrap_or(0.0))
+            }
+            value => value.to_string().trim_matches('"').to_owned(),
         };
         println!("{:<26} {value}", key.replace('_', " "));
     }
@@ -202,7 +222,8 @@ fn balanced(args: &Args, list: &QueryList, path: &Path) -> anyhow::Result<()> {
     println!("{:>9} {:>9} {:>9}  query", "before", "after", "charged");
     for row in account["head"].as_array().into_iter().flatten().take(args.head) {
         let number = |key: &str| row[key].as_u64().unwrap_or(0);
-        let query = list.queries().get(number("query") as usize).map_or("?", |q| &q.text);
+        let query = number("query").saturating_sub(first) as usize;
+        let query = list.queries().get(query).map_or("?", |q| &q.text);
         println!(
             "{:>9} {:>9} {:>9}  {query}",
             number("before"),

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod balance;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use arrow::array::*;
 use arrow::compute::concat_batches;
 use arrow::datatypes::*;
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo, StageLayout, read_decisions};
-use clip_sql::{Balance, Deduplicate, Mode, Query, Session, UniquePairs, query};
+use clip_sql::{Deduplicate, Query, Session, UniquePairs, query};
 
 /// A small generator of test data.
 struct Random(u64);
@@ -98,114 +100,6 @@ fn unique_pairs_keeps_the_first_of_each() {
     let expected: Vec<_> =
         pairs.iter().map(|pair| (!seen.insert(pair)).then_some("duplicate_pair")).collect();
     assert_eq!(reasons(&decisions), expected);
-}
-
-struct Pairs {
-    batch: RecordBatch,
-    uids: Vec<String>,
-    queries: Vec<Vec<u32>>,
-    counts: HashMap<u32, u64>,
-}
-
-/// Pairs whose queries have a long tail: query q has about 1 in q + 1 of them.
-fn pairs() -> Pairs {
-    let mut random = Random(5);
-    let queries: Vec<Vec<u32>> = (0..600)
-        .map(|_| (0..60).filter(|&q| random.below(q * q + 2) == 0).map(|q| q as u32).collect())
-        .collect();
-    let mut counts = HashMap::new();
-    queries.iter().flatten().for_each(|&q| *counts.entry(q).or_default() += 1);
-    let uids: Vec<String> =
-        (0..600).map(|i| clip_corpus::uid("http://x", &i.to_string())).collect();
-    let mut lists = ListBuilder::new(UInt32Builder::new());
-    queries.iter().for_each(|list| lists.append_value(list.iter().map(|&q| Some(q))));
-    let batch = batch(vec![
-        ("row", rows(600)),
-        ("uid", Arc::new(StringArray::from_iter_values(&uids))),
-        ("queries", Arc::new(lists.finish())),
-    ]);
-    Pairs { batch, uids, queries, counts }
-}
-
-fn balance(mode: Mode, limit: u64) -> Balance {
-    Balance { mode, limit, require_match: true }
-}
-
-#[test]
-fn assign_charges_the_rarest_query_and_keeps_the_limit() {
-    let p = pairs();
-    let (decisions, folder) = decide(&balance(Mode::Assign, 10), &p.batch);
-    let rarest: Vec<Option<u32>> = p
-        .queries
-        .iter()
-        .map(|list| list.iter().copied().min_by_key(|q| (p.counts[q], *q)))
-        .collect();
-    assert_eq!(decisions["query"].as_primitive::<UInt32Type>().iter().collect::<Vec<_>>(), rarest);
-    let mut queues: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for (at, query) in rarest.iter().enumerate() {
-        query.iter().for_each(|q| queues.entry(*q).or_default().push(at));
-    }
-    let mut expected = vec![Some("no_query"); 600];
-    for (query, mut queue) in queues {
-        queue.sort_by(|a, b| {
-            clip_query::draw(7, &p.uids[*a], query).total_cmp(&clip_query::draw(
-                7,
-                &p.uids[*b],
-                query,
-            ))
-        });
-        for (place, at) in queue.into_iter().enumerate() {
-            expected[at] = (place >= 10).then_some("over_limit");
-        }
-    }
-    assert!(expected.contains(&Some("over_limit")) && expected.contains(&Some("no_query")));
-    assert_eq!(reasons(&decisions), expected);
-    let account = std::fs::read(folder.path().join("scratch/balance.json")).unwrap();
-    let account: serde_json::Value = serde_json::from_slice(&account).unwrap();
-    let kept = expected.iter().filter(|reason| reason.is_none()).count();
-    assert_eq!(account["kept"], kept);
-    assert_eq!(account["most_charged"], 10);
-    assert_eq!(account["queries_matched"], p.counts.len());
-    let head = p.counts.values().max().unwrap();
-    assert_eq!(account["head"][0]["before"], *head);
-}
-
-#[test]
-fn metaclip_keeps_what_any_query_draws() {
-    let p = pairs();
-    let (decisions, _folder) = decide(&balance(Mode::Metaclip, 10), &p.batch);
-    let (online, _folder) = decide(&balance(Mode::Online, 10), &p.batch);
-    let chances = decisions["keep_prob"].as_primitive::<Float32Type>();
-    assert_eq!(chances, online["keep_prob"].as_primitive::<Float32Type>());
-    for (at, reason) in reasons(&decisions).into_iter().enumerate() {
-        let list = &p.queries[at];
-        let drawn = |q: &u32| clip_query::draw(7, &p.uids[at], *q) * (p.counts[q] as f64) < 10.0;
-        let expected = match (list.is_empty(), list.iter().any(drawn)) {
-            (true, _) => Some("no_query"),
-            (false, true) => None,
-            (false, false) => Some("not_drawn"),
-        };
-        assert_eq!(reason, expected, "row {at}");
-        let chance = clip_query::keep_probability(list.iter().map(|q| p.counts[q]), 10);
-        assert!((f64::from(chances.value(at)) - chance).abs() < 1e-6, "row {at}");
-        assert_eq!(reasons(&online)[at].is_some(), list.is_empty());
-    }
-}
-
-#[test]
-fn strict_lets_no_query_exceed_the_limit() {
-    let p = pairs();
-    let (decisions, _folder) = decide(&balance(Mode::Strict, 10), &p.batch);
-    let mut after: HashMap<u32, u64> = HashMap::new();
-    for (list, reason) in p.queries.iter().zip(reasons(&decisions)) {
-        if reason.is_none() {
-            list.iter().for_each(|&q| *after.entry(q).or_default() += 1);
-        }
-        let tail = !list.is_empty() && list.iter().all(|q| p.counts[q] <= 10);
-        assert!(!tail || reason.is_none(), "a pair of the tail fell");
-    }
-    assert!(!after.is_empty());
-    assert!(after.values().all(|&count| count <= 10), "{after:?}");
 }
 
 struct Images {
