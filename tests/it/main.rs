@@ -10,6 +10,7 @@ mod cluster;
 mod coming_from;
 mod contamination;
 mod corpus;
+mod engines;
 mod evaluation;
 mod fetch;
 mod fetch_store;

@@ -51,7 +51,12 @@ impl ClusterEngine {
             let config = showing(SessionConfig::new_with_ballista(), secret)
                 .with_ballista_adaptive_query_planner(false)
                 .with_ballista_grpc_client_max_message_size(MESSAGE as usize);
-            let state = state(clip_sql::config(config), Arc::default())?;
+            let mut config = clip_sql::config(config);
+            // What a window has below it must be cut by the window's groups before stages are:
+            // Ballista 55 cuts it within a stage otherwise, where a join or a group follows, and
+            // each task then has a window over a part of the rows.
+            config.options_mut().optimizer.repartition_windows = true;
+            let state = state(config, Arc::default())?;
             let address = format!("df://{scheduler}");
             Ok::<_, Error>(SessionContext::remote_with_state(&address, state).await?)
         })?;

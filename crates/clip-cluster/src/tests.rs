@@ -372,3 +372,46 @@ fn what_was_decided_while_a_worker_was_lost_is_decided_again() {
         assert_eq!(run.funnel()[1].1.rows_out, 3);
     }
 }
+
+#[test]
+fn windows_below_joins_and_groups_see_all_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |number: u64| {
+        let column = |of: fn(u64) -> u64| -> ArrayRef {
+            let rows = (0..40).map(|row| of(40 * number + row));
+            Arc::new(arrow::array::UInt64Array::from_iter_values(rows))
+        };
+        let columns = [("x", column(|n| n * 7 % 200)), ("g", column(|n| n % 3))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let path = folder.path().join(format!("{number}.parquet"));
+        clip_corpus::write_parquet(&path, batch.schema(), &[batch]).unwrap();
+        path
+    };
+    let files: Vec<PathBuf> = (0..5).map(file).collect();
+    let address = start(folder.path(), None);
+    let engine = ClusterEngine::connect(&address, None, "{}".into(), 1).unwrap();
+    let tables = BTreeMap::from([("numbers".to_owned(), files.clone())]);
+    let scratch = tempfile::tempdir().unwrap();
+    let session = clip_sql::Session::new(scratch.path()).unwrap();
+    session.table("numbers", &files).unwrap();
+    let ranked = "WITH totals AS (SELECT g, count(*) AS total FROM numbers GROUP BY g), ranked AS \
+                  (SELECT x, g, row_number() OVER (PARTITION BY g ORDER BY x) AS place FROM numbers)";
+    for select in [
+        "SELECT r.x, r.place, t.total FROM totals t JOIN ranked r ON t.g = r.g",
+        "SELECT x, max(place) AS place FROM ranked GROUP BY x",
+        "SELECT x, place FROM ranked",
+    ] {
+        let text = format!("{ranked} {select} ORDER BY x");
+        let mut there = Vec::new();
+        let mut visit = |batch| {
+            there.push(batch);
+            Ok(())
+        };
+        engine.query(&tables, &text, &mut visit).unwrap();
+        let here = session.sql(&text).unwrap();
+        let [there, here] = [there, here]
+            .map(|batches| arrow::compute::concat_batches(&batches[0].schema(), &batches).unwrap());
+        assert_eq!(there.num_rows(), 200, "{select}");
+        assert_eq!(there, here, "{select}");
+    }
+}

@@ -178,7 +178,7 @@ impl Build {
         let dictionary = self.dictionary.as_deref().map(Dictionary::open).transpose()?;
         if let (Some(path), Some(words)) = (&self.dictionary, &dictionary) {
             let found = vec![
-                ("words", words.len() as u64),
+                ("words", words.len()),
                 ("lines that are no word of a script without spaces", words.skipped()),
             ];
             origin.inputs.push(read(path, "dictionary", found));
