@@ -1,5 +1,8 @@
 //! Which characters make words, and which scripts write no spaces between them.
 
+/// Longest word that is counted, in bytes: what is longer are URLs and noise.
+pub(crate) const LONGEST_WORD: usize = 64;
+
 /// Letters and digits, with the marks that belong to them.
 pub(crate) fn in_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || !c.is_ascii() && (c.is_alphanumeric() || is_mark(c))

@@ -6,10 +6,9 @@
 
 use std::path::Path;
 
-use crate::chars::{cluster, unspaced};
+use crate::chars::{LONGEST_WORD, cluster, unspaced};
 use crate::hash::{self, HashedMap};
 use crate::open::each_line;
-use crate::words::LONGEST;
 use crate::{Error, Result};
 
 /// Of a word without a count: more than the 1 that a character counts which is no word.
@@ -62,7 +61,8 @@ impl Dictionary {
 
     fn add(&mut self, word: &str, count: u64) {
         self.total = self.total.saturating_add(count);
-        if count == 0 || word.len() > LONGEST || !word.chars().all(unspaced) || word.is_empty() {
+        if count == 0 || word.len() > LONGEST_WORD || !word.chars().all(unspaced) || word.is_empty()
+        {
             self.skipped += 1;
             return;
         }

@@ -1,10 +1,7 @@
 //! The words of a text.
 
 use crate::Dictionary;
-use crate::chars::{in_word, joins, unspaced};
-
-/// Longest word that is counted, in bytes: what is longer are URLs and noise.
-pub(crate) const LONGEST: usize = 64;
+use crate::chars::{LONGEST_WORD, in_word, joins, unspaced};
 
 /// Calls `each` for the words of a text, in order, with whether nothing but spaces is between
 /// the word and the one before it.
@@ -47,7 +44,7 @@ pub fn each_word(
                 let end = end_of_word(text, at);
                 let run = &text[at..end];
                 at = end;
-                if run.len() > LONGEST || !run.chars().any(char::is_alphabetic) {
+                if run.len() > LONGEST_WORD || !run.chars().any(char::is_alphabetic) {
                     near = false;
                     continue;
                 }

@@ -66,7 +66,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// So many languages with equally many of the queries, or none.
+/// Languages with equal numbers of the queries, or none.
 fn languages(count: u32) -> Vec<LanguageIds> {
     let size = (QUERIES as u32).div_ceil(count.max(1));
     let own = |at| LanguageIds { language: format!("l{at}"), ids: at * size..(at + 1) * size };
