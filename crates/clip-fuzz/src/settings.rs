@@ -4,7 +4,7 @@ use clip_corpus::{Manifest, PartFile, below};
 use clip_pipeline::Config;
 use clip_query::wikitext::{Hidden, strip};
 use clip_query::words::each_word;
-use clip_query::{Found, MatchOptions, QueryList, QueryMatcher, Rules, Workspace};
+use clip_query::{Dictionary, Found, MatchOptions, QueryList, QueryMatcher, Rules, Workspace};
 
 use crate::choice;
 use crate::scratch::with_files;
@@ -68,5 +68,10 @@ pub fn wikitext(data: &[u8]) {
     let mut plain = String::new();
     strip(&text, &Hidden::default(), &mut plain);
     assert!(plain.len() <= 4 * text.len() + 4, "{} of {}", plain.len(), text.len());
-    each_word(&plain, false, None, |word, _| assert!(!word.is_empty()));
+    let own = Dictionary::from_words(plain.split_whitespace().step_by(3).map(|word| (word, 2)));
+    for dictionary in [None, Some(&own)] {
+        each_word(&plain, false, dictionary, |word, _| assert!(!word.is_empty()));
+    }
+    let whole: String = own.cut(&plain).into_iter().map(|(word, _)| word).collect();
+    assert_eq!(whole, plain);
 }

@@ -34,12 +34,12 @@ struct Account {
     #[serde(default)]
     curve: Vec<(u64, f64)>,
     #[serde(default)]
-    languages: Vec<Language>,
+    languages: Vec<OwnList>,
 }
 
-/// The queries of a language.
+/// What the balance did with the queries of a language.
 #[derive(Deserialize)]
-struct Language {
+struct OwnList {
     language: String,
     limit: u64,
     pairs: u64,
@@ -92,7 +92,7 @@ pub fn balance(path: &Path, name: &dyn Fn(u32) -> String) -> Result<Section> {
 
 /// A row for each language that has a list of its own: its limit is where its tail has the share of
 /// the first's.
-fn languages(languages: &[Language]) -> Table {
+fn languages(languages: &[OwnList]) -> Table {
     let head = ["language", "limit", "pairs with a query", "kept", "queries with a match"];
     let head = head.into_iter().chain(["over the limit", "tail, before", "tail, after"]);
     let mut table = Table::new(head);
