@@ -61,7 +61,7 @@ fn main() -> Result<()> {
     let mut out = DecisionSink::new("barrier", &StageLayout::new(&stage));
     barrier.decide(&inputs, &cx, &mut out)?;
     out.finish(rows)?;
-    println!("{}", measure.end(&[&[name.clone()], rest].concat().join(" "), rows));
+    println!("{}", measure.end(&[std::slice::from_ref(name), rest].concat().join(" "), rows));
     std::fs::remove_dir_all(&stage)?;
     Ok(())
 }
