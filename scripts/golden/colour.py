@@ -1,4 +1,4 @@
-"""torchvision's colour adjustments of a small image, in Pillow's arithmetic: crates/clip-train/tests/golden/colour.
+"""torchvision's colour adjustments of a small image, in Pillow's arithmetic: crates/clip-loader/tests/golden/colour.
 
 scripts/golden/clip-venv has the interpreter.
 """
@@ -22,6 +22,6 @@ results += [functional.adjust_contrast(image, factor) for factor in FACTORS]
 results += [functional.adjust_saturation(image, factor) for factor in FACTORS]
 results += [functional.adjust_hue(image, factor) for factor in HUES]
 results.append(functional.to_grayscale(image, num_output_channels=3))
-with open("crates/clip-train/tests/golden/colour/results.bin", "wb") as file:
+with open("crates/clip-loader/tests/golden/colour/results.bin", "wb") as file:
     for result in results:
         file.write(np.asarray(result.convert("RGB")).tobytes())

@@ -10,6 +10,7 @@ const KNOWN: &[Classifier] = &[
     class_of::<clip_model::Error>,
     class_of::<clip_eval::Error>,
     class_of::<clip_embed::Error>,
+    class_of::<clip_loader::Error>,
     class_of::<clip_train::Error>,
     class_of::<clip_detector::Error>,
 ];

@@ -64,7 +64,7 @@ pub fn load_options(args: &ModelPath) -> anyhow::Result<LoadOptions> {
     let name = args.model_name.as_deref();
     let model = name.map(ModelConfig::find).transpose().map_err(wrong)?;
     let mut preprocess =
-        name.map(PreprocessCfg::fields_of).transpose().map_err(wrong)?.unwrap_or_default();
+        name.map(clip_model::preprocess_fields).transpose().map_err(wrong)?.unwrap_or_default();
     preprocess.extend(preprocess_fields(&args.preprocess)?);
     Ok(LoadOptions { model, image_size: args.image_size, preprocess, ..LoadOptions::default() })
 }

@@ -36,6 +36,7 @@ mod near_join;
 mod palette;
 mod pillow;
 mod preprocess;
+pub mod preprocess_cfg;
 mod resample;
 mod resize;
 mod rgb;

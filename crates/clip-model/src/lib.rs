@@ -41,6 +41,7 @@ mod weight_mismatch;
 mod weights;
 
 pub use clip::Clip;
+pub use clip_image::preprocess_cfg::{Interpolation, MEAN, PreprocessCfg, STD};
 pub use config::{Depth, ModelConfig, TextConfig, VisionConfig};
 pub use error::{Error, Result};
 pub use hub::{Pretrained, find_in_hub, find_pretrained};
@@ -52,7 +53,7 @@ pub use paper::NAMES;
 pub use pass::PatchDropout;
 pub use pixels::image_bytes;
 pub use positions::interpolate_positions;
-pub use preprocess::{Interpolation, MEAN, PreprocessCfg, STD};
+pub use preprocess::preprocess_fields;
 pub use save::{Target, lost_fields, save_as};
 pub use tower::Tower;
 pub use weights::{MODEL_FILE, read_safetensors, save_checkpoint, write_safetensors};

@@ -13,6 +13,7 @@ pub mod hosts;
 pub mod limited;
 mod listen;
 pub mod pages;
+pub mod pairs;
 pub mod photos;
 pub mod ports;
 pub mod proxy;

@@ -13,9 +13,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clip_loader::Corpus;
 use clip_model::{ModelConfig, read_safetensors};
 use clip_torch::tch::{Device, Kind, Tensor};
-use clip_train::{Batch, Corpus, Objective, ProcessGroup, Recipe, TrainOptions, Trainer, fresh};
+use clip_train::{Batch, Objective, ProcessGroup, Recipe, TrainOptions, Trainer, fresh};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();

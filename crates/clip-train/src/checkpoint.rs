@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use clip_loader::TrainData;
 use clip_model::{Clip, load_checkpoint, read_safetensors, save_checkpoint, write_safetensors};
 use clip_torch::Scaler;
 use clip_torch::tch::{Device, Tensor, no_grad};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::optim::{Trained, stored};
 use crate::sealed::{Files, check, seal};
-use crate::{Error, Recipe, Result, TrainData, TrainOptions};
+use crate::{Error, Recipe, Result, TrainOptions};
 
 const STATE: &str = "trainer.json";
 const OPTIMIZER: &str = "trainer.safetensors";

@@ -56,7 +56,10 @@ pub enum Error {
     /// The caller asked to stop at once.
     #[error("interrupted")]
     Interrupted,
-    /// The shards.
+    /// What is trained on.
+    #[error(transparent)]
+    Loader(#[from] clip_loader::Error),
+    /// A file of a run.
     #[error(transparent)]
     Corpus(#[from] clip_corpus::Error),
     /// The model.
@@ -74,6 +77,7 @@ impl Classify for Error {
     fn class(&self) -> Option<ErrorClass> {
         match self {
             Self::Diverged { .. } | Self::Replicas { .. } => Some(ErrorClass::Gate),
+            Self::Loader(error) => error.class(),
             Self::Corpus(error) => error.class(),
             Self::Damaged { .. } => Some(ErrorClass::Damaged),
             Self::Interrupted => Some(ErrorClass::Interrupted),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use clip_loader::Corpus;
 use clip_model::{Clip, image_bytes};
 use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast, first_not_finite};
@@ -9,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::loader::padded;
 use crate::loss::unit;
-use crate::{Corpus, Error, ProcessGroup, Result};
+use crate::{Error, ProcessGroup, Result};
 
 /// Pairs that are embedded at a time.
 const BATCH: usize = 64;

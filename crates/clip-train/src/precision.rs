@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use clip_torch::Precision;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// `--precision`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,6 +55,18 @@ impl FromStr for TrainPrecision {
             "amp_bf16" | "amp_bfloat16" => Self::AmpBf16,
             other => return Err(format!("{other:?}: one of auto, amp, amp_bf16 or fp32")),
         })
+    }
+}
+
+impl Serialize for TrainPrecision {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TrainPrecision {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        String::deserialize(input)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use clip_loader::Augment;
 use clip_model::ModelConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamStats, Augment, Error, Recipe, Result, TextWeights, TrainPrecision};
+use crate::{AdamStats, Error, Recipe, Result, TextWeights, TrainPrecision};
 
 /// A model and its recipe under one name.
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,9 +1,10 @@
 //! How to train: everything that decides the numbers of a run.
 
+use clip_loader::Augment;
 use clip_torch::Precision;
 use serde::{Deserialize, Serialize};
 
-use crate::{Augment, Error, Result, TrainPrecision};
+use crate::{Error, Result, TrainPrecision};
 
 /// What is learned from pairs (CLIP paper, section 2.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

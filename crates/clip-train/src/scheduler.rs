@@ -1,6 +1,8 @@
 //! The learning rate of each step: open_clip's `cosine_lr`, `const_lr` and `const_lr_cooldown`.
 
-use crate::{Epochs, Recipe, Schedule};
+use clip_loader::Epochs;
+
+use crate::{Recipe, Schedule};
 
 /// The learning rate of a run of known length.
 #[derive(Debug, Clone)]

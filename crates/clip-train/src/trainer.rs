@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use clip_loader::{Epochs, LoaderOptions, Sampler, TrainData};
 use clip_model::{Clip, ModelConfig};
 use clip_random::mix;
 use clip_torch::tch::{self, Device, Tensor};
@@ -15,8 +16,8 @@ use crate::pt;
 use crate::replicas::{COMPARE_STEPS, buffers, same_start, same_weights};
 use crate::step::{Passed, Passes, agree};
 use crate::{
-    Batch, Checkpoint, Due, Epochs, Error, Hooks, Loader, LoaderOptions, Logs, Objective,
-    ProcessGroup, Recipe, Result, Sampler, Scheduler, StepMetrics, TrainData, TrainOptions,
+    Batch, Checkpoint, Due, Error, Hooks, Loader, Logs, Objective, ProcessGroup, Recipe, Result,
+    Scheduler, StepMetrics, TrainOptions,
 };
 
 /// How a run ended.
@@ -271,9 +272,9 @@ impl Trainer {
             seed: self.options.seed,
             threads: self.options.threads,
             share: (self.world.rank(), self.world.size()),
-            device: self.model.device(),
+            stride: 1,
         };
-        let mut loader = Loader::start(&self.sampler, &loader, self.step)?;
+        let mut loader = Loader::start(&self.sampler, &loader, self.step, self.model.device())?;
         let contrastive = self.recipe.objective == Objective::Contrastive;
         let mut watch = crate::Health::new(self.recipe.batch_size, contrastive);
         let mut saved = (self.step, Instant::now());

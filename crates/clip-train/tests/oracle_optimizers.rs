@@ -6,9 +6,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use clip_loader::Corpus;
 use clip_model::{ModelConfig, Weights};
 use clip_torch::tch::Device;
-use clip_train::{Corpus, Objective, Opt, ProcessGroup, Recipe, TrainPrecision, Trainer, fresh};
+use clip_train::{Objective, Opt, ProcessGroup, Recipe, TrainPrecision, Trainer, fresh};
 
 use small::{CONTEXT, ROWS, batch, options};
 

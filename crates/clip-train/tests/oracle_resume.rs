@@ -6,9 +6,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use clip_loader::Corpus;
 use clip_model::ModelConfig;
 use clip_torch::tch::Device;
-use clip_train::{Corpus, Objective, ProcessGroup, Recipe, TrainPrecision, Trainer, fresh};
+use clip_train::{Objective, ProcessGroup, Recipe, TrainPrecision, Trainer, fresh};
 
 use small::{CONTEXT, ROWS, batch, options};
 

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clip_cli::torch::Window;
-use clip_model::ModelConfig;
-use clip_train::{
+use clip_loader::{
     CaptionKeys, Corpus, CorpusOptions, Identity, ShardStream, Source, StreamOptions, TrainData,
     open_csv,
 };
+use clip_model::ModelConfig;
 
 use super::Args;
 use super::inputs::Inputs;

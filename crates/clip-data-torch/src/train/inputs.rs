@@ -2,7 +2,7 @@
 
 use anyhow::{Context, bail, ensure};
 use clip_cli::torch::{TrainArgs, Window};
-use clip_train::{CaptionKeys, CsvOptions, Source};
+use clip_loader::{CaptionKeys, CsvOptions, Source};
 
 /// What a run reads.
 pub trait Inputs {

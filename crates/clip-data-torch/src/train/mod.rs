@@ -16,14 +16,15 @@ use std::time::{Duration, Instant};
 
 use clip_cli::Stop;
 use clip_cli::torch::TrainArgs as Args;
+use clip_loader::{Identity, TrainData};
 use clip_model::{
     Clip, LoadOptions, ModelConfig, PreprocessCfg, Pretrained, Tower, Weights, find_pretrained,
 };
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
-    Due, Hooks, Identity, Logs, Objective, Outcome, ProcessGroup, Progress, RankInfo, Recipe,
-    RunLock, StepMetrics, TrainData, TrainOptions, Trainer, difference, fresh, latest, paper,
+    Due, Hooks, Logs, Objective, Outcome, ProcessGroup, Progress, RankInfo, Recipe, RunLock,
+    StepMetrics, TrainOptions, Trainer, difference, fresh, latest, paper,
 };
 
 use data::data;
@@ -162,7 +163,7 @@ fn model(
     device: Device,
 ) -> anyhow::Result<Clip> {
     let name = args.model.as_deref().unwrap_or_default();
-    let mut preprocess = PreprocessCfg::fields_of(name)?;
+    let mut preprocess = clip_model::preprocess_fields(name)?;
     preprocess.extend(preprocess_fields(&args.preprocess)?);
     let Some(spec) = &args.pretrained else {
         let mut model = fresh(config, objective, device);

@@ -2,9 +2,10 @@
 
 use anyhow::{Context, bail, ensure};
 use clip_cli::torch::TrainArgs;
+use clip_loader::Augment;
 use clip_model::ModelConfig;
 use clip_text::Tokenizer;
-use clip_train::{AdamStats, Augment, Objective, Opt, Preset, Recipe};
+use clip_train::{AdamStats, Objective, Opt, Preset, Recipe};
 use serde::de::DeserializeOwned;
 
 use crate::model::preprocess_fields;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use anyhow::Context;
 use clip_datasets::{EvalItem, EvalSet, OpenOptions};
 use clip_eval::{Classifier, Names, pixels, prepare_image};
+use clip_loader::Corpus;
 use clip_model::{Clip, ModelConfig};
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
 use clip_torch::{Precision, autocast, first_not_finite};
-use clip_train::{ClassScorer, Corpus, Due, Error, Objective, ProcessGroup, Result, evaluate};
+use clip_train::{ClassScorer, Due, Error, Objective, ProcessGroup, Result, evaluate};
 
 use super::Args;
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clap::ValueEnum;
+use clap::builder::PossibleValuesParser;
 use clip_cli::Printable;
 use clip_corpus::ShardReader;
-use clip_image::{DecodeOptions, Rgb, decode, hash, near_pairs};
+use clip_image::hash::{self, Algorithm};
+use clip_image::{DecodeOptions, decode, near_pairs};
 use rayon::prelude::*;
 
 /// Images that are hashed side by side.
@@ -21,11 +22,11 @@ pub struct Args {
     #[arg(required = true)]
     paths: Vec<PathBuf>,
     /// Which hash
-    #[arg(long, value_enum, default_value_t)]
-    kind: Kind,
+    #[arg(long, default_value = Algorithm::KINDS[0], value_parser = PossibleValuesParser::new(Algorithm::KINDS))]
+    kind: String,
     /// Whose bits
-    #[arg(long, value_enum, default_value_t)]
-    compat: Compat,
+    #[arg(long, default_value = Algorithm::TOOLS[0], value_parser = PossibleValuesParser::new(Algorithm::TOOLS))]
+    compat: String,
     /// Decode JPEG at a fraction: several times faster, and a bit or two off
     #[arg(long)]
     fast: bool,
@@ -34,35 +35,20 @@ pub struct Args {
     near: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Kind {
-    #[default]
-    Phash,
-    Dhash,
-    Ahash,
-    Whash,
-    Pdq,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum Compat {
-    #[default]
-    Imagededup,
-    Imagehash,
-}
-
 /// An image to be hashed: its name and its bytes.
 type Named = (String, Vec<u8>);
 
 /// Prints `hash<TAB>name` lines, or `distance<TAB>name<TAB>name` for near pairs.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if args.kind == Kind::Pdq && args.near.is_some() {
+    if args.kind == "pdq" && args.near.is_some() {
         bail!("--near compares hashes of 64 bits\nhint: choose another --kind");
     }
+    let algorithm = Algorithm::named(&args.kind, &args.compat).map_err(anyhow::Error::msg)?;
     let mut out = Printable(BufWriter::new(std::io::stdout().lock()));
     let (mut names, mut hashes, mut failed) = (Vec::new(), Vec::new(), 0);
     let mut work = |batch: &mut Vec<Named>| -> anyhow::Result<()> {
-        let found: Vec<_> = batch.par_iter().map(|(_, bytes)| args.hash(bytes)).collect();
+        let found: Vec<_> =
+            batch.par_iter().map(|(_, bytes)| args.hash(algorithm, bytes)).collect();
         for ((name, _), found) in batch.drain(..).zip(found) {
             match found {
                 Ok((hash, flat)) if args.near.is_some() => {
@@ -107,23 +93,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 impl Args {
     /// The hash of an encoded image, and whether the image is flat (known where pairs are asked
     /// for).
-    fn hash(&self, bytes: &[u8]) -> clip_image::Result<(Vec<u64>, bool)> {
+    fn hash(&self, algorithm: Algorithm, bytes: &[u8]) -> clip_image::Result<(Vec<u64>, bool)> {
         let min_side = self.fast.then_some(hash::FAST_SIDE);
         // The Python tools hash what the file holds, as it is stored there.
         let image = decode(bytes, &DecodeOptions { min_side, ..DecodeOptions::stored() })?;
-        let of = |hash: fn(&Rgb) -> u64| vec![hash(&image)];
-        let hash = match (self.kind, self.compat) {
-            (Kind::Pdq, _) => hash::pdq::Pdq::of(&image).bits.to_vec(),
-            (Kind::Phash, Compat::Imagededup) => of(hash::phash),
-            (Kind::Dhash, Compat::Imagededup) => of(hash::dhash),
-            (Kind::Ahash, Compat::Imagededup) => of(hash::ahash),
-            (Kind::Whash, Compat::Imagededup) => of(hash::whash),
-            (Kind::Phash, Compat::Imagehash) => of(hash::imagehash::phash),
-            (Kind::Dhash, Compat::Imagehash) => of(hash::imagehash::dhash),
-            (Kind::Ahash, Compat::Imagehash) => of(hash::imagehash::ahash),
-            (Kind::Whash, Compat::Imagehash) => of(hash::imagehash::whash),
-        };
-        Ok((hash, self.near.is_some() && hash::is_flat(&image)))
+        Ok((algorithm.hash(&image), self.near.is_some() && hash::is_flat(&image)))
     }
 }
 

@@ -5,9 +5,12 @@
 //! print. An image decoded at a fraction ([`FAST_SIDE`]) gives the same hash up to a bit or two,
 //! several times faster.
 
+mod algorithm;
 mod dct;
 pub mod imagehash;
 pub mod pdq;
+
+pub use algorithm::Algorithm;
 
 use crate::Rgb;
 use crate::kernel::Kernel;

@@ -10,15 +10,14 @@ mod stop;
 use std::path::Path;
 use std::sync::Arc;
 
-use clip_corpus::{Sample, ShardWriter};
-use clip_image::{Rgb, encode_png};
+use clip_loader::{Augment, CaptionKeys, Corpus, CorpusOptions, Identity, Source};
 use clip_model::{Clip, ModelConfig};
+use clip_testkit::pairs::{write_coloured_pairs, write_pairs};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 
 use crate::{
-    Augment, Corpus, CorpusOptions, Due, Hooks, Identity, ProcessGroup, Recipe, Result, Source,
-    StepMetrics, TrainOptions, TrainPrecision, Trainer,
+    Due, Hooks, ProcessGroup, Recipe, Result, StepMetrics, TrainOptions, TrainPrecision, Trainer,
 };
 
 /// libtorch's generator is the process's: tests that draw from it run one after another.
@@ -27,55 +26,29 @@ pub fn alone() -> std::sync::MutexGuard<'static, ()> {
     GENERATOR.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn options(column: Option<&str>) -> CorpusOptions {
-    let weight_column = column.map(str::to_owned);
-    CorpusOptions {
-        context: 12,
-        side: 16,
-        cache_bytes: 1 << 20,
-        weight_column,
-        caption_keys: crate::CaptionKeys::default(),
-        identity: Identity::Content,
-    }
-}
-
 /// Pairs of single-coloured images; every fourth has a text that others have too.
 pub fn corpus(folder: &Path, count: usize) -> Arc<Corpus> {
-    let colour = |i: usize| [(i * 37 % 256) as u8, (i * 91 % 256) as u8, (i * 53 % 256) as u8];
-    corpus_of(folder, count, &|i| encode_png(&Rgb::filled(20, 16, colour(i))).unwrap())
+    write_coloured_pairs(folder, count).unwrap();
+    open(folder)
 }
 
 /// The same with images of the caller's.
 pub fn corpus_of(folder: &Path, count: usize, image: &dyn Fn(usize) -> Vec<u8>) -> Arc<Corpus> {
-    write_shard(folder, count, image);
-    open(folder, None)
+    write_pairs(folder, count, image).unwrap();
+    open(folder)
 }
 
-fn open(folder: &Path, column: Option<&str>) -> Arc<Corpus> {
+fn open(folder: &Path) -> Arc<Corpus> {
     let source = Source { spec: folder.display().to_string(), weight: 1.0 };
-    Arc::new(Corpus::open(&[source], &options(column)).unwrap())
-}
-
-fn write_shard(folder: &Path, count: usize, image: &dyn Fn(usize) -> Vec<u8>) {
-    let mut shard = ShardWriter::create(&folder.join("00000.tar")).unwrap();
-    for i in 0..count {
-        let text = format!("a thing number {}", if i % 4 == 0 { 0 } else { i });
-        let fields = vec![("png".to_owned(), image(i)), ("txt".to_owned(), text.into_bytes())];
-        shard.write(&Sample { key: format!("{i:05}"), fields }).unwrap();
-    }
-    shard.finish().unwrap();
-}
-
-/// A corpus with a weight for each pair in the table beside its shard.
-pub fn weighted(folder: &Path, count: usize, weight: impl Fn(usize) -> f32) -> Arc<Corpus> {
-    use arrow::array::{ArrayRef, Float32Array, RecordBatch, StringArray};
-    write_shard(folder, count, &|_| encode_png(&Rgb::filled(4, 4, [1, 2, 3])).unwrap());
-    let keys: ArrayRef =
-        Arc::new(StringArray::from_iter_values((0..count).map(|i| format!("{i:05}"))));
-    let weights: ArrayRef = Arc::new(Float32Array::from_iter_values((0..count).map(weight)));
-    let table = RecordBatch::try_from_iter([("key", keys), ("balance", weights)]).unwrap();
-    clip_corpus::write_parquet(&folder.join("00000.parquet"), table.schema(), &[table]).unwrap();
-    open(folder, Some("balance"))
+    let options = CorpusOptions {
+        context: 12,
+        side: 16,
+        cache_bytes: 1 << 20,
+        weight_column: None,
+        caption_keys: CaptionKeys::default(),
+        identity: Identity::Content,
+    };
+    Arc::new(Corpus::open(&[source], &options).unwrap())
 }
 
 /// A vision transformer, or a ResNet, of a few thousand parameters.

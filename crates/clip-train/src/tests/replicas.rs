@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use clip_loader::Augment;
 use clip_model::Clip;
 use clip_torch::Store;
 use clip_torch::tch::{self, Device, Kind, Tensor};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::ranks::{finished, start};
 use super::{Seen, alone, corpus, recipe, tiny, train_options};
 use crate::{
-    AdamStats, Augment, DecayRule, Objective, Opt, ProcessGroup, Recipe, Schedule, TextWeights,
+    AdamStats, DecayRule, Objective, Opt, ProcessGroup, Recipe, Schedule, TextWeights,
     TrainPrecision, Trainer,
 };
 
@@ -233,7 +234,7 @@ pub fn stranger(world: ProcessGroup, folder: &Path, data: &Path) {
         &odd,
         &train_options(16),
         &corpus.clone().into(),
-        crate::EpochSampler::new(&corpus, 7, 16, 1).unwrap().epochs().steps(),
+        clip_loader::EpochSampler::new(&corpus, 7, 16, 1).unwrap().epochs().steps(),
     );
     write("flags", &crate::replicas::same_start(&world, &begins, "model", 16).unwrap_err());
     let mut trainer = Trainer::new(model(), recipe(16), corpus, train_options(16), world).unwrap();

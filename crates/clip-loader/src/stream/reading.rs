@@ -217,6 +217,6 @@ impl ShardStream {
             let next = (sample.at + 1) % sample.window.uses.len() as u32;
             sample = self.planned(&sample.window, next, mix(0, u64::from(sample.at), 0))?;
         }
-        Err(last.unwrap_or_else(|| Error::Recipe("the corpus is empty".into())))
+        Err(last.unwrap_or_else(|| Error::Options("the corpus is empty".into())))
     }
 }

@@ -116,7 +116,7 @@ impl ShardStream {
                 Some(DiskCache::new(folder, *limit).map_err(|e| Error::io(folder, e))?)
             }
             None if remote => {
-                return Err(Error::Recipe("remote shards want a folder for copies".into()));
+                return Err(Error::Options("remote shards want a folder for copies".into()));
             }
             _ => None,
         };
@@ -135,7 +135,7 @@ impl ShardStream {
         stream.know(&counts);
         if stream.pairs == 0 {
             let specs: Vec<_> = sources.iter().map(|source| source.spec.as_str()).collect();
-            return Err(Error::Recipe(format!("{}: no sample in the shards", specs.join("::"))));
+            return Err(Error::Options(format!("{}: no sample in the shards", specs.join("::"))));
         }
         Ok(stream)
     }
@@ -165,7 +165,7 @@ impl ShardStream {
         };
         let threads = if self.cache.is_some() { ASKING } else { rayon::current_num_threads() };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|e| Error::Recipe(e.to_string()))?;
+        let pool = pool.map_err(|e| Error::Options(e.to_string()))?;
         let all = pool.install(|| {
             (0..self.shards.len()).into_par_iter().map(count).collect::<Result<Vec<_>>>()
         })?;

@@ -160,7 +160,7 @@ impl Corpus {
         }
         if corpus.pairs.is_empty() {
             let specs: Vec<_> = sources.iter().map(|source| source.spec.as_str()).collect();
-            return Err(Error::Recipe(format!(
+            return Err(Error::Options(format!(
                 "{}: no pair in the shards\n\
                  hint: a sample needs a caption (txt, or json with captions) and an image",
                 specs.join("::")
@@ -380,11 +380,14 @@ impl Corpus {
                 Err(error) => return Err(error),
             }
         }
-        Err(last.unwrap_or_else(|| Error::Recipe("the corpus is empty".into())))
+        Err(last.unwrap_or_else(|| Error::Options("the corpus is empty".into())))
     }
 
     /// The image of a pair.
-    pub(crate) fn image(&self, index: usize) -> Result<Rgb> {
+    ///
+    /// # Errors
+    /// When its file cannot be read or decoded, or its shard was changed since it was indexed.
+    pub fn image(&self, index: usize) -> Result<Rgb> {
         if let Some(image) = self.pixels.get(index).and_then(OnceLock::get) {
             return Ok(image.clone());
         }

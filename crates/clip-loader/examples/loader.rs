@@ -7,10 +7,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use clip_torch::tch::Device;
-use clip_train::{
-    Corpus, CorpusOptions, Identity, Loader, LoaderOptions, ShardStream, Source, StreamOptions,
-    TrainData,
+use clip_loader::{
+    CaptionKeys, Corpus, CorpusOptions, Identity, Loader, LoaderOptions, RowMemory, ShardStream,
+    Source, StreamOptions, TrainData,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             context,
             side: side_kept,
             weight_column: None,
-            caption_keys: clip_train::CaptionKeys::default(),
+            caption_keys: CaptionKeys::default(),
             window: window.parse()?,
             resampled: false,
             cache,
@@ -44,7 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             side: side_kept,
             cache_bytes: 0,
             weight_column: None,
-            caption_keys: clip_train::CaptionKeys::default(),
+            caption_keys: CaptionKeys::default(),
             identity: Identity::None,
         };
         Arc::new(Corpus::open(&[source], &options)?).into()
@@ -54,17 +53,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let options = LoaderOptions {
         size: side,
         augment: "rrc(0.9,1)".parse()?,
-        preprocess: clip_model::PreprocessCfg::default(),
-        seed: 0,
         threads: threads.parse()?,
-        share: (0, 1),
-        device: Device::Cpu,
+        ..LoaderOptions::default()
     };
-    let mut loader = Loader::start(&plan, &options, 0)?;
+    let mut loader = Loader::start(&plan, &options, 0, RowMemory::of_bytes)?;
     let started = Instant::now();
     let mut samples = 0;
     for _ in 0..steps {
-        samples += loader.next_batch(&mut |_| false)?.map_or(0, |batch| batch.len);
+        samples += loader.next_batch(&mut |_| false)?.map_or(0, |batch| batch.texts.len());
     }
     println!("{:.1}", samples as f64 / started.elapsed().as_secs_f64());
     Ok(())

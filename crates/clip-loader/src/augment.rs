@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
+use clip_image::preprocess_cfg::{Interpolation, PreprocessCfg};
 use clip_image::{Filter, Rgb, crop, resize};
-use clip_model::{Interpolation, PreprocessCfg};
 use clip_random::Draw;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::AugCfg;
 
@@ -66,6 +68,18 @@ impl FromStr for Augment {
             ("small", [strength]) if (0.0..=3.0).contains(strength) => Ok(Self::Small(*strength)),
             _ => Err("one of none, square-crop, rrc(0.9,1), small, small(0.5)".into()),
         }
+    }
+}
+
+impl Serialize for Augment {
+    fn serialize<S: Serializer>(&self, output: S) -> Result<S::Ok, S::Error> {
+        output.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Augment {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        String::deserialize(input)?.parse().map_err(D::Error::custom)
     }
 }
 

@@ -47,7 +47,7 @@ impl EpochSampler {
         samples: Option<u64>,
     ) -> Result<Self> {
         if corpus.weighted() && (0..corpus.len()).all(|pair| corpus.weight(pair) <= 0.0) {
-            return Err(Error::Recipe(
+            return Err(Error::Options(
                 "the weights of all pairs are 0: nothing to train on".into(),
             ));
         }

@@ -27,17 +27,17 @@ pub(crate) fn passes(
     size: impl Fn(u64) -> u64,
 ) -> Result<Vec<u64>> {
     if !(1..=MOST_EPOCHS).contains(&epochs) {
-        return Err(Error::Recipe(format!("--epochs {epochs}: 1 to {MOST_EPOCHS} are wanted")));
+        return Err(Error::Options(format!("--epochs {epochs}: 1 to {MOST_EPOCHS} are wanted")));
     }
     let pass = size(0);
     if batch == 0 || pass < batch as u64 {
-        return Err(Error::Recipe(format!(
+        return Err(Error::Options(format!(
             "a batch of {batch} pairs, over all processes, is more than the corpus has: {pass}\n\
              hint: lower --batch-size, --accum-freq or --global-batch-size"
         )));
     }
     if let Some(samples) = samples.filter(|&samples| samples < batch as u64) {
-        return Err(Error::Recipe(format!(
+        return Err(Error::Options(format!(
             "--train-num-samples {samples} is less than a batch of {batch} pairs"
         )));
     }
@@ -47,7 +47,7 @@ pub(crate) fn passes(
     while end.map_or(passes.len() <= epochs as usize, |end| last(&passes) < end) {
         if passes.len() as u64 > MOST_EPOCHS {
             let most = MOST_EPOCHS;
-            return Err(Error::Recipe(format!("--train-num-samples: more than {most} passes")));
+            return Err(Error::Options(format!("--train-num-samples: more than {most} passes")));
         }
         passes.push(last(&passes) + size(passes.len() as u64 - 1));
     }

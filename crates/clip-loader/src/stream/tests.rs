@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use clip_corpus::{Sample, ShardWriter};
 use clip_image::{Rgb, encode_png};
-use clip_model::PreprocessCfg;
-use clip_torch::tch::{Device, Tensor};
 
 use super::{ShardStream, StreamOptions, StreamRows, StreamSampler};
-use crate::{Augment, Error, Loader, LoaderOptions, Sampler, Source};
+use crate::{Augment, Error, Loader, LoaderOptions, RowMemory, Sampler, Source};
 
 fn options(window: usize) -> StreamOptions {
     StreamOptions {
@@ -166,24 +164,20 @@ fn weights_of_sources_and_resampling_say_how_often() {
     assert!(drawn.len() == 160 && (60..140).contains(&distinct), "{distinct}");
 }
 
-fn loaded(sampler: &StreamSampler, threads: usize, first: u64) -> Vec<(Vec<u8>, Vec<i64>)> {
+fn loaded(sampler: &StreamSampler, threads: usize, first: u64) -> Vec<(Vec<u8>, Vec<Vec<u16>>)> {
     let options = LoaderOptions {
         size: 4,
         augment: Augment::None,
-        preprocess: PreprocessCfg::default(),
         seed: 3,
         threads,
-        share: (0, 1),
-        device: Device::Cpu,
+        ..LoaderOptions::default()
     };
     let steps = first..sampler.epochs().steps();
     let sampler = Sampler::Streamed(sampler.clone());
-    let mut loader = Loader::start(&sampler, &options, first).unwrap();
-    let flat = |tensor: &Tensor| tensor.view([-1]);
+    let mut loader = Loader::start(&sampler, &options, first, RowMemory::of_bytes).unwrap();
     let batches = steps.map(|_| {
         let batch = loader.next_batch(&mut |_| false).unwrap().unwrap();
-        let images = Vec::try_from(flat(&batch.images)).unwrap();
-        (images, Vec::try_from(flat(&batch.tokens)).unwrap())
+        (batch.images.into_vec(), batch.texts)
     });
     let batches = batches.collect();
     assert_eq!(loader.take_faults(), Vec::<String>::new());

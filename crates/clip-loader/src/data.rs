@@ -135,7 +135,7 @@ impl Sampler {
             (Self::Streamed(sampler), Sample::Streamed(sample)) => {
                 sampler.stream.sample(sample, faults)
             }
-            _ => Err(Error::Recipe("a sample of another corpus".into())),
+            _ => Err(Error::Options("a sample of another corpus".into())),
         }
     }
 }

@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use clip_torch::tch::Device;
-use clip_train::{Loader, LoaderOptions, Sampler, ShardStream, Source, StreamOptions};
+use clip_loader::{
+    Augment, CaptionKeys, Loader, LoaderOptions, RowMemory, Sampler, ShardStream, Source,
+    StreamOptions,
+};
 
 /// A number of a file of `/proc/self`.
 fn number(file: &str, key: &str) -> u64 {
@@ -28,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         context: 77,
         side: 16,
         weight_column: None,
-        caption_keys: clip_train::CaptionKeys::default(),
+        caption_keys: CaptionKeys::default(),
         window: 8,
         resampled: false,
         cache: None,
@@ -43,18 +45,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let streams = sampler.streams();
     let loader = LoaderOptions {
         size: 4,
-        augment: "none".parse()?,
-        preprocess: clip_model::PreprocessCfg::default(),
-        seed: 0,
-        threads: 1,
+        augment: Augment::None,
         share: (rank.parse()?, nodes.parse()?),
-        device: Device::Cpu,
+        ..LoaderOptions::default()
     };
     let steps = match steps.parse()? {
         0 => sampler.epochs().steps(),
         steps => steps,
     };
-    let mut loader = Loader::start(&Sampler::Streamed(sampler), &loader, 0)?;
+    let mut loader = Loader::start(&Sampler::Streamed(sampler), &loader, 0, RowMemory::of_bytes)?;
     let mut first = None;
     for _ in 0..steps {
         loader.next_batch(&mut |_| false)?;

@@ -117,6 +117,16 @@ pub(crate) fn drawn(shares: impl Iterator<Item = f32> + Clone, bits: u64) -> usi
     last
 }
 
+/// Token lists as rows of the longest, zero padded, and that length.
+pub fn pad_tokens(texts: &[Vec<u16>]) -> (Vec<i64>, usize) {
+    let length = texts.iter().map(Vec::len).max().unwrap_or(0);
+    let mut ids = vec![0i64; length * texts.len()];
+    for (row, text) in ids.chunks_mut(length.max(1)).zip(texts) {
+        row.iter_mut().zip(text).for_each(|(id, &token)| *id = i64::from(token));
+    }
+    (ids, length)
+}
+
 /// Token ids without the padding; the vocabulary has fewer than 65,536 entries.
 pub(crate) fn unpadded(tokenizer: &Tokenizer, text: &str, context: usize) -> Vec<u16> {
     let ids = tokenizer.tokenize(text, context);

@@ -148,7 +148,7 @@ impl Cursor {
             self.advance(sampler, openers)?;
         }
         let Some(open) = &mut self.open else {
-            return Err(Error::Recipe("the stream has no more samples".into()));
+            return Err(Error::Options("the stream has no more samples".into()));
         };
         let before = out.len();
         open.place(sampler, room, out)?;
@@ -162,7 +162,7 @@ impl Cursor {
         self.prefetch(sampler, openers);
         self.open = None;
         let Some((window, opened)) = self.next.take() else { return Ok(()) };
-        let gone = |_| Error::Recipe("a thread that opens shards died".into());
+        let gone = |_| Error::Options("a thread that opens shards died".into());
         let samples = Arc::new(opened.recv().map_err(gone)??);
         self.prefetch(sampler, openers);
         let order = sampler.order.shuffled(&window);

@@ -48,7 +48,7 @@ pub fn open_csv(sources: &[Source], csv: &CsvOptions, options: &CorpusOptions) -
     }
     if pairs.is_empty() {
         let specs: Vec<_> = sources.iter().map(|source| source.spec.as_str()).collect();
-        return Err(Error::Recipe(format!(
+        return Err(Error::Options(format!(
             "{}: no row with an image and a caption",
             specs.join("::")
         )));
