@@ -10,7 +10,7 @@ printed figures (the real counts are not published).
 
 import json
 
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, sem, spearmanr, t
 
 CASES = [
     ("hand-checkable A", 100, 10, 60, 9),
@@ -21,6 +21,13 @@ CASES = [
 INTERVALS = [(0, 10), (1, 10), (10, 10), (5, 10), (38100, 50000)]
 TAILS = [(70, 100, 0.60), (6, 50, 0.05), (0, 12, 0.50), (12, 12, 0.70), (180, 242, 0.70), (37, 300, 0.10)]
 TESTS = 35
+MEANS = [[0.5, 0.7], [0.012, 0.015, 0.008], [1.0, 2.0, 4.0, 8.0, 16.0, -3.0], [0.1] * 4]
+
+RANKED = [
+    ([1, 2, 3, 4, 5], [0.1, 0.3, 0.2, 0.5, 0.4]),
+    ([0, 0, 0, 2, 7, 7, 90], [0.0, 0.5, 0.5, 0.25, 1.0, 0.75, 0.75]),
+    ([9, 8, 8, 1], [0.2, 0.2, 0.9, 1.0]),
+]
 
 
 def interval(k, n, alpha=0.005):
@@ -49,9 +56,17 @@ def case(name, rows, overlap, correct, correct_overlap):
     }
 
 
+def mean(values, confidence=0.95):
+    middle, error, df = sum(values) / len(values), float(sem(values)), len(values) - 1
+    low, high = t.interval(confidence, df, loc=middle, scale=error) if error > 0 else (middle, middle)
+    return {"values": values, "mean": middle, "low": float(low), "high": float(high)}
+
+
 print(json.dumps({
     "tests": TESTS,
     "cases": [case(*c) for c in CASES],
     "intervals": [[k, n, *interval(k, n)] for k, n in INTERVALS],
     "tails": [[k, n, p, tail(k, n, p), *interval(k, n)] for k, n, p in TAILS],
+    "spearman": [{"x": x, "y": y, "r": float(spearmanr(x, y).statistic)} for x, y in RANKED],
+    "means": [mean(values) for values in MEANS],
 }, indent=1))

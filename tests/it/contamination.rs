@@ -195,3 +195,37 @@ fn what_is_wrong_is_named() {
     let printed = world.good(&["contamination", "--corpus", "pictures", "--eval", "toys=toys"]);
     assert!(printed.contains("1 unreadable"), "{printed}");
 }
+
+#[test]
+fn captions_of_a_set_are_found_beside_its_images() {
+    let world = World::new();
+    std::fs::create_dir(world.path("captioned")).unwrap();
+    for (folder, text) in [
+        // The caption of its own image, but for case and punctuation.
+        (2, "A OLD, boat in picture 0 of folder 2!\n"),
+        // In the second line that of another image.
+        (3, "nothing that is said anywhere in this world\na round boat in picture 0 of folder 4\n"),
+        (4, "a quiet evening without any picture of it\n"),
+    ] {
+        let image = world.path(&format!("toys/class_{folder}/copy.png"));
+        std::fs::copy(image, world.path(&format!("captioned/{folder}.png"))).unwrap();
+        std::fs::write(world.path(&format!("captioned/{folder}.txt")), text).unwrap();
+    }
+    let check = ["contamination", "--corpus", "pictures", "--eval", "mine=captioned"];
+    let printed = world.good(&check);
+    let found = account(&world, "contamination");
+    let text = &found["sets"][0]["text"];
+    assert_eq!((&text["overlap"], &text["both"]), (&json!(2), &json!(2)), "{printed}");
+    // Only the first has its image in the row of its caption.
+    assert_eq!(text["same_row"], json!(1), "{text}");
+    assert_eq!(text["kinds"], json!({"normalised": 1, "exact": 1}), "{text}");
+    assert!(printed.contains("2 have a caption in the corpus"), "{printed}");
+    let html = std::fs::read_to_string(world.path("contamination/contamination.html")).unwrap();
+    assert!(html.contains("mine: captions"), "{html}");
+    // Again: from what was kept.
+    world.good(&check);
+    assert_eq!(account(&world, "contamination"), found);
+    assert_eq!(std::fs::read_dir(world.path("contamination/parts")).unwrap().count(), 2);
+    let texts = read_parquet(&world.path("contamination/texts.parquet")).unwrap();
+    assert!(texts.iter().map(|batch| batch.num_rows()).sum::<usize>() >= 2);
+}

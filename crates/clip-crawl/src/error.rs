@@ -56,6 +56,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// That a page, a host or an image forbids it.
+    pub const OPT_OUTS: [Self; 7] = [
+        Self::Robots,
+        Self::XRobotsTag,
+        Self::MetaRobots,
+        Self::ContentUsage,
+        Self::TdmReservation,
+        Self::AiTxt,
+        Self::C2pa,
+    ];
+
     /// One word for the rejects and for `clip-data retry --where`.
     pub fn name(self) -> &'static str {
         match self {

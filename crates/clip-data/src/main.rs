@@ -81,6 +81,8 @@ enum Command {
     Hash(commands::hash::Args),
     /// One HTML page of a build, a training, an evaluation and its contamination
     Report(commands::report::Args),
+    /// Write a data card and a model card that `verify --card` checks against their files
+    Card(commands::card::Args),
     /// Say what this machine has: libtorch, models, disk, resolver
     Doctor(commands::doctor::Args),
     /// Print the script with which a shell completes commands and options
@@ -132,6 +134,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Subset(args) => commands::reshard::subset(args),
         Command::Reshard(args) => commands::reshard::run(args),
         Command::Report(args) => commands::report::run(args),
+        Command::Card(args) => commands::card::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Completions(args) => commands::shell::completions(args, crate::command()),
         Command::Man(args) => commands::shell::man(args, crate::command()),

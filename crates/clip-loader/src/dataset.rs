@@ -1,6 +1,9 @@
 //! The pairs of all shards: where each is, its captions as tokens, and its pixels once they were
 //! decoded.
 
+mod arms;
+
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -17,6 +20,8 @@ use crate::shard::{Found, index_shard};
 use crate::stored_image::{decode_member, read_listed, read_member};
 use crate::synthetic::drawing;
 use crate::{CaptionKeys, Error, Result};
+
+pub use arms::Arm;
 
 /// One image with its captions, in 24 bytes: a corpus of hundreds of millions must fit in memory.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +106,8 @@ pub struct Corpus {
     shares: Vec<f32>,
     /// Expected uses in an epoch; empty when each is used once.
     weights: Vec<f32>,
+    /// What is trained on in the places of some pairs.
+    stand_ins: HashMap<u32, u32>,
     shards: Vec<PathBuf>,
     /// Image files of tables.
     listed: Vec<PathBuf>,
@@ -212,6 +219,7 @@ impl Corpus {
             tokens: Vec::new(),
             shares: Vec::new(),
             weights: Vec::new(),
+            stand_ins: HashMap::new(),
             shards: Vec::new(),
             listed: Vec::new(),
             tables: 0,
@@ -367,7 +375,11 @@ impl Corpus {
     ) -> Result<(Rgb, Vec<u16>)> {
         let mut last = None;
         for ahead in 0..self.len().min(100) {
-            let pair = (used.pair as usize + ahead) % self.len();
+            let place = (used.pair as usize + ahead) % self.len();
+            if ahead > 0 && self.weight(place) <= 0.0 {
+                continue;
+            }
+            let pair = self.stand_in(place as u32) as usize;
             match self.image(pair) {
                 Ok(image) => {
                     let caption = used.caption as usize % self.caption_count(pair);

@@ -1,6 +1,6 @@
 //! Which pairs a step sees: a function of seed and step alone.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use clip_random::{Draw, mix, unit_f32};
@@ -199,6 +199,36 @@ impl Iterator for Batches {
     }
 }
 
+/// How often some pairs were trained on, as a run proceeds.
+pub struct UseCounter {
+    batches: Batches,
+    step: u64,
+    uses: HashMap<u32, u64>,
+}
+
+impl UseCounter {
+    /// Of these pairs, in a run of this order.
+    pub fn new(sampler: &EpochSampler, pairs: impl IntoIterator<Item = u32>) -> Self {
+        let uses = pairs.into_iter().map(|pair| (pair, 0)).collect();
+        Self { batches: sampler.batches(0), step: 0, uses }
+    }
+
+    /// Their uses in the steps before `step`, which is no less than at the last call.
+    pub fn before(&mut self, step: u64) -> &HashMap<u32, u64> {
+        let corpus = Arc::clone(&self.batches.sampler.corpus);
+        for batch in self.batches.by_ref().take(step.saturating_sub(self.step) as usize) {
+            for used in batch {
+                let pair = corpus.stand_in(used.pair);
+                if let Some(uses) = self.uses.get_mut(&pair) {
+                    *uses += 1;
+                }
+            }
+        }
+        self.step = self.step.max(step);
+        &self.uses
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,6 +283,20 @@ mod tests {
         let all: Vec<_> = plan.batches(0).collect();
         for first in 0..plan.epochs().steps() {
             assert_eq!(plan.batches(first).collect::<Vec<_>>(), all[first as usize..], "{first}");
+        }
+    }
+
+    #[test]
+    fn uses_are_counted_step_by_step() {
+        let folder = tempfile::tempdir().unwrap();
+        let corpus = weighted(folder.path(), 40, |i| if i == 7 { 3.0 } else { 1.0 });
+        let sampler = EpochSampler::new(&corpus, 1, 8, 4).unwrap();
+        let mut counter = UseCounter::new(&sampler, [7, 9]);
+        for step in [0, 2, 2, 5, sampler.epochs().steps()] {
+            let all = sampler.batches(0).take(step as usize).flatten();
+            let all = counts(&all.collect::<Vec<_>>(), 40);
+            let uses = counter.before(step);
+            assert_eq!((uses[&7], uses[&9], uses.len()), (all[7] as u64, all[9] as u64, 2));
         }
     }
 

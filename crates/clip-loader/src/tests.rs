@@ -9,7 +9,7 @@ use clip_testkit::pairs::{write_coloured_pairs, write_pairs};
 
 use crate::{CaptionKeys, Corpus, CorpusOptions, Identity, Source};
 
-fn open(folder: &Path, column: Option<&str>) -> Arc<Corpus> {
+pub fn open(folder: &Path, column: Option<&str>) -> Arc<Corpus> {
     let source = Source { spec: folder.display().to_string(), weight: 1.0 };
     let options = CorpusOptions {
         context: 12,

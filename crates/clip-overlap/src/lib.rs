@@ -34,18 +34,22 @@ mod scan;
 mod score;
 mod search;
 pub mod stage;
+pub mod text;
+pub mod training;
 
 pub use alignment::Transform;
 pub use checker::{Checker, Hit};
 pub use decision::{CopyRule, Decisions, Judgement, ReviewedPair, SetDecision, THRESHOLD, Verdict};
 pub use error::{Error, Result};
 pub use hit_kind::HitKind;
-pub use matches::{Match, read_copies, write_pairs};
+pub use matches::{CopiedItem, Match, read_copied_items, read_copies, write_pairs};
 pub use pairwise::{pair_score, thumbnail};
 pub use pyramid::shrink;
 pub use report::predictions;
 pub use report::{
-    CaptionOverlap, ContaminationReport, Copy, CorpusAccount, Difference, SetReport, Subject, names,
+    ArmRuns, CaptionOverlap, ClassFrequency, ClassNames, ContaminationReport, Copy, CorpusAccount,
+    Difference, Dose, FrequencyBand, FrequencyReport, RetrainRuns, Retrained, SetReport, Split,
+    Subject, TextCopy, TextOverlap, names, write_text_copies,
 };
 pub use scan::{Scan, ScanOptions, Scanned, UnitCount};
 pub use score::{ScoreParts, Similarity, score};

@@ -120,22 +120,42 @@ pub fn write_pairs(path: &Path, rows: &[Match], copies: &[bool]) -> Result<()> {
     Ok(())
 }
 
-/// Place and name of the images that a `pairs.parquet` calls copies: what is to be removed.
-pub fn read_copies(path: &Path) -> Result<HashSet<(String, String)>> {
-    let mut found = HashSet::new();
+/// An image of the corpus that a `pairs.parquet` calls a copy, and what it copies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CopiedItem {
+    /// Name of the evaluation set.
+    pub set: String,
+    /// Key of its item.
+    pub key: String,
+    /// The unit of the corpus.
+    pub place: String,
+    /// The image's name there.
+    pub id: String,
+}
+
+/// The pairs that a `pairs.parquet` calls copies.
+pub fn read_copied_items(path: &Path) -> Result<Vec<CopiedItem>> {
+    let mut found = Vec::new();
     for batch in clip_corpus::read_parquet(path)? {
-        let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
         let copies = batch.column_by_name("copy").and_then(|c| c.as_boolean_opt());
-        let (Some(places), Some(ids), Some(copies)) = (text("place"), text("id"), copies) else {
-            return Err(Error::file(
-                path,
-                "no columns `place`, `id` and `copy`: not a pairs.parquet",
-            ));
+        let text = |name: &str| batch.column_by_name(name)?.as_string_opt::<i32>();
+        let columns = (text("set"), text("key"), text("place"), text("id"), copies);
+        let (Some(sets), Some(keys), Some(places), Some(ids), Some(copies)) = columns else {
+            let names = "`set`, `key`, `place`, `id` and `copy`";
+            return Err(Error::file(path, format!("no columns {names}: not a pairs.parquet")));
         };
         let rows = (0..batch.num_rows()).filter(|&at| copies.value(at));
-        found.extend(rows.map(|at| (places.value(at).to_owned(), ids.value(at).to_owned())));
+        found.extend(rows.map(|at| {
+            let [set, key, place, id] = [sets, keys, places, ids].map(|c| c.value(at).to_owned());
+            CopiedItem { set, key, place, id }
+        }));
     }
     Ok(found)
+}
+
+/// Place and name of the images that a `pairs.parquet` calls copies: what is to be removed.
+pub fn read_copies(path: &Path) -> Result<HashSet<(String, String)>> {
+    Ok(read_copied_items(path)?.into_iter().map(|copy| (copy.place, copy.id)).collect())
 }
 
 /// Reads what [`write`] or [`write_pairs`] wrote.
@@ -214,5 +234,7 @@ pub(crate) mod tests {
         assert_eq!(read(&path).unwrap(), plain);
         let copy = ("shards/0.tar".to_owned(), "2".to_owned());
         assert_eq!(read_copies(&path).unwrap(), [copy].into());
+        let item = &read_copied_items(&path).unwrap()[0];
+        assert_eq!((item.set.as_str(), item.key.as_str()), ("toys", "b"));
     }
 }

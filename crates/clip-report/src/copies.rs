@@ -10,6 +10,8 @@ use clip_pipeline::StageLayout;
 
 use crate::image::image_tag;
 use crate::markup::{escape, grouped, percent};
+use crate::retrained::retrained;
+use crate::texts::texts;
 use crate::{Cell, Error, Result, Section, Table};
 
 /// Copies that are shown of a set.
@@ -91,6 +93,8 @@ pub fn contamination(
                      the exact test.";
         section = section.heading("What it does to other metrics", about).table(&others);
     }
+    section = retrained(section, account);
+    section = account.sets.iter().fold(section, texts);
     let most = shown_of_each(account);
     for set in account.sets.iter().filter(|set| !set.copies.is_empty()) {
         if let Some(path) = sets.get(&set.name) {

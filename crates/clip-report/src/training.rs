@@ -1,8 +1,10 @@
 //! How a training went.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::chart::{Axis, Line, Scale, line_chart};
 use crate::{Cell, Error, Result, Section, Table};
@@ -46,7 +48,42 @@ pub fn training(run: &Path) -> Result<Section> {
     let loss = Line { name: "loss".into(), points: smooth(&steps) };
     let x = Axis { name: "optimizer step", scale: Scale::Linear };
     let chart = line_chart(&[loss], x, Axis { name: "loss, nats", scale: Scale::Linear });
-    Ok(section.table(&Table::of_facts(facts)).markup(&chart))
+    let section = section.table(&Table::of_facts(facts)).markup(&chart);
+    Ok(evaluations(section, &run.join("checkpoints/results.jsonl")))
+}
+
+/// What the names of zero-shot accuracies have in common in `results.jsonl`.
+const ZERO_SHOT: &str = "-zeroshot-val-top1";
+
+/// Appends the zero-shot accuracies by epoch, a chart a set: on all items, and where a
+/// contamination report was given on Clean and Overlap.
+fn evaluations(section: Section, path: &Path) -> Section {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut sets: BTreeMap<String, BTreeMap<&str, Vec<(f64, f64)>>> = BTreeMap::new();
+    for line in lines {
+        let Some(epoch) = line["epoch"].as_f64() else { continue };
+        for (name, value) in line.as_object().into_iter().flatten() {
+            let named = name.split_once(ZERO_SHOT);
+            let (Some((set, part)), Some(value)) = (named, value.as_f64()) else { continue };
+            let part = match part {
+                "" => "All",
+                "-clean" => "Clean",
+                "-overlap" => "Overlap",
+                _ => continue,
+            };
+            sets.entry(set.to_owned()).or_default().entry(part).or_default().push((epoch, value));
+        }
+    }
+    let about = "Zero-shot accuracy while the model trained: on all items; where a contamination report was given, \
+                 also on items without a copy in the corpus (Clean) and with one (Overlap).";
+    sets.into_iter().fold(section, |section, (set, parts)| {
+        let line = |(name, points): (&str, _)| Line { name: name.to_owned(), points };
+        let lines: Vec<Line> = parts.into_iter().map(line).collect();
+        let x = Axis { name: "epochs", scale: Scale::Linear };
+        let chart = line_chart(&lines, x, Axis { name: "top-1", scale: Scale::Share });
+        if chart.is_empty() { section } else { section.heading(&set, about).markup(&chart) }
+    })
 }
 
 /// Means of neighbouring steps, so that a chart has at most some 300 points.
@@ -57,4 +94,28 @@ fn smooth(steps: &[Record]) -> Vec<(f64, f64)> {
     let chunks = steps.chunks(steps.len().div_ceil(300).max(1));
     let loss = |step: &Record| step.loss.unwrap_or(f64::NAN);
     chunks.map(|steps| (mean(steps, &|step| step.step), mean(steps, &loss))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_shot_accuracies_are_drawn_in_three_parts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.jsonl");
+        let line = |epoch: u32, all: f64, clean: f64, overlap: f64| {
+            let names =
+                ["", "-clean", "-overlap"].map(|part| format!("toys-zeroshot-val-top1{part}"));
+            serde_json::json!({"epoch": epoch, &names[0]: all, &names[1]: clean, &names[2]: overlap})
+        };
+        let text = format!("{}\n{}\n", line(1, 0.2, 0.1, 0.4), line(2, 0.3, 0.2, 0.8));
+        std::fs::write(&path, text).unwrap();
+        let html = evaluations(Section::new("a", "b"), &path).html();
+        for part in [">All<", ">Clean<", ">Overlap<", "<h3>toys</h3>", ">80%<"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        assert_eq!(html.matches("<polyline").count(), 3);
+        assert!(evaluations(Section::new("a", "b"), &folder.path().join("none")).is_empty());
+    }
 }

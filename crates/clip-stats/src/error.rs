@@ -23,8 +23,8 @@ pub enum Error {
         /// Its name.
         name: String,
     },
-    /// Nothing to resample.
-    #[error("a bootstrap needs at least one row and one resample")]
+    /// Nothing to resample, or to take the mean of.
+    #[error("at least one row and one resample are needed")]
     Empty,
 }
 

@@ -12,7 +12,9 @@ mod binomial;
 mod bootstrap;
 mod error;
 mod few_shot;
+mod mean;
 mod overlap;
+mod rank;
 pub mod robustness;
 mod suite;
 
@@ -20,5 +22,7 @@ pub use binomial::{Interval, binomial_tail, bonferroni, clopper_pearson, smalles
 pub use bootstrap::{Bootstrap, bootstrap};
 pub use error::{Error, Result};
 pub use few_shot::{Efficiency, data_efficiency};
+pub use mean::Mean;
 pub use overlap::{Contamination, Detectable, contamination};
+pub use rank::spearman;
 pub use suite::{ClassCounts, Stratified, Suite, stratified, suite};

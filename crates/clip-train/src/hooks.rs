@@ -10,6 +10,10 @@ use crate::{ProcessGroup, Result, StepMetrics};
 /// What is evaluated after an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
+    /// Epochs done.
+    pub epoch: u64,
+    /// Steps done.
+    pub step: u64,
     /// Held-out pairs.
     pub val: bool,
     /// Zero-shot classification.

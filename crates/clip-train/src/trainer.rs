@@ -395,8 +395,8 @@ impl Trainer {
         self.epoch_open = true;
         self.world.broadcast(&buffers(&self.model))?;
         let due = |every: u64| every > 0 && (epoch.is_multiple_of(every) || ended);
-        let wanted =
-            Due { val: due(self.options.val_epochs), zeroshot: due(self.options.zeroshot_epochs) };
+        let (val, zeroshot) = (due(self.options.val_epochs), due(self.options.zeroshot_epochs));
+        let wanted = Due { epoch, step: self.step, val, zeroshot };
         let scores = if wanted.val || wanted.zeroshot {
             let (precision, world) = (self.precision, &self.world);
             let scores =

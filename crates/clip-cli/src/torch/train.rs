@@ -67,6 +67,13 @@ pub struct TrainArgs {
     /// ImageNetV2's folder, scored in the same way
     #[arg(long, value_name = "DIR")]
     pub imagenet_v2: Option<PathBuf>,
+    /// contamination.json of the corpus: --zeroshot scores are given on Clean and Overlap, too
+    #[arg(long, value_name = "FILE")]
+    pub contamination: Option<PathBuf>,
+    /// An experiment on the copies that --contamination found; as many other pairs are held out,
+    /// and train in no place (keep), in those of the copies (replace), or in others (placebo)
+    #[arg(long, value_name = "ARM", requires = "contamination", value_parser = ["keep", "replace", "placebo"])]
+    pub copies: Option<String>,
     /// Epochs between two evaluations on --val-data, and one at the end; 0 for none [default: 1]
     #[arg(long, value_name = "N")]
     pub val_frequency: Option<u64>,

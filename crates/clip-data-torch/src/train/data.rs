@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::ensure;
 use clip_cli::torch::Window;
 use clip_loader::{
     CaptionKeys, Corpus, CorpusOptions, Identity, ShardStream, Source, StreamOptions, TrainData,
@@ -37,10 +38,15 @@ pub fn data(args: &Args, config: &ModelConfig, identity: Identity) -> anyhow::Re
         return Ok(Arc::new(corpus).into());
     }
     if args.is_remote()? || args.is_streamed() || is_large(args, &sources)? {
+        ensure!(
+            args.copies.is_none(),
+            "--copies: the shards are streamed\nhint: --shuffle-window whole, for local shards"
+        );
         return streamed(args, config, &sources);
     }
     let options = CorpusOptions { identity, ..corpus_options(args, config)? };
-    let corpus = Corpus::open(&sources, &options)?;
+    let mut corpus = Corpus::open(&sources, &options)?;
+    super::overlap::set_arm(args, &mut corpus)?;
     let hashed = corpus.hashed_bytes() as f64 / 1e9;
     if hashed >= 1.0 {
         note!("{hashed:.1} GB of shards have no blake3 in a _stats.json and were hashed, once");

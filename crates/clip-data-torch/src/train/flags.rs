@@ -19,7 +19,7 @@ enum Effect {
     /// flags.
     Changes(&'static str, &'static str),
     /// It is seen in a run: `tests/it/train_flags.rs`, `tests/it/labels.rs`,
-    /// `tests/it/stream.rs`.
+    /// `tests/it/stream.rs`, `tests/it/retrain.rs`.
     Runs,
     /// It states what is always so beside those flags, for commands written for open_clip.
     Always(&'static str),
@@ -54,6 +54,8 @@ const TABLE: &[(&str, Effect)] = &[
     ("imagenet-val", Runs),
     ("imagenet-v2", Runs),
     ("zeroshot-frequency", Changes("--zeroshot z", "--zeroshot z --zeroshot-frequency 3")),
+    ("contamination", Runs),
+    ("copies", Runs),
     ("preset", Changes("--train-data x --preset emoji", "--train-data x --preset paper/RN50")),
     ("model", Changes("--train-data x --model RN50", "--train-data x --model RN101")),
     ("scale", Changes("--train-data x --model RN50", "--train-data x --model RN50 --scale 2")),
@@ -159,6 +161,11 @@ const REFUSED: &[(&str, &str)] = &[
     ("--report-to all", "--report-to all"),
     ("--val-frequency 1", "--val-frequency"),
     ("--zeroshot-frequency 1", "--zeroshot-frequency"),
+    ("--contamination c", "--contamination"),
+    ("--zeroshot z --copies keep", "--contamination"),
+    ("--zeroshot z --contamination c --copies keep --shuffle-window 5", "--copies"),
+    ("--zeroshot z --contamination c --copies keep --dataset-type csv", "--copies"),
+    ("--zeroshot z --contamination c --copies some", "some"),
     ("--val-data v --val-frequency 0", "--val-data"),
     ("--zeroshot z --zeroshot-frequency 0", "--zeroshot"),
     ("--epochs-cooldown 1", "--epochs-cooldown"),
@@ -247,6 +254,7 @@ fn every_flag_is_in_the_table_and_does_what_it_says() {
         include_str!("../../../../tests/it/train_flags.rs"),
         include_str!("../../../../tests/it/labels.rs"),
         include_str!("../../../../tests/it/stream.rs"),
+        include_str!("../../../../tests/it/retrain.rs"),
     );
     for (flag, effect) in TABLE {
         assert!(flags.contains(flag), "--{flag} is no flag");

@@ -62,6 +62,14 @@ pub fn check(args: &TrainArgs, model: &ModelConfig, recipe: &Recipe) -> anyhow::
             "without --zeroshot",
         ),
         (
+            args.contamination.is_some() && !args.has_zeroshot(),
+            "--contamination",
+            "without --zeroshot",
+        ),
+        (synthetic && args.copies.is_some(), "--copies", on_the_spot),
+        (csv && args.copies.is_some(), "--copies", on_table),
+        (streams && args.copies.is_some(), "--copies", "on shards that are streamed"),
+        (
             args.val_frequency == Some(0) && args.val_data.is_some(),
             "--val-data",
             "with --val-frequency 0",

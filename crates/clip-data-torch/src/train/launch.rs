@@ -24,6 +24,7 @@ const SHORT_GRACE: Duration = Duration::from_secs(8);
 pub fn launch(count: usize, timeout: Duration) -> anyhow::Result<ExitCode> {
     // The ranks get the signal, too, and the first of them says so.
     let stop = Stop::install("")?;
+    follow_parent(&stop);
     let store = Store::serve(timeout)?;
     let program = std::env::current_exe().context("this executable's own path")?;
     let args = without_nproc(std::env::args_os().skip(1));

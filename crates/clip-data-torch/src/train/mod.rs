@@ -6,6 +6,7 @@ mod flags;
 mod idle;
 mod inputs;
 mod launch;
+mod overlap;
 mod resolve;
 mod score;
 mod show;
@@ -68,13 +69,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let contents = folder.join("shards.jsonl");
     let begun = latest(&folder.join("checkpoints")).map(|_| Identity::Known(contents.clone()));
     let data = data(&args, &config, begun.unwrap_or(Identity::Content))?;
-    let scorer = Scorer::open(&args, &config, recipe.objective)?;
+    let mut scorer = Scorer::open(&args, &config, recipe.objective)?;
     tch::manual_seed(args.seed as i64);
     let model = model(&args, &config, recipe.objective, device)?;
     let parameters = model.parameter_count();
     let options = options(&args, chunk);
     let mut trainer = Trainer::new(model, recipe.clone(), data, options, world)?;
     resume(&mut trainer, &args, &folder)?;
+    if let Some(report) = &args.contamination {
+        let own = main.then(|| folder.clone());
+        scorer.split(report, (trainer.data(), trainer.sampler()), own)?;
+    }
     let mut show =
         Show::new(trainer.total_steps(), trainer.steps_done(), !main || clip_cli::quiet());
     let mut logs = None;
@@ -322,6 +327,10 @@ fn params(
         ("workers".to_owned(), args.workers.to_string()),
         ("device".to_owned(), args.device.clone()),
     ];
+    let report = args.contamination.as_ref().map(|path| path.display().to_string());
+    for (name, value) in [("contamination", report), ("copies", args.copies.clone())] {
+        params.extend(value.map(|value| (name.to_owned(), value)));
+    }
     params.extend(recipe.settings());
     let fields = preprocess.to_json();
     params.extend(fields.as_object().into_iter().flatten().map(|(field, value)| {

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::model::preprocess_fields;
 
 /// A choice by its name, as it is written in recipes.
-fn choice<T: DeserializeOwned>(flag: &str, name: &str) -> anyhow::Result<T> {
+pub fn choice<T: DeserializeOwned>(flag: &str, name: &str) -> anyhow::Result<T> {
     let value = serde_json::Value::String(name.to_owned());
     serde_json::from_value(value).with_context(|| format!("{flag} {name}"))
 }

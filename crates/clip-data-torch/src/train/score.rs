@@ -1,12 +1,13 @@
 //! Scores of a model while it trains: held-out pairs, and zero-shot classification, spread over the
 //! processes.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use clip_datasets::{EvalItem, EvalSet, OpenOptions};
 use clip_eval::{Classifier, Names, pixels, prepare_image};
-use clip_loader::Corpus;
+use clip_loader::{Corpus, Sampler, TrainData};
 use clip_model::{Clip, ModelConfig};
 use clip_text::Tokenizer;
 use clip_torch::tch::{Device, Kind, Tensor, no_grad};
@@ -14,6 +15,7 @@ use clip_torch::{Precision, autocast, first_not_finite};
 use clip_train::{ClassScorer, Due, Error, Objective, ProcessGroup, Result, evaluate};
 
 use super::Args;
+use super::overlap::Overlaps;
 
 /// What decides an image's class.
 enum Teller {
@@ -46,9 +48,18 @@ fn log_name(set: &EvalSet) -> &str {
 
 /// Images that are embedded at a time.
 const BATCH: usize = 64;
+/// Counts at the head of those of a set: items, and those with the right class first and among the
+/// first five. After them are, for each item that the corpus holds, whether it was scored and
+/// whether its class came first.
+const COUNTS: usize = 3;
+
 /// Counts of a model whose output is not finite: no score comes of them, whatever other processes
 /// count.
-const NOT_FINITE: [f64; 3] = [1.0, f64::NAN, f64::NAN];
+fn not_finite(held: usize) -> Vec<f64> {
+    let mut counts = vec![0.0; COUNTS + 2 * held];
+    counts[..COUNTS].copy_from_slice(&[1.0, f64::NAN, f64::NAN]);
+    counts
+}
 
 /// What a model is checked against.
 pub struct Scorer {
@@ -56,6 +67,7 @@ pub struct Scorer {
     sets: Vec<EvalSet>,
     tokenizer: Tokenizer,
     objective: Objective,
+    overlaps: Option<Overlaps>,
 }
 
 impl Scorer {
@@ -75,7 +87,21 @@ impl Scorer {
             sets: sets.collect::<clip_datasets::Result<_>>()?,
             tokenizer: Tokenizer::new(),
             objective,
+            overlaps: None,
         })
+    }
+
+    /// Scores the items apart that a contamination report found in the corpus; `folder` is the
+    /// run's, on the first process.
+    pub fn split(
+        &mut self,
+        report: &Path,
+        data: (&TrainData, &Sampler),
+        folder: Option<PathBuf>,
+    ) -> anyhow::Result<()> {
+        let names: Vec<&str> = self.sets.iter().map(|set| set.name.as_str()).collect();
+        self.overlaps = Some(Overlaps::open(report, &names, data, folder)?);
+        Ok(())
     }
 
     /// The warnings of sets whose labels were matched to classes by position.
@@ -88,7 +114,7 @@ impl Scorer {
     /// # Errors
     /// [`Error::Interrupted`], on every process, when `interrupted` says so on one.
     pub fn scores(
-        &self,
+        &mut self,
         model: &Clip,
         precision: Precision,
         world: &ProcessGroup,
@@ -103,11 +129,13 @@ impl Scorer {
             let wrong = |e: &dyn std::fmt::Display| Error::Recipe(format!("{}: {e}", set.name));
             // All processes have the same weights, so that all or none of them fail here.
             let stop = || world.asked(interrupted());
+            let overlaps = self.overlaps.as_ref();
+            let held = overlaps.map_or(0, |overlaps| overlaps.count(&set.name));
             let found = match self.scorer(model, set, &stop) {
-                Ok(scorer) => Self::count(model, precision, world, set, &scorer, &stop),
+                Ok(scorer) => Self::count(model, precision, world, set, (&scorer, overlaps), &stop),
                 Err(clip_eval::Error::Interrupted) => Ok(None),
                 Err(clip_eval::Error::Output(clip_torch::Error::NotFinite { .. })) => {
-                    Ok(Some(NOT_FINITE))
+                    Ok(Some(not_finite(held)))
                 }
                 Err(error) => Err(error.into()),
             };
@@ -122,6 +150,20 @@ impl Scorer {
                     scores.push((format!("{name}-zeroshot-val-top{k}"), hits / sums[0].max(1.0)));
                 }
             }
+            if let Some(overlaps) = self.overlaps.as_mut().filter(|_| sums[1].is_finite()) {
+                let items: Vec<(bool, bool)> =
+                    sums[COUNTS..].chunks(2).map(|item| (item[0] > 0.0, item[1] > 0.0)).collect();
+                let at = (due.epoch, due.step);
+                let parts = overlaps.score(&set.name, at, (sums[0], sums[1]), &items);
+                let parts = parts.map_err(|e| wrong(&e))?;
+                for (part, value) in ["clean", "overlap"].iter().zip(parts) {
+                    let named = |value| (format!("{name}-zeroshot-val-top1-{part}"), value);
+                    scores.extend(value.map(named));
+                }
+            }
+        }
+        if let Some(overlaps) = self.overlaps.as_mut() {
+            overlaps.end(due.epoch).map_err(|e| Error::Recipe(e.to_string()))?;
         }
         Ok(scores)
     }
@@ -150,19 +192,19 @@ impl Scorer {
         Ok(Teller::Words(no_grad(|| ClassScorer::words(model, self.objective, classes))))
     }
 
-    /// Of this process's items: their number, and those with the right class first or among the
-    /// first five. None when `stop` says so.
+    /// Of this process's items the [`COUNTS`] and what follows them. None when `stop` says so.
     fn count(
         model: &Clip,
         precision: Precision,
         world: &ProcessGroup,
         set: &EvalSet,
-        scorer: &Teller,
+        (scorer, overlaps): (&Teller, Option<&Overlaps>),
         stop: &dyn Fn() -> bool,
-    ) -> anyhow::Result<Option<[f64; 3]>> {
+    ) -> anyhow::Result<Option<Vec<f64>>> {
         let (rank, size) = (world.rank(), world.size());
         let mut items = set.items().enumerate().filter(|(at, _)| at % size == rank);
-        let mut sums = [0.0; 3];
+        let held = overlaps.map_or(0, |overlaps| overlaps.count(&set.name));
+        let mut sums = vec![0.0; COUNTS + 2 * held];
         loop {
             if stop() {
                 return Ok(None);
@@ -186,7 +228,7 @@ impl Scorer {
                 scorer.scores(model, &features.to_kind(Kind::Float))
             });
             if first_not_finite(&logits).is_some() {
-                return Ok(Some(NOT_FINITE));
+                return Ok(Some(not_finite(held)));
             }
             let label = |item: &EvalItem| {
                 item.truth.class().map(|class| class as i64).context("an item without a class")
@@ -203,6 +245,14 @@ impl Scorer {
             sums[0] += batch.len() as f64;
             sums[1] += within(1);
             sums[2] += within(5);
+            let ranks = Vec::<i64>::try_from(&above)?;
+            for (item, rank) in batch.iter().zip(ranks) {
+                let place = overlaps.and_then(|overlaps| overlaps.place(&set.name, &item.key));
+                if let Some(place) = place {
+                    sums[COUNTS + 2 * place] = 1.0;
+                    sums[COUNTS + 2 * place + 1] = f64::from(u8::from(rank == 0));
+                }
+            }
         }
     }
 }

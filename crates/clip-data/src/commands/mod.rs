@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub mod build;
+pub mod card;
 pub mod classifier;
 pub mod clean;
 pub mod cluster;

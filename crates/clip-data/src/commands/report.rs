@@ -1,9 +1,11 @@
 //! `clip-data report`: one HTML page of a build, a training, an evaluation and its contamination.
 
-use std::path::PathBuf;
+mod frequency;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clip_crawl::ImageFetch;
 use clip_curate::{QualityFilter, Scores};
 use clip_filter::{SelectStage, SemanticStage};
@@ -11,14 +13,17 @@ use clip_overlap::ContaminationReport;
 use clip_pipeline::config::text::Quality;
 use clip_pipeline::{Config, FileKind, RunReader, StageLayout};
 use clip_report::{
-    Page, QualityModel, Section, balance, contamination, funnel, histograms, hosts, quality,
-    quality_gates, reasons, rows_at_ends, rows_near_cuts, rows_near_limits, samples, scores,
-    select, shown_copies, spreads, stored, training,
+    Page, QualityModel, Section, balance, contamination, frequency, funnel, histograms, hosts,
+    quality, quality_gates, reasons, retrained, rows_at_ends, rows_near_cuts, rows_near_limits,
+    samples, scores, select, shown_copies, spreads, stored, training,
 };
 use clip_score::Similarity;
 use clip_sql::{Balance, Session, query};
 
+pub use frequency::tables;
+
 use super::PipelineArgs;
+use super::contamination::named;
 use crate::recipe;
 
 /// Arguments of `clip-data report`.
@@ -32,6 +37,13 @@ pub struct Args {
     /// Scores from `clip-data eval --out`; may be given again
     #[arg(long, value_name = "FILE")]
     scores: Vec<PathBuf>,
+    /// Predictions of a model on a set of [check]: accuracy by how often the corpus names the
+    /// class, and frequency.json beside the page; may be given for each set
+    #[arg(long, value_name = "SET=FILE", value_parser = named)]
+    predictions: Vec<(String, PathBuf)>,
+    /// The contamination.json of `clip-data contamination --retrain`
+    #[arg(long, value_name = "FILE")]
+    retrain: Option<PathBuf>,
     /// The page; report.html in the run's folder when absent
     #[arg(short, long)]
     out: Option<PathBuf>,
@@ -59,6 +71,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let images = stored(&shown_copies(&account), fetched, &run.layout.shards())?;
         page.add(&contamination(&account, &sets, &images)?);
     }
+    let found = frequency::frequencies(&config, &run, &args.predictions)?;
+    found.iter().for_each(|found| page.add(&frequency(found)));
+    if let Some(path) = &args.retrain {
+        page.add(&trained_without(path)?);
+    }
     if let Some(folder) = &args.training {
         page.add(&training(folder)?);
     }
@@ -80,8 +97,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     page.add(&samples(&run.layout.shards(), 32)?);
     let out = args.out.unwrap_or_else(|| run.layout.report());
     page.write(&out)?;
+    if !found.is_empty() {
+        let path = out.with_file_name(frequency::FILE);
+        let text = serde_json::to_string_pretty(&found)? + "\n";
+        clip_format::write_atomic(&path, text.as_bytes())?;
+        println!("classes: {}", path.display());
+    }
     println!("report: {}", out.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// What training without the copies changed.
+fn trained_without(path: &Path) -> anyhow::Result<Section> {
+    let account = ContaminationReport::read(path)?;
+    if account.sets.iter().all(|set| set.retrained.is_none()) {
+        let hint = "hint: `clip-data contamination --corpus SHARDS --retrain` writes one that is";
+        bail!("{}: of no --retrain\n{hint}", path.display());
+    }
+    let about = "What the copies of evaluation items in the corpus did to the scores.";
+    Ok(retrained(Section::new("Trained without the copies", about), &account))
 }
 
 /// What models and columns chose, stage by stage: histograms, and pairs on both sides of each cut.
@@ -151,11 +185,7 @@ fn hosts_of(run: &RunReader) -> anyhow::Result<(Section, Section)> {
     for stage in run.stages() {
         rejects.push((stage.name.clone(), stage.layout.files(FileKind::Rejects)?));
     }
-    let folder = run.layout.shards();
-    let files = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
-    let mut tables: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
-    tables.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
-    tables.sort();
+    let tables = frequency::tables(&run.layout.shards())?;
     session.table("pairs", &tables)?;
     match session.rejects(&rejects) {
         // Nothing was dropped anywhere.

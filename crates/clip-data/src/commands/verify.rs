@@ -1,6 +1,6 @@
 //! `clip-data verify`: whether shards, tables, parts and manifests are whole.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -17,10 +17,14 @@ use crate::exit;
 pub struct Args {
     /// A run's folder, a stage's, a folder of shards, shards (a::b, {000..012}, globs), .parquet,
     /// .npy
-    #[arg(required = true)]
+    #[arg(required_unless_present = "card")]
     paths: Vec<String>,
+    /// A card.json of `clip-data card`: the hashes of all files that it was made from, and that
+    /// they say what it says; may be given again
+    #[arg(long, value_name = "FILE")]
+    card: Vec<PathBuf>,
     /// Decode every image too
-    #[arg(long)]
+    #[arg(long, requires = "paths")]
     decode: bool,
     /// Print findings as JSON
     #[arg(long)]
@@ -32,6 +36,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut found = Verified::default();
     for path in &args.paths {
         found.add(one(path, args.decode)?);
+    }
+    for card in &args.card {
+        found.add(super::card::check(card)?);
     }
     print(&found, args.json);
     Ok(match (found.findings.is_empty(), found.missing) {

@@ -3,7 +3,10 @@
 
 mod captions;
 mod effect;
+mod frequency;
 pub mod predictions;
+mod retrain;
+mod texts;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -11,8 +14,11 @@ use std::path::{Path, PathBuf};
 use clip_stats::{Contamination, Interval, Stratified, Suite, clopper_pearson};
 use serde::{Deserialize, Serialize};
 
-pub use captions::names;
+pub use captions::{ClassNames, names};
 pub use effect::Difference;
+pub use frequency::{ClassFrequency, FrequencyBand, FrequencyReport};
+pub use retrain::{ArmRuns, Dose, RetrainRuns, Retrained, Split};
+pub use texts::{TextCopy, TextOverlap, write_text_copies};
 
 use crate::decision::SetDecision;
 use crate::hit_kind::HitKind;
@@ -133,6 +139,12 @@ pub struct SetReport {
     pub stratified: Option<Stratified>,
     /// What the overlap does to metrics that are no accuracies.
     pub differences: Vec<Difference>,
+    /// Its captions that texts of the corpus have; none of a set without captions.
+    #[serde(default)]
+    pub text: Option<TextOverlap>,
+    /// What training without the copies changed, where that was done.
+    #[serde(default)]
+    pub retrained: Option<Retrained>,
     /// The best copy of each item, the most alike first.
     pub copies: Vec<Copy>,
 }
@@ -218,6 +230,8 @@ impl SetReport {
             effect: None,
             stratified: None,
             differences: Vec::new(),
+            text: None,
+            retrained: None,
             copies,
         })
     }

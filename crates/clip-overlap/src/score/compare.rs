@@ -3,6 +3,12 @@
 use crate::alignment::{Sums, Transform, levels, shared, structure};
 use crate::pyramid::{GRID, ImagePyramid, dot};
 
+/// By how much the contrast of one channel may change more than another's, as a logarithm, and what
+/// more costs: a tint and a copy without colours are within it, a drawing in another colour is not.
+const RECOLOURED: (f32, f32) = (1.8, 0.5);
+/// Levels that compression adds to the contrast of a channel that has none.
+const NOISE: f32 = 4.0;
+
 /// How alike two aligned images are.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Similarity {
@@ -52,10 +58,13 @@ fn colour(a: &ImagePyramid, b: &ImagePyramid, transform: &Transform, common: [f3
         values.into_iter().map(|value| value - mean).collect()
     };
     let (mut all, mut others, mut counted) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
     for (ca, cb) in a.colours().iter().zip(b.colours()) {
         let (x, y) = (centred(points[0].values(ca)), centred(points[1].values(cb)));
         let (va, vb) = Sums::over(&x, &y, &seen).variances();
         let contrast = va.max(vb).sqrt().min(16.0);
+        let gain = ((vb.sqrt() + NOISE) / (va.sqrt() + NOISE)).ln();
+        (least, most) = (least.min(gain), most.max(gain));
         let scaled = |values: Vec<f32>, variance: f32| {
             let scale = contrast / variance.sqrt().max(1e-3);
             values.into_iter().map(move |value| value * scale)
@@ -64,13 +73,49 @@ fn colour(a: &ImagePyramid, b: &ImagePyramid, transform: &Transform, common: [f3
         others.extend(scaled(y, vb));
         counted.extend_from_slice(&seen);
     }
-    Sums::over(&all, &others, &counted).correlation()
+    let recoloured = RECOLOURED.1 * (most - least - RECOLOURED.0).max(0.0);
+    Sums::over(&all, &others, &counted).correlation() - recoloured
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clip_image::Rgb;
+
+    /// A tilted square in one colour on white, its edge a little darker.
+    fn square(colour: [u8; 3]) -> Rgb {
+        let pixel = |at: usize| {
+            let (x, y) = ((at % 64) as f32 - 31.5, (at / 64) as f32 - 31.5);
+            match x.abs() + y.abs() {
+                far if far > 26.0 => [255; 3],
+                edge if edge > 22.0 => colour.map(|value| value / 8 * 7),
+                _ => colour,
+            }
+        };
+        Rgb { width: 64, height: 64, data: (0..64 * 64).flat_map(pixel).collect() }
+    }
+
+    #[test]
+    fn a_drawing_in_another_colour_is_another_drawing_and_a_tint_is_not() {
+        let colour = |a: &Rgb, b: &Rgb| {
+            let both = [a, b].map(ImagePyramid::new);
+            compare(&both[0], &both[1], &Transform::WHOLE).unwrap().colour
+        };
+        let black = square([20; 3]);
+        assert!(colour(&square([255, 150, 20]), &black) < 0.8);
+        assert!(colour(&black, &square([30, 30, 220])) < 0.9);
+        let tinted = Rgb {
+            data: black.data.chunks(3).flat_map(|p| [p[0], p[1] / 5 * 4, p[2] / 5 * 3]).collect(),
+            ..black.clone()
+        };
+        assert!(colour(&black, &tinted) > 0.99);
+        // Without colours.
+        let orange = square([200, 120, 60]);
+        let grey =
+            |p: &[u8]| [((u32::from(p[0]) + u32::from(p[1]) + u32::from(p[2])) / 3) as u8; 3];
+        let plain = Rgb { data: orange.data.chunks(3).flat_map(grey).collect(), ..orange.clone() };
+        assert!(colour(&orange, &plain) > 0.99);
+    }
 
     #[test]
     fn a_channel_that_is_nearly_white_does_not_hide_the_others() {

@@ -9,14 +9,15 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clip_cli::{Show, StatusLine};
 use clip_overlap::corpus::{Unit, units};
+use clip_overlap::text::TextScan;
 use clip_overlap::{
     CandidateOptions, ContaminationReport, CopyRule, CorpusAccount, Decisions, Detection,
-    EvalIndex, Match, Scan, ScanOptions, Scanned, SetReport, Subject, UnitCount, default_cache,
-    read_copies, write_pairs,
+    EvalIndex, Match, Scan, ScanOptions, Scanned, SetReport, Subject, TextOverlap, UnitCount,
+    default_cache, read_copies, write_pairs, write_text_copies,
 };
 use serde_json::json;
 
-use super::{Args, check_names, decisions, judge, pages, print_report};
+use super::{Args, check_names, decisions, judge, pages, print_report, retrain, texts};
 use crate::detector_process::DetectorProcess;
 use crate::exit;
 use crate::set_on_drop::SetOnDrop;
@@ -58,11 +59,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let folder = args.out.join("parts");
     let scan =
         Scan { sets: &sets, options, folder, detection: detection.as_ref(), progress: &scanned };
-    let Some((counts, matches)) = compare(&scan, &all, args.progress.show())? else {
+    let stop = clip_cli::stop_flag(exit::STOPPING)?;
+    let Some((counts, matches)) = compare(&scan, &all, args.progress.show(), &stop)? else {
         eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
-    sweep(&scan, &all)?;
+    let captions = texts::captions(&args.eval)?;
+    let text_scan = texts::scan(&captions, &scan, &stop);
+    let Some((texts, found)) = texts::compare(&text_scan, &all)? else {
+        eprintln!("interrupted: run the same command again to resume");
+        return Ok(ExitCode::from(exit::INTERRUPTED));
+    };
+    sweep(&scan, &text_scan, &all)?;
     let kept = |pair: &Match| !removed.contains(&(pair.place.clone(), pair.id.clone()));
     let mut accounts = Vec::new();
     for set in &sets {
@@ -71,13 +79,30 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let decision = decided.set(&set.name);
         accounts.push(SetReport::new(&subject, &matches, |at| kept(&matches[at]), &decision)?);
     }
-    judge(args, &mut accounts)?;
-    let account =
-        ContaminationReport::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
     let rules: HashMap<&String, CopyRule> =
         args.eval.iter().map(|(name, _)| (name, decided.set(name).rule())).collect();
     let copies: Vec<bool> = matches.iter().map(|pair| pair.is_copy(&rules[&pair.set])).collect();
+    let copied: Vec<&Match> =
+        matches.iter().zip(&copies).filter(|(_, copy)| **copy).map(|(pair, _)| pair).collect();
+    for set in &captions {
+        for account in accounts.iter_mut().filter(|account| account.name == set.name) {
+            account.text = Some(TextOverlap::new(set, texts, &found, &copied)?);
+        }
+    }
+    if !captions.is_empty() {
+        write_text_copies(&args.out.join("texts.parquet"), &found)?;
+    }
+    judge(args, &mut accounts)?;
+    let mut account =
+        ContaminationReport::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
     write_pairs(&args.out.join("pairs.parquet"), &matches, &copies)?;
+    if args.retrain {
+        // The runs read it.
+        account.write(&args.out)?;
+        if let Some(code) = retrain::run(args, &mut account)? {
+            return Ok(ExitCode::from(code));
+        }
+    }
     let sets = args.eval.iter().cloned().collect();
     pages::write(&args.out, &sets, &account, &matches, &decided, |wanted| {
         Ok(scan.thumbnails(&all, wanted)?)
@@ -88,14 +113,18 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 type Compared = (Vec<UnitCount>, Vec<Match>);
 
 /// Every unit in order; nothing when it was interrupted.
-fn compare(scan: &Scan, units: &[Unit], show: Show) -> anyhow::Result<Option<Compared>> {
+fn compare(
+    scan: &Scan,
+    units: &[Unit],
+    show: Show,
+    stop: &AtomicBool,
+) -> anyhow::Result<Option<Compared>> {
     let (mut counts, mut matches) = (Vec::new(), Vec::new());
     let done = AtomicBool::new(false);
     let ready = AtomicU64::new(0);
-    let stop = clip_cli::stop_flag(exit::STOPPING)?;
     std::thread::scope(|scope| {
         let _done = SetOnDrop(&done);
-        scope.spawn(|| watch(scan.progress, &ready, units.len(), show, (&stop, &done)));
+        scope.spawn(|| watch(scan.progress, &ready, units.len(), show, (stop, &done)));
         for unit in units {
             let Some((count, found)) = scan.unit(unit)? else { return Ok(None) };
             counts.push(count);
@@ -131,12 +160,15 @@ fn watch(
 }
 
 /// Removes what earlier runs kept of other corpora, sets or versions.
-fn sweep(scan: &Scan, units: &[Unit]) -> anyhow::Result<()> {
-    let own: HashSet<PathBuf> =
+fn sweep(scan: &Scan, texts: &TextScan, units: &[Unit]) -> anyhow::Result<()> {
+    let mut own: HashSet<PathBuf> =
         units.iter().map(|unit| scan.file(unit)).collect::<Result<_, _>>()?;
+    for unit in units {
+        own.insert(texts.file(unit)?);
+    }
     for entry in std::fs::read_dir(&scan.folder)? {
         let path = entry?.path();
-        if !own.contains(&path) && path.extension().is_some_and(|e| e == "parquet") {
+        if !own.contains(&path) && path.extension().is_some_and(|e| e == "parquet" || e == "json") {
             std::fs::remove_file(path)?;
         }
     }

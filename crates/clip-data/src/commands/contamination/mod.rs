@@ -3,7 +3,10 @@
 mod build;
 mod corpus;
 mod pages;
+mod retrain;
+mod retrain_report;
 mod text_report;
+mod texts;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,6 +72,17 @@ pub struct Args {
     /// (needs libtorch)
     #[arg(long, value_name = "DIR", requires = "corpus")]
     detector: Option<PathBuf>,
+    /// Train with the copies, with other pairs in their places, and with as many other places
+    /// changed, and report what the copies did to the score; options of `clip-data train` follow
+    /// after -- (needs libtorch)
+    #[arg(long, requires = "corpus", conflicts_with = "without")]
+    retrain: bool,
+    /// Seeds of --retrain, three trainings each [default: 3]
+    #[arg(long, value_name = "N", requires = "retrain", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    seeds: Option<u64>,
+    /// Options of the trainings
+    #[arg(last = true, value_name = "TRAIN OPTIONS", requires = "retrain")]
+    train: Vec<String>,
     /// List at most this many copies of each set
     #[arg(long, default_value_t = 20)]
     list: usize,
@@ -76,7 +90,8 @@ pub struct Args {
     progress: ProgressArgs,
 }
 
-fn named(text: &str) -> Result<(String, PathBuf), String> {
+/// `NAME=PATH`.
+pub fn named(text: &str) -> Result<(String, PathBuf), String> {
     match clip_datasets::parse_named(text) {
         (Some(name), path) if !path.as_os_str().is_empty() => Ok((name, path)),
         _ => Err("must be NAME=PATH, with no slash in the name".to_owned()),
@@ -102,6 +117,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Compares, reports, and gates.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    retrain::check(&args)?;
     if args.corpus.is_empty() { build::run(&args) } else { corpus::run(&args) }
 }
 

@@ -2,6 +2,9 @@
 
 use clip_overlap::{ContaminationReport, SetReport};
 
+use super::retrain_report::retrained;
+use super::texts;
+
 /// Everything, as tables.
 pub fn tables(account: &ContaminationReport, list: usize) -> String {
     let mut text = corpus(account);
@@ -9,7 +12,9 @@ pub fn tables(account: &ContaminationReport, list: usize) -> String {
     text.push_str(&suite(account));
     text.push_str(&effects(account));
     text.push_str(&differences(account));
+    account.sets.iter().for_each(|set| text.push_str(&retrained(set)));
     account.sets.iter().for_each(|set| text.push_str(&listing(set, list)));
+    account.sets.iter().for_each(|set| text.push_str(&texts::table(set, list)));
     text
 }
 

@@ -1,0 +1,158 @@
+//! The cards as documents.
+
+use super::data::DataCard;
+use super::model::{Accuracy, ModelCard};
+
+/// The data card.
+pub fn data(card: &DataCard) -> String {
+    let mut text = format!(
+        "# Data card: {}\n\n{} pairs in {} shards ({} bytes), built with seed {}.\n\n## Stages\n\n\
+         A fingerprint is the hash of all that decides a stage's output.\n\n\
+         | stage | in | out | dropped because | fingerprint |\n|---|---|---|---|---|\n",
+        cell(&card.name),
+        card.pairs,
+        card.shards,
+        card.bytes,
+        card.seed
+    );
+    for stage in &card.stages {
+        let mut reasons: Vec<String> = stage
+            .dropped
+            .iter()
+            .map(|(reason, count)| format!("{count} {}", cell(reason)))
+            .collect();
+        if stage.flagged > 0 {
+            reasons.push(format!("{} flagged, which continue", stage.flagged));
+        }
+        let (name, reasons) = (cell(&stage.stage), reasons.join(", "));
+        let hash = stage.fingerprint.get(..16).unwrap_or(&stage.fingerprint);
+        text += &format!(
+            "| {name} | {} | {} | {reasons} | `{hash}` |\n",
+            stage.rows_in, stage.rows_out
+        );
+    }
+    text += "\n## Opt-outs\n\nPairs that were not fetched or not kept because page, host or image forbids it.\n\n";
+    if card.opt_outs.is_empty() {
+        text += "None.\n";
+    }
+    for (reason, count) in &card.opt_outs {
+        text += &format!("- {}: {count}\n", cell(reason));
+    }
+    text += "\n## Licences\n\n";
+    match &card.licences {
+        None => text += "No column of the corpus says under which licences the images are.\n",
+        Some(licences) => {
+            text += &format!("By the column `{}`:\n\n", cell(&licences.column));
+            for (licence, count) in &licences.most {
+                text += &format!("- {}: {count}\n", cell(licence));
+            }
+            text += &format!("- others: {}\n- not stated: {}\n", licences.others, licences.none);
+        }
+    }
+    text + &overlap(card)
+}
+
+fn overlap(card: &DataCard) -> String {
+    let mut text = "\n## Overlap with evaluation sets\n\n".to_owned();
+    let Some(overlap) = &card.overlap else { return text + "It was not looked for.\n" };
+    text += &format!(
+        "By the contamination report `{}`. Inflation is what the copies did to top-1, by training without them.\n\n\
+         | set | items | in the corpus | share, 99.5% interval | removed | inflation, 95% interval |\n|---|---|---|---|---|---|\n",
+        cell(&overlap.report)
+    );
+    for set in &overlap.sets {
+        let inflation = set.inflation.map_or("not measured".to_owned(), |(mean, interval)| {
+            let interval = interval.map_or(String::new(), |[low, high]| ends(low, high));
+            format!("{}{interval}", percent(mean))
+        });
+        let share = set.overlap as f64 / set.items.max(1) as f64;
+        let [low, high] = set.interval;
+        text += &format!(
+            "| {} | {} | {} | {}{} | {} | {inflation} |\n",
+            cell(&set.set),
+            set.items,
+            set.overlap,
+            percent(share),
+            ends(low, high),
+            set.removed
+        );
+    }
+    text
+}
+
+/// The model card.
+pub fn model(card: &ModelCard, data: &DataCard) -> String {
+    let [steps, all] = card.steps;
+    let mut text = format!(
+        "# Model card: {}\n\nCheckpoint `{}`, after {steps} of {all} steps and {} pairs seen. Trained on {} pairs \
+         (digest `{}`); [data_card.md](data_card.md) is of `{}`.\n",
+        cell(&card.name),
+        cell(&card.checkpoint),
+        card.seen,
+        card.pairs,
+        cell(&card.corpus),
+        cell(&data.name)
+    );
+    if let Some(loss) = card.loss {
+        text += &format!("Loss of the last step: {loss:.4}.\n");
+    }
+    text += "\n## Scores\n\nTop-1 accuracy with 99.5% intervals: on all items, on those of which the corpus holds no \
+             copy (Clean), and on those of which it does (Overlap).\n\n";
+    if card.scores.is_empty() {
+        text += "None was given.\n";
+    } else {
+        text += "| set | protocol | All | Clean | Overlap | contamination report |\n|---|---|---|---|---|---|\n";
+    }
+    for score in &card.scores {
+        let part = |name: &str| score.top1.get(name).map_or("–".to_owned(), accuracy);
+        text += &format!(
+            "| {} | {} | {} | {} | {} | `{}` |\n",
+            cell(&score.dataset),
+            cell(&score.protocol),
+            part("all"),
+            part("clean"),
+            part("overlap"),
+            cell(&score.contamination)
+        );
+    }
+    text += "\n## Training\n\n| setting | value |\n|---|---|\n";
+    for (name, value) in &card.settings {
+        text += &format!("| {} | {} |\n", cell(name), cell(value));
+    }
+    text
+}
+
+fn accuracy(found: &Accuracy) -> String {
+    format!("{}{} of {}", percent(found.value), ends(found.low, found.high), found.n)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.2}%", 100.0 * share)
+}
+
+fn ends(low: f64, high: f64) -> String {
+    format!(" [{}, {}]", percent(low), percent(high))
+}
+
+/// Text that stays in its cell: what comes of files is neither markup nor a table's border.
+fn cell(text: &str) -> String {
+    let mut safe = String::new();
+    for c in text.chars() {
+        match c {
+            '|' | '<' | '>' | '[' | ']' | '*' | '`' | '\\' => safe.extend(['\\', c]),
+            c if c.is_control() => safe.push(' '),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_files_are_no_markup() {
+        assert_eq!(cell("a|b<script>\n`x`"), "a\\|b\\<script\\> \\`x\\`");
+    }
+}

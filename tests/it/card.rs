@@ -1,0 +1,82 @@
+//! Cards of a corpus and a model, and whether they are still true.
+
+use serde_json::Value;
+
+use crate::world::{TINY_PRESET, World};
+
+#[test]
+fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
+    let world = World::new();
+    std::fs::write(world.path("tiny.json"), TINY_PRESET).unwrap();
+    world.good(&["build"]);
+    world.good(&["contamination"]);
+    let train = ["train", "--train-data", "runs/small/shards", "--preset", "tiny.json"];
+    let more = ["--batch-size", "16", "--device", "cpu", "--workers", "1", "--name", "tiny"];
+    world.good(&[&train[..], &more].concat());
+    let score =
+        ["eval", "zero-shot", "--model", "logs/tiny", "--dataset", "toys", "--out", "s.json"];
+    let split = ["--contamination", "runs/small/contamination.json"];
+    world.good(&[&score[..], &split].concat());
+    let card = ["card", "--training", "logs/tiny", "--scores", "s.json", "--out", "cards"];
+    world.good(&card);
+    let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
+    let found: Value = serde_json::from_str(&read("cards/card.json")).unwrap();
+    assert_eq!(found["data"]["overlap"]["sets"][0]["overlap"], 8);
+    assert_eq!(found["model"]["steps"][0], found["model"]["steps"][1]);
+    assert_eq!(found["model"]["scores"][0]["top1"]["overlap"]["n"], 8);
+    let files = found["files"].as_array().unwrap();
+    for part in ["../runs/small/run.json", "open_clip_model.safetensors", ".tar", "../s.json"] {
+        let has = |file: &&Value| file["path"].as_str().unwrap().ends_with(part);
+        assert!(files.iter().find(has).is_some(), "{part}: {files:?}");
+    }
+    for (name, part) in [
+        ("data_card.md", "| toys | 16 | 8 | 50.00% ["),
+        ("data_card.md", "No column of the corpus says"),
+        ("model_card.md", "| toys | "),
+        ("model_card.md", "| batch_size | 16 |"),
+    ] {
+        let text = read(&format!("cards/{name}"));
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let verify = ["verify", "--card", "cards/card.json"];
+    let printed = world.good(&verify);
+    assert!(printed.contains(" 0 findings"), "{printed}");
+    // The same card again, from the same files.
+    let first = read("cards/card.json");
+    world.good(&card);
+    assert_eq!(read("cards/card.json"), first);
+
+    // Each change on its own is found, by the file that was changed.
+    let changed = |path: &str, from: &str, to: &str, expected: &str| {
+        let before = read(path);
+        assert!(before.contains(from), "{path}: {from}");
+        std::fs::write(world.path(path), before.replacen(from, to, 1)).unwrap();
+        let output = world.run(&verify);
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(4), "{path}: {printed}");
+        assert!(printed.contains(expected), "{path}: {printed}");
+        std::fs::write(world.path(path), before).unwrap();
+    };
+    changed("cards/data_card.md", "50.00%", "0.00%", "data_card.md: it is not the file");
+    changed(
+        "cards/card.json",
+        "\"overlap\": 8",
+        "\"overlap\": 0",
+        "data.overlap.sets.0.overlap is 0",
+    );
+    changed("s.json", "\"dataset\"", "\"Dataset\"", "s.json: it is not the file");
+    changed("logs/tiny/params.txt", "seed: 0", "seed: 1", "model.settings.seed is \"0\"");
+    let shard = std::fs::read_dir(world.path("runs/small/shards")).unwrap();
+    let mut shards = shard.map(|entry| entry.unwrap().path());
+    let shard = shards.find(|path| path.extension().is_some_and(|e| e == "tar")).unwrap();
+    let mut bytes = std::fs::read(&shard).unwrap();
+    bytes[700] ^= 1;
+    std::fs::write(&shard, bytes).unwrap();
+    let output = world.run(&verify);
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.code() == Some(4) && printed.contains(".tar: it is not"), "{printed}");
+    let printed = world.fails(&["verify", "--card", "tiny.json"], 2);
+    assert!(printed.contains("format 0"), "{printed}");
+    let printed = world.fails(&["card", "--training", "pictures"], 2);
+    assert!(printed.contains("checkpoint"), "{printed}");
+}
