@@ -17,6 +17,10 @@ pub fn check(args: &TrainArgs, model: &ModelConfig, recipe: &Recipe) -> anyhow::
         && !RankInfo::is_launched(&|name| std::env::var(name).ok());
     let one = "in a process that trains alone";
     let resnet = model.vision_cfg.is_resnet();
+    let on_resnet = "on a ResNet, which has no patches";
+    let on_vit = "on a vision transformer, which has no batch normalisation";
+    let (validated, zeroshot) = (args.val_data.is_some(), args.has_zeroshot());
+    let (unvalidated, without_sets) = ("without --val-data", "without --zeroshot");
     let csv = args.csv()?.is_some();
     let (no_table, on_table) = ("without --dataset-type csv", "on a table");
     let remote = args.is_remote()?;
@@ -38,11 +42,7 @@ pub fn check(args: &TrainArgs, model: &ModelConfig, recipe: &Recipe) -> anyhow::
         (remote && whole, "--shuffle-window whole", "on remote shards, which are streamed"),
         (!remote && args.cache_dir.is_some(), "--cache-dir", "on local shards"),
         (!remote && args.cache_limit.is_some(), "--cache-limit", "on local shards"),
-        (
-            args.val_num_samples.is_some() && args.val_data.is_none(),
-            "--val-num-samples",
-            "without --val-data",
-        ),
+        (!validated && args.val_num_samples.is_some(), "--val-num-samples", unvalidated),
         (synthetic && args.train_data.is_some(), "--train-data", on_the_spot),
         (
             synthetic && args.train_data_upsampling_factors.is_some(),
@@ -51,44 +51,20 @@ pub fn check(args: &TrainArgs, model: &ModelConfig, recipe: &Recipe) -> anyhow::
         ),
         (synthetic && args.weight_column.is_some(), "--weight-column", on_the_spot),
         (synthetic && args.cache_mb.is_some(), "--cache-mb", on_the_spot),
-        (
-            args.val_frequency.is_some() && args.val_data.is_none(),
-            "--val-frequency",
-            "without --val-data",
-        ),
-        (
-            args.zeroshot_frequency.is_some() && !args.has_zeroshot(),
-            "--zeroshot-frequency",
-            "without --zeroshot",
-        ),
-        (
-            args.contamination.is_some() && !args.has_zeroshot(),
-            "--contamination",
-            "without --zeroshot",
-        ),
+        (!validated && args.val_frequency.is_some(), "--val-frequency", unvalidated),
+        (!zeroshot && args.zeroshot_frequency.is_some(), "--zeroshot-frequency", without_sets),
+        (validated && args.val_frequency == Some(0), "--val-data", "with --val-frequency 0"),
+        (!zeroshot && args.contamination.is_some(), "--contamination", without_sets),
         (synthetic && args.copies.is_some(), "--copies", on_the_spot),
         (csv && args.copies.is_some(), "--copies", on_table),
         (streams && args.copies.is_some(), "--copies", "on shards that are streamed"),
         (
-            args.val_frequency == Some(0) && args.val_data.is_some(),
-            "--val-data",
-            "with --val-frequency 0",
-        ),
-        (
-            args.zeroshot_frequency == Some(0) && args.has_zeroshot(),
+            zeroshot && args.zeroshot_frequency == Some(0),
             "--zeroshot",
             "with --zeroshot-frequency 0",
         ),
-        (
-            resnet && args.force_patch_dropout.is_some(),
-            "--force-patch-dropout",
-            "on a ResNet, which has no patches",
-        ),
-        (
-            !resnet && args.lock_image_freeze_bn_stats,
-            "--lock-image-freeze-bn-stats",
-            "on a vision transformer, which has no batch normalisation",
-        ),
+        (resnet && args.force_patch_dropout.is_some(), "--force-patch-dropout", on_resnet),
+        (!resnet && args.lock_image_freeze_bn_stats, "--lock-image-freeze-bn-stats", on_vit),
         (uncooled && args.epochs_cooldown.is_some(), "--epochs-cooldown", cooled),
         (uncooled && args.lr_cooldown_end.is_some(), "--lr-cooldown-end", cooled),
         (uncooled && args.lr_cooldown_power.is_some(), "--lr-cooldown-power", cooled),
