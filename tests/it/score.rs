@@ -145,7 +145,7 @@ fn a_pair_that_has_no_score_is_counted_and_named() {
     let args = ["score", "00000.tar", "--model", "model", "--device", "cpu", "--out", "scores"];
     let output = world.run(&args);
     let printed = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && printed.contains("1 pairs were rejected"), "{printed}");
+    assert!(output.status.success() && printed.contains("rejected: 1 pair: "), "{printed}");
     let rejects =
         std::fs::read_to_string(world.path("scores/rejects/rejects_00000.jsonl")).unwrap();
     assert!(rejects.contains(r#""image_path":"1""#), "{rejects}");

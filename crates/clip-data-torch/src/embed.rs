@@ -57,7 +57,7 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
         identity: format!("{identity:#}\n"),
     };
     let stop = clip_cli::stop_flag(exit::STOPPING)?;
-    let progress = RowProgress::new("embed", "rows");
+    let progress = RowProgress::new("embed", "row");
     let shown = |rows: usize| {
         progress.add(rows);
         !stop.load(Ordering::Relaxed)

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use clip_cli::{Show, StatusLine};
+use clip_cli::{Show, StatusLine, counted};
 use clip_embed::Summary;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ pub struct RowProgress {
 }
 
 impl RowProgress {
-    /// For a command of this name, and what it calls its rows.
+    /// For a command of this name, and what it calls a row.
     pub fn new(command: &str, unit: &'static str) -> Self {
         let status = StatusLine::new(Show::default_here(), command, None);
         Self { unit, status, started: Instant::now(), done: AtomicUsize::new(0) }
@@ -47,15 +47,15 @@ impl RowProgress {
         let (unit, folder) = (self.unit, out.join("rejects"));
         if rejects > 0 {
             let folder = folder.display();
-            eprintln!("{rejects} {unit} were rejected: {folder} has their keys and reasons");
+            eprintln!("rejected: {}: {folder} has keys and reasons", counted(rejects, unit));
         }
-        println!("{rows} {unit} in {}", out.display());
+        println!("{} in {}", counted(rows, unit), out.display());
         ExitCode::SUCCESS
     }
 
     fn line(&self, rows: usize) -> (String, Value) {
         let rate = rows as f64 / self.started.elapsed().as_secs_f64();
         let line = json!({"event": "rows", "rows": rows, "rate": rate});
-        (format!("{rows} {}, {rate:.0} a second", self.unit), line)
+        (format!("{}, {rate:.0} a second", counted(rows, self.unit)), line)
     }
 }

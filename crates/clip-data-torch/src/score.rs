@@ -73,7 +73,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
         identity: format!("{identity:#}\n"),
     };
     let stop = clip_cli::stop_flag(exit::STOPPING)?;
-    let progress = RowProgress::new("score", "pairs");
+    let progress = RowProgress::new("score", "pair");
     let summary = score(&input, &scorer, &options, &|rows| {
         progress.add(rows);
         !stop.load(Ordering::Relaxed)

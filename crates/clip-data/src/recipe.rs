@@ -1,6 +1,7 @@
 //! `pipeline.toml` as the chain of stages, in order: this is the way of a pair.
 
 mod models;
+mod needed;
 mod spec;
 
 use std::path::{Path, PathBuf};
@@ -15,14 +16,14 @@ use clip_overlap::{
     CandidateOptions, Checker, CopyRule, Decisions, EvalIndex, SetDecision, default_cache,
 };
 use clip_pipeline::config::corpus::{Block, Check as CheckConfig, CheckAction};
-use clip_pipeline::config::semantic::Semantic;
-use clip_pipeline::config::text::{Compat, Queries};
+use clip_pipeline::config::text::Compat;
 use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work};
 use clip_query::{LanguageMatcher, MatchOptions, QueryLists, Rules};
 use clip_sql::{Balance, Compare, Deduplicate, UniquePairs};
 use serde_json::{Value, json};
 
 pub use models::check_models;
+pub use needed::{Needed, needed};
 use spec::{resource, stage};
 
 /// The plan of a build: every stage that the configuration asks for.
@@ -50,73 +51,12 @@ pub fn plan(config: &Config) -> Result<Plan> {
 
 /// Refuses a pipeline whose files are missing, all of them by name, each with what brings it.
 fn all_there(config: &Config) -> Result<()> {
-    let named = |name: String, path: &Path, hint: &str| {
-        let path = config.path(path);
-        (!path.exists())
-            .then(|| format!("{name}: {}: no such file or folder\nhint: {hint}", path.display()))
-    };
-    let mut missing = Vec::new();
-    missing.extend(config.block.iter().flat_map(|block| {
-        let lists = block.before_fetch().chain(block.after_fetch());
-        lists.filter_map(|(name, path)| named(name.into(), path, "a list with an entry a line"))
-    }));
-    missing.extend(config.language.iter().filter_map(|l| {
-        let from = "https://dl.fbaipublicfiles.com/fasttext/supervised-models/lid.176.ftz";
-        named("language.model".into(), &l.model, &format!("curl -LO {from}"))
-    }));
-    missing.extend(config.quality.iter().filter_map(|q| {
-        let name = format!("quality.{}", q.name);
-        named(name, &q.model, "`clip-data classifier train` makes one")
-    }));
-    missing.extend(
-        config
-            .queries
-            .iter()
-            .flat_map(Queries::lists)
-            .filter_map(|(name, path)| named(name, path, "`clip-data queries build` makes one")),
-    );
-    missing.extend(config.dedup.iter().flat_map(|d| &d.against).filter_map(|path| {
-        named("dedup.against".into(), path, "a folder of shards, or a Parquet table")
-    }));
-    if let Some(check) = &config.check {
-        let set = "a folder of images by class, or a set that `clip-data eval datasets` lists";
-        missing.extend(
-            check
-                .against
-                .iter()
-                .filter_map(|(name, path)| named(format!("check.against.{name}"), path, set)),
-        );
-        missing.extend(check.decisions.iter().filter_map(|path| {
-            named(
-                "check.decisions".into(),
-                path,
-                "a contact sheet of `clip-data contamination` saves it",
-            )
-        }));
-    }
-    for score in &config.score {
-        let key = format!("score.{}", score.name);
-        let weights = "weights in any format that `clip-data embed` opens";
-        missing.extend(named(format!("{key}.model"), &score.model, weights));
-        missing.extend(score.heads.iter().filter_map(|(name, head)| {
-            named(
-                format!("{key}.heads.{name}"),
-                &head.file,
-                "safetensors, or a state dict of PyTorch",
-            )
-        }));
-        let config = score.model_config();
-        missing.extend(config.and_then(|file| {
-            named(format!("{key}.model_name"), file, "a model_cfg, or the name of a model")
-        }));
-    }
-    missing.extend(
-        config
-            .semantic
-            .iter()
-            .flat_map(Semantic::files)
-            .filter_map(|(name, path)| named(name.into(), path, "a .npy file of [rows, width]")),
-    );
+    let lacking = needed(config).into_iter().filter(|file| !file.path.exists());
+    let missing: Vec<String> = lacking
+        .map(|Needed { name, path, hint }| {
+            format!("{name}: {}: no such file or folder\nhint: {hint}", path.display())
+        })
+        .collect();
     if missing.is_empty() { Ok(()) } else { Err(Error::Config(missing.join("\n"))) }
 }
 

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clip_pipeline::Config;
-use clip_pipeline::config::text::Queries;
 
 use crate::exit;
 use crate::install::Install;
+use crate::recipe::{Needed, needed};
 use crate::torch::{Libtorch, SERIES, sibling};
 
 /// Arguments of `clip-data doctor`.
@@ -81,44 +81,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if let Some(path) = args.config {
         let config = Config::load(&path, &[])?;
-        for (what, file, bring) in files(&config, &install) {
-            let shown = file.display();
-            if file.exists() {
-                line(true, what, shown.to_string());
+        for Needed { name, path, hint } in needed(&config) {
+            let shown = path.display();
+            if path.exists() {
+                line(true, &name, shown.to_string());
             } else {
-                line(false, what, format!("{shown}\nhint: {bring}"));
+                let of_language = name == "language.model";
+                let hint = if of_language { install.language_model(&path) } else { hint };
+                line(false, &name, format!("{shown}\nhint: {hint}"));
             }
         }
     }
     Ok(if missing { ExitCode::from(exit::ENVIRONMENT) } else { ExitCode::SUCCESS })
-}
-
-/// The files that a pipeline needs, each with the command that brings it.
-fn files(config: &Config, install: &Install) -> Vec<(&'static str, PathBuf, String)> {
-    let mut files = Vec::new();
-    files.extend(config.language.iter().map(|language| {
-        let model = config.path(&language.model);
-        let bring = install.language_model(&model);
-        ("language", model, bring)
-    }));
-    files.extend(config.quality.iter().map(|quality| {
-        let model = config.path(&quality.model);
-        let bring = format!(
-            "clip-data classifier train --positive GOOD.txt --negative OTHER.txt --out {}",
-            model.display()
-        );
-        ("quality", model, bring)
-    }));
-    files.extend(config.queries.iter().flat_map(Queries::lists).map(|(_, path)| {
-        let list = config.path(path);
-        let bring = format!("clip-data queries build --out {}", list.display());
-        ("queries", list, bring)
-    }));
-    if let Some(check) = &config.check {
-        files.extend(check.against.iter().map(|(name, set)| {
-            let bring = format!("put the images of {name} there, or remove it from [check]");
-            ("eval set", config.path(set), bring)
-        }));
-    }
-    files
 }
