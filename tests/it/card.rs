@@ -26,8 +26,8 @@ fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
     assert_eq!(found["model"]["scores"][0]["top1"]["overlap"]["n"], 8);
     let files = found["files"].as_array().unwrap();
     for part in ["../runs/small/run.json", "open_clip_model.safetensors", ".tar", "../s.json"] {
-        let has = |file: &&Value| file["path"].as_str().unwrap().ends_with(part);
-        assert!(files.iter().find(has).is_some(), "{part}: {files:?}");
+        let has = |file: &Value| file["path"].as_str().unwrap().ends_with(part);
+        assert!(files.iter().any(has), "{part}: {files:?}");
     }
     for (name, part) in [
         ("data_card.md", "| toys | 16 | 8 | 50.00% ["),

@@ -94,7 +94,8 @@ fn main() {
     }
     let mut seen = HashSet::new();
     texts.retain(|text| words(text).len() >= 5 && seen.insert(words(text)));
-    let (set, others): (Vec<_>, Vec<_>) = texts.iter().enumerate().partition(|(at, _)| at % 2 == 0);
+    let (set, others): (Vec<_>, Vec<_>) =
+        texts.iter().enumerate().partition(|(at, _)| at.is_multiple_of(2));
     let set: Vec<&String> = set.into_iter().map(|(_, text)| text).collect();
     let vocabulary: Vec<String> = {
         let all: HashSet<String> = set.iter().flat_map(|text| words(text)).collect();

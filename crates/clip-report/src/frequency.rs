@@ -68,7 +68,7 @@ mod tests {
         let class = |at: u64| ClassFrequency {
             class: format!("class number {at:02}"),
             pairs: at,
-            query: (at % 2 == 0).then_some(at),
+            query: at.is_multiple_of(2).then_some(at),
             items: 4,
             correct: at / 10,
         };

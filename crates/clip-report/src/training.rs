@@ -55,12 +55,15 @@ pub fn training(run: &Path) -> Result<Section> {
 /// What the names of zero-shot accuracies have in common in `results.jsonl`.
 const ZERO_SHOT: &str = "-zeroshot-val-top1";
 
+/// Accuracies by epoch, of each part of a set's items.
+type Parts = BTreeMap<&'static str, Vec<(f64, f64)>>;
+
 /// Appends the zero-shot accuracies by epoch, a chart a set: on all items, and where a
 /// contamination report was given on Clean and Overlap.
 fn evaluations(section: Section, path: &Path) -> Section {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut sets: BTreeMap<String, BTreeMap<&str, Vec<(f64, f64)>>> = BTreeMap::new();
+    let mut sets: BTreeMap<String, Parts> = BTreeMap::new();
     for line in lines {
         let Some(epoch) = line["epoch"].as_f64() else { continue };
         for (name, value) in line.as_object().into_iter().flatten() {

@@ -7,7 +7,7 @@ pub fn spearman(x: &[f64], y: &[f64]) -> Option<f64> {
         return None;
     }
     let (x, y) = (ranks(x), ranks(y));
-    let middle = (x.len() as f64 + 1.0) / 2.0;
+    let middle = f64::midpoint(x.len() as f64, 1.0);
     let sum = |a: &[f64], b: &[f64]| -> f64 {
         a.iter().zip(b).map(|(a, b)| (a - middle) * (b - middle)).sum()
     };
@@ -22,7 +22,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut first = 0;
     for equal in order.chunk_by(|&a, &b| values[a] == values[b]) {
-        let rank = first as f64 + (equal.len() as f64 + 1.0) / 2.0;
+        let rank = first as f64 + f64::midpoint(equal.len() as f64, 1.0);
         equal.iter().for_each(|&at| ranks[at] = rank);
         first += equal.len();
     }

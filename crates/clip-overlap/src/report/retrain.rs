@@ -204,7 +204,7 @@ mod tests {
         assert!(near(found.effect.all, 0.15) && near(found.effect.overlap, 0.5), "{found:?}");
         assert!(near(found.noise.all, 0.05) && near(found.noise.overlap, 0.25), "{found:?}");
         // All - Clean of the two runs with the copies.
-        assert!(near(found.observed.unwrap(), (0.1 + 0.075) / 2.0), "{found:?}");
+        assert!(near(found.observed.unwrap(), 0.0875), "{found:?}");
         let rows: Vec<_> = found.dose.iter().map(|row| (row.from, row.to, row.scored)).collect();
         assert_eq!(rows, [(1, 1, 2), (2, 2, 4), (3, 4, 1), (5, 8, 1)]);
         assert_eq!((found.dose[1].keep, found.dose[1].replace), (0.5, 0.0));

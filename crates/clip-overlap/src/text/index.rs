@@ -213,7 +213,7 @@ impl CaptionIndex {
 
 /// Neighbouring words, and words with one between them.
 fn pairs(words: &[u32]) -> impl Iterator<Item = u64> + '_ {
-    let pair = |first: u32, second: u32| u64::from(first) << 32 | u64::from(second);
+    let pair = |first: u32, second: u32| (u64::from(first) << 32) | u64::from(second);
     let next = words.windows(2).map(move |two| pair(two[0], two[1]));
     // A word that was inserted between two, or dropped, leaves the pair of its neighbours.
     next.chain(words.windows(3).map(move |three| pair(three[0], three[2])))
