@@ -30,7 +30,8 @@ parser.add_argument("--work", required=True)
 parser.add_argument("--rounds", type=int, default=5)
 parser.add_argument("--workloads", nargs="+", default=["emoji", "ViT-B-32", "embed", "eval"])
 parser.add_argument("--settings", nargs="+", default=["none", "0", "1000", "10000", "passive"], choices=list(SETTINGS))
-parser.add_argument("--images", type=int, default=48)
+parser.add_argument("--images", type=int, default=48, help="for embed and eval")
+parser.add_argument("--steps", type=int, default=7, help="of a ViT-B-32; the emoji model takes twice as many")
 args = parser.parse_args()
 CLIP = os.path.join(args.bin, "clip-data")
 
@@ -103,9 +104,9 @@ def measure(workload, env, shard, classes, model):
     out = os.path.join(args.work, "out")
     shutil.rmtree(out, ignore_errors=True)
     if workload == "emoji":
-        return train(["--preset", "emoji", "--train-num-samples", str(128 * 14)], env)
+        return train(["--preset", "emoji", "--train-num-samples", str(128 * 2 * args.steps)], env)
     if workload == "ViT-B-32":
-        return train(["--model", "ViT-B-32", "--batch-size", "8", "--train-num-samples", str(8 * 7)], env)
+        return train(["--model", "ViT-B-32", "--batch-size", "8", "--train-num-samples", str(8 * args.steps)], env)
     if workload == "embed":
         return timed([CLIP, "embed", "--model", model, "--input", shard, "--out", out], env)
     if workload == "eval":

@@ -107,14 +107,14 @@ def example(name):
     return os.path.join(os.path.dirname(args.example), name)
 
 
-def jpegs(shards=80, pairs=30):
-    """A folder of shards of photographs."""
+def jpegs(shards=80, pairs=30, image=(640, 480, 90)):
+    """A folder of shards of photographs: of a width, a height and a quality."""
     if args.jpegs:
         return args.jpegs
-    folder = os.path.join(args.work, f"photos-{shards}-{pairs}")
+    folder = os.path.join(args.work, "-".join(map(str, ("photos", shards, pairs, *image))))
     if not os.path.isdir(folder):
         shutil.rmtree(folder + ".part", ignore_errors=True)
-        subprocess.run([example("photo_shards"), folder + ".part", str(shards), str(pairs)], check=True)
+        subprocess.run([example("photo_shards"), folder + ".part", *map(str, (shards, pairs, *image))], check=True)
         os.rename(folder + ".part", folder)
     return folder
 
@@ -153,31 +153,42 @@ def store():
     )
 
 
+def spent(command):
+    """Seconds of processor time."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
 def peers():
-    """Samples a second of processor time, in alternating rounds."""
-    shards = jpegs()
+    """Samples a second of processor time without the start, in alternating rounds."""
+    # A photograph of COCO, and what img2dataset stores by default.
+    images = {"its own": None} if args.jpegs else {"640 x 480": (640, 480, 90), "256 x 256": (256, 256, 95)}
+    for name, image in images.items():
+        compare(name, jpegs(image=image) if image else jpegs())
+
+
+def compare(image, shards):
     side, batch, steps = 224, 50, args.steps
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "stream_peers.py")
     plain = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
-    rates = {"ours": [], "webdataset": [], "mosaic": []}
+    rates = {"ours": [], "webdataset": [], "mosaic": [], "decoded by Pillow": []}
+    work = os.path.join(args.work, "peers-" + os.path.basename(shards.rstrip("/")))
+    os.makedirs(work, exist_ok=True)
     for _ in range(args.rounds):
         for name, found in rates.items():
             if name == "ours":
-                before = resource.getrusage(resource.RUSAGE_CHILDREN)
-                command = [example("loader"), shards, *map(str, (side, batch, 1, steps)), "8"]
-                subprocess.run(command, check=True, capture_output=True)
-                after = resource.getrusage(resource.RUSAGE_CHILDREN)
-                # With the start, which the others' figures leave out.
-                spent = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-                found.append(steps * batch / spent)
+                command = lambda steps: [example("loader"), shards, *map(str, (side, batch, 1, steps)), "8"]
+                found.append((steps - 1) * batch / (spent(command(steps)) - spent(command(1))))
             else:
-                command = [args.python, script, name, shards, *map(str, (side, batch, steps)), args.work]
+                command = [args.python, script, name.split()[0], shards, *map(str, (side, batch, steps)), work]
                 done = subprocess.run(command, check=True, capture_output=True, text=True, env=plain)
                 found.append(float(done.stdout.split()[-1]))
     medians = {name: statistics.median(found) for name, found in rates.items()}
     for name, rate in medians.items():
         print(
-            f"{name}: {rate:.0f} samples a second of one core; ours {medians['ours'] / rate:.2f}x; "
+            f"JPEGs of {image}: {name}: {rate:.0f} samples a second of one core; ours {medians['ours'] / rate:.2f}x; "
             f"load {os.getloadavg()[0]:.1f}",
             flush=True,
         )
@@ -229,7 +240,12 @@ def quality():
             found.append(json.load(open(scores))["metrics"]["acc1"])
             shutil.rmtree(os.path.join(logs, name))
     for window, found in rates.items():
-        print(f"windows of {window}: top-1 {100 * statistics.mean(found):.2f}%, of each seed {[round(share, 4) for share in found]}", flush=True)
+        spread = f", standard deviation {100 * statistics.stdev(found):.2f} points" if len(found) > 1 else ""
+        print(
+            f"windows of {window}: top-1 {100 * statistics.mean(found):.2f}%{spread}, "
+            f"of each seed {[round(share, 4) for share in found]}",
+            flush=True,
+        )
 
 
 os.makedirs(args.work, exist_ok=True)

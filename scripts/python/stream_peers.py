@@ -1,6 +1,7 @@
-"""Samples a second of processor time that webdataset's or mosaicml-streaming's loader gives with open_clip's transforms.
+"""Samples a second of processor time that webdataset's or mosaicml-streaming's loader gives with open_clip's transforms;
+with `decoded`, images that Pillow decodes from memory, and no more.
 
-    stream_peers.py webdataset|mosaic SHARDS SIDE BATCH STEPS WORK
+    stream_peers.py webdataset|mosaic|decoded SHARDS SIDE BATCH STEPS WORK
 """
 
 import glob
@@ -49,12 +50,22 @@ def mosaic():
             yield pair(Image.open(io.BytesIO(sample["jpg"])).convert("RGB"), sample["txt"])
 
 
+def decoded():
+    import webdataset as wds
+
+    images = [sample["jpg"] for sample in wds.DataPipeline(wds.SimpleShardList(tars), wds.tarfile_to_samples())]
+    while True:
+        for image in images:
+            Image.open(io.BytesIO(image)).load()
+            yield torch.empty(0)
+
+
 def used():
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
 
 
-samples = {"webdataset": webdataset, "mosaic": mosaic}[kind]()
+samples = {"webdataset": webdataset, "mosaic": mosaic, "decoded": decoded}[kind]()
 torch.utils.data.default_collate([next(samples) for _ in range(batch)])
 before = used()
 for _ in range(steps):

@@ -86,15 +86,20 @@ fn where_a_run_is_and_what_it_begins_with() {
     assert_eq!(values(&newest("g"), "positional_embedding").len(), 12 * 16);
     assert_ne!(losses(&world, "here/g")[0], losses(&world, "here/c")[0]);
 
-    world.good(&train(&["--name", "d", "--report-to", "tensorboard"]));
+    let project = ["--wandb-project-name", "mine"];
+    world.good(&train(&[&["--name", "d", "--report-to", "all"][..], &project].concat()));
     assert_eq!(std::fs::read_dir(world.path("logs/d/tensorboard")).unwrap().count(), 1);
+    let offline = std::fs::read_dir(world.path("logs/d/wandb")).unwrap().next().unwrap().unwrap();
+    let run = std::fs::read(offline.path().join("run-d.wandb")).unwrap();
+    let has = |text: &str| run.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has("mine") && has("train/loss") && has("batch_size"));
     world.fails(&train(&["--name", "e", "--max-minutes", "0"]), 3);
     assert_eq!(losses(&world, "logs/e").len(), 1);
     let printed = world.fails(&train(&["--name", "f", "--device", "abacus"]), 2);
     assert!(printed.contains("--device abacus"), "{printed}");
     // Refused by the executable as in the table of flags, by exit code and name.
     for (more, flag) in [
-        (["--report-to", "wandb"], "--report-to wandb"),
+        (["--report-to", "mlflow"], "--report-to mlflow"),
         (["--val-frequency", "1"], "--val-frequency"),
         (["--dist-backend", "gloo"], "--dist-backend"),
         (["--batch-size", "1"], "a batch of 1 pair"),

@@ -42,18 +42,25 @@ pub fn weights_path(args: &ModelPath) -> anyhow::Result<PathBuf> {
     if let Some(folder) = args.model.to_str().map(find_in_hub).transpose()?.flatten() {
         return Ok(folder);
     }
-    let run = args.model.join("checkpoints");
-    if run.is_dir() {
-        let newest = clip_train::latest(&run);
-        let hint = "hint: it has not got to its first one yet";
-        return newest.with_context(|| format!("{}: no checkpoint\n{hint}", args.model.display()));
-    }
     if !args.model.exists() {
         let reason = "no checkpoint and no weights there\n\
                       hint: a run of `clip-data train`, or weights: a folder or a file";
         return Err(Error::from(FileError::new(&args.model, reason)).into());
     }
-    Ok(args.model.clone())
+    newest(&args.model)
+}
+
+/// The newest checkpoint of a run's folder; any other path is given back as it is.
+///
+/// # Errors
+/// When the run has no checkpoint yet.
+pub fn newest(path: &Path) -> anyhow::Result<PathBuf> {
+    let run = path.join("checkpoints");
+    if !run.is_dir() {
+        return Ok(path.to_path_buf());
+    }
+    let hint = "hint: it has not got to its first one yet";
+    clip_train::latest(&run).with_context(|| format!("{}: no checkpoint\n{hint}", path.display()))
 }
 
 /// How to open it. Flags count more than what `--model-name` brings, and that more than the

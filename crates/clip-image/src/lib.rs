@@ -56,6 +56,6 @@ pub use interpolate::{Interpolation, opencv_resize};
 pub use jumbf::c2pa_store;
 pub use near_join::{NearJoin, Pair, for_near_pairs, near_pairs};
 pub use preprocess::{Preprocess, Resampling, ResizeMode, clip_pixels, clip_preprocess};
-pub use resize::{Filter, resize};
+pub use resize::{Filter, pillow_resize, resize, resized_crop};
 pub use rgb::{Rgb, crop, flip_horizontal};
 pub use union::UnionFind;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::kernel::Kernel;
-use crate::resample::resample_part;
+use crate::resample::{Pixels, resample_part};
 
 /// Pixels of 8 bits and `channels` channels, row by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,8 @@ impl Raster<'_> {
         let data = match kernel {
             Some(kernel) => {
                 let own = (self.width, self.height);
-                resample_part(&self.data, self.channels, own, size, part, kernel)
+                let pixels = Pixels::packed(&self.data, self.channels, own);
+                resample_part(pixels, size, part, kernel)
             }
             None => self.nearest(size, part),
         };

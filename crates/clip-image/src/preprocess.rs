@@ -32,6 +32,15 @@ pub enum Resampling {
     Bilinear,
 }
 
+impl Resampling {
+    pub(crate) fn kernel(self) -> Kernel {
+        match self {
+            Self::Bicubic => Kernel::Bicubic,
+            Self::Bilinear => Kernel::Bilinear,
+        }
+    }
+}
+
 /// What decides the pixels that a model sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Preprocess {
@@ -71,7 +80,7 @@ impl Preprocess {
     pub fn apply(&self, image: &Rgb) -> Rgb {
         let (width, height) = (image.width as usize, image.height as usize);
         let raster = Raster { width, height, channels: 3, data: (&image.data).into() };
-        self.square(raster, Some(self.kernel()), [self.fill_color; 3])
+        self.square(raster, Some(self.resampling.kernel()), [self.fill_color; 3])
     }
 
     /// An encoded image to `size` x `size` pixels, as open_clip makes them with Pillow: without
@@ -96,7 +105,7 @@ impl Preprocess {
         if image.width() == 0 || image.height() == 0 {
             return Err(Error::Decode("the image has no pixels".into()));
         }
-        let (kernel, fill) = (Some(self.kernel()), [self.fill_color; 3]);
+        let (kernel, fill) = (Some(self.resampling.kernel()), [self.fill_color; 3]);
         Ok(match mode(bytes, header.format, &image) {
             Mode::Palette => {
                 let fill = colour(palette(bytes, header.format), self.fill_color);
@@ -109,13 +118,6 @@ impl Preprocess {
             Mode::Opaque => self.square(opaque(image), kernel, fill),
             Mode::Transparent => self.square(transparent(image), kernel, fill),
         })
-    }
-
-    fn kernel(&self) -> Kernel {
-        match self.resampling {
-            Resampling::Bicubic => Kernel::Bicubic,
-            Resampling::Bilinear => Kernel::Bilinear,
-        }
     }
 
     fn square(&self, mut image: Raster, kernel: Option<Kernel>, fill: [u8; 3]) -> Rgb {

@@ -80,38 +80,54 @@ fn columns_first(size: (usize, usize), target: (usize, usize)) -> bool {
     target.1 < size.1 && lost(size.1, target.1) > 2 * lost(size.0, target.0)
 }
 
-/// Resizes interleaved pixels of `channels` channels from `size` to `target`, both width and
-/// height, at least 1.
-pub(crate) fn resample(
-    pixels: &[u8],
-    channels: usize,
-    size: (usize, usize),
-    target: (usize, usize),
-    kernel: Kernel,
-) -> Vec<u8> {
-    resample_part(pixels, channels, size, target, (0, 0, target.0, target.1), kernel)
+/// Interleaved pixels of `channels` channels in rows that begin `pitch` bytes after each other.
+#[derive(Clone, Copy)]
+pub(crate) struct Pixels<'a> {
+    pub data: &'a [u8],
+    pub pitch: usize,
+    pub channels: usize,
+    /// Width and height, at least 1.
+    pub size: (usize, usize),
+}
+
+impl<'a> Pixels<'a> {
+    /// Rows without a gap.
+    pub fn packed(data: &'a [u8], channels: usize, size: (usize, usize)) -> Self {
+        Self { data, pitch: size.0 * channels, channels, size }
+    }
+
+    /// The part from (x, y) of a size.
+    pub fn window(self, (x, y): (usize, usize), size: (usize, usize)) -> Self {
+        Self { data: &self.data[y * self.pitch + x * self.channels..], size, ..self }
+    }
+
+    fn rows(self, from: usize, count: usize) -> Self {
+        self.window((0, from), (self.size.0, count))
+    }
+}
+
+/// Resizes pixels to `target`, width and height, at least 1.
+pub(crate) fn resample(pixels: Pixels, target: (usize, usize), kernel: Kernel) -> Vec<u8> {
+    resample_part(pixels, target, (0, 0, target.0, target.1), kernel)
 }
 
 /// The same for a part of the result: `part` is (left, top, width, height). Only that part is
 /// computed, with the pixels that the whole would have there.
 pub(crate) fn resample_part(
-    pixels: &[u8],
-    channels: usize,
-    size: (usize, usize),
+    pixels: Pixels,
     target: (usize, usize),
     part: (usize, usize, usize, usize),
     kernel: Kernel,
 ) -> Vec<u8> {
-    let (left, top, width, height) = part;
+    let (size, (left, top, width, height)) = (pixels.size, part);
     let across = Axis { source: size.0, target: target.0, from: left, count: width, kernel };
     let down = Axis { source: size.1, target: target.1, from: top, count: height, kernel };
     let columns_first = columns_first(size, target);
-    Arch::new().dispatch(Passes { pixels, channels, across, down, columns_first })
+    Arch::new().dispatch(Passes { pixels, across, down, columns_first })
 }
 
 struct Passes<'a> {
-    pixels: &'a [u8],
-    channels: usize,
+    pixels: Pixels<'a>,
     across: Axis,
     down: Axis,
     columns_first: bool,
@@ -122,26 +138,29 @@ impl NullaryFnOnce for Passes<'_> {
 
     #[inline(always)]
     fn call(self) -> Vec<u8> {
-        let Self { pixels, channels, across, down, columns_first } = self;
+        let Self { pixels, across, down, columns_first } = self;
+        let channels = pixels.channels;
         let (wide, narrow) = (across.source * channels, across.count * channels);
         if columns_first {
-            let low = along_columns(pixels, wide, 0, &down.taps());
-            return along_rows(&low, channels, across);
+            let low = along_columns(pixels.data, wide, pixels.pitch, 0, &down.taps());
+            let low = Pixels::packed(&low, channels, (across.source, down.count));
+            return along_rows(low, across);
         }
         let (first, rows) = down.used();
-        let low = along_rows(&pixels[first * wide..][..rows * wide], channels, across);
-        if down.is_same() { low } else { along_columns(&low, narrow, first, &down.taps()) }
+        let low = along_rows(pixels.rows(first, rows), across);
+        if down.is_same() { low } else { along_columns(&low, narrow, narrow, first, &down.taps()) }
     }
 }
 
 /// Each row resized: as it is stored where pixels cover enough others that vectors are full, else
 /// strip by strip turned to columns and back.
 #[inline(always)]
-fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
+fn along_rows(pixels: Pixels, axis: Axis) -> Vec<u8> {
+    let Pixels { data, pitch, channels, size: (_, rows) } = pixels;
     let (wide, narrow) = (axis.source * channels, axis.count * channels);
     if axis.is_same() {
-        let mut kept = Vec::with_capacity(pixels.len() / wide * narrow);
-        for row in pixels.chunks_exact(wide) {
+        let mut kept = Vec::with_capacity(rows * narrow);
+        for row in data.chunks(pitch).take(rows) {
             kept.extend_from_slice(&row[axis.from * channels..][..narrow]);
         }
         return kept;
@@ -150,23 +169,24 @@ fn along_rows(pixels: &[u8], channels: usize, axis: Axis) -> Vec<u8> {
     if channels == 3
         && let Some(runs) = Run::all(&taps, axis.source)
     {
-        return weighed(pixels, wide, &runs);
+        return weighed(pixels, &runs);
     }
-    let rows = pixels.len() / wide;
     let mut out = vec![0; rows.next_multiple_of(STRIP) * narrow];
     let (mut long, mut short) = (vec![0; STRIP * wide], vec![0; STRIP * narrow]);
-    let mut padded = Vec::new();
-    for (strip, out) in pixels.chunks(STRIP * wide).zip(out.chunks_exact_mut(STRIP * narrow)) {
-        let strip = if strip.len() == STRIP * wide {
-            strip
+    for (first, out) in (0..rows).step_by(STRIP).zip(out.chunks_exact_mut(STRIP * narrow)) {
+        let strip = &data[first * pitch..];
+        if rows - first >= STRIP {
+            turn(strip, STRIP, wide, pitch, &mut long);
         } else {
-            padded.extend_from_slice(strip);
-            padded.resize(STRIP * wide, 0);
-            &padded
-        };
-        turn(strip, STRIP, wide, &mut long);
-        sum_columns(&long, channels * STRIP, 0, &taps, &mut short);
-        turn(&short, narrow, STRIP, out);
+            let mut padded = vec![0; STRIP * wide];
+            for (row, padded) in strip.chunks(pitch).zip(padded.chunks_exact_mut(wide)) {
+                padded.copy_from_slice(&row[..wide]);
+            }
+            turn(&padded, STRIP, wide, wide, &mut long);
+        }
+        let line = channels * STRIP;
+        sum_columns(&long, line, line, 0, &taps, &mut short);
+        turn(&short, narrow, STRIP, STRIP, out);
     }
     out.truncate(rows * narrow);
     out
@@ -214,11 +234,12 @@ impl Run {
 
 /// Each row of three channels resized by runs, channel by channel.
 #[inline(always)]
-fn weighed(pixels: &[u8], wide: usize, runs: &[Run]) -> Vec<u8> {
-    let mut out = vec![0; pixels.len() / wide * runs.len() * 3];
-    let plane = || vec![0; wide / 3];
+fn weighed(pixels: Pixels, runs: &[Run]) -> Vec<u8> {
+    let Pixels { data, pitch, size: (width, rows), .. } = pixels;
+    let mut out = vec![0; rows * runs.len() * 3];
+    let plane = || vec![0; width];
     let [mut red, mut green, mut blue] = [plane(), plane(), plane()];
-    for (row, out) in pixels.chunks_exact(wide).zip(out.chunks_exact_mut(runs.len() * 3)) {
+    for (row, out) in data.chunks(pitch).zip(out.chunks_exact_mut(runs.len() * 3)) {
         let pixels = row.as_chunks().0.iter();
         for (((&[r, g, b], red), green), blue) in
             pixels.zip(&mut red).zip(&mut green).zip(&mut blue)
@@ -232,43 +253,79 @@ fn weighed(pixels: &[u8], wide: usize, runs: &[Run]) -> Vec<u8> {
     out
 }
 
-/// The weighted sums of lines of `length` numbers; the first line given is line `first` of the
-/// source.
+/// The weighted sums of lines of `length` numbers that begin `pitch` after each other; the first
+/// line given is line `first` of the source.
 #[inline(always)]
-fn along_columns(lines: &[u8], length: usize, first: usize, taps: &Taps) -> Vec<u8> {
+fn along_columns(lines: &[u8], length: usize, pitch: usize, first: usize, taps: &Taps) -> Vec<u8> {
     let mut out = vec![0; length * taps.len()];
-    sum_columns(lines, length, first, taps, &mut out);
+    sum_columns(lines, length, pitch, first, taps, &mut out);
     out
 }
 
 /// The same into `out`.
 #[inline(always)]
-fn sum_columns(lines: &[u8], length: usize, first: usize, taps: &Taps, out: &mut [u8]) {
-    // The last block overlaps the one before it.
-    let last = length.saturating_sub(BLOCK);
-    for block in (0..length).step_by(BLOCK).map(|at| at.min(last)) {
-        for (at, (from, weights)) in taps.iter().enumerate() {
-            let lines = lines[(from - first) * length..].chunks_exact(length).zip(weights);
-            let out = &mut out[at * length + block..];
-            if let Some(out) = out.first_chunk_mut::<BLOCK>().filter(|_| length >= BLOCK) {
-                let mut sums = [HALF; BLOCK];
-                for (line, &weight) in lines {
-                    let Some(values) = line[block..].first_chunk::<BLOCK>() else { break };
-                    for (sum, &value) in sums.iter_mut().zip(values) {
-                        *sum += i32::from(value) * weight;
-                    }
+fn sum_columns(
+    lines: &[u8],
+    length: usize,
+    pitch: usize,
+    first: usize,
+    taps: &Taps,
+    out: &mut [u8],
+) {
+    for ((from, weights), out) in taps.iter().zip(out.chunks_exact_mut(length)) {
+        let lines = &lines[(from - first) * pitch..];
+        let mut block = 0;
+        while block + 6 * BLOCK <= length {
+            six_blocks(lines, pitch, block, weights, out);
+            block += 6 * BLOCK;
+        }
+        while block + BLOCK <= length {
+            one_block(lines, pitch, block, weights, out);
+            block += BLOCK;
+        }
+        if block < length && length >= BLOCK {
+            // The last block overlaps the one before it.
+            one_block(lines, pitch, length - BLOCK, weights, out);
+        } else if block < length {
+            let mut sums = [HALF; BLOCK];
+            for (line, &weight) in lines.chunks(pitch).zip(weights) {
+                for (sum, &value) in sums[..length].iter_mut().zip(line) {
+                    *sum += i32::from(value) * weight;
                 }
-                out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = clip(sum));
-            } else {
-                let mut sums = [HALF; BLOCK];
-                for (line, &weight) in lines {
-                    for (sum, &value) in sums.iter_mut().zip(line) {
-                        *sum += i32::from(value) * weight;
-                    }
-                }
-                out.iter_mut().zip(&sums[..length]).for_each(|(out, &sum)| *out = clip(sum));
+            }
+            out.iter_mut().zip(&sums).for_each(|(out, &sum)| *out = clip(sum));
+        }
+    }
+}
+
+/// The weighted sums of neighbouring blocks of lines. Each block's sums have a name: an array of
+/// them would be kept in memory instead of registers.
+macro_rules! blocks {
+    ($name:ident, $count:literal, $($sums:ident $values:ident),*) => {
+        #[inline(always)]
+        fn $name(lines: &[u8], pitch: usize, from: usize, weights: &[i32], out: &mut [u8]) {
+            $(let mut $sums = [HALF; BLOCK];)*
+            for (line, &weight) in lines.chunks(pitch).zip(weights) {
+                let blocks = line[from..].as_chunks::<BLOCK>().0;
+                let Some([$($values),*]) = blocks.first_chunk::<$count>() else { break };
+                $(add(&mut $sums, $values, weight);)*
+            }
+            let blocks = out[from..].as_chunks_mut::<BLOCK>().0;
+            if let Some([$($values),*]) = blocks.first_chunk_mut::<$count>() {
+                $($values.iter_mut().zip(&$sums).for_each(|(out, &sum)| *out = clip(sum));)*
             }
         }
+    };
+}
+
+blocks!(one_block, 1, a x);
+// As many as a turned strip of three channels has.
+blocks!(six_blocks, 6, a u, b v, c w, d x, e y, f z);
+
+#[inline(always)]
+fn add(sums: &mut [i32; BLOCK], values: &[u8; BLOCK], weight: i32) {
+    for (sum, &value) in sums.iter_mut().zip(values) {
+        *sum += i32::from(value) * weight;
     }
 }
 
@@ -281,6 +338,16 @@ fn clip(sum: i32) -> u8 {
 mod tests {
     use super::*;
     use Kernel::{Bicubic, Bilinear, Lanczos};
+
+    fn resample(
+        data: &[u8],
+        channels: usize,
+        size: (usize, usize),
+        target: (usize, usize),
+        kernel: Kernel,
+    ) -> Vec<u8> {
+        super::resample(Pixels::packed(data, channels, size), target, kernel)
+    }
 
     #[test]
     fn one_colour_stays_one_colour_in_any_shape() {
@@ -305,11 +372,35 @@ mod tests {
         let pixels: Vec<u8> = (0..40 * 30 * 3).map(|i| (i * 7919 % 251) as u8).collect();
         for target in [(17, 11), (80, 61), (40, 11), (17, 30), (39, 11)] {
             let whole = resample(&pixels, 3, size, target, Bicubic);
-            let cut = resample_part(&pixels, 3, size, target, part, Bicubic);
+            let cut = resample_part(Pixels::packed(&pixels, 3, size), target, part, Bicubic);
             for y in 0..7 {
                 let from = ((y + 2) * target.0 + 3) * 3;
                 assert_eq!(cut[y * 27..][..27], whole[from..from + 27], "{target:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_window_has_the_pixels_of_its_copy() {
+        let (size, at) = ((140, 90), (5, 3));
+        let data: Vec<u8> = (0..140 * 90 * 3).map(|i| (i * i % 251) as u8).collect();
+        let image = Pixels::packed(&data, 3, size);
+        // Turned, weighed, columns first, one axis alone, and a window that ends where the image does.
+        for (window, target) in [
+            ((100, 60), (40, 30)),
+            ((100, 60), (5, 50)),
+            ((100, 87), (98, 9)),
+            ((100, 60), (100, 20)),
+            ((135, 87), (50, 87)),
+            ((4, 3), (2, 2)),
+        ] {
+            let rows = (0..window.1).flat_map(|y| {
+                let from = ((y + at.1) * 140 + at.0) * 3;
+                data[from..from + window.0 * 3].to_vec()
+            });
+            let copy: Vec<u8> = rows.collect();
+            let found = super::resample(image.window(at, window), target, Bicubic);
+            assert_eq!(found, resample(&copy, 3, window, target, Bicubic), "{window:?} {target:?}");
         }
     }
 

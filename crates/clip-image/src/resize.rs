@@ -4,8 +4,9 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
-use crate::Rgb;
 use crate::area::area;
+use crate::resample::{Pixels, resample};
+use crate::{Resampling, Rgb};
 
 /// The kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +45,28 @@ pub fn resize(image: &Rgb, width: u32, height: u32, filter: Filter) -> Rgb {
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(kernel));
     let wide = pass(image, width, image.height, &options);
     pass(&wide, width, height, &options)
+}
+
+/// Resizes to exactly `width` x `height` (at least 1 x 1), bit for bit as Pillow.
+pub fn pillow_resize(image: &Rgb, width: u32, height: u32, resampling: Resampling) -> Rgb {
+    resized_crop(image, (0, 0, image.width, image.height), (width, height), resampling)
+}
+
+/// torchvision's `resized_crop` of a Pillow image, bit for bit: the part of `(x, y, width,
+/// height)`, which is within the image and not empty, resized to a width and a height of at least
+/// 1.
+pub fn resized_crop(
+    image: &Rgb,
+    (x, y, w, h): (u32, u32, u32, u32),
+    (width, height): (u32, u32),
+    resampling: Resampling,
+) -> Rgb {
+    let pair = |a: u32, b: u32| (a as usize, b as usize);
+    let (width, height) = (width.max(1), height.max(1));
+    let pixels = Pixels::packed(&image.data, 3, pair(image.width, image.height));
+    let part = pixels.window(pair(x, y), pair(w, h));
+    let data = resample(part, pair(width, height), resampling.kernel());
+    Rgb { width, height, data }
 }
 
 fn pass(image: &Rgb, width: u32, height: u32, options: &ResizeOptions) -> Rgb {

@@ -7,15 +7,15 @@
 /// Side of a square that is turned in registers: 2 to the power of the times that it is dealt out.
 const TILE: usize = 16;
 
-/// Rows of a matrix as columns of `out`.
+/// Rows of a matrix, which begin `pitch` bytes after each other, as columns of `out`.
 #[inline(always)]
-pub(crate) fn turn(matrix: &[u8], rows: usize, columns: usize, out: &mut [u8]) {
+pub(crate) fn turn(matrix: &[u8], rows: usize, columns: usize, pitch: usize, out: &mut [u8]) {
     let (tiled_rows, tiled_columns) = (rows / TILE * TILE, columns / TILE * TILE);
     for y in (0..tiled_rows).step_by(TILE) {
         for x in (0..tiled_columns).step_by(TILE) {
             let mut tile: Tile = [[0; TILE]; TILE];
             for (at, line) in tile.iter_mut().enumerate() {
-                line.copy_from_slice(&matrix[(y + at) * columns + x..][..TILE]);
+                line.copy_from_slice(&matrix[(y + at) * pitch + x..][..TILE]);
             }
             for (at, line) in turned_tile(tile).iter().enumerate() {
                 out[(x + at) * rows + y..][..TILE].copy_from_slice(line);
@@ -25,7 +25,7 @@ pub(crate) fn turn(matrix: &[u8], rows: usize, columns: usize, out: &mut [u8]) {
     for y in 0..rows {
         let done = if y < tiled_rows { tiled_columns } else { 0 };
         for x in done..columns {
-            out[x * rows + y] = matrix[y * columns + x];
+            out[x * rows + y] = matrix[y * pitch + x];
         }
     }
 }
@@ -63,12 +63,13 @@ mod tests {
 
     #[test]
     fn turning_moves_each_number_to_its_place() {
-        for (rows, columns) in [(16, 16), (32, 48), (5, 40), (33, 17), (1, 3)] {
-            let matrix: Vec<u8> = (0..rows * columns).map(|i| (i * 7919 % 251) as u8).collect();
+        for (rows, columns, gap) in [(16, 16, 0), (32, 48, 5), (5, 40, 0), (33, 17, 2), (1, 3, 0)] {
+            let pitch = columns + gap;
+            let matrix: Vec<u8> = (0..rows * pitch).map(|i| (i * 7919 % 251) as u8).collect();
             let mut turned = vec![0; rows * columns];
-            turn(&matrix, rows, columns, &mut turned);
+            turn(&matrix, rows, columns, pitch, &mut turned);
             for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
-                assert_eq!(turned[x * rows + y], matrix[y * columns + x]);
+                assert_eq!(turned[x * rows + y], matrix[y * pitch + x]);
             }
         }
     }

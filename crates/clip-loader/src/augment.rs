@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use clip_image::preprocess_cfg::{Interpolation, PreprocessCfg};
-use clip_image::{Filter, Rgb, crop, resize};
+use clip_image::{Resampling, Rgb, crop, pillow_resize, resized_crop};
 use clip_random::Draw;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -96,16 +96,16 @@ impl Augment {
             Self::None => preprocess.transform(i64::from(size)).apply(image),
             Self::SquareCrop => {
                 let image = not_too_thin(image);
-                let filter = filter(preprocess.interpolation, draw);
-                let image = shorter_side(&image, size, filter);
+                let resampling = resampling(preprocess.interpolation, draw);
+                let image = shorter_side(&image, size, resampling);
                 let x = draw.below((image.width - size + 1) as usize) as u32;
                 let y = draw.below((image.height - size + 1) as usize) as u32;
                 crop(&image, x, y, size, size)
             }
             Self::ResizedCrop(from, to) => {
-                let filter = filter(preprocess.interpolation, draw);
-                let (x, y, w, h) = resized_crop(image, from, to, draw);
-                resize(&crop(image, x, y, w, h), size, size, filter)
+                let resampling = resampling(preprocess.interpolation, draw);
+                let part = crop_params(image, from, to, draw);
+                resized_crop(image, part, (size, size), resampling)
             }
             Self::OpenClip(cfg) => {
                 let (from, to) = cfg.scale;
@@ -113,7 +113,7 @@ impl Augment {
                 cfg.recolour(&mut image, draw);
                 image
             }
-            Self::Small(strength) => small(image, size, strength, draw),
+            Self::Small(strength) => small(&not_too_large(image, size), size, strength, draw),
         }
     }
 }
@@ -130,25 +130,35 @@ fn not_too_thin(image: &Rgb) -> Cow<'_, Rgb> {
     Cow::Owned(crop(image, x, y, width, height))
 }
 
+/// An image whose shorter side is at most four thirds of `size`: pixels between those that are
+/// looked at would be lost.
+fn not_too_large(image: &Rgb, size: u32) -> Cow<'_, Rgb> {
+    let most = size.saturating_mul(4) / 3;
+    if image.width.min(image.height) <= most.max(1) {
+        return Cow::Borrowed(image);
+    }
+    Cow::Owned(shorter_side(image, most, Resampling::Bicubic))
+}
+
 /// The kernel of one image.
-fn filter(interpolation: Interpolation, draw: &mut Draw) -> Filter {
+fn resampling(interpolation: Interpolation, draw: &mut Draw) -> Resampling {
     let bilinear = match interpolation {
         Interpolation::Bicubic => false,
         Interpolation::Bilinear => true,
         Interpolation::Random => draw.below(2) == 0,
     };
-    if bilinear { Filter::Bilinear } else { Filter::Bicubic }
+    if bilinear { Resampling::Bilinear } else { Resampling::Bicubic }
 }
 
 /// The image with its shorter side brought to `size`.
-pub(crate) fn shorter_side(image: &Rgb, size: u32, filter: Filter) -> Rgb {
+fn shorter_side(image: &Rgb, size: u32, resampling: Resampling) -> Rgb {
     let short = image.width.min(image.height).max(1);
     let side = |side: u32| ((u64::from(side) * u64::from(size)) / u64::from(short)) as u32;
-    resize(image, side(image.width).max(size), side(image.height).max(size), filter)
+    pillow_resize(image, side(image.width).max(size), side(image.height).max(size), resampling)
 }
 
 /// torchvision's `RandomResizedCrop.get_params` with ratios of 3/4 to 4/3: x, y, width, height.
-fn resized_crop(image: &Rgb, from: f32, to: f32, draw: &mut Draw) -> (u32, u32, u32, u32) {
+fn crop_params(image: &Rgb, from: f32, to: f32, draw: &mut Draw) -> (u32, u32, u32, u32) {
     let (width, height) = (image.width as f32, image.height as f32);
     for _ in 0..10 {
         let area = width * height * draw.between(from, to);
@@ -267,6 +277,35 @@ mod tests {
         assert_eq!(side(1, 20_000), (1, 64));
         assert_eq!(side(9000, 2), (128, 2));
         assert_eq!(side(640, 10), (640, 10));
+    }
+
+    #[test]
+    fn a_crop_has_the_pixels_of_torchvisions() {
+        let data = (0..90 * 70 * 3).map(|i| (i * i % 251) as u8).collect();
+        let image = Rgb { width: 90, height: 70, data };
+        for slot in 0..20 {
+            let mut draw = Draw::new("test", 1, 0, slot);
+            let (x, y, w, h) = crop_params(&image, 0.5, 0.9, &mut draw);
+            let mut draw = Draw::new("test", 1, 0, slot);
+            let plain = PreprocessCfg::default();
+            let found = Augment::ResizedCrop(0.5, 0.9).apply(&image, 16, &plain, &mut draw);
+            // The evaluation transform, whose pixels are open_clip's, brings it to a square, too.
+            let squash = clip_image::Preprocess {
+                resize_mode: clip_image::ResizeMode::Squash,
+                ..clip_image::Preprocess::clip(16)
+            };
+            assert_eq!(found, squash.apply(&crop(&image, x, y, w, h)));
+        }
+    }
+
+    #[test]
+    fn a_large_image_is_made_smaller_before_single_pixels_are_taken() {
+        let data = (0..200 * 200).flat_map(|i| [if i % 2 == 0 { 0 } else { 255 }; 3]).collect();
+        let image = Rgb { width: 200, height: 200, data };
+        let mut draw = Draw::new("test", 1, 0, 0);
+        let plain = PreprocessCfg::default();
+        let small = Augment::Small(0.0).apply(&image, 20, &plain, &mut draw);
+        assert!(small.data.iter().all(|&level| (100..156).contains(&level)));
     }
 
     #[test]

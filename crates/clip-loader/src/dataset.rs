@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use clip_image::Rgb;
 use clip_random::below;
@@ -71,9 +72,10 @@ pub struct Source {
 pub struct CorpusOptions {
     /// Tokens in a text, start and end included.
     pub context: usize,
-    /// Longest shorter side that decoded images are kept with.
+    /// A JPEG is decoded at 1/2, 1/4 or 1/8 as long as its shorter side keeps so many pixels.
     pub side: u32,
-    /// Decoded images are kept in memory when all of them fit in this many bytes.
+    /// Decoded images are kept in memory when all of them fit in this many bytes, if their shorter
+    /// sides are `side`; of larger ones those that come first.
     pub cache_bytes: u64,
     /// Column of the Parquet table beside each shard with how often a pair is expected in an
     /// epoch: a balancing probability, or a weight above 1.
@@ -116,6 +118,9 @@ pub struct Corpus {
     files: OpenFiles,
     contents: Vec<Content>,
     pixels: Vec<OnceLock<Rgb>>,
+    /// Bytes of decoded images that are kept, and at most.
+    pub(crate) kept_bytes: AtomicU64,
+    cache_bytes: u64,
     side: u32,
     digest: String,
     skipped: usize,
@@ -226,6 +231,8 @@ impl Corpus {
             files: OpenFiles::new(),
             contents: Vec::new(),
             pixels: Vec::new(),
+            kept_bytes: AtomicU64::new(0),
+            cache_bytes: 0,
             side,
             digest: String::new(),
             skipped: 0,
@@ -268,6 +275,7 @@ impl Corpus {
     fn keep_pixels(&mut self, cache_bytes: u64) {
         if self.pairs.len() as u64 * u64::from(self.side).pow(2) * 3 <= cache_bytes {
             self.pixels = (0..self.pairs.len()).map(|_| OnceLock::new()).collect();
+            self.cache_bytes = cache_bytes;
         }
     }
 
@@ -422,8 +430,12 @@ impl Corpus {
             }
         };
         if let Some(kept) = self.pixels.get(index) {
+            let bytes = image.data.len() as u64;
+            let before = self.kept_bytes.fetch_add(bytes, Ordering::Relaxed);
             // Another thread may have been faster with the same pixels.
-            let _ = kept.set(image.clone());
+            if before + bytes > self.cache_bytes || kept.set(image.clone()).is_err() {
+                self.kept_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            }
         }
         Ok(image)
     }

@@ -381,6 +381,30 @@ mod tests {
     }
 
     #[test]
+    fn decoded_images_are_kept_while_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = |i: usize| encode_png(&Rgb::filled(64, 64, [i as u8; 3])).unwrap();
+        corpus_of(folder.path(), 8, &image);
+        let source = crate::Source { spec: folder.path().display().to_string(), weight: 1.0 };
+        let options = crate::CorpusOptions {
+            context: 12,
+            side: 8,
+            cache_bytes: 30_000,
+            weight_column: None,
+            caption_keys: crate::CaptionKeys::default(),
+            identity: crate::Identity::None,
+        };
+        let corpus = crate::Corpus::open(&[source], &options).unwrap();
+        for _ in 0..2 {
+            for pair in 0..8 {
+                assert_eq!(corpus.image(pair).unwrap(), Rgb::filled(64, 64, [pair as u8; 3]));
+            }
+            let kept = corpus.kept_bytes.load(std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(kept, 2 * 64 * 64 * 3);
+        }
+    }
+
+    #[test]
     fn a_broken_image_is_replaced_and_reported() {
         let folder = tempfile::tempdir().unwrap();
         let good = encode_png(&Rgb::filled(16, 16, [9, 9, 9])).unwrap();

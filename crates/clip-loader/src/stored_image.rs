@@ -4,9 +4,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use clip_image::{DecodeOptions, Filter, Rgb, decode};
+use clip_image::{DecodeOptions, Rgb, decode};
 
-use crate::augment::shorter_side;
 use crate::{Error, Result};
 
 /// A file's bytes, if it is a plain file: a pipe would be waited for.
@@ -25,11 +24,10 @@ pub(crate) fn read_member(file: &File, path: &Path, offset: u64, size: u32) -> R
     Ok(bytes)
 }
 
-/// A member's image, with its shorter side no longer than `side`.
+/// A member's image; a JPEG at an eighth, a quarter or a half as long as its shorter side keeps
+/// `side` pixels.
 pub(crate) fn decode_member(bytes: &[u8], side: u32, path: &Path, offset: u64) -> Result<Rgb> {
     let options = DecodeOptions { min_side: Some(side), ..DecodeOptions::stored() };
     let reason = |e: clip_image::Error| format!("the image at byte {offset}: {e}");
-    let image = decode(bytes, &options).map_err(|e| Error::file(path, reason(e)))?;
-    let large = image.width.min(image.height) > side;
-    Ok(if large { shorter_side(&image, side, Filter::Bicubic) } else { image })
+    decode(bytes, &options).map_err(|e| Error::file(path, reason(e)))
 }

@@ -7,26 +7,60 @@ use glob::Pattern;
 use crate::Store;
 use crate::remote::is_http;
 
-/// The URLs that one with `*`, `?` or `[…]` names, or, for one that ends in `/`, the objects below
-/// it whose name ends so; any other URL is given back as it is.
+const HINT: &str = "hint: name the files, as in {00000..00041}.tar";
+
+/// The URLs that one with `*`, `?` or `[…]` names, or, for a folder, the objects in it whose name
+/// ends so; any other URL is given back as it is. A folder ends in `/`, or, in object storage, has
+/// such objects in it.
 ///
 /// # Errors
 /// When what is behind it cannot be listed (`https`), or when nothing matches.
 pub fn names(url: &str, ending: &str) -> io::Result<Vec<String>> {
-    let pattern = if url.ends_with('/') {
-        format!("{}*{ending}", Pattern::escape(url))
-    } else if is_http(url) || !url.contains(['*', '?', '[']) {
-        return Ok(vec![url.to_owned()]);
-    } else {
-        url.to_owned()
-    };
-    if is_http(url) {
-        let hint = "hint: name the files, as in {00000..00041}.tar";
-        return Err(io::Error::new(
-            io::ErrorKind::Unsupported,
-            format!("https cannot be listed\n{hint}"),
-        ));
+    let is_pattern = !is_http(url) && url.contains(['*', '?', '[']);
+    if is_http(url) && url.ends_with('/') {
+        let reason = format!("https cannot be listed\n{HINT}");
+        return Err(io::Error::new(io::ErrorKind::Unsupported, reason));
     }
+    if is_pattern || url.ends_with('/') {
+        let found = listed(url, ending)?;
+        if found.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "nothing there matches"));
+        }
+        return Ok(found);
+    }
+    if is_http(url) || url.ends_with(ending) {
+        return Ok(vec![url.to_owned()]);
+    }
+    let found = listed(&format!("{url}/"), ending)?;
+    folder_or_file(url, ending, found, || crate::length(url))
+}
+
+/// What a URL means that does not say whether it is a folder: what was found in it, else the file
+/// of that name, whose length can be asked for.
+fn folder_or_file(
+    url: &str,
+    ending: &str,
+    found: Vec<String>,
+    length: impl FnOnce() -> io::Result<u64>,
+) -> io::Result<Vec<String>> {
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    match length() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let reason = format!("no such file, and no folder with {ending} files\n{HINT}");
+            Err(io::Error::new(io::ErrorKind::NotFound, reason))
+        }
+        length => length.map(|_| vec![url.to_owned()]),
+    }
+}
+
+/// The objects that a pattern names, or those of a folder, sorted.
+fn listed(url: &str, ending: &str) -> io::Result<Vec<String>> {
+    let pattern = match url.ends_with('/') {
+        true => format!("{}*{ending}", Pattern::escape(url)),
+        false => url.to_owned(),
+    };
     let plain = &url[..url.find(['*', '?', '[']).unwrap_or(url.len())];
     let folder = &plain[..plain.rfind('/').map_or(0, |slash| slash + 1)];
     let bad = |e: glob::PatternError| io::Error::new(io::ErrorKind::InvalidInput, e);
@@ -37,9 +71,6 @@ pub fn names(url: &str, ending: &str) -> io::Result<Vec<String>> {
     let found = found.into_iter().map(|(key, _)| format!("{folder}{key}"));
     let mut found: Vec<String> = found.filter(|url| pattern.matches_with(url, options)).collect();
     found.sort();
-    if found.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NotFound, "nothing there matches"));
-    }
     Ok(found)
 }
 
@@ -63,8 +94,24 @@ mod tests {
         assert_eq!(named(""), ["a-0.tar", "a-1.tar"]);
         assert_eq!(named("a-[01].*"), ["a-0.json", "a-0.tar", "a-1.tar"]);
         assert_eq!(named("*/a-?.tar"), ["b/a-2.tar"]);
+        // What has the ending is not asked for.
         assert_eq!(named("absent.tar"), ["absent.tar"]);
+        // Folders by their names alone.
+        assert_eq!(named("b"), ["b/a-2.tar"]);
+        let folder = base.trim_end_matches('/');
+        assert_eq!(names(folder, ".tar").unwrap().len(), 2);
         assert!(names(&format!("{base}c*"), ".tar").is_err());
         assert!(names("https://host/set/", ".tar").unwrap_err().to_string().contains("hint: "));
+    }
+
+    #[test]
+    fn a_url_without_an_ending_is_a_folder_or_a_file() {
+        let missing = || Err(io::Error::new(io::ErrorKind::NotFound, "gone"));
+        let one = || vec!["s3://b/a/0.tar".to_owned()];
+        assert_eq!(folder_or_file("s3://b/a", ".tar", one(), missing).unwrap(), one());
+        let file = folder_or_file("s3://b/a", ".tar", Vec::new(), || Ok(5)).unwrap();
+        assert_eq!(file, ["s3://b/a"]);
+        let error = folder_or_file("s3://b/a", ".tar", Vec::new(), missing).unwrap_err();
+        assert!(error.to_string().contains("no folder with .tar files\nhint: "), "{error}");
     }
 }

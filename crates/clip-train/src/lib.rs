@@ -20,6 +20,7 @@ mod optim;
 mod options;
 mod precision;
 mod preset;
+mod protobuf;
 mod pt;
 mod rank_info;
 mod recipe;
@@ -33,6 +34,7 @@ mod tensorboard;
 mod tests;
 mod text_objectives;
 mod trainer;
+mod wandb;
 
 pub use checkpoint::{Checkpoint, EMA, checkpoints, latest};
 pub use distributed::ProcessGroup;
@@ -53,3 +55,4 @@ pub use recipe::{AdamStats, DecayRule, Objective, Opt, Recipe, Schedule, TextWei
 pub use scheduler::Scheduler;
 pub use text_objectives::ClassScorer;
 pub use trainer::{Outcome, Trainer, fresh};
+pub use wandb::WandbRun;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::tensorboard::Events;
+use crate::wandb::{Wandb, WandbRun};
 use crate::{Error, Result, StepMetrics};
 
 /// The files of a run's folder.
@@ -15,6 +16,7 @@ pub struct Logs {
     out: File,
     steps: File,
     events: Option<Events>,
+    wandb: Option<Wandb>,
     /// Held for as long as this process writes here.
     _lock: RunLock,
 }
@@ -73,8 +75,26 @@ impl Logs {
             out: append(&folder.join("out.log"))?,
             steps: append(&steps)?,
             events: events.transpose()?,
+            wandb: None,
             _lock: lock,
         })
+    }
+
+    /// Writes scalars to a file for `wandb sync`, too; what a killed run wrote there after `step` is
+    /// taken back.
+    pub fn report_to_wandb(&mut self, step: u64, run: &WandbRun) -> Result<()> {
+        self.wandb = Some(Wandb::open(&self.folder, step, run)?);
+        Ok(())
+    }
+
+    /// Writes what must not be lost once a checkpoint is written.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        self.wandb.as_mut().map_or(Ok(()), Wandb::flush)
+    }
+
+    /// The end of a run that did not fail, with its exit code.
+    pub fn finish(&mut self, exit_code: u8) -> Result<()> {
+        self.wandb.as_mut().map_or(Ok(()), |wandb| wandb.finish(exit_code))
     }
 
     /// Where the checkpoints are.
@@ -139,7 +159,6 @@ impl Logs {
         let path = self.folder.join("steps.jsonl");
         let line = serde_json::to_string(step).map_err(|e| Error::file(&path, e))?;
         writeln!(self.steps, "{line}").map_err(|e| Error::io(&path, e))?;
-        let Some(events) = &mut self.events else { return Ok(()) };
         let scalars = [
             ("data_time", step.data_wait),
             ("batch_time", step.seconds),
@@ -150,7 +169,13 @@ impl Logs {
             ("contrastive_loss", step.loss),
             ("grad_norm", step.grad_norm),
         ];
-        events.scalars(step.step, &scalars.map(|(tag, value)| (format!("train/{tag}"), value)))
+        let scalars = scalars.map(|(tag, value)| (format!("train/{tag}"), value));
+        if let Some(events) = &mut self.events {
+            events.scalars(step.step, &scalars)?;
+        }
+        let Some(wandb) = &mut self.wandb else { return Ok(()) };
+        let row = scalars.into_iter().chain([("step".into(), step.step as f64)]);
+        wandb.log(step.step, &row.collect::<Vec<_>>())
     }
 
     /// Takes back the other epochs' evaluations, which a killed run has written.
@@ -180,9 +205,16 @@ impl Logs {
         let mut results = append(&path)?;
         let line = serde_json::Value::Object(object);
         writeln!(results, "{line}").map_err(|e| Error::io(&path, e))?;
-        let Some(events) = &mut self.events else { return Ok(()) };
         let tagged = measured.iter().map(|(name, value)| (format!("val/{name}"), *value));
-        events.scalars(step, &tagged.collect::<Vec<_>>())
+        let tagged: Vec<(String, f64)> = tagged.collect();
+        if let Some(events) = &mut self.events {
+            events.scalars(step, &tagged)?;
+        }
+        let Some(wandb) = &mut self.wandb else { return Ok(()) };
+        let row = tagged.into_iter().chain([("epoch".into(), epoch as f64)]);
+        // The row of the last step before it: those from `step` on are taken back when a run
+        // resumes.
+        wandb.log(step.saturating_sub(1), &row.collect::<Vec<_>>())
     }
 }
 

@@ -98,7 +98,8 @@ fn import_optimizer(path: &Path, optimizer: &Value, trained: &mut Trained) -> Re
     let groups = optimizer.get("param_groups").map_or(&[][..], Value::elements);
     if groups.len() != trained.groups.len() {
         let (has, wants) = (groups.len(), trained.groups.len());
-        return Err(fault(format!("{has} groups of parameters instead of {wants}")));
+        let hint = "hint: --opt and --layer-decay must be those of the first run";
+        return Err(fault(format!("{has} groups of parameters instead of {wants}\n{hint}")));
     }
     for (mine, theirs) in trained.groups.iter_mut().zip(groups) {
         let ids = theirs.get("params").map_or(&[][..], Value::elements);
@@ -113,6 +114,7 @@ fn import_optimizer(path: &Path, optimizer: &Value, trained: &mut Trained) -> Re
             let found = states.iter().find(|(key, _)| key.as_i64() == id.as_i64());
             let Some((_, state)) = found else { continue };
             let (name, wants) = (&mine.names[at], mine.params[at].size());
+            same_kind(name, state, &mine.optimizer.export(at)).map_err(&fault)?;
             mine.optimizer.import(at, &|key: &str| {
                 let tensor = state.get(key).and_then(Value::as_tensor);
                 let tensor = tensor.ok_or_else(|| fault(format!("{key} of {name} is missing")))?;
@@ -125,6 +127,28 @@ fn import_optimizer(path: &Path, optimizer: &Value, trained: &mut Trained) -> Re
         }
     }
     Ok(())
+}
+
+/// Fails unless a parameter's state has what this run's optimizer keeps, and nothing more: the
+/// moment of another one has the same name and another meaning.
+fn same_kind(
+    name: &str,
+    state: &Value,
+    own: &[(&'static str, Tensor)],
+) -> std::result::Result<(), String> {
+    let mut wants: Vec<&str> = own.iter().map(|(key, _)| *key).collect();
+    let mut has: Vec<&str> = state.items().iter().filter_map(|(key, _)| key.as_str()).collect();
+    wants.sort_unstable();
+    has.sort_unstable();
+    if has == wants {
+        return Ok(());
+    }
+    Err(format!(
+        "its optimizer keeps {} of {name}, and this run's {}\n\
+         hint: give --opt of the first run, or start from the weights alone with --pretrained",
+        has.join(", "),
+        wants.join(", ")
+    ))
 }
 
 /// A parameter's name without those of the wrappers that PyTorch puts around a model.

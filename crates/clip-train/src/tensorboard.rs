@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::protobuf::{bytes, crc32, varint};
 use crate::{Error, Result};
 
 /// An event file that scalars are appended to.
@@ -65,21 +66,6 @@ fn wall_time(seconds: f64) -> Vec<u8> {
     event
 }
 
-/// A length-delimited field.
-fn bytes(out: &mut Vec<u8>, field: u8, content: &[u8]) {
-    out.push(field << 3 | 2);
-    varint(out, content.len() as u64);
-    out.extend(content);
-}
-
-fn varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 /// The records' checksum: CRC-32C, rotated and shifted so that a checksum of a checksum is not
 /// trivial.
 fn masked(data: &[u8]) -> u32 {
@@ -87,23 +73,12 @@ fn masked(data: &[u8]) -> u32 {
 }
 
 fn crc32c(data: &[u8]) -> u32 {
-    !data.iter().fold(!0u32, |crc, &byte| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| {
-            (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg())
-        })
-    })
+    crc32(0x82f6_3b78, data.iter().copied())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn checksums_are_castagnolis() {
-        // RFC 3720, B.4.
-        assert_eq!(crc32c(&[0; 32]), 0x8a91_36aa);
-        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
-    }
 
     #[test]
     fn records_frame_their_events() {

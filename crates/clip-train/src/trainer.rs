@@ -288,6 +288,7 @@ impl Trainer {
                 return Ok(Outcome::Stopped);
             }
             if let Some(logs) = logs.as_deref_mut() {
+                logs.flush()?;
                 self.state().save_again(&logs.checkpoints())?;
             }
         }
@@ -420,7 +421,8 @@ impl Trainer {
     }
 
     /// Writes a checkpoint and removes all but the newest.
-    pub fn save(&self, logs: &Logs) -> Result<PathBuf> {
+    pub fn save(&self, logs: &mut Logs) -> Result<PathBuf> {
+        logs.flush()?;
         let folder = logs.checkpoints();
         let saved = self.state().save(&folder, &self.model, &self.trained)?;
         let all = crate::checkpoints(&folder);

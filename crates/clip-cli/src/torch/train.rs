@@ -135,8 +135,8 @@ pub struct TrainArgs {
     /// Where runs are
     #[arg(long, default_value = "logs")]
     pub logs: PathBuf,
-    /// Resume from `latest` of this run (done anyway), a checkpoint's folder, or open_clip's
-    /// epoch_N.pt
+    /// Resume from `latest` of this run (done anyway), another run's folder or a checkpoint's, or
+    /// open_clip's epoch_N.pt
     #[arg(long, value_name = "PATH")]
     pub resume: Option<String>,
     /// Minutes between checkpoints
@@ -154,9 +154,12 @@ pub struct TrainArgs {
     /// Stop with a checkpoint after this many minutes; the same command continues
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     pub max_minutes: Option<f64>,
-    /// `tensorboard` writes event files
+    /// tensorboard: event files; wandb: a file for `wandb sync`; all: both
     #[arg(long, default_value = "", value_name = "WHERE")]
     pub report_to: String,
+    /// Project of Weights & Biases [default: open-clip]
+    #[arg(long, value_name = "NAME")]
+    pub wandb_project_name: Option<String>,
     /// Steps between two lines of out.log
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = positive_count)]
     pub log_every_n_steps: u64,

@@ -6,10 +6,12 @@ use clip_model::ModelConfig;
 use clip_train::{Opt, RankInfo, Recipe, Schedule};
 
 use super::inputs::Inputs;
+use super::reports::Reports;
 
 /// Refuses the first option that has no effect beside the others.
 pub fn check(args: &TrainArgs, model: &ModelConfig, recipe: &Recipe) -> anyhow::Result<()> {
     let synthetic = args.is_synthetic()?;
+    let reports = Reports::parse(&args.report_to)?;
     let on_the_spot = "with --dataset-type synthetic";
     let uncooled = recipe.lr_scheduler != Schedule::ConstCooldown;
     let cooled = "without --lr-scheduler const-cooldown";
@@ -70,6 +72,11 @@ pub fn check(args: &TrainArgs, model: &ModelConfig, recipe: &Recipe) -> anyhow::
         (uncooled && args.lr_cooldown_power.is_some(), "--lr-cooldown-power", cooled),
         (recipe.opt == Opt::Lion && args.eps.is_some(), "--eps", "with --opt lion"),
         (recipe.opt != Opt::Muon && args.momentum.is_some(), "--momentum", "without --opt muon"),
+        (
+            !reports.wandb && args.wandb_project_name.is_some(),
+            "--wandb-project-name",
+            "without --report-to wandb",
+        ),
         (alone && args.dist_url.is_some(), "--dist-url", one),
         (alone && args.dist_backend.is_some(), "--dist-backend", one),
         (alone && args.dist_timeout.is_some(), "--dist-timeout", one),

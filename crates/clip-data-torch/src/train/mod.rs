@@ -7,11 +7,12 @@ mod idle;
 mod inputs;
 mod launch;
 mod overlap;
+mod reports;
 mod resolve;
 mod score;
 mod show;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -25,17 +26,18 @@ use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
     Due, Hooks, Logs, Objective, Outcome, ProcessGroup, Progress, RankInfo, Recipe, RunLock,
-    StepMetrics, TrainOptions, Trainer, difference, fresh, latest, paper,
+    StepMetrics, TrainOptions, Trainer, WandbRun, difference, fresh, latest, paper,
 };
 
 use data::data;
+use reports::Reports;
 use resolve::Resolve;
 use score::Scorer;
 use show::Show;
 
 use crate::device::device;
 use crate::exit;
-use crate::model::preprocess_fields;
+use crate::model::{newest, preprocess_fields};
 
 /// Trains, showing progress, and says where the last checkpoint is.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -85,8 +87,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut logs = None;
     if main {
         let lock = lock.map_or_else(|| RunLock::take(&folder), Ok)?;
-        let opened = Logs::locked(lock, &folder, trainer.steps_done(), args.tensorboard()?)?;
-        opened.params(&params(&args, &name, &recipe, trainer.model.preprocess()))?;
+        let (done, reports) = (trainer.steps_done(), Reports::parse(&args.report_to)?);
+        let mut opened = Logs::locked(lock, &folder, done, reports.tensorboard)?;
+        let config = params(&args, &name, &recipe, trainer.model.preprocess());
+        opened.params(&config)?;
+        if reports.wandb {
+            let project = args.wandb_project_name.clone().unwrap_or_else(|| "open-clip".into());
+            opened.report_to_wandb(done, &WandbRun { name: name.clone(), project, config })?;
+        }
         if let TrainData::Whole(corpus) = trainer.data() {
             corpus.keep_contents(&contents)?;
         }
@@ -107,17 +115,21 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(checkpoint) = latest(&folder.join("checkpoints")).filter(|_| main) {
         println!("checkpoint: {}", checkpoint.display());
     }
-    Ok(match outcome {
-        Outcome::Finished => ExitCode::SUCCESS,
+    let code = match outcome {
+        Outcome::Finished => 0,
         Outcome::Stopped if stop.asked() => {
             show.say("interrupted: run the same command again to resume");
-            ExitCode::from(exit::INTERRUPTED)
+            exit::INTERRUPTED
         }
         Outcome::Stopped => {
             show.say("out of time: run the same command again to resume");
-            ExitCode::from(exit::INCOMPLETE)
+            exit::INCOMPLETE
         }
-    })
+    };
+    if let Some(logs) = &mut logs {
+        logs.finish(code)?;
+    }
+    Ok(ExitCode::from(code))
 }
 
 /// The machine's cores are shared by its processes, unless the launcher has decided.
@@ -193,7 +205,7 @@ fn model(
     Ok(clip_model::open(&found.path, &opening)?)
 }
 
-/// Weights by the path or name that a flag has.
+/// Weights by the path or name that a flag has; a run's folder means its newest checkpoint.
 fn pretrained(
     flag: &str,
     spec: &Path,
@@ -201,6 +213,7 @@ fn pretrained(
     config: &ModelConfig,
 ) -> anyhow::Result<Pretrained> {
     let name = args.preset.as_deref().or(args.model.as_deref()).unwrap_or_default();
+    let spec = newest(spec)?;
     find_pretrained(&spec.to_string_lossy(), name, config).map_err(|error| match error {
         // What the caller wrote is wrong, and no file is.
         clip_model::Error::Config(reason) => anyhow::anyhow!("{flag}: {reason}"),
@@ -229,7 +242,10 @@ fn resume(trainer: &mut Trainer, args: &Args, folder: &Path) -> anyhow::Result<(
     let own = latest(&folder.join("checkpoints"));
     let from = match args.resume.as_deref() {
         None | Some("latest") => own,
-        Some(path) => own.or_else(|| Some(PathBuf::from(path))),
+        Some(path) => match own {
+            None => Some(newest(Path::new(path))?),
+            own => own,
+        },
     };
     let Some(from) = from else { return Ok(()) };
     if from.is_dir() {

@@ -26,8 +26,6 @@ pub trait Resolve {
     /// open_clip's arithmetic: a batch is --batch-size x --accum-freq x processes. Without
     /// --batch-size the preset's batch is cut into chunks.
     fn batch(&self, recipe: &mut Recipe, world: usize) -> anyhow::Result<usize>;
-    /// Whether event files are written: the only place that runs report to.
-    fn tensorboard(&self) -> anyhow::Result<bool>;
 }
 
 impl Resolve for TrainArgs {
@@ -73,7 +71,6 @@ impl Resolve for TrainArgs {
         preprocess_fields(&self.preprocess)?;
         self.apply(&mut recipe)?;
         let chunk = self.batch(&mut recipe, world)?;
-        self.tensorboard()?;
         super::idle::check(self, &model_cfg, &recipe)?;
         recipe.check(&model_cfg)?;
         Ok((model_cfg, recipe, chunk))
@@ -166,14 +163,6 @@ impl Resolve for TrainArgs {
             (None, None) => DEFAULT_CHUNK,
         };
         Ok(chunk.min(local))
-    }
-
-    fn tensorboard(&self) -> anyhow::Result<bool> {
-        let mut places = self.report_to.split(',').map(str::trim).filter(|place| !place.is_empty());
-        if let Some(other) = places.clone().find(|place| *place != "tensorboard") {
-            bail!("--report-to {other}: a run reports to tensorboard, or to nothing");
-        }
-        Ok(places.next().is_some())
     }
 }
 

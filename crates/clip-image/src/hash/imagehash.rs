@@ -3,11 +3,11 @@
 use super::{dct, median, pack};
 use crate::Rgb;
 use crate::kernel::Kernel;
-use crate::resample::resample;
+use crate::resample::{Pixels, resample};
 
 fn small(image: &Rgb, width: usize, height: usize) -> Vec<u8> {
     let size = (image.width as usize, image.height as usize);
-    resample(&image.luma(), 1, size, (width, height), Kernel::Lanczos)
+    resample(Pixels::packed(&image.luma(), 1, size), (width, height), Kernel::Lanczos)
 }
 
 /// `imagehash.phash`: the median is over all 64 coefficients.

@@ -14,7 +14,7 @@ pub use algorithm::Algorithm;
 
 use crate::Rgb;
 use crate::kernel::Kernel;
-use crate::resample::resample;
+use crate::resample::{Pixels, resample};
 
 /// Shorter side that a JPEG should keep when it is decoded at a fraction only to be hashed: twice
 /// what pHash looks at.
@@ -33,7 +33,7 @@ fn pack(bits: impl Iterator<Item = bool>) -> u64 {
 /// imagededup's small image: resized in colour, then made grey.
 fn small(image: &Rgb, width: usize, height: usize) -> Vec<u8> {
     let size = (image.width as usize, image.height as usize);
-    let data = resample(&image.data, 3, size, (width, height), Kernel::Lanczos);
+    let data = resample(Pixels::packed(&image.data, 3, size), (width, height), Kernel::Lanczos);
     Rgb { width: width as u32, height: height as u32, data }.luma()
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Seen, alone, corpus, corpus_of, recipe, tiny, train_options, trainer};
 use crate::{
-    AdamStats, Due, Logs, Objective, Outcome, Recipe, TextWeights, TrainOptions, TrainPrecision,
-    checkpoints, latest,
+    AdamStats, Due, Logs, Objective, Opt, Outcome, Recipe, TextWeights, TrainOptions,
+    TrainPrecision, checkpoints, latest,
 };
 
 fn bits(seen: &Seen) -> Vec<(u64, u64, u64, u64)> {
@@ -138,6 +138,36 @@ fn open_clips_checkpoint_comes_back() {
         let own = latest(&logs.checkpoints()).unwrap();
         let own = clip_model::load_checkpoint(&own, clip_torch::tch::Device::Cpu).unwrap();
         assert_eq!(own.state_dict().len(), opened.state_dict().len());
+    }
+}
+
+#[test]
+fn a_checkpoint_is_not_resumed_by_another_optimizer() {
+    let _alone = alone();
+    let data = tempfile::tempdir().unwrap();
+    let corpus = corpus(data.path(), 40);
+    let of = |opt| {
+        let recipe = Recipe { opt, ..recipe(8) };
+        trainer(&tiny(false), &recipe, &corpus, train_options(8))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut logs = Logs::open(folder.path(), 0, false).unwrap();
+    for (first, then, words) in [
+        (Opt::AdamW, Opt::Lion, "keeps exp_avg, exp_avg_sq, step of"),
+        (Opt::Lion, Opt::AdamW, "this run's exp_avg, exp_avg_sq, step"),
+        (Opt::AdamW, Opt::Muon, "2 groups of parameters instead of 3"),
+    ] {
+        let mut run = of(first);
+        run.run(None, &mut Seen { stop_after: Some(2), ..Seen::default() }).unwrap();
+        let path = folder.path().join("epoch_1.pt");
+        run.export(&path, 1).unwrap();
+        let error = of(then).import(&path).unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains("hint: "), "{error}");
+        of(first).import(&path).unwrap();
+        // Nor is the run's own.
+        let own = run.save(&mut logs).unwrap();
+        let error = of(then).resume(&own).unwrap_err().to_string();
+        assert!(error.contains("opt was"), "{error}");
     }
 }
 
