@@ -385,7 +385,7 @@ mod tests {
         let (size, at) = ((140, 90), (5, 3));
         let data: Vec<u8> = (0..140 * 90 * 3).map(|i| (i * i % 251) as u8).collect();
         let image = Pixels::packed(&data, 3, size);
-        // Turned, weighed, columns first, one axis alone, and a window that ends where the image does.
+        // Turned, weighed, columns first, one axis alone; to the end of the image, and tiny.
         for (window, target) in [
             ((100, 60), (40, 30)),
             ((100, 60), (5, 50)),

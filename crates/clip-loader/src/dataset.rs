@@ -72,7 +72,7 @@ pub struct Source {
 pub struct CorpusOptions {
     /// Tokens in a text, start and end included.
     pub context: usize,
-    /// A JPEG is decoded at 1/2, 1/4 or 1/8 as long as its shorter side keeps so many pixels.
+    /// Least shorter side, in pixels, that a JPEG is decoded to at 1/2, 1/4 or 1/8.
     pub side: u32,
     /// Decoded images are kept in memory when all of them fit in this many bytes, if their shorter
     /// sides are `side`; of larger ones those that come first.

@@ -57,9 +57,10 @@ fn folder_or_file(
 
 /// The objects that a pattern names, or those of a folder, sorted.
 fn listed(url: &str, ending: &str) -> io::Result<Vec<String>> {
-    let pattern = match url.ends_with('/') {
-        true => format!("{}*{ending}", Pattern::escape(url)),
-        false => url.to_owned(),
+    let pattern = if url.ends_with('/') {
+        format!("{}*{ending}", Pattern::escape(url))
+    } else {
+        url.to_owned()
     };
     let plain = &url[..url.find(['*', '?', '[']).unwrap_or(url.len())];
     let folder = &plain[..plain.rfind('/').map_or(0, |slash| slash + 1)];

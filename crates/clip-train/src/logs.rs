@@ -80,8 +80,8 @@ impl Logs {
         })
     }
 
-    /// Writes scalars to a file for `wandb sync`, too; what a killed run wrote there after `step` is
-    /// taken back.
+    /// Writes scalars to a file for `wandb sync`, too; what a killed run wrote there after `step`
+    /// is taken back.
     pub fn report_to_wandb(&mut self, step: u64, run: &WandbRun) -> Result<()> {
         self.wandb = Some(Wandb::open(&self.folder, step, run)?);
         Ok(())

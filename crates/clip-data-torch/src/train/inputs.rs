@@ -21,6 +21,8 @@ pub trait Inputs {
     fn is_streamed(&self) -> bool;
     /// The sources of the training data with their weights.
     fn sources(&self) -> anyhow::Result<Vec<Source>>;
+    /// What they are called in files: without what gives access.
+    fn shown_sources(&self) -> String;
 }
 
 impl Inputs for TrainArgs {
@@ -98,6 +100,11 @@ impl Inputs for TrainArgs {
         let source = |(spec, weight): (&str, f32)| Source { spec: spec.to_owned(), weight };
         Ok(specs.into_iter().zip(weights).map(source).collect())
     }
+
+    fn shown_sources(&self) -> String {
+        let spec = self.train_data.as_deref().unwrap_or("synthetic");
+        clip_corpus::redacted(spec).into_owned()
+    }
 }
 
 #[cfg(test)]
@@ -120,5 +127,16 @@ mod tests {
         let two = sources("1::0.5").unwrap();
         assert_eq!((two[1].spec.as_str(), two[1].weight), ("b", 0.5));
         assert!(sources("1::2::3").is_err() && sources("1::x").is_err());
+    }
+
+    #[test]
+    fn files_hold_no_passwords() {
+        let data = "https://me:secret@host/{0..1}.tar?X-Amz-Signature=5ec2e7::shards";
+        let args = Cli::try_parse_from(["train", "--train-data", data]).unwrap().args;
+        let shown = args.shown_sources();
+        assert!(!shown.contains("secret") && !shown.contains("5ec2e7"), "{shown}");
+        assert!(shown.contains("@host/{0..1}.tar"), "{shown}");
+        let drawn = ["train", "--dataset-type", "synthetic"];
+        assert_eq!(Cli::try_parse_from(drawn).unwrap().args.shown_sources(), "synthetic");
     }
 }

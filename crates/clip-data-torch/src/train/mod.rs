@@ -30,6 +30,7 @@ use clip_train::{
 };
 
 use data::data;
+use inputs::Inputs;
 use reports::Reports;
 use resolve::Resolve;
 use score::Scorer;
@@ -336,7 +337,7 @@ fn params(
 ) -> Vec<(String, String)> {
     let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("scaled");
     let mut params = vec![
-        ("train_data".to_owned(), args.train_data.clone().unwrap_or_else(|| "synthetic".into())),
+        ("train_data".to_owned(), args.shown_sources()),
         ("model".to_owned(), model.to_owned()),
         ("name".to_owned(), name.to_owned()),
         ("seed".to_owned(), args.seed.to_string()),

@@ -34,7 +34,7 @@ use shard::WindowSamples;
 pub struct StreamOptions {
     /// Tokens in a text, start and end included.
     pub context: usize,
-    /// A JPEG is decoded at 1/2, 1/4 or 1/8 as long as its shorter side keeps so many pixels.
+    /// Least shorter side, in pixels, that a JPEG is decoded to at 1/2, 1/4 or 1/8.
     pub side: u32,
     /// Column of the Parquet table beside each shard with how often a pair is expected in an epoch.
     pub weight_column: Option<String>,
