@@ -121,7 +121,7 @@ mod tests {
     fn what_is_cut_or_changed_is_no_record() {
         let mut file = framed(0, b"one");
         let end = file.len();
-        let second = framed(end as u64, &[7; 50_000]);
+        let second = framed(end as u64, &[7].repeat(50_000));
         file.extend(second);
         for change in [end, end + 3, end + 20, file.len() - 1] {
             let mut changed = file.clone();
