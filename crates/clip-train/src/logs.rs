@@ -214,7 +214,8 @@ impl Logs {
         let row = tagged.into_iter().chain([("epoch".into(), epoch as f64)]);
         // The row of the last step before it: those from `step` on are taken back when a run
         // resumes.
-        wandb.log(step.saturating_sub(1), &row.collect::<Vec<_>>())
+        wandb.log(step.saturating_sub(1), &row.collect::<Vec<_>>())?;
+        wandb.flush()
     }
 }
 

@@ -288,7 +288,6 @@ impl Trainer {
                 return Ok(Outcome::Stopped);
             }
             if let Some(logs) = logs.as_deref_mut() {
-                logs.flush()?;
                 self.state().save_again(&logs.checkpoints())?;
             }
         }
