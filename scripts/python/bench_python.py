@@ -3,6 +3,7 @@
 import argparse
 import glob
 import io
+import multiprocessing
 import os
 import shutil
 import statistics
@@ -104,7 +105,9 @@ def child():
     for _ in range(args.steps):
         next(batches)
     print(args.steps / (time.perf_counter() - begun), flush=True)
-    # Workers that are ahead need not be waited for.
+    # Workers that are ahead need not be waited for; they would keep the pipe open.
+    for worker in multiprocessing.active_children():
+        worker.kill()
     os._exit(0)
 
 
