@@ -60,6 +60,40 @@ fn a_report_stands_alone() {
 }
 
 #[test]
+fn a_log_file_gets_lines_without_carriage_returns_and_colours() {
+    let world = World::new();
+    let built = world.run(&["build"]);
+    let wrong = world.run(&["biuld"]);
+    let error = String::from_utf8(wrong.stderr.clone()).unwrap();
+    assert!(error.contains("a similar subcommand exists: 'build'"), "{error}");
+    assert!(built.stderr.len() > 200, "a build reports its stages");
+    for printed in
+        [built.stdout, built.stderr, wrong.stderr, world.run(&["fetch", "--help"]).stdout]
+    {
+        let text = String::from_utf8(printed).unwrap();
+        assert!(!text.contains(['\r', '\u{1b}']), "{text:?}");
+    }
+}
+
+#[test]
+fn two_runs_are_compared_stage_by_stage() {
+    let world = World::new();
+    world.good(&["build"]);
+    let other = ["--set", "name=other", "--set", "balance.limit=2", "--set", "check.action=drop"];
+    world.good(&[&["build"][..], &other].concat());
+    let asked = ["report", "--against", "runs/small", "--out", "both.html"];
+    world.good(&[&asked[..], &other].concat());
+    let html = std::fs::read_to_string(world.path("both.html")).unwrap();
+    let section = html.split("<h2>").find(|part| part.starts_with("Compared")).unwrap();
+    for part in ["limit 40 -&gt; 2", "action &quot;flag&quot; -&gt; &quot;drop&quot;", "runs/small"]
+    {
+        assert!(section.contains(part), "{part}: {section}");
+    }
+    let error = world.fails(&[&asked[..2], &["pictures"]].concat(), 2);
+    assert!(error.contains("pictures: no build is here\nhint: "), "{error}");
+}
+
+#[test]
 fn wordnets_names_and_the_numerals_are_metaclips_count() {
     let wordnet = std::path::Path::new("/usr/share/wordnet");
     if !wordnet.is_dir() {
@@ -95,9 +129,11 @@ fn a_pipeline_begins_with_init_and_all_missing_files_are_named_at_once() {
     let mut args = vec!["plan", "-c", "new/pipeline.toml"];
     args.extend(files.iter().flat_map(|set| ["--set", *set]));
     let printed = world.fails(&args, 2);
-    for (file, hint) in
-        [("lid.ftz", "curl -LO"), ("q.txt", "queries build"), ("sets/a", "eval datasets")]
-    {
+    for (file, hint) in [
+        ("lid.ftz", "curl -L --create-dirs -o new/lid.ftz"),
+        ("q.txt", "queries build"),
+        ("sets/a", "eval datasets"),
+    ] {
         assert!(printed.contains(file) && printed.contains(hint), "{printed}");
     }
     assert!(executable("clip-testkit").is_file());

@@ -33,4 +33,6 @@ fn images_are_searched_and_missing_uids_are_named() {
     let error = world.fails(&["reshard", "-i", "foreign", "-o", "out", "-s", "s.npy"], 2);
     assert!(error.contains("foreign: no sample has a uid in its json"), "{error}");
     assert!(error.contains("hint: img2dataset stores the list's uids"), "{error}");
+    // Nothing was written: the folder can be used again.
+    world.good(&["reshard", "-i", "foreign", "-o", "out"]);
 }

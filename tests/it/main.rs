@@ -5,6 +5,7 @@
 mod array_jobs;
 mod bad_input;
 mod block;
+mod book;
 mod build;
 mod card;
 mod cluster;

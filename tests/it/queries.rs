@@ -72,7 +72,15 @@ fn what_a_balance_did_is_reported_query_by_query() {
     world.good(&["build", "--until", "balance"]);
     let printed =
         world.good(&["queries", "stats", "queries.txt", "--run", "runs/small", "--head", "3"]);
-    assert!(printed.contains("mode                       assign"), "{printed}");
+    let value = |label: &str| {
+        let line = printed.lines().find(|line| line.starts_with(label));
+        line.and_then(|line| line.rsplit("  ").next())
+            .unwrap_or_else(|| panic!("{label}: {printed}"))
+    };
+    assert_eq!(value("mode"), "assign");
+    let charged: u64 = value("most pairs charged to one query").parse().unwrap();
+    let limit: u64 = value("limit, pairs a query").parse().unwrap();
+    assert!(charged > 0 && charged <= limit, "the limit holds for what is charged: {printed}");
     assert!(printed.contains("before     after   charged  query"), "{printed}");
     assert!(printed.contains("share of matches that queries below the limit have"), "{printed}");
 }

@@ -28,25 +28,28 @@ fn of(path: &str) -> impl Iterator<Item = &'static str> {
     })
 }
 
+/// The words of a line, as a shell splits them, up to a comment or a redirection.
+#[cfg(test)]
+pub fn words(line: &str) -> Vec<String> {
+    let (mut words, mut quote) = (vec![String::new()], None);
+    for c in line.chars() {
+        match (c, quote) {
+            ('\'' | '"', None) => quote = Some(c),
+            (_, Some(open)) if open == c => quote = None,
+            (' ', None) => words.push(String::new()),
+            _ => words.last_mut().unwrap().push(c),
+        }
+    }
+    let ends = |word: &String| word == ">" || word.starts_with('#');
+    let end = words.iter().position(ends).unwrap_or(words.len());
+    words.truncate(end);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The words of a line, as a shell splits them.
-    fn words(line: &str) -> Vec<String> {
-        let (mut words, mut quote) = (vec![String::new()], None);
-        for c in line.chars() {
-            match (c, quote) {
-                ('\'' | '"', None) => quote = Some(c),
-                (_, Some(open)) if open == c => quote = None,
-                (' ', None) => words.push(String::new()),
-                _ => words.last_mut().unwrap().push(c),
-            }
-        }
-        let end = words.iter().position(|word| word == ">").unwrap_or(words.len());
-        words.truncate(end);
-        words
-    }
 
     fn leaves(command: &Command, path: &str, all: &mut Vec<String>) {
         if !command.has_subcommands() {
@@ -69,6 +72,21 @@ mod tests {
             let parsed = crate::command()
                 .try_get_matches_from(crate::commands::fetch::normalize_flags(words));
             assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn every_evaluation_with_a_model_has_the_size_of_its_batch() {
+        let command = crate::command();
+        let eval = command.find_subcommand("eval").unwrap();
+        let has = |task: &Command, name: &str| {
+            task.get_arguments().any(|argument| argument.get_long() == Some(name))
+        };
+        let with_model: Vec<&Command> =
+            eval.get_subcommands().filter(|task| has(task, "model")).collect();
+        assert!(with_model.len() >= 7);
+        for task in with_model {
+            assert!(has(task, "batch-size"), "eval {}", task.get_name());
         }
     }
 

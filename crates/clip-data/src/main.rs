@@ -14,6 +14,8 @@ mod install;
 mod open_files;
 mod progress;
 mod recipe;
+#[cfg(test)]
+mod reference;
 mod score_process;
 mod set_on_drop;
 mod torch;

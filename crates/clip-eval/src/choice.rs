@@ -11,9 +11,6 @@ use serde::Serialize;
 use crate::metrics::{Accuracy, jaccard};
 use crate::{Error, Result, Space, embed, embed_texts, prepare_image};
 
-/// Instances that are embedded at a time.
-const BATCH: usize = 64;
-
 /// Scores over instances.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ChoiceScores {
@@ -44,7 +41,8 @@ pub struct ChoiceResult {
     pub data_hash: String,
 }
 
-/// Scores all instances. As in CLIP_benchmark a tie between captions goes to the first; one
+/// Scores all instances, embedding at most `batch_size` images together, or one instance that has
+/// more. As in CLIP_benchmark a tie between captions goes to the first; one
 /// instance is one case.
 ///
 /// # Errors
@@ -54,13 +52,14 @@ pub fn choices(
     model: &Clip,
     tokenizer: &Tokenizer,
     instances: &[Instance],
+    batch_size: usize,
     progress: &dyn Fn(usize),
 ) -> Result<ChoiceResult> {
     let transform = model.transform();
     let mut scores = Vec::with_capacity(instances.len());
     let mut hasher = blake3::Hasher::new();
     let mut count = 0;
-    for batch in instances.chunks(BATCH) {
+    for batch in batches(instances, batch_size) {
         let mut bytes = Vec::new();
         for instance in batch {
             bytes.extend(instance.images.iter().zip(instance.read()?));
@@ -99,6 +98,22 @@ pub fn choices(
     result.images = count;
     result.data_hash = hasher.finalize().to_hex().to_string();
     Ok(result)
+}
+
+/// Cuts instances into runs of at most `size` images, or of one instance that has more.
+fn batches(instances: &[Instance], size: usize) -> impl Iterator<Item = &[Instance]> {
+    let mut rest = instances;
+    std::iter::from_fn(move || {
+        let mut images = 0;
+        let fits = |instance: &&Instance| {
+            images += instance.images.len();
+            images <= size
+        };
+        let count = rest.iter().take_while(fits).count().max(1).min(rest.len());
+        let (batch, after) = rest.split_at(count);
+        rest = after;
+        (!batch.is_empty()).then_some(batch)
+    })
 }
 
 /// Scores similarities: for each instance those of its images and captions, image by image.
@@ -225,6 +240,15 @@ mod tests {
             captions: vec![String::new(); captions],
             chosen,
         }
+    }
+
+    #[test]
+    fn a_batch_has_at_most_n_images_or_one_instance() {
+        let instances: Vec<Instance> =
+            [2, 2, 3, 9, 1].iter().map(|&images| instance(images, 1, None)).collect();
+        let cut = |size| batches(&instances, size).map(<[_]>::len).collect::<Vec<_>>();
+        assert_eq!((cut(4), cut(1), cut(100)), (vec![2, 1, 1, 1], vec![1; 5], vec![5]));
+        assert_eq!(batches(&[], 4).count(), 0);
     }
 
     #[test]

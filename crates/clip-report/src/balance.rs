@@ -24,6 +24,8 @@ struct Account {
     #[serde(default)]
     queries_over_limit_after: u64,
     #[serde(default)]
+    most_charged: u64,
+    #[serde(default)]
     tail_share_before: f64,
     #[serde(default)]
     tail_share_after: f64,
@@ -69,8 +71,9 @@ pub fn balance(path: &Path, name: &dyn Fn(u32) -> String) -> Result<Section> {
         ("mode", account.mode.into()),
         ("limit, pairs a query", account.limit.into()),
         ("queries with a match", account.queries_matched.into()),
-        ("queries over the limit, before", account.queries_over_limit_before.into()),
-        ("queries over the limit, after", account.queries_over_limit_after.into()),
+        ("most pairs charged to one query", account.most_charged.into()),
+        ("queries in more pairs than the limit, before", account.queries_over_limit_before.into()),
+        ("queries in more pairs than the limit, after", account.queries_over_limit_after.into()),
         ("share of matches in the tail, before", Cell::Share(account.tail_share_before)),
         ("share of matches in the tail, after", Cell::Share(account.tail_share_after)),
     ];
@@ -133,7 +136,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("balance.json");
         let account = serde_json::json!({
-            "mode": "assign", "limit": 2, "limit_of_6_percent": 5,
+            "mode": "assign", "limit": 2, "limit_of_6_percent": 5, "most_charged": 2,
             "head": [{"query": 1, "before": 1234, "after": 2, "charged": 2}],
             "curve": [[1, 0.0], [2, 0.25], [5, 1.0]],
         });
@@ -141,6 +144,7 @@ mod tests {
         let html = balance(&path, &|id| format!("<query {id}>")).unwrap().html();
         assert!(html.contains("&lt;query 1&gt;"), "{html}");
         assert!(html.contains("1,234"), "{html}");
+        assert!(html.contains("most pairs charged to one query</td>"), "{html}");
         assert_eq!(html.matches("<polyline").count(), 2);
         assert!(!html.contains("pairs with a query"));
         let own = serde_json::json!({"language": "ja", "limit": 3, "pairs": 4321, "kept": 2,

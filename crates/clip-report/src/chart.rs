@@ -30,7 +30,7 @@ pub enum Scale {
     Share,
 }
 
-const COLOURS: [&str; 3] = ["#3b7dd8", "#d9825b", "#4f9d69"];
+const COLOURS: [&str; 6] = ["#3b7dd8", "#d9825b", "#4f9d69", "#9a6dd7", "#c2598b", "#7d8590"];
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 290.0;
 const LEFT: f64 = 52.0;

@@ -104,11 +104,15 @@ pub fn contamination(
     Ok(section)
 }
 
-/// Where an image of the corpus came from: its URL, else its name in its file.
+/// Where an image of the corpus came from: its URL, which of a local image names its file, else its
+/// name in its place.
 pub(crate) fn source(url: &str, place: &str, id: &str) -> String {
     if url.starts_with("https://") || url.starts_with("http://") {
         let url = escape(url);
         return format!("<a class=\"source\" href=\"{url}\" rel=\"noreferrer\">{url}</a>");
+    }
+    if url.starts_with("file:") {
+        return escape(url);
     }
     let file = Path::new(place).file_name().unwrap_or_default().to_string_lossy();
     format!("{} {}", escape(&file), escape(id))

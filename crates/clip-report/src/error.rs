@@ -19,12 +19,16 @@ pub enum Error {
     /// An evaluation set could not be read.
     #[error(transparent)]
     Dataset(#[from] clip_datasets::Error),
+    /// A run could not be read.
+    #[error(transparent)]
+    Pipeline(#[from] clip_pipeline::Error),
 }
 
 impl Classify for Error {
     fn class(&self) -> Option<ErrorClass> {
         match self {
             Self::Corpus(error) => error.class(),
+            Self::Pipeline(error) => error.class(),
             _ => None,
         }
     }

@@ -18,6 +18,14 @@ pub fn funnel(run: &RunReader) -> Section {
     Section::new("The funnel", about).table(&table)
 }
 
+/// Reasons, a line each; none is an empty cell, which a telephone leaves out.
+pub(crate) fn reasons_cell(reasons: &[String]) -> Cell {
+    if reasons.is_empty() {
+        return Cell::Markup(String::new());
+    }
+    Cell::Markup(format!("<div class=\"reasons\">{}</div>", reasons.join("<br>")))
+}
+
 fn row(stage: &StageReader) -> [Cell; 5] {
     let counts = &stage.counts;
     let all = counts.rows_in.max(counts.rows_out).max(1) as f64;
@@ -39,6 +47,6 @@ fn row(stage: &StageReader) -> [Cell; 5] {
         Cell::Markup(format!(
             "<span class=\"bar\" style=\"width:{kept:.2}rem\"></span><span class=\"bar drop\" style=\"width:{dropped:.2}rem\"></span>"
         )),
-        Cell::Markup(format!("<div class=\"reasons\">{}</div>", reasons.join("<br>"))),
+        reasons_cell(&reasons),
     ]
 }

@@ -19,6 +19,7 @@
 
 mod balance;
 mod chart;
+mod compare;
 mod copies;
 mod error;
 mod frequency;
@@ -43,6 +44,7 @@ mod training;
 
 pub use balance::{balance, tail_chart};
 pub use chart::{Axis, Line, Scale, line_chart};
+pub use compare::compare;
 pub use copies::{Images, contamination, shown_copies, stored};
 pub use error::{Error, Result};
 pub use frequency::frequency;
@@ -60,7 +62,8 @@ pub use section::Section;
 pub use select::{rows_near_cuts, select};
 pub use sheet::{borderline, sheet};
 pub use survey::{
-    Counts, Duplicates, Place, Reading, Record, Spread, Survey, add_list, browse, list_columns,
+    CAPTION_COLUMNS, Counts, Duplicates, Place, Reading, Record, Spread, Survey, URL_COLUMNS,
+    add_list, browse, list_columns,
 };
 pub use table::{Cell, Table};
 pub use training::training;

@@ -97,6 +97,7 @@ mod tests {
         let shown = source("https://x.org/a?b=1&c=\"2\"", "shards/0.tar", "17");
         assert!(shown.contains("href=\"https://x.org/a?b=1&amp;c=&quot;2&quot;\""), "{shown}");
         assert_eq!(source("", "shards/0.tar", "17"), "0.tar 17");
+        assert_eq!(source("file:03/<a>.jpg", "build", "17"), "file:03/&lt;a&gt;.jpg");
         let script = source("javascript:alert(1)", "shards/0.tar", "<17>");
         assert_eq!(script, "0.tar &lt;17&gt;");
     }

@@ -44,8 +44,9 @@ impl Cell {
     }
 }
 
-/// A table. All columns but the first are set to the right, as numbers are; where it is wider than
-/// a telephone, each row becomes a list of its cells with the names of their columns.
+/// A table. Columns are set to the right, as numbers are, but for the first and those of words;
+/// where it is wider than a telephone, each row becomes a list of its cells with the names of their
+/// columns.
 #[derive(Debug, Clone)]
 pub struct Table {
     head: Vec<String>,
@@ -75,20 +76,36 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// Whether a column has words in place of numbers.
+    fn is_of_words(&self, column: usize) -> bool {
+        let word = |cell: &Cell| match cell {
+            Cell::Text(text) => text.starts_with(char::is_alphabetic),
+            Cell::Markup(html) => html.starts_with("<div class=\"reasons\">"),
+            Cell::Count(_) | Cell::Share(_) => false,
+        };
+        let number = |cell: &Cell| matches!(cell, Cell::Count(_) | Cell::Share(_));
+        let cells = || self.rows.iter().filter_map(|row| row.get(column));
+        cells().any(word) && !cells().any(number)
+    }
+
     pub(crate) fn html(&self) -> String {
+        let text = |column: usize| if self.is_of_words(column) { " class=\"text\"" } else { "" };
+        let texts: Vec<&str> = (0..self.head.len()).map(text).collect();
         // More columns than fit a telephone.
         let class = if self.head.len() > 3 { " class=\"stacked\"" } else { "" };
         let mut html = format!("<div class=\"wide\"><table{class}>\n");
         if self.head.iter().any(|name| !name.is_empty()) {
             html.push_str("<thead><tr>");
-            html.extend(self.head.iter().map(|cell| format!("<th>{}</th>", escape(cell))));
+            let cells = self.head.iter().zip(&texts);
+            html.extend(cells.map(|(cell, class)| format!("<th{class}>{}</th>", escape(cell))));
             html.push_str("</tr></thead>\n");
         }
         html.push_str("<tbody>\n");
         for row in &self.rows {
             html.push_str("<tr>");
-            html.extend(self.head.iter().zip(row).map(|(name, cell)| {
-                format!("<td data-column=\"{}\">{}</td>", escape(name), cell.html())
+            let cells = self.head.iter().zip(row).zip(&texts);
+            html.extend(cells.map(|((name, cell), class)| {
+                format!("<td{class} data-column=\"{}\">{}</td>", escape(name), cell.html())
             }));
             html.push_str("</tr>\n");
         }
@@ -126,6 +143,16 @@ mod tests {
             "<td data-column=\"pairs\">1,234</td>",
             "<td data-column=\"share\">50.0%</td>",
             "<td data-column=\"&lt;note&gt;\"><b>x</b></td>",
+        ] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        let mut verdicts = Table::new(["set", "p", "verdict"]);
+        verdicts.push(["a".into(), "0.010".into(), "significant".into()]);
+        verdicts.push(["b".into(), "–".into(), "–".into()]);
+        let html = verdicts.html();
+        for part in [
+            "<th>p</th><th class=\"text\">verdict</th>",
+            "<td class=\"text\" data-column=\"verdict\">–",
         ] {
             assert!(html.contains(part), "{part}: {html}");
         }

@@ -1,7 +1,7 @@
-//! How a training went.
+//! How trainings went.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,36 +20,70 @@ struct Record {
     samples_per_second: f64,
 }
 
-/// The loss and the speed of a run, from its `steps.jsonl`.
+/// A run that has steps.
+struct Training {
+    name: String,
+    steps: Vec<Record>,
+    /// Its evaluations.
+    results: PathBuf,
+}
+
+/// The loss and the speed of runs of one or several trainings, side by side, from the
+/// `steps.jsonl` of each.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub fn training(run: &Path) -> Result<Section> {
+/// When a file cannot be read.
+pub fn training(runs: &[PathBuf]) -> Result<Section> {
+    let runs = runs.iter().map(|run| read(run)).collect::<Result<Vec<_>>>()?;
+    let runs: Vec<Training> = runs.into_iter().filter(|run| !run.steps.is_empty()).collect();
+    let section = Section::new("Training", "The contrastive loss over the steps of each run.");
+    if runs.is_empty() {
+        return Ok(section);
+    }
+    let mut head = vec![String::new()];
+    head.extend(runs.iter().map(|run| run.name.clone()));
+    let mut table = Table::new(head);
+    let columns: Vec<Vec<(&str, Cell)>> = runs.iter().map(|run| facts(&run.steps)).collect();
+    for at in 0..columns[0].len() {
+        let name = Cell::from(columns[0][at].0);
+        table.push([name].into_iter().chain(columns.iter().map(|facts| facts[at].1.clone())));
+    }
+    let line = |run: &Training| Line { name: run.name.clone(), points: smooth(&run.steps) };
+    let lines: Vec<Line> = runs.iter().map(line).collect();
+    let x = Axis { name: "optimizer step", scale: Scale::Linear };
+    let chart = line_chart(&lines, x, Axis { name: "loss, nats", scale: Scale::Linear });
+    let section = section.table(&table).markup(&chart);
+    let several = runs.len() > 1;
+    Ok(runs.iter().fold(section, |section, run| {
+        let prefix = if several { format!("{}: ", run.name) } else { String::new() };
+        evaluations(section, &run.results, &prefix)
+    }))
+}
+
+fn read(run: &Path) -> Result<Training> {
     let path = run.join("steps.jsonl");
     let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
     // The last line may be cut off: the run may still be going.
-    let steps: Vec<Record> =
-        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let section = Section::new("Training", "The contrastive loss over the steps of the run.");
-    let Some(last) = steps.last() else { return Ok(section) };
+    let steps = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let name = run.file_name().unwrap_or(run.as_os_str()).to_string_lossy().into_owned();
+    Ok(Training { name, steps, results: run.join("checkpoints/results.jsonl") })
+}
+
+fn facts(steps: &[Record]) -> Vec<(&'static str, Cell)> {
     let seconds: f64 = steps.iter().map(|step| step.seconds).sum();
     let pairs: f64 = steps.iter().map(|step| step.samples_per_second * step.seconds).sum();
     let number = |value: Option<f64>, digits: usize| {
         Cell::Text(format!("{:.digits$}", value.unwrap_or(f64::NAN)))
     };
-    let facts = [
+    let last = steps.last();
+    vec![
         ("steps", (steps.len() as u64).into()),
         ("pairs seen", (pairs.round() as u64).into()),
         ("minutes", number(Some(seconds / 60.0), 1)),
         ("pairs a second", ((pairs / seconds).round() as u64).into()),
-        ("loss at the end", number(last.loss, 3)),
-        ("logit scale at the end", number(last.logit_scale, 1)),
-    ];
-    let loss = Line { name: "loss".into(), points: smooth(&steps) };
-    let x = Axis { name: "optimizer step", scale: Scale::Linear };
-    let chart = line_chart(&[loss], x, Axis { name: "loss, nats", scale: Scale::Linear });
-    let section = section.table(&Table::of_facts(facts)).markup(&chart);
-    Ok(evaluations(section, &run.join("checkpoints/results.jsonl")))
+        ("loss at the end", number(last.and_then(|step| step.loss), 3)),
+        ("logit scale at the end", number(last.and_then(|step| step.logit_scale), 1)),
+    ]
 }
 
 /// What the names of zero-shot accuracies have in common in `results.jsonl`.
@@ -59,8 +93,8 @@ const ZERO_SHOT: &str = "-zeroshot-val-top1";
 type Parts = BTreeMap<&'static str, Vec<(f64, f64)>>;
 
 /// Appends the zero-shot accuracies by epoch, a chart a set: on all items, and where a
-/// contamination report was given on Clean and Overlap.
-fn evaluations(section: Section, path: &Path) -> Section {
+/// contamination report was given on Clean and Overlap. `prefix` is before the set's name.
+fn evaluations(section: Section, path: &Path, prefix: &str) -> Section {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut sets: BTreeMap<String, Parts> = BTreeMap::new();
@@ -85,7 +119,11 @@ fn evaluations(section: Section, path: &Path) -> Section {
         let lines: Vec<Line> = parts.into_iter().map(line).collect();
         let x = Axis { name: "epochs", scale: Scale::Linear };
         let chart = line_chart(&lines, x, Axis { name: "top-1", scale: Scale::Share });
-        if chart.is_empty() { section } else { section.heading(&set, about).markup(&chart) }
+        if chart.is_empty() {
+            section
+        } else {
+            section.heading(&format!("{prefix}{set}"), about).markup(&chart)
+        }
     })
 }
 
@@ -114,11 +152,38 @@ mod tests {
         };
         let text = format!("{}\n{}\n", line(1, 0.2, 0.1, 0.4), line(2, 0.3, 0.2, 0.8));
         std::fs::write(&path, text).unwrap();
-        let html = evaluations(Section::new("a", "b"), &path).html();
+        let html = evaluations(Section::new("a", "b"), &path, "").html();
         for part in [">All<", ">Clean<", ">Overlap<", "<h3>toys</h3>", ">80%<"] {
             assert!(html.contains(part), "{part}: {html}");
         }
         assert_eq!(html.matches("<polyline").count(), 3);
-        assert!(evaluations(Section::new("a", "b"), &folder.path().join("none")).is_empty());
+        assert!(evaluations(Section::new("a", "b"), &folder.path().join("none"), "").is_empty());
+    }
+
+    #[test]
+    fn runs_are_columns_of_one_table_and_lines_of_one_chart() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |name: &str, losses: &[f64]| {
+            let run = folder.path().join(name);
+            std::fs::create_dir(&run).unwrap();
+            let line = |(step, loss): (usize, &f64)| {
+                format!(
+                    "{{\"step\": {step}, \"loss\": {loss}, \"logit_scale\": 14.3, \"seconds\": 2.0, \"samples_per_second\": 50.0}}\n"
+                )
+            };
+            let mut text: String = losses.iter().enumerate().map(line).collect();
+            text.push_str("{\"step\": 9");
+            std::fs::write(run.join("steps.jsonl"), text).unwrap();
+            run
+        };
+        let runs = [run("first", &[4.0, 3.5]), run("second", &[4.0, 3.0, 2.5]), run("new", &[])];
+        let html = training(&runs).unwrap().html();
+        assert_eq!(html.matches("<polyline").count(), 2, "{html}");
+        for part in ["<th>first</th><th>second</th></tr>", "data-column=\"second\">2.500</td>"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+        assert!(training(&runs[2..]).unwrap().is_empty());
+        let missing = training(&[folder.path().join("none")]).map(|_| ()).unwrap_err();
+        assert!(missing.to_string().contains("steps.jsonl"), "{missing}");
     }
 }

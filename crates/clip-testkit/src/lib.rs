@@ -9,6 +9,7 @@ pub mod copies;
 pub mod dns;
 pub mod evaluation;
 pub mod faults;
+pub mod files;
 pub mod hosts;
 pub mod limited;
 mod listen;

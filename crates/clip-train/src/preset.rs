@@ -46,6 +46,19 @@ impl Preset {
         model.strip_suffix("-quickgelu").unwrap_or(model) == FINE
     }
 
+    /// A model with open_clip's defaults.
+    pub fn open_clip(model_cfg: ModelConfig) -> Self {
+        let train = Recipe {
+            lr: 5e-4,
+            warmup: 10_000,
+            batch_size: 64,
+            precision: TrainPrecision::Amp,
+            augment: Augment::ResizedCrop(0.9, 1.0),
+            ..by_family(model_cfg.vision_cfg.is_resnet())
+        };
+        Self { model_cfg, train }
+    }
+
     /// `emoji` (the demo's), `paper/MODEL`, `openclip/MODEL`, or a JSON file.
     pub fn find(name: &str) -> Result<Self> {
         let parse = |text: &str| {
@@ -65,16 +78,7 @@ impl Preset {
             return Ok(Self { model_cfg, train: paper(plain) });
         }
         if let Some(model) = name.strip_prefix("openclip/") {
-            let model_cfg = ModelConfig::find(model)?;
-            let train = Recipe {
-                lr: 5e-4,
-                warmup: 10_000,
-                batch_size: 64,
-                precision: TrainPrecision::Amp,
-                augment: Augment::ResizedCrop(0.9, 1.0),
-                ..by_family(model)
-            };
-            return Ok(Self { model_cfg, train });
+            return Ok(Self::open_clip(ModelConfig::find(model)?));
         }
         if Path::new(name).extension().is_some_and(|e| e == "json") {
             let text = std::fs::read_to_string(name).map_err(|e| Error::io(Path::new(name), e))?;
@@ -88,8 +92,7 @@ impl Preset {
 }
 
 /// The paper's Adam for a family (tables 18 to 20), which open_clip's defaults follow.
-fn by_family(model: &str) -> Recipe {
-    let resnet = !model.to_lowercase().contains("vit");
+fn by_family(resnet: bool) -> Recipe {
     let (beta2, eps) = if resnet { (0.999, 1e-8) } else { (0.98, 1e-6) };
     Recipe { beta2, eps, ..Recipe::default() }
 }
@@ -104,7 +107,7 @@ pub fn paper(model: &str) -> Recipe {
         precision: TrainPrecision::Amp,
         adam_stats: AdamStats::Fp16,
         text_weights: TextWeights::Fp16Sr,
-        ..by_family(model)
+        ..by_family(!model.to_lowercase().contains("vit"))
     }
 }
 

@@ -61,7 +61,7 @@ const NAMES: [Word; 5] = [
 const ADDRESS: [Word; 2] = [word("address", "URL"), word("addresses", "URLs")];
 
 /// Where networks are spoken of.
-const NETWORKS: [&str; 23] = [
+const NETWORKS: [&str; 25] = [
     "CHANGELOG.md",
     "crates/clip-cluster/",
     "crates/clip-crawl/src/address.rs",
@@ -83,6 +83,8 @@ const NETWORKS: [&str; 23] = [
     "docs/benchmarks.md",
     "docs/crawling.md",
     "docs/fetch.md",
+    "docs/reference-commands.md",
+    "docs/reference-pipeline.md",
     "docs/safety.md",
     "docs/training.md",
 ];

@@ -78,6 +78,20 @@ pub fn list_rows(
     batches(&ListFile { path: path.to_path_buf(), format }, &columns, 0)
 }
 
+/// Which of these columns a list has, with values among the first rows of its first file; they may
+/// be spelled in other case there. A file of URLs alone has `url`.
+///
+/// # Errors
+/// When there is no list, or it cannot be read.
+pub fn filled_columns<'a>(path: &Path, names: &[&'a str]) -> Result<Vec<&'a str>> {
+    let Some(file) = find(path, None)?.into_iter().next() else { return Ok(Vec::new()) };
+    let Some(rows) = list_rows(&file.path, names)?.next().transpose()? else {
+        return Ok(Vec::new());
+    };
+    let filled = |at: usize| rows.column(at).null_count() < rows.num_rows();
+    Ok(names.iter().enumerate().filter(|(at, _)| filled(*at)).map(|(_, name)| *name).collect())
+}
+
 impl Lists {
     /// Finds the files: a folder means its list files, sorted.
     pub fn new(list: &List, base: &Path) -> Result<Self> {

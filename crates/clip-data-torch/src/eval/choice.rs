@@ -42,7 +42,8 @@ pub fn run(args: ChoiceArgs) -> anyhow::Result<ExitCode> {
     let set = Choices::open(&args.dataset)?;
     let model = Model::open(&args.model)?;
     let shown = progress(&set.name, Some(set.instances.len() as u64));
-    let result = choices(&model.clip, &model.tokenizer, &set.instances, &shown);
+    let result =
+        choices(&model.clip, &model.tokenizer, &set.instances, args.batch.batch_size, &shown);
     let result = model.blame(result)?;
     print!("{}", table::choices(&result));
     store_scores(&args.files, || file(&set, &result, &model), || datacomp(&set, &result))?;

@@ -35,6 +35,7 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
         let options = ZeroShotOptions {
             skip_unreadable: true,
             limit: args.set.limit,
+            batch_size: Some(args.batch_size),
             ..ZeroShotOptions::default()
         };
         let shown = progress(&set.name, args.set.count(set.len()));

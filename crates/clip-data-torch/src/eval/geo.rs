@@ -17,9 +17,6 @@ use serde_json::Value;
 use super::inputs::{Model, progress, write_json};
 use super::table::cell;
 
-/// Images that are embedded at a time.
-const BATCH: usize = 128;
-
 /// The result file.
 #[derive(Serialize)]
 struct GeoResult<'a> {
@@ -50,7 +47,8 @@ pub fn run(args: GeolocationArgs) -> anyhow::Result<ExitCode> {
         check_disjoint(("gallery", &known), ("queries", &asked))?;
     }
     let model = Model::open(&args.model)?;
-    let (known, guessed) = (features(&model, &gallery)?, features(&model, &queries)?);
+    let embedded = |rows: &[(PathBuf, Place)]| features(&model, rows, args.batch.batch_size);
+    let (known, guessed) = (embedded(&gallery)?, embedded(&queries)?);
     let places = |rows: &[(PathBuf, Place)]| rows.iter().map(|row| row.1).collect::<Vec<_>>();
     let (_, scores) = geolocate((&known, &places(&gallery)), (&guessed, &places(&queries)))?;
     println!("{} queries, {} images with places", queries.len(), gallery.len());
@@ -125,11 +123,11 @@ fn items(rows: &[(PathBuf, Place)]) -> anyhow::Result<Vec<ProbeItem>> {
     rows.iter().map(item).collect()
 }
 
-fn features(model: &Model, rows: &[(PathBuf, Place)]) -> anyhow::Result<Tensor> {
+fn features(model: &Model, rows: &[(PathBuf, Place)], batch: usize) -> anyhow::Result<Tensor> {
     let transform = model.clip.transform();
     let shown = progress("places", Some(rows.len() as u64));
     let (mut tensors, mut done) = (Vec::new(), 0);
-    for batch in rows.chunks(BATCH) {
+    for batch in rows.chunks(batch) {
         let mut decoded = Vec::with_capacity(batch.len());
         for (path, _) in batch {
             let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;

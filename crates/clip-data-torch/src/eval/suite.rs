@@ -187,7 +187,8 @@ fn one(args: &SuiteArgs, model: &Model, set: &Opened, stem: &str) -> anyhow::Res
     match set {
         Opened::Choices(set) => {
             let shown = progress(stem, Some(set.instances.len() as u64));
-            let result = choices(&model.clip, &model.tokenizer, &set.instances, &shown);
+            let batch = args.batch.batch_size;
+            let result = choices(&model.clip, &model.tokenizer, &set.instances, batch, &shown);
             let result = model.blame(result)?;
             let line = choice::datacomp(set, &result);
             store(args, model, stem, choice::file(set, &result, model), line)

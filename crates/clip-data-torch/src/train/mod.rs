@@ -12,6 +12,7 @@ mod resolve;
 mod score;
 mod show;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -313,10 +314,16 @@ fn introduce(
     }
 }
 
+/// What the model is called by the flags: where none names it, by the weights that it is of.
+fn model_name(args: &Args) -> Option<Cow<'_, str>> {
+    let named = args.preset.as_deref().or(args.model.as_deref()).map(Cow::Borrowed);
+    named.or_else(|| Some(args.pretrained.as_ref()?.file_name()?.to_string_lossy()))
+}
+
 /// open_clip's: the time and the settings.
 fn default_name(args: &Args, recipe: &Recipe) -> String {
-    let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("RN50");
-    let model = args.scale.map_or_else(|| model.to_owned(), |k| format!("{model}x{k}"));
+    let model = model_name(args).unwrap_or("RN50".into());
+    let model = args.scale.map_or_else(|| model.to_string(), |k| format!("{model}x{k}"));
     format!(
         "model_{}-lr_{}-b_{}-j_{}-p_{}-seed_{}",
         model.replace(['/', '.'], "-"),
@@ -335,10 +342,10 @@ fn params(
     recipe: &Recipe,
     preprocess: &PreprocessCfg,
 ) -> Vec<(String, String)> {
-    let model = args.preset.as_deref().or(args.model.as_deref()).unwrap_or("scaled");
+    let model = model_name(args).unwrap_or("scaled".into());
     let mut params = vec![
         ("train_data".to_owned(), args.shown_sources()),
-        ("model".to_owned(), model.to_owned()),
+        ("model".to_owned(), model.into_owned()),
         ("name".to_owned(), name.to_owned()),
         ("seed".to_owned(), args.seed.to_string()),
         ("workers".to_owned(), args.workers.to_string()),

@@ -3,12 +3,12 @@
 use anyhow::{Context, bail, ensure};
 use clip_cli::torch::TrainArgs;
 use clip_loader::Augment;
-use clip_model::ModelConfig;
+use clip_model::{ModelConfig, Weights};
 use clip_text::Tokenizer;
 use clip_train::{AdamStats, Objective, Opt, Preset, Recipe};
 use serde::de::DeserializeOwned;
 
-use crate::model::preprocess_fields;
+use crate::model::{newest, preprocess_fields};
 
 /// A choice by its name, as it is written in recipes.
 pub fn choice<T: DeserializeOwned>(flag: &str, name: &str) -> anyhow::Result<T> {
@@ -30,13 +30,19 @@ pub trait Resolve {
 
 impl Resolve for TrainArgs {
     fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)> {
-        let name = match (&self.preset, &self.model) {
-            (Some(preset), _) => preset.clone(),
-            (None, Some(model)) => format!("openclip/{model}"),
-            (None, None) if self.scale.is_some() => "paper/RN50".into(),
-            (None, None) => {
-                bail!("no model\nhint: --preset paper/ViT-B-32 and the like, or --model")
+        let weights = self.pretrained.as_deref().filter(|path| path.exists());
+        let (name, known) = match (&self.preset, &self.model, weights) {
+            (Some(preset), ..) => (preset.clone(), None),
+            (None, Some(model), _) => (format!("openclip/{model}"), None),
+            (None, None, _) if self.scale.is_some() => ("paper/RN50".into(), None),
+            (None, None, Some(path)) => {
+                let config = Weights::read(&newest(path)?)?.config(None)?;
+                ("the model of --pretrained".into(), Some(Preset::open_clip(config)))
             }
+            (None, None, None) => bail!(
+                "no model\n\
+                 hint: --preset paper/ViT-B-32 and the like, --model, or --pretrained PATH of weights that record theirs"
+            ),
         };
         let weights = self.pretrained.is_some() || self.resume.is_some();
         if Preset::wants_weights(&name) && !weights {
@@ -45,7 +51,8 @@ impl Resolve for TrainArgs {
                  hint: --pretrained PATH of that model's weights"
             );
         }
-        let Preset { mut model_cfg, train: mut recipe } = Preset::find(&name)?;
+        let known = known.map_or_else(|| Preset::find(&name), Ok)?;
+        let Preset { mut model_cfg, train: mut recipe } = known;
         if let Some(k) = self.scale {
             let quick_gelu = model_cfg.quick_gelu;
             let scalable = ModelConfig { quick_gelu, ..ModelConfig::find("RN50")? };

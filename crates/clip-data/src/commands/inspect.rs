@@ -9,7 +9,7 @@ use clip_cli::{Show, StatusLine};
 use clip_corpus::{Sample, ShardReader};
 use clip_crawl::{is_text_list, list_rows, text_lists};
 use clip_image::{DecodeOptions, HammingIndex, decode, hash};
-use clip_pipeline::{RunLayout, RunReader};
+use clip_pipeline::{FileKind, RunLayout, RunReader};
 use clip_query::QueryList;
 use clip_report::{Page, Reading, Survey, add_list, browse, funnel, list_columns};
 use rayon::prelude::*;
@@ -118,6 +118,9 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     if path.is_dir() && shards.is_dir() {
         return corpus(&shards.display().to_string());
     }
+    if RunLayout::new(path).is_run() {
+        return newest_rows(path);
+    }
     let tars = |folder: &Path| {
         let mut entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
         entries.any(|entry| entry.path().extension().is_some_and(|e| e == "tar"))
@@ -134,6 +137,19 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(text_lists(path)?);
     }
     super::shards(spec)
+}
+
+/// The rows of the last stage that has some, of a run that has no shards yet.
+fn newest_rows(run: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let reader = RunReader::open(run)?;
+    for stage in reader.stages().iter().rev().filter(|stage| stage.layout.is_stage()) {
+        let rows = stage.layout.files(FileKind::Rows)?;
+        if !rows.is_empty() {
+            note!("{}: no shards yet: these are the pairs after {}", run.display(), stage.name);
+            return Ok(rows);
+        }
+    }
+    bail!("{}: no part of it is done\nhint: run `clip-data build`", run.display());
 }
 
 /// An image of a corpus: its perceptual hash, its uid or key, and its URL.

@@ -13,9 +13,9 @@ use clip_overlap::ContaminationReport;
 use clip_pipeline::config::text::Quality;
 use clip_pipeline::{Config, FileKind, RunReader, StageLayout};
 use clip_report::{
-    Page, QualityModel, Section, balance, contamination, frequency, funnel, histograms, hosts,
-    quality, quality_gates, reasons, retrained, rows_at_ends, rows_near_cuts, rows_near_limits,
-    samples, scores, select, shown_copies, spreads, stored, training,
+    Page, QualityModel, Section, balance, compare, contamination, frequency, funnel, histograms,
+    hosts, quality, quality_gates, reasons, retrained, rows_at_ends, rows_near_cuts,
+    rows_near_limits, samples, scores, select, shown_copies, spreads, stored, training,
 };
 use clip_score::Similarity;
 use clip_sql::{Balance, Session, query};
@@ -31,9 +31,12 @@ use crate::recipe;
 pub struct Args {
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// A training's folder, logs/NAME
+    /// A training's folder, logs/NAME; may be given again: the runs are shown side by side
     #[arg(long, value_name = "DIR")]
-    training: Option<PathBuf>,
+    training: Vec<PathBuf>,
+    /// Another run's folder, runs/NAME: what each stage of both kept, and which settings differ
+    #[arg(long, value_name = "DIR")]
+    against: Option<PathBuf>,
     /// Scores from `clip-data eval --out`; may be given again
     #[arg(long, value_name = "FILE")]
     scores: Vec<PathBuf>,
@@ -76,10 +79,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(path) = &args.retrain {
         page.add(&trained_without(path)?);
     }
-    if let Some(folder) = &args.training {
-        page.add(&training(folder)?);
-    }
+    page.add(&training(&args.training)?);
     page.add(&funnel(&run));
+    if let Some(other) = &args.against {
+        page.add(&compare(&run, &RunReader::open(other)?)?);
+    }
     let (why, from) = hosts_of(&run)?;
     page.add(&why);
     page.add(&from);

@@ -152,6 +152,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         });
     })?;
     status.clear();
+    // Before anything is written, so that the folder can be used again.
+    if done.read > 0 && done.without_uid == done.read {
+        bail!(
+            "{}: no sample has a uid in its json, so none is in the subset\n\
+             hint: img2dataset stores the list's uids with --save_additional_columns '[\"uid\"]'; shards of clip-data have them",
+            redacted(&args.input)
+        );
+    }
     if let Some(ids) = &reshard.subset {
         write_subset(&out.join("sample_ids.npy"), ids)?;
     }
@@ -171,13 +179,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let others = others(out, &done.shards);
     if others > 0 {
         println!("{others} other shards were in {} already, and are still there", out.display());
-    }
-    if done.read > 0 && done.without_uid == done.read {
-        bail!(
-            "{}: no sample has a uid in its json, so none is in the subset\n\
-             hint: img2dataset stores the list's uids with --save_additional_columns '[\"uid\"]'; shards of clip-data have them",
-            redacted(&args.input)
-        );
     }
     if done.without_uid > 0 {
         println!("{} samples have no uid in their json and are in no subset", done.without_uid);

@@ -15,7 +15,7 @@ use clip_image::{UnionFind, for_near_pairs};
 pub use browse::browse;
 pub use counts::{Counts, Spread};
 pub use read::{Reading, add_list};
-pub use record::{Place, Record, list_columns};
+pub use record::{CAPTION_COLUMNS, Place, Record, URL_COLUMNS, list_columns};
 
 /// Different hosts (or texts of another kind) that are counted apart; the rest is counted together.
 const DISTINCT: usize = 2_000_000;

@@ -50,9 +50,10 @@ pub struct Record {
     pub place: Option<Place>,
 }
 
-/// Names under which corpora keep what a record holds, ours first; compared in lower case.
-const URL: [&str; 3] = ["url", "image_url", "img_url"];
-const CAPTION: [&str; 5] = ["caption", "text", "txt", "alt", "alt_text"];
+/// Names under which corpora keep the URL of an image, ours first; compared in lower case.
+pub const URL_COLUMNS: [&str; 3] = ["url", "image_url", "img_url"];
+/// The same of a caption.
+pub const CAPTION_COLUMNS: [&str; 5] = ["caption", "text", "txt", "alt", "alt_text"];
 const LANGUAGE: [&str; 2] = ["language", "lang"];
 const FILE: [&str; 4] = ["sha256", "blake3", "sha512", "md5"];
 
@@ -73,8 +74,8 @@ pub(super) struct Columns {
 const TEXTS: [(&[&str], Set); 11] = [
     (&["key"], |record, text| record.key = text.into()),
     (&["uid"], |record, text| record.uid = text.into()),
-    (&URL, |record, text| record.url = text.into()),
-    (&CAPTION, |record, text| record.caption = Some(text.into())),
+    (&URL_COLUMNS, |record, text| record.url = text.into()),
+    (&CAPTION_COLUMNS, |record, text| record.caption = Some(text.into())),
     (&LANGUAGE, |record, text| record.language = text.into()),
     (&["source"], |record, text| record.source = text.into()),
     (&["format"], |record, text| record.format = text.into()),
@@ -188,8 +189,8 @@ pub(super) fn of_sample(sample: &Sample) -> Record {
     Record {
         key: sample.key.clone(),
         uid: field(&["uid"]).unwrap_or_default(),
-        url: field(&URL).unwrap_or_default(),
-        caption: text.or_else(|| field(&CAPTION)),
+        url: field(&URL_COLUMNS).unwrap_or_default(),
+        caption: text.or_else(|| field(&CAPTION_COLUMNS)),
         language: field(&LANGUAGE).unwrap_or_default(),
         source: field(&["source"]).unwrap_or_default(),
         format: image.map(|(name, _)| name.to_owned()).unwrap_or_default(),

@@ -6,7 +6,7 @@ use clap::builder::RangedU64ValueParser;
 use clip_datasets::Protocol;
 
 use super::super::PreprocessArgs;
-use super::at_least_one;
+use super::{BatchArgs, at_least_one};
 
 /// Where features come from.
 #[derive(clap::Args)]
@@ -25,7 +25,7 @@ pub struct ProbeSource {
     /// val
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "model", "dataset", "test_dataset", "save_features", "projected", "protocol", "classes", "fold",
-        "device", "limit", "image_mean", "image_std", "image_interpolation", "image_resize_mode"
+        "device", "limit", "batch_size", "image_mean", "image_std", "image_interpolation", "image_resize_mode"
     ])]
     pub features: Option<PathBuf>,
     /// Its preprocessing.
@@ -55,6 +55,9 @@ pub struct ProbeSource {
     /// auto, cpu or cuda
     #[arg(long, default_value = "auto")]
     pub device: String,
+    /// The batch.
+    #[command(flatten)]
+    pub batch: BatchArgs,
     /// Seed of the validation part, a fifth of train, where the set has none [default: 0]
     #[arg(long)]
     pub seed: Option<u64>,

@@ -86,6 +86,9 @@ pub struct ChoiceArgs {
     /// SugarCrepe's folder or one of its files, Winoground's or WinoGAViL's folder
     #[arg(long)]
     pub dataset: PathBuf,
+    /// The batch.
+    #[command(flatten)]
+    pub batch: BatchArgs,
     /// Where the scores go.
     #[command(flatten)]
     pub files: ScoreFiles,
@@ -106,6 +109,9 @@ pub struct GeolocationArgs {
     /// Leave images out of the gallery that are queries too, by content, in place of an error
     #[arg(long)]
     pub drop_shared: bool,
+    /// The batch.
+    #[command(flatten)]
+    pub batch: BatchArgs,
     /// Write the scores as JSON
     #[arg(short, long, value_name = "FILE", alias = "output")]
     pub out: Option<PathBuf>,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::SetArgs;
+use super::{SetArgs, at_least_one};
 
 /// Arguments of `clip-data eval datasets`.
 #[derive(clap::Args)]
@@ -47,4 +47,7 @@ pub struct DoctorArgs {
     /// auto, cpu or cuda
     #[arg(long, default_value = "auto", requires = "model")]
     pub device: String,
+    /// Images that are embedded at a time
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = at_least_one, requires = "model")]
+    pub batch_size: usize,
 }

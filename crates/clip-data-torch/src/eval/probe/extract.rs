@@ -69,7 +69,12 @@ impl Extractor {
             ..About::default()
         };
         let extractor = Self {
-            options: FeatureOptions { space, limit: source.limit, ..FeatureOptions::default() },
+            options: FeatureOptions {
+                space,
+                limit: source.limit,
+                batch_size: source.batch.batch_size,
+                ..FeatureOptions::default()
+            },
             model,
             dataset: dataset.clone(),
             test_dataset: source.test_dataset.clone(),
@@ -123,6 +128,7 @@ impl Extractor {
             cache: prompts.cache(),
             model_hash: self.model.hash.clone(),
             limit: self.options.limit,
+            batch_size: Some(self.options.batch_size),
             ..ZeroShotOptions::default()
         };
         let shown = progress(&test.name, test.len());

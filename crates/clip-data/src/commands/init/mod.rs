@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use clip_crawl::filled_columns;
+use clip_report::{CAPTION_COLUMNS, URL_COLUMNS};
 
 /// What is written, with places for the name and `[source]`.
 const TEMPLATE: &str = include_str!("pipeline.toml");
@@ -37,17 +39,23 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if path.exists() {
         bail!("{}: it exists\nhint: name another folder", path.display());
     }
+    let mut captions = true;
     let source = match args.from.split_first() {
-        None => source(Kind::List, &["pairs.csv".into()]),
+        None => source(Kind::List, &["pairs.csv".into()], &Columns::default()),
         Some((kind, paths)) => {
             let kind = Kind::from_str(kind, true).map_err(|_| unknown(kind))?;
-            source(kind, &located(kind, paths, &args.dir)?)
+            let columns = Columns::of(kind, paths);
+            captions = columns.captions;
+            source(kind, &located(kind, paths, &args.dir)?, &columns)
         }
     };
-    let text = filled(&name_of(&args.dir), &source);
+    let text = filled(&name_of(&args.dir), &source, captions);
     std::fs::create_dir_all(&args.dir).with_context(|| args.dir.display().to_string())?;
     clip_format::write_atomic(&path, text.as_bytes()).context("the template was not written")?;
     println!("{}", path.display());
+    if !captions {
+        note!("no captions were found, so [caption] is left out: `caption_col` names their column");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -58,9 +66,48 @@ fn unknown(kind: &str) -> anyhow::Error {
     anyhow::anyhow!("--from {kind}: no such kind of source\nhint: one of {}", kinds.join(", "))
 }
 
-fn filled(name: &str, source: &str) -> String {
+/// The template; without captions, the stage that would drop every row for it is left out.
+fn filled(name: &str, source: &str, captions: bool) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    TEMPLATE.replace("{name}", name).replace("{source}", source).replace("{version}", version)
+    let template = if captions {
+        TEMPLATE.to_owned()
+    } else {
+        TEMPLATE.replace("\n[caption]\n", "\n#[caption]\n")
+    };
+    template.replace("{name}", name).replace("{source}", source).replace("{version}", version)
+}
+
+/// What the columns of a list are called, where they have other names than the defaults.
+struct Columns {
+    url: Option<&'static str>,
+    caption: Option<&'static str>,
+    /// Whether there are captions at all.
+    captions: bool,
+}
+
+impl Default for Columns {
+    fn default() -> Self {
+        Self { url: None, caption: None, captions: true }
+    }
+}
+
+impl Columns {
+    /// Those of the first list, by the names that are usual. A list elsewhere, and one that cannot
+    /// be read, is left to the build, whose errors name the columns.
+    fn of(kind: Kind, paths: &[String]) -> Self {
+        let own = Self::default();
+        let Some(path) = paths.first().filter(|path| !path.contains("://")) else { return own };
+        if !matches!(kind, Kind::List) {
+            return own;
+        }
+        let names = [&URL_COLUMNS[..], &CAPTION_COLUMNS].concat();
+        let Ok(found) = filled_columns(Path::new(path), &names) else { return own };
+        let first = |names: &[&'static str]| names.iter().copied().find(|n| found.contains(n));
+        let (url, caption) = (first(&URL_COLUMNS), first(&CAPTION_COLUMNS));
+        let other = |name: &&str| *name != "url" && *name != "caption";
+        let captions = caption.is_some();
+        Self { url: url.filter(other), caption: caption.filter(other), captions }
+    }
 }
 
 /// A name for the run: the folder's, as far as it can name a run.
@@ -102,14 +149,25 @@ fn located(kind: Kind, paths: &[String], dir: &Path) -> anyhow::Result<Vec<Strin
 }
 
 /// `[source]` of a kind, with all its settings.
-fn source(kind: Kind, paths: &[String]) -> String {
+fn source(kind: Kind, paths: &[String], columns: &Columns) -> String {
+    let setting = |name: &str, value: Option<&str>, default: &str| match value {
+        Some(value) => format!("{name} = \"{value}\""),
+        None => format!("# {name} = \"{default}\""),
+    };
+    let columns = [
+        setting("url_col", columns.url, "url"),
+        setting("caption_col", columns.caption, "caption"),
+        "# columns = []                  # further columns to keep".to_owned(),
+    ];
     let list = toml::Value::from(paths.to_vec());
     let (kind, paths, rest) = match kind {
         Kind::List => (
             "list",
             "paths",
-            "# .txt .csv .tsv .json .jsonl (each also .gz) .parquet; files, folders, patterns, URLs\n\
-             # url_col = \"url\"\n# caption_col = \"caption\"\n# columns = []                  # further columns to keep",
+            &*format!(
+                "# .txt .csv .tsv .json .jsonl (each also .gz) .parquet; files, folders, patterns, URLs\n{}",
+                columns.join("\n")
+            ),
         ),
         Kind::Folder => (
             "folder",
@@ -176,7 +234,7 @@ mod tests {
     fn what_is_commented_out_are_the_defaults_for_every_kind() {
         for kind in Kind::value_variants() {
             let paths = ["https://example.org/".to_owned()];
-            let text = filled("mine", &source(*kind, &paths));
+            let text = filled("mine", &source(*kind, &paths, &Columns::default()), true);
             let short = text.split("\n# Which captions").next().unwrap();
             let bare = format!("{short}\n[caption]\n[dedup]\nradius = 4\n");
             let settings = loaded(&text);
@@ -185,7 +243,8 @@ mod tests {
             assert_eq!(settings["fetch"]["allow_private"], json!(false));
         }
         // The sections that need a file of the user's have their defaults, too.
-        let text = filled("mine", &source(Kind::List, &["x.csv".into()]));
+        let text =
+            filled("mine", &source(Kind::List, &["x.csv".into()], &Columns::default()), true);
         let sections: String = text
             .lines()
             .map(|line| {
@@ -200,6 +259,34 @@ mod tests {
         );
         assert_eq!(full["language"]["min_prob"], json!(0.0));
         assert_eq!(full["check"]["action"], json!("drop"));
+    }
+
+    #[test]
+    fn a_lists_columns_are_found_by_their_usual_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Columns::of(Kind::List, &[path.display().to_string()])
+        };
+        let settings = |columns: &Columns| {
+            let text = source(Kind::List, &["l".into()], columns);
+            let config = loaded(&filled("mine", &text, columns.captions));
+            let source = &config["source"];
+            let caption = config["caption"].is_object();
+            (source["url_col"].clone(), source["caption_col"].clone(), caption)
+        };
+        let laion = of("laion.csv", "SAMPLE_ID,URL,TEXT\n1,http://x.org/1.jpg,a red boat\n");
+        assert_eq!(settings(&laion), (json!("url"), json!("text"), true));
+        let plain = of("plain.tsv", "url\tcaption\nhttp://x.org/1.jpg\ta red boat\n");
+        assert_eq!(settings(&plain), (json!("url"), json!("caption"), true));
+        let alt =
+            of("alt.jsonl", "{\"image_url\": \"http://x.org/1\", \"alt_text\": \"a boat\"}\n");
+        assert_eq!(settings(&alt), (json!("image_url"), json!("alt_text"), true));
+        let urls = of("urls.txt", "http://x.org/1.jpg\nhttp://x.org/2.jpg\n");
+        assert_eq!(settings(&urls), (json!("url"), json!("caption"), false));
+        let missing = Columns::of(Kind::List, &["nowhere.csv".into()]);
+        assert_eq!(settings(&missing), (json!("url"), json!("caption"), true));
     }
 
     #[test]

@@ -194,30 +194,33 @@ fn balanced(
     let account = part_of(&whole, language)?;
     let first = account["first_query"].as_u64().unwrap_or(0);
     println!();
-    println!("{:<26} {}", "mode", whole["mode"].as_str().unwrap_or("?"));
-    for key in [
-        "language",
-        "limit",
-        "pairs",
-        "kept",
-        "queries_matched",
-        "queries_over_limit_before",
-        "queries_over_limit_after",
-        "most_after",
-        "most_charged",
-        "tail_share_before",
-        "tail_share_after",
-        "limit_of_6_percent",
-    ] {
-        let value = match &account[key] {
-            Value::Null if key == "language" => continue,
+    // A pair counts for all its queries and is charged to one: only of that the limit holds.
+    let rows = [
+        ("mode", "mode"),
+        ("language", "language"),
+        ("limit", "limit, pairs a query"),
+        ("pairs", "pairs"),
+        ("kept", "pairs kept"),
+        ("queries_matched", "queries with a match"),
+        ("most_charged", "most pairs charged to one query"),
+        ("most_after", "most pairs that one query is in, after"),
+        ("queries_over_limit_before", "queries in more pairs than the limit, before"),
+        ("queries_over_limit_after", "queries in more pairs than the limit, after"),
+        ("tail_share_before", "share of matches in the tail, before"),
+        ("tail_share_after", "share of matches in the tail, after"),
+        ("limit_of_6_percent", "limit at which the tail has 6%"),
+    ];
+    let rows = rows.into_iter().filter_map(|(key, label)| {
+        let value = match if key == "mode" { &whole[key] } else { &account[key] } {
+            Value::Null if key == "language" => return None,
             Value::Number(part) if key.starts_with("tail_share") => {
                 format!("{:.1}%", 100.0 * part.as_f64().unwrap_or(0.0))
             }
             value => value.to_string().trim_matches('"').to_owned(),
         };
-        println!("{:<26} {value}", key.replace('_', " "));
-    }
+        Some(vec![label.to_owned(), value])
+    });
+    print!("{}", clip_cli::table(&rows.collect::<Vec<_>>(), &[]));
     println!();
     println!("{:>9} {:>9} {:>9}  query", "before", "after", "charged");
     for row in account["head"].as_array().into_iter().flatten().take(args.head) {
