@@ -71,7 +71,8 @@ impl Stream {
             shards.into_iter().map(|(spec, weight)| Source { spec, weight }).collect();
         let options = StreamOptions {
             context: context_length,
-            side: image_size,
+            // As `clip-data train` has it, whose batches these are.
+            side: image_size * 4 / 3,
             weight_column,
             caption_keys,
             window: shuffle_window,
