@@ -37,6 +37,7 @@ mod retrain;
 mod score;
 mod select;
 mod semantic;
+mod serve;
 mod shuffle;
 mod stop;
 mod store;

@@ -11,7 +11,9 @@ use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 use clip_guard::catch_panic;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+};
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
@@ -66,13 +68,34 @@ impl ParquetFile {
     /// # Errors
     /// When the file is damaged where its first rows are.
     pub fn batches(self, columns: Option<&[usize]>, rows: usize, skip: usize) -> Result<Batches> {
+        let Self { path, builder } = self.projected(columns);
+        let builder = builder.with_batch_size(rows).with_offset(skip);
+        let reader = guarded(&path, || builder.build())?;
+        Ok(Batches { path, reader: Some(reader) })
+    }
+
+    /// The rows with these numbers, which ascend, of the columns with these numbers, or of all.
+    /// Pages that none of them is in are not decoded.
+    ///
+    /// # Errors
+    /// When the file is damaged where its first rows are.
+    pub fn rows_at(self, columns: Option<&[usize]>, rows: &[usize]) -> Result<Batches> {
+        let of = self.rows() as usize;
+        let Self { path, builder } = self.projected(columns);
+        let ranges = rows.iter().filter(|&&row| row < of).map(|&row| row..row + 1);
+        let builder = builder
+            .with_batch_size(rows.len().max(1))
+            .with_row_selection(RowSelection::from_consecutive_ranges(ranges, of));
+        let reader = guarded(&path, || builder.build())?;
+        Ok(Batches { path, reader: Some(reader) })
+    }
+
+    fn projected(self, columns: Option<&[usize]>) -> Self {
         let Self { path, builder } = self;
         let mask = columns.map_or_else(ProjectionMask::all, |columns| {
             ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied())
         });
-        let builder = builder.with_projection(mask).with_batch_size(rows).with_offset(skip);
-        let reader = guarded(&path, || builder.build())?;
-        Ok(Batches { path, reader: Some(reader) })
+        Self { path, builder: builder.with_projection(mask) }
     }
 }
 
@@ -243,7 +266,7 @@ fn number(bytes: &mut &[u8]) -> Passed<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{ArrayRef, BinaryArray, Int64Array, StringArray};
+    use arrow::array::{Array, ArrayRef, BinaryArray, Int64Array, StringArray};
     use parquet::arrow::ArrowWriter;
     use parquet::basic::{Compression, ZstdLevel};
     use parquet::file::properties::WriterProperties;
@@ -333,6 +356,26 @@ mod tests {
         assert!(failed > 1000, "{failed}");
         std::fs::write(&path, &whole[0]).unwrap();
         assert_eq!(read(&path).unwrap(), 2997);
+    }
+
+    #[test]
+    fn rows_are_read_by_their_numbers_across_row_groups() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        std::fs::write(&path, file(Compression::UNCOMPRESSED, true)).unwrap();
+        let wanted = [0, 149, 150, 151, 1700, 2999, 3000];
+        let batches = ParquetFile::open(&path).unwrap().rows_at(Some(&[0]), &wanted).unwrap();
+        let batches: Vec<RecordBatch> = batches.collect::<Result<_>>().unwrap();
+        let urls = batches.iter().flat_map(|batch| {
+            assert_eq!(batch.num_columns(), 1);
+            let column = batch.column(0).as_any().downcast_ref::<StringArray>().unwrap().clone();
+            (0..column.len()).map(move |at| column.value(at).to_owned()).collect::<Vec<_>>()
+        });
+        // The last one is not there.
+        let expected = wanted[..6].iter().map(|n| format!("http://e.com/{n}.jpg"));
+        assert_eq!(urls.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        let none = ParquetFile::open(&path).unwrap().rows_at(None, &[]).unwrap();
+        assert_eq!(none.count(), 0);
     }
 
     #[test]

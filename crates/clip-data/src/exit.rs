@@ -12,6 +12,7 @@ const KNOWN: &[Classifier] = &[
     class_of::<clip_cluster::Error>,
     class_of::<clip_overlap::Error>,
     class_of::<clip_report::Error>,
+    class_of::<clip_serve::Error>,
     class_of::<clip_filter::Error>,
     class_of::<clip_sql::Error>,
 ];

@@ -18,6 +18,7 @@ mod recipe;
 mod reference;
 mod score_process;
 mod set_on_drop;
+mod text_encoder;
 mod torch;
 mod unusable;
 
@@ -85,6 +86,8 @@ enum Command {
     Report(commands::report::Args),
     /// Write a data card and a model card that `verify --card` checks against their files
     Card(commands::card::Args),
+    /// Local web pages over runs, shards, training runs and reports
+    Serve(commands::serve::Args),
     /// Say what this machine has: libtorch, models, disk, resolver
     Doctor(commands::doctor::Args),
     /// Print the script with which a shell completes commands and options
@@ -137,6 +140,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Reshard(args) => commands::reshard::run(args),
         Command::Report(args) => commands::report::run(args),
         Command::Card(args) => commands::card::run(args),
+        Command::Serve(args) => commands::serve::run(args),
         Command::Doctor(args) => commands::doctor::run(args),
         Command::Completions(args) => commands::shell::completions(args, crate::command()),
         Command::Man(args) => commands::shell::man(args, crate::command()),

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufReader, BufWriter, ErrorKind};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use clip_curate::{PairScorer, Scores};
 use clip_pipeline::config::score::{Score, ScoreDevice, ScorePrecision};
-use clip_pipeline::{Config, Error, Result};
+use clip_pipeline::{Error, Result};
 use clip_score::{CHUNK, Greeting, Pair, Scored, read_answer, read_greeting, write_question};
 
 use crate::torch;
@@ -37,11 +38,11 @@ struct Running {
 }
 
 impl ScoreProcess {
-    /// For a scorer of the pipeline; nothing is started yet.
-    pub fn new(config: &Config, score: &Score) -> Self {
+    /// For a scorer whose files are below `base`; nothing is started yet.
+    pub fn new(base: &Path, score: &Score) -> Self {
         Self {
             stage: Scores::stage(&score.name),
-            arguments: arguments(config, score),
+            arguments: arguments(base, score),
             columns: score.columns().len(),
             embeddings: score.embeddings,
             running: Mutex::new(None),
@@ -179,18 +180,18 @@ impl PairScorer for ScoreProcess {
 }
 
 /// The command line of a scorer's process.
-fn arguments(config: &Config, score: &Score) -> Vec<OsString> {
+fn arguments(base: &Path, score: &Score) -> Vec<OsString> {
     let mut all: Vec<OsString> = vec!["serve-scores".into()];
     let mut flag = |name: &str, value: OsString| all.extend([OsString::from(name), value]);
-    flag("--model", config.path(&score.model).into());
+    flag("--model", base.join(&score.model).into());
     if let Some(name) = &score.model_name {
-        let file = score.model_config().map(|file| config.path(file).into());
+        let file = score.model_config().map(|file| base.join(file).into());
         flag("--model-name", file.unwrap_or_else(|| name.into()));
     }
     if let Some(size) = score.image_size {
         flag("--image-size", size.to_string().into());
     }
-    for head in score.heads(&config.base) {
+    for head in score.heads(base) {
         flag("--head", head.to_string().into());
     }
     for (class, prompts) in &score.classes {

@@ -42,7 +42,9 @@ pub use checker::{Checker, Hit};
 pub use decision::{CopyRule, Decisions, Judgement, ReviewedPair, SetDecision, THRESHOLD, Verdict};
 pub use error::{Error, Result};
 pub use hit_kind::HitKind;
-pub use matches::{CopiedItem, Match, read_copied_items, read_copies, write_pairs};
+pub use matches::{
+    CopiedItem, Match, read as read_matches, read_copied_items, read_copies, write_pairs,
+};
 pub use pairwise::{pair_score, thumbnail};
 pub use pyramid::shrink;
 pub use report::predictions;

@@ -158,8 +158,11 @@ pub fn read_copies(path: &Path) -> Result<HashSet<(String, String)>> {
     Ok(read_copied_items(path)?.into_iter().map(|copy| (copy.place, copy.id)).collect())
 }
 
-/// Reads what [`write`] or [`write_pairs`] wrote.
-pub(crate) fn read(path: &Path) -> Result<Vec<Match>> {
+/// Reads `pairs.parquet`, or a part of a comparison, whose matches have their thumbnails.
+///
+/// # Errors
+/// When it is something else, or damaged.
+pub fn read(path: &Path) -> Result<Vec<Match>> {
     let mut found = Vec::new();
     for batch in clip_corpus::read_parquet(path)? {
         rows(&batch, &mut found).ok_or_else(|| Error::file(path, "not a table of matches"))?;

@@ -39,6 +39,7 @@ mod stage;
 mod store;
 mod stream;
 mod summary;
+mod trace;
 
 pub use clean::StaleStage;
 pub use clip_corpus::{Counts, row_id};
@@ -61,3 +62,4 @@ pub use stage::{Barrier, Fetch, Map, Sink, Source, StageSpec, Work, Written};
 pub use store::RunStore;
 pub use stream::RowStream;
 pub use summary::{RunSummary, StageFile, StageSummary};
+pub use trace::{TraceOutcome, TraceStep, tables_in};

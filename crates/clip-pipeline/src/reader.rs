@@ -56,6 +56,11 @@ impl RunReader {
         Ok(Self { layout, stages: stages.collect::<Result<_>>()? })
     }
 
+    /// A run with these stages, whether its build is finished or not.
+    pub fn of_stages(layout: RunLayout, stages: Vec<StageReader>) -> Self {
+        Self { layout, stages }
+    }
+
     /// The stages, in order.
     pub fn stages(&self) -> &[StageReader] {
         &self.stages

@@ -1,6 +1,6 @@
 //! What became of the pairs: the funnel of a build.
 
-use clip_pipeline::{RunReader, StageReader};
+use clip_pipeline::StageReader;
 
 use crate::markup::{escape, grouped};
 use crate::{Cell, Section, Table};
@@ -9,8 +9,7 @@ use crate::{Cell, Section, Table};
 const WIDTH: f64 = 15.0;
 
 /// Rows in and out of every stage, and why rows were dropped.
-pub fn funnel(run: &RunReader) -> Section {
-    let stages = run.stages();
+pub fn funnel(stages: &[StageReader]) -> Section {
     let mut table = Table::new(["stage", "in", "out", "", "dropped because"]);
     table.extend(stages.iter().map(row));
     let about = "Pairs into and out of every stage, and why pairs were dropped. A bar is the pairs of \

@@ -18,7 +18,7 @@ const PNG_SIDE: u32 = 64;
 /// An image inside the page, which is enlarged while it has the focus. One of many bytes, or of a
 /// format that browsers do not show, is made smaller; one that cannot be decoded is an empty box.
 pub fn image_tag(bytes: &[u8]) -> String {
-    match shown(bytes) {
+    match small_image(bytes) {
         Some((bytes, format)) => {
             format!("<img alt=\"\" tabindex=\"0\" src=\"{}\">", data_url(&bytes, format))
         }
@@ -26,7 +26,9 @@ pub fn image_tag(bytes: &[u8]) -> String {
     }
 }
 
-fn shown(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, ImageFormat)> {
+/// The bytes of an image as a page shows it small, and their format: see [`image_tag`]. Nothing
+/// when it cannot be decoded.
+pub fn small_image(bytes: &[u8]) -> Option<(Cow<'_, [u8]>, ImageFormat)> {
     let format = ImageFormat::sniff(bytes)?;
     if bytes.len() <= AS_IT_IS && format.is_shown_by_browsers() {
         return Some((Cow::Borrowed(bytes), format));

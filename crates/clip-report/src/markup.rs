@@ -6,7 +6,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// 1234567 as "1,234,567".
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -19,7 +19,7 @@ pub(crate) fn grouped(number: u64) -> String {
 }
 
 /// 0.123 as "12.3%".
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 

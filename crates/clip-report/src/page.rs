@@ -5,7 +5,8 @@ use std::path::Path;
 use crate::markup::escape;
 use crate::{Result, Section};
 
-const STYLE: &str = include_str!("page.css");
+/// The style of all pages.
+pub const STYLE: &str = include_str!("page.css");
 
 /// A page in the making.
 pub struct Page {

@@ -61,7 +61,8 @@ impl Section {
         self.body.is_empty()
     }
 
-    pub(crate) fn html(&self) -> String {
+    /// Its markup, for a page of its own making.
+    pub fn html(&self) -> String {
         let (title, about, body) = (escape(&self.title), escape(&self.about), &self.body);
         format!("<section>\n<h2>{title}</h2>\n<p class=\"about\">{about}</p>\n{body}</section>\n")
     }

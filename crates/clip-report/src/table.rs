@@ -88,7 +88,8 @@ impl Table {
         cells().any(word) && !cells().any(number)
     }
 
-    pub(crate) fn html(&self) -> String {
+    /// Its markup.
+    pub fn html(&self) -> String {
         let text = |column: usize| if self.is_of_words(column) { " class=\"text\"" } else { "" };
         let texts: Vec<&str> = (0..self.head.len()).map(text).collect();
         // More columns than fit a telephone.

@@ -80,7 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         browse(&mut page, &survey, &duplicates, &name);
         let runs = args.paths.iter().map(|path| RunLayout::new(Path::new(path)));
         for run in runs.filter(RunLayout::is_run) {
-            page.add(&funnel(&RunReader::open(run.dir())?));
+            page.add(&funnel(RunReader::open(run.dir())?.stages()));
         }
         page.write(path)?;
         note!("page: {}", path.display());

@@ -22,6 +22,7 @@ pub mod queries;
 pub mod report;
 pub mod reshard;
 pub mod retry;
+pub mod serve;
 pub mod shell;
 pub mod verify;
 

@@ -18,7 +18,7 @@ use clip_report::{
     rows_near_limits, samples, scores, select, shown_copies, spreads, stored, training,
 };
 use clip_score::Similarity;
-use clip_sql::{Balance, Session, query};
+use clip_sql::{Balance, run_hosts};
 
 pub use frequency::tables;
 
@@ -80,7 +80,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         page.add(&trained_without(path)?);
     }
     page.add(&training(&args.training)?);
-    page.add(&funnel(&run));
+    page.add(&funnel(run.stages()));
     if let Some(other) = &args.against {
         page.add(&compare(&run, &RunReader::open(other)?)?);
     }
@@ -177,29 +177,10 @@ fn section(title: &str, about: &str, html: &str) -> Section {
     Section::new(title, about).markup(html)
 }
 
-/// Hosts that the page shows.
-const HOSTS: u64 = 30;
-
-/// Why pairs were dropped, and what became of each host's, by `sql/50_funnel.sql` and
-/// `60_domains.sql`.
+/// Why pairs were dropped, and what became of each host's.
 fn hosts_of(run: &RunReader) -> anyhow::Result<(Section, Section)> {
     let scratch = tempfile::tempdir()?;
-    let session = Session::new(scratch.path())?;
-    let mut rejects = Vec::new();
-    for stage in run.stages() {
-        rejects.push((stage.name.clone(), stage.layout.files(FileKind::Rejects)?));
-    }
-    let tables = frequency::tables(&run.layout.shards())?;
-    session.table("pairs", &tables)?;
-    match session.rejects(&rejects) {
-        // Nothing was dropped anywhere.
-        Err(clip_sql::Error::NoParts { .. }) => {
-            let none = "SELECT '' AS stage, '' AS reason, url FROM pairs WHERE false";
-            session.sql(&format!("CREATE VIEW rejects AS {none}"))?;
-        }
-        done => done?,
-    }
-    let why = session.run(&query("50_funnel")?, &[])?;
-    let from = session.run(&query("60_domains")?, &[("top", HOSTS)])?;
+    let Some(last) = run.stages().last() else { return Ok(Default::default()) };
+    let (why, from) = run_hosts(run.stages(), last, scratch.path())?;
     Ok((reasons(&why), hosts(&from)))
 }

@@ -46,7 +46,7 @@ pub(super) fn scores(config: &Config) -> Result<Vec<StageSpec>> {
         let process = Arc::new((config.clone(), score.clone()));
         // Version 2: linear maps are computed by oneDNN, with other last digits.
         Ok(stage(Scores::stage(&score.name), 2, settings, resources, move || {
-            let process = ScoreProcess::new(&process.0, &process.1);
+            let process = ScoreProcess::new(&process.0.base, &process.1);
             let process = Box::new(process);
             Ok(Work::Map(Box::new(Scores::new(&name, columns.clone(), embeddings, process))))
         }))
@@ -69,7 +69,7 @@ pub fn check_models(
         let at = plan.find(&Scores::stage(&score.name))?;
         let there = plan.stages[at].status == Status::Reuse && at < from;
         if at <= until && !there {
-            ScoreProcess::new(config, score).check()?;
+            ScoreProcess::new(&config.base, score).check()?;
         }
     }
     Ok(())

@@ -1,0 +1,89 @@
+// Pages work without this: it shows what changes while a build or a training is at work, and takes
+// keys for pairs that are looked at.
+"use strict";
+const LIVE_SECONDS = 5;
+
+// Takes a part of the page at a URL in place of the same part of this one.
+const renew = async (id, url) => {
+  const old = document.getElementById(id);
+  if (!old) return;
+  const answer = await fetch(url, { credentials: "same-origin" });
+  if (!answer.ok) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const now = page.getElementById(id);
+  if (now && now.innerHTML !== old.innerHTML) old.replaceWith(document.adoptNode(now));
+};
+
+if (document.getElementById("live")) {
+  setInterval(() => {
+    // A server that was stopped leaves what is shown.
+    if (!document.hidden) renew("live", location.href).catch(() => {});
+  }, LIVE_SECONDS * 1000);
+}
+
+// Contamination.
+const figures = [...document.querySelectorAll("figure.mark")];
+const saved = document.getElementById("saved");
+const slider = document.querySelector("#threshold input[type=range]");
+const here = () => {
+  const url = new URL(location.href);
+  if (slider) url.searchParams.set("threshold", slider.value);
+  return url.href;
+};
+let moving = 0;
+const effect = () => {
+  clearTimeout(moving);
+  moving = setTimeout(() => renew("effect", here()).catch(() => {}), 150);
+};
+
+// One after the other, in the order of the keys.
+let queue = Promise.resolve();
+const mark = (figure, verdict) => {
+  const before = figure.dataset.verdict;
+  figure.dataset.verdict = verdict === "none" ? "" : verdict;
+  const form = new URLSearchParams(new FormData(figure.querySelector("form")));
+  form.set("verdict", verdict);
+  queue = queue.then(async () => {
+    try {
+      const answer = await fetch("/decide", {
+        method: "POST",
+        credentials: "same-origin",
+        headers: { Accept: "application/json" },
+        body: form,
+      });
+      if (!answer.ok) throw new Error(`error ${answer.status}`);
+      saved.textContent = `stored: ${(await answer.json()).marks} marks`;
+      effect();
+    } catch (error) {
+      figure.dataset.verdict = before;
+      saved.textContent = `not stored: ${error.message}`;
+    }
+  });
+};
+
+figures.forEach((figure, at) => {
+  const go = (step) => figures[at + step]?.focus();
+  figure.querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    mark(figure, event.submitter?.value ?? "none");
+  });
+  figure.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const verdicts = { a: "accept", r: "reject", u: "none" };
+    if (event.key in verdicts) {
+      mark(figure, verdicts[event.key]);
+      go(1);
+    } else if (event.key === "ArrowRight") go(1);
+    else if (event.key === "ArrowLeft") go(-1);
+    else return;
+    event.preventDefault();
+  });
+});
+
+if (slider) {
+  slider.addEventListener("input", () => {
+    slider.form.querySelector("output").textContent = Number(slider.value).toFixed(3);
+    document.querySelector("form[action='/decide'] input[name=threshold]").value = slider.value;
+    effect();
+  });
+}

@@ -1,0 +1,79 @@
+//! The stages of a run, of a finished build or of one that is at work.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
+
+use clip_corpus::Manifest;
+use clip_pipeline::{RunLayout, StageLayout, StageReader};
+
+use crate::Result;
+
+/// The stages of a run's folder, in their order, with what is committed of each; none where it is
+/// no run.
+///
+/// Of several folders that other settings made of a stage, it is the one that was written last.
+///
+/// # Errors
+/// When the folder cannot be read, or a manifest is damaged.
+pub(crate) fn stages(path: &Path) -> Result<Vec<StageReader>> {
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut newest: BTreeMap<usize, (SystemTime, String, StageLayout)> = BTreeMap::new();
+    for layout in RunLayout::new(path).stage_folders()? {
+        let Some((number, name)) = number_and_name(&layout.name()) else { continue };
+        if !layout.is_stage() {
+            continue;
+        }
+        let written = written(&layout);
+        if newest.get(&number).is_none_or(|(other, ..)| *other <= written) {
+            newest.insert(number, (written, name, layout));
+        }
+    }
+    let reader = |(_, name, layout): (SystemTime, String, StageLayout)| {
+        let counts = Manifest::open(layout.dir())?.counts();
+        Ok(StageReader { name, layout, counts })
+    };
+    newest.into_values().map(reader).collect()
+}
+
+/// When a stage last committed something, or began.
+pub(crate) fn written(layout: &StageLayout) -> SystemTime {
+    let modified = |path: &Path| std::fs::metadata(path)?.modified();
+    modified(&layout.manifest())
+        .or_else(|_| modified(&layout.file()))
+        .unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+/// Of `06-fetch-3f9c1a2b`.
+fn number_and_name(folder: &str) -> Option<(usize, String)> {
+    let (number, rest) = folder.split_once('-')?;
+    let (name, _) = rest.rsplit_once('-')?;
+    Some((number.parse().ok()?, name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_that_was_written_last_counts() {
+        let run = tempfile::tempdir().unwrap();
+        for (folder, age) in
+            [("00-collect-00000000", 9), ("01-fetch-11111111", 1), ("01-fetch-22222222", 5)]
+        {
+            let dir = run.path().join(folder);
+            std::fs::create_dir(&dir).unwrap();
+            std::fs::write(dir.join("stage.json"), b"{}").unwrap();
+            let at = SystemTime::now() - std::time::Duration::from_secs(age);
+            std::fs::File::open(dir.join("stage.json")).unwrap().set_modified(at).unwrap();
+        }
+        std::fs::create_dir(run.path().join("02-dedup-33333333")).unwrap();
+        let found = stages(run.path()).unwrap();
+        let names: Vec<String> = found.iter().map(|stage| stage.layout.name()).collect();
+        assert_eq!(names, ["00-collect-00000000", "01-fetch-11111111"]);
+        assert_eq!(found[1].name, "fetch");
+        assert!(stages(&run.path().join("02-dedup-33333333")).unwrap().is_empty());
+    }
+}
