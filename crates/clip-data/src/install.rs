@@ -68,9 +68,14 @@ impl Install {
     pub fn language_model(&self, path: &Path) -> String {
         match self {
             Self::Cargo => "scripts/setup".to_owned(),
-            _ => format!("curl -L --create-dirs -o {} {LANGUAGES}", path.display()),
+            _ => download_languages(path),
         }
     }
+}
+
+/// The command that downloads fastText's model of languages to `path`.
+pub fn download_languages(path: &Path) -> String {
+    format!("curl -L --create-dirs -o {} {LANGUAGES}", path.display())
 }
 
 impl fmt::Display for Install {

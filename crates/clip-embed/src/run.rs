@@ -1,11 +1,13 @@
 //! Parts to files, one after the other, and what is done already is left.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use clip_corpus::EmbeddingNames;
+use clip_format::PathError;
 use serde::{Deserialize, Serialize};
 
 use crate::batch::{each_batch, write_rejects};
@@ -50,7 +52,7 @@ pub fn run(
         let wrong = |reason| Error::input(&options.output, format!("{reason}\nhint: --only image"));
         encoder.check_vocabulary().map_err(wrong)?;
     }
-    claim(&options.output, "embed.json", "embeddings", &options.identity)?;
+    let _lock = claim(&options.output, "embed.json", "embeddings", &options.identity)?;
     let mut summary = Summary::default();
     let width = input.parts.len().saturating_sub(1).to_string().len().max(4);
     for (number, part) in input.parts.iter().enumerate() {
@@ -70,17 +72,32 @@ pub fn run(
     Ok(Some(summary))
 }
 
-/// Names what a folder holds in a file of it, or checks that it is the same.
-pub(crate) fn claim(folder: &Path, file: &str, what: &str, identity: &str) -> Result<()> {
+/// Names what a folder holds in a file of it, or checks that it is the same, and takes the folder
+/// for as long as the lock lives; what a killed process left there is removed.
+///
+/// # Errors
+/// When the folder holds something else, or another process writes there.
+pub(crate) fn claim(folder: &Path, file: &str, what: &str, identity: &str) -> Result<File> {
     let path = folder.join(file);
-    if let Ok(found) = std::fs::read_to_string(&path) {
-        if found.trim() == identity.trim() {
-            return Ok(());
-        }
+    let known = std::fs::read_to_string(&path).ok();
+    if known.as_ref().is_some_and(|found| found.trim() != identity.trim()) {
         let hint = "hint: give another --out, or remove the folder";
         return Err(Error::input(folder, format!("it holds other {what}\n{hint}")));
     }
-    Ok(clip_format::write_atomic(&path, identity.as_bytes())?)
+    std::fs::create_dir_all(folder).map_err(|e| PathError::new(folder, e))?;
+    let path_of_lock = folder.join(".lock");
+    let lock = clip_corpus::lock_file(&path_of_lock, false);
+    let lock = lock.map_err(|e| PathError::new(&path_of_lock, e))?.ok_or_else(|| {
+        Error::input(
+            folder,
+            "another process writes here\nhint: wait for its end, or another --out",
+        )
+    })?;
+    match known {
+        Some(_) => clip_format::remove_temporary_files(folder)?,
+        None => clip_format::write_atomic(&path, identity.as_bytes())?,
+    }
+    Ok(lock)
 }
 
 /// The files of one part; the last one that is written says that all are there.
@@ -183,4 +200,26 @@ fn write_metadata(path: &Path, input: &Input, items: &[Item]) -> Result<()> {
     let schema = Arc::new(Schema::new(fields));
     let batch = RecordBatch::try_new(schema.clone(), columns)?;
     Ok(clip_corpus::write_parquet(path, schema, &[batch])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_for_one_process_which_removes_what_a_killed_one_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let first = claim(&out, "embed.json", "embeddings", "a model").unwrap();
+        let error = claim(&out, "embed.json", "embeddings", "a model").unwrap_err().to_string();
+        assert!(error.contains("another process"), "{error}");
+        drop(first);
+        let error = claim(&out, "embed.json", "embeddings", "another").unwrap_err().to_string();
+        assert!(error.contains("other embeddings"), "{error}");
+        let left = out.join("text_emb/.text_emb_0002.npy.tmp-1-00ff");
+        std::fs::create_dir(out.join("text_emb")).unwrap();
+        std::fs::write(&left, "half").unwrap();
+        let _again = claim(&out, "embed.json", "embeddings", "a model").unwrap();
+        assert!(!left.exists());
+    }
 }

@@ -35,7 +35,7 @@ pub fn score(
     options: &ScoreOptions,
     progress: &dyn Fn(usize) -> bool,
 ) -> Result<Option<Summary>> {
-    claim(&options.output, "score.json", "scores", &options.identity)?;
+    let _lock = claim(&options.output, "score.json", "scores", &options.identity)?;
     let mut summary = Summary::default();
     let width = input.parts.len().saturating_sub(1).to_string().len().max(5);
     for (number, part) in input.parts.iter().enumerate() {

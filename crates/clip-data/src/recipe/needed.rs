@@ -6,6 +6,8 @@ use clip_pipeline::Config;
 use clip_pipeline::config::semantic::Semantic;
 use clip_pipeline::config::text::Queries;
 
+use crate::install;
+
 /// One of them.
 pub struct Needed {
     /// The setting.
@@ -29,8 +31,8 @@ pub fn needed(config: &Config) -> Vec<Needed> {
         lists.map(|(name, path)| named(name, path, "a list with an entry a line"))
     }));
     all.extend(config.language.iter().map(|language| {
-        let from = "https://dl.fbaipublicfiles.com/fasttext/supervised-models/lid.176.ftz";
-        named("language.model", &language.model, &format!("curl -LO {from}"))
+        let hint = install::download_languages(&config.path(&language.model));
+        named("language.model", &language.model, &hint)
     }));
     all.extend(config.quality.iter().map(|quality| {
         let hint = format!(
