@@ -40,8 +40,8 @@ pub struct Args {
     /// Scores from `clip-data eval --out`; may be given again
     #[arg(long, value_name = "FILE")]
     scores: Vec<PathBuf>,
-    /// Predictions of a model on a set of [check]: accuracy by how often the corpus names the
-    /// class, and frequency.json beside the page; may be given for each set
+    /// Predictions of a model on an evaluation set of the build: accuracy by how often the corpus
+    /// names the class, and frequency.json beside the page; may be given for each set
     #[arg(long, value_name = "SET=FILE", value_parser = named)]
     predictions: Vec<(String, PathBuf)>,
     /// The contamination.json of `clip-data contamination --retrain`
