@@ -128,7 +128,8 @@ await visit("keyboard", wide, async (page, look) => {
       await page.waitForFunction(() => document.getElementById("saved").textContent.startsWith("stored"));
     }
     await page.focus("#threshold input[type=range]");
-    for (let steps = 0; steps < 8; steps++) await page.keyboard.press("ArrowLeft");
+    // Upwards: below the threshold of the check no pair was stored.
+    for (let steps = 0; steps < 8; steps++) await page.keyboard.press("ArrowRight");
     await page.waitForFunction((effect) => document.getElementById("effect").textContent !== effect, effect);
     await look("threshold");
   }
