@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::links::any_name;
+
 const PAGE: &str = "CONTRIBUTING.md";
 
 /// Names in backticks of the cookbook's rows that no file of their row has.
@@ -22,10 +24,7 @@ fn unknown(row: &str, files: &[&str], text: &dyn Fn(&Path) -> Option<String>) ->
     };
     let texts: Vec<String> =
         files.iter().filter(named).filter_map(|file| text(Path::new(file))).collect();
-    let lost = |path: &&&str| {
-        let anything = path.contains("NN_");
-        !anything && !files.iter().any(|file| file.ends_with(**path) || file.contains(**path))
-    };
+    let lost = |path: &&&str| !any_name(path) && !files.iter().any(|file| file.contains(**path));
     let lost_paths = paths.iter().filter(lost).map(|path| format!("{PAGE}: there is no {path}"));
     let names = codes.iter().filter(|code| !is_path(code));
     let names = names.filter(|name| !texts.iter().any(|text| text.contains(**name)));

@@ -86,7 +86,7 @@ fn names(files: &[&str], text: &dyn Fn(&Path) -> Option<String>) -> Vec<String> 
 }
 
 /// Whether a part of a path is to be replaced.
-fn any_name(path: &str) -> bool {
+pub fn any_name(path: &str) -> bool {
     let upper = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_uppercase());
     path.split(['/', '_']).any(upper)
 }

@@ -26,7 +26,7 @@ const CAPTION: &str = include_str!("../../../clip-text/src/filter.rs");
 const HEAD_TYPES: &str = include_str!("../../../clip-score/src/head.rs");
 
 /// Sections: heading, where its struct is, its name, and the least that a file has of it.
-const SECTIONS: [(&str, &str, &str, &str); 25] = [
+const SECTIONS: [(&str, &str, &str, &str); 27] = [
     ("the file itself", TOP, "Config", ""),
     ("[source] kind = \"list\"", SOURCE, "List", "source = {kind = \"list\", paths = []}"),
     ("[source] kind = \"web\"", SOURCE, "Web", "source = {kind = \"web\", seeds = []}"),
@@ -72,16 +72,14 @@ const SECTIONS: [(&str, &str, &str, &str); 25] = [
         "semantic = {clusters = 2, semdedup = 0.1}\nscore = [{model = \"m\", embeddings = true}]",
     ),
     ("[select]", SELECT, "Select", "select = {top = {width = 0.5}}"),
+    ("[shards]", CORPUS, "Shards", ""),
+    ("[engine]", CORPUS, "EngineConfig", ""),
 ];
-
-/// Sections of numbers alone: their structs are small.
-const LAST: [(&str, &str, &str, &str); 2] =
-    [("[shards]", CORPUS, "Shards", ""), ("[engine]", CORPUS, "EngineConfig", "")];
 
 /// The page.
 pub fn page() -> String {
     let mut page = HEAD.to_owned();
-    for (heading, source, name, least) in SECTIONS.into_iter().chain(LAST) {
+    for (heading, source, name, least) in SECTIONS {
         page.push_str(&format!("\n## {heading}\n\n| setting | | default |\n|---|---|---|\n"));
         let defaults = defaults(heading, least);
         if heading == "[caption]" {

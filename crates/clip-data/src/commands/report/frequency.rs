@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, UInt32Type};
 use clip_corpus::columns;
 use clip_datasets::OpenOptions;
 use clip_overlap::{ClassFrequency, ClassNames, FrequencyReport, predictions};
-use clip_pipeline::{Config, RunReader};
+use clip_pipeline::{Config, RunReader, tables_in};
 use clip_query::Query;
 
 use crate::recipe;
@@ -156,9 +156,6 @@ fn queries(batch: &RecordBatch) -> anyhow::Result<Option<Vec<Vec<u32>>>> {
 
 /// The tables beside the shards of a folder, sorted.
 pub fn tables(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let files = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
-    let mut tables: Vec<PathBuf> = files.filter_map(|file| Some(file.ok()?.path())).collect();
-    tables.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
-    tables.sort();
-    Ok(tables)
+    std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    Ok(tables_in(folder))
 }
