@@ -15,7 +15,7 @@ import webdataset
 from PIL import Image
 
 
-def picture(number, side=24):
+def noise(number, side=24):
     pixels = numpy.arange(side * side * 3).reshape(side, side, 3) * (number + 3) % 256
     buffer = io.BytesIO()
     Image.fromarray(pixels.astype("uint8")).resize((64, 48), Image.BICUBIC).save(buffer, "JPEG", quality=80)
@@ -24,9 +24,9 @@ def picture(number, side=24):
 
 def by_webdataset(path):
     with webdataset.TarWriter(path, mtime=0) as writer:
-        writer.write({"__key__": "a/22.0/first", "jpg": picture(0), "txt": "a first picture", "cls": 7})
+        writer.write({"__key__": "a/22.0/first", "jpg": noise(0), "txt": "a first example", "cls": 7})
         writer.write({"__key__": "a/22.0/second", "seg.png": b"not decoded", "json": {"caption": "naïve \u2603", "n": [1, 2]}})
-        writer.write({"__key__": "third", "jpg": picture(1), "_hidden": "never written", "txt": ""})
+        writer.write({"__key__": "third", "jpg": noise(1), "_hidden": "never written", "txt": ""})
 
 
 def by_img2dataset(folder):
@@ -34,7 +34,7 @@ def by_img2dataset(folder):
     with tempfile.TemporaryDirectory() as site:
         for number in range(3):
             with open(os.path.join(site, f"{number}.jpg"), "wb") as file:
-                file.write(picture(number))
+                file.write(noise(number))
         with open(os.path.join(site, "3.jpg"), "wb") as file:
             file.write(b"no image")
         quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})

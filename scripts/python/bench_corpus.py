@@ -99,20 +99,20 @@ def python_decode(tar):
 def shard(path):
     """Samples as a build stores them: 256 pixels on the shorter side, with text and json."""
     from PIL import Image
-    pictures = []
+    images = []
     for _, data in files(IMAGES)[:500]:
         image = Image.open(io.BytesIO(data)).convert("RGB")
         scale = 256 / min(image.size)
         image = image.resize([round(side * scale) for side in image.size], Image.BOX)
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=95)
-        pictures.append(buffer.getvalue())
+        images.append(buffer.getvalue())
     with tarfile.open(path, "w") as tar:
         for number in range(SAMPLES):
-            text = f"a caption of some length for picture number {number}"
+            text = f"a caption of some length for image number {number}"
             meta = json.dumps({"url": f"https://example.org/{number}.jpg", "caption": text, "width": 256,
                                "sha256": "0" * 64, "status": "success"})
-            for extension, data in [("jpg", pictures[number % len(pictures)]), ("json", meta.encode()),
+            for extension, data in [("jpg", images[number % len(images)]), ("json", meta.encode()),
                                     ("txt", text.encode())]:
                 member = tarfile.TarInfo(f"{number:09d}.{extension}")
                 member.size = len(data)

@@ -3,7 +3,7 @@
 No threshold is reported on the items that it was calibrated on. One is the default, as it stands in the code; for the
 other the items are cut in two, and each half is reported at the lowest threshold that is precise enough on the other
 half. The halves: for CIFAR-10 the classes cat and deer against airplane, automobile and bird; for the others the first
-half of the pictures by name against the second.
+half of the images by name against the second.
 """
 import csv
 import io
@@ -88,7 +88,7 @@ def cifar(work):
         for row in csv.DictReader(file):
             listed[row["test_file"].removeprefix("test/")] = row["class"]
     with open(SEEN) as file:
-        seen = {(row["item"], row["picture"]): (row["first"], row["second"]) for row in csv.DictReader(file)}
+        seen = {(row["item"], row["image"]): (row["first"], row["second"]) for row in csv.DictReader(file)}
     classes = set(listed.values())
     print("\nCIFAR-10, test (10,000) against train (50,000), five classes with ciFAIR's judged pairs "
           f"({len(listed)} items).\nciFAIR's list is not complete: `of list` counts as false whatever is not on it, "
@@ -239,7 +239,7 @@ def placements(work):
 
 
 def hashed_and_searched(base):
-    """imagededup's codes of all 60,000 pictures, the seconds that they took, and those of its search among a sixth."""
+    """imagededup's codes of all 60,000 images, the seconds that they took, and those of its search among a sixth."""
     from imagededup.methods import PHash
     hasher, codes = PHash(verbose=False), {}
     start = time.time()

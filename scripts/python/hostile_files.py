@@ -79,7 +79,7 @@ def shard(image, count=20):
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for n in range(count):
-            for field, content in [("png", image), ("txt", b"a small picture of noise")]:
+            for field, content in [("png", image), ("txt", b"a small image of noise")]:
                 info = tarfile.TarInfo(f"{n:05d}.{field}")
                 info.size = len(content)
                 tar.addfile(info, io.BytesIO(content))

@@ -11,7 +11,7 @@ use clip_testkit::faults::{FaultSite, Robots};
 
 use crate::process::{Ended, Running};
 use crate::tally::Tally;
-use crate::world::{TINY_PRESET, World, picture};
+use crate::world::{TINY_PRESET, World, smooth_image};
 
 /// Names and contents of the files of a result.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -192,7 +192,7 @@ pub struct Bed {
 impl Bed {
     pub fn new() -> Self {
         let world = World::new();
-        let image = clip_image::encode_jpeg(&picture(1), 90).unwrap();
+        let image = clip_image::encode_jpeg(&smooth_image(1), 90).unwrap();
         let site = FaultSite::start([127, 0, 0, 1].into(), image, Robots::Missing).unwrap();
         let path = |row: usize| match row % 6 {
             5 => format!("/status/404?{row}"),

@@ -5,21 +5,21 @@ use std::path::{Path, PathBuf};
 use clip_image::encode_jpeg;
 use clip_testkit::faults::{FaultSite, Robots};
 
-use crate::world::{World, picture};
+use crate::world::{World, smooth_image};
 
 /// Jobs, and rows of a part or shard: three of each job.
 const JOBS: usize = 3;
 const ROWS: usize = 6;
 
 fn site() -> FaultSite {
-    let image = encode_jpeg(&picture(1), 90).unwrap();
+    let image = encode_jpeg(&smooth_image(1), 90).unwrap();
     FaultSite::start("127.0.0.1".parse().unwrap(), image, Robots::Missing).unwrap()
 }
 
 /// A list of rows of one host that takes its time.
 fn list(world: &World, site: &FaultSite) {
     let rows = (0..3 * JOBS * ROWS).map(|row| {
-        format!("{},a quiet picture number {row}\n", site.url(&format!("/slow/30/{row}")))
+        format!("{},a quiet image number {row}\n", site.url(&format!("/slow/30/{row}")))
     });
     let list: String = std::iter::once("url,caption\n".to_owned()).chain(rows).collect();
     std::fs::write(world.path("pairs.csv"), list).unwrap();

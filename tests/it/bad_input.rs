@@ -45,15 +45,15 @@ fn a_file_that_is_missing_is_a_usage_error_with_a_hint() {
     let world = World::new();
     std::fs::write(world.path("uids.txt"), "x\n").unwrap();
     for args in [
-        &["forget", "--uids", "none", "pictures"][..],
-        &["forget", "--uids", "none.npy", "pictures"],
+        &["forget", "--uids", "none", "images"][..],
+        &["forget", "--uids", "none.npy", "images"],
         &["forget", "--uids", "uids.txt", "none"],
         &["classifier", "predict", "none", "uids.txt"],
         &["inspect", "none"],
         &["verify", "none"],
         &["hash", "none"],
         &["reshard", "--input", "none", "--out", "out"],
-        &["reshard", "--input", "pictures/00/000.jpg", "--out", "out", "-s", "none.npy"],
+        &["reshard", "--input", "images/00/000.jpg", "--out", "out", "-s", "none.npy"],
         &["filter", "none", "--where", "true", "--out", "x.npy"],
         &["subset", "none", "--where", "true", "--out", "x.npy"],
         &["fetch", "--url_list", "none", "--output_folder", "out"],
@@ -91,8 +91,8 @@ fn a_table_that_lacks_a_column_is_a_usage_error_with_a_hint() {
 #[test]
 fn images_that_are_none_are_dropped_and_counted() {
     let world = World::new();
-    std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();
-    std::fs::write(world.path("pictures/01/004.jpg"), b"").unwrap();
+    std::fs::write(world.path("images/00/003.jpg"), b"no image at all").unwrap();
+    std::fs::write(world.path("images/01/004.jpg"), b"").unwrap();
     let funnel = world.good(&["build"]);
     assert!(funnel.contains("2  not_an_image"), "{funnel}");
 }
@@ -104,7 +104,7 @@ fn an_image_at_which_a_decoder_panics_costs_itself_only() {
         include_bytes!("../../crates/clip-image/tests/golden/oracle/images/planar_tiles.tif");
     std::fs::create_dir(world.path("mixed")).unwrap();
     std::fs::write(world.path("mixed/planar.tif"), tiff).unwrap();
-    std::fs::copy(world.path("pictures/00/003.jpg"), world.path("mixed/good.jpg")).unwrap();
+    std::fs::copy(world.path("images/00/003.jpg"), world.path("mixed/good.jpg")).unwrap();
     let hashed = world.run(&["hash", "mixed"]);
     let (found, errors) = [&hashed.stdout, &hashed.stderr]
         .map(|text| String::from_utf8_lossy(text).into_owned())
@@ -208,7 +208,7 @@ fn a_key_that_is_in_a_shard_twice_is_the_same_error_everywhere() {
     let world = World::new();
     let mut shard = Vec::new();
     for key in ["a", "b", "a"] {
-        let image = clip_image::encode_jpeg(&crate::world::picture(1), 90).unwrap();
+        let image = clip_image::encode_jpeg(&crate::world::smooth_image(1), 90).unwrap();
         for (field, bytes) in [("jpg", image), ("txt", b"a caption".to_vec())] {
             let mut header = tar::Header::new_ustar();
             header.set_path(format!("{key}.{field}")).unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clip_corpus::{columns, read_parquet};
 
-use crate::world::{FOLDERS, PICTURES, World};
+use crate::world::{FOLDERS, IMAGES, World};
 
 /// The folder of a stage of the world's run.
 fn stage(world: &World, name: &str) -> PathBuf {
@@ -23,7 +23,7 @@ fn add(world: &World, section: &str) {
 fn images_of_the_lists_are_dropped_after_the_fetch_with_file_and_line() {
     let world = World::new();
     // Three images by three hashes, made by the commands that the documentation names.
-    let image = |at: usize| world.path(&format!("pictures/01/{at:03}.jpg"));
+    let image = |at: usize| world.path(&format!("images/01/{at:03}.jpg"));
     let hash = |kind: &str, at: usize| {
         world.good(&["hash", "--kind", kind, &image(at).display().to_string()])
     };
@@ -40,7 +40,7 @@ fn images_of_the_lists_are_dropped_after_the_fetch_with_file_and_line() {
     let funnel = world.good(&["build"]);
     let line = funnel.lines().find(|line| line.starts_with("block_images")).unwrap();
     let counts: Vec<usize> = line.split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect();
-    assert_eq!(counts, [FOLDERS * PICTURES, FOLDERS * PICTURES - 3, 3], "{funnel}");
+    assert_eq!(counts, [FOLDERS * IMAGES, FOLDERS * IMAGES - 3, 3], "{funnel}");
     let rejects = stage(&world, "-block_images-").join("rejects/part-00001.parquet");
     let rejects = read_parquet(&rejects).unwrap();
     let text = |name: &str| columns::text(&rejects[0], name).unwrap().clone();

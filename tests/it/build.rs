@@ -2,13 +2,13 @@
 
 use clip_corpus::ShardReader;
 
-use crate::world::{FOLDERS, PICTURES, World, content, executable};
+use crate::world::{FOLDERS, IMAGES, World, content, executable};
 
 #[test]
 fn the_funnel_accounts_for_every_row_and_the_shards_hold_the_rest() {
     let world = World::new();
     let funnel = world.good(&["build"]);
-    let all = FOLDERS * PICTURES;
+    let all = FOLDERS * IMAGES;
     let row = |stage: &str| -> Vec<usize> {
         let line = funnel.lines().find(|line| line.starts_with(stage)).unwrap();
         line.split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect()
@@ -89,8 +89,8 @@ fn two_runs_are_compared_stage_by_stage() {
     {
         assert!(section.contains(part), "{part}: {section}");
     }
-    let error = world.fails(&[&asked[..2], &["pictures"]].concat(), 2);
-    assert!(error.contains("pictures: no build is here\nhint: "), "{error}");
+    let error = world.fails(&[&asked[..2], &["images"]].concat(), 2);
+    assert!(error.contains("images: no build is here\nhint: "), "{error}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_pipeline_begins_with_init_and_all_missing_files_are_named_at_once() {
     let world = World::new();
     let printed = world.fails(&["init", "new", "--from", "list", "none.csv", "neither.csv"], 2);
     assert!(printed.contains("none.csv, neither.csv"), "{printed}");
-    world.good(&["init", "new", "--from", "folder", "pictures"]);
+    world.good(&["init", "new", "--from", "folder", "images"]);
     world.fails(&["init", "new"], 2);
     // What it writes builds a corpus as it is.
     world.good(&["build", "-c", "new/pipeline.toml"]);

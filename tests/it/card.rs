@@ -77,6 +77,6 @@ fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
     assert!(output.status.code() == Some(4) && printed.contains(".tar: it is not"), "{printed}");
     let printed = world.fails(&["verify", "--card", "tiny.json"], 2);
     assert!(printed.contains("format 0"), "{printed}");
-    let printed = world.fails(&["card", "--training", "pictures"], 2);
+    let printed = world.fails(&["card", "--training", "images"], 2);
     assert!(printed.contains("checkpoint"), "{printed}");
 }

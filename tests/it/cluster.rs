@@ -10,7 +10,7 @@ use clip_corpus::Manifest;
 use clip_testkit::faults::{FaultSite, Robots};
 use clip_testkit::ports::listening;
 
-use crate::world::{World, content, picture};
+use crate::world::{World, content, smooth_image};
 
 /// A scheduler and its workers; they end with it.
 pub struct Cluster {
@@ -183,10 +183,10 @@ fn a_killed_worker_and_a_restarted_scheduler_cost_time_alone() {
 #[test]
 fn a_host_belongs_to_one_part_over_all_workers() {
     let world = World::new();
-    let image = clip_image::encode_jpeg(&picture(1), 90).unwrap();
+    let image = clip_image::encode_jpeg(&smooth_image(1), 90).unwrap();
     let site = FaultSite::start("127.0.0.1".parse().unwrap(), image, Robots::Missing).unwrap();
     let rows = (0..60).map(|row| {
-        format!("{},a quiet picture number {row}\n", site.url(&format!("/slow/30/{row}")))
+        format!("{},a quiet image number {row}\n", site.url(&format!("/slow/30/{row}")))
     });
     let list: String = std::iter::once("url,caption\n".to_owned()).chain(rows).collect();
     std::fs::write(world.path("pairs.csv"), list).unwrap();
@@ -325,7 +325,7 @@ fn a_worker_does_nothing_outside_of_its_roots() {
     assert!(message.contains("pipeline.toml is outside of") && message.contains("--root"));
     // The pipeline is where it may be, the run is not, or what it reads.
     std::fs::copy(world.path("pipeline.toml"), world.path("elsewhere/pipeline.toml")).unwrap();
-    let inputs = ["pictures", "toys", "queries.txt"];
+    let inputs = ["images", "toys", "queries.txt"];
     for input in inputs {
         let link = world.path("elsewhere").join(input);
         std::os::unix::fs::symlink(world.path(input), link).unwrap();

@@ -40,7 +40,7 @@ fn a_builds_copies_are_flagged_or_dropped() {
 #[test]
 fn any_corpus_is_reported_and_gated() {
     let world = World::new();
-    let check = ["contamination", "--corpus", "pictures", "--eval", "toys=toys"];
+    let check = ["contamination", "--corpus", "images", "--eval", "toys=toys"];
     let with = |more: &[&'static str]| [&check[..], more].concat();
     let printed = world.good(&check);
     let first = account(&world, "contamination");
@@ -112,7 +112,7 @@ fn a_flat_folder_of_test_images_is_a_set() {
         let copy = world.path(&format!("toys/class_{class}/copy.png"));
         std::fs::copy(copy, world.path(&format!("flat/{class}.png"))).unwrap();
     }
-    let printed = world.good(&["contamination", "--corpus", "pictures", "--eval", "mine=flat"]);
+    let printed = world.good(&["contamination", "--corpus", "images", "--eval", "mine=flat"]);
     assert_eq!(counts(&account(&world, "contamination"))[..2], [FOLDERS as u64; 2], "{printed}");
     let html = std::fs::read_to_string(world.path("contamination/contamination.html")).unwrap();
     assert!(html.contains("<h3>Items in the corpus</h3>"), "{html}");
@@ -132,7 +132,7 @@ fn eyes_and_predictions_have_their_say() {
         rows.push_str(&format!("{},{class},0.5\n", u8::from(class < 4)));
     }
     std::fs::write(world.path("p.csv"), rows).unwrap();
-    let check = ["contamination", "--corpus", "pictures", "--eval", "toys=toys"];
+    let check = ["contamination", "--corpus", "images", "--eval", "toys=toys"];
     let more = ["--decisions", "d.json", "--predictions", "toys=p.csv", "--tests", "35"];
     let args = [&check[..], &more].concat();
     let printed = world.good(&args);
@@ -178,21 +178,21 @@ fn what_is_wrong_is_named() {
         (&["--corpus", "bare.csv"], 2, "no column to compare by"),
         (&["--corpus", "cut.tar"], 4, "cut.tar"),
         (&["--corpus", "toys", "--eval", "toys=toys"], 2, "two sets have this name"),
-        (&["--corpus", "pictures", "--eval", "none=nowhere"], 2, "nowhere"),
-        (&["--corpus", "pictures", "--predictions", "toy=p.csv"], 2, "the sets are toys"),
-        (&["--corpus", "pictures", "--threshold", "7"], 2, "from 0 to 1"),
-        (&["--corpus", "pictures", "--decisions", "d.json"], 2, "d.json"),
-        (&["--corpus", "pictures", "--max-inflation", "1%"], 2, "--predictions"),
-        (&["--corpus", "pictures", "--detector", "nowhere"], 2, "clip-data detector train"),
+        (&["--corpus", "images", "--eval", "none=nowhere"], 2, "nowhere"),
+        (&["--corpus", "images", "--predictions", "toy=p.csv"], 2, "the sets are toys"),
+        (&["--corpus", "images", "--threshold", "7"], 2, "from 0 to 1"),
+        (&["--corpus", "images", "--decisions", "d.json"], 2, "d.json"),
+        (&["--corpus", "images", "--max-inflation", "1%"], 2, "--predictions"),
+        (&["--corpus", "images", "--detector", "nowhere"], 2, "clip-data detector train"),
     ] {
         let printed = world.fails(&[&["contamination"], &eval[..], args].concat(), code);
         assert!(printed.contains(named), "{args:?}: {printed}");
     }
-    let printed = world.fails(&["contamination", "--corpus", "pictures"], 2);
+    let printed = world.fails(&["contamination", "--corpus", "images"], 2);
     assert!(printed.contains("--eval"), "{printed}");
     // One bad image is a row that is reported, not the end.
-    std::fs::write(world.path("pictures/00/003.jpg"), b"no picture at all").unwrap();
-    let printed = world.good(&["contamination", "--corpus", "pictures", "--eval", "toys=toys"]);
+    std::fs::write(world.path("images/00/003.jpg"), b"no image at all").unwrap();
+    let printed = world.good(&["contamination", "--corpus", "images", "--eval", "toys=toys"]);
     assert!(printed.contains("1 unreadable"), "{printed}");
 }
 
@@ -202,16 +202,16 @@ fn captions_of_a_set_are_found_beside_its_images() {
     std::fs::create_dir(world.path("captioned")).unwrap();
     for (folder, text) in [
         // The caption of its own image, but for case and punctuation.
-        (2, "A OLD, boat in picture 0 of folder 2!\n"),
+        (2, "A OLD, boat in image 0 of folder 2!\n"),
         // In the second line that of another image.
-        (3, "nothing that is said anywhere in this world\na round boat in picture 0 of folder 4\n"),
-        (4, "a quiet evening without any picture of it\n"),
+        (3, "nothing that is said anywhere in this world\na round boat in image 0 of folder 4\n"),
+        (4, "a quiet evening without any image of it\n"),
     ] {
         let image = world.path(&format!("toys/class_{folder}/copy.png"));
         std::fs::copy(image, world.path(&format!("captioned/{folder}.png"))).unwrap();
         std::fs::write(world.path(&format!("captioned/{folder}.txt")), text).unwrap();
     }
-    let check = ["contamination", "--corpus", "pictures", "--eval", "mine=captioned"];
+    let check = ["contamination", "--corpus", "images", "--eval", "mine=captioned"];
     let printed = world.good(&check);
     let found = account(&world, "contamination");
     let text = &found["sets"][0]["text"];

@@ -69,7 +69,7 @@ fn a_corpus_is_counted_and_shown_on_a_page() {
         assert!(printed.contains(line), "{printed}");
     }
     let page = std::fs::read_to_string(world.path("page.html")).unwrap();
-    assert!(page.contains("data:image/jpeg;base64,") && page.contains("picture 3 of folder 2"));
+    assert!(page.contains("data:image/jpeg;base64,") && page.contains("image 3 of folder 2"));
     // Nothing is asked of any other place.
     assert!(!page.contains("<link") && !page.contains("src=\"http") && !page.contains("@import"));
     let json = world.good(&["inspect", "runs/small/shards", "--json"]);
@@ -77,7 +77,7 @@ fn a_corpus_is_counted_and_shown_on_a_page() {
     let shards = world.good(&["inspect", "runs/small/shards/{00000..00003}.tar", "--json"]);
     let shards: serde_json::Value = serde_json::from_str(&shards).unwrap();
     assert_eq!(json["pairs"], shards["pairs"]);
-    let known = world.good(&["inspect", "runs/small", "--has", "pictures/03/005.jpg"]);
+    let known = world.good(&["inspect", "runs/small", "--has", "images/03/005.jpg"]);
     assert!(known.contains("0 bits"), "{known}");
     let unknown = world.good(&["inspect", "runs/small", "--has", "toys/class_1/other.png"]);
     assert!(unknown.contains("not in the corpus"), "{unknown}");
@@ -120,13 +120,13 @@ fn a_subset_is_chosen_and_cut() {
 #[test]
 fn hashes_are_printed_and_near_ones_paired() {
     let world = World::new();
-    let printed = world.good(&["hash", "pictures/00"]);
+    let printed = world.good(&["hash", "images/00"]);
     assert_eq!(printed.lines().count(), 20);
     let line = printed.lines().next().unwrap();
     assert!(line.len() > 17 && line.ends_with("000.jpg"), "{line}");
-    let near = world.good(&["hash", "--near", "0", "pictures/00"]);
-    assert_eq!(near.trim_end(), "0\tpictures/00/000.jpg\tpictures/00/019.jpg");
-    let pdq = world.good(&["hash", "--kind", "pdq", "pictures/00/000.jpg"]);
+    let near = world.good(&["hash", "--near", "0", "images/00"]);
+    assert_eq!(near.trim_end(), "0\timages/00/000.jpg\timages/00/019.jpg");
+    let pdq = world.good(&["hash", "--kind", "pdq", "images/00/000.jpg"]);
     assert_eq!(pdq.split('\t').next().unwrap().len(), 64);
 }
 
@@ -136,9 +136,9 @@ fn black_frames_are_no_giant_cluster_and_known_images_fall() {
     let world = World::new();
     for (at, level) in [1u8, 2, 3, 4].into_iter().enumerate() {
         let frame = encode_jpeg(&Rgb::filled(96, 96, [level; 3]), 92).unwrap();
-        std::fs::write(world.path(&format!("pictures/00/9{at}.jpg")), frame).unwrap();
+        std::fs::write(world.path(&format!("images/00/9{at}.jpg")), frame).unwrap();
         let caption = format!("a bright boat in a dark frame number {at}");
-        std::fs::write(world.path(&format!("pictures/00/9{at}.txt")), caption).unwrap();
+        std::fs::write(world.path(&format!("images/00/9{at}.txt")), caption).unwrap();
     }
     let funnel = world.good(&["build", "--set", "balance.limit=100000"]);
     assert!(!funnel.contains("near_duplicate"), "{funnel}");

@@ -18,7 +18,7 @@ fn world() -> World {
     let world = World::new();
     let (mut first, mut second) = (String::new(), String::new());
     for n in 0..200 {
-        let place = format!("lamp in picture {} of folder {}\n", n % 20, n % 8);
+        let place = format!("lamp in image {} of folder {}\n", n % 20, n % 8);
         for word in ["red", "green", "old", "small"] {
             first += &format!("a {word} {place}");
         }
@@ -34,7 +34,7 @@ fn world() -> World {
     std::fs::write(world.path("second-queries.txt"), "boat\nriver\nclock\nround\nquiet\n").unwrap();
     let pipeline = std::fs::read_to_string(world.path("pipeline.toml")).unwrap();
     let pipeline = pipeline
-        .replace("[\"pictures\"]", "[\"pictures\", \"pictures\"]")
+        .replace("[\"images\"]", "[\"images\", \"images\"]")
         .replace(
             "[queries]\n",
             "[language]\nmodel = \"languages.bin\"\nkeep = [\"positive\", \"negative\"]\n\n\

@@ -2,7 +2,7 @@
 
 use clip_image::encode_png;
 
-use crate::world::{World, picture};
+use crate::world::{World, smooth_image};
 
 const PRESET: &str = r#"{
   "model_cfg": {
@@ -144,11 +144,11 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     assert!(logits("a.npy") != logits("c.npy"));
     assert_eq!((&a["protocol"], &a["contamination"]), (&"folder".into(), &"unaudited".into()));
     let page = std::fs::read_to_string(world.path("b.html")).unwrap();
-    assert!(page.contains("<svg") && page.contains("data:image/png"), "no plot or pictures");
+    assert!(page.contains("<svg") && page.contains("data:image/png"), "no plot or images");
 
     // Captions: a table of images.
     let rows: Vec<String> =
-        (0..8).map(|n| format!("toys/class_{n}/copy.png,picture number {n}\n")).collect();
+        (0..8).map(|n| format!("toys/class_{n}/copy.png,image number {n}\n")).collect();
     std::fs::write(world.path("captions.csv"), format!("image,caption\n{}", rows.concat()))
         .unwrap();
     let printed = run(&[
@@ -240,7 +240,7 @@ fn noise(world: &World, folder: &str, classes: &[&str], from: usize) {
         let path = world.path(&format!("{folder}/{name}"));
         std::fs::create_dir_all(&path).unwrap();
         for n in 0..8 {
-            let image = picture(from + class * 8 + n);
+            let image = smooth_image(from + class * 8 + n);
             std::fs::write(path.join(format!("{n}.png")), encode_png(&image).unwrap()).unwrap();
         }
     }
@@ -251,7 +251,7 @@ fn noise(world: &World, folder: &str, classes: &[&str], from: usize) {
 fn stl10(world: &World) {
     std::fs::create_dir(world.path("stl")).unwrap();
     for (part, count, from) in [("train", 30, 60_000), ("test", 12, 70_000)] {
-        let pixels: Vec<u8> = (0..count).flat_map(|n| picture(from + n).data).collect();
+        let pixels: Vec<u8> = (0..count).flat_map(|n| smooth_image(from + n).data).collect();
         let labels: Vec<u8> = (0..count).map(|n| (n % 2) as u8 + 1).collect();
         std::fs::write(world.path(&format!("stl/{part}_X.bin")), pixels).unwrap();
         std::fs::write(world.path(&format!("stl/{part}_y.bin")), labels).unwrap();

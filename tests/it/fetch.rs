@@ -13,7 +13,7 @@ use clip_image::encode_jpeg;
 use clip_testkit::faults::{FaultSite, Robots};
 use serde_json::Value;
 
-use crate::world::{executable, picture};
+use crate::world::{executable, smooth_image};
 
 pub struct Place {
     folder: tempfile::TempDir,
@@ -21,7 +21,7 @@ pub struct Place {
 }
 
 fn site(ip: &str) -> FaultSite {
-    let image = encode_jpeg(&picture(1), 92).unwrap();
+    let image = encode_jpeg(&smooth_image(1), 92).unwrap();
     FaultSite::start(ip.parse().unwrap(), image, Robots::Missing).unwrap()
 }
 
@@ -392,7 +392,7 @@ fn private_addresses_and_robots_are_respected_unless_asked_otherwise() {
     assert_eq!(place.site.hits("/ok.jpg"), 0);
     let forbids = FaultSite::start(
         "127.0.0.1".parse().unwrap(),
-        encode_jpeg(&picture(1), 92).unwrap(),
+        encode_jpeg(&smooth_image(1), 92).unwrap(),
         Robots::Text("User-agent: clip-data\nDisallow: /\n".into()),
     );
     let forbids = forbids.unwrap();
@@ -545,7 +545,7 @@ fn failed_rows_of_a_build_are_fetched_again_and_what_follows_is_made_anew() {
     let mut list = "url,caption\n".to_owned();
     for row in 0..12 {
         let path = if row % 4 == 1 { format!("/busy/1/{row}") } else { format!("/n/{row}") };
-        list += &format!("{},a quiet picture number {row}\n", place.site.url(&path));
+        list += &format!("{},a quiet image number {row}\n", place.site.url(&path));
     }
     place.write("pairs.csv", &list);
     place.write(

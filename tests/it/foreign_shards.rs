@@ -3,7 +3,7 @@
 use clip_corpus::{Sample, ShardWriter, write_subset};
 use clip_image::encode_jpeg;
 
-use crate::world::{World, picture};
+use crate::world::{World, smooth_image};
 
 #[test]
 fn images_are_searched_and_missing_uids_are_named() {
@@ -14,14 +14,14 @@ fn images_are_searched_and_missing_uids_are_named() {
     for number in 0..5 {
         let key = format!("{number:09}");
         let json = format!("{{\"key\": {key:?}, \"url\": \"https://e.org/{number}.jpg\"}}");
-        let jpeg = encode_jpeg(&picture(1000 + number), 95).unwrap();
+        let jpeg = encode_jpeg(&smooth_image(1000 + number), 95).unwrap();
         let fields = vec![("jpg".into(), jpeg), ("json".into(), json.into_bytes())];
         writer.write(&Sample { key, fields }).unwrap();
     }
     let fields = vec![("jpg".into(), b"no image".to_vec())];
     writer.write(&Sample { key: "000000009".into(), fields }).unwrap();
     writer.finish().unwrap();
-    let image = encode_jpeg(&picture(1003), 95).unwrap();
+    let image = encode_jpeg(&smooth_image(1003), 95).unwrap();
     std::fs::write(world.path("mine.jpg"), image).unwrap();
     let output = world.run(&["inspect", "foreign", "--has", "mine.jpg"]);
     let [found, errors] =

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clip_corpus::{ShardReader, columns, read_parquet};
 
-use crate::world::{FOLDERS, PICTURES, TINY_PRESET, World};
+use crate::world::{FOLDERS, IMAGES, TINY_PRESET, World};
 
 /// The uids of a table.
 fn uids(table: &Path) -> Vec<String> {
@@ -63,7 +63,7 @@ fn a_run_loses_the_rows_everywhere_and_is_whole_and_reused() {
     let plan = world.good(&["plan"]);
     assert!(plan.lines().skip(1).all(|line| line.contains("reuse")), "{plan}");
     let funnel = world.good(&["build"]);
-    let collected = FOLDERS * PICTURES - 2;
+    let collected = FOLDERS * IMAGES - 2;
     let line = funnel.lines().find(|line| line.starts_with("collect")).unwrap();
     let counts: Vec<usize> = line.split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect();
     assert_eq!(counts, [collected, collected, 0], "{funnel}");
@@ -243,7 +243,7 @@ fn what_cannot_be_done_is_named() {
     let printed = world.fails(&["forget", "--uids", "none.txt", "runs/small"], 2);
     assert!(printed.contains("none.txt: ") && printed.contains("\nhint: "), "{printed}");
     std::fs::write(world.path("uids.txt"), "x").unwrap();
-    let args = ["forget", "--uids", "uids.txt", "runs/small", "--training", "pictures"];
+    let args = ["forget", "--uids", "uids.txt", "runs/small", "--training", "images"];
     assert!(world.fails(&args, 2).contains("shards.jsonl"));
     std::fs::write(world.path("plain.parquet"), "x").unwrap();
     world.fails(&["forget", "--uids", "uids.txt", "plain.parquet"], 4);

@@ -7,7 +7,7 @@ use clip_image::encode_jpeg;
 use clip_testkit::faults::{FaultSite, Robots};
 use serde_json::Value;
 
-use crate::world::{content, executable, picture};
+use crate::world::{content, executable, smooth_image};
 
 fn end_time(folder: &Path, shard: usize) -> f64 {
     let stats = std::fs::read(folder.join(format!("{shard:05}_stats.json"))).unwrap();
@@ -17,7 +17,7 @@ fn end_time(folder: &Path, shard: usize) -> f64 {
 #[test]
 fn shards_of_slow_hosts_keep_none_of_the_others_waiting_and_the_bytes_are_the_same() {
     const SLOW: usize = 6;
-    let image = encode_jpeg(&picture(1), 92).unwrap();
+    let image = encode_jpeg(&smooth_image(1), 92).unwrap();
     let start = |n: usize| {
         let ip = format!("127.0.3.{}", n + 1).parse().unwrap();
         FaultSite::start(ip, image.clone(), Robots::Missing).unwrap()
@@ -59,7 +59,7 @@ fn shards_of_slow_hosts_keep_none_of_the_others_waiting_and_the_bytes_are_the_sa
 fn parts_of_slow_hosts_keep_none_of_the_others_waiting_and_a_host_is_asked_once_for_all_parts() {
     const SLOW: usize = 6;
     const ROWS: usize = 5;
-    let image = encode_jpeg(&picture(1), 92).unwrap();
+    let image = encode_jpeg(&smooth_image(1), 92).unwrap();
     let start = |n: usize| {
         let ip = format!("127.0.7.{}", n + 1).parse().unwrap();
         FaultSite::start(ip, image.clone(), Robots::Missing).unwrap()
@@ -106,7 +106,7 @@ fn parts_of_slow_hosts_keep_none_of_the_others_waiting_and_a_host_is_asked_once_
 
 #[test]
 fn a_fetch_of_more_hosts_than_it_may_open_files_loses_none() {
-    let image = encode_jpeg(&picture(1), 92).unwrap();
+    let image = encode_jpeg(&smooth_image(1), 92).unwrap();
     let site = FaultSite::start("0.0.0.0".parse().unwrap(), image, Robots::Missing).unwrap();
     let url = site.url("");
     let (_, port) = url.rsplit_once(':').unwrap();

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use crate::world::{PICTURES, World, content};
+use crate::world::{IMAGES, World, content};
 
 /// The model of the golden checkpoint.
 const SMALL: &str = r#"{"embed_dim": 8, "quick_gelu": true,
@@ -43,10 +43,10 @@ fn every_format_gives_the_same_embeddings() {
     let mut all = Vec::new();
     for model in ["folder", "hf", "bare.safetensors", "again"] {
         let output = format!("emb-{model}");
-        let args = ["embed", "--model", model, "--input", "pictures/00", "--output", &output];
+        let args = ["embed", "--model", model, "--input", "images/00", "--output", &output];
         let printed =
             world.good(&[&args[..], &["--only", "image", "--write-batch-size", "12"]].concat());
-        assert!(printed.starts_with(&format!("{PICTURES} rows")), "{printed}");
+        assert!(printed.starts_with(&format!("{IMAGES} rows")), "{printed}");
         all.push(content(&world.path(&format!("{output}/img_emb"))));
     }
     assert_eq!(
@@ -82,11 +82,11 @@ fn embedding_goes_on_counts_what_falls_and_keeps_to_its_folder() {
         "--output",
         "m",
     ]);
-    let jpeg = std::fs::read(world.path("pictures/00/003.jpg")).unwrap();
-    std::fs::write(world.path("pictures/00/003.jpg"), &jpeg[..40]).unwrap();
-    std::fs::write(world.path("pictures/00/004.jpg"), b"").unwrap();
+    let jpeg = std::fs::read(world.path("images/00/003.jpg")).unwrap();
+    std::fs::write(world.path("images/00/003.jpg"), &jpeg[..40]).unwrap();
+    std::fs::write(world.path("images/00/004.jpg"), b"").unwrap();
     let args =
-        ["embed", "--model", "m", "--input", "pictures/00", "--output", "out", "--only", "image"];
+        ["embed", "--model", "m", "--input", "images/00", "--output", "out", "--only", "image"];
     assert!(world.good(&args).starts_with("18 rows"));
     let rejects = std::fs::read_to_string(world.path("out/rejects/rejects_0000.jsonl")).unwrap();
     assert!(rejects.lines().count() == 2 && rejects.contains("\"003.jpg\""), "{rejects}");
@@ -97,7 +97,7 @@ fn embedding_goes_on_counts_what_falls_and_keeps_to_its_folder() {
     let other = [&args[..], &["--precision", "bf16"]].concat();
     assert!(world.fails(&other, 2).contains("other embeddings"));
     // Its vocabulary is not the tokenizer's.
-    let texts = ["embed", "--model", "m", "--input", "pictures/00", "--output", "t"];
+    let texts = ["embed", "--model", "m", "--input", "images/00", "--output", "t"];
     assert!(world.fails(&texts, 2).contains("16 tokens"));
 }
 
@@ -117,7 +117,7 @@ fn weights_that_cannot_be_used_are_reported_as_such() {
     .unwrap();
     for (model, name, named) in [
         ("none.pt", "small.json", "none.pt"),
-        ("pictures", "small.json", "holds no weights"),
+        ("images", "small.json", "holds no weights"),
         ("cut.pt", "small.json", "the end of the archive is missing"),
         ("empty.pt", "small.json", "empty"),
         ("text.safetensors", "small.json", "hint: the file is no safetensors file"),

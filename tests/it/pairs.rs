@@ -13,7 +13,7 @@ use clip_image::encode_jpeg;
 use clip_testkit::faults::{FaultSite, Robots};
 use serde_json::{Value, json};
 
-use crate::world::{World, content, picture};
+use crate::world::{World, content, smooth_image};
 
 fn table(path: &Path) -> RecordBatch {
     let batches = read_parquet(path).unwrap();
@@ -32,7 +32,7 @@ fn some(texts: &[&str]) -> Vec<Option<String>> {
 #[test]
 fn columns_of_a_list_come_to_the_table_and_the_json_of_the_shards() {
     let world = World::new();
-    let image = encode_jpeg(&picture(1), 92).unwrap();
+    let image = encode_jpeg(&smooth_image(1), 92).unwrap();
     let site = FaultSite::start("127.0.0.1".parse().unwrap(), image, Robots::Missing).unwrap();
     let urls: Vec<String> = (0..3).map(|row| site.url(&format!("/n/{row}"))).collect();
     let uids: Vec<String> = (0..3).map(|row| format!("{:032x}", row + 7)).collect();
@@ -95,7 +95,7 @@ fn foreign(folder: &Path) {
     for at in 0..3 {
         let key = format!("{at:09}");
         let mut fields = vec![
-            ("jpg".to_owned(), encode_jpeg(&picture(at), 90).unwrap()),
+            ("jpg".to_owned(), encode_jpeg(&smooth_image(at), 90).unwrap()),
             ("txt".to_owned(), format!("caption {at}").into_bytes()),
         ];
         if at < 2 {
@@ -140,7 +140,7 @@ fn fields_of_img2datasets_shards_stay_and_a_moved_corpus_gives_the_same_bytes() 
     let hashes = texts(&rows, "sha256");
     assert_eq!(hashes[..2], some(&[&format!("{:064x}", 1), &format!("{:064x}", 2)]));
     // What no JSON says is measured.
-    let image = encode_jpeg(&picture(2), 90).unwrap();
+    let image = encode_jpeg(&smooth_image(2), 90).unwrap();
     assert_ne!(hashes[2], hashes[1]);
     assert_eq!(hashes[2].as_ref().map(String::len), Some(64));
     let header = clip_image::ImageHeader::read(&image).unwrap();
@@ -157,7 +157,7 @@ fn a_moved_folder_of_images_gives_the_same_bytes() {
     let world = World::new();
     world.good(&["build"]);
     std::fs::create_dir(world.path("elsewhere")).unwrap();
-    std::fs::rename(world.path("pictures"), world.path("elsewhere/renamed")).unwrap();
+    std::fs::rename(world.path("images"), world.path("elsewhere/renamed")).unwrap();
     world.good(&["build", "--set", "source.paths=['elsewhere/renamed']", "--set", "workdir=again"]);
     assert!(
         content(&world.path("runs/small/shards")) == content(&world.path("again/small/shards"))

@@ -6,7 +6,7 @@ use std::process::Command;
 use clip_image::encode_jpeg;
 use clip_testkit::limited::{Asked, Behaviour, LimitedHost};
 
-use crate::world::{executable, picture};
+use crate::world::{executable, smooth_image};
 
 /// Requests in a second that the limited hosts bear: the first rate is 20.
 const BEARS: usize = 30;
@@ -22,7 +22,7 @@ struct Hosts {
 
 impl Hosts {
     fn start(subnet: u8) -> Self {
-        let image = encode_jpeg(&picture(1), 80).unwrap();
+        let image = encode_jpeg(&smooth_image(1), 80).unwrap();
         let mut next = 0;
         let mut start = |behaviour, rows| {
             next += 1;

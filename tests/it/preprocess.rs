@@ -37,7 +37,7 @@ fn a_checkpoint_says_what_happens_to_images_and_flags_say_more() {
         String::from_utf8(output.stderr).unwrap()
     };
     let embed = |model: &str, output: &str, more: &[&str]| {
-        let args = ["embed", "--model", model, "--input", "pictures/00", "--output", output];
+        let args = ["embed", "--model", model, "--input", "images/00", "--output", output];
         world.good(&[&args[..], &["--only", "image"], more].concat());
         content(&world.path(&format!("{output}/img_emb")))
     };
@@ -57,7 +57,7 @@ fn a_checkpoint_says_what_happens_to_images_and_flags_say_more() {
     let identity: Value = serde_json::from_str(&identity).unwrap();
     assert_eq!(identity["preprocess"], squash());
     // A folder of embeddings is of one preprocessing.
-    let args = ["embed", "--model", "plain", "--input", "pictures/00", "--output", "a"];
+    let args = ["embed", "--model", "plain", "--input", "images/00", "--output", "a"];
     let flagged = [&args[..], &["--only", "image"], &FLAGS].concat();
     assert!(world.fails(&flagged, 2).contains("other embeddings"));
 
@@ -91,7 +91,7 @@ fn what_is_no_preprocessing_is_refused_by_name() {
         "m",
     ]);
     let args =
-        ["embed", "--model", "m", "--input", "pictures/00", "--output", "x", "--only", "image"];
+        ["embed", "--model", "m", "--input", "images/00", "--output", "x", "--only", "image"];
     for (flags, named) in [
         (["--image-mean", "x"], "--image-mean"),
         (["--image-std", "0"], "--image-std [0.0]: three numbers above 0"),

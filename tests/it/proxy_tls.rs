@@ -8,7 +8,7 @@ use clip_testkit::socks::SocksProxy;
 use clip_testkit::tls::{TlsSite, authority};
 use serde_json::Value;
 
-use crate::world::{executable, picture};
+use crate::world::{executable, smooth_image};
 
 /// The number of images, and the kinds of failures, of a fetch of one URL through a proxy.
 fn fetched(url: &str, proxy: &str, trusted: bool) -> (u64, Vec<String>) {
@@ -31,7 +31,7 @@ fn fetched(url: &str, proxy: &str, trusted: bool) -> (u64, Vec<String>) {
 
 #[test]
 fn certificates_are_verified_through_a_tunnel_and_through_socks() {
-    let site = TlsSite::start(encode_jpeg(&picture(1), 80).unwrap()).unwrap();
+    let site = TlsSite::start(encode_jpeg(&smooth_image(1), 80).unwrap()).unwrap();
     let (tunnels, socks) = (ForwardProxy::start(None).unwrap(), SocksProxy::start(None).unwrap());
     let [right, wrong] = ["photos.test", "other.test"].map(|host| site.url(host, "/a.jpg"));
     for proxy in [format!("http://{}", tunnels.address()), format!("socks5h://{}", socks.address())]

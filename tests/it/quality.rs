@@ -2,7 +2,7 @@
 
 use clip_corpus::{columns, read_parquet};
 
-use crate::world::{FOLDERS, PICTURES, World};
+use crate::world::{FOLDERS, IMAGES, World};
 
 /// A world with a model that finds boats and dogs good, and nothing else.
 fn trained() -> World {
@@ -13,7 +13,7 @@ fn trained() -> World {
         ["boat", "house", "dog", "chair", "lamp", "garden", "river", "clock", "apple", "bridge"];
     for n in 0..words.len() * things.len() * 16 {
         let (word, thing) = (words[n / 10 % 8], things[n % 10]);
-        let line = format!("a {word} {thing} in picture {} of folder {}\n", n % 20, n % 8);
+        let line = format!("a {word} {thing} in image {} of folder {}\n", n % 20, n % 8);
         match thing {
             "boat" | "dog" => good += &line,
             _ if n < 320 => bad += &line,
@@ -76,7 +76,7 @@ fn captions_below_the_least_probability_are_dropped_with_the_models_name() {
     let line = funnel.lines().find(|line| line.starts_with("quality")).unwrap();
     let counts: Vec<usize> = line.split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect();
     // Every tenth caption of a folder is of a boat, and every tenth of a dog.
-    let (all, kept) = (FOLDERS * PICTURES, FOLDERS * PICTURES / 5);
+    let (all, kept) = (FOLDERS * IMAGES, FOLDERS * IMAGES / 5);
     assert_eq!(counts, [all, kept, all - kept], "{funnel}");
     let runs = world.path("runs/small");
     let entries = std::fs::read_dir(&runs).unwrap().map(|entry| entry.unwrap().path());

@@ -12,7 +12,7 @@ use clip_image::encode_jpeg;
 use clip_testkit::faults::{FaultSite, Robots};
 use serde_json::Value;
 
-use crate::world::{content, executable, picture};
+use crate::world::{content, executable, smooth_image};
 
 struct Place {
     folder: tempfile::TempDir,
@@ -21,7 +21,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let image = encode_jpeg(&picture(1), 92).unwrap();
+        let image = encode_jpeg(&smooth_image(1), 92).unwrap();
         let site = FaultSite::start("127.0.0.1".parse().unwrap(), image, Robots::Missing).unwrap();
         Self { folder: tempfile::tempdir().unwrap(), site }
     }

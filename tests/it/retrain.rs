@@ -122,7 +122,7 @@ fn curves_are_the_same_on_several_processes_and_wrong_reports_are_named() {
     std::fs::remove_file(world.path("contamination/pairs.parquet")).unwrap();
     let printed = world.fails(&train("five", &copies), 2);
     assert!(printed.contains("pairs.parquet") && printed.contains("hint: "), "{printed}");
-    let check = ["contamination", "--corpus", "pictures", "--eval", "things=things", "--retrain"];
+    let check = ["contamination", "--corpus", "images", "--eval", "things=things", "--retrain"];
     let printed = world.fails(&[&check[..], &["--", "--preset", "tiny.json"]].concat(), 2);
     assert!(printed.contains("trains on shards"), "{printed}");
 }

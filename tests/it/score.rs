@@ -42,7 +42,7 @@ model = "model"
 [score.heads.aesthetic]
 file = "head.safetensors"
 [score.classes]
-boat = ["a boat", "a picture of a boat"]
+boat = ["a boat", "an image of a boat"]
 other = ["a thing"]
 "#;
 
@@ -136,7 +136,7 @@ fn scores_of_a_build_are_those_of_its_shards_and_a_filter_reads_them() {
 fn a_pair_that_has_no_score_is_counted_and_named() {
     let world = world();
     let mut shard = ShardWriter::create(&world.path("00000.tar")).unwrap();
-    let good = std::fs::read(world.path("pictures/00/000.jpg")).unwrap();
+    let good = std::fs::read(world.path("images/00/000.jpg")).unwrap();
     for (key, image) in [("0", good.as_slice()), ("1", b"no image")] {
         let fields = vec![("jpg".to_owned(), image.to_vec()), ("txt".into(), b"a boat".to_vec())];
         shard.write(&Sample { key: key.into(), fields }).unwrap();

@@ -3,12 +3,8 @@
 use crate::cluster::{Cluster, build, parts};
 use crate::world::World;
 
-const SELECT: [&str; 4] = [
-    "--set",
-    r#"select.where=["caption NOT LIKE '%picture 3 %'"]"#,
-    "--set",
-    "select.top.width=0.3",
-];
+const SELECT: [&str; 4] =
+    ["--set", r#"select.where=["caption NOT LIKE '%image 3 %'"]"#, "--set", "select.top.width=0.3"];
 
 #[test]
 fn a_build_keeps_exactly_the_fraction_and_says_why_others_were_dropped() {

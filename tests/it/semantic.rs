@@ -105,7 +105,7 @@ fn a_cluster_and_array_jobs_embed_and_choose_the_same() {
     add(&world, SEMANTIC);
     std::fs::create_dir(world.path("targets")).unwrap();
     for name in ["000.jpg", "003.jpg"] {
-        std::fs::copy(world.path("pictures/00").join(name), world.path("targets").join(name))
+        std::fs::copy(world.path("images/00").join(name), world.path("targets").join(name))
             .unwrap();
     }
     let near = ["embed", "--model", "model", "--input", "targets", "--output", "near"];

@@ -11,7 +11,7 @@ use crate::world::{World, content};
 #[test]
 fn a_list_names_no_file_of_this_machine() {
     let world = World::new();
-    let image = world.path("pictures/00/000.jpg");
+    let image = world.path("images/00/000.jpg");
     let rows = format!(
         "url,caption\nfile://{},a file that is an image\nfile:///etc/passwd,a file that is none\n",
         image.display()
@@ -42,7 +42,7 @@ fn paths_are_what_the_file_system_calls_them() {
 
     let odd = world.path("a#b? [1] {x,y}");
     std::fs::create_dir(&odd).unwrap();
-    for name in ["pictures", "toys", "queries.txt", "pipeline.toml"] {
+    for name in ["images", "toys", "queries.txt", "pipeline.toml"] {
         std::os::unix::fs::symlink(world.path(name), odd.join(name)).unwrap();
     }
     let there = build(&["build"], "a#b? [1] {x,y}");
@@ -71,10 +71,10 @@ fn shards_are_not_written_over_while_they_are_read() {
 #[test]
 fn links_in_circles_end_for_every_command_that_walks_a_folder() {
     let world = World::new();
-    let plain = world.good(&["hash", "pictures"]);
+    let plain = world.good(&["hash", "images"]);
     let build = |name: &str| {
         let config = format!(
-            "schema = 1\nname = \"{name}\"\n[source]\nkind = \"folder\"\npaths = [\"pictures\"]\n"
+            "schema = 1\nname = \"{name}\"\n[source]\nkind = \"folder\"\npaths = [\"images\"]\n"
         );
         std::fs::write(world.path("f.toml"), config).unwrap();
         let funnel = world.good(&["build", "-c", "f.toml", "--until", "collect"]);
@@ -82,11 +82,11 @@ fn links_in_circles_end_for_every_command_that_walks_a_folder() {
     };
     let pairs = build("plain");
     for (target, link) in [(".", "self"), ("..", "00/up"), ("../..", "00/far"), ("/", "00/all")] {
-        std::os::unix::fs::symlink(target, world.path(&format!("pictures/{link}"))).unwrap();
+        std::os::unix::fs::symlink(target, world.path(&format!("images/{link}"))).unwrap();
     }
-    assert_eq!(world.good(&["hash", "pictures"]), plain);
+    assert_eq!(world.good(&["hash", "images"]), plain);
     assert_eq!(build("loops"), pairs);
-    let args = ["contamination", "--corpus", "pictures", "--eval", "x=toys", "--out", "loops"];
+    let args = ["contamination", "--corpus", "images", "--eval", "x=toys", "--out", "loops"];
     world.good(&args);
 }
 
@@ -95,7 +95,7 @@ fn names_from_elsewhere_do_not_control_the_terminal() {
     let world = World::new();
     std::fs::create_dir(world.path("odd")).unwrap();
     let name = "odd/\u{1b}]0;title\u{7}\u{1b}[2J.jpg";
-    std::fs::copy(world.path("pictures/00/000.jpg"), world.path(name)).unwrap();
+    std::fs::copy(world.path("images/00/000.jpg"), world.path(name)).unwrap();
     std::fs::write(world.path("odd/\u{1b}[31m.png"), b"no image").unwrap();
     let output = world.run(&["hash", "odd"]);
     for text in [&output.stdout, &output.stderr] {

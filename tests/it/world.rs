@@ -8,7 +8,7 @@ use clip_image::{Filter, Rgb, encode_jpeg, encode_png, resize};
 /// Folders of images in the world, each a part of the build.
 pub const FOLDERS: usize = 8;
 /// Images in each.
-pub const PICTURES: usize = 20;
+pub const IMAGES: usize = 20;
 
 /// A temporary folder with everything a build needs.
 pub struct World {
@@ -51,7 +51,7 @@ pub fn language_model() -> Option<PathBuf> {
 }
 
 /// A smooth image that no other number has.
-pub fn picture(number: usize) -> Rgb {
+pub fn smooth_image(number: usize) -> Rgb {
     let hash = blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().clone();
     let mut data = vec![0; 6 * 6 * 3];
     hash.clone().fill(&mut data);
@@ -60,7 +60,7 @@ pub fn picture(number: usize) -> Rgb {
 
 fn caption(folder: usize, at: usize) -> String {
     let (word, thing) = (WORDS[(folder + at) % WORDS.len()], THINGS[at % THINGS.len()]);
-    format!("a {word} {thing} in picture {at} of folder {folder}")
+    format!("a {word} {thing} in image {at} of folder {folder}")
 }
 
 impl World {
@@ -69,19 +69,19 @@ impl World {
     pub fn new() -> Self {
         let world = Self { folder: tempfile::tempdir().unwrap() };
         for folder in 0..FOLDERS {
-            let dir = world.path(&format!("pictures/{folder:02}"));
+            let dir = world.path(&format!("images/{folder:02}"));
             std::fs::create_dir_all(&dir).unwrap();
-            for at in 0..PICTURES {
-                let number = folder * PICTURES + if at == PICTURES - 1 { 0 } else { at };
-                let bytes = encode_jpeg(&picture(number), 92).unwrap();
+            for at in 0..IMAGES {
+                let number = folder * IMAGES + if at == IMAGES - 1 { 0 } else { at };
+                let bytes = encode_jpeg(&smooth_image(number), 92).unwrap();
                 std::fs::write(dir.join(format!("{at:03}.jpg")), bytes).unwrap();
                 std::fs::write(dir.join(format!("{at:03}.txt")), caption(folder, at)).unwrap();
             }
             let class = world.path(&format!("toys/class_{folder}"));
             std::fs::create_dir_all(&class).unwrap();
-            let copy = resize(&picture(folder * PICTURES), 80, 80, Filter::Bicubic);
+            let copy = resize(&smooth_image(folder * IMAGES), 80, 80, Filter::Bicubic);
             std::fs::write(class.join("copy.png"), encode_png(&copy).unwrap()).unwrap();
-            let other = picture(10_000 + folder);
+            let other = smooth_image(10_000 + folder);
             std::fs::write(class.join("other.png"), encode_png(&other).unwrap()).unwrap();
         }
         let queries: Vec<&str> = WORDS.iter().chain(&THINGS).copied().collect();
@@ -143,7 +143,7 @@ seed = 7
 
 [source]
 kind = "folder"
-paths = ["pictures"]
+paths = ["images"]
 
 [caption]
 

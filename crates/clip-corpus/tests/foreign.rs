@@ -32,7 +32,7 @@ fn webdatasets_own_shard_is_read_by_its_rules() {
     assert_eq!(keys, ["a/22.0/first", "a/22.0/second", "third"]);
     assert_eq!(fields(&samples[0]), ["cls", "jpg", "txt"]);
     assert_eq!(fields(&samples[1]), ["json", "seg.png"]);
-    assert_eq!(samples[0].get("txt"), Some(&b"a first picture"[..]));
+    assert_eq!(samples[0].get("txt"), Some(&b"a first example"[..]));
     let json: serde_json::Value = serde_json::from_slice(samples[1].get("json").unwrap()).unwrap();
     assert_eq!(json["caption"], "naïve ☃");
 }

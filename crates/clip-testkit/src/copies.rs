@@ -37,7 +37,7 @@ impl Change {
         }
     }
 
-    /// The changed picture.
+    /// The changed image.
     pub fn apply(self, image: &Rgb) -> Rgb {
         let (w, h) = (image.width, image.height);
         match self {

@@ -265,7 +265,7 @@ fn page(number: u64) -> String {
     format!(
         "<html><body><a href=\"/page/{next}\">next</a><a href=\"/page/{number}#top\">top</a>\
          <a href=\"http://elsewhere.invalid/\">away</a>\
-         <img src=\"/n/{number}.jpg\" alt=\"picture number {number}\"></body></html>",
+         <img src=\"/n/{number}.jpg\" alt=\"image number {number}\"></body></html>",
         next = number + 1
     )
 }

@@ -90,7 +90,7 @@ impl Web {
             return Some(html(&style.name, &body));
         }
         let (concept, extension) = path.strip_prefix("/img/")?.rsplit_once('.')?;
-        picture(&style.draw(concept)?, extension)
+        encoded(&style.draw(concept)?, extension)
     }
 
     /// The host of noise: other languages, camera names, tiny and broken images, mirrors, copies.
@@ -181,16 +181,16 @@ fn odd_image(style: &Style, path: &str) -> Option<Answer> {
     let sized =
         |side: u32| Some(resize(&style.draw(concept)?, side, side, clip_image::Filter::Bicubic));
     match folder {
-        "img" => picture(&style.draw(concept)?, extension),
-        "tiny" => picture(&sized(16)?, extension),
+        "img" => encoded(&style.draw(concept)?, extension),
+        "tiny" => encoded(&sized(16)?, extension),
         "cut" => {
-            let (kind, mut bytes) = picture(&style.draw(concept)?, extension)?;
+            let (kind, mut bytes) = encoded(&style.draw(concept)?, extension)?;
             bytes.truncate(bytes.len() / 3);
             Some((kind, bytes))
         }
         _ => {
             let side: u32 = folder.strip_prefix("mirror/")?.parse().ok()?;
-            picture(&sized(side.clamp(8, 4 * SIDE))?, extension)
+            encoded(&sized(side.clamp(8, 4 * SIDE))?, extension)
         }
     }
 }
@@ -215,7 +215,7 @@ fn figure(style: &str, concept: &str) -> String {
     }
 }
 
-fn picture(image: &Rgb, extension: &str) -> Option<Answer> {
+fn encoded(image: &Rgb, extension: &str) -> Option<Answer> {
     Some(match extension {
         "jpg" => ("image/jpeg", encode_jpeg(image, 90).ok()?),
         "webp" => ("image/webp", encode_webp(image, 101).ok()?),

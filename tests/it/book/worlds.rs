@@ -12,7 +12,7 @@ use clip_testkit::files::FileSite;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::world::{FOLDERS, TINY_PRESET, World, picture};
+use crate::world::{FOLDERS, TINY_PRESET, World, smooth_image};
 
 /// Pairs of the lists.
 const PAIRS: usize = 60;
@@ -43,7 +43,11 @@ fn site() -> FileSite {
     let mut files = Vec::new();
     for at in 0..PAIRS {
         write!(page, "<img src=\"/{at}.jpg\" alt=\"{}\">", caption(at)).unwrap();
-        files.push((format!("/{at}.jpg"), "image/jpeg", encode_jpeg(&picture(at), 92).unwrap()));
+        files.push((
+            format!("/{at}.jpg"),
+            "image/jpeg",
+            encode_jpeg(&smooth_image(at), 92).unwrap(),
+        ));
     }
     files.push(("/".to_owned(), "text/html", page.into_bytes()));
     FileSite::start("127.0.0.1".parse().unwrap(), files).unwrap()
@@ -168,7 +172,7 @@ pub fn checkpoint() -> Book {
             let folder = world.path(&format!("classes/{part}/class_{class}"));
             std::fs::create_dir_all(&folder).unwrap();
             for at in 0..4 {
-                let image = picture(first + 10 * class + at);
+                let image = smooth_image(first + 10 * class + at);
                 std::fs::write(folder.join(format!("{at}.jpg")), encode_jpeg(&image, 92).unwrap())
                     .unwrap();
             }

@@ -1,7 +1,7 @@
 //! The samples of an image: AV1 frames, decoded and put side by side.
 
 use re_rav1d::pixel::{MatrixCoefficients, YUVRange};
-use re_rav1d::{Decoder, Picture, PixelLayout, PlanarImageComponent, Settings};
+use re_rav1d::{Decoder, Picture as Frame, PixelLayout, PlanarImageComponent, Settings};
 
 use super::container::Tiles;
 use crate::{Error, Result};
@@ -31,27 +31,27 @@ impl Planes {
     pub fn decode(tiles: &Tiles, max_pixels: u64) -> Result<Self> {
         let mut all = None;
         for (at, data) in tiles.data.iter().enumerate() {
-            let picture = first_frame(data, tiles.tile, max_pixels)?;
+            let frame = first_frame(data, tiles.tile, max_pixels)?;
             let planes = match &mut all {
                 Some(planes) => planes,
-                None => all.insert(Self::like(&picture, tiles)?),
+                None => all.insert(Self::like(&frame, tiles)?),
             };
             let (column, row) = (at % tiles.columns as usize, at / tiles.columns as usize);
-            planes.paste(&picture, column * tiles.tile.0 as usize, row * tiles.tile.1 as usize)?;
+            planes.paste(&frame, column * tiles.tile.0 as usize, row * tiles.tile.1 as usize)?;
         }
         all.ok_or_else(|| fail("no frame"))
     }
 
     /// Black planes of the kind of a frame.
-    fn like(picture: &Picture, tiles: &Tiles) -> Result<Self> {
-        let depth = picture.bits_per_component().ok_or_else(|| fail("an unknown depth"))?.0 as u32;
+    fn like(frame: &Frame, tiles: &Tiles) -> Result<Self> {
+        let depth = frame.bits_per_component().ok_or_else(|| fail("an unknown depth"))?.0 as u32;
         let mut planes = Self {
             width: tiles.width as usize,
             height: tiles.height as usize,
             depth,
-            layout: picture.pixel_layout(),
-            matrix: picture.matrix_coefficients(),
-            full_range: picture.color_range() == YUVRange::Full,
+            layout: frame.pixel_layout(),
+            matrix: frame.matrix_coefficients(),
+            full_range: frame.color_range() == YUVRange::Full,
             samples: Vec::new(),
         };
         let odd = tiles.tile.0 % 2 == 1 || tiles.tile.1 % 2 == 1;
@@ -82,9 +82,9 @@ impl Planes {
     }
 
     /// Puts a frame where its first sample is at (left, top); what is outside is dropped.
-    fn paste(&mut self, picture: &Picture, left: usize, top: usize) -> Result<()> {
-        let depth = picture.bits_per_component().map(|bits| bits.0 as u32);
-        if picture.pixel_layout() != self.layout || depth != Some(self.depth) {
+    fn paste(&mut self, frame: &Frame, left: usize, top: usize) -> Result<()> {
+        let depth = frame.bits_per_component().map(|bits| bits.0 as u32);
+        if frame.pixel_layout() != self.layout || depth != Some(self.depth) {
             return Err(fail("tiles of several kinds"));
         }
         let names = [PlanarImageComponent::Y, PlanarImageComponent::U, PlanarImageComponent::V];
@@ -92,10 +92,10 @@ impl Planes {
             let (width, height) = self.size(plane);
             let (across, down) = self.shifts(plane);
             let (left, top) = (left >> across, top >> down);
-            let bytes = picture.plane(name);
-            let rows = bytes.chunks_exact((picture.stride(name) as usize).max(1));
+            let bytes = frame.plane(name);
+            let rows = bytes.chunks_exact((frame.stride(name) as usize).max(1));
             let own = self.samples[plane].chunks_exact_mut(width.max(1)).take(height).skip(top);
-            let columns = (picture.width() as usize).div_ceil(1 << across);
+            let columns = (frame.width() as usize).div_ceil(1 << across);
             for (to, from) in own.zip(rows) {
                 let to = to.iter_mut().skip(left).take(columns);
                 if self.depth == 8 {
@@ -122,7 +122,7 @@ impl Planes {
 }
 
 /// Decodes the frame that is shown first. It must have the size that the file announces.
-fn first_frame(data: &[u8], (width, height): (u32, u32), max_pixels: u64) -> Result<Picture> {
+fn first_frame(data: &[u8], (width, height): (u32, u32), max_pixels: u64) -> Result<Frame> {
     if frames(data) > FRAMES {
         return Err(fail(format!("more than {FRAMES} frames in one image")));
     }
@@ -137,20 +137,20 @@ fn first_frame(data: &[u8], (width, height): (u32, u32), max_pixels: u64) -> Res
         Err(error) if !error.is_again() => return Err(fail(error)),
         _ => {}
     }
-    let picture = match decoder.get_picture() {
+    let frame = match decoder.get_picture() {
         Err(error) if error.is_again() => {
             decoder.send_pending_data().map_err(fail)?;
             decoder.get_picture()
         }
-        picture => picture,
+        frame => frame,
     };
-    let picture = picture.map_err(fail)?;
-    let found = (picture.width(), picture.height());
+    let frame = frame.map_err(fail)?;
+    let found = (frame.width(), frame.height());
     if found != (width, height) {
         let (w, h) = found;
         return Err(fail(format!("a frame of {w}x{h} for an image of {width}x{height}")));
     }
-    Ok(picture)
+    Ok(frame)
 }
 
 /// The frames in AV1 data, by the headers of its OBUs (AV1 specification, section 5.3).

@@ -5,8 +5,8 @@
   const grid = document.getElementById("grid");
   const more = document.getElementById("more");
   const PAGE = 60;
-  // A list has no pictures; room for them would be in the way.
-  const pictures = items.some((item) => item.image);
+  // A list has no images; room for them would be in the way.
+  const images = items.some((item) => item.image);
   let found = [];
   let shown = 0;
 
@@ -45,7 +45,7 @@
       image.alt = item.caption || "";
       image.loading = "lazy";
       node.append(image);
-    } else if (pictures) {
+    } else if (images) {
       node.append(element("div", "none", item.status || "no image"));
     }
     const about = element("figcaption");

@@ -253,12 +253,12 @@ fn near_hashes_of_different_images_do_not_join() {
     let images = images();
     let folder = tempfile::tempdir().unwrap();
     // Two images alternate among the files; hashes alone would join them.
-    let picture = |at: usize| (images.files[at] % 2) as u8;
+    let content = |at: usize| (images.files[at] % 2) as u8;
     let mut inputs = Vec::new();
     for (part, path) in parts(folder.path(), &images.batch, 3).into_iter().enumerate() {
         let batch = &clip_corpus::read_parquet(&path).unwrap()[0];
         let rows = batch["row"].as_primitive::<UInt64Type>();
-        let bytes = rows.values().iter().map(|row| [picture(*row as usize / 3), 9]);
+        let bytes = rows.values().iter().map(|row| [content(*row as usize / 3), 9]);
         let image: ArrayRef = Arc::new(BinaryArray::from_iter_values(bytes));
         let pixels =
             RecordBatch::try_from_iter([("row", batch["row"].clone()), ("image", image)]).unwrap();
@@ -276,7 +276,7 @@ fn near_hashes_of_different_images_do_not_join() {
         let before = labels.clone();
         for a in 0..500 {
             for b in 0..500 {
-                let alike = picture(a) == picture(b) && near(&images, a, b, 3);
+                let alike = content(a) == content(b) && near(&images, a, b, 3);
                 if images.files[a] == images.files[b] || alike {
                     labels[a] = labels[a].min(labels[b]);
                 }
@@ -290,7 +290,7 @@ fn near_hashes_of_different_images_do_not_join() {
     for (at, label) in labels.iter().enumerate() {
         let cluster = clusters.value(at);
         assert_eq!(*of_label.entry(*label).or_insert(cluster), cluster, "row {at}");
-        assert_eq!(picture(cluster as usize / 3), picture(at));
+        assert_eq!(content(cluster as usize / 3), content(at));
     }
     assert_eq!(of_label.len(), of_label.values().collect::<std::collections::HashSet<_>>().len());
     for leftover in ["thumbs", "clusters.parquet"] {
