@@ -1,8 +1,8 @@
--- Each pair is charged to its rarest query, which takes at most the limit, drawn at random (the paper's words, section 2.2).
--- inputs: pairs(row, uid, queries), counts(query, count)
+-- Each pair is charged to its rarest query, which takes at most its limit (`most`), drawn at random (the paper's words, section 2.2).
+-- inputs: pairs(row, uid, queries), counts(query, count, most)
 -- outputs: row UInt64, reason Utf8?, query UInt32?, keep_prob Float32
 -- functions: draw, charge, charged_query, charged_draw
--- parameters: seed, limit, require_match
+-- parameters: seed, require_match
 WITH entries AS (
     SELECT row, uid, unnest(queries) AS query FROM pairs
 ),
@@ -16,14 +16,16 @@ drawn AS (
     SELECT row, charged_query(charge) AS query, charged_draw(charge) AS draw FROM charged
 ),
 totals AS (
-    SELECT query, count(*) AS total FROM drawn GROUP BY query
+    SELECT d.query, count(*) AS total, max(c.most) AS most
+    FROM counts c JOIN drawn d ON c.query = d.query
+    GROUP BY d.query
 ),
 ranked AS (
     SELECT row, query, row_number() OVER (PARTITION BY query ORDER BY draw, row) AS place
     FROM drawn
 )
-SELECT r.row, CASE WHEN r.place > $limit THEN 'over_limit' END AS reason,
-       r.query, least(1.0, CAST($limit AS DOUBLE) / t.total) AS keep_prob
+SELECT r.row, CASE WHEN r.place > t.most THEN 'over_limit' END AS reason,
+       r.query, least(1.0, CAST(t.most AS DOUBLE) / t.total) AS keep_prob
 FROM totals t JOIN ranked r ON t.query = r.query
 UNION ALL
 SELECT row, CASE WHEN $require_match = 1 THEN 'no_query' END, NULL, 1.0 - $require_match

@@ -1,17 +1,17 @@
--- A pair stays if any of its queries draws it, with probability limit / count (MetaCLIP's rule: exceeds the limit).
--- inputs: pairs(row, uid, queries), counts(query, count)
+-- A pair stays if any of its queries draws it, with probability most / count (MetaCLIP's rule: exceeds the limit).
+-- inputs: pairs(row, uid, queries), counts(query, count, most)
 -- outputs: row UInt64, reason Utf8?, query UInt32?, keep_prob Float32
 -- functions: draw, rarity, rarest, surprise, keep_probability
--- parameters: seed, limit, require_match
+-- parameters: seed, require_match
 WITH entries AS (
     SELECT row, uid, unnest(queries) AS query FROM pairs
 ),
 drawn AS (
     SELECT e.row,
            -- The rarest of the queries that drew the pair; null when none did.
-           min(CASE WHEN draw($seed, e.uid, e.query) * c.count < $limit
+           min(CASE WHEN draw($seed, e.uid, e.query) * c.count < c.most
                     THEN rarity(c.count, e.query) END) AS key,
-           sum(surprise(c.count, $limit)) AS bits
+           sum(surprise(c.count, c.most)) AS bits
     FROM counts c JOIN entries e ON c.query = e.query
     GROUP BY e.row
 )

@@ -1,13 +1,13 @@
 -- All pairs stay; MetaCLIP's probability goes into a column for the loader to draw by.
--- inputs: pairs(row, queries), counts(query, count)
+-- inputs: pairs(row, queries), counts(query, count, most)
 -- outputs: row UInt64, reason Utf8?, query UInt32?, keep_prob Float32
 -- functions: rarity, rarest, surprise, keep_probability
--- parameters: limit, require_match
+-- parameters: require_match
 WITH entries AS (
     SELECT row, unnest(queries) AS query FROM pairs
 ),
 joined AS (
-    SELECT e.row, min(rarity(c.count, e.query)) AS key, sum(surprise(c.count, $limit)) AS bits
+    SELECT e.row, min(rarity(c.count, e.query)) AS key, sum(surprise(c.count, c.most)) AS bits
     FROM counts c JOIN entries e ON c.query = e.query
     GROUP BY e.row
 )

@@ -206,9 +206,10 @@ pub fn query_lists(config: &Config) -> impl Fn() -> Result<QueryLists> + Send + 
 fn balance(config: &Config) -> Option<StageSpec> {
     let settings = config.balance.clone()?;
     let by_language = config.queries.as_ref().is_some_and(|q| !q.languages.is_empty());
-    let resources = clip_sql::resources(&Balance::queries(settings.mode, by_language));
+    let resources = clip_sql::resources(&Balance::queries(settings.mode));
     let lists = query_lists(config);
-    Some(stage("balance", 2, json!(settings), resources, move || {
+    // Version 3: on a cluster, `assign` and `strict` keep no more than the limit.
+    Some(stage("balance", 3, json!(settings), resources, move || {
         let languages =
             if by_language { lists()?.languages().cloned().collect() } else { Vec::new() };
         let (mode, limit, require_match) = (settings.mode, settings.limit, settings.require_match);

@@ -33,17 +33,13 @@ pub struct Balance {
 }
 
 impl Balance {
-    /// The query files that decide in this mode, with one limit or with one for each language.
-    pub fn queries(mode: Mode, by_language: bool) -> [&'static str; 2] {
-        let rule = match (mode, by_language) {
-            (Mode::Assign, false) => "20_balance_assign",
-            (Mode::Metaclip, false) => "20_balance_metaclip",
-            (Mode::Strict, false) => "20_balance_strict",
-            (Mode::Online, false) => "20_balance_online",
-            (Mode::Assign, true) => "21_balance_assign",
-            (Mode::Metaclip, true) => "21_balance_metaclip",
-            (Mode::Strict, true) => "21_balance_strict",
-            (Mode::Online, true) => "21_balance_online",
+    /// The query files that decide in this mode.
+    pub fn queries(mode: Mode) -> [&'static str; 2] {
+        let rule = match mode {
+            Mode::Assign => "20_balance_assign",
+            Mode::Metaclip => "20_balance_metaclip",
+            Mode::Strict => "20_balance_strict",
+            Mode::Online => "20_balance_online",
         };
         ["20_balance_counts", rule]
     }
@@ -53,21 +49,15 @@ impl Balance {
 
     fn run(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()> {
         let session = Session::for_barrier(cx)?;
-        let by_language = !self.languages.is_empty();
-        let [counts, rule] = Self::queries(self.mode, by_language);
+        let [counts, rule] = Self::queries(self.mode);
         let (counts, rule) = (query(counts)?, query(rule)?);
         session.table_for(&[&counts, &rule], "pairs", &table_of(inputs))?;
         let counted = session.run(&counts, &[])?;
         let limits = Limits::new(self.limit, &self.languages, &counted);
         let mut decided = Realised::new(&counted, inputs, &limits);
-        let (schema, counted) =
-            if by_language { limits.beside(&counted)? } else { (counts.outputs.clone(), counted) };
+        let (schema, counted) = limits.beside(&counted)?;
         session.rows("counts", schema, counted)?;
-        let all = [
-            ("seed", cx.seed()),
-            ("limit", self.limit),
-            ("require_match", u64::from(self.require_match)),
-        ];
+        let all = [("seed", cx.seed()), ("require_match", u64::from(self.require_match))];
         let known = |(name, _): &&(&str, u64)| rule.parameters.iter().any(|known| known == name);
         let values: Vec<(&str, u64)> = all.iter().filter(known).copied().collect();
         out.push(&RecordBatch::new_empty(rule.outputs.clone()))?;
