@@ -1,5 +1,5 @@
-//! Formats that many crates share: images by name and first bytes, NPY, whole files, errors that
-//! name their file.
+//! Formats that many crates share: images by name and first bytes, NPY, pickles, whole files,
+//! errors that name their file.
 //!
 //! ```
 //! use clip_format::ImageFormat;
@@ -14,6 +14,7 @@ mod error;
 mod error_class;
 mod image_format;
 pub mod npy;
+pub mod pickle;
 
 pub use atomic::{AtomicFile, remove_temporary_files, remove_temporary_files_in, write_atomic};
 pub use error::{FileError, PathError, is_disk_refusal};

@@ -1,27 +1,149 @@
-//! Python's pickle, protocols 2 to 4, as far as numbers, text, lists, dictionaries and NumPy's
-//! arrays of bytes go (Python's `pickletools` names the opcodes). Nothing is run: any other class
-//! or function is refused by its name.
+//! Python's pickle as far as labels, names and NumPy's arrays of bytes go. Any other class or
+//! function is refused by its name.
 
-mod machine;
 mod value;
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 
+use clip_format::pickle::{Id, Machine, Objects, Parsed, Value};
+use clip_guard::claim;
+
 pub(crate) use value::Pickle;
+use value::{Bytes, Object, Text};
 
 use crate::{Error, Result};
 
+/// NumPy's names of types are shorter; each call of `dtype` copies one.
+const LONGEST_TYPE: u64 = 16;
+/// Text and bytes that are longer are not read, only found.
+const LONG: u64 = 1 << 16;
+
 impl Pickle {
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let (file, length) = machine::open(path)?;
-        let read = machine::run(file, length);
-        read.map_err(|reason| Error::file(path, format!("not a pickle that is read: {reason}")))
+        let file = File::open(path).map_err(|e| Error::io(path, e))?;
+        let length = file.metadata().map_err(|e| Error::io(path, e))?.len();
+        let mut input = BufReader::with_capacity(1 << 16, file);
+        let mut machine = Machine::new(&mut input, length, Arrays);
+        match machine.run() {
+            Ok(root) => Ok(Self { values: machine.values, root }),
+            Err(reason) => Err(Error::file(path, format!("not a pickle that is read: {reason}"))),
+        }
     }
+}
+
+struct Arrays;
+
+impl Objects for Arrays {
+    type Text = Text;
+    type Object = Object;
+    /// A dataset's labels and file names are fewer.
+    const MOST: usize = 1 << 20;
+
+    fn protocol(protocol: u8) -> Parsed<()> {
+        let known = (2..=4).contains(&protocol);
+        if known { Ok(()) } else { Err(format!("protocol {protocol}, not 2 to 4")) }
+    }
+
+    fn text(machine: &mut Machine<Self>, length: u64) -> Parsed<Text> {
+        claim(&[length], 1, machine.left())?;
+        let at = machine.at();
+        let is_read = length <= LONG;
+        let bytes = if is_read { machine.bytes(length)? } else { Vec::new() };
+        if !is_read {
+            machine.skip(length)?;
+        }
+        Ok(Text { at, length, bytes })
+    }
+
+    fn name(text: &Text) -> String {
+        String::from_utf8_lossy(&text.bytes).into_owned()
+    }
+
+    fn global(machine: &mut Machine<Self>, module: String, name: String) -> Parsed<()> {
+        let object = match (module.as_str(), name.as_str()) {
+            ("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {
+                Object::Reconstruct
+            }
+            ("numpy", "ndarray") => Object::Ndarray,
+            ("numpy", "dtype") => Object::Dtype,
+            _ => return Err(format!("it names {module}.{name}, which is not an array's")),
+        };
+        machine.push(Value::Object(object))
+    }
+
+    /// `dtype("u1", …)` or `_reconstruct(ndarray, …)`.
+    fn call(machine: &mut Machine<Self>, called: Id, arguments: Id) -> Parsed<()> {
+        let Value::Tuple(arguments) = &machine.values[arguments] else {
+            return Err("a call without arguments".into());
+        };
+        let first = arguments.first().map(|&id| &machine.values[id]);
+        let made = match (&machine.values[called], first) {
+            (Value::Object(Object::Dtype), Some(Value::Text(name)))
+                if name.length <= LONGEST_TYPE =>
+            {
+                Object::Type(name.bytes.clone())
+            }
+            (Value::Object(Object::Reconstruct), Some(Value::Object(Object::Ndarray))) => {
+                Object::Array(Bytes::default())
+            }
+            _ => return Err("a call of something else than an array's parts".into()),
+        };
+        machine.push(Value::Object(made))
+    }
+
+    /// The state of an array. A type's adds nothing here.
+    fn build(machine: &mut Machine<Self>, state: Id) -> Parsed<()> {
+        let top = machine.top()?;
+        match &machine.values[top] {
+            Value::Object(Object::Type(_)) => {}
+            Value::Object(Object::Array(_)) => {
+                let array = array(&machine.values, state)?;
+                machine.values[top] = Value::Object(Object::Array(array));
+            }
+            _ => return Err("a state for what is no array".into()),
+        }
+        Ok(())
+    }
+}
+
+/// The array of a state: version, shape, type, whether columns come first, bytes.
+fn array(values: &[Value<Text, Object>], state: Id) -> Parsed<Bytes> {
+    let Value::Tuple(state) = &values[state] else {
+        return Err("no state of an array".into());
+    };
+    let [_, shape, kind, columns, data] = state[..] else {
+        return Err("no state of an array".into());
+    };
+    let Value::Tuple(shape) = &values[shape] else {
+        return Err("no shape of an array".into());
+    };
+    let sizes = shape.iter().map(|&id| match values[id] {
+        Value::Int(size) => u64::try_from(size).map_err(|e| e.to_string()),
+        _ => Err("no shape of an array".into()),
+    });
+    let sizes = sizes.collect::<Parsed<Vec<u64>>>()?;
+    let Value::Object(Object::Type(kind)) = &values[kind] else {
+        return Err("no type of an array".into());
+    };
+    if kind != b"u1" {
+        return Err(format!("an array of {:?}, not of bytes", String::from_utf8_lossy(kind)));
+    }
+    if !matches!(values[columns], Value::Bool(false) | Value::Int(0)) {
+        return Err("an array with columns first".into());
+    }
+    let Value::Text(Text { at, length, .. }) = &values[data] else {
+        return Err("an array without its bytes".into());
+    };
+    if claim(&sizes, 1, *length)? != *length {
+        return Err(format!("{length} bytes for an array of {sizes:?}"));
+    }
+    Ok(Bytes { sizes, at: *at })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use super::machine::MOST;
     use super::*;
 
     /// A short text as Python 2 writes it.
@@ -124,8 +246,11 @@ pub(crate) mod tests {
         for length in (0..whole.len() - 1).step_by(13) {
             assert!(refused(&whole[..length]).contains("batch"));
         }
-        assert!(refused(b"\x80\x02h\x07.").contains("reference to nothing"));
-        assert!(refused(&[&b"\x80\x02"[..], &vec![b']'; MOST + 1]].concat()).contains("more than"));
+        assert!(refused(b"\x80\x02h\x07.").contains("recalls what it never kept"));
+        assert!(
+            refused(&[&b"\x80\x02"[..], &vec![b']'; Arrays::MOST + 1]].concat())
+                .contains("too much")
+        );
     }
 
     fn array_file(sizes: &[u16]) -> Vec<u8> {

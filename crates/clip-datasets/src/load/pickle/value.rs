@@ -1,33 +1,29 @@
 //! The values of a pickle.
 
-pub(super) type Parsed<T> = std::result::Result<T, String>;
-/// A value's place among the values of its file.
-pub(crate) type Id = usize;
+use clip_format::pickle::{Id, Value};
 
-#[derive(Debug, Clone, Default)]
-pub(super) enum Value {
-    #[default]
-    None,
-    Mark,
-    Int(i64),
-    /// Text or bytes, which Python 2 has one kind for, and where they begin.
-    Text(u64, Vec<u8>),
-    /// Text or bytes that were not read: where they begin, and their length.
-    Long(u64, u64),
-    List(Vec<Id>),
-    Tuple(Vec<Id>),
-    Dict(Vec<(Id, Id)>),
-    Global(Global),
-    /// NumPy's name of a type of numbers.
-    Dtype(Vec<u8>),
-    Array(Bytes),
+/// Text or bytes, which Python 2 has one kind for.
+pub(super) struct Text {
+    /// Where they begin in the file.
+    pub at: u64,
+    pub length: u64,
+    /// Empty where they are too long to be a label or a name.
+    pub bytes: Vec<u8>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Global {
+impl Text {
+    pub(super) fn short(&self) -> Option<&[u8]> {
+        (self.bytes.len() as u64 == self.length).then_some(&self.bytes)
+    }
+}
+
+pub(super) enum Object {
     Reconstruct,
     Ndarray,
     Dtype,
+    /// NumPy's name of a type of numbers.
+    Type(Vec<u8>),
+    Array(Bytes),
 }
 
 /// An array of bytes, and where in the file it begins.
@@ -39,43 +35,45 @@ pub(crate) struct Bytes {
 
 /// The values of a file.
 pub(crate) struct Pickle {
-    pub(super) values: Vec<Value>,
+    pub(super) values: Vec<Value<Text, Object>>,
     pub(super) root: Id,
 }
 
 impl Pickle {
     /// The value of a key of the dictionary that the file holds.
     pub(crate) fn get(&self, key: &str) -> Option<Id> {
-        let Value::Dict(pairs) = &self.values[self.root] else { return None };
-        let same =
-            |id: Id| matches!(&self.values[id], Value::Text(_, text) if text == key.as_bytes());
-        pairs.iter().rev().find(|(name, _)| same(*name)).map(|(_, value)| *value)
+        let Value::Dict { items, .. } = &self.values[self.root] else { return None };
+        let same = |id: Id| matches!(&self.values[id], Value::Text(text) if text.short() == Some(key.as_bytes()));
+        items.iter().rev().find(|(name, _)| same(*name)).map(|(_, value)| *value)
+    }
+
+    /// The items of a list.
+    fn list<T>(&self, id: Id, item: impl Fn(&Value<Text, Object>) -> Option<T>) -> Option<Vec<T>> {
+        let Value::List(items) = &self.values[id] else { return None };
+        items.iter().map(|&id| item(&self.values[id])).collect()
     }
 
     /// A list of numbers.
     pub(crate) fn numbers(&self, id: Id) -> Option<Vec<i64>> {
-        let Value::List(items) = &self.values[id] else { return None };
-        let number = |&id: &Id| match self.values[id] {
-            Value::Int(number) => Some(number),
+        self.list(id, |value| match value {
+            Value::Int(number) => Some(*number),
+            Value::Bool(bit) => Some((*bit).into()),
             _ => None,
-        };
-        items.iter().map(number).collect()
+        })
     }
 
     /// A list of texts, in Latin-1 as Python 2 wrote them.
     pub(crate) fn texts(&self, id: Id) -> Option<Vec<String>> {
-        let Value::List(items) = &self.values[id] else { return None };
-        let text = |&id: &Id| match &self.values[id] {
-            Value::Text(_, bytes) => Some(bytes.iter().map(|&byte| char::from(byte)).collect()),
+        self.list(id, |value| match value {
+            Value::Text(text) => Some(text.short()?.iter().map(|&byte| char::from(byte)).collect()),
             _ => None,
-        };
-        items.iter().map(text).collect()
+        })
     }
 
     /// An array of bytes.
     pub(crate) fn bytes(&self, id: Id) -> Option<&Bytes> {
         match &self.values[id] {
-            Value::Array(bytes) => Some(bytes),
+            Value::Object(Object::Array(bytes)) => Some(bytes),
             _ => None,
         }
     }

@@ -1,11 +1,36 @@
 //! What a pickle may name and call: how tensors and dictionaries are built.
 
-use super::super::tensor::{Storage, View, kind_of};
-use super::{Id, Machine, Node, Result};
+use clip_format::pickle::{Id, Machine, Objects, Parsed, TOO_MUCH, Value as Node};
 
-impl Machine<'_> {
+use super::super::tensor::{Storage, View, kind_of};
+use super::{Checkpoint, MOST_COPIED, Object};
+
+type Nodes = [Node<String, Object>];
+
+impl Checkpoint {
+    /// Counts bytes that are copied.
+    fn copies(&mut self, bytes: usize) -> Parsed<()> {
+        self.copied = self.copied.saturating_add(bytes);
+        if self.copied > MOST_COPIED { Err(TOO_MUCH.into()) } else { Ok(()) }
+    }
+}
+
+impl Objects for Checkpoint {
+    type Text = String;
+    type Object = Object;
+    const MOST: usize = 2_000_000;
+
+    fn text(machine: &mut Machine<Self>, length: u64) -> Parsed<String> {
+        Ok(String::from_utf8_lossy(&machine.bytes(length)?).into_owned())
+    }
+
+    fn name(text: &String) -> String {
+        text.clone()
+    }
+
     /// Globals are names here, never code: only those that checkpoints need are known.
-    pub(super) fn global(&mut self, module: String, name: String) -> Result<()> {
+    fn global(machine: &mut Machine<Self>, module: String, name: String) -> Parsed<()> {
+        machine.objects.copies(module.len() + name.len())?;
         let known = match module.as_str() {
             "collections" => name == "OrderedDict",
             "torch" => kind_of(&name).is_some() || name == "Size" || dtype(&name),
@@ -22,114 +47,107 @@ impl Machine<'_> {
                 "forbidden global {module}.{name}: a checkpoint of tensors, numbers and texts needs none such"
             ));
         }
-        self.push(Node::Global(module, name));
-        Ok(())
+        machine.push(Node::Object(Object::Global(module, name)))
     }
 
-    pub(super) fn call(&mut self, callee: Id, arguments: Id) -> Result<()> {
-        let Node::Global(module, name) = &self.nodes[callee] else {
+    fn call(machine: &mut Machine<Self>, called: Id, arguments: Id) -> Parsed<()> {
+        let Node::Object(Object::Global(module, name)) = &machine.values[called] else {
             return Err("the pickle calls what is no global".into());
         };
-        let Node::Tuple(arguments) = &self.nodes[arguments] else {
+        let Node::Tuple(arguments) = &machine.values[arguments] else {
             return Err(format!("{module}.{name} is called without arguments"));
         };
         let (module, name, arguments) = (module.clone(), name.clone(), arguments.clone());
-        self.copies(2 * (module.len() + name.len()) + size_of_val(&arguments[..]))?;
+        let copied = 2 * (module.len() + name.len()) + size_of_val(&arguments[..]);
+        machine.objects.copies(copied)?;
         let first = arguments.first().copied();
         let lacking = || format!("{module}.{name} is called with the wrong arguments");
-        let node = match (module.as_str(), name.as_str()) {
+        match (module.as_str(), name.as_str()) {
             ("collections", _) => {
-                let items = self.pairs(first)?;
-                self.copies(size_of_val(&items[..]))?;
-                Node::Dict { ordered: true, items }
+                let items = pairs(&machine.values, first)?;
+                machine.objects.copies(size_of_val(&items[..]))?;
+                machine.push(Node::Dict { ordered: true, items })
             }
             // A torch.Size is the tuple that it is made of.
             ("torch", "Size") => {
-                let sides = first.ok_or_else(lacking)?;
-                if !matches!(self.nodes[sides], Node::Tuple(_)) {
-                    return Err(lacking());
-                }
-                self.stack.push(sides);
-                return Ok(());
+                let sides = first.filter(|&id| matches!(machine.values[id], Node::Tuple(_)));
+                machine.give(sides.ok_or_else(lacking)?)
             }
             ("torch._utils", "_rebuild_parameter") | ("torch.jit._pickle", _) => {
-                self.stack.push(first.ok_or_else(lacking)?);
-                return Ok(());
+                machine.give(first.ok_or_else(lacking)?)
             }
             ("torch._utils", _) => {
-                let view = self.view(&arguments).ok_or_else(lacking)?;
-                self.copies(size_of_val(&view.size[..]) + size_of_val(&view.stride[..]))?;
-                Node::Tensor(view)
+                let view = view(&machine.values, &arguments).ok_or_else(lacking)?;
+                let sides = size_of_val(&view.size[..]) + size_of_val(&view.stride[..]);
+                machine.objects.copies(sides)?;
+                machine.push(Node::Object(Object::Tensor(view)))
             }
-            ("torch", _) => return Err(lacking()),
-            (module, name) => Node::Object(format!("{module}.{name}"), None),
-        };
-        self.push(node);
+            ("torch", _) => Err(lacking()),
+            (module, name) => {
+                machine.push(Node::Object(Object::Script(format!("{module}.{name}"), None)))
+            }
+        }
+    }
+
+    /// The attributes of an `OrderedDict` are PyTorch's `_metadata`: nothing needs it.
+    fn build(machine: &mut Machine<Self>, state: Id) -> Parsed<()> {
+        let target = machine.top()?;
+        if let Node::Object(Object::Script(_, slot)) = &mut machine.values[target] {
+            *slot = Some(state);
+        }
         Ok(())
     }
 
-    fn pairs(&self, list: Option<Id>) -> Result<Vec<(Id, Id)>> {
-        let Some(list) = list else { return Ok(Vec::new()) };
-        let elements = |id: Id| match &self.nodes[id] {
-            Node::List(elements) | Node::Tuple(elements) => Ok(elements),
-            _ => Err("an OrderedDict is built from what is no list of pairs".to_owned()),
-        };
-        elements(list)?
-            .iter()
-            .map(|&pair| match elements(pair)?.as_slice() {
-                [key, value] => Ok((*key, *value)),
-                _ => Err("an OrderedDict is built from what is no list of pairs".to_owned()),
-            })
-            .collect()
+    fn persistent(machine: &mut Machine<Self>, id: Id) -> Parsed<()> {
+        let found = storage(&machine.values, id);
+        let found = found.ok_or("the pickle names a storage of an unknown kind")?;
+        machine.push(Node::Object(Object::Storage(found)))
     }
+}
 
-    /// `_rebuild_tensor_v2(storage, offset, size, stride, …)`.
-    fn view(&self, arguments: &[Id]) -> Option<View> {
-        let [storage, offset, size, stride, ..] = arguments else { return None };
-        let Node::Storage(storage) = &self.nodes[*storage] else { return None };
-        let sides = |id: Id| {
-            let (Node::Tuple(sides) | Node::List(sides)) = &self.nodes[id] else { return None };
-            sides.iter().map(|&side| self.int(side)).collect::<Option<Vec<i64>>>()
-        };
-        Some(View {
-            storage: storage.clone(),
-            offset: self.int(*offset)?,
-            size: sides(*size)?,
-            stride: sides(*stride)?,
-        })
-    }
+fn pairs(nodes: &Nodes, list: Option<Id>) -> Parsed<Vec<(Id, Id)>> {
+    let Some(list) = list else { return Ok(Vec::new()) };
+    let elements = |id: Id| match &nodes[id] {
+        Node::List(elements) | Node::Tuple(elements) => Some(elements),
+        _ => None,
+    };
+    let pair = |&pair: &Id| match elements(pair)?[..] {
+        [key, value] => Some((key, value)),
+        _ => None,
+    };
+    let pairs = elements(list).and_then(|list| list.iter().map(pair).collect());
+    pairs.ok_or_else(|| "an OrderedDict is built from what is no list of pairs".into())
+}
 
-    fn int(&self, id: Id) -> Option<i64> {
-        if let Node::Int(number) = self.nodes[id] { Some(number) } else { None }
-    }
+/// `_rebuild_tensor_v2(storage, offset, size, stride, …)`.
+fn view(nodes: &Nodes, arguments: &[Id]) -> Option<View> {
+    let [storage, offset, size, stride, ..] = arguments else { return None };
+    let Node::Object(Object::Storage(storage)) = &nodes[*storage] else { return None };
+    let sides = |id: Id| {
+        let (Node::Tuple(sides) | Node::List(sides)) = &nodes[id] else { return None };
+        sides.iter().map(|&side| int(nodes, side)).collect::<Option<Vec<i64>>>()
+    };
+    Some(View {
+        storage: storage.clone(),
+        offset: int(nodes, *offset)?,
+        size: sides(*size)?,
+        stride: sides(*stride)?,
+    })
+}
 
-    /// `('storage', class, key, location, numel)`.
-    pub(super) fn storage(&mut self) -> Result<()> {
-        let id = self.pop()?;
-        let found = match &self.nodes[id] {
-            Node::Tuple(parts) => match parts[..] {
-                [_, class, key, _, numel] => {
-                    let kind = match &self.nodes[class] {
-                        Node::Global(_, name) => kind_of(name),
-                        _ => None,
-                    };
-                    let key = match &self.nodes[key] {
-                        Node::Text(key) => Some(key.clone()),
-                        _ => None,
-                    };
-                    kind.zip(key).zip(self.int(numel)).map(|((kind, key), numel)| Storage {
-                        key,
-                        kind,
-                        numel,
-                    })
-                }
-                _ => None,
-            },
-            _ => None,
-        };
-        self.push(Node::Storage(found.ok_or("the pickle names a storage of an unknown kind")?));
-        Ok(())
-    }
+fn int(nodes: &Nodes, id: Id) -> Option<i64> {
+    if let Node::Int(number) = nodes[id] { Some(number) } else { None }
+}
+
+/// `('storage', class, key, location, numel)`.
+fn storage(nodes: &Nodes, id: Id) -> Option<Storage> {
+    let Node::Tuple(parts) = &nodes[id] else { return None };
+    let [_, class, key, _, numel] = parts[..] else { return None };
+    let (Node::Object(Object::Global(_, class)), Node::Text(key)) = (&nodes[class], &nodes[key])
+    else {
+        return None;
+    };
+    Some(Storage { kind: kind_of(class)?, key: key.clone(), numel: int(nodes, numel)? })
 }
 
 fn dtype(name: &str) -> bool {

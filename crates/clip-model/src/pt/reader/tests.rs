@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn no_tensor(_: &View) -> Result<Tensor> {
+fn no_tensor(_: &View) -> Parsed<Tensor> {
     Err("there is none".into())
 }
 
