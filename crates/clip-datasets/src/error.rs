@@ -79,17 +79,11 @@ pub enum Error {
 /// Short for a result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl Error {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io(PathError::new(path, source))
-    }
+clip_format::path_errors!(Error);
 
+impl Error {
     pub(crate) fn layout(path: &Path, reason: impl Into<String>, tree: &str) -> Self {
         Self::Layout { path: path.to_path_buf(), reason: reason.into(), tree: tree.into() }
-    }
-
-    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::File(FileError::new(path, reason))
     }
 
     pub(crate) fn item(path: &Path, key: &str, reason: impl Into<String>) -> Self {

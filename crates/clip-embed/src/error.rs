@@ -1,7 +1,5 @@
 //! What can go wrong while embedding.
 
-use std::path::Path;
-
 use clip_format::{Classify, ErrorClass, FileError, PathError};
 
 /// A failure of a whole run; an item that cannot be embedded is none, but a rejected row.
@@ -12,7 +10,7 @@ pub enum Error {
     Io(#[from] PathError),
     /// There is nothing to embed, or the folder holds other embeddings.
     #[error(transparent)]
-    Input(#[from] FileError),
+    File(#[from] FileError),
     /// The model cannot score pairs as it was asked to.
     #[error("{0}")]
     Scorer(String),
@@ -46,12 +44,6 @@ impl Classify for Error {
 /// Short for a result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl Error {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io(PathError::new(path, source))
-    }
+clip_format::path_errors!(Error);
 
-    pub(crate) fn input(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::Input(FileError::new(path, reason))
-    }
-}
+impl Error {}

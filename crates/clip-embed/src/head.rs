@@ -27,7 +27,7 @@ impl LoadedHead {
     /// before it, or the last gives more than one number.
     pub fn open(head: &Head, width: i64) -> Result<Self> {
         let fault =
-            |reason: String| Error::input(&head.file, format!("head {}: {reason}", head.name));
+            |reason: String| Error::file(&head.file, format!("head {}: {reason}", head.name));
         let mut layers = Vec::new();
         let mut input = width;
         for (name, weight, bias) in linear_layers(&tensors(&head.file)?).map_err(fault)? {

@@ -130,7 +130,7 @@ impl Input {
     fn checked(self, path: &Path) -> Result<Self> {
         if self.parts.is_empty() {
             let hint = "hint: shards (.tar), a folder of images, or a .txt file with a text a line";
-            return Err(Error::input(path, format!("nothing to embed\n{hint}")));
+            return Err(Error::file(path, format!("nothing to embed\n{hint}")));
         }
         Ok(self)
     }

@@ -49,7 +49,7 @@ pub fn run(
     progress: &dyn Fn(usize) -> bool,
 ) -> Result<Option<Summary>> {
     if input.texts {
-        let wrong = |reason| Error::input(&options.output, format!("{reason}\nhint: --only image"));
+        let wrong = |reason| Error::file(&options.output, format!("{reason}\nhint: --only image"));
         encoder.check_vocabulary().map_err(wrong)?;
     }
     let _lock = claim(&options.output, "embed.json", "embeddings", &options.identity)?;
@@ -82,16 +82,13 @@ pub(crate) fn claim(folder: &Path, file: &str, what: &str, identity: &str) -> Re
     let known = std::fs::read_to_string(&path).ok();
     if known.as_ref().is_some_and(|found| found.trim() != identity.trim()) {
         let hint = "hint: give another --out, or remove the folder";
-        return Err(Error::input(folder, format!("it holds other {what}\n{hint}")));
+        return Err(Error::file(folder, format!("it holds other {what}\n{hint}")));
     }
     std::fs::create_dir_all(folder).map_err(|e| PathError::new(folder, e))?;
     let path_of_lock = folder.join(".lock");
     let lock = clip_corpus::lock_file(&path_of_lock, false);
     let lock = lock.map_err(|e| PathError::new(&path_of_lock, e))?.ok_or_else(|| {
-        Error::input(
-            folder,
-            "another process writes here\nhint: wait for its end, or another --out",
-        )
+        Error::file(folder, "another process writes here\nhint: wait for its end, or another --out")
     })?;
     match known {
         Some(_) => clip_format::remove_temporary_files(folder)?,

@@ -1,7 +1,5 @@
 //! What can go wrong in an evaluation.
 
-use std::path::Path;
-
 use clip_format::{Classify, ErrorClass, FileError, PathError};
 
 /// A failure of an evaluation.
@@ -94,12 +92,6 @@ impl Classify for Error {
 /// Short for a result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl Error {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io(PathError::new(path, source))
-    }
+clip_format::path_errors!(Error);
 
-    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::File(FileError::new(path, reason))
-    }
-}
+impl Error {}

@@ -36,6 +36,23 @@ impl FileError {
     }
 }
 
+/// Gives an error with the variants `Io(PathError)` and `File(FileError)` the constructors `io` and
+/// `file`.
+#[macro_export]
+macro_rules! path_errors {
+    ($error:ty) => {
+        impl $error {
+            pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+                Self::Io($crate::PathError::new(path, source))
+            }
+
+            pub(crate) fn file(path: &std::path::Path, reason: impl std::fmt::Display) -> Self {
+                Self::File($crate::FileError::new(path, reason))
+            }
+        }
+    };
+}
+
 /// Whether an error says, at any depth of libraries that wrap it, that a disk takes nothing: it is
 /// full or read-only, a quota is used up, or a file is as long as it may be. Trying again does not
 /// help.

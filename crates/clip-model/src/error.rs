@@ -1,7 +1,5 @@
 //! What can be wrong with a model or its weights.
 
-use std::path::Path;
-
 use clip_format::{Classify, ErrorClass, FileError, PathError};
 
 /// A failure of a model's configuration or weights.
@@ -41,12 +39,6 @@ impl Classify for Error {
 /// Short for a result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl Error {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io(PathError::new(path, source))
-    }
+clip_format::path_errors!(Error);
 
-    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::File(FileError::new(path, reason))
-    }
-}
+impl Error {}

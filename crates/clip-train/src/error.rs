@@ -90,17 +90,11 @@ impl Classify for Error {
 /// Short for a result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-impl Error {
-    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
-        Self::Io(PathError::new(path, source))
-    }
+clip_format::path_errors!(Error);
 
+impl Error {
     pub(crate) fn damaged(folder: &Path, path: &Path, reason: &str) -> Self {
         let (folder, path) = (folder.to_path_buf(), path.to_path_buf());
         Self::Damaged { folder, path, reason: reason.to_owned() }
-    }
-
-    pub(crate) fn file(path: &Path, reason: impl std::fmt::Display) -> Self {
-        Self::File(FileError::new(path, reason))
     }
 }

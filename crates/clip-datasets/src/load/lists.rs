@@ -118,11 +118,7 @@ pub(crate) fn detect_aircraft(root: &Path) -> bool {
 /// Variants; train is train and validation, as in the paper.
 pub(crate) fn aircraft(root: &Path, ask: &Ask) -> Result<Content> {
     let root = data(root);
-    let part = match ask.split {
-        Split::Train => "train",
-        Split::Val => "val",
-        Split::Test => "test",
-    };
+    let part = ask.split.name();
     let list = root.join(format!("images_variant_{part}.txt"));
     if !list.is_file() {
         return Err(no_split(&root, ask.split, AIRCRAFT));

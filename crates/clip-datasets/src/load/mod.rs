@@ -87,112 +87,90 @@ struct Loader {
     open: fn(&Path, &Ask) -> Result<Content>,
 }
 
+const fn loader(
+    name: &'static str,
+    tree: &'static str,
+    detect: fn(&Path) -> bool,
+    open: fn(&Path, &Ask) -> Result<Content>,
+) -> Loader {
+    Loader { name, tree, detect, open }
+}
+
 /// Looked at in this order; the plain folder comes last, since nearly anything looks like one.
 static LOADERS: [Loader; 28] = [
-    Loader { name: "wds", tree: benchmark::TREE, detect: benchmark::detect, open: benchmark::open },
-    Loader {
-        name: "manifest",
-        tree: manifest::TREE,
-        detect: manifest::detect,
-        open: manifest::open,
-    },
-    Loader {
-        name: "karpathy",
-        tree: coco::KARPATHY,
-        detect: coco::detect_karpathy,
-        open: coco::open_karpathy,
-    },
-    Loader {
-        name: "flickr30k",
-        tree: flickr::TREE,
-        detect: |path| flickr::detect(path, "30k"),
-        open: |path, ask| flickr::open(path, "30k", ask),
-    },
-    Loader {
-        name: "flickr8k",
-        tree: flickr::SMALL,
-        detect: |path| flickr::detect(path, "8k"),
-        open: |path, ask| flickr::open(path, "8k", ask),
-    },
-    Loader {
-        name: "flickr30k-all",
-        tree: flickr::ALL,
-        detect: flickr::detect_all,
-        open: flickr::open_all,
-    },
-    Loader { name: "coco", tree: coco::TREE, detect: coco::detect, open: coco::open },
-    Loader { name: "idx", tree: idx::TREE, detect: idx::detect, open: idx::open },
-    Loader {
-        name: "cifar10",
-        tree: cifar::TEN,
-        detect: |root| cifar::detect(root, 10),
-        open: |root, ask| cifar::open(root, 10, ask),
-    },
-    Loader {
-        name: "cifar100",
-        tree: cifar::HUNDRED,
-        detect: |root| cifar::detect(root, 100),
-        open: |root, ask| cifar::open(root, 100, ask),
-    },
-    Loader { name: "svhn", tree: svhn::TREE, detect: svhn::detect, open: svhn::open },
-    Loader { name: "stl10", tree: stl10::TREE, detect: stl10::detect, open: stl10::open },
-    Loader { name: "voc", tree: voc::TREE, detect: voc::detect, open: voc::open },
-    Loader {
-        name: "aircraft",
-        tree: lists::AIRCRAFT,
-        detect: lists::detect_aircraft,
-        open: lists::aircraft,
-    },
-    Loader { name: "pets", tree: lists::PETS, detect: lists::detect_pets, open: lists::pets },
-    Loader {
-        name: "food101",
-        tree: lists::FOOD.tree,
-        detect: |root| lists::detect(root, &lists::FOOD),
-        open: |root, ask| lists::open(root, &lists::FOOD, ask),
-    },
-    Loader {
-        name: "dtd",
-        tree: lists::DTD.tree,
-        detect: |root| lists::detect(root, &lists::DTD),
-        open: |root, ask| lists::open(root, &lists::DTD, ask),
-    },
-    Loader {
-        name: "sun397",
-        tree: lists::SUN.tree,
-        detect: |root| lists::detect(root, &lists::SUN),
-        open: |root, ask| lists::open(root, &lists::SUN, ask),
-    },
-    Loader {
-        name: "birdsnap",
-        tree: lists::BIRDSNAP.tree,
-        detect: |root| lists::detect(root, &lists::BIRDSNAP),
-        open: |root, ask| lists::open(root, &lists::BIRDSNAP, ask),
-    },
-    Loader { name: "gtsrb", tree: gtsrb::TREE, detect: gtsrb::detect, open: gtsrb::open },
-    Loader {
-        name: "flowers",
-        tree: boxes::FLOWERS,
-        detect: boxes::detect_flowers,
-        open: boxes::flowers,
-    },
-    Loader { name: "cars", tree: boxes::CARS, detect: boxes::detect_cars, open: boxes::cars },
-    Loader { name: "hateful-memes", tree: memes::TREE, detect: memes::detect, open: memes::open },
-    Loader { name: "clevr", tree: kitti::CLEVR, detect: kitti::detect_clevr, open: kitti::clevr },
-    Loader { name: "kitti", tree: kitti::TREE, detect: kitti::detect, open: kitti::open },
-    Loader { name: "pcam", tree: pcam::TREE, detect: pcam::detect, open: pcam::open },
-    Loader { name: "fer2013", tree: fer2013::TREE, detect: fer2013::detect, open: fer2013::open },
-    Loader { name: "ilsvrc", tree: ilsvrc::TREE, detect: ilsvrc::detect, open: ilsvrc::open },
+    loader("wds", benchmark::TREE, benchmark::detect, benchmark::open),
+    loader("manifest", manifest::TREE, manifest::detect, manifest::open),
+    loader("karpathy", coco::KARPATHY, coco::detect_karpathy, coco::open_karpathy),
+    loader(
+        "flickr30k",
+        flickr::TREE,
+        |path| flickr::detect(path, "30k"),
+        |path, ask| flickr::open(path, "30k", ask),
+    ),
+    loader(
+        "flickr8k",
+        flickr::SMALL,
+        |path| flickr::detect(path, "8k"),
+        |path, ask| flickr::open(path, "8k", ask),
+    ),
+    loader("flickr30k-all", flickr::ALL, flickr::detect_all, flickr::open_all),
+    loader("coco", coco::TREE, coco::detect, coco::open),
+    loader("idx", idx::TREE, idx::detect, idx::open),
+    loader(
+        "cifar10",
+        cifar::TEN,
+        |root| cifar::detect(root, 10),
+        |root, ask| cifar::open(root, 10, ask),
+    ),
+    loader(
+        "cifar100",
+        cifar::HUNDRED,
+        |root| cifar::detect(root, 100),
+        |root, ask| cifar::open(root, 100, ask),
+    ),
+    loader("svhn", svhn::TREE, svhn::detect, svhn::open),
+    loader("stl10", stl10::TREE, stl10::detect, stl10::open),
+    loader("voc", voc::TREE, voc::detect, voc::open),
+    loader("aircraft", lists::AIRCRAFT, lists::detect_aircraft, lists::aircraft),
+    loader("pets", lists::PETS, lists::detect_pets, lists::pets),
+    loader(
+        "food101",
+        lists::FOOD.tree,
+        |root| lists::detect(root, &lists::FOOD),
+        |root, ask| lists::open(root, &lists::FOOD, ask),
+    ),
+    loader(
+        "dtd",
+        lists::DTD.tree,
+        |root| lists::detect(root, &lists::DTD),
+        |root, ask| lists::open(root, &lists::DTD, ask),
+    ),
+    loader(
+        "sun397",
+        lists::SUN.tree,
+        |root| lists::detect(root, &lists::SUN),
+        |root, ask| lists::open(root, &lists::SUN, ask),
+    ),
+    loader(
+        "birdsnap",
+        lists::BIRDSNAP.tree,
+        |root| lists::detect(root, &lists::BIRDSNAP),
+        |root, ask| lists::open(root, &lists::BIRDSNAP, ask),
+    ),
+    loader("gtsrb", gtsrb::TREE, gtsrb::detect, gtsrb::open),
+    loader("flowers", boxes::FLOWERS, boxes::detect_flowers, boxes::flowers),
+    loader("cars", boxes::CARS, boxes::detect_cars, boxes::cars),
+    loader("hateful-memes", memes::TREE, memes::detect, memes::open),
+    loader("clevr", kitti::CLEVR, kitti::detect_clevr, kitti::clevr),
+    loader("kitti", kitti::TREE, kitti::detect, kitti::open),
+    loader("pcam", pcam::TREE, pcam::detect, pcam::open),
+    loader("fer2013", fer2013::TREE, fer2013::detect, fer2013::open),
+    loader("ilsvrc", ilsvrc::TREE, ilsvrc::detect, ilsvrc::open),
 ];
-static FRAMES: Loader =
-    Loader { name: "frames", tree: frames::TREE, detect: frames::detect, open: frames::open };
-static OBJECTNET: Loader = Loader {
-    name: "objectnet",
-    tree: folder::OBJECTNET,
-    detect: folder::detect_objectnet,
-    open: folder::objectnet,
-};
-static FOLDER: Loader =
-    Loader { name: "folder", tree: folder::TREE, detect: |_| false, open: folder::open };
+static FRAMES: Loader = loader("frames", frames::TREE, frames::detect, frames::open);
+static OBJECTNET: Loader =
+    loader("objectnet", folder::OBJECTNET, folder::detect_objectnet, folder::objectnet);
+static FOLDER: Loader = loader("folder", folder::TREE, |_| false, folder::open);
 
 fn all() -> impl Iterator<Item = &'static Loader> {
     LOADERS.iter().chain([&FRAMES, &OBJECTNET, &FOLDER])

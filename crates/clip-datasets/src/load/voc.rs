@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Ask, Content, below};
 use crate::error::text;
-use crate::item::{Split, Task};
+use crate::item::Task;
 use crate::source::{FileItem, Source};
 use crate::{Error, Result, Truth};
 
@@ -45,11 +45,7 @@ pub(crate) fn detect(root: &Path) -> bool {
 
 pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     let root = folder(root);
-    let part = match ask.split {
-        Split::Test => "test",
-        Split::Train => "train",
-        Split::Val => "val",
-    };
+    let part = ask.split.name();
     let mut marks: BTreeMap<String, Vec<i8>> = BTreeMap::new();
     for (class, name) in CLASSES.iter().enumerate() {
         let path = root.join(format!("ImageSets/Main/{name}_{part}.txt"));
