@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import unittest
+from importlib.util import find_spec
 
 import numpy
 import pyarrow
@@ -84,6 +85,35 @@ class FunctionsTest(unittest.TestCase):
             file.truncate(700)
         with self.assertRaisesRegex(Exception, "00001.tar"):
             pyarrow.table(rows)
+
+    @unittest.skipUnless(find_spec("polars"), "polars is not installed")
+    def test_polars_reads_them(self):
+        import polars
+
+        rows, absent = self.samples("polars")
+        for _ in range(2):
+            table = polars.DataFrame(rows)
+            self.assertEqual((table.shape, table.columns), ((10, 6), rows.column_names))
+        self.assertEqual((table["caption"][7], table["image"][7]), (corpus.caption(7), corpus.png(12, 9, 7)))
+        with self.assertRaisesRegex(Exception, "/absent/0.tar"):
+            polars.DataFrame(absent)
+
+    @unittest.skipUnless(find_spec("duckdb"), "duckdb is not installed")
+    def test_duckdb_reads_them(self):
+        import duckdb
+
+        rows, absent = self.samples("duckdb")
+        counts = duckdb.sql("select shard, count(*) from rows group by shard order by shard").fetchall()
+        self.assertEqual([(os.path.basename(shard), count) for shard, count in counts], [("00000.tar", 5), ("00001.tar", 5)])
+        found = duckdb.sql("select caption, image from rows where key = '000007'").fetchall()
+        self.assertEqual(found, [(corpus.caption(7), corpus.png(12, 9, 7))])
+        with self.assertRaisesRegex(Exception, "/absent/0.tar"):
+            duckdb.sql("select count(*) from absent").fetchall()
+
+    def samples(self, name):
+        """Those of two shards of five, and of a shard that is absent."""
+        folder = corpus.write(os.path.join(self.scratch.name, name), 2, 5)
+        return clip_data.read_shards(folder, images=True), clip_data.read_shards("/absent/0.tar")
 
     def test_a_folder_that_is_no_run_is_named(self):
         with self.assertRaisesRegex(clip_data.Error, f"{self.scratch.name}: no build is here\nhint: "):
