@@ -6,8 +6,7 @@ use std::path::Path;
 use clip_datasets::Truth;
 use serde::{Deserialize, Serialize};
 
-use super::align::changes_within;
-use super::words;
+use super::align::{Allowed, Words, changes_within};
 use crate::{Error, Result};
 
 /// Pairs of words by which a caption is found: the rarest of it.
@@ -17,6 +16,8 @@ const RAREST: usize = 8;
 const LEAST_WORDS: usize = 5;
 /// Words of a caption for each of which one may be changed, after the first change.
 const WORDS_A_CHANGE: usize = 8;
+/// Words of a caption that must be left of it; half of a longer one.
+const LEFT: usize = 4;
 /// A run of a text is the whole text where this many words are around it at most.
 const AROUND: usize = 2;
 
@@ -50,7 +51,16 @@ impl TextKind {
 struct Caption {
     item: u32,
     text: String,
-    words: Vec<u32>,
+    words: Words,
+}
+
+impl Caption {
+    /// What may be changed of it; none where it is too short for any change.
+    fn allowed(&self) -> Option<Allowed> {
+        let words = self.words.len();
+        let changes = 1 + words.checked_sub(LEAST_WORDS)? / WORDS_A_CHANGE;
+        Some(Allowed { changes, lost: words - LEFT.max(words.div_ceil(2)) })
+    }
 }
 
 /// A set's captions.
@@ -90,7 +100,7 @@ impl CaptionIndex {
             for text in texts {
                 let text = text.as_ref();
                 hasher.update(text.as_bytes()).update(&[1]);
-                let words = words(text).into_iter().map(|word| index.number(word)).collect();
+                let words = Words::new(text, |word| index.number(word));
                 index.captions.push(Caption { item, text: text.to_owned(), words });
             }
             index.keys.push(key);
@@ -143,25 +153,32 @@ impl CaptionIndex {
         *self.numbers.entry(word).or_insert(next)
     }
 
-    /// Finds for each caption the pairs that fewest others have.
+    /// Finds for each caption the pairs that fewest others have, and among them enough that no
+    /// change can touch all: one more than there may be changes, each of other tokens.
     fn arrange(&mut self) {
         let mut counts: HashMap<u64, u32> = HashMap::new();
         for caption in &self.captions {
-            for pair in pairs(&caption.words) {
+            for (pair, _) in pairs(&caption.words) {
                 *counts.entry(pair).or_default() += 1;
             }
         }
         for (number, caption) in self.captions.iter().enumerate() {
             let number = number as u32;
-            self.whole.entry(caption.words.clone()).or_default().push(number);
-            if caption.words.len() < LEAST_WORDS {
-                continue;
-            }
-            let mut own: Vec<u64> = pairs(&caption.words).collect();
-            own.sort_unstable_by_key(|pair| (counts[pair], *pair));
-            own.dedup();
-            for pair in own.into_iter().take(RAREST) {
-                self.pairs.entry(pair).or_default().push(number);
+            self.whole.entry(caption.words.words.clone()).or_default().push(number);
+            let Some(most) = caption.allowed() else { continue };
+            let mut own: Vec<(u64, (u32, u32))> = pairs(&caption.words).collect();
+            own.sort_unstable_by_key(|(pair, place)| (counts[pair], *pair, *place));
+            own.dedup_by_key(|(pair, _)| *pair);
+            let mut apart: Vec<(u32, u32)> = Vec::new();
+            for (rank, (pair, place)) in own.into_iter().enumerate() {
+                let other = |known: &(u32, u32)| known.1 < place.0 || place.1 < known.0;
+                let free = apart.len() <= most.changes && apart.iter().all(other);
+                if free {
+                    apart.push(place);
+                }
+                if free || rank < RAREST {
+                    self.pairs.entry(pair).or_default().push(number);
+                }
             }
         }
     }
@@ -170,10 +187,7 @@ impl CaptionIndex {
     /// [0, 1].
     pub fn find(&self, text: &str) -> Vec<(u32, &str, TextKind, f32)> {
         let unknown = u32::MAX;
-        let own: Vec<u32> = words(text)
-            .iter()
-            .map(|word| self.numbers.get(word).copied().unwrap_or(unknown))
-            .collect();
+        let own = Words::new(text, |word| self.numbers.get(&word).copied().unwrap_or(unknown));
         let mut best: HashMap<u32, (TextKind, f32, u32)> = HashMap::new();
         let mut add = |number: u32, kind: TextKind, score: f32| {
             let found = (kind, score, number);
@@ -182,23 +196,24 @@ impl CaptionIndex {
                 *known = found;
             }
         };
-        for &number in self.whole.get(&own).into_iter().flatten().filter(|_| !own.is_empty()) {
+        for &number in self.whole.get(&own.words).into_iter().flatten().filter(|_| own.len() > 0) {
             let same = self.captions[number as usize].text == text;
             add(number, if same { TextKind::Exact } else { TextKind::Normalised }, 1.0);
         }
         let mut candidates: Vec<u32> =
-            pairs(&own).filter_map(|pair| self.pairs.get(&pair)).flatten().copied().collect();
+            pairs(&own).filter_map(|(pair, _)| self.pairs.get(&pair)).flatten().copied().collect();
         candidates.sort_unstable();
         candidates.dedup();
         for number in candidates {
-            let words = &self.captions[number as usize].words;
-            let most = 1 + (words.len() - LEAST_WORDS) / WORDS_A_CHANGE;
-            let Some((changes, run)) = changes_within(words, &own, most) else { continue };
-            if changes == 0 && run == own.len() {
+            let caption = &self.captions[number as usize];
+            let Some(most) = caption.allowed() else { continue };
+            let Some((laid, run)) = changes_within(&caption.words, &own, most) else { continue };
+            if laid.changes == 0 && run == own.len() {
                 continue;
             }
             let kind = if own.len() - run <= AROUND { TextKind::Near } else { TextKind::Within };
-            add(number, kind, 1.0 - changes as f32 / words.len() as f32);
+            let touched = laid.changes.max(laid.lost) as f32;
+            add(number, kind, 1.0 - touched / caption.words.len() as f32);
         }
         let mut found: Vec<_> = best
             .into_iter()
@@ -211,12 +226,15 @@ impl CaptionIndex {
     }
 }
 
-/// Neighbouring words, and words with one between them.
-fn pairs(words: &[u32]) -> impl Iterator<Item = u64> + '_ {
-    let pair = |first: u32, second: u32| (u64::from(first) << 32) | u64::from(second);
-    let next = words.windows(2).map(move |two| pair(two[0], two[1]));
+/// Neighbouring words, and words with one between them, each with its first and last token.
+fn pairs(words: &Words) -> impl Iterator<Item = (u64, (u32, u32))> + '_ {
     // A word that was inserted between two, or dropped, leaves the pair of its neighbours.
-    next.chain(words.windows(3).map(move |three| pair(three[0], three[2])))
+    [1, 2].into_iter().flat_map(move |apart| {
+        (apart..words.len()).map(move |to| {
+            let [first, second] = [to - apart, to].map(|at| u64::from(words.words[at]));
+            ((first << 32) | second, words.tokens(to - apart, to))
+        })
+    })
 }
 
 #[cfg(test)]
@@ -257,6 +275,23 @@ mod tests {
         }
         let copy = index().find("a man rides a black horse along the beach")[0].3;
         assert!((copy - 8.0 / 9.0).abs() < 1e-6, "{copy}");
+    }
+
+    #[test]
+    fn a_token_of_several_words_is_one_change_wherever_it_is() {
+        let caption = "Canon-EOS-5D-Mark-IV-body-only with grip and a charger in the original box, sold \
+                       by owner";
+        let index = CaptionIndex::new("toys", [("a".to_owned(), vec![caption])]);
+        let tokens: Vec<&str> = caption.split_whitespace().collect();
+        for at in 0..tokens.len() {
+            for other in [&["word"][..], &["made-of-four_words"], &[]] {
+                let text = [&tokens[..at], other, &tokens[at + 1..]].concat().join(" ");
+                assert_eq!(index.find(&text).len(), 1, "{text}");
+            }
+        }
+        // Little of it is left.
+        let index = CaptionIndex::new("toys", [("a".to_owned(), vec!["see DSC_1_2_3_4 by night"])]);
+        assert!(index.find("see word by night").is_empty());
     }
 
     #[test]

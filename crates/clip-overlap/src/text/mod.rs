@@ -3,8 +3,9 @@
 //!
 //! Candidates are the item captions that share one of their rarest pairs of words with a text of
 //! the corpus: a minimum over a fixed order of a caption's pairs, as MinHash takes it, with rarity
-//! as the order. MinHash's own, random order estimates how alike two whole texts are, and so
-//! misses a caption within a longer one. A candidate is then laid over the text, word by word.
+//! as the order. Among them are enough pairs of separate tokens that allowed changes leave one.
+//! MinHash's own, random order estimates how alike two whole texts are, and so misses a caption
+//! within a longer one. A candidate is then laid over the text, word by word and token by token.
 
 mod align;
 mod index;
