@@ -105,8 +105,8 @@ class Cases:
         self.add("embed", "links in circles", ["embed", "--model", "model", "--input", root, "--output", "out/embed_loops"], {0})
         path = self.pipeline("loops", f'kind = "folder"\npaths = ["{root}"]')
         self.add("build", "links in circles", ["build", "-c", path, "--until", "collect"], {0})
-        corpus = self.pipeline("check", f'kind = "folder"\npaths = ["{root}/0"]', f'[check]\nsets = [{{ name = "x", path = "{root}" }}]\n')
-        self.add("plan", "links in circles", ["plan", "-c", corpus], {0, 2})
+        corpus = self.pipeline("check", f'kind = "folder"\npaths = ["{root}/0"]', f'[check.against]\nx = "{root}"\n')
+        self.add("plan", "links in circles", ["plan", "-c", corpus], {0})
 
     def lists(self):
         folder = self.folder / "lists"
