@@ -128,8 +128,13 @@ fn a_damaged_part_is_named_with_exit_code_4() {
     let part = stage.join("part-00002.parquet");
     let length = std::fs::metadata(&part).unwrap().len();
     std::fs::write(&part, vec![0; length as usize]).unwrap();
+    // A build that fails can be looked at.
+    let run = world.path("runs/small");
+    std::fs::remove_file(run.join("run.json")).unwrap();
+    assert!(world.fails(&["explain", "0"], 2).contains("no build is here"));
     let printed = world.fails(&["build"], 4);
     assert!(printed.contains("part-00002.parquet"), "{printed}");
+    assert!(world.good(&["explain", "0"]).contains("  2 captions   kept"));
 }
 
 /// A record of a WARC file in a gzip member.

@@ -76,6 +76,59 @@ fn a_log_file_gets_lines_without_carriage_returns_and_colours() {
 }
 
 #[test]
+fn a_build_that_leaves_no_pair_fails_and_can_be_looked_at() {
+    let world = World::new();
+    let long = ["--set", "caption.min_words=100"];
+    let built = world.run(&[&["build"][..], &long].concat());
+    let errors = String::from_utf8_lossy(&built.stderr);
+    assert_eq!(built.status.code(), Some(1), "{errors}");
+    assert!(
+        errors.contains("no pair is left after captions: there are no shards\nhint: "),
+        "{errors}"
+    );
+    assert!(!errors.contains("failed"), "{errors}");
+    let funnel = String::from_utf8_lossy(&built.stdout).into_owned();
+    assert!(funnel.contains("few_words"), "{funnel}");
+    let traced = world.good(&["explain", "0", "--run", "runs/small"]);
+    assert!(traced.contains("dropped in stage captions"), "{traced}");
+    world.good(&[&["report", "--out", "report.html"][..], &long].concat());
+    let html = std::fs::read_to_string(world.path("report.html")).unwrap();
+    assert!(html.contains("few_words") && !html.contains("Samples"));
+}
+
+#[test]
+fn the_folder_above_will_do_or_is_named_with_what_is_below() {
+    let world = World::new();
+    world.good(&["build", "-c", "."]);
+    for (args, hint) in [
+        (&["explain", "0", "--run", "."][..], "hint: a run is in ./runs/small"),
+        (&["inspect", "runs"], "hint: look at runs/small"),
+        (&["verify", "."], "hint: shards are in ./runs/small/shards"),
+    ] {
+        let error = world.fails(args, 2);
+        assert!(error.contains(hint), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn a_training_and_its_scores_make_a_page_without_a_build() {
+    let world = World::new();
+    std::fs::remove_file(world.path("pipeline.toml")).unwrap();
+    let run = world.path("logs/first");
+    std::fs::create_dir_all(&run).unwrap();
+    let line = "{\"step\": 1, \"loss\": 2.5, \"seconds\": 1.0, \"samples_per_second\": 9.0}\n";
+    std::fs::write(run.join("steps.jsonl"), line.repeat(3)).unwrap();
+    world.good(&["report", "--training", "logs/first", "--out", "page.html"]);
+    assert!(std::fs::read_to_string(world.path("page.html")).unwrap().contains("Training"));
+    let error = world.fails(&["report", "--training", "first", "--out", "page.html"], 2);
+    assert!(error.contains("first: no run of `clip-data train` is here\nhint: "), "{error}");
+    let error = world.fails(&["report", "--scores", "nowhere.json", "--out", "page.html"], 2);
+    assert!(error.contains("\nhint: check the path"), "{error}");
+    // Without a page's name, it is about a build.
+    assert!(world.fails(&["report", "--training", "logs/first"], 2).contains("pipeline.toml"));
+}
+
+#[test]
 fn two_runs_are_compared_stage_by_stage() {
     let world = World::new();
     world.good(&["build"]);

@@ -97,9 +97,40 @@ fn paths(base: &Path, path: &str, spec: &str) -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = found.filter_map(std::result::Result::ok).collect();
     found.sort();
     if found.is_empty() {
-        return Err(bad(spec, format!("no file matches {pattern}")));
+        let below = shards_below(&whole);
+        let hint = below.map_or_else(String::new, |folder| {
+            format!("\nhint: shards are in {}", folder.display())
+        });
+        return Err(bad(spec, format!("no file matches {pattern}{hint}")));
     }
     Ok(found)
+}
+
+/// Levels and folders that [`shards_below`] looks at.
+const LEVELS: usize = 3;
+const FOLDERS: usize = 1000;
+
+/// The first folder with shards below a folder, the nearest one first: where a folder above it was
+/// given, it is what was meant.
+pub fn shards_below(folder: &Path) -> Option<PathBuf> {
+    let mut level = vec![folder.to_path_buf()];
+    for _ in 0..LEVELS {
+        let mut next: Vec<PathBuf> = level.iter().flat_map(|folder| entries(folder)).collect();
+        next.retain(|path| path.is_dir());
+        next.sort();
+        next.truncate(FOLDERS);
+        let is_shard = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "tar");
+        if let Some(found) = next.iter().find(|folder| entries(folder).any(|path| is_shard(&path)))
+        {
+            return Some(found.clone());
+        }
+        level = next;
+    }
+    None
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// Expands every brace, left to right, the last one fastest, as a shell does; braces may be in
@@ -199,6 +230,23 @@ mod tests {
         let found: Vec<_> =
             found.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(found, ["00000.tar", "00001.tar"]);
+    }
+
+    #[test]
+    fn a_folder_above_the_shards_has_a_hint_at_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let shards = dir.path().join("runs/mine/shards");
+        std::fs::create_dir_all(&shards).unwrap();
+        let spec = dir.path().to_str().unwrap();
+        assert!(!expand(spec).unwrap_err().to_string().contains("hint"));
+        std::fs::write(shards.join("00000.tar"), b"").unwrap();
+        std::fs::create_dir_all(dir.path().join("runs/mine/04-shards/shards")).unwrap();
+        std::fs::write(dir.path().join("runs/mine/04-shards/shards/00000.tar"), b"").unwrap();
+        let message = expand(spec).unwrap_err().to_string();
+        assert!(
+            message.ends_with(&format!("\nhint: shards are in {}", shards.display())),
+            "{message}"
+        );
     }
 
     #[test]

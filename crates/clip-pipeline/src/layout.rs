@@ -52,6 +52,16 @@ impl RunLayout {
         self.summary().is_file()
     }
 
+    /// The first run in a folder below, as `NAME` or `runs/NAME`: where a folder above it was
+    /// given, it is what was meant.
+    pub fn below(&self) -> Option<PathBuf> {
+        let folders = [self.dir.clone(), self.dir.join("runs")];
+        folders.iter().find_map(|folder| {
+            let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).filter(|path| Self::new(path).is_run()).min()
+        })
+    }
+
     /// The file of [`crate::RunSummary`].
     pub fn summary(&self) -> PathBuf {
         self.dir.join(Self::SUMMARY)

@@ -39,8 +39,11 @@ impl RunReader {
         let layout = RunLayout::new(dir);
         let path = layout.summary();
         let summary = RunSummary::read(&path)?.ok_or_else(|| {
-            let hint = "hint: run `clip-data build` first";
-            Error::Config(format!("{}: no build is here\n{hint}", dir.display()))
+            let hint = match layout.below() {
+                Some(run) => format!("a run is in {}", run.display()),
+                None => "run `clip-data build` first".to_owned(),
+            };
+            Error::Config(format!("{}: no build is here\nhint: {hint}", dir.display()))
         })?;
         let damaged = |reason: String| {
             Error::Corpus(clip_corpus::Error::Damaged { path: path.clone(), reason })

@@ -32,6 +32,8 @@ pub enum Outcome {
     Incomplete,
     /// It was asked to stop.
     Interrupted,
+    /// A stage left no row: those after it have nothing to do, and were not run.
+    Empty,
 }
 
 /// Which stages and parts a run is about.
@@ -157,8 +159,9 @@ impl Run {
         if let Some(message) = all_dropped(&counts) {
             self.emit(&Event::Note { stage: name.clone(), message });
         }
+        let outcome = if counts.rows_out == 0 { Outcome::Empty } else { Outcome::Done };
         self.emit(&Event::StageDone { stage: name, counts });
-        Ok(Outcome::Done)
+        Ok(outcome)
     }
 
     /// Rows that these parts of a stage have of the stage before it; nothing where a stage's parts

@@ -39,6 +39,8 @@ const RIGHT: f64 = 12.0;
 const TOP: f64 = 26.0;
 /// Room for the ticks and the name of the horizontal axis.
 const BOTTOM: f64 = 42.0;
+/// Values at an axis, at most (and one more).
+const MOST_TICKS: f64 = 5.0;
 /// Room for an entry of the legend.
 const ENTRY: f64 = 120.0;
 
@@ -67,6 +69,23 @@ impl Axis<'_> {
         if self.scale == Scale::Log { value.max(1.0).log10() } else { value }
     }
 
+    /// Round places along the axis between two: multiples of 1, 2 or 5 times a power of ten, and of
+    /// a logarithm whole decades where there are two.
+    fn ticks(&self, (low, high): (f64, f64), least: f64) -> Vec<f64> {
+        let range = (high - low).max(1e-12);
+        let least = least.max(range / MOST_TICKS);
+        let power = 10f64.powf(least.log10().floor());
+        let round = [1.0, 2.0, 5.0, 10.0].map(|times| times * power);
+        let next = round.into_iter().find(|step| *step >= least * (1.0 - 1e-9));
+        let decades = (high + 1e-9).floor() - (low - 1e-9).ceil() >= 1.0;
+        let step = match next.unwrap_or(10.0 * power) {
+            step if self.scale == Scale::Log && decades => step.max(1.0),
+            step => step,
+        };
+        let (first, last) = ((low / step - 1e-9).ceil(), (high / step + 1e-9).floor());
+        (0..=(last - first).max(0.0) as u32).map(|at| (first + f64::from(at)) * step).collect()
+    }
+
     /// The text of the value at a place along the axis.
     fn tick(&self, at: f64) -> String {
         match self.scale {
@@ -89,7 +108,7 @@ pub fn line_chart(lines: &[Line], x: Axis, y: Axis) -> String {
     let (low, high) = bounds(&mut points().map(|p| y.at(p.1)));
     let frame = Frame { x: bounds(&mut points().map(|p| x.at(p.0))), y: (low.min(0.0), high) };
     let mut svg = begin(x.name, y.name);
-    ticks(&mut svg, &frame, x, y, 4);
+    ticks(&mut svg, &frame, x, y, 0.0);
     let coloured = || lines.iter().zip(COLOURS.iter().cycle());
     for (line, colour) in coloured() {
         let path: Vec<String> = line
@@ -128,7 +147,7 @@ pub fn histogram(
     let (x, y) =
         (Axis { name, scale: Scale::Linear }, Axis { name: "pairs", scale: Scale::Linear });
     let mut svg = begin(name, y.name);
-    ticks(&mut svg, &frame, x, y, if most < 4 { most as u32 } else { 4 });
+    ticks(&mut svg, &frame, x, y, 1.0);
     let bar = Frame::WIDTH / pairs.len() as f64;
     let mut bars = |counts: &[u64], colour: &str| {
         for (at, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
@@ -169,10 +188,9 @@ fn begin(x_name: &str, y_name: &str) -> String {
     )
 }
 
-/// Lines across the chart with the values of both axes.
-fn ticks(svg: &mut String, frame: &Frame, x: Axis, y: Axis, steps: u32) {
-    for step in 0..=steps {
-        let value = frame.y.0 + (frame.y.1 - frame.y.0) * f64::from(step) / f64::from(steps);
+/// Lines across the chart with the values of both axes; those upright are at least `least` apart.
+fn ticks(svg: &mut String, frame: &Frame, x: Axis, y: Axis, least: f64) {
+    for value in y.ticks(frame.y, least) {
         let (at, end) = (frame.y(value), WIDTH - RIGHT);
         svg.push_str(&format!(
             "<line x1=\"{LEFT}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#8884\"/>\
@@ -182,10 +200,10 @@ fn ticks(svg: &mut String, frame: &Frame, x: Axis, y: Axis, steps: u32) {
             y.tick(value)
         ));
     }
-    for step in 0..=4 {
-        let value = frame.x.0 + (frame.x.1 - frame.x.0) * f64::from(step) / 4.0;
-        let (at, below) = (LEFT + Frame::WIDTH * f64::from(step) / 4.0, HEIGHT - BOTTOM + 16.0);
-        let anchor = ["start", "middle", "middle", "middle", "end"][step as usize];
+    for value in x.ticks(frame.x, 0.0) {
+        let (at, below) = (frame.x(value), HEIGHT - BOTTOM + 16.0);
+        // Nothing is cut off at the edge.
+        let anchor = if at > WIDTH - RIGHT - ENTRY / 4.0 { "end" } else { "middle" };
         svg.push_str(&format!(
             "<text x=\"{at:.0}\" y=\"{below}\" text-anchor=\"{anchor}\">{}</text>\n",
             x.tick(value)
@@ -238,6 +256,21 @@ mod tests {
     }
 
     #[test]
+    fn values_at_the_axes_are_round() {
+        let ticks = |scale, bounds, least| {
+            let axis = Axis { name: "", scale };
+            axis.ticks(bounds, least).iter().map(|at| axis.tick(*at)).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(ticks(Scale::Linear, (0.5, 366.0), 0.0), "100 200 300");
+        assert_eq!(ticks(Scale::Linear, (0.0, 3.37), 0.0), "0 1 2 3");
+        assert_eq!(ticks(Scale::Linear, (-0.3, 0.31), 0.0), "-0.2 0 0.2");
+        assert_eq!(ticks(Scale::Linear, (0.0, 2.0), 1.0), "0 1 2");
+        assert_eq!(ticks(Scale::Share, (0.0, 1.0), 0.0), "0% 20% 40% 60% 80% 100%");
+        assert_eq!(ticks(Scale::Log, (0.0, 4.3), 0.0), "1 10 100 1,000 10,000");
+        assert_eq!(ticks(Scale::Linear, (7.0, 7.0), 0.0), "7");
+    }
+
+    #[test]
     fn axes_have_names_and_units_and_a_chart_is_a_file_of_its_own() {
         let lines = [Line { name: "a".into(), points: vec![(1.0, 0.0), (10_000.0, 0.5)] }];
         let x = Axis { name: "limit, pairs a query", scale: Scale::Log };
@@ -247,7 +280,8 @@ mod tests {
             ">limit, pairs a query</text>",
             ">share of &lt;all&gt;</text>",
             ">50%</text>",
-            ">12.5%</text>",
+            ">10%</text>",
+            ">100</text>",
             ">10,000</text>",
             ">0%</text>",
         ] {

@@ -45,6 +45,6 @@ impl Error {
 
 /// What a JSON file holds.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read(path).map_err(|e| Error::file(path, e))?;
+    let text = std::fs::read(path).map_err(|e| clip_format::PathError::new(path, e))?;
     serde_json::from_slice(&text).map_err(|e| Error::file(path, e))
 }

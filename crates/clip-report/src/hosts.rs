@@ -5,10 +5,14 @@ use arrow::datatypes::{Float64Type, UInt64Type};
 
 use crate::{Cell, Section, Table};
 
-/// Rows of `sql/50_funnel.sql`: stage, reason, rows, hosts, share of the stage's rejects.
-pub fn reasons(batches: &[RecordBatch]) -> Section {
+/// Rows of `sql/50_funnel.sql`: stage, reason, rows, hosts, share of the stage's rejects; by the
+/// order of the stages.
+pub fn reasons<'a>(batches: &[RecordBatch], stages: impl Iterator<Item = &'a str>) -> Section {
+    let stages: Vec<Cell> = stages.map(Cell::from).collect();
     let mut table = Table::new(["stage", "dropped because", "pairs", "of hosts", "of the stage's"]);
-    table.extend(rows(batches, &["stage", "reason"], &["rows", "hosts"], "share"));
+    let mut rows = rows(batches, &["stage", "reason"], &["rows", "hosts"], "share");
+    rows.sort_by_key(|row| stages.iter().position(|stage| *stage == row[0]));
+    table.extend(rows);
     let about = "Why pairs were dropped, and how many hosts they were of.";
     Section::new("Rejects", about).table(&table)
 }

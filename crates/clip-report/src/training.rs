@@ -62,6 +62,10 @@ pub fn training(runs: &[PathBuf]) -> Result<Section> {
 
 fn read(run: &Path) -> Result<Training> {
     let path = run.join("steps.jsonl");
+    if !path.is_file() {
+        let hint = "hint: the folder of a run is wanted, as in logs/first";
+        return Err(Error::file(run, format!("no run of `clip-data train` is here\n{hint}")));
+    }
     let text = std::fs::read_to_string(&path).map_err(|e| Error::file(&path, e))?;
     // The last line may be cut off: the run may still be going.
     let steps = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
@@ -184,6 +188,9 @@ mod tests {
         }
         assert!(training(&runs[2..]).unwrap().is_empty());
         let missing = training(&[folder.path().join("none")]).map(|_| ()).unwrap_err();
-        assert!(missing.to_string().contains("steps.jsonl"), "{missing}");
+        assert!(
+            missing.to_string().contains("none: no run of `clip-data train` is here\nhint: "),
+            "{missing}"
+        );
     }
 }

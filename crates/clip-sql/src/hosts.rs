@@ -1,8 +1,11 @@
 //! The hosts of a run's pairs, and why pairs were dropped: `sql/50_funnel.sql`, `60_domains.sql`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema};
+use clip_corpus::columns;
 use clip_pipeline::{FileKind, StageReader, tables_in};
 
 use crate::{Error, Result, Session, query};
@@ -14,7 +17,7 @@ const TOP: u64 = 30;
 /// after `last`. What does not fit into memory spills into `scratch`.
 ///
 /// # Errors
-/// When a manifest or a table is damaged, or `last` has no pairs.
+/// When a manifest or a table is damaged.
 pub fn run_hosts(
     stages: &[StageReader],
     last: &StageReader,
@@ -30,7 +33,13 @@ pub fn run_hosts(
     if pairs.is_empty() {
         pairs = tables_in(&last.layout.shards());
     }
-    session.table("pairs", &pairs)?;
+    if pairs.is_empty() {
+        // Nothing is left, or the build has not come so far.
+        let url = Field::new(columns::URL, DataType::Utf8, true);
+        session.rows("pairs", Arc::new(Schema::new(vec![url])), Vec::new())?;
+    } else {
+        session.table("pairs", &pairs)?;
+    }
     match session.rejects(&rejects) {
         // Nothing was dropped anywhere.
         Err(Error::NoParts { .. }) => {

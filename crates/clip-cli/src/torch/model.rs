@@ -12,7 +12,7 @@ pub struct ModelPath {
     #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
     /// The model's name (ViT-B-32-quickgelu) or model_cfg (.json), where the weights do not record
-    /// it it
+    /// it
     #[arg(long, value_name = "NAME")]
     pub model_name: Option<String>,
     /// Another image size: positional embeddings are interpolated

@@ -100,13 +100,21 @@ pub(crate) fn find(path: &Path, format: Option<&str>) -> Result<Vec<ListFile>> {
         let hint = "hint: a file, a folder, a pattern or a URL";
         return Err(Error::Config(format!("{text}: no such file or folder\n{hint}")));
     };
-    let mut files: Vec<ListFile> = paths
-        .into_iter()
-        .map(|path| {
-            let format = named.or_else(|| Format::of(&path.to_string_lossy()));
-            ListFile { path, format: format.unwrap_or(Format::Txt) }
-        })
-        .collect();
+    let file = |path: PathBuf| {
+        let format = named.or_else(|| Format::of(&path.to_string_lossy()));
+        // A name without an ending, and a URL, which may end in anything, are URLs a line.
+        let bare = || path.extension().is_none() || clip_store::is_remote(&path.to_string_lossy());
+        match format.or_else(|| bare().then_some(Format::Txt)) {
+            Some(format) => Ok(ListFile { path, format }),
+            None => {
+                let path = path.display();
+                Err(Error::Config(format!(
+                    "{path}: no list by its name\n{HINT}; `format`, of fetch `--input_format`, says it"
+                )))
+            }
+        }
+    };
+    let mut files: Vec<ListFile> = paths.into_iter().map(file).collect::<Result<_>>()?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     if files.is_empty() {
         return Err(Error::Config(format!("{text}: no list here\n{HINT}")));

@@ -92,6 +92,15 @@ pub fn filled_columns<'a>(path: &Path, names: &[&'a str]) -> Result<Vec<&'a str>
     Ok(names.iter().enumerate().filter(|(at, _)| filled(*at)).map(|(_, name)| *name).collect())
 }
 
+/// Looks up the column of URLs in the first list of a path, as a build does.
+///
+/// # Errors
+/// When it is not there, with the columns that are, or the list cannot be read.
+pub fn require_urls(path: &Path, name: &str) -> Result<()> {
+    let Some(file) = find(path, None)?.into_iter().next() else { return Ok(()) };
+    batches(&file, &[Column::text(name, "url")], 0)?.next().transpose().map(drop)
+}
+
 impl Lists {
     /// Finds the files: a folder means its list files, sorted.
     pub fn new(list: &List, base: &Path) -> Result<Self> {

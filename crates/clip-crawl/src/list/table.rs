@@ -250,11 +250,13 @@ pub(super) fn place(names: &[&str], name: &str) -> Option<usize> {
 }
 
 pub(super) fn missing(file: &ListFile, name: &str, names: &[&str]) -> Error {
-    Error::Config(format!(
-        "{}: no column {name:?}\nhint: the columns are {}; url_col and caption_col name yours",
-        file.path.display(),
-        names.join(", ")
-    ))
+    let hint = if names.iter().any(|name| name.contains("://")) {
+        "the first line should name the columns: put `url,caption`, or what they are, before it"
+            .to_owned()
+    } else {
+        format!("the columns are {}; url_col and caption_col name yours", names.join(", "))
+    };
+    Error::Config(format!("{}: no column {name:?}\nhint: {hint}", file.path.display()))
 }
 
 /// A URL a line.

@@ -80,10 +80,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         if run.plan.store.is_none() {
             run = run.with_queries(engine.clone());
         }
-        run.execute(&selection, &*engine)?
+        run.execute(&selection, &*engine)
     } else {
-        run.execute(&selection, &engine(&config))?
+        run.execute(&selection, &engine(&config))
     };
+    if outcome.is_err() && run.funnel().iter().any(|(_, counts)| counts.rows_out > 0) {
+        // What is there can be looked at. The failure that is reported is the first one.
+        let _ = run.write_summary();
+    }
+    let outcome = outcome?;
     let shards = write_summary(&run)?;
     print!("{}", funnel(&run));
     match outcome {
@@ -107,7 +112,21 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             eprintln!("interrupted: run the same command again to resume");
             Ok(ExitCode::from(exit::INTERRUPTED))
         }
+        Outcome::Empty => {
+            print!("{}", retry_hint(&run, &args.pipeline));
+            Ok(print_empty(&run))
+        }
     }
+}
+
+/// Reports that a stage left no pair.
+pub fn print_empty(run: &Run) -> ExitCode {
+    let stage = run.funnel().into_iter().find(|(_, counts)| counts.rows_out == 0);
+    let stage = stage.map_or("the last stage", |(stage, _)| stage);
+    eprintln!(
+        "no pair is left after {stage}: there are no shards\nhint: the table above has the reasons; `clip-data explain URL`, with the same --config, prints what each stage did to one pair"
+    );
+    ExitCode::from(exit::GATE)
 }
 
 /// This process, with as many workers as the settings ask for.

@@ -130,13 +130,20 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
         let lists = text_lists(path).unwrap_or_default();
         return match clip_sql::dedup::tables(path) {
             Err(_) if !lists.is_empty() => Ok(lists),
-            tables => tables.with_context(|| format!("{spec}: {other}")),
+            Err(clip_sql::Error::NoParts { .. }) => bail!("{spec}: {other}{}", hint_below(path)),
+            tables => Ok(tables?),
         };
     }
     if !path.is_dir() && is_text_list(path) {
         return Ok(text_lists(path)?);
     }
     super::shards(spec)
+}
+
+/// Where in a folder there is something to look at.
+fn hint_below(folder: &Path) -> String {
+    let found = RunLayout::new(folder).below().or_else(|| clip_corpus::shards_below(folder));
+    found.map_or_else(String::new, |path| format!("\nhint: look at {}", path.display()))
 }
 
 /// The rows of the last stage that has some, of a run that has no shards yet.

@@ -26,16 +26,17 @@ pub mod serve;
 pub mod shell;
 pub mod verify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clip_pipeline::Config;
 
 /// The pipeline that a command is about, with the settings that were changed for the build.
 #[derive(clap::Args)]
 pub struct PipelineArgs {
-    /// The pipeline
-    #[arg(short, long, default_value = "pipeline.toml")]
+    /// The pipeline; a folder means its pipeline.toml
+    #[arg(short, long, default_value = "pipeline.toml", value_parser = pipeline_file())]
     pub config: PathBuf,
     /// Change a setting, as in `--set balance.limit=500`
     #[arg(long, value_name = "KEY=VALUE")]
@@ -43,10 +44,21 @@ pub struct PipelineArgs {
 }
 
 impl PipelineArgs {
+    /// Whether one other than that of the working directory was named.
+    pub fn is_named(&self) -> bool {
+        self.config != Path::new("pipeline.toml")
+    }
+
     /// Reads it.
     pub fn load(&self) -> clip_pipeline::Result<Config> {
         Config::load(&self.config, &self.set)
     }
+}
+
+/// The pipeline that a path names.
+fn pipeline_file() -> impl TypedValueParser<Value = PathBuf> {
+    let file = |path: PathBuf| if path.is_dir() { path.join("pipeline.toml") } else { path };
+    PathBufValueParser::new().map(file)
 }
 
 /// The shards that a specification names, as files that are there.

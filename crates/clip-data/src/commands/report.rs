@@ -47,13 +47,37 @@ pub struct Args {
     /// The contamination.json of `clip-data contamination --retrain`
     #[arg(long, value_name = "FILE")]
     retrain: Option<PathBuf>,
-    /// The page; report.html in the run's folder when absent
+    /// The page; report.html in the run's folder when absent. With it, --training and --scores need
+    /// no build: where there is no pipeline.toml, the page has them alone
     #[arg(short, long)]
     out: Option<PathBuf>,
 }
 
+impl Args {
+    /// Whether a build is meant, and not a training or an evaluation alone, of pairs from
+    /// elsewhere.
+    fn about_a_build(&self) -> bool {
+        let other = !(self.training.is_empty() && self.scores.is_empty());
+        let named = !self.pipeline.set.is_empty()
+            || self.against.is_some()
+            || !self.predictions.is_empty()
+            || self.retrain.is_some();
+        !other || named || self.pipeline.is_named() || self.pipeline.config.exists()
+    }
+}
+
 /// Writes the page and prints its path.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if let (false, Some(out)) = (args.about_a_build(), &args.out) {
+        let mut page = Page::new("clip-data: training and evaluation");
+        for file in &args.scores {
+            page.add(&scores(file)?);
+        }
+        page.add(&training(&args.training)?);
+        page.write(out)?;
+        println!("report: {}", out.display());
+        return Ok(ExitCode::SUCCESS);
+    }
     let config = args.pipeline.load()?;
     let plan = recipe::plan(&config)?;
     if !plan.layout.is_run() {
@@ -98,7 +122,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         page.add(&balance(&account, &name)?);
     }
     gates(&config, &run, &mut page)?;
-    page.add(&samples(&run.layout.shards(), 32)?);
+    // A build that was stopped, or that left no pair, has none.
+    if run.layout.shards().is_dir() {
+        page.add(&samples(&run.layout.shards(), 32)?);
+    }
     let out = args.out.unwrap_or_else(|| run.layout.report());
     page.write(&out)?;
     if !found.is_empty() {
@@ -182,5 +209,5 @@ fn hosts_of(run: &RunReader) -> anyhow::Result<(Section, Section)> {
     let scratch = tempfile::tempdir()?;
     let Some(last) = run.stages().last() else { return Ok(Default::default()) };
     let (why, from) = run_hosts(run.stages(), last, scratch.path())?;
-    Ok((reasons(&why), hosts(&from)))
+    Ok((reasons(&why, run.stages().iter().map(|stage| &*stage.name)), hosts(&from)))
 }

@@ -13,7 +13,7 @@ use clip_pipeline::layout::{images_name, rejects_name, rows_name};
 use clip_pipeline::{Config, Error, Outcome, RowCondition, Run, Selection, Status, Work};
 use clip_sql::CompiledCondition;
 
-use super::build::{engine, funnel, write_summary};
+use super::build::{engine, funnel, print_empty, write_summary};
 use super::politeness::PolitenessArgs;
 use crate::counter::Counter;
 use crate::progress::watcher;
@@ -25,7 +25,7 @@ pub struct Args {
     /// The output folder of a `clip-data fetch`; without it, a build is meant
     folder: Option<PathBuf>,
     /// The pipeline of the build
-    #[arg(short, long, default_value = "pipeline.toml", conflicts_with = "folder")]
+    #[arg(short, long, default_value = "pipeline.toml", conflicts_with = "folder", value_parser = super::pipeline_file())]
     config: PathBuf,
     /// Change a setting, as it was changed for the build
     #[arg(long, value_name = "KEY=VALUE", conflicts_with = "folder")]
@@ -147,6 +147,9 @@ fn of_build(
     if outcome == Outcome::Incomplete {
         eprintln!("incomplete: parts are missing\nhint: `clip-data build` resumes");
         return Ok(ExitCode::from(exit::INCOMPLETE));
+    }
+    if outcome == Outcome::Empty {
+        return Ok(print_empty(&run));
     }
     Ok(code)
 }

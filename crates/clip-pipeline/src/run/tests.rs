@@ -380,11 +380,13 @@ fn a_stage_says_how_many_rows_it_has_and_warns_when_it_drops_them_all() {
     let stages = vec![
         stage("source".into(), || Work::Source(Box::new(Numbers))),
         stage("map".into(), || Work::Map(Box::new(DropAll))),
+        stage("after".into(), || Work::Map(Box::new(DropAll))),
     ];
     let (plan, heard) =
         (Plan::stored(dir.path(), None, 7, stages).unwrap(), Arc::<Heard>::default());
     let run = Run::open(plan, false, Arc::default(), heard.clone()).unwrap();
-    assert_eq!(execute(&run).unwrap(), Outcome::Done);
+    // What comes after has nothing to do.
+    assert_eq!(execute(&run).unwrap(), Outcome::Empty);
     let heard = heard.0.lock().unwrap();
     assert_eq!(heard[..2], ["source begins with None", "map begins with Some(9)"]);
     let warning = "map: warning: all 9 rows were dropped, 5 of them for `common`\nhint: ";

@@ -21,7 +21,7 @@ pub(crate) fn hosts(state: &State, request: &Request) -> Result<Reply> {
         tempfile::tempdir().map_err(|e| clip_format::PathError::new(&std::env::temp_dir(), e))?;
     let (why, from) = run_hosts(&stages, last, scratch.path())?;
     let body = run_tabs(request.query.need("of")?, "hosts and errors")
-        + &reasons(&why).html()
+        + &reasons(&why, stages.iter().map(|stage| &*stage.name)).html()
         + &hosts_table(&from).html();
     Ok(page(&name_of(&path), &body))
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use clip_crawl::filled_columns;
+use clip_crawl::{filled_columns, is_text_list, require_urls};
 use clip_report::{CAPTION_COLUMNS, URL_COLUMNS};
 
 /// What is written, with places for the name and `[source]`.
@@ -19,7 +19,7 @@ pub struct Args {
     dir: PathBuf,
     /// What pairs come from (list, folder, webdataset, web, wat), and its files, folders or, for
     /// web, pages
-    #[arg(long, num_args = 2.., value_names = ["KIND", "PATHS"])]
+    #[arg(long, num_args = 1.., value_names = ["KIND", "PATHS"])]
     from: Vec<String>,
 }
 
@@ -35,31 +35,45 @@ enum Kind {
 
 /// Writes a pipeline, never over another file.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let dir = args.dir.display();
+    if args.dir.is_file() {
+        bail!(
+            "{dir}: a file, and the pipeline's folder is wanted\nhint: `clip-data init --from list {dir}`"
+        );
+    }
     let path = args.dir.join("pipeline.toml");
     if path.exists() {
         bail!("{}: it exists\nhint: name another folder", path.display());
     }
-    let mut captions = true;
-    let source = match args.from.split_first() {
-        None => source(Kind::List, &["pairs.csv".into()], &Columns::default()),
+    let (kind, paths, columns) = match args.from.split_first() {
+        None => (Kind::List, vec!["pairs.csv".into()], Columns::default()),
         Some((kind, paths)) => {
-            let kind = Kind::from_str(kind, true).map_err(|_| unknown(kind))?;
-            let columns = Columns::of(kind, paths);
-            captions = columns.captions;
-            source(kind, &located(kind, paths, &args.dir)?, &columns)
+            let kind = Kind::from_str(kind, true).map_err(|_| unknown(kind, paths))?;
+            let found = located(kind, paths, &args.dir)?;
+            (kind, found, Columns::of(kind, paths)?)
         }
     };
-    let text = filled(&name_of(&args.dir), &source, captions);
+    let text = filled(&name_of(&args.dir), &source(kind, &paths, &columns), columns.captions);
     std::fs::create_dir_all(&args.dir).with_context(|| args.dir.display().to_string())?;
     clip_format::write_atomic(&path, text.as_bytes()).context("the template was not written")?;
     println!("{}", path.display());
-    if !captions {
-        note!("no captions were found, so [caption] is left out: `caption_col` names their column");
+    match columns.unnamed {
+        Some(why) => note!("before it can run, [source] needs the names of its columns: {why}"),
+        None if !columns.captions => note!(
+            "no captions were found, so [caption] is left out: `caption_col` names their column"
+        ),
+        None => {}
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn unknown(kind: &str) -> anyhow::Error {
+fn unknown(kind: &str, paths: &[String]) -> anyhow::Error {
+    // A path in the place of the kind, or the ending of one.
+    let list = |name: &str| is_text_list(Path::new(name)) || name.ends_with(".parquet");
+    if list(kind) || list(&format!("x.{kind}")) {
+        let path = paths.first().map_or(kind, String::as_str);
+        return anyhow::anyhow!("--from {kind}: no kind of source\nhint: `--from list {path}`");
+    }
     let kinds: Vec<_> =
         Kind::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
     let kinds: Vec<_> = kinds.iter().map(clap::builder::PossibleValue::get_name).collect();
@@ -83,30 +97,33 @@ struct Columns {
     caption: Option<&'static str>,
     /// Whether there are captions at all.
     captions: bool,
+    /// Why no build could read it as it is: which columns it has instead.
+    unnamed: Option<String>,
 }
 
 impl Default for Columns {
     fn default() -> Self {
-        Self { url: None, caption: None, captions: true }
+        Self { url: None, caption: None, captions: true, unnamed: None }
     }
 }
 
 impl Columns {
-    /// Those of the first list, by the names that are usual. A list elsewhere, and one that cannot
-    /// be read, is left to the build, whose errors name the columns.
-    fn of(kind: Kind, paths: &[String]) -> Self {
+    /// Those of the first list, by the names that are usual. A list elsewhere and a pattern are
+    /// left to the build.
+    fn of(kind: Kind, paths: &[String]) -> anyhow::Result<Self> {
         let own = Self::default();
-        let Some(path) = paths.first().filter(|path| !path.contains("://")) else { return own };
-        if !matches!(kind, Kind::List) {
-            return own;
-        }
+        let here = paths.first().map(Path::new).filter(|path| path.exists());
+        let (Kind::List, Some(path)) = (kind, here) else { return Ok(own) };
         let names = [&URL_COLUMNS[..], &CAPTION_COLUMNS].concat();
-        let Ok(found) = filled_columns(Path::new(path), &names) else { return own };
+        let found = filled_columns(path, &names)?;
         let first = |names: &[&'static str]| names.iter().copied().find(|n| found.contains(n));
         let (url, caption) = (first(&URL_COLUMNS), first(&CAPTION_COLUMNS));
+        // An empty list has its columns, too.
+        let absent = require_urls(path, url.unwrap_or("url")).err();
         let other = |name: &&str| *name != "url" && *name != "caption";
-        let captions = caption.is_some();
-        Self { url: url.filter(other), caption: caption.filter(other), captions }
+        let captions = caption.is_some() || absent.is_some();
+        let (url, caption) = (url.filter(other), caption.filter(other));
+        Ok(Self { url, caption, captions, unnamed: absent.map(|error| error.to_string()) })
     }
 }
 
@@ -122,6 +139,9 @@ fn name_of(dir: &Path) -> String {
 /// The paths as they are found from the pipeline's folder. Those that are missing are an error that
 /// names all of them.
 fn located(kind: Kind, paths: &[String], dir: &Path) -> anyhow::Result<Vec<String>> {
+    if paths.is_empty() {
+        bail!("--from: the kind, and then its paths\nhint: `--from list pairs.csv`");
+    }
     if matches!(kind, Kind::Web) {
         let odd = paths.iter().find(|page| !page.starts_with("http"));
         if let Some(page) = odd {
@@ -267,7 +287,7 @@ mod tests {
         let of = |name: &str, text: &str| {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
-            Columns::of(Kind::List, &[path.display().to_string()])
+            Columns::of(Kind::List, &[path.display().to_string()]).unwrap()
         };
         let settings = |columns: &Columns| {
             let text = source(Kind::List, &["l".into()], columns);
@@ -285,8 +305,41 @@ mod tests {
         assert_eq!(settings(&alt), (json!("image_url"), json!("alt_text"), true));
         let urls = of("urls.txt", "http://x.org/1.jpg\nhttp://x.org/2.jpg\n");
         assert_eq!(settings(&urls), (json!("url"), json!("caption"), false));
-        let missing = Columns::of(Kind::List, &["nowhere.csv".into()]);
-        assert_eq!(settings(&missing), (json!("url"), json!("caption"), true));
+        let later = Columns::of(Kind::List, &["lists/*.csv".into()]).unwrap();
+        assert_eq!(settings(&later), (json!("url"), json!("caption"), true));
+    }
+
+    #[test]
+    fn a_list_that_no_build_could_read_is_refused_or_its_columns_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            Columns::of(Kind::List, &[path.display().to_string()])
+        };
+        let unnamed = |name, text| of(name, text).unwrap().unnamed.unwrap_or_default();
+        let other = unnamed("other.csv", "image_link,descr\nhttp://x.org/1.jpg,a red boat\n");
+        assert!(other.contains("the columns are image_link, descr; url_col"), "{other}");
+        let bare = unnamed("bare.csv", "http://x.org/1.jpg,a boat\nhttp://x.org/2.jpg,a car\n");
+        assert!(bare.contains("hint: the first line should name the columns"), "{bare}");
+        assert_eq!(unnamed("empty.csv", "url,caption\n"), "");
+        let sheet = of("pairs.xlsx", "PK").err().unwrap().to_string();
+        assert!(sheet.contains("pairs.xlsx: no list by its name\nhint: txt, csv"), "{sheet}");
+        std::fs::create_dir(dir.path().join("images")).unwrap();
+        let images = [dir.path().join("images").display().to_string()];
+        let none = Columns::of(Kind::List, &images).err().unwrap().to_string();
+        assert!(none.contains("no list here"), "{none}");
+    }
+
+    #[test]
+    fn a_forgotten_kind_is_named() {
+        for (kind, paths) in [("csv", &["pairs.csv".to_owned()][..]), ("pairs.csv", &[])] {
+            let error = unknown(kind, paths).to_string();
+            assert!(error.ends_with("\nhint: `--from list pairs.csv`"), "{error}");
+        }
+        let error = unknown("warc", &[]).to_string();
+        assert!(error.contains("hint: one of list, folder"), "{error}");
+        assert!(located(Kind::List, &[], Path::new(".")).is_err());
     }
 
     #[test]
