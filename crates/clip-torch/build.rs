@@ -19,7 +19,7 @@ fn main() {
         .include("shim/gloo_headers")
         .include(&include)
         .include(include.join("torch/csrc/api/include"))
-        .files(["shim/shim.cpp", "shim/packed.cpp", "shim/dist.cpp"])
+        .files(["shim/shim.cpp", "shim/packed.cpp", "shim/dist.cpp", "shim/old_libstdcxx.cpp"])
         .compile("clip_torch_shim");
     // Only what is used is needed at run time, so that one binary serves with and without CUDA.
     println!("cargo:rustc-link-arg=-Wl,--as-needed");
