@@ -34,9 +34,9 @@ link_args() {
   printf '%s\n' "-B$folder" "-L$folder" -Wl,--allow-shlib-undefined -Wl,--icf=all
 }
 
-# newest FILE LIBRARY: the newest version of the symbols of LIBRARY (GLIBC, GLIBCXX) that an executable asks for.
+# newest FILE LIBRARY: the newest version of the symbols of LIBRARY (GLIBC, GLIBCXX) that an executable asks for, if any.
 newest() {
-  objdump -T "$1" | grep -o "($2_[0-9.]*)" | tr -d '()' | cut -d_ -f2 | sort -V | tail -1
+  objdump -T "$1" | sed -n "s/.*($2_\([0-9.]*\)).*/\1/p" | sort -V | tail -1
 }
 
 # runs_on_old FILE…: fails where one asks for more than manylinux_2_28 has.
