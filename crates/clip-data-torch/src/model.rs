@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clip_cli::torch::{ModelPath, PreprocessArgs};
 use clip_format::FileError;
 use clip_model::{Error, LoadOptions, ModelConfig, PreprocessCfg, find_in_hub};
@@ -43,24 +43,58 @@ pub fn weights_path(args: &ModelPath) -> anyhow::Result<PathBuf> {
         return Ok(folder);
     }
     if !args.model.exists() {
-        let reason = "no checkpoint and no weights there\n\
-                      hint: a run of `clip-data train`, or weights: a folder or a file";
-        return Err(Error::from(FileError::new(&args.model, reason)).into());
+        return Err(Error::from(FileError::new(&args.model, absent(&args.model))).into());
     }
     newest(&args.model)
 }
 
-/// The newest checkpoint of a run's folder; any other path is given back as it is.
+/// Why a path that is not there is no model, with what was likely meant.
+fn absent(path: &Path) -> String {
+    let run = Path::new("logs").join(path);
+    let hint = if run.is_dir() {
+        format!("the run's folder is {}", run.display())
+    } else {
+        "a run of `clip-data train` (logs/NAME), weights (a file or a folder), or hf-hub:ORG/NAME in the cache of Hugging Face; nothing is downloaded by the name of a model".to_owned()
+    };
+    format!("no checkpoint and no weights there\nhint: {hint}")
+}
+
+/// The newest checkpoint of a run's folder, of open_clip's too; any other path is given back as it
+/// is.
 ///
 /// # Errors
-/// When the run has no checkpoint yet.
+/// When the run has no checkpoint yet, or runs are in folders of the path.
 pub fn newest(path: &Path) -> anyhow::Result<PathBuf> {
     let run = path.join("checkpoints");
     if !run.is_dir() {
-        return Ok(path.to_path_buf());
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let runs = entries.map(|entry| entry.path());
+        let below = runs.filter(|run| run.join("checkpoints").is_dir()).min();
+        return match below {
+            Some(run) if clip_model::weights_files(path).is_err() => {
+                bail!(
+                    "{}: no run and no weights\nhint: a run is in {}",
+                    path.display(),
+                    run.display()
+                )
+            }
+            _ => Ok(path.to_path_buf()),
+        };
     }
     let hint = "hint: it has not got to its first one yet";
-    clip_train::latest(&run).with_context(|| format!("{}: no checkpoint\n{hint}", path.display()))
+    let newest = clip_train::latest(&run).or_else(|| newest_epoch(&run));
+    newest.with_context(|| format!("{}: no checkpoint\n{hint}", path.display()))
+}
+
+/// The last of open_clip's `epoch_N.pt` in a folder, or `epoch_latest.pt` where it is alone.
+fn newest_epoch(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?.flatten();
+    let epoch = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_prefix("epoch_")?.strip_suffix(".pt")?;
+        let epoch = if name == "latest" { Some(0) } else { name.parse::<u64>().ok() };
+        Some((epoch?, path))
+    };
+    entries.filter_map(|entry| epoch(entry.path())).max().map(|(_, path)| path)
 }
 
 /// How to open it. Flags count more than what `--model-name` brings, and that more than the
@@ -104,6 +138,23 @@ mod tests {
             (&json!("bilinear"), &json!("squash"))
         );
         assert!(fields("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_run_means_its_newest_checkpoint_and_what_was_meant_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("logs/theirs");
+        std::fs::create_dir_all(run.join("checkpoints")).unwrap();
+        let reason = |path: &Path| newest(path).unwrap_err().to_string();
+        assert!(reason(&run).contains("no checkpoint"));
+        for name in ["epoch_latest.pt", "epoch_9.pt", "epoch_10.pt", "results.jsonl"] {
+            std::fs::write(run.join("checkpoints").join(name), b"").unwrap();
+        }
+        assert_eq!(newest(&run).unwrap(), run.join("checkpoints/epoch_10.pt"));
+        let above = reason(&dir.path().join("logs"));
+        assert!(above.ends_with(&format!("hint: a run is in {}", run.display())), "{above}");
+        assert_eq!(newest(&run.join("checkpoints")).unwrap(), run.join("checkpoints"));
+        assert!(absent(Path::new("ViT-B-32")).contains("\nhint: a run of `clip-data train`"));
     }
 
     #[test]

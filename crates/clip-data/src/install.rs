@@ -83,7 +83,7 @@ impl fmt::Display for Install {
         match self {
             Self::Wheel(root) => write!(f, "as a wheel, in {}", root.display()),
             Self::Cargo => write!(f, "built by cargo in a checkout"),
-            Self::Archive => write!(f, "as a file of its own"),
+            Self::Archive => write!(f, "as files, outside of a Python environment"),
         }
     }
 }

@@ -10,6 +10,7 @@ mod counter;
 mod detector_process;
 mod examples;
 mod exit;
+mod foreign;
 mod install;
 mod open_files;
 mod progress;
@@ -106,10 +107,20 @@ fn command() -> clap::Command {
 
 fn main() -> ExitCode {
     let args = commands::fetch::normalize_flags(std::env::args_os());
-    let matches = command().get_matches_from(args);
+    let matches = command().try_get_matches_from(args).unwrap_or_else(|error| refuse(&error));
     let Cli { common, command } = Cli::from_arg_matches(&matches).unwrap_or_else(|e| e.exit());
     common.apply();
     run(command).unwrap_or_else(|error| exit::report(&error))
+}
+
+/// The parser's message, with a hint where an option of another tool was given.
+fn refuse(error: &clap::Error) -> ! {
+    if let Some(hint) = foreign::hint(error) {
+        let _ = error.print();
+        eprintln!("hint: {hint}");
+        std::process::exit(error.exit_code());
+    }
+    error.exit()
 }
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {

@@ -258,11 +258,13 @@ impl Weights {
                 let guess = infer_config(&self.tensors, false);
                 let shape =
                     guess.map_or("not one of CLIP's".to_owned(), |config| describe(&config));
+                let name =
+                    if ModelConfig::find(&shape).is_ok() { &*shape } else { "model_cfg.json" };
                 Err(Error::file(
                     &self.path,
                     format!(
                         "nothing records the model of these weights (by their shapes: {shape}), and its activation \
-                         leaves no trace in them\nhint: name the model, with -quickgelu where it was trained so"
+                         leaves no trace in them\nhint: `--model-name {name}` (`--model {name}` of `clip-data train`) names it, with -quickgelu where it was trained so"
                     ),
                 ))
             }

@@ -54,7 +54,7 @@ pub fn run(args: DatasetsArgs) -> anyhow::Result<ExitCode> {
 fn one(dataset: &Dataset) -> String {
     let number = |n: Option<u64>| n.map_or("-".into(), |n| n.to_string());
     let mut text = format!(
-        "{} ({})\nmetric {}, {} to fit on, {} to score; {}\nalso called {}\nlayout {}:\n{}\n",
+        "{} ({})\nmetric {}, {} to fit on, {} to score; {}\n{}layout {}:\n{}\n",
         dataset.name,
         dataset.id,
         dataset.metric.name(),
@@ -62,9 +62,9 @@ fn one(dataset: &Dataset) -> String {
         number(dataset.test),
         dataset.split,
         if dataset.aliases.is_empty() {
-            "nothing else".to_owned()
+            String::new()
         } else {
-            dataset.aliases.join(", ")
+            format!("also called {}\n", dataset.aliases.join(", "))
         },
         dataset.loader,
         dataset.layouts().filter_map(tree).collect::<Vec<_>>().join("\n")

@@ -183,10 +183,15 @@ struct SuiteResult<F: Serialize> {
     model_folder: String,
 }
 
+/// Which evaluation is in flight.
+fn title(set: &str, model: &Model) -> String {
+    format!("{set}, {}", model.path.display())
+}
+
 fn one(args: &SuiteArgs, model: &Model, set: &Opened, stem: &str) -> anyhow::Result<()> {
     match set {
         Opened::Choices(set) => {
-            let shown = progress(stem, Some(set.instances.len() as u64));
+            let shown = progress(&title(&set.name, model), Some(set.instances.len() as u64));
             let batch = args.batch.batch_size;
             let result = choices(&model.clip, &model.tokenizer, &set.instances, batch, &shown);
             let result = model.blame(result)?;
@@ -199,7 +204,8 @@ fn one(args: &SuiteArgs, model: &Model, set: &Opened, stem: &str) -> anyhow::Res
                 batch_size: args.batch.batch_size,
                 ..FeatureOptions::default()
             };
-            let (asked, shown) = ((args.prompt.as_str(), None), progress(stem, set.len()));
+            let asked = (args.prompt.as_str(), None);
+            let shown = progress(&title(&set.name, model), set.len());
             let result = retrieval(&model.clip, &model.tokenizer, set, asked, options, &shown);
             let result = model.blame(result)?;
             let line = retrieve::datacomp(&result);
@@ -242,7 +248,7 @@ fn classified(args: &SuiteArgs, model: &Model, set: &EvalSet, stem: &str) -> any
         overlap,
         ..ZeroShotOptions::default()
     };
-    let shown = progress(stem, set.len());
+    let shown = progress(&title(&set.name, model), set.len());
     let result = model.blame(zero_shot(&model.clip, &model.tokenizer, set, &options, &shown))?;
     if !result.predictions.is_empty() {
         let path = args.out.join(format!("{stem}.parquet"));

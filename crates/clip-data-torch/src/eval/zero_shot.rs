@@ -46,6 +46,7 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
     let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown);
     let result = model.blame(result)?;
     print!("{}", table::zero_shot(&result));
+    print!("{}", prompts(&set));
     match &set.subset {
         Some(kept) => {
             println!("{} of its {} classes are kept: {}", kept.classes, kept.of, kept.name);
@@ -70,6 +71,13 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
         println!("page: {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The first of a class's prompts, and how many more there are.
+fn prompts(set: &EvalSet) -> String {
+    let all = set.all_prompts().of(0).concat();
+    let Some((first, more)) = all.split_first() else { return String::new() };
+    format!("prompts of {}: {first:?}, and {} more\n", set.classes[0], more.len())
 }
 
 /// The keys of the set's items that a corpus holds.

@@ -31,7 +31,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     line(true, "cores", cores.to_string());
     if let Ok(meminfo) = std::fs::read_to_string("/proc/meminfo") {
         let available = meminfo.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
-        line(true, "memory", format!("{} available", available.unwrap_or("?").trim()));
+        let kib = available.and_then(|l| l.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+        if let Some(kib) = kib {
+            line(true, "memory", format!("{:.1} GB available", kib as f64 * 1024.0 / 1e9));
+        }
     }
     if let Ok(cpu) = std::fs::read_to_string("/proc/cpuinfo") {
         let has = |flag| cpu.contains(flag);

@@ -59,7 +59,9 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
         }
     }
     if items.is_empty() {
-        return Err(Error::layout(root, "no evaluation set", TREE));
+        let flat = folder.is_dir() && !images(&folder)?.is_empty();
+        let reason = if flat { "images, but no folder a class" } else { "no evaluation set" };
+        return Err(Error::layout(root, reason, TREE));
     }
     // Its lines are classes; which folder is of which, the set finds by name, by number or by
     // position.
@@ -192,6 +194,16 @@ mod tests {
                 && message.contains("nshards.txt"),
             "{message}"
         );
+        std::fs::write(dir.path().join("a.png"), b"1").unwrap();
+        let message = open(dir.path()).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains(": images, but no folder a class\nhint: the exp"), "{message}");
+        for (path, hint) in [
+            ("wds/cifar10", "name the folder of CIFAR-10, as in --dataset cifar10=PATH"),
+            ("nowhere", "check the path"),
+        ] {
+            let message = open(std::path::Path::new(path)).map(|_| ()).unwrap_err().to_string();
+            assert!(message.contains(hint) && !message.contains("nshards"), "{message}");
+        }
         let message =
             open_named(&format!("pcam={}/none", dir.path().display()), &OpenOptions::default())
                 .map(|_| ())

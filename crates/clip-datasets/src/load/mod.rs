@@ -32,7 +32,7 @@ use std::path::{Component, Path, PathBuf};
 use clip_format::ImageFormat;
 
 use crate::item::{Frames, Split, Task};
-use crate::registry::{Dataset, Prompts};
+use crate::registry::{self, Dataset, Prompts};
 use crate::source::{FileItem, Source};
 use crate::{Error, Result};
 
@@ -212,7 +212,10 @@ pub(crate) fn load(
         own => own.iter().map(|loader| loader.tree).collect::<Vec<_>>().join("\n"),
     };
     if !path.exists() {
-        return Err(Error::layout(path, "no such file or folder", &trees()));
+        return Err(match ask.dataset {
+            Some(_) => Error::layout(path, "no such file or folder", &trees()),
+            None => absent(path),
+        });
     }
     let found = nested::find(path, &wanted, layout.is_some(), ask, &trees)?;
     let (loader, root) = match (found, layout, ask.dataset) {
@@ -246,6 +249,20 @@ pub(crate) fn load(
         }
         Err(error) => Err(error),
     }
+}
+
+/// No file and no folder; a dataset's name alone is what users of CLIP_benchmark give.
+fn absent(path: &Path) -> Error {
+    let text = path.to_string_lossy();
+    let name = text.strip_prefix("wds/").unwrap_or(&text);
+    let hint = match registry::find(name) {
+        Some(dataset) => format!(
+            "nothing is downloaded: name the folder of {}, as in --dataset {}=PATH; `clip-data eval datasets {}` prints its tree",
+            dataset.name, dataset.id, dataset.id
+        ),
+        None => "check the path; `clip-data eval datasets` lists the datasets".to_owned(),
+    };
+    Error::file(path, format!("no such file or folder\nhint: {hint}"))
 }
 
 /// Whether a name of a dataset's own list stays below the folder that it is joined to.
