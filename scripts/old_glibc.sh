@@ -26,8 +26,8 @@ old_glibc() {
   echo "$folder"
 }
 
-# link_args: arguments of the compiler that links, one a line: against glibc $GLIBC, with equal functions once. What the
-# system's own libraries ask of each other is not looked at, since they are others where the program is run.
+# link_args: arguments of the compiler that links, one a line: against glibc $GLIBC, with equal functions once. Undefined
+# symbols of this system's libraries are allowed: those of the system that runs the program are used.
 link_args() {
   local folder
   folder="$(old_glibc)" || return
