@@ -16,17 +16,24 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--bin", required=True)
 parser.add_argument("--work", required=True)
 parser.add_argument("--rounds", type=int, default=3)
-parser.add_argument("--steps", type=int, default=8)
+parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+parser.add_argument("--steps", type=int, help="8 on the processor, 60 on a GPU; the first two, or ten, are not counted")
 parser.add_argument("--models", nargs="+", default=["ViT-B-32", "RN50"])
-parser.add_argument("--batch", type=int, help="16 for transformers and 8 for ResNets; a GPU wants more")
-parser.add_argument("--workers", type=int, default=1)
+parser.add_argument("--batch", type=int, help="16 for transformers and 8 for ResNets; on a GPU 256")
+parser.add_argument("--workers", type=int, help="1; on a GPU the machine's cores")
 parser.add_argument("--tokens", type=int, nargs="+", default=[8, 77], help="lengths of the captions; open_clip pads all to 77")
 parser.add_argument("--precisions", nargs="+", default=["fp32", "amp_bf16"])
 parser.add_argument("what", nargs="*")
 args = parser.parse_args()
 what = args.what or ["compute", "processes", "big-batch"]
 
-plain = {k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}
+gpu = args.device == "cuda"
+args.steps = args.steps or (60 if gpu else 8)
+args.workers = args.workers or (os.cpu_count() if gpu else 1)
+warm = 10 if gpu else 2
+# Theirs must not see the libtorch of scripts/setup; where a driver is, they must.
+libraries = [path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if "/libtorch-" not in path]
+plain = dict(os.environ, LD_LIBRARY_PATH=":".join(filter(None, libraries)))
 folder = os.path.join(args.work, "runs")
 
 
@@ -53,6 +60,7 @@ def settings(model, precision, batch, processes, tokens):
         "--train-data", shard(tokens, pairs), "--dataset-type", "webdataset", "--train-num-samples", str(pairs),
         "--model", model, "--batch-size", str(batch), "--epochs", "1", "--workers", str(args.workers), "--warmup", "10",
         "--precision", precision, "--logs", fresh(), "--name", "run", "--log-every-n-steps", "1", "--seed", "0",
+        "--device", args.device,
     ]  # fmt: skip
 
 
@@ -61,26 +69,30 @@ def ours(model, precision, batch, processes, tokens):
     command += ["--save-minutes", "1000", "--augment", "rrc(0.9,1)"]
     if processes > 1:
         command += ["--nproc", str(processes)]
-    _, took = run(command, env=dict(os.environ))
+    output, took = run(command, env=dict(os.environ))
     steps = [json.loads(line) for line in open(f"{folder}/run/steps.jsonl")]
-    return statistics.median(step["seconds"] for step in steps[2:]), took
+    if gpu:
+        took["peak_mib"] = float(re.search(r"at most ([0-9]+) MiB of GPU memory", output)[1])
+    return statistics.median(step["seconds"] for step in steps[warm:]), took
 
 
 def theirs(model, precision, batch, processes, tokens):
-    trainer = ["-m", "open_clip_train.main"]
+    trainer = [os.path.join(os.path.dirname(__file__), "open_clip_gpu.py")] if gpu else ["-m", "open_clip_train.main"]
     if processes > 1:
         # What comes after "--" is not torchrun's: it would take --logs for one of its own.
         torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "--"]
-        trainer = [*torchrun, os.path.join(os.path.dirname(__file__), "open_clip_ddp.py")]
+        trainer = [*torchrun, os.path.join(os.path.dirname(__file__), "open_clip_gpu.py" if gpu else "open_clip_ddp.py")]
     command = [sys.executable, *trainer, *settings(model, precision, batch, processes, tokens)]
     env = plain
     if processes > 1:
-        command += ["--dist-backend", "gloo", "--local-loss", "--gather-with-grad"]
+        command += ["--dist-backend", "nccl" if gpu else "gloo", "--local-loss", "--gather-with-grad"]
         env = dict(plain, OMP_NUM_THREADS=str(max(1, os.cpu_count() // processes)))
-    _, took = run(command, env=env)
+    output, took = run(command, env=env)
+    if gpu:
+        took["peak_mib"] = float(re.search(r"at most ([0-9]+) MiB of GPU memory", output)[1])
     log = open(f"{folder}/run/out.log").read()
     times = [float(time) for time in re.findall(r"Batch \(t\): ([0-9.]+),", log)]
-    return statistics.median(times[2:]), took
+    return statistics.median(times[warm:]), took
 
 
 def side_by_side(model, precision, batch, processes=1):
@@ -128,7 +140,7 @@ while at < len(what):
     if what[at] == "compute":
         for precision in args.precisions:
             for model in args.models:
-                side_by_side(model, precision, args.batch or (8 if model.startswith("RN") else 16))
+                side_by_side(model, precision, args.batch or (256 if gpu else 8 if model.startswith("RN") else 16))
     elif what[at] == "processes":
         side_by_side("ViT-B-32", "fp32", 8, processes=2)
     elif what[at] == "loader":

@@ -130,6 +130,29 @@ fn two_schedules_of_evaluation() {
     assert_eq!(has("toys-zeroshot-val-top1"), [2, 3]);
 }
 
+/// Text weights in float16 are read under autocast alone: in steps and in evaluations.
+#[test]
+fn every_objective_trains_and_is_evaluated_with_text_weights_in_16_bits() {
+    let world = world();
+    world.good(&["build"]);
+    let small = ["--text-weights", "fp16-sr", "--epochs", "1", "--device", "cpu"];
+    let scored = ["--val-data", "runs/small/shards", "--zeroshot", "toys"];
+    for objective in ["contrastive", "sigmoid", "caption", "bag-of-words"] {
+        for precision in ["amp", "amp_bf16"] {
+            let name = format!("{objective}-{precision}");
+            let way = ["--objective", objective, "--precision", precision, "--name", &name];
+            world.good(&train(&[&small[..], &scored, &way].concat()));
+            assert_eq!(losses(&world, &format!("logs/{name}")).len(), 4, "{name}");
+            let path = world.path(&format!("logs/{name}/checkpoints/results.jsonl"));
+            let text = std::fs::read_to_string(path).unwrap();
+            let scores: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+            for score in ["clip_val_loss", "toys-zeroshot-val-top1"] {
+                assert!(scores[score].is_f64(), "{name}: {text}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_group_of_processes_and_where_it_meets() {
     let world = world();

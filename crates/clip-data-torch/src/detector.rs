@@ -36,7 +36,7 @@ pub fn run(task: DetectorTask) -> anyhow::Result<ExitCode> {
 
 fn precision(name: &str, device: tch::Device) -> anyhow::Result<Precision> {
     Ok(match name {
-        "auto" if device.is_cuda() || clip_train::has_bf16() => Precision::Bf16,
+        "auto" if device.is_cuda() || clip_format::has_bf16() => Precision::Bf16,
         "auto" | "fp32" => Precision::F32,
         "amp_bf16" => Precision::Bf16,
         other => anyhow::bail!("--precision {other}: one of auto, amp_bf16, fp32"),

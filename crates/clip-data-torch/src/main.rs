@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     }
     let Cli { common, command } = Cli::parse();
     common.apply();
-    let result = match command {
+    let result = clip_torch::caught(|| match command {
         TorchCommand::Train(args) => train::run(*args),
         TorchCommand::Detector { task } => detector::run(task),
         TorchCommand::Eval { task } => eval::run(task),
@@ -52,6 +52,7 @@ fn main() -> ExitCode {
         TorchCommand::Score(args) => score::run(&args),
         TorchCommand::ServeScores(args) => score::serve(&args),
         TorchCommand::Convert(args) => convert::run(args),
-    };
+    });
+    let result = result.unwrap_or_else(|error| Err(error.into()));
     result.unwrap_or_else(|error| exit::report(&error))
 }

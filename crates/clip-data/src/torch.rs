@@ -70,6 +70,25 @@ impl Libtorch {
         })
     }
 
+    /// Whether it has a half for GPUs, and what that half misses to be opened: for people.
+    pub fn cuda(&self) -> String {
+        let half = self.root.join("lib/libtorch_cuda.so");
+        if !half.is_file() {
+            return "no".into();
+        }
+        let mut ldd = Command::new("ldd");
+        let output = ldd.arg(&half).env("LD_LIBRARY_PATH", self.library_path()).output();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        match missing_libraries(&text.unwrap_or_default()).as_slice() {
+            [] => "yes".into(),
+            missing => format!(
+                "no: libraries of CUDA's are missing, {} of them, {} among them; pip's torch brings them",
+                missing.len(),
+                missing[0]
+            ),
+        }
+    }
+
     /// What `LD_LIBRARY_PATH` must hold: libtorch's own folder and its CUDA runtime's.
     pub fn library_path(&self) -> OsString {
         let mut paths = vec![self.root.join("lib"), self.root.join("../nvidia/cu13/lib")];
@@ -79,6 +98,12 @@ impl Libtorch {
         }
         std::env::join_paths(paths).unwrap_or_default()
     }
+}
+
+/// The libraries that `ldd` did not find.
+fn missing_libraries(ldd: &str) -> Vec<&str> {
+    let missing = ldd.lines().filter(|line| line.trim_end().ends_with("not found"));
+    missing.filter_map(|line| line.split_whitespace().next()).collect()
 }
 
 /// Where python3 would import torch from. Isolated (`-I`), so that a folder `torch` in the working
@@ -152,4 +177,15 @@ pub fn exec(command: &str) -> anyhow::Result<ExitCode> {
     let mut ready = program(command)?;
     let error = ready.args(std::env::args_os().skip(1)).exec();
     Err(Missing(format!("{}: {error}", ready.get_program().display())).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_that_ldd_does_not_find_are_named() {
+        let found = "\tlibtorch_cpu.so => /t/lib/libtorch_cpu.so (0x7f)\n\tlibcudnn.so.9 => not found\n\tlinux-vdso.so.1 (0x7f)\n\tlibnccl.so.2 => not found\n";
+        assert_eq!(missing_libraries(found), ["libcudnn.so.9", "libnccl.so.2"]);
+    }
 }

@@ -23,9 +23,6 @@ pub enum Error {
     #[error(transparent)]
     Model(#[from] clip_model::Error),
     /// libtorch failed.
-    #[error("libtorch: {0}")]
-    Tch(#[from] clip_torch::tch::TchError),
-    /// The shim failed.
     #[error(transparent)]
     Torch(#[from] clip_torch::Error),
 }
@@ -33,6 +30,12 @@ pub enum Error {
 impl Error {
     pub(crate) fn file(path: impl Into<PathBuf>, reason: impl std::fmt::Display) -> Self {
         Self::File(FileError::new(path, reason))
+    }
+}
+
+impl From<clip_torch::tch::TchError> for Error {
+    fn from(error: clip_torch::tch::TchError) -> Self {
+        Self::Torch(error.into())
     }
 }
 

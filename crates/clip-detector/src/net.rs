@@ -60,15 +60,16 @@ impl Conv {
     }
 }
 
+/// The kernel of [`blur_pool`], [1, 1, 3, 3]; made once, for a copy to a GPU waits for it.
+fn blur_kernel(device: Device) -> Tensor {
+    let sixteenths = [1f32, 2.0, 1.0, 2.0, 4.0, 2.0, 1.0, 2.0, 1.0];
+    Tensor::from_slice(&sixteenths.map(|x| x / 16.0)).view([1, 1, 3, 3]).to_device(device)
+}
+
 /// Halves the side after a blur (Zhang 2019): a shift of one pixel stays a small change.
-fn blur_pool(x: &Tensor) -> Tensor {
+fn blur_pool(x: &Tensor, kernel: &Tensor) -> Tensor {
     let channels = x.size()[1];
-    let line = [1f32, 2.0, 1.0];
-    let kernel: Vec<f32> =
-        line.iter().flat_map(|a| line.iter().map(move |b| a * b / 16.0)).collect();
-    let kernel =
-        Tensor::from_slice(&kernel).view([1, 1, 3, 3]).to_device(x.device()).to_kind(x.kind());
-    let kernel = kernel.expand([channels, 1, 3, 3], false);
+    let kernel = kernel.to_kind(x.kind()).expand([channels, 1, 3, 3], false);
     x.reflection_pad2d([1, 1, 1, 1]).conv2d(
         &kernel,
         None::<Tensor>,
@@ -102,8 +103,8 @@ impl Residual {
         Self { convs, shortcut, halves }
     }
 
-    fn forward(&self, x: &Tensor) -> Tensor {
-        let x = if self.halves { blur_pool(x) } else { x.shallow_clone() };
+    fn forward(&self, x: &Tensor, blur: &Tensor) -> Tensor {
+        let x = if self.halves { blur_pool(x, blur) } else { x.shallow_clone() };
         let mut branch = x.shallow_clone();
         for conv in &self.convs {
             branch = conv.forward(&branch.gelu("none"));
@@ -119,6 +120,7 @@ pub struct Detector {
     stem: Conv,
     blocks: Vec<Residual>,
     head: Tensor,
+    blur: Tensor,
     device: Device,
 }
 
@@ -139,7 +141,8 @@ impl Detector {
         let head =
             Tensor::randn([from, config.dim], (Kind::Float, Device::Cpu)) / (from as f64).sqrt();
         let head = b.add("head".into(), head);
-        Ok(Self { config: config.clone(), params: b.params, stem, blocks, head, device })
+        let (config, blur) = (config.clone(), blur_kernel(device));
+        Ok(Self { config, params: b.params, stem, blocks, head, blur, device })
     }
 
     /// Its shape.
@@ -160,9 +163,9 @@ impl Detector {
     /// Vectors of length one, [batch, dim], of images [batch, 3, size, size] with bytes 0 to 255.
     pub fn forward(&self, images: &Tensor) -> Tensor {
         let x = images.to_device(self.device).to_kind(Kind::Float) / 64.0 - 2.0;
-        let mut x = blur_pool(&self.stem.forward(&x));
+        let mut x = blur_pool(&self.stem.forward(&x), &self.blur);
         for block in &self.blocks {
-            x = block.forward(&x);
+            x = block.forward(&x, &self.blur);
         }
         let x =
             x.gelu("none").mean_dim([2i64, 3].as_slice(), false, Kind::Float).matmul(&self.head);

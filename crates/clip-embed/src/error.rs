@@ -20,10 +20,7 @@ pub enum Error {
     /// The model failed.
     #[error(transparent)]
     Model(#[from] clip_model::Error),
-    /// libtorch failed.
-    #[error("libtorch: {0}")]
-    Torch(#[from] clip_torch::tch::TchError),
-    /// What the model computed is not finite, or the shim failed.
+    /// What the model computed is not finite, or libtorch failed.
     #[error(transparent)]
     Output(#[from] clip_torch::Error),
     /// The metadata does not fit its columns.
@@ -31,10 +28,16 @@ pub enum Error {
     Arrow(#[from] arrow::error::ArrowError),
 }
 
+impl From<clip_torch::tch::TchError> for Error {
+    fn from(error: clip_torch::tch::TchError) -> Self {
+        Self::Output(error.into())
+    }
+}
+
 impl Classify for Error {
     fn class(&self) -> Option<ErrorClass> {
         match self {
-            Self::Model(_) | Self::Torch(_) | Self::Output(_) => Some(ErrorClass::Environment),
+            Self::Model(_) | Self::Output(_) => Some(ErrorClass::Environment),
             Self::Corpus(error) => error.class(),
             _ => None,
         }

@@ -17,10 +17,7 @@ pub enum Error {
     /// A model's file cannot be written or read.
     #[error(transparent)]
     Model(#[from] clip_model::Error),
-    /// libtorch failed.
-    #[error("libtorch: {0}")]
-    Torch(#[from] clip_torch::tch::TchError),
-    /// What the model computed is not finite, or the shim failed.
+    /// What the model computed is not finite, or libtorch failed.
     #[error(transparent)]
     Output(#[from] clip_torch::Error),
     /// The interval of an accuracy cannot be computed.
@@ -79,10 +76,16 @@ pub enum Error {
     Empty(String),
 }
 
+impl From<clip_torch::tch::TchError> for Error {
+    fn from(error: clip_torch::tch::TchError) -> Self {
+        Self::Output(error.into())
+    }
+}
+
 impl Classify for Error {
     fn class(&self) -> Option<ErrorClass> {
         match self {
-            Self::Model(_) | Self::Torch(_) | Self::Output(_) => Some(ErrorClass::Environment),
+            Self::Model(_) | Self::Output(_) => Some(ErrorClass::Environment),
             Self::Corpus(error) => error.class(),
             _ => None,
         }

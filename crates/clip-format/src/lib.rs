@@ -1,5 +1,5 @@
 //! Formats that many crates share: images by name and first bytes, NPY, pickles, whole files,
-//! errors that name their file.
+//! errors that name their file; and what a machine has.
 //!
 //! ```
 //! use clip_format::ImageFormat;
@@ -13,6 +13,7 @@ mod atomic;
 mod error;
 mod error_class;
 mod image_format;
+mod machine;
 pub mod npy;
 pub mod pickle;
 
@@ -20,3 +21,4 @@ pub use atomic::{AtomicFile, remove_temporary_files, remove_temporary_files_in, 
 pub use error::{FileError, PathError, is_disk_refusal};
 pub use error_class::{Classify, ErrorClass};
 pub use image_format::ImageFormat;
+pub use machine::{has_bf16, has_gpu_driver};

@@ -23,11 +23,14 @@ pub enum Error {
         cause: &'static str,
     },
     /// libtorch failed.
-    #[error("libtorch: {0}")]
-    Torch(#[from] clip_torch::tch::TchError),
-    /// The shim over libtorch failed.
     #[error(transparent)]
-    Shim(#[from] clip_torch::Error),
+    Torch(#[from] clip_torch::Error),
+}
+
+impl From<clip_torch::tch::TchError> for Error {
+    fn from(error: clip_torch::tch::TchError) -> Self {
+        Self::Torch(error.into())
+    }
 }
 
 impl Classify for Error {

@@ -112,7 +112,9 @@ impl Clip {
     /// width] and after each of `tokens` [batch, length], as [batch, 1 + length, vocabulary].
     pub fn continue_text(&self, first: &Tensor, tokens: &Tensor) -> Tensor {
         let embedded = Tensor::embedding(&self.token_embedding, tokens, -1, false, false);
-        let x = Tensor::cat(&[first.to_kind(embedded.kind()), embedded], 1);
+        // In 32 bits: neither type of 16 holds the other's numbers, where weights are float16 and
+        // autocast computes in bfloat16.
+        let x = Tensor::cat(&[first, &embedded].map(|x| x.to_kind(Kind::Float)), 1);
         self.word_logits(&self.text_states(&x))
     }
 }

@@ -13,6 +13,8 @@ int guarded(F&& body) {
   try {
     body();
     return 0;
+  } catch (const c10::Error& e) {
+    last_error = e.what_without_backtrace();
   } catch (const std::exception& e) {
     last_error = e.what();
   } catch (...) {

@@ -1,5 +1,7 @@
 // What tch 0.24 lacks for training CLIP, as a C interface over libtorch 2.11.
 // Every function catches C++ exceptions; on failure it returns -1 (or null) and ct_error() tells why.
+#include <ATen/Context.h>
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/autocast_mode.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -27,7 +29,7 @@ struct Held : torch::CustomClassHolder {
   ~Held() override { drop(context); }
   at::Tensor run(at::Tensor& x, bool replay) const {
     std::unique_ptr<at::Tensor> y(segment(context, &x, replay));
-    TORCH_CHECK(y, "the checkpointed segment failed");
+    TORCH_CHECK(y, ct::last_error);
     return *y;
   }
 };
@@ -108,7 +110,33 @@ struct Checkpoint : torch::autograd::Function<Checkpoint> {
 extern "C" {
 const char* ct_error() { return ct::last_error.c_str(); }
 
+// Why a segment that was called from here gives no tensor.
+void ct_fail(const char* reason) { ct::last_error = reason; }
+
 const char* ct_version() { return TORCH_VERSION; }
+
+int ct_set_device(int index) {
+  return guarded([&] { at::accelerator::setDeviceIndex((c10::DeviceIndex)index); });
+}
+
+int ct_synchronize(int index) {
+  return guarded([&] { at::accelerator::synchronizeDevice((c10::DeviceIndex)index); });
+}
+
+// The most bytes that tensors have had on a GPU at a time; -1 after a failure.
+int64_t ct_peak_memory(int index) {
+  int64_t peak = -1;
+  guarded([&] { peak = at::accelerator::getDeviceStats((c10::DeviceIndex)index).allocated_bytes[0].peak; });
+  return peak;
+}
+
+// Whether products of 32-bit matrices, and convolutions, may round their inputs to TF32.
+int ct_tf32(int allow) {
+  return guarded([&] {
+    at::globalContext().setAllowTF32CuBLAS(allow != 0);
+    at::globalContext().setAllowTF32CuDNN(allow != 0);
+  });
+}
 
 // Autocast on a device ("cpu" = 0, "cuda" = 1) to a dtype (bfloat16 = 0, float16 = 1); ct_autocast_end undoes it.
 int ct_autocast_begin(int device, int dtype) {

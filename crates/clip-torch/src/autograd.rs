@@ -7,6 +7,7 @@ use std::ffi::{c_int, c_void};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
+use crate::caught::{attempt, message};
 use crate::{Result, ffi};
 
 /// Backward from each output with the gradient given for it; outputs that depend on no parameter
@@ -72,7 +73,7 @@ pub fn freeze_statistics<T>(body: impl FnOnce() -> T) -> T {
 type Body = Box<dyn Fn(&Tensor) -> Tensor>;
 
 extern "C" fn run(context: *mut c_void, input: *mut C_tensor, replay: c_int) -> *mut C_tensor {
-    let result = std::panic::catch_unwind(|| {
+    let result = attempt(|| {
         // SAFETY: `context` is the `Body` that `checkpoint` gave away, `input` a tensor that
         // libtorch holds.
         let (body, x) = unsafe { (&*context.cast::<Body>(), Tensor::clone_from_ptr(input)) };
@@ -82,7 +83,10 @@ extern "C" fn run(context: *mut c_void, input: *mut C_tensor, replay: c_int) -> 
         std::mem::forget(y);
         pointer
     });
-    result.unwrap_or(std::ptr::null_mut())
+    result.unwrap_or_else(|panic| {
+        ffi::fail(&message(&*panic).unwrap_or_else(|| "a checkpointed segment panicked".into()));
+        std::ptr::null_mut()
+    })
 }
 
 extern "C" fn drop_body(context: *mut c_void) {
@@ -148,6 +152,22 @@ mod tests {
                 assert!((a - b).abs().max().double_value(&[]) < 1e-6, "{precision:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_segment_that_fails_says_why_in_both_passes() {
+        let x = Tensor::ones([2, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let wrong = Tensor::ones([5, 7], (Kind::Float, Device::Cpu));
+        let reason = "mat1 and mat2 shapes cannot be multiplied (2x3 and 5x7)";
+        let first = checkpoint(&x, {
+            let wrong = wrong.shallow_clone();
+            move |x| x.matmul(&wrong)
+        });
+        assert_eq!(first.unwrap_err().to_string(), format!("libtorch: {reason}"));
+        let replay = move |x: &Tensor| if statistics_frozen() { x.matmul(&wrong) } else { x * 2.0 };
+        let y = checkpoint(&x, replay).unwrap();
+        let error = backward(&[y], &[Tensor::ones([2, 3], (Kind::Float, Device::Cpu))]);
+        assert_eq!(error.unwrap_err().to_string(), format!("libtorch: {reason}"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The C interface of `shim/`.
 #![allow(unsafe_code, reason = "the one place that calls C")]
 
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -13,6 +13,11 @@ pub(crate) type Drop = extern "C" fn(*mut c_void);
 
 unsafe extern "C" {
     fn ct_error() -> *const c_char;
+    fn ct_fail(reason: *const c_char);
+    pub(crate) fn ct_set_device(index: c_int) -> c_int;
+    pub(crate) fn ct_synchronize(index: c_int) -> c_int;
+    pub(crate) fn ct_peak_memory(index: c_int) -> i64;
+    pub(crate) fn ct_tf32(allow: c_int) -> c_int;
     fn ct_version() -> *const c_char;
     pub(crate) fn ct_autocast_begin(device: c_int, dtype: c_int) -> c_int;
     pub(crate) fn ct_autocast_end(device: c_int) -> c_int;
@@ -145,7 +150,14 @@ pub(crate) fn checked(code: c_int) -> Result<()> {
 pub(crate) fn last_error() -> Error {
     // SAFETY: ct_error gives a NUL-terminated string that lives until this thread's next call.
     let text = unsafe { CStr::from_ptr(ct_error()) };
-    Error::Libtorch(text.to_string_lossy().into_owned())
+    Error::thrown(&text.to_string_lossy())
+}
+
+/// Leaves the reason of a failure for the shim, which called us, to throw.
+pub(crate) fn fail(reason: &str) {
+    let reason = CString::new(reason.replace('\0', " ")).unwrap_or_default();
+    // SAFETY: a string that outlives the call.
+    unsafe { ct_fail(reason.as_ptr()) };
 }
 
 /// The version in the headers that the shim was compiled with.

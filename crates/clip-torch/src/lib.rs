@@ -17,7 +17,9 @@
 
 mod autocast;
 mod autograd;
+mod caught;
 mod conv;
+mod device;
 mod dist;
 mod error;
 mod ffi;
@@ -35,7 +37,9 @@ pub use autocast::{Precision, autocast};
 pub use autograd::{
     backward, checkpoint, clear_gradients, freeze_statistics, norm, statistics_frozen,
 };
+pub use caught::caught;
 pub use conv::PackedConv;
+pub use device::{allow_tf32, peak_memory, synchronize, use_device};
 pub use dist::{Group, Reducer, Rendezvous, Store};
 pub use error::{Error, Result};
 pub use finite::{first_not_finite, require_finite};

@@ -32,15 +32,18 @@ pub fn init(threads: Option<usize>) -> Result<()> {
 #[allow(unsafe_code, reason = "opening a library runs its initialisers")]
 fn open_cuda() {
     use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
-    // The driver as a module, in a sandbox that has its devices alone, and under WSL.
-    let driver = ["/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg"];
-    if !driver.iter().any(|path| std::path::Path::new(path).exists()) {
+    if !clip_format::has_gpu_driver() {
         return;
     }
     // SAFETY: libtorch's own library; its initialisers register kernels and do nothing else.
     match unsafe { Library::open(Some("libtorch_cuda.so"), RTLD_NOW | RTLD_GLOBAL) } {
-        // It stays for the life of the process.
-        Ok(library) => std::mem::forget(library),
+        Ok(library) => {
+            // It stays for the life of the process.
+            std::mem::forget(library);
+            if tch::Cuda::device_count() == 0 {
+                drop(FAULT.set(NO_DEVICE.into()));
+            }
+        }
         Err(error) => {
             // The name of the missing library is the cause's.
             let cause = std::error::Error::source(&error).map(ToString::to_string);
@@ -48,6 +51,9 @@ fn open_cuda() {
         }
     }
 }
+
+const NO_DEVICE: &str =
+    "libtorch sees no GPU: CUDA_VISIBLE_DEVICES hides all, or the driver is too old for its CUDA";
 
 static FAULT: OnceLock<String> = OnceLock::new();
 

@@ -1,9 +1,10 @@
 //! A loss trace over given weights and batches, to compare with open_clip's:
 //! `scripts/parity_train`, `scripts/parity_resume`.
 //!
-//!     trace MODEL FOLDER PRECISION CHUNK [--export FILE | --import FILE]
+//!     trace MODEL FOLDER PRECISION CHUNK [--export FILE | --import FILE] [DEVICE]
 //!
-//! `--export` writes `epoch_1.pt` after the first epoch, `--import` resumes one.
+//! On DEVICE (cpu or cuda) in full 32 bits, TF32 off. `--export` writes `epoch_1.pt` after the
+//! first epoch, `--import` resumes one.
 //!
 //! Reads `init.safetensors` (open_clip's names), `batches.safetensors` (image [steps, batch, side,
 //! side, 3] as f32 bytes, text [steps, batch, 77]) and `settings.json`; prints one line of JSON a
@@ -19,7 +20,13 @@ use clip_torch::tch::{Device, Kind, Tensor};
 use clip_train::{Batch, Objective, ProcessGroup, Recipe, TrainOptions, Trainer, fresh};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    clip_torch::init(None)?;
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    let last = args.pop_if(|last| ["cpu", "cuda"].contains(&last.as_str()));
+    let device = if last.as_deref() == Some("cuda") { Device::Cuda(0) } else { Device::Cpu };
+    if device.is_cuda() {
+        clip_torch::allow_tf32(false)?;
+    }
     let (model, folder, precision, chunk, file) = match args.as_slice() {
         [model, folder, precision, chunk] => (model, folder, precision, chunk, None),
         [model, folder, precision, chunk, how, file]
@@ -29,11 +36,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         _ => {
             return Err(
-                "usage: trace MODEL FOLDER PRECISION CHUNK [--export FILE | --import FILE]".into(),
+                "usage: trace MODEL FOLDER PRECISION CHUNK [--export FILE | --import FILE] [DEVICE]"
+                    .into(),
             );
         }
     };
-    clip_torch::init(None)?;
     let folder = Path::new(folder);
     let settings = std::fs::read_to_string(folder.join("settings.json"))?;
     let settings: serde_json::Value = serde_json::from_str(&settings)?;
@@ -50,7 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let objective = settings
         .get("objective")
         .map_or(Ok(Objective::Contrastive), |name| serde_json::from_value(name.clone()))?;
-    let mut model = fresh(&config, objective, Device::Cpu);
+    let mut model = fresh(&config, objective, device);
     model.load(&read_safetensors(&folder.join("init.safetensors"))?)?;
     let recipe = Recipe {
         lr: number("lr")?,

@@ -185,7 +185,7 @@ impl ProcessGroup {
 
     fn timed<T>(&self, call: impl FnOnce() -> clip_torch::Result<T>) -> Result<T> {
         let started = Instant::now();
-        let result = call().map_err(|e| self.diagnose_peer_failure(&e));
+        let result = call().map_err(|e| self.diagnose_peer_failure(e));
         self.talked.set(self.talked.get() + started.elapsed());
         result
     }
@@ -200,9 +200,12 @@ impl ProcessGroup {
         self.talked.get().as_secs_f64()
     }
 
-    /// Turns a failure of the group into one that names who is gone.
-    pub(crate) fn diagnose_peer_failure(&self, error: &dyn std::fmt::Display) -> Error {
-        let Some(group) = &self.group else { return Error::Peer(error.to_string()) };
+    /// Turns a failure of the group into one that names who is gone. Memory that is not there is
+    /// this process's own failure.
+    pub(crate) fn diagnose_peer_failure(&self, error: clip_torch::Error) -> Error {
+        let Some(group) = self.group.as_ref().filter(|_| !error.is_memory()) else {
+            return error.into();
+        };
         let named = suspects(group);
         if let Ok(names) = &named {
             // Those who ask later find the answer, not the silence of those who left because of it.

@@ -65,12 +65,15 @@ pub enum Error {
     /// The model.
     #[error(transparent)]
     Model(#[from] clip_model::Error),
-    /// The shim.
+    /// libtorch.
     #[error(transparent)]
     Torch(#[from] clip_torch::Error),
-    /// libtorch.
-    #[error("libtorch: {0}")]
-    Tch(#[from] clip_torch::tch::TchError),
+}
+
+impl From<clip_torch::tch::TchError> for Error {
+    fn from(error: clip_torch::tch::TchError) -> Self {
+        Self::Torch(error.into())
+    }
 }
 
 impl Classify for Error {
@@ -79,6 +82,7 @@ impl Classify for Error {
             Self::Diverged { .. } | Self::Replicas { .. } => Some(ErrorClass::Gate),
             Self::Loader(error) => error.class(),
             Self::Corpus(error) => error.class(),
+            Self::Peer(_) => Some(ErrorClass::Incomplete),
             Self::Damaged { .. } => Some(ErrorClass::Damaged),
             Self::Interrupted => Some(ErrorClass::Interrupted),
             Self::Model(_) | Self::Torch(_) => Some(ErrorClass::Environment),

@@ -7,6 +7,15 @@ use clip_torch::Precision;
 
 use crate::{ProcessGroup, Result, StepMetrics};
 
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are done.
+    Finished,
+    /// Its time was over, or it was asked to stop; a checkpoint was written.
+    Stopped,
+}
+
 /// What is evaluated after an epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {

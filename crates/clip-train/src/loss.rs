@@ -64,19 +64,24 @@ pub fn contrastive(
             Ok(world.all_gather(&mine.detach())?.set_requires_grad(true))
         };
         let (all_u, all_v) = (gathered(&u)?, gathered(&v)?);
-        let mut sum = 0.0;
+        let mut losses = Vec::new();
         for start in (0..rows).step_by(block as usize) {
             let count = block.min(rows - start);
             let loss = part(&all_u, &all_v, temperature, first + start, count);
             let loss = loss * (count as f64 / rows as f64);
             loss.f_backward()?;
-            sum += loss.double_value(&[]);
+            losses.push(loss.detach());
         }
         let (du, dv) = (world.reduce_scatter(&all_u.grad())?, world.reduce_scatter(&all_v.grad())?);
         backward(&[u, v], &[du, dv])?;
-        sum
+        sum(&losses)
     };
     Ok(Gradients { loss, images: images.grad(), texts: texts.grad() })
+}
+
+/// The sum of 0-dim losses, read once: each look at a value waits for the GPU.
+pub(crate) fn sum(losses: &[Tensor]) -> f64 {
+    Tensor::stack(losses, 0).sum(Kind::Double).double_value(&[])
 }
 
 /// The loss of all pairs at once, with one product for both directions.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use clip_format::has_bf16;
 use clip_torch::Precision;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -68,12 +69,6 @@ impl<'de> Deserialize<'de> for TrainPrecision {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         String::deserialize(input)?.parse().map_err(D::Error::custom)
     }
-}
-
-/// Whether the processor multiplies bfloat16.
-pub fn has_bf16() -> bool {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    cpu.contains("avx512_bf16") || cpu.contains("amx_bf16")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use clip_torch::tch::{Kind, Tensor, no_grad};
 use clip_torch::{Precision, Reducer, autocast, backward, freeze_statistics};
 
 use crate::hooks::{Meter, Phase};
-use crate::loss::{Gradients, Temperature, contrastive};
+use crate::loss::{Gradients, Temperature, contrastive, sum};
 use crate::replicas::buffers;
 use crate::{Batch, Error, Hooks, Objective, ProcessGroup, Recipe, Result};
 
@@ -48,8 +48,11 @@ impl Passes<'_> {
     /// once: nothing but gradients of the step stays, on any process.
     pub fn run(&self, batch: &Batch, hooks: &mut dyn Hooks) -> Result<Option<Passed>> {
         if let Some(reducer) = &self.reducer {
-            reducer.prepare_for_forward().map_err(|e| self.world.diagnose_peer_failure(&e))?;
+            reducer.prepare_for_forward().map_err(|e| self.world.diagnose_peer_failure(e))?;
         }
+        // Once: a copy of memory that is not pinned waits for the GPU.
+        let tokens = batch.tokens.to_device(self.model.device());
+        let batch = &Batch { images: batch.images.shallow_clone(), tokens, ..*batch };
         let chunks = self.chunks(batch);
         // Chunks move the running statistics of batch normalisation.
         let statistics = if chunks.len() > 1 { buffers(self.model) } else { Vec::new() };
@@ -150,7 +153,7 @@ impl Passes<'_> {
         chunks: &[Chunk],
         hooks: &mut dyn Hooks,
     ) -> Result<Option<Passed>> {
-        let (mut sum, mut forward) = (0.0, 0.0);
+        let (mut losses, mut forward) = (Vec::new(), 0.0);
         let mut meter = self.meter(Phase::Training, chunks);
         if chunks.len() > 1 {
             meter.report(0, 0, hooks);
@@ -167,16 +170,16 @@ impl Passes<'_> {
                 crate::text_objectives::loss(self.model, objective, &images, &tokens, patches)
             });
             let loss = loss * (chunk.rows as f64 / batch.len as f64);
-            sum += loss.double_value(&[]);
+            losses.push(loss.detach());
             forward += clock.elapsed().as_secs_f64();
             self.prepare_for_backward(last)?;
-            let scale = Tensor::from(self.loss_scale as f32).to_device(loss.device());
+            let scale = Tensor::full([], self.loss_scale, (Kind::Float, loss.device()));
             backward(&[loss], &[scale]).map_err(|e| self.wrap_error(e))?;
             if chunks.len() > 1 {
                 meter.chunk(chunk.rows, hooks);
             }
         }
-        Ok(Some(Passed { loss: sum, forward }))
+        Ok(Some(Passed { loss: sum(&losses), forward }))
     }
 
     fn meter(&self, phase: Phase, chunks: &[Chunk]) -> Meter {
@@ -209,16 +212,15 @@ impl Passes<'_> {
 
     /// A failure of a backward pass may be another process's.
     fn wrap_error(&self, error: clip_torch::Error) -> Error {
-        if self.reducer.is_some() { self.world.diagnose_peer_failure(&error) } else { error.into() }
+        if self.reducer.is_some() { self.world.diagnose_peer_failure(error) } else { error.into() }
     }
 
     fn input(&self, batch: &Batch, chunk: &Chunk) -> (Tensor, Tensor) {
-        let device = self.model.device();
         let images = self.model.pixels(&batch.images.narrow(0, chunk.first, chunk.rows));
         // Convolutions in 16 bits are a third faster with channels last in memory, as the loader
         // gives them; in 32 bits there is no such rule.
         let images = if self.precision == Precision::F32 { images.contiguous() } else { images };
-        (images, batch.tokens.narrow(0, chunk.first, chunk.rows).to_device(device))
+        (images, batch.tokens.narrow(0, chunk.first, chunk.rows))
     }
 
     /// The patches that a chunk's images go without: drawn for each sample of the step's whole

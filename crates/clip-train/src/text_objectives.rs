@@ -4,6 +4,7 @@
 
 use clip_model::{Clip, PatchDropout};
 use clip_torch::tch::{Kind, Tensor};
+use clip_torch::{Precision, autocast};
 
 use crate::Objective;
 
@@ -81,15 +82,18 @@ impl ClassScorer {
         Self::Linear(Tensor::stack(&vectors, 1))
     }
 
-    /// Scores [images, classes] of embedded images.
-    pub fn scores(&self, model: &Clip, features: &Tensor) -> Tensor {
+    /// Scores [images, classes] of embedded images; what runs the model does so in its arithmetic.
+    pub fn scores(&self, model: &Clip, precision: Precision, features: &Tensor) -> Tensor {
         match self {
             Self::Linear(weights) => features.matmul(weights),
             Self::Captions(classes) => {
                 let rows = features.size()[0];
                 let likelihood =
                     |tokens: &Tensor| caption(model, features, &tokens.expand([rows, -1], false)).0;
-                Tensor::stack(&classes.iter().map(likelihood).collect::<Vec<_>>(), 1)
+                let all = autocast(precision, model.device(), || {
+                    classes.iter().map(likelihood).collect::<Vec<_>>()
+                });
+                Tensor::stack(&all, 1)
             }
         }
     }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clip_loader::{Epochs, LoaderOptions, Sampler, TrainData};
-use clip_model::{Clip, ModelConfig};
+use clip_model::Clip;
 use clip_random::mix;
-use clip_torch::tch::{self, Device, Tensor};
-use clip_torch::{Precision, Reducer};
+use clip_torch::tch::{self, Tensor};
+use clip_torch::{Precision, Reducer, caught, synchronize};
 
 use crate::checkpoint::state_of;
 use crate::hooks::{Meter, Phase};
@@ -16,18 +16,9 @@ use crate::pt;
 use crate::replicas::{COMPARE_STEPS, buffers, same_start, same_weights};
 use crate::step::{Passed, Passes, agree};
 use crate::{
-    Batch, Checkpoint, Due, Error, Hooks, Loader, Logs, Objective, ProcessGroup, Recipe, Result,
-    Scheduler, StepMetrics, TrainOptions,
+    Batch, Checkpoint, Due, Error, Hooks, Loader, Logs, Objective, Outcome, ProcessGroup, Recipe,
+    Result, Scheduler, StepMetrics, TrainOptions,
 };
-
-/// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All steps are done.
-    Finished,
-    /// Its time was over, or it was asked to stop; a checkpoint was written.
-    Stopped,
-}
 
 /// A model, its optimizer, and where they are in the run.
 pub struct Trainer {
@@ -88,7 +79,7 @@ impl Trainer {
         let averaged: Vec<Tensor> = averaged.map(|(_, tensor)| tensor.shallow_clone()).collect();
         let reducer = match world.group() {
             Some(group) if !averaged.is_empty() => {
-                Some(Reducer::new(group, &averaged).map_err(|e| world.diagnose_peer_failure(&e))?)
+                Some(Reducer::new(group, &averaged).map_err(|e| world.diagnose_peer_failure(e))?)
             }
             _ => None,
         };
@@ -207,7 +198,18 @@ impl Trainer {
 
     /// One step on this process's rows of a batch, and whether a process is to stop after it. None
     /// when one was asked to stop at once: nothing of the step stays, on any process.
+    ///
+    /// # Errors
+    /// What libtorch reports, a lack of memory among it; nothing of that step is to be kept.
     pub fn train(
+        &mut self,
+        batch: &Batch,
+        hooks: &mut dyn Hooks,
+    ) -> Result<Option<(StepMetrics, bool)>> {
+        caught(|| self.step_on(batch, hooks))?
+    }
+
+    fn step_on(
         &mut self,
         batch: &Batch,
         hooks: &mut dyn Hooks,
@@ -227,6 +229,8 @@ impl Trainer {
             step: self.step,
         };
         let Some(Passed { loss, forward }) = passes.run(batch, hooks)? else { return Ok(None) };
+        // A GPU is still at work on what it was asked to do.
+        synchronize(self.model.device())?;
         let backward = started.elapsed().as_secs_f64() - forward - self.world.clock();
         let (loss, stop) =
             agree(&self.world, &self.scalars, loss, hooks.stop() || hooks.interrupted())?;
@@ -246,6 +250,8 @@ impl Trainer {
             epoch: self.epochs().epoch(self.step),
             loss,
             lr,
+            // This waits for the GPU, too: after the step the loader fills the batch's memory
+            // again, and a copy of it must not be in flight.
             logit_scale: self.model.logit_scale().double_value(&[]).exp(),
             grad_norm: update.grad_norm,
             skipped: update.skipped,
@@ -435,16 +441,4 @@ impl Trainer {
     fn compare_weights(&self) -> Result<()> {
         same_weights(&self.world, &self.model, self.step)
     }
-}
-
-/// A model with fresh weights, drawn from libtorch's global generator, as the objective wants it:
-/// the sigmoid loss begins at a scale of 10 and a bias of -10 (Zhai et al. 2023), since a batch is
-/// mostly wrong pairs.
-pub fn fresh(config: &ModelConfig, objective: Objective, device: Device) -> Clip {
-    let mut model = Clip::new(config, device);
-    if objective == Objective::Sigmoid {
-        model.set_logit_scale(10.0);
-        model.add_logit_bias(-10.0);
-    }
-    model
 }

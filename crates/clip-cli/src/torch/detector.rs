@@ -16,7 +16,7 @@ pub enum DetectorTask {
         /// The detector's folder
         #[arg(long)]
         model: PathBuf,
-        /// auto, cpu or cuda
+        /// auto, cpu, cuda or cuda:N
         #[arg(long, default_value = "auto")]
         device: String,
     },
@@ -55,7 +55,7 @@ pub struct DetectorTrainArgs {
     /// auto, amp_bf16 or fp32
     #[arg(long, default_value = "auto")]
     pub precision: String,
-    /// auto, cpu or cuda
+    /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
 }

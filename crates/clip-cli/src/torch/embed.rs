@@ -37,7 +37,7 @@ pub struct EmbedArgs {
     /// Threads of libtorch [default: one for each processor]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// auto, cpu or cuda
+    /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
 }

@@ -260,7 +260,7 @@ pub struct TrainArgs {
     /// Memory for decoded images, in MB [default: 2000]
     #[arg(long, value_name = "MB")]
     pub cache_mb: Option<u64>,
-    /// auto, cpu or cuda
+    /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Train in this many processes on this machine

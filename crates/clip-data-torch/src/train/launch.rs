@@ -66,6 +66,7 @@ fn wait(mut ranks: Vec<Child>, stop: &Stop) -> ExitCode {
     let mut ended: Vec<Option<ExitStatus>> = vec![None; ranks.len()];
     let mut verdict = None;
     let mut deadline = None;
+    let mut ending = false;
     while ended.iter().any(Option::is_none) {
         for (rank, child) in ranks.iter_mut().enumerate() {
             if ended[rank].is_some() {
@@ -76,9 +77,12 @@ fn wait(mut ranks: Vec<Child>, stop: &Stop) -> ExitCode {
             if verdict.is_none() && !status.success() {
                 let code = status.code().and_then(|code| u8::try_from(code).ok());
                 verdict = Some(code.unwrap_or(exit::INCOMPLETE));
-                // Stopping when asked to is no failure: the first rank may still write a
-                // checkpoint.
-                if ![Some(exit::INCOMPLETE), Some(exit::INTERRUPTED)].contains(&code) {
+                // One that stops when asked to, or for another that does not answer: the first rank
+                // may still write a checkpoint.
+                if [Some(exit::INCOMPLETE), Some(exit::INTERRUPTED)].contains(&code) {
+                    deadline.get_or_insert(Instant::now() + GRACE);
+                } else {
+                    ending = true;
                     eprintln!(
                         "error: rank {rank} (process {}) {}; ending the others",
                         child.id(),
@@ -89,14 +93,15 @@ fn wait(mut ranks: Vec<Child>, stop: &Stop) -> ExitCode {
             }
         }
         if stop.asked() {
+            ending = true;
             deadline.get_or_insert(Instant::now() + GRACE);
         }
-        if let Some(deadline) = deadline {
+        if ending {
             // The end of their standard input asks the others to stop.
             ranks.iter_mut().for_each(|child| drop(child.stdin.take()));
-            if Instant::now() > deadline {
-                ranks.iter_mut().for_each(|child| drop(child.kill()));
-            }
+        }
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            ranks.iter_mut().for_each(|child| drop(child.kill()));
         }
         std::thread::sleep(Duration::from_millis(50));
     }

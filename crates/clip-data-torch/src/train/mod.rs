@@ -7,6 +7,7 @@ mod idle;
 mod inputs;
 mod launch;
 mod overlap;
+mod processes;
 mod reports;
 mod resolve;
 mod score;
@@ -32,12 +33,12 @@ use clip_train::{
 
 use data::data;
 use inputs::Inputs;
+use processes::{nccl, own_device, threads};
 use reports::Reports;
 use resolve::Resolve;
 use score::Scorer;
 use show::Show;
 
-use crate::device::device;
 use crate::exit;
 use crate::model::{newest, preprocess_fields};
 
@@ -48,8 +49,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })?;
     let timeout = Duration::from_secs(args.dist_timeout.unwrap_or(600));
     if let (Some(count), None) = (args.nproc.filter(|&count| count > 1), &place) {
-        // A wrong flag is reported once, not by each process.
+        // What is wrong is reported once, not by each process.
         args.resolve(count)?;
+        clip_torch::init(None)?;
+        processes::check(&args, count)?;
         return launch::launch(count, timeout);
     }
     clip_torch::init(threads(place.as_ref()))?;
@@ -58,8 +61,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stop = Stop::install(if first { exit::STOPPING } else { "" })?;
     launch::follow_parent(&stop);
     let device = own_device(&args, place.as_ref())?;
+    if device.is_cuda() {
+        // As open_clip's main.py does.
+        clip_torch::allow_tf32(true)?;
+    }
     let world = match place {
-        Some(place) => ProcessGroup::join(place, device, timeout, nccl(&args)?)?,
+        Some(place) => ProcessGroup::join(place, device, timeout, nccl(&args, device)?)?,
         None => ProcessGroup::alone(),
     };
     let main = world.is_main();
@@ -114,6 +121,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         outcome => outcome?,
     };
     show.finish();
+    if let Some(bytes) = clip_torch::peak_memory(device) {
+        show.say(&format!("at most {} MiB of GPU memory", bytes >> 20));
+    }
     if let Some(checkpoint) = latest(&folder.join("checkpoints")).filter(|_| main) {
         println!("checkpoint: {}", checkpoint.display());
     }
@@ -132,45 +142,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         logs.finish(code)?;
     }
     Ok(ExitCode::from(code))
-}
-
-/// The machine's cores are shared by its processes, unless the launcher has decided.
-fn threads(place: Option<&RankInfo>) -> Option<usize> {
-    if std::env::var_os("OMP_NUM_THREADS").is_some() {
-        return None;
-    }
-    let local = place?.local_world?;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Some((cores / local).max(1))
-}
-
-/// Each process of a machine has a GPU of its own.
-fn own_device(args: &Args, place: Option<&RankInfo>) -> anyhow::Result<Device> {
-    let device = device(&args.device)?;
-    Ok(match (device, place) {
-        (Device::Cuda(_), Some(place)) => Device::Cuda(place.local_rank),
-        (device, _) => device,
-    })
-}
-
-/// The library with NCCL's backend: beside this executable, made by `scripts/nccl`.
-fn nccl(args: &Args) -> anyhow::Result<Option<String>> {
-    match args.dist_backend.as_deref() {
-        Some("gloo") => return Ok(None),
-        None | Some("nccl") => {}
-        Some(other) => anyhow::bail!("--dist-backend {other}: gloo or nccl"),
-    }
-    let library = std::env::current_exe()?.with_file_name("libclip_nccl.so");
-    if library.is_file() {
-        return Ok(Some(library.display().to_string()));
-    }
-    if args.dist_backend.is_some() {
-        let shown = library.display();
-        anyhow::bail!(
-            "--dist-backend nccl: {shown} is missing\nhint: use gloo, or build that library with scripts/nccl of the source code"
-        );
-    }
-    Ok(None)
 }
 
 /// With fresh weights, or those of `--pretrained` (of `--pretrained-image` in the image tower) and

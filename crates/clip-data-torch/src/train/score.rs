@@ -27,14 +27,14 @@ enum Teller {
 
 impl Teller {
     /// Scores [images, classes] of embedded images.
-    fn scores(&self, model: &Clip, features: &Tensor) -> Tensor {
+    fn scores(&self, model: &Clip, precision: Precision, features: &Tensor) -> Tensor {
         match self {
             Self::Likeness(classifier) => {
                 let norm = features.norm_scalaropt_dim(2.0, [1i64], true).clamp_min(1e-12);
                 // The classifier is on the processor.
                 classifier.logits(&(features / norm).to_device(Device::Cpu))
             }
-            Self::Words(scorer) => scorer.scores(model, features),
+            Self::Words(scorer) => scorer.scores(model, precision, features),
         }
     }
 }
@@ -131,7 +131,7 @@ impl Scorer {
             let stop = || world.asked(interrupted());
             let overlaps = self.overlaps.as_ref();
             let held = overlaps.map_or(0, |overlaps| overlaps.count(&set.name));
-            let found = match self.scorer(model, set, &stop) {
+            let found = match self.scorer(model, precision, set, &stop) {
                 Ok(scorer) => Self::count(model, precision, world, set, (&scorer, overlaps), &stop),
                 Err(clip_eval::Error::Interrupted) => Ok(None),
                 Err(clip_eval::Error::Output(clip_torch::Error::NotFinite { .. })) => {
@@ -172,12 +172,16 @@ impl Scorer {
     fn scorer(
         &self,
         model: &Clip,
+        precision: Precision,
         set: &EvalSet,
         stop: &dyn Fn() -> bool,
     ) -> clip_eval::Result<Teller> {
         if self.objective.compares_pairs() {
-            let classifier = Classifier::new(model, &self.tokenizer, set, Names::Mean, stop)?;
-            return Ok(Teller::Likeness(classifier));
+            // As open_clip does: text weights in float16 are read by autocast alone.
+            let classifier = autocast(precision, model.device(), || {
+                Classifier::new(model, &self.tokenizer, set, Names::Mean, stop)
+            });
+            return Ok(Teller::Likeness(classifier?));
         }
         let context = model.config().text_cfg.context_length as usize;
         let tokens = |class| {
@@ -225,7 +229,7 @@ impl Scorer {
             let input = pixels(model, &images);
             let logits = no_grad(|| {
                 let features = autocast(precision, model.device(), || model.encode_image(&input));
-                scorer.scores(model, &features.to_kind(Kind::Float))
+                scorer.scores(model, precision, &features.to_kind(Kind::Float))
             });
             if first_not_finite(&logits).is_some() {
                 return Ok(Some(not_finite(held)));

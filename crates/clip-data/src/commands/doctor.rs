@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
+use clip_format::{has_bf16, has_gpu_driver};
 use clip_pipeline::Config;
 
 use crate::exit;
@@ -36,15 +37,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             line(true, "memory", format!("{:.1} GB available", kib as f64 * 1024.0 / 1e9));
         }
     }
-    if let Ok(cpu) = std::fs::read_to_string("/proc/cpuinfo") {
-        let has = |flag| cpu.contains(flag);
-        let bf16 = has("avx512_bf16") || has("amx_bf16");
-        line(
-            true,
-            "bf16",
-            if bf16 { "yes: training uses it" } else { "no: training uses f32" }.into(),
-        );
-    }
+    let bf16 = if has_bf16() { "yes: training uses it" } else { "no: training uses f32" };
+    line(true, "bf16", bf16.into());
     match Libtorch::find() {
         Some(libtorch) => {
             let version = libtorch.version().unwrap_or_else(|| "of unknown version".into());
@@ -54,8 +48,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 found += &format!(", but {SERIES} is needed\nhint: {}", install.libtorch(SERIES));
             }
             line(libtorch.fits(), "libtorch", found);
-            let cuda = libtorch.root.join("lib/libtorch_cuda.so").is_file();
-            line(true, "cuda build", if cuda { "yes" } else { "no" }.into());
+            line(true, "cuda build", libtorch.cuda());
         }
         None => {
             let bring = install.libtorch(SERIES);
@@ -73,8 +66,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     } else {
         line(false, "torch half", format!("{shown}\nhint: {}", install.torch_executable()));
     }
-    let driver = std::path::Path::new("/proc/driver/nvidia/version").exists();
-    line(true, "gpu driver", if driver { "nvidia" } else { "none" }.into());
+    line(true, "gpu driver", if has_gpu_driver() { "nvidia" } else { "none" }.into());
     let resolver = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
     let servers: Vec<_> = resolver.lines().filter_map(|l| l.strip_prefix("nameserver ")).collect();
     line(true, "resolver", if servers.is_empty() { "none".into() } else { servers.join(", ") });

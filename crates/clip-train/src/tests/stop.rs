@@ -3,15 +3,16 @@
 
 use std::path::Path;
 
+use clip_format::{Classify, ErrorClass};
 use clip_model::Clip;
-use clip_torch::tch::Tensor;
+use clip_torch::tch::{Device, Kind, Tensor};
 use clip_torch::{Precision, Store};
 
 use super::ranks::{finished, start};
 use super::{Seen, alone, corpus, recipe, tiny, train_options, trainer};
 use crate::{
-    Checkpoint, Due, Error, Hooks, Logs, Objective, Outcome, Phase, ProcessGroup, Progress, Recipe,
-    Result, StepMetrics, Trainer, latest,
+    Batch, Checkpoint, Due, Error, Hooks, Logs, Objective, Outcome, Phase, ProcessGroup, Progress,
+    Recipe, Result, StepMetrics, Trainer, latest,
 };
 
 /// Asks to stop after a chunk, or in an evaluation; then answers yes for ever.
@@ -188,4 +189,26 @@ pub fn child(world: ProcessGroup, folder: &Path, data: &Path, job: &str) {
     let outcome = trainer.run(None, &mut hooks).unwrap();
     let text = format!("{outcome:?} {}", trainer.steps_done());
     std::fs::write(folder.join(format!("stopped-{rank}")), text).unwrap();
+}
+
+#[test]
+fn a_step_that_libtorch_fails_is_an_error_of_the_machine() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let corpus = corpus(folder.path(), 48);
+    for checkpointing in [false, true] {
+        let mut trainer = super::trainer(&tiny(false), &recipe(16), &corpus, train_options(16));
+        trainer.model.set_grad_checkpointing(checkpointing);
+        // Images of more patches than the model has positions.
+        let images = Tensor::zeros([16, 24, 24, 3], (Kind::Uint8, Device::Cpu));
+        let tokens = Tensor::ones([16, 4], (Kind::Int64, Device::Cpu));
+        let batch = Batch { step: 0, images, tokens, len: 16 };
+        let error = trainer.train(&batch, &mut ()).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.class(), Some(ErrorClass::Environment), "{text}");
+        assert!(text.starts_with("libtorch: ") && !text.contains("frame #"), "{text}");
+        assert_eq!(trainer.steps_done(), 0);
+    }
+    let gone = crate::Error::Peer("rank 1 died".into());
+    assert_eq!(gone.class(), Some(ErrorClass::Incomplete));
 }

@@ -61,7 +61,7 @@ pub struct SuiteArgs {
     /// Only every N-th evaluation, so that N processes share the work
     #[arg(long, value_name = "I/N", value_parser = part)]
     pub part: Option<(usize, usize)>,
-    /// auto, cpu or cuda
+    /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Skip images that cannot be decoded, and count them

@@ -12,7 +12,7 @@ pub struct ModelArgs {
     /// The model.
     #[command(flatten)]
     pub weights: ModelPath,
-    /// auto, cpu or cuda
+    /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
 }

@@ -52,7 +52,7 @@ pub struct ProbeSource {
     /// are in the JSON
     #[arg(long)]
     pub drop_shared: bool,
-    /// auto, cpu or cuda
+    /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// The batch.

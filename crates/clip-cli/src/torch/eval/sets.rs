@@ -44,7 +44,7 @@ pub struct DoctorArgs {
     /// Weights, or a run: what the model predicts shows permuted classes and labels off by one
     #[arg(long)]
     pub model: Option<PathBuf>,
-    /// auto, cpu or cuda
+    /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", requires = "model")]
     pub device: String,
     /// Images that are embedded at a time
