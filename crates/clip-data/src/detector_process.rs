@@ -2,10 +2,9 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::Mutex;
 
-use anyhow::Context;
 use clip_image::Rgb;
 use clip_overlap::{Embedder, Error, Result};
 
@@ -32,17 +31,9 @@ impl DetectorProcess {
         let bytes = std::fs::read(&weights)
             .map_err(|e| anyhow::anyhow!("{}: {e}\n{hint}", weights.display()))?;
         let id = blake3::hash(&bytes).to_hex()[..16].to_owned();
-        let mut child = torch::program("detector")?
-            .args(["detector", "serve"])
-            .arg("--model")
-            .arg(model)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("the detector's process did not start")?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let (input, mut output) =
-            input.zip(output).context("the detector's process has no streams")?;
+        let mut command = torch::program("detector")?;
+        command.args(["detector", "serve", "--model"]).arg(model);
+        let (mut child, input, mut output) = torch::spawn_piped(&mut command, "the detector")?;
         let mut head = [0; 8];
         if output.read_exact(&mut head).is_err() {
             // What was wrong, it has said itself on standard error.

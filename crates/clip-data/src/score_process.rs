@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::{BufReader, BufWriter, ErrorKind};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,16 +63,8 @@ impl ScoreProcess {
 
     fn start(&self) -> anyhow::Result<Running> {
         let mut command = torch::program("build")?;
-        let mut child = command
-            .args(&self.arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| anyhow::anyhow!("the model's process did not start: {e}"))?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let (Some(input), Some(output)) = (input, output) else {
-            anyhow::bail!("the model's process has no streams")
-        };
+        let (mut child, input, output) =
+            torch::spawn_piped(command.args(&self.arguments), "the model")?;
         let (input, mut output) = (BufWriter::new(input), BufReader::new(output));
         let wanted = |greeting: &Greeting| {
             greeting.columns == self.columns && (greeting.width > 0) == self.embeddings

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
 use anyhow::Context;
 use clip_format::{Classify, ErrorClass};
@@ -177,6 +177,18 @@ pub fn exec(command: &str) -> anyhow::Result<ExitCode> {
     let mut ready = program(command)?;
     let error = ready.args(std::env::args_os().skip(1)).exec();
     Err(Missing(format!("{}: {error}", ready.get_program().display())).into())
+}
+
+/// Starts a process that is asked through its streams; `what` names it.
+pub fn spawn_piped(
+    command: &mut Command,
+    what: &str,
+) -> anyhow::Result<(Child, ChildStdin, ChildStdout)> {
+    let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = started.with_context(|| format!("{what}'s process did not start"))?;
+    let streams = child.stdin.take().zip(child.stdout.take());
+    let (input, output) = streams.with_context(|| format!("{what}'s process has no streams"))?;
+    Ok((child, input, output))
 }
 
 #[cfg(test)]

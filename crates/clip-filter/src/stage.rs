@@ -58,7 +58,7 @@ impl SelectStage {
         let schema = schema_of(&tables)?;
         let (scan, mut selection) =
             Selection::open(&session, &schema, &self.conditions, &self.top, cx.scratch())?;
-        let decisions = decision_schema();
+        let decisions = decision_schema(None);
         out.push(&RecordBatch::new_empty(decisions.clone())).map_err(clip_sql::Error::from)?;
         let (mut pairs, mut kept) = (0, 0);
         let all: Vec<usize> = (0..scan.names().len()).collect();
@@ -120,12 +120,14 @@ fn groups(inputs: &[PartInfo]) -> Vec<&[PartInfo]> {
     groups
 }
 
-fn decision_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
+/// The columns of decisions, with one more or none.
+pub(crate) fn decision_schema(more: Option<Field>) -> SchemaRef {
+    let own = [
         Field::new(ROW, DataType::UInt64, false),
         Field::new("reason", DataType::Utf8, true),
         Field::new("detail", DataType::Utf8, true),
-    ]))
+    ];
+    Arc::new(Schema::new(own.into_iter().chain(more).collect::<Vec<_>>()))
 }
 
 /// The decisions about some rows.

@@ -124,11 +124,11 @@ impl Contents {
     }
 }
 
-/// Writes what a run's shards hold, a line of JSON each, for its next start.
-pub(crate) fn write(path: &Path, contents: &[Content]) -> Result<()> {
+/// Writes what is known of shards, a line of JSON each, for the next start.
+pub(crate) fn write<T: Serialize>(path: &Path, shards: &[T]) -> Result<()> {
     let mut text = String::new();
-    for content in contents {
-        text += &serde_json::to_string(content).map_err(|e| Error::file(path, e))?;
+    for shard in shards {
+        text += &serde_json::to_string(shard).map_err(|e| Error::file(path, e))?;
         text.push('\n');
     }
     Ok(clip_format::write_atomic(path, text.as_bytes())?)

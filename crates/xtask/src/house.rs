@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::{cookbook, cycles, devices, links, words};
+use crate::{cookbook, cycles, devices, links, unused, words};
 
 /// No source file is longer.
 const LINES: usize = 450;
@@ -32,6 +32,7 @@ pub fn check() -> anyhow::Result<Vec<String>> {
     faults.extend(links::faults(&names, &text));
     faults.extend(cookbook::faults(&names, &text));
     faults.extend(cycles::faults(&names, &text));
+    faults.extend(unused::faults(&names, &text));
     faults.extend(devices::faults(&names, &|path| std::fs::read_to_string(path).ok()));
     Ok(faults)
 }

@@ -7,6 +7,7 @@ mod direction;
 mod house;
 mod imports;
 mod links;
+mod unused;
 mod words;
 
 use std::process::ExitCode;

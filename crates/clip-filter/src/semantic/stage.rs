@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array, UInt64Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use clip_corpus::columns::{ROW, SEMANTIC_CLUSTER};
+use arrow::datatypes::{DataType, Field, SchemaRef};
+use clip_corpus::columns::SEMANTIC_CLUSTER;
 use clip_pipeline::{Barrier, Context, DecisionSink, PartInfo};
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +12,7 @@ use super::decided::{Decided, Outcome, SemanticGates};
 use super::embeddings::Embeddings;
 use super::{Clustering, Clusters, Semantic};
 use crate::account::write_account;
+use crate::stage::decision_schema;
 use crate::{Error, GateReport, Result};
 
 /// Decisions that are made at a time.
@@ -52,7 +53,8 @@ impl SemanticStage {
     pub const CENTROIDS: &str = "centroids.npy";
 
     fn run(&self, inputs: &[PartInfo], cx: &Context, out: &mut DecisionSink) -> Result<()> {
-        let schema = decision_schema();
+        let cluster = Field::new(SEMANTIC_CLUSTER, DataType::UInt32, false);
+        let schema = decision_schema(Some(cluster));
         let push = |out: &mut DecisionSink, batch: &RecordBatch| {
             out.push(batch).map_err(|e| Error::Sql(clip_sql::Error::from(e)))
         };
@@ -113,15 +115,6 @@ impl Barrier for SemanticStage {
     fn needs_embeddings(&self) -> Option<&str> {
         Some(&self.embedded)
     }
-}
-
-fn decision_schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
-        Field::new(ROW, DataType::UInt64, false),
-        Field::new("reason", DataType::Utf8, true),
-        Field::new("detail", DataType::Utf8, true),
-        Field::new(SEMANTIC_CLUSTER, DataType::UInt32, false),
-    ]))
 }
 
 /// The number of a row of a build, which is its id.

@@ -38,7 +38,7 @@ pub(super) struct Count {
 pub(super) struct Counts(HashMap<String, Count>);
 
 impl Counts {
-    /// Reads what [`Counts::write`] has written; a line that is none is dropped.
+    /// Reads what [`crate::contents::write`] has written; a line that is none is dropped.
     pub fn read(path: &Path) -> Self {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         let counts = text.lines().filter_map(|line| serde_json::from_str::<Count>(line).ok());
@@ -58,16 +58,6 @@ impl Counts {
         let of = |count: &Count| count.weights.as_ref().map(|(name, _)| name.clone());
         let fits = |count: &&Count| column.is_none() || of(count).as_deref() == column;
         self.0.get(shard).filter(|count| count.stamp == stamp).filter(fits)
-    }
-
-    /// Writes a line of JSON for each shard.
-    pub fn write(path: &Path, counts: &[Count]) -> Result<()> {
-        let mut text = String::new();
-        for count in counts {
-            text += &serde_json::to_string(count).map_err(|e| Error::file(path, e))?;
-            text.push('\n');
-        }
-        Ok(clip_format::write_atomic(path, text.as_bytes())?)
     }
 }
 
@@ -160,7 +150,7 @@ mod tests {
         let weights = Some(("balance".to_owned(), (0.1f64 + 0.2).to_bits()));
         let count =
             Count { shard: "s3://b/0.tar".into(), stamp: None, samples: 3, blake3: None, weights };
-        Counts::write(&path, std::slice::from_ref(&count)).unwrap();
+        crate::contents::write(&path, std::slice::from_ref(&count)).unwrap();
         let kept = Counts::read(&path);
         assert_eq!(kept.get("s3://b/0.tar", None, Some("balance")), Some(&count));
         assert_eq!(kept.get("s3://b/0.tar", None, None), Some(&count));

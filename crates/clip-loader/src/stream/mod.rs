@@ -172,7 +172,7 @@ impl ShardStream {
         let counted = all.iter().filter(|(_, fresh)| *fresh).count();
         let counts: Vec<Count> = all.into_iter().map(|(count, _)| count).collect();
         if let Some(path) = self.options.counts.as_deref().filter(|_| counted > 0) {
-            Counts::write(path, &counts)?;
+            crate::contents::write(path, &counts)?;
         }
         self.counted = counted;
         Ok(counts)
