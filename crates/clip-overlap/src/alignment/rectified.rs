@@ -14,8 +14,9 @@ const COVERED: (f32, f32) = (20.0, 3.5);
 const BELIEVED: f32 = 0.65;
 /// Rounds of fitting.
 const ROUNDS: usize = 4;
-/// Share of a neighbourhood that is covered where all of it is.
-const MOST: f32 = 0.4;
+/// Share of a neighbourhood from which on all of it is covered: an edge that is a pixel off is a
+/// fifth of it.
+const MOST: f32 = 0.2;
 /// Fewest pixels from which brightness and contrast are fitted.
 const LEAST: usize = 200;
 
@@ -95,7 +96,6 @@ pub(crate) fn add_covered(item: &Plane, image: &Plane, outside: &mut Plane) -> f
     let least = COVERED.0.max(COVERED.1 * differs(*median));
     let over = |at: u32| outside.data[at as usize] < 0.1 && differs(at) > least;
     let over = (0..a.data.len() as u32).map(|at| f32::from(over(at))).collect();
-    // Most of a neighbourhood: an edge that is a pixel off is not covered.
     let spread = Plane { width: a.width, height: a.height, data: over }.blurred(2);
     for (out, over) in outside.data.iter_mut().zip(&spread.data) {
         *out = out.max(f32::from(*over > MOST));

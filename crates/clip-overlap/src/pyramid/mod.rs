@@ -23,6 +23,8 @@ pub(crate) struct ImagePyramid<'a> {
     /// Width and height in pixels of what it was made of.
     sides: (u32, u32),
     shown: f32,
+    part: bool,
+    channels: OnceCell<[Plane; 3]>,
     colours: OnceCell<[Plane; 3]>,
 }
 
@@ -65,7 +67,7 @@ impl<'a> ImagePyramid<'a> {
         let shown = 1.0 - hidden.data.iter().sum::<f32>() / hidden.data.len() as f32;
         // Of a part of the place, the whole image counts.
         let shown = (shown / area.min(1.0)).min(1.0);
-        Self { sides, shown, ..Self::with_padding(thumb, Some(hidden)) }
+        Self { sides, shown, part: true, ..Self::with_padding(thumb, Some(hidden)) }
     }
 
     fn with_padding(thumb: &'a Rgb, padding: Option<Plane>) -> Self {
@@ -76,15 +78,27 @@ impl<'a> ImagePyramid<'a> {
             levels.push(last.halved());
         }
         let sides = (thumb.width, thumb.height);
-        Self { thumb, levels, sides, shown: 1.0, colours: OnceCell::new() }
+        Self {
+            thumb,
+            levels,
+            sides,
+            shown: 1.0,
+            part: false,
+            channels: OnceCell::new(),
+            colours: OnceCell::new(),
+        }
     }
 
-    /// The three channels at half the grid's size: few pairs get so far that these are looked at.
+    /// The three channels in full: few pairs get so far that these are looked at.
+    pub fn channels(&self) -> &[Plane; 3] {
+        self.channels.get_or_init(|| [0, 1, 2].map(|c| Plane::channel(self.thumb, c)))
+    }
+
+    /// The three channels at half the grid's size.
     pub fn colours(&self) -> &[Plane; 3] {
-        let half = |length: u32| (length as usize).min(GRID / 2);
-        let (width, height) = (half(self.thumb.width), half(self.thumb.height));
-        let channel = |c| Plane::channel(self.thumb, c).resized(width, height);
-        self.colours.get_or_init(|| [0, 1, 2].map(channel))
+        let half = |length: usize| length.min(GRID / 2);
+        let resized = |plane: &Plane| plane.resized(half(plane.width), half(plane.height));
+        self.colours.get_or_init(|| self.channels().each_ref().map(resized))
     }
 
     /// Width and height in pixels.
@@ -95,6 +109,11 @@ impl<'a> ImagePyramid<'a> {
     /// Share of the place, or of the image around it if that is smaller, which both show.
     pub fn shown(&self) -> f32 {
         self.shown
+    }
+
+    /// Whether it is what an image shows in one place.
+    pub fn is_part(&self) -> bool {
+        self.part
     }
 
     /// Luma in full.

@@ -1,13 +1,11 @@
 //! Correlations of two aligned images.
 
+use super::drawing::recoloured;
 use crate::alignment::{Sums, Transform, levels, shared, structure};
 use crate::pyramid::{GRID, ImagePyramid, dot};
 
-/// By how much the contrast of one channel may change more than another's, as a logarithm, and what
-/// more costs: a tint and a copy without colours are within it, a drawing in another colour is not.
-const RECOLOURED: (f32, f32) = (1.8, 0.5);
-/// Levels that compression adds to the contrast of a channel that has none.
-const NOISE: f32 = 4.0;
+/// What a drawing in other colours loses of the agreement in colour.
+const RECOLOURED: f32 = 1.5;
 
 /// How alike two aligned images are.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -58,13 +56,10 @@ fn colour(a: &ImagePyramid, b: &ImagePyramid, transform: &Transform, common: [f3
         values.into_iter().map(|value| value - mean).collect()
     };
     let (mut all, mut others, mut counted) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut least, mut most) = (f32::INFINITY, f32::NEG_INFINITY);
     for (ca, cb) in a.colours().iter().zip(b.colours()) {
         let (x, y) = (centred(points[0].values(ca)), centred(points[1].values(cb)));
         let (va, vb) = Sums::over(&x, &y, &seen).variances();
         let contrast = va.max(vb).sqrt().min(16.0);
-        let gain = ((vb.sqrt() + NOISE) / (va.sqrt() + NOISE)).ln();
-        (least, most) = (least.min(gain), most.max(gain));
         let scaled = |values: Vec<f32>, variance: f32| {
             let scale = contrast / variance.sqrt().max(1e-3);
             values.into_iter().map(move |value| value * scale)
@@ -73,8 +68,8 @@ fn colour(a: &ImagePyramid, b: &ImagePyramid, transform: &Transform, common: [f3
         others.extend(scaled(y, vb));
         counted.extend_from_slice(&seen);
     }
-    let recoloured = RECOLOURED.1 * (most - least - RECOLOURED.0).max(0.0);
-    Sums::over(&all, &others, &counted).correlation() - recoloured
+    let alike = Sums::over(&all, &others, &counted).correlation();
+    alike - RECOLOURED * recoloured(a, b, transform, common)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How alike two aligned images are, as one number: every score of a pair is made here.
 
 mod compare;
+mod drawing;
 
 use crate::alignment::Transform;
 use crate::pyramid::ImagePyramid;

@@ -24,7 +24,7 @@ use crate::hit_kind::HitKind;
 use crate::{Error, Result};
 
 /// Raised whenever fingerprints come out differently: an older index is then made again.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 /// Items that are decoded at a time.
 const CHUNK: usize = 256;
 

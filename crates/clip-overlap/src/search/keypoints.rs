@@ -17,6 +17,9 @@ const SAMPLES: usize = 20;
 /// Most keypoints of one level: the first number, or the second for each pixel of its longer side
 /// where that is more.
 const LEVEL: (usize, f32) = (24, 60.0 / 256.0);
+/// Cells a side of a level, and how many times its share of the keypoints a cell has before all
+/// others have theirs: text beside an image or over it stands out more than what the image shows.
+const SPREAD: (usize, f32) = (4, 2.0);
 
 /// One place.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -117,8 +120,26 @@ fn extrema(level: &Plane, most: usize) -> Vec<(usize, usize)> {
         }
     }
     found.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.2, a.1).cmp(&(b.2, b.1))));
-    found.truncate(most);
-    found.into_iter().map(|(_, x, y)| (x, y)).collect()
+    spread(found.into_iter().map(|(_, x, y)| (x, y)), (level.width, level.height), most)
+}
+
+/// The first `most` places, those beyond the share of their cell after all others.
+fn spread(
+    places: impl Iterator<Item = (usize, usize)>,
+    (width, height): (usize, usize),
+    most: usize,
+) -> Vec<(usize, usize)> {
+    let (cells, times) = SPREAD;
+    let share = (times * most as f32 / (cells * cells) as f32).ceil() as usize;
+    let mut counts = vec![0; cells * cells];
+    let (mut kept, beyond): (Vec<_>, Vec<_>) = places.partition(|&(x, y)| {
+        let count = &mut counts[y * cells / height * cells + x * cells / width];
+        *count += 1;
+        *count <= share
+    });
+    kept.extend(beyond);
+    kept.truncate(most);
+    kept
 }
 
 /// The direction from a place to the centre of gravity of the luma around it (Rosin 1999, as in
@@ -197,6 +218,17 @@ fn describe(level: &Plane, x: usize, y: usize, angle: f32) -> u64 {
 mod tests {
     use super::*;
     use clip_image::{Filter, flip_horizontal, resize};
+
+    #[test]
+    fn places_of_one_spot_come_after_those_of_all_others() {
+        // A hundred in the first cell, before three elsewhere.
+        let text = (0..100).map(|at| (at % 10, at / 10));
+        let places = text.chain([(30, 5), (70, 70), (5, 90)]);
+        let kept = spread(places.clone(), (80, 100), 24);
+        assert_eq!(kept.len(), 24);
+        assert_eq!(kept[..6], [(0, 0), (1, 0), (2, 0), (30, 5), (70, 70), (5, 90)]);
+        assert_eq!(spread(places, (80, 100), 500).len(), 103);
+    }
 
     #[test]
     fn a_variant_has_the_bits_and_directions_of_the_changed_image() {
