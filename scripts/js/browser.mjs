@@ -109,6 +109,12 @@ await visit("keyboard", wide, async (page, look) => {
   }
   if (found.contamination) {
     await page.goto(origin + found.contamination);
+    // Without the focus a key goes to a pair, and marks none.
+    const marked = await page.textContent("#marked");
+    await page.keyboard.press("r");
+    assert(await page.evaluate(() => document.activeElement.matches("figure.mark")));
+    assert.strictEqual(await page.textContent("#marked"), marked);
+    await page.goto(origin + found.contamination);
     await reach("figure.mark");
     const first = await page.$("figure.mark");
     const before = await first.getAttribute("data-verdict");

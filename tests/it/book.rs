@@ -22,11 +22,12 @@ struct Page {
     make: fn() -> Book,
 }
 
-const RUN: [Page; 7] = [
+const RUN: [Page; 8] = [
     Page { world: "list", file: "docs/quickstart.md", make: worlds::list },
     Page { world: "domain", file: "docs/guides/domain-corpus.md", make: worlds::domain },
     Page { world: "wat", file: "docs/guides/common-crawl.md", make: worlds::wat },
     Page { world: "pool", file: "docs/guides/datacomp-pool.md", make: worlds::pool },
+    Page { world: "foreign", file: "docs/guides/existing-corpus.md", make: worlds::foreign },
     Page { world: "audit", file: "docs/guides/audit.md", make: worlds::audit },
     Page {
         world: "checkpoint",
@@ -182,6 +183,11 @@ fn from_common_crawl() {
 #[test]
 fn a_datacomp_pool() {
     run("pool");
+}
+
+#[test]
+fn a_corpus_that_is_there() {
+    run("foreign");
 }
 
 #[test]

@@ -45,6 +45,45 @@ fn a_plan_says_what_a_changed_setting_would_redo() {
 }
 
 #[test]
+fn what_is_not_asked_of_the_web_collects_nothing_anew() {
+    let world = World::new();
+    world.good(&["build"]);
+    let plan = world.good(&[
+        "plan",
+        "--set",
+        "fetch.allow_private=true",
+        "--set",
+        "fetch.max_redirects=2",
+    ]);
+    let status = |stage: &str| {
+        let line = plan.lines().find(|line| line.split_whitespace().nth(1) == Some(stage));
+        line.unwrap().split_whitespace().nth(2).unwrap().to_owned()
+    };
+    assert_eq!((status("collect"), status("fetch")), ("reuse".into(), "redo".into()), "{plan}");
+    let first = world.good(&["build", "--set", "name=first", "--until", "collect"]);
+    let row = first.lines().find(|line| line.starts_with("unique")).unwrap();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["unique", "-", "-", "-"], "{first}");
+}
+
+#[test]
+fn images_that_are_all_refused_say_what_allows_them() {
+    let world = World::new();
+    let list = "url,caption\nhttp://127.0.0.1:9/1.jpg,a red boat on a lake\n";
+    std::fs::write(world.path("private.csv"), list).unwrap();
+    let pipeline =
+        "schema = 1\nname = \"private\"\n[source]\nkind = \"list\"\npaths = [\"private.csv\"]\n";
+    std::fs::write(world.path("private.toml"), pipeline).unwrap();
+    let output = world.run(&["build", "-c", "private.toml"]);
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("1 of them for `blocked_address`"), "{printed}");
+    assert!(
+        printed
+            .contains("hint: hosts of private networks and loopback are not asked: `allow_private"),
+        "{printed}"
+    );
+}
+
+#[test]
 fn a_report_stands_alone() {
     let world = World::new();
     world.good(&["build"]);

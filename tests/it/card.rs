@@ -38,6 +38,16 @@ fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
         let text = read(&format!("cards/{name}"));
         assert!(text.contains(part), "{part}: {text}");
     }
+    // A stage has the fingerprint that its folder is named by.
+    for stage in found["data"]["stages"].as_array().unwrap() {
+        let (name, hash) =
+            (stage["stage"].as_str().unwrap(), stage["fingerprint"].as_str().unwrap());
+        let mut folders = std::fs::read_dir(world.path("runs/small")).unwrap();
+        let ending = format!("-{name}-{}", &hash[..8]);
+        let own = |entry: std::fs::DirEntry| entry.file_name().to_str().unwrap().ends_with(&ending);
+        assert!(folders.any(|entry| own(entry.unwrap())), "{ending}");
+    }
+    assert!(world.good(&["verify", "--card", "cards"]).contains(" 0 findings"));
     let verify = ["verify", "--card", "cards/card.json"];
     let printed = world.good(&verify);
     assert!(printed.contains(" 0 findings"), "{printed}");
@@ -79,4 +89,22 @@ fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
     assert!(printed.contains("format 0"), "{printed}");
     let printed = world.fails(&["card", "--training", "images"], 2);
     assert!(printed.contains("checkpoint"), "{printed}");
+    let printed = world.fails(&["card", "--contamination", "nowhere.json"], 2);
+    assert!(printed.contains("error: nowhere.json: no such file or folder\nhint: "), "{printed}");
+}
+
+#[test]
+fn a_card_without_a_report_of_this_build_does_not_say_that_nothing_was_looked_for() {
+    let world = World::new();
+    world.good(&["build", "--set", "check.action=drop"]);
+    world.good(&["card", "--set", "check.action=drop"]);
+    let card = || std::fs::read_to_string(world.path("runs/small/data_card.md")).unwrap();
+    assert!(card().contains("8 were dropped as copies, 0 flagged."), "{}", card());
+    world.good(&["contamination", "--set", "check.action=drop"]);
+    world.good(&["card", "--set", "check.action=drop"]);
+    assert!(card().contains("| toys | 16 | 0 |"), "{}", card());
+    // The report is of the build before.
+    world.good(&["build", "--set", "check.action=flag"]);
+    let printed = world.fails(&["card", "--set", "check.action=flag"], 2);
+    assert!(printed.contains("contamination.json: the report is of another build"), "{printed}");
 }

@@ -36,3 +36,49 @@ fn images_are_searched_and_missing_uids_are_named() {
     // Nothing was written: the folder can be used again.
     world.good(&["reshard", "-i", "foreign", "-o", "out"]);
 }
+
+#[test]
+fn a_folder_of_shards_is_hashed_explained_and_cut_without_copies() {
+    let world = World::new();
+    world.good(&["build", "--set", "check.action=flag"]);
+    world.good(&["reshard", "-i", "runs/small/shards", "-o", "shards", "--shard-size", "30"]);
+    let hashed = world.good(&["hash", "shards"]);
+    assert_eq!(world.good(&["hash", "shards/*.tar"]), hashed);
+    let read = world.good(&["reshard", "-i", "shards", "-o", "again"]);
+    let samples = read.split(' ').next().unwrap();
+    assert_eq!(hashed.lines().count().to_string(), samples, "{read}");
+    std::fs::create_dir(world.path("empty")).unwrap();
+    let printed = world.fails(&["hash", "empty"], 2);
+    assert!(printed.contains("empty: no image is in it\nhint: "), "{printed}");
+
+    // The tables beside shards say what is known of a pair, without a build.
+    let printed = world.good(&["explain", "file:00/001.jpg", "--run", "shards"]);
+    assert!(printed.contains("shards/00000000.parquet row "), "{printed}");
+    assert!(printed.contains("status           success"), "{printed}");
+    let json = world.good(&["explain", "file:00/001.jpg", "--run", "shards", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["values"]["url"], "file:00/001.jpg");
+    let printed = world.fails(&["explain", "nowhere", "--run", "shards"], 2);
+    assert!(printed.contains("no pair \"nowhere\" in its tables"), "{printed}");
+
+    // A report's folder, given twice, leaves out the same.
+    let compare = ["contamination", "--corpus", "shards", "--eval", "toys=toys", "--out", "audit"];
+    world.good(&compare);
+    let cut = ["reshard", "-i", "shards", "--without", "audit", "--without", "audit/pairs.parquet"];
+    let printed = world.good(&[&cut[..], &["-o", "clean"]].concat());
+    assert!(printed.contains("8 copies of evaluation items left out"), "{printed}");
+
+    // What is no shard, and no subset, is a fault of the command, not of what is stored.
+    let table = "shards/00000000.parquet";
+    let printed = world.fails(&["reshard", "-i", table, "-o", "new"], 2);
+    assert!(printed.contains("a Parquet file, not a shard"), "{printed}");
+    let printed = world.fails(&["reshard", "-i", "shards", "-s", table, "-o", "new"], 2);
+    assert!(printed.contains("not a .npy file\nhint: a subset file"), "{printed}");
+    let printed = world.good(&["verify", "--decode", "shards"]);
+    assert!(printed.contains("images decoded, 0 findings"), "{printed}");
+    std::fs::write(world.path("x.warc.wat.gz"), [0x1f, 0x8b, 8, 0, 0]).unwrap();
+    let printed = world.fails(&["inspect", "x.warc.wat.gz"], 2);
+    assert!(printed.contains("hint: `clip-data init --from wat`"), "{printed}");
+    let printed = world.fails(&["verify", "--decode", table], 2);
+    assert!(printed.contains("--decode is for the images of shards"), "{printed}");
+}

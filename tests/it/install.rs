@@ -75,3 +75,13 @@ fn without_python_around_it_any_python_will_do() {
     assert_eq!(code, Some(5), "{printed}");
     assert!(printed.contains("hint: python3 -m pip install \"torch==2.11.*\""), "{printed}");
 }
+
+#[test]
+fn a_folder_without_a_libtorch_that_the_environment_names_is_reported() {
+    let mut doctor = Command::new(executable("clip-data"));
+    let output = doctor.arg("doctor").env("CLIP_DATA_LIBTORCH", "/nowhere").output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(5), "{printed}");
+    let wanted = "CLIP_DATA_LIBTORCH is /nowhere, which has no lib/libtorch_cpu.so\nhint: ";
+    assert!(printed.contains(wanted), "{printed}");
+}

@@ -137,7 +137,7 @@ fn a_url_with_several_captions_is_asked_once_and_its_rows_share_the_answer() {
         let before = if path == "/status/503" { troubled } else { 1 };
         assert_eq!(place.site.hits(path), before + 1, "{path}");
     }
-    assert!(funnel.contains("6  URLs asked") && funnel.contains("3  http_5xx"), "{funnel}");
+    assert!(funnel.contains("6 URLs asked") && funnel.contains("3  http_5xx"), "{funnel}");
     let table = read_parquet(&place.path("runs/r/shards/00000.parquet")).unwrap().remove(0);
     let captions = table.column_by_name("caption").unwrap().as_string::<i32>();
     assert_eq!(captions.len(), 12);

@@ -171,6 +171,8 @@ fn nothing_is_shown_without_the_token_to_other_sites_or_of_other_paths() {
         "{policy}"
     );
     world.fails(&["serve", "nowhere"], 2);
+    let printed = world.fails(&["serve", "runs/secret.txt"], 2);
+    assert!(printed.contains("neither a shard, a Parquet table nor an HTML page"), "{printed}");
     world.fails(&["serve", "runs/small", "--port", port], 5);
 }
 
@@ -199,7 +201,20 @@ fn a_run_is_shown_from_its_funnel_to_the_fate_of_a_pair() {
     assert!(dropped.contains("exact_duplicate"), "{dropped}");
     let pair = between(&dropped, "href=\"/pair", "\"").replace("&amp;", "&");
     let pair = served.page(&format!("/pair{pair}"));
-    assert!(pair.contains("Dropped in stage dedup.") && pair.contains("copy_of.caption"), "{pair}");
+    assert!(
+        pair.contains("Dropped in stage dedup: exact_duplicate.")
+            && pair.contains("copy_of.caption"),
+        "{pair}"
+    );
+    // One click leads to the pair that it is a copy of, and to all that a reason dropped.
+    let kept = between(&pair, "It is a copy of <a href=\"", "\"").replace("&amp;", "&");
+    assert!(served.page(&kept).contains("<b>In the corpus.</b>"), "{kept}");
+    let reason = between(&build, "href=\"/rows?of=0%2Fruns%2Fsmall&amp;rows=dedup", "\"");
+    let reason = reason.replace("&amp;", "&");
+    let dropped = served.page(&format!("/rows?of=0%2Fruns%2Fsmall&rows=dedup{reason}"));
+    assert!(dropped.contains("class=\"drop\">exact_duplicate"), "{dropped}");
+    let none = served.page("/rows?of=0/runs/small&words=zeppelin");
+    assert!(none.contains("0 matches") && none.contains("choose them above"), "{none}");
     let image = between(&pair, "src=\"/image", "\"").replace("&amp;", "&");
     assert!(
         clip_image::decode(
@@ -412,9 +427,24 @@ fn images_are_found_by_a_sentence_and_by_an_image_and_copies_are_side_by_side() 
     let served = Served::start(&world, &["runs/small"]);
     let page = served.page("/search?of=0&text=boat");
     assert!(page.contains("Texts need a model.") && page.contains("hint: start"), "{page}");
-    let served = Served::start(&world, &["runs/small", "--model", "nowhere"]);
+    // Of another model the cosines mean nothing.
+    let weights = world.path("model/open_clip_model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::create_dir(world.path("other")).unwrap();
+    std::fs::copy(
+        world.path("model/open_clip_config.json"),
+        world.path("other/open_clip_config.json"),
+    )
+    .unwrap();
+    std::fs::write(world.path("other/open_clip_model.safetensors"), bytes).unwrap();
+    let served = Served::start(&world, &["runs/small", "--model", "other"]);
     let page = served.page("/search?of=0&text=boat");
-    assert!(page.contains("role=\"alert\""), "{page}");
+    assert!(page.contains("The stored embeddings are of another model."), "{page}");
+    for (option, value) in [("--model", "nowhere"), ("--eval", "toys=nowhere")] {
+        let printed = world.fails(&["serve", "runs/small", option, value], 2);
+        assert!(printed.contains("nowhere: no such file or folder\nhint: "), "{printed}");
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// A file whose content is not what its manifest says.
-    #[error("{}: {reason}\nhint: the file was changed or cut after it was written; run `clip-data build` again to redo it", path.display())]
+    #[error("{}: {reason}\nhint: the file was changed or cut after it was written: get it again, or run `clip-data build` again where a build wrote it", path.display())]
     Damaged {
         /// The file concerned.
         path: PathBuf,

@@ -26,6 +26,9 @@ pub fn write_subset(path: &Path, ids: &[u128]) -> Result<()> {
     writer.finish().map(drop)
 }
 
+/// How a NumPy file begins.
+const MAGIC: &[u8] = b"\x93NUMPY";
+
 /// Ids that are held before they are sorted and written aside: 256 MiB of them.
 const HELD: usize = 1 << 24;
 
@@ -141,6 +144,12 @@ pub fn subset_ids(path: &Path) -> Result<impl Iterator<Item = Result<u128>>> {
     let file = File::open(path).at(path)?;
     let length = file.metadata().at(path)?.len();
     let mut input = BufReader::new(file);
+    if length >= MAGIC.len() as u64 && !input.fill_buf().at(path)?.starts_with(MAGIC) {
+        let hint =
+            "hint: a subset file is what `clip-data filter` and `subset` write: NumPy's u8,u8";
+        let reason = format!("not a .npy file\n{hint}");
+        return Err(Error::Spec { spec: path.display().to_string(), reason });
+    }
     let head = npy::read_header(&mut input).map_err(damaged)?;
     let array = npy::parse(&head).map_err(damaged)?;
     if array.descr != "[('f0','<u8'),('f1','<u8')]" || array.fortran_order {

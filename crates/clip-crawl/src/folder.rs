@@ -1,5 +1,6 @@
 //! Images in folders with captions beside them, and WebDataset shards.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
@@ -11,8 +12,11 @@ use serde_json::Value;
 
 use crate::known::Known;
 use crate::local;
-use crate::pair_reader::{Item, PairReader, Visit, files};
+use crate::pair_reader::{Item, PairReader, Visit, bad_columns, files};
 use crate::rows::Pair;
+
+/// Samples that are looked at for the columns that are asked for.
+const LOOKED_AT: usize = 100;
 
 /// A folder and what is under it: one part for each folder with images.
 pub(crate) struct Folder {
@@ -35,8 +39,41 @@ impl Folder {
             return Err(Error::Config("source.paths: no images in these folders".into()));
         }
         let (root, known) = (local::folder(&corpus.paths, base), Known::new(&corpus.columns)?);
+        let files = std::fs::read_dir(&folders[0]).into_iter().flatten().filter_map(|e| e.ok());
+        let images = files.map(|entry| entry.path()).filter(|path| is_image(path));
+        let json = images.map(|path| {
+            let json = std::fs::read(path.with_extension("json")).ok()?;
+            clip_corpus::json::from_slice(&json).ok()
+        });
+        check_columns(&corpus.columns, &folders[0], json)?;
         Ok(Self { root, folders, json_key: corpus.json_key.clone(), known })
     }
+}
+
+/// Refuses columns that no sample at the beginning has in its JSON: a name that is misspelt would
+/// be a column of nothing.
+fn check_columns(
+    wanted: &[String],
+    place: &Path,
+    json: impl Iterator<Item = Option<Value>>,
+) -> Result<()> {
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let mut found = BTreeSet::new();
+    for json in json.take(LOOKED_AT).flatten() {
+        found.extend(json.as_object().into_iter().flat_map(|fields| fields.keys().cloned()));
+    }
+    let Some(name) = wanted.iter().find(|name| !found.contains(*name)) else { return Ok(()) };
+    let first = LOOKED_AT;
+    let found: Vec<String> = found.into_iter().collect();
+    let hint = if found.is_empty() {
+        "hint: columns come from the .json of samples, and they have none".to_owned()
+    } else {
+        format!("hint: their fields are {}", found.join(", "))
+    };
+    let place = place.display();
+    Err(bad_columns(&format!("none of the first {first} samples of {place} has {name:?}\n{hint}")))
 }
 
 fn is_image(path: &Path) -> bool {
@@ -108,6 +145,15 @@ impl Shards {
     pub fn new(corpus: &Corpus, base: &Path) -> Result<Self> {
         let files = files(&corpus.paths, base, &[".tar"])?;
         let (names, known) = (local::names(&files)?, Known::new(&corpus.columns)?);
+        if let Some(first) = files.first().filter(|_| !corpus.columns.is_empty()) {
+            let samples = ShardReader::open(&clip_corpus::local(first)?)?;
+            // What is damaged is the build's to count.
+            let json = samples.map_while(std::result::Result::ok).map(|sample| {
+                let json = sample.get("json")?;
+                clip_corpus::json::from_slice(json).ok()
+            });
+            check_columns(&corpus.columns, first, json)?;
+        }
         Ok(Self { files, names, json_key: corpus.json_key.clone(), known })
     }
 }
@@ -274,6 +320,27 @@ mod tests {
         broken[4 * 512 + 5] ^= 1;
         assert_eq!(captions(&broken), ["000", "damaged", "no_image", "002", "003"]);
         assert_eq!(captions(&whole[..12 * 512 + 300]), ["000", "001", "002", "damaged"]);
+    }
+
+    #[test]
+    fn a_column_that_no_sample_has_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        foreign(dir.path());
+        std::fs::write(dir.path().join("a.jpg"), b"x").unwrap();
+        std::fs::write(dir.path().join("a.json"), br#"{"caption": "a boat", "licence": "CC0"}"#)
+            .unwrap();
+        let named = |path: &str, name: &str| Corpus { columns: vec![name.into()], ..corpus(path) };
+        assert!(Shards::new(&named("0.tar", "licence"), dir.path()).is_ok());
+        assert!(Folder::new(&named(".", "licence"), dir.path()).is_ok());
+        let errors = [
+            Shards::new(&named("0.tar", "license"), dir.path()).map(drop).unwrap_err(),
+            Folder::new(&named(".", "license"), dir.path()).map(drop).unwrap_err(),
+        ];
+        for error in errors {
+            let error = error.to_string();
+            assert!(error.contains("source.columns: none of the first 100"), "{error}");
+            assert!(error.contains("\nhint: their fields are caption"), "{error}");
+        }
     }
 
     /// A shard as img2dataset writes it, and one that has images and texts alone.

@@ -16,6 +16,8 @@ use clip_overlap::{
     CandidateOptions, Checker, CopyRule, Decisions, EvalIndex, SetDecision, default_cache,
 };
 use clip_pipeline::config::corpus::{Block, Check as CheckConfig, CheckAction};
+use clip_pipeline::config::fetch::FetchConfig;
+use clip_pipeline::config::source::SourceConfig;
 use clip_pipeline::config::text::Compat;
 use clip_pipeline::{Config, Error, Plan, Result, RunStore, StageSpec, Work};
 use clip_query::{LanguageMatcher, MatchOptions, QueryLists, Rules};
@@ -61,8 +63,7 @@ fn all_there(config: &Config) -> Result<()> {
 }
 
 /// What a fetched byte depends on; how fast it comes changes no output.
-fn politeness(config: &Config) -> Value {
-    let fetch = &config.fetch;
+fn politeness(fetch: &FetchConfig) -> Value {
     json!({
         "user_agent": fetch.user_agent, "robots": fetch.robots, "x_robots_tag": fetch.x_robots_tag,
         "opt_out": fetch.opt_out,
@@ -71,11 +72,28 @@ fn politeness(config: &Config) -> Value {
     })
 }
 
+/// What of `[fetch]` decides which pairs a source gives: pages of the web are fetched, those of
+/// archives may have opted out, and nothing else is asked for. What has no part in it is as it is
+/// by default, so that a change there collects nothing anew.
+fn of_source(config: &Config) -> FetchConfig {
+    let fetch = config.fetch.clone();
+    match &config.source {
+        SourceConfig::Web(_) => fetch,
+        SourceConfig::Wat(_) | SourceConfig::Warc(_) => FetchConfig {
+            user_agent: fetch.user_agent,
+            x_robots_tag: fetch.x_robots_tag,
+            opt_out: fetch.opt_out,
+            ..FetchConfig::default()
+        },
+        _ => FetchConfig::default(),
+    }
+}
+
 fn collect(config: &Config) -> Result<StageSpec> {
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let inputs = clip_crawl::inputs(&config.source, &config.base)?;
     let resources = inputs.iter().map(|path| resource(&name(path), path)).collect::<Result<_>>()?;
-    let settings = json!({"source": config.source, "fetch": politeness(config)});
+    let settings = json!({"source": config.source, "fetch": politeness(&of_source(config))});
     let (source, fetch, base) = (config.source.clone(), config.fetch.clone(), config.base.clone());
     // Version 4: rows of local images are named by their place in the corpus and keep what their
     // JSON knows of them; images of pages that opt out are rejected, also those of archives.
@@ -218,7 +236,7 @@ fn balance(config: &Config) -> Option<StageSpec> {
 }
 
 fn fetch(config: &Config) -> StageSpec {
-    let settings = json!({"fetch": politeness(config), "image": config.image});
+    let settings = json!({"fetch": politeness(&config.fetch), "image": config.image});
     let (fetch, image) = (config.fetch.clone(), config.image.clone());
     let (source, base) = (config.source.clone(), config.base.clone());
     // Version 4: AVIF and JPEG XL are decoded.

@@ -16,7 +16,7 @@ pub const VERSION: &str = "2.11.0";
 pub const SERIES: &str = "2.11";
 
 /// What every libtorch has.
-const LIBRARY: &str = "lib/libtorch_cpu.so";
+pub const LIBRARY: &str = "lib/libtorch_cpu.so";
 
 /// A folder with libtorch's `lib` in it.
 pub struct Libtorch {
@@ -50,6 +50,12 @@ impl Libtorch {
             let root = if from == "python3's torch" { python() } else { root }?;
             root.join(LIBRARY).is_file().then_some(Self { root, from })
         })
+    }
+
+    /// The folder that the environment names and that is not taken, since it has no libtorch.
+    pub fn without_library() -> Option<PathBuf> {
+        let named = PathBuf::from(std::env::var_os("CLIP_DATA_LIBTORCH")?);
+        (!named.join(LIBRARY).is_file()).then_some(named)
     }
 
     /// The version that the folder says it is, without the build's suffix.

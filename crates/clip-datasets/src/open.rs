@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::class_names::words_of_classes;
 use crate::classes::{Classes, choose};
-use crate::load::{Ask, Content, flat, folds, load};
+use crate::load::{Ask, Content, flat, folds, load, own_folder};
 use crate::open_options::OpenOptions;
 use crate::registry::{self, Dataset};
 use crate::set::EvalSet;
@@ -37,6 +37,8 @@ pub fn open_unlabelled(name: &str, path: &Path) -> Result<EvalSet> {
         Err(error) => error,
         opened => return opened,
     };
+    let own = registry::find(name).and_then(|dataset| own_folder(path, dataset));
+    let path = own.as_deref().unwrap_or(path);
     if let Ok(set) = open(path) {
         return Ok(set);
     }

@@ -66,7 +66,10 @@ pub(crate) fn column_of<'a>(
     let found = names.iter().find(|name| schema.index_of(name).is_ok());
     found.copied().ok_or_else(|| {
         let has: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let hint = format!("hint: it has {}", has.join(", "));
+        let mut hint = format!("hint: it has {}", has.join(", "));
+        if names == [columns::UID] {
+            hint += "; a build gives pairs uids, and its [select] filters shards that have none (`clip-data init --from webdataset`)";
+        }
         Error::Settings(format!("{}: no column {}\n{hint}", table.display(), names.join(" or ")))
     })
 }

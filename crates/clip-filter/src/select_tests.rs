@@ -129,5 +129,8 @@ fn a_table_without_uids_is_named_with_what_it_has() {
     clip_corpus::write_parquet(path, batch.schema(), &[batch]).unwrap();
     let error = select(&pool, "true", &[]).unwrap_err();
     let wanted = format!("{}: no column uid\nhint: it has url", path.display());
-    assert!(matches!(error, crate::Error::Settings(_)) && error.to_string() == wanted, "{error}");
+    assert!(
+        matches!(error, crate::Error::Settings(_)) && error.to_string().starts_with(&wanted),
+        "{error}"
+    );
 }

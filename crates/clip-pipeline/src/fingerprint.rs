@@ -92,7 +92,22 @@ fn differences(
             differences(&path, a.get(key).unwrap_or(&null), b.get(key).unwrap_or(&null), changes);
         }
     } else if old != new && !differ_in_the_last_bit(old, new) {
-        changes.push(format!("{at} {old} -> {new}"));
+        changes.push(format!("{at} {} -> {}", short(old), short(new)));
+    }
+}
+
+/// Letters of a value that are shown.
+const SHOWN: usize = 60;
+
+/// A value, or of a long one what it is: hundreds of marks are no line.
+fn short(value: &serde_json::Value) -> String {
+    let text = value.to_string();
+    match value {
+        serde_json::Value::Array(items) if text.len() > SHOWN => {
+            format!("[{} entries]", items.len())
+        }
+        _ if text.chars().count() > SHOWN => text.chars().take(SHOWN).chain(['…']).collect(),
+        _ => text,
     }
 }
 

@@ -31,6 +31,21 @@ pub struct StageReader {
 }
 
 impl RunReader {
+    /// What the last build in a folder consisted of.
+    ///
+    /// # Errors
+    /// As those of [`Self::open`].
+    pub fn summary(dir: &Path) -> Result<RunSummary> {
+        let layout = RunLayout::new(dir);
+        RunSummary::read(&layout.summary())?.ok_or_else(|| {
+            let hint = match layout.below() {
+                Some(run) => format!("a run is in {}", run.display()),
+                None => "run `clip-data build` first".to_owned(),
+            };
+            Error::Config(format!("{}: no build is here\nhint: {hint}", dir.display()))
+        })
+    }
+
     /// Opens the run in a folder.
     ///
     /// # Errors
@@ -38,13 +53,7 @@ impl RunReader {
     pub fn open(dir: &Path) -> Result<Self> {
         let layout = RunLayout::new(dir);
         let path = layout.summary();
-        let summary = RunSummary::read(&path)?.ok_or_else(|| {
-            let hint = match layout.below() {
-                Some(run) => format!("a run is in {}", run.display()),
-                None => "run `clip-data build` first".to_owned(),
-            };
-            Error::Config(format!("{}: no build is here\nhint: {hint}", dir.display()))
-        })?;
+        let summary = Self::summary(dir)?;
         let damaged = |reason: String| {
             Error::Corpus(clip_corpus::Error::Damaged { path: path.clone(), reason })
         };

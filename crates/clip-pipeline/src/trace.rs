@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::{Error, Result, RunReader, StageReader, row_of};
 
 /// Columns by which a pair may be asked for.
-const NAMES: [&str; 3] = [columns::UID, columns::URL, "key"];
+const NAMES: [&str; 4] = [columns::UID, columns::URL, "key", "source_key"];
 /// Rows that are looked through at a time.
 const BATCH: usize = 65_536;
 
@@ -60,7 +60,9 @@ pub fn tables_in(dir: &Path) -> Vec<PathBuf> {
 
 impl RunReader {
     /// The rows that a uid, a URL, a sample's key or a row's number names: those collected, those
-    /// that were dropped at once, or those of a shard's key. None where there is no such pair.
+    /// that were dropped at once, or those of a shard's key. Digits with a zero before them are a
+    /// key, of the shards or of those that the pairs were read from: every row with it. None where
+    /// there is no such pair.
     ///
     /// # Errors
     /// When what is stored is damaged.
@@ -69,25 +71,28 @@ impl RunReader {
         let (Some(first), Some(last)) = (stages.first(), stages.last()) else {
             return Ok(Vec::new());
         };
-        if pair.len() < 20
+        let is_number = pair.bytes().all(|byte| byte.is_ascii_digit());
+        let is_row = is_number && (pair == "0" || !pair.starts_with('0'));
+        if is_row
             && let Ok(row) = pair.parse::<u64>()
             && collected(first, row)
         {
             return Ok(vec![row]);
         }
         let folders = [first.layout.dir().to_path_buf(), first.layout.all_rejects()];
+        let mut rows = Vec::new();
         for folder in folders.into_iter().chain([last.layout.shards()]) {
-            let mut rows = Vec::new();
             for table in tables_in(&folder) {
                 named_rows(&table, pair, &mut rows)?;
             }
-            if !rows.is_empty() {
-                rows.sort_unstable();
-                rows.dedup();
-                return Ok(rows);
+            // The keys of both may look alike.
+            if !rows.is_empty() && !is_number {
+                break;
             }
         }
-        Ok(Vec::new())
+        rows.sort_unstable();
+        rows.dedup();
+        Ok(rows)
     }
 
     /// What each stage did with a row, up to the one that dropped it.
@@ -130,7 +135,7 @@ fn collected(first: &StageReader, row: u64) -> bool {
 
 /// Adds the rows of a table that have `pair` as one of their names.
 fn named_rows(table: &Path, pair: &str, rows: &mut Vec<u64>) -> Result<()> {
-    for batch in scan(table, &[columns::ROW, NAMES[0], NAMES[1], NAMES[2]], BATCH)? {
+    for batch in scan(table, &[&[columns::ROW], &NAMES[..]].concat(), BATCH)? {
         let batch = batch?;
         let Some(ids) = columns::uint64(&batch, columns::ROW) else { continue };
         for column in NAMES.iter().filter_map(|name| columns::text(&batch, name)) {

@@ -6,24 +6,36 @@ use arrow::datatypes::{Float64Type, UInt64Type};
 use crate::{Cell, Section, Table};
 
 /// Rows of `sql/50_funnel.sql`: stage, reason, rows, hosts, share of the stage's rejects; by the
-/// order of the stages.
-pub fn reasons<'a>(batches: &[RecordBatch], stages: impl Iterator<Item = &'a str>) -> Section {
+/// order of the stages. `cell` is how the reason of a stage is shown.
+pub fn reasons<'a>(
+    batches: &[RecordBatch],
+    stages: impl Iterator<Item = &'a str>,
+    cell: impl Fn(&str, &str) -> Cell,
+) -> Section {
     let stages: Vec<Cell> = stages.map(Cell::from).collect();
     let mut table = Table::new(["stage", "dropped because", "pairs", "of hosts", "of the stage's"]);
     let mut rows = rows(batches, &["stage", "reason"], &["rows", "hosts"], "share");
     rows.sort_by_key(|row| stages.iter().position(|stage| *stage == row[0]));
-    table.extend(rows);
+    for mut row in rows {
+        if let [Cell::Text(stage), Cell::Text(reason), ..] = &row[..] {
+            row[1] = cell(stage, reason);
+        }
+        table.push(row);
+    }
     let about = "Why pairs were dropped, and how many hosts they were of.";
     Section::new("Rejects", about).table(&table)
 }
 
-/// Rows of `sql/60_domains.sql`: host, kept, dropped, share that was kept.
-pub fn hosts(batches: &[RecordBatch]) -> Section {
+/// Rows of `sql/60_domains.sql`: host, kept, dropped, share that was kept. `cell` is how a host is
+/// shown.
+pub fn hosts(batches: &[RecordBatch], cell: impl Fn(&str) -> Cell) -> Section {
     let mut table = Table::new(["host", "kept", "dropped", "share kept"]);
     for mut row in rows(batches, &["host"], &["kept", "dropped"], "kept_share") {
         // Images of local files.
         if row[0] == Cell::from("?") {
             row[0] = "no host".into();
+        } else if let Cell::Text(host) = &row[0] {
+            row[0] = cell(host);
         }
         table.push(row);
     }

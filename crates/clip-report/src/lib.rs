@@ -48,7 +48,7 @@ pub use compare::compare;
 pub use copies::{Images, contamination, shown_copies, stored};
 pub use error::{Error, Result};
 pub use frequency::frequency;
-pub use funnel::funnel;
+pub use funnel::{funnel, funnel_with};
 pub use histograms::{ScoreSpread, histograms, rows_at_ends, spreads};
 pub use hosts::{hosts, reasons};
 pub use image::{image_tag, small_image};

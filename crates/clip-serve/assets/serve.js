@@ -52,7 +52,8 @@ const mark = (figure, verdict) => {
         body: form,
       });
       if (!answer.ok) throw new Error(`error ${answer.status}`);
-      saved.textContent = `stored: ${(await answer.json()).marks} marks`;
+      saved.textContent = "stored";
+      document.getElementById("marked").textContent = `${(await answer.json()).marks} marked`;
       effect();
     } catch (error) {
       figure.dataset.verdict = before;
@@ -61,6 +62,17 @@ const mark = (figure, verdict) => {
   });
 };
 
+const verdicts = { a: "accept", r: "reject", u: "none" };
+// A key that nothing else takes goes to the first pair without a mark; it marks nothing that is not
+// looked at yet.
+document.addEventListener("keydown", (event) => {
+  const ours = event.key in verdicts || event.key === "ArrowRight" || event.key === "ArrowLeft";
+  if (!ours || event.ctrlKey || event.metaKey || event.altKey || event.target !== document.body) return;
+  const first = figures.find((figure) => !figure.dataset.verdict) ?? figures[0];
+  if (!first) return;
+  first.focus();
+  event.preventDefault();
+});
 figures.forEach((figure, at) => {
   const go = (step) => figures[at + step]?.focus();
   figure.querySelector("form").addEventListener("submit", (event) => {
@@ -69,7 +81,6 @@ figures.forEach((figure, at) => {
   });
   figure.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const verdicts = { a: "accept", r: "reject", u: "none" };
     if (event.key in verdicts) {
       mark(figure, verdicts[event.key]);
       go(1);

@@ -37,3 +37,4 @@ mod training_log;
 pub use error::{Error, Result};
 pub use neighbours::TextEncoder;
 pub use server::{Options, Server};
+pub use state::{Encoder, Queries};

@@ -32,6 +32,18 @@ pub(crate) fn anchor(path: &str, fields: &[(&str, &str)], text: &str) -> String 
     format!("<a href=\"{}\">{}</a>", escape(&link(path, fields)), escape(text))
 }
 
+/// A link to the pairs that a stage dropped for a reason.
+pub(crate) fn of_reason(of: &str, stage: &str, reason: &str) -> String {
+    let rows = format!("{stage}:dropped");
+    let condition = format!("reason = '{}'", reason.replace('\'', "''"));
+    anchor("/rows", &[("of", of), ("rows", &rows), ("where", &condition)], reason)
+}
+
+/// A link to the pairs of a host.
+pub(crate) fn of_host(of: &str, host: &str) -> String {
+    anchor("/rows", &[("of", of), ("domain", host)], host)
+}
+
 /// Links to other pages about the same thing, by path and text; no link for the one that is shown.
 pub(crate) fn tabs(of: &str, pages: &[(&str, &str)], shown: &str) -> String {
     let tab = |(path, text): &(&str, &str)| {

@@ -31,9 +31,11 @@ pub(crate) struct Review {
 /// What a threshold and the marks of a set mean.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Effect {
-    /// Evaluation items with a copy, and all.
+    /// Evaluation items with a copy, removed or not, and all.
     pub items: (u64, u64),
-    /// Their share with its interval.
+    /// Items with a copy, all of whose copies were removed.
+    pub removed: u64,
+    /// The share of the others, which are in the corpus, with its interval.
     pub rate: (f64, f64, f64),
     /// Images of the corpus that are copies.
     pub images: u64,
@@ -109,7 +111,8 @@ impl Review {
             (all + 1, accepted + u64::from(mark.verdict == Verdict::Accept))
         });
         Ok(Effect {
-            items: (found.overlap, found.items),
+            items: (found.overlap + found.removed, found.items),
+            removed: found.removed,
             rate: (found.rate, found.interval.low, found.interval.high),
             images: found.images,
             accepted: (accepted, all),

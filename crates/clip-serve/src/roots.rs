@@ -50,11 +50,15 @@ impl Roots {
     /// Serves these paths.
     ///
     /// # Errors
-    /// When one is not there.
+    /// When one is not there, or a file that has no page.
     pub fn new(paths: &[PathBuf]) -> Result<Self> {
         let real = |path: &PathBuf| {
-            path.canonicalize()
-                .map_err(|e| Error::Root { path: path.clone(), reason: e.to_string() })
+            let bad = |reason: String| Error::Root { path: path.clone(), reason };
+            let real = path.canonicalize().map_err(|e| bad(e.to_string()))?;
+            if real.is_file() && kind_of_file(&real).is_none() {
+                return Err(bad("neither a shard, a Parquet table nor an HTML page".into()));
+            }
+            Ok(real)
         };
         Ok(Self { paths: paths.iter().map(real).collect::<Result<_>>()? })
     }
@@ -89,14 +93,27 @@ impl Roots {
         Err(Error::NotFound(format!("{}: a link out of what is served", path.display())))
     }
 
+    /// The paths in which nothing has a page.
+    pub fn empty(&self) -> Vec<PathBuf> {
+        let all = self.by_root();
+        let none = self.paths.iter().zip(&all).filter(|(_, found)| found.is_empty());
+        none.map(|(path, _)| path.clone()).collect()
+    }
+
+    fn by_root(&self) -> Vec<Vec<Item>> {
+        let mut left = FOLDERS;
+        let items = |(number, root): (usize, &PathBuf)| {
+            let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let mut found = Vec::new();
+            look(root, &number.to_string(), &name, DEPTH, &mut left, &mut found);
+            found
+        };
+        self.paths.iter().enumerate().map(items).collect()
+    }
+
     /// Everything that has a page, by kind and then by name.
     pub fn items(&self) -> Vec<Item> {
-        let mut found = Vec::new();
-        let mut left = FOLDERS;
-        for (number, root) in self.paths.iter().enumerate() {
-            let name = root.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            look(root, &number.to_string(), &name, DEPTH, &mut left, &mut found);
-        }
+        let mut found = self.by_root().concat();
         found.sort_by(|a, b| (a.kind, &a.name).cmp(&(b.kind, &b.name)));
         found
     }
@@ -106,11 +123,7 @@ impl Roots {
 fn look(path: &Path, of: &str, name: &str, depth: usize, left: &mut usize, found: &mut Vec<Item>) {
     let mut add = |kind| found.push(Item { kind, of: of.to_owned(), name: name.to_owned() });
     if path.is_file() {
-        match ending(path).as_str() {
-            "html" => add(ItemKind::Page),
-            "parquet" | "tar" => add(ItemKind::Corpus),
-            _ => {}
-        }
+        kind_of_file(path).into_iter().for_each(add);
         return;
     }
     let Some(rest) = left.checked_sub(1) else { return };
@@ -160,6 +173,14 @@ fn look(path: &Path, of: &str, name: &str, depth: usize, left: &mut usize, found
 pub(crate) fn is_run(path: &Path) -> bool {
     let run = RunLayout::new(path);
     run.is_run() || run.stage_folders().is_ok_and(|all| all.iter().any(|stage| stage.is_stage()))
+}
+
+fn kind_of_file(path: &Path) -> Option<ItemKind> {
+    match ending(path).as_str() {
+        "html" => Some(ItemKind::Page),
+        "parquet" | "tar" => Some(ItemKind::Corpus),
+        _ => None,
+    }
 }
 
 fn ending(path: &Path) -> String {
@@ -227,6 +248,12 @@ mod tests {
         }
         assert!(roots.check(&root.join("shards/0.tar")).is_ok());
         assert!(roots.check(&root.join("out/secret.parquet")).is_err());
+        assert!(roots.empty().is_empty());
+        std::fs::create_dir(root.join("later")).unwrap();
+        let later = Roots::new(&[root.join("later"), root.join("shards")]).unwrap();
+        assert_eq!(later.empty(), [root.join("later").canonicalize().unwrap()]);
+        let other = Roots::new(&[root.join("runs/b/run.json")]).unwrap_err().to_string();
+        assert!(other.contains("run.json: neither a shard"), "{other}");
         let absent = Roots::new(&[root.join("none")]).unwrap_err().to_string();
         assert!(absent.contains("none: ") && absent.contains("\nhint: "), "{absent}");
     }

@@ -13,18 +13,16 @@ use axum::http::header::{
 };
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use clip_query::QueryList;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::decisions::DecisionFile;
 use crate::guard::Guard;
 use crate::http::{Fields, Reply, Request};
-use crate::neighbours::TextEncoder;
 use crate::page::{fault, page};
 use crate::pages;
 use crate::roots::Roots;
-use crate::state::State;
+use crate::state::{Encoder, Queries, State};
 use crate::{Error, Result};
 
 /// Requests that are worked on at a time; others wait.
@@ -48,14 +46,14 @@ pub struct Options {
     /// The port on 127.0.0.1; 0 for any free one.
     pub port: u16,
     /// The list that names queries.
-    pub queries: Option<QueryList>,
+    pub queries: Option<Queries>,
     /// Where evaluation sets are, by name, so that their items can be shown.
     pub sets: BTreeMap<String, PathBuf>,
     /// The file for decisions on contamination; `decisions.json` in each report's folder when
     /// absent.
     pub decisions: Option<PathBuf>,
     /// Makes embeddings of texts, so that images can be found by a sentence.
-    pub encoder: Option<Box<dyn TextEncoder>>,
+    pub encoder: Option<Encoder>,
 }
 
 /// A server that listens on 127.0.0.1.
@@ -74,7 +72,7 @@ impl Server {
     /// Listens; nothing is answered yet.
     ///
     /// # Errors
-    /// When a path is not there, or the port is taken.
+    /// When a path is not there or a file of no kind that has a page, or the port is taken.
     pub async fn bind(options: Options) -> Result<Self> {
         let roots = Roots::new(&options.paths)?;
         let wanted = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), options.port);
@@ -85,6 +83,11 @@ impl Server {
         let state = State::new(roots, options.queries, options.sets, decisions, options.encoder);
         let at_a_time = Semaphore::new(AT_A_TIME);
         Ok(Self { listener, pages: Arc::new(Pages { guard, state, at_a_time }) })
+    }
+
+    /// The paths in which nothing has a page yet.
+    pub fn empty(&self) -> Vec<PathBuf> {
+        self.pages.state.roots.empty()
     }
 
     /// The URL that lets a browser in.

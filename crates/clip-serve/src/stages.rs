@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use clip_corpus::Manifest;
-use clip_pipeline::{RunLayout, StageLayout, StageReader};
+use clip_pipeline::{RunLayout, RunReader, StageLayout, StageReader};
 
 use crate::Result;
 
@@ -31,11 +31,32 @@ pub(crate) fn stages(path: &Path) -> Result<Vec<StageReader>> {
             newest.insert(number, (written, name, layout));
         }
     }
+    // A build that was finished says itself which folders are its own: settings that it had before
+    // left others, perhaps of more stages.
+    let run = RunLayout::new(path);
+    let finished = std::fs::metadata(run.summary()).and_then(|about| about.modified());
+    if let Ok(finished) = finished
+        && newest.values().all(|(written, ..)| *written <= finished)
+        && let Ok(run) = RunReader::open(path)
+    {
+        let mut own = run.stages().to_vec();
+        own.retain(|stage| stage.layout.is_stage());
+        return Ok(own);
+    }
     let reader = |(_, name, layout): (SystemTime, String, StageLayout)| {
         let counts = Manifest::open(layout.dir())?.counts();
         Ok(StageReader { name, layout, counts })
     };
     newest.into_values().map(reader).collect()
+}
+
+/// Hash of a file that decided what a stage did, by the name that the build gives it.
+///
+/// # Errors
+/// When what the stage was built with cannot be read.
+pub(crate) fn resource(stage: &StageReader, name: &str) -> Result<Option<String>> {
+    let resources = stage.file()?.fingerprint.resources;
+    Ok(resources.into_iter().find(|(other, _)| other == name).map(|(_, hash)| hash))
 }
 
 /// When a stage last committed something, or began.
@@ -75,5 +96,15 @@ mod tests {
         assert_eq!(names, ["00-collect-00000000", "01-fetch-11111111"]);
         assert_eq!(found[1].name, "fetch");
         assert!(stages(&run.path().join("02-dedup-33333333")).unwrap().is_empty());
+        // A finished build has no stage of settings that are no longer its own.
+        let fetch = r#"{"stage":"fetch","dir":"01-fetch-22222222","fingerprint":"22","tally":{"rows_in":3,"rows_out":2,"dropped":{}}}"#;
+        let text = format!(r#"{{"format":2,"seed":1,"stages":[{fetch}]}}"#);
+        std::fs::write(run.path().join("run.json"), text).unwrap();
+        let found = stages(run.path()).unwrap();
+        assert_eq!(found.len(), 1);
+        assert_eq!(
+            (found[0].layout.name().as_str(), found[0].counts.rows_out),
+            ("01-fetch-22222222", 2)
+        );
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clip_corpus::columns;
+use clip_curate::Matches;
+use clip_pipeline::StageReader;
 use clip_query::QueryList;
 
 use crate::corpus::{ShardIndexes, Source, Tables, image_of_row};
@@ -13,22 +15,38 @@ use crate::http::Request;
 use crate::neighbours::TextEncoder;
 use crate::review::{Review, Thumbnails, item_images};
 use crate::roots::Roots;
-use crate::stages::stages;
+use crate::stages::{resource, stages};
 use crate::{Error, Result};
 
 /// Things of a kind that are kept in memory.
 const KEPT: usize = 8;
 
+/// A list of queries, which names those of the runs that were matched with it.
+pub struct Queries {
+    /// The list.
+    pub list: QueryList,
+    /// Hash of its file, as builds record it.
+    pub hash: String,
+}
+
+/// A model, which is asked about the embeddings that it made.
+pub struct Encoder {
+    /// Makes embeddings of texts.
+    pub encoder: Box<dyn TextEncoder>,
+    /// Hash of its files, as builds record it.
+    pub hash: String,
+}
+
 /// What all pages share.
 pub(crate) struct State {
     pub roots: Roots,
     /// The list that names queries.
-    pub queries: Option<QueryList>,
+    queries: Option<Queries>,
     /// Where evaluation sets are, by name.
     pub sets: BTreeMap<String, PathBuf>,
     pub decisions: DecisionFile,
     /// Makes embeddings of texts.
-    pub encoder: Option<Box<dyn TextEncoder>>,
+    encoder: Option<Encoder>,
     shards: ShardIndexes,
     tables: Kept<Tables>,
     thumbnails: Kept<Thumbnails>,
@@ -69,10 +87,10 @@ impl State {
     /// Nothing is read yet.
     pub fn new(
         roots: Roots,
-        queries: Option<QueryList>,
+        queries: Option<Queries>,
         sets: BTreeMap<String, PathBuf>,
         decisions: DecisionFile,
-        encoder: Option<Box<dyn TextEncoder>>,
+        encoder: Option<Encoder>,
     ) -> Self {
         let (shards, tables) = (ShardIndexes::default(), Kept::default());
         let (thumbnails, items) = (Kept::default(), Kept::default());
@@ -105,14 +123,29 @@ impl State {
         Ok(Corpus { source, tables })
     }
 
-    /// The embedding of a text.
+    /// The list that names the queries of a run; none where the run was matched with another.
     ///
     /// # Errors
-    /// In words, when there is no model, or it cannot be used.
-    pub fn encode(&self, text: &str) -> std::result::Result<Vec<f32>, String> {
+    /// When what the run was built with cannot be read.
+    pub fn queries_of(&self, stages: &[StageReader]) -> Result<Option<&QueryList>> {
+        let Some(queries) = &self.queries else { return Ok(None) };
+        let matched = stages.iter().find(|stage| stage.name == Matches::STAGE);
+        let own = matched.map(|stage| resource(stage, "queries.list")).transpose()?.flatten();
+        Ok(own.is_none_or(|hash| hash == queries.hash).then_some(&queries.list))
+    }
+
+    /// The embedding of a text, in the space of those that a stage stored.
+    ///
+    /// # Errors
+    /// In words, when there is no model, it is another one, or it cannot be used.
+    pub fn encode(&self, stage: &StageReader, text: &str) -> std::result::Result<Vec<f32>, String> {
         let hint = "hint: start `clip-data serve` with --model, the model of the stored embeddings";
-        let encoder = self.encoder.as_ref();
-        encoder.ok_or_else(|| format!("Texts need a model.\n{hint}"))?.encode(text)
+        let model = self.encoder.as_ref().ok_or_else(|| format!("Texts need a model.\n{hint}"))?;
+        let own = resource(stage, "score.model").map_err(|e| e.to_string())?;
+        if own.is_some_and(|hash| hash != model.hash) {
+            return Err(format!("The stored embeddings are of another model.\n{hint}"));
+        }
+        model.encoder.encode(text)
     }
 
     /// The tables, from memory where no file changed.

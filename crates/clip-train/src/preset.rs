@@ -63,7 +63,10 @@ impl Preset {
     pub fn find(name: &str) -> Result<Self> {
         let parse = |text: &str| {
             let preset: Self =
-                serde_json::from_str(text).map_err(|e| Error::file(Path::new(name), e))?;
+                serde_json::from_str(text).map_err(|e| {
+                    let hint = "hint: a preset is {\"model_cfg\": …, \"train\": {…}}; a model_cfg alone is for --model";
+                    Error::file(Path::new(name), format!("{e}\n{hint}"))
+                })?;
             let model_cfg =
                 preset.model_cfg.checked().map_err(|e| Error::file(Path::new(name), e))?;
             Ok(Self { model_cfg, ..preset })
@@ -120,6 +123,16 @@ pub fn difference(mine: &Recipe, other: &Recipe) -> Vec<(String, String, String)
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_alone_is_no_preset() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tiny.json");
+        std::fs::write(&path, r#"{"embed_dim": 64, "vision_cfg": {}, "text_cfg": {}}"#).unwrap();
+        let error = Preset::find(path.to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("tiny.json: unknown field `embed_dim`"), "{error}");
+        assert!(error.ends_with("a model_cfg alone is for --model"), "{error}");
+    }
 
     #[test]
     fn all_nine_models_have_both_recipes() {

@@ -6,13 +6,13 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float32Array, Int64Array, RecordBatch, StringArray};
-use clip_corpus::write_parquet;
+use clip_corpus::{Sample, ShardWriter, write_parquet};
 use clip_image::encode_jpeg;
 use clip_testkit::files::FileSite;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::world::{FOLDERS, TINY_PRESET, World, smooth_image};
+use crate::world::{FOLDERS, IMAGES, TINY_PRESET, World, smooth_image};
 
 /// Pairs of the lists.
 const PAIRS: usize = 60;
@@ -153,6 +153,51 @@ fn with_weights(name: &str) -> World {
     world.good(&["convert", "--model", "base/base", "--to", "open-clip", "--out", name]);
     std::fs::remove_dir_all(world.path("shards")).unwrap();
     world
+}
+
+/// Shards with tables as img2dataset writes them, in which an image failed, and some are copies of
+/// each other and of an evaluation set.
+pub fn foreign() -> Book {
+    let world = World::new();
+    std::fs::create_dir_all(world.path("laion")).unwrap();
+    for shard in 0..3 {
+        let name = format!("{shard:05}");
+        let path = world.path(&format!("laion/{name}.tar"));
+        let mut writer = ShardWriter::create(&path).unwrap();
+        let mut rows = Vec::new();
+        for at in 0..IMAGES {
+            let (key, url) =
+                (format!("{name}{at:04}"), format!("https://images.example/{shard}/{at}.jpg"));
+            let caption = caption(shard * IMAGES + at);
+            let json = serde_json::json!({
+                "key": key, "url": url, "caption": caption, "status": "success", "error_message": null,
+                "license": "CC0", "score": at as f64 / 10.0,
+            });
+            let image =
+                std::fs::read(world.path(&format!("images/{shard:02}/{at:03}.jpg"))).unwrap();
+            let fields = vec![
+                ("jpg".into(), image),
+                ("json".into(), json.to_string().into_bytes()),
+                ("txt".into(), caption.clone().into_bytes()),
+            ];
+            writer.write(&Sample { key: key.clone(), fields }).unwrap();
+            rows.push([key, url, caption, "success".into(), String::new()]);
+        }
+        if shard == 0 {
+            let gone = ["000009999", "https://images.example/gone.jpg", "a photo that is gone"];
+            let why = ["failed_to_download", "HTTP Error 404: Not Found"];
+            rows.push([gone[0], gone[1], gone[2], why[0], why[1]].map(str::to_owned));
+        }
+        writer.finish().unwrap();
+        let names = ["key", "url", "caption", "status", "error_message"];
+        let column = |at: usize| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|row| &row[at])))
+        };
+        let columns = names.into_iter().enumerate().map(|(at, name)| (name, column(at)));
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        write_parquet(&path.with_extension("parquet"), batch.schema(), &[batch]).unwrap();
+    }
+    Book::new(world)
 }
 
 /// Shards, an evaluation set that they hold copies of, and weights.

@@ -139,24 +139,32 @@ pub fn engine(config: &Config) -> LocalEngine {
 /// The funnel as a table: rows in, out, and dropped by reason, for each stage.
 pub fn funnel(run: &Run) -> String {
     let mut rows = vec![["stage", "in", "out", "dropped"].map(str::to_owned).to_vec()];
-    // A count below those that are dropped, with what it counts.
-    let below = |count: u64, what: &str| {
+    // Below those that are dropped, with what it counts; of what is not dropped, without a number
+    // there.
+    let below = |count: &str, what: &str| {
         let mut row = vec![String::new(); 3];
-        row.extend([count.to_string(), what.to_owned()]);
+        row.extend([count, what].map(str::to_owned));
         row
     };
-    for (stage, counts) in run.funnel() {
+    for ((stage, counts), planned) in run.funnel().into_iter().zip(&run.plan.stages) {
+        if !planned.layout.is_stage() && counts.rows_in == 0 {
+            rows.push([stage, "-", "-", "-"].map(str::to_owned).to_vec());
+            continue;
+        }
         let numbers = [counts.rows_in, counts.rows_out, counts.rejected()];
         rows.push([&[stage.to_string()][..], &numbers.map(|n| n.to_string())].concat());
         if counts.urls > 0 && counts.urls < counts.rows_in {
-            rows.push(below(counts.urls, "URLs asked, each once for all its rows"));
+            rows.push(below(
+                "",
+                &format!("{} URLs asked, each once for all its rows", counts.urls),
+            ));
         }
         if counts.flagged > 0 {
-            rows.push(below(counts.flagged, "flagged, which continue"));
+            rows.push(below("", &format!("{} flagged, which continue", counts.flagged)));
         }
         let mut reasons: Vec<_> = counts.dropped.iter().collect();
         reasons.sort_by_key(|(reason, count)| (std::cmp::Reverse(**count), reason.as_str()));
-        rows.extend(reasons.into_iter().map(|(reason, count)| below(*count, reason)));
+        rows.extend(reasons.into_iter().map(|(reason, count)| below(&count.to_string(), reason)));
     }
     clip_cli::table(&rows, &[1, 2, 3])
 }

@@ -9,7 +9,7 @@ use clip_pipeline::Config;
 use crate::exit;
 use crate::install::Install;
 use crate::recipe::{Needed, needed};
-use crate::torch::{Libtorch, SERIES, sibling};
+use crate::torch::{LIBRARY, Libtorch, SERIES, sibling};
 
 /// Arguments of `clip-data doctor`.
 #[derive(clap::Args)]
@@ -39,6 +39,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let bf16 = if has_bf16() { "yes: training uses it" } else { "no: training uses f32" };
     line(true, "bf16", bf16.into());
+    if let Some(named) = Libtorch::without_library() {
+        let named = named.display();
+        line(
+            false,
+            "libtorch",
+            format!(
+                "CLIP_DATA_LIBTORCH is {named}, which has no {LIBRARY}\nhint: of pip's torch it is the folder named torch"
+            ),
+        );
+    }
     match Libtorch::find() {
         Some(libtorch) => {
             let version = libtorch.version().unwrap_or_else(|| "of unknown version".into());

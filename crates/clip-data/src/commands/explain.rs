@@ -1,16 +1,21 @@
 //! `clip-data explain`: what every stage did with a pair, and where and why it was dropped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clip_corpus::{columns, row_index, row_part};
-use clip_pipeline::{RunReader, TraceOutcome, TraceStep};
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::FieldRef;
+use clip_corpus::{ParquetFile, columns, row_index, row_part};
+use clip_pipeline::{RunLayout, RunReader, TraceOutcome, TraceStep, tables_in};
 use clip_query::QueryLists;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::PipelineArgs;
 use crate::recipe;
+
+/// Rows that are looked through at a time.
+const BATCH: usize = 65_536;
 
 /// Arguments of `clip-data explain`.
 #[derive(clap::Args)]
@@ -19,7 +24,8 @@ pub struct Args {
     pair: String,
     #[command(flatten)]
     pipeline: PipelineArgs,
-    /// The folder of a run, in place of its pipeline
+    /// The folder of a run, in place of its pipeline; or one of shards with their tables, of any
+    /// tool
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// Print it as JSON
@@ -38,6 +44,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             (dir, config.queries.is_some().then(lists).transpose()?)
         }
     };
+    if !RunLayout::new(&dir).is_run() && !tables_in(&dir).is_empty() {
+        return of_tables(&dir, &args.pair, args.json);
+    }
     let run = RunReader::open(&dir)?;
     let rows = run.find_rows(&args.pair)?;
     if rows.is_empty() {
@@ -61,6 +70,55 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Columns by which a pair of a table may be asked for.
+const NAMES: [&str; 3] = [columns::UID, columns::URL, "key"];
+
+/// Prints the rows of tables beside shards that the argument names: of a corpus that no build made,
+/// what its fetch noted.
+fn of_tables(dir: &Path, pair: &str, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut all = Vec::new();
+    for table in tables_in(dir) {
+        let (mut places, mut before) = (Vec::new(), 0);
+        for batch in clip_corpus::scan(&table, &NAMES, BATCH)? {
+            let batch = batch?;
+            for column in NAMES.iter().filter_map(|name| columns::text(&batch, name)) {
+                let named = (0..column.len()).filter(|&at| column.value(at) == pair);
+                places.extend(named.map(|at| before + at));
+            }
+            before += batch.num_rows();
+        }
+        places.sort_unstable();
+        places.dedup();
+        let mut rows = places.iter();
+        for batch in ParquetFile::open(&table)?.rows_at(None, &places)? {
+            let batch = batch?;
+            for (at, place) in (0..batch.num_rows()).zip(rows.by_ref()) {
+                let schema = batch.schema();
+                let fields = schema.fields().iter().zip(batch.columns());
+                let cell = |(field, column): (&FieldRef, &ArrayRef)| {
+                    Some((field.name().clone(), clip_corpus::cell(column, at)?))
+                };
+                let values: Map<String, Value> = fields.filter_map(cell).collect();
+                all.push((table.clone(), *place, values));
+            }
+        }
+    }
+    if all.is_empty() {
+        let hint = "hint: give a uid, a URL or a sample's key, as these tables have them";
+        bail!("{}: no pair {pair:?} in its tables\n{hint}", dir.display());
+    }
+    if as_json {
+        let row = |(table, place, values): &(PathBuf, usize, _)| json!({"table": table, "row": place, "values": values});
+        println!("{:#}", Value::Array(all.iter().map(row).collect()));
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (table, place, values) in &all {
+        println!("{} row {place}", table.display());
+        print_values(values, None);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 /// Queries by their texts where the list is at hand, else by their ids.
 fn named(ids: &[Value], queries: Option<&QueryLists>) -> String {
     let text = |id: &Value| Some(queries?.get(u32::try_from(id.as_u64()?).ok()?)?.text.clone());
@@ -68,24 +126,28 @@ fn named(ids: &[Value], queries: Option<&QueryLists>) -> String {
     names.join(", ")
 }
 
+fn print_values(values: &Map<String, Value>, queries: Option<&QueryLists>) {
+    for (column, value) in values {
+        if column == columns::ROW || value.is_null() || value == "" {
+            continue;
+        }
+        let shown = match value {
+            Value::String(text) => text.replace('\n', " "),
+            Value::Number(number) if column == columns::PHASH || column == columns::DHASH => {
+                number.as_u64().map_or_else(|| number.to_string(), clip_image::hash::hex)
+            }
+            Value::Array(ids) if column == columns::QUERIES => named(ids, queries),
+            other => other.to_string(),
+        };
+        println!("      {column:<16} {shown}");
+    }
+}
+
 fn print(row: u64, steps: &[TraceStep], queries: Option<&QueryLists>) {
     println!("row {row} (part {}, place {})", row_part(row), row_index(row));
     for (number, step) in steps.iter().enumerate() {
         println!("{number:>3} {:<10} {}", step.stage, step.outcome.name());
-        for (column, value) in &step.values {
-            if column == columns::ROW || value.is_null() || value == "" {
-                continue;
-            }
-            let shown = match value {
-                Value::String(text) => text.replace('\n', " "),
-                Value::Number(number) if column == columns::PHASH || column == columns::DHASH => {
-                    number.as_u64().map_or_else(|| number.to_string(), clip_image::hash::hex)
-                }
-                Value::Array(ids) if column == columns::QUERIES => named(ids, queries),
-                other => other.to_string(),
-            };
-            println!("      {column:<16} {shown}");
-        }
+        print_values(&step.values, queries);
     }
     match steps.last().map(|step| (&step.stage, step.outcome)) {
         Some((stage, TraceOutcome::Dropped)) => println!("dropped in stage {stage}"),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clap::builder::PossibleValuesParser;
 use clip_cli::Printable;
-use clip_corpus::ShardReader;
+use clip_corpus::{ShardReader, expand};
 use clip_image::hash::{self, Algorithm};
 use clip_image::{DecodeOptions, decode, near_pairs};
 use rayon::prelude::*;
@@ -18,9 +18,9 @@ const BATCH: usize = 512;
 /// Arguments of `clip-data hash`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Images, folders of images, or shards
+    /// Images, folders of images or shards, shards (a::b, {000..012}, globs, URLs)
     #[arg(required = true)]
-    paths: Vec<PathBuf>,
+    paths: Vec<String>,
     /// Which hash
     #[arg(long, default_value = Algorithm::KINDS[0], value_parser = PossibleValuesParser::new(Algorithm::KINDS))]
     kind: String,
@@ -71,11 +71,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(())
     };
     let mut batch: Vec<Named> = Vec::new();
-    for path in &args.paths {
-        visit(path, &mut |named| {
-            batch.push(named);
-            if batch.len() == BATCH { work(&mut batch) } else { Ok(()) }
-        })?;
+    for spec in &args.paths {
+        let mut count = 0;
+        let path = Path::new(spec);
+        let paths = if path.exists() { vec![path.to_path_buf()] } else { expand(spec)? };
+        for path in &paths {
+            visit(path, &mut |named| {
+                count += 1;
+                batch.push(named);
+                if batch.len() == BATCH { work(&mut batch) } else { Ok(()) }
+            })?;
+        }
+        if count == 0 {
+            bail!("{spec}: no image is in it\nhint: images, and shards (.tar) of them, are hashed");
+        }
     }
     work(&mut batch)?;
     if let Some(radius) = args.near {
@@ -101,15 +110,16 @@ impl Args {
     }
 }
 
-/// Every image of a file, a folder (with those in it, sorted) or a shard.
+/// Every image of a file, a folder (with the folders and shards in it, sorted) or a shard.
 fn visit(path: &Path, found: &mut dyn FnMut(Named) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let shown = path.display().to_string();
     if path.is_dir() {
         let unreadable = |(path, e): (PathBuf, _)| anyhow::anyhow!("{}: {e}", path.display());
         let files = clip_guard::files(path).map_err(unreadable)?;
-        return files.iter().filter(|file| is_image(file)).try_for_each(|file| visit(file, found));
+        let has = |file: &&PathBuf| is_image(file) || is_shard(file);
+        return files.iter().filter(has).try_for_each(|file| visit(file, found));
     }
-    if path.extension().is_some_and(|extension| extension == "tar") {
+    if is_shard(path) {
         for sample in ShardReader::open(path)? {
             let sample = sample?;
             if let Some((_, bytes)) = sample.image() {
@@ -120,6 +130,10 @@ fn visit(path: &Path, found: &mut dyn FnMut(Named) -> anyhow::Result<()>) -> any
     }
     let bytes = std::fs::read(path).with_context(|| shown.clone())?;
     found((shown, bytes))
+}
+
+fn is_shard(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tar")
 }
 
 fn is_image(path: &Path) -> bool {

@@ -74,6 +74,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("{:#}", survey.json(&duplicates));
     } else {
         print!("{}", survey.text(&duplicates, &name));
+        if queries.is_none() && !survey.queries.is_empty() {
+            note!(
+                "queries are numbers of the list that the build matched with: --queries FILE names them"
+            );
+        }
     }
     if let Some(path) = &args.html {
         let mut page = Page::new(&format!("corpus: {}", args.paths.join(", ")));
@@ -114,6 +119,14 @@ fn survey(files: &[PathBuf], hash: bool, samples: usize) -> anyhow::Result<Surve
 /// The shards, tables or lists that a path names.
 fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     let path = Path::new(spec);
+    let name = spec.to_lowercase();
+    if path.is_file() && [".wat.gz", ".warc.gz", ".wat", ".warc"].iter().any(|e| name.ends_with(e))
+    {
+        bail!(
+            "{spec}: an archive of Common Crawl, not a list\n\
+             hint: `clip-data init --from wat` and `clip-data build --until collect` read its pairs"
+        );
+    }
     let shards = RunLayout::new(path).shards();
     if path.is_dir() && shards.is_dir() {
         return corpus(&shards.display().to_string());

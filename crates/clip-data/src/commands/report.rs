@@ -209,5 +209,7 @@ fn hosts_of(run: &RunReader) -> anyhow::Result<(Section, Section)> {
     let scratch = tempfile::tempdir()?;
     let Some(last) = run.stages().last() else { return Ok(Default::default()) };
     let (why, from) = run_hosts(run.stages(), last, scratch.path())?;
-    Ok((reasons(&why, run.stages().iter().map(|stage| &*stage.name)), hosts(&from)))
+    let stages = run.stages().iter().map(|stage| &*stage.name);
+    let why = reasons(&why, stages, |_, reason| reason.into());
+    Ok((why, hosts(&from, |host| host.into())))
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_cli::{Show, StatusLine};
-use clip_corpus::{Reshard, lock_file, read_subset, redacted, write_subset};
+use clip_corpus::{Reshard, ShardReader, lock_file, read_subset, redacted, write_subset};
 use clip_filter::{Pool, Select};
 use clip_format::write_atomic;
 use serde_json::json;
@@ -23,10 +23,11 @@ pub struct Args {
     /// Keep only these uids: a NumPy file of u8,u8
     #[arg(short, long, value_name = "FILE")]
     subset_file: Option<PathBuf>,
-    /// Leave out the copies of evaluation items in a pairs.parquet that `clip-data contamination`
-    /// wrote of these shards
+    /// Leave out the copies of evaluation items in a pairs.parquet (images) or texts.parquet
+    /// (captions) that `clip-data contamination` wrote of these shards; a report's folder means its
+    /// pairs.parquet; may be given again
     #[arg(long, value_name = "FILE")]
-    without: Option<PathBuf>,
+    without: Vec<PathBuf>,
     /// Samples in a shard
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     shard_size: u32,
@@ -67,9 +68,9 @@ fn apart(shards: &[PathBuf], out: &Path) -> anyhow::Result<()> {
 /// Keys to leave out by shard, and the copies that are in none of the shards.
 type Removal = (HashMap<PathBuf, HashSet<String>>, usize);
 
-/// The copies that a `pairs.parquet` names, by the shards that are read: a corpus that was moved
+/// The copies that lists of a report name, by the shards that are read: a corpus that was moved
 /// since is known by the names of its shards.
-fn removal(pairs: &Path, shards: &[PathBuf]) -> anyhow::Result<Removal> {
+fn removal(lists: &[PathBuf], shards: &[PathBuf]) -> anyhow::Result<Removal> {
     let whole = |path: &Path| path.canonicalize().ok();
     let by_path: HashMap<PathBuf, &PathBuf> =
         shards.iter().filter_map(|shard| Some((whole(shard)?, shard))).collect();
@@ -83,18 +84,23 @@ fn removal(pairs: &Path, shards: &[PathBuf]) -> anyhow::Result<Removal> {
         },
     };
     let (mut without, mut elsewhere) = (HashMap::<PathBuf, HashSet<String>>::new(), 0);
-    for (place, key) in clip_overlap::read_copies(pairs)? {
-        match find(Path::new(&place)) {
-            Some(shard) => _ = without.entry(shard.clone()).or_default().insert(key),
-            None => elsewhere += 1,
+    for list in lists {
+        let copies = clip_overlap::read_copies(list)?;
+        let (all, mut absent) = (copies.len(), 0);
+        for (place, key) in copies {
+            match find(Path::new(&place)) {
+                Some(shard) => _ = without.entry(shard.clone()).or_default().insert(key),
+                None => absent += 1,
+            }
         }
-    }
-    if without.is_empty() && elsewhere > 0 {
-        bail!(
-            "{}: none of its {elsewhere} copies is in these shards\nhint: it must be of a report on the \
-             shards that are read",
-            pairs.display()
-        );
+        if absent == all && all > 0 {
+            bail!(
+                "{}: none of its {all} copies is in these shards\nhint: it must be of a report on the \
+                 shards that are read",
+                list.display()
+            );
+        }
+        elsewhere += absent;
     }
     Ok((without, elsewhere))
 }
@@ -118,10 +124,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("{}: the folder has files\nhint: choose another, or give --overwrite", out.display());
     }
     let subset = args.subset_file.as_deref().map(read_subset).transpose()?;
-    let (without, elsewhere) = match &args.without {
-        Some(pairs) => removal(pairs, &shards)?,
-        None => Removal::default(),
-    };
+    let list =
+        |path: &PathBuf| if path.is_dir() { path.join("pairs.parquet") } else { path.clone() };
+    let lists: Vec<PathBuf> = args.without.iter().map(list).collect();
+    // What is no shard is named for what it is, before tables beside shards are looked for.
+    for shard in &shards {
+        ShardReader::open(shard)?.next().transpose()?;
+    }
+    let (without, elsewhere) = removal(&lists, &shards)?;
     if args.dry_run {
         let wanted = subset.map_or("all".into(), |ids| format!("{} wanted", ids.len()));
         let copies: usize = without.values().map(HashSet::len).sum();
@@ -169,7 +179,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         write_atomic(&out.join("sizes.json"), format!("{:#}\n", json!(sizes)).as_bytes())?;
     }
     let meta = json!({
-        "input_dir": redacted(&args.input), "subset_file": args.subset_file, "without": args.without,
+        "input_dir": redacted(&args.input), "subset_file": args.subset_file, "without": lists,
         "left_out": done.left_out, "shard_size": shard_size,
         "first_shard": first_shard, "shuffle": shuffle, "processed_count": done.read, "output_count": done.written,
         "output_shard_count": done.shards.len(),
@@ -183,7 +193,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if done.without_uid > 0 {
         println!("{} samples have no uid in their json and are in no subset", done.without_uid);
     }
-    if args.without.is_some() {
+    if !lists.is_empty() {
         println!("{} copies of evaluation items left out", done.left_out);
     }
     let missing = elsewhere as u64 + done.keys_not_found;

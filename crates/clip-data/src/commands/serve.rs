@@ -1,12 +1,14 @@
 //! `clip-data serve`: local web pages over runs, shards and training runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use anyhow::{bail, ensure};
+use clip_pipeline::hash_resource;
 use clip_query::QueryList;
-use clip_serve::{Options, Server, TextEncoder};
+use clip_serve::{Encoder, Options, Queries, Server};
 
 use crate::text_encoder::ScoredText;
 
@@ -40,12 +42,40 @@ pub struct Args {
     model_name: Option<String>,
 }
 
+/// What to do about a path that is not there.
+const MISSING: &str =
+    "hint: check the path; a relative one begins in the folder that the command runs in";
+
+fn queries(path: &Path) -> anyhow::Result<Queries> {
+    Ok(Queries { list: QueryList::load(path)?, hash: hash_resource(path)? })
+}
+
+fn encoder(model: PathBuf, name: Option<String>) -> anyhow::Result<Encoder> {
+    ensure!(model.exists(), "--model: {}: no such file or folder\n{MISSING}", model.display());
+    let run = model.join("checkpoints");
+    if run.is_dir() {
+        bail!(
+            "--model: {}: a run of training, and embeddings are of one checkpoint\nhint: name one of those in {}",
+            model.display(),
+            run.display()
+        );
+    }
+    let hash = hash_resource(&model)?;
+    Ok(Encoder { encoder: Box::new(ScoredText::new(model, name)?), hash })
+}
+
 /// Prints the URL, and answers until it is stopped.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let queries = args.queries.as_deref().map(QueryList::load).transpose()?;
+    let queries = args.queries.as_deref().map(queries).transpose()?;
+    for (name, path) in &args.eval {
+        ensure!(
+            path.exists(),
+            "--eval {name}: {}: no such file or folder\n{MISSING}",
+            path.display()
+        );
+    }
     let (sets, decisions) = (args.eval.into_iter().collect(), args.decisions);
-    let encoder = args.model.map(|model| ScoredText::new(model, args.model_name)).transpose()?;
-    let encoder = encoder.map(|encoder| Box::new(encoder) as Box<dyn TextEncoder>);
+    let encoder = args.model.map(|model| encoder(model, args.model_name)).transpose()?;
     let (paths, port) = (args.paths, args.port.unwrap_or(0));
     let options = Options { paths, port, queries, sets, decisions, encoder };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -53,6 +83,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let stop = clip_cli::stop_flag("")?;
     runtime.block_on(async {
         let server = Server::bind(options).await?;
+        for path in server.empty() {
+            note!("{}: nothing in it has a page yet", path.display());
+        }
         println!("{}", server.url());
         note!("open this URL in a browser on this machine; Ctrl-C ends the server");
         let stopped = async {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clip_corpus::{Finding, ImageCheck, Verified, verify_shard, verify_subset, verify_table};
 use clip_image::{DecodeOptions, decode};
 use clip_pipeline::{RunLayout, RunReader, StageLayout};
@@ -19,11 +19,11 @@ pub struct Args {
     /// .npy
     #[arg(required_unless_present = "card")]
     paths: Vec<String>,
-    /// A card.json of `clip-data card`: the hashes of all files that it was made from, and that
-    /// they say what it says; may be given again
+    /// A card.json of `clip-data card`, or its folder: the hashes of all files that it was made
+    /// from, and that they say what it says; may be given again
     #[arg(long, value_name = "FILE")]
     card: Vec<PathBuf>,
-    /// Decode every image too
+    /// Decode every image of the shards too
     #[arg(long, requires = "paths")]
     decode: bool,
     /// Print findings as JSON
@@ -40,7 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for card in &args.card {
         found.add(super::card::check(card)?);
     }
-    print(&found, args.json);
+    print(&found, &args);
     Ok(match (found.findings.is_empty(), found.missing) {
         (false, _) => ExitCode::from(exit::DAMAGED),
         (true, 0) => ExitCode::SUCCESS,
@@ -48,8 +48,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn print(found: &Verified, as_json: bool) {
-    if as_json {
+fn print(found: &Verified, args: &Args) {
+    if args.json {
         let finding = |f: &Finding| json!({"path": f.path, "reason": f.reason});
         let findings: Vec<Value> = found.findings.iter().map(finding).collect();
         let (files, bytes, rows, missing) = (found.files, found.bytes, found.rows, found.missing);
@@ -67,7 +67,8 @@ fn print(found: &Verified, as_json: bool) {
     }
     let megabytes = found.bytes / 1_000_000;
     let (files, rows, bad) = (found.files, found.rows, found.findings.len());
-    println!("{files} files, {rows} rows, {megabytes} MB read, {bad} findings");
+    let decoded = if args.decode { ", images decoded" } else { "" };
+    println!("{files} files, {rows} rows, {megabytes} MB read{decoded}, {bad} findings");
 }
 
 fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
@@ -77,7 +78,7 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
     let look: Option<ImageCheck> = if decoded { Some(&look) } else { None };
     let path = Path::new(spec);
     if path.is_dir() {
-        let shard = |shard: &Path| verify_shard(shard, None);
+        let shard = |shard: &Path| verify_shard(shard, look);
         if StageLayout::new(path).is_stage() {
             return Ok(StageLayout::new(path).verify(&shard)?.0);
         }
@@ -85,7 +86,11 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
             return Ok(RunReader::open(path)?.verify(&shard)?);
         }
     } else if path.is_file() {
-        match path.extension().and_then(|e| e.to_str()) {
+        let kind = path.extension().and_then(|e| e.to_str());
+        if decoded && matches!(kind, Some("parquet" | "npy")) {
+            bail!("{spec}: --decode is for the images of shards\nhint: leave it out");
+        }
+        match kind {
             Some("parquet") => return Ok(verify_table(path)),
             Some("npy") => return Ok(verify_subset(path)),
             _ => {}

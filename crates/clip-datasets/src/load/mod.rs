@@ -27,6 +27,8 @@ mod stl10;
 mod svhn;
 mod voc;
 
+pub(crate) use nested::own_folder;
+
 use std::path::{Component, Path, PathBuf};
 
 use clip_format::ImageFormat;
@@ -225,7 +227,7 @@ pub(crate) fn load(
         (None, None, Some(dataset)) if !dataset.layouts().any(|name| name == FOLDER.name) => {
             let reason = format!("this is not {} as it is published", dataset.name);
             let tree = format!(
-                "{}\n  or CLIP_benchmark's shards (wds) or a table (manifest); --layout folder takes all images of a folder a class, whatever the split",
+                "{}\n  or CLIP_benchmark's shards (wds) or a table (manifest); another name than the dataset's (mine=PATH), or `eval --layout folder`, takes all images of a folder a class, whatever the split",
                 trees()
             );
             return Err(Error::layout(path, reason, &tree));

@@ -58,6 +58,14 @@ fn search(
 ) -> Result<Option<Found>> {
     let mut level = vec![path.to_path_buf()];
     for depth in 0..=levels {
+        // The dataset's own folder counts before any other that has a layout.
+        if let Some(dataset) = ask.dataset.filter(|_| depth > 0) {
+            let own: Vec<PathBuf> =
+                level.iter().filter(|dir| is_own(dataset, dir)).cloned().collect();
+            if !own.is_empty() {
+                level = own;
+            }
+        }
         let mut found: Vec<Found> =
             level.iter().filter_map(|dir| Some((layout(dir)?, dir.clone()))).collect();
         if found.len() > 1 {
@@ -87,7 +95,17 @@ fn search(
 /// Whether one of the folders between has the dataset's name.
 fn is_below(dataset: &Dataset, path: &Path, dir: &Path) -> bool {
     let inner = dir.strip_prefix(path).unwrap_or(dir);
-    inner.iter().any(|part| dataset.is_named(&name_of(Path::new(part))))
+    inner.iter().any(|part| is_own(dataset, Path::new(part)))
+}
+
+fn is_own(dataset: &Dataset, dir: &Path) -> bool {
+    dataset.is_named(&name_of(dir))
+}
+
+/// The folder in this one that has the dataset's name.
+pub(crate) fn own_folder(path: &Path, dataset: &Dataset) -> Option<PathBuf> {
+    let here = if path.is_dir() { folders(path) } else { Vec::new() };
+    here.into_iter().find(|dir| is_own(dataset, dir))
 }
 
 /// The folders of a folder, but for those that have another dataset's name.
@@ -223,6 +241,17 @@ mod tests {
         write(dir.path(), &["renderedsst2/test/negative/3.png"]);
         let item = named("sst2", dir.path()).unwrap().items().next().unwrap().unwrap();
         assert_eq!(item.key, "negative/3.png");
+    }
+
+    #[test]
+    fn another_set_beside_the_datasets_own_folder_is_not_it() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &["cifar10/cat/1.png", "cifar10/dog/2.png", "sets/test/0.tar"]);
+        std::fs::write(dir.path().join("sets/test/nshards.txt"), "1\n").unwrap();
+        let message = named("cifar10", dir.path()).map(|_| ()).unwrap_err().to_string();
+        assert!(message.contains("this is not CIFAR-10 as it is published"), "{message}");
+        let set = crate::open_unlabelled("cifar10", dir.path()).unwrap();
+        assert_eq!((set.root, set.loader), (dir.path().join("cifar10"), "folder"));
     }
 
     #[test]

@@ -70,6 +70,9 @@ pub struct CorpusAccount {
     pub unreadable: u64,
     /// The first of them: name and reason.
     pub unreadable_rows: Vec<(String, String)>,
+    /// Of a build, the folder of its stage `check`, which has its fingerprint in its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 impl CorpusAccount {
@@ -88,6 +91,7 @@ impl CorpusAccount {
             without_image: sum(|unit| unit.without_image),
             unreadable: sum(|unit| unit.unreadable.len() as u64),
             unreadable_rows: rows.take(NAMED).collect(),
+            check: None,
         }
     }
 }

@@ -55,6 +55,19 @@ fn containing(text: &str) -> String {
     literal(&(ending(text) + "%"))
 }
 
+/// The host that is meant, in small letters: of a URL, before a port, or after `*.`.
+fn host_of(text: &str) -> String {
+    let text = text.to_lowercase();
+    let text = text.split_once("://").map_or(&*text, |(_, rest)| rest);
+    let text = text.split(['/', '?', '#']).next().unwrap_or_default();
+    let text = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
+    let text = text.trim_start_matches("*.");
+    match text.split_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
 /// The condition that the fields of a form mean together; nothing where they are empty.
 ///
 /// # Errors
@@ -84,7 +97,7 @@ pub(crate) fn condition(
         all.push(format!("{} = {}", need("language", columns::LANGUAGE)?, literal(language)));
     }
     if let Some(domain) = fields.get("domain") {
-        let (url, domain) = (need("domain", columns::URL)?, domain.to_lowercase());
+        let (url, domain) = (need("domain", columns::URL)?, host_of(domain));
         // Few URLs contain it, and only theirs are taken apart.
         let (name, below) = (literal(&domain), literal(&ending(&format!(".{domain}"))));
         all.push(format!(
@@ -194,6 +207,9 @@ mod tests {
             ("language=en&width=15", vec![1, 3]),
             ("domain=a.example", vec![0, 1]),
             ("domain=A.Example", vec![0, 1]),
+            ("domain=a.example:443", vec![0, 1]),
+            ("domain=https://me@A.example/1.jpg", vec![0, 1]),
+            ("domain=*.a.example", vec![0, 1]),
             ("score=clip_similarity&least=0.15", vec![1, 3]),
             ("score=clip_similarity&least=0.05&most=0.3", vec![0, 1]),
             ("where=width+%3E+10+or+language+%3D+'en'+--+x&width=20", vec![1, 2, 3]),

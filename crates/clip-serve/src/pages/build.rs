@@ -3,10 +3,10 @@
 use std::time::SystemTime;
 
 use clip_pipeline::{RunLayout, StageReader};
-use clip_report::{Section, Table, escape, funnel, grouped};
+use clip_report::{Section, Table, escape, funnel_with, grouped};
 
 use crate::http::{Reply, Request};
-use crate::page::{page, tabs};
+use crate::page::{of_reason, page, tabs};
 use crate::stages::{stages, written};
 use crate::state::{State, name_of};
 use crate::{Error, Result};
@@ -58,7 +58,7 @@ pub(crate) fn build(state: &State, request: &Request) -> Result<Reply> {
     body.push_str(&format!(
         "<div id=\"live\">\n{}{}</div>\n",
         progress.html(),
-        funnel(&stages).html()
+        funnel_with(&stages, |stage, reason| of_reason(of, stage, reason)).html()
     ));
     Ok(page(&name_of(&path), &body))
 }

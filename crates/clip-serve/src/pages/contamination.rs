@@ -1,5 +1,7 @@
 //! A report on contamination: pairs to accept or reject, and what a threshold means.
 
+use std::path::Path;
+
 use clip_overlap::{HitKind, Match, SetDecision, SetReport, Verdict};
 use clip_report::{Axis, Cell, Line, Scale, Section, Table, escape, grouped, line_chart, percent};
 use serde_json::json;
@@ -44,7 +46,7 @@ pub(crate) fn contamination(state: &State, request: &Request) -> Result<Reply> {
         body.push_str(&format!("<p class=\"tabs\">{}</p>\n", tabs.collect::<Vec<_>>().join(" ")));
     }
     let file = state.decisions.path(&folder);
-    body.push_str(&effect(&review, set, &decision, (saved, of), &name_of(&file))?);
+    body.push_str(&effect(&review, set, &decision, (saved, of), &file)?);
     body.push_str(&pairs(&review, set, &decision, query, state.sets.contains_key(name)));
     Ok(page(&format!("{name} in {}", name_of(&folder)), &body))
 }
@@ -55,7 +57,7 @@ fn effect(
     set: &SetReport,
     decision: &SetDecision,
     (saved, of): (f32, &str),
-    file: &str,
+    file: &Path,
 ) -> Result<String> {
     let threshold = decision.threshold.unwrap_or(saved);
     let now = review.effect(set, decision)?;
@@ -64,7 +66,8 @@ fn effect(
         "",
         "items with a copy",
         "of",
-        "share [99.5% interval]",
+        "removed",
+        "in the corpus [99.5% interval]",
         "images",
         "accepted of marked pairs",
     ]);
@@ -110,9 +113,11 @@ fn effect(
          <button>store this threshold</button></form></div>\n"
     );
     let about = format!(
-        "From which score on a pair counts as a copy, and what of {} is in the corpus then. No pair below {least:.3} \
-         was recorded. Marks overrule the threshold. Both are stored in {file}, which `clip-data contamination --decisions` and `check.decisions` read.",
-        set.name
+        "From which score on a pair counts as a copy, and which items of {} have one then. No pair below {least:.3} \
+         was recorded. Marks overrule the threshold. Both are stored in {}: `clip-data contamination --decisions` reads that \
+         file, and a build does where its pipeline names it as `decisions` under [check].",
+        set.name,
+        file.display()
     );
     let section = Section::new("Threshold", about).markup(&form);
     let inner = Section::new("", "").table(&table).markup(&format!("<p>{proposed}</p>\n{chart}"));
@@ -121,13 +126,14 @@ fn effect(
     Ok(section.html() + &format!("<div id=\"effect\">\n{inner}</div>\n"))
 }
 
-fn row(name: &str, effect: &Effect) -> [Cell; 6] {
+fn row(name: &str, effect: &Effect) -> [Cell; 7] {
     let (rate, low, high) = effect.rate;
     let (accepted, marked) = effect.accepted;
     [
         name.into(),
         effect.items.0.into(),
         effect.items.1.into(),
+        effect.removed.into(),
         format!("{} [{}, {}]", percent(rate), percent(low), percent(high)).into(),
         effect.images.into(),
         format!("{} of {}", grouped(accepted), grouped(marked)).into(),
@@ -152,8 +158,8 @@ fn pairs(
     let shown = &all[from..all.len().min(from + PAIRS)];
     let mut html = format!(
         "<section><h2>Pairs</h2><p class=\"about\">The evaluation item on the left, the corpus on the right. Keys: \
-         a accepts (the same image), r rejects (another image), u takes a mark back; arrows move.</p>\n\
-         <p class=\"tools\"><span id=\"count\">{} to {} of {} pairs; {} marked</span> <span id=\"saved\" role=\"status\"></span></p>\n",
+         a accepts (the same image), r rejects (another image), u takes a mark back; arrows move. The first of them goes to the first pair without a mark.</p>\n\
+         <p class=\"tools\"><span id=\"count\">{} to {} of {} pairs</span> <span id=\"marked\">{} marked</span> <span id=\"saved\" role=\"status\"></span></p>\n",
         grouped((from + 1).min(all.len()) as u64),
         grouped((from + shown.len()) as u64),
         grouped(all.len() as u64),

@@ -1,11 +1,11 @@
 //! The hosts of a run's pairs, and why pairs were dropped.
 
-use clip_report::{hosts as hosts_table, reasons};
+use clip_report::{Cell, hosts as hosts_table, reasons};
 use clip_sql::run_hosts;
 
 use super::build::run_tabs;
 use crate::http::{Reply, Request};
-use crate::page::page;
+use crate::page::{of_host, of_reason, page};
 use crate::stages::stages;
 use crate::state::{State, name_of};
 use crate::{Error, Result};
@@ -20,8 +20,10 @@ pub(crate) fn hosts(state: &State, request: &Request) -> Result<Reply> {
     let scratch =
         tempfile::tempdir().map_err(|e| clip_format::PathError::new(&std::env::temp_dir(), e))?;
     let (why, from) = run_hosts(&stages, last, scratch.path())?;
-    let body = run_tabs(request.query.need("of")?, "hosts and errors")
-        + &reasons(&why, stages.iter().map(|stage| &*stage.name)).html()
-        + &hosts_table(&from).html();
+    let of = request.query.need("of")?;
+    let reason = |stage: &str, reason: &str| Cell::Markup(of_reason(of, stage, reason));
+    let body = run_tabs(of, "hosts and errors")
+        + &reasons(&why, stages.iter().map(|stage| &*stage.name), reason).html()
+        + &hosts_table(&from, |host| Cell::Markup(of_host(of, host))).html();
     Ok(page(&name_of(&path), &body))
 }

@@ -2,7 +2,8 @@
 
 use clip_corpus::{columns, row_index, row_part};
 use clip_image::hash::hex;
-use clip_pipeline::{RunLayout, RunReader, TraceOutcome};
+use clip_pipeline::{RunLayout, RunReader, TraceOutcome, TraceStep};
+use clip_query::QueryList;
 use clip_report::{Cell, Section, Table, escape};
 use serde_json::{Map, Value};
 
@@ -46,32 +47,49 @@ pub(crate) fn pair(state: &State, request: &Request) -> Result<Reply> {
         body.push_str(&format!("<p>Other rows of this name: {}</p>\n", others.join(" ")));
     }
     let image = link("/image", &[("of", of), ("row", &first.to_string())]);
-    let end = match steps.last().map(|step| (&step.stage, step.outcome)) {
-        Some((stage, TraceOutcome::Dropped)) => format!("Dropped in stage {stage}."),
-        Some((stage, TraceOutcome::Missing)) => {
-            format!("Stage {stage} has not done its part yet, or has no such row.")
+    let end = match steps.last() {
+        Some(step) if step.outcome == TraceOutcome::Dropped => why(step, of),
+        Some(step) if step.outcome == TraceOutcome::Missing => {
+            let stage = escape(&step.stage);
+            format!("<b>Stage {stage} has not done its part yet, or has no such row.</b>")
         }
-        _ => "In the corpus.".to_owned(),
+        _ => "<b>In the corpus.</b>".to_owned(),
     };
     body.push_str(&format!(
-        "<p id=\"outcome\"><b>{}</b> Part {}, place {}.</p>\n<figure class=\"large\"><img alt=\"the pair's image\" src=\"{}\"></figure>\n",
-        escape(&end),
+        "<p id=\"outcome\">{end} Part {}, place {}.</p>\n<figure class=\"large\"><img alt=\"the pair's image\" src=\"{}\"></figure>\n",
         row_part(first),
         row_index(first),
         escape(&image)
     ));
+    let queries = state.queries_of(run.stages())?;
     for step in &steps {
+        let table = facts(&step.values, queries);
         let about = match step.outcome {
             TraceOutcome::In => "It was collected here.",
+            TraceOutcome::Kept if table.is_empty() => "It was kept as it was.",
             TraceOutcome::Kept => "It was kept. New or changed here:",
             TraceOutcome::Dropped => "It was dropped here.",
             TraceOutcome::Missing => "Not done yet.",
         };
-        let table = facts(&step.values, state);
         let section = Section::new(step.stage.as_str(), about).table(&table);
         body.push_str(&section.html());
     }
     Ok(page(&format!("Row {first}"), &body))
+}
+
+/// Where a pair was dropped, why, and of which pair it is a copy.
+fn why(step: &TraceStep, of: &str) -> String {
+    let text = |name: &str| step.values.get(name).and_then(Value::as_str).unwrap_or_default();
+    let stage = escape(&step.stage);
+    let reasons: Vec<&str> =
+        ["reason", "detail"].map(text).into_iter().filter(|text| !text.is_empty()).collect();
+    let mut html = format!("<b>Dropped in stage {stage}: {}.</b>", escape(&reasons.join(", ")));
+    let kept = text("copy_of.uid");
+    if !kept.is_empty() {
+        let link = anchor("/pair", &[("of", of), ("find", kept)], "the pair that was kept");
+        html.push_str(&format!(" It is a copy of {link}."));
+    }
+    html
 }
 
 /// All cells of a row of a corpus.
@@ -82,7 +100,7 @@ fn row(state: &State, request: &Request, at: u64) -> Result<Reply> {
         return Err(Error::absent(format!("row {at}")));
     };
     let image = format!("/image?{}", request.query.with(&[]));
-    let table = facts(&cells, state);
+    let table = facts(&cells, state.queries_of(&corpus.source.stages)?);
     let body = format!(
         "<figure class=\"large\"><img alt=\"the row's image\" src=\"{}\"></figure>\n<p>Row {} of {}.</p>\n{}",
         escape(&image),
@@ -94,16 +112,16 @@ fn row(state: &State, request: &Request, at: u64) -> Result<Reply> {
 }
 
 /// Names and values, as a page shows them.
-fn facts(values: &Map<String, Value>, state: &State) -> Table {
+fn facts(values: &Map<String, Value>, queries: Option<&QueryList>) -> Table {
     let shown = values
         .iter()
         .filter(|(name, value)| name.as_str() != columns::ROW && !value.is_null() && *value != "");
     Table::of_facts(
-        shown.map(|(name, value)| (name.as_str(), Cell::Markup(shown_value(name, value, state)))),
+        shown.map(|(name, value)| (name.as_str(), Cell::Markup(shown_value(name, value, queries)))),
     )
 }
 
-fn shown_value(name: &str, value: &Value, state: &State) -> String {
+fn shown_value(name: &str, value: &Value, queries: Option<&QueryList>) -> String {
     match value {
         Value::String(text) => outer(text),
         Value::Number(number) if name == columns::PHASH || name == columns::DHASH => {
@@ -111,7 +129,7 @@ fn shown_value(name: &str, value: &Value, state: &State) -> String {
         }
         Value::Array(ids) if name == columns::QUERIES => {
             let text = |id: &Value| {
-                let list = state.queries.as_ref()?.queries();
+                let list = queries?.queries();
                 Some(list.get(usize::try_from(id.as_u64()?).ok()?)?.text.clone())
             };
             let names = ids.iter().map(|id| text(id).unwrap_or_else(|| id.to_string()));

@@ -34,7 +34,7 @@ pub(crate) fn rows(state: &State, request: &Request) -> Result<Reply> {
     let is_run = !corpus.source.stages.is_empty();
     let mut body = if is_run { run_tabs(query.need("of")?, "pairs") } else { String::new() };
     body.push_str(&form(query, &corpus, state));
-    let found = condition(query, tables.schema(), state.queries.as_ref())
+    let found = condition(query, tables.schema(), state.queries_of(&corpus.source.stages)?)
         .and_then(|text| Ok((tables.find(text.as_deref(), from, ROWS, TIME)?, text)));
     let (found, text) = match found {
         Ok(found) => found,
@@ -62,7 +62,13 @@ pub(crate) fn rows(state: &State, request: &Request) -> Result<Reply> {
             grouped(all)
         ),
     };
-    body.push_str(&format!("<p id=\"found\">{about}</p>\n"));
+    let nothing = found.rows.is_empty() && text.is_some() && found.searched.end == all;
+    let elsewhere = if nothing && is_run {
+        " Pairs that a stage dropped are among its own rows: choose them above, or those after collect."
+    } else {
+        ""
+    };
+    body.push_str(&format!("<p id=\"found\">{about}{elsewhere}</p>\n"));
     let shown = query.get("rows").unwrap_or_default();
     body.push_str(&figures(&corpus, (query.need("of")?, shown), &found.rows, &[])?);
     body.push_str(&pager(query, from, text.is_none(), found.searched.end, all));
@@ -163,7 +169,7 @@ fn figure(
     let (pair, image) = (escape(&pair), escape(&image));
     let caption = caption_column(schema).map_or("", text);
     let mut facts: Vec<String> =
-        cosine.map(|cosine| format!("<b>{cosine:.4}</b>")).into_iter().collect();
+        cosine.map(|cosine| format!("cosine <b>{cosine:.4}</b>")).into_iter().collect();
     if let (Some(width), Some(height)) = (cells.get("width"), cells.get("height"))
         && !width.is_null()
     {
@@ -236,7 +242,8 @@ fn form(query: &Fields, corpus: &Corpus, state: &State) -> String {
     let open = if used(&FIELDS[2..]) { " open" } else { "" };
     html.push_str(&format!("<details{open}><summary>more filters</summary>\n"));
     if has(columns::QUERIES) {
-        let label = if state.queries.is_some() { "query" } else { "number of a query" };
+        let named = state.queries_of(&corpus.source.stages).is_ok_and(|list| list.is_some());
+        let label = if named { "query" } else { "number of a query" };
         html.push_str(&input("query", "search", label));
     }
     if has(columns::LANGUAGE) {

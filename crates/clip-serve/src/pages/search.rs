@@ -22,19 +22,21 @@ pub(crate) fn search(state: &State, request: &Request) -> Result<Reply> {
     for stage in stages(&path)? {
         let files = embedding_files(&stage)?;
         if !files.is_empty() {
-            with.push((stage.name.clone(), files));
+            with.push((stage, files));
         }
     }
     let mut body = run_tabs(of, "search");
-    let chosen = query.get("rows").or(with.last().map(|(name, _)| name.as_str()));
-    let Some((name, files)) = with.iter().find(|(name, _)| Some(name.as_str()) == chosen) else {
+    let chosen = query.get("rows").or(with.last().map(|(stage, _)| stage.name.as_str()));
+    let Some((stage, files)) = with.iter().find(|(stage, _)| Some(stage.name.as_str()) == chosen)
+    else {
         body.push_str(&fault(
             "No embeddings are stored in this run.\nhint: `embeddings = true` in a [[score]] of the pipeline stores them",
         ));
         return Ok(page(&name_of(&path), &body));
     };
-    let text = query.get("text");
-    let choices = with.iter().map(|(other, _)| choice(other, other, other == name));
+    let (name, text) = (&stage.name, query.get("text"));
+    let choices =
+        with.iter().map(|(other, _)| choice(&other.name, &other.name, other.name == *name));
     body.push_str(&format!(
         "<form class=\"filters\" action=\"/search\"><input type=\"hidden\" name=\"of\" value=\"{}\">\
          <label>embeddings of <select name=\"rows\">{}</select></label>\
@@ -54,7 +56,7 @@ pub(crate) fn search(state: &State, request: &Request) -> Result<Reply> {
     let parts = parts.map(|(table, file)| Part { file: file.clone(), rows: table.rows.clone() });
     let parts: Vec<Part> = parts.collect();
     let vector = match (text, query.number::<u64>("like")?) {
-        (Some(text), _) => match state.encode(text) {
+        (Some(text), _) => match state.encode(stage, text) {
             Ok(vector) => vector,
             Err(why) => {
                 body.push_str(&fault(&why));

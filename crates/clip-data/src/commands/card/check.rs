@@ -9,11 +9,13 @@ use serde_json::Value;
 use super::Card;
 use super::files::FileHash;
 
-/// Hashes every file of a card, and makes the card anew from them.
+/// Hashes every file of a card, or of the one in a folder, and makes the card anew from them.
 ///
 /// # Errors
 /// When the file is no card.
 pub fn check(path: &Path) -> anyhow::Result<Verified> {
+    let inner = path.join(super::FILE);
+    let path = if path.is_dir() { &inner } else { path };
     let card = Card::open(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::bail;
 use arrow::array::AsArray;
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use clip_corpus::Manifest;
 use clip_crawl::Kind;
-use clip_curate::ShardSink;
+use clip_curate::{Check, ShardSink};
 use clip_overlap::ContaminationReport;
-use clip_pipeline::{FileKind, RunReader, StageReader};
+use clip_pipeline::{FileKind, RunReader, StageReader, StageSummary};
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
@@ -110,7 +111,7 @@ impl DataCard {
         let run = RunReader::open(dir)?;
         files.add(&run.layout.summary())?;
         let stages: Vec<StageFact> =
-            run.stages().iter().map(stage).collect::<anyhow::Result<_>>()?;
+            RunReader::summary(dir)?.stages.into_iter().map(stage).collect();
         let first = run.stages().first().map(StageReader::file).transpose()?;
         let mut opt_outs = BTreeMap::new();
         for (reason, pairs) in stages.iter().flat_map(|stage| &stage.dropped) {
@@ -132,7 +133,7 @@ impl DataCard {
             stages,
             opt_outs,
             licences: None,
-            overlap: contamination.map(|path| overlap(path, files)).transpose()?,
+            overlap: contamination.map(|path| overlap(path, &run, files)).transpose()?,
         };
         for stage in run.stages() {
             for path in [stage.layout.file(), stage.layout.manifest()] {
@@ -156,16 +157,16 @@ impl DataCard {
     }
 }
 
-fn stage(stage: &StageReader) -> anyhow::Result<StageFact> {
-    let counts = stage.counts.clone();
-    Ok(StageFact {
-        stage: stage.name.clone(),
-        fingerprint: stage.file()?.fingerprint.hash(),
+fn stage(stage: StageSummary) -> StageFact {
+    let StageSummary { stage, fingerprint, counts, .. } = stage;
+    StageFact {
+        stage,
+        fingerprint,
         rows_in: counts.rows_in,
         rows_out: counts.rows_out,
         dropped: counts.dropped,
         flagged: counts.flagged,
-    })
+    }
 }
 
 /// Counts the first column of a licence that the shards' tables have.
@@ -197,9 +198,16 @@ fn licences(shards: &Path) -> anyhow::Result<Option<Licences>> {
     Ok(Some(Licences { column, most, others, none }))
 }
 
-fn overlap(path: &Path, files: &mut Files) -> anyhow::Result<Overlap> {
+fn overlap(path: &Path, run: &RunReader, files: &mut Files) -> anyhow::Result<Overlap> {
     files.add(path)?;
     let account = ContaminationReport::read(path)?;
+    let check = run.find(Check::STAGE).map(|stage| stage.layout.name());
+    if account.corpus.check.is_some() && account.corpus.check != check {
+        bail!(
+            "{}: the report is of another build of this run\nhint: run `clip-data contamination -c PIPELINE` again",
+            path.display()
+        );
+    }
     let fact = |set: &clip_overlap::SetReport| {
         let mean = set.retrained.as_ref().map(|found| found.effect.all);
         OverlapFact {

@@ -1,5 +1,7 @@
 //! The cards as documents.
 
+use clip_curate::Check;
+
 use super::data::DataCard;
 use super::model::{Accuracy, ModelCard};
 
@@ -54,7 +56,7 @@ pub fn data(card: &DataCard) -> String {
 
 fn overlap(card: &DataCard) -> String {
     let mut text = "\n## Overlap with evaluation sets\n\n".to_owned();
-    let Some(overlap) = &card.overlap else { return text + "It was not looked for.\n" };
+    let Some(overlap) = &card.overlap else { return text + &without_report(card) };
     text += &format!(
         "By the contamination report `{}`. Inflation is what the copies did to top-1, by training without them.\n\n\
          | set | items | in the corpus | share, 99.5% interval | removed | inflation, 95% interval |\n|---|---|---|---|---|---|\n",
@@ -78,6 +80,20 @@ fn overlap(card: &DataCard) -> String {
         );
     }
     text
+}
+
+/// What the stages say of evaluation sets where there is no report on them.
+fn without_report(card: &DataCard) -> String {
+    match card.stages.iter().find(|stage| stage.stage == Check::STAGE) {
+        None => "It was not looked for.\n".into(),
+        Some(check) => format!(
+            "The stage `{}` compared the images with evaluation sets: {} were dropped as copies, {} flagged. \
+             `clip-data contamination` reports the rates by set, which are not here.\n",
+            check.stage,
+            check.dropped.values().sum::<u64>(),
+            check.flagged
+        ),
+    }
 }
 
 /// The model card.

@@ -72,6 +72,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let run = crate::recipe::plan(&config)?.layout.dir().to_path_buf();
     let out = args.out.unwrap_or_else(|| run.clone());
     std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    let given = args.training.iter().chain(&args.contamination).chain(&args.scores);
+    for path in given {
+        if !path.exists() {
+            let hint = "hint: check the path; a relative one begins in the folder that the command runs in";
+            bail!("{}: no such file or folder\n{hint}", path.display());
+        }
+    }
     let own = run.join(clip_overlap::ContaminationReport::FILE);
     let contamination = args.contamination.or_else(|| own.is_file().then_some(own));
     let name = |path: &Path| relative(&out, path);
@@ -126,8 +133,12 @@ impl Card {
     /// A card that was written before.
     fn open(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let card: serde_json::Value =
-            serde_json::from_str(&text).with_context(|| format!("{}: no card", path.display()))?;
+        let card: serde_json::Value = serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{}: no card\nhint: the card.json that `clip-data card` wrote, or its folder",
+                path.display()
+            )
+        })?;
         let format = card["format"].as_u64().unwrap_or(0);
         if format != u64::from(FORMAT) {
             let path = path.display();

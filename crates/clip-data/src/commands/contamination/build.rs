@@ -52,6 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let corpus = CorpusAccount {
         paths: vec![dir.display().to_string()],
         images: rows,
+        check: Some(stage.layout.name()),
         ..CorpusAccount::default()
     };
     let account = ContaminationReport::new(corpus, sets);

@@ -85,7 +85,10 @@ fn rates(account: &ContaminationReport) -> String {
             set.unverified
         ));
     }
-    for set in account.sets.iter().filter(|set| set.captions.captioned > 0) {
+    // Sets of captions have no classes to name.
+    let has_classes =
+        |set: &&clip_overlap::SetReport| set.copies.iter().any(|copy| !copy.class.is_empty());
+    for set in account.sets.iter().filter(|set| set.captions.captioned > 0).filter(has_classes) {
         let (naming, captioned) = (set.captions.naming, set.captions.captioned);
         text.push_str(&format!(
             "{}: of {captioned} copied items with a caption, {naming} have one that names the class\n",

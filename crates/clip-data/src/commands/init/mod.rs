@@ -50,6 +50,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some((kind, paths)) => {
             let kind = Kind::from_str(kind, true).map_err(|_| unknown(kind, paths))?;
             let found = located(kind, paths, &args.dir)?;
+            paths.iter().try_for_each(|path| fits(kind, Path::new(path)))?;
             (kind, found, Columns::of(kind, paths)?)
         }
     };
@@ -77,7 +78,40 @@ fn unknown(kind: &str, paths: &[String]) -> anyhow::Error {
     let kinds: Vec<_> =
         Kind::value_variants().iter().filter_map(ValueEnum::to_possible_value).collect();
     let kinds: Vec<_> = kinds.iter().map(clap::builder::PossibleValue::get_name).collect();
-    anyhow::anyhow!("--from {kind}: no such kind of source\nhint: one of {}", kinds.join(", "))
+    anyhow::anyhow!(
+        "--from {kind}: no such kind of source\nhint: one of {}; img2dataset's shards are webdataset",
+        kinds.join(", ")
+    )
+}
+
+/// Refuses a folder that has what another kind of source reads; what is elsewhere, or a pattern, is
+/// left to the build.
+fn fits(kind: Kind, path: &Path) -> anyhow::Result<()> {
+    if !path.is_dir() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
+    let files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    let shards = files.iter().any(|file| file.extension().is_some_and(|e| e == "tar"));
+    let images = files.iter().any(|file| clip_format::ImageFormat::of_path(file).is_some());
+    let inner = files.iter().any(|file| file.is_dir());
+    let other = match kind {
+        Kind::Webdataset if !shards => {
+            let path = path.display();
+            let hint = if images {
+                "--from folder reads the images in it"
+            } else {
+                "shards are .tar files"
+            };
+            bail!("{path}: no shard is in this folder\nhint: {hint}");
+        }
+        Kind::Folder if shards && !images && !inner => "--from webdataset reads the images in them",
+        Kind::List if shards => {
+            "--from webdataset reads the images in them; their tables are a list as FOLDER/*.parquet"
+        }
+        Kind::List | Kind::Folder | Kind::Webdataset | Kind::Web | Kind::Wat => return Ok(()),
+    };
+    bail!("{}: a folder of shards\nhint: {other}", path.display())
 }
 
 /// The template; without captions, the stage that would drop every row for it is left out.
@@ -199,7 +233,8 @@ fn source(kind: Kind, paths: &[String], columns: &Columns) -> String {
             "webdataset",
             "paths",
             "# shards as files, folders, patterns or braces: shards/{00000..00012}.tar\n\
-             # json_key = \"caption\"          # the caption's field, where there is no .txt",
+             # json_key = \"caption\"          # the caption's field, where there is no .txt\n\
+             # columns = []                  # further fields of the .json to keep, such as a score or a licence",
         ),
         Kind::Web => (
             "web",
@@ -340,6 +375,32 @@ mod tests {
         let error = unknown("warc", &[]).to_string();
         assert!(error.contains("hint: one of list, folder"), "{error}");
         assert!(located(Kind::List, &[], Path::new(".")).is_err());
+    }
+
+    #[test]
+    fn a_folder_of_another_kind_is_refused_with_the_kind_that_reads_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for folder in ["shards", "images", "empty"] {
+            std::fs::create_dir(at(folder)).unwrap();
+        }
+        for file in ["shards/00000.tar", "shards/00000.parquet", "images/a.jpg"] {
+            std::fs::write(at(file), b"").unwrap();
+        }
+        for (kind, folder, hint) in [
+            (Kind::Webdataset, "images", "--from folder"),
+            (Kind::Webdataset, "empty", "shards are .tar files"),
+            (Kind::Folder, "shards", "--from webdataset"),
+            (Kind::List, "shards", "--from webdataset"),
+        ] {
+            let error = fits(kind, &at(folder)).unwrap_err().to_string();
+            assert!(error.contains(&format!("{folder}: ")), "{error}");
+            assert!(error.split_once("\nhint: ").unwrap().1.contains(hint), "{error}");
+        }
+        assert!(fits(Kind::Webdataset, &at("shards")).is_ok());
+        assert!(fits(Kind::Folder, &at("images")).is_ok());
+        assert!(fits(Kind::List, &at("none.csv")).is_ok());
+        assert!(unknown("img2dataset", &[]).to_string().contains("shards are webdataset"));
     }
 
     #[test]
