@@ -108,6 +108,8 @@ fn where_a_run_is_and_what_it_begins_with() {
         let printed = world.fails(&train(&more), 2);
         assert!(printed.contains(flag), "{printed}");
     }
+    let unknown = ["train", "--train-data", "x", "--model", "ViT-B-33"];
+    assert!(world.fails(&unknown, 2).contains("no model \"ViT-B-33\"\nhint: RN50"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What the arguments mean: the preset with all flags applied.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use clip_cli::torch::TrainArgs;
 use clip_loader::Augment;
 use clip_model::{ModelConfig, Weights};
@@ -51,7 +51,12 @@ impl Resolve for TrainArgs {
                  hint: --pretrained PATH of that model's weights"
             );
         }
-        let known = known.map_or_else(|| Preset::find(&name), Ok)?;
+        let found = known.map_or_else(|| Preset::find(&name), Ok);
+        let known = found.map_err(|error| match error {
+            // What the caller wrote is wrong, not a model's file.
+            clip_train::Error::Model(clip_model::Error::Config(reason)) => anyhow!(reason),
+            error => error.into(),
+        })?;
         let Preset { mut model_cfg, train: mut recipe } = known;
         if let Some(k) = self.scale {
             let quick_gelu = model_cfg.quick_gelu;
