@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::PathError;
 
@@ -16,6 +17,16 @@ static WRITER: LazyLock<String> = LazyLock::new(|| {
     let random = std::hash::RandomState::new().hash_one(());
     format!("{}-{random:016x}", std::process::id())
 });
+
+/// A name beside `path` that no other writer of it has, in this process or another.
+fn temporary(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let (name, number) = (
+        path.file_name().unwrap_or_default().to_string_lossy(),
+        NEXT.fetch_add(1, Ordering::Relaxed),
+    );
+    path.with_file_name(format!(".{name}.tmp-{}-{number}", *WRITER))
+}
 
 /// A file under a temporary name that takes its own name only when it is whole and on disk.
 ///
@@ -34,8 +45,7 @@ impl AtomicFile {
         if let Some(parent) = parent {
             std::fs::create_dir_all(parent).map_err(|e| PathError::new(parent, e))?;
         }
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let temporary = path.with_file_name(format!(".{name}.tmp-{}", *WRITER));
+        let temporary = temporary(path);
         let file = File::create(&temporary).map_err(|e| PathError::new(&temporary, e))?;
         Ok(Self { file: Some(file), temporary, path: path.to_path_buf() })
     }
@@ -132,6 +142,15 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
+/// Makes `link` a symbolic link to `target`, in place of the one that is there: a reader always
+/// finds one, whoever else makes it at the same time.
+pub fn link_atomic(target: &Path, link: &Path) -> Result<()> {
+    let fresh = temporary(link);
+    std::os::unix::fs::symlink(target, &fresh)
+        .and_then(|()| std::fs::rename(&fresh, link))
+        .map_err(|e| PathError::new(link, e))
+}
+
 /// A rename survives a power cut only when its folder is synced; a file system that cannot is no
 /// error.
 fn sync_folder(path: &Path) {
@@ -154,5 +173,24 @@ mod tests {
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
         write_atomic(&path, b"whole").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn many_make_the_same_file_and_the_same_link_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let [path, link] = ["file", "link"].map(|name| folder.path().join(name));
+        let make = || {
+            for _ in 0..50 {
+                write_atomic(&path, b"whole").unwrap();
+                link_atomic(Path::new("file"), &link).unwrap();
+                assert_eq!(std::fs::read(&link).unwrap(), b"whole");
+            }
+        };
+        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(make))));
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            2,
+            "nothing temporary is left"
+        );
     }
 }

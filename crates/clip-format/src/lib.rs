@@ -17,7 +17,9 @@ mod machine;
 pub mod npy;
 pub mod pickle;
 
-pub use atomic::{AtomicFile, remove_temporary_files, remove_temporary_files_in, write_atomic};
+pub use atomic::{
+    AtomicFile, link_atomic, remove_temporary_files, remove_temporary_files_in, write_atomic,
+};
 pub use error::{FileError, PathError, is_disk_refusal};
 pub use error_class::{Classify, ErrorClass};
 pub use image_format::ImageFormat;

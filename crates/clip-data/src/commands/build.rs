@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
 use clip_cli::ProgressArgs;
 use clip_crawl::{ImageFetch, dataset};
 use clip_curate::ShardSink;
@@ -189,11 +188,6 @@ pub fn write_summary(run: &Run) -> anyhow::Result<Option<PathBuf>> {
     }
     let link = run.plan.layout.shards();
     let target = shards.strip_prefix(run.plan.layout.dir()).unwrap_or(&shards);
-    let fresh = run.plan.layout.dir().join(".shards.new");
-    // A link is replaced by rename, so that a reader always finds one.
-    let _ = std::fs::remove_file(&fresh);
-    std::os::unix::fs::symlink(target, &fresh)
-        .and_then(|()| std::fs::rename(&fresh, &link))
-        .with_context(|| link.display().to_string())?;
+    clip_format::link_atomic(target, &link)?;
     Ok(Some(link))
 }
