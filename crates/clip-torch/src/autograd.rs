@@ -156,6 +156,7 @@ mod tests {
 
     #[test]
     fn a_segment_that_fails_says_why_in_both_passes() {
+        let _alone = crate::autocast::ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let x = Tensor::ones([2, 3], (Kind::Float, Device::Cpu)).set_requires_grad(true);
         let wrong = Tensor::ones([5, 7], (Kind::Float, Device::Cpu));
         let reason = "mat1 and mat2 shapes cannot be multiplied (2x3 and 5x7)";
@@ -172,6 +173,7 @@ mod tests {
 
     #[test]
     fn a_replay_freezes_statistics_and_the_closure_goes_with_the_graph() {
+        let _alone = crate::autocast::ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = Rc::new(std::cell::RefCell::new(Vec::new()));
         let inner = seen.clone();
         let x = Tensor::ones([2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
