@@ -25,6 +25,10 @@ pub const INTERRUPTED: u8 = ErrorClass::Interrupted as u8;
 /// What is printed when a first signal asks a run to stop.
 pub const STOPPING: &str = "stopping after what is in flight; press again to stop at once";
 
+/// What to do about a path that is not there.
+pub const CHECK_PATH: &str =
+    "hint: check the path; a relative one begins in the folder that the command runs in";
+
 /// The class of an error, where it is of one type.
 pub type Classifier = fn(&(dyn Error + 'static)) -> Option<ErrorClass>;
 
@@ -45,14 +49,13 @@ pub fn report(error: &anyhow::Error, known: &[Classifier]) -> ExitCode {
     let storage = storage(error.as_ref());
     let hint = match storage {
         Some(_) => {
-            "hint: nothing that was complete is lost; make room or mount the disk writable, and run the same command again\n"
+            "hint: nothing that was complete is lost; make room or mount the disk writable, and run the same command again"
         }
-        None if is_missing_file(error) && !text.contains("\nhint: ") => {
-            "hint: check the path; a relative one begins in the folder that the command runs in\n"
-        }
+        None if is_missing_file(error) && !text.contains("\nhint: ") => CHECK_PATH,
         None => "",
     };
-    print_error(&format!("error: {text}\n{hint}"));
+    let end = if hint.is_empty() { "" } else { "\n" };
+    print_error(&format!("error: {text}\n{hint}{end}"));
     ExitCode::from(storage.unwrap_or_else(|| class(error, known) as u8))
 }
 

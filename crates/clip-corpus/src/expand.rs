@@ -106,6 +106,11 @@ fn paths(base: &Path, path: &str, spec: &str) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Whether a path has the extension of a shard.
+pub fn is_shard(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tar")
+}
+
 /// Levels and folders that [`shards_below`] looks at.
 const LEVELS: usize = 3;
 const FOLDERS: usize = 1000;
@@ -119,7 +124,6 @@ pub fn shards_below(folder: &Path) -> Option<PathBuf> {
         next.retain(|path| path.is_dir());
         next.sort();
         next.truncate(FOLDERS);
-        let is_shard = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "tar");
         if let Some(found) = next.iter().find(|folder| entries(folder).any(|path| is_shard(&path)))
         {
             return Some(found.clone());

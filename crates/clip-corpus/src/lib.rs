@@ -47,7 +47,7 @@ pub use delimited::{Delimited, Row};
 pub use embedding_names::EmbeddingNames;
 pub use error::{Error, IoContext, Result};
 pub use error_report::error_report;
-pub use expand::{expand, expand_in, names, shards_below};
+pub use expand::{expand, expand_in, is_shard, names, shards_below};
 pub use forget::{
     Uids, copy_without, find_rows, forget_embeddings, forget_in_shard, forget_in_subset,
     forget_in_table, holds, npy_rows, npy_without,

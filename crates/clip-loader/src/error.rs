@@ -32,5 +32,3 @@ impl Classify for Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 clip_format::path_errors!(Error);
-
-impl Error {}

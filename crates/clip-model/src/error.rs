@@ -43,5 +43,3 @@ impl Classify for Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 clip_format::path_errors!(Error);
-
-impl Error {}

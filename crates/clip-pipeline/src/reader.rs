@@ -246,7 +246,7 @@ fn first_line(error: &Error) -> String {
 fn tars(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    found.retain(|path| path.extension().is_some_and(|extension| extension == "tar"));
+    found.retain(|path| clip_corpus::is_shard(path));
     found.sort();
     found
 }

@@ -12,8 +12,7 @@ use crate::{Error, Result, Section};
 pub fn samples(shards: &Path, most: usize) -> Result<Section> {
     let entries = std::fs::read_dir(shards).map_err(|e| Error::file(shards, e))?;
     let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut tars: Vec<PathBuf> =
-        paths.filter(|path| path.extension().is_some_and(|ext| ext == "tar")).collect();
+    let mut tars: Vec<PathBuf> = paths.filter(|path| clip_corpus::is_shard(path)).collect();
     tars.sort();
     let mut count = 0;
     for tar in &tars {

@@ -116,10 +116,10 @@ fn visit(path: &Path, found: &mut dyn FnMut(Named) -> anyhow::Result<()>) -> any
     if path.is_dir() {
         let unreadable = |(path, e): (PathBuf, _)| anyhow::anyhow!("{}: {e}", path.display());
         let files = clip_guard::files(path).map_err(unreadable)?;
-        let has = |file: &&PathBuf| is_image(file) || is_shard(file);
+        let has = |file: &&PathBuf| is_image(file) || clip_corpus::is_shard(file);
         return files.iter().filter(has).try_for_each(|file| visit(file, found));
     }
-    if is_shard(path) {
+    if clip_corpus::is_shard(path) {
         for sample in ShardReader::open(path)? {
             let sample = sample?;
             if let Some((_, bytes)) = sample.image() {
@@ -130,10 +130,6 @@ fn visit(path: &Path, found: &mut dyn FnMut(Named) -> anyhow::Result<()>) -> any
     }
     let bytes = std::fs::read(path).with_context(|| shown.clone())?;
     found((shown, bytes))
-}
-
-fn is_shard(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "tar")
 }
 
 fn is_image(path: &Path) -> bool {

@@ -136,7 +136,7 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     }
     let tars = |folder: &Path| {
         let mut entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-        entries.any(|entry| entry.path().extension().is_some_and(|e| e == "tar"))
+        entries.any(|entry| clip_corpus::is_shard(&entry.path()))
     };
     if path.is_dir() && !tars(path) {
         let other = "neither shards, nor Parquet tables, nor lists";
@@ -236,7 +236,7 @@ fn known_of(file: &Path, known: &mut Vec<Known>) -> anyhow::Result<()> {
     if hashed == Some(true) {
         return Ok(());
     }
-    if file.extension().is_some_and(|extension| extension == "tar") {
+    if clip_corpus::is_shard(file) {
         return of_images(file, known);
     }
     bail!(

@@ -28,8 +28,9 @@ pub mod verify;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clap::builder::{PathBufValueParser, TypedValueParser};
+use clip_cli::exit;
 use clip_pipeline::Config;
 
 /// The pipeline that a command is about, with the settings that were changed for the build.
@@ -59,6 +60,13 @@ impl PipelineArgs {
 fn pipeline_file() -> impl TypedValueParser<Value = PathBuf> {
     let file = |path: PathBuf| if path.is_dir() { path.join("pipeline.toml") } else { path };
     PathBufValueParser::new().map(file)
+}
+
+/// Refuses a path that is not there; `what` is printed before it.
+fn require(what: &str, path: &Path) -> anyhow::Result<()> {
+    let shown = path.display();
+    ensure!(path.exists(), "{what}{shown}: no such file or folder\n{}", exit::CHECK_PATH);
+    Ok(())
 }
 
 /// The shards that a specification names, as files that are there.

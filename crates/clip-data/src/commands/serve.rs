@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::bail;
 use clip_pipeline::hash_resource;
 use clip_query::QueryList;
 use clip_serve::{Encoder, Options, Queries, Server};
@@ -42,16 +42,12 @@ pub struct Args {
     model_name: Option<String>,
 }
 
-/// What to do about a path that is not there.
-const MISSING: &str =
-    "hint: check the path; a relative one begins in the folder that the command runs in";
-
 fn queries(path: &Path) -> anyhow::Result<Queries> {
     Ok(Queries { list: QueryList::load(path)?, hash: hash_resource(path)? })
 }
 
 fn encoder(model: PathBuf, name: Option<String>) -> anyhow::Result<Encoder> {
-    ensure!(model.exists(), "--model: {}: no such file or folder\n{MISSING}", model.display());
+    super::require("--model: ", &model)?;
     let run = model.join("checkpoints");
     if run.is_dir() {
         bail!(
@@ -68,11 +64,7 @@ fn encoder(model: PathBuf, name: Option<String>) -> anyhow::Result<Encoder> {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let queries = args.queries.as_deref().map(queries).transpose()?;
     for (name, path) in &args.eval {
-        ensure!(
-            path.exists(),
-            "--eval {name}: {}: no such file or folder\n{MISSING}",
-            path.display()
-        );
+        super::require(&format!("--eval {name}: "), path)?;
     }
     let (sets, decisions) = (args.eval.into_iter().collect(), args.decisions);
     let encoder = args.model.map(|model| encoder(model, args.model_name)).transpose()?;

@@ -146,7 +146,7 @@ impl DataCard {
                 let path = shards.layout.dir().join(&file.name);
                 files.add_known(&path, &file.blake3, file.bytes)?;
                 let shard = FileKind::from_name(&file.name) == Some(FileKind::Shard);
-                if shard && path.extension().is_some_and(|extension| extension == "tar") {
+                if shard && clip_corpus::is_shard(&path) {
                     card.shards += 1;
                     card.bytes += file.bytes;
                 }

@@ -74,10 +74,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     std::fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
     let given = args.training.iter().chain(&args.contamination).chain(&args.scores);
     for path in given {
-        if !path.exists() {
-            let hint = "hint: check the path; a relative one begins in the folder that the command runs in";
-            bail!("{}: no such file or folder\n{hint}", path.display());
-        }
+        super::require("", path)?;
     }
     let own = run.join(clip_overlap::ContaminationReport::FILE);
     let contamination = args.contamination.or_else(|| own.is_file().then_some(own));

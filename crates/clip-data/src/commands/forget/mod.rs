@@ -79,7 +79,7 @@ fn one(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Resu
 
 fn shards(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Result<u64> {
     let shards = super::shards(spec)?;
-    if let Some(far) = shards.iter().find(|shard| shard.extension().is_none_or(|e| e != "tar")) {
+    if let Some(far) = shards.iter().find(|shard| !clip_corpus::is_shard(shard)) {
         bail!("{}: not a .tar file here\nhint: rows are removed from local files", far.display());
     }
     trainings.print(&shards, uids)?;

@@ -92,7 +92,7 @@ fn fits(kind: Kind, path: &Path) -> anyhow::Result<()> {
     }
     let entries = std::fs::read_dir(path).with_context(|| path.display().to_string())?;
     let files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    let shards = files.iter().any(|file| file.extension().is_some_and(|e| e == "tar"));
+    let shards = files.iter().any(|file| clip_corpus::is_shard(file));
     let images = files.iter().any(|file| clip_format::ImageFormat::of_path(file).is_some());
     let inner = files.iter().any(|file| file.is_dir());
     let other = match kind {
