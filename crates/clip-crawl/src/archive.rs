@@ -11,7 +11,7 @@ use url::Url;
 use crate::html::{CUT, extract};
 use crate::message::{body, header, headers, is_html, is_success, split_head};
 use crate::opt_out::Policy;
-use crate::pair_reader::{Item, PairReader, Visit};
+use crate::pair_reader::{Item, PairReader, Visit, bad};
 use crate::rows::Pair;
 use crate::warc::{Event, Record, Records};
 use crate::wat::links;
@@ -80,10 +80,15 @@ fn read(
     Records::open(path, range.start, range.end)?.each(&mut |event| {
         let items = match event {
             Event::Lost(detail) => vec![Item::Lost(detail)],
-            Event::Record(record) => match kind {
-                Kind::Wat => links(&record, policy),
-                Kind::Warc => page(&record, policy),
-            },
+            Event::Record(record) => {
+                if let Some(other) = other_kind(kind, &record) {
+                    return Err(bad(path, other));
+                }
+                match kind {
+                    Kind::Wat => links(&record, policy),
+                    Kind::Warc => page(&record, policy),
+                }
+            }
         };
         for item in items {
             if !visit(item)? {
@@ -92,6 +97,24 @@ fn read(
         }
         Ok(true)
     })
+}
+
+/// What an archive is, where a record shows that it is not of this kind: it would give no pair.
+fn other_kind(kind: Kind, record: &Record) -> Option<&'static str> {
+    let of_type = record.header("WARC-Type").unwrap_or_default().to_ascii_lowercase();
+    let starts = |json: &str| record.content.starts_with(json.as_bytes());
+    match (kind, &*of_type) {
+        (_, "conversion") => Some(
+            "a WET file, which has the text of pages and no images\nhint: its WAT file (kind = \"wat\") or WARC file (kind = \"warc\") has them",
+        ),
+        (Kind::Wat, "response") => {
+            Some("a WARC file, and not the WAT file of one\nhint: kind = \"warc\"")
+        }
+        (Kind::Warc, "metadata") if starts("{\"Container\":") || starts("{\"Envelope\":") => {
+            Some("a WAT file, and not the WARC file that it is of\nhint: kind = \"wat\"")
+        }
+        _ => None,
+    }
 }
 
 /// Pairs of a WARC response that is an HTML page: a message of success, unchunked and unpacked.
@@ -193,6 +216,28 @@ pub(crate) mod tests {
         let kinds: Vec<_> = found.iter().map(|(_, _, source)| *source).collect();
         assert_eq!(kinds, ["x_robots_tag", "meta_robots", "tdm_reservation", "alt"]);
         assert!(found[1].0.contains("(line 2 of http://e.com/p)"), "{}", found[1].0);
+    }
+
+    #[test]
+    fn an_archive_of_another_kind_is_refused_with_its_kind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.gz");
+        let policy = Policy::new(&clip_pipeline::config::fetch::FetchConfig::default());
+        let error = |kind, of_type: &str, content: &[u8]| {
+            let info = gz(&record("warcinfo", "http://e.com/", b"isPartOf: CC-MAIN\r\n"));
+            let other = gz(&record(of_type, "http://e.com/", content));
+            std::fs::write(&path, [info, other].concat()).unwrap();
+            let found = read(kind, &path, 0..u64::MAX, &policy, &mut |_| Ok(true));
+            found.err().map(|error| error.to_string())
+        };
+        let links = b"{\"Container\":{\"Filename\":\"a\"},\"Envelope\":{}}";
+        assert!(error(Kind::Warc, "metadata", links).unwrap().contains("kind = \"wat\""));
+        assert!(
+            error(Kind::Wat, "response", b"HTTP/1.1 200 OK\r\n\r\n").unwrap().contains("\"warc\"")
+        );
+        assert!(error(Kind::Wat, "conversion", b"a text").unwrap().contains("a WET file"));
+        assert_eq!(error(Kind::Wat, "metadata", links), None);
+        assert_eq!(error(Kind::Warc, "metadata", b"fetchTimeMs: 12\r\n"), None);
     }
 
     /// A response of another crawler.
