@@ -45,7 +45,7 @@ impl Weights {
         }
         let Some((_, params)) = self.params()? else { return Ok(None) };
         let of = |key: &str| param(&params, key);
-        // A model that is not known here by its name must be named by the caller.
+        // One that is not known here must be described by the caller.
         let Some(mut config) = of("model").and_then(|name| ModelConfig::find(name).ok()) else {
             return Ok(None);
         };
@@ -89,6 +89,12 @@ impl Weights {
         }
         let found = PreprocessCfg::default().merged(&fields);
         found.map(Some).map_err(|reason| Error::file(&file, format!("image_{reason}")))
+    }
+
+    /// The name of the model in the parameters of open_clip's training run.
+    pub(crate) fn model_beside(&self) -> Option<String> {
+        let (_, params) = self.params().ok()??;
+        param(&params, "model").map(str::to_owned)
     }
 
     /// The parameters of open_clip's training run that wrote the weights, with their file.

@@ -260,13 +260,17 @@ impl Weights {
                     guess.map_or("not one of CLIP's".to_owned(), |config| describe(&config));
                 let name =
                     if ModelConfig::find(&shape).is_ok() { &*shape } else { "model_cfg.json" };
-                Err(Error::file(
-                    &self.path,
-                    format!(
+                let fault = match self.model_beside() {
+                    Some(model) => format!(
+                        "params.txt names the model {model}, which is not known here (by the shapes of the weights: {shape})\n\
+                         hint: `--model-name FILE.json` (`--model FILE.json` of `clip-data train`) takes open_clip's model_cfg of it"
+                    ),
+                    None => format!(
                         "nothing records the model of these weights (by their shapes: {shape}), and its activation \
                          leaves no trace in them\nhint: `--model-name {name}` (`--model {name}` of `clip-data train`) names it, with -quickgelu where it was trained so"
                     ),
-                ))
+                };
+                Err(Error::file(&self.path, fault))
             }
         }
     }

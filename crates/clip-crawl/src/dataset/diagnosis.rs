@@ -120,6 +120,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_list_of_reasons_in_the_docs_has_every_cause() {
+        let docs = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/formats.md");
+        let docs = std::fs::read_to_string(docs).unwrap();
+        for (kind, _) in ADVICE {
+            assert!(docs.contains(&format!("`{kind}`")), "{kind}");
+        }
+    }
+
+    #[test]
     fn rows_with_another_image_that_were_kept_are_counted() {
         let mut stats = Stats { count: 10, successes: 9, ..Default::default() };
         stats.status_dict = [("success".into(), 6), ("hash mismatch".into(), 3)].into();

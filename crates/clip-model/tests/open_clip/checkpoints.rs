@@ -84,6 +84,10 @@ fn the_parameters_of_a_run_tell_its_model() {
     let message = open(&file, &LoadOptions::default()).err().unwrap().to_string();
     assert!(message.contains("text_projection is [8, 8], the model wants [512, 512]"), "{message}");
     assert!(message.contains("missing: visual.transformer.resblocks.1."), "{message}");
+    // A model of open_clip that is not built here.
+    std::fs::write(folder.path().join("params.txt"), "model: ViT-H-14-CLIPA\n").unwrap();
+    let message = open(&file, &LoadOptions::default()).err().unwrap().to_string();
+    assert!(message.contains("params.txt names the model ViT-H-14-CLIPA, which"), "{message}");
 }
 
 #[test]
