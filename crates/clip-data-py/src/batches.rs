@@ -12,6 +12,7 @@ use clip_loader::{
 use pyo3::prelude::*;
 use pyo3::types::PyByteArray;
 
+use crate::dlpack::Images;
 use crate::error::{Raised, message};
 use crate::image::{check_size, preprocess_cfg};
 use crate::interrupt::interruptible;
@@ -157,16 +158,17 @@ impl Stream {
         let format = if normalize { PixelFormat::normalized(cfg) } else { PixelFormat::Bytes };
         let format = Arc::new(format);
         let sampler = Sampler::Streamed(self.sampler.clone());
-        let memory = |shape: [usize; 4]| Ok(RowMemory::new(shape[0], &format));
+        let memory = |shape: [usize; 4]| Ok(RowMemory::new(shape, &format));
         let loader = Loader::start(&sampler, &options, first, memory).raised()?;
         let left = end.saturating_sub(first).div_ceil(stride.max(1) as u64);
         let left = AtomicU64::new(left);
-        Ok(Batches { loader: Mutex::new(loader), left, context: self.context })
+        let (loader, side) = (Mutex::new(loader), self.size as usize);
+        Ok(Batches { loader, left, side, normalize, context: self.context })
     }
 }
 
-/// Images and token ids as bytes, rows, and what was wrong with images.
-type Batch<'py> = (Bound<'py, PyByteArray>, Bound<'py, PyByteArray>, usize, Vec<String>);
+/// Images, token ids as bytes, rows, and what was wrong with images.
+type Batch<'py> = (Images, Bound<'py, PyByteArray>, usize, Vec<String>);
 
 /// Batches that are decoded ahead.
 #[pyclass(frozen, module = "clip_data._native")]
@@ -174,6 +176,8 @@ pub struct Batches {
     loader: Mutex<Loader<RowMemory>>,
     /// Batches to come.
     left: AtomicU64,
+    side: usize,
+    normalize: bool,
     context: usize,
 }
 
@@ -197,14 +201,12 @@ impl Batches {
             return Err(signal.unwrap_or_else(|| message("interrupted".into())));
         };
         self.left.fetch_sub(1, Ordering::Relaxed);
-        let images = PyByteArray::new_with(py, batch.images.len(), |bytes| {
-            py.detach(|| batch.images.copy_to(bytes));
-            Ok(())
-        })?;
-        let mut ids = vec![0; batch.texts.len() * self.context];
+        let rows = batch.texts.len();
+        let images = Images::new(batch.images, rows, self.side, self.normalize);
+        let mut ids = vec![0; rows * self.context];
         for (row, text) in ids.chunks_mut(self.context).zip(&batch.texts) {
             row.iter_mut().zip(text).for_each(|(id, &token)| *id = i64::from(token));
         }
-        Ok(Some((images, id_bytes(py, &ids)?, batch.texts.len(), faults)))
+        Ok(Some((images, id_bytes(py, &ids)?, rows, faults)))
     }
 }

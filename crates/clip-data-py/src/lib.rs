@@ -3,6 +3,7 @@
 
 mod batches;
 mod contamination;
+mod dlpack;
 mod error;
 mod image;
 mod interrupt;

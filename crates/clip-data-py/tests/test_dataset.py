@@ -52,6 +52,31 @@ class DatasetTest(unittest.TestCase):
         self.assertEqual((images.shape, images.dtype), (torch.Size([BATCH, 3, 8, 8]), torch.float32))
         self.assertEqual((texts.shape, texts.dtype), (torch.Size([BATCH, 16]), torch.int64))
 
+    def test_a_batch_that_is_kept_stays_as_it_is(self):
+        for normalize in (True, False):
+            # No clone: each is memory that the loader would fill again if nobody had it.
+            loader = clip_data.DataLoader(dataset(self.folder, normalize=normalize))
+            kept = list(loader)
+            del loader
+            again = batches(clip_data.DataLoader(dataset(self.folder, normalize=normalize)))
+            self.assertTrue(equal(kept, again))
+            first = kept[0][0][1:3]
+            wanted = again[0][0][1:3]
+            del kept
+            self.assertTrue(torch.equal(first, wanted))
+        self.assertEqual((first.shape, first.dtype), (torch.Size([2, 8, 8, 3]), torch.uint8))
+
+    def test_batches_that_are_let_go_take_no_memory(self):
+        pages = lambda: int(open("/proc/self/statm").read().split()[1])
+        iterator = iter(clip_data.DataLoader(dataset(self.folder, epochs=100, image_size=224)))
+        for _ in range(STEPS // 2):
+            next(iterator)
+        before = pages()
+        for _ in range(STEPS // 2 - 1):
+            next(iterator)
+        # A batch has 9.6 MB; some are decoded ahead.
+        self.assertLess((pages() - before) * os.sysconf("SC_PAGE_SIZE"), 6 * BATCH * 3 * 224 * 224 * 4)
+
     def test_workers_change_nothing(self):
         for workers in (0, 2, 4):
             for method in ("fork", "spawn"):

@@ -14,7 +14,7 @@
 //! let options = LoaderOptions { size: 8, augment: Augment::None, ..LoaderOptions::default() };
 //! let mut loader = Loader::start(&sampler, &options, 0, RowMemory::of_bytes)?;
 //! let batch = loader.next_batch(&mut |_| false)?.ok_or("interrupted")?;
-//! assert_eq!(batch.images.into_vec().len(), 16 * 8 * 8 * 3);
+//! assert_eq!(batch.images.to_vec().len(), 16 * 8 * 8 * 3);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

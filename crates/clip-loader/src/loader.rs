@@ -31,6 +31,12 @@ pub trait BatchMemory: Send + Sized + 'static {
     /// Another handle of the same memory.
     fn share(&self) -> Self;
 
+    /// Memory for a later batch, when this one's was used: itself, unless someone keeps it.
+    #[must_use]
+    fn renew(self) -> Self {
+        self
+    }
+
     /// Copies an image's pixels to a byte offset.
     ///
     /// # Errors
@@ -72,7 +78,8 @@ impl Default for LoaderOptions {
     }
 }
 
-/// One process's rows of a batch. The images' memory is filled again from the next batch on.
+/// One process's rows of a batch. The images' memory may be filled again from the next batch on, as
+/// [`BatchMemory::renew`] has it.
 pub struct Batch<M> {
     /// Number of the step, from 0 over all epochs.
     pub step: u64,
@@ -218,7 +225,7 @@ impl<M: BatchMemory> Loader<M> {
     ) -> std::result::Result<Option<Batch<M>>, M::Error> {
         if let Some(images) = self.lent.take() {
             // The planner may be done already.
-            let _ = self.free.try_send(images);
+            let _ = self.free.try_send(images.renew());
         }
         let step = self.next;
         let mut texts = Vec::with_capacity(self.local);
@@ -330,7 +337,7 @@ mod tests {
 
     fn batches(plan: &EpochSampler, options: &LoaderOptions, first: u64) -> Vec<Plain> {
         let mut loader = start(plan, options, first).unwrap();
-        let plain = |batch: Batch<RowMemory>| (batch.step, batch.images.into_vec(), batch.texts);
+        let plain = |batch: Batch<RowMemory>| (batch.step, batch.images.to_vec(), batch.texts);
         (first..plan.epochs().steps())
             .step_by(options.stride)
             .map(|_| plain(loader.next_batch(&mut |_| false).unwrap().unwrap()))

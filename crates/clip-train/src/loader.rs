@@ -104,7 +104,7 @@ mod tests {
             let batch = loader.next_batch(&mut |_| false).unwrap().unwrap();
             assert_eq!((batch.step, batch.len, batch.images.size()), (step, 40, vec![40, 8, 8, 3]));
             let bytes: Vec<u8> = batch.images.view([-1]).try_into().unwrap();
-            assert!(bytes == wanted.images.into_vec());
+            assert!(bytes == wanted.images.to_vec());
             let first: Vec<i64> = batch.tokens.get(0).try_into().unwrap();
             let text = &wanted.texts[0];
             assert!(first.iter().zip(text).all(|(&id, &token)| id == i64::from(token)));

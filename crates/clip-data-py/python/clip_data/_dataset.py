@@ -177,7 +177,7 @@ class Dataset(torch.utils.data.IterableDataset):
         threads = self._threads or max(1, len(os.sched_getaffinity(0)) // workers)
         share = (self.rank, self.world_size)
         batches = stream.batches(first + number, end, workers, share, threads, self._normalize)
-        side, context = self._settings["image_size"], self._settings["context_length"]
+        context = self._settings["context_length"]
         step, faults = first + number, 0
         while (batch := batches.next()) is not None:
             images, texts, rows, wrong = batch
@@ -185,10 +185,7 @@ class Dataset(torch.utils.data.IterableDataset):
                 faults += 1
                 if faults <= _FAULTS:
                     warnings.warn(f"{fault}; another pair takes its place", stacklevel=2)
-            if self._normalize:
-                images = torch.frombuffer(images, dtype=torch.float32).view(rows, 3, side, side)
-            else:
-                images = torch.frombuffer(images, dtype=torch.uint8).view(rows, side, side, 3)
+            images = torch.from_dlpack(images)
             texts = torch.frombuffer(texts, dtype=torch.int64).view(rows, context)
             step += workers
             self._step = min(step, end)

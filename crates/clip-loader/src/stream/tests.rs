@@ -177,7 +177,7 @@ fn loaded(sampler: &StreamSampler, threads: usize, first: u64) -> Vec<(Vec<u8>, 
     let mut loader = Loader::start(&sampler, &options, first, RowMemory::of_bytes).unwrap();
     let batches = steps.map(|_| {
         let batch = loader.next_batch(&mut |_| false).unwrap().unwrap();
-        (batch.images.into_vec(), batch.texts)
+        (batch.images.to_vec(), batch.texts)
     });
     let batches = batches.collect();
     assert_eq!(loader.take_faults(), Vec::<String>::new());
