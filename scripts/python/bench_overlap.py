@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw, ImageOps
 from overlap_alterations import ALTERATIONS, save, seeded
 
 OURS, DATA, DETECTOR = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
-ONLY = os.environ.get("ONLY", "cifar,faces,copies,placements,imagededup").split(",")
+ONLY = os.environ.get("ONLY", "cifar,faces,copies,placements,disc,imagededup").split(",")
 DEFAULT = 0.8
 LIST = "cifair10_pairs_5classes.csv"
 SEEN = Path(__file__).with_name("bench_overlap_seen.csv")
@@ -238,6 +238,51 @@ def placements(work):
             bar(f"{false} false pairs in all (<= 30)", false <= 30)
 
 
+def disc(work):
+    """Micro average precision as DISC21 has it, over queries of AugLy's augmentations: half of them show a reference.
+
+    References are the second half of the photographs, queries one of each and one of each of the first half, which
+    are strangers, as Caltech's faces are among the references.
+    """
+    base = unpack(work / "disc/all", "imagenet_sample_500.tar", "images.tar")
+    photographs = sorted(path for path in base.rglob("*") if path.suffix.lower() in (".jpeg", ".jpg"))
+    first, second = photographs[:len(photographs) // 2], photographs[len(photographs) // 2:]
+    references = work / "references/all"
+    references.mkdir(parents=True)
+    for path in second:
+        shutil.copy(path, references / path.name)
+    if (DATA / "caltech_faces.tar").exists():
+        unpack(work / "references", "caltech_faces.tar")
+    lists = [work / "queries.txt", work / "strangers.txt"]
+    for file, paths in zip(lists, (second, first)):
+        file.write_text("\n".join(map(str, paths)))
+    queries = work / "queries"
+    script = Path(__file__).with_name("overlap_augly.py")
+    subprocess.run([os.environ["AUGLY_PYTHON"], script, queries, *lists], check=True)
+    with open(queries / "truth.csv") as file:
+        truth = {row["query"]: row for row in csv.DictReader(file)}
+    shown = sum(row["reference"] != "" for row in truth.values())
+    items = sum(path.is_file() for path in (work / "references").rglob("*"))
+    print(f"\n{len(truth)} queries of AugLy's augmentations, {shown} of which show one of {items} references")
+    for mode, more in (("default", ()), ("--thorough", ("--thorough",))):
+        pairs, took = found("references", work / "references", queries, work, "", more)
+        right = lambda pair: Path(pair["key"]).stem == truth[Path(pair["id"]).stem]["reference"]
+        ranked, good, average = sorted(pairs, key=lambda pair: -pair["score"]), 0, 0.0
+        for count, pair in enumerate(ranked, 1):
+            if right(pair):
+                good += 1
+                average += good / count / shown
+        over = [pair for pair in ranked if pair["score"] >= DEFAULT]
+        named = {Path(pair["id"]).stem for pair in over if right(pair)}
+        print(f" {mode}, {took:.1f} s: micro average precision {average:.3f}; at the default threshold recall "
+              f"{len(named) / shown:.3f}, precision {sum(map(right, over)) / max(1, len(over)):.3f}")
+        kinds = sorted({kind for row in truth.values() for kind in row["augmentations"].split("+")})
+        for kind in kinds:
+            own = [query for query, row in truth.items() if row["reference"] and kind in row["augmentations"].split("+")]
+            print(f"  {kind} {sum(query in named for query in own)} of {len(own)}")
+    print(" This is no figure of DISC21, whose images and distractors are others.")
+
+
 def hashed_and_searched(base):
     """imagededup's codes of all 60,000 images, the seconds that they took, and those of its search among a sixth."""
     from imagededup.methods import PHash
@@ -295,6 +340,8 @@ def main():
             copies(work)
         if "placements" in ONLY:
             placements(work)
+        if "disc" in ONLY:
+            disc(work)
         if "imagededup" in ONLY:
             imagededup(work)
 
