@@ -38,7 +38,7 @@ fn certificates_are_verified_through_a_tunnel_and_through_socks() {
     {
         assert_eq!(fetched(&right, &proxy, true), (1, vec![]), "{proxy}");
         // The host's fault, not the proxy's.
-        let refused = (0, vec!["connect".to_owned()]);
+        let refused = (0, vec!["tls".to_owned()]);
         assert_eq!(fetched(&right, &proxy, false), refused, "{proxy}: an unknown authority");
         assert_eq!(fetched(&wrong, &proxy, true), refused, "{proxy}: another name");
     }

@@ -19,6 +19,8 @@ pub enum Kind {
     Dns,
     /// No connection.
     Connect,
+    /// No TLS with the server: its certificate does not hold, or it speaks none.
+    Tls,
     /// The proxy was not reached, wants another password, or made no connection to the host.
     Proxy,
     /// Too slow: connecting, between two bytes, or in all.
@@ -74,6 +76,7 @@ impl Kind {
             Self::BlockedAddress => "blocked_address",
             Self::Dns => "dns",
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::Proxy => "proxy",
             Self::Timeout => "timeout",
             Self::Broken => "broken",
@@ -99,6 +102,7 @@ impl Kind {
         matches!(
             self,
             Self::Connect
+                | Self::Tls
                 | Self::Proxy
                 | Self::Timeout
                 | Self::Broken
@@ -111,8 +115,17 @@ impl Kind {
 /// Whether a row that ended for this reason may end otherwise when it is asked again, at another
 /// time.
 pub(crate) fn may_pass(reason: &str) -> bool {
-    const PASSING: [&str; 8] =
-        ["dns", "timeout", "connect", "proxy", "broken", "http_429", "http_5xx", "host_given_up"];
+    const PASSING: [&str; 9] = [
+        "dns",
+        "timeout",
+        "connect",
+        "tls",
+        "proxy",
+        "broken",
+        "http_429",
+        "http_5xx",
+        "host_given_up",
+    ];
     PASSING.contains(&reason)
 }
 
@@ -142,12 +155,15 @@ impl FetchError {
     /// The kind of a reqwest error, and its deepest message in urllib's words.
     pub(crate) fn of_request(error: &reqwest::Error) -> Self {
         let mut deepest: &dyn std::error::Error = error;
-        let (mut blocked, mut missing, mut io) = (false, None, None);
+        let (mut blocked, mut missing, mut io, mut tls) = (false, None, None, None);
         while let Some(source) = deepest.source() {
             deepest = source;
             blocked |= deepest.is::<crate::dns::Blocked>();
             missing = deepest.downcast_ref::<crate::dns::Unknown>().map(|name| name.0).or(missing);
             io = deepest.downcast_ref::<io::Error>().or(io);
+            // What an error of its kind wraps is not among its sources.
+            let inner = io.and_then(io::Error::get_ref);
+            tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or(tls);
         }
         let message = deepest.to_string();
         if blocked {
@@ -160,6 +176,12 @@ impl FetchError {
             Self::new(Kind::Dns, format!("<urlopen error {words}>"))
         } else if error.is_timeout() || io.is_some_and(|io| io.kind() == ErrorKind::TimedOut) {
             Self::timeout()
+        } else if let Some(tls) = tls {
+            let words = match tls {
+                rustls::Error::InvalidMessage(_) => "the server does not speak TLS".to_owned(),
+                other => other.to_string(),
+            };
+            Self::new(Kind::Tls, format!("<urlopen error [SSL] {words}>"))
         } else if error.is_connect() {
             // As urllib prints it: the number first.
             let words = match io.and_then(io::Error::raw_os_error) {
@@ -219,6 +241,21 @@ mod tests {
         ] {
             assert_eq!(retry_after(none), None, "{none}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_server_without_tls_is_named() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}/", plain.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (mut stream, _) = plain.accept().unwrap();
+            let _ = std::io::Read::read(&mut stream, &mut [0; 1024]);
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        });
+        let error = FetchError::of_request(&reqwest::get(url).await.unwrap_err());
+        assert_eq!(error.kind, Kind::Tls);
+        assert_eq!(error.message, "<urlopen error [SSL] the server does not speak TLS>");
     }
 
     #[tokio::test]

@@ -90,17 +90,9 @@ impl ProxyClient {
 /// connect.
 pub(crate) fn request_error(error: &reqwest::Error) -> FetchError {
     let fault = FetchError::of_request(error);
+    // Without TLS the tunnel was there; what is behind it is at fault.
     if fault.kind != Kind::Connect && fault.kind != Kind::Dns {
         return fault;
-    }
-    let mut source: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = source {
-        let io = error.downcast_ref::<std::io::Error>();
-        if io.and_then(std::io::Error::get_ref).is_some_and(|inner| inner.is::<rustls::Error>()) {
-            // The tunnel was there; what is behind it has no certificate that holds.
-            return fault;
-        }
-        source = error.source();
     }
     FetchError { kind: Kind::Proxy, message: format!("proxy: {}", fault.message), ..fault }
 }

@@ -52,7 +52,10 @@ impl Check {
                 } else {
                     (hash::phash(&image), hash::dhash(&image))
                 };
-                Ok(self.checker.check(&rows.value(row).to_string(), &image, own, files.value(row)))
+                // Of the file as it came, and of what is stored of it.
+                let stored = blake3::hash(images.value(row)).to_hex();
+                let files = [files.value(row), &stored];
+                Ok(self.checker.check(&rows.value(row).to_string(), &image, own, &files))
             })
             .collect()
     }

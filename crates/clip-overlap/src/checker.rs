@@ -35,9 +35,9 @@ impl Checker {
     /// Every item that the image counts as a copy of, and those that it resembles though one of
     /// both shows next to nothing; the most alike first.
     ///
-    /// `id` is its name in marks, `hashes` are its pHash and dHash, `file` the hex of its file's
-    /// blake3.
-    pub fn check(&self, id: &str, image: &Rgb, hashes: (u64, u64), file: &str) -> Vec<Hit> {
+    /// `id` is its name in marks, `hashes` are its pHash and dHash, `files` blake3 or SHA-256 of
+    /// its files, in hex.
+    pub fn check(&self, id: &str, image: &Rgb, hashes: (u64, u64), files: &[&str]) -> Vec<Hit> {
         let Some((first, _)) = self.sets.first() else { return Vec::new() };
         let query = Query::with_hashes(image, first.search.options().working, hashes);
         let mut hits = Vec::new();
@@ -47,7 +47,7 @@ impl Checker {
                 let judgement = rule.judge(&key, id, kind, score);
                 Hit { set: set.name.clone(), key, score, kind, judgement }
             };
-            let exact = set.exact([file].into_iter()).map(|(item, kind)| (item, 1.0, kind));
+            let exact = set.exact(files.iter().copied()).map(|(item, kind)| (item, 1.0, kind));
             let nearest = set.search.nearest(&[&query]);
             let found = nearest.iter().flat_map(|near| set.search.search(&query, near, &[]));
             let found = found.filter(|f| exact.is_none_or(|(item, ..)| item != f.item));
@@ -79,7 +79,12 @@ mod tests {
             let set =
                 EvalIndex::open("set", &dir.path().join("set"), None, &CandidateOptions::default())
                     .unwrap();
-            let hits = Checker::new(vec![(set, rule)]).check("7", &black, (0, 0), &file);
+            let hits = Checker::new(vec![(set, rule)]).check(
+                "7",
+                &black,
+                (0, 0),
+                &["of the original", &file],
+            );
             hits.first().map(|hit| (hit.kind, hit.judgement))
         };
         let key =

@@ -12,13 +12,14 @@ use crate::error::{Kind, may_pass};
 const HOSTS: usize = 10;
 
 /// What a cause means.
-const ADVICE: [(&str, &str); 30] = [
+const ADVICE: [(&str, &str); 31] = [
     (
         "dns",
         "no address for the name: many are gone, but at a high rate the resolver may be too slow; a caching one on this machine helps",
     ),
     ("timeout", "too slow: a later time, a larger --timeout or a smaller --thread_count may help"),
     ("connect", "no server answered at the address"),
+    ("tls", "no TLS with the server: its certificate does not hold, or it speaks none"),
     ("proxy", "the proxy did not answer, wants another password, or could not reach the host"),
     ("broken", "the connection broke"),
     ("http_429", "the host was asked too often: --per_host and --host_delay_ms make it slower"),

@@ -208,6 +208,7 @@ fn kind_of(message: &str) -> &'static str {
         Some(_) => "http_other",
         None if message.contains("timed out") => "timeout",
         None if message.contains("Name or service") || message.contains("name resolution") => "dns",
+        None if message.contains("[SSL") => "tls",
         None if message.contains("refused") || message.contains("unreachable") => "connect",
         None if message.contains("X-Robots-Tag") => "x_robots_tag",
         None if message == "hash mismatch" => "hash_mismatch",
@@ -294,6 +295,10 @@ mod tests {
             ("<urlopen error timed out>", "timeout"),
             ("<urlopen error [Errno -2] Name or service not known>", "dns"),
             ("<urlopen error [Errno 111] Connection refused>", "connect"),
+            (
+                "<urlopen error [SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)>",
+                "tls",
+            ),
             ("Use of image disallowed by X-Robots-Tag directive", "x_robots_tag"),
             ("Image decoding error", "undecodable"),
         ] {

@@ -84,7 +84,7 @@ impl Rules {
     /// Whether the URL may be fetched. A host that cannot be reached is reported as that, not as
     /// one that forbids.
     pub fn check(&self, url: &Url) -> Result<(), FetchError> {
-        let unreachable = [Kind::BlockedAddress, Kind::Dns, Kind::Connect];
+        let unreachable = [Kind::BlockedAddress, Kind::Dns, Kind::Connect, Kind::Tls];
         match self {
             Self::All => Ok(()),
             Self::Nothing(fault) if unreachable.contains(&fault.kind) => Err(fault.clone()),
