@@ -16,7 +16,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
-/// Of a capsule that nobody took yet.
+/// Of a capsule that no consumer took yet.
 const NAME: &CStr = c"dltensor";
 /// Device 0 of the kind kDLCPU.
 const CPU: Device = Device { kind: 1, number: 0 };
@@ -112,7 +112,7 @@ impl Images {
             memory: self.memory.share(),
         }));
         // SAFETY: the box is ours until the capsule has it, and stays where it is. The new capsule
-        // is a reference that we own; where there is none, nobody else has the box.
+        // is a reference that we own; where there is none, the box is ours alone.
         unsafe {
             (*managed).tensor.shape = (&raw mut (*managed).shape).cast();
             let capsule = ffi::PyCapsule_New(managed.cast(), NAME.as_ptr(), Some(drop_capsule));
@@ -136,7 +136,7 @@ unsafe extern "C" fn free(managed: *mut Managed) {
     drop(unsafe { Box::from_raw(managed) });
 }
 
-/// Frees what nobody took.
+/// Frees what no consumer took.
 unsafe extern "C" fn drop_capsule(capsule: *mut ffi::PyObject) {
     // SAFETY: Python calls it with a capsule of ours; under this name its pointer is a box that no
     // consumer took.
