@@ -78,7 +78,7 @@ pub fn balance(path: &Path, name: &dyn Fn(u32) -> String) -> Result<Section> {
         ("share of matches in the tail, after", Cell::Share(account.tail_share_after)),
     ];
     if let Some(limit) = account.limit_of_6_percent {
-        facts.push(("limit at which the tail has 6%", limit.into()));
+        facts.push(("limit whose tail, itself included, has nearest to 6%", limit.into()));
     }
     let mut head = Table::new(["query", "pairs before", "after", "charged to it"]);
     head.extend(account.head.iter().take(HEAD).map(|query| {

@@ -237,14 +237,29 @@ impl Config {
     }
 }
 
+/// Least likeness of a name that is offered for a misspelt one, in thousandths.
+const ALIKE: u32 = 800;
+
+/// Of the names that serde expects, the one that is spelt most like the one that it found: both are
+/// in backquotes, what was found first.
+fn nearest_name(message: &str) -> Option<&str> {
+    let mut names = message.split('`').skip(1).step_by(2);
+    let found = names.next()?;
+    let likeness = |name: &&str| (strsim::jaro_winkler(found, name) * 1000.0) as u32;
+    names.max_by_key(likeness).filter(|name| likeness(name) >= ALIKE)
+}
+
 fn located(text: &str, error: &toml::de::Error) -> String {
     let message = error.message();
-    let hint = if message.contains("unknown field") {
-        "hint: check the spelling; `clip-data init` writes every setting with its meaning"
+    let unknown = message.contains("unknown field") || message.contains("unknown variant");
+    let hint = if let Some(name) = nearest_name(message).filter(|_| unknown) {
+        format!("hint: did you mean {name}?")
+    } else if unknown {
+        "hint: check the spelling; `clip-data init` writes a file with the usual settings".into()
     } else if message.contains("missing field") {
-        "hint: `clip-data init` writes a file with every setting"
+        "hint: `clip-data init` writes a file with the usual settings".into()
     } else {
-        "hint: strings are quoted, numbers and booleans are not"
+        "hint: strings are quoted, numbers and booleans are not".into()
     };
     let Some(span) = error.span() else { return format!("{message}\n{hint}") };
     let before = &text[..span.start.min(text.len())];

@@ -41,6 +41,8 @@ fn a_misspelt_key_is_shown_with_line_column_and_hint() {
         message.starts_with(&format!("line {line} column 1: unknown field `limits`")),
         "{message}"
     );
+    assert!(message.contains("hint: did you mean limit?"), "{message}");
+    let message = self::message("zzz = 1\n", &[]);
     assert!(message.contains("hint: check the spelling"), "{message}");
 }
 

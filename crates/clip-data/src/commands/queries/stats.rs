@@ -208,7 +208,7 @@ fn balanced(
         ("queries_over_limit_after", "queries in more pairs than the limit, after"),
         ("tail_share_before", "share of matches in the tail, before"),
         ("tail_share_after", "share of matches in the tail, after"),
-        ("limit_of_6_percent", "limit at which the tail has 6%"),
+        ("limit_of_6_percent", "limit whose tail, itself included, has nearest to 6%"),
     ];
     let rows = rows.into_iter().filter_map(|(key, label)| {
         let value = match if key == "mode" { &whole[key] } else { &account[key] } {
