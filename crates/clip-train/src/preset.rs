@@ -52,7 +52,6 @@ impl Preset {
             lr: 5e-4,
             warmup: 10_000,
             batch_size: 64,
-            precision: TrainPrecision::Amp,
             augment: Augment::ResizedCrop(0.9, 1.0),
             ..by_family(model_cfg.vision_cfg.is_resnet())
         };

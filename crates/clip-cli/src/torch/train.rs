@@ -225,7 +225,8 @@ pub struct TrainArgs {
     /// Power by which it decays
     #[arg(long, value_name = "POWER")]
     pub lr_cooldown_power: Option<f64>,
-    /// auto, amp (float16), amp_bf16 or fp32
+    /// auto (bfloat16 where the machine multiplies it, else float32), amp (float16), amp_bf16 or
+    /// fp32 [default: auto; of presets paper/MODEL: amp]
     #[arg(long)]
     pub precision: Option<String>,
     /// none, square-crop, rrc(0.9,1) or small

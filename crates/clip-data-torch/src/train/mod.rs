@@ -28,7 +28,7 @@ use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
     Due, Hooks, Logs, Objective, Outcome, ProcessGroup, Progress, RankInfo, Recipe, RunLock,
-    StepMetrics, TrainOptions, Trainer, WandbRun, difference, fresh, latest, paper,
+    StepMetrics, TrainOptions, TrainPrecision, Trainer, WandbRun, difference, fresh, latest, paper,
 };
 
 use data::data;
@@ -277,6 +277,9 @@ fn introduce(
             .map(|(key, mine, theirs)| format!("{key} {mine} ({theirs})"))
             .collect();
         show.say(&format!("differs from the paper (its value): {}", lines.join(", ")));
+    }
+    if recipe.precision == TrainPrecision::Amp && !device.is_cuda() {
+        show.say("precision amp is float16, which processors compute slowly; --precision auto is several times as fast");
     }
     if !trainer.sampler().has_distinct_texts() {
         show.say(
