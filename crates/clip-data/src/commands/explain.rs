@@ -53,9 +53,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let hint = "hint: give a uid, a URL as it was collected, a sample's key, or a row's number";
         bail!("{}: no pair {:?} in this run\n{hint}", dir.display(), args.pair);
     }
-    let mut all = Vec::new();
+    let (mut all, mut unnamed) = (Vec::new(), false);
     for row in rows {
         let steps = run.trace(row)?;
+        unnamed |= steps.iter().any(|step| step.values.contains_key(columns::QUERIES));
         if args.json {
             let step = |s: &TraceStep| json!({"stage": s.stage, "fate": s.outcome.name(), "values": s.values});
             let steps: Vec<Value> = steps.iter().map(step).collect();
@@ -66,6 +67,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     if args.json {
         println!("{:#}", Value::Array(all));
+    } else if unnamed && queries.is_none() {
+        note!("queries are numbers of the list; `-c pipeline.toml` in place of --run names them");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -137,6 +140,7 @@ fn print_values(values: &Map<String, Value>, queries: Option<&QueryLists>) {
                 number.as_u64().map_or_else(|| number.to_string(), clip_image::hash::hex)
             }
             Value::Array(ids) if column == columns::QUERIES => named(ids, queries),
+            id @ Value::Number(_) if column == "query" => named(std::slice::from_ref(id), queries),
             other => other.to_string(),
         };
         println!("      {column:<16} {shown}");
