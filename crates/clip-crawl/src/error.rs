@@ -161,9 +161,7 @@ impl FetchError {
             blocked |= deepest.is::<crate::dns::Blocked>();
             missing = deepest.downcast_ref::<crate::dns::Unknown>().map(|name| name.0).or(missing);
             io = deepest.downcast_ref::<io::Error>().or(io);
-            // What an error of its kind wraps is not among its sources.
-            let inner = io.and_then(io::Error::get_ref);
-            tls = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).or(tls);
+            tls = io.and_then(tls_error).or(tls);
         }
         let message = deepest.to_string();
         if blocked {
@@ -198,6 +196,12 @@ impl FetchError {
             Self::new(Kind::Broken, message)
         }
     }
+}
+
+/// What an I/O error, or one that it wraps, says of TLS: what it wraps is not among its sources.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    inner.downcast_ref().or_else(|| tls_error(inner.downcast_ref()?))
 }
 
 /// `Retry-After`: seconds, or an HTTP date (RFC 9110 section 10.2.3).

@@ -7,9 +7,10 @@ use crate::pyramid::Plane;
 
 /// Most samples of one pixel on each axis.
 const SAMPLES: usize = 2;
-/// Least difference of a pixel that something was laid over, in levels, and in medians of all
-/// differences.
-const COVERED: (f32, f32) = (20.0, 3.5);
+/// Least difference of a pixel that something was laid over, in levels, and in usual differences.
+const COVERED: (f32, f32) = (20.0, 5.2);
+/// Share of the pixels that differ by no more than what is usual: words may cover half of them.
+const UNCOVERED: f32 = 0.35;
 /// Share of the pixels that are believed to be uncovered when brightness and contrast are fitted.
 const BELIEVED: f32 = 0.65;
 /// Rounds of fitting.
@@ -90,10 +91,10 @@ pub(crate) fn add_covered(item: &Plane, image: &Plane, outside: &mut Plane) -> f
         fit = Line::through(&a.data, &b.data, &order[..believed]);
     }
     let differs = |at: u32| fit.differs(a.data[at as usize], b.data[at as usize]);
-    let middle = order.len() / 2;
-    let (_, median, _) =
+    let middle = (UNCOVERED * order.len() as f32) as usize;
+    let (_, usual, _) =
         order.select_nth_unstable_by(middle, |&x, &y| differs(x).total_cmp(&differs(y)));
-    let least = COVERED.0.max(COVERED.1 * differs(*median));
+    let least = COVERED.0.max(COVERED.1 * differs(*usual));
     let over = |at: u32| outside.data[at as usize] < 0.1 && differs(at) > least;
     let over = (0..a.data.len() as u32).map(|at| f32::from(over(at))).collect();
     let spread = Plane { width: a.width, height: a.height, data: over }.blurred(2);

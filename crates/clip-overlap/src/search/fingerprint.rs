@@ -1,11 +1,12 @@
 //! Everything that is compared of one image.
 
-use clip_image::Rgb;
 use clip_image::hash::Hashes;
+use clip_image::{Rgb, crop};
 
 use super::keypoints::{Keypoint, keypoints};
+use super::panels::panels;
 use super::vector::vector;
-use crate::alignment::{SIDE, grid};
+use crate::alignment::{SIDE, Transform, grid};
 use crate::pyramid::{Plane, shrink, thumbnail};
 
 /// Longer side in pixels of what everything is computed from.
@@ -39,15 +40,37 @@ pub struct Query {
     pub mirrored: (u64, u64),
     /// The image itself, small: parts of it are looked at as they are found.
     pub image: Rgb,
+    /// The images that it shows beside others.
+    pub(crate) panels: Vec<Panel>,
+}
+
+/// An image that another shows on a ground of one colour.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Panel {
+    pub query: Query,
+    /// Where the other image is in it.
+    pub place: Transform,
 }
 
 impl Query {
     /// Computes all of it, from at most `working` pixels on the longer side.
     pub fn of(image: &Rgb, working: u32) -> Self {
+        let panel = |[left, top, width, height]: [u32; 4]| {
+            let query = Self::without_panels(&crop(image, left, top, width, height), working);
+            let [x, y] = [(image.width, left, width), (image.height, top, height)]
+                .map(|(whole, from, side)| [whole, from].map(|value| value as f32 / side as f32));
+            Panel { query, place: Transform::scaled(x[0], y[0], -x[1], -y[1]) }
+        };
+        let panels = panels(image).into_iter().map(panel).filter(|panel| !panel.query.print.flat);
+        Self { panels: panels.collect(), ..Self::without_panels(image, working) }
+    }
+
+    fn without_panels(image: &Rgb, working: u32) -> Self {
         let image = shrink(image, working);
         let [plain, mirrored] = Hashes::both_ways(&image);
         let print = Fingerprint::of_parts(&image, plain);
-        Self { print, mirrored: (mirrored.phash, mirrored.dhash), image }
+        let mirrored = (mirrored.phash, mirrored.dhash);
+        Self { print, mirrored, image, panels: Vec::new() }
     }
 
     /// The same with the pHash and dHash of the whole image where they are known.

@@ -7,6 +7,7 @@ mod fingerprint;
 mod index;
 mod keypoints;
 mod orientation;
+mod panels;
 mod set;
 mod vector;
 

@@ -47,6 +47,14 @@ pub struct Found {
     pub transform: Transform,
 }
 
+impl Found {
+    /// The same of an image that shows the searched one in a place, by where it is in that.
+    fn within(self, place: &Transform) -> Self {
+        let kind = if self.kind == HitKind::Near { HitKind::Crop } else { self.kind };
+        Self { kind, transform: self.transform.after(place), ..self }
+    }
+}
+
 /// Fingerprints of one evaluation set, ready to be searched.
 pub struct SetIndex {
     items: Vec<Fingerprint>,
@@ -87,16 +95,11 @@ impl SetIndex {
     /// Every candidate, compared; the best first, one entry an item. `nearest` are the items
     /// nearest to the image in each orientation, `extra` are items to compare as well.
     pub fn search(&self, query: &Query, nearest: &Nearest, extra: &[u32]) -> Vec<Found> {
-        let mut found = Vec::new();
-        for (turn, near) in Orientation::all().zip(nearest) {
-            found.extend(self.whole(query, turn, near, extra));
-        }
-        if !query.print.flat {
-            let placed = self.candidates.placed(&query.print);
-            if !placed.is_empty() {
-                let half = shrink(&query.image, HALF);
-                found.extend(placed.iter().filter_map(|placed| self.part(query, &half, placed)));
-            }
+        let mut found = self.anywhere(query, nearest, extra);
+        let panels: Vec<&Query> = query.panels.iter().map(|panel| &panel.query).collect();
+        for (panel, near) in query.panels.iter().zip(self.nearest(&panels)) {
+            let here = self.anywhere(&panel.query, &near, &[]);
+            found.extend(here.into_iter().map(|found| found.within(&panel.place)));
         }
         found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
         let mut kept: Vec<Found> = Vec::new();
@@ -112,6 +115,22 @@ impl SetIndex {
             }
         }
         kept
+    }
+
+    /// Items that the image resembles as a whole, or that are somewhere in it.
+    fn anywhere(&self, query: &Query, nearest: &Nearest, extra: &[u32]) -> Vec<Found> {
+        let mut found = Vec::new();
+        for (turn, near) in Orientation::all().zip(nearest) {
+            found.extend(self.whole(query, turn, near, extra));
+        }
+        if !query.print.flat {
+            let placed = self.candidates.placed(&query.print);
+            if !placed.is_empty() {
+                let half = shrink(&query.image, HALF);
+                found.extend(placed.iter().filter_map(|placed| self.part(query, &half, placed)));
+            }
+        }
+        found
     }
 
     /// Items that the whole image resembles in one orientation.
@@ -143,23 +162,26 @@ impl SetIndex {
         starts.dedup_by_key(|start| start.1);
         let turned = turn.image(&query.print.thumb);
         let image = ImagePyramid::new(&turned);
+        let large = query.image.width.max(query.image.height) >= HALF;
         let compared = |(_, item, start): (f32, u32, Transform)| {
             let own = &self.items[item as usize];
             let other = ImagePyramid::new(&own.thumb);
-            let transform = align(&other, &image, start)?;
-            let parts = parts(&other, &image, &transform)?;
-            let transform = turn.then(&transform);
-            let whole = self.found(item, query, parts, transform, turn.inverted());
-            // Aligned, and not alike: perhaps something was laid over it. Small images agree by
-            // chance where much is left out.
-            let large = query.image.width.max(query.image.height) >= HALF;
-            if !large || query.print.flat || whole.score >= COVERED {
-                return Some(whole);
+            let aligned = align(&other, &image, start)
+                .and_then(|transform| Some((parts(&other, &image, &transform)?, transform)));
+            let whole = aligned.map(|(parts, transform)| {
+                self.found(item, query, parts, turn.then(&transform), turn.inverted())
+            });
+            // Not alike: perhaps something was laid over it. Small images agree by chance where
+            // much is left out.
+            let done = whole.as_ref().map_or(!upright, |f| f.score >= COVERED);
+            if !large || query.print.flat || done {
+                return whole;
             }
+            let transform = whole.as_ref().map_or_else(|| turn.then(&start), |f| f.transform);
             let variant = Variant { mirrored: transform.mirrors(), inverted: turn.inverted() };
             let placed = Placed { item, votes: FEW_VOTES.1, variant, transform };
             let part = self.part(query, &shrink(&query.image, HALF), &placed);
-            Some(part.filter(|part| part.score > whole.score).unwrap_or(whole))
+            whole.into_iter().chain(part).max_by(|a, b| a.score.total_cmp(&b.score))
         };
         starts.into_iter().take(ALIGNED).filter_map(compared).collect()
     }
@@ -167,6 +189,18 @@ impl SetIndex {
     /// An item that is somewhere in the image, as local features say, or of which the image is a
     /// part.
     fn part(&self, query: &Query, half: &Rgb, placed: &Placed) -> Option<Found> {
+        let first = self.laid_over(query, half, placed)?;
+        if first.score >= COVERED {
+            return Some(first);
+        }
+        // What covers it is seen better once it is aligned.
+        let again = Placed { transform: first.transform, ..*placed };
+        let second = self.laid_over(query, half, &again);
+        Some(second.filter(|second| second.score > first.score).unwrap_or(first))
+    }
+
+    /// The same as the place is given.
+    fn laid_over(&self, query: &Query, half: &Rgb, placed: &Placed) -> Option<Found> {
         let own = &self.items[placed.item as usize];
         let sides = (own.thumb.width, own.thumb.height);
         let Variant { inverted, .. } = placed.variant;
@@ -392,5 +426,25 @@ mod tests {
         items.sort_unstable();
         assert_eq!(items, [0, 2, 4, 6]);
         assert!(found[..4].iter().all(|f| f.kind == HitKind::Crop), "{found:?}");
+    }
+
+    #[test]
+    fn a_part_of_an_image_is_found_on_a_page_that_shows_it_small() {
+        let images: Vec<Rgb> = (0..8).map(image).collect();
+        let set = set(&images, &CandidateOptions::default());
+        for (at, own) in images.iter().enumerate() {
+            // A ninth of the page, and less than local features are sought in.
+            let shown = resize(&crop(own, 60, 20, 360, 280), 66, 51, Filter::Area);
+            let mut page = Rgb::filled(200, 160, [244, 246, 250]);
+            for y in 0..51 {
+                let row = 3 * (200 * (70 + y) + 110);
+                page.data[row..row + 198].copy_from_slice(shown.row(y as u32));
+            }
+            let found = search(&set, &page);
+            assert_eq!((found[0].item, found[0].kind), (at as u32, HitKind::Crop));
+            assert!(found[0].score > 0.85, "{found:?}");
+            let [left, top, right, bottom] = found[0].transform.bounds().unwrap();
+            assert!(left > 0.45 && right < 0.95 && top > 0.38 && bottom < 0.82, "{found:?}");
+        }
     }
 }
