@@ -26,7 +26,7 @@ const BATCH: (usize, usize) = (16 << 20, 512);
 /// threads.
 const TOGETHER: std::ops::RangeInclusive<usize> = 4..=16;
 /// Items of one set that one image may be matched to.
-const MATCHES: usize = 4;
+const MATCHES: usize = 16;
 /// Longer side in pixels of the image that is kept of a match.
 const KEPT: u32 = 160;
 const HEAD: &str = "unit";
