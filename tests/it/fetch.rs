@@ -13,6 +13,7 @@ use clip_image::encode_jpeg;
 use clip_testkit::faults::{FaultSite, Robots};
 use serde_json::Value;
 
+use crate::foreign_shards::img2dataset_shard;
 use crate::world::{executable, smooth_image};
 
 pub struct Place {
@@ -537,6 +538,41 @@ fn failed_rows_are_fetched_again_in_place_in_every_format() {
             );
         }
     }
+}
+
+#[test]
+fn rows_of_an_img2dataset_set_keep_their_keys_which_are_not_their_places() {
+    let place = Place::new();
+    let urls: Vec<String> = (0..4).map(|row| place.site.url(&format!("/n/{row}"))).collect();
+    place.write("urls.txt", &urls.join("\n"));
+    let why = [None, None, Some("HTTP Error 404: Not Found"), Some("<urlopen error timed out>")];
+    let keys = ["000002", "000000", "000003", "000001"];
+    let rows: Vec<_> = keys
+        .iter()
+        .zip(why)
+        .map(|(key, why)| (*key, urls[key[5..].parse::<usize>().unwrap()].clone(), why))
+        .collect();
+    img2dataset_shard(&place.path("out"), "00000", &rows);
+    let before = samples(&place.path("out/00000.tar"));
+    let webdataset = ["--output_format", "webdataset", "--number_sample_per_shard", "4"];
+    let shown = place.good(&[&["urls.txt", "--out", "out"], &webdataset[..]].concat());
+    assert!(shown.contains("0 shards written"), "{shown}");
+    let wanted = ["--allow_private=True", "--where", "error_message like '%timed out%'"];
+    let output = place.command(&[&["retry", "out"][..], &wanted].concat()).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert!(shown.contains("asked again: 1, there now: 1"), "{shown}");
+    let table = table(&place.path("out/00000.parquet"));
+    assert_eq!(texts(&table, "key"), keys.map(|key| Some(key.to_owned())));
+    let url = |(_, url, _): &(&str, String, Option<&str>)| Some(url.clone());
+    assert_eq!(texts(&table, "url"), rows.iter().map(url).collect::<Vec<_>>());
+    let after = samples(&place.path("out/00000.tar"));
+    let found: Vec<&str> = after.iter().map(|sample| sample.key.as_str()).collect();
+    assert_eq!(found, ["000002", "000000", "000001"]);
+    for (before, after) in before.iter().zip(&after) {
+        assert_eq!(before.get("jpg"), after.get("jpg"));
+    }
+    let output = place.command(&["verify", "out"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]

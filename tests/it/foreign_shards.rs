@@ -1,9 +1,48 @@
 //! Shards that img2dataset wrote: their tables have no perceptual hashes, their samples no uids.
 
-use clip_corpus::{Sample, ShardWriter, write_subset};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use clip_corpus::{Sample, ShardWriter, write_parquet, write_subset};
 use clip_image::encode_jpeg;
 
 use crate::world::{World, smooth_image};
+
+/// A row of an img2dataset table: key, URL, and why its image is not there.
+pub type Row<'a> = (&'a str, String, Option<&'a str>);
+
+/// A shard as img2dataset writes it: samples and rows in the order in which they ended, no kinds
+/// of errors, no hash of the tar.
+pub fn img2dataset_shard(folder: &Path, name: &str, rows: &[Row]) {
+    std::fs::create_dir_all(folder).unwrap();
+    let path = folder.join(format!("{name}.tar"));
+    let mut writer = ShardWriter::create(&path).unwrap();
+    let there = || rows.iter().filter(|(_, _, why)| why.is_none());
+    for (key, url, _) in there() {
+        let jpeg = encode_jpeg(&smooth_image(key.parse().unwrap()), 92).unwrap();
+        let json = serde_json::json!({"url": url, "key": key, "status": "success"});
+        let fields = vec![("jpg".into(), jpeg), ("json".into(), json.to_string().into_bytes())];
+        writer.write(&Sample { key: (*key).into(), fields }).unwrap();
+    }
+    writer.finish().unwrap();
+    let texts = |get: fn(&Row) -> Option<String>| -> ArrayRef {
+        Arc::new(rows.iter().map(get).collect::<StringArray>())
+    };
+    let columns: [(&str, fn(&Row) -> Option<String>); 4] = [
+        ("url", |row| Some(row.1.clone())),
+        ("key", |row| Some(row.0.to_owned())),
+        ("status", |row| {
+            Some(if row.2.is_none() { "success" } else { "failed_to_download" }.to_owned())
+        }),
+        ("error_message", |row| row.2.map(str::to_owned)),
+    ];
+    let columns = columns.map(|(name, get)| (name, texts(get), true));
+    let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+    write_parquet(&path.with_extension("parquet"), batch.schema(), &[batch]).unwrap();
+    let stats = serde_json::json!({"count": rows.len(), "successes": there().count()});
+    std::fs::write(folder.join(format!("{name}_stats.json")), stats.to_string()).unwrap();
+}
 
 #[test]
 fn images_are_searched_and_missing_uids_are_named() {

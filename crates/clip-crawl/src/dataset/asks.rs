@@ -133,7 +133,7 @@ mod tests {
             (FAULT, text([None, None, None, None, Some("line 5")])),
         ];
         let rows = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true)));
-        let shard = Shard { id: 3, rows: rows.unwrap() };
+        let shard = Shard { id: 3, rows: rows.unwrap(), keys: None };
         let verify_hash = Some(("hash".to_owned(), HashKind::Md5));
         let config = DatasetConfig { verify_hash, ..Default::default() };
         let asks = asks(&config, &shard, 0..5);

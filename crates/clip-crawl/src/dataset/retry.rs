@@ -142,10 +142,10 @@ fn one_shard(
         return Ok(());
     }
     let recovered = fresh.len();
-    let keys = whole.column_by_name("key").and_then(|keys| keys.as_string_opt::<i32>().cloned());
+    let keys = shard.keys(names(config));
     let mut images = |row: usize| match fresh.get(&row) {
         Some(place) => spool.get(*place),
-        None => stored.get(row, keys.as_ref().map_or("", |keys| keys.value(row)), &mut spool),
+        None => stored.get(row, keys.value(row), &mut spool),
     };
     let stats = write::shard(config, &shard, &rows, &mut images, started)?;
     output.publish(&name)?;
@@ -162,12 +162,12 @@ fn parts(path: &Path, id: usize, table: &RecordBatch) -> Result<(Shard, Vec<Done
         let hint = "hint: this is no shard of a fetch";
         Error::Config(format!("{}: no column {name:?} of the right kind\n{hint}", path.display()))
     };
-    let keys = table.schema().index_of("key").map_err(|_| bad("key"))?;
-    let listed: Vec<usize> = (0..keys).collect();
+    let listed: Vec<usize> = (0..table.schema().index_of("key").map_err(|_| bad("key"))?).collect();
     let rows = table.project(&listed).map_err(|e| Error::arrow("retry", e))?;
     let texts = |name: &str| table.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
     let numbers =
         |name: &str| table.column_by_name(name).and_then(|c| c.as_primitive_opt::<Int32Type>());
+    let keys = texts("key").filter(|keys| keys.null_count() == 0).ok_or_else(|| bad("key"))?;
     let statuses = texts("status").ok_or_else(|| bad("status"))?;
     let cell = |name: &str, row: usize| {
         texts(name).filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned())
@@ -195,7 +195,8 @@ fn parts(path: &Path, id: usize, table: &RecordBatch) -> Result<(Shard, Vec<Done
             hash: hash.and_then(|name| cell(name, row)),
         })
     });
-    Ok((Shard { id, rows }, done.collect::<Result<_>>()?))
+    let done = done.collect::<Result<_>>()?;
+    Ok((Shard { id, rows, keys: Some(keys.clone()) }, done))
 }
 
 /// The kind of a fault that img2dataset reports in words alone.

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Float32Type};
+use clip_corpus::ShardNames;
 use clip_pipeline::config::source::CaptionList;
 use clip_pipeline::{Error, Result};
 
@@ -18,9 +19,20 @@ pub(super) struct Shard {
     pub id: usize,
     /// The wanted columns of its rows.
     pub rows: RecordBatch,
+    /// The keys of a shard that is there. img2dataset writes rows in the order in which they
+    /// ended, and `forget` removes some: their places are not their keys.
+    pub keys: Option<StringArray>,
 }
 
 impl Shard {
+    /// The keys of its rows: those that they have, else their places in the list.
+    pub fn keys(&self, names: ShardNames) -> StringArray {
+        self.keys.clone().unwrap_or_else(|| {
+            let keys = (0..self.rows.num_rows()).map(|row| names.sample(self.id, row));
+            StringArray::from_iter_values(keys)
+        })
+    }
+
     /// About the memory that it takes until it is written.
     pub fn bytes(&self) -> u64 {
         memory_of(&self.rows)
@@ -109,7 +121,7 @@ impl Shards {
                 let Some(rows) = rows else { break };
                 if wanted {
                     let Taken::Rows(rows) = rows else { break };
-                    if !visit(Shard { id, rows: rows.map_err(|e| bad(file, e))? }) {
+                    if !visit(Shard { id, rows: rows.map_err(|e| bad(file, e))?, keys: None }) {
                         return Ok(skipped);
                     }
                 } else {

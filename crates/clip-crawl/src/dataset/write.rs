@@ -119,8 +119,7 @@ impl<'a> Table<'a> {
             };
             columns.push((field.name().clone(), column));
         }
-        let keys = (0..rows.len()).map(|row| names(config).sample(shard.id, row));
-        columns.push(("key".into(), Arc::new(StringArray::from_iter_values(keys))));
+        columns.push(("key".into(), Arc::new(shard.keys(names(config)))));
         columns.push(("status".into(), text(&|row| Some(row.status.name().into()))));
         columns.push(("error_message".into(), text(&|row| row.message.clone())));
         columns.push(("width".into(), number(&|row| Some(row.size?.0))));
@@ -251,7 +250,7 @@ mod tests {
             [done(Status::FailedToDownload, None), done(Status::Success, Some("found"))];
         let verify_hash = Some(("h".to_owned(), HashKind::Sha256));
         let config = DatasetConfig { verify_hash, ..DatasetConfig::default() };
-        let shard = Shard { id: 0, rows };
+        let shard = Shard { id: 0, rows, keys: None };
         let table = Table::new(&config, &shard, &rows_done).unwrap();
         let hashes = clip_corpus::columns::text(&table.batch, "sha256").unwrap();
         assert_eq!(hashes.iter().collect::<Vec<_>>(), [Some("expected"), Some("found")]);
