@@ -377,7 +377,8 @@ fn each_fault_has_its_cause_the_rest_is_complete_and_the_run_ends() {
     assert_eq!(stalled, 30, "{of_hosts:?}");
     assert_eq!(samples(&place.path("out/00000.tar")).len(), 19 * 30 + 3);
     assert!(
-        shown.contains("127.0.2.8") && shown.contains("clip-data retry out --where"),
+        shown.contains("127.0.2.8")
+            && shown.contains("clip-data retry out --allow_private True --where"),
         "{shown}"
     );
 }
@@ -573,6 +574,57 @@ fn rows_of_an_img2dataset_set_keep_their_keys_which_are_not_their_places() {
     }
     let output = place.command(&["verify", "out"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn rows_that_were_not_asked_keep_their_errors_and_the_reason_is_printed() {
+    let place = Place::new();
+    let url = place.site.url("/ok.jpg");
+    place.write("urls.txt", &url);
+    let why = Some("HTTP Error 404: Not Found");
+    img2dataset_shard(&place.path("out"), "00000", &[("00000", url.clone(), why)]);
+    let webdataset = ["--output_format", "webdataset", "--number_sample_per_shard", "1"];
+    place.good(&[&["urls.txt", "--out", "out"], &webdataset[..]].concat());
+    let before = std::fs::read(place.path("out/00000.parquet")).unwrap();
+    let wanted = "error_message like '%404%'";
+    let retry = |more: &[&str]| {
+        let retry = ["retry", "out", "--where", wanted];
+        let output = place.command(&[&retry[..], more].concat()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = retry(&[]);
+    for words in [
+        "asked again: 0, there now: 0\n1 of 1 rows failed",
+        "blocked_address        a private address",
+        "not asked, with the errors that they had: 1\n",
+        "  clip-data retry out --allow_private True --where \"error_message like '%404%'\"\n",
+    ] {
+        assert!(shown.contains(words), "{words}:\n{shown}");
+    }
+    assert!(before == std::fs::read(place.path("out/00000.parquet")).unwrap());
+    assert_eq!(place.site.hits("/ok.jpg"), 0);
+    assert_eq!(retry(&["--allow_private=True"]), "asked again: 1, there now: 1\n");
+    let shown = retry(&["--allow_private=True"]);
+    assert_eq!(shown, "asked again: 0, there now: 0\nno failed row meets the condition\n");
+
+    // A build's are in its rejects.
+    place.write("pairs.csv", &format!("url,caption\n{},a dog\n", place.site.url("/status/404")));
+    place.write(
+        "pipeline.toml",
+        "schema = 1\nname = \"r\"\n[source]\nkind = \"list\"\npaths = [\"pairs.csv\"]\n\
+         [fetch]\nallow_private = true\nhost_delay_ms = 0\n",
+    );
+    place.command(&["build"]).output().unwrap();
+    let retry = ["retry", "--where", "reason = 'http_4xx'", "--allow_private"];
+    let again = |private: &str| {
+        let output = place.command(&[&retry[..], &[private]].concat()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let shown = again("False");
+    assert!(shown.contains("asked again: 0, there now: 0\n1 of 1 rows failed"), "{shown}");
+    let shown = again("True");
+    assert!(shown.contains("asked again: 1, there now: 0\n1 of 1 rows failed"), "{shown}");
+    assert!(shown.contains("http_4xx               the image is gone"), "{shown}");
 }
 
 #[test]

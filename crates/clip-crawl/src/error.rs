@@ -129,6 +129,11 @@ pub(crate) fn may_pass(reason: &str) -> bool {
     PASSING.contains(&reason)
 }
 
+/// Whether a row that ended for this reason was not asked at all: what was known of it holds.
+pub(crate) fn not_asked(reason: &str) -> bool {
+    [Kind::BlockedAddress, Kind::HostGivenUp].iter().any(|kind| kind.name() == reason)
+}
+
 /// A request that gave nothing.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

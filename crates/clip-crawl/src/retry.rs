@@ -8,8 +8,10 @@ use clip_pipeline::{
     Context, Error, Fetch, PartInfo, PartSink, Reject, Result, RowCondition, StageLayout,
 };
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::dataset::Stats;
+use crate::error::not_asked;
 use crate::fetch::{ImageFetch, Rows};
 
 /// Rows that are given on at a time.
@@ -21,12 +23,19 @@ pub struct RetryFetch {
     /// The stage, with the parts of the earlier run.
     stage: StageLayout,
     wanted: Arc<dyn RowCondition>,
+    ends: Arc<Mutex<Stats>>,
 }
 
 impl RetryFetch {
-    /// `stage` is the fetch stage that an earlier run wrote.
-    pub fn new(fetch: ImageFetch, stage: StageLayout, wanted: Arc<dyn RowCondition>) -> Self {
-        Self { fetch, stage, wanted }
+    /// `stage` is the fetch stage that an earlier run wrote; `ends` counts what happened to the
+    /// rows that are meant.
+    pub fn new(
+        fetch: ImageFetch,
+        stage: StageLayout,
+        wanted: Arc<dyn RowCondition>,
+        ends: Arc<Mutex<Stats>>,
+    ) -> Self {
+        Self { fetch, stage, wanted, ends }
     }
 
     /// What an earlier run kept of a part, images included.
@@ -134,6 +143,10 @@ impl Fetch for RetryFetch {
         let staying = rejected.iter().enumerate().filter(|(_, (_, meant))| !meant);
         found.extend(staying.map(|(at, (reject, _))| (reject.row, From::Rejected(at))));
 
+        // What is not asked keeps its reason.
+        let before: HashMap<u64, usize> =
+            rejected.iter().enumerate().map(|(at, (reject, _))| (reject.row, at)).collect();
+
         let asked: Vec<u64> = (0..batch.num_rows() as u64)
             .filter(|&at| !found.contains_key(&rows.value(at as usize)))
             .collect();
@@ -144,19 +157,27 @@ impl Fetch for RetryFetch {
         }
         let mut pools: Vec<RecordBatch> = kept.into_iter().collect();
         let mut fallen = HashMap::new();
+        let mut ends = Stats::default();
         for rows in fetched {
             match rows {
                 Rows::Kept(batch) => {
                     let ids = columns::uint64(&batch, columns::ROW).ok_or_else(lacks)?;
+                    let urls = columns::text(&batch, columns::URL);
+                    urls.iter().flat_map(|urls| urls.iter()).for_each(|u| ends.add_built(u, None));
                     let places = ids.values().iter().enumerate();
                     found.extend(places.map(|(at, &id)| (id, From::Kept(pools.len(), at))));
                     pools.push(batch);
                 }
                 Rows::Rejected(reject) => {
-                    fallen.insert(reject.row, reject);
+                    ends.add_built(Some(&reject.url), Some(&reject.reason));
+                    match before.get(&reject.row).filter(|_| not_asked(&reject.reason)) {
+                        Some(&at) => _ = found.insert(reject.row, From::Rejected(at)),
+                        None => _ = fallen.insert(reject.row, reject),
+                    }
                 }
             }
         }
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).merge(&ends.trimmed());
         let mut order: Vec<(usize, usize)> = Vec::with_capacity(BATCH);
         let pool_refs: Vec<&RecordBatch> = pools.iter().collect();
         for &id in rows.values() {

@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use clip_pipeline::config::fetch::FetchConfig;
+use clip_pipeline::config::proxy::ProxySetting;
+
 use super::stats::{HostStats, Stats};
-use crate::error::{Kind, may_pass};
+use crate::error::{Kind, may_pass, not_asked};
 
 /// Hosts that are shown.
 const HOSTS: usize = 10;
@@ -49,8 +52,85 @@ const ADVICE: [(&str, &str); 31] = [
     ("unencodable", "it could not be encoded"),
 ];
 
-/// The text that a run ends with; nothing when every row is there as it was expected.
-pub fn diagnosis(stats: &Stats, folder: &Path) -> String {
+/// The text that a run ends with; nothing when every row is there as it was expected. `command` is
+/// `clip-data retry` with what it is about.
+pub fn diagnosis(stats: &Stats, command: &str) -> String {
+    causes(stats) + &retry_hint(&stats.error_kinds, command)
+}
+
+/// The text that a retry of the rows that `wanted` means ends with: causes, and how to ask for what
+/// was not asked, by the same condition.
+pub fn retry_diagnosis(stats: &Stats, command: &str, wanted: &str) -> String {
+    if stats.count == 0 {
+        return "no failed row meets the condition\n".into();
+    }
+    let mut text = causes(stats);
+    let mut kinds = stats.error_kinds.clone();
+    kinds.retain(|kind, _| !not_asked(kind));
+    text.push_str(&retry_hint(&kinds, command));
+    let not_asked = stats.not_asked();
+    if not_asked == 0 {
+        return text;
+    }
+    let _ = writeln!(text, "not asked, with the errors that they had: {not_asked}");
+    let wanted = quoted(wanted);
+    let count = |kind: Kind| stats.error_kinds.get(kind.name()).copied().unwrap_or(0);
+    if count(Kind::BlockedAddress) > 0 {
+        let _ = writeln!(text, "{PRIVATE}\n  {command} --allow_private True --where {wanted}");
+    }
+    if count(Kind::HostGivenUp) > 0 {
+        let _ = writeln!(text, "to ask hosts that were left alone, later:");
+        let _ = writeln!(text, "  {command} --where {wanted}");
+    }
+    text
+}
+
+const PRIVATE: &str = "to ask for private addresses too, if the network is your own:";
+
+/// `clip-data retry` of a data set that was fetched in this way.
+pub fn retry_command(folder: &Path, fetch: &FetchConfig) -> String {
+    let folder = folder.display().to_string();
+    let safe = |c: char| c.is_alphanumeric() || "_-./:=,@%+".contains(c);
+    let folder = if folder.chars().all(safe) { folder } else { quoted(&folder) };
+    format!("clip-data retry {folder}{}", access_flags(fetch))
+}
+
+/// The flags that must be given again: the settings of a data set do not decide which networks are
+/// asked, and through whom.
+pub fn access_flags(fetch: &FetchConfig) -> String {
+    let mut flags = String::new();
+    if fetch.allow_private {
+        flags.push_str(" --allow_private True");
+    }
+    if !fetch.dns.is_empty() {
+        let _ = write!(flags, " --dns {}", quoted(&fetch.dns.join(",")));
+    }
+    match &fetch.proxy {
+        Some(proxy) if *proxy == ProxySetting::new("none") => flags.push_str(" --proxy none"),
+        // It may hold a password, and is not printed.
+        Some(_) => flags.push_str(" --proxy …"),
+        None => {}
+    }
+    if let (Some(key), Some(url)) = (&fetch.identity_key, &fetch.identity_url) {
+        let key = quoted(&key.display().to_string());
+        let _ = write!(flags, " --identity_key {key} --identity_url {}", quoted(url));
+    }
+    flags
+}
+
+/// A word of a shell's command line.
+fn quoted(text: &str) -> String {
+    let mut word = String::from("\"");
+    for c in text.chars() {
+        if "\"\\$`".contains(c) {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    word + "\""
+}
+
+fn causes(stats: &Stats) -> String {
     let mut text = String::new();
     let (kept, count) = (stats.kept_mismatches(), stats.count);
     if kept > 0 {
@@ -87,10 +167,6 @@ pub fn diagnosis(stats: &Stats, folder: &Path) -> String {
         let (failures, count) = (host.failures(), host.count);
         let _ = writeln!(text, "{failures:>10} of {count:<8} {name:<30} {}", kinds.join(", "));
     }
-    text.push_str(&retry_hint(
-        &stats.error_kinds,
-        &format!("clip-data retry {}", folder.display()),
-    ));
     text
 }
 
@@ -109,7 +185,7 @@ pub fn retry_hint(kinds: &BTreeMap<String, u64>, command: &str) -> String {
     }
     let blocked = Kind::BlockedAddress.name();
     if kinds.get(blocked).is_some_and(|count| *count > 0) {
-        let _ = writeln!(text, "to ask for private addresses too, if the network is your own:");
+        let _ = writeln!(text, "{PRIVATE}");
         let _ =
             writeln!(text, "  {command} --allow_private True --where \"error_kind = '{blocked}'\"");
     }
@@ -133,11 +209,11 @@ mod tests {
     fn rows_with_another_image_that_were_kept_are_counted() {
         let mut stats = Stats { count: 10, successes: 9, ..Default::default() };
         stats.status_dict = [("success".into(), 6), ("hash mismatch".into(), 3)].into();
-        let text = diagnosis(&stats, Path::new("out"));
+        let text = diagnosis(&stats, "clip-data retry out");
         assert!(text.starts_with("3 of 10 rows have another image"), "{text}");
         stats.failed_to_download = 3;
         stats.error_kinds = [("hash_mismatch".into(), 3)].into();
-        assert!(!diagnosis(&stats, Path::new("out")).contains("were kept"));
+        assert!(!diagnosis(&stats, "clip-data retry out").contains("were kept"));
     }
 
     #[test]
@@ -147,7 +223,7 @@ mod tests {
         stats.error_kinds = [("timeout".into(), 2), ("http_4xx".into(), 1)].into();
         let host = HostStats { count: 4, error_kinds: stats.error_kinds.clone() };
         stats.hosts = [("slow.example".into(), host)].into();
-        let text = diagnosis(&stats, Path::new("out"));
+        let text = diagnosis(&stats, "clip-data retry out");
         for words in [
             "3 of 10 rows failed (30.0%)",
             "slow.example",
@@ -158,12 +234,38 @@ mod tests {
         }
         assert!(!text.contains("allow_private"), "{text}");
         stats.error_kinds.insert("blocked_address".into(), 2);
-        let text = diagnosis(&stats, Path::new("out"));
+        let text = diagnosis(&stats, "clip-data retry out");
         let line = "  clip-data retry out --allow_private True --where \"error_kind = 'blocked_address'\"\n";
         assert!(text.contains(line), "{text}");
         assert_eq!(
-            diagnosis(&Stats { count: 3, successes: 3, ..Default::default() }, Path::new("o")),
+            diagnosis(&Stats { count: 3, successes: 3, ..Default::default() }, "clip-data retry o"),
             ""
         );
+    }
+
+    #[test]
+    fn a_retry_has_the_flags_of_the_run_and_its_condition_where_rows_were_not_asked() {
+        let mut fetch = FetchConfig::default();
+        assert_eq!(retry_command(Path::new("a/out"), &fetch), "clip-data retry a/out");
+        fetch.allow_private = true;
+        fetch.dns = vec!["1.1.1.1".into(), "[::1]:5353".into()];
+        fetch.proxy = Some(ProxySetting::new("http://me:secret@proxy:1"));
+        (fetch.identity_key, fetch.identity_url) = (Some("k.pem".into()), Some("https://e".into()));
+        let command = retry_command(Path::new("my $set"), &fetch);
+        let expected = "clip-data retry \"my \\$set\" --allow_private True --dns \"1.1.1.1,[::1]:5353\" --proxy … --identity_key \"k.pem\" --identity_url \"https://e\"";
+        assert_eq!(command, expected);
+        let wanted = "error_message like '%404%'";
+        let mut stats = Stats { count: 3, failed_to_download: 3, ..Default::default() };
+        stats.error_kinds = [("blocked_address".into(), 2), ("timeout".into(), 1)].into();
+        let text = retry_diagnosis(&stats, "R", wanted);
+        for words in [
+            "3 of 3 rows failed",
+            "  R --where \"error_kind in ('timeout')\"\n",
+            "not asked, with the errors that they had: 2\n",
+            "  R --allow_private True --where \"error_message like '%404%'\"\n",
+        ] {
+            assert!(text.contains(words), "{words}:\n{text}");
+        }
+        assert!(retry_diagnosis(&Stats::default(), "R", wanted).starts_with("no failed row"));
     }
 }

@@ -141,6 +141,23 @@ impl Output {
         std::fs::remove_file(&path).map_err(|e| Error::io(&path, e))
     }
 
+    /// Removes the copy of a shard that was brought here and not changed.
+    pub fn discard_shard(&self, shard: &str) -> Result<()> {
+        if self.store.is_none() {
+            return Ok(());
+        }
+        let gone = |path: &Path, removed: std::io::Result<()>| match removed {
+            Err(e) if e.kind() != NotFound => Err(Error::io(path, e)),
+            _ => Ok(()),
+        };
+        for name in [format!("{shard}.parquet"), format!("{shard}.tar")] {
+            let path = self.folder.join(name);
+            gone(&path, std::fs::remove_file(&path))?;
+        }
+        let samples = self.folder.join(shard);
+        gone(&samples, std::fs::remove_dir_all(&samples))
+    }
+
     /// Moves all shards that are whole here.
     pub fn publish_all(&self, names: clip_corpus::ShardNames) -> Result<()> {
         if self.store.is_none() {

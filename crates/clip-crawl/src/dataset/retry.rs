@@ -21,26 +21,23 @@ use super::outcome::{Done, Ended, HASH_MISMATCH_KIND, Status};
 use super::output::Output;
 use super::row::{Fetcher, extension};
 use super::shards::Shard;
-use super::{DatasetConfig, OutputFormat, Watch, folder, write};
+use super::{DatasetConfig, OutputFormat, Stats, Watch, folder, write};
 use crate::Client;
+use crate::error::not_asked;
 use crate::retry::meant;
 use crate::spool::{Place, Spool};
 
 /// How a retry ended.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Retried {
-    /// Rows asked again.
-    pub asked: usize,
-    /// Rows among them that are in the data set now.
-    pub recovered: usize,
-    /// Shards written anew.
-    pub shards: usize,
+    /// What happened to the rows that were meant.
+    pub stats: Stats,
     /// Whether someone asked it to stop: what was written is whole.
     pub interrupted: bool,
 }
 
 /// Fetches the failed rows that `wanted` means, and writes their shards anew: samples that were
-/// there stay as they are, rows keep their order and keys.
+/// there stay as they are, rows keep their order and keys, and what was not asked keeps its error.
 pub fn retry(
     config: &DatasetConfig,
     wanted: &dyn RowCondition,
@@ -123,25 +120,32 @@ fn one_shard(
     let mut spool = Spool::create(&config.output_folder.join("_tmp"))?;
     let mut fresh: HashMap<usize, Place> = HashMap::new();
     let mut stored = Stored::open(config, &name, &table, &mut spool)?;
-    let mut answered = 0;
-    let shard = Arc::new(shard);
+    let (mut ends, mut changed) = (Stats::default(), false);
     let mut take = |ended: Ended, image: Vec<u8>| {
-        let success = ended.done.status == Status::Success;
+        let done = ended.done;
+        let success = done.status == Status::Success;
         let place = if success { Some(spool.put(&image)?) } else { None };
+        let answered = !done.kind.as_deref().is_some_and(not_asked);
+        changed |= answered;
         for row in ended.rows {
-            answered += 1;
-            watch.row(ended.done.status);
+            watch.row(done.status);
+            ends.add(shard.text("url", row), &done);
             fresh.extend(place.map(|place| (row, place)));
-            rows[row] = ended.done.clone();
+            if answered {
+                rows[row] = done.clone();
+            }
         }
         Ok(())
     };
     some_rows(fetcher, &shard, &asked, &mut take, cancel)?;
-    if answered < asked.len() {
+    if ends.count < asked.len() as u64 {
         total.interrupted = true;
         return Ok(());
     }
-    let recovered = fresh.len();
+    total.stats.merge(&ends.trimmed());
+    if !changed {
+        return output.discard_shard(&name);
+    }
     let keys = shard.keys(names(config));
     let mut images = |row: usize| match fresh.get(&row) {
         Some(place) => spool.get(*place),
@@ -150,9 +154,6 @@ fn one_shard(
     let stats = write::shard(config, &shard, &rows, &mut images, started)?;
     output.publish(&name)?;
     watch.shard(id, &stats);
-    total.asked += asked.len();
-    total.recovered += recovered;
-    total.shards += 1;
     Ok(())
 }
 

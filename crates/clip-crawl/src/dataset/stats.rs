@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::outcome::{Done, HASH_MISMATCH, HASH_MISMATCH_KIND, Status};
+use crate::error::not_asked;
 
 /// Different messages that are counted: img2dataset's bound, so that a list of unique ones stays
 /// small.
@@ -63,7 +64,6 @@ impl HostStats {
 impl Stats {
     /// Counts a row.
     pub(super) fn add(&mut self, url: Option<&str>, done: &Done) {
-        self.count += 1;
         *match done.status {
             Status::Success => &mut self.successes,
             Status::FailedToDownload => &mut self.failed_to_download,
@@ -71,14 +71,34 @@ impl Stats {
         } += 1;
         let message = done.message.as_deref().unwrap_or(Status::Success.name());
         *self.status_dict.entry(message.to_owned()).or_default() += 1;
+        self.cause(url, done.kind.as_deref().filter(|_| done.status != Status::Success));
+    }
+
+    /// Counts a row of a build's fetch; `reason` is why it was dropped.
+    pub(crate) fn add_built(&mut self, url: Option<&str>, reason: Option<&str>) {
+        *match reason {
+            None => &mut self.successes,
+            Some(_) => &mut self.failed_to_download,
+        } += 1;
+        self.cause(url, reason);
+    }
+
+    fn cause(&mut self, url: Option<&str>, kind: Option<&str>) {
+        self.count += 1;
         let host = url.and_then(|url| Url::parse(url.trim()).ok());
         let host = host.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
         let host = self.hosts.entry(host).or_default();
         host.count += 1;
-        if let Some(kind) = done.kind.as_ref().filter(|_| done.status != Status::Success) {
-            *self.error_kinds.entry(kind.to_string()).or_default() += 1;
-            *host.error_kinds.entry(kind.to_string()).or_default() += 1;
+        if let Some(kind) = kind {
+            *self.error_kinds.entry(kind.to_owned()).or_default() += 1;
+            *host.error_kinds.entry(kind.to_owned()).or_default() += 1;
         }
+    }
+
+    /// Rows that were not asked: of a private network, or of a host that was left alone.
+    pub fn not_asked(&self) -> u64 {
+        let kinds = self.error_kinds.iter().filter(|(kind, _)| not_asked(kind));
+        kinds.map(|(_, count)| count).sum()
     }
 
     /// Rows that are in the data set although their image is not the one that the list expects.
@@ -89,7 +109,7 @@ impl Stats {
     }
 
     /// Drops what a shard's file need not hold: hosts without failures, and all but the worst.
-    pub(super) fn trimmed(mut self) -> Self {
+    pub(crate) fn trimmed(mut self) -> Self {
         self.hosts.retain(|_, host| host.failures() > 0);
         keep_most(&mut self.hosts, HOSTS, HostStats::failures);
         keep_most(&mut self.status_dict, MESSAGES, |count| *count);

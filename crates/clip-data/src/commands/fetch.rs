@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clip_cli::{ProgressArgs, counted};
 use clip_crawl::dataset::{
     DatasetConfig, HashKind, HashMismatch, IncrementalMode, OutputFormat, Summary, Watch,
-    diagnosis, dry_run, run as make,
+    diagnosis, dry_run, retry_command, run as make,
 };
 use clip_pipeline::Error;
 use clip_pipeline::config::fetch::{
@@ -267,7 +267,8 @@ fn summary_lines(summary: &Summary, config: &DatasetConfig) -> String {
     if urls < rows {
         text.push_str(&format!("{rows} rows, {urls} URLs: each was asked once for all its rows\n"));
     }
-    text.push_str(&diagnosis(&summary.stats, &config.output_folder));
+    let again = retry_command(&config.output_folder, &config.fetch);
+    text.push_str(&diagnosis(&summary.stats, &again));
     let folder = config.output_folder.display();
     text.push_str(&format!("{} written to {folder}\n", counted(summary.shards, "shard")));
     text

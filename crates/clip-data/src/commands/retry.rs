@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clip_cli::ProgressArgs;
 use clip_corpus::Manifest;
-use clip_crawl::dataset::{self, Watch};
+use clip_crawl::dataset::{self, Retried, Stats, Watch};
 use clip_crawl::{ImageFetch, RetryFetch, rejected_rows};
+use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::layout::{images_name, rejects_name, rows_name};
 use clip_pipeline::{Config, Error, Outcome, RowCondition, Run, Selection, Status, Work};
 use clip_sql::CompiledCondition;
@@ -51,8 +52,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn print_outcome(asked: usize, recovered: usize, interrupted: bool) -> ExitCode {
-    println!("asked again: {asked}, there now: {recovered}");
+/// Prints what came of it, and why; `command` is the same retry without its condition.
+fn print_outcome(stats: &Stats, interrupted: bool, command: &str, wanted: &str) -> ExitCode {
+    let asked = stats.count - stats.not_asked();
+    println!("asked again: {asked}, there now: {}", stats.successes);
+    if stats.count > 0 || !interrupted {
+        print!("{}", dataset::retry_diagnosis(stats, command, wanted));
+    }
     if interrupted {
         eprintln!("interrupted: run the same command again to resume");
         return ExitCode::from(exit::INTERRUPTED);
@@ -72,8 +78,9 @@ fn of_dataset(
     let watch: Arc<dyn Watch> = counter.clone();
     let retried = dataset::retry(&config, wanted, &watch, cancel);
     counter.finish();
-    let retried = retried?;
-    Ok(print_outcome(retried.asked, retried.recovered, retried.interrupted))
+    let Retried { stats, interrupted } = retried?;
+    let command = dataset::retry_command(folder, &config.fetch);
+    Ok(print_outcome(&stats, interrupted, &command, &args.wanted))
 }
 
 /// The parts with such rows are done anew from what they kept and what comes now; what was made of
@@ -102,20 +109,26 @@ fn of_build(
             return Err(Error::Config(format!("{path}: part {part}: {what}\n{hint}")).into());
         }
         if rows > 0 {
-            parts.push((commit.part, rows, commit.counts.rows_out));
+            parts.push(commit.part);
         }
     }
-    let asked = parts.iter().map(|(_, rows, _)| rows).sum();
+    let ends = Arc::new(Mutex::new(Stats::default()));
+    let command = build_command(args)?;
+    let outcome = |interrupted: bool| {
+        let ends = ends.lock().unwrap_or_else(PoisonError::into_inner);
+        print_outcome(&ends, interrupted, &command, &args.wanted)
+    };
     if parts.is_empty() {
-        return Ok(print_outcome(0, 0, false));
+        return Ok(outcome(false));
     }
     let (mut fetch, image, wanted) = (config.fetch.clone(), config.image.clone(), wanted.clone());
     // PolitenessArgs of this run only: those of the pipeline name the stage.
     args.manners.apply(&mut fetch)?;
     let (stage, source, base) = (layout.clone(), config.source.clone(), config.base.clone());
+    let counted = ends.clone();
     plan.stages[at].spec.build = Box::new(move || {
         let fetch = ImageFetch::new(&fetch, &image, &source, &base)?;
-        let again = RetryFetch::new(fetch, stage.clone(), wanted.clone());
+        let again = RetryFetch::new(fetch, stage.clone(), wanted.clone(), counted.clone());
         Ok(Work::Fetch(Box::new(again)))
     });
     let after = plan.stages.get(at + 1).map(|stage| stage.name().to_owned());
@@ -124,34 +137,42 @@ fn of_build(
     // First of all, what was made of the fetch goes: killed from here on, a build makes it again.
     let until = Some(ImageFetch::STAGE.to_owned());
     run.execute(&Selection { from: after, until, job: None }, &engine)?;
-    let mut recovered = 0;
-    for (part, _, before) in parts {
+    for part in parts {
         match run.run_part(at, part) {
             Ok(commit) => {
-                recovered += commit.counts.rows_out.saturating_sub(before) as usize;
                 if commit.file(&rejects_name(part)).is_none() {
                     // All its rows are there now; a file that is gone already is as good.
                     let _ = std::fs::remove_file(layout.rejects(part));
                 }
             }
             Err(_) if cancel.load(Ordering::Relaxed) => {
-                return Ok(print_outcome(asked, recovered, true));
+                return Ok(outcome(true));
             }
             Err(error) => return Err(error.into()),
         }
     }
-    let outcome = run.execute(&Selection::default(), &engine)?;
+    let executed = run.execute(&Selection::default(), &engine)?;
     write_summary(&run)?;
     print!("{}", funnel(&run));
-    let code = print_outcome(asked, recovered, outcome == Outcome::Interrupted);
-    if outcome == Outcome::Incomplete {
+    let code = outcome(executed == Outcome::Interrupted);
+    if executed == Outcome::Incomplete {
         eprintln!("incomplete: parts are missing\nhint: `clip-data build` resumes");
         return Ok(ExitCode::from(exit::INCOMPLETE));
     }
-    if outcome == Outcome::Empty {
+    if executed == Outcome::Empty {
         return Ok(print_empty(&run));
     }
     Ok(code)
+}
+
+/// The command for this build, with those flags of this run that the pipeline does not have.
+fn build_command(args: &Args) -> anyhow::Result<String> {
+    let mut given = FetchConfig::default();
+    args.manners.apply(&mut given)?;
+    // Settings may hold what gives access, and are not printed.
+    let same = if args.set.is_empty() { "" } else { " --set …" };
+    let flags = dataset::access_flags(&given);
+    Ok(format!("clip-data retry -c {}{same}{flags}", args.config.display()))
 }
 
 fn settings(folder: &Path) -> anyhow::Result<dataset::DatasetConfig> {
