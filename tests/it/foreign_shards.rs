@@ -9,6 +9,9 @@ use clip_image::encode_jpeg;
 
 use crate::world::{World, smooth_image};
 
+/// Keys in the order in which img2dataset's rows may have ended.
+const KEYS: [&str; 3] = ["000000001", "000000000", "000000002"];
+
 /// A row of an img2dataset table: key, URL, and why its image is not there.
 pub type Row<'a> = (&'a str, String, Option<&'a str>);
 
@@ -120,4 +123,34 @@ fn a_folder_of_shards_is_hashed_explained_and_cut_without_copies() {
     assert!(printed.contains("hint: `clip-data init --from wat`"), "{printed}");
     let printed = world.fails(&["verify", "--decode", table], 2);
     assert!(printed.contains("--decode is for the images of shards"), "{printed}");
+}
+
+#[test]
+fn a_tar_or_table_of_an_img2dataset_set_that_is_gone_is_found() {
+    let world = World::new();
+    let set = world.path("set");
+    for name in ["00000", "00001", "00002"] {
+        let rows: Vec<Row> =
+            KEYS.iter().map(|key| (*key, format!("https://e.org/{name}/{key}"), None)).collect();
+        img2dataset_shard(&set, name, &rows);
+    }
+    let run = |args: &[&str]| {
+        let output = world.run(args);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, printed) = run(&["verify", "set"]);
+    assert_eq!(code, Some(0), "{printed}");
+    std::fs::remove_file(set.join("00001.tar")).unwrap();
+    std::fs::remove_file(set.join("00002.parquet")).unwrap();
+    let tar = "set/00001.tar: it is gone, and its statistics, of 3 samples, are not";
+    let table = "set/00002.parquet: it is gone, and its statistics are not";
+    for command in ["verify", "inspect"] {
+        let (code, printed) = run(&[command, "set"]);
+        assert_eq!(code, Some(4), "{printed}");
+        assert!(printed.contains(tar) && printed.contains(table), "{printed}");
+    }
+    std::fs::remove_file(set.join("00001_stats.json")).unwrap();
+    let (code, printed) = run(&["verify", "set"]);
+    assert_eq!(code, Some(4), "{printed}");
+    assert!(printed.contains("its table, with 3 stored rows, is not"), "{printed}");
 }

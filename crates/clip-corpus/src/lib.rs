@@ -69,5 +69,5 @@ pub use table::{
     PartWriter, hash_file, parquet_rows, read_parquet, scan, schema_of, write_parquet,
 };
 pub use verify::{
-    Finding, ImageCheck, Verified, verify_file, verify_shard, verify_subset, verify_table,
+    Finding, ImageCheck, Verified, gone, verify_file, verify_shard, verify_subset, verify_table,
 };

@@ -1,8 +1,10 @@
 //! Whether stored files are whole and agree with each other.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use arrow::array::Array;
+use clip_format::PathError;
 use serde_json::Value;
 
 use crate::{
@@ -202,6 +204,64 @@ fn statistics(path: &Path, stats: &Path, value: &Value, samples: usize, found: &
     }
 }
 
+/// Files of a folder's shards that are gone: tars whose statistics or table are there and count
+/// samples in them, and tables whose statistics are there where other shards have theirs.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn gone(folder: &Path) -> Result<Vec<Finding>> {
+    let io = |e| PathError::new(folder, e);
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        names.insert(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+    }
+    let shards: BTreeSet<&str> = names.iter().filter_map(|name| shard_of(name)).collect();
+    let tables = shards.iter().any(|shard| names.contains(&format!("{shard}.parquet")));
+    let mut found = Vec::new();
+    let mut bad = |name: &str, reason: String| {
+        found.push(Finding { path: folder.join(name), reason });
+    };
+    for shard in shards {
+        let [tar, table, stats] =
+            ["{}.tar", "{}.parquet", "{}_stats.json"].map(|name| name.replace("{}", shard));
+        let written = std::fs::read(folder.join(&stats)).unwrap_or_default();
+        let written: Value = serde_json::from_slice(&written).unwrap_or_default();
+        // img2dataset's `files` are in a folder of the shard's name.
+        if !names.contains(&tar) && !names.contains(shard) {
+            if let Some(reason) = samples_in(&written, &folder.join(&table)) {
+                bad(&tar, reason);
+            }
+        } else if tables && !names.contains(&table) && written["successes"].is_u64() {
+            // Of a table with a hash, the shard's own check has said it.
+            if written["table_blake3"].is_null() {
+                bad(&table, "it is gone, and its statistics are not".into());
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The shard that a file belongs to by its name: statistics of any, a table of a number, as
+/// img2dataset names it. Other tables in the folder are not of one shard.
+fn shard_of(name: &str) -> Option<&str> {
+    let numbered = |shard: &&str| shard.bytes().all(|byte| byte.is_ascii_digit());
+    let table = name.strip_suffix(".parquet").filter(numbered);
+    name.strip_suffix("_stats.json").or(table).filter(|shard| !shard.is_empty())
+}
+
+/// Why a tar that is not there should be, by its statistics or its table.
+fn samples_in(stats: &Value, table: &Path) -> Option<String> {
+    let successes = stats["successes"].as_u64().unwrap_or(0);
+    if stats["blake3"].is_string() || successes > 0 {
+        return Some(format!("it is gone, and its statistics, of {successes} samples, are not"));
+    }
+    // A table without statuses may be another tool's.
+    let schema = crate::schema_of(table).ok()?;
+    schema.column_with_name("status")?;
+    let stored = stored_keys(table).ok()??.len();
+    (stored > 0).then(|| format!("it is gone, and its table, with {stored} stored rows, is not"))
+}
+
 /// Verifies a Parquet file by reading all of it.
 pub fn verify_table(path: &Path) -> Verified {
     let mut found = Verified::default();
@@ -315,6 +375,43 @@ mod tests {
             std::fs::write(&path, &changed).unwrap();
             assert!(!verify_shard(&path, None).findings.is_empty(), "changed at {at}");
         }
+    }
+
+    #[test]
+    fn files_of_a_shard_that_are_gone_are_found_by_what_is_there() {
+        let found = |remove: &[&str]| {
+            let folder = tempfile::tempdir().unwrap();
+            let table = |name: &str, statuses: [&str; 2]| {
+                let column =
+                    |texts: [&str; 2]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+                let columns = [("key", column(["a", "b"])), ("status", column(statuses))];
+                let batch = RecordBatch::try_from_iter(columns).unwrap();
+                write_parquet(&folder.path().join(name), batch.schema(), &[batch]).unwrap();
+            };
+            shard(folder.path());
+            for name in ["00001.tar", "00002.tar"] {
+                std::fs::copy(folder.path().join("00000.tar"), folder.path().join(name)).unwrap();
+            }
+            table("00001.parquet", ["success", "success"]);
+            table("00002.parquet", ["success", "failed_to_download"]);
+            // As img2dataset writes them.
+            let stats = serde_json::json!({"count": 2, "successes": 2}).to_string();
+            std::fs::write(folder.path().join("00001_stats.json"), stats).unwrap();
+            // Not of one shard, or of one without images.
+            table("all.parquet", ["success", "success"]);
+            table("00003.parquet", ["failed_to_download", "failed_to_resize"]);
+            for name in remove {
+                std::fs::remove_file(folder.path().join(name)).unwrap();
+            }
+            let name = |f: Finding| f.path.file_name().unwrap().to_string_lossy().into_owned();
+            gone(folder.path()).unwrap().into_iter().map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(found(&[]), [""; 0]);
+        for name in ["00000.tar", "00001.tar", "00002.tar", "00001.parquet"] {
+            assert_eq!(found(&[name]), [name]);
+        }
+        assert_eq!(found(&["00001.tar", "00001.parquet"]), ["00001.tar"]);
+        assert_eq!(found(&["00001.tar", "00001_stats.json"]), ["00001.tar"]);
     }
 
     #[test]

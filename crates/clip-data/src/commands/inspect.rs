@@ -68,7 +68,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let known = queries.as_ref().and_then(|list| list.queries().get(id as usize));
         known.map_or_else(|| format!("query {id}"), |query| query.text.clone())
     };
-    let survey = survey(&files, args.hash, if args.html.is_some() { args.samples } else { 0 })?;
+    let mut survey = survey(&files, args.hash, if args.html.is_some() { args.samples } else { 0 })?;
+    for path in &args.paths {
+        survey.damaged.extend(gone_shards(Path::new(path))?);
+    }
     let duplicates = survey.duplicates(args.radius);
     if args.json {
         println!("{:#}", survey.json(&duplicates));
@@ -134,11 +137,7 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     if RunLayout::new(path).is_run() {
         return newest_rows(path);
     }
-    let tars = |folder: &Path| {
-        let mut entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-        entries.any(|entry| clip_corpus::is_shard(&entry.path()))
-    };
-    if path.is_dir() && !tars(path) {
+    if path.is_dir() && !has_shards(path) {
         let other = "neither shards, nor Parquet tables, nor lists";
         let lists = text_lists(path).unwrap_or_default();
         return match clip_sql::dedup::tables(path) {
@@ -151,6 +150,22 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
         return Ok(text_lists(path)?);
     }
     super::shards(spec)
+}
+
+fn has_shards(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.any(|entry| clip_corpus::is_shard(&entry.path()))
+}
+
+/// What is missing among the shards of a folder or run, as lines.
+fn gone_shards(path: &Path) -> anyhow::Result<Vec<String>> {
+    let shards = RunLayout::new(path).shards();
+    let folder = if shards.is_dir() { &shards } else { path };
+    if !has_shards(folder) {
+        return Ok(Vec::new());
+    }
+    let found = clip_corpus::gone(folder)?.into_iter();
+    Ok(found.map(|gone| format!("{}: {}", gone.path.display(), gone.reason)).collect())
 }
 
 /// Where in a folder there is something to look at.

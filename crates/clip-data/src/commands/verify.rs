@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
-use clip_corpus::{Finding, ImageCheck, Verified, verify_shard, verify_subset, verify_table};
+use anyhow::bail;
+use clip_corpus::{Finding, ImageCheck, Verified, gone, verify_shard, verify_subset, verify_table};
 use clip_image::{DecodeOptions, decode};
 use clip_pipeline::{RunLayout, RunReader, StageLayout};
 use rayon::prelude::*;
@@ -102,29 +102,8 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
         all.add(one);
         all
     });
-    all.findings.extend(gone(path)?);
+    if path.is_dir() {
+        all.findings.extend(gone(path)?);
+    }
     Ok(all)
-}
-
-/// Shards of a folder whose statistics are there, and say what the shard holds, and which are gone.
-fn gone(folder: &Path) -> anyhow::Result<Vec<Finding>> {
-    let mut found = Vec::new();
-    if !folder.is_dir() {
-        return Ok(found);
-    }
-    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        let Some(shard) = name.strip_suffix("_stats.json") else { continue };
-        let tar = folder.join(format!("{shard}.tar"));
-        let stats = std::fs::read(folder.join(&name)).unwrap_or_default();
-        let stats: Value = serde_json::from_slice(&stats).unwrap_or_default();
-        if stats["blake3"].is_string() && !tar.exists() {
-            found.push(Finding {
-                path: tar,
-                reason: "it is gone, and its statistics are not".into(),
-            });
-        }
-    }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(found)
 }
