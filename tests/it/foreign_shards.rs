@@ -154,3 +154,22 @@ fn a_tar_or_table_of_an_img2dataset_set_that_is_gone_is_found() {
     assert_eq!(code, Some(4), "{printed}");
     assert!(printed.contains("its table, with 3 stored rows, is not"), "{printed}");
 }
+
+#[test]
+fn inspect_lists_what_failed_in_an_img2dataset_set() {
+    let world = World::new();
+    let [gone, slow] = ["HTTP Error 404: Not Found", "<urlopen error timed out>"].map(Some);
+    let keys = ["000000003", "000000004", "000000005"];
+    let ends = KEYS.iter().map(|key| (key, None)).chain(keys.iter().zip([slow, gone, gone]));
+    let rows: Vec<Row> =
+        ends.map(|(key, why)| (*key, format!("https://e.org/{key}"), why)).collect();
+    img2dataset_shard(&world.path("set"), "00000", &rows);
+    let printed = world.good(&["inspect", "set"]);
+    let lines = "3 of 6 rows failed (50.0%):\n         \
+                 2  33.3%  HTTP Error 404: Not Found the image is gone, or not for everyone\n         \
+                 1  16.7%  <urlopen error timed out> too slow: ";
+    assert!(printed.contains(lines), "{printed}");
+    let json: serde_json::Value =
+        serde_json::from_str(&world.good(&["inspect", "set", "--json"])).unwrap();
+    assert_eq!(json["failures"]["top"]["HTTP Error 404: Not Found"], 2);
+}

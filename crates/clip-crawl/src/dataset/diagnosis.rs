@@ -8,6 +8,7 @@ use std::path::Path;
 use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::config::proxy::ProxySetting;
 
+use super::outcome::kind_of;
 use super::stats::{HostStats, Stats};
 use crate::error::{Kind, may_pass, not_asked};
 
@@ -130,6 +131,26 @@ fn quoted(text: &str) -> String {
     word + "\""
 }
 
+/// How many of `rows` rows failed, and why: kinds, or messages of img2dataset's tables, the most
+/// frequent first; nothing where none failed.
+pub fn failures(causes: &[(&str, u64)], failed: u64, rows: u64) -> String {
+    let mut text = String::new();
+    if failed == 0 {
+        return text;
+    }
+    let share = |count: u64| 100.0 * count as f64 / rows.max(1) as f64;
+    let _ = writeln!(text, "{failed} of {rows} rows failed ({:.1}%):", share(failed));
+    let advice = |cause: &str| {
+        let known = |kind: &str| ADVICE.iter().find(|(known, _)| *known == kind);
+        known(cause).or_else(|| known(kind_of(cause)?)).map_or("", |(_, text)| text)
+    };
+    for (cause, count) in causes {
+        let line = format!("{count:>10} {:>5.1}%  {cause:<22} {}", share(*count), advice(cause));
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
 fn causes(stats: &Stats) -> String {
     let mut text = String::new();
     let (kept, count) = (stats.kept_mismatches(), stats.count);
@@ -140,18 +161,10 @@ fn causes(stats: &Stats) -> String {
         );
     }
     let failed = stats.failed_to_download + stats.failed_to_resize;
-    if failed == 0 {
-        return text;
-    }
-    let share = |count: u64| 100.0 * count as f64 / stats.count.max(1) as f64;
-    let _ = writeln!(text, "{failed} of {} rows failed ({:.1}%):", stats.count, share(failed));
-    let mut kinds: Vec<(&String, &u64)> = stats.error_kinds.iter().collect();
-    kinds.sort_by_key(|(kind, count)| (Reverse(**count), kind.as_str()));
-    for (kind, count) in &kinds {
-        let count = **count;
-        let advice = ADVICE.iter().find(|(known, _)| known == kind).map_or("", |(_, text)| text);
-        let _ = writeln!(text, "{count:>10} {:>5.1}%  {kind:<22} {advice}", share(count));
-    }
+    let mut kinds: Vec<(&str, u64)> =
+        stats.error_kinds.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
+    kinds.sort_by_key(|(kind, count)| (Reverse(*count), *kind));
+    text.push_str(&failures(&kinds, failed, stats.count));
     let mut hosts: Vec<(&String, &HostStats)> = stats.hosts.iter().collect();
     hosts.sort_by_key(|(name, host)| (Reverse(host.failures()), name.as_str()));
     let failing = hosts.iter().filter(|(_, host)| host.failures() > 0).count();

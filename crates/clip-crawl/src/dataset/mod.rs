@@ -29,7 +29,9 @@ use clip_pipeline::config::fetch::{FetchConfig, ImageConfig};
 use clip_pipeline::config::source::CaptionList;
 use serde::{Deserialize, Serialize};
 
-pub use diagnosis::{access_flags, diagnosis, retry_command, retry_diagnosis, retry_hint};
+pub use diagnosis::{
+    access_flags, diagnosis, failures, retry_command, retry_diagnosis, retry_hint,
+};
 pub use dry_run::{DryRun, dry_run};
 pub use outcome::Status;
 pub use prepare::settings;

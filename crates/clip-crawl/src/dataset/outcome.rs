@@ -71,3 +71,51 @@ pub(super) struct Ended {
     pub rows: Vec<usize>,
     pub done: Done,
 }
+
+/// The kind of a fault that img2dataset reports in words alone; none for words that it has of a
+/// library.
+pub(super) fn kind_of(message: &str) -> Option<&'static str> {
+    let code = message.strip_prefix("HTTP Error ").and_then(|rest| rest.get(..3));
+    Some(match code {
+        Some("429") => "http_429",
+        Some(code) if code.starts_with('4') => "http_4xx",
+        Some(code) if code.starts_with('5') => "http_5xx",
+        Some(_) => "http_other",
+        None if message.contains("timed out") => "timeout",
+        None if message.contains("Name or service") || message.contains("name resolution") => "dns",
+        None if message.contains("[SSL") => "tls",
+        None if message.contains("refused") || message.contains("unreachable") => "connect",
+        None if message.contains("X-Robots-Tag") => "x_robots_tag",
+        None if message == "hash mismatch" => "hash_mismatch",
+        None if message == "image too small" => "image_too_small",
+        None if message == "image area too large" => "image_area_too_large",
+        None if message == "aspect ratio too large" => "aspect_ratio_too_large",
+        None if message.contains("decoding") => "undecodable",
+        None => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn img2datasets_words_have_kinds() {
+        for (message, kind) in [
+            ("HTTP Error 404: Not Found", "http_4xx"),
+            ("HTTP Error 429: Too Many Requests", "http_429"),
+            ("HTTP Error 503: Service Unavailable", "http_5xx"),
+            ("<urlopen error timed out>", "timeout"),
+            ("<urlopen error [Errno -2] Name or service not known>", "dns"),
+            ("<urlopen error [Errno 111] Connection refused>", "connect"),
+            (
+                "<urlopen error [SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)>",
+                "tls",
+            ),
+            ("Use of image disallowed by X-Robots-Tag directive", "x_robots_tag"),
+            ("Image decoding error", "undecodable"),
+        ] {
+            assert_eq!(kind_of(message), Some(kind), "{message}");
+        }
+    }
+}

@@ -7,6 +7,7 @@ use anyhow::{Context, bail};
 use arrow::array::{Array, AsArray};
 use clip_cli::{Show, StatusLine};
 use clip_corpus::{Sample, ShardReader};
+use clip_crawl::dataset::failures;
 use clip_crawl::{is_text_list, list_rows, text_lists};
 use clip_image::{DecodeOptions, HammingIndex, decode, hash};
 use clip_pipeline::{FileKind, RunLayout, RunReader};
@@ -19,6 +20,8 @@ use crate::exit;
 
 /// Images that are hashed at a time.
 const BATCH: usize = 256;
+/// Causes of failed rows that are printed.
+const FAILURES: usize = 20;
 
 /// Arguments of `clip-data inspect`.
 #[derive(clap::Args)]
@@ -77,6 +80,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         println!("{:#}", survey.json(&duplicates));
     } else {
         print!("{}", survey.text(&duplicates, &name));
+        let failed = survey.failures.total();
+        print!("{}", failures(&survey.failures.top(FAILURES), failed, survey.pairs));
+        if survey.failures.len() > FAILURES {
+            println!("and {} other messages", survey.failures.len() - FAILURES);
+        }
         if queries.is_none() && !survey.queries.is_empty() {
             note!(
                 "queries are numbers of the list that the build matched with: --queries FILE names them"

@@ -41,6 +41,7 @@ pub fn browse(
         top("caption from", &survey.sources, 12, survey.sources.total()),
         top("format", &survey.formats, 8, survey.formats.total()),
         top("status", &survey.statuses, 12, survey.statuses.total()),
+        top("failed", &survey.failures, 12, survey.failures.total()),
         top("copy of", &survey.overlaps, 12, survey.pairs),
     ];
     let about = "The most frequent of each kind.";

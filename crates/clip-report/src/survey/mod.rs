@@ -51,6 +51,8 @@ pub struct Survey {
     pub sources: Counts,
     /// What became of the image: `success`, or why there is none.
     pub statuses: Counts,
+    /// Why there are no images: kinds or messages, statuses where a table has neither.
+    pub failures: Counts,
     /// Evaluation sets that images are copies from.
     pub overlaps: Counts,
     /// Pairs of each query id.
@@ -110,6 +112,11 @@ impl Survey {
         self.formats.add(&record.format);
         self.sources.add(&record.source);
         self.statuses.add(&record.status);
+        self.failures.add(match (record.status.as_str(), record.failure.as_str()) {
+            (status, "") if status.starts_with("failed_to_") => status,
+            ("success", _) => "",
+            (_, failure) => failure,
+        });
         self.overlaps.add(&record.overlap);
         for query in &record.queries {
             *self.queries.entry(*query).or_default() += 1;
@@ -228,6 +235,24 @@ mod tests {
             shown
         };
         assert_eq!(shown(&mut (0..100)), shown(&mut (0..100).rev()));
+    }
+
+    #[test]
+    fn failed_rows_are_counted_by_kind_message_or_status() {
+        let mut survey = Survey::new(0);
+        for (status, failure) in [
+            ("success", ""),
+            ("success", "hash_mismatch"),
+            ("failed_to_download", "HTTP Error 404: Not Found"),
+            ("failed_to_download", "HTTP Error 404: Not Found"),
+            ("failed_to_resize", ""),
+            ("", ""),
+        ] {
+            let [status, failure] = [status, failure].map(str::to_owned);
+            survey.add(Record { status, failure, ..Record::default() });
+        }
+        let top = [("HTTP Error 404: Not Found", 2), ("failed_to_resize", 1)];
+        assert_eq!(survey.failures.top(9), top);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Record {
     pub format: String,
     /// `success`, or why there is no image.
     pub status: String,
+    /// Why not, in the words of the table: a kind, else a message.
+    pub failure: String,
     /// Width and height of the image as stored, else as it came.
     pub size: Option<(u32, u32)>,
     /// Ids of the queries that the text contains.
@@ -71,7 +73,7 @@ pub(super) struct Columns {
 }
 
 /// The columns of text that a record is made of.
-const TEXTS: [(&[&str], Set); 11] = [
+const TEXTS: [(&[&str], Set); 12] = [
     (&["key"], |record, text| record.key = text.into()),
     (&["uid"], |record, text| record.uid = text.into()),
     (&URL_COLUMNS, |record, text| record.url = text.into()),
@@ -80,6 +82,7 @@ const TEXTS: [(&[&str], Set); 11] = [
     (&["source"], |record, text| record.source = text.into()),
     (&["format"], |record, text| record.format = text.into()),
     (&["status"], |record, text| record.status = text.into()),
+    (&["error_kind", "error_message"], |record, text| record.failure = text.into()),
     (&["row fault"], |record, _| record.status = "bad_row".into()),
     (&["overlap"], |record, text| record.overlap = text.into()),
     (&FILE, |record, text| record.file = digest(text)),
@@ -195,6 +198,7 @@ pub(super) fn of_sample(sample: &Sample) -> Record {
         source: field(&["source"]).unwrap_or_default(),
         format: image.map(|(name, _)| name.to_owned()).unwrap_or_default(),
         status: if image.is_some() { "success".into() } else { "no image".into() },
+        failure: String::new(),
         size: header.map(|header| (header.width, header.height)),
         queries: ids.filter_map(|id| Some(id.as_u64()? as u32)).collect(),
         file: field(&FILE).and_then(|text| digest(&text)),

@@ -103,7 +103,8 @@ impl Survey {
             "short_side": spread(&self.sides), "aspect_percent": spread(&self.aspects),
             "languages": counts(&self.languages), "domains": counts(&self.domains),
             "formats": counts(&self.formats), "sources": counts(&self.sources),
-            "statuses": counts(&self.statuses), "overlaps": counts(&self.overlaps),
+            "statuses": counts(&self.statuses), "failures": counts(&self.failures),
+            "overlaps": counts(&self.overlaps),
             "queries": {"distinct": self.queries.len(), "top": queries},
             "duplicates": {
                 "exact": duplicates.exact, "near": duplicates.near, "radius": duplicates.radius,
