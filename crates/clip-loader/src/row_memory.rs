@@ -29,6 +29,17 @@ impl PixelFormat {
         let table = |channel| std::array::from_fn(|byte| value(channel, byte as u8));
         Self::Normalized(Box::new(std::array::from_fn(table)))
     }
+
+    /// An image's bytes in memory.
+    pub fn encode(&self, pixels: &[u8]) -> Vec<u8> {
+        let Self::Normalized(tables) = self else { return pixels.to_vec() };
+        let mut bytes = Vec::with_capacity(size_of::<f32>() * pixels.len());
+        for (channel, table) in tables.iter().enumerate() {
+            let values = pixels.iter().skip(channel).step_by(3);
+            bytes.extend(values.flat_map(|&byte| table[usize::from(byte)].to_ne_bytes()));
+        }
+        bytes
+    }
 }
 
 /// The images of a batch, one after another. Threads fill rows of their own at a time, which
@@ -166,6 +177,8 @@ mod tests {
         memory.write(0, &[0; 6]).unwrap();
         assert!(memory.write(12, &[0; 6]).is_err());
         let bytes = memory.to_vec();
+        let encoded = memory.format.encode(&[0, 51, 255, 255, 0, 102]);
+        assert_eq!(encoded, bytes[bytes.len() / 2..]);
         let value = |bytes: &[u8]| f32::from_ne_bytes(bytes.try_into().unwrap());
         let values: Vec<f32> = bytes.chunks(4).map(value).collect();
         let (low, high) = (0.2f32 - 0.25, 0.0f32 - 0.25);
