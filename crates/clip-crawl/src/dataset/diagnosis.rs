@@ -90,10 +90,14 @@ const PRIVATE: &str = "to ask for private addresses too, if the network is your 
 
 /// `clip-data retry` of a data set that was fetched in this way.
 pub fn retry_command(folder: &Path, fetch: &FetchConfig) -> String {
-    let folder = folder.display().to_string();
+    format!("clip-data retry {}{}", shell_word(folder), access_flags(fetch))
+}
+
+/// A path on a shell's command line, in quotes where it needs them.
+pub fn shell_word(path: &Path) -> String {
+    let text = path.display().to_string();
     let safe = |c: char| c.is_alphanumeric() || "_-./:=,@%+".contains(c);
-    let folder = if folder.chars().all(safe) { folder } else { quoted(&folder) };
-    format!("clip-data retry {folder}{}", access_flags(fetch))
+    if text.chars().all(safe) { text } else { quoted(&text) }
 }
 
 /// The flags that must be given again: the settings of a data set do not decide which networks are
@@ -113,7 +117,7 @@ pub fn access_flags(fetch: &FetchConfig) -> String {
         None => {}
     }
     if let (Some(key), Some(url)) = (&fetch.identity_key, &fetch.identity_url) {
-        let key = quoted(&key.display().to_string());
+        let key = shell_word(key);
         let _ = write!(flags, " --identity_key {key} --identity_url {}", quoted(url));
     }
     flags
@@ -265,7 +269,7 @@ mod tests {
         fetch.proxy = Some(ProxySetting::new("http://me:secret@proxy:1"));
         (fetch.identity_key, fetch.identity_url) = (Some("k.pem".into()), Some("https://e".into()));
         let command = retry_command(Path::new("my $set"), &fetch);
-        let expected = "clip-data retry \"my \\$set\" --allow_private True --dns \"1.1.1.1,[::1]:5353\" --proxy … --identity_key \"k.pem\" --identity_url \"https://e\"";
+        let expected = "clip-data retry \"my \\$set\" --allow_private True --dns \"1.1.1.1,[::1]:5353\" --proxy … --identity_key k.pem --identity_url \"https://e\"";
         assert_eq!(command, expected);
         let wanted = "error_message like '%404%'";
         let mut stats = Stats { count: 3, failed_to_download: 3, ..Default::default() };

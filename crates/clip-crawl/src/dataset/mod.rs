@@ -30,7 +30,7 @@ use clip_pipeline::config::source::CaptionList;
 use serde::{Deserialize, Serialize};
 
 pub use diagnosis::{
-    access_flags, diagnosis, failures, retry_command, retry_diagnosis, retry_hint,
+    access_flags, diagnosis, failures, retry_command, retry_diagnosis, retry_hint, shell_word,
 };
 pub use dry_run::{DryRun, dry_run};
 pub use outcome::Status;

@@ -174,7 +174,8 @@ fn retry_hint(run: &Run, pipeline: &PipelineArgs) -> String {
     let Some((_, counts)) = counts else { return String::new() };
     // Settings may hold what gives access, and are not printed.
     let same = if pipeline.set.is_empty() { "" } else { " --set …" };
-    let command = format!("clip-data retry -c {}{same}", pipeline.config.display());
+    let config = dataset::shell_word(&pipeline.config);
+    let command = format!("clip-data retry -c {config}{same}");
     dataset::retry_hint(&counts.dropped, &command)
 }
 

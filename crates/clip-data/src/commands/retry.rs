@@ -172,7 +172,7 @@ fn build_command(args: &Args) -> anyhow::Result<String> {
     // Settings may hold what gives access, and are not printed.
     let same = if args.set.is_empty() { "" } else { " --set …" };
     let flags = dataset::access_flags(&given);
-    Ok(format!("clip-data retry -c {}{same}{flags}", args.config.display()))
+    Ok(format!("clip-data retry -c {}{same}{flags}", dataset::shell_word(&args.config)))
 }
 
 fn settings(folder: &Path) -> anyhow::Result<dataset::DatasetConfig> {
