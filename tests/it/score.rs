@@ -153,6 +153,48 @@ fn a_pair_that_has_no_score_is_counted_and_named() {
 }
 
 #[test]
+fn a_shard_that_changed_is_embedded_and_scored_again() {
+    let world = world();
+    std::fs::create_dir(world.path("set")).unwrap();
+    let image = std::fs::read(world.path("images/00/000.jpg")).unwrap();
+    let write = |name: &str, images: &[&[u8]]| {
+        let mut shard = ShardWriter::create(&world.path(name)).unwrap();
+        for (key, image) in images.iter().enumerate() {
+            let fields = vec![("jpg".into(), image.to_vec()), ("txt".into(), b"a boat".to_vec())];
+            shard.write(&Sample { key: key.to_string(), fields }).unwrap();
+        }
+        shard.finish().unwrap();
+    };
+    write("set/0.tar", &[&image, &image]);
+    write("set/1.tar", &[&image, b"no image"]);
+    let model = ["--model", "model", "--device", "cpu", "--out"];
+    let score = [&["score", "set"], &model[..], &["scores"]].concat();
+    let embed = [&["embed", "--input", "set"], &model[..], &["embeddings"]].concat();
+    for args in [&score, &embed] {
+        assert!(world.good(args).starts_with("3 "), "{args:?}");
+    }
+    write("set/1.tar", &[&image, &image, &image]);
+    for args in [&score, &embed] {
+        let output = world.run(args);
+        let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(printed.contains("1 of 2 parts were done before"), "{args:?}: {printed}");
+        assert!(printed.contains("1 of 2 parts were made again"), "{args:?}: {printed}");
+        assert!(!printed.contains("rejected"), "{args:?}: {printed}");
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with("5 "), "{args:?}");
+        let printed = world.run(args).stderr;
+        assert!(String::from_utf8_lossy(&printed).contains("2 of 2 parts were done before"));
+    }
+    assert_eq!(numbers(&rows(&world.path("scores")), "clip_similarity").len(), 5);
+    for rejects in ["scores/rejects/rejects_00001.jsonl", "embeddings/rejects/rejects_0001.jsonl"] {
+        assert!(!world.path(rejects).exists(), "{rejects}");
+    }
+    // The table of a shard that is gone would be in the pool all the same.
+    std::fs::remove_file(world.path("set/1.tar")).unwrap();
+    assert!(world.fails(&score, 2).contains("00001.parquet: it was written of more shards"));
+    assert!(world.fails(&embed, 2).contains("other embeddings"));
+}
+
+#[test]
 fn what_cannot_score_is_refused_before_anything_is_fetched() {
     let world = world();
     let nothing_ran = || !world.path("runs").exists();

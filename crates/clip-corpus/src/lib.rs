@@ -25,6 +25,7 @@ mod embedding_names;
 mod error;
 mod error_report;
 mod expand;
+mod file_state;
 mod forget;
 mod id;
 pub mod json;
@@ -48,6 +49,7 @@ pub use embedding_names::EmbeddingNames;
 pub use error::{Error, IoContext, Result};
 pub use error_report::error_report;
 pub use expand::{expand, expand_in, is_shard, names, shards_below};
+pub use file_state::file_state;
 pub use forget::{
     Uids, copy_without, find_rows, forget_embeddings, forget_in_shard, forget_in_subset,
     forget_in_table, holds, npy_rows, npy_without,

@@ -37,12 +37,15 @@ impl RowProgress {
     pub fn report(&self, summary: Option<Summary>, parts: usize, out: &Path) -> ExitCode {
         let done = self.done.load(Ordering::Relaxed);
         self.status.finish(done as u64, self.line(done));
-        let Some(Summary { rows, rejects, reused }) = summary else {
+        let Some(Summary { rows, rejects, reused, changed }) = summary else {
             eprintln!("interrupted: run the same command again to resume");
             return ExitCode::from(exit::INTERRUPTED);
         };
         if reused > 0 {
             note!("{reused} of {parts} parts were done before");
+        }
+        if changed > 0 {
+            note!("{changed} of {parts} parts were made again: what they are of changed since");
         }
         let (unit, folder) = (self.unit, out.join("rejects"));
         if rejects > 0 {

@@ -1,5 +1,6 @@
 //! Items of a part, read and decoded while the batch before them is computed.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
@@ -89,7 +90,11 @@ fn decode(read: Vec<Item>, input: &Input, transform: &Preprocess) -> Batch {
 /// Keys and reasons of what was rejected, a line of JSON each; no file where nothing was.
 pub(crate) fn write_rejects(path: &Path, rejects: &[(String, String)]) -> Result<()> {
     if rejects.is_empty() {
-        return Ok(());
+        // Of a part that is made again.
+        return match std::fs::remove_file(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io(path, e)),
+            _ => Ok(()),
+        };
     }
     let line = |(key, reason): &(String, String)| {
         format!("{}\n", serde_json::json!({"image_path": key, "reason": reason}))

@@ -137,6 +137,23 @@ impl Input {
 }
 
 impl Part {
+    /// Hash of what it is made from; lines are read already, and of files it is as
+    /// [`clip_corpus::file_state`].
+    pub(crate) fn state(&self) -> Result<String> {
+        let files = match self {
+            Self::Shard(path) => vec![path.clone()],
+            Self::Images { files, .. } => {
+                let beside = files.iter().map(|file| file.with_extension("txt"));
+                let captions: Vec<PathBuf> = beside.filter(|file| file.is_file()).collect();
+                files.iter().cloned().chain(captions).collect()
+            }
+            Self::Lines { lines, .. } => {
+                return Ok(blake3::hash(lines.join("\n").as_bytes()).to_hex().to_string());
+            }
+        };
+        Ok(clip_corpus::file_state(files.iter().map(PathBuf::as_path))?)
+    }
+
     /// Its items, in order.
     pub fn items(&self) -> Result<Box<dyn Iterator<Item = Result<Item>> + '_>> {
         Ok(match self {

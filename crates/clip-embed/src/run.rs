@@ -1,4 +1,4 @@
-//! Parts to files, one after the other, and what is done already is left.
+//! Parts to files, one after the other, and what is done already of the same input is left.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,9 @@ use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use clip_corpus::EmbeddingNames;
 use clip_format::PathError;
-use serde::{Deserialize, Serialize};
-
 use crate::batch::{each_batch, write_rejects};
-use crate::{Encoder, Error, Input, Item, Npy, NumberType, Part, Result};
+use crate::done::DoneFile;
+use crate::{Encoder, Error, Input, Item, Npy, NumberType, Part, Result, Summary};
 
 /// What decides the files.
 #[derive(Debug, Clone)]
@@ -24,17 +23,6 @@ pub struct Options {
     pub batch: usize,
     /// What the embeddings are of (model, arithmetic, input): a folder of others is refused.
     pub identity: String,
-}
-
-/// What was done.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Rows written.
-    pub rows: usize,
-    /// Items that could not be embedded; `rejects/` has their keys and reasons.
-    pub rejects: usize,
-    /// Parts that were there from an earlier run.
-    pub reused: usize,
 }
 
 /// Embeds all parts; `progress` hears of rows as they are done, and of parts. Stops between two
@@ -56,18 +44,15 @@ pub fn run(
     let mut summary = Summary::default();
     let width = input.parts.len().saturating_sub(1).to_string().len().max(4);
     for (number, part) in input.parts.iter().enumerate() {
-        let files = Files::new(&options.output, &format!("{number:0width$}"));
-        if let Some(done) = files.done() {
-            summary.rows += done.rows;
-            summary.rejects += done.rejects;
-            summary.reused += 1;
+        let number = format!("{number:0width$}");
+        let done = DoneFile::new(&options.output, &number, part)?;
+        if done.reuse(&mut summary)? {
             continue;
         }
-        let Some(done) = embed(input, part, encoder, options, &files, progress)? else {
-            return Ok(None);
-        };
-        summary.rows += done.rows;
-        summary.rejects += done.rejects;
+        let files = Files::new(&options.output, &number);
+        let counts = embed(input, part, encoder, options, &files, progress)?;
+        let Some((rows, rejects)) = counts else { return Ok(None) };
+        done.write(rows, rejects, &mut summary)?;
     }
     Ok(Some(summary))
 }
@@ -97,19 +82,12 @@ pub(crate) fn claim(folder: &Path, file: &str, what: &str, identity: &str) -> Re
     Ok(lock)
 }
 
-/// The files of one part; the last one that is written says that all are there.
+/// The files of one part.
 struct Files {
     image: PathBuf,
     text: PathBuf,
     metadata: PathBuf,
     rejects: PathBuf,
-    done: PathBuf,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Done {
-    rows: usize,
-    rejects: usize,
 }
 
 impl Files {
@@ -120,15 +98,11 @@ impl Files {
             text: output.join(names.texts),
             metadata: output.join(names.metadata),
             rejects: output.join(format!("rejects/rejects_{number}.jsonl")),
-            done: output.join(format!("stats/{number}.json")),
         }
-    }
-
-    fn done(&self) -> Option<Done> {
-        serde_json::from_slice(&std::fs::read(&self.done).ok()?).ok()
     }
 }
 
+/// Writes the files of a part; returns its rows and rejects.
 fn embed(
     input: &Input,
     part: &Part,
@@ -136,7 +110,7 @@ fn embed(
     options: &Options,
     files: &Files,
     progress: &dyn Fn(usize) -> bool,
-) -> Result<Option<Summary>> {
+) -> Result<Option<(usize, usize)>> {
     let dim = encoder.model().config().embed_dim as usize;
     let (mut images, mut texts) = (Npy::new(options.numbers, dim), Npy::new(options.numbers, dim));
     let (mut items, mut rejects) = (Vec::new(), Vec::new());
@@ -171,10 +145,7 @@ fn embed(
     }
     write_metadata(&files.metadata, input, &items)?;
     write_rejects(&files.rejects, &rejects)?;
-    let done = Done { rows: items.len(), rejects: rejects.len() };
-    let text = serde_json::json!({"rows": done.rows, "rejects": done.rejects}).to_string();
-    clip_format::write_atomic(&files.done, text.as_bytes())?;
-    Ok(Some(Summary { rows: done.rows, rejects: done.rejects, reused: 0 }))
+    Ok(Some((items.len(), rejects.len())))
 }
 
 /// `image_path`, `caption`, and img2dataset's `url`, `uid`, `sha256`.

@@ -1,4 +1,5 @@
-//! Shards to tables of scores, one after the other, and what is done already is left.
+//! Shards to tables of scores, one after the other, and what is done already of the same shard is
+//! left.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use clip_score::{PairScores, Similarity, arrays};
 
 use crate::batch::{each_batch, write_rejects};
+use crate::done::DoneFile;
 use crate::run::claim;
-use crate::{Input, Item, Part, Result, Scorer, Summary};
+use crate::{Error, Input, Item, Part, Result, Scorer, Summary};
 
 /// What decides the tables.
 #[derive(Debug, Clone)]
@@ -38,25 +40,27 @@ pub fn score(
     let _lock = claim(&options.output, "score.json", "scores", &options.identity)?;
     let mut summary = Summary::default();
     let width = input.parts.len().saturating_sub(1).to_string().len().max(5);
+    // A pool is all tables of a folder, also those of shards that were given before.
+    let beyond = options.output.join(format!("{:0width$}.parquet", input.parts.len()));
+    if beyond.is_file() {
+        let hint = "hint: give another --out, or remove the folder";
+        let reason = format!("it was written of more shards than are given\n{hint}");
+        return Err(Error::file(&beyond, reason));
+    }
     for (number, part) in input.parts.iter().enumerate() {
         let number = format!("{number:0width$}");
         let table = options.output.join(format!("{number}.parquet"));
         let rejects = options.output.join(format!("rejects/rejects_{number}.jsonl"));
-        if table.is_file() {
-            summary.rows += clip_corpus::parquet_rows(&table)? as usize;
-            let lines = std::fs::read_to_string(&rejects).unwrap_or_default();
-            summary.rejects += lines.lines().count();
-            summary.reused += 1;
+        let done = DoneFile::new(&options.output, &number, part)?;
+        if done.reuse(&mut summary)? {
             continue;
         }
         let Some(scored) = part_scores(input, part, scorer, options, progress)? else {
             return Ok(None);
         };
-        // The table is the last: where it is, the part is done.
         write_rejects(&rejects, &scored.rejects)?;
         scored.write(&table, options, scorer)?;
-        summary.rows += scored.items.len();
-        summary.rejects += scored.rejects.len();
+        done.write(scored.items.len(), scored.rejects.len(), &mut summary)?;
     }
     Ok(Some(summary))
 }

@@ -98,16 +98,7 @@ impl Unit {
     /// Hash of its files' names, sizes and times of change: another one means that it must be read
     /// again.
     pub fn state(&self) -> Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        for file in &self.files {
-            let meta = std::fs::metadata(file).map_err(|e| Error::file(file, e))?;
-            let changed =
-                meta.modified().ok().and_then(|t| t.duration_since(std::time::UNIX_EPOCH).ok());
-            let changed = changed.map_or(0, |t| t.as_nanos());
-            hasher.update(file.as_os_str().as_encoded_bytes());
-            hasher.update(format!("\0{} {changed}\n", meta.len()).as_bytes());
-        }
-        Ok(hasher.finalize().to_hex().to_string())
+        Ok(clip_corpus::file_state(self.files.iter().map(PathBuf::as_path))?)
     }
 
     /// Reads it through, one image in memory.
