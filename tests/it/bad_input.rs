@@ -178,6 +178,9 @@ fn a_damaged_archive_costs_what_the_damage_covers() {
     let stage = runs.find(|path| path.to_string_lossy().contains("-collect-")).unwrap();
     let rows = |part: &str| clip_corpus::parquet_rows(&stage.join(part)).unwrap();
     assert_eq!((rows("part-00000.parquet"), rows("part-00001.parquet")), (4, 2));
+    world.good(&["init", "mine", "--from", "warc", "good.warc.gz"]);
+    let funnel = world.good(&["build", "-c", "mine/pipeline.toml", "--until", "collect"]);
+    assert!(funnel.lines().any(|line| line.starts_with("collect  4  4")), "{funnel}");
 }
 
 #[test]

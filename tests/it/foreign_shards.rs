@@ -118,9 +118,12 @@ fn a_folder_of_shards_is_hashed_explained_and_cut_without_copies() {
     assert!(printed.contains("not a .npy file\nhint: a subset file"), "{printed}");
     let printed = world.good(&["verify", "--decode", "shards"]);
     assert!(printed.contains("images decoded, 0 findings"), "{printed}");
-    std::fs::write(world.path("x.warc.wat.gz"), [0x1f, 0x8b, 8, 0, 0]).unwrap();
-    let printed = world.fails(&["inspect", "x.warc.wat.gz"], 2);
-    assert!(printed.contains("hint: `clip-data init --from wat`"), "{printed}");
+    for (archive, kind) in [("x.warc.wat.gz", "wat"), ("x.warc.gz", "warc")] {
+        std::fs::write(world.path(archive), [0x1f, 0x8b, 8, 0, 0]).unwrap();
+        let printed = world.fails(&["inspect", archive], 2);
+        let hint = format!("hint: `clip-data init --from {kind}`");
+        assert!(printed.contains(&hint), "{printed}");
+    }
     let printed = world.fails(&["verify", "--decode", table], 2);
     assert!(printed.contains("--decode is for the images of shards"), "{printed}");
 }

@@ -133,9 +133,10 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     let name = spec.to_lowercase();
     if path.is_file() && [".wat.gz", ".warc.gz", ".wat", ".warc"].iter().any(|e| name.ends_with(e))
     {
+        let kind = if name.contains(".wat") { "wat" } else { "warc" };
         bail!(
             "{spec}: an archive of Common Crawl, not a list\n\
-             hint: `clip-data init --from wat` and `clip-data build --until collect` read its pairs"
+             hint: `clip-data init --from {kind}` and `clip-data build --until collect` read its pairs"
         );
     }
     let shards = RunLayout::new(path).shards();

@@ -17,7 +17,7 @@ pub struct Args {
     /// Folder to write it into
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// What pairs come from (list, folder, webdataset, web, wat), and its files, folders or, for
+    /// What pairs come from (list, folder, webdataset, web, wat, warc), and its files, folders or, for
     /// web, pages
     #[arg(long, num_args = 1.., value_names = ["KIND", "PATHS"])]
     from: Vec<String>,
@@ -31,6 +31,7 @@ enum Kind {
     Webdataset,
     Web,
     Wat,
+    Warc,
 }
 
 /// Writes a pipeline, never over another file.
@@ -109,7 +110,9 @@ fn fits(kind: Kind, path: &Path) -> anyhow::Result<()> {
         Kind::List if shards => {
             "--from webdataset reads the images in them; their tables are a list as FOLDER/*.parquet"
         }
-        Kind::List | Kind::Folder | Kind::Webdataset | Kind::Web | Kind::Wat => return Ok(()),
+        Kind::List | Kind::Folder | Kind::Webdataset | Kind::Web | Kind::Wat | Kind::Warc => {
+            return Ok(());
+        }
     };
     bail!("{}: a folder of shards\nhint: {other}", path.display())
 }
@@ -248,6 +251,11 @@ fn source(kind: Kind, paths: &[String], columns: &Columns) -> String {
             "wat",
             "paths",
             "# Common Crawl's .wat.gz files, or wat.paths.gz\n# part_bytes = 67108864         # compressed bytes of a part",
+        ),
+        Kind::Warc => (
+            "warc",
+            "paths",
+            "# .warc.gz files of any crawler, or Common Crawl's warc.paths.gz\n# part_bytes = 67108864         # compressed bytes of a part",
         ),
     };
     format!(
