@@ -131,6 +131,30 @@ fn the_columns_of_a_builds_table_are_documented_with_their_types() {
     assert!(schema.fields().len() > 20);
 }
 
+#[test]
+fn sections_of_a_pipeline_have_their_names_in_the_book() {
+    let read = |file: &Path| std::fs::read_to_string(file).unwrap();
+    let docs = root().join("docs");
+    let reference = read(&docs.join("reference-pipeline.md"));
+    let mut files = vec![root().join("README.md")];
+    for folder in [docs.clone(), docs.join("guides")] {
+        files.extend(std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    let mut faults = Vec::new();
+    for file in files.iter().filter(|file| file.extension().is_some_and(|e| e == "md")) {
+        for code in read(file).split('`').skip(1).step_by(2).filter(|code| code.starts_with('[')) {
+            let end = code.find(|c: char| !matches!(c, '[' | ']' | '_' | 'a'..='z'));
+            let section = &code[..end.unwrap_or(code.len())];
+            // What pip installs besides, and an empty list.
+            let other = ["[torch]", "[]"].contains(&section);
+            if !other && section.ends_with(']') && !reference.contains(&format!("## {section}")) {
+                faults.push(format!("{}: `{section}`", file.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
 /// Runs the blocks of a world in their order, in one shell.
 fn run(world: &str) {
     let Page { file, make, .. } = RUN.iter().find(|page| page.world == world).unwrap();

@@ -145,6 +145,11 @@ fn a_build_shows_what_it_dropped_by_embeddings_and_names_what_does_not_fit() {
     add(&world, "\n[semantic]\nclusters = 4\nsemdedup = 0.01\nkeep = \"easy\"\n");
     let funnel = world.good(&["build"]);
     assert!(funnel.contains("\nsemantic ") && funnel.contains(" semantic_duplicate\n"), "{funnel}");
+    let book = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/formats.md");
+    let book = std::fs::read_to_string(book).unwrap();
+    for reason in ["semantic_duplicate", "far_from_targets"] {
+        assert!(book.contains(&format!(" `{reason}` | ")), "{reason} is no reason of the book's");
+    }
     let semantic = stage(&world, "runs/small", "semantic");
     assert!(semantic.join("scratch/centroids.npy").is_file());
     let dropped = (0..).map(|part| semantic.join(format!("rejects/part-{part:05}.parquet")));
