@@ -43,7 +43,7 @@ fn what_is_missing_is_named() {
 #[test]
 fn a_file_that_is_missing_is_a_usage_error_with_a_hint() {
     let world = World::new();
-    std::fs::write(world.path("uids.txt"), "x\n").unwrap();
+    std::fs::write(world.path("uids.txt"), format!("{:032x}\n", 7)).unwrap();
     for args in [
         &["forget", "--uids", "none", "images"][..],
         &["forget", "--uids", "none.npy", "images"],

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use clip_corpus::{ShardReader, columns, read_parquet};
+use clip_corpus::{Sample, ShardReader, ShardWriter, columns, read_parquet};
 
 use crate::world::{FOLDERS, IMAGES, TINY_PRESET, World};
 
@@ -48,8 +48,9 @@ fn a_run_loses_the_rows_everywhere_and_is_whole_and_reused() {
     let shards = world.path("runs/small/shards");
     let all = uids(&shards.join("00000.parquet"));
     let gone = [all[1].clone(), all[40].clone()];
-    std::fs::write(world.path("uids.txt"), format!("# ours\n{}\n{}\nnone\n", gone[0], gone[1]))
-        .unwrap();
+    // Either case, and one that is nowhere.
+    let text = format!("# ours\n{}\n{}\n{:032x}\n", gone[0].to_uppercase(), gone[1], 7);
+    std::fs::write(world.path("uids.txt"), text).unwrap();
     assert!(gone.iter().all(|uid| holds(&world.path("runs/small"), uid)));
     world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
     assert!(!gone.iter().any(|uid| holds(&world.path("runs/small"), uid)));
@@ -242,9 +243,54 @@ fn what_cannot_be_done_is_named() {
     assert!(printed.contains("uids.txt: no uid"), "{printed}");
     let printed = world.fails(&["forget", "--uids", "none.txt", "runs/small"], 2);
     assert!(printed.contains("none.txt: ") && printed.contains("\nhint: "), "{printed}");
-    std::fs::write(world.path("uids.txt"), "x").unwrap();
+    for text in ["x", "not a uid", "https://example.org/1.jpg", "000000001", &"0".repeat(33)] {
+        std::fs::write(world.path("uids.txt"), format!("{:032x}\n{text}\n", 1)).unwrap();
+        let printed = world.fails(&["forget", "--uids", "uids.txt", "runs/small"], 2);
+        let named = format!("uids.txt: line 2: {text:?} is no uid\nhint: ");
+        assert!(printed.contains(&named), "{printed}");
+    }
+    std::fs::write(world.path("uids.txt"), format!("{:032x}", 1)).unwrap();
     let args = ["forget", "--uids", "uids.txt", "runs/small", "--training", "images"];
     assert!(world.fails(&args, 2).contains("shards.jsonl"));
     std::fs::write(world.path("plain.parquet"), "x").unwrap();
     world.fails(&["forget", "--uids", "uids.txt", "plain.parquet"], 4);
+}
+
+#[test]
+fn what_has_no_uids_is_named_as_such() {
+    let world = World::new();
+    let write = |name: &str, json: &[u8]| {
+        let mut shard = ShardWriter::create(&world.path(name)).unwrap();
+        let image = std::fs::read(world.path("images/00/000.jpg")).unwrap();
+        let fields = vec![("jpg".to_owned(), image), ("json".to_owned(), json.to_vec())];
+        shard.write(&Sample { key: "0".into(), fields }).unwrap();
+        shard.finish().unwrap();
+    };
+    std::fs::create_dir(world.path("set")).unwrap();
+    write("set/0.tar", br#"{"url": "https://example.org/1.jpg"}"#);
+    let uid = format!("{:032x}", 1);
+    std::fs::write(world.path("uids.txt"), &uid).unwrap();
+    let forget = ["forget", "--uids", "uids.txt", "set"];
+    let printed = world.fails(&forget, 2);
+    assert!(printed.contains("set: no pair of it has a uid\nhint: a build of them"), "{printed}");
+    // Beside one that has some, it is only named.
+    write("set/1.tar", format!("{{\"uid\": \"{uid}\"}}").as_bytes());
+    let output = world.run(&forget);
+    let printed = String::from_utf8_lossy(&output.stderr);
+    assert!(printed.contains("set/0.tar: no pair of it has a uid"), "{printed}");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(printed.ends_with("1 row of 1 uid removed\n"), "{printed}");
+    // Nothing is left in it to have one.
+    world.good(&["forget", "--uids", "uids.txt", "set/1.tar"]);
+    let nulls: arrow::array::ArrayRef =
+        std::sync::Arc::new(arrow::array::StringArray::from(vec![None::<&str>]));
+    let batch = arrow::array::RecordBatch::try_from_iter_with_nullable([("uid", nulls, true)]);
+    let batch = batch.unwrap();
+    for (table, given) in [("t.parquet", "t.parquet"), ("e/metadata/metadata_0.parquet", "e")] {
+        let path = world.path(table);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        clip_corpus::write_parquet(&path, batch.schema(), std::slice::from_ref(&batch)).unwrap();
+        let printed = world.fails(&["forget", "--uids", "uids.txt", given], 2);
+        assert!(printed.contains("has a uid"), "{given}: {printed}");
+    }
 }

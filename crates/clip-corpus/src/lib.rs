@@ -52,7 +52,7 @@ pub use expand::{expand, expand_in, is_shard, names, shards_below};
 pub use file_state::file_state;
 pub use forget::{
     Uids, copy_without, find_rows, forget_embeddings, forget_in_shard, forget_in_subset,
-    forget_in_table, holds, npy_rows, npy_without,
+    forget_in_table, holds, lacks_uids, npy_rows, npy_without, texts_at,
 };
 pub use id::{row_id, row_index, row_part, uid};
 pub use lock::lock_file;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::array::{npy_rows, npy_without};
+use super::table::without_uids;
 use super::{Uids, copy_without, find_rows};
 use crate::{EmbeddingNames, Error, IoContext, Replacement, Result, columns};
 
@@ -21,14 +22,17 @@ pub fn forget_embeddings(folder: &Path, uids: &Uids) -> Result<u64> {
         .collect::<std::io::Result<_>>()
         .at(&metadata)?;
     names.sort();
-    let mut removed = 0;
+    let (mut removed, mut lacking, mut known) = (0, false, false);
     for name in names {
         let Some(files) = EmbeddingNames::of_metadata(&name) else { continue };
         let table = metadata.join(&name);
         let places = find_rows(&table, columns::UID, |uid| uids.contains(uid))?;
         if places.is_empty() {
+            let without = without_uids(&table)?;
+            (lacking, known) = (lacking || without, known || !without);
             continue;
         }
+        known = true;
         let mut replacement = Replacement::begin(folder)?;
         copy_without(&table, &replacement.stage(&files.metadata)?, &places)?;
         let rows = crate::parquet_rows(&table)?;
@@ -46,6 +50,10 @@ pub fn forget_embeddings(folder: &Path, uids: &Uids) -> Result<u64> {
         }
         replacement.commit()?;
         removed += places.len() as u64;
+    }
+    if lacking && !known {
+        let reason = "no embedding has a uid in its metadata\nhint: leave it out".to_owned();
+        return Err(Error::Spec { spec: folder.display().to_string(), reason });
     }
     Ok(removed)
 }

@@ -12,32 +12,38 @@ use std::path::Path;
 pub use array::{npy_rows, npy_without};
 pub use embeddings::forget_embeddings;
 pub(crate) use shard::uid_of;
-pub use shard::{forget_in_shard, holds};
-pub use table::{copy_without, find_rows, forget_in_table};
+pub use shard::{forget_in_shard, holds, lacks_uids};
+pub use table::{copy_without, find_rows, forget_in_table, texts_at};
 
-use crate::{Error, IoContext, Result, read_subset, subset_ids, write_subset};
+use crate::{Error, IoContext, Result, read_subset, subset_ids, uid_number, write_subset};
+
+/// What a uid is.
+const DIGITS: &str = "hint: 32 hex digits, as tables have them in the column `uid`, and as `clip-data explain URL` prints them";
 
 /// Rows to remove, by their uids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Uids(HashSet<String>);
+pub struct Uids(HashSet<u128>);
 
 impl Uids {
-    /// Reads a text file with a uid a line (`#` begins a comment), or a subset file (`.npy`).
+    /// Reads a text file with a uid a line, 32 hex digits in either case (`#` begins a comment), or
+    /// a subset file (`.npy`).
     ///
     /// # Errors
-    /// When the file cannot be read or names none.
+    /// When the file cannot be read, has a line that is no uid, or names none.
     pub fn read(path: &Path) -> Result<Self> {
         let mut uids = HashSet::new();
         if path.extension().is_some_and(|extension| extension == "npy") {
-            uids.extend(read_subset(path)?.into_iter().map(|id| format!("{id:032x}")));
+            uids.extend(read_subset(path)?);
         } else {
             let file = std::fs::File::open(path).at(path)?;
             let spec = path.display().to_string();
-            clip_guard::read_lines(BufReader::new(file), |_, line| {
-                let line = line.map_err(std::io::Error::other)?;
-                let line = std::str::from_utf8(line).map_err(std::io::Error::other)?.trim();
-                if !line.is_empty() && !line.starts_with('#') {
-                    uids.insert(line.to_owned());
+            clip_guard::read_lines(BufReader::new(file), |number, line| {
+                let refused = |why: String| std::io::Error::other(format!("line {number}: {why}"));
+                let text = String::from_utf8_lossy(line.map_err(refused)?);
+                let text = text.trim();
+                if !text.is_empty() && !text.starts_with('#') {
+                    let odd = || refused(format!("{text:?} is no uid\n{DIGITS}"));
+                    uids.insert(uid_number(text).ok_or_else(odd)?);
                 }
                 Ok(())
             })
@@ -52,7 +58,7 @@ impl Uids {
 
     /// Whether a row has one of them.
     pub fn contains(&self, uid: &str) -> bool {
-        self.0.contains(uid)
+        uid_number(uid).is_some_and(|uid| self.0.contains(&uid))
     }
 
     /// Their number.
@@ -66,18 +72,12 @@ impl Uids {
     }
 }
 
-impl FromIterator<String> for Uids {
-    fn from_iter<T: IntoIterator<Item = String>>(uids: T) -> Self {
-        Self(uids.into_iter().collect())
-    }
-}
-
 /// Removes uids from a subset file; returns how many entries went.
 ///
 /// # Errors
 /// When the file cannot be read or written.
 pub fn forget_in_subset(path: &Path, uids: &Uids) -> Result<u64> {
-    let kept = |id: &u128| !uids.contains(&format!("{id:032x}"));
+    let kept = |id: &u128| !uids.0.contains(id);
     let mut removed = 0;
     for id in subset_ids(path)? {
         removed += u64::from(!kept(&id?));

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::table::without_uids;
 use super::{Uids, copy_without, find_rows};
 use crate::{
     Error, IoContext, Replacement, Result, Sample, ShardReader, ShardWriter, columns, hash_file,
@@ -93,15 +94,39 @@ pub fn holds(path: &Path, uids: &Uids) -> Result<bool> {
     Ok(!plan.keys.is_empty() || !plan.rows.is_empty())
 }
 
+/// Whether a shard has samples, and none of them a uid.
+///
+/// # Errors
+/// When it is damaged.
+pub fn lacks_uids(path: &Path) -> Result<bool> {
+    let table = path.with_extension("parquet");
+    if has_table(&table)? {
+        return without_uids(&table);
+    }
+    let mut samples = false;
+    for sample in ShardReader::open(path)? {
+        if uid_of(&sample?, path)?.is_some() {
+            return Ok(false);
+        }
+        samples = true;
+    }
+    Ok(samples)
+}
+
+/// Whether the table beside a shard has the uids of its samples.
+fn has_table(table: &Path) -> Result<bool> {
+    if !table.is_file() {
+        return Ok(false);
+    }
+    let schema = schema_of(table)?;
+    Ok([columns::UID, "key"].iter().all(|name| schema.column_with_name(name).is_some()))
+}
+
 /// By the table beside the shard where that has uids, else by the samples' json.
 fn plan(path: &Path, uids: &Uids) -> Result<Plan> {
     let table = path.with_extension("parquet");
     let mut plan = Plan::default();
-    let known = table.is_file() && {
-        let schema = schema_of(&table)?;
-        [columns::UID, "key"].iter().all(|name| schema.column_with_name(name).is_some())
-    };
-    if !known {
+    if !has_table(&table)? {
         for sample in ShardReader::open(path)? {
             let sample = sample?;
             if uid_of(&sample, path)?.is_some_and(|uid| uids.contains(&uid)) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 
@@ -31,6 +31,43 @@ pub fn find_rows(path: &Path, column: &str, wanted: impl Fn(&str) -> bool) -> Re
         first += batch.num_rows() as u64;
     }
     Ok(places)
+}
+
+/// Whether a table has rows, and none of them a uid.
+pub(super) fn without_uids(path: &Path) -> Result<bool> {
+    let mut rows = false;
+    for batch in scan(path, &[columns::UID], ROWS)? {
+        let batch = batch?;
+        rows |= batch.num_rows() > 0;
+        let column = batch.column_by_name(columns::UID);
+        if column.is_some_and(|column| column.null_count() < column.len()) {
+            return Ok(false);
+        }
+    }
+    Ok(rows)
+}
+
+/// The texts of a column in the rows at these places, which ascend; nulls are left out, and there
+/// are none where the table has no such column.
+///
+/// # Errors
+/// When the table is damaged, or the column is no text.
+pub fn texts_at(path: &Path, places: &[u64], column: &str) -> Result<Vec<String>> {
+    let (mut found, mut first) = (Vec::new(), 0);
+    if places.is_empty() || schema_of(path)?.column_with_name(column).is_none() {
+        return Ok(found);
+    }
+    for batch in scan(path, &[column], ROWS)? {
+        let batch = batch?;
+        let end = first + batch.num_rows() as u64;
+        let values = cast(batch.column(0), &DataType::Utf8).at(path)?;
+        let values = values.as_string::<i32>();
+        let own = places.iter().filter(|place| (first..end).contains(*place));
+        let own = own.map(|place| (place - first) as usize).filter(|&at| values.is_valid(at));
+        found.extend(own.map(|at| values.value(at).to_owned()));
+        first = end;
+    }
+    Ok(found)
 }
 
 /// Writes a table without the rows at these places, which ascend, under another name.
@@ -69,6 +106,10 @@ pub fn forget_in_table(path: &Path, uids: &Uids) -> Result<u64> {
     }
     let places = find_rows(path, columns::UID, |uid| uids.contains(uid))?;
     if places.is_empty() {
+        if without_uids(path)? {
+            let reason = "no row has a uid\nhint: leave it out".to_owned();
+            return Err(Error::Spec { spec: path.display().to_string(), reason });
+        }
         return Ok(0);
     }
     let archive = path.with_extension("npz");

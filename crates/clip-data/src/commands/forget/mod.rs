@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clip_cli::counted;
 use clip_corpus::{
     Replacement, Uids, forget_embeddings, forget_in_shard, forget_in_subset, forget_in_table,
-    lock_file,
+    lacks_uids, lock_file,
 };
 use clip_pipeline::{RunLayout, forget_in_run};
 
@@ -89,7 +89,7 @@ fn shards(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::R
         let name = shard.file_name().unwrap_or_default().to_string_lossy().into_owned();
         folders.entry(folder).or_default().push(name);
     }
-    let mut removed = 0;
+    let (mut removed, mut lacking) = (0, Vec::new());
     for (folder, names) in folders {
         let shown = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
         let lock =
@@ -105,8 +105,18 @@ fn shards(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::R
             if rows > 0 {
                 println!("{}: {}", shown.join(&name).display(), counted(rows, "row"));
             }
+            if rows == 0 && lacks_uids(&shown.join(&name))? {
+                lacking.push(shown.join(&name));
+            }
             removed += rows;
         }
+    }
+    if !lacking.is_empty() && lacking.len() == shards.len() {
+        let hint = "hint: a build of them ([source] kind = \"webdataset\") gives each pair a uid, and its [block] leaves out URLs and hashes";
+        bail!("{spec}: no pair of it has a uid\n{hint}");
+    }
+    for shard in lacking {
+        note!("{}: no pair of it has a uid", shard.display());
     }
     Ok(removed)
 }
