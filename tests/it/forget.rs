@@ -294,3 +294,52 @@ fn what_has_no_uids_is_named_as_such() {
         assert!(printed.contains("has a uid"), "{given}: {printed}");
     }
 }
+
+#[test]
+fn copies_that_were_dropped_for_a_removed_image_are_named_and_can_be_removed() {
+    let world = World::new();
+    world.good(&["build"]);
+    let entries = std::fs::read_dir(world.path("runs/small")).unwrap();
+    let mut folders = entries.map(|entry| entry.unwrap().path());
+    let dedup = folders.find(|path| path.to_string_lossy().contains("-dedup-")).unwrap();
+    let copy = uids(&dedup.join("rejects/part-00000.parquet"))[0].clone();
+    let kept = uids(&dedup.join("part-00000.parquet")).pop().unwrap();
+    let forget = ["forget", "--uids", "uids.txt", "runs/small"];
+    std::fs::write(world.path("uids.txt"), &kept).unwrap();
+    let printed = world.good(&forget);
+    let named = "1 pair with the same image as a removed one";
+    assert!(printed.contains(named) && printed.contains(&format!("\n  {copy}\n")), "{printed}");
+    assert!(holds(&world.path("runs/small"), &copy));
+    std::fs::write(world.path("uids.txt"), &copy).unwrap();
+    let printed = world.good(&forget);
+    assert!(!printed.contains("same image") && !printed.contains("captions of"), "{printed}");
+    assert!(!holds(&world.path("runs/small"), &copy));
+    world.good(&["verify", "runs/small"]);
+}
+
+#[test]
+fn lists_for_block_keep_a_removed_pair_out_of_a_build_from_its_sources() {
+    let world = World::new();
+    world.good(&["build"]);
+    let all = uids(&world.path("runs/small/shards/00000.parquet"));
+    std::fs::write(world.path("uids.txt"), &all[3]).unwrap();
+    let forget = ["forget", "--uids", "uids.txt", "runs/small"];
+    std::fs::create_dir(world.path("lists")).unwrap();
+    std::fs::write(world.path("lists/urls.txt"), "https://example.org/a.jpg").unwrap();
+    let printed = world.good(&[&forget[..], &["--block-lists", "lists"]].concat());
+    assert!(printed.contains("[block]\nurls = [\"/") && !printed.contains("hint: "), "{printed}");
+    let lines = |name: &str| std::fs::read_to_string(world.path(name)).unwrap().lines().count();
+    assert_eq!((lines("lists/urls.txt"), lines("lists/sha256.txt")), (2, 1));
+    let build = |workdir: &str, more: &[&str]| {
+        let set = format!("workdir={workdir}");
+        world.good(&[&["build", "--set", &set][..], more].concat());
+        uids(&world.path(workdir).join("small/shards/00000.parquet")).contains(&all[3])
+    };
+    assert!(build("plain", &[]), "its sources still have it");
+    assert!(!build("urls", &["--set", "block.urls=[\"lists/urls.txt\"]"]));
+    assert!(!build("hashes", &["--set", "block.sha256=[\"lists/sha256.txt\"]"]));
+    // Without the option, what would keep it out is named; once, and only where rows went.
+    std::fs::write(world.path("uids.txt"), &all[5]).unwrap();
+    assert!(world.good(&forget).contains("hint: a build with other settings"));
+    assert!(!world.good(&forget).contains("hint: "));
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use arrow::array::Array;
 use clip_corpus::{
     Commit, Manifest, PartFile, Replacement, Uids, columns, copy_without, find_rows,
-    forget_in_shard, npy_without, row_part, scan,
+    forget_in_shard, npy_without, row_part, scan, schema_of, texts_at,
 };
 
 use crate::format::Format;
@@ -23,6 +23,36 @@ pub struct ForgottenRows {
     /// Uids, not removed, of pairs that may have a caption of a removed pair in `captions`:
     /// deduplication gave it to them.
     pub carriers: BTreeSet<String>,
+    /// Uids, not removed, of pairs that deduplication dropped as copies of the image of a removed
+    /// pair.
+    pub copies: BTreeSet<String>,
+}
+
+/// What keeps pairs out of a build that collects them again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockEntries {
+    /// URLs of their images.
+    pub urls: BTreeSet<String>,
+    /// SHA-256 of their images, of those that were fetched.
+    pub sha256: BTreeSet<String>,
+}
+
+/// What a run knows of the pairs of some uids, from all its stages.
+///
+/// # Errors
+/// When what is stored is damaged.
+pub fn block_entries(dir: &Path, uids: &Uids) -> Result<BlockEntries> {
+    let mut found = BlockEntries::default();
+    for stage in RunLayout::new(dir).stage_folders()? {
+        for kind in [FileKind::Rows, FileKind::Rejects] {
+            for path in stage.files(kind)? {
+                let places = find_rows(&path, columns::UID, |uid| uids.contains(uid))?;
+                found.urls.extend(texts_at(&path, &places, columns::URL)?);
+                found.sha256.extend(texts_at(&path, &places, "sha256")?);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Removes the rows of these uids from every stage of a run, whatever settings made it. A stage is
@@ -50,9 +80,9 @@ pub fn forget_in_run(dir: &Path, uids: &Uids) -> Result<ForgottenRows> {
         complete(stage)?;
     }
     let mut done = ForgottenRows::default();
-    // Copies are looked up in the rows that were kept, before those change.
+    // Copies are looked up by the rows that are there, before those change.
     for stage in &stages {
-        carriers(stage, uids, &mut done.carriers)?;
+        find_copies(stage, uids, &mut done)?;
     }
     for stage in &stages {
         clear_scratch(stage)?;
@@ -83,21 +113,62 @@ fn complete(stage: &StageLayout) -> Result<()> {
     Ok(())
 }
 
-/// The pairs that a stage gave the captions of rejected ones.
-fn carriers(stage: &StageLayout, uids: &Uids, carriers: &mut BTreeSet<String>) -> Result<()> {
-    for path in stage.files(FileKind::Rejects)? {
-        let places = find_rows(&path, columns::UID, |uid| uids.contains(uid))?;
-        for row in rows_at(&path, &places)? {
-            let Some(decision) = decision::about_row(stage, row)? else { continue };
-            let Some(cluster) = columns::uint64(&decision, columns::CLUSTER) else { continue };
-            if cluster.is_null(0) || cluster.value(0) == row {
-                continue;
+/// The pairs whose image a stage took for that of a removed pair: the one that it kept, which may
+/// have the captions of the others, and those that it dropped.
+fn find_copies(stage: &StageLayout, uids: &Uids, found: &mut ForgottenRows) -> Result<()> {
+    let mut removed = HashSet::new();
+    for kind in [FileKind::Rows, FileKind::Rejects] {
+        for path in stage.files(kind)? {
+            let places = find_rows(&path, columns::UID, |uid| uids.contains(uid))?;
+            removed.extend(rows_at(&path, &places)?);
+        }
+    }
+    let tables = decision::tables(stage)?;
+    if removed.is_empty() || tables.is_empty() {
+        return Ok(());
+    }
+    let mut clusters = HashSet::new();
+    for path in &tables {
+        each_in_cluster(path, |row, cluster| {
+            if removed.contains(&row) {
+                clusters.insert(cluster);
             }
-            let kept = cluster.value(0);
-            let kept = row_of(&stage.rows(row_part(kept)), kept)?;
-            let uid = kept.as_ref().and_then(|kept| columns::text(kept, columns::UID));
-            let uid = uid.map(|uid| uid.value(0)).filter(|uid| !uids.contains(uid));
-            carriers.extend(uid.map(str::to_owned));
+        })?;
+    }
+    let mut others = Vec::new();
+    for path in &tables {
+        each_in_cluster(path, |row, cluster| {
+            if clusters.contains(&cluster) && !removed.contains(&row) {
+                others.push((row, cluster));
+            }
+        })?;
+    }
+    for (row, cluster) in others {
+        let (kept, part) = (row == cluster, row_part(row));
+        let table = if kept { stage.rows(part) } else { stage.rejects(part) };
+        // An earlier call removed it, and decisions have no uids.
+        let row = if table.is_file() { row_of(&table, row)? } else { None };
+        let uid = row.as_ref().and_then(|row| columns::text(row, columns::UID));
+        let uid = uid.map(|uid| uid.value(0).to_owned());
+        if kept { found.carriers.extend(uid) } else { found.copies.extend(uid) }
+    }
+    Ok(())
+}
+
+/// Calls `each` with every row of a table of decisions that is in a cluster of copies, and the row
+/// that was kept of it.
+fn each_in_cluster(path: &Path, mut each: impl FnMut(u64, u64)) -> Result<()> {
+    if schema_of(path)?.column_with_name(columns::CLUSTER).is_none() {
+        return Ok(());
+    }
+    for batch in scan(path, &[columns::ROW, columns::CLUSTER], 8192)? {
+        let batch = batch?;
+        let [rows, clusters] =
+            [columns::ROW, columns::CLUSTER].map(|name| columns::uint64(&batch, name));
+        for (row, cluster) in rows.into_iter().flatten().zip(clusters.into_iter().flatten()) {
+            if let (Some(row), Some(cluster)) = (row, cluster) {
+                each(row, cluster);
+            }
         }
     }
     Ok(())
@@ -189,7 +260,7 @@ fn forget_in_part(
             kept += places.len() as u64;
             embedded.clone_from(&places);
         } else {
-            rejected.extend(reasons_at(&path, &places)?);
+            rejected.extend(texts_at(&path, &places, "reason")?);
         }
         copy_without(&path, &replacement.stage(&name)?, &places)?;
         changed.push(name);
@@ -244,21 +315,6 @@ fn forget_in_part(
     counts.dropped.retain(|_, count| *count > 0);
     counts.rows_in = counts.rows_out + counts.rejected();
     Ok(kept + rejected.len() as u64)
-}
-
-/// The reasons of the rows at these places.
-fn reasons_at(path: &Path, places: &[u64]) -> Result<Vec<String>> {
-    let (mut found, mut first) = (Vec::new(), 0);
-    for batch in scan(path, &["reason"], 8192)? {
-        let batch = batch?;
-        let end = first + batch.num_rows() as u64;
-        if let Some(reasons) = columns::text(&batch, "reason") {
-            let own = places.iter().filter(|place| (first..end).contains(*place));
-            found.extend(own.map(|place| reasons.value((place - first) as usize).to_owned()));
-        }
-        first = end;
-    }
-    Ok(found)
 }
 
 /// The places of these rows in a table of images.

@@ -7,7 +7,7 @@
 mod index;
 mod sink;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
@@ -163,6 +163,11 @@ pub(crate) fn files(layout: &StageLayout) -> Result<Vec<PartFile>> {
     let index = DecisionIndex::read(&layout.decision_index())?;
     let files = index.iter().flat_map(|index| &index.files);
     Ok(files.map(|file| in_stage(layout, &file.file)).collect())
+}
+
+/// The tables of a barrier's decisions; none where there are none.
+pub(crate) fn tables(layout: &StageLayout) -> Result<Vec<PathBuf>> {
+    Ok(files(layout)?.iter().map(|file| layout.dir().join(&file.name)).collect())
 }
 
 /// The decision about a row, as a batch of one row: nothing where there is none.

@@ -1,6 +1,7 @@
 //! `clip-data forget`: removes the rows of some uids from what is stored, and names the trainings
 //! that have seen them.
 
+mod block;
 mod training;
 
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use clip_corpus::{
     Replacement, Uids, forget_embeddings, forget_in_shard, forget_in_subset, forget_in_table,
     lacks_uids, lock_file,
 };
-use clip_pipeline::{RunLayout, forget_in_run};
+use clip_pipeline::{ForgottenRows, RunLayout, block_entries, forget_in_run};
 
 /// Arguments of `clip-data forget`.
 #[derive(clap::Args)]
@@ -29,6 +30,10 @@ pub struct Args {
     /// are in
     #[arg(long, value_name = "DIR", num_args = 1..)]
     training: Vec<PathBuf>,
+    /// Add the URLs and SHA-256 of the pairs that a run has of them to urls.txt and sha256.txt of
+    /// this folder, for [block]: they keep the pairs out when the run is built anew
+    #[arg(long, value_name = "DIR")]
+    block_lists: Option<PathBuf>,
 }
 
 /// Removes, and prints what was removed from each path.
@@ -38,13 +43,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let trainings = training::Trainings::read(&args.training)?;
     let mut removed = 0;
     for path in &args.paths {
-        removed += one(path, &uids, &trainings)?;
+        removed += one(path, &uids, &trainings, args.block_lists.as_deref())?;
     }
     println!("{} of {} removed", counted(removed, "row"), counted(uids.len(), "uid"));
     Ok(ExitCode::SUCCESS)
 }
 
-fn one(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Result<u64> {
+fn one(
+    spec: &str,
+    uids: &Uids,
+    trainings: &training::Trainings,
+    block_lists: Option<&Path>,
+) -> anyhow::Result<u64> {
     let path = Path::new(spec);
     if path.is_dir() && RunLayout::new(path).is_run() {
         for stage in RunLayout::new(path).stage_folders()? {
@@ -53,14 +63,12 @@ fn one(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Resu
                 trainings.print(&super::shards(&stage.shards().display().to_string())?, uids)?;
             }
         }
+        if let Some(folder) = block_lists {
+            // Before anything is removed: what is gone is not known any more.
+            block::write(folder, &block_entries(path, uids)?)?;
+        }
         let done = forget_in_run(path, uids)?;
-        for (stage, rows) in &done.stages {
-            println!("{}: {}", path.join(stage).display(), counted(*rows, "row"));
-        }
-        if !done.carriers.is_empty() {
-            println!("captions of removed copies may be with these pairs, which are still there:");
-            done.carriers.iter().for_each(|uid| println!("  {uid}"));
-        }
+        print_run(path, &done, block_lists.is_some());
         return Ok(done.stages.iter().map(|(_, rows)| rows).sum());
     }
     if path.is_dir() && path.join("metadata").is_dir() {
@@ -75,6 +83,29 @@ fn one(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Resu
     };
     println!("{spec}: {}", counted(rows, "row"));
     Ok(rows)
+}
+
+fn print_run(path: &Path, done: &ForgottenRows, listed: bool) {
+    for (stage, rows) in &done.stages {
+        println!("{}: {}", path.join(stage).display(), counted(*rows, "row"));
+    }
+    if !done.carriers.is_empty() {
+        println!("captions of removed copies may be with these pairs, which are still there:");
+        done.carriers.iter().for_each(|uid| println!("  {uid}"));
+    }
+    if !done.copies.is_empty() {
+        let count = counted(done.copies.len(), "pair");
+        println!(
+            "{count} with the same image as a removed one, which deduplication dropped, are still in the run's folder:"
+        );
+        done.copies.iter().for_each(|uid| println!("  {uid}"));
+        println!("to remove them, too: `clip-data forget` with these lines as --uids");
+    }
+    if !done.stages.is_empty() && !listed {
+        println!(
+            "hint: a build with other settings collects these pairs again from its sources: [block] urls and sha256 keep them out, and --block-lists DIR writes both"
+        );
+    }
 }
 
 fn shards(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Result<u64> {
