@@ -103,6 +103,32 @@ fn a_card_without_a_report_of_this_build_does_not_say_that_nothing_was_looked_fo
     world.good(&["contamination", "--set", "check.action=drop"]);
     world.good(&["card", "--set", "check.action=drop"]);
     assert!(card().contains("| toys | 16 | 0 |"), "{}", card());
+    // Neither is the report of the build without a pair that it had, by whatever command it is.
+    let corpus = ["contamination", "--corpus", "runs/small", "--eval", "toys=toys"];
+    world.good(&[&corpus[..], &["--out", "audit"]].concat());
+    let other = ["card", "--contamination", "audit/contamination.json"];
+    let set = ["--set", "check.action=drop"];
+    world.good(&[&other[..], &set].concat());
+    let table = clip_corpus::read_parquet(&world.path("runs/small/shards/00000.parquet")).unwrap();
+    let uid = clip_corpus::columns::text(&table[0], "uid").unwrap().value(0).to_owned();
+    std::fs::write(world.path("uids.txt"), uid).unwrap();
+    world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
+    for command in [&["card"][..], &other] {
+        let printed = world.fails(&[command, &set].concat(), 2);
+        assert!(
+            printed.contains("contamination.json: the report is of another build"),
+            "{printed}"
+        );
+    }
+    let report = || {
+        let output = world.run(&[&["report", "--out", "page.html"], &set[..]].concat());
+        assert!(output.status.success());
+        String::from_utf8_lossy(&output.stderr).contains("contamination.json: left out")
+    };
+    assert!(report());
+    world.good(&["contamination", "--set", "check.action=drop"]);
+    world.good(&["card", "--set", "check.action=drop"]);
+    assert!(!report());
     // The report is of the build before.
     world.good(&["build", "--set", "check.action=flag"]);
     let printed = world.fails(&["card", "--set", "check.action=flag"], 2);

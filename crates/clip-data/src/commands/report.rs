@@ -23,7 +23,7 @@ use clip_sql::{Balance, run_hosts};
 pub use frequency::tables;
 
 use super::PipelineArgs;
-use super::contamination::named;
+use super::contamination::{is_of_build, named};
 use crate::recipe;
 
 /// Arguments of `clip-data report`.
@@ -93,10 +93,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let (Some(check), true) = (&config.check, account.is_file()) {
         let paths = |(name, path): (&String, &PathBuf)| (name.clone(), config.path(path));
         let sets = check.against.iter().map(paths).collect();
-        let account = ContaminationReport::read(&account)?;
-        let fetched = &run.stage(ImageFetch::STAGE)?.layout;
-        let images = stored(&shown_copies(&account), fetched, &run.layout.shards())?;
-        page.add(&contamination(&account, &sets, &images)?);
+        let path = account;
+        let account = ContaminationReport::read(&path)?;
+        if is_of_build(&account, &run)? {
+            let fetched = &run.stage(ImageFetch::STAGE)?.layout;
+            let images = stored(&shown_copies(&account), fetched, &run.layout.shards())?;
+            page.add(&contamination(&account, &sets, &images)?);
+        } else {
+            let path = path.display();
+            note!(
+                "{path}: left out, it is not of this build as it is now: run `clip-data contamination` again"
+            );
+        }
     }
     let found = frequency::frequencies(&config, &run, &args.predictions)?;
     found.iter().for_each(|found| page.add(&frequency(found)));

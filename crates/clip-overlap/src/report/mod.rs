@@ -73,6 +73,9 @@ pub struct CorpusAccount {
     /// Of a build, the folder of its stage `check`, which has its fingerprint in its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
+    /// Hash of the parts of that stage: another one once rows were removed or fetched again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check_parts: Option<String>,
 }
 
 impl CorpusAccount {
@@ -91,7 +94,7 @@ impl CorpusAccount {
             without_image: sum(|unit| unit.without_image),
             unreadable: sum(|unit| unit.unreadable.len() as u64),
             unreadable_rows: rows.take(NAMED).collect(),
-            check: None,
+            ..Self::default()
         }
     }
 }

@@ -9,12 +9,13 @@ use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use clip_corpus::Manifest;
 use clip_crawl::Kind;
-use clip_curate::{Check, ShardSink};
+use clip_curate::ShardSink;
 use clip_overlap::ContaminationReport;
 use clip_pipeline::{FileKind, RunReader, StageReader, StageSummary};
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
+use crate::commands::contamination::is_of_build;
 
 /// Names of columns that say under which licence an image is.
 const LICENCE: [&str; 5] = ["license", "licence", "license_url", "license_name", "rights"];
@@ -201,10 +202,9 @@ fn licences(shards: &Path) -> anyhow::Result<Option<Licences>> {
 fn overlap(path: &Path, run: &RunReader, files: &mut Files) -> anyhow::Result<Overlap> {
     files.add(path)?;
     let account = ContaminationReport::read(path)?;
-    let check = run.find(Check::STAGE).map(|stage| stage.layout.name());
-    if account.corpus.check.is_some() && account.corpus.check != check {
+    if !is_of_build(&account, run)? {
         bail!(
-            "{}: the report is of another build of this run\nhint: run `clip-data contamination -c PIPELINE` again",
+            "{}: the report is of another build, or of this one before rows were removed or fetched again\nhint: run `clip-data contamination` again",
             path.display()
         );
     }

@@ -13,7 +13,7 @@ use clip_overlap::{
 use clip_pipeline::Status;
 use clip_report::stored;
 
-use super::{Args, check_names, decisions, judge, pages, print_report};
+use super::{Args, check_names, decisions, judge, pages, print_report, this_build};
 use crate::recipe;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -53,6 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         paths: vec![dir.display().to_string()],
         images: rows,
         check: Some(stage.layout.name()),
+        check_parts: Some(this_build::parts_hash(&stage.layout)?),
         ..CorpusAccount::default()
     };
     let account = ContaminationReport::new(corpus, sets);

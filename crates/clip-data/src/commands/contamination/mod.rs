@@ -7,6 +7,9 @@ mod retrain;
 mod retrain_report;
 mod text_report;
 mod texts;
+mod this_build;
+
+pub use this_build::is_of as is_of_build;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
