@@ -32,6 +32,10 @@ fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
     for (name, part) in [
         ("data_card.md", "| toys | 16 | 8 | 50.00% ["),
         ("data_card.md", "No column of the corpus says"),
+        ("data_card.md", "A source of the kind `folder`.\n\n- paths: images\n"),
+        ("data_card.md", "- hosts of the images: none, they are local\n- pairs with a caption: 1"),
+        ("data_card.md", "Where captions were. By the column `source`:\n\n- file: 1"),
+        ("data_card.md", "The languages of the captions were not identified."),
         ("model_card.md", "| toys | "),
         ("model_card.md", "| batch_size | 16 |"),
     ] {

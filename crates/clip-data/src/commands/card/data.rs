@@ -4,9 +4,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::bail;
-use arrow::array::AsArray;
-use arrow::compute::cast;
-use arrow::datatypes::DataType;
 use clip_corpus::Manifest;
 use clip_crawl::Kind;
 use clip_curate::ShardSink;
@@ -15,12 +12,11 @@ use clip_pipeline::{FileKind, RunReader, StageReader, StageSummary};
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
+use super::origin::{Counted, Origin, counted};
 use crate::commands::contamination::is_of_build;
 
 /// Names of columns that say under which licence an image is.
 const LICENCE: [&str; 5] = ["license", "licence", "license_url", "license_name", "rights"];
-/// Licences that are listed.
-const LISTED: usize = 20;
 
 /// What a data card says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,12 +31,14 @@ pub struct DataCard {
     pub shards: u64,
     /// Bytes of the shards.
     pub bytes: u64,
+    /// Where the pairs come from.
+    pub origin: Origin,
     /// The stages, in order.
     pub stages: Vec<StageFact>,
     /// Pairs that were dropped because page, host or image forbids it, by reason.
     pub opt_outs: BTreeMap<String, u64>,
     /// Pairs by licence; none where no column says it.
-    pub licences: Option<Licences>,
+    pub licences: Option<Counted>,
     /// The overlap with evaluation sets; none where it was not looked for.
     pub overlap: Option<Overlap>,
 }
@@ -60,19 +58,6 @@ pub struct StageFact {
     pub dropped: BTreeMap<String, u64>,
     /// Pairs that were flagged and continue.
     pub flagged: u64,
-}
-
-/// Pairs by licence.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Licences {
-    /// The column.
-    pub column: String,
-    /// The most frequent.
-    pub most: Vec<(String, u64)>,
-    /// Pairs with another.
-    pub others: u64,
-    /// Pairs without.
-    pub none: u64,
 }
 
 /// The overlap with evaluation sets.
@@ -131,6 +116,7 @@ impl DataCard {
             pairs: stages.last().map_or(0, |stage| stage.rows_out),
             shards: 0,
             bytes: 0,
+            origin: Origin::default(),
             stages,
             opt_outs,
             licences: None,
@@ -153,7 +139,9 @@ impl DataCard {
                 }
             }
         }
-        card.licences = licences(&run.layout.shards())?;
+        let tables = crate::commands::report::tables(&run.layout.shards())?;
+        card.origin = Origin::read(run.stages().first(), &tables)?;
+        card.licences = counted(&tables, &LICENCE)?;
         Ok(card)
     }
 }
@@ -168,35 +156,6 @@ fn stage(stage: StageSummary) -> StageFact {
         dropped: counts.dropped,
         flagged: counts.flagged,
     }
-}
-
-/// Counts the first column of a licence that the shards' tables have.
-fn licences(shards: &Path) -> anyhow::Result<Option<Licences>> {
-    let (mut counts, mut none, mut column) = (BTreeMap::<String, u64>::new(), 0, None);
-    for table in crate::commands::report::tables(shards)? {
-        let schema = clip_corpus::schema_of(&table)?;
-        let names = schema.fields().iter().map(|field| field.name().as_str());
-        let found = names
-            .into_iter()
-            .find(|name| LICENCE.iter().any(|known| known.eq_ignore_ascii_case(name)));
-        let Some(name) = found else { return Ok(None) };
-        column.get_or_insert_with(|| name.to_owned());
-        for batch in clip_corpus::scan(&table, &[name], 65_536)? {
-            let texts = cast(batch?.column(0), &DataType::Utf8)?;
-            for text in texts.as_string::<i32>() {
-                match text.map(str::trim).filter(|text| !text.is_empty()) {
-                    Some(text) => *counts.entry(text.to_owned()).or_default() += 1,
-                    None => none += 1,
-                }
-            }
-        }
-    }
-    let Some(column) = column else { return Ok(None) };
-    let mut most: Vec<(String, u64)> = counts.into_iter().collect();
-    most.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    let others = most.iter().skip(LISTED).map(|(_, count)| count).sum();
-    most.truncate(LISTED);
-    Ok(Some(Licences { column, most, others, none }))
 }
 
 fn overlap(path: &Path, run: &RunReader, files: &mut Files) -> anyhow::Result<Overlap> {

@@ -4,18 +4,20 @@ use clip_curate::Check;
 
 use super::data::DataCard;
 use super::model::{Accuracy, ModelCard};
+use super::origin::{Counted, Origin};
 
 /// The data card.
 pub fn data(card: &DataCard) -> String {
     let mut text = format!(
-        "# Data card: {}\n\n{} pairs in {} shards ({} bytes), built with seed {}.\n\n## Stages\n\n\
+        "# Data card: {}\n\n{} pairs in {} shards ({} bytes), built with seed {}.\n\n{}\n## Stages\n\n\
          A fingerprint is the hash of all that decides a stage's output.\n\n\
          | stage | in | out | dropped because | fingerprint |\n|---|---|---|---|---|\n",
         cell(&card.name),
         card.pairs,
         card.shards,
         card.bytes,
-        card.seed
+        card.seed,
+        origin(&card.origin)
     );
     for stage in &card.stages {
         let mut reasons: Vec<String> = stage
@@ -43,15 +45,42 @@ pub fn data(card: &DataCard) -> String {
     text += "\n## Licences\n\n";
     match &card.licences {
         None => text += "No column of the corpus says under which licences the images are.\n",
-        Some(licences) => {
-            text += &format!("By the column `{}`:\n\n", cell(&licences.column));
-            for (licence, count) in &licences.most {
-                text += &format!("- {}: {count}\n", cell(licence));
-            }
-            text += &format!("- others: {}\n- not stated: {}\n", licences.others, licences.none);
-        }
+        Some(licences) => text += &by_column(licences),
     }
     text + &overlap(card)
+}
+
+/// Where the pairs come from.
+fn origin(origin: &Origin) -> String {
+    let mut text = "## Sources\n\n".to_owned();
+    if let Some(kind) = &origin.kind {
+        text += &format!("A source of the kind `{}`.\n\n", cell(kind));
+    }
+    for (setting, read) in &origin.read {
+        let read: Vec<String> = read.iter().map(|text| cell(text)).collect();
+        text += &format!("- {}: {}\n", cell(setting), read.join(", "));
+    }
+    text += &match origin.hosts {
+        Some(hosts) => format!("- hosts of the images: {hosts}\n"),
+        None => "- hosts of the images: none, they are local\n".to_owned(),
+    };
+    text += &format!("- pairs with a caption: {}\n", origin.captions);
+    if let Some(sources) = &origin.caption_sources {
+        text += &format!("\nWhere captions were. {}", by_column(sources));
+    }
+    match &origin.languages {
+        Some(languages) => text += &format!("\nLanguages of captions. {}", by_column(languages)),
+        None => text += "\nThe languages of the captions were not identified.\n",
+    }
+    text
+}
+
+fn by_column(counted: &Counted) -> String {
+    let mut text = format!("By the column `{}`:\n\n", cell(&counted.column));
+    for (value, count) in &counted.most {
+        text += &format!("- {}: {count}\n", cell(value));
+    }
+    text + &format!("- others: {}\n- not stated: {}\n", counted.others, counted.none)
 }
 
 fn overlap(card: &DataCard) -> String {

@@ -6,6 +6,7 @@ mod data;
 mod files;
 mod markdown;
 mod model;
+mod origin;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -62,7 +63,7 @@ pub struct Card {
 }
 
 /// The format of `card.json`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Its name.
 pub const FILE: &str = "card.json";
 
