@@ -109,6 +109,22 @@ fn scores_of_a_build_are_those_of_its_shards_and_a_filter_reads_them() {
     let page = std::fs::read_to_string(world.path("page.html")).unwrap();
     assert!(page.contains("Scores by clip") && page.contains("<h3>aesthetic</h3>"));
 
+    // What `[select]` could ask for is known before there are rows.
+    let printed = world.fails(&["plan", "--set", r#"select.where=["widht > 3"]"#], 2);
+    let hint = printed.lines().find_map(|line| line.strip_prefix("hint: there are ")).unwrap();
+    let mut known: Vec<&str> = hint.split(", ").collect();
+    let mut folders = std::fs::read_dir(world.path("runs/small")).unwrap();
+    let last = folders.find_map(|entry| {
+        let path = entry.unwrap().path();
+        path.to_string_lossy().contains("-score-").then_some(path)
+    });
+    let schema = read_parquet(&last.unwrap().join("part-00000.parquet")).unwrap()[0].schema();
+    let mut columns: Vec<&str> =
+        schema.fields().iter().map(|field| field.name().as_str()).collect();
+    known.sort_unstable();
+    columns.sort_unstable();
+    assert_eq!(known, columns);
+
     // The same scores for the shards alone, and once more for free.
     let score = ["score", "runs/small/shards", "--model", "model", "--device", "cpu"];
     let heads = ["--head", "aesthetic=head.safetensors", "--out", "scores"];

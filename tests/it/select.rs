@@ -33,6 +33,16 @@ fn a_build_keeps_exactly_the_fraction_and_says_why_others_were_dropped() {
     // What cannot be asked is a fault of the configuration, and names what can.
     let printed = world.fails(&["build", "--set", r#"select.where=["widht >= 3"]"#], 2);
     assert!(printed.contains("no column \"widht\"\nhint: there are row, uid"), "{printed}");
+    // Before anything is done, and by `plan`, too.
+    let fresh = World::new();
+    for set in [r#"select.where=["width > 2 and widht >= 3"]"#, "select.top.widht=0.3"] {
+        for command in ["plan", "build"] {
+            let printed = fresh.fails(&[command, "--set", set], 2);
+            let named = "no column \"widht\"\nhint: there are row, uid, url";
+            assert!(printed.contains(named), "{command} {set}: {printed}");
+            assert!(!fresh.path("runs").exists(), "{command} {set} did something");
+        }
+    }
     let printed = world.fails(&["plan", "--set", r#"select.where=["width >="]"#], 2);
     assert!(printed.contains("[select]: condition \"width >=\""), "{printed}");
 }

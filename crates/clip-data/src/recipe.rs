@@ -1,5 +1,6 @@
 //! `pipeline.toml` as the chain of stages, in order: this is the way of a pair.
 
+mod columns;
 mod models;
 mod needed;
 mod spec;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use arrow::array::Array;
 use clip_corpus::{
     Commit, Manifest, PartFile, Replacement, Uids, columns, copy_without, find_rows,
     forget_in_shard, npy_without, row_part, scan, schema_of, texts_at,

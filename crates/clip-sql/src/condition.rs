@@ -1,6 +1,6 @@
 //! Conditions that users write: one expression over the columns of a table.
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, SchemaError};
 use datafusion::error::DataFusionError;
@@ -27,6 +27,28 @@ impl Condition {
     pub fn parse(text: &str) -> Result<()> {
         let parsed = DFParser::parse_sql_into_expr(text);
         parsed.map(drop).map_err(|e| Error::condition(text, reason(&e)))
+    }
+
+    /// Refuses what is not one SQL expression over columns of these names, whatever their types.
+    ///
+    /// # Errors
+    /// [`Error::Condition`]; for an unknown column it names those that exist.
+    pub fn check_names(text: &str, names: &[&str]) -> Result<()> {
+        Self::parse(text)?;
+        let fields = names.iter().map(|name| Field::new(*name, DataType::Null, true));
+        let columns = DFSchema::try_from(Schema::new(fields.collect::<Vec<_>>()));
+        let context = SessionContext::new_with_config(config(SessionConfig::new()));
+        for function in functions() {
+            context.register_udf((*function).clone());
+        }
+        let planned = columns.and_then(|columns| context.parse_sql_expr(text, &columns));
+        match planned {
+            // Anything else may be for want of types.
+            Err(error) if unknown_column(&error).is_some() => {
+                Err(Error::condition(text, reason(&error)))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Checks a condition: it must be true or false for a row by the row alone, the same each time
@@ -98,13 +120,21 @@ fn row_local(expression: &Expr) -> std::result::Result<(), String> {
     visited.map_err(|e| reason(&e)).and(found)
 }
 
-/// DataFusion's reason in a line; of an unknown column, those that exist.
-fn reason(error: &DataFusionError) -> String {
+/// That a column is not among those that exist, where an error says so.
+fn unknown_column(error: &DataFusionError) -> Option<String> {
     if let DataFusionError::SchemaError(unknown, _) = error.find_root()
         && let SchemaError::FieldNotFound { field, valid_fields } = &**unknown
     {
         let known: Vec<&str> = valid_fields.iter().map(|field| field.name.as_str()).collect();
-        return no_column(&field.name, &known);
+        return Some(no_column(&field.name, &known));
+    }
+    None
+}
+
+/// DataFusion's reason in a line; of an unknown column, those that exist.
+fn reason(error: &DataFusionError) -> String {
+    if let Some(unknown) = unknown_column(error) {
+        return unknown;
     }
     error.find_root().strip_backtrace().replace('\n', " ")
 }
@@ -137,7 +167,6 @@ pub fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::datatypes::Field;
 
     fn schema() -> Schema {
         Schema::new(vec![
@@ -173,6 +202,16 @@ mod tests {
             assert!(error.contains(why), "{text}: {error}");
         }
         assert!(Condition::parse("colour = 3").is_ok(), "columns are not known yet");
+        let names = ["width", "captions", "url"];
+        let error = Condition::check_names("width > 2 AND colour = 3", &names).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("no column \"colour\"\nhint: there are width, captions, url"));
+        for text in ["width + 1 > 2", "host(url) = 'a'", "captions[1] LIKE 'a%'", "width"] {
+            assert!(
+                Condition::check_names(text, &names).is_ok(),
+                "types are not known yet: {text}"
+            );
+        }
         assert!(Condition::parse("width >=").is_err());
     }
 }

@@ -8,8 +8,10 @@ use clip_pipeline::config::score::Score;
 use clip_pipeline::config::semantic::SemanticKeep;
 use clip_pipeline::{Config, Error, Plan, Result, StageSpec, Status, Work};
 use clip_sql::Condition;
+use clip_sql::condition::no_column;
 use serde_json::{Value, json};
 
+use super::columns;
 use super::spec::{resource, stage};
 use crate::score_process::ScoreProcess;
 
@@ -110,13 +112,15 @@ pub(super) fn semantic(config: &Config) -> Result<Option<StageSpec>> {
 
 pub(super) fn select(config: &Config) -> Result<Option<StageSpec>> {
     let Some(select) = config.select.clone() else { return Ok(None) };
-    // Which columns there are is known when the stage runs; a misspelt condition is known now.
-    let parse = |text: &String| Condition::parse(text);
-    select
-        .r#where
-        .iter()
-        .try_for_each(parse)
-        .map_err(|e| Error::Config(format!("[select]: {e}")))?;
+    // Their types are known when the stage runs; what is misspelt is known now.
+    let names = columns::at_select(config);
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let check = |text: &String| Condition::check_names(text, &names);
+    let checked = select.r#where.iter().try_for_each(check);
+    checked.map_err(|e| Error::Config(format!("[select]: {e}")))?;
+    if let Some(column) = select.top.keys().find(|column| !names.contains(&column.as_str())) {
+        return Err(Error::Config(format!("[select] top: {}", no_column(column, &names))));
+    }
     let settings = json!({
         "where": select.r#where, "top": select.top, "functions": clip_sql::functions::VERSION,
     });
