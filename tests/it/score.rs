@@ -204,6 +204,19 @@ fn a_shard_that_changed_is_embedded_and_scored_again() {
     for rejects in ["scores/rejects/rejects_00001.jsonl", "embeddings/rejects/rejects_0001.jsonl"] {
         assert!(!world.path(rejects).exists(), "{rejects}");
     }
+    // A table that was removed is made again.
+    std::fs::remove_file(world.path("scores/00000.parquet")).unwrap();
+    assert!(world.good(&score).starts_with("5 "));
+    assert_eq!(numbers(&rows(&world.path("scores")), "clip_similarity").len(), 5);
+    // Other weights of the same length are another model.
+    let weights = world.path("model/open_clip_model.safetensors");
+    let before = std::fs::read(&weights).unwrap();
+    let mut other = before.clone();
+    *other.last_mut().unwrap() ^= 1;
+    std::fs::write(&weights, other).unwrap();
+    assert!(world.fails(&score, 2).contains("other scores"));
+    assert!(world.fails(&embed, 2).contains("other embeddings"));
+    std::fs::write(&weights, before).unwrap();
     // The table of a shard that is gone would be in the pool all the same.
     std::fs::remove_file(world.path("set/1.tar")).unwrap();
     assert!(world.fails(&score, 2).contains("00001.parquet: it was written of more shards"));

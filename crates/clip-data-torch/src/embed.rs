@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::device::device;
 use crate::exit;
-use crate::model::{load_options, weights_path};
+use crate::model::{load_options, weights_hash, weights_path};
 use crate::row_progress::RowProgress;
 
 /// Embeds what is not embedded yet.
@@ -34,10 +34,8 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
     let kind = if args.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
     let opening = LoadOptions { device, ..load_options(&args.model)? };
     let weights = Weights::read(&weights_path(&args.model)?)?;
-    let files = clip_model::weights_files(&weights.path)?;
-    let file: u64 = files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
     let identity = json!({
-        "model": weights.path, "bytes": file, "image_size": opening.image_size,
+        "model": weights_hash(&weights.path)?, "image_size": opening.image_size,
         "precision": if kind == Kind::BFloat16 { "bf16" } else { "fp32" },
         "numbers": if args.numbers == Numbers::Float16 { "float16" } else { "float32" },
         "preprocess": weights.preprocess(&opening.preprocess)?.to_json(),

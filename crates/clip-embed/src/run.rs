@@ -4,13 +4,14 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::batch::{each_batch, write_rejects};
-use crate::done::DoneFile;
-use crate::{Encoder, Error, Input, Item, Npy, NumberType, Part, Result, Summary};
 use arrow::array::{RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use clip_corpus::EmbeddingNames;
 use clip_format::PathError;
+
+use crate::batch::{each_batch, write_rejects};
+use crate::done::DoneFile;
+use crate::{Encoder, Error, Input, Item, Npy, NumberType, Part, Result, Summary};
 
 /// What decides the files.
 #[derive(Debug, Clone)]

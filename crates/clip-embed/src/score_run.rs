@@ -52,7 +52,7 @@ pub fn score(
         let table = options.output.join(format!("{number}.parquet"));
         let rejects = options.output.join(format!("rejects/rejects_{number}.jsonl"));
         let done = DoneFile::new(&options.output, &number, part)?;
-        if done.reuse(&mut summary)? {
+        if table.is_file() && done.reuse(&mut summary)? {
             continue;
         }
         let Some(scored) = part_scores(input, part, scorer, options, progress)? else {
