@@ -168,6 +168,52 @@ fn a_training_and_its_scores_make_a_page_without_a_build() {
 }
 
 #[test]
+fn scores_beside_a_contamination_report_are_of_it_and_name_their_model() {
+    let world = World::new();
+    world.good(&["build"]);
+    world.good(&["contamination"]);
+    let account = std::fs::read_to_string(world.path("runs/small/contamination.json")).unwrap();
+    let account: serde_json::Value = serde_json::from_str(&account).unwrap();
+    let id = account["id"].as_str().unwrap();
+    let scores = |id: &str| {
+        let result = serde_json::json!({"dataset": "toys", "model": "logs/m/checkpoints/step_1",
+            "hashes": {"model": "ab12"}, "classes": 8, "chance": 0.125, "contamination": id});
+        std::fs::write(world.path("s.json"), result.to_string()).unwrap();
+    };
+    let report = ["report", "--scores", "s.json", "--out", "page.html"];
+    let page = || std::fs::read_to_string(world.path("page.html")).unwrap();
+    scores("0123456789abcdef");
+    let error = world.fails(&report, 2);
+    let wanted = format!(
+        "s.json: its scores were split by the contamination report 0123456789abcdef, and that of \
+         this corpus is {id}\nhint: "
+    );
+    assert!(error.contains(&wanted), "{error}");
+    scores(id);
+    world.good(&report);
+    let named = format!("Model logs/m/checkpoints/step_1; contamination report {id}.");
+    assert!(page().contains(&named), "{}", page());
+    scores("unaudited");
+    world.good(&report);
+    assert!(page().contains("step_1; no contamination report."), "{}", page());
+
+    // Weights of none of the training's checkpoints, and of one.
+    let checkpoint = world.path("logs/first/checkpoints/step_1");
+    std::fs::create_dir_all(&checkpoint).unwrap();
+    std::fs::write(world.path("logs/first/steps.jsonl"), "").unwrap();
+    let with = [&report[..], &["--training", "logs/first"]].concat();
+    for (hash, foreign) in [("cd34", true), ("ab12", false)] {
+        let state = serde_json::json!({"files": {"open_clip_model.safetensors": hash}});
+        std::fs::write(checkpoint.join("trainer.json"), state.to_string()).unwrap();
+        let output = world.run(&with);
+        assert!(output.status.success());
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let note = "the weights of no checkpoint of --training logs/first.";
+        assert_eq!((errors.contains(note), page().contains(note)), (foreign, foreign), "{errors}");
+    }
+}
+
+#[test]
 fn two_runs_are_compared_stage_by_stage() {
     let world = World::new();
     world.good(&["build"]);

@@ -60,6 +60,20 @@ fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
     world.good(&card);
     assert_eq!(read("cards/card.json"), first);
 
+    // Scores of another model, or split by another report, are no scores of these cards.
+    for (key, value, expected) in [
+        ("model", "0123", "its scores are of another model than logs/tiny"),
+        ("contamination", "0123", "its scores were split by the contamination report 0123"),
+    ] {
+        let mut other: Value = serde_json::from_str(&read("s.json")).unwrap();
+        let place = if key == "model" { &mut other["hashes"][key] } else { &mut other[key] };
+        *place = value.into();
+        std::fs::write(world.path("other.json"), other.to_string()).unwrap();
+        let card = ["card", "--training", "logs/tiny", "--scores", "other.json", "--out", "no"];
+        let printed = world.fails(&card, 2);
+        assert!(printed.contains(expected), "{printed}");
+    }
+
     // Each change on its own is found, by the file that was changed.
     let changed = |path: &str, from: &str, to: &str, expected: &str| {
         let before = read(path);

@@ -32,15 +32,14 @@ pub fn img2dataset_shard(folder: &Path, name: &str, rows: &[Row]) {
     let texts = |get: fn(&Row) -> Option<String>| -> ArrayRef {
         Arc::new(rows.iter().map(get).collect::<StringArray>())
     };
-    let columns: [(&str, fn(&Row) -> Option<String>); 4] = [
-        ("url", |row| Some(row.1.clone())),
-        ("key", |row| Some(row.0.to_owned())),
-        ("status", |row| {
-            Some(if row.2.is_none() { "success" } else { "failed_to_download" }.to_owned())
-        }),
-        ("error_message", |row| row.2.map(str::to_owned)),
+    let status =
+        |row: &Row| Some(if row.2.is_none() { "success" } else { "failed_to_download" }.to_owned());
+    let columns = [
+        ("url", texts(|row| Some(row.1.clone())), true),
+        ("key", texts(|row| Some(row.0.to_owned())), true),
+        ("status", texts(status), true),
+        ("error_message", texts(|row| row.2.map(str::to_owned)), true),
     ];
-    let columns = columns.map(|(name, get)| (name, texts(get), true));
     let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
     write_parquet(&path.with_extension("parquet"), batch.schema(), &[batch]).unwrap();
     let stats = serde_json::json!({"count": rows.len(), "successes": there().count()});

@@ -63,6 +63,24 @@ fn a_dump_becomes_a_list_that_says_where_it_came_from() {
         "tail.svg",
     ]);
     assert!(found.contains("with a query: 2 (66.7%)"), "{found}");
+    // A list's column of captions, not its lines.
+    let csv = "url,caption\nhttp://a/red delicious,\"a golden\nApple\"\nhttp://a/2,nothing\n";
+    std::fs::write(world.path("pairs.csv"), csv).unwrap();
+    let rows = "{\"TEXT\": \"a golden apple\"}\n{\"TEXT\": \"no\"}\n";
+    std::fs::write(world.path("pairs.jsonl"), rows).unwrap();
+    let stats = ["queries", "stats", "q.parquet", "--captions"];
+    for args in [&["pairs.csv", "--column", "Caption"][..], &["pairs.jsonl"]] {
+        let found = world.good(&[&stats[..], args].concat());
+        assert!(found.contains("captions: 2\nwith a query: 1 (50.0%)"), "{found}");
+    }
+    for (args, named) in [
+        (&["pairs.csv"][..], "pairs.csv: no column \"TEXT\"\nhint: "),
+        (&["pairs.csv", "--column", "NOPE"], "no column \"NOPE\"\nhint: "),
+        (&["captions.txt", "--column", "TEXT"], "--column TEXT: no effect on captions.txt"),
+    ] {
+        let error = world.fails(&[&stats[..], args].concat(), 2);
+        assert!(error.contains(named), "{args:?}: {error}");
+    }
     assert!(std::fs::read_to_string(world.path("tail.svg")).unwrap().contains("<polyline"));
 }
 
@@ -93,11 +111,14 @@ fn bad_inputs_of_a_list_are_named_or_counted() {
     std::fs::write(world.path("half.xml"), &dump[..dump.len() / 2]).unwrap();
     std::fs::write(world.path("latin1.txt"), b"caf\xe9 cr\xe8me\n").unwrap();
     std::fs::write(world.path("bad.tsv"), "word\t5\nno count\n").unwrap();
+    std::fs::write(world.path("pairs.csv"), "url,caption\nhttp://a/1,an apple\n").unwrap();
     std::fs::write(world.path("empty.txt"), "\n\n").unwrap();
     for (args, named) in [
         (&["--dump", "half.xml"][..], "half.xml: the dump is cut off after 2"),
         (&["--dump", "latin1.txt"], "latin1.txt: it does not begin with <mediawiki"),
         (&["--text", "latin1.txt"], "latin1.txt: 1 of 1 lines are not UTF-8"),
+        (&["--text", "pairs.csv"], "pairs.csv: it is a table, not text\nhint: "),
+        (&["--list", "pairs.csv"], "pairs.csv: it is a table, not text\nhint: one query a line"),
         (&["--counts", "bad.tsv"], "bad.tsv line 2: not `word<TAB>count`"),
         (&["--list", "empty.txt"], "empty.txt: it holds no query"),
         (&["--pageviews", "bad.tsv"], "bad.tsv line 1: not `project title views bytes`"),

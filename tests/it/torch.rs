@@ -92,6 +92,81 @@ fn stopped_and_gone_on_a_training_ends_with_the_same_weights() {
     let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
     assert_eq!(scores["task"], "zeroshot_classification");
     assert_eq!(scores["overlap"]["acc1"]["n"], 8);
+    assert_eq!(scores["contamination_covers_training"], true);
+    reports_of_other_shards_are_named(&world);
+    class_folders_are_taken_under_a_datasets_name(&world);
+}
+
+/// `logs/whole` was trained on `runs/small/shards`.
+fn reports_of_other_shards_are_named(world: &World) {
+    world.good(&[
+        "reshard",
+        "--input",
+        "runs/small/shards",
+        "--out",
+        "other",
+        "--shard-size",
+        "30",
+    ]);
+    let eval = ["eval", "zero-shot", "--model", "logs/whole", "--dataset", "toys"];
+    for (corpus, covers) in [("other", false), ("runs/small/shards", true)] {
+        let out = format!("report-{covers}");
+        world.good(&["contamination", "--corpus", corpus, "--eval", "toys=toys", "--out", &out]);
+        let report = format!("{out}/contamination.json");
+        let output = world
+            .run(&[&eval[..], &["--contamination", &report, "--output", "covers.json"]].concat());
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{errors}");
+        let warned = errors.contains("is not of the corpus that logs/whole/checkpoints/step_");
+        assert_eq!(warned, !covers, "{errors}");
+        let scores = std::fs::read_to_string(world.path("covers.json")).unwrap();
+        let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
+        assert_eq!(scores["contamination_covers_training"], covers);
+    }
+    let train = ["train", "--train-data", "runs/small/shards", "--preset", "tiny.json"];
+    let more = ["--epochs", "1", "--device", "cpu", "--name", "watched", "--zeroshot", "toys"];
+    let split = ["--contamination", "report-false/contamination.json"];
+    let output = world.run(&[&train[..], &more, &split].concat());
+    let printed = String::from_utf8_lossy(&output.stderr) + String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("is not of the corpus that logs/watched was trained on"), "{printed}");
+}
+
+/// A copy of CIFAR-10 in folders of images, as `contamination` and `[check]` take it.
+fn class_folders_are_taken_under_a_datasets_name(world: &World) {
+    for (part, name) in [("train", "other.png"), ("test", "copy.png")] {
+        for n in 0..8 {
+            let class = world.path(&format!("c10/{part}/{}", ["cat", "Dog"][n / 4]));
+            std::fs::create_dir_all(&class).unwrap();
+            let from = world.path(&format!("toys/class_{n}/{name}"));
+            std::fs::copy(from, class.join(format!("{n}.png"))).unwrap();
+        }
+    }
+    let model = ["--model", "logs/whole", "--device", "cpu"];
+    let zero = ["eval", "zero-shot", "--dataset", "cifar10=c10", "--output", "c.json"];
+    let output = world.run(&[&zero[..], &model].concat());
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("8 items, and its test part has 10000"), "{errors}");
+    let scores = std::fs::read_to_string(world.path("c.json")).unwrap();
+    let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
+    assert_eq!((&scores["items"], &scores["protocol"]), (&8.into(), &"openai".into()));
+    world.good(&[&["eval", "linear-probe", "--dataset", "cifar10=c10"][..], &model].concat());
+    let train = ["train", "--train-data", "runs/small/shards", "--preset", "tiny.json"];
+    let more = ["--epochs", "1", "--device", "cpu", "--name", "zero", "--zeroshot", "cifar10=c10"];
+    world.good(&[&train[..], &more].concat());
+    let results = std::fs::read_to_string(world.path("logs/zero/checkpoints/results.jsonl"));
+    assert!(results.unwrap().contains("cifar10-zeroshot-val-top1"));
+    // The report knows a set by the name that was given.
+    let check = ["contamination", "--corpus", "images", "--eval", "cifar10=c10", "--out", "c10r"];
+    world.good(&check);
+    let split = ["--contamination", "c10r/contamination.json"];
+    world.good(&[&zero[..], &split, &model].concat());
+    let named = ["eval", "zero-shot", "--dataset", "mine=c10"];
+    let error = world.fails(&[&named[..], &split, &model].concat(), 2);
+    assert!(
+        error.contains("no set \"mine\", only cifar10\nhint: give the set the report's name, as in --dataset cifar10=PATH"),
+        "{error}"
+    );
 }
 
 /// What OpenMP's threads do while they wait is in the environment of the executable with libtorch,

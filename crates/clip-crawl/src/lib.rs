@@ -58,7 +58,9 @@ pub use client::{Client, Reply};
 pub use error::{FetchError, Kind};
 pub use fetch::ImageFetch;
 pub use html::{Extracted, Found, extract};
-pub use list::{filled_columns, is_text_list, list_rows, require_urls, text_lists};
+pub use list::{
+    filled_columns, is_plain_text, is_text_list, list_column, list_rows, require_urls, text_lists,
+};
 pub use normalize_url::normal_url;
 pub use retry::{RetryFetch, rejected_rows};
 pub use robots::Rules as RobotsRules;

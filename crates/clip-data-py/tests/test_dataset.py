@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import pickle
 import subprocess
 import sys
@@ -67,7 +68,7 @@ class DatasetTest(unittest.TestCase):
         self.assertEqual((first.shape, first.dtype), (torch.Size([2, 8, 8, 3]), torch.uint8))
 
     def test_batches_that_are_let_go_take_no_memory(self):
-        pages = lambda: int(open("/proc/self/statm").read().split()[1])
+        pages = lambda: int(pathlib.Path("/proc/self/statm").read_text().split()[1])
         iterator = iter(clip_data.DataLoader(dataset(self.folder, epochs=100, image_size=224)))
         for _ in range(STEPS // 2):
             next(iterator)

@@ -53,7 +53,7 @@ impl Pairing {
 
 /// Labels and names that are listed in a message.
 const SHOWN: usize = 20;
-const HINT: &str = "hint: rename them, or list the class of each in classnames.txt; --layout reads the folder as another layout";
+const HINT: &str = "hint: rename them, or list the class of each in classnames.txt; under another name than the dataset's (mine=PATH) the labels are the classes";
 
 /// Pairs labels with classes: by name where any is a name, else by number where all are numbers,
 /// else by position where there is one for each class.
@@ -250,7 +250,7 @@ mod tests {
 
     fn refused(found: &[&str], classes: &[&str], parts: &[&str]) {
         let message = paired(found, classes).unwrap_err();
-        for part in parts.iter().chain(&["set: ", "\nhint: ", "classnames.txt", "--layout"]) {
+        for part in parts.iter().chain(&["set: ", "\nhint: ", "classnames.txt", "(mine=PATH)"]) {
             assert!(message.contains(part), "{part:?} in {message}");
         }
     }

@@ -98,7 +98,8 @@ fn numbers_whose_base_is_unknown_are_refused() {
         (numbers(2, 102), ["numbers from 2 to 103", "out of range"]),
     ] {
         let message = classes("flowers", None, &labels).unwrap_err();
-        for part in parts.iter().chain(&["flowers: ", "\nhint: ", "classnames.txt", "--layout"]) {
+        for part in parts.iter().chain(&["flowers: ", "\nhint: ", "classnames.txt", "(mine=PATH)"])
+        {
             assert!(message.contains(part), "{message}");
         }
     }

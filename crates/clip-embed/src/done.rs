@@ -1,5 +1,5 @@
-//! Which parts are done, and of which input: a part whose shard, images or lines are others since is
-//! made again.
+//! Which parts are done, and of which input: a part whose shard, images or lines are others since
+//! is made again.
 
 use std::path::{Path, PathBuf};
 

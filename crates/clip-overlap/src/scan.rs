@@ -59,6 +59,9 @@ pub struct UnitCount {
     pub without_image: u64,
     /// Images that could not be decoded: name and reason.
     pub unreadable: Vec<(String, String)>,
+    /// blake3 of a shard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blake3: Option<String>,
 }
 
 /// Says how far a scan has come.
@@ -171,6 +174,7 @@ impl Scan<'_> {
         if self.progress.cancel.load(Ordering::Relaxed) {
             return Ok(None);
         }
+        count.blake3 = unit.shard().map(clip_corpus::hash_file).transpose()?.map(|(hash, _)| hash);
         Ok(Some((count, found)))
     }
 

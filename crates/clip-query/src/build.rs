@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::counter::{Counted, Counter};
 use crate::hash::HashedMap;
 use crate::list::ListBuilder;
+use crate::open::refuse_table;
 use crate::origin::{Origin, Read};
 use crate::parallel_records::{Records, pump};
 use crate::runs::Scratch;
@@ -201,6 +202,8 @@ impl Build {
             origin.inputs.push(read(path, "dump", found));
         }
         for path in &self.texts {
+            let hint = "write its column of text to a file of its own, one a line";
+            refuse_table(path, &["csv", "tsv", "json", "jsonl", "parquet"], hint)?;
             let (lines, foreign) = text(path, &mut counters, advance)?;
             let found = vec![("lines", lines), ("lines that are not UTF-8", foreign)];
             origin.inputs.push(read(path, "text", found));

@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
-use crate::open::each_line;
+use crate::open::{each_line, refuse_table};
 use crate::origin::Origin;
 use crate::{Error, Query, QueryList, QuerySource, Result};
 
@@ -56,6 +56,8 @@ fn load(path: &Path) -> Result<QueryList> {
 }
 
 fn load_text(path: &Path) -> Result<QueryList> {
+    let hint = "one query a line in a file of another ending, or .parquet with a column `query`";
+    refuse_table(path, &["csv", "tsv", "jsonl"], hint)?;
     let mut texts = Vec::new();
     each_line(path, &|_| (), |number, line| {
         let text = std::str::from_utf8(line).ok().filter(|text| !text.contains('\0'));

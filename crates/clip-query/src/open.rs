@@ -44,6 +44,17 @@ pub(crate) fn open(path: &Path) -> Result<(BufReader<File>, Packing)> {
     Ok((reader, packing))
 }
 
+/// Refuses a table by its name where text is wanted: its other columns would count as text.
+pub(crate) fn refuse_table(path: &Path, endings: &[&str], hint: &'static str) -> Result<()> {
+    let name = path.to_string_lossy().to_lowercase();
+    let plain = [".gz", ".bz2"].into_iter().find_map(|packed| name.strip_suffix(packed));
+    let ending = Path::new(plain.unwrap_or(&name)).extension().and_then(|ending| ending.to_str());
+    match ending.filter(|ending| endings.contains(ending)) {
+        Some(_) => Err(Error::file(path, "it is a table, not text", hint)),
+        None => Ok(()),
+    }
+}
+
 /// An input that came to an early end, or another failure to read.
 pub(crate) fn failure(path: &Path, error: std::io::Error, whole: &'static str) -> Error {
     use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};

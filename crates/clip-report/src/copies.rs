@@ -9,7 +9,7 @@ use clip_overlap::{ContaminationReport, Copy, HitKind, SetReport};
 use clip_pipeline::StageLayout;
 
 use crate::image::image_tag;
-use crate::markup::{escape, grouped, percent};
+use crate::markup::{escape, grouped, percent_fine};
 use crate::retrained::retrained;
 use crate::texts::texts;
 use crate::{Cell, Error, Result, Section, Table};
@@ -119,13 +119,13 @@ pub(crate) fn source(url: &str, place: &str, id: &str) -> String {
 }
 
 fn rate(set: &SetReport) -> [Cell; 9] {
-    let (low, high) = (percent(set.interval.low), percent(set.interval.high));
+    let (low, high) = (percent_fine(set.interval.low), percent_fine(set.interval.high));
     let captions = set.captions;
     [
         set.name.as_str().into(),
         set.items.into(),
         set.overlap.into(),
-        Cell::Markup(format!("<b>{}</b> [{low}, {high}]", percent(set.rate))),
+        Cell::Markup(format!("<b>{}</b> [{low}, {high}]", percent_fine(set.rate))),
         format!("{:.3}", set.threshold).into(),
         set.removed.into(),
         set.flat.into(),
@@ -140,12 +140,12 @@ fn rate(set: &SetReport) -> [Cell; 9] {
 /// All sets in a sentence.
 fn suite(account: &ContaminationReport) -> Option<String> {
     let suite = account.suite.as_ref().filter(|suite| suite.sets > 1)?;
-    let (median, mean) = (percent(suite.median_rate), percent(suite.mean_rate));
+    let (median, mean) = (percent_fine(suite.median_rate), percent_fine(suite.mean_rate));
     let (sets, without) = (suite.sets, suite.without_overlap);
     let mut text =
         format!("{sets} sets, {without} without overlap; rate: median {median}, mean {mean}");
     if suite.judged > 0 {
-        let most = suite.max_inflation.map_or("–".into(), percent);
+        let most = suite.max_inflation.map_or("–".into(), percent_fine);
         text.push_str(&format!(
             ". Of {} with predictions, {} differ by more than 0.1 points, {} are significant, the most \
              inflated by {most}",
@@ -157,18 +157,18 @@ fn suite(account: &ContaminationReport) -> Option<String> {
 
 fn effect(set: &SetReport) -> Option<[Cell; 9]> {
     let effect = set.effect.as_ref()?;
-    let share = |value: Option<f64>| value.map_or("–".into(), Cell::Share);
+    let share = |value: Option<f64>| value.map_or("–".into(), |value| percent_fine(value).into());
     let number = |value: Option<f64>| value.map_or("–".into(), |p| format!("{p:.3}").into());
     let verdict = match (effect.significant(), &effect.detectable) {
         (true, _) => "significant".to_owned(),
         (false, Some(seen)) => {
-            format!("not significant; from {} on it would have been", percent(seen.inflation))
+            format!("not significant; from {} on it would have been", percent_fine(seen.inflation))
         }
         (false, None) => "too few overlap for a test".to_owned(),
     };
     Some([
         set.name.as_str().into(),
-        Cell::Share(effect.accuracy_all),
+        share(Some(effect.accuracy_all)),
         share(effect.accuracy_clean),
         share(set.stratified.as_ref().map(|even| even.clean)),
         share(effect.accuracy_overlap),
@@ -365,4 +365,23 @@ pub fn shown_copies(account: &ContaminationReport) -> HashSet<(String, String)> 
     let most = shown_of_each(account);
     let shown = account.sets.iter().flat_map(|set| chosen(set, most));
     shown.map(|copy| (copy.place.clone(), copy.id.clone())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_overlap::{SetDecision, Subject};
+
+    #[test]
+    fn small_rates_and_inflations_are_not_rounded_away() {
+        let set = Subject { name: "toys", index: "0", items: 10_000, unreadable: 0 };
+        let set = SetReport::new(&set, &[], |_| true, &SetDecision::default()).unwrap();
+        let effect = clip_stats::contamination(10_000, 5, 5_003, 5, 1).unwrap();
+        let set = SetReport { rate: 0.0005, effect: Some(effect), ..set };
+        let account = ContaminationReport::new(clip_overlap::CorpusAccount::default(), vec![set]);
+        let page = contamination(&account, &BTreeMap::new(), &Images::new()).unwrap().html();
+        for part in ["<b>0.05%</b> [0.00%, 0.06%]", ">50.03%<", ">50.01%<", ">0.02%<"] {
+            assert!(page.contains(part), "{part}: {page}");
+        }
+    }
 }

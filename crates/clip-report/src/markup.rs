@@ -23,6 +23,11 @@ pub fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
+/// 0.0002 as "0.02%": rates of overlap and differences of scores are small.
+pub fn percent_fine(share: f64) -> String {
+    format!("{:.2}%", 100.0 * share)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

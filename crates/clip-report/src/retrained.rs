@@ -4,6 +4,7 @@ use clip_overlap::{ContaminationReport, Dose, Retrained, SetReport, Split};
 use clip_stats::Mean;
 
 use crate::chart::{Axis, Line, Scale, line_chart};
+use crate::markup::percent_fine;
 use crate::{Cell, Section, Table};
 
 /// Appends the arms and doses of the sets that were trained without.
@@ -60,14 +61,9 @@ fn row(name: &str, split: &Split) -> [Cell; 4] {
 
 fn mean(mean: &Mean) -> Cell {
     let interval = mean.interval.map_or(String::new(), |interval| {
-        format!(" [{}, {}]", percent(interval.low), percent(interval.high))
+        format!(" [{}, {}]", percent_fine(interval.low), percent_fine(interval.high))
     });
-    Cell::Markup(format!("<b>{}</b>{interval}", percent(mean.mean)))
-}
-
-/// A share as a percentage, to a hundredth of a point: differences are small.
-fn percent(share: f64) -> String {
-    format!("{:.2}%", 100.0 * share)
+    Cell::Markup(format!("<b>{}</b>{interval}", percent_fine(mean.mean)))
 }
 
 /// Accuracy by dose, with and without the copies.

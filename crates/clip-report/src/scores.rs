@@ -1,17 +1,21 @@
 //! What a model scored.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
 use crate::error::json;
-use crate::markup::percent;
+use crate::markup::percent_fine;
 use crate::{Cell, Error, Result, Section, Table};
 
 /// The fields of a result file that are shown.
 #[derive(Deserialize)]
 struct Scored {
     dataset: Option<String>,
+    model: Option<String>,
+    #[serde(default)]
+    hashes: Hashes,
+    contamination: Option<String>,
     classes: Option<u64>,
     chance: Option<f64>,
     /// Items that were scored, and where they were limited, those of the set.
@@ -20,6 +24,12 @@ struct Scored {
     all: Option<Accuracies>,
     clean: Option<Accuracies>,
     overlap: Option<Accuracies>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Hashes {
+    model: String,
 }
 
 #[derive(Deserialize)]
@@ -37,39 +47,72 @@ struct Accuracy {
     high: f64,
 }
 
-/// The scores of an evaluation, from the JSON of `clip-data eval --out`.
-///
-/// # Errors
-/// When the file is no such result.
-pub fn scores(path: &Path) -> Result<Section> {
-    let scored: Scored = json(path).map_err(|error| match error {
-        Error::File(error) => Error::file(
-            &error.path,
-            format!(
-                "{}\nhint: the file that `clip-data eval … --out` wrote is wanted",
-                error.reason
+/// A result file of `clip-data eval --out`.
+pub struct ScoreFile {
+    /// The file.
+    pub path: PathBuf,
+    scored: Scored,
+}
+
+impl ScoreFile {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When the file is no such result.
+    pub fn read(path: &Path) -> Result<Self> {
+        let scored = json(path).map_err(|error| match error {
+            Error::File(error) => Error::file(
+                &error.path,
+                format!(
+                    "{}\nhint: the file that `clip-data eval … --out` wrote is wanted",
+                    error.reason
+                ),
             ),
-        ),
-        other => other,
-    })?;
+            other => other,
+        })?;
+        Ok(Self { path: path.to_path_buf(), scored })
+    }
+
+    /// The path of the model, as it was given.
+    pub fn model(&self) -> Option<&str> {
+        self.scored.model.as_deref()
+    }
+
+    /// blake3 of the weights that were scored.
+    pub fn weights(&self) -> Option<&str> {
+        Some(self.scored.hashes.model.as_str()).filter(|hash| !hash.is_empty())
+    }
+
+    /// The id of the contamination report that split the scores; none where they are unaudited.
+    pub fn contamination(&self) -> Option<&str> {
+        self.scored.contamination.as_deref().filter(|id| *id != "unaudited")
+    }
+
+    /// The scores, below what they are of and what the reader has to know of that.
+    pub fn section(&self, notes: &[String]) -> Section {
+        section(&self.scored, notes)
+    }
+}
+
+fn section(scored: &Scored, notes: &[String]) -> Section {
     let cell = |accuracy: &Option<Accuracy>| match accuracy {
         Some(Accuracy { value, low, high, .. }) => Cell::Markup(format!(
             "<b>{}</b> [{}, {}]",
-            percent(*value),
-            percent(*low),
-            percent(*high)
+            percent_fine(*value),
+            percent_fine(*low),
+            percent_fine(*high)
         )),
         None => "–".into(),
     };
     let mut table = Table::new(["items", "n", "top-1", "top-5", "per class"]);
-    let parts = [("All", scored.all), ("Clean", scored.clean), ("Overlap", scored.overlap)];
-    for (name, part) in parts.into_iter().filter_map(|(name, part)| Some((name, part?))) {
+    let parts = [("All", &scored.all), ("Clean", &scored.clean), ("Overlap", &scored.overlap)];
+    for (name, part) in parts.into_iter().filter_map(|(name, part)| Some((name, part.as_ref()?))) {
         table.push([
             name.into(),
             part.acc1.as_ref().map_or(0, |accuracy| accuracy.n).into(),
             cell(&part.acc1),
             cell(&part.acc5),
-            part.mean_per_class_recall.map_or("–".into(), Cell::Share),
+            part.mean_per_class_recall.map_or("–".into(), |share| percent_fine(share).into()),
         ]);
     }
     let name = scored.dataset.as_deref().unwrap_or("?");
@@ -84,9 +127,15 @@ pub fn scores(path: &Path) -> Result<Section> {
     };
     let about = "Accuracy with 99.5% Clopper-Pearson intervals: on all items, on those that the corpus does \
                  not hold (Clean), and on those that it does (Overlap).";
-    Ok(Section::new("Zero-shot transfer", about)
+    let model = scored.model.as_deref().unwrap_or("?");
+    let split = match scored.contamination.as_deref() {
+        None | Some("unaudited") => "no contamination report".to_owned(),
+        Some(id) => format!("contamination report {id}"),
+    };
+    let section = Section::new("Zero-shot transfer", about)
         .text(&format!("{name}: {classes} classes, chance {chance:.2}%{limited}"))
-        .table(&table))
+        .text(&format!("Model {model}; {split}."));
+    notes.iter().fold(section, |section, note| section.text(note)).table(&table)
 }
 
 #[cfg(test)]
@@ -99,11 +148,17 @@ mod tests {
         let page = |text: &str| {
             let path = dir.path().join("scores.json");
             std::fs::write(&path, text).unwrap();
-            scores(&path).map(|section| section.html())
+            ScoreFile::read(&path).map(|file| file.section(&["a note".into()]).html())
         };
         let all = r#""dataset": "cifar10", "classes": 10, "chance": 0.1, "items": 500"#;
         let part = page(&format!("{{{all}, \"items_total\": 10000}}")).unwrap();
         assert!(part.contains("scores of 500 of its 10,000 items"), "{part}");
+        for part in ["Model ?; no contamination report.", "<p>a note</p>"] {
+            assert!(page(&format!("{{{all}}}")).unwrap().contains(part), "{part}");
+        }
+        let known = r#", "model": "logs/m", "contamination": "0123"}"#;
+        let known = page(&format!("{{{all}{known}")).unwrap();
+        assert!(known.contains("Model logs/m; contamination report 0123."), "{known}");
         let whole = page(&format!("{{{all}, \"items_total\": 500}}")).unwrap();
         assert!(!whole.contains("--limit"), "{whole}");
         let error = page("PAR1").unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use clip_overlap::{SetReport, TextOverlap};
 
-use crate::markup::percent;
+use crate::markup::percent_fine;
 use crate::{Cell, Section, Table};
 
 /// Captions that are shown.
@@ -13,8 +13,8 @@ const SHOWN: usize = 40;
 pub fn texts(section: Section, set: &SetReport) -> Section {
     let Some(found) = &set.text else { return section };
     let kinds = found.kinds.iter().map(|(kind, count)| (kind.name(), Cell::Count(*count)));
-    let (low, high) = (percent(found.interval.low), percent(found.interval.high));
-    let rate = format!("<b>{}</b> [{low}, {high}]", percent(found.rate));
+    let (low, high) = (percent_fine(found.interval.low), percent_fine(found.interval.high));
+    let rate = format!("<b>{}</b> [{low}, {high}]", percent_fine(found.rate));
     let facts = [
         ("captions of the set", found.captions.into()),
         ("texts of the corpus", found.texts.into()),

@@ -76,7 +76,7 @@ impl Seen {
             !c.optional && !names.iter().any(|name| name.eq_ignore_ascii_case(&c.from))
         };
         match columns.iter().find(lacks) {
-            Some(column) if self.rows > 0 => Err(missing(file, &column.from, &names)),
+            Some(column) if self.rows > 0 => Err(missing(file, column, &names)),
             _ => Ok(()),
         }
     }

@@ -78,6 +78,25 @@ pub fn list_rows(
     batches(&ListFile { path: path.to_path_buf(), format }, &columns, 0)
 }
 
+/// One column of a list of text that has columns, as text; of a list of captions the first. The
+/// last column is as in [`list_rows`].
+///
+/// # Errors
+/// When the column is not there, with those that are, or the file cannot be read.
+pub fn list_column(
+    path: &Path,
+    name: &str,
+) -> Result<Box<dyn Iterator<Item = Result<RecordBatch>> + Send>> {
+    let column = Column { lists: CaptionList::First, ..Column::text(name, "text") };
+    let format = Format::of(&path.to_string_lossy()).unwrap_or(Format::Txt);
+    batches(&ListFile { path: path.to_path_buf(), format }, &[column], 0)
+}
+
+/// Whether a file is a list of text without columns by its name, or no list by it.
+pub fn is_plain_text(path: &Path) -> bool {
+    Format::of(&path.to_string_lossy()).is_none_or(|format| format == Format::Txt)
+}
+
 /// Which of these columns a list has, with values among the first rows of its first file; they may
 /// be spelled in other case there. A file of URLs alone has `url`.
 ///

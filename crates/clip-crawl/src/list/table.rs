@@ -236,7 +236,7 @@ pub(super) fn places(
     names: &[&str],
 ) -> Result<Vec<Option<usize>>> {
     let place = |column: &Column| match place(names, &column.from) {
-        None if !column.optional => Err(missing(file, &column.from, names)),
+        None if !column.optional => Err(missing(file, column, names)),
         found => Ok(found),
     };
     columns.iter().map(place).collect()
@@ -249,12 +249,15 @@ pub(super) fn place(names: &[&str], name: &str) -> Option<usize> {
     exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))
 }
 
-pub(super) fn missing(file: &ListFile, name: &str, names: &[&str]) -> Error {
+pub(super) fn missing(file: &ListFile, column: &Column, names: &[&str]) -> Error {
+    let name = &column.from;
     let hint = if names.iter().any(|name| name.contains("://")) {
         "the first line should name the columns: put `url,caption`, or what they are, before it"
             .to_owned()
     } else {
-        format!("the columns are {}; url_col and caption_col name yours", names.join(", "))
+        let options =
+            if column.to == "text" { "--column names" } else { "url_col and caption_col name" };
+        format!("the columns are {}; {options} yours", names.join(", "))
     };
     Error::Config(format!("{}: no column {name:?}\nhint: {hint}", file.path.display()))
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clip_cli::torch::{ModelArgs, PromptArgs, ScoreFiles, SetArgs};
 use clip_cli::{Show, StatusLine};
-use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Split, read_templates};
+use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Protocol, Split, read_templates};
 use clip_eval::{DataCompLine, Names};
 use clip_model::{Clip, LoadOptions, Weights};
 use clip_text::Tokenizer;
@@ -85,19 +85,35 @@ pub fn open_set(args: &SetArgs, split: Split) -> anyhow::Result<EvalSet> {
     if let Some(classes) = &args.classes {
         set.keep_classes(classes)?;
     }
-    warn_of_positions(&set);
+    warn(&set);
     Ok(set)
 }
 
-/// Says on standard error which class each label was given, where that was by position.
-pub fn warn_of_positions(set: &EvalSet) {
-    if let Some(text) = positions(set) {
-        eprintln!("{text}");
-    }
+/// Says on standard error what of a set may not be what was meant.
+pub fn warn(set: &EvalSet) {
+    warnings(set).iter().for_each(|text| eprintln!("{text}"));
+}
+
+/// Which class each label was given, where that was by position; and of folders of images under the
+/// name of a dataset that is published otherwise, where they are not as many.
+pub fn warnings(set: &EvalSet) -> Vec<String> {
+    positions(set).into_iter().chain(other_items(set)).collect()
+}
+
+fn other_items(set: &EvalSet) -> Option<String> {
+    let dataset = set.dataset.filter(|_| set.loader == "folder" && set.split == Split::Test)?;
+    let (found, wanted) = (set.len()?, dataset.test?);
+    let copy = set.protocol != Protocol::Folder && dataset.layouts().all(|name| name != "folder");
+    (copy && found != wanted).then(|| {
+        format!(
+            "warning: {}: folders of images, not {} as it is published: {found} items, and its test part has {wanted}",
+            set.name, dataset.name
+        )
+    })
 }
 
 /// The warning of a set whose labels were matched to classes by position.
-pub fn positions(set: &EvalSet) -> Option<String> {
+fn positions(set: &EvalSet) -> Option<String> {
     const SHOWN: usize = 20;
     if set.class_match != ClassMatch::Position {
         return None;

@@ -1,5 +1,6 @@
 //! `clip-data eval`: what a model can do.
 
+pub(crate) mod audit;
 mod choice;
 mod confusion;
 mod datasets;

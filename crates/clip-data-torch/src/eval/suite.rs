@@ -15,8 +15,9 @@ use clip_model::{PreprocessCfg, Weights};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::audit::Audit;
 use super::choice::{self, Choices};
-use super::inputs::{Model, progress, store_json, warn_of_positions};
+use super::inputs::{Model, progress, store_json, warn};
 use super::{page, results, retrieval as retrieve, zero_shot as zero};
 use crate::model::{preprocess_fields, weights_path};
 
@@ -25,11 +26,15 @@ use crate::model::{preprocess_fields, weights_path};
 pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
     let asked = preprocess_fields(&args.preprocess)?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
+    let audit = args.contamination.as_deref().map(Audit::open).transpose()?;
     let mut failed = 0;
     let mut at = 0usize;
     for path in &args.model {
         // Once: a run that still trains may get a newer checkpoint meanwhile.
         let folder = weights_path(&ModelPath::at(path.clone()))?;
+        if let Some(text) = audit.as_ref().and_then(|audit| audit.warning(&folder)) {
+            eprintln!("{text}");
+        }
         let mut model: Option<Model> = None;
         let identity = OnceCell::new();
         for spec in &args.dataset {
@@ -61,7 +66,7 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
                     model.insert(Model::open(&ModelArgs { weights, device })?)
                 }
             };
-            if let Err(error) = one(&args, opened, &set, &stem) {
+            if let Err(error) = one(&args, opened, &set, (&stem, audit.as_ref())) {
                 eprintln!("error: {error:#}");
                 failed += 1;
             }
@@ -103,7 +108,7 @@ fn open(spec: &str, protocol: Option<Protocol>, classes: Option<&str>) -> anyhow
     if let Some(classes) = classes {
         set.keep_classes(classes)?;
     }
-    warn_of_positions(&set);
+    warn(&set);
     Ok(Opened::Set(Box::new(set)))
 }
 
@@ -188,7 +193,12 @@ fn title(set: &str, model: &Model) -> String {
     format!("{set}, {}", model.path.display())
 }
 
-fn one(args: &SuiteArgs, model: &Model, set: &Opened, stem: &str) -> anyhow::Result<()> {
+fn one(
+    args: &SuiteArgs,
+    model: &Model,
+    set: &Opened,
+    (stem, audit): (&str, Option<&Audit>),
+) -> anyhow::Result<()> {
     match set {
         Opened::Choices(set) => {
             let shown = progress(&title(&set.name, model), Some(set.instances.len() as u64));
@@ -211,7 +221,7 @@ fn one(args: &SuiteArgs, model: &Model, set: &Opened, stem: &str) -> anyhow::Res
             let line = retrieve::datacomp(&result);
             store(args, model, stem, retrieve::file(&result, set, model), line)
         }
-        Opened::Set(set) => classified(args, model, set, stem),
+        Opened::Set(set) => classified(args, model, set, (stem, audit)),
     }
 }
 
@@ -229,7 +239,12 @@ fn store<F: Serialize>(
 }
 
 /// Evaluates a set of classes.
-fn classified(args: &SuiteArgs, model: &Model, set: &EvalSet, stem: &str) -> anyhow::Result<()> {
+fn classified(
+    args: &SuiteArgs,
+    model: &Model,
+    set: &EvalSet,
+    (stem, audit): (&str, Option<&Audit>),
+) -> anyhow::Result<()> {
     let prompts = PromptArgs {
         templates: None,
         class_prompts: None,
@@ -238,8 +253,11 @@ fn classified(args: &SuiteArgs, model: &Model, set: &EvalSet, stem: &str) -> any
         no_classifier_cache: false,
     };
     // A set that the corpus was not checked against is recorded as unaudited.
-    let overlap = args.contamination.as_deref().and_then(|path| zero::keys(path, &set.name).ok());
-    let audit = args.contamination.as_deref().filter(|_| overlap.is_some());
+    let overlap = audit.and_then(|audit| audit.keys(&set.name).ok());
+    if let (Some(audit), None) = (audit, &overlap) {
+        eprintln!("warning: {}: not in the contamination report {}", set.name, audit.id());
+    }
+    let audit = audit.filter(|_| overlap.is_some());
     let options = ZeroShotOptions {
         skip_unreadable: args.skip_unreadable,
         batch_size: Some(args.batch.batch_size),

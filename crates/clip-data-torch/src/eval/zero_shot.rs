@@ -1,7 +1,6 @@
 //! `clip-data eval zero-shot`.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -11,10 +10,10 @@ use clip_eval::{
     Accuracy, DataCompLine, Hashes, Metrics, ResultFile, Sample, Score, Scores, ZeroShot,
     ZeroShotOptions, group_metric, write_predictions, zero_shot,
 };
-use clip_overlap::ContaminationReport;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::audit::Audit;
 use super::inputs::{Model, apply_prompts, name_rule, open_set, progress, store_scores};
 use super::{page, table};
 
@@ -30,8 +29,12 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
     if args.score.is_some() && set.task != Task::MultiLabel {
         bail!("--score: no effect on {}, which has one class an item", set.name);
     }
-    let overlap = args.contamination.as_deref().map(|path| keys(path, &set.name)).transpose()?;
+    let audit = args.contamination.as_deref().map(Audit::open).transpose()?;
+    let overlap = audit.as_ref().map(|audit| audit.keys(&set.name)).transpose()?;
     let model = Model::open(&args.model)?;
+    if let Some(text) = audit.as_ref().and_then(|audit| audit.warning(&model.path)) {
+        eprintln!("{text}");
+    }
     let options = ZeroShotOptions {
         names: name_rule(&args.prompts),
         score: if args.score.as_deref() == Some("logit") { Score::Logit } else { Score::Softmax },
@@ -63,7 +66,7 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
     }
     store_scores(
         &args.files,
-        || file(&result, &set, &model, args.contamination.as_deref()),
+        || file(&result, &set, &model, audit.as_ref()),
         || datacomp(&result),
     )?;
     if let Some(path) = &args.html {
@@ -78,17 +81,6 @@ fn prompts(set: &EvalSet) -> String {
     let all = set.all_prompts().of(0).concat();
     let Some((first, more)) = all.split_first() else { return String::new() };
     format!("prompts of {}: {first:?}, and {} more\n", set.classes[0], more.len())
-}
-
-/// The keys of the set's items that a corpus holds.
-pub fn keys(path: &Path, set: &str) -> anyhow::Result<HashSet<String>> {
-    let account = ContaminationReport::read(path)?;
-    let Some(found) = account.set(set) else {
-        let known: Vec<_> = account.sets.iter().map(|set| set.name.as_str()).collect();
-        let hint = "hint: the set's name in [check] against must be its folder's";
-        bail!("{}: no set {set:?}, only {}\n{hint}", path.display(), known.join(", "));
-    };
-    Ok(found.keys())
 }
 
 /// The paper's figures of this dataset, for its nine models.
@@ -144,6 +136,8 @@ pub struct Fields<'a> {
     precision_by_class: Option<&'a Metrics>,
     unreadable: &'a [(String, String)],
     contamination: String,
+    /// Whether that report is of the shards that the model was trained on; none where not known.
+    contamination_covers_training: Option<bool>,
     preprocess: Value,
     #[serde(flatten)]
     sample: Sample,
@@ -155,17 +149,12 @@ pub fn file<'a>(
     result: &'a ZeroShot,
     set: &'a EvalSet,
     model: &Model,
-    audit: Option<&Path>,
+    audit: Option<&Audit>,
 ) -> ResultFile<Fields<'a>> {
     let hashes = Hashes {
         model: model.hash.clone(),
         data: result.data_hash.clone(),
         prompts: result.prompts_hash.clone(),
-    };
-    // A score says by which report it was split; what has none is unaudited.
-    let report = |path: &Path| {
-        ContaminationReport::read(path)
-            .map_or_else(|_| path.display().to_string(), |account| account.id)
     };
     let fields = Fields {
         protocol: result.protocol,
@@ -180,7 +169,9 @@ pub fn file<'a>(
         groups: result.groups.as_ref(),
         precision_by_class: result.precision_by_class.as_ref(),
         unreadable: &result.unreadable,
-        contamination: audit.map_or_else(|| "unaudited".into(), report),
+        // A score says by which report it was split; what has none is unaudited.
+        contamination: audit.map_or("unaudited", Audit::id).to_owned(),
+        contamination_covers_training: audit.and_then(|audit| audit.covers(&model.path)),
         preprocess: model.preprocess(),
         sample: result.sample,
         class_subset: set.subset.as_ref(),

@@ -39,6 +39,7 @@ use resolve::Resolve;
 use score::Scorer;
 use show::Show;
 
+use crate::eval::audit::Audit;
 use crate::exit;
 use crate::model::{newest, preprocess_fields};
 
@@ -106,6 +107,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         if let TrainData::Whole(corpus) = trainer.data() {
             corpus.keep_contents(&contents)?;
+            if let Some(report) = &args.contamination
+                && let Some(text) = Audit::open(report)?.warning(&folder)
+            {
+                show.say(&text);
+            }
         }
         logs = Some(opened);
         introduce(&trainer, &recipe, &args, parameters, chunk, &show);

@@ -104,9 +104,9 @@ impl Scorer {
         Ok(())
     }
 
-    /// The warnings of sets whose labels were matched to classes by position.
+    /// What of the sets may not be what was meant.
     pub fn warnings(&self) -> Vec<String> {
-        self.sets.iter().filter_map(crate::eval::inputs::positions).collect()
+        self.sets.iter().flat_map(crate::eval::inputs::warnings).collect()
     }
 
     /// The scores that are due, under open_clip's names; the same on every process.

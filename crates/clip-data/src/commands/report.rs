@@ -1,6 +1,7 @@
 //! `clip-data report`: one HTML page of a build, a training, an evaluation and its contamination.
 
 mod frequency;
+mod scored;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,12 +16,13 @@ use clip_pipeline::{Config, FileKind, RunReader, StageLayout};
 use clip_report::{
     Page, QualityModel, Section, balance, compare, contamination, frequency, funnel, histograms,
     hosts, quality, quality_gates, reasons, retrained, rows_at_ends, rows_near_cuts,
-    rows_near_limits, samples, scores, select, shown_copies, spreads, stored, training,
+    rows_near_limits, samples, select, shown_copies, spreads, stored, training,
 };
 use clip_score::Similarity;
 use clip_sql::{Balance, run_hosts};
 
 pub use frequency::tables;
+pub use scored::{checkpoint_files, same_report};
 
 use super::PipelineArgs;
 use super::contamination::{is_of_build, named};
@@ -70,8 +72,8 @@ impl Args {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let (false, Some(out)) = (args.about_a_build(), &args.out) {
         let mut page = Page::new("clip-data: training and evaluation");
-        for file in &args.scores {
-            page.add(&scores(file)?);
+        for section in scored::sections(&args.scores, &args.training, None)? {
+            page.add(&section);
         }
         page.add(&training(&args.training)?);
         page.write(out)?;
@@ -86,25 +88,31 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let run = RunReader::open(plan.layout.dir())?;
     let mut page = Page::new(&format!("clip-data: {}", config.name));
-    for file in &args.scores {
-        page.add(&scores(file)?);
+    let path = run.layout.dir().join(ContaminationReport::FILE);
+    let account = match &config.check {
+        Some(check) if path.is_file() => {
+            let account = ContaminationReport::read(&path)?;
+            let own = is_of_build(&account, &run)?;
+            if !own {
+                let path = path.display();
+                note!(
+                    "{path}: left out, it is not of this build as it is now: run `clip-data contamination` again"
+                );
+            }
+            own.then_some((check, account))
+        }
+        _ => None,
+    };
+    let beside = account.as_ref().map(|(_, account)| account);
+    for section in scored::sections(&args.scores, &args.training, beside)? {
+        page.add(&section);
     }
-    let account = run.layout.dir().join(ContaminationReport::FILE);
-    if let (Some(check), true) = (&config.check, account.is_file()) {
+    if let Some((check, account)) = &account {
         let paths = |(name, path): (&String, &PathBuf)| (name.clone(), config.path(path));
         let sets = check.against.iter().map(paths).collect();
-        let path = account;
-        let account = ContaminationReport::read(&path)?;
-        if is_of_build(&account, &run)? {
-            let fetched = &run.stage(ImageFetch::STAGE)?.layout;
-            let images = stored(&shown_copies(&account), fetched, &run.layout.shards())?;
-            page.add(&contamination(&account, &sets, &images)?);
-        } else {
-            let path = path.display();
-            note!(
-                "{path}: left out, it is not of this build as it is now: run `clip-data contamination` again"
-            );
-        }
+        let fetched = &run.stage(ImageFetch::STAGE)?.layout;
+        let images = stored(&shown_copies(account), fetched, &run.layout.shards())?;
+        page.add(&contamination(account, &sets, &images)?);
     }
     let found = frequency::frequencies(&config, &run, &args.predictions)?;
     found.iter().for_each(|found| page.add(&frequency(found)));

@@ -227,7 +227,7 @@ pub(crate) fn load(
         (None, None, Some(dataset)) if !dataset.layouts().any(|name| name == FOLDER.name) => {
             let reason = format!("this is not {} as it is published", dataset.name);
             let tree = format!(
-                "{}\n  or CLIP_benchmark's shards (wds) or a table (manifest); another name than the dataset's (mine=PATH), or `eval --layout folder`, takes all images of a folder a class, whatever the split",
+                "{}\n  or CLIP_benchmark's shards (wds) or a table (manifest); folders of images that have the names of its classes will do, too, and under another name than the dataset's (mine=PATH) folders of any names",
                 trees()
             );
             return Err(Error::layout(path, reason, &tree));

@@ -1,11 +1,11 @@
 //! Which layout a path has, or the one folder below it: a root that is a level or two too high is
 //! common, since archives unpack to a folder of their own and torchvision puts another around that.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::{Ask, FOLDER, Loader, all, by_name, is_image, name, sorted};
-use crate::registry::{self, Dataset, Protocol, plain, prompts};
+use crate::registry::{self, Dataset, Metric, Protocol, plain, prompts};
 use crate::set_name::name_of;
 use crate::{Error, Result};
 
@@ -41,12 +41,51 @@ pub(super) fn find(
     }
     let folders = ask.dataset.filter(|_| wanted.iter().any(|loader| loader.name == FOLDER.name));
     let classes = folders.map(class_folders).unwrap_or_default();
-    search(path, LEVELS, ask, trees, &|dir| {
+    let found = search(path, LEVELS, ask, trees, &|dir| {
         // Shards and tables carry their own split and labels.
         let own = wanted.iter().copied().chain(["wds", "manifest"].into_iter().filter_map(by_name));
         let mut own = own.filter(|loader| (loader.detect)(dir));
         own.next().or_else(|| holds_classes(dir, &classes).then_some(&FOLDER))
-    })
+    })?;
+    let copy = |dataset: &'static Dataset| Some((&FOLDER, class_tree(path, dataset)?));
+    Ok(found.or_else(|| ask.dataset.and_then(copy)))
+}
+
+/// The path, or the folder of the dataset's name in it, where it is a folder a class and each has a
+/// class's name: a copy of a dataset that its authors publish in another layout. Deeper folders are
+/// not looked at: below what is published there may be such a folder of all parts.
+fn class_tree(path: &Path, dataset: &Dataset) -> Option<PathBuf> {
+    // Of videos an item is not an image, and of several labels not a folder.
+    let other = dataset.metric == Metric::Map11Point || dataset.layouts().any(|l| l == "frames");
+    let labels = registry::labels(Some(&dataset.id));
+    let protocols = [Protocol::OpenAi, Protocol::ClipBenchmark].into_iter().filter(|_| !other);
+    let spellings: Vec<_> = protocols
+        .filter_map(|protocol| prompts(&dataset.id, protocol))
+        .map(|prompts| labels.spellings(&prompts.names))
+        .collect();
+    let all_named = |dir: &PathBuf| {
+        let (all, image) = class_dirs(dir);
+        let known = |words: &BTreeMap<String, Vec<usize>>| {
+            all.iter().all(|dir| words.contains_key(&labels.spelling(&name(dir))))
+        };
+        image && spellings.iter().any(known)
+    };
+    [Some(path.to_path_buf()), own_folder(path, dataset)].into_iter().flatten().find(all_named)
+}
+
+/// The folders of a folder, or of the parts in it, and whether one of them holds an image.
+fn class_dirs(dir: &Path) -> (Vec<PathBuf>, bool) {
+    let here = if dir.is_dir() { folders(dir) } else { Vec::new() };
+    let parts: Vec<&PathBuf> =
+        here.iter().filter(|dir| PARTS.contains(&name(dir).as_str())).collect();
+    let all: Vec<PathBuf> =
+        if parts.is_empty() { here } else { parts.into_iter().flat_map(|p| folders(p)).collect() };
+    let image = all.iter().any(|dir| holds_image(dir));
+    (all, image)
+}
+
+fn holds_image(dir: &Path) -> bool {
+    sorted(dir).is_ok_and(|files| files.iter().any(|file| is_image(file)))
 }
 
 fn search(
@@ -141,18 +180,13 @@ fn class_folders(dataset: &Dataset) -> HashSet<String> {
 /// Whether at least half of the folders here, or in the parts here, are classes, and one of them
 /// holds an image.
 fn holds_classes(dir: &Path, classes: &HashSet<String>) -> bool {
-    if classes.is_empty() || !dir.is_dir() {
+    if classes.is_empty() {
         return false;
     }
-    let here = folders(dir);
-    let parts: Vec<&PathBuf> =
-        here.iter().filter(|dir| PARTS.contains(&name(dir).as_str())).collect();
-    let all: Vec<PathBuf> =
-        if parts.is_empty() { here } else { parts.into_iter().flat_map(|p| folders(p)).collect() };
+    let (all, _) = class_dirs(dir);
     let own: Vec<&PathBuf> =
         all.iter().filter(|dir| classes.contains(&plain(&name(dir)))).collect();
-    let image = |dir: &&PathBuf| sorted(dir).is_ok_and(|files| files.iter().any(|f| is_image(f)));
-    !own.is_empty() && own.len() * 2 >= all.len() && own.iter().any(image)
+    !own.is_empty() && own.len() * 2 >= all.len() && own.iter().any(|dir| holds_image(dir))
 }
 
 #[cfg(test)]
@@ -180,7 +214,8 @@ mod tests {
             let message = named(&dataset.id, dir.path()).map(|_| ()).unwrap_err().to_string();
             let first = tree(layouts[0]).unwrap();
             assert!(message.contains(&dataset.name) && message.contains(first), "{message}");
-            assert!(message.contains("--layout folder"), "{message}");
+            assert!(message.contains("(mine=PATH)"), "{message}");
+            assert!(!message.contains("--layout folder"), "{message}");
             let options = OpenOptions { loader: Some("folder".into()), ..OpenOptions::default() };
             let forced = open_named(&format!("{}={}", dataset.id, dir.path().display()), &options);
             match forced {
@@ -248,10 +283,37 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), &["cifar10/cat/1.png", "cifar10/dog/2.png", "sets/test/0.tar"]);
         std::fs::write(dir.path().join("sets/test/nshards.txt"), "1\n").unwrap();
+        for set in [named("cifar10", dir.path()), crate::open_unlabelled("cifar10", dir.path())] {
+            let set = set.unwrap();
+            assert_eq!((set.root, set.loader), (dir.path().join("cifar10"), "folder"));
+        }
+        std::fs::rename(dir.path().join("cifar10/dog"), dir.path().join("cifar10/x")).unwrap();
         let message = named("cifar10", dir.path()).map(|_| ()).unwrap_err().to_string();
         assert!(message.contains("this is not CIFAR-10 as it is published"), "{message}");
         let set = crate::open_unlabelled("cifar10", dir.path()).unwrap();
         assert_eq!((set.root, set.loader), (dir.path().join("cifar10"), "folder"));
+    }
+
+    #[test]
+    fn class_folders_with_a_datasets_names_are_a_copy_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        write(
+            dir.path(),
+            &["train/cat/1.png", "train/automobile/2.png", "test/cat/3.png", "test/Dog/4.png"],
+        );
+        let set = named("cifar10", dir.path()).unwrap();
+        assert_eq!((set.classes.len(), set.loader), (10, "folder"));
+        assert!(set.prompts(3)[0].contains("photo of a cat"), "{:?}", set.prompts(3));
+        let keys: Vec<_> = set.items().map(|item| item.unwrap().key).collect();
+        assert_eq!(keys, ["Dog/4.png", "cat/3.png"], "the test part alone");
+        let other = crate::open_unlabelled("cifar10", dir.path()).unwrap();
+        assert_eq!(other.classes, set.classes, "one owner");
+        // A folder below what is published holds all parts, and videos are no images.
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &["images/waffles/1.jpg", "meta/notes.txt", "Archery/1.jpg"]);
+        for name in ["food101", "ucf101"] {
+            assert!(named(name, dir.path()).is_err(), "{name}");
+        }
     }
 
     #[test]

@@ -101,6 +101,11 @@ impl Unit {
         Ok(clip_corpus::file_state(self.files.iter().map(PathBuf::as_path))?)
     }
 
+    /// The file of a shard.
+    pub fn shard(&self) -> Option<&Path> {
+        self.files.first().filter(|_| self.kind == UnitKind::Shard).map(PathBuf::as_path)
+    }
+
     /// Reads it through, one image in memory.
     pub fn each(&self, visit: &mut Visit) -> Result<()> {
         match self.kind {

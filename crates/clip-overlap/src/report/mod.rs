@@ -76,6 +76,10 @@ pub struct CorpusAccount {
     /// Hash of the parts of that stage: another one once rows were removed or fetched again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check_parts: Option<String>,
+    /// blake3 of its shards; none where not all of it is in shards, or the parts that were reused
+    /// are of a version that stored none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<String>,
 }
 
 impl CorpusAccount {
@@ -94,6 +98,11 @@ impl CorpusAccount {
             without_image: sum(|unit| unit.without_image),
             unreadable: sum(|unit| unit.unreadable.len() as u64),
             unreadable_rows: rows.take(NAMED).collect(),
+            shards: units
+                .iter()
+                .map(|unit| unit.blake3.clone())
+                .collect::<Option<_>>()
+                .unwrap_or_default(),
             ..Self::default()
         }
     }

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use clip_overlap::{HitKind, Match, SetDecision, SetReport, Verdict};
-use clip_report::{Axis, Cell, Line, Scale, Section, Table, escape, grouped, line_chart, percent};
+use clip_report::{
+    Axis, Cell, Line, Scale, Section, Table, escape, grouped, line_chart, percent, percent_fine,
+};
 use serde_json::json;
 
 use crate::http::{Fields, Reply, Request, link};
@@ -134,7 +136,7 @@ fn row(name: &str, effect: &Effect) -> [Cell; 7] {
         effect.items.0.into(),
         effect.items.1.into(),
         effect.removed.into(),
-        format!("{} [{}, {}]", percent(rate), percent(low), percent(high)).into(),
+        format!("{} [{}, {}]", percent_fine(rate), percent_fine(low), percent_fine(high)).into(),
         effect.images.into(),
         format!("{} of {}", grouped(accepted), grouped(marked)).into(),
     ]

@@ -89,9 +89,31 @@ pub fn relative(folder: &Path, path: &Path) -> anyhow::Result<String> {
     Ok(path.to_string_lossy().into_owned())
 }
 
+/// A path for people: without the folders that it goes into and leaves again.
+pub fn shown(path: &Path) -> String {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        let leaves = part == Component::ParentDir;
+        let inside = matches!(short.components().next_back(), Some(Component::Normal(_)));
+        if !(leaves && inside && short.pop()) {
+            short.push(part);
+        }
+    }
+    short.display().to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_shown_without_detours() {
+        for (path, short) in
+            [("no/../a.json", "a.json"), ("../a/b/../../c", "../c"), ("/a/../b", "/b")]
+        {
+            assert_eq!(shown(Path::new(path)), short);
+        }
+    }
 
     #[test]
     fn paths_begin_in_the_cards_folder() {

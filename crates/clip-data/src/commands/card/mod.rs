@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use check::check;
 
 use super::PipelineArgs;
+use super::report::same_report;
 use data::DataCard;
 use files::{FileHash, relative};
 use model::ModelCard;
@@ -109,12 +110,18 @@ impl Card {
         let scores: Vec<PathBuf> = inputs.scores.iter().map(|path| folder.join(path)).collect();
         let training = inputs.training.as_ref().map(|path| folder.join(path));
         let model = training.map(|training| ModelCard::read(&training, &scores, &mut files));
+        let model = model.transpose()?;
+        if let (Some(model), Some(overlap)) = (&model, &data.overlap) {
+            for (path, score) in scores.iter().zip(&model.scores) {
+                same_report(path, &score.contamination, &overlap.report)?;
+            }
+        }
         Ok(Self {
             format: FORMAT,
             clip_data: env!("CARGO_PKG_VERSION").to_owned(),
             inputs,
             data,
-            model: model.transpose()?,
+            model,
             files: files.into_hashes(),
             documents: Vec::new(),
         })

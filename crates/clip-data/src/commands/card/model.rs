@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::files::Files;
+use super::files::{Files, shown};
 
 /// Settings that say where a run was, and nothing of the model.
 const OF_THE_MACHINE: [&str; 4] = ["workers", "device", "contamination", "name"];
@@ -65,7 +65,8 @@ pub struct Accuracy {
 }
 
 impl ModelCard {
-    /// Of a training's newest checkpoint and of result files.
+    /// Of a training's newest checkpoint and of result files, which must be of one of its
+    /// checkpoints.
     pub fn read(folder: &Path, scores: &[PathBuf], files: &mut Files) -> anyhow::Result<Self> {
         let checkpoint = newest(folder)?;
         let state: Value = serde_json::from_str(&files.text(&checkpoint.join("trainer.json"))?)?;
@@ -74,6 +75,19 @@ impl ModelCard {
             let bytes = std::fs::metadata(&path).with_context(|| path.display().to_string())?.len();
             files.add_known(&path, hash.as_str().unwrap_or_default(), bytes)?;
         }
+        let weights = crate::commands::report::checkpoint_files(folder)?;
+        let score = |path: &PathBuf| {
+            let found = score(path, files).with_context(|| shown(path))?;
+            if !weights.contains(&found.model) {
+                let (path, folder) = (shown(path), shown(folder));
+                bail!(
+                    "{path}: its scores are of another model than {folder}: no checkpoint there has its weights\n\
+                     hint: `clip-data eval zero-shot --model {folder} --out FILE` gives its own"
+                );
+            }
+            Ok(found)
+        };
+        let scores = scores.iter().map(score).collect::<anyhow::Result<_>>()?;
         let params = files.text(&folder.join("params.txt"))?;
         let setting = |line: &str| {
             let (key, value) = line.split_once(": ")?;
@@ -102,10 +116,7 @@ impl ModelCard {
             corpus: state["corpus"].as_str().unwrap_or_default().to_owned(),
             loss: losses.lines().rev().find_map(loss),
             checkpoint: checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            scores: scores
-                .iter()
-                .map(|path| score(path, files).with_context(|| path.display().to_string()))
-                .collect::<anyhow::Result<_>>()?,
+            scores,
         })
     }
 }
@@ -123,7 +134,7 @@ fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     match paths.filter(|path| step(path).is_some()).max_by_key(step) {
         Some(path) => Ok(path),
         None => {
-            bail!("{}: no checkpoint\nhint: give a folder of `clip-data train`", folder.display())
+            bail!("{}: no checkpoint\nhint: give a folder of `clip-data train`", shown(folder))
         }
     }
 }

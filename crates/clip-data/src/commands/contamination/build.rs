@@ -3,14 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clip_corpus::Manifest;
 use clip_crawl::ImageFetch;
-use clip_curate::Check;
+use clip_curate::{Check, ShardSink};
 use clip_overlap::stage::checked;
 use clip_overlap::{
     CandidateOptions, ContaminationReport, CorpusAccount, EvalIndex, Match, SetReport, Subject,
     default_cache,
 };
-use clip_pipeline::Status;
+use clip_pipeline::{FileKind, Plan, Status};
 use clip_report::stored;
 
 use super::{Args, check_names, decisions, judge, pages, print_report, this_build};
@@ -54,6 +55,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         images: rows,
         check: Some(stage.layout.name()),
         check_parts: Some(this_build::parts_hash(&stage.layout)?),
+        shards: shards_of(&plan)?,
         ..CorpusAccount::default()
     };
     let account = ContaminationReport::new(corpus, sets);
@@ -65,4 +67,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(stored(wanted, fetched, &shards)?)
     })?;
     print_report(args, &account, dir)
+}
+
+/// blake3 of the build's shards as they were written; none where they are not all there yet.
+fn shards_of(plan: &Plan) -> anyhow::Result<Vec<String>> {
+    let stage = plan.find(ShardSink::STAGE).map(|at| &plan.stages[at]);
+    let Some(stage) = stage.ok().filter(|stage| stage.status == Status::Reuse) else {
+        return Ok(Vec::new());
+    };
+    let manifest = Manifest::open(stage.layout.dir())?;
+    let files = manifest.commits().flat_map(|commit| &commit.files);
+    let shards = files.filter(|file| {
+        let path = stage.layout.dir().join(&file.name);
+        FileKind::from_name(&file.name) == Some(FileKind::Shard) && clip_corpus::is_shard(&path)
+    });
+    Ok(shards.map(|file| file.blake3.clone()).collect())
 }

@@ -1,6 +1,7 @@
 //! An account as text, and as gates.
 
 use clip_overlap::{ContaminationReport, SetReport};
+use clip_report::percent_fine;
 
 use super::retrain_report::retrained;
 use super::texts;
@@ -71,14 +72,14 @@ fn rates(account: &ContaminationReport) -> String {
         "unverified"
     );
     for set in &account.sets {
-        let (low, high) = (100.0 * set.interval.low, 100.0 * set.interval.high);
-        let interval = format!("[{low:.2}%, {high:.2}%]");
+        let (low, high) = (percent_fine(set.interval.low), percent_fine(set.interval.high));
+        let interval = format!("[{low}, {high}]");
         text.push_str(&format!(
-            "{:<16} {:>8} {:>8} {:>7.2}%  {interval:<19} {:>9.3} {:>8} {:>6} {:>10}\n",
+            "{:<16} {:>8} {:>8} {:>8}  {interval:<19} {:>9.3} {:>8} {:>6} {:>10}\n",
             set.name,
             set.items,
             set.overlap,
-            100.0 * set.rate,
+            percent_fine(set.rate),
             set.threshold,
             set.removed,
             set.flat,
@@ -109,22 +110,22 @@ fn suite(account: &ContaminationReport) -> String {
         return String::new();
     };
     let mut text = format!(
-        "\nsuite: {} sets, {} without overlap; rate: median {:.2}%, mean {:.2}%, highest {:.2}%\n",
+        "\nsuite: {} sets, {} without overlap; rate: median {}, mean {}, highest {}\n",
         suite.sets,
         suite.without_overlap,
-        100.0 * suite.median_rate,
-        100.0 * suite.mean_rate,
-        100.0 * suite.max_rate
+        percent_fine(suite.median_rate),
+        percent_fine(suite.mean_rate),
+        percent_fine(suite.max_rate)
     );
     if let Some(most) = suite.max_inflation {
         text.push_str(&format!(
             "of {} with predictions: {} differ by more than 0.1 points, {} significant, {} intervals \
-             exclude Clean, greatest All-Clean {:.2}%\n",
+             exclude Clean, greatest All-Clean {}\n",
             suite.judged,
             suite.beyond_tenth,
             suite.significant,
             suite.intervals_apart,
-            100.0 * most
+            percent_fine(most)
         ));
     }
     text
@@ -136,7 +137,7 @@ fn effects(account: &ContaminationReport) -> String {
     let judged: Vec<_> =
         account.sets.iter().filter_map(|set| Some((set, set.effect.as_ref()?))).collect();
     let Some((_, first)) = judged.first() else { return String::new() };
-    let share = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.2}%", 100.0 * v));
+    let share = |value: Option<f64>| value.map_or("-".into(), percent_fine);
     let number = |value: Option<f64>| value.map_or("-".into(), |v| format!("{v:.3}"));
     let mut text = format!(
         "\n{:<16} {:>8} {:>8} {:>8} {:>10} {:>9} {:>7} {:>7}  verdict (Bonferroni m = {})\n",
@@ -146,8 +147,8 @@ fn effects(account: &ContaminationReport) -> String {
         let verdict = match (&effect.detectable, effect.significant()) {
             (_, true) => "significant".to_owned(),
             (Some(seen), false) => {
-                let least = 100.0 * seen.inflation;
-                format!("not significant (an inflation from {least:.2}% on would have been)")
+                let least = percent_fine(seen.inflation);
+                format!("not significant (an inflation from {least} on would have been)")
             }
             (None, false) => "too few overlap for a test".to_owned(),
         };
@@ -163,10 +164,10 @@ fn effects(account: &ContaminationReport) -> String {
             number(effect.p_corrected),
         ));
         if let Some(interval) = effect.interval {
-            let (low, high) = (100.0 * interval.low, 100.0 * interval.high);
+            let (low, high) = (percent_fine(interval.low), percent_fine(interval.high));
             let apart = if effect.interval_excludes_clean() { "excludes" } else { "includes" };
             text.push_str(&format!(
-                "{:<16} 99.5% interval of Overlap [{low:.2}%, {high:.2}%] {apart} Clean\n",
+                "{:<16} 99.5% interval of Overlap [{low}, {high}] {apart} Clean\n",
                 ""
             ));
         }

@@ -17,8 +17,8 @@ pub struct Args {
     /// Folder to write it into
     #[arg(default_value = ".")]
     dir: PathBuf,
-    /// What pairs come from (list, folder, webdataset, web, wat, warc), and its files, folders or, for
-    /// web, pages
+    /// What pairs come from (list, folder, webdataset, web, wat, warc), and its files, folders or,
+    /// for web, pages
     #[arg(long, num_args = 1.., value_names = ["KIND", "PATHS"])]
     from: Vec<String>,
 }

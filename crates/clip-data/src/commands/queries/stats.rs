@@ -14,12 +14,12 @@ use serde_json::Value;
 pub struct Args {
     /// The list: .parquet, .json, or text with one query a line
     list: PathBuf,
-    /// Captions to match: .parquet, or text with one a line
+    /// Captions to match: a list (.parquet, .csv, .tsv, .json, .jsonl), or text with one a line
     #[arg(long, value_name = "FILE", conflicts_with = "run")]
     captions: Option<PathBuf>,
-    /// Column of the captions
-    #[arg(long, value_name = "NAME", default_value = "TEXT")]
-    column: String,
+    /// Column of the captions in a list [default: TEXT]
+    #[arg(long, value_name = "NAME", requires = "captions")]
+    column: Option<String>,
     /// Match by MetaCLIP's rules
     #[arg(long)]
     metaclip: bool,
@@ -103,7 +103,7 @@ fn found(args: &Args, list: &QueryList, path: &Path) -> anyhow::Result<()> {
     let mut counts = vec![0u64; list.queries().len()];
     let (mut captions, mut matched) = (0u64, 0u64);
     let (mut workspace, mut ids) = (Workspace::default(), Vec::new());
-    each_caption(path, &args.column, |caption| {
+    each_caption(path, args.column.as_deref(), |caption| {
         captions += 1;
         matcher.find(caption, &mut workspace, &mut ids);
         matched += u64::from(!ids.is_empty());
@@ -260,14 +260,28 @@ fn share(part: u64, whole: u64) -> f64 {
     100.0 * part as f64 / whole.max(1) as f64
 }
 
-/// Calls `each` for the captions of a table or a text; nulls are empty captions.
-fn each_caption(path: &Path, column: &str, mut each: impl FnMut(&str)) -> anyhow::Result<()> {
+/// The column of captions when none is named: img2dataset's and LAION's.
+const COLUMN: &str = "TEXT";
+
+/// Calls `each` for the captions of a list or a text; nulls are empty captions.
+fn each_caption(
+    path: &Path,
+    column: Option<&str>,
+    mut each: impl FnMut(&str),
+) -> anyhow::Result<()> {
     let named = || path.display().to_string();
-    if path.extension().is_none_or(|ending| ending != "parquet") {
+    if clip_crawl::is_plain_text(path) {
+        if let Some(column) = column {
+            bail!("--column {column}: no effect on {}, which is text without columns", named());
+        }
         let bytes = std::fs::read(path).with_context(named)?;
         let text = String::from_utf8(bytes).with_context(named)?;
         text.lines().for_each(each);
         return Ok(());
+    }
+    let column = column.unwrap_or(COLUMN);
+    if clip_crawl::is_text_list(path) {
+        return each_cell(path, column, each);
     }
     for batch in clip_corpus::ParquetFile::open(path)?.batches(None, 8192, 0)? {
         let batch = batch?;
@@ -282,6 +296,26 @@ fn each_caption(path: &Path, column: &str, mut each: impl FnMut(&str)) -> anyhow
             );
         };
         (0..texts.len()).for_each(|at| each(if texts.is_null(at) { "" } else { texts.value(at) }));
+    }
+    Ok(())
+}
+
+/// The same of a list of text; rows that cannot be read are no captions, and are counted.
+fn each_cell(path: &Path, column: &str, mut each: impl FnMut(&str)) -> anyhow::Result<()> {
+    let mut faults = 0u64;
+    for batch in clip_crawl::list_column(path, column)? {
+        let batch = batch?;
+        let (texts, fault) = (batch.column(0).as_string::<i32>(), batch.column(1));
+        for at in 0..batch.num_rows() {
+            if fault.is_valid(at) {
+                faults += 1;
+            } else {
+                each(if texts.is_null(at) { "" } else { texts.value(at) });
+            }
+        }
+    }
+    if faults > 0 {
+        eprintln!("warning: {}: {faults} rows cannot be read", path.display());
     }
     Ok(())
 }
