@@ -75,16 +75,21 @@ fn a_run_loses_the_rows_everywhere_and_is_whole_and_reused() {
     assert!(before == std::fs::read(shards.join("00000.tar")).unwrap());
 }
 
-#[test]
-fn a_rejected_copy_is_removed_and_the_pair_with_its_caption_named() {
-    let world = World::new();
-    world.good(&["build"]);
+/// The uids of a pair that deduplication dropped, and of the one that it kept.
+fn copy_and_kept(world: &World) -> [String; 2] {
     let entries = std::fs::read_dir(world.path("runs/small")).unwrap();
     let mut folders = entries.map(|entry| entry.unwrap().path());
     let dedup = folders.find(|path| path.to_string_lossy().contains("-dedup-")).unwrap();
     let copy = uids(&dedup.join("rejects/part-00000.parquet"))[0].clone();
     // Of two equal images the one with the longer caption stays: the last of the folder.
-    let kept = uids(&dedup.join("part-00000.parquet")).pop().unwrap();
+    [copy, uids(&dedup.join("part-00000.parquet")).pop().unwrap()]
+}
+
+#[test]
+fn a_rejected_copy_is_removed_and_the_pair_with_its_caption_named() {
+    let world = World::new();
+    world.good(&["build"]);
+    let [copy, kept] = copy_and_kept(&world);
     std::fs::write(world.path("uids.txt"), &copy).unwrap();
     let printed = world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
     assert!(printed.contains(&kept), "{printed}");
@@ -299,11 +304,7 @@ fn what_has_no_uids_is_named_as_such() {
 fn copies_that_were_dropped_for_a_removed_image_are_named_and_can_be_removed() {
     let world = World::new();
     world.good(&["build"]);
-    let entries = std::fs::read_dir(world.path("runs/small")).unwrap();
-    let mut folders = entries.map(|entry| entry.unwrap().path());
-    let dedup = folders.find(|path| path.to_string_lossy().contains("-dedup-")).unwrap();
-    let copy = uids(&dedup.join("rejects/part-00000.parquet"))[0].clone();
-    let kept = uids(&dedup.join("part-00000.parquet")).pop().unwrap();
+    let [copy, kept] = copy_and_kept(&world);
     let forget = ["forget", "--uids", "uids.txt", "runs/small"];
     std::fs::write(world.path("uids.txt"), &kept).unwrap();
     let printed = world.good(&forget);

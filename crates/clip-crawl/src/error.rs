@@ -69,6 +69,17 @@ impl Kind {
         Self::C2pa,
     ];
 
+    /// Asking again may help.
+    const PASSING: [Self; 7] = [
+        Self::Connect,
+        Self::Tls,
+        Self::Proxy,
+        Self::Timeout,
+        Self::Broken,
+        Self::TooManyRequests,
+        Self::Http5xx,
+    ];
+
     /// One word for the rejects and for `clip-data retry --where`.
     pub fn name(self) -> &'static str {
         match self {
@@ -99,34 +110,16 @@ impl Kind {
 
     /// Whether asking again may help.
     pub fn passing(self) -> bool {
-        matches!(
-            self,
-            Self::Connect
-                | Self::Tls
-                | Self::Proxy
-                | Self::Timeout
-                | Self::Broken
-                | Self::TooManyRequests
-                | Self::Http5xx
-        )
+        Self::PASSING.contains(&self)
     }
 }
 
 /// Whether a row that ended for this reason may end otherwise when it is asked again, at another
 /// time.
 pub(crate) fn may_pass(reason: &str) -> bool {
-    const PASSING: [&str; 9] = [
-        "dns",
-        "timeout",
-        "connect",
-        "tls",
-        "proxy",
-        "broken",
-        "http_429",
-        "http_5xx",
-        "host_given_up",
-    ];
-    PASSING.contains(&reason)
+    // A name, and a host, may be there another day; not a moment later.
+    let later = [Kind::Dns, Kind::HostGivenUp];
+    Kind::PASSING.iter().chain(&later).any(|kind| kind.name() == reason)
 }
 
 /// Whether a row that ended for this reason was not asked at all: what was known of it holds.

@@ -183,8 +183,8 @@ fn parts(path: &Path, id: usize, table: &RecordBatch) -> Result<(Shard, Vec<Done
     let done = (0..table.num_rows()).map(|row| {
         let status = Status::named(statuses.value(row)).ok_or_else(|| bad("status"))?;
         let message = cell("error_message", row);
-        let told = cell("error_kind", row).map(Cow::Owned);
-        let kind = told
+        let recorded = cell("error_kind", row).map(Cow::Owned);
+        let kind = recorded
             .or_else(|| message.as_deref().map(|m| Cow::Borrowed(kind_of(m).unwrap_or("broken"))));
         Ok(Done {
             status,

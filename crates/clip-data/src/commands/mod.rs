@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clip_cli::exit;
-use clip_pipeline::Config;
+use clip_pipeline::{Config, FileKind};
 
 /// The pipeline that a command is about, with the settings that were changed for the build.
 #[derive(clap::Args)]
@@ -67,6 +67,11 @@ fn require(what: &str, path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
     ensure!(path.exists(), "{what}{shown}: no such file or folder\n{}", exit::CHECK_PATH);
     Ok(())
+}
+
+/// Whether a file of a stage's manifest is the tar of a shard.
+fn is_tar(name: &str) -> bool {
+    FileKind::from_name(name) == Some(FileKind::Shard) && clip_corpus::is_shard(Path::new(name))
 }
 
 /// The shards that a specification names, as files that are there.

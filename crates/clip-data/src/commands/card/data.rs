@@ -8,12 +8,13 @@ use clip_corpus::Manifest;
 use clip_crawl::Kind;
 use clip_curate::ShardSink;
 use clip_overlap::ContaminationReport;
-use clip_pipeline::{FileKind, RunReader, StageReader, StageSummary};
+use clip_pipeline::{RunReader, StageReader, StageSummary};
 use serde::{Deserialize, Serialize};
 
 use super::files::Files;
 use super::origin::{Counted, Origin, counted};
 use crate::commands::contamination::is_of_build;
+use crate::commands::is_tar;
 
 /// Names of columns that say under which licence an image is.
 const LICENCE: [&str; 5] = ["license", "licence", "license_url", "license_name", "rights"];
@@ -132,8 +133,7 @@ impl DataCard {
             for file in &commit.files {
                 let path = shards.layout.dir().join(&file.name);
                 files.add_known(&path, &file.blake3, file.bytes)?;
-                let shard = FileKind::from_name(&file.name) == Some(FileKind::Shard);
-                if shard && clip_corpus::is_shard(&path) {
+                if is_tar(&file.name) {
                     card.shards += 1;
                     card.bytes += file.bytes;
                 }

@@ -11,10 +11,11 @@ use clip_overlap::{
     CandidateOptions, ContaminationReport, CorpusAccount, EvalIndex, Match, SetReport, Subject,
     default_cache,
 };
-use clip_pipeline::{FileKind, Plan, Status};
+use clip_pipeline::{Plan, Status};
 use clip_report::stored;
 
 use super::{Args, check_names, decisions, judge, pages, print_report, this_build};
+use crate::commands::is_tar;
 use crate::recipe;
 
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
@@ -77,9 +78,6 @@ fn shards_of(plan: &Plan) -> anyhow::Result<Vec<String>> {
     };
     let manifest = Manifest::open(stage.layout.dir())?;
     let files = manifest.commits().flat_map(|commit| &commit.files);
-    let shards = files.filter(|file| {
-        let path = stage.layout.dir().join(&file.name);
-        FileKind::from_name(&file.name) == Some(FileKind::Shard) && clip_corpus::is_shard(&path)
-    });
+    let shards = files.filter(|file| is_tar(&file.name));
     Ok(shards.map(|file| file.blake3.clone()).collect())
 }
