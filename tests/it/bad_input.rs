@@ -213,6 +213,42 @@ fn what_is_given_as_a_shard_and_is_none_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_file_of_another_kind_is_named_for_what_it_is() {
+    let world = World::new();
+    std::fs::write(world.path("pairs.csv"), "url,caption\nhttps://a.example/1.jpg,a dog\n")
+        .unwrap();
+    let scores = r#"{"dataset": "toys", "metrics": {"acc1": 0.5}, "hashes": {"model": "0"}}"#;
+    std::fs::write(world.path("scores.json"), scores).unwrap();
+    std::fs::write(world.path("list.json"), "[1]").unwrap();
+    std::fs::write(world.path("called.parquet"), "a text").unwrap();
+    let check = ["contamination", "--corpus", "images", "--eval", "toys=toys", "--predictions"];
+    let fetch = ["fetch", "--output_folder", "out", "--input_format", "parquet", "--url_list"];
+    let score = ["eval", "zero-shot", "--model", "none", "--dataset", "toys", "--contamination"];
+    let convert = ["convert", "--to", "pt", "--out", "x.pt", "--model"];
+    for (args, code, what) in [
+        ([&convert[..], &["pairs.csv"]].concat(), 2, "pairs.csv: a csv list, not weights"),
+        ([&convert[..], &["scores.json"]].concat(), 2, "scores.json: a JSON file, not weights"),
+        (
+            [&check[..], &["toys=scores.json"]].concat(),
+            2,
+            "scores.json: a JSON file, not a Parquet",
+        ),
+        ([&fetch[..], &["pairs.csv"]].concat(), 2, "pairs.csv: a csv list, not a Parquet file"),
+        ([&fetch[..], &["called.parquet"]].concat(), 4, "called.parquet: "),
+        (
+            [&score[..], &["scores.json"]].concat(),
+            2,
+            "scores.json: a file of scores, not a contamination report",
+        ),
+        ([&score[..], &["list.json"]].concat(), 2, "list.json: it is not a contamination report"),
+    ] {
+        let printed = world.fails(&args, code);
+        assert!(printed.contains(what), "{args:?}: {printed}");
+        assert!(code == 4 || printed.contains("\nhint: "), "{args:?}: {printed}");
+    }
+}
+
+#[test]
 fn a_key_that_is_in_a_shard_twice_is_the_same_error_everywhere() {
     let world = World::new();
     let mut shard = Vec::new();
@@ -259,4 +295,97 @@ fn a_key_that_is_in_a_shard_twice_is_the_same_error_everywhere() {
     let funnel = String::from_utf8_lossy(&output.stdout);
     assert!(funnel.contains("1  damaged"), "{funnel}");
     assert!(String::from_utf8_lossy(&output.stderr).contains(&error));
+}
+
+/// Cut between two members a tar reads well to its last sample: what is gone must not be silent.
+#[test]
+fn a_shard_cut_between_two_samples_is_damaged_for_every_command() {
+    let world = World::new();
+    world.good(&["build"]);
+    let whole = std::fs::read(world.path("runs/small/shards/00000.tar")).unwrap();
+    let index = std::fs::read_to_string(world.path("runs/small/shards/00000.idx")).unwrap();
+    // Before the first field of the third sample.
+    let mut keys: Vec<(&str, usize)> = Vec::new();
+    for line in index.lines() {
+        let fields: Vec<&str> = line.split('\t').collect();
+        if keys.last().is_none_or(|last| last.0 != fields[0]) {
+            keys.push((fields[0], fields[2].parse().unwrap()));
+        }
+    }
+    std::fs::create_dir(world.path("cut")).unwrap();
+    std::fs::write(world.path("cut/0.tar"), &whole[..keys[2].1 - 512]).unwrap();
+    let error = "the shard was cut";
+    for args in [
+        &["verify", "cut"][..],
+        &["inspect", "cut"],
+        &["hash", "cut"],
+        &["reshard", "-i", "cut", "-o", "again"],
+        &["contamination", "--corpus", "cut", "--eval", "toys=toys"],
+        &["train", "--preset", "paper/ViT-B-32", "--train-data", "cut", "--device", "cpu"],
+    ] {
+        let output = world.run(args);
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert_eq!(output.status.code(), Some(4), "{args:?}: {printed}");
+        assert!(printed.contains(error), "{args:?}: {printed}");
+    }
+    let pipeline = "schema = 1\nname = \"c\"\n[source]\nkind = \"webdataset\"\npaths = [\"cut\"]\n";
+    std::fs::write(world.path("c.toml"), pipeline).unwrap();
+    let output = world.run(&["build", "-c", "c.toml", "--until", "collect"]);
+    let funnel = String::from_utf8_lossy(&output.stdout);
+    assert!(funnel.contains("1  damaged"), "{funnel}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains(error));
+    // A lock, or what else is hidden, changes no input.
+    std::fs::write(world.path("cut/.lock"), "").unwrap();
+    let plan = world.good(&["plan", "-c", "c.toml"]);
+    assert!(!plan.contains("other content"), "{plan}");
+}
+
+#[test]
+fn an_archive_of_another_kind_is_refused_once() {
+    let world = World::new();
+    let members: Vec<Vec<u8>> = (0..4).map(member).collect();
+    std::fs::write(world.path("a.wat.gz"), members.concat()).unwrap();
+    std::fs::write(world.path("b.wat.gz"), members.concat()).unwrap();
+    std::fs::write(world.path("c.wat.gz"), b"PAR1 and no member of gzip").unwrap();
+    for (paths, what) in [
+        (r#"["a.wat.gz", "b.wat.gz"]"#, "a WARC file, and not the WAT file of one"),
+        (r#"["c.wat.gz"]"#, "no archive of a crawl"),
+    ] {
+        let pipeline =
+            format!("schema = 1\nname = \"w\"\n[source]\nkind = \"wat\"\npaths = {paths}\n");
+        std::fs::write(world.path("wat.toml"), pipeline).unwrap();
+        let printed = world.fails(&["build", "-c", "wat.toml"], 2);
+        assert_eq!(printed.matches(what).count(), 1, "{printed}");
+        assert!(printed.contains("\nhint: "), "{printed}");
+    }
+}
+
+#[test]
+fn a_plan_refuses_what_a_build_refuses_of_its_list() {
+    let world = World::new();
+    std::fs::write(world.path("plain.csv"), "url,text\nhttp://e.org/1.jpg,a boat\n").unwrap();
+    let lists = "{\"url\": \"http://e.org/1.jpg\", \"caption\": [\"a boat\", \"it\"]}\n";
+    std::fs::write(world.path("lists.jsonl"), lists).unwrap();
+    for (list, settings, what) in [
+        ("plain.csv", "", "no column \"caption\""),
+        ("plain.csv", "caption_col = \"text\"\nurl_col = \"link\"", "no column \"link\""),
+        ("plain.csv", "caption_col = \"text\"\ncolumns = [\"licence\"]", "no column \"licence\""),
+        ("lists.jsonl", "", "column \"caption\" holds lists"),
+        ("plain.csv", "caption_col = \"text\"", ""),
+        ("lists.jsonl", "caption_list = \"all\"", ""),
+    ] {
+        let source = format!("[source]\nkind = \"list\"\npaths = [\"{list}\"]\n{settings}\n");
+        let pipeline = format!("schema = 1\nname = \"p\"\n{source}");
+        std::fs::write(world.path("p.toml"), pipeline).unwrap();
+        if what.is_empty() {
+            world.good(&["plan", "-c", "p.toml"]);
+        } else {
+            let printed = world.fails(&["plan", "-c", "p.toml"], 2);
+            assert!(printed.contains(what) && printed.contains("\nhint: "), "{printed}");
+        }
+    }
+    // What `init` writes runs as it is.
+    world.good(&["init", "mine", "--from", "list", "lists.jsonl"]);
+    world.good(&["plan", "-c", "mine/pipeline.toml"]);
 }

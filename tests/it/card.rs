@@ -31,6 +31,7 @@ fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
     }
     for (name, part) in [
         ("data_card.md", "| toys | 16 | 8 | 50.00% ["),
+        ("data_card.md", "| not looked for | not measured |"),
         ("data_card.md", "No column of the corpus says"),
         ("data_card.md", "A source of the kind `folder`.\n\n- paths: images\n"),
         ("data_card.md", "- hosts of the images: none, they are local\n- pairs with a caption: 1"),
@@ -51,7 +52,8 @@ fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
         let own = |entry: std::fs::DirEntry| entry.file_name().to_str().unwrap().ends_with(&ending);
         assert!(folders.any(|entry| own(entry.unwrap())), "{ending}");
     }
-    assert!(world.good(&["verify", "--card", "cards"]).contains(" 0 findings"));
+    let printed = world.good(&["verify", "--card", "cards"]);
+    assert!(printed.contains(" 0 findings") && !printed.contains("rows"), "{printed}");
     let verify = ["verify", "--card", "cards/card.json"];
     let printed = world.good(&verify);
     assert!(printed.contains(" 0 findings"), "{printed}");
@@ -73,6 +75,18 @@ fn a_card_says_what_its_files_say_and_verify_finds_what_was_changed() {
         let printed = world.fails(&card, 2);
         assert!(printed.contains(expected), "{printed}");
     }
+
+    // A report of another corpus than the model's is warned of beside the scores.
+    let mut other: Value = serde_json::from_str(&read("s.json")).unwrap();
+    assert_eq!(other["contamination_covers_training"], true);
+    other["contamination_covers_training"] = false.into();
+    std::fs::write(world.path("other.json"), other.to_string()).unwrap();
+    world.good(&["card", "--training", "logs/tiny", "--scores", "other.json", "--out", "warned"]);
+    let warning = "Warning (toys): the contamination report is of other shards than the model was";
+    assert!(read("warned/model_card.md").contains(warning), "{}", read("warned/model_card.md"));
+    assert!(!read("cards/model_card.md").contains("Warning"));
+    let card: Value = serde_json::from_str(&read("warned/card.json")).unwrap();
+    assert_eq!(card["model"]["scores"][0]["contamination_covers_training"], false);
 
     // Each change on its own is found, by the file that was changed.
     let changed = |path: &str, from: &str, to: &str, expected: &str| {

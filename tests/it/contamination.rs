@@ -6,7 +6,7 @@ use arrow::array::AsArray;
 use clip_corpus::read_parquet;
 use serde_json::{Value, json};
 
-use crate::world::{FOLDERS, World};
+use crate::world::{FOLDERS, IMAGES, World};
 
 fn account(world: &World, folder: &str) -> Value {
     let text = std::fs::read_to_string(world.path(folder).join("contamination.json")).unwrap();
@@ -29,6 +29,9 @@ fn a_builds_copies_are_flagged_or_dropped() {
         let funnel = world.good(&["build", "--set", &set]);
         assert_eq!(funnel.contains("flagged, which continue"), action == "flag", "{funnel}");
         let printed = world.good(&["contamination", "--set", &set]);
+        let line = printed.lines().find(|line| line.starts_with("corpus: ")).unwrap();
+        assert!(line.contains("that the stage `check` compared, "), "{line}");
+        assert!(line.ends_with(" of them in the shards"), "{line}");
         assert_eq!(counts(&account(&world, "runs/small")), expected, "{printed}");
         assert_eq!(printed.matches(fate).count(), FOLDERS, "{printed}");
     }
@@ -74,6 +77,12 @@ fn any_corpus_is_reported_and_gated() {
 
     let out = ["--out", "after", "--without", "contamination/pairs.parquet", "--max-rate", "0"];
     world.good(&with(&out));
+    // A report's folder is its pairs of images; several lists are taken as one.
+    let texts = "contamination/texts.parquet";
+    assert!(!world.path(texts).exists());
+    let folder = ["--out", "after", "--without", "contamination", "--without"];
+    world.good(&with(&[&folder[..], &["contamination/pairs.parquet"]].concat()));
+    assert_eq!(counts(&account(&world, "after"))[1], 0);
     let printed = world.good(&with(&out[..4]));
     assert_eq!(counts(&account(&world, "after")), [2 * FOLDERS as u64, 0, FOLDERS as u64]);
     let listed = format!("items of toys with a copy: 0 in the corpus, {FOLDERS} removed from it");
@@ -99,9 +108,14 @@ fn copies_are_left_out_of_new_shards() {
     world.good(&["contamination", "--corpus", "clean", "--eval", "toys=toys", "--out", "after"]);
     assert_eq!(counts(&account(&world, "after"))[1], 0);
     // The new shards have other names: the report is not of them.
+    let mistaken = ["--corpus", "clean", "--eval", "toys=toys", "--without", "contamination"];
+    let printed = world.fails(&[&["contamination", "--out", "no"], &mistaken[..]].concat(), 2);
+    assert!(printed.contains("none of its"), "{printed}");
     let again = ["reshard", "-i", "clean", "-o", "no", "--without", "contamination/pairs.parquet"];
     let printed = world.fails(&again, 2);
     assert!(printed.contains("none of its"), "{printed}");
+    let names = "in these shards: it names those in runs/small/shards/0000";
+    assert!(printed.contains(names) && printed.contains("by folder and file"), "{printed}");
 }
 
 #[test]
@@ -149,6 +163,79 @@ fn eyes_and_predictions_have_their_say() {
     assert!(printed.contains("gate: toys: All - Clean is"), "{printed}");
     let printed = world.fails(&[&args[..], &["--calibrate"]].concat(), 2);
     assert!(printed.contains("too few"), "{printed}");
+}
+
+#[test]
+fn marks_beside_a_report_count_and_those_that_name_no_pair_are_said() {
+    let world = World::new();
+    let check = ["contamination", "--corpus", "images", "--eval", "toys=toys"];
+    world.good(&check);
+    let mark = |id: &str| json!({"key": "class_2/copy.png", "id": id, "verdict": "reject"});
+    let write = |file: &str, marks: &[Value]| {
+        let decisions = json!({"sets": {"toys": {"marks": marks}}}).to_string();
+        std::fs::write(world.path(file), decisions).unwrap();
+    };
+    write("contamination/decisions.json", &[mark("02/000.jpg"), mark("02/019.jpg")]);
+    let said = |args: &[&str]| {
+        let output = world.run(&[&check[..], args].concat());
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let errors = said(&[]);
+    assert!(errors.contains("decisions: contamination/decisions.json"), "{errors}");
+    assert!(!errors.contains("name no pair"), "{errors}");
+    assert_eq!(counts(&account(&world, "contamination"))[1], FOLDERS as u64 - 1);
+    // A file that is named counts alone.
+    write("d.json", &[mark("40"), mark("02/000.jpg")]);
+    let errors = said(&["--decisions", "d.json"]);
+    assert!(!errors.contains("contamination/decisions.json"), "{errors}");
+    let lost = "warning: toys: 1 of 2 marks name no pair that was found, such as item \
+                class_2/copy.png and image 40\nhint: ";
+    assert!(errors.contains(lost), "{errors}");
+    assert_eq!(counts(&account(&world, "contamination"))[1], FOLDERS as u64);
+}
+
+#[test]
+fn a_hash_that_the_source_states_finds_the_same_file_in_a_build() {
+    let kind = |stated: bool| {
+        let world = World::new();
+        let item = world.path("toys/class_2/copy.png");
+        let output = std::process::Command::new("sha256sum").arg(item).output().unwrap();
+        let sha256 = String::from_utf8(output.stdout).unwrap()[..64].to_owned();
+        for at in [0, IMAGES - 1].into_iter().filter(|_| stated) {
+            let json = json!({"sha256": sha256}).to_string();
+            std::fs::write(world.path(&format!("images/02/{at:03}.json")), json).unwrap();
+        }
+        world.good(&["build", "--set", "check.action=flag"]);
+        world.good(&["contamination"]);
+        let found = account(&world, "runs/small");
+        let mut copies = found["sets"][0]["copies"].as_array().unwrap().iter();
+        let copy = copies.find(|copy| copy["key"] == "class_2/copy.png").unwrap();
+        copy["kind"].as_str().unwrap().to_owned()
+    };
+    assert_eq!((kind(false).as_str(), kind(true).as_str()), ("near", "exact"));
+}
+
+#[test]
+fn where_all_items_are_copies_nothing_is_compared() {
+    let world = World::new();
+    let items = (0..FOLDERS)
+        .flat_map(|n| ["copy", "other"].map(|name| format!("class_{n}/{name}.png,1\n")));
+    let rows = items.collect::<String>();
+    std::fs::write(world.path("p.csv"), format!("key,correct\n{rows}")).unwrap();
+    let args = ["contamination", "--corpus", "toys", "--eval", "cifr10=toys"];
+    let args = [&args[..], &["--predictions", "cifr10=p.csv"]].concat();
+    let output = world.run(&args);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("no clean item is left to compare with"), "{printed}");
+    assert!(printed.contains("interval of Overlap ["), "{printed}");
+    assert!(!printed.contains("cludes Clean"), "{printed}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.contains("did you mean cifar10?"), "{errors}");
+    let html = std::fs::read_to_string(world.path("contamination/contamination.html")).unwrap();
+    assert!(html.contains("no clean item is left to compare with"));
+    let printed = world.fails(&[&args[..], &["--max-inflation", "1%"]].concat(), 1);
+    assert!(printed.contains("All - Clean is not known"), "{printed}");
 }
 
 #[test]
@@ -228,4 +315,67 @@ fn captions_of_a_set_are_found_beside_its_images() {
     assert_eq!(std::fs::read_dir(world.path("contamination/parts")).unwrap().count(), 2);
     let texts = read_parquet(&world.path("contamination/texts.parquet")).unwrap();
     assert!(texts.iter().map(|batch| batch.num_rows()).sum::<usize>() >= 2);
+}
+
+#[test]
+fn captions_are_looked_for_in_a_build_and_gate_a_corpus() {
+    let world = World::new();
+    std::fs::create_dir(world.path("captioned")).unwrap();
+    for folder in 2..5 {
+        // An image that the corpus does not have, with captions of a folder, all of which no step
+        // of a build drops.
+        let image = world.path(&format!("toys/class_{folder}/other.png"));
+        std::fs::copy(image, world.path(&format!("captioned/{folder}.png"))).unwrap();
+        let text = |at: usize| {
+            let path = world.path(&format!("images/{folder:02}/{at:03}.txt"));
+            std::fs::read_to_string(path).unwrap()
+        };
+        let texts: Vec<String> = (1..12).map(text).collect();
+        let texts = if folder == 4 {
+            "a quiet evening without any image\n".into()
+        } else {
+            texts.join("\n")
+        };
+        std::fs::write(world.path(&format!("captioned/{folder}.txt")), texts).unwrap();
+    }
+    let pipeline = std::fs::read_to_string(world.path("pipeline.toml")).unwrap();
+    let pipeline = pipeline.replace(r#"{ toys = "toys" }"#, r#"{ mine = "captioned" }"#);
+    std::fs::write(world.path("pipeline.toml"), pipeline).unwrap();
+    world.good(&["build"]);
+    let printed = world.good(&["contamination"]);
+    let line = "mine: of 3 items, 2 have a caption in the corpus";
+    assert!(printed.contains(line), "{printed}");
+    let built = account(&world, "runs/small");
+    let html = std::fs::read_to_string(world.path("runs/small/contamination.html")).unwrap();
+    assert!(html.contains("mine: captions"), "{html}");
+    world.good(&["card"]);
+    let card = std::fs::read_to_string(world.path("runs/small/data_card.md")).unwrap();
+    assert!(card.contains("| mine | 3 | 0 | 0.00% [") && card.contains("| 2: 66.67% ["), "{card}");
+
+    // The shards have the same.
+    let check = ["contamination", "--corpus", "runs/small/shards", "--eval", "mine=captioned"];
+    world.good(&check);
+    let text = |account: &Value, key: &str| account["sets"][0]["text"][key].clone();
+    let shards = account(&world, "contamination");
+    for key in ["texts", "overlap", "kinds"] {
+        assert_eq!(text(&built, key), text(&shards, key), "{key}");
+    }
+    for args in
+        [&["contamination", "--max-rate", "0"][..], &[&check[..], &["--max-rate", "50%"]].concat()]
+    {
+        let printed = world.fails(args, 1);
+        let gate = "gate: 66.667% of mine have a caption in the corpus, more than ";
+        assert!(printed.contains(gate) && printed.matches("gate: ").count() == 1, "{printed}");
+    }
+    // The folder is the pairs of images: the texts are said.
+    let reshard = ["reshard", "-i", "runs/small/shards", "--without", "contamination"];
+    let printed = world.good(&[&reshard[..], &["-o", "some"]].concat());
+    assert!(printed.contains("hint: add --without contamination/texts.parquet"), "{printed}");
+    let both = ["--without", "contamination/texts.parquet"];
+    let printed = world.good(&[&reshard[..], &both, &["-o", "clean"]].concat());
+    assert!(!printed.contains("hint: "), "{printed}");
+    let gate = ["--corpus", "clean", "--eval", "mine=captioned", "--max-rate", "0"];
+    world.good(&[&["contamination", "--out", "after"], &gate[..]].concat());
+    let again = [&check[..], &both, &["--out", "again", "--max-rate", "0"]].concat();
+    world.good(&again);
 }

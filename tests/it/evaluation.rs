@@ -116,7 +116,22 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     let run = |args: &[&str]| world.good(&[&["eval"], args, &model].concat());
 
     // A set written in CLIP_benchmark's layout scores as the folder that it came from.
-    world.good(&["eval", "export", "--dataset", "toys", "--out", "wds_toys", "--per-shard", "5"]);
+    let export = ["eval", "export", "--dataset", "toys", "--out"];
+    world.good(&[&export[..], &["wds_toys", "--per-shard", "5"]].concat());
+    let printed = world.good(&[&export[..], &["wds_few", "--limit", "4"]].concat());
+    assert!(printed.contains("4 of the 16 items of toys"), "{printed}");
+    let samples = std::fs::read(world.path("wds_few/test/0.tar")).unwrap();
+    // One of every second class.
+    let classes: Vec<u8> = (0..samples.len() / 512)
+        .filter(|at| samples[at * 512..][..100].windows(4).any(|name| name == b".cls"))
+        .map(|at| samples[(at + 1) * 512])
+        .collect();
+    assert_eq!(classes, b"0246");
+    let output = world.run(&["eval", "export", "--dataset", "cifr10=toys", "--out", "wds_named"]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.contains("did you mean cifar10?"), "{errors}");
+    let message = world.fails(&[&export[..], &["wds_few"]].concat(), 2);
+    assert!(message.contains("was exported there before\nhint: "), "{message}");
     let cache = ["--classifier-cache", "classifiers"];
     run(&[&["zero-shot", "--dataset", "toys", "--output", "a.json"][..], &cache].concat());
     let cached = || -> Vec<_> {
@@ -218,7 +233,19 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     // The same weights with another preprocessing are evaluated anew.
     let squash = ["--image-resize-mode", "squash", "--image-mean", "0.5"];
     let third = world.run(&[&["eval"], &suite[..], &squash].concat());
-    assert!(third.status.success() && !String::from_utf8_lossy(&third.stderr).contains("already"));
+    let errors = String::from_utf8_lossy(&third.stderr);
+    assert!(third.status.success() && !errors.contains("done before"), "{errors}");
+    // Scores that no report split, or another one, are made anew where a report is given.
+    world.good(&["contamination", "--corpus", "runs/small/shards", "--eval", "toys=toys"]);
+    let split = ["--contamination", "contamination/contamination.json"];
+    for done in [1, 2] {
+        let again = world.run(&[&["eval"], &suite[..], &squash, &split].concat());
+        let errors = String::from_utf8_lossy(&again.stderr).into_owned();
+        assert!(
+            again.status.success() && errors.matches("done before").count() == done,
+            "{errors}"
+        );
+    }
     let printed = world.fails(&[&["eval"], &suite[..], &["nowhere"]].concat(), 3);
     assert!(printed.contains("nowhere") && printed.contains("1 evaluations failed"), "{printed}");
 

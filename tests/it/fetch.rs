@@ -36,7 +36,9 @@ impl Place {
     }
 
     pub fn write(&self, name: &str, content: &str) {
-        std::fs::write(self.path(name), content).unwrap();
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
@@ -77,7 +79,7 @@ fn texts(table: &RecordBatch, name: &str) -> Vec<Option<String>> {
     column.iter().map(|cell| cell.map(str::to_owned)).collect()
 }
 
-fn samples(path: &Path) -> Vec<Sample> {
+pub fn samples(path: &Path) -> Vec<Sample> {
     ShardReader::open(path).unwrap().map(Result::unwrap).collect()
 }
 
@@ -180,6 +182,51 @@ fn a_command_of_img2dataset_gives_its_layout_with_every_row_in_order() {
     assert_eq!(stats["hosts"]["127.0.0.1"]["error_kinds"]["http_4xx"], 1);
     assert!(shown.contains("total   - success: 0.714 - failed to download: 0.286"), "{shown}");
     assert!(shown.contains("http_4xx"), "{shown}");
+}
+
+#[test]
+fn what_was_asked_is_counted_over_all_shards_and_of_each_host() {
+    let place = Place::new();
+    let paths = ["/status/404", "/n/1", "/n/2", "/n/3", "/n/4", "/n/5", "/n/6"];
+    let mut list: Vec<String> = paths.iter().map(|path| place.site.url(path)).collect();
+    list.push("ftp://x.example/1.jpg".into());
+    place.write("list.csv", &format!("url\n{}\n", list.join("\n")));
+    let fetch = ["list.csv", "--output_format=webdataset", "--number_sample_per_shard=4"];
+    let fetch = [&fetch[..], &["--output_folder", "out"]].concat();
+    let shown = place.good(&[&fetch[..], &["--dry-run"]].concat());
+    assert!(shown.contains("7 URLs of 1 hosts"), "{shown}");
+    assert!(shown.contains("1 rows without a URL that can be asked"), "{shown}");
+    let shown = place.good(&fetch);
+    assert!(shown.contains("8 rows, 7 URLs asked"), "{shown}");
+    // The second shard has rows of the host, and no failure of it.
+    assert!(shown.contains(" 1 of 7        127.0.0.1"), "{shown}");
+    let stats = json(&place.path("out/00001_stats.json"));
+    assert_eq!((&stats["urls"], &stats["hosts"]["127.0.0.1"]["count"]), (&3.into(), &3.into()));
+    // What the name of the list says is no other setting.
+    let shown = place.good(&[&fetch[..], &["--input_format", "csv"]].concat());
+    assert!(shown.contains("2 shards skipped"), "{shown}");
+    let run = |args: &[&str]| {
+        let output = place.command(args).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (_, shown, _) = run(&["verify", "out"]);
+    assert!(shown.contains("6 samples in shards, 8 rows in tables"), "{shown}");
+    let (_, shown, errors) = run(&["reshard", "-i", "out", "-o", "new"]);
+    assert!(shown.contains("2 rows without an image left out"), "{shown}{errors}");
+    // Of a fetch that was stopped in its first shard.
+    let settings = std::fs::read_to_string(place.path("out/clip-data-fetch.toml")).unwrap();
+    place.write("begun/clip-data-fetch.toml", &settings);
+    place.write("begun/_tmp/00000.spool", "");
+    for command in ["inspect", "verify"] {
+        let (code, _, errors) = run(&[command, "begun"]);
+        assert_eq!(code, Some(3), "{errors}");
+        assert!(errors.contains("begun: unfinished") && errors.contains("hint: run"), "{errors}");
+    }
+    // The flag is given: it is not asked for.
+    let retry = ["retry", "out", "--allow_private", "True", "--where", "error_kind = 'bad_url'"];
+    let (code, _, errors) = run(&retry);
+    assert!(code == Some(0) && !errors.contains("allow_private"), "{errors}");
 }
 
 #[test]
@@ -465,6 +512,57 @@ fn killed_it_goes_on_and_the_bytes_are_the_same() {
     assert!(!place.path("killed/00008_stats.json").exists());
 }
 
+/// Shards are skipped by their number: with another list that would lose its rows in silence.
+#[test]
+fn a_list_that_changed_is_not_taken_for_the_one_that_was_fetched() {
+    let place = Place::new();
+    let list = |name: &str, rows: std::ops::Range<usize>| {
+        let urls: Vec<String> = rows.map(|row| place.site.url(&format!("/n/{row}"))).collect();
+        place.write(name, &urls.join("\n"));
+    };
+    let args = |list: &'static str| {
+        let sizes = ["--number_sample_per_shard", "5", "--output_format", "webdataset"];
+        [&["--url_list", list, "--output_folder", "out"][..], &sizes].concat()
+    };
+    let extend = |list| [args(list), vec!["--incremental_mode", "extend"]].concat();
+    let rows = |shard: usize| table(&place.path(&format!("out/{shard:05}.parquet"))).num_rows();
+    list("a.txt", 0..7);
+    place.good(&args("a.txt"));
+    list("a.txt", 7..14);
+    let refused = place.bad(&args("a.txt"));
+    assert!(refused.contains("a.txt has other rows than the list"), "{refused}");
+    assert!(refused.contains("extend adds to it"), "{refused}");
+    assert!(place.bad(&[args("a.txt"), vec!["--dry_run"]].concat()).contains("has other rows"));
+
+    place.good(&extend("a.txt"));
+    assert_eq!([rows(2), rows(3)], [5, 2]);
+    // What an interrupted extension lacks is made under its number.
+    for ending in [".tar", ".parquet", "_stats.json"] {
+        std::fs::remove_file(place.path(&format!("out/00003{ending}"))).unwrap();
+    }
+    place.good(&args("a.txt"));
+    assert_eq!(rows(3), 2);
+
+    // The first list again, and rows that came to it when its numbers were used up.
+    list("folder/a.txt", 0..7);
+    place.good(&args("folder"));
+    list("folder/b.txt", 20..24);
+    let refused = place.bad(&args("folder"));
+    assert!(refused.contains("its shard 2 is another list's"), "{refused}");
+}
+
+/// A folder to which files are added is the same list.
+#[test]
+fn files_that_came_to_a_folder_of_lists_are_fetched_alone() {
+    let place = Place::new();
+    let args = ["--url_list", "lists", "--output_folder", "out"];
+    place.write("lists/a.txt", &place.site.url("/n/1"));
+    place.good(&args);
+    place.write("lists/b.txt", &place.site.url("/n/2"));
+    place.good(&args);
+    assert_eq!([place.site.hits("/n/1"), place.site.hits("/n/2")], [1, 1]);
+}
+
 #[test]
 fn failed_rows_are_fetched_again_in_place_in_every_format() {
     for format in ["webdataset", "files", "parquet"] {
@@ -625,44 +723,6 @@ fn rows_that_were_not_asked_keep_their_errors_and_the_reason_is_printed() {
     let shown = again("True");
     assert!(shown.contains("asked again: 1, there now: 0\n1 of 1 rows failed"), "{shown}");
     assert!(shown.contains("http_4xx               the image is gone"), "{shown}");
-}
-
-#[test]
-fn failed_rows_of_a_build_are_fetched_again_and_what_follows_is_made_anew() {
-    let place = Place::new();
-    let mut list = "url,caption\n".to_owned();
-    for row in 0..12 {
-        let path = if row % 4 == 1 { format!("/busy/1/{row}") } else { format!("/n/{row}") };
-        list += &format!("{},a quiet image number {row}\n", place.site.url(&path));
-    }
-    place.write("pairs.csv", &list);
-    place.write(
-        "pipeline.toml",
-        "schema = 1\nname = \"r\"\n[source]\nkind = \"list\"\npaths = [\"pairs.csv\"]\npart_rows = 5\n\
-         [fetch]\nallow_private = true\nhost_delay_ms = 0\nretries = 0\n[shards]\nrows = 6\n",
-    );
-    let run = |args: &[&str]| {
-        let output = place.command(args).output().unwrap();
-        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code(), String::from_utf8(output.stdout).unwrap(), errors)
-    };
-    let (code, _, errors) = run(&["retry", "--where", "error_kind = 'http_429'"]);
-    assert_eq!(code, Some(2), "{errors}");
-    assert!(errors.contains("`clip-data build` first"), "{errors}");
-    let (code, _, errors) = run(&["build"]);
-    assert_eq!(code, Some(0), "{errors}");
-    let shards = |name: &str| samples(&place.path("runs/r/shards").join(name)).len();
-    assert_eq!((shards("00000.tar"), shards("00001.tar")), (6, 3));
-    let first = place.site.hits("/n/0");
-    let (code, shown, errors) = run(&["retry", "--where", "error_kind in ('http_429')"]);
-    assert_eq!(code, Some(0), "{errors}");
-    assert!(shown.contains("asked again: 3, there now: 3"), "{shown}");
-    assert_eq!((shards("00000.tar"), shards("00001.tar")), (6, 6));
-    assert_eq!(place.site.hits("/n/0"), first, "a good row was asked again");
-    let captions = samples(&place.path("runs/r/shards/00000.tar"));
-    assert!(captions[1].get("txt").unwrap().ends_with(b"number 1"));
-    let (_, shown, _) = run(&["retry", "--where", "error_kind in ('http_429')"]);
-    assert!(shown.contains("asked again: 0"), "{shown}");
 }
 
 #[test]

@@ -53,6 +53,30 @@ fn a_preset_and_an_exact_fraction_write_subset_and_report() {
 }
 
 #[test]
+fn a_condition_rounds_its_numbers_to_the_columns_type_as_the_threshold_does() {
+    let world = pool();
+    let column = "clip_l14_similarity_score";
+    // What pandas gives for the float32 column, `df.query("…")`.
+    for (condition, expected) in [
+        ("{} >= 0.7", vec![7, 8, 9]),
+        ("{} = 0.2", vec![2]),
+        ("{} > 0.3", vec![4, 5, 6, 7, 8, 9]),
+        ("{} BETWEEN 0.2 AND 0.6", vec![2, 3, 4, 5, 6]),
+        ("{} IN (0.1, 0.3, 0.7)", vec![1, 3, 7]),
+        ("0.8 <= {}", vec![8, 9]),
+    ] {
+        let condition = condition.replace("{}", column);
+        world.good(&["filter", "metadata", "--where", &condition, "-o", "w.npy"]);
+        assert_eq!(read_subset(&world.path("w.npy")).unwrap(), expected, "{condition}");
+        world.good(&["subset", "metadata", "--where", &condition, "-o", "s.npy"]);
+        assert_eq!(read_subset(&world.path("s.npy")).unwrap(), expected, "{condition}");
+    }
+    let preset = ["--preset", "clip_score", "--arch", "l14", "--threshold", "0.7"];
+    world.good(&[&["filter", "metadata", "-o", "p.npy"], &preset[..]].concat());
+    assert_eq!(read_subset(&world.path("p.npy")).unwrap(), [7, 8, 9]);
+}
+
+#[test]
 fn a_build_is_a_pool() {
     let world = World::new();
     world.good(&["build"]);

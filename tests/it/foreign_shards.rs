@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use clip_corpus::{Sample, ShardWriter, write_parquet, write_subset};
-use clip_image::encode_jpeg;
+use clip_image::{Filter, encode_jpeg, resize};
 
 use crate::world::{World, smooth_image};
 
@@ -123,8 +123,48 @@ fn a_folder_of_shards_is_hashed_explained_and_cut_without_copies() {
         let hint = format!("hint: `clip-data init --from {kind}`");
         assert!(printed.contains(&hint), "{printed}");
     }
+    std::fs::write(world.path("x.txt.gz"), [0x1f, 0x8b, 8, 0, 0]).unwrap();
+    std::fs::write(world.path("latin.txt"), [b'a', 0xe9, b'\n']).unwrap();
+    for (captions, kind) in [
+        ("x.warc.wat.gz", "an archive of Common Crawl, not a list\nhint: "),
+        ("x.txt.gz", "a file in gzip, not text\nhint: unpack it"),
+        ("latin.txt", "not text in UTF-8\nhint: "),
+    ] {
+        let stats = ["queries", "stats", "queries.txt", "--captions", captions];
+        let printed = world.fails(&stats, 2);
+        assert!(printed.contains(&format!("{captions}: {kind}")), "{printed}");
+    }
+    std::fs::write(world.path("cifar10.tar.gz"), [0x1f, 0x8b, 8, 0, 0]).unwrap();
+    let set = ["--eval", "cifar10=cifar10.tar.gz"];
+    let printed = world.fails(&[&["contamination", "--corpus", "shards"], &set[..]].concat(), 2);
+    assert!(printed.contains("hint: unpack it, and name the folder"), "{printed}");
     let printed = world.fails(&["verify", "--decode", table], 2);
     assert!(printed.contains("--decode is for the images of shards"), "{printed}");
+}
+
+#[test]
+fn images_without_hashes_are_counted_as_copies_as_hash_and_a_build_do() {
+    let world = World::new();
+    std::fs::create_dir_all(world.path("large")).unwrap();
+    let mut writer = ShardWriter::create(&world.path("large/00000.tar")).unwrap();
+    for number in 0..24 {
+        // Large enough to be decoded at a fraction; the second is a copy by another quality.
+        let image = resize(&smooth_image(number / 2), 1024, 1024, Filter::Bicubic);
+        let jpeg = encode_jpeg(&image, if number % 2 == 0 { 90 } else { 12 }).unwrap();
+        let fields = vec![("jpg".to_owned(), jpeg)];
+        writer.write(&Sample { key: format!("{number:03}"), fields }).unwrap();
+    }
+    writer.finish().unwrap();
+    let hashed = world.good(&["hash", "large"]);
+    let hashes: Vec<&str> = hashed.lines().filter_map(|l| l.split('\t').next()).collect();
+    let distinct: std::collections::HashSet<&str> = hashes.iter().copied().collect();
+    let inspect = ["inspect", "large", "--hash", "--radius", "0"];
+    let json = world.good(&[&inspect[..], &["--json"]].concat());
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["duplicates"]["near"], hashes.len() - distinct.len(), "{hashed}");
+    // Each has one copy.
+    let printed = world.good(&inspect);
+    assert!(printed.contains("at most 1 of one image"), "{printed}");
 }
 
 #[test]

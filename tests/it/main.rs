@@ -34,6 +34,7 @@ mod queries;
 mod requests;
 mod resume;
 mod retrain;
+mod retry;
 mod score;
 mod select;
 mod semantic;

@@ -40,6 +40,19 @@ fn every_format_gives_the_same_embeddings() {
     convert("hf", "safetensors", "bare.safetensors", &[]);
     convert("bare.safetensors", "pt", "bare.pt", &[]);
     convert("bare.pt", "open-clip", "again", &model);
+    // Neither the input nor another model is written over, and no folder holds two.
+    let before = std::fs::read(world.path("bare.pt")).unwrap();
+    for (from, to, output, there) in [
+        ("folder", "open-clip", "folder", "folder/open_clip_model.safetensors is there already"),
+        ("folder", "open-clip", "hf", "hf/model.safetensors is there already"),
+        ("folder", "pt", "bare.pt", "bare.pt is there already"),
+        ("folder", "pt", "hf", "hf is there already"),
+    ] {
+        let args = ["convert", "--model", from, "--to", to, "--output", output];
+        let message = world.fails(&args, 2);
+        assert!(message.contains(there) && message.contains("hint: give another"), "{message}");
+    }
+    assert_eq!(std::fs::read(world.path("bare.pt")).unwrap(), before);
     let mut all = Vec::new();
     for model in ["folder", "hf", "bare.safetensors", "again"] {
         let output = format!("emb-{model}");

@@ -55,11 +55,22 @@ fn a_checkpoint_says_what_happens_to_images_and_flags_say_more() {
     assert!(embed("plain", "c", &FLAGS) == other);
     let identity = std::fs::read_to_string(world.path("b/embed.json")).unwrap();
     let identity: Value = serde_json::from_str(&identity).unwrap();
-    assert_eq!(identity["preprocess"], squash());
+    assert_eq!(identity["model"]["preprocess"], squash());
     // A folder of embeddings is of one preprocessing.
     let args = ["embed", "--model", "plain", "--input", "images/00", "--output", "a"];
     let flagged = [&args[..], &["--only", "image"], &FLAGS].concat();
     assert!(world.fails(&flagged, 2).contains("other embeddings"));
+    // And of one model: the activation is in no weights.
+    let small = std::fs::read_to_string(world.path("small.json")).unwrap();
+    let mut exact: Value = serde_json::from_str(&small).unwrap();
+    exact["quick_gelu"] = json!(false);
+    std::fs::write(world.path("exact.json"), exact.to_string()).unwrap();
+    let named = |model: &'static str| {
+        let args = ["embed", "--model", "epoch_1.pt", "--input", "images/00", "--output", "named"];
+        [&args[..], &["--only", "image", "--model-name", model]].concat()
+    };
+    world.good(&named("small.json"));
+    assert!(world.fails(&named("exact.json"), 2).contains("other embeddings"));
 
     // There and back; what a file cannot hold is named.
     assert_eq!(convert("other", "hugging-face", "hf", &[]), "");

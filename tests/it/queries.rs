@@ -130,6 +130,9 @@ fn bad_inputs_of_a_list_are_named_or_counted() {
         assert!(printed.contains(named), "{args:?}: {printed}");
         assert!(!world.path("q.parquet").exists());
     }
+    // What would not be read as a list is not written.
+    let args = ["queries", "build", "--dump", "dump.xml", "--out", "q.csv"];
+    assert!(world.fails(&args, 2).contains("hint: a list is .parquet, .json or text"));
     let long = "x".repeat(10 << 20);
     std::fs::write(world.path("odd.txt"), format!("boat\n\n{long}\nboat\nhouse\n")).unwrap();
     let printed = world.good(&["queries", "stats", "odd.txt"]);

@@ -75,3 +75,34 @@ fn two_builds_of_one_run_do_not_mix() {
     assert!(refused > 0, "nobody was refused");
     world.good(&["build"]);
 }
+
+#[test]
+fn a_first_build_that_was_killed_can_be_looked_at() {
+    let world = World::new();
+    let mut child =
+        world.command(&["build"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let run = world.path("runs/small");
+    let begun = |stage: &str| {
+        let entries = std::fs::read_dir(&run).into_iter().flatten().flatten();
+        let mut names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.any(|name| name.contains(stage))
+    };
+    while !begun("-captions-") && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let summary = std::fs::read(run.join("run.json")).unwrap();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    assert_eq!(summary["finished"], false, "{summary}");
+    assert!(world.good(&["inspect", "runs/small"]).contains("pairs"));
+    assert!(world.good(&["explain", "0"]).contains("collect"));
+    world.good(&["report"]);
+    let output = world.run(&["verify", "runs/small"]);
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{shown}");
+    world.good(&["build"]);
+    let summary = std::fs::read_to_string(run.join("run.json")).unwrap();
+    assert!(!summary.contains("finished"), "{summary}");
+    world.good(&["verify", "runs/small"]);
+}

@@ -154,7 +154,9 @@ fn a_pair_that_has_no_score_is_counted_and_named() {
     let mut shard = ShardWriter::create(&world.path("00000.tar")).unwrap();
     let good = std::fs::read(world.path("images/00/000.jpg")).unwrap();
     for (key, image) in [("0", good.as_slice()), ("1", b"no image")] {
-        let fields = vec![("jpg".to_owned(), image.to_vec()), ("txt".into(), b"a boat".to_vec())];
+        let mut fields = vec![("jpg".to_owned(), image.to_vec())];
+        fields.push(("txt".into(), b"a boat".to_vec()));
+        fields.push(("json".into(), br#"{"url": "https://e.org/1.jpg"}"#.to_vec()));
         shard.write(&Sample { key: key.into(), fields }).unwrap();
     }
     shard.finish().unwrap();
@@ -162,6 +164,7 @@ fn a_pair_that_has_no_score_is_counted_and_named() {
     let output = world.run(&args);
     let printed = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && printed.contains("rejected: 1 pair: "), "{printed}");
+    assert!(printed.contains("warning: without a uid in their shards: 1 pair; "), "{printed}");
     let rejects =
         std::fs::read_to_string(world.path("scores/rejects/rejects_00000.jsonl")).unwrap();
     assert!(rejects.contains(r#""image_path":"1""#), "{rejects}");

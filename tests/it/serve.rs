@@ -173,7 +173,7 @@ fn nothing_is_shown_without_the_token_to_other_sites_or_of_other_paths() {
     world.fails(&["serve", "nowhere"], 2);
     let printed = world.fails(&["serve", "runs/secret.txt"], 2);
     assert!(printed.contains("neither a shard, a Parquet table nor an HTML page"), "{printed}");
-    world.fails(&["serve", "runs/small", "--port", port], 5);
+    world.fails(&["serve", "runs/small", "--port", port], 2);
 }
 
 #[test]
@@ -476,4 +476,13 @@ fn two_training_runs_are_compared() {
     }
     assert!(!both.contains(">seed<") && !both.contains("<second>"), "{both}");
     assert_eq!(served.get("/training?of=0/none").status, 404);
+}
+
+#[test]
+fn a_port_in_use_is_a_fault_of_the_command() {
+    let world = World::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let printed = world.fails(&["serve", "images", "--port", &port], 2);
+    assert!(printed.contains(&port) && printed.contains("\nhint: another --port"), "{printed}");
 }

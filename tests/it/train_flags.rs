@@ -54,6 +54,18 @@ fn where_a_run_is_and_what_it_begins_with() {
     world.good(&train(&[&cpu[..], &["--name", "a", "--logs", "here"]].concat()));
     let first = losses(&world, "here/a");
     assert_eq!(first.len(), 8);
+    let half = ["--batch-size", "4", "--global-batch-size", "16", "--precision", "auto"];
+    let long = ["--warmup", "20", "--epochs", "1", "--name", "h", "--logs", "here"];
+    let output = world.run(&train(&[&cpu[..], &half, &long].concat()));
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let warning = "--warmup 20 is not shorter than the run's 4 steps: the highest learning rate is";
+    assert!(output.status.success() && errors.matches(warning).count() == 1, "{errors}");
+    let params = std::fs::read_to_string(world.path("here/h/params.txt")).unwrap();
+    for line in ["batch_size: 4", "accum_freq: 4", "world_size: 1", "global_batch_size: 16"] {
+        assert!(params.lines().any(|found| found == line), "{line}: {params}");
+    }
+    let precision = params.lines().find_map(|line| line.strip_prefix("precision: ")).unwrap();
+    assert!(["fp32", "amp_bf16"].contains(&precision), "{precision}");
     let checkpoints = world.path("here/a/checkpoints");
     for epoch in ["epoch_1.pt", "epoch_2.pt"] {
         assert!(checkpoints.join(epoch).is_file(), "{epoch}");

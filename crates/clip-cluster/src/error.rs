@@ -81,6 +81,10 @@ impl Classify for Error {
             | Self::Refused { .. }
             | Self::Secret { .. }
             | Self::Open { .. } => ErrorClass::Usage,
+            // A port that is another process's is so the next time, too.
+            Self::Io { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
+                ErrorClass::Usage
+            }
             _ => ErrorClass::Incomplete,
         })
     }

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use clip_format::{Classify, ErrorClass, PathError};
+use clip_format::{Classify, ErrorClass, FileKind, PathError};
 
 /// A failure of stored data or of the storage under it.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +59,15 @@ pub enum Error {
         /// The same of the second sample.
         again: u64,
     },
-    /// A file of another kind, where a shard should be.
-    #[error("{}: {what}, not a shard\n{hint}", path.display())]
-    NotAShard {
+    /// A file of another kind than is wanted.
+    #[error("{}: {kind}, not {wanted}\n{hint}", path.display())]
+    WrongKind {
         /// The file.
         path: PathBuf,
         /// What it is.
-        what: String,
+        kind: FileKind,
+        /// What it should be.
+        wanted: &'static str,
         /// What to do about it.
         hint: &'static str,
     },
@@ -103,7 +105,7 @@ impl Error {
     /// Whether what was asked for cannot be: another file or specification is meant.
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Spec { .. } | Self::NotAShard { .. } => true,
+            Self::Spec { .. } | Self::WrongKind { .. } => true,
             // No file comes of running again.
             Self::Io(error) => error.source.kind() == ErrorKind::NotFound,
             _ => false,

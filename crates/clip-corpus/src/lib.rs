@@ -33,6 +33,7 @@ mod lock;
 mod manifest;
 mod mirror;
 mod name;
+mod parquet_checked;
 mod parquet_file;
 mod replace;
 mod reshard;
@@ -51,8 +52,9 @@ pub use error_report::error_report;
 pub use expand::{expand, expand_in, is_shard, names, shards_below};
 pub use file_state::file_state;
 pub use forget::{
-    Uids, copy_without, find_rows, forget_embeddings, forget_in_shard, forget_in_subset,
-    forget_in_table, holds, lacks_uids, npy_rows, npy_without, texts_at,
+    Uids, check_embeddings, check_table, copy_without, find_rows, forget_embeddings,
+    forget_in_shard, forget_in_subset, forget_in_table, holds, lacks_uids, npy_rows, npy_without,
+    texts_at,
 };
 pub use id::{row_id, row_index, row_part, uid};
 pub use lock::lock_file;

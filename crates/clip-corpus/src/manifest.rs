@@ -18,7 +18,8 @@ pub struct Counts {
     pub rows_out: u64,
     /// Rows that were dropped, by reason.
     pub dropped: BTreeMap<String, u64>,
-    /// Different URLs among the rows of each part of a fetch: each is asked once for all its rows.
+    /// Different URLs that were asked for the rows of each part of a fetch: each once for all its
+    /// rows.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub urls: u64,
     /// Rows that continue with a mark, which would be dropped if the stage were set to drop.

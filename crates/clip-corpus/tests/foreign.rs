@@ -63,7 +63,7 @@ fn img2datasets_shard_is_whole_and_can_be_cut_by_uid() {
     let path = testdata("img2dataset_00000.tar");
     let found = verify_shard(&path, None);
     // Two of its five rows have no image.
-    assert_eq!((found.files, found.rows, found.findings), (3, 3, vec![]));
+    assert_eq!((found.files, found.samples, found.rows, found.findings), (3, 3, 5, vec![]));
     let folder = tempfile::tempdir().unwrap();
     let subset = vec![uid_number(&format!("{:032x}", 1)).unwrap()];
     let (subset, without) = (Some(subset), HashMap::default());

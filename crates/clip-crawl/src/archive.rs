@@ -11,7 +11,7 @@ use url::Url;
 use crate::html::{CUT, extract};
 use crate::message::{body, header, headers, is_html, is_success, split_head};
 use crate::opt_out::Policy;
-use crate::pair_reader::{Item, PairReader, Visit, bad};
+use crate::pair_reader::{Item, PairReader, Visit, other_kind};
 use crate::rows::Pair;
 use crate::warc::{Event, Record, Records};
 use crate::wat::links;
@@ -81,8 +81,8 @@ fn read(
         let items = match event {
             Event::Lost(detail) => vec![Item::Lost(detail)],
             Event::Record(record) => {
-                if let Some(other) = other_kind(kind, &record) {
-                    return Err(bad(path, other));
+                if let Some(other) = shown_kind(kind, &record) {
+                    return Err(other_kind(path, other));
                 }
                 match kind {
                     Kind::Wat => links(&record, policy),
@@ -100,7 +100,7 @@ fn read(
 }
 
 /// What an archive is, where a record shows that it is not of this kind: it would give no pair.
-fn other_kind(kind: Kind, record: &Record) -> Option<&'static str> {
+fn shown_kind(kind: Kind, record: &Record) -> Option<&'static str> {
     let of_type = record.header("WARC-Type").unwrap_or_default().to_ascii_lowercase();
     let starts = |json: &str| record.content.starts_with(json.as_bytes());
     match (kind, &*of_type) {

@@ -7,7 +7,7 @@ use clip_corpus::columns;
 use clip_pipeline::config::fetch::ImageConfig;
 use clip_pipeline::{Error, Result};
 
-use crate::error::FETCH;
+use crate::error::{FETCH, was_asked};
 
 /// Where the image of some rows is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -51,9 +51,11 @@ impl Asks {
         Ok(asks)
     }
 
-    /// Those that are asked of the network.
-    pub fn urls(&self) -> u64 {
-        self.all.iter().filter(|ask| matches!(ask, Ask::Url(_))).count() as u64
+    /// URLs that were asked of the network; `rejected` has the reasons why some gave nothing.
+    pub fn urls<'a>(&self, rejected: impl Fn(usize) -> Option<&'a str>) -> u64 {
+        let asked = |at: usize| rejected(at).is_none_or(was_asked);
+        let urls = self.all.iter().enumerate();
+        urls.filter(|(at, ask)| matches!(ask, Ask::Url(_)) && asked(*at)).count() as u64
     }
 
     /// What a spool of them is about.
@@ -91,7 +93,8 @@ mod tests {
         let local = Ask::Local("http://a/1".into());
         assert_eq!(asks.all, [url("http://a/1"), url("http://a/2"), local]);
         assert_eq!((asks.rows.clone(), asks.shared.clone()), (vec![0, 1, 0, 2], vec![2, 1, 1]));
-        assert_eq!(asks.urls(), 2);
+        assert_eq!(asks.urls(|_| None), 2);
+        assert_eq!(asks.urls(|at| [Some("blocked_address"), Some("http_4xx"), None][at]), 1);
         let (small, large) =
             (ImageConfig { image_size: 1, ..Default::default() }, ImageConfig::default());
         assert_ne!(asks.identity(&small), asks.identity(&large));

@@ -222,7 +222,7 @@ impl Client {
             Url::parse(url).map_err(|e| FetchError::new(Kind::BadUrl, format!("{url:?}: {e}")))?;
         let mut left = self.timeout;
         for _ in 0..=self.config.max_redirects {
-            self.check_url(&url)?;
+            check_url(&url, self.config.allow_private)?;
             self.check_site(&url, wanted).await?;
             match self.one(&url, wanted, &mut left).await? {
                 Hop::Reply(reply) => return Ok(reply),
@@ -230,26 +230,6 @@ impl Client {
             }
         }
         Err(FetchError::new(Kind::Redirects, "too many redirects"))
-    }
-
-    fn check_url(&self, url: &Url) -> Result<()> {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(FetchError::new(
-                Kind::BadUrl,
-                format!("unknown url type: {}", url.scheme()),
-            ));
-        }
-        // A literal address never reaches the resolver.
-        let ip = match url.host() {
-            Some(Host::Ipv4(ip)) => Some(ip.into()),
-            Some(Host::Ipv6(ip)) => Some(ip.into()),
-            Some(Host::Domain(_)) => None,
-            None => return Err(FetchError::new(Kind::BadUrl, "no host given")),
-        };
-        if ip.is_some_and(is_private) && !self.config.allow_private {
-            return Err(FetchError::new(Kind::BlockedAddress, "private address"));
-        }
-        Ok(())
     }
 
     /// One request, in the host's turn. Only time in flight counts against what is `left`, not the
@@ -386,6 +366,24 @@ impl Client {
 enum Hop {
     Reply(Reply),
     To(Url),
+}
+
+/// Whether a URL can be asked, as far as it says itself.
+pub(crate) fn check_url(url: &Url, allow_private: bool) -> Result<()> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(FetchError::new(Kind::BadUrl, format!("unknown url type: {}", url.scheme())));
+    }
+    // A literal address never reaches the resolver.
+    let ip = match url.host() {
+        Some(Host::Ipv4(ip)) => Some(ip.into()),
+        Some(Host::Ipv6(ip)) => Some(ip.into()),
+        Some(Host::Domain(_)) => None,
+        None => return Err(FetchError::new(Kind::BadUrl, "no host given")),
+    };
+    if ip.is_some_and(is_private) && !allow_private {
+        return Err(FetchError::new(Kind::BlockedAddress, "private address"));
+    }
+    Ok(())
 }
 
 /// Up to a quarter of a second that depends on the URL, so that repeats do not come in step.

@@ -127,6 +127,16 @@ pub(crate) fn not_asked(reason: &str) -> bool {
     [Kind::BlockedAddress, Kind::HostGivenUp].iter().any(|kind| kind.name() == reason)
 }
 
+/// Whether a row that ended for this reason had a URL that was asked: not where there is none that
+/// can be, where the address or the host was left alone, and where a file of the host forbids it.
+pub(crate) fn was_asked(reason: &str) -> bool {
+    let kinds = [Kind::BadUrl, Kind::Robots, Kind::AiTxt];
+    reason != BAD_ROW && !not_asked(reason) && !kinds.iter().any(|kind| kind.name() == reason)
+}
+
+/// The reason of a row that its list spoils.
+pub(crate) const BAD_ROW: &str = "bad_row";
+
 /// A request that gave nothing.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]

@@ -313,7 +313,11 @@ impl ImageFetch {
             }
         }
         visit(Rows::Kept(with_images(batch, &rows)?))?;
-        Ok(asks.urls())
+        let rejected = |at: usize| match &outcomes[at] {
+            Some((Outcome::Rejected(reason, _), _)) => Some(reason.as_str()),
+            _ => None,
+        };
+        Ok(asks.urls(rejected))
     }
 
     /// The rows of [`Self::each`], all in memory: for retries, which are few.

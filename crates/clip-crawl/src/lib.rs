@@ -59,11 +59,12 @@ pub use error::{FetchError, Kind};
 pub use fetch::ImageFetch;
 pub use html::{Extracted, Found, extract};
 pub use list::{
-    filled_columns, is_plain_text, is_text_list, list_column, list_rows, require_urls, text_lists,
+    filled_columns, holds_lists, is_plain_text, is_text_list, list_column, list_rows, require_urls,
+    text_lists,
 };
 pub use normalize_url::normal_url;
 pub use retry::{RetryFetch, rejected_rows};
 pub use robots::Rules as RobotsRules;
 pub use sitemap::locations as sitemap_locations;
-pub use sources::{inputs, source};
+pub use sources::{check_source, inputs, source};
 pub use web::WebSource;

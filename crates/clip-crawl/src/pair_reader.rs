@@ -225,6 +225,11 @@ pub(crate) fn bad_columns(reason: &str) -> Error {
     Error::Config(format!("source.columns: {reason}"))
 }
 
+/// A file that is not what the source's kind says: no other try, and no other part, ends otherwise.
+pub(crate) fn other_kind(path: &Path, what: impl std::fmt::Display) -> Error {
+    Error::Config(format!("{}: {what}", path.display()))
+}
+
 /// A fault in a file, with its place.
 pub(crate) fn bad(path: &Path, place: impl std::fmt::Display) -> Error {
     Error::stage(STAGE, format!("{}: {place}", path.display()))

@@ -24,18 +24,24 @@ pub struct RetryFetch {
     stage: StageLayout,
     wanted: Arc<dyn RowCondition>,
     ends: Arc<Mutex<Stats>>,
+    changes: Box<Changes>,
 }
+
+/// Called before a part has other rows than it had.
+type Changes = dyn Fn() -> Result<()> + Send + Sync;
 
 impl RetryFetch {
     /// `stage` is the fetch stage that an earlier run wrote; `ends` counts what happened to the
-    /// rows that are meant.
+    /// rows that are meant. `changes` is called before a part gets rows that it did not have: what
+    /// was made of it must go then, and stays otherwise.
     pub fn new(
         fetch: ImageFetch,
         stage: StageLayout,
         wanted: Arc<dyn RowCondition>,
         ends: Arc<Mutex<Stats>>,
+        changes: Box<Changes>,
     ) -> Self {
-        Self { fetch, stage, wanted, ends }
+        Self { fetch, stage, wanted, ends, changes }
     }
 
     /// What an earlier run kept of a part, images included.
@@ -155,6 +161,9 @@ impl Fetch for RetryFetch {
         if cx.cancelled() {
             return Ok(());
         }
+        if fetched.iter().any(|rows| matches!(rows, Rows::Kept(rows) if rows.num_rows() > 0)) {
+            (self.changes)()?;
+        }
         let mut pools: Vec<RecordBatch> = kept.into_iter().collect();
         let mut fallen = HashMap::new();
         let mut ends = Stats::default();
@@ -177,7 +186,7 @@ impl Fetch for RetryFetch {
                 }
             }
         }
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner).merge(&ends.trimmed());
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner).merge(&ends);
         let mut order: Vec<(usize, usize)> = Vec::with_capacity(BATCH);
         let pool_refs: Vec<&RecordBatch> = pools.iter().collect();
         for &id in rows.values() {

@@ -52,6 +52,18 @@ pub fn source(config: &SourceConfig, fetch: &FetchConfig, base: &Path) -> Result
     })
 }
 
+/// Reads the header of a source's first list file that is here, as a build does first; other kinds
+/// of sources have none.
+///
+/// # Errors
+/// For what a build would refuse: columns that the list does not have, or has as lists.
+pub fn check_source(config: &SourceConfig, base: &Path) -> Result<()> {
+    let SourceConfig::List(list) = config else { return Ok(()) };
+    let mut here = list.clone();
+    here.paths.retain(|path| !is_remote(&located(path, base).to_string_lossy()));
+    Lists::new(&here, base)?.check()
+}
+
 /// Archives that paths name; a `.paths` or `.paths.gz` file, as Common Crawl publishes them, names
 /// many.
 fn archives(paths: &[PathBuf], base: &Path, ending: &str) -> Result<Vec<PathBuf>> {

@@ -12,7 +12,7 @@ use clip_pipeline::{Error, Result};
 use flate2::bufread::GzDecoder;
 
 use crate::message::{header, split_head};
-use crate::pair_reader::{bad, bytes};
+use crate::pair_reader::{bytes, other_kind};
 
 /// Longest record: what is longer is a bomb or damage.
 const LONGEST: u64 = 256 << 20;
@@ -62,7 +62,7 @@ impl<'a> Records<'a> {
             input.next_member().map_err(io)?;
         } else if input.peek(5).map_err(io)?.starts_with(b"WARC/") {
             let hint = "hint: archives are read in gzip members: gzip each record, as crawlers do";
-            return Err(bad(path, format!("not gzip\n{hint}")));
+            return Err(other_kind(path, format!("not gzip\n{hint}")));
         }
         Ok(Self { path, input, end, member: Vec::new() })
     }
@@ -81,6 +81,9 @@ impl<'a> Records<'a> {
             }
             let lost = if start >= self.end || !head.starts_with(&MAGIC) {
                 let padding = self.input.next_member().map_err(io)?;
+                if start == 0 && !padding && self.input.peek(1).map_err(io)?.is_empty() {
+                    return Err(no_archive(path, "no gzip member is in it"));
+                }
                 (!padding).then(|| "no gzip member".to_owned())
             } else {
                 match self.unpack()? {
@@ -119,6 +122,13 @@ impl<'a> Records<'a> {
     }
 }
 
+/// What was given in place of an archive. A gzip member that is whole is not damaged.
+fn no_archive(path: &Path, why: &str) -> Error {
+    let hint =
+        "hint: WARC and WAT files are .warc.gz and .wat.gz; kind = \"list\" reads tables and lists";
+    other_kind(path, format!("no archive of a crawl: {why}\n{hint}"))
+}
+
 /// The records of an unpacked member that starts at byte `at`; whether more are wanted.
 fn records(path: &Path, member: &[u8], at: u64, visit: &mut Visit) -> Result<bool> {
     let mut rest = member;
@@ -130,7 +140,11 @@ fn records(path: &Path, member: &[u8], at: u64, visit: &mut Visit) -> Result<boo
         let event = if rest.starts_with(b"WARC/") {
             split(rest)
         } else {
-            let next = next_record(rest).unwrap_or(rest.len());
+            let next = next_record(rest);
+            if at == 0 && next.is_none() && rest.len() == member.trim_ascii_start().len() {
+                return Err(no_archive(path, "its first gzip member has no record"));
+            }
+            let next = next.unwrap_or(rest.len());
             (Err(format!("{next} bytes that are no record")), &rest[next..])
         };
         rest = event.1;

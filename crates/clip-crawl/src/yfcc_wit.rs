@@ -7,7 +7,7 @@ use clip_guard::{Line, read_line};
 use clip_pipeline::{Error, Result};
 
 use crate::html::clean_text;
-use crate::pair_reader::{Item, PairReader, Visit, bad, open};
+use crate::pair_reader::{Item, PairReader, Visit, bad, open, other_kind};
 use crate::rows::Pair;
 
 /// `yfcc100m_dataset*`: tab-separated, no header, also compressed with gzip. One part for each
@@ -36,7 +36,9 @@ impl PairReader for Yfcc {
             };
             let item = match read {
                 // A file that begins so is none of these; a line within it is damage of its own.
-                Err(reason) if number == 1 => return Err(bad(path, format!("line 1: {reason}"))),
+                Err(reason) if number == 1 => {
+                    return Err(other_kind(path, format!("line 1: {reason}")));
+                }
                 Err(reason) => {
                     let detail = format!("{}: line {number}: {reason}", path.display());
                     Some(Item::Rejected(String::new(), String::new(), "bad_row", detail))
@@ -173,7 +175,10 @@ impl PairReader for Wit {
         let column = |name: &str| {
             let at = header.iter().position(|cell| cell == name);
             at.ok_or_else(|| {
-                bad(path, format!("no column {name:?}\nhint: this is no file of Google's WIT"))
+                other_kind(
+                    path,
+                    format!("no column {name:?}\nhint: this is no file of Google's WIT"),
+                )
             })
         };
         let (url, page) = (column("image_url")?, column("page_url")?);

@@ -37,6 +37,8 @@ impl Check {
         let column = |name: &str| batch.column_by_name(name).ok_or_else(|| missing(name));
         let images = column("image")?.as_binary_opt::<i32>().ok_or_else(|| missing("image"))?;
         let files = columns::text(batch, "blake3").ok_or_else(|| missing("blake3"))?;
+        // A source's samples may state it, of the bytes as their fetch received them.
+        let stated = columns::text(batch, "sha256");
         let hashes = |name: &str| {
             column(name)?.as_primitive_opt::<UInt64Type>().ok_or_else(|| missing(name))
         };
@@ -54,7 +56,9 @@ impl Check {
                 };
                 // Of the file as it came, and of what is stored of it.
                 let stored = blake3::hash(images.value(row)).to_hex();
-                let files = [files.value(row), &stored];
+                let stated = stated.filter(|column| column.is_valid(row));
+                let stated = stated.map_or(String::new(), |c| c.value(row).to_lowercase());
+                let files = [files.value(row), &stored, &stated];
                 Ok(self.checker.check(&rows.value(row).to_string(), &image, own, &files))
             })
             .collect()

@@ -2,14 +2,28 @@
 
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clip_cli::torch::{ConvertArgs, Dtype, ModelPath, To};
-use clip_model::{Clip, LoadOptions, Target, interpolate, lost_fields, save_as};
+use clip_model::{Clip, LoadOptions, Target, interpolate, lost_fields, occupied, save_as};
 use clip_torch::tch::Kind;
 
 use crate::model::{load_options, weights_path};
 
 /// Reads, checks and writes.
 pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
+    let target = match args.to {
+        To::OpenClip => Target::OpenClip,
+        To::HuggingFace => Target::HuggingFace,
+        To::Safetensors => Target::Safetensors,
+        To::Pt => Target::Pt,
+    };
+    if let Some(there) = occupied(&args.out, target) {
+        bail!(
+            "--out {}: {} is there already\nhint: give another name, or remove it first",
+            args.out.display(),
+            there.display()
+        );
+    }
     clip_torch::init(None)?;
     let kind = match args.dtype {
         Dtype::Float32 => Kind::Float,
@@ -17,12 +31,6 @@ pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
         Dtype::Bfloat16 => Kind::BFloat16,
     };
     let model = model(&args, kind)?;
-    let target = match args.to {
-        To::OpenClip => Target::OpenClip,
-        To::HuggingFace => Target::HuggingFace,
-        To::Safetensors => Target::Safetensors,
-        To::Pt => Target::Pt,
-    };
     save_as(&args.out, &model, target)?;
     let (count, activation) = (model.parameter_count(), model.config().quick_gelu);
     let activation = if activation { "QuickGELU" } else { "exact GELU" };

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::device::device;
 use crate::exit;
-use crate::model::{load_options, weights_hash, weights_path};
+use crate::model::{load_options, model_identity, weights_path};
 use crate::row_progress::RowProgress;
 
 /// Embeds what is not embedded yet.
@@ -35,10 +35,9 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
     let opening = LoadOptions { device, ..load_options(&args.model)? };
     let weights = Weights::read(&weights_path(&args.model)?)?;
     let identity = json!({
-        "model": weights_hash(&weights.path)?, "image_size": opening.image_size,
+        "model": model_identity(&weights, &opening)?,
         "precision": if kind == Kind::BFloat16 { "bf16" } else { "fp32" },
         "numbers": if args.numbers == Numbers::Float16 { "float16" } else { "float32" },
-        "preprocess": weights.preprocess(&opening.preprocess)?.to_json(),
         "input": args.input, "images": input.images, "texts": input.texts,
         "parts": input.parts.len(), "write_batch_size": args.write_batch_size,
     });

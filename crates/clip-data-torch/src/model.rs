@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clip_cli::torch::{ModelPath, PreprocessArgs};
 use clip_format::FileError;
-use clip_model::{Error, LoadOptions, ModelConfig, PreprocessCfg, find_in_hub};
+use clip_model::{Error, LoadOptions, ModelConfig, PreprocessCfg, Weights, find_in_hub};
 use serde_json::{Map, Value, json};
 
 /// blake3 of all files of the weights.
@@ -17,6 +17,16 @@ pub fn weights_hash(path: &Path) -> anyhow::Result<String> {
         [one] => one.clone(),
         several => blake3::hash(several.concat().as_bytes()).to_hex().to_string(),
     })
+}
+
+/// What decides a model's embeddings: its weights, its configuration (perhaps the caller's), and
+/// what happens to images.
+pub fn model_identity(weights: &Weights, opening: &LoadOptions) -> anyhow::Result<Value> {
+    Ok(json!({
+        "weights": weights_hash(&weights.path)?,
+        "config": weights.opened_config(opening)?,
+        "preprocess": weights.preprocess(&opening.preprocess)?.to_json(),
+    }))
 }
 
 /// The fields of `preprocess_cfg` that the flags set.

@@ -37,7 +37,7 @@ impl RowProgress {
     pub fn report(&self, summary: Option<Summary>, parts: usize, out: &Path) -> ExitCode {
         let done = self.done.load(Ordering::Relaxed);
         self.status.finish(done as u64, self.line(done));
-        let Some(Summary { rows, rejects, reused, changed }) = summary else {
+        let Some(Summary { rows, rejects, reused, changed, made_uids }) = summary else {
             eprintln!("interrupted: run the same command again to resume");
             return ExitCode::from(exit::INTERRUPTED);
         };
@@ -51,6 +51,14 @@ impl RowProgress {
         if rejects > 0 {
             let folder = folder.display();
             eprintln!("rejected: {}: {folder} has keys and reasons", counted(rejects, unit));
+        }
+        if made_uids > 0 {
+            eprintln!(
+                "warning: without a uid in their shards: {}; the tables have one made of URL and caption, by \
+                 which `clip-data reshard` finds no sample\n\
+                 hint: a build gives pairs uids, and scores them: `clip-data init --from webdataset`, [[score]]",
+                counted(made_uids, unit)
+            );
         }
         println!("{} in {}", counted(rows, unit), out.display());
         ExitCode::SUCCESS

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::device::device;
 use crate::exit;
-use crate::model::{load_options, weights_hash, weights_path};
+use crate::model::{load_options, model_identity, weights_path};
 use crate::row_progress::RowProgress;
 
 /// The scorer, and what decides its scores.
@@ -33,10 +33,9 @@ fn open(args: &ScorerArgs) -> anyhow::Result<(Scorer, Value)> {
         Ok(json!({"head": head.to_string(), "blake3": hash}))
     });
     let identity = json!({
-        "model": weights_hash(&path)?, "image_size": opening.image_size,
+        "model": model_identity(&weights, &opening)?,
         "precision": if kind == Kind::BFloat16 { "bf16" } else { "fp32" },
         "device": if device.is_cuda() { "cuda" } else { "cpu" },
-        "preprocess": weights.preprocess(&opening.preprocess)?.to_json(),
         "heads": heads.collect::<anyhow::Result<Vec<_>>>()?, "classes": args.prompts(),
     });
     let encoder = Encoder::new(weights.into_model(&opening)?.for_inference(kind));

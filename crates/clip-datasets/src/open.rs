@@ -94,6 +94,7 @@ fn assemble(
     let source = source.grouped(registry::find_datacomp(&name).and_then(|t| t.groups.as_ref()));
     Ok(EvalSet {
         name,
+        named: options.name.is_some(),
         task,
         dataset,
         protocol,

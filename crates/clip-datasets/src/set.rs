@@ -13,6 +13,8 @@ use crate::{Error, Result};
 pub struct EvalSet {
     /// Name of the set: the one given, or its folder's.
     pub name: String,
+    /// Whether the name was given.
+    pub named: bool,
     /// What it asks.
     pub task: Task,
     /// Its entry in the registry.

@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::registry;
+use clip_text::edit_distance;
+
+use crate::registry::{self, plain};
+use crate::{datacomp, datasets, loader_names};
 
 /// `NAME=PATH`, or a path alone. CLIP_benchmark's `wds/NAME` and DataComp's `vtab/NAME` are the
 /// names that they mean.
@@ -28,9 +31,58 @@ pub(crate) fn name_of(path: &Path) -> String {
     name.to_owned()
 }
 
+/// Edits between a name and the dataset's that was likely meant; of short names one.
+const EDITS: usize = 2;
+/// Letters of a name from which on it is not short.
+const LONG: usize = 5;
+
+/// The warning about a name of `NAME=PATH` that is no dataset's but nearly one's: such a set has
+/// neither the dataset's prompts nor its metric. A name with more at its end is a variant.
+pub fn name_warning(name: &str) -> Option<String> {
+    let own = plain(name);
+    let is_known = registry::find(name).is_some()
+        || registry::find_datacomp(name).is_some()
+        || loader_names().iter().any(|known| plain(known) == own);
+    if is_known {
+        return None;
+    }
+    let ids = datasets().iter().flat_map(|set| [&set.id].into_iter().chain(&set.aliases));
+    let ids = ids.chain(datacomp().iter().map(|task| &task.key));
+    let short: Vec<&str> = ids.map(|id| id.rsplit('/').next().unwrap_or(id)).collect();
+    if short.iter().any(|known| own.starts_with(&plain(known))) {
+        return None;
+    }
+    let most = if own.chars().count() < LONG { 1 } else { EDITS };
+    let near = short.into_iter().map(|known| (edit_distance(&own, &plain(known)), known));
+    let (_, known) = near.filter(|(edits, _)| *edits <= most).min()?;
+    Some(format!(
+        "warning: {name} is no dataset's name: did you mean {known}?\n\
+         hint: `clip-data eval datasets` lists the names; a set of another name has its own classes and prompts"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_nearly_a_datasets_is_seen() {
+        for (name, meant) in [
+            ("cifr10", "cifar10"),
+            ("CIFAR_11", "cifar10"),
+            ("minst", "mnist"),
+            ("imagnet-r", "imagenet-r"),
+            ("pet", "pets"),
+            ("camelion17", "camelyon17"),
+        ] {
+            let warning = name_warning(name).unwrap_or_default();
+            assert!(warning.contains(&format!("did you mean {meant}?")), "{name}: {warning}");
+        }
+        let own = ["cifar10", "Oxford-IIIT Pets", "geode", "flickr8k", "toys", "mine", "a", "det"];
+        for name in own.into_iter().chain(["cifar10.1", "cifar10-c", "imagenet-100", "photos"]) {
+            assert_eq!(name_warning(name), None, "{name}");
+        }
+    }
 
     #[test]
     fn a_name_and_a_path() {

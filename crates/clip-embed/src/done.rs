@@ -19,6 +19,9 @@ pub struct Summary {
     pub reused: usize,
     /// Parts that were made again: their input is not what they were made from.
     pub changed: usize,
+    /// Rows of which a uid was made, since their shard has none; rows of reused parts are not
+    /// among them.
+    pub made_uids: usize,
 }
 
 /// `stats/NUMBER.json` of a part, written after all of its files.
@@ -83,7 +86,7 @@ mod tests {
         assert!(!open().reuse(&mut summary).unwrap());
         open().write(3, 1, &mut summary).unwrap();
         assert!(open().reuse(&mut summary).unwrap());
-        assert_eq!(summary, Summary { rows: 6, rejects: 2, reused: 1, changed: 0 });
+        assert_eq!(summary, Summary { rows: 6, rejects: 2, reused: 1, changed: 0, made_uids: 0 });
         std::fs::write(&shard, "other").unwrap();
         assert!(!open().reuse(&mut summary).unwrap());
         assert_eq!((summary.reused, summary.changed), (1, 1));

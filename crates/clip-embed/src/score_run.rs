@@ -60,6 +60,8 @@ pub fn score(
         };
         write_rejects(&rejects, &scored.rejects)?;
         scored.write(&table, options, scorer)?;
+        let made = |item: &&Item| item.facts.uid.is_none() && item.uid().is_some();
+        summary.made_uids += scored.items.iter().filter(made).count();
         done.write(scored.items.len(), scored.rejects.len(), &mut summary)?;
     }
     Ok(Some(summary))

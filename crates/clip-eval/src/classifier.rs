@@ -67,7 +67,7 @@ impl Classifier {
     }
 
     /// The same, kept in a folder under a name made of model, prompts and rule: the second time
-    /// it is read.
+    /// it is read. `model_hash` is of its weights, which do not tell its activation.
     pub fn cached(
         folder: Option<&Path>,
         model_hash: &str,
@@ -80,7 +80,7 @@ impl Classifier {
         let Some(folder) = folder else {
             return Self::new(model, tokenizer, set, names, &never);
         };
-        let path = cache_path(folder, model_hash, &set.all_prompts().hash(), names);
+        let path = cache_path(folder, (model_hash, model), &set.all_prompts().hash(), names);
         if let Some(known) = Self::read(&path, set.classes.len()) {
             return Ok(known);
         }
@@ -123,8 +123,10 @@ impl Classifier {
     }
 }
 
-fn cache_path(folder: &Path, model: &str, prompts: &str, names: Names) -> PathBuf {
-    let hash = blake3::hash(format!("{model} {prompts} {names:?} 1").as_bytes()).to_hex();
+fn cache_path(folder: &Path, model: (&str, &Clip), prompts: &str, names: Names) -> PathBuf {
+    let (weights, model) = model;
+    let model = format!("{weights} {:?} {:?}", model.config(), model.kind());
+    let hash = blake3::hash(format!("{model} {prompts} {names:?} 2").as_bytes()).to_hex();
     folder.join(format!("{}.safetensors", &hash[..32]))
 }
 
@@ -196,6 +198,24 @@ mod tests {
         let model = Clip::new(&config, Device::Cpu);
         let error = embed_texts(&model, &Tokenizer::new(), &["a cat".into()]).unwrap_err();
         assert!(error.to_string().contains("the model has 512 tokens"), "{error}");
+    }
+
+    #[test]
+    fn a_cached_classifier_is_of_one_configuration_of_its_weights() {
+        let mut config = ModelConfig {
+            embed_dim: 16,
+            quick_gelu: true,
+            vision_cfg: VisionConfig::vit(16, 8, 1, 64),
+            text_cfg: TextConfig { layers: 1, ..TextConfig::paper(64) },
+        };
+        let path = |config: &ModelConfig| {
+            let model = Clip::new(config, Device::Cpu);
+            cache_path(Path::new(""), ("the same weights", &model), "prompts", Names::default())
+        };
+        let quick = path(&config);
+        assert_eq!(path(&config), quick);
+        config.quick_gelu = false;
+        assert_ne!(path(&config), quick);
     }
 
     #[test]

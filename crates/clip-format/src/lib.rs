@@ -1,5 +1,5 @@
-//! Formats that many crates share: images by name and first bytes, NPY, pickles, whole files,
-//! errors that name their file; and what a machine has.
+//! Formats that many crates share: kinds of files, images by name and first bytes, NPY, pickles,
+//! whole files, errors that name their file; and what a machine has.
 //!
 //! ```
 //! use clip_format::ImageFormat;
@@ -12,6 +12,7 @@
 mod atomic;
 mod error;
 mod error_class;
+mod file_kind;
 mod image_format;
 mod machine;
 pub mod npy;
@@ -22,5 +23,6 @@ pub use atomic::{
 };
 pub use error::{FileError, PathError, is_disk_refusal};
 pub use error_class::{Classify, ErrorClass};
+pub use file_kind::FileKind;
 pub use image_format::ImageFormat;
 pub use machine::{has_bf16, has_gpu_driver};

@@ -51,16 +51,25 @@ pub(crate) struct Content {
     #[serde(flatten)]
     pub stamp: Stamp,
     pub blake3: String,
+    /// Whether that is what its `_stats.json` says, and the content was not read for it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub of_stats: bool,
     /// Whether all of it was read for that.
     #[serde(skip)]
     pub hashed: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Content {
     /// Of a shard that need not be known again.
     pub fn unknown(path: &Path, file: &File) -> Result<Self> {
         let stamp = Stamp::of(path, file)?;
-        Ok(Self { shard: path.to_path_buf(), stamp, blake3: String::new(), hashed: false })
+        let (shard, blake3) = (path.to_path_buf(), String::new());
+        Ok(Self { shard, stamp, blake3, of_stats: false, hashed: false })
     }
 }
 
@@ -103,7 +112,8 @@ impl Contents {
                 ));
             }
             if known.is_none() {
-                return Ok(Content { shard, stamp, blake3: blake3.clone(), hashed: false });
+                let blake3 = blake3.clone();
+                return Ok(Content { shard, stamp, blake3, of_stats: true, hashed: false });
             }
         }
         let (blake3, _) = hash_file(path)?;
@@ -120,7 +130,7 @@ impl Contents {
                  hint: give the shards of the first start, or another --name for another corpus",
             ));
         }
-        Ok(Content { shard, stamp, blake3, hashed: true })
+        Ok(Content { shard, stamp, blake3, of_stats: false, hashed: true })
     }
 }
 
@@ -173,6 +183,7 @@ mod tests {
         write(&kept, std::slice::from_ref(&first)).unwrap();
         let contents = Contents::read(&kept).unwrap();
         assert!(!of(&contents, &shard).unwrap().hashed);
+        assert!(!std::fs::read_to_string(&kept).unwrap().contains("of_stats"));
         // Touched: read again, and found to be the same.
         later(&shard);
         assert_eq!(of(&contents, &shard).unwrap().blake3, first.blake3);
@@ -196,8 +207,10 @@ mod tests {
         std::fs::write(&shard, "first").unwrap();
         stats(b"first");
         let first = of(&Contents::default(), &shard).unwrap();
-        assert!(!first.hashed);
+        assert!(!first.hashed && first.of_stats);
         write(&kept, std::slice::from_ref(&first)).unwrap();
+        let line = std::fs::read_to_string(&kept).unwrap();
+        assert!(line.contains(r#""of_stats":true"#), "{line}");
         let contents = Contents::read(&kept).unwrap();
         // A byte of it was changed in place: damage.
         std::fs::write(&shard, "firsT").unwrap();

@@ -9,7 +9,7 @@ use crate::processor::{PROCESSOR_FILE, read_processor};
 use crate::weights::CONFIG_FILE;
 use crate::{Error, Format, ModelConfig, PreprocessCfg, Result, Weights};
 
-const CONFIGS: [&str; 2] = [CONFIG_FILE, "config.json"];
+pub(crate) const CONFIGS: [&str; 2] = [CONFIG_FILE, "config.json"];
 
 /// Names of open_clip's training parameters, and of the fields of `preprocess_cfg` that they set.
 const PARAMS: [(&str, &str); 5] = [

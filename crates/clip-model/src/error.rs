@@ -1,6 +1,8 @@
 //! What can be wrong with a model or its weights.
 
-use clip_format::{Classify, ErrorClass, FileError, PathError};
+use std::path::PathBuf;
+
+use clip_format::{Classify, ErrorClass, FileError, FileKind, PathError};
 
 /// A failure of a model's configuration or weights.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +13,14 @@ pub enum Error {
     /// A file that is not what it should be.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file of another kind than weights.
+    #[error("{}: {kind}, not weights\nhint: weights are a .safetensors, .pt or .bin file, or a folder of open_clip or transformers", path.display())]
+    WrongKind {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        kind: FileKind,
+    },
     /// A configuration that gives no model.
     #[error("model configuration: {0}")]
     Config(String),
@@ -35,7 +45,10 @@ impl From<clip_torch::tch::TchError> for Error {
 
 impl Classify for Error {
     fn class(&self) -> Option<ErrorClass> {
-        Some(ErrorClass::Environment)
+        Some(match self {
+            Self::WrongKind { .. } => ErrorClass::Usage,
+            _ => ErrorClass::Environment,
+        })
     }
 }
 

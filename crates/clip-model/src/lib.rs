@@ -54,6 +54,6 @@ pub use pass::PatchDropout;
 pub use pixels::image_bytes;
 pub use positions::interpolate_positions;
 pub use preprocess::preprocess_fields;
-pub use save::{Target, lost_fields, save_as};
+pub use save::{Target, lost_fields, occupied, save_as};
 pub use tower::Tower;
 pub use weights::{MODEL_FILE, read_safetensors, save_checkpoint, write_safetensors};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use clip_format::FileKind;
 use clip_torch::tch::{Device, Kind, Tensor};
 use serde_json::{Map, Value as Json};
 
@@ -81,7 +82,8 @@ pub fn load_checkpoint(folder: &Path, device: Device) -> Result<Clip> {
     open(folder, &LoadOptions { device, ..LoadOptions::default() })
 }
 
-const FILES: [&str; 7] = [
+/// Names of weights in a folder, in the order in which they are looked for.
+pub(crate) const FILES: [&str; 7] = [
     "open_clip_model.safetensors",
     "model.safetensors",
     "open_clip_pytorch_model.bin",
@@ -183,6 +185,13 @@ impl Weights {
         if crate::pt::is_archive(&start) || start.starts_with(b"\x80\x02") {
             return Self::from_pt(path, read_pt(path)?);
         }
+        // What is called weights and is none is damaged.
+        let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+        if !ENDINGS.iter().any(|known| ending == *known)
+            && let Some(kind) = FileKind::of(path, &start)
+        {
+            return Err(Error::WrongKind { path: path.to_path_buf(), kind });
+        }
         let (tensors, mark) = read_safetensors_with(path)?;
         let config = mark.get("model_cfg").map(|text| ModelConfig::parse(text));
         let config = config.transpose().map_err(|e| Error::file(path, e))?;
@@ -275,14 +284,21 @@ impl Weights {
         }
     }
 
+    /// As [`Weights::config`], at the image size that the caller says.
+    ///
+    /// # Errors
+    /// As there, and when the size fits no patches.
+    pub fn opened_config(&self, opening: &LoadOptions) -> Result<ModelConfig> {
+        let mut config = self.config(opening.model.as_ref())?;
+        let Some(size) = opening.image_size else { return Ok(config) };
+        config.vision_cfg.image_size = size;
+        config.checked()
+    }
+
     /// Makes the model.
     pub fn into_model(mut self, opening: &LoadOptions) -> Result<Clip> {
-        let mut config = self.config(opening.model.as_ref())?;
+        let config = self.opened_config(opening)?;
         let preprocess = self.preprocess(&opening.preprocess)?;
-        if let Some(size) = opening.image_size {
-            config.vision_cfg.image_size = size;
-            config = config.checked()?;
-        }
         interpolate_positions(&mut self.tensors, &config)?;
         let model = Clip::from_weights_in(&config, self.tensors, opening.device, opening.kind);
         let mut model = model.map_err(|error| match error {
@@ -343,11 +359,16 @@ fn strip_prefixes(tensors: &mut [(String, Tensor)]) {
     }
 }
 
+/// Bytes from its start on by which a file's kind is known.
+const START: u64 = 512;
+/// How files of weights end.
+const ENDINGS: [&str; 5] = ["safetensors", "pt", "pth", "bin", "ckpt"];
+
 fn first_bytes(path: &Path) -> Result<Vec<u8>> {
     use std::io::Read;
     let mut start = Vec::new();
     let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-    file.take(8).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
+    file.take(START).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
     if start.is_empty() {
         return Err(Error::file(path, "the file is empty"));
     }

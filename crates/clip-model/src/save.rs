@@ -1,11 +1,13 @@
 //! Writing weights in the formats that others read.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clip_image::ResizeMode;
 use serde_json::json;
 
+use crate::beside::CONFIGS;
 use crate::hugging_face::{from_open_clip, write_config};
+use crate::open::FILES;
 use crate::processor::{PROCESSOR_FILE, write_processor};
 use crate::pt::{Value, write_pt};
 use crate::weights::write_safetensors_with;
@@ -22,6 +24,17 @@ pub enum Target {
     Safetensors,
     /// A bare state dict for `torch.load`.
     Pt,
+}
+
+/// What is at the path of a new model already and would be replaced, or be a second model in its
+/// folder: the file, or weights, a configuration or a run's checkpoints in the folder.
+pub fn occupied(path: &Path, target: Target) -> Option<PathBuf> {
+    let is_folder = matches!(target, Target::OpenClip | Target::HuggingFace) && path.is_dir();
+    if !is_folder {
+        return path.exists().then(|| path.to_path_buf());
+    }
+    let names = FILES.iter().chain(&CONFIGS).chain(&["checkpoints"]);
+    names.map(|name| path.join(name)).find(|path| path.exists())
 }
 
 /// Writes a model.
@@ -86,6 +99,24 @@ fn save_hugging_face(folder: &Path, model: &Clip) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_of_other_files_is_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, file) = (dir.path(), dir.path().join("README.md"));
+        std::fs::write(&file, "").unwrap();
+        for target in [Target::OpenClip, Target::HuggingFace] {
+            assert_eq!(occupied(folder, target), None);
+            assert_eq!(occupied(&file, target).as_ref(), Some(&file));
+        }
+        assert_eq!(occupied(folder, Target::Pt).as_deref(), Some(folder));
+        assert_eq!(occupied(&folder.join("new.pt"), Target::Pt), None);
+        for name in ["pytorch_model.bin", "config.json", "checkpoints"] {
+            std::fs::write(folder.join(name), "").unwrap();
+            assert_eq!(occupied(folder, Target::OpenClip), Some(folder.join(name)));
+            std::fs::remove_file(folder.join(name)).unwrap();
+        }
+    }
 
     #[test]
     fn what_a_format_cannot_hold_is_named() {

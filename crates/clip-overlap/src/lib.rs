@@ -29,6 +29,7 @@ mod hit_kind;
 mod matches;
 mod pairwise;
 mod pyramid;
+mod removal;
 mod report;
 mod scan;
 mod score;
@@ -43,10 +44,12 @@ pub use decision::{CopyRule, Decisions, Judgement, ReviewedPair, SetDecision, TH
 pub use error::{Error, Result};
 pub use hit_kind::HitKind;
 pub use matches::{
-    CopiedItem, Match, read as read_matches, read_copied_items, read_copies, write_pairs,
+    CopiedItem, Match, copy_lists, read as read_matches, read_copied_items, read_copies,
+    write_pairs,
 };
 pub use pairwise::{pair_score, thumbnail};
 pub use pyramid::shrink;
+pub use removal::Removal;
 pub use report::predictions;
 pub use report::{
     ArmRuns, CaptionOverlap, ClassFrequency, ClassNames, ContaminationReport, Copy, CorpusAccount,

@@ -1,7 +1,7 @@
 //! What a corpus has that resembles evaluation items: rows, and their Parquet files.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
@@ -14,6 +14,9 @@ use crate::decision::CopyRule;
 use crate::hit_kind::HitKind;
 use crate::score::Similarity;
 use crate::{Error, Result};
+
+/// The file of a report's pairs of images, in its folder.
+const PAIRS: &str = "pairs.parquet";
 
 /// An image of the corpus beside an evaluation item that it resembles.
 #[derive(Debug, Clone, PartialEq)]
@@ -158,6 +161,12 @@ pub fn read_copies(path: &Path) -> Result<HashSet<(String, String)>> {
     Ok(read_copied_items(path)?.into_iter().map(|copy| (copy.place, copy.id)).collect())
 }
 
+/// The lists of copies that `--without` names: a report's folder is its `pairs.parquet`.
+pub fn copy_lists(given: &[PathBuf]) -> Vec<PathBuf> {
+    let list = |path: &PathBuf| if path.is_dir() { path.join(PAIRS) } else { path.clone() };
+    given.iter().map(list).collect()
+}
+
 /// Reads `pairs.parquet`, or a part of a comparison, whose matches have their thumbnails.
 ///
 /// # Errors
@@ -237,6 +246,9 @@ pub(crate) mod tests {
         assert_eq!(read(&path).unwrap(), plain);
         let copy = ("shards/0.tar".to_owned(), "2".to_owned());
         assert_eq!(read_copies(&path).unwrap(), [copy].into());
+        let texts = dir.path().join("texts.parquet");
+        let lists = copy_lists(&[dir.path().to_path_buf(), texts.clone()]);
+        assert_eq!(lists, [dir.path().join("pairs.parquet"), texts]);
         let item = &read_copied_items(&path).unwrap()[0];
         assert_eq!((item.set.as_str(), item.key.as_str()), ("toys", "b"));
     }

@@ -7,13 +7,18 @@ use clip_corpus::{Manifest, columns};
 use clip_pipeline::{FileKind, StageLayout};
 
 use crate::checker::Hit;
+use crate::corpus::CorpusRow;
 use crate::decision::Judgement;
 use crate::matches::Match;
 use crate::score::Similarity;
+use crate::text::{CaptionIndex, TextUnit};
 use crate::{Error, Result};
 
 /// The column of a checked part that holds every hit of a row.
 pub const HITS: &str = "overlap_all";
+
+/// The place of a build's rows in matches.
+const PLACE: &str = "build";
 
 /// A match that a build found, and whether its row is still in the corpus.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,6 +69,40 @@ pub fn checked(stage: &StageLayout) -> Result<(Vec<Checked>, u64)> {
     Ok((found.into_iter().map(|(_, checked)| checked).collect(), rows))
 }
 
+/// The captions of evaluation sets in the texts of a finished check stage's rows, without those
+/// that it dropped.
+///
+/// # Errors
+/// When a part cannot be read.
+pub fn checked_texts(stage: &StageLayout, sets: &[CaptionIndex]) -> Result<TextUnit> {
+    let mut found = TextUnit::default();
+    if sets.is_empty() {
+        return Ok(found);
+    }
+    for commit in Manifest::open(stage.dir())?.commits() {
+        let rows = |name: &&str| FileKind::from_name(name) == Some(FileKind::Rows);
+        for name in commit.files.iter().map(|file| file.name.as_str()).filter(rows) {
+            let path = stage.dir().join(name);
+            for batch in clip_corpus::read_parquet(&path)? {
+                let missing = |name: &str| Error::file(&path, format!("no column `{name}`"));
+                let text = |name: &str| columns::text(&batch, name).ok_or_else(|| missing(name));
+                let (urls, captions) = (text(columns::URL)?, text(columns::CAPTION)?);
+                let rows =
+                    columns::uint64(&batch, columns::ROW).ok_or_else(|| missing(columns::ROW))?;
+                let row = |at: usize| CorpusRow {
+                    id: rows.value(at).to_string(),
+                    url: urls.value(at).to_owned(),
+                    caption: captions.value(at).to_owned(),
+                    ..CorpusRow::default()
+                };
+                let with_text = (0..batch.num_rows()).filter(|&at| !captions.value(at).is_empty());
+                found.compare(sets, PLACE, &with_text.map(row).collect::<Vec<_>>());
+            }
+        }
+    }
+    Ok(found)
+}
+
 fn read(path: &Path, column: &str, kept: bool, found: &mut Vec<(u64, Checked)>) -> Result<()> {
     for batch in clip_corpus::read_parquet(path)? {
         let missing = |name: &str| Error::file(path, format!("no column `{name}`"));
@@ -76,7 +115,7 @@ fn read(path: &Path, column: &str, kept: bool, found: &mut Vec<(u64, Checked)>) 
                     set: hit.set,
                     key: hit.key,
                     class: String::new(),
-                    place: "build".into(),
+                    place: PLACE.into(),
                     id: rows.value(at).to_string(),
                     url: urls.value(at).to_owned(),
                     caption: captions.value(at).to_owned(),

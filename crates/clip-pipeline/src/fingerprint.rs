@@ -120,7 +120,8 @@ fn differ_in_the_last_bit(a: &serde_json::Value, b: &serde_json::Value) -> bool 
     }
 }
 
-/// Hash of a resource: a file's content, or for a folder the names and content of its files.
+/// Hash of a resource: a file's content, or for a folder the names and content of its files. Hidden
+/// ones, such as a lock, are read by nothing and do not count.
 pub fn hash_resource(path: &Path) -> Result<String> {
     let top = path.canonicalize().map_err(|e| Error::io(path, e))?;
     hash_below(path, &top, &mut HashSet::new())
@@ -149,6 +150,7 @@ fn hash_below(path: &Path, top: &Path, seen: &mut HashSet<PathBuf>) -> Result<St
         .map_err(|e| Error::io(path, e))?
         .into_iter()
         .map(|entry| entry.file_name())
+        .filter(|name| !name.as_encoded_bytes().starts_with(b"."))
         .collect();
     names.sort();
     let mut hasher = blake3::Hasher::new();

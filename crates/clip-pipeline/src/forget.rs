@@ -54,6 +54,23 @@ pub fn block_entries(dir: &Path, uids: &Uids) -> Result<BlockEntries> {
     Ok(found)
 }
 
+/// Refuses a run that rows cannot be removed from: a copy of one in object storage, and one whose
+/// stages are not whole.
+///
+/// # Errors
+/// For such a run, and when what is stored is damaged.
+pub fn check_forget(dir: &Path) -> Result<()> {
+    let layout = RunLayout::new(dir);
+    if layout.store_address().exists() {
+        let hint = "hint: `clip-data pull` a copy, and replace the run in the store by it";
+        return Err(Error::Config(format!(
+            "{}: it is a copy of a run in object storage\n{hint}",
+            dir.display()
+        )));
+    }
+    layout.stage_folders()?.iter().try_for_each(complete)
+}
+
 /// Removes the rows of these uids from every stage of a run, whatever settings made it. A stage is
 /// changed whole or not at all: a process that is killed leaves stages that are done and stages
 /// that are not, and the next call does the rest.
@@ -63,21 +80,14 @@ pub fn block_entries(dir: &Path, uids: &Uids) -> Result<BlockEntries> {
 /// is stored is damaged.
 pub fn forget_in_run(dir: &Path, uids: &Uids) -> Result<ForgottenRows> {
     let layout = RunLayout::new(dir);
-    if layout.store_address().exists() {
-        let hint = "hint: `clip-data pull` a copy, and replace the run in the store by it";
-        return Err(Error::Config(format!(
-            "{}: it is a copy of a run in object storage\n{hint}",
-            dir.display()
-        )));
-    }
     let path = layout.lock();
     let lock = clip_corpus::lock_file(&path, false).map_err(|e| Error::io(&path, e))?;
     let _lock = lock.ok_or_else(|| Error::Locked { path: dir.to_path_buf() })?;
     let stages = layout.stage_folders()?;
     for stage in &stages {
         Replacement::recover(stage.dir())?;
-        complete(stage)?;
     }
+    check_forget(dir)?;
     let mut done = ForgottenRows::default();
     // Copies are looked up by the rows that are there, before those change.
     for stage in &stages {

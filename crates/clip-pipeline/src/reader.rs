@@ -11,11 +11,13 @@ use crate::format::Format;
 use crate::layout::{FileKind, RunLayout, StageLayout};
 use crate::{Counts, Error, Result, RunSummary, StageFile};
 
-/// A run as its last build left it.
+/// A run as its last build left it, or has it so far.
 #[derive(Debug, Clone)]
 pub struct RunReader {
     /// The run's folder.
     pub layout: RunLayout,
+    /// Whether the build came to its end.
+    pub finished: bool,
     stages: Vec<StageReader>,
 }
 
@@ -60,17 +62,20 @@ impl RunReader {
         if summary.stages.is_empty() {
             return Err(damaged("no stages".into()));
         }
+        let finished = summary.finished;
         let stages = summary.stages.into_iter().map(|stage| {
             let folder = below(dir, &stage.dir).map_err(|e| damaged(e.to_string()))?;
             let layout = StageLayout::new(&folder);
-            Ok(StageReader { name: stage.stage, layout, counts: stage.counts })
+            // A build that runs, or was killed, has committed more since.
+            let counts = if finished { stage.counts } else { Manifest::open(&folder)?.counts() };
+            Ok(StageReader { name: stage.stage, layout, counts })
         });
-        Ok(Self { layout, stages: stages.collect::<Result<_>>()? })
+        Ok(Self { layout, finished, stages: stages.collect::<Result<_>>()? })
     }
 
     /// A run with these stages, whether its build is finished or not.
     pub fn of_stages(layout: RunLayout, stages: Vec<StageReader>) -> Self {
-        Self { layout, stages }
+        Self { layout, finished: false, stages }
     }
 
     /// The stages, in order.
@@ -108,10 +113,16 @@ impl RunReader {
                 continue;
             }
             let (found, rows_out) = stage.layout.verify(shards)?;
+            // Parts may have come since the run was opened.
+            let rows_in = if self.finished {
+                stage.counts.rows_in
+            } else {
+                Manifest::open(stage.layout.dir())?.counts().rows_in
+            };
             if let (Some((earlier, rows)), 0) = (before, found.missing)
-                && rows != stage.counts.rows_in
+                && rows != rows_in
             {
-                let (rows_in, earlier) = (stage.counts.rows_in, earlier.layout.dir().display());
+                let earlier = earlier.layout.dir().display();
                 let reason = format!("{rows_in} rows came in, but {earlier} passed {rows} on");
                 all.bad(stage.layout.dir(), reason);
             }

@@ -112,8 +112,11 @@ impl Run {
             Some(until) => self.plan.find(until)?,
             None => self.plan.stages.len() - 1,
         };
+        // Whoever looks at a build that runs, or that was killed, finds its stages by it.
+        self.write_own_summary()?;
         for stage in 0..=last {
             let outcome = self.stage(stage, selection.job, engine)?;
+            self.write_own_summary()?;
             if outcome != Outcome::Done {
                 return Ok(outcome);
             }
@@ -251,6 +254,14 @@ impl Run {
         Ok(())
     }
 
+    /// Removes what the stages behind one made: its rows are to be others.
+    ///
+    /// # Errors
+    /// When storage fails.
+    pub fn invalidate_after(&self, stage: usize) -> Result<()> {
+        self.invalidate(stage + 1)
+    }
+
     /// What happened in each stage so far: the funnel.
     pub fn funnel(&self) -> Vec<(&str, Counts)> {
         let stages = self.plan.stages.iter().enumerate();
@@ -263,6 +274,26 @@ impl Run {
     /// # Errors
     /// When storage fails.
     pub fn write_summary(&self) -> Result<()> {
+        let layout = &self.plan.layout;
+        self.summary().write(&layout.summary())?;
+        let name = crate::layout::RunLayout::SUMMARY;
+        self.plan.store.as_ref().map_or(Ok(()), |store| store.publish(layout, name))
+    }
+
+    /// Writes the summary in the folder here, unless one of a build with other stages is there:
+    /// readers have its shards until this build ends. Array jobs have the same stages.
+    fn write_own_summary(&self) -> Result<()> {
+        let (path, own) = (self.plan.layout.summary(), self.summary());
+        let dirs = |summary: &RunSummary| -> Vec<String> {
+            summary.stages.iter().map(|stage| stage.dir.clone()).collect()
+        };
+        match RunSummary::read(&path)? {
+            Some(other) if dirs(&other) != dirs(&own) => Ok(()),
+            _ => own.write(&path),
+        }
+    }
+
+    fn summary(&self) -> RunSummary {
         let stages = self.plan.stages.iter().zip(self.funnel());
         let stages = stages.map(|(stage, (name, counts))| StageSummary {
             stage: name.to_owned(),
@@ -270,11 +301,22 @@ impl Run {
             fingerprint: stage.hash.clone(),
             counts,
         });
-        let summary = RunSummary { seed: self.plan.seed, stages: stages.collect() };
-        let layout = &self.plan.layout;
-        summary.write(&layout.summary())?;
-        let name = crate::layout::RunLayout::SUMMARY;
-        self.plan.store.as_ref().map_or(Ok(()), |store| store.publish(layout, name))
+        let (seed, finished) = (self.plan.seed, self.finished());
+        RunSummary { seed, finished, stages: stages.collect() }
+    }
+
+    /// Whether every stage is whole, or one left no row for those after it.
+    fn finished(&self) -> bool {
+        for (at, planned) in self.plan.stages.iter().enumerate() {
+            let parts = begun(&planned.layout).ok().flatten().map(|file| file.parts);
+            if parts.is_none_or(|parts| self.manifest(at).commits().count() < parts) {
+                return false;
+            }
+            if self.manifest(at).counts().rows_out == 0 {
+                return true;
+            }
+        }
+        true
     }
 
     /// Whether the run was asked to stop.

@@ -10,8 +10,15 @@ use crate::{Counts, Fingerprint};
 pub struct RunSummary {
     /// The run's seed.
     pub seed: u64,
+    /// Whether every stage is whole; a build writes its summary while it runs, too.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub finished: bool,
     /// Its stages, in order.
     pub stages: Vec<StageSummary>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A stage of the last build.

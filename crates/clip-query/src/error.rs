@@ -30,9 +30,12 @@ pub enum Error {
         /// What helps.
         hint: &'static str,
     },
-    /// A table that cannot be read or written.
+    /// A table that cannot be written.
     #[error(transparent)]
     Table(#[from] FileError),
+    /// A table that cannot be read.
+    #[error(transparent)]
+    Corpus(#[from] clip_corpus::Error),
     /// Nothing can be matched with the list.
     #[error("the query list cannot be matched: {0}")]
     Matcher(String),

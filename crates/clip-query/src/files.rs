@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, UInt64Type};
+use clip_corpus::ParquetFile;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
@@ -31,12 +31,26 @@ impl QueryList {
         load(path)
     }
 
+    /// Refuses a name that [`QueryList::save`] would write as text and [`QueryList::load`] refuse.
+    ///
+    /// # Errors
+    /// When the name is a table's that is no list.
+    pub fn check_name(path: &Path) -> Result<()> {
+        refuse_table(path, &OTHER_TABLES, "a list is .parquet, .json or text (.txt)")
+    }
+
     /// Writes the list as Parquet, JSON or text, by the ending of its name, in one piece or not at
     /// all.
     pub fn save(&self, path: &Path) -> Result<()> {
         save(self, path)
     }
 }
+
+/// Rows that are read at a time.
+const BATCH: usize = 1024;
+
+/// Endings of tables that are no lists.
+const OTHER_TABLES: [&str; 3] = ["csv", "tsv", "jsonl"];
 
 /// Reads a list by the ending of its name.
 fn load(path: &Path) -> Result<QueryList> {
@@ -57,7 +71,7 @@ fn load(path: &Path) -> Result<QueryList> {
 
 fn load_text(path: &Path) -> Result<QueryList> {
     let hint = "one query a line in a file of another ending, or .parquet with a column `query`";
-    refuse_table(path, &["csv", "tsv", "jsonl"], hint)?;
+    refuse_table(path, &OTHER_TABLES, hint)?;
     let mut texts = Vec::new();
     each_line(path, &|_| (), |number, line| {
         let text = std::str::from_utf8(line).ok().filter(|text| !text.contains('\0'));
@@ -80,22 +94,13 @@ fn load_json(path: &Path) -> Result<QueryList> {
     Ok(QueryList::from_texts(texts))
 }
 
-/// The crate that reads the file has assertions that damage reaches.
 fn load_parquet(path: &Path) -> Result<QueryList> {
-    clip_guard::catch_panic(|| read_parquet(path))
-        .unwrap_or_else(|why| Err(Error::table(path, format!("the file is damaged: {why}"))))
-}
-
-fn read_parquet(path: &Path) -> Result<QueryList> {
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file);
-    let builder = builder.map_err(|e| Error::table(path, e))?;
-    let metadata = builder.metadata().file_metadata().key_value_metadata();
-    let origin = metadata.into_iter().flatten().find(|pair| pair.key == ORIGIN);
-    let origin = origin.and_then(|pair| serde_json::from_str::<Origin>(pair.value.as_ref()?).ok());
+    let file = ParquetFile::open(path)?;
+    let origin = file.schema().metadata().get(ORIGIN);
+    let origin = origin.and_then(|text| serde_json::from_str::<Origin>(text).ok());
     let mut rows = Vec::new();
-    for batch in builder.build().map_err(|e| Error::table(path, e))? {
-        let batch = batch.map_err(|e| Error::table(path, e))?;
+    for batch in file.batches(None, BATCH, 0)? {
+        let batch = batch?;
         let text = |name| batch.column_by_name(name).and_then(|c| c.as_string_opt::<i32>());
         let hint = "`clip-data queries build` makes such a list";
         let lacks = || Error::file(path, "no text column `query`", hint);

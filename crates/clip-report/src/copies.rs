@@ -37,8 +37,12 @@ pub fn contamination(
     let corpus = &account.corpus;
     let about = "Evaluation items of which the corpus holds a copy: the item on the left, the corpus on the right.";
     let compared = format!(
-        "{} images compared, {} rows by hashes alone, {} with neither, {} unreadable. Report {}.",
+        "{} images compared{}, {} rows by hashes alone, {} with neither, {} unreadable. Report {}.",
         grouped(corpus.images),
+        corpus.in_shards.map_or(String::new(), |rows| format!(
+            " by the stage check ({} of them are in the shards)",
+            grouped(rows)
+        )),
         grouped(corpus.hashed),
         grouped(corpus.without_image),
         grouped(corpus.unreadable),
@@ -164,7 +168,7 @@ fn effect(set: &SetReport) -> Option<[Cell; 9]> {
         (false, Some(seen)) => {
             format!("not significant; from {} on it would have been", percent_fine(seen.inflation))
         }
-        (false, None) => "too few overlap for a test".to_owned(),
+        (false, None) => effect.untested().unwrap_or_default().to_owned(),
     };
     Some([
         set.name.as_str().into(),

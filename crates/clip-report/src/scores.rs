@@ -8,6 +8,10 @@ use crate::error::json;
 use crate::markup::percent_fine;
 use crate::{Cell, Error, Result, Section, Table};
 
+/// What is said of scores whose contamination report is not of the model's corpus.
+pub const OTHER_CORPUS: &str = "the contamination report is of other shards than the model was trained on; \
+                                Clean and Overlap are of another corpus.";
+
 /// The fields of a result file that are shown.
 #[derive(Deserialize)]
 struct Scored {
@@ -16,6 +20,7 @@ struct Scored {
     #[serde(default)]
     hashes: Hashes,
     contamination: Option<String>,
+    contamination_covers_training: Option<bool>,
     classes: Option<u64>,
     chance: Option<f64>,
     /// Items that were scored, and where they were limited, those of the set.
@@ -135,6 +140,8 @@ fn section(scored: &Scored, notes: &[String]) -> Section {
     let section = Section::new("Zero-shot transfer", about)
         .text(&format!("{name}: {classes} classes, chance {chance:.2}%{limited}"))
         .text(&format!("Model {model}; {split}."));
+    let foreign = scored.contamination_covers_training == Some(false);
+    let section = if foreign { section.text(&format!("Warning: {OTHER_CORPUS}")) } else { section };
     notes.iter().fold(section, |section, note| section.text(note)).table(&table)
 }
 
@@ -159,6 +166,11 @@ mod tests {
         let known = r#", "model": "logs/m", "contamination": "0123"}"#;
         let known = page(&format!("{{{all}{known}")).unwrap();
         assert!(known.contains("Model logs/m; contamination report 0123."), "{known}");
+        let warned = |covers: &str| {
+            let text = format!("{{{all}, \"contamination_covers_training\": {covers}}}");
+            page(&text).unwrap().contains("Warning: the contamination report is of other shards")
+        };
+        assert!(warned("false") && !warned("true") && !warned("null"));
         let whole = page(&format!("{{{all}, \"items_total\": 500}}")).unwrap();
         assert!(!whole.contains("--limit"), "{whole}");
         let error = page("PAR1").unwrap_err().to_string();

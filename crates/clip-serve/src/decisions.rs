@@ -7,9 +7,6 @@ use clip_overlap::{Decisions, ReviewedPair, Verdict};
 
 use crate::Result;
 
-/// Name of the file in a report's folder.
-const FILE: &str = "decisions.json";
-
 /// Where decisions are stored, and one at a time is.
 #[derive(Default)]
 pub(crate) struct DecisionFile {
@@ -26,7 +23,7 @@ impl DecisionFile {
 
     /// The file for a report's folder.
     pub fn path(&self, folder: &Path) -> PathBuf {
-        self.given.clone().unwrap_or_else(|| folder.join(FILE))
+        self.given.clone().unwrap_or_else(|| folder.join(Decisions::FILE))
     }
 
     /// What is decided; nothing where there is no file yet.
@@ -92,12 +89,12 @@ mod tests {
         file.threshold(folder.path(), "toys", 0.85).unwrap();
         file.mark(folder.path(), "toys", ("a", "1", 0.9), Some(Verdict::Reject)).unwrap();
         file.mark(folder.path(), "toys", ("a", "2", 0.8), None).unwrap();
-        let stored = Decisions::read(&folder.path().join(FILE)).unwrap();
+        let stored = Decisions::read(&folder.path().join(Decisions::FILE)).unwrap();
         let toys = &stored.sets["toys"];
         assert_eq!((toys.threshold, toys.marks.len()), (Some(0.85), 1));
         assert_eq!((toys.marks[0].verdict, stored.sets["birds"].marks.len()), (Verdict::Reject, 1));
-        std::fs::write(folder.path().join(FILE), "[]").unwrap();
+        std::fs::write(folder.path().join(Decisions::FILE), "[]").unwrap();
         assert!(file.threshold(folder.path(), "toys", 0.5).is_err());
-        assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap(), "[]");
+        assert_eq!(std::fs::read_to_string(folder.path().join(Decisions::FILE)).unwrap(), "[]");
     }
 }

@@ -1,5 +1,6 @@
 //! What can go wrong while pages are served.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use clip_format::{Classify, ErrorClass};
@@ -16,7 +17,7 @@ pub enum Error {
         reason: String,
     },
     /// The port or the token could not be had.
-    #[error("{what}: {source}")]
+    #[error("{what}: {source}{}", if is_taken(source) { "\nhint: another --port" } else { "" })]
     Listen {
         /// What was asked for.
         what: String,
@@ -56,6 +57,8 @@ impl Classify for Error {
     fn class(&self) -> Option<ErrorClass> {
         match self {
             Self::Root { .. } | Self::NotFound(_) | Self::BadRequest(_) => Some(ErrorClass::Usage),
+            // Another port is asked for then.
+            Self::Listen { source, .. } if is_taken(source) => Some(ErrorClass::Usage),
             Self::Listen { .. } => Some(ErrorClass::Environment),
             Self::Corpus(error) => error.class(),
             Self::Pipeline(error) => error.class(),
@@ -65,6 +68,11 @@ impl Classify for Error {
             Self::Io(_) | Self::Dataset(_) => None,
         }
     }
+}
+
+/// Whether a port is another process's, or not for this user.
+pub(crate) fn is_taken(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied)
 }
 
 /// Short for a result with this crate's error.

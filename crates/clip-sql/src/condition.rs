@@ -9,6 +9,7 @@ use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParser;
 
 use crate::functions::functions;
+use crate::rounded::rounded;
 use crate::session::config;
 use crate::{Error, Result};
 
@@ -16,6 +17,8 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     text: String,
+    /// The same with its numbers rounded to the columns' types, where that changes it.
+    rounded: Option<String>,
     columns: Vec<String>,
 }
 
@@ -71,10 +74,15 @@ impl Condition {
             Ok(other) => return Err(refused(format!("it is {other}, not true or false"))),
             Err(error) => return Err(refused(reason(&error))),
         }
+        let type_of = |text: &str| {
+            let part = context.parse_sql_expr(text, &columns).ok()?;
+            part.get_type(&columns).ok()
+        };
+        let rounded = rounded(text, type_of).map_err(|e| refused(reason(&e)))?;
         let mut columns: Vec<String> =
             expression.column_refs().into_iter().map(|column| column.name.clone()).collect();
         columns.sort_unstable();
-        Ok(Self { text: text.to_owned(), columns })
+        Ok(Self { text: text.to_owned(), rounded, columns })
     }
 
     /// As it was written.
@@ -87,10 +95,11 @@ impl Condition {
         &self.columns
     }
 
-    /// The condition within a statement.
+    /// The condition within a statement: numbers that are compared with a float of 32 or 16 bits
+    /// are rounded to its type first.
     pub fn sql(&self) -> String {
         // A comment at its end must not reach beyond it.
-        format!("(\n{}\n)", self.text)
+        format!("(\n{}\n)", self.rounded.as_ref().unwrap_or(&self.text))
     }
 }
 
@@ -182,6 +191,37 @@ mod tests {
         assert_eq!(condition.unwrap().columns(), ["url", "width"]);
         assert!(Condition::new("score > 0.3 -- or more", &schema()).is_ok());
         assert!(Condition::new("true", &schema()).unwrap().columns().is_empty());
+    }
+
+    #[test]
+    fn numbers_have_the_precision_of_what_they_are_compared_with() {
+        let sql = |text: &str| Condition::new(text, &schema()).unwrap().sql();
+        let real = |number: &str| format!("CAST({number} AS REAL)");
+        for (text, expected) in [
+            ("score >= 0.24 -- or more", format!("score >= {}", real("0.24"))),
+            (
+                "-0.2 < (score) AND width > 0.5",
+                format!("{} < (score) AND width > 0.5", real("-0.2")),
+            ),
+            ("abs(score) = (0.2)", format!("abs(score) = {}", real("(0.2)"))),
+            (
+                "score BETWEEN 0.2 AND 0.3 OR score NOT IN (0.1, 1)",
+                format!(
+                    "score BETWEEN {} AND {} OR score NOT IN ({}, {})",
+                    real("0.2"),
+                    real("0.3"),
+                    real("0.1"),
+                    real("1")
+                ),
+            ),
+            ("score IS DISTINCT FROM 0.2", format!("score IS DISTINCT FROM {}", real("0.2"))),
+        ] {
+            assert_eq!(sql(text), format!("(\n{expected}\n)"));
+        }
+        for text in ["width >= 0.24 -- or more", "url = '0.24'", "score > width", "score + 1 > 2"] {
+            let plain = format!("(\n{text}\n)");
+            assert!(sql(text) == plain || text.contains('+'), "{text}: {}", sql(text));
+        }
     }
 
     #[test]

@@ -239,7 +239,8 @@ fn host_of(url: &str) -> Option<String> {
         Some(address) => address.split(']').next()?,
         None => host.split(':').next()?,
     };
-    Some(host.trim_end_matches('.').to_ascii_lowercase())
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    Some(host).filter(|host| !host.is_empty())
 }
 
 #[cfg(test)]
@@ -321,7 +322,10 @@ mod tests {
         );
         assert_eq!(host_of("http://[::1]:80/"), Some("::1".into()));
         assert_eq!(host_of("http://x?y"), Some("x".into()));
-        assert_eq!(host_of("no address"), None);
+        assert_eq!(
+            (host_of("no address"), host_of("http://"), host_of("http:///x")),
+            (None, None, None)
+        );
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod limits;
 mod pool;
 mod query;
 mod realised;
+mod rounded;
 mod row_condition;
 mod session;
 mod tail;

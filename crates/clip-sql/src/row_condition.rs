@@ -2,8 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, Float64Array, RecordBatch};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Schema, SchemaRef};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float16Array, Float32Array, Float64Array, RecordBatch,
+};
+use arrow::datatypes::{DataType, Float16Type, Float32Type, Float64Type, Schema, SchemaRef};
 use clip_pipeline::{Result, RowCondition};
 use datafusion::common::DFSchema;
 use datafusion::error::DataFusionError;
@@ -45,14 +47,14 @@ impl CompiledCondition {
         {
             return Ok(expression.clone());
         }
-        Condition::new(&self.text, schema).map_err(|e| refused(&e))?;
+        let condition = Condition::new(&self.text, schema).map_err(|e| refused(&e))?;
         let compile = || {
             let context = SessionContext::new_with_config(crate::config(SessionConfig::new()));
             for function in functions() {
                 context.register_udf((*function).clone());
             }
             let columns = DFSchema::try_from(schema.clone())?;
-            let expression = context.parse_sql_expr(&self.text, &columns)?;
+            let expression = context.parse_sql_expr(&condition.sql(), &columns)?;
             context.create_physical_expr(expression, &columns)
         };
         let expression = compile().map_err(|e| self.failed(&e))?;
@@ -82,6 +84,11 @@ impl RowCondition for CompiledCondition {
 /// NaN as null: a comparison with it is then neither true nor false.
 fn without_nan(column: &ArrayRef) -> ArrayRef {
     match column.data_type() {
+        DataType::Float16 => {
+            let values = column.as_primitive::<Float16Type>().iter();
+            let values = values.map(|value| value.filter(|value| !value.is_nan()));
+            Arc::new(values.collect::<Float16Array>())
+        }
         DataType::Float32 => {
             let values = column.as_primitive::<Float32Type>().iter();
             let values = values.map(|value| value.filter(|value| !value.is_nan()));
@@ -114,12 +121,15 @@ mod tests {
             |texts: [Option<&str>; 4]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
         let kinds = texts([Some("timeout"), Some("http_4xx"), Some("dns"), Some("http_5xx")]);
         let urls = texts([Some("http://a/1.jpg"), Some("a.gif"), None, Some("HAT.jpg")]);
-        let columns: [(&str, ArrayRef); 5] = [
+        let scores: ArrayRef = Arc::new(Float32Array::from(vec![0.1, f32::NAN, 0.3, 0.4]));
+        let halves = arrow::compute::cast(&scores, &DataType::Float16).unwrap();
+        let columns: [(&str, ArrayRef); 6] = [
             ("error_kind", kinds.clone()),
             ("reason", kinds),
             ("url", urls),
             ("width", Arc::new(Int32Array::from(vec![Some(1), None, Some(3), Some(40)]))),
-            ("score", Arc::new(Float32Array::from(vec![0.1, f32::NAN, 0.3, 0.4]))),
+            ("score", scores),
+            ("half", halves),
         ];
         RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true))).unwrap()
     }
@@ -143,6 +153,12 @@ mod tests {
             ("width < 10 or url is null", vec![0, 2]),
             ("lower(url) like '%hat%' and width between 30 and 50", vec![3]),
             ("score > 0.2", vec![2, 3]),
+            // As numpy compares a float32: 0.3 is the stored 0.3.
+            ("score >= 0.3", vec![2, 3]),
+            ("0.1 = score or score in (0.4, 0.5)", vec![0, 3]),
+            ("score between 0.1 and 0.3", vec![0, 2]),
+            ("score > 0.1 and score <= 0.4", vec![2, 3]),
+            ("half >= 0.1 and half < 0.3", vec![0]),
             ("true", vec![0, 1, 2, 3]),
             ("null", vec![]),
         ] {

@@ -54,6 +54,16 @@ impl Contamination {
         self.p_corrected.is_some_and(|p| p < 0.05)
     }
 
+    /// Why there is no test; none where there is one.
+    pub fn untested(&self) -> Option<&'static str> {
+        match (&self.detectable, self.accuracy_clean, self.overlap) {
+            (Some(_), ..) => None,
+            (None, None, _) => Some("no clean item is left to compare with"),
+            (None, Some(_), 0) => Some("no item overlaps"),
+            (None, Some(_), _) => Some("too few overlap for a test"),
+        }
+    }
+
     /// Whether the interval of Overlap's accuracy excludes Clean's.
     pub fn interval_excludes_clean(&self) -> bool {
         self.interval.zip(self.accuracy_clean).is_some_and(|(i, clean)| i.excludes(clean))
@@ -169,6 +179,12 @@ mod tests {
         let every = contamination(10, 10, 5, 5, 3).unwrap();
         assert_eq!((every.p, every.inflation), (None, None));
         assert!(every.interval.is_some());
+        let few = contamination(10, 1, 5, 1, 3).unwrap();
+        let reasons = [&none, &every, &few].map(|c| c.untested().unwrap());
+        let expected = ["no item overlaps", "no clean item is left", "too few overlap"];
+        for (reason, expected) in reasons.into_iter().zip(expected) {
+            assert!(reason.starts_with(expected), "{reason}");
+        }
         assert!(contamination(10, 4, 9, 1, 3).is_err());
     }
 

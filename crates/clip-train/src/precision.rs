@@ -32,6 +32,16 @@ impl TrainPrecision {
             Self::AmpBf16 => Precision::Bf16,
         }
     }
+
+    /// The same under its name: what `auto` has become.
+    #[must_use]
+    pub fn resolved(self, cuda: bool) -> Self {
+        match self.resolve(cuda) {
+            Precision::F32 => Self::Fp32,
+            Precision::F16 => Self::Amp,
+            Precision::Bf16 => Self::AmpBf16,
+        }
+    }
 }
 
 impl fmt::Display for TrainPrecision {

@@ -40,6 +40,21 @@ impl Scheduler {
         Self::new(recipe, epochs.steps(), cooldown)
     }
 
+    /// What is odd about it: a warm-up that the run does not get beyond.
+    pub fn warning(&self) -> Option<String> {
+        let last = self.total.checked_sub(1)?;
+        (self.warmup >= self.total).then(|| {
+            format!(
+                "--warmup {} is not shorter than the run's {} steps: the highest learning rate is {:.3e}, of --lr {}\n\
+                 hint: a shorter --warmup, or more steps",
+                self.warmup,
+                self.total,
+                self.lr(last),
+                self.peak
+            )
+        })
+    }
+
     /// The learning rate of step `step`, from 0.
     pub fn lr(&self, step: u64) -> f64 {
         if step < self.warmup {
@@ -73,6 +88,21 @@ mod tests {
         assert_eq!((at(0), at(9), at(10)), (0.1, 1.0, 1.0));
         assert!((at(60) - 0.5).abs() < 1e-12);
         assert!(at(109) < 1e-3);
+    }
+
+    #[test]
+    fn a_warm_up_that_does_not_end_is_odd() {
+        let recipe = Recipe { lr: 5e-4, warmup: 100, ..Recipe::default() };
+        let warning = |total| Scheduler::new(&recipe, total, 0).warning();
+        assert_eq!((warning(0), warning(101)), (None, None));
+        assert!(
+            warning(100).unwrap().contains("highest learning rate is 5.000e-4, of --lr 0.0005")
+        );
+        assert!(
+            warning(20)
+                .unwrap()
+                .contains("the run's 20 steps: the highest learning rate is 1.000e-4")
+        );
     }
 
     #[test]

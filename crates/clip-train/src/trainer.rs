@@ -155,6 +155,11 @@ impl Trainer {
         &self.recipe
     }
 
+    /// The learning rate of each step.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
     /// The order of the data.
     pub fn sampler(&self) -> &Sampler {
         &self.sampler

@@ -30,6 +30,8 @@ pub fn faults(files: &[&str], text: &dyn Fn(&Path) -> Option<String>) -> Vec<Str
             };
             if wrong {
                 faults.push(format!("{file}: the link {target:?} leads nowhere"));
+            } else if file.starts_with("docs/") && !path.starts_with("docs") {
+                faults.push(format!("{file}: the link {target:?} leads out of the book"));
             }
         }
     }
@@ -178,6 +180,7 @@ mod tests {
             [
                 "README.md: the link \"docs/a.md#three\" leads nowhere",
                 "README.md: the link \"docs/c.md\" leads nowhere",
+                "docs/a.md: the link \"../README.md\" leads out of the book",
                 "docs/b.md is not in docs/SUMMARY.md",
             ]
         );

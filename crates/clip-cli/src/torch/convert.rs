@@ -19,7 +19,8 @@ pub struct ConvertArgs {
     /// How far it is from them, as in the paper: 0 is --interpolate's weights, 1 is --model's
     #[arg(long, default_value_t = 0.5, value_name = "SHARE", requires = "interpolate", value_parser = share)]
     pub alpha: f64,
-    /// A folder for open-clip and hugging-face, a .pt or .safetensors file for the others
+    /// A folder for open-clip and hugging-face, a .pt or .safetensors file for the others; nothing
+    /// that is there is replaced
     #[arg(short, long, value_name = "PATH", alias = "output")]
     pub out: PathBuf,
     /// The format

@@ -6,19 +6,25 @@ mod shard;
 mod table;
 
 use std::collections::HashSet;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 pub use array::{npy_rows, npy_without};
-pub use embeddings::forget_embeddings;
+pub use embeddings::{check_embeddings, forget_embeddings};
 pub(crate) use shard::uid_of;
 pub use shard::{forget_in_shard, holds, lacks_uids};
-pub use table::{copy_without, find_rows, forget_in_table, texts_at};
+pub use table::{check_table, copy_without, find_rows, forget_in_table, texts_at};
+
+use clip_format::FileKind;
 
 use crate::{Error, IoContext, Result, read_subset, subset_ids, uid_number, write_subset};
 
 /// What a uid is.
 const DIGITS: &str = "hint: 32 hex digits, as tables have them in the column `uid`, and as `clip-data explain URL` prints them";
+
+const LISTS: &str = "hint: text with a uid a line, or a subset file (.npy): `clip-data subset TABLE --out uids.npy` writes the uids of a table";
+/// Characters of a line that are shown.
+const SHOWN: usize = 80;
 
 /// Rows to remove, by their uids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -35,14 +41,21 @@ impl Uids {
         if path.extension().is_some_and(|extension| extension == "npy") {
             uids.extend(read_subset(path)?);
         } else {
-            let file = std::fs::File::open(path).at(path)?;
+            let mut file = BufReader::new(std::fs::File::open(path).at(path)?);
             let spec = path.display().to_string();
-            clip_guard::read_lines(BufReader::new(file), |number, line| {
+            let kind = FileKind::of(path, file.fill_buf().at(path)?);
+            if let Some(kind) = kind.filter(|kind| !kind.is_text()) {
+                let (path, wanted) = (path.to_path_buf(), "a list of uids");
+                return Err(Error::WrongKind { path, kind, wanted, hint: LISTS });
+            }
+            clip_guard::read_lines(file, |number, line| {
                 let refused = |why: String| std::io::Error::other(format!("line {number}: {why}"));
                 let text = String::from_utf8_lossy(line.map_err(refused)?);
                 let text = text.trim();
                 if !text.is_empty() && !text.starts_with('#') {
-                    let odd = || refused(format!("{text:?} is no uid\n{DIGITS}"));
+                    let shown: String = text.chars().take(SHOWN).collect();
+                    let more = if shown.len() < text.len() { "…" } else { "" };
+                    let odd = || refused(format!("{shown:?}{more} is no uid\n{DIGITS}"));
                     uids.insert(uid_number(text).ok_or_else(odd)?);
                 }
                 Ok(())

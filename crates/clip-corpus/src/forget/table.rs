@@ -90,6 +90,29 @@ pub fn copy_without(path: &Path, to: &Path, places: &[u64]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what [`forget_in_table`] refuses; returns the places of the rows.
+///
+/// # Errors
+/// As those of [`forget_in_table`].
+pub fn check_table(path: &Path, uids: &Uids) -> Result<Vec<u64>> {
+    if schema_of(path)?.column_with_name(columns::UID).is_none() {
+        let reason = "the table has no column `uid`\nhint: leave it out".to_owned();
+        return Err(Error::Spec { spec: path.display().to_string(), reason });
+    }
+    let places = find_rows(path, columns::UID, |uid| uids.contains(uid))?;
+    if places.is_empty() && without_uids(path)? {
+        let reason = "no row has a uid\nhint: leave it out".to_owned();
+        return Err(Error::Spec { spec: path.display().to_string(), reason });
+    }
+    let archive = path.with_extension("npz");
+    if !places.is_empty() && archive.exists() {
+        let reason = "its rows are the table's, and it is not rewritten\n\
+                      hint: `clip-data filter` gives a subset file without these uids";
+        return Err(Error::Spec { spec: archive.display().to_string(), reason: reason.into() });
+    }
+    Ok(places)
+}
+
 /// Removes rows from a table by its column `uid`, and from the `.npy` file of the same name beside
 /// it, if that has a row for each of the table's. Returns the number of rows.
 ///
@@ -100,23 +123,9 @@ pub fn forget_in_table(path: &Path, uids: &Uids) -> Result<u64> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     let mut replacement = Replacement::begin(folder)?;
-    if schema_of(path)?.column_with_name(columns::UID).is_none() {
-        let reason = "the table has no column `uid`\nhint: leave it out".to_owned();
-        return Err(Error::Spec { spec: path.display().to_string(), reason });
-    }
-    let places = find_rows(path, columns::UID, |uid| uids.contains(uid))?;
+    let places = check_table(path, uids)?;
     if places.is_empty() {
-        if without_uids(path)? {
-            let reason = "no row has a uid\nhint: leave it out".to_owned();
-            return Err(Error::Spec { spec: path.display().to_string(), reason });
-        }
         return Ok(0);
-    }
-    let archive = path.with_extension("npz");
-    if archive.exists() {
-        let reason = "its rows are the table's, and it is not rewritten\n\
-                      hint: `clip-data filter` gives a subset file without these uids";
-        return Err(Error::Spec { spec: archive.display().to_string(), reason: reason.into() });
     }
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     copy_without(path, &replacement.stage(&name(path))?, &places)?;

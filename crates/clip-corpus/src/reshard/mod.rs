@@ -34,6 +34,8 @@ pub struct Resharded {
     pub left_out: u64,
     /// Keys to leave out that no sample had.
     pub keys_not_found: u64,
+    /// Rows of the tables beside the shards that have no sample: their image did not come.
+    pub without_image: u64,
     /// Samples of each shard, in their order.
     pub shards: Vec<(String, u64)>,
 }
@@ -114,6 +116,7 @@ impl Reshard {
                 table.check(schema.get_or_insert_with(|| table.schema()))?;
             }
             let mut without = self.without.get(path).cloned().unwrap_or_default();
+            let before = done.read;
             for sample in ShardReader::open(path)? {
                 let mut sample = sample?;
                 done.read += 1;
@@ -144,6 +147,8 @@ impl Reshard {
                     chosen(&sample, copy.into())?;
                 }
             }
+            let rows = table.as_ref().map_or(0, Table::len);
+            done.without_image += rows.saturating_sub(done.read - before);
             done.keys_not_found += without.len() as u64;
             progress(done.read);
         }

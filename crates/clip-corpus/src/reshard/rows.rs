@@ -31,6 +31,10 @@ impl Table {
         Ok(Self { path, rows, places })
     }
 
+    pub fn len(&self) -> u64 {
+        self.rows.num_rows() as u64
+    }
+
     pub fn schema(&self) -> SchemaRef {
         self.rows.schema()
     }

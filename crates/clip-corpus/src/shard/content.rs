@@ -1,25 +1,10 @@
-//! What a file is that is no shard, by its first bytes and its name.
+//! What to do about a file that is no shard.
 
 use std::path::Path;
 
-use crate::Error;
+use clip_format::FileKind;
 
-/// First bytes of files that are given as shards by mistake.
-const MAGIC: [(&[u8], &str); 13] = [
-    (b"PK\x03\x04", "a zip archive"),
-    (b"PAR1", "a Parquet file"),
-    (b"\xfd7zXZ\0", "an xz archive"),
-    (b"\x28\xb5\x2f\xfd", "a zstd archive"),
-    (b"BZh", "a bzip2 archive"),
-    (b"\x89PNG", "a PNG image"),
-    (b"\xff\xd8\xff", "a JPEG image"),
-    (b"GIF8", "a GIF image"),
-    (b"\x89HDF", "an HDF5 file"),
-    (b"\x93NUMPY", "a NumPy array"),
-    (b"%PDF", "a PDF file"),
-    (b"ARROW1", "an Arrow file"),
-    (b"RIFF", "a RIFF file (a WebP image, or sound)"),
-];
+use crate::Error;
 
 const LIST: &str = "hint: `clip-data fetch --url_list FILE`, or a build whose `[source]` has kind = \"list\", makes shards of a list of URLs";
 const UNPACK: &str = "hint: a shard is a plain tar file: unpack it first";
@@ -28,55 +13,18 @@ const OTHER: &str = "hint: shards are WebDataset tar files: FOLDER, {00000..0004
 /// The error for a file that does not begin as a tar file does: nothing where it may be a damaged
 /// one.
 pub(super) fn not_a_shard(path: &Path, first: &[u8]) -> Option<Error> {
-    let (what, hint) = describe(path, first)?;
-    Some(Error::NotAShard { path: path.to_path_buf(), what, hint })
+    let kind = FileKind::of(path, first)?;
+    Some(Error::WrongKind { path: path.to_path_buf(), kind, wanted: "a shard", hint: hint(kind) })
 }
 
-fn describe(path: &Path, first: &[u8]) -> Option<(String, &'static str)> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    let ends = |ending: &str| name.ends_with(ending);
-    if first.starts_with(&[0x1f, 0x8b]) {
-        let list = ["csv", "tsv", "txt", "json", "jsonl"].into_iter();
-        return Some(match list.into_iter().find(|kind| ends(&format!(".{kind}.gz"))) {
-            Some(kind) => (format!("a {kind} list in gzip"), LIST),
-            None if ends(".tar.gz") || ends(".tgz") => {
-                ("a tar file in gzip".into(), "hint: unpack it with `gunzip` first")
-            }
-            None => ("a gzip archive".into(), UNPACK),
-        });
+fn hint(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::List(_) | FileKind::PackedList(_) | FileKind::Parquet | FileKind::Json => LIST,
+        FileKind::PackedTar => "hint: unpack it with `gunzip` first",
+        FileKind::Archive(_) => UNPACK,
+        FileKind::Page => "hint: the download of a shard may have given a page",
+        FileKind::Text | FileKind::Other(_) => OTHER,
     }
-    if let Some((magic, what)) = MAGIC.into_iter().find(|(magic, _)| first.starts_with(magic)) {
-        let hint = match magic {
-            b"PAR1" => LIST,
-            b"PK\x03\x04" | b"BZh" | b"\xfd7zXZ\0" | b"\x28\xb5\x2f\xfd" => UNPACK,
-            _ => OTHER,
-        };
-        return Some((what.to_owned(), hint));
-    }
-    if !is_text(first) {
-        return None;
-    }
-    let start = String::from_utf8_lossy(first);
-    let start = start.trim_start_matches('\u{feff}').trim_start();
-    Some(
-        if let Some(kind) =
-            ["csv", "tsv", "jsonl", "txt"].into_iter().find(|kind| ends(&format!(".{kind}")))
-        {
-            (format!("a {kind} list"), LIST)
-        } else if start.starts_with(['{', '[']) {
-            ("a JSON file".into(), LIST)
-        } else if start.starts_with('<') {
-            ("a page of HTML or XML".into(), "hint: the download of a shard may have given a page")
-        } else {
-            ("a text file".into(), OTHER)
-        },
-    )
-}
-
-/// A tar header has zeros between its fields; no text has any.
-fn is_text(bytes: &[u8]) -> bool {
-    let control = |byte: &u8| *byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c);
-    !bytes.is_empty() && !bytes.iter().any(control)
 }
 
 #[cfg(test)]
@@ -105,7 +53,7 @@ mod tests {
             let path = folder.path().join(name);
             std::fs::write(&path, bytes).unwrap();
             let error = ShardReader::open(&path).unwrap().next().unwrap().unwrap_err();
-            assert!(!error.is_damage() && matches!(error, Error::NotAShard { .. }), "{error}");
+            assert!(!error.is_damage() && matches!(error, Error::WrongKind { .. }), "{error}");
             let text = error.to_string();
             assert!(text.contains(&format!("{name}: {what}")), "{text}");
             assert!(text.contains(hint) && text.contains("\nhint: "), "{text}");

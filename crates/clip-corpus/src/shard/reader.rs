@@ -88,11 +88,6 @@ impl ShardReader {
         Ok(false)
     }
 
-    /// Whether the end-of-archive mark was read: a shard without it was cut between two members.
-    pub fn ended(&self) -> bool {
-        self.ended
-    }
-
     /// The place of the first byte after the end-of-archive mark that is not zero, if there is one.
     pub fn rest(&mut self) -> Option<u64> {
         let mut buffer = [0; 1 << 13];
@@ -176,7 +171,8 @@ impl ShardReader {
             }
             self.pass_over(size)?;
         }
-        Ok(None)
+        // Every tool writes it, so that a cut between two members is seen.
+        Err(self.damaged("the end-of-archive mark is missing: the shard was cut"))
     }
 
     /// The padded length of a member that must end within the file.

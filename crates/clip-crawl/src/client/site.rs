@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clip_pipeline::config::fetch::OptOutSignal;
 use url::Url;
 
-use super::{Client, Hop, Result, Wanted};
+use super::{Client, Hop, Result, Wanted, check_url};
 use crate::error::{FetchError, Kind};
 use crate::opt_out::{TdmFile, product_token};
 use crate::robots::{Rules, Site, TDM_FILE, at_root};
@@ -67,7 +67,7 @@ impl Client {
     async fn site_file(&self, mut url: Url) -> Result<Vec<u8>> {
         let mut left = self.timeout;
         for _ in 0..=5 {
-            self.check_url(&url)?;
+            check_url(&url, self.config.allow_private)?;
             match self.one(&url, Wanted::SiteFile, &mut left).await? {
                 Hop::Reply(reply) => return Ok(reply.body),
                 Hop::To(next) => url = next,

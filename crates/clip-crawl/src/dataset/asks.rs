@@ -9,7 +9,7 @@ use clip_pipeline::Result;
 use super::DatasetConfig;
 use super::columns::names;
 use super::outcome::Ended;
-use super::prepare::decides;
+use super::prepare::{FORMAT, decides};
 use super::shards::Shard;
 use crate::list::FAULT;
 use crate::spool::{Kept, Spool};
@@ -104,8 +104,10 @@ pub(super) fn spool_path(config: &DatasetConfig, shard: usize) -> PathBuf {
 /// What a spool is about: settings that decide the results, and what the rows ask for.
 fn identity(config: &DatasetConfig, shard: usize, asks: &[Ask]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("clip-data 2026 shard spool v1");
-    let settings =
-        [decides(config).to_string(), env!("CARGO_PKG_VERSION").into(), shard.to_string()];
+    let mut decides = decides(config);
+    // The rows say how their list was read.
+    decides.remove(FORMAT);
+    let settings = [decides.to_string(), env!("CARGO_PKG_VERSION").into(), shard.to_string()];
     let asks = asks.iter().map(|ask| format!("{ask:?}"));
     for text in settings.into_iter().chain(asks) {
         hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());

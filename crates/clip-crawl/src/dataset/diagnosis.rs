@@ -171,18 +171,23 @@ fn causes(stats: &Stats) -> String {
     text.push_str(&failures(&kinds, failed, stats.count));
     let mut hosts: Vec<(&String, &HostStats)> = stats.hosts.iter().collect();
     hosts.sort_by_key(|(name, host)| (Reverse(host.failures()), name.as_str()));
-    let failing = hosts.iter().filter(|(_, host)| host.failures() > 0).count();
-    if failing > 0 {
-        let _ = writeln!(text, "hosts with the most failures ({failing} have any):");
+    hosts.retain(|(_, host)| host.failures() > 0);
+    if !hosts.is_empty() {
+        let _ = writeln!(text, "hosts with the most failures ({} have any):", hosts.len());
     }
-    for (name, host) in hosts.iter().filter(|(_, host)| host.failures() > 0).take(HOSTS) {
+    hosts.truncate(HOSTS);
+    for (name, host) in &hosts {
         let mut kinds: Vec<_> = host.error_kinds.iter().collect();
         kinds.sort_by_key(|(kind, count)| (Reverse(**count), kind.as_str()));
         let kinds: Vec<String> =
             kinds.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         let name = if name.is_empty() { "(no host)" } else { name.as_str() };
-        let (failures, count) = (host.failures(), host.count);
+        let failures = host.failures();
+        let count = format!("{}{}", host.count, if host.at_least { "+" } else { "" });
         let _ = writeln!(text, "{failures:>10} of {count:<8} {name:<30} {}", kinds.join(", "));
+    }
+    if hosts.iter().any(|(_, host)| host.at_least) {
+        let _ = writeln!(text, "+: at least, there were too many hosts to count all of them");
     }
     text
 }
@@ -238,7 +243,7 @@ mod tests {
         let mut stats =
             Stats { count: 10, successes: 7, failed_to_download: 3, ..Default::default() };
         stats.error_kinds = [("timeout".into(), 2), ("http_4xx".into(), 1)].into();
-        let host = HostStats { count: 4, error_kinds: stats.error_kinds.clone() };
+        let host = HostStats { count: 4, error_kinds: stats.error_kinds.clone(), at_least: false };
         stats.hosts = [("slow.example".into(), host)].into();
         let text = diagnosis(&stats, "clip-data retry out");
         for words in [

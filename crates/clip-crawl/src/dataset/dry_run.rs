@@ -5,14 +5,15 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use clip_pipeline::Result;
+use url::Url;
 
 use super::DatasetConfig;
 use super::asks::{asks, spool_path};
 use super::output::Output;
-use super::prepare::planned;
+use super::prepare::{Planned, planned};
 use super::run::listed;
 use super::shards::{Shards, Skip};
-use crate::host_queue::host_of;
+use crate::client::check_url;
 
 /// Hosts that are counted one by one.
 const HOSTS: usize = 1_000_000;
@@ -50,7 +51,7 @@ pub struct DryRun {
     pub begun: usize,
     /// URLs that would be asked, once for all rows of a shard.
     pub urls: u64,
-    /// Rows without a URL that can be asked.
+    /// Rows without a URL that can be asked, private networks among them.
     pub without_url: u64,
     /// Rows of each host; hosts beyond a million are left out.
     pub hosts: HashMap<String, u64>,
@@ -68,12 +69,13 @@ pub struct DryRun {
 pub fn dry_run(config: &DatasetConfig, cancel: &AtomicBool) -> Result<DryRun> {
     let (files, columns) = listed(config)?;
     let output = Output::open(&config.output_folder, config.job)?;
-    let (done, first) = planned(config, &output)?;
+    let Planned { done, first, end, .. } = planned(config, &files, &output)?;
     let here = output.folder().to_path_buf();
     let config = &DatasetConfig { output_folder: here, ..config.clone() };
     let skip = Skip { done: done.clone(), job: config.job };
     let all = Skip { done: [].into(), job: None };
-    let shards = Shards { files, columns, rows: config.number_sample_per_shard, first, skip: all };
+    let rows = config.number_sample_per_shard;
+    let shards = Shards { files, columns, rows, first, end, skip: all };
     let mut plan = DryRun::default();
     shards.each(&mut |shard| {
         let rows = shard.rows.num_rows();
@@ -85,7 +87,10 @@ pub fn dry_run(config: &DatasetConfig, cancel: &AtomicBool) -> Result<DryRun> {
             plan.begun += usize::from(spool_path(config, shard.id).exists());
             for ask in asks(config, &shard, 0..rows) {
                 let rows: usize = ask.variants.iter().map(|variant| variant.rows.len()).sum();
-                plan.count(ask.url.filter(|_| ask.fault.is_none()).as_deref(), rows as u64);
+                let url = ask.url.filter(|_| ask.fault.is_none());
+                let url = url.and_then(|url| Url::parse(&url).ok());
+                let askable = |url: &Url| check_url(url, config.fetch.allow_private).is_ok();
+                plan.count(url.filter(askable).as_ref(), rows as u64);
             }
         } else {
             plan.other_jobs.add(rows);
@@ -97,12 +102,11 @@ pub fn dry_run(config: &DatasetConfig, cancel: &AtomicBool) -> Result<DryRun> {
 }
 
 impl DryRun {
-    fn count(&mut self, url: Option<&str>, rows: u64) {
-        let host = url.map(host_of).unwrap_or_default();
-        if host.is_empty() {
+    fn count(&mut self, url: Option<&Url>, rows: u64) {
+        let Some(host) = url.and_then(Url::host_str).map(str::to_owned) else {
             self.without_url += rows;
             return;
-        }
+        };
         self.urls += 1;
         if let Some(count) = self.hosts.get_mut(&host) {
             *count += rows;
@@ -151,12 +155,13 @@ mod tests {
     fn a_list_is_counted_and_nothing_is_made() {
         let dir = tempfile::tempdir().unwrap();
         let list = dir.path().join("list.csv");
-        // Eleven rows: three shards of 4, 4 and 3.
+        // Fourteen rows: four shards of 4, 4, 4 and 2.
         let mut text = "url\n".to_owned();
         for row in 0..10 {
             text += &format!("http://{}.example/{}\n", ["a", "b"][row % 2], row / 4);
         }
-        std::fs::write(&list, text + "not a URL\n").unwrap();
+        let others = "http://127.0.0.1/\nftp://a.example/x\nhttp://\nnot a URL\n";
+        std::fs::write(&list, text + others).unwrap();
         let out = dir.path().join("out");
         let config = DatasetConfig {
             url_list: list,
@@ -168,18 +173,18 @@ mod tests {
         let cancel = AtomicBool::new(false);
         let plan = dry_run(&config, &cancel).unwrap();
         let amount = |shards, rows| Amount { shards, rows };
-        assert_eq!((plan.list, plan.there), (amount(3, 11), amount(0, 0)));
-        assert_eq!((plan.other_jobs, plan.left), (amount(1, 4), amount(2, 7)));
+        assert_eq!((plan.list, plan.there), (amount(4, 14), amount(0, 0)));
+        assert_eq!((plan.other_jobs, plan.left), (amount(2, 6), amount(2, 8)));
         // Two URLs in each shard: their rows repeat them.
-        assert_eq!((plan.urls, plan.without_url, plan.hosts.len()), (4, 1, 2));
+        assert_eq!((plan.urls, plan.without_url, plan.hosts.len()), (4, 2, 2));
         assert_eq!(plan.hosts["a.example"], 3);
         assert!(!out.exists());
         std::fs::create_dir(&out).unwrap();
         std::fs::write(out.join("00000_stats.json"), "{}").unwrap();
         let plan = dry_run(&config, &cancel).unwrap();
-        assert_eq!((plan.there, plan.left), (amount(1, 4), amount(1, 3)));
+        assert_eq!((plan.there, plan.left), (amount(1, 4), amount(1, 4)));
         let shown = plan.to_string();
         assert!(shown.contains(&format!("{:<12} {:>9} URLs of 2 hosts", "to ask", 2)), "{shown}");
-        assert!(shown.contains("1 rows without a URL"), "{shown}");
+        assert!(shown.contains("2 rows without a URL"), "{shown}");
     }
 }

@@ -35,6 +35,11 @@ pub(super) fn parsed(path: &Path, text: &str) -> Result<Option<DatasetConfig>> {
     toml::from_str(text).map(Some).map_err(bad)
 }
 
+/// Whether a fetch began in a folder and has no shard yet.
+pub fn is_begun(folder: &Path) -> bool {
+    folder.join(SETTINGS).is_file() && done(folder).is_ok_and(|done| done.is_empty())
+}
+
 /// Shards with statistics; none where there is no folder.
 pub(super) fn done(folder: &Path) -> Result<HashSet<usize>> {
     let entries = match std::fs::read_dir(folder) {

@@ -11,6 +11,7 @@ mod columns;
 mod diagnosis;
 mod dispatch;
 mod dry_run;
+mod fetched_list;
 mod folder;
 mod json;
 mod outcome;
@@ -33,6 +34,8 @@ pub use diagnosis::{
     access_flags, diagnosis, failures, retry_command, retry_diagnosis, retry_hint, shell_word,
 };
 pub use dry_run::{DryRun, dry_run};
+pub use fetched_list::FetchedList;
+pub use folder::is_begun;
 pub use outcome::Status;
 pub use prepare::settings;
 pub use retry::{Retried, retry};
@@ -85,6 +88,9 @@ pub struct DatasetConfig {
     pub fetch: FetchConfig,
     /// Which images may stay, and how they are stored.
     pub image: ImageConfig,
+    /// The lists that its shards were made from; written, and not set by anyone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<FetchedList>,
 }
 
 impl Default for DatasetConfig {
@@ -110,6 +116,7 @@ impl Default for DatasetConfig {
             job: None,
             fetch: FetchConfig::default(),
             image: ImageConfig::default(),
+            lists: Vec::new(),
         }
     }
 }

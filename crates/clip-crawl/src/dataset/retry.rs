@@ -142,7 +142,7 @@ fn one_shard(
         total.interrupted = true;
         return Ok(());
     }
-    total.stats.merge(&ends.trimmed());
+    total.stats.merge(&ends);
     if !changed {
         return output.discard_shard(&name);
     }

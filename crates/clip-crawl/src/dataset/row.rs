@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256, Sha512};
 use super::asks::Ask;
 use super::outcome::{Done, Ended, HASH_MISMATCH, HASH_MISMATCH_KIND, Status};
 use super::{DatasetConfig, HashKind, HashMismatch, OutputFormat};
+use crate::error::{BAD_ROW, Kind};
 use crate::fetch::off_network;
 use crate::host_queue::HostTurn;
 use crate::{Client, FetchError, image};
@@ -30,10 +31,10 @@ impl Fetcher {
             vec![(Ended { rows, done }, Vec::new())]
         };
         if let Some(fault) = fault {
-            return failed("bad_row", fault);
+            return failed(BAD_ROW, fault);
         }
         let Some(url) = url else {
-            return failed("bad_url", "no url given".to_owned());
+            return failed(Kind::BadUrl.name(), "no url given".to_owned());
         };
         let reply = self.client.image(&url).await;
         // The host need not wait for the pixels.

@@ -69,15 +69,15 @@ pub fn run(
     let (files, columns) = listed(config)?;
     let output = Output::open(&config.output_folder, config.job)?;
     let client = Client::new(&config.fetch).map_err(|e| Error::Config(e.message))?;
-    let start = prepare(config, &output)?;
+    let (start, _lock) = prepare(config, &files, &output)?;
     let job = config.job;
     if job.is_some() {
         let shared = client.share_hosts(|| output.leases());
         shared.map_err(|e| Error::io(&config.output_folder, e))?;
     }
-    let skip = Skip { done: start.done.clone(), job };
+    let skip = Skip { done: start.done, job };
     let rows = config.number_sample_per_shard;
-    let shards = Shards { files, columns, rows, first: start.first, skip };
+    let shards = Shards { files, columns, rows, first: start.first, end: start.end, skip };
     let here = output.folder().to_path_buf();
     let config = DatasetConfig { output_folder: here, ..config.clone() };
     let fetcher = Arc::new(Fetcher { client, config: Arc::new(config) });

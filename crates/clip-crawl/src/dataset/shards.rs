@@ -96,6 +96,8 @@ pub(super) struct Shards {
     pub columns: Vec<Column>,
     pub rows: usize,
     pub first: usize,
+    /// The first number that is another list's.
+    pub end: Option<usize>,
     pub skip: Skip,
 }
 
@@ -119,6 +121,13 @@ impl Shards {
                 let wanted = self.skip.wants(id);
                 let rows = reader.take(self.rows, wanted)?;
                 let Some(rows) = rows else { break };
+                if self.end.is_some_and(|end| id >= end) {
+                    return Err(Error::Config(format!(
+                        "{}: its shard {id} is another list's, which was fetched later\n\
+                         hint: fetch this list into a folder of its own",
+                        file.path.display()
+                    )));
+                }
                 if wanted {
                     let Taken::Rows(rows) = rows else { break };
                     if !visit(Shard { id, rows: rows.map_err(|e| bad(file, e))?, keys: None }) {

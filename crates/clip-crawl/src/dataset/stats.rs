@@ -11,8 +11,8 @@ use crate::error::not_asked;
 /// Different messages that are counted: img2dataset's bound, so that a list of unique ones stays
 /// small.
 const MESSAGES: usize = 100_000;
-/// Hosts that a shard lists, and that a run lists.
-const HOSTS: usize = 1_000;
+/// Hosts that a shard lists, as many as it has rows by default, and that a run lists.
+const HOSTS: usize = 10_000;
 const ALL_HOSTS: usize = 100_000;
 
 /// `_stats.json`: img2dataset's keys, then causes and hosts.
@@ -20,7 +20,7 @@ const ALL_HOSTS: usize = 100_000;
 pub struct Stats {
     /// Rows.
     pub count: u64,
-    /// Different URLs among the rows of each shard: each is asked once for all its rows.
+    /// Different URLs that were asked for the rows of each shard: each once for all its rows.
     #[serde(default)]
     pub urls: u64,
     /// Rows in the data set.
@@ -40,9 +40,12 @@ pub struct Stats {
     /// Failed rows by cause.
     #[serde(default)]
     pub error_kinds: BTreeMap<String, u64>,
-    /// Hosts with failures, the worst ones where there are many.
+    /// Hosts, those with the most failures where there are many.
     #[serde(default)]
     pub hosts: BTreeMap<String, HostStats>,
+    /// Whether hosts were left out, of which more rows may have come since.
+    #[serde(skip)]
+    pub left_out: bool,
 }
 
 /// A host's rows.
@@ -52,12 +55,20 @@ pub struct HostStats {
     pub count: u64,
     /// Failed rows by cause.
     pub error_kinds: BTreeMap<String, u64>,
+    /// Whether it may have more rows than these: it came when hosts had been left out.
+    #[serde(skip)]
+    pub at_least: bool,
 }
 
 impl HostStats {
     /// Failed rows.
     pub fn failures(&self) -> u64 {
         self.error_kinds.values().sum()
+    }
+
+    /// Where not all hosts stay, those with the most failures do, and among these the largest.
+    fn rank(&self) -> (u64, u64) {
+        (self.failures(), self.count)
     }
 }
 
@@ -108,10 +119,9 @@ impl Stats {
         count(&self.status_dict, HASH_MISMATCH).saturating_sub(failed)
     }
 
-    /// Drops what a shard's file need not hold: hosts without failures, and all but the worst.
+    /// Drops what a shard's file need not hold: hosts and messages beyond a bound.
     pub(crate) fn trimmed(mut self) -> Self {
-        self.hosts.retain(|_, host| host.failures() > 0);
-        keep_most(&mut self.hosts, HOSTS, HostStats::failures);
+        keep_most(&mut self.hosts, HOSTS, HostStats::rank);
         keep_most(&mut self.status_dict, MESSAGES, |count| *count);
         self
     }
@@ -126,11 +136,14 @@ impl Stats {
         merge(&mut self.status_dict, &other.status_dict);
         merge(&mut self.error_kinds, &other.error_kinds);
         for (name, host) in &other.hosts {
-            let mine = self.hosts.entry(name.clone()).or_default();
+            let at_least = self.left_out;
+            let new = || HostStats { at_least, ..HostStats::default() };
+            let mine = self.hosts.entry(name.clone()).or_insert_with(new);
             mine.count += host.count;
             merge(&mut mine.error_kinds, &host.error_kinds);
         }
-        keep_most(&mut self.hosts, ALL_HOSTS, HostStats::failures);
+        self.left_out |= self.hosts.len() > ALL_HOSTS;
+        keep_most(&mut self.hosts, ALL_HOSTS, HostStats::rank);
         keep_most(&mut self.status_dict, MESSAGES, |count| *count);
     }
 }
@@ -142,18 +155,18 @@ fn merge(into: &mut BTreeMap<String, u64>, from: &BTreeMap<String, u64>) {
 }
 
 /// At the bound, the larger half stays.
-fn keep_most<T>(map: &mut BTreeMap<String, T>, most: usize, size: impl Fn(&T) -> u64) {
+fn keep_most<T, S: Ord>(map: &mut BTreeMap<String, T>, most: usize, size: impl Fn(&T) -> S) {
     if map.len() <= most {
         return;
     }
-    let mut sizes: Vec<u64> = map.values().map(&size).collect();
+    let mut sizes: Vec<S> = map.values().map(&size).collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
-    let least = sizes[most / 2];
-    let mut ties = most / 2 - sizes[..most / 2].iter().filter(|s| **s > least).count();
+    let least = &sizes[most / 2];
+    let mut ties = most / 2 - sizes[..most / 2].iter().filter(|s| *s > least).count();
     map.retain(|_, value| {
         let size = size(value);
-        let stays = size > least || (size == least && ties > 0);
-        if stays && size == least {
+        let stays = size > *least || (size == *least && ties > 0);
+        if stays && size == *least {
             ties -= 1;
         }
         stays
@@ -188,7 +201,28 @@ mod tests {
         assert_eq!(all.status_dict["success"], 2);
         assert_eq!(all.error_kinds["dns"], 4);
         assert_eq!(all.hosts["b.com"].failures(), 2);
-        assert!(!all.hosts.contains_key("a.com"));
+        assert_eq!((all.hosts["a.com"].count, all.hosts["a.com"].failures()), (2, 0));
+    }
+
+    #[test]
+    fn the_rows_of_a_host_are_those_of_all_shards_and_at_least_those_where_hosts_were_left_out() {
+        let shard = |url: &str, reason| {
+            let mut stats = Stats::default();
+            stats.add_built(Some(url), reason);
+            stats
+        };
+        let mut all = Stats::default();
+        all.merge(&shard("http://a.com/1", None));
+        all.merge(&shard("http://a.com/2", Some("dns")));
+        assert_eq!((all.hosts["a.com"].count, all.hosts["a.com"].failures()), (2, 1));
+        let mut many = Stats::default();
+        for host in 0..ALL_HOSTS {
+            many.add_built(Some(&format!("http://h{host}.com/")), None);
+        }
+        all.merge(&many);
+        assert!(all.hosts.len() <= ALL_HOSTS);
+        all.merge(&shard("http://late.com/", Some("dns")));
+        assert!(all.hosts["late.com"].at_least && !all.hosts["a.com"].at_least);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use super::row::extension;
 use super::shards::Shard;
 use super::stats::Stats;
 use super::{DatasetConfig, OutputFormat};
+use crate::error::was_asked;
 use crate::list::FAULT;
 
 /// Rows whose images are in memory at a time while a Parquet file is written.
@@ -29,6 +30,7 @@ const ROWS: usize = 64;
 pub(super) type Images<'a> = dyn FnMut(usize) -> Result<Vec<u8>> + 'a;
 
 /// Writes everything that belongs to a shard; its statistics come last and say that it is whole.
+/// Returns them with all hosts, which the file has no room for.
 pub(super) fn shard(
     config: &DatasetConfig,
     shard: &Shard,
@@ -66,16 +68,15 @@ pub(super) fn shard(
     for (row, done) in rows.iter().enumerate() {
         let url = shard.text("url", row);
         stats.add(url, done);
-        // A row that is none was not asked for.
-        urls.extend(url.filter(|_| done.kind.as_deref() != Some("bad_row")).map(str::trim));
+        let asked = done.kind.as_deref().is_none_or(was_asked);
+        urls.extend(url.filter(|_| asked).map(str::trim));
     }
     stats.urls = urls.len() as u64;
     let seconds =
         |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
     (stats.start_time, stats.end_time) = (seconds(started), seconds(SystemTime::now()));
     stats.duration = stats.end_time - stats.start_time;
-    let stats = stats.trimmed();
-    let Value::Object(mut object) = serde_json::json!(stats) else {
+    let Value::Object(mut object) = serde_json::json!(stats.clone().trimmed()) else {
         return Err(Error::stage("fetch", "statistics are no object"));
     };
     object.extend(hashes);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, SchemaRef};
 use clip_pipeline::Result;
 use clip_pipeline::config::source::{CaptionList, List};
 
@@ -120,7 +120,51 @@ pub fn require_urls(path: &Path, name: &str) -> Result<()> {
     batches(&file, &[Column::text(name, "url")], 0)?.next().transpose().map(drop)
 }
 
+/// Whether a column of a list holds lists, as far as the first rows of its first file show.
+///
+/// # Errors
+/// When the list cannot be read.
+pub fn holds_lists(path: &Path, name: &str) -> Result<bool> {
+    let Some(file) = find(path, None)?.into_iter().next() else { return Ok(false) };
+    has_lists(&file, name)
+}
+
+fn has_lists(file: &ListFile, name: &str) -> Result<bool> {
+    if matches!(file.format, Format::Txt | Format::Csv | Format::Tsv) {
+        return Ok(false);
+    }
+    let column = Column { text: false, optional: true, ..Column::text(name, name) };
+    let Some(rows) = batches(file, &[column], 0)?.next().transpose()? else { return Ok(false) };
+    let Some(texts) = rows.column(0).as_string_opt::<i32>() else {
+        return Ok(matches!(
+            rows.column(0).data_type(),
+            DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+        ));
+    };
+    let is_list = |text: &str| serde_json::from_str::<Vec<serde_json::Value>>(text).is_ok();
+    Ok(file.format != Format::Parquet && texts.iter().flatten().any(is_list))
+}
+
 impl Lists {
+    /// Reads the first rows of the first file as a build does.
+    ///
+    /// # Errors
+    /// For a column that it does not have, and for lists of captions where it is not said what
+    /// they mean.
+    pub fn check(&self) -> Result<()> {
+        let Some(file) = self.files.first() else { return Ok(()) };
+        batches(file, &self.columns, 0)?.next().transpose()?;
+        let caption = self.columns.iter().find(|column| column.to == "caption");
+        let refused = caption.filter(|caption| caption.lists == CaptionList::Refuse);
+        match refused {
+            Some(caption) if has_lists(file, &caption.from)? => {
+                let (file, refusal) = (file.path.display(), caption.refusal());
+                Err(clip_pipeline::Error::Config(format!("{file}: {refusal}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Finds the files: a folder means its list files, sorted.
     pub fn new(list: &List, base: &Path) -> Result<Self> {
         let mut files = Vec::new();

@@ -13,6 +13,9 @@ const SHARDS: &str = "shards.jsonl";
 /// Folders above a model in which that is looked for: `NAME/checkpoints/step_…/ema`.
 const ABOVE: usize = 5;
 
+/// The stamp of scores that no report split.
+pub const UNAUDITED: &str = "unaudited";
+
 /// A report that was opened.
 pub struct Audit {
     path: PathBuf,
@@ -35,6 +38,11 @@ impl Audit {
     /// Its identity, which scores are stamped with.
     pub fn id(&self) -> &str {
         &self.account.id
+    }
+
+    /// What the scores of a set are stamped with: its identity, or that it says nothing of the set.
+    pub fn covering(&self, set: &str) -> &str {
+        if self.account.set(set).is_some() { self.id() } else { UNAUDITED }
     }
 
     /// The keys of the set's items that the corpus holds.

@@ -104,7 +104,10 @@ pub fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
         bail!("--skip-unreadable: no effect on an export, which copies images as they are");
     }
     let set = open_set(&args.set, split)?;
-    let count = clip_datasets::export(&set, &args.out, args.per_shard)?;
-    println!("{count} items of {} ({}): {}", set.name, set.protocol.name(), args.out.display());
+    let total = args.set.limit.map(|_| set.count()).transpose()?;
+    let sample = args.set.limit.zip(total);
+    let count = clip_datasets::export(&set, &args.out, args.per_shard, sample)?;
+    let of = total.map_or(String::new(), |total| format!(" of the {total}"));
+    println!("{count}{of} items of {} ({}): {}", set.name, set.protocol.name(), args.out.display());
     Ok(ExitCode::SUCCESS)
 }

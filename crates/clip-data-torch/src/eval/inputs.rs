@@ -94,10 +94,12 @@ pub fn warn(set: &EvalSet) {
     warnings(set).iter().for_each(|text| eprintln!("{text}"));
 }
 
-/// Which class each label was given, where that was by position; and of folders of images under the
+/// A name that is nearly a dataset's; which class each label was given, where that was by position;
+/// and of folders of images under the
 /// name of a dataset that is published otherwise, where they are not as many.
 pub fn warnings(set: &EvalSet) -> Vec<String> {
-    positions(set).into_iter().chain(other_items(set)).collect()
+    let name = clip_datasets::name_warning(&set.name).filter(|_| set.named);
+    name.into_iter().chain(positions(set)).chain(other_items(set)).collect()
 }
 
 fn other_items(set: &EvalSet) -> Option<String> {

@@ -19,6 +19,7 @@ pub struct ScoreFile {
     pub metric: String,
     model: String,
     hash: String,
+    protocol: String,
     /// blake3 of the items.
     data: String,
     /// The classes that it is over, by the name of their subset, where not all are.
@@ -49,6 +50,7 @@ impl ScoreFile {
             metric: String::new(),
             model: own.join(" "),
             hash: record.hashes.model,
+            protocol: record.protocol.unwrap_or_else(|| "none".into()),
             data: record.hashes.data,
             subset: record.class_subset.map(|subset| subset.name),
             metrics: record.metrics.unwrap_or_default(),
@@ -111,35 +113,6 @@ impl ScoreGroup {
         for path in listed(paths)? {
             files.extend(ScoreFile::read(&path)?);
         }
-        for (at, file) in files.iter().enumerate() {
-            let same = |other: &&ScoreFile| {
-                other.dataset.id == file.dataset.id
-                    && other.probe == file.probe
-                    && other.subset == file.subset
-            };
-            if let Some(other) = files[..at].iter().find(same) {
-                bail!(
-                    "{what}: {} is scored twice, in {} and {}\nhint: name the files of one protocol",
-                    file.dataset.id,
-                    other.path.display(),
-                    file.path.display()
-                );
-            }
-        }
-        // A shift is between sets: two names for the same items have none.
-        for (at, file) in files.iter().enumerate().filter(|(_, file)| !file.data.is_empty()) {
-            let same = |other: &&ScoreFile| {
-                other.data == file.data
-                    && other.dataset.id != file.dataset.id
-                    && other.probe == file.probe
-            };
-            if let Some(other) = files[..at].iter().find(same) {
-                let (one, two) = (&other.dataset.id, &file.dataset.id);
-                bail!(
-                    "{what}: the scores of {one} and {two} are of the same items, by their content"
-                );
-            }
-        }
         // One hash is one model, under whatever path; without hashes a name is.
         let set = |get: fn(&ScoreFile) -> &String| -> BTreeSet<&str> {
             files.iter().map(|file| get(file).as_str()).filter(|text| !text.is_empty()).collect()
@@ -161,6 +134,44 @@ impl ScoreGroup {
                 models.len(),
                 models.join(", ")
             );
+        }
+        for (at, file) in files.iter().enumerate() {
+            let same = |other: &&ScoreFile| {
+                other.dataset.id == file.dataset.id
+                    && other.probe == file.probe
+                    && other.subset == file.subset
+            };
+            if let Some(other) = files[..at].iter().find(same) {
+                let (one, two) = (&other.protocol, &file.protocol);
+                let (by, hint) = if one == two {
+                    (String::new(), "name one of them")
+                } else {
+                    (
+                        format!(", by the protocols {one} and {two}"),
+                        "name the files of one protocol",
+                    )
+                };
+                bail!(
+                    "{what}: {} is scored twice{by}, in {} and {}\nhint: {hint}",
+                    file.dataset.id,
+                    other.path.display(),
+                    file.path.display()
+                );
+            }
+        }
+        // A shift is between sets: two names for the same items have none.
+        for (at, file) in files.iter().enumerate().filter(|(_, file)| !file.data.is_empty()) {
+            let same = |other: &&ScoreFile| {
+                other.data == file.data
+                    && other.dataset.id != file.dataset.id
+                    && other.probe == file.probe
+            };
+            if let Some(other) = files[..at].iter().find(same) {
+                let (one, two) = (&other.dataset.id, &file.dataset.id);
+                bail!(
+                    "{what}: the scores of {one} and {two} are of the same items, by their content"
+                );
+            }
         }
         let model = names.first().map(|name| (*name).to_owned());
         Ok(Self { files, model })
@@ -250,6 +261,18 @@ mod tests {
         let d = one("d.json", "cifar100", "second", "");
         assert!(message(&[a.clone(), d]).contains("2 models"));
         let e = one("e.json", "cifar10", "first", "1111111111");
-        assert!(message(&[a, e]).contains("cifar10 is scored twice"));
+        let text = message(&[a.clone(), e]);
+        assert!(text.contains("cifar10 is scored twice, in "), "{text}");
+        assert!(text.contains("\nhint: name one of them"), "{text}");
+        // Of two models the models are named, also where they have a set in common.
+        let f = one("f.json", "cifar10", "second", "2222222222");
+        let text = message(&[a.clone(), f]);
+        assert!(text.contains("2 models: first (11111111), second (22222222)"), "{text}");
+        let other = json!({"dataset": "cifar10", "task": "zeroshot_classification",
+            "model": "first", "hashes": {"model": "1111111111"}, "protocol": "openai",
+            "metrics": {"acc1": 0.5}});
+        let text = message(&[a, write(dir.path(), "g.json", &other)]);
+        assert!(text.contains("twice, by the protocols none and openai, in "), "{text}");
+        assert!(text.contains("\nhint: name the files of one protocol"), "{text}");
     }
 }

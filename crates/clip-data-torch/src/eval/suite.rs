@@ -53,8 +53,8 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
             let stem = set.stem(&folder);
             let output = args.out.join(format!("{stem}.json"));
             let identity = || identity.get_or_init(|| Identity::of(&folder, &asked)).as_ref();
-            if output.is_file() && identity().is_some_and(|of| of.made(&output, &set, &args.prompt))
-            {
+            let made = |of: &Identity| of.made(&output, &set, &args.prompt, audit.as_ref());
+            if output.is_file() && identity().is_some_and(made) {
                 note!("{stem}: done before");
                 continue;
             }
@@ -159,9 +159,9 @@ impl Identity {
         Some(Self { hash, preprocess })
     }
 
-    /// Whether a result is of these, this set's prompts and match of classes. Data that changed
-    /// under the same path is the caller's.
-    fn made(&self, output: &Path, set: &Opened, prompt: &str) -> bool {
+    /// Whether a result is of these, this set's prompts and match of classes, and split by this
+    /// report, where one is given. Data that changed under the same path is the caller's.
+    fn made(&self, output: &Path, set: &Opened, prompt: &str, audit: Option<&Audit>) -> bool {
         let Ok(record) = ResultRecord::read(output) else { return false };
         // A result without it is from before configurations were read: then it was the default.
         let preprocess = record.preprocess.unwrap_or_else(|| PreprocessCfg::default().to_json());
@@ -172,7 +172,14 @@ impl Identity {
             }
             _ => true,
         };
+        let split = match (set, audit) {
+            (Opened::Set(set), Some(audit)) if set.task != Task::Retrieval => {
+                record.contamination.as_deref() == Some(audit.covering(&set.name))
+            }
+            _ => true,
+        };
         matched
+            && split
             && preprocess == self.preprocess
             && record.hashes.model == self.hash
             && record.hashes.prompts == set.prompts_hash(prompt)

@@ -13,7 +13,7 @@ use clip_eval::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::audit::Audit;
+use super::audit::{Audit, UNAUDITED};
 use super::inputs::{Model, apply_prompts, name_rule, open_set, progress, store_scores};
 use super::{page, table};
 
@@ -170,7 +170,7 @@ pub fn file<'a>(
         precision_by_class: result.precision_by_class.as_ref(),
         unreadable: &result.unreadable,
         // A score says by which report it was split; what has none is unaudited.
-        contamination: audit.map_or("unaudited", Audit::id).to_owned(),
+        contamination: audit.map_or(UNAUDITED, Audit::id).to_owned(),
         contamination_covers_training: audit.and_then(|audit| audit.covers(&model.path)),
         preprocess: model.preprocess(),
         sample: result.sample,

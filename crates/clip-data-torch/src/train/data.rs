@@ -106,7 +106,10 @@ fn streamed(args: &Args, config: &ModelConfig, sources: &[Source]) -> anyhow::Re
     }
     let stream = ShardStream::open(sources, options)?;
     let (counted, shards) = (stream.counted(), stream.shards());
-    note!("windows of {window} shards are shuffled; {counted} of {shards} shards were counted");
+    let pairs = stream.len() * window.min(shards) as u64 / shards.max(1) as u64;
+    note!(
+        "windows of {window} shards, some {pairs} pairs, are shuffled; {counted} of {shards} shards were counted"
+    );
     Ok(TrainData::Streamed(Arc::new(stream)))
 }
 

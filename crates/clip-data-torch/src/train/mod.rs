@@ -21,9 +21,7 @@ use std::time::{Duration, Instant};
 use clip_cli::Stop;
 use clip_cli::torch::TrainArgs as Args;
 use clip_loader::{Identity, TrainData};
-use clip_model::{
-    Clip, LoadOptions, ModelConfig, PreprocessCfg, Pretrained, Tower, Weights, find_pretrained,
-};
+use clip_model::{Clip, LoadOptions, ModelConfig, Pretrained, Tower, Weights, find_pretrained};
 use clip_torch::Precision;
 use clip_torch::tch::{self, Device};
 use clip_train::{
@@ -81,7 +79,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let contents = folder.join("shards.jsonl");
     let begun = latest(&folder.join("checkpoints")).map(|_| Identity::Known(contents.clone()));
     let data = data(&args, &config, begun.unwrap_or(Identity::Content))?;
-    let mut scorer = Scorer::open(&args, &config, recipe.objective)?;
+    let mut scorer = Scorer::open(&args, &config, recipe.objective, chunk)?;
     tch::manual_seed(args.seed as i64);
     let model = model(&args, &config, recipe.objective, device)?;
     let parameters = model.parameter_count();
@@ -99,7 +97,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let lock = lock.map_or_else(|| RunLock::take(&folder), Ok)?;
         let (done, reports) = (trainer.steps_done(), Reports::parse(&args.report_to)?);
         let mut opened = Logs::locked(lock, &folder, done, reports.tensorboard)?;
-        let config = params(&args, &name, &recipe, trainer.model.preprocess());
+        let config = params(&args, &name, &trainer, chunk);
         opened.params(&config)?;
         if reports.wandb {
             let project = args.wandb_project_name.clone().unwrap_or_else(|| "open-clip".into());
@@ -116,6 +114,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         logs = Some(opened);
         introduce(&trainer, &recipe, &args, parameters, chunk, &show);
         scorer.warnings().iter().for_each(|text| show.say(text));
+        if let Some(text) = trainer.scheduler().warning() {
+            show.say(&format!("warning: {text}"));
+        }
     }
     let deadline = args.max_minutes.map(|m| Instant::now() + Duration::from_secs_f64(m * 60.0));
     // Until here a signal ends the process: nothing is lost.
@@ -315,13 +316,13 @@ fn default_name(args: &Args, recipe: &Recipe) -> String {
     )
 }
 
-/// Everything that decides the run, for `params.txt`.
-fn params(
-    args: &Args,
-    name: &str,
-    recipe: &Recipe,
-    preprocess: &PreprocessCfg,
-) -> Vec<(String, String)> {
+/// Everything that decides the run, for `params.txt`, under open_clip's names: `batch_size` is what
+/// a process takes at a time, `precision` what is computed in.
+fn params(args: &Args, name: &str, trainer: &Trainer, chunk: usize) -> Vec<(String, String)> {
+    let (recipe, world) = (trainer.recipe(), trainer.world.size());
+    let precision = recipe.precision.resolved(trainer.model.device().is_cuda());
+    let recipe = Recipe { precision, ..recipe.clone() };
+    let chunks = (recipe.batch_size / world).div_ceil(chunk.max(1));
     let model = model_name(args).unwrap_or("scaled".into());
     let mut params = vec![
         ("train_data".to_owned(), args.shown_sources()),
@@ -335,8 +336,15 @@ fn params(
     for (name, value) in [("contamination", report), ("copies", args.copies.clone())] {
         params.extend(value.map(|value| (name.to_owned(), value)));
     }
-    params.extend(recipe.settings());
-    let fields = preprocess.to_json();
+    params.extend(recipe.settings().into_iter().filter(|(name, _)| name != "batch_size"));
+    let batch = [
+        ("batch_size", chunk),
+        ("accum_freq", chunks),
+        ("world_size", world),
+        ("global_batch_size", recipe.batch_size),
+    ];
+    params.extend(batch.map(|(name, count)| (name.to_owned(), count.to_string())));
+    let fields = trainer.model.preprocess().to_json();
     params.extend(fields.as_object().into_iter().flatten().map(|(field, value)| {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         (format!("image_{field}"), text)

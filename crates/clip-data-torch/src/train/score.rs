@@ -67,12 +67,20 @@ pub struct Scorer {
     sets: Vec<EvalSet>,
     tokenizer: Tokenizer,
     objective: Objective,
+    /// Pairs of a batch of the held-out ones.
+    batch: usize,
     overlaps: Option<Overlaps>,
 }
 
 impl Scorer {
-    /// Opens what the flags name, before anything is trained.
-    pub fn open(args: &Args, config: &ModelConfig, objective: Objective) -> anyhow::Result<Self> {
+    /// Opens what the flags name, before anything is trained. `batch` is the batch of a process,
+    /// which open_clip's loss of held-out pairs is over.
+    pub fn open(
+        args: &Args,
+        config: &ModelConfig,
+        objective: Objective,
+        batch: usize,
+    ) -> anyhow::Result<Self> {
         let pairs = args.val_data.as_deref().map(|spec| super::data::held_out(spec, args, config));
         // ImageNet by name, as in open_clip: its class names and OpenAI's templates, whatever the
         // folder is called.
@@ -87,6 +95,7 @@ impl Scorer {
             sets: sets.collect::<clip_datasets::Result<_>>()?,
             tokenizer: Tokenizer::new(),
             objective,
+            batch,
             overlaps: None,
         })
     }
@@ -122,7 +131,9 @@ impl Scorer {
         interrupted: &dyn Fn() -> bool,
     ) -> Result<Vec<(String, f64)>> {
         let mut scores = match &self.pairs {
-            Some(pairs) if due.val => evaluate(model, precision, pairs, world, interrupted)?,
+            Some(pairs) if due.val => {
+                evaluate(model, precision, pairs, world, self.batch, interrupted)?
+            }
             _ => Vec::new(),
         };
         for set in self.sets.iter().filter(|_| due.zeroshot) {

@@ -12,6 +12,7 @@ use clip_pipeline::{Config, Error, LocalEngine, Outcome, Run, Selection};
 
 use super::PipelineArgs;
 use super::cluster::SecretArgs;
+use super::contamination::warn_of_names;
 use crate::progress::watcher;
 use crate::{cluster, exit, recipe};
 
@@ -42,6 +43,8 @@ pub struct Args {
 /// Builds, prints the funnel, and says where the shards are.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.pipeline.load()?;
+    let sets = config.check.iter().flat_map(|check| check.against.keys());
+    warn_of_names(sets.map(String::as_str));
     let plan = recipe::plan(&config)?;
     let cancel = clip_cli::stop_flag(exit::STOPPING)?;
     let distributed = config.engine.kind == EngineKind::Ballista;

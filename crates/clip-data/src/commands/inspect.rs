@@ -130,15 +130,7 @@ fn survey(files: &[PathBuf], hash: bool, samples: usize) -> anyhow::Result<Surve
 /// The shards, tables or lists that a path names.
 fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     let path = Path::new(spec);
-    let name = spec.to_lowercase();
-    if path.is_file() && [".wat.gz", ".warc.gz", ".wat", ".warc"].iter().any(|e| name.ends_with(e))
-    {
-        let kind = if name.contains(".wat") { "wat" } else { "warc" };
-        bail!(
-            "{spec}: an archive of Common Crawl, not a list\n\
-             hint: `clip-data init --from {kind}` and `clip-data build --until collect` read its pairs"
-        );
-    }
+    super::no_archive(path)?;
     let shards = RunLayout::new(path).shards();
     if path.is_dir() && shards.is_dir() {
         return corpus(&shards.display().to_string());
@@ -146,6 +138,7 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     if RunLayout::new(path).is_run() {
         return newest_rows(path);
     }
+    super::fetch_has_shards(path)?;
     if path.is_dir() && !has_shards(path) {
         let other = "neither shards, nor Parquet tables, nor lists";
         let lists = text_lists(path).unwrap_or_default();

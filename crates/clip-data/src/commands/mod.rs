@@ -74,8 +74,19 @@ fn is_tar(name: &str) -> bool {
     FileKind::from_name(name) == Some(FileKind::Shard) && clip_corpus::is_shard(Path::new(name))
 }
 
+/// Refuses the folder of a fetch that has no shard yet.
+fn fetch_has_shards(folder: &Path) -> anyhow::Result<()> {
+    if clip_crawl::dataset::is_begun(folder) {
+        let hint = "hint: run the same `clip-data fetch` again: it resumes";
+        let why = format!("{}: unfinished, no shard is whole yet\n{hint}", folder.display());
+        return Err(clip_pipeline::Error::stage("fetch", why).into());
+    }
+    Ok(())
+}
+
 /// The shards that a specification names, as files that are there.
 fn shards(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
+    fetch_has_shards(Path::new(spec))?;
     let shards = clip_corpus::expand(spec)?;
     if let Some(absent) = shards.iter().find(|shard| !shard.is_file()) {
         bail!(
@@ -84,4 +95,19 @@ fn shards(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
         );
     }
     Ok(shards)
+}
+
+/// Refuses an archive of Common Crawl where a list is wanted.
+fn no_archive(path: &Path) -> anyhow::Result<()> {
+    let name = path.to_string_lossy().to_lowercase();
+    if path.is_file() && [".wat.gz", ".warc.gz", ".wat", ".warc"].iter().any(|e| name.ends_with(e))
+    {
+        let kind = if name.contains(".wat") { "wat" } else { "warc" };
+        bail!(
+            "{}: an archive of Common Crawl, not a list\n\
+             hint: `clip-data init --from {kind}` and `clip-data build --until collect` read its pairs",
+            path.display()
+        );
+    }
+    Ok(())
 }

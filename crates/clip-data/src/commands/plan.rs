@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clip_pipeline::Status;
 
 use super::PipelineArgs;
+use super::contamination::warn_of_names;
 use crate::recipe;
 
 /// Arguments of `clip-data plan`.
@@ -20,7 +21,13 @@ pub struct Args {
 /// Prints a line for each stage.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.pipeline.load()?;
+    let sets = config.check.iter().flat_map(|check| check.against.keys());
+    warn_of_names(sets.map(String::as_str));
     let plan = recipe::plan(&config)?;
+    // What a build refuses when it reads the list, before it says that it would run.
+    if plan.stages.first().is_some_and(|collect| !matches!(collect.status, Status::Reuse)) {
+        clip_crawl::check_source(&config.source, &config.base)?;
+    }
     println!("run {}", plan.layout.dir().display());
     if let Some(store) = &plan.store {
         println!("store {}", store.address());

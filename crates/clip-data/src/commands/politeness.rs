@@ -71,6 +71,11 @@ pub struct PolitenessArgs {
 }
 
 impl PolitenessArgs {
+    /// Whether private addresses are allowed on the command line.
+    pub fn allows_private(&self) -> bool {
+        self.allow_private == Some(true)
+    }
+
     /// Changes what was given.
     ///
     /// # Errors

@@ -87,6 +87,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("{dir}: no build is here\nhint: run `clip-data build -c {path}` first");
     }
     let run = RunReader::open(plan.layout.dir())?;
+    if !run.finished {
+        note!(
+            "{}: the build is not finished, this is what it has done",
+            run.layout.dir().display()
+        );
+    }
     let mut page = Page::new(&format!("clip-data: {}", config.name));
     let path = run.layout.dir().join(ContaminationReport::FILE);
     let account = match &config.check {

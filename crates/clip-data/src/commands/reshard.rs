@@ -1,14 +1,15 @@
 //! `clip-data reshard` and `clip-data subset`: DataComp's way of taking a part of a corpus.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
-use clip_cli::{Show, StatusLine};
+use clip_cli::{Show, StatusLine, counted};
 use clip_corpus::{Reshard, ShardReader, lock_file, read_subset, redacted, write_subset};
 use clip_filter::{Pool, Select};
 use clip_format::write_atomic;
+use clip_overlap::Removal;
 use serde_json::json;
 
 /// Arguments of `clip-data reshard`; the names are those of DataComp's resharder.
@@ -65,44 +66,24 @@ fn apart(shards: &[PathBuf], out: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Keys to leave out by shard, and the copies that are in none of the shards.
-type Removal = (HashMap<PathBuf, HashSet<String>>, usize);
-
-/// The copies that lists of a report name, by the shards that are read: a corpus that was moved
-/// since is known by the names of its shards.
-fn removal(lists: &[PathBuf], shards: &[PathBuf]) -> anyhow::Result<Removal> {
-    let whole = |path: &Path| path.canonicalize().ok();
-    let by_path: HashMap<PathBuf, &PathBuf> =
-        shards.iter().filter_map(|shard| Some((whole(shard)?, shard))).collect();
-    let mut by_name: HashMap<_, Vec<&PathBuf>> = HashMap::new();
-    shards.iter().for_each(|shard| by_name.entry(shard.file_name()).or_default().push(shard));
-    let find = |place: &Path| match whole(place) {
-        Some(known) => by_path.get(&known).copied(),
-        None => match by_name.get(&place.file_name()).map(Vec::as_slice) {
-            Some([only]) => Some(*only),
-            _ => None,
-        },
-    };
-    let (mut without, mut elsewhere) = (HashMap::<PathBuf, HashSet<String>>::new(), 0);
-    for list in lists {
-        let copies = clip_overlap::read_copies(list)?;
-        let (all, mut absent) = (copies.len(), 0);
-        for (place, key) in copies {
-            match find(Path::new(&place)) {
-                Some(shard) => _ = without.entry(shard.clone()).or_default().insert(key),
-                None => absent += 1,
-            }
+/// Of each report's folder whose copies of images are left out, the list of captions that are not.
+fn captions_left(given: &[PathBuf]) -> anyhow::Result<String> {
+    let mut said = String::new();
+    for folder in given.iter().filter(|path| path.is_dir()) {
+        let list = folder.join("texts.parquet");
+        if !list.is_file() || given.contains(&list) {
+            continue;
         }
-        if absent == all && all > 0 {
-            bail!(
-                "{}: none of its {all} copies is in these shards\nhint: it must be of a report on the \
-                 shards that are read",
-                list.display()
+        let texts = clip_overlap::read_copies(&list)?.len();
+        if texts > 0 {
+            let list = list.display();
+            said += &format!(
+                "{texts} texts with captions of evaluation items are in {list}, and not left out\n\
+                 hint: add --without {list} to leave them out as well\n"
             );
         }
-        elsewhere += absent;
     }
-    Ok((without, elsewhere))
+    Ok(said)
 }
 
 /// Shards in the folder that this run did not write.
@@ -124,14 +105,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("{}: the folder has files\nhint: choose another, or give --overwrite", out.display());
     }
     let subset = args.subset_file.as_deref().map(read_subset).transpose()?;
-    let list =
-        |path: &PathBuf| if path.is_dir() { path.join("pairs.parquet") } else { path.clone() };
-    let lists: Vec<PathBuf> = args.without.iter().map(list).collect();
     // What is no shard is named for what it is, before tables beside shards are looked for.
     for shard in &shards {
         ShardReader::open(shard)?.next().transpose()?;
     }
-    let (without, elsewhere) = removal(&lists, &shards)?;
+    let Removal { lists, rows: without, elsewhere } = Removal::open(&args.without, &shards)?;
     if args.dry_run {
         let wanted = subset.map_or("all".into(), |ids| format!("{} wanted", ids.len()));
         let copies: usize = without.values().map(HashSet::len).sum();
@@ -182,10 +160,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         "input_dir": redacted(&args.input), "subset_file": args.subset_file, "without": lists,
         "left_out": done.left_out, "shard_size": shard_size,
         "first_shard": first_shard, "shuffle": shuffle, "processed_count": done.read, "output_count": done.written,
-        "output_shard_count": done.shards.len(),
+        "output_shard_count": done.shards.len(), "rows_without_image": done.without_image,
     });
     write_atomic(&out.join("meta.json"), format!("{meta:#}\n").as_bytes())?;
     println!("{} of {} samples in {} shards", done.written, done.read, done.shards.len());
+    if done.without_image > 0 {
+        println!(
+            "{} without an image left out: their fetch failed, and `clip-data retry` asks for them only where they are, in {}",
+            counted(done.without_image, "row"),
+            redacted(&args.input)
+        );
+    }
     let others = others(out, &done.shards);
     if others > 0 {
         println!("{others} other shards were in {} already, and are still there", out.display());
@@ -196,6 +181,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !lists.is_empty() {
         println!("{} copies of evaluation items left out", done.left_out);
     }
+    print!("{}", captions_left(&args.without)?);
     let missing = elsewhere as u64 + done.keys_not_found;
     if missing > 0 {
         println!("{missing} copies of the report are not in these shards");

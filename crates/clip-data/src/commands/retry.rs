@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use clip_cli::ProgressArgs;
 use clip_corpus::Manifest;
@@ -11,7 +11,9 @@ use clip_crawl::dataset::{self, Retried, Stats, Watch};
 use clip_crawl::{ImageFetch, RetryFetch, rejected_rows};
 use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::layout::{images_name, rejects_name, rows_name};
-use clip_pipeline::{Config, Error, Outcome, RowCondition, Run, Selection, Status, Work};
+use clip_pipeline::{
+    Config, Error, Outcome, RowCondition, Run, RunLayout, Selection, StageLayout, Status, Work,
+};
 use clip_sql::CompiledCondition;
 
 use super::build::{engine, funnel, print_empty, write_summary};
@@ -72,7 +74,7 @@ fn of_dataset(
     wanted: &dyn RowCondition,
     cancel: &AtomicBool,
 ) -> anyhow::Result<ExitCode> {
-    let mut config = settings(folder)?;
+    let mut config = settings(folder, args.manners.allows_private())?;
     args.manners.apply(&mut config.fetch)?;
     let counter = Arc::new(Counter::new(args.progress.show()));
     let watch: Arc<dyn Watch> = counter.clone();
@@ -126,17 +128,26 @@ fn of_build(
     args.manners.apply(&mut fetch)?;
     let (stage, source, base) = (layout.clone(), config.source.clone(), config.base.clone());
     let counted = ends.clone();
+    let opened: Arc<OnceLock<Weak<Run>>> = Arc::default();
+    let of_run = opened.clone();
     plan.stages[at].spec.build = Box::new(move || {
         let fetch = ImageFetch::new(&fetch, &image, &source, &base)?;
-        let again = RetryFetch::new(fetch, stage.clone(), wanted.clone(), counted.clone());
+        let of_run = of_run.clone();
+        // First of all, what was made of the fetch goes: killed from then on, a build makes it
+        // again.
+        let changes = move || {
+            let run = of_run.get().and_then(Weak::upgrade);
+            let closed = || Error::stage(ImageFetch::STAGE, "the run is closed");
+            run.ok_or_else(closed)?.invalidate_after(at)
+        };
+        let (wanted, counted) = (wanted.clone(), counted.clone());
+        let again = RetryFetch::new(fetch, stage.clone(), wanted, counted, Box::new(changes));
         Ok(Work::Fetch(Box::new(again)))
     });
-    let after = plan.stages.get(at + 1).map(|stage| stage.name().to_owned());
     let run = Run::open(plan, false, cancel.clone(), watcher(args.progress.show()))?;
+    let run = Arc::new(run);
+    let _ = opened.set(Arc::downgrade(&run));
     let engine = engine(&config);
-    // First of all, what was made of the fetch goes: killed from here on, a build makes it again.
-    let until = Some(ImageFetch::STAGE.to_owned());
-    run.execute(&Selection { from: after, until, job: None }, &engine)?;
     for part in parts {
         match run.run_part(at, part) {
             Ok(commit) => {
@@ -175,16 +186,25 @@ fn build_command(args: &Args) -> anyhow::Result<String> {
     Ok(format!("clip-data retry -c {}{same}{flags}", dataset::shell_word(&args.config)))
 }
 
-fn settings(folder: &Path) -> anyhow::Result<dataset::DatasetConfig> {
+/// Whether a folder is a build's, or that of its shards.
+fn of_a_build(folder: &Path) -> bool {
+    let whole = folder.canonicalize().unwrap_or_default();
+    RunLayout::new(folder).is_run()
+        || whole.parent().is_some_and(|stage| StageLayout::new(stage).is_stage())
+}
+
+fn settings(folder: &Path, private: bool) -> anyhow::Result<dataset::DatasetConfig> {
     let config = dataset::settings(folder)?.ok_or_else(|| {
-        Error::Config(format!(
-            "{}: no settings of a fetch here\nhint: for a data set of img2dataset, run `clip-data fetch` with its options once: shards that are there stay",
-            folder.display()
-        ))
+        let hint = if of_a_build(folder) {
+            "it is a build's: `clip-data retry -c pipeline.toml --where …`, with the build's pipeline"
+        } else {
+            "for a data set of img2dataset, run `clip-data fetch` with its options once: shards that are there stay"
+        };
+        Error::Config(format!("{}: no settings of a fetch here\nhint: {hint}", folder.display()))
     })?;
     let mut fetch = config.fetch;
     // Whoever made the folder does not decide whether this machine's own network is asked.
-    if std::mem::take(&mut fetch.allow_private) {
+    if std::mem::take(&mut fetch.allow_private) && !private {
         note!(
             "note: {} was fetched with private addresses allowed; --allow_private True allows them here, too",
             folder.display()

@@ -52,9 +52,10 @@ fn print(found: &Verified, args: &Args) {
     if args.json {
         let finding = |f: &Finding| json!({"path": f.path, "reason": f.reason});
         let findings: Vec<Value> = found.findings.iter().map(finding).collect();
-        let (files, bytes, rows, missing) = (found.files, found.bytes, found.rows, found.missing);
+        let (files, bytes, missing) = (found.files, found.bytes, found.missing);
         let all = json!({
-            "files": files, "bytes": bytes, "rows": rows, "missing_parts": missing, "findings": findings,
+            "files": files, "bytes": bytes, "samples": found.samples, "rows": found.rows,
+            "missing_parts": missing, "findings": findings,
         });
         println!("{all:#}");
         return;
@@ -66,9 +67,16 @@ fn print(found: &Verified, args: &Args) {
         println!("missing  {} parts are not there yet: run `clip-data build` again", found.missing);
     }
     let megabytes = found.bytes / 1_000_000;
-    let (files, rows, bad) = (found.files, found.rows, found.findings.len());
     let decoded = if args.decode { ", images decoded" } else { "" };
-    println!("{files} files, {rows} rows, {megabytes} MB read{decoded}, {bad} findings");
+    let mut line = format!("{} files", found.files);
+    // A card's files are hashed alone, and of shards the samples count: their tables have failed
+    // rows, too.
+    for (count, what) in [(found.samples, "samples in shards"), (found.rows, "rows in tables")] {
+        if count > 0 {
+            line.push_str(&format!(", {count} {what}"));
+        }
+    }
+    println!("{line}, {megabytes} MB read{decoded}, {} findings", found.findings.len());
 }
 
 fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {

@@ -124,7 +124,8 @@ pub(super) fn select(config: &Config) -> Result<Option<StageSpec>> {
     let settings = json!({
         "where": select.r#where, "top": select.top, "functions": clip_sql::functions::VERSION,
     });
-    Ok(Some(stage(SelectStage::STAGE, 1, settings, vec![], move || {
+    // Version 2: numbers of a condition are rounded to the type of the column.
+    Ok(Some(stage(SelectStage::STAGE, 2, settings, vec![], move || {
         let top = select.top.iter();
         let top = top.map(|(column, &fraction)| Top { column: column.clone(), fraction });
         let conditions = select.r#where.clone();

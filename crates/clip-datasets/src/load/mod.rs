@@ -219,6 +219,13 @@ pub(crate) fn load(
             None => absent(path),
         });
     }
+    if is_packed(path) {
+        let hint = "hint: unpack it, and name the folder that it gives";
+        return Err(Error::file(
+            path,
+            format!("a packed archive, which is not read as it is\n{hint}"),
+        ));
+    }
     let found = nested::find(path, &wanted, layout.is_some(), ask, &trees)?;
     let (loader, root) = match (found, layout, ask.dataset) {
         (Some(found), ..) => found,
@@ -251,6 +258,13 @@ pub(crate) fn load(
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether a path is an archive as datasets are published, which no layout reads.
+fn is_packed(path: &Path) -> bool {
+    let name = name(path).to_lowercase();
+    let endings = [".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz", ".7z"];
+    path.is_file() && endings.iter().any(|ending| name.ends_with(ending))
 }
 
 /// No file and no folder; a dataset's name alone is what users of CLIP_benchmark give.

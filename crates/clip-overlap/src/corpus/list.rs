@@ -8,7 +8,7 @@ use clip_corpus::{Delimited, Row};
 use serde_json::Value;
 
 use super::table::{hash, lacking};
-use super::{CorpusRow, Visit, extension};
+use super::{CorpusRow, STATUS, Visit, extension, is_stored};
 use crate::{Error, Result};
 
 pub(super) fn each(path: &Path, visit: &mut Visit) -> Result<bool> {
@@ -48,12 +48,15 @@ fn delimited(path: &Path, delimiter: u8, visit: &mut Visit) -> Result<bool> {
     let (mut cells, mut number) = (Row::default(), 0);
     while let Some(read) = rows.next_row(&mut cells).map_err(bad)? {
         let cell = |name: &str| cells.cell(names.iter().position(|known| *known == name)?);
+        number += 1;
+        if read.is_ok() && !is_stored(cell(STATUS).as_deref()) {
+            continue;
+        }
         // A row that is none has neither an image nor a hash, and is counted with those.
-        let found = if read.is_ok() { row(number, cell) } else { row(number, |_| None) };
+        let found = if read.is_ok() { row(number - 1, cell) } else { row(number - 1, |_| None) };
         if !visit(found)? {
             return Ok(false);
         }
-        number += 1;
     }
     Ok(true)
 }
@@ -76,6 +79,9 @@ fn json_lines(path: &Path, visit: &mut Visit) -> Result<bool> {
     }
     for (number, value) in values(path)?.enumerate() {
         let value = value?;
+        if !is_stored(value[STATUS].as_str()) {
+            continue;
+        }
         if !visit(row(number, |name| value[name].as_str().map(str::to_owned)))? {
             return Ok(false);
         }

@@ -47,6 +47,15 @@ enum UnitKind {
     Folder,
 }
 
+/// The column that img2dataset and `clip-data fetch` write into their tables.
+const STATUS: &str = "status";
+
+/// Whether a row of a table with this status is in the corpus: what was not fetched, or not stored,
+/// is no pair of it.
+fn is_stored(status: Option<&str>) -> bool {
+    !status.is_some_and(|status| status.starts_with("failed_"))
+}
+
 /// Called with each image; it says whether to continue.
 pub type Visit<'a> = dyn FnMut(CorpusRow) -> Result<bool> + 'a;
 

@@ -7,7 +7,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, UInt64Type};
 use clip_corpus::ParquetFile;
 
-use super::{CorpusRow, Visit};
+use super::{CorpusRow, STATUS, Visit, is_stored};
 use clip_format::ImageFormat;
 
 use crate::{Error, Result};
@@ -43,6 +43,7 @@ pub(super) fn each(path: &Path, visit: &mut Visit) -> Result<bool> {
         .into_iter()
         .chain(hashes)
         .chain(IDS)
+        .chain([STATUS])
         .chain(["url", "caption", "text", "TEXT", "URL"])
         .collect();
     let roots = schema.fields().iter().enumerate();
@@ -81,6 +82,7 @@ fn rows_of(batch: &RecordBatch, image: Option<&str>, first: usize) -> Result<Vec
         .collect();
     let (ids, urls) = (text(&IDS)?, text(&["url", "URL"])?);
     let captions = text(&["caption", "text", "TEXT"])?;
+    let status = text(&[STATUS])?;
     let phash = column("phash").map(hash_column).transpose()?;
     let cell = |column: &Option<StringArray>, at: usize| {
         column.as_ref().filter(|c| c.is_valid(at)).map(|c| c.value(at).to_owned())
@@ -97,7 +99,8 @@ fn rows_of(batch: &RecordBatch, image: Option<&str>, first: usize) -> Result<Vec
         url: cell(&urls, at).unwrap_or_default(),
         caption: cell(&captions, at).unwrap_or_default(),
     };
-    Ok((0..batch.num_rows()).map(row).collect())
+    let stored = |at: &usize| is_stored(cell(&status, *at).as_deref());
+    Ok((0..batch.num_rows()).filter(stored).map(row).collect())
 }
 
 /// A pHash is a number, or its 16 hex digits as imagededup prints them.

@@ -78,6 +78,32 @@ fn lists_bring_hashes_and_those_without_are_refused() {
 }
 
 #[test]
+fn rows_that_were_not_fetched_are_not_in_the_corpus() {
+    let dir = tempfile::tempdir().unwrap();
+    let texts = |cells: [&str; 3]| -> ArrayRef { Arc::new(StringArray::from(cells.to_vec())) };
+    let columns = [
+        ("key", texts(["0", "1", "2"])),
+        ("sha256", texts(["aa", "bb", "cc"])),
+        ("status", texts(["success", "failed_to_download", "success"])),
+    ];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let table = dir.path().join("00000.parquet");
+    write_parquet(&table, batch.schema(), &[batch]).unwrap();
+    let csv = dir.path().join("l.csv");
+    std::fs::write(&csv, "sha256,status\naa,success\nbb,failed_to_resize\ncc,\n").unwrap();
+    let jsonl = dir.path().join("l.jsonl");
+    let line = |hash: &str, status: &str| format!(r#"{{"sha256":"{hash}","status":"{status}"}}"#);
+    let lines = [line("aa", "success"), line("bb", "failed_to_download"), line("cc", "success")];
+    std::fs::write(&jsonl, lines.join("\n")).unwrap();
+    for list in [&table, &csv, &jsonl] {
+        let found: Vec<_> = rows_of(list).into_iter().map(|row| (row.id, row.files)).collect();
+        let expected = [("0", "aa"), ("2", "cc")];
+        let expected = expected.map(|(id, hash)| (id.to_owned(), vec![hash.to_owned()]));
+        assert_eq!(found, expected, "{}", list.display());
+    }
+}
+
+#[test]
 fn a_changed_file_changes_its_units_state() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a.csv");

@@ -45,6 +45,9 @@ pub struct Decisions {
 }
 
 impl Decisions {
+    /// Name of the file in a report's folder.
+    pub const FILE: &'static str = "decisions.json";
+
     /// Reads a decision file.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path).map_err(|e| Error::file(path, e))?;

@@ -70,6 +70,10 @@ pub struct CorpusAccount {
     pub unreadable: u64,
     /// The first of them: name and reason.
     pub unreadable_rows: Vec<(String, String)>,
+    /// Of a build, the rows of its shards, of which there may be fewer than were compared; none
+    /// where they are not there yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_shards: Option<u64>,
     /// Of a build, the folder of its stage `check`, which has its fingerprint in its name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub check: Option<String>,
@@ -289,8 +293,16 @@ impl ContaminationReport {
     /// Reads `contamination.json`.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path).map_err(|e| Error::file(path, e))?;
-        let hint = "hint: run `clip-data contamination` again to write it anew";
-        serde_json::from_slice(&text).map_err(|e| Error::file(path, format!("{e}\n{hint}")))
+        serde_json::from_slice(&text).map_err(|e| {
+            let known: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+            let has = |key: &str| known.as_ref().is_some_and(|found| found.get(key).is_some());
+            Error::file(path, if has("corpus") && has("sets") {
+                format!("{e}\nhint: run `clip-data contamination` again to write it anew")
+            } else {
+                let what = if has("metrics") { "a file of scores, not" } else { "it is not" };
+                format!("{what} a contamination report\nhint: `clip-data contamination` writes contamination.json")
+            })
+        })
     }
 
     /// Writes it into a folder.

@@ -22,6 +22,9 @@ const BENT: (f32, f32) = (0.5, 0.05);
 const SIZED: (f32, f32) = (0.25, 0.1);
 /// What an uncovered share of the smaller image costs, and the share that must be covered.
 const COVERED: (f32, f32) = (0.5, 0.97);
+/// What an uncovered share costs besides where one image is turned, mirrored, inverted or a part of
+/// the other: of many places one agrees by chance.
+const COVERED_ELSEWHERE: f32 = 0.05;
 /// Longer side in pixels below which a changed area and an uncovered share cost their full price.
 const FEW: f32 = 36.0;
 
@@ -32,15 +35,24 @@ pub struct ScoreParts {
     pub similarity: Similarity,
     /// What the alignment takes from the trust in that.
     pub penalty: f32,
+    /// Whether one image is turned, mirrored, inverted or a part of the other.
+    pub elsewhere: bool,
     /// Cosine of the learned detector's vectors, where it was asked.
     pub detector: Option<f32>,
 }
 
-/// One number in [0, 1]: all three correlations must be high, and the alignment simple.
+/// One number in [0, 1]: all three correlations must be high, and the alignment simple. Elsewhere
+/// than edge on edge, fine structure must agree as well as all three: in broad strokes a portrait
+/// is alike a refrigerator.
 pub fn score(parts: &ScoreParts) -> f32 {
-    let Similarity { luma, fine, colour, .. } = parts.similarity;
-    let alike = (LUMA * luma + FINE * fine + COLOUR * colour).clamp(0.0, 1.0);
-    let aligned = (alike - parts.penalty).max(0.0);
+    let Similarity { luma, fine, colour, covered, .. } = parts.similarity;
+    let mut alike = (LUMA * luma + FINE * fine + COLOUR * colour).clamp(0.0, 1.0);
+    let mut penalty = parts.penalty;
+    if parts.elsewhere {
+        alike = alike.min(fine);
+        penalty += COVERED_ELSEWHERE * (COVERED.1 - covered).max(0.0);
+    }
+    let aligned = (alike - penalty).max(0.0);
     let with_detector = |cosine: f32| (1.0 - DETECTOR) * aligned + DETECTOR * cosine.max(0.0);
     parts.detector.map_or(aligned, with_detector)
 }
@@ -54,7 +66,7 @@ pub(crate) fn parts(
 ) -> Option<ScoreParts> {
     let similarity = compare(a, b, transform)?;
     let penalty = deformation_penalty(transform, [a.sides(), b.sides()], similarity.covered);
-    Some(ScoreParts { similarity, penalty, detector: None })
+    Some(ScoreParts { similarity, penalty, elsewhere: false, detector: None })
 }
 
 /// The more a transform bends to make two images agree, the less their agreement says, and the
@@ -81,6 +93,11 @@ mod tests {
         assert!((score(&ScoreParts { detector: Some(0.0), ..whole }) - 0.7).abs() < 1e-6);
         let similarity = Similarity { fine: 0.0, ..similarity };
         assert!((score(&ScoreParts { similarity, ..whole }) - 0.5).abs() < 1e-6);
+        // A portrait and a refrigerator, mirrored.
+        let similarity =
+            Similarity { luma: 0.977, fine: 0.749, colour: 0.973, covered: 0.683, ..similarity };
+        let broad = ScoreParts { similarity, ..whole };
+        assert!(score(&broad) > 0.8 && score(&ScoreParts { elsewhere: true, ..broad }) < 0.75);
     }
 
     #[test]

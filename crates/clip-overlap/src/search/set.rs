@@ -4,13 +4,13 @@ use clip_image::Rgb;
 
 use super::candidates::{CandidateOptions, Candidates, Placed};
 use super::fingerprint::{Fingerprint, Query};
+use super::found::{Found, best};
 use super::keypoints::Variant;
 use super::orientation::Orientation;
 use super::vector::Nearest;
 use crate::alignment::{Probe, Target, Transform, add_covered, align, rectified, refine_near};
-use crate::hit_kind::HitKind;
 use crate::pyramid::{ImagePyramid, Plane, shrink};
-use crate::score::{ScoreParts, parts, score};
+use crate::score::{ScoreParts, parts};
 
 /// Least agreement on 16 x 16 points of a pair that is aligned. Of the pairs that end with a score
 /// of 0.8, one in a thousand has less; of all candidates, nine in ten.
@@ -26,34 +26,6 @@ const HALF: u32 = 128;
 
 /// Score below which an aligned whole image is looked at once more, without what covers it.
 const COVERED: f32 = 0.85;
-
-/// By how much less than the best item in one place of an image another may resemble it.
-const RUNNER_UP: f32 = 0.02;
-/// Share of the smaller of two places that both cover when they are one place.
-const SAME_PLACE: f32 = 0.3;
-
-/// An item that an image looks like.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// The item's number.
-    pub item: u32,
-    /// How alike, in [0, 1].
-    pub score: f32,
-    /// How it was recognised.
-    pub kind: HitKind,
-    /// The parts of the score.
-    pub parts: ScoreParts,
-    /// Where the image is in the item.
-    pub transform: Transform,
-}
-
-impl Found {
-    /// The same of an image that shows the searched one in a place, by where it is in that.
-    fn within(self, place: &Transform) -> Self {
-        let kind = if self.kind == HitKind::Near { HitKind::Crop } else { self.kind };
-        Self { kind, transform: self.transform.after(place), ..self }
-    }
-}
 
 /// Fingerprints of one evaluation set, ready to be searched.
 pub struct SetIndex {
@@ -101,20 +73,7 @@ impl SetIndex {
             let here = self.anywhere(&panel.query, &near, &[]);
             found.extend(here.into_iter().map(|found| found.within(&panel.place)));
         }
-        found.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.item.cmp(&b.item)));
-        let mut kept: Vec<Found> = Vec::new();
-        for one in found {
-            // A place is one image's copy: others that it resembles less are its look-alikes, as
-            // of one sitting, unless they are copies of each other.
-            let better = |other: &Found| {
-                other.item == one.item
-                    || (other.score - RUNNER_UP > one.score && same_place(other, &one))
-            };
-            if !kept.iter().any(better) {
-                kept.push(one);
-            }
-        }
-        kept
+        best(found)
     }
 
     /// Items that the image resembles as a whole, or that are somewhere in it.
@@ -230,40 +189,15 @@ impl SetIndex {
         transform: Transform,
         inverted: bool,
     ) -> Found {
-        let own = &self.items[item as usize];
-        let aspect = |thumb: &Rgb| thumb.height as f32 / thumb.width as f32;
-        let angle = transform.angle(aspect(&query.print.thumb), aspect(&own.thumb));
-        let kind = if query.print.flat || own.flat {
-            HitKind::Flat
-        } else if inverted {
-            HitKind::Inverted
-        } else if angle.abs() > TURNED {
-            HitKind::Rotated
-        } else if transform.mirrors() {
-            HitKind::Mirrored
-        } else if (0.8..1.25).contains(&transform.area()) {
-            HitKind::Near
-        } else {
-            HitKind::Crop
-        };
-        Found { item, score: score(&parts), kind, parts, transform }
+        let prints = [&self.items[item as usize], &query.print];
+        Found::new(item, prints, parts, transform, inverted)
     }
-}
-
-/// Radians from which on a copy counts as rotated.
-const TURNED: f32 = 0.26;
-
-/// Whether two items are found in one place of an image.
-fn same_place(a: &Found, b: &Found) -> bool {
-    let (Some(a), Some(b)) = (a.transform.bounds(), b.transform.bounds()) else { return true };
-    let side = |from: usize| (a[from + 2].min(b[from + 2]) - a[from].max(b[from])).max(0.0);
-    let area = |[left, top, right, bottom]: [f32; 4]| (right - left) * (bottom - top);
-    side(0) * side(1) > SAME_PLACE * area(a).min(area(b))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hit_kind::HitKind;
     use clip_image::{Filter, crop, flip_horizontal, resize};
 
     /// Blotches of which no two images have the same.

@@ -11,7 +11,7 @@ use crate::corpus::{CorpusRow, Unit};
 use crate::{Error, Result};
 
 /// Raised whenever a comparison comes out differently: older results are then made again.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Texts that are in memory at a time.
 const BATCH: usize = 4096;
 
@@ -75,7 +75,7 @@ impl TextScan<'_> {
                 batch.push(CorpusRow { image: None, ..row });
             }
             if batch.len() == BATCH {
-                self.compare(&unit.place, &batch, &mut found);
+                found.compare(self.sets, &unit.place, &batch);
                 batch.clear();
             }
             Ok(!stopped())
@@ -83,7 +83,7 @@ impl TextScan<'_> {
         if stopped() {
             return Ok(None);
         }
-        self.compare(&unit.place, &batch, &mut found);
+        found.compare(self.sets, &unit.place, &batch);
         let text = serde_json::to_string(&found).map_err(|e| Error::file(&file, e))?;
         clip_format::write_atomic(&file, text.as_bytes())?;
         Ok(Some(found))
@@ -101,8 +101,11 @@ impl TextScan<'_> {
         let name = &blake3::hash(text.as_bytes()).to_hex()[..32];
         Ok(self.folder.join(format!("{name}.texts.json")))
     }
+}
 
-    fn compare(&self, place: &str, rows: &[CorpusRow], found: &mut TextUnit) {
+impl TextUnit {
+    /// Adds rows that have a text, and what is found in them.
+    pub(crate) fn compare(&mut self, sets: &[CaptionIndex], place: &str, rows: &[CorpusRow]) {
         let of = |row: &CorpusRow| {
             let of = |set: &CaptionIndex| -> Vec<TextMatch> {
                 let of = |(item, caption, kind, score): (u32, &str, TextKind, f32)| TextMatch {
@@ -118,11 +121,11 @@ impl TextScan<'_> {
                 };
                 set.find(&row.caption).into_iter().map(of).collect()
             };
-            self.sets.iter().flat_map(of).collect::<Vec<_>>()
+            sets.iter().flat_map(of).collect::<Vec<_>>()
         };
         let matches: Vec<Vec<TextMatch>> = rows.par_iter().map(of).collect();
-        found.texts += rows.len() as u64;
-        found.matches.extend(matches.into_iter().flatten());
+        self.texts += rows.len() as u64;
+        self.matches.extend(matches.into_iter().flatten());
     }
 }
 

@@ -256,6 +256,8 @@ fn located(text: &str, error: &toml::de::Error) -> String {
         format!("hint: did you mean {name}?")
     } else if unknown {
         "hint: check the spelling; `clip-data init` writes a file with the usual settings".into()
+    } else if message.contains("duplicate key") {
+        "hint: a setting, and a section, is written once: leave one of them out".into()
     } else if message.contains("missing field") {
         "hint: `clip-data init` writes a file with the usual settings".into()
     } else {

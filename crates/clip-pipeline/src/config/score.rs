@@ -14,7 +14,7 @@ pub struct Score {
     #[serde(default = "default_name")]
     pub name: String,
     /// Weights: a folder (open_clip's or transformers'), a `.safetensors` or `.pt` file, OpenAI's
-    /// archive.
+    /// archive; of a run a checkpoint's folder, not the run's.
     pub model: PathBuf,
     /// The model's name or `model_cfg` (.json), where the weights do not say it.
     pub model_name: Option<String>,

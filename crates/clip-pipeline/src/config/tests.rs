@@ -33,6 +33,14 @@ fn lists_by_language_need_the_language() {
 }
 
 #[test]
+fn a_setting_that_is_there_twice_has_a_hint_of_its_own() {
+    let message = message(&format!("schema = 1\n{EXAMPLE}"), &[]);
+    assert!(message.contains("duplicate key"), "{message}");
+    assert!(message.contains("hint: a setting, and a section, is written once"), "{message}");
+    assert!(!message.contains("quoted"), "{message}");
+}
+
+#[test]
 fn a_misspelt_key_is_shown_with_line_column_and_hint() {
     let text = EXAMPLE.replacen("limit =", "limits =", 1);
     let message = message(&text, &[]);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::{Error, Event, Result, Run, Work};
 
@@ -38,6 +39,7 @@ impl Engine for LocalEngine {
         let work = run.plan.stages[stage].work()?;
         let queue: Mutex<VecDeque<usize>> = Mutex::new(parts.iter().copied().collect());
         let first_error: Mutex<Option<Error>> = Mutex::new(None);
+        let hopeless = AtomicBool::new(false);
         let workers = match &*work {
             Work::Fetch(fetch) => fetch.parts_at_a_time().unwrap_or(self.workers),
             _ => self.workers,
@@ -48,15 +50,17 @@ impl Engine for LocalEngine {
             for _ in 0..workers {
                 scope.spawn(|| {
                     while !run.cancelled()
+                        && !hopeless.load(Ordering::Relaxed)
                         && let Some(part) = next()
                     {
                         let Err(error) = self.try_part(run, stage, part) else { continue };
-                        let last = is_final(&error);
-                        if let Ok(mut first) = first_error.lock() {
-                            first.get_or_insert(error);
-                        }
-                        if last {
-                            return;
+                        hopeless.fetch_or(is_final(&error), Ordering::Relaxed);
+                        if let Ok(mut first) = first_error.lock()
+                            && first
+                                .as_ref()
+                                .is_none_or(|first| is_final(&error) && !is_final(first))
+                        {
+                            *first = Some(error);
                         }
                     }
                 });
@@ -66,7 +70,7 @@ impl Engine for LocalEngine {
         let failed = first_error.into_inner().unwrap_or_default();
         match failed {
             Some(error) if matches!(*work, Work::Barrier(_)) || parts.len() == 1 => Err(error),
-            // No other part finds room either.
+            // No other part finds room either, or is configured otherwise.
             Some(error) if is_final(&error) => Err(error),
             // What is damaged on disk stays so, however often it is tried.
             Some(Error::Corpus(error)) if error.is_damage() => Err(Error::Corpus(error)),
@@ -95,12 +99,16 @@ impl LocalEngine {
             if cancelled {
                 return Ok(());
             }
+            // It ends the run, which reports it: once.
+            if is_final(&error) {
+                return Err(error);
+            }
             run.emit(&Event::PartFailed {
                 stage: stage_name.to_owned(),
                 part,
                 message: error.to_string(),
             });
-            if tries >= self.tries || is_final(&error) {
+            if tries >= self.tries {
                 return Err(error);
             }
         }

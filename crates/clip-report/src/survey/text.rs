@@ -75,10 +75,12 @@ impl Survey {
         }
         if duplicates.with_hash > 0 {
             let (near, radius) = (grouped(duplicates.near), duplicates.radius);
-            let most = duplicates.largest.first().map_or(1, |(count, _)| *count);
+            let most = duplicates.largest.first().map_or(0, |(count, _)| count - 1);
             line(
                 "near copies",
-                format!("{near} images within {radius} bits of others, at most {most} of one"),
+                format!(
+                    "{near} images within {radius} bits of others, at most {most} of one image"
+                ),
             );
         }
         for damaged in &self.damaged {

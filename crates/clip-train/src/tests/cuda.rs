@@ -146,7 +146,8 @@ fn cuda_evaluates_held_out_pairs() {
         let world = ProcessGroup::alone();
         let trainer = trainer_on(device, world, &tiny(false), &recipe(16), &corpus, options);
         let world = ProcessGroup::alone();
-        let scores = evaluate(&trainer.model, Precision::F32, &corpus, &world, &|| false).unwrap();
+        let scores = evaluate(&trainer.model, Precision::F32, &corpus, &world, 16, &|| false);
+        let scores = scores.unwrap();
         scores.into_iter().find(|(name, _)| name == "clip_val_loss").unwrap().1
     });
     close("held-out loss", &[found], &[base], CLOSE);

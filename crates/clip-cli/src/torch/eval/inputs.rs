@@ -48,7 +48,7 @@ pub struct SetArgs {
     /// Skip images that cannot be decoded, and count them
     #[arg(long)]
     pub skip_unreadable: bool,
-    /// Evaluate N items only, spread evenly over the set
+    /// Take N items only, spread evenly over the set
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub limit: Option<usize>,
 }

@@ -40,10 +40,12 @@ pub struct ZeroShotArgs {
     /// Where the scores go.
     #[command(flatten)]
     pub files: ScoreFiles,
-    /// Write what was predicted for each item as Parquet, for `clip-data contamination`
+    /// Write what was predicted for each item as Parquet, for `clip-data contamination`: `rank` is
+    /// the place of the right class, from 0, `score` the cosine of the predicted class
     #[arg(long, value_name = "FILE")]
     pub predictions: Option<PathBuf>,
-    /// Write the logits [items, classes] as .npy
+    /// Write the logits [items, classes] as .npy: 100 times the cosines, whatever the model's
+    /// logit_scale
     #[arg(long, value_name = "FILE")]
     pub logits: Option<PathBuf>,
     /// Write a page with the confusion of classes and the best and worst images
@@ -72,7 +74,7 @@ pub struct RetrievalArgs {
     /// Where the scores go.
     #[command(flatten)]
     pub files: ScoreFiles,
-    /// Write the similarities [captions, images] as .npy
+    /// Write the similarities [captions, images] as .npy: cosines
     #[arg(long, value_name = "FILE")]
     pub logits: Option<PathBuf>,
 }

@@ -27,7 +27,7 @@ pub struct ExportArgs {
     /// The part: train, val or test
     #[arg(long, default_value = "test", value_parser = ["train", "val", "test"])]
     pub split: String,
-    /// The folder to write
+    /// The folder to write: a new one, or one that holds other parts of the same set
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
     /// Most items in a shard

@@ -11,7 +11,7 @@ use clip_eval::{
 };
 use clip_torch::tch::Tensor;
 
-use super::super::inputs::{Model, progress};
+use super::super::inputs::{Model, progress, warnings};
 use super::about::About;
 
 /// What features are taken of.
@@ -86,6 +86,11 @@ impl Extractor {
         };
         // What does not fit is an error before hours of features.
         let test = extractor.set(Split::Test, fold)?;
+        // Most are of both parts.
+        let mut said = warnings(&extractor.reference);
+        let of_test = warnings(&test).into_iter();
+        said.extend(of_test.filter(|text| !said.contains(text)).collect::<Vec<_>>());
+        said.iter().for_each(|text| eprintln!("{text}"));
         extractor.places(&test)?;
         if with_zero_shot {
             about.zero_shot = extractor.zero_shot(&test, about.classes)?;

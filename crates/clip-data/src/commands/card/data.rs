@@ -83,6 +83,10 @@ pub struct OverlapFact {
     pub removed: u64,
     /// 99.5% interval of the share.
     pub interval: [f64; 2],
+    /// Items of which a text of the corpus has a caption, with the 99.5% interval of their share;
+    /// none where captions were not looked for.
+    #[serde(default)]
+    pub captions: Option<(u64, [f64; 2])>,
     /// What the copies did to an accuracy, with its 95% interval, where models were trained
     /// without.
     pub inflation: Option<(f64, Option<[f64; 2]>)>,
@@ -175,6 +179,10 @@ fn overlap(path: &Path, run: &RunReader, files: &mut Files) -> anyhow::Result<Ov
             overlap: set.overlap,
             removed: set.removed,
             interval: [set.interval.low, set.interval.high],
+            captions: set
+                .text
+                .as_ref()
+                .map(|text| (text.overlap, [text.interval.low, text.interval.high])),
             inflation: mean.map(|mean| (mean.mean, mean.interval.map(|i| [i.low, i.high]))),
         }
     };

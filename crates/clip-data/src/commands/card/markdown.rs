@@ -1,6 +1,7 @@
 //! The cards as documents.
 
 use clip_curate::Check;
+use clip_report::OTHER_CORPUS;
 
 use super::data::DataCard;
 use super::model::{Accuracy, ModelCard};
@@ -87,8 +88,9 @@ fn overlap(card: &DataCard) -> String {
     let mut text = "\n## Overlap with evaluation sets\n\n".to_owned();
     let Some(overlap) = &card.overlap else { return text + &without_report(card) };
     text += &format!(
-        "By the contamination report `{}`. Inflation is what the copies did to top-1, by training without them.\n\n\
-         | set | items | in the corpus | share, 99.5% interval | removed | inflation, 95% interval |\n|---|---|---|---|---|---|\n",
+        "By the contamination report `{}`. Captions are items of which a text of the corpus has a caption; \
+         inflation is what the copies did to top-1, by training without them.\n\n\
+         | set | items | in the corpus | share, 99.5% interval | removed | captions | inflation, 95% interval |\n|---|---|---|---|---|---|---|\n",
         cell(&overlap.report)
     );
     for set in &overlap.sets {
@@ -98,8 +100,12 @@ fn overlap(card: &DataCard) -> String {
         });
         let share = set.overlap as f64 / set.items.max(1) as f64;
         let [low, high] = set.interval;
+        let captions = set.captions.map_or("not looked for".to_owned(), |(found, [low, high])| {
+            let share = found as f64 / set.items.max(1) as f64;
+            format!("{found}: {}{}", percent(share), ends(low, high))
+        });
         text += &format!(
-            "| {} | {} | {} | {}{} | {} | {inflation} |\n",
+            "| {} | {} | {} | {}{} | {} | {captions} | {inflation} |\n",
             cell(&set.set),
             set.items,
             set.overlap,
@@ -159,6 +165,12 @@ pub fn model(card: &ModelCard, data: &DataCard) -> String {
             part("overlap"),
             cell(&score.contamination)
         );
+    }
+    let foreign = card.scores.iter();
+    let foreign = foreign.filter(|score| score.contamination_covers_training == Some(false));
+    let foreign: Vec<String> = foreign.map(|score| cell(&score.dataset)).collect();
+    if !foreign.is_empty() {
+        text += &format!("\nWarning ({}): {OTHER_CORPUS}\n", foreign.join(", "));
     }
     text += "\n## Training\n\n| setting | value |\n|---|---|\n";
     for (name, value) in &card.settings {

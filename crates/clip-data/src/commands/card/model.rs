@@ -46,6 +46,9 @@ pub struct ScoreFact {
     pub model: String,
     /// The contamination report that split the scores.
     pub contamination: String,
+    /// Whether that report is of the shards that the model was trained on; none where not known.
+    #[serde(default)]
+    pub contamination_covers_training: Option<bool>,
     /// Top-1 on all items, on those without a copy in the corpus, and on those with one: items, and
     /// the value with its 99.5% interval.
     pub top1: BTreeMap<String, Accuracy>,
@@ -156,6 +159,7 @@ fn score(path: &Path, files: &mut Files) -> anyhow::Result<ScoreFact> {
         protocol: text(&found["protocol"]),
         model: text(&found["hashes"]["model"]),
         contamination: text(&found["contamination"]),
+        contamination_covers_training: found["contamination_covers_training"].as_bool(),
         top1,
     })
 }

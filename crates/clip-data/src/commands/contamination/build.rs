@@ -1,20 +1,22 @@
 //! The corpus of a build: what its check stage found.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use clip_corpus::Manifest;
 use clip_crawl::ImageFetch;
 use clip_curate::{Check, ShardSink};
-use clip_overlap::stage::checked;
+use clip_overlap::stage::{checked, checked_texts};
 use clip_overlap::{
     CandidateOptions, ContaminationReport, CorpusAccount, EvalIndex, Match, SetReport, Subject,
-    default_cache,
+    TextOverlap, default_cache,
 };
 use clip_pipeline::{Plan, Status};
 use clip_report::stored;
 
-use super::{Args, check_names, decisions, judge, pages, print_report, this_build};
+use super::{Args, check_names, decisions, judge, pages, print_report, texts, this_build};
 use crate::commands::is_tar;
 use crate::recipe;
 
@@ -32,7 +34,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     let names: Vec<&str> = check.against.keys().map(String::as_str).collect();
     check_names(args, &names)?;
-    let decided = decisions(args, recipe::decisions(&config, check)?, &names)?;
+    let dir = plan.layout.dir();
+    let decided = decisions(args, recipe::decisions(&config, check)?, dir, &names)?;
     let (found, rows) = checked(&stage.layout)?;
     let kept: Vec<bool> = found.iter().map(|checked| checked.kept).collect();
     let mut matches: Vec<Match> = found.into_iter().map(|checked| checked.pair).collect();
@@ -49,19 +52,33 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let subject = Subject { name, index: &index.hash, items, unreadable };
         sets.push(SetReport::new(&subject, &matches, |at| kept[at], &decided.set(name))?);
     }
+    decided.warn_of_unmatched(&matches);
+    let paths: BTreeMap<String, PathBuf> =
+        check.against.iter().map(|(name, path)| (name.clone(), config.path(path))).collect();
+    let captions = texts::captions(paths.iter())?;
+    let found = checked_texts(&stage.layout, &captions)?;
+    let copied = matches
+        .iter()
+        .zip(&kept)
+        .filter(|(pair, kept)| **kept && pair.is_copy(&decided.set(&pair.set).rule()));
+    let copied: Vec<&Match> = copied.map(|(pair, _)| pair).collect();
+    for set in &captions {
+        for report in sets.iter_mut().filter(|report| report.name == set.name) {
+            report.text = Some(TextOverlap::new(set, found.texts, &found.matches, &copied)?);
+        }
+    }
     judge(args, &mut sets)?;
-    let dir = plan.layout.dir();
+    let shards = shards_of(&plan)?;
     let corpus = CorpusAccount {
         paths: vec![dir.display().to_string()],
         images: rows,
         check: Some(stage.layout.name()),
         check_parts: Some(this_build::parts_hash(&stage.layout)?),
-        shards: shards_of(&plan)?,
+        in_shards: shards.as_ref().map(|(_, rows)| *rows),
+        shards: shards.map(|(files, _)| files).unwrap_or_default(),
         ..CorpusAccount::default()
     };
     let account = ContaminationReport::new(corpus, sets);
-    let paths =
-        check.against.iter().map(|(name, path)| (name.clone(), config.path(path))).collect();
     let fetched = &plan.stages[plan.find(ImageFetch::STAGE)?].layout;
     let shards = plan.layout.shards();
     pages::write(dir, &paths, &account, &matches, &decided, |wanted| {
@@ -70,14 +87,16 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     print_report(args, &account, dir)
 }
 
-/// blake3 of the build's shards as they were written; none where they are not all there yet.
-fn shards_of(plan: &Plan) -> anyhow::Result<Vec<String>> {
+/// blake3 of the build's shards as they were written, and their rows; none where they are not all
+/// there yet.
+fn shards_of(plan: &Plan) -> anyhow::Result<Option<(Vec<String>, u64)>> {
     let stage = plan.find(ShardSink::STAGE).map(|at| &plan.stages[at]);
     let Some(stage) = stage.ok().filter(|stage| stage.status == Status::Reuse) else {
-        return Ok(Vec::new());
+        return Ok(None);
     };
     let manifest = Manifest::open(stage.layout.dir())?;
     let files = manifest.commits().flat_map(|commit| &commit.files);
     let shards = files.filter(|file| is_tar(&file.name));
-    Ok(shards.map(|file| file.blake3.clone()).collect())
+    let hashes = shards.map(|file| file.blake3.clone()).collect();
+    Ok(Some((hashes, manifest.counts().rows_out)))
 }

@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 use clip_cli::{Show, StatusLine};
 use clip_overlap::corpus::{Unit, units};
-use clip_overlap::text::TextScan;
+use clip_overlap::text::{TextMatch, TextScan};
 use clip_overlap::{
     CandidateOptions, ContaminationReport, CopyRule, CorpusAccount, Decisions, Detection,
-    EvalIndex, Match, Scan, ScanOptions, Scanned, SetReport, Subject, TextOverlap, UnitCount,
-    default_cache, read_copies, write_pairs, write_text_copies,
+    EvalIndex, Match, Removal, Scan, ScanOptions, Scanned, SetReport, Subject, TextOverlap,
+    UnitCount, default_cache, write_pairs, write_text_copies,
 };
 use serde_json::json;
 
-use super::{Args, check_names, decisions, judge, pages, print_report, retrain, texts};
+use super::{
+    Args, check_names, decisions, judge, pages, print_report, retrain, texts, warn_of_names,
+};
 use crate::detector_process::DetectorProcess;
 use crate::exit;
 use crate::set_on_drop::SetOnDrop;
@@ -31,12 +33,14 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("--eval {odd}: a name may have no slash in it: a file is called by it");
     }
     check_names(args, &names)?;
-    let decided = decisions(args, Decisions::default(), &names)?;
-    let removed = args.without.as_deref().map(read_copies).transpose()?.unwrap_or_default();
+    warn_of_names(names.iter().copied());
+    let decided = decisions(args, Decisions::default(), &args.out, &names)?;
     let mut all = Vec::new();
     for spec in &args.corpus {
         all.extend(units(spec)?);
     }
+    let places: Vec<PathBuf> = all.iter().map(|unit| PathBuf::from(&unit.place)).collect();
+    let removed = Removal::open(&args.without, &places)?;
     let cache = args.index.clone().or_else(default_cache);
     let search = CandidateOptions::of_mode(args.thorough);
     let mut sets = Vec::new();
@@ -64,33 +68,38 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
-    let captions = texts::captions(&args.eval)?;
+    let captions = texts::captions(args.eval.iter().map(|(name, path)| (name, path)))?;
     let text_scan = texts::scan(&captions, &scan, &stop);
     let Some((texts, found)) = texts::compare(&text_scan, &all)? else {
         eprintln!("interrupted: run the same command again to resume");
         return Ok(ExitCode::from(exit::INTERRUPTED));
     };
     sweep(&scan, &text_scan, &all)?;
-    let kept = |pair: &Match| !removed.contains(&(pair.place.clone(), pair.id.clone()));
+    let kept = |place: &str, id: &str| !removed.has(place, id);
     let mut accounts = Vec::new();
     for set in &sets {
         let (items, unreadable) = (set.len() as u64, set.unreadable.len() as u64);
         let subject = Subject { name: &set.name, index: &set.hash, items, unreadable };
         let decision = decided.set(&set.name);
-        accounts.push(SetReport::new(&subject, &matches, |at| kept(&matches[at]), &decision)?);
+        let there = |at: usize| kept(&matches[at].place, &matches[at].id);
+        accounts.push(SetReport::new(&subject, &matches, there, &decision)?);
     }
+    decided.warn_of_unmatched(&matches);
     let rules: HashMap<&String, CopyRule> =
         args.eval.iter().map(|(name, _)| (name, decided.set(name).rule())).collect();
     let copies: Vec<bool> = matches.iter().map(|pair| pair.is_copy(&rules[&pair.set])).collect();
     let copied: Vec<&Match> =
         matches.iter().zip(&copies).filter(|(_, copy)| **copy).map(|(pair, _)| pair).collect();
+    if !captions.is_empty() {
+        write_text_copies(&args.out.join("texts.parquet"), &found)?;
+    }
+    // What is called removed has neither image nor text in the corpus.
+    let found: Vec<TextMatch> =
+        found.into_iter().filter(|text| kept(&text.place, &text.id)).collect();
     for set in &captions {
         for account in accounts.iter_mut().filter(|account| account.name == set.name) {
             account.text = Some(TextOverlap::new(set, texts, &found, &copied)?);
         }
-    }
-    if !captions.is_empty() {
-        write_text_copies(&args.out.join("texts.parquet"), &found)?;
     }
     judge(args, &mut accounts)?;
     let mut account =

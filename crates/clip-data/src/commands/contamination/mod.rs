@@ -2,6 +2,7 @@
 
 mod build;
 mod corpus;
+mod decided;
 mod pages;
 mod retrain;
 mod retrain_report;
@@ -17,7 +18,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_cli::ProgressArgs;
-use clip_overlap::{ContaminationReport, Decisions, SetReport, predictions};
+use clip_overlap::{ContaminationReport, SetReport, predictions};
+use decided::decisions;
 
 use super::PipelineArgs;
 use crate::exit;
@@ -45,7 +47,8 @@ pub struct Args {
     /// Sets that are judged at once (Bonferroni's m); all that have predictions when absent
     #[arg(long, value_name = "M")]
     tests: Option<usize>,
-    /// Thresholds and accepted or rejected pairs, as a contact sheet saves them
+    /// Thresholds and accepted or rejected pairs, as a contact sheet saves them; those in
+    /// decisions.json of the report's folder, where `clip-data serve` writes them, when absent
     #[arg(long, value_name = "FILE")]
     decisions: Option<PathBuf>,
     /// Least score of a copy, from 0 to 1, of every set or of one
@@ -55,10 +58,12 @@ pub struct Args {
     /// on is accepted, and save it there
     #[arg(long, value_name = "PRECISION", num_args = 0..=1, default_missing_value = "0.95", requires = "decisions")]
     calibrate: Option<f64>,
-    /// An earlier pairs.parquet: what it calls copies counts as removed
+    /// A pairs.parquet (images) or texts.parquet (captions) of an earlier report: the rows that it
+    /// names count as removed; a report's folder means its pairs.parquet; may be given again
     #[arg(long, value_name = "FILE", requires = "corpus")]
-    without: Option<PathBuf>,
-    /// Exit with 1 when more than this share of a set (0.01 or 1%) is in the corpus
+    without: Vec<PathBuf>,
+    /// Exit with 1 when more than this share of a set's images or of its captions (0.01 or 1%) is
+    /// in the corpus
     #[arg(long, value_name = "SHARE", value_parser = share)]
     max_rate: Option<f64>,
     /// Exit with 1 when a set's All - Clean is more than this (0.005 or 0.5%)
@@ -124,6 +129,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.corpus.is_empty() { build::run(&args) } else { corpus::run(&args) }
 }
 
+/// Says which names of sets are nearly a dataset's.
+pub fn warn_of_names<'a>(names: impl IntoIterator<Item = &'a str>) {
+    for text in names.into_iter().filter_map(clip_datasets::name_warning) {
+        eprintln!("{text}");
+    }
+}
+
 /// Names must be those of sets: a misspelt one would silently do nothing.
 fn check_names(args: &Args, known: &[&str]) -> anyhow::Result<()> {
     let predictions = args.predictions.iter().map(|(name, _)| ("--predictions", name.as_str()));
@@ -135,37 +147,6 @@ fn check_names(args: &Args, known: &[&str]) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// What is decided of the sets: `before` the file, the file, and then the command line.
-fn decisions(args: &Args, before: Decisions, names: &[&str]) -> anyhow::Result<Decisions> {
-    let mut decided = before;
-    if let Some(path) = &args.decisions {
-        for (name, set) in Decisions::read(path)?.sets {
-            let own = decided.sets.entry(name).or_default();
-            own.threshold = set.threshold.or(own.threshold);
-            own.marks = set.marks;
-        }
-    }
-    if let (Some(precision), Some(path)) = (args.calibrate, &args.decisions) {
-        let mut saved = Decisions::read(path)?;
-        for (name, set) in saved.sets.iter_mut().filter(|(name, _)| names.contains(&name.as_str()))
-        {
-            let threshold = set
-                .calibrated(precision)
-                .map_err(|e| anyhow::anyhow!("{}: {name}: {e}", path.display()))?;
-            set.threshold = Some(threshold);
-            decided.sets.entry(name.clone()).or_default().threshold = Some(threshold);
-            note!("{name}: threshold {threshold:.4}, by {} marks", set.marks.len());
-        }
-        saved.write(path)?;
-    }
-    for (name, threshold) in &args.threshold {
-        for set in names.iter().filter(|set| name.as_deref().is_none_or(|name| name == **set)) {
-            decided.sets.entry((*set).to_owned()).or_default().threshold = Some(*threshold);
-        }
-    }
-    Ok(decided)
 }
 
 /// Adds the effects on the given predictions.

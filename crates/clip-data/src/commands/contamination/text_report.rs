@@ -30,9 +30,21 @@ pub fn faults(
         let percent = |share: f64| format!("{:.3}%", 100.0 * share);
         if let Some(most) = rate.filter(|most| set.rate > *most) {
             let (found, most) = (percent(set.rate), percent(most));
-            faults.push(format!("{} of {} are in the corpus, more than {most}", found, set.name));
+            faults.push(format!("{found} of {} are in the corpus, more than {most}", set.name));
+        }
+        let texts = set.text.as_ref().map(|text| text.rate);
+        if let (Some(most), Some(found)) = (rate, texts)
+            && found > most
+        {
+            let (found, most, name) = (percent(found), percent(most), &set.name);
+            faults
+                .push(format!("{found} of {name} have a caption in the corpus, more than {most}"));
         }
         let found = set.effect.as_ref().and_then(|effect| effect.inflation);
+        if inflation.is_some() && set.effect.is_some() && found.is_none() {
+            let name = &set.name;
+            faults.push(format!("{name}: no clean item is left, so that All - Clean is not known"));
+        }
         if let (Some(most), Some(found)) = (inflation, found)
             && found > most
         {
@@ -46,6 +58,12 @@ pub fn faults(
 fn corpus(account: &ContaminationReport) -> String {
     let corpus = &account.corpus;
     let mut text = format!("corpus: {} images", corpus.images);
+    if corpus.check.is_some() {
+        text.push_str(" that the stage `check` compared");
+    }
+    if let Some(rows) = corpus.in_shards {
+        text.push_str(&format!(", {rows} of them in the shards"));
+    }
     for (count, what) in [
         (corpus.hashed, "rows by hashes alone"),
         (corpus.without_image, "rows with neither image nor hash"),
@@ -150,7 +168,7 @@ fn effects(account: &ContaminationReport) -> String {
                 let least = percent_fine(seen.inflation);
                 format!("not significant (an inflation from {least} on would have been)")
             }
-            (None, false) => "too few overlap for a test".to_owned(),
+            (None, false) => effect.untested().unwrap_or_default().to_owned(),
         };
         text.push_str(&format!(
             "{:<16} {:>8} {:>8} {:>8} {:>10} {:>9} {:>7} {:>7}  {verdict}\n",
@@ -165,9 +183,13 @@ fn effects(account: &ContaminationReport) -> String {
         ));
         if let Some(interval) = effect.interval {
             let (low, high) = (percent_fine(interval.low), percent_fine(interval.high));
-            let apart = if effect.interval_excludes_clean() { "excludes" } else { "includes" };
+            let apart = match (effect.accuracy_clean, effect.interval_excludes_clean()) {
+                (None, _) => "",
+                (Some(_), true) => " excludes Clean",
+                (Some(_), false) => " includes Clean",
+            };
             text.push_str(&format!(
-                "{:<16} 99.5% interval of Overlap [{low}, {high}] {apart} Clean\n",
+                "{:<16} 99.5% interval of Overlap [{low}, {high}]{apart}\n",
                 ""
             ));
         }

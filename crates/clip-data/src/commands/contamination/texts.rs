@@ -8,7 +8,9 @@ use clip_overlap::text::{CaptionIndex, TextMatch, TextScan};
 use clip_overlap::{Scan, SetReport};
 
 /// The sets that have captions.
-pub fn captions(sets: &[(String, PathBuf)]) -> anyhow::Result<Vec<CaptionIndex>> {
+pub fn captions<'a>(
+    sets: impl Iterator<Item = (&'a String, &'a PathBuf)>,
+) -> anyhow::Result<Vec<CaptionIndex>> {
     let mut found = Vec::new();
     for (name, path) in sets {
         if let Some(index) = CaptionIndex::open(name, path)? {

@@ -11,10 +11,10 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clip_cli::counted;
 use clip_corpus::{
-    Replacement, Uids, forget_embeddings, forget_in_shard, forget_in_subset, forget_in_table,
-    lacks_uids, lock_file,
+    Replacement, Uids, check_embeddings, check_table, forget_embeddings, forget_in_shard,
+    forget_in_subset, forget_in_table, lacks_uids, lock_file, subset_ids,
 };
-use clip_pipeline::{ForgottenRows, RunLayout, block_entries, forget_in_run};
+use clip_pipeline::{ForgottenRows, RunLayout, block_entries, check_forget, forget_in_run};
 
 /// Arguments of `clip-data forget`.
 #[derive(clap::Args)]
@@ -23,7 +23,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     uids: PathBuf,
     /// Runs, shards (folders, a::b, {000..012}, globs), embeddings in clip-retrieval's layout,
-    /// tables (.parquet), subset files (.npy)
+    /// tables (.parquet, or a folder of them, as `score` writes), subset files (.npy)
     #[arg(required = true)]
     paths: Vec<String>,
     /// Folders of trainings: which of their steps and checkpoints have seen shards that the uids
@@ -36,53 +36,156 @@ pub struct Args {
     block_lists: Option<PathBuf>,
 }
 
-/// Removes, and prints what was removed from each path.
+/// Removes, and prints what was removed from each path. Nothing is changed before all of them are
+/// known to be such as rows can be removed from.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let uids = Uids::read(&args.uids)?;
+    let targets = args.paths.iter().map(|path| Ok((path, Target::find(path, &uids)?)));
+    let targets: Vec<(&String, Target)> = targets.collect::<anyhow::Result<_>>()?;
     // Trainings know shards by their content: before it changes.
     let trainings = training::Trainings::read(&args.training)?;
+    if !trainings.is_empty() {
+        let mut shards = Vec::new();
+        for (_, target) in &targets {
+            shards.extend(target.shards()?);
+        }
+        trainings.print(&shards, &uids)?;
+    }
     let mut removed = 0;
-    for path in &args.paths {
-        removed += one(path, &uids, &trainings, args.block_lists.as_deref())?;
+    for (path, target) in targets {
+        removed += target.forget(path, &uids, args.block_lists.as_deref())?;
     }
     println!("{} of {} removed", counted(removed, "row"), counted(uids.len(), "uid"));
     Ok(ExitCode::SUCCESS)
 }
 
-fn one(
-    spec: &str,
-    uids: &Uids,
-    trainings: &training::Trainings,
-    block_lists: Option<&Path>,
-) -> anyhow::Result<u64> {
-    let path = Path::new(spec);
-    if path.is_dir() && RunLayout::new(path).is_run() {
-        for stage in RunLayout::new(path).stage_folders()? {
-            if stage.shards().is_dir() && !trainings.is_empty() {
-                // What a killed call has staged is not what trainings have seen.
-                trainings.print(&super::shards(&stage.shards().display().to_string())?, uids)?;
+/// What a path names.
+enum Target {
+    Run(PathBuf),
+    Embeddings(PathBuf),
+    /// A table, or those of a folder, as `clip-data score` writes them.
+    Tables(Vec<PathBuf>),
+    Subset(PathBuf),
+    /// Shards, and those of them in which no pair has a uid.
+    Shards(Vec<PathBuf>, Vec<PathBuf>),
+}
+
+impl Target {
+    /// What a path names; refused where no row can be removed from it.
+    fn find(spec: &str, uids: &Uids) -> anyhow::Result<Self> {
+        let path = Path::new(spec);
+        if path.is_dir() && RunLayout::new(path).is_run() {
+            check_forget(path)?;
+            return Ok(Self::Run(path.to_path_buf()));
+        }
+        if path.is_dir() && path.join("metadata").is_dir() {
+            check_embeddings(path)?;
+            return Ok(Self::Embeddings(path.to_path_buf()));
+        }
+        let tables = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") if path.is_file() => vec![path.to_path_buf()],
+            Some("npy") if path.is_file() => {
+                subset_ids(path)?.next().transpose()?;
+                return Ok(Self::Subset(path.to_path_buf()));
+            }
+            _ if path.is_dir() => tables_alone(path)?,
+            _ => Vec::new(),
+        };
+        if !tables.is_empty() {
+            for table in &tables {
+                check_table(table, uids)?;
+            }
+            return Ok(Self::Tables(tables));
+        }
+        let shards = super::shards(spec)?;
+        if let Some(far) = shards.iter().find(|shard| !clip_corpus::is_shard(shard)) {
+            bail!(
+                "{}: not a .tar file here\nhint: rows are removed from local files",
+                far.display()
+            );
+        }
+        let mut lacking = Vec::new();
+        for shard in &shards {
+            if lacks_uids(shard)? {
+                lacking.push(shard.clone());
             }
         }
-        if let Some(folder) = block_lists {
-            // Before anything is removed: what is gone is not known any more.
-            block::write(folder, &block_entries(path, uids)?)?;
+        if !lacking.is_empty() && lacking.len() == shards.len() {
+            let hint = "hint: a build of them ([source] kind = \"webdataset\") gives each pair a uid, and its [block] leaves out URLs and hashes";
+            bail!("{spec}: no pair of it has a uid\n{hint}");
         }
-        let done = forget_in_run(path, uids)?;
-        print_run(path, &done, block_lists.is_some());
-        return Ok(done.stages.iter().map(|(_, rows)| rows).sum());
+        Ok(Self::Shards(shards, lacking))
     }
-    if path.is_dir() && path.join("metadata").is_dir() {
-        let rows = forget_embeddings(path, uids)?;
-        println!("{spec}: {}", counted(rows, "embedding"));
-        return Ok(rows);
+
+    /// The shards that trainings may have seen.
+    fn shards(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let mut all = Vec::new();
+        match self {
+            Self::Run(run) => {
+                for stage in RunLayout::new(run).stage_folders()? {
+                    if stage.shards().is_dir() {
+                        // What a killed call has staged is not what trainings have seen.
+                        all.extend(super::shards(&stage.shards().display().to_string())?);
+                    }
+                }
+            }
+            Self::Shards(shards, _) => all.extend(shards.iter().cloned()),
+            Self::Embeddings(_) | Self::Tables(_) | Self::Subset(_) => {}
+        }
+        Ok(all)
     }
-    let rows = match path.extension().and_then(|extension| extension.to_str()) {
-        Some("parquet") if path.is_file() => forget_in_table(path, uids)?,
-        Some("npy") if path.is_file() => forget_in_subset(path, uids)?,
-        _ => return shards(spec, uids, trainings),
-    };
-    println!("{spec}: {}", counted(rows, "row"));
-    Ok(rows)
+
+    fn forget(&self, spec: &str, uids: &Uids, block_lists: Option<&Path>) -> anyhow::Result<u64> {
+        match self {
+            Self::Run(run) => {
+                if let Some(folder) = block_lists {
+                    // Before anything is removed: what is gone is not known any more.
+                    block::write(folder, &block_entries(run, uids)?)?;
+                }
+                let done = forget_in_run(run, uids)?;
+                print_run(run, &done, block_lists.is_some());
+                Ok(done.stages.iter().map(|(_, rows)| rows).sum())
+            }
+            Self::Embeddings(folder) => {
+                let rows = forget_embeddings(folder, uids)?;
+                println!("{spec}: {}", counted(rows, "embedding"));
+                Ok(rows)
+            }
+            Self::Tables(tables) => {
+                let mut removed = 0;
+                for table in tables {
+                    removed += forget_in_table(table, uids)?;
+                }
+                println!("{spec}: {}", counted(removed, "row"));
+                Ok(removed)
+            }
+            Self::Subset(subset) => {
+                let rows = forget_in_subset(subset, uids)?;
+                println!("{spec}: {}", counted(rows, "row"));
+                Ok(rows)
+            }
+            Self::Shards(shards, lacking) => {
+                let removed = forget_in_shards(shards, uids)?;
+                for shard in lacking {
+                    note!("{}: no pair of it has a uid", shard.display());
+                }
+                Ok(removed)
+            }
+        }
+    }
+}
+
+/// The tables of a folder that has no shards.
+fn tables_alone(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let files = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    let mut files = files.with_context(|| folder.display().to_string())?;
+    if files.iter().any(|file| clip_corpus::is_shard(file)) {
+        return Ok(Vec::new());
+    }
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "parquet"));
+    files.sort();
+    Ok(files)
 }
 
 fn print_run(path: &Path, done: &ForgottenRows, listed: bool) {
@@ -108,19 +211,14 @@ fn print_run(path: &Path, done: &ForgottenRows, listed: bool) {
     }
 }
 
-fn shards(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::Result<u64> {
-    let shards = super::shards(spec)?;
-    if let Some(far) = shards.iter().find(|shard| !clip_corpus::is_shard(shard)) {
-        bail!("{}: not a .tar file here\nhint: rows are removed from local files", far.display());
-    }
-    trainings.print(&shards, uids)?;
+fn forget_in_shards(shards: &[PathBuf], uids: &Uids) -> anyhow::Result<u64> {
     let mut folders: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
-    for shard in &shards {
+    for shard in shards {
         let folder = shard.parent().map(Path::to_path_buf).unwrap_or_default();
         let name = shard.file_name().unwrap_or_default().to_string_lossy().into_owned();
         folders.entry(folder).or_default().push(name);
     }
-    let (mut removed, mut lacking) = (0, Vec::new());
+    let mut removed = 0;
     for (folder, names) in folders {
         let shown = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
         let lock =
@@ -136,18 +234,8 @@ fn shards(spec: &str, uids: &Uids, trainings: &training::Trainings) -> anyhow::R
             if rows > 0 {
                 println!("{}: {}", shown.join(&name).display(), counted(rows, "row"));
             }
-            if rows == 0 && lacks_uids(&shown.join(&name))? {
-                lacking.push(shown.join(&name));
-            }
             removed += rows;
         }
-    }
-    if !lacking.is_empty() && lacking.len() == shards.len() {
-        let hint = "hint: a build of them ([source] kind = \"webdataset\") gives each pair a uid, and its [block] leaves out URLs and hashes";
-        bail!("{spec}: no pair of it has a uid\n{hint}");
-    }
-    for shard in lacking {
-        note!("{}: no pair of it has a uid", shard.display());
     }
     Ok(removed)
 }

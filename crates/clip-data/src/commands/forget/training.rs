@@ -14,6 +14,8 @@ struct Training {
     folder: PathBuf,
     /// blake3 of its shards.
     shards: HashSet<String>,
+    /// Shards of which it did not note one.
+    unknown: usize,
     checkpoints: Vec<Checkpoint>,
 }
 
@@ -36,32 +38,56 @@ impl Trainings {
         self.0.is_empty()
     }
 
-    /// Prints which of the trainings have seen shards with these uids.
+    /// Prints which of the trainings have seen shards with these uids, and of which it cannot be
+    /// said: those whose shards are not among these, or are not as they were.
     pub fn print(&self, shards: &[PathBuf], uids: &Uids) -> anyhow::Result<()> {
-        if self.is_empty() {
-            return Ok(());
-        }
-        let mut hashes = HashMap::new();
+        let (mut with_uids, mut at_hand) = (HashMap::new(), HashSet::new());
         for shard in shards {
-            if holds(shard, uids)? {
-                hashes.insert(hash_file(shard)?.0, shard);
-            }
+            let hash = if holds(shard, uids)? {
+                let hash = hash_file(shard)?.0;
+                with_uids.insert(hash.clone(), shard);
+                hash
+            } else {
+                match noted_hash(shard) {
+                    Some(hash) => hash,
+                    None => hash_file(shard)?.0,
+                }
+            };
+            at_hand.insert(hash);
         }
         for training in &self.0 {
-            let mut seen: Vec<&&PathBuf> = hashes
+            let mut seen: Vec<&&PathBuf> = with_uids
                 .iter()
                 .filter_map(|(hash, shard)| training.shards.contains(hash).then_some(shard))
                 .collect();
             seen.sort();
+            let folder = training.folder.display();
             for shard in &seen {
-                println!("{}: trained on {}", training.folder.display(), shard.display());
+                println!("{folder}: trained on {}", shard.display());
             }
             if !seen.is_empty() {
                 training.print();
             }
+            let all = training.shards.len() + training.unknown;
+            let here = training.shards.intersection(&at_hand).count();
+            if here < all {
+                println!(
+                    "{folder}: whether it saw these uids in {} of its {all} shards cannot be said: they are not among those given, or were written anew since (retry, forget, reshard)",
+                    all - here
+                );
+            }
         }
         Ok(())
     }
+}
+
+/// The blake3 that the statistics beside a shard have, where its length is theirs.
+fn noted_hash(shard: &Path) -> Option<String> {
+    let name = shard.file_stem()?.to_string_lossy();
+    let stats = std::fs::read(shard.with_file_name(format!("{name}_stats.json"))).ok()?;
+    let stats: Value = serde_json::from_slice(&stats).ok()?;
+    let same = stats["bytes"].as_u64() == Some(std::fs::metadata(shard).ok()?.len());
+    stats["blake3"].as_str().filter(|_| same).map(str::to_owned)
 }
 
 impl Training {
@@ -70,11 +96,14 @@ impl Training {
         let hint = "hint: the folder of a training of `clip-data train`; one without shards.jsonl does not know what it has seen";
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{}\n{hint}", path.display()))?;
-        let mut shards = HashSet::new();
+        let (mut shards, mut unknown) = (HashSet::new(), 0);
         for (number, line) in (1..).zip(text.lines()) {
             let value: Value = serde_json::from_str(line)
                 .with_context(|| format!("{}: line {number}", path.display()))?;
-            shards.extend(value["blake3"].as_str().map(str::to_owned));
+            match value["blake3"].as_str() {
+                Some(hash) => _ = shards.insert(hash.to_owned()),
+                None => unknown += 1,
+            }
         }
         let folders = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten();
         let mut checkpoints = Vec::new();
@@ -90,7 +119,7 @@ impl Training {
             checkpoints.push(Checkpoint { name, step, sizes });
         }
         checkpoints.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(Self { folder: folder.to_path_buf(), shards, checkpoints })
+        Ok(Self { folder: folder.to_path_buf(), shards, unknown, checkpoints })
     }
 
     fn print(&self) {

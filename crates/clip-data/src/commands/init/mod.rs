@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use clip_crawl::{filled_columns, is_text_list, require_urls};
+use clip_crawl::{filled_columns, holds_lists, is_text_list, require_urls};
 use clip_report::{CAPTION_COLUMNS, URL_COLUMNS};
 
 /// What is written, with places for the name and `[source]`.
@@ -65,6 +65,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             "no captions were found, so [caption] is left out: `caption_col` names their column"
         ),
         None => {}
+    }
+    if columns.lists {
+        note!(
+            "the captions are lists: caption_list is \"first\", which leaves the others out; \"all\" makes a row of each"
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -134,13 +139,15 @@ struct Columns {
     caption: Option<&'static str>,
     /// Whether there are captions at all.
     captions: bool,
+    /// Whether a cell of the captions' column is a list of them.
+    lists: bool,
     /// Why no build could read it as it is: which columns it has instead.
     unnamed: Option<String>,
 }
 
 impl Default for Columns {
     fn default() -> Self {
-        Self { url: None, caption: None, captions: true, unnamed: None }
+        Self { url: None, caption: None, captions: true, lists: false, unnamed: None }
     }
 }
 
@@ -159,8 +166,9 @@ impl Columns {
         let absent = require_urls(path, url.unwrap_or("url")).err();
         let other = |name: &&str| *name != "url" && *name != "caption";
         let captions = caption.is_some() || absent.is_some();
+        let lists = caption.map(|name| holds_lists(path, name)).transpose()?.unwrap_or(false);
         let (url, caption) = (url.filter(other), caption.filter(other));
-        Ok(Self { url, caption, captions, unnamed: absent.map(|error| error.to_string()) })
+        Ok(Self { url, caption, captions, lists, unnamed: absent.map(|error| error.to_string()) })
     }
 }
 
@@ -214,6 +222,8 @@ fn source(kind: Kind, paths: &[String], columns: &Columns) -> String {
     let columns = [
         setting("url_col", columns.url, "url"),
         setting("caption_col", columns.caption, "caption"),
+        setting("caption_list", columns.lists.then_some("first"), "refuse")
+            + "       # of lists of captions: \"first\", or \"all\", a row of each",
         "# columns = []                  # further columns to keep".to_owned(),
     ];
     let list = toml::Value::from(paths.to_vec());
@@ -346,6 +356,10 @@ mod tests {
         let alt =
             of("alt.jsonl", "{\"image_url\": \"http://x.org/1\", \"alt_text\": \"a boat\"}\n");
         assert_eq!(settings(&alt), (json!("image_url"), json!("alt_text"), true));
+        assert!(!plain.lists && !alt.lists);
+        let lists = "{\"url\": \"http://x.org/1\", \"caption\": [\"a boat\", \"it\"]}\n";
+        let text = source(Kind::List, &["l".into()], &of("lists.jsonl", lists));
+        assert_eq!(loaded(&filled("mine", &text, true))["source"]["caption_list"], json!("first"));
         let urls = of("urls.txt", "http://x.org/1.jpg\nhttp://x.org/2.jpg\n");
         assert_eq!(settings(&urls), (json!("url"), json!("caption"), false));
         let later = Columns::of(Kind::List, &["lists/*.csv".into()]).unwrap();

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, bail, ensure};
 use clap::ValueEnum;
 use clip_cli::{ProgressArgs, StatusLine};
-use clip_query::{BigramRule, Build, Order, QuerySource};
+use clip_query::{BigramRule, Build, Order, QueryList, QuerySource};
 use serde_json::json;
 
 use super::stats;
@@ -144,6 +144,9 @@ fn recipe(args: &Args) -> anyhow::Result<Build> {
         "there is nothing to build a list from\nhint: --dump, --text, --counts, --pageviews, --wordnet or --list"
     );
     ensure!(args.limit > 0, "--limit must be at least 1");
+    for out in &args.out {
+        QueryList::check_name(out)?;
+    }
     if !args.bigram_counts.is_empty() && args.counts.is_empty() {
         bail!(
             "--bigram-counts needs --counts\nhint: PMI weighs a pair against the counts of its words"

@@ -274,8 +274,18 @@ fn each_caption(
         if let Some(column) = column {
             bail!("--column {column}: no effect on {}, which is text without columns", named());
         }
+        crate::commands::no_archive(path)?;
         let bytes = std::fs::read(path).with_context(named)?;
-        let text = String::from_utf8(bytes).with_context(named)?;
+        if bytes.starts_with(&[0x1f, 0x8b]) {
+            bail!("{}: a file in gzip, not text\nhint: unpack it with `gunzip` first", named());
+        }
+        let Ok(text) = String::from_utf8(bytes) else {
+            bail!(
+                "{}: not text in UTF-8\nhint: captions are in a list (.parquet, .csv, .tsv, .json, \
+                 .jsonl) or text, one a line",
+                named()
+            );
+        };
         text.lines().for_each(each);
         return Ok(());
     }

@@ -1,0 +1,103 @@
+//! What was decided of the sets, and whether it decides anything.
+
+use std::collections::HashSet;
+use std::ops::Deref;
+use std::path::Path;
+
+use clip_overlap::{Decisions, Match, ReviewedPair, Verdict};
+
+use super::Args;
+
+/// Decisions of sets that are compared.
+pub struct Decided {
+    decisions: Decisions,
+    names: Vec<String>,
+    /// What a build knew already: it does not store the pairs that were rejected there.
+    before: Decisions,
+}
+
+impl Deref for Decided {
+    type Target = Decisions;
+
+    fn deref(&self) -> &Decisions {
+        &self.decisions
+    }
+}
+
+impl Decided {
+    /// Says how many marks name no pair that was found: an image has one name in the rows of a
+    /// build and another in its shards.
+    pub fn warn_of_unmatched(&self, matches: &[Match]) {
+        for name in &self.names {
+            let own = matches.iter().filter(|pair| pair.set == *name);
+            let pairs: HashSet<(&str, &str)> =
+                own.map(|pair| (pair.key.as_str(), pair.id.as_str())).collect();
+            let (marks, before) = (self.decisions.set(name).marks, self.before.set(name).marks);
+            let is_row = |mark: &ReviewedPair| mark.id.parse::<u64>().is_ok();
+            let applied = |mark: &ReviewedPair| {
+                mark.verdict == Verdict::Reject && is_row(mark) && before.contains(mark)
+            };
+            let named =
+                |mark: &ReviewedPair| pairs.contains(&(mark.key.as_str(), mark.id.as_str()));
+            let lost: Vec<_> = marks.iter().filter(|mark| !named(mark) && !applied(mark)).collect();
+            let Some(first) = lost.first() else { continue };
+            eprintln!(
+                "warning: {name}: {} of {} marks name no pair that was found, such as item {} and image {}\n\
+                 hint: an image is called by its key in shards, by the number of its row in a build: \
+                 mark the pairs of a report on this corpus",
+                lost.len(),
+                marks.len(),
+                first.key,
+                first.id
+            );
+        }
+    }
+}
+
+/// What is decided of the sets: `before` the file, the file, and then the command line. Without a
+/// file it is the one in the report's folder.
+pub fn decisions(
+    args: &Args,
+    before: Decisions,
+    folder: &Path,
+    names: &[&str],
+) -> anyhow::Result<Decided> {
+    let mut decided = before.clone();
+    let beside = folder.join(Decisions::FILE);
+    let beside = Some(beside).filter(|path| args.decisions.is_none() && path.is_file());
+    if let Some(path) = &beside {
+        note!("decisions: {} (another file by --decisions)", path.display());
+    }
+    if let Some(path) = args.decisions.as_ref().or(beside.as_ref()) {
+        for (name, set) in Decisions::read(path)?.sets {
+            let own = decided.sets.entry(name).or_default();
+            own.threshold = set.threshold.or(own.threshold);
+            if args.decisions.is_some() {
+                own.marks = set.marks;
+            } else {
+                // The last look at a pair counts.
+                own.marks.extend(set.marks);
+            }
+        }
+    }
+    if let (Some(precision), Some(path)) = (args.calibrate, &args.decisions) {
+        let mut saved = Decisions::read(path)?;
+        for (name, set) in saved.sets.iter_mut().filter(|(name, _)| names.contains(&name.as_str()))
+        {
+            let threshold = set
+                .calibrated(precision)
+                .map_err(|e| anyhow::anyhow!("{}: {name}: {e}", path.display()))?;
+            set.threshold = Some(threshold);
+            decided.sets.entry(name.clone()).or_default().threshold = Some(threshold);
+            note!("{name}: threshold {threshold:.4}, by {} marks", set.marks.len());
+        }
+        saved.write(path)?;
+    }
+    for (name, threshold) in &args.threshold {
+        for set in names.iter().filter(|set| name.as_deref().is_none_or(|name| name == **set)) {
+            decided.sets.entry((*set).to_owned()).or_default().threshold = Some(*threshold);
+        }
+    }
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    Ok(Decided { decisions: decided, names, before })
+}
