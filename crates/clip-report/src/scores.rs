@@ -8,6 +8,9 @@ use crate::error::json;
 use crate::markup::percent_fine;
 use crate::{Cell, Error, Result, Section, Table};
 
+/// What scores that no contamination report split are stamped with, in place of its id.
+pub const UNAUDITED: &str = "unaudited";
+
 /// What is said of scores whose contamination report is not of the model's corpus.
 pub const OTHER_CORPUS: &str = "the contamination report is of other shards than the model was trained on; \
                                 Clean and Overlap are of another corpus.";
@@ -90,7 +93,7 @@ impl ScoreFile {
 
     /// The id of the contamination report that split the scores; none where they are unaudited.
     pub fn contamination(&self) -> Option<&str> {
-        self.scored.contamination.as_deref().filter(|id| *id != "unaudited")
+        self.scored.contamination.as_deref().filter(|id| *id != UNAUDITED)
     }
 
     /// The scores, below what they are of and what the reader has to know of that.
@@ -134,7 +137,7 @@ fn section(scored: &Scored, notes: &[String]) -> Section {
                  not hold (Clean), and on those that it does (Overlap).";
     let model = scored.model.as_deref().unwrap_or("?");
     let split = match scored.contamination.as_deref() {
-        None | Some("unaudited") => "no contamination report".to_owned(),
+        None | Some(UNAUDITED) => "no contamination report".to_owned(),
         Some(id) => format!("contamination report {id}"),
     };
     let section = Section::new("Zero-shot transfer", about)

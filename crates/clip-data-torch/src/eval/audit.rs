@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clip_overlap::ContaminationReport;
+use clip_report::UNAUDITED;
 use serde::Deserialize;
 
 /// What a training writes of its shards, in its folder.
 const SHARDS: &str = "shards.jsonl";
 /// Folders above a model in which that is looked for: `NAME/checkpoints/step_…/ema`.
 const ABOVE: usize = 5;
-
-/// The stamp of scores that no report split.
-pub const UNAUDITED: &str = "unaudited";
 
 /// A report that was opened.
 pub struct Audit {

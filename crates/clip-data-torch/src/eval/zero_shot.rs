@@ -10,10 +10,11 @@ use clip_eval::{
     Accuracy, DataCompLine, Hashes, Metrics, ResultFile, Sample, Score, Scores, ZeroShot,
     ZeroShotOptions, group_metric, write_predictions, zero_shot,
 };
+use clip_report::UNAUDITED;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::audit::{Audit, UNAUDITED};
+use super::audit::Audit;
 use super::inputs::{Model, apply_prompts, name_rule, open_set, progress, store_scores};
 use super::{page, table};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clip_overlap::ContaminationReport;
-use clip_report::{ScoreFile, Section};
+use clip_report::{ScoreFile, Section, UNAUDITED};
 use serde_json::Value;
 
 /// The sections of score files, beside the contamination report that the page shows and the
@@ -46,7 +46,7 @@ pub fn sections(
 /// Refuses scores that another contamination report split than the one that is shown with them:
 /// their Clean and Overlap are of other items. What no report split is of all items.
 pub fn same_report(scores: &Path, own: &str, shown: &str) -> anyhow::Result<()> {
-    if own == shown || ["", "unaudited"].contains(&own) {
+    if own == shown || ["", UNAUDITED].contains(&own) {
         return Ok(());
     }
     bail!(
