@@ -246,6 +246,7 @@ fn every_evaluation_runs_and_says_what_it_asked() {
             "{errors}"
         );
     }
+    an_edited_configuration_is_another_model(&world);
     let printed = world.fails(&[&["eval"], &suite[..], &["nowhere"]].concat(), 3);
     assert!(printed.contains("nowhere") && printed.contains("1 evaluations failed"), "{printed}");
 
@@ -476,4 +477,18 @@ fn the_registry_and_robustness_need_no_model() {
         let printed = world.fails(args, 2);
         assert!(printed.contains(named), "{args:?}: {printed}");
     }
+}
+
+fn an_edited_configuration_is_another_model(world: &World) {
+    let convert = ["convert", "--model", "logs/m", "--to", "open-clip", "--output", "oc"];
+    world.good(&convert);
+    let suite = ["eval", "suite", "--model", "oc", "--out", "s-oc", "--dataset", "toys"];
+    world.good(&suite);
+    let done = || String::from_utf8_lossy(&world.run(&suite).stderr).matches("done before").count();
+    assert_eq!(done(), 1);
+    let mut config = json(world, "oc/open_clip_config.json");
+    let quick = &mut config["model_cfg"]["quick_gelu"];
+    *quick = (quick != &serde_json::Value::Bool(true)).into();
+    std::fs::write(world.path("oc/open_clip_config.json"), config.to_string()).unwrap();
+    assert_eq!((done(), done()), (0, 1));
 }

@@ -52,7 +52,7 @@ impl Stream {
         preprocess: &str,
         caption_keys: &str,
         weight_column: Option<String>,
-        shuffle_window: usize,
+        shuffle_window: Option<usize>,
         dataset_resampled: bool,
         cache: Option<(PathBuf, u64)>,
         counts: Option<PathBuf>,
@@ -61,7 +61,7 @@ impl Stream {
         if !(2..=65_536).contains(&context_length) {
             return Err(message(format!("context_length {context_length}: 2 to 65536 are wanted")));
         }
-        if shuffle_window == 0 {
+        if shuffle_window == Some(0) {
             return Err(message("shuffle_window 0: 1 or more shards are wanted".into()));
         }
         let augment = augment.parse().map_err(|e| message(format!("augment {augment:?}: {e}")))?;

@@ -8,7 +8,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 use clip_corpus::ParquetFile;
-use clip_pipeline::{FileKind, RunReader};
+use clip_pipeline::{PartFileKind, RunReader};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -89,7 +89,7 @@ pub fn read_run(
     stage: Option<String>,
     rejects: bool,
 ) -> PyResult<Rows> {
-    let kind = if rejects { FileKind::Rejects } else { FileKind::Rows };
+    let kind = if rejects { PartFileKind::Rejects } else { PartFileKind::Rows };
     interruptible(
         py,
         || {},

@@ -19,6 +19,12 @@ pub fn weights_hash(path: &Path) -> anyhow::Result<String> {
     })
 }
 
+/// blake3 of a model's configuration, which its weights do not tell.
+pub fn config_hash(config: &ModelConfig) -> String {
+    let text = serde_json::to_string(config).unwrap_or_default();
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
 /// What decides a model's embeddings: its weights, its configuration (perhaps the caller's), and
 /// what happens to images.
 pub fn model_identity(weights: &Weights, opening: &LoadOptions) -> anyhow::Result<Value> {

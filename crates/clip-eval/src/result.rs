@@ -19,6 +19,8 @@ pub type Metrics = BTreeMap<String, Option<f64>>;
 pub struct Hashes {
     /// blake3 of the weights' file.
     pub model: String,
+    /// blake3 of the model's configuration as JSON; empty where features came from files.
+    pub config: String,
     /// blake3 over items in order.
     pub data: String,
     /// blake3 over prompts in order.
@@ -199,7 +201,7 @@ mod tests {
         let wanted = concat!(
             r#"{"dataset":"d","model":"m","pretrained":"","task":"t","#,
             r#""metrics":{"acc1":0.5,"acc5":null,"auc":null},"language":"en","#,
-            r#""hashes":{"model":"","data":"","prompts":""},"precision":"fp32","version":""#,
+            r#""hashes":{"model":"","config":"","data":"","prompts":""},"precision":"fp32","version":""#,
             env!("CARGO_PKG_VERSION"),
             r#"","protocol":"openai","main_metric":"acc1"}"#
         );

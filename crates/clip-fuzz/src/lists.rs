@@ -6,7 +6,7 @@ use arrow::array::{Array, RecordBatch, StringArray};
 use clip_corpus::{Delimited, PartFile, Row, columns, json as repair, read_parquet, verify_table};
 use clip_pipeline::config::fetch::FetchConfig;
 use clip_pipeline::config::source::SourceConfig;
-use clip_pipeline::{Context, FileKind, PartSink};
+use clip_pipeline::{Context, PartFileKind, PartSink};
 use serde_json::{Value, json as document};
 
 use crate::scratch::{gzipped, with_files};
@@ -167,7 +167,8 @@ pub(crate) fn collect(config: Value, folder: &Path) -> Vec<Collected> {
         // Fails where rows in are not rows out and rows dropped.
         let commit = must(out.commit(None));
         let before = rows.len();
-        let stored = |file: &&PartFile| FileKind::from_name(&file.name) == Some(FileKind::Rows);
+        let stored =
+            |file: &&PartFile| PartFileKind::from_name(&file.name) == Some(PartFileKind::Rows);
         for file in commit.files.iter().filter(stored) {
             for batch in must(read_parquet(&stage.join(&file.name))) {
                 rows.extend(collected(&batch));

@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             side: side_kept,
             weight_column: None,
             caption_keys: CaptionKeys::default(),
-            window: window.parse()?,
+            window: Some(window.parse()?),
             resampled: false,
             cache,
             counts: None,

@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         side: 16,
         weight_column: None,
         caption_keys: CaptionKeys::default(),
-        window: 8,
+        window: Some(8),
         resampled: false,
         cache: None,
         counts: Some(PathBuf::from(counts)),

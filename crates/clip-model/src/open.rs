@@ -141,7 +141,8 @@ fn index_parts(path: &Path) -> Result<BTreeMap<PathBuf, Vec<String>>> {
 }
 
 impl Weights {
-    /// Reads weights in any known format.
+    /// Reads weights in any known format. What a file records of its model counts, of a folder the
+    /// configuration files in it.
     pub fn read(path: &Path) -> Result<Self> {
         let file = weights_file(path)?;
         let mut weights =
@@ -151,12 +152,15 @@ impl Weights {
             weights.format = Format::HuggingFace;
             weights.tensors = to_open_clip(std::mem::take(&mut weights.tensors))?;
         }
-        if weights.config.is_none() {
-            weights.config = weights.config_beside()?;
+        // Of a folder, its configuration files count, as for open_clip: they may have been edited
+        // since the weights' file was written.
+        let folder = path.is_dir();
+        if folder || weights.config.is_none() {
+            weights.config = weights.config_beside()?.or(weights.config);
         }
         // All of OpenAI's models have one transform, which is the default.
-        if weights.preprocess.is_none() && weights.format != Format::OpenAi {
-            weights.preprocess = weights.preprocess_beside()?;
+        if (folder || weights.preprocess.is_none()) && weights.format != Format::OpenAi {
+            weights.preprocess = weights.preprocess_beside()?.or(weights.preprocess);
         }
         Ok(weights)
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use arrow::array::Array;
 use clip_corpus::{Manifest, columns};
-use clip_pipeline::{FileKind, StageLayout};
+use clip_pipeline::{PartFileKind, StageLayout};
 
 use crate::checker::Hit;
 use crate::corpus::CorpusRow;
@@ -58,9 +58,9 @@ pub fn checked(stage: &StageLayout) -> Result<(Vec<Checked>, u64)> {
         rows += commit.counts.rows_in;
         for file in &commit.files {
             let path = stage.dir().join(&file.name);
-            match FileKind::from_name(&file.name) {
-                Some(FileKind::Rows) => read(&path, HITS, true, &mut found)?,
-                Some(FileKind::Rejects) => read(&path, "detail", false, &mut found)?,
+            match PartFileKind::from_name(&file.name) {
+                Some(PartFileKind::Rows) => read(&path, HITS, true, &mut found)?,
+                Some(PartFileKind::Rejects) => read(&path, "detail", false, &mut found)?,
                 _ => {}
             }
         }
@@ -80,7 +80,7 @@ pub fn checked_texts(stage: &StageLayout, sets: &[CaptionIndex]) -> Result<TextU
         return Ok(found);
     }
     for commit in Manifest::open(stage.dir())?.commits() {
-        let rows = |name: &&str| FileKind::from_name(name) == Some(FileKind::Rows);
+        let rows = |name: &&str| PartFileKind::from_name(name) == Some(PartFileKind::Rows);
         for name in commit.files.iter().map(|file| file.name.as_str()).filter(rows) {
             let path = stage.dir().join(name);
             for batch in clip_corpus::read_parquet(&path)? {

@@ -9,7 +9,7 @@ use clip_corpus::{
 };
 
 use crate::format::Format;
-use crate::layout::{FileKind, RunLayout, StageLayout};
+use crate::layout::{PartFileKind, RunLayout, StageLayout};
 use crate::{Error, Result, RunSummary, StageFile, decision, row_of};
 
 /// What was removed from a run.
@@ -43,7 +43,7 @@ pub struct BlockEntries {
 pub fn block_entries(dir: &Path, uids: &Uids) -> Result<BlockEntries> {
     let mut found = BlockEntries::default();
     for stage in RunLayout::new(dir).stage_folders()? {
-        for kind in [FileKind::Rows, FileKind::Rejects] {
+        for kind in [PartFileKind::Rows, PartFileKind::Rejects] {
             for path in stage.files(kind)? {
                 let places = find_rows(&path, columns::UID, |uid| uids.contains(uid))?;
                 found.urls.extend(texts_at(&path, &places, columns::URL)?);
@@ -126,7 +126,7 @@ fn complete(stage: &StageLayout) -> Result<()> {
 /// have the captions of the others, and those that it dropped.
 fn find_copies(stage: &StageLayout, uids: &Uids, found: &mut ForgottenRows) -> Result<()> {
     let mut removed = HashSet::new();
-    for kind in [FileKind::Rows, FileKind::Rejects] {
+    for kind in [PartFileKind::Rows, PartFileKind::Rejects] {
         for path in stage.files(kind)? {
             let places = find_rows(&path, columns::UID, |uid| uids.contains(uid))?;
             removed.extend(rows_at(&path, &places)?);
@@ -250,12 +250,12 @@ fn forget_in_part(
     let mut changed = Vec::new();
     let names = |kind| {
         let files = commit.files.iter().map(|file| file.name.clone());
-        files.filter(move |name| FileKind::from_name(name) == Some(kind)).collect::<Vec<_>>()
+        files.filter(move |name| PartFileKind::from_name(name) == Some(kind)).collect::<Vec<_>>()
     };
     let mut rejected = Vec::new();
     // Embeddings are those of the rows that were kept, in their order.
     let mut embedded = Vec::new();
-    for (kind, name) in [FileKind::Rows, FileKind::Rejects]
+    for (kind, name) in [PartFileKind::Rows, PartFileKind::Rejects]
         .into_iter()
         .flat_map(|kind| names(kind).into_iter().map(move |name| (kind, name)))
     {
@@ -265,7 +265,7 @@ fn forget_in_part(
             continue;
         }
         rows.extend(rows_at(&path, &places)?);
-        if kind == FileKind::Rows {
+        if kind == PartFileKind::Rows {
             kept += places.len() as u64;
             embedded.clone_from(&places);
         } else {
@@ -274,16 +274,16 @@ fn forget_in_part(
         copy_without(&path, &replacement.stage(&name)?, &places)?;
         changed.push(name);
     }
-    for name in names(FileKind::Images).into_iter().filter(|_| !rows.is_empty()) {
+    for name in names(PartFileKind::Images).into_iter().filter(|_| !rows.is_empty()) {
         let path = stage.dir().join(&name);
         let places = places_of(&path, &rows)?;
         copy_without(&path, &replacement.stage(&name)?, &places)?;
         changed.push(name);
     }
-    for kind in [FileKind::Embeddings, FileKind::Metadata] {
+    for kind in [PartFileKind::Embeddings, PartFileKind::Metadata] {
         for name in names(kind).into_iter().filter(|_| !embedded.is_empty()) {
             let (path, staged) = (stage.dir().join(&name), replacement.stage(&name)?);
-            if kind == FileKind::Embeddings {
+            if kind == PartFileKind::Embeddings {
                 npy_without(&path, &staged, &embedded)?;
             } else {
                 copy_without(&path, &staged, &embedded)?;
@@ -291,7 +291,7 @@ fn forget_in_part(
             changed.push(name);
         }
     }
-    for name in names(FileKind::Shard).into_iter().filter(|name| name.ends_with(".tar")) {
+    for name in names(PartFileKind::Shard).into_iter().filter(|name| name.ends_with(".tar")) {
         let removed = forget_in_shard(stage.dir(), &name, uids, replacement)?;
         if removed > 0 {
             *shards += 1;
@@ -302,7 +302,7 @@ fn forget_in_part(
         }
     }
     // What this does not know by rows must not be left beside rows that are gone.
-    let strange = commit.files.iter().find(|file| FileKind::from_name(&file.name).is_none());
+    let strange = commit.files.iter().find(|file| PartFileKind::from_name(&file.name).is_none());
     if let (Some(file), false) = (strange, changed.is_empty()) {
         let message = format!("{}: the rows of this file are not known", file.name);
         return Err(Error::stage(&stage.name(), message));

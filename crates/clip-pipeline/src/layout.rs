@@ -220,7 +220,7 @@ impl StageLayout {
 
 /// What a committed file of a stage holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileKind {
+pub enum PartFileKind {
     /// Rows that continue.
     Rows,
     /// Their images.
@@ -235,7 +235,7 @@ pub enum FileKind {
     Metadata,
 }
 
-impl FileKind {
+impl PartFileKind {
     /// By the name in the manifest.
     pub fn from_name(name: &str) -> Option<Self> {
         let known = [
@@ -301,17 +301,18 @@ mod tests {
     #[test]
     fn names_and_kinds_agree() {
         let kinds = [rows_name(7), images_name(7), rejects_name(7), shard_name("00000.tar")];
-        let kinds = kinds.map(|name| FileKind::from_name(&name));
+        let kinds = kinds.map(|name| PartFileKind::from_name(&name));
         assert_eq!(
             kinds,
-            [FileKind::Rows, FileKind::Images, FileKind::Rejects, FileKind::Shard].map(Some)
+            [PartFileKind::Rows, PartFileKind::Images, PartFileKind::Rejects, PartFileKind::Shard]
+                .map(Some)
         );
         let embeddings = embedding_names(7);
         for name in embeddings.arrays() {
-            assert_eq!(FileKind::from_name(name), Some(FileKind::Embeddings));
+            assert_eq!(PartFileKind::from_name(name), Some(PartFileKind::Embeddings));
         }
-        assert_eq!(FileKind::from_name(&embeddings.metadata), Some(FileKind::Metadata));
-        assert_eq!(FileKind::from_name("other"), None);
+        assert_eq!(PartFileKind::from_name(&embeddings.metadata), Some(PartFileKind::Metadata));
+        assert_eq!(PartFileKind::from_name("other"), None);
         assert_eq!(commit_part(&commit_name(123_456)), Some(123_456));
         assert_eq!(commit_part("part-x.json"), None);
         let stage = RunLayout::new(Path::new("runs/a")).stage(6, "fetch", "3f9c1a2bcc");

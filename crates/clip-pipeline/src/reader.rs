@@ -8,7 +8,7 @@ use clip_corpus::{Manifest, Verified, below, columns, row_part, verify_file};
 
 use crate::decision;
 use crate::format::Format;
-use crate::layout::{FileKind, RunLayout, StageLayout};
+use crate::layout::{PartFileKind, RunLayout, StageLayout};
 use crate::{Counts, Error, Result, RunSummary, StageFile};
 
 /// A run as its last build left it, or has it so far.
@@ -174,10 +174,10 @@ impl StageLayout {
     ///
     /// # Errors
     /// When the manifest is damaged.
-    pub fn files(&self, kind: FileKind) -> Result<Vec<PathBuf>> {
+    pub fn files(&self, kind: PartFileKind) -> Result<Vec<PathBuf>> {
         let manifest = Manifest::open(self.dir())?;
         let files = manifest.commits().flat_map(|commit| &commit.files);
-        let files = files.filter(|file| FileKind::from_name(&file.name) == Some(kind));
+        let files = files.filter(|file| PartFileKind::from_name(&file.name) == Some(kind));
         Ok(files.map(|file| self.dir().join(&file.name)).collect())
     }
 
@@ -203,14 +203,16 @@ impl StageLayout {
                 found.bad(&self.manifest(), reason);
             }
             for file in &commit.files {
-                match FileKind::from_name(&file.name) {
-                    Some(FileKind::Rows | FileKind::Embeddings | FileKind::Metadata) => {
+                match PartFileKind::from_name(&file.name) {
+                    Some(
+                        PartFileKind::Rows | PartFileKind::Embeddings | PartFileKind::Metadata,
+                    ) => {
                         self.verify_rows(&file.name, counts.rows_out, &mut found);
                     }
-                    Some(FileKind::Rejects) => {
+                    Some(PartFileKind::Rejects) => {
                         self.verify_rows(&file.name, dropped, &mut found);
                     }
-                    Some(FileKind::Images | FileKind::Shard) | None => {}
+                    Some(PartFileKind::Images | PartFileKind::Shard) | None => {}
                 }
             }
             found.rows += counts.rows_out;
@@ -236,8 +238,8 @@ impl StageLayout {
 
     fn verify_rows(&self, name: &str, rows: u64, found: &mut Verified) {
         let path = self.dir().join(name);
-        let count = match FileKind::from_name(name) {
-            Some(FileKind::Embeddings) => clip_corpus::npy_rows(&path),
+        let count = match PartFileKind::from_name(name) {
+            Some(PartFileKind::Embeddings) => clip_corpus::npy_rows(&path),
             _ => clip_corpus::parquet_rows(&path),
         };
         match count {

@@ -9,7 +9,9 @@ use clip_format::AtomicFile;
 use clip_format::write_atomic;
 use clip_store::Store;
 
-use crate::layout::{DECISION_INDEX, FileKind, RunLayout, StageLayout, commit_name, commit_part};
+use crate::layout::{
+    DECISION_INDEX, PartFileKind, RunLayout, StageLayout, commit_name, commit_part,
+};
 use crate::{Error, Result};
 
 /// Where the lines of a stage's manifest are, one object for each part.
@@ -184,8 +186,8 @@ impl RunStore {
 
 /// Shards are read by others by their names, and are the same whoever makes them.
 fn object_name(file: &PartFile) -> String {
-    match FileKind::from_name(&file.name) {
-        Some(FileKind::Shard) => file.name.clone(),
+    match PartFileKind::from_name(&file.name) {
+        Some(PartFileKind::Shard) => file.name.clone(),
         _ => format!("{}.{}", file.name, &file.blake3[..16]),
     }
 }

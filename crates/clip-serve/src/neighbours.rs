@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clip_corpus::EmbeddingNames;
 use clip_format::{PathError, npy};
-use clip_pipeline::{FileKind, StageReader};
+use clip_pipeline::{PartFileKind, StageReader};
 use rayon::prelude::*;
 
 use crate::{Error, Result};
@@ -39,7 +39,7 @@ pub(crate) struct Part {
 /// When the manifest is damaged.
 pub(crate) fn embedding_files(stage: &StageReader) -> Result<Vec<PathBuf>> {
     let folder = stage.layout.dir().join(EmbeddingNames::IMAGES);
-    let mut files = stage.layout.files(FileKind::Embeddings)?;
+    let mut files = stage.layout.files(PartFileKind::Embeddings)?;
     files.retain(|file| file.parent() == Some(folder.as_path()));
     Ok(files)
 }

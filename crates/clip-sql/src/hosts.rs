@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
 use clip_corpus::columns;
-use clip_pipeline::{FileKind, StageReader, tables_in};
+use clip_pipeline::{PartFileKind, StageReader, tables_in};
 
 use crate::{Error, Result, Session, query};
 
@@ -27,9 +27,9 @@ pub fn run_hosts(
     let files = |stage: &StageReader, kind| stage.layout.files(kind);
     let rejects = stages
         .iter()
-        .map(|stage| Ok((stage.name.clone(), files(stage, FileKind::Rejects)?)))
+        .map(|stage| Ok((stage.name.clone(), files(stage, PartFileKind::Rejects)?)))
         .collect::<Result<Vec<_>>>()?;
-    let mut pairs = files(last, FileKind::Rows)?;
+    let mut pairs = files(last, PartFileKind::Rows)?;
     if pairs.is_empty() {
         pairs = tables_in(&last.layout.shards());
     }

@@ -23,7 +23,8 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FIELD=SHARE", num_args = 1..)]
     pub caption_keys: Vec<String>,
     /// Shards that are shuffled together, in each of the streams of a corpus that is too large to
-    /// shuffle as a whole; `whole` for all [default: whole for local shards of up to 50 GB, else 8]
+    /// shuffle as a whole; `whole` for all [default: whole for local shards of up to 50 GB,
+    /// else 8, or as many small ones as hold 80,000 pairs]
     #[arg(long, value_name = "SHARDS", value_parser = window)]
     pub shuffle_window: Option<Window>,
     /// Draw shards with replacement in each pass

@@ -68,7 +68,7 @@ class Dataset(torch.utils.data.IterableDataset):
         caption_keys="",
         weight_column=None,
         upsampling_factors=None,
-        shuffle_window=8,
+        shuffle_window=None,
         dataset_resampled=False,
         cache_dir=None,
         cache_limit=200.0,

@@ -26,7 +26,7 @@ class Dataset(torch.utils.data.IterableDataset[tuple[torch.Tensor, torch.Tensor]
         caption_keys: str = ...,
         weight_column: str | None = ...,
         upsampling_factors: Sequence[float] | None = ...,
-        shuffle_window: int = ...,
+        shuffle_window: int | None = ...,
         dataset_resampled: bool = ...,
         cache_dir: _Path | None = ...,
         cache_limit: float = ...,

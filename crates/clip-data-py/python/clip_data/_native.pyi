@@ -23,7 +23,7 @@ class Stream:
         preprocess: str,
         caption_keys: str,
         weight_column: str | None,
-        shuffle_window: int,
+        shuffle_window: int | None,
         dataset_resampled: bool,
         cache: tuple[str, int] | None,
         counts: str | None,

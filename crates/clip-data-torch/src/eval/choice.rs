@@ -67,6 +67,7 @@ pub struct Fields<'a> {
 pub fn file<'a>(set: &Choices, result: &'a ChoiceResult, model: &Model) -> ResultFile<Fields<'a>> {
     let hashes = Hashes {
         model: model.hash.clone(),
+        config: model.config_hash(),
         data: result.data_hash.clone(),
         prompts: set.prompts_hash(),
     };

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::device::device;
-use crate::model::{load_options, weights_hash, weights_path};
+use crate::model::{config_hash, load_options, weights_hash, weights_path};
 
 /// An opened model.
 pub struct Model {
@@ -51,6 +51,11 @@ impl Model {
     /// What happens to images, as results record it.
     pub fn preprocess(&self) -> serde_json::Value {
         self.clip.preprocess().to_json()
+    }
+
+    /// blake3 of its configuration.
+    pub fn config_hash(&self) -> String {
+        config_hash(self.clip.config())
     }
 
     /// How it is named in results.

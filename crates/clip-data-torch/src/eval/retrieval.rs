@@ -82,6 +82,7 @@ pub struct Fields<'a> {
 pub fn file<'a>(result: &'a Retrieval, set: &'a EvalSet, model: &Model) -> ResultFile<Fields<'a>> {
     let hashes = Hashes {
         model: model.hash.clone(),
+        config: model.config_hash(),
         data: result.data_hash.clone(),
         prompts: blake3::hash(result.prompt.as_bytes()).to_hex().to_string(),
     };

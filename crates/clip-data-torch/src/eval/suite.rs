@@ -11,7 +11,7 @@ use clip_eval::{
     DataCompLine, FeatureOptions, ResultFile, ResultRecord, ZeroShotOptions, choices, retrieval,
     write_predictions, zero_shot,
 };
-use clip_model::{PreprocessCfg, Weights};
+use clip_model::{LoadOptions, PreprocessCfg, Weights};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -19,7 +19,7 @@ use super::audit::Audit;
 use super::choice::{self, Choices};
 use super::inputs::{Model, progress, store_json, warn};
 use super::{page, results, retrieval as retrieve, zero_shot as zero};
-use crate::model::{preprocess_fields, weights_path};
+use crate::model::{config_hash, preprocess_fields, weights_path};
 
 /// Runs what is missing, then prints one table of all that is there. Exit code 3 when a set failed:
 /// the others are done, and the same command tries it again.
@@ -144,19 +144,22 @@ impl Opened {
     }
 }
 
-/// What results are of: the weights and their preprocessing. Large files are read for it, once for
+/// What results are of: the weights, their configuration and preprocessing. Large files are read for it, once for
 /// each model.
 struct Identity {
     hash: String,
+    config: String,
     preprocess: Value,
 }
 
 impl Identity {
     /// None for weights that cannot be read: evaluating them gives the error.
-    fn of(weights: &Path, asked: &Map<String, Value>) -> Option<Self> {
-        let hash = crate::model::weights_hash(weights).ok()?;
-        let preprocess = Weights::read(weights).ok()?.preprocess(asked).ok()?.to_json();
-        Some(Self { hash, preprocess })
+    fn of(path: &Path, asked: &Map<String, Value>) -> Option<Self> {
+        let hash = crate::model::weights_hash(path).ok()?;
+        let weights = Weights::read(path).ok()?;
+        let config = config_hash(&weights.opened_config(&LoadOptions::default()).ok()?);
+        let preprocess = weights.preprocess(asked).ok()?.to_json();
+        Some(Self { hash, config, preprocess })
     }
 
     /// Whether a result is of these, this set's prompts and match of classes, and split by this
@@ -182,6 +185,8 @@ impl Identity {
             && split
             && preprocess == self.preprocess
             && record.hashes.model == self.hash
+            // A result without it is from before it was recorded, and is made again.
+            && record.hashes.config == self.config
             && record.hashes.prompts == set.prompts_hash(prompt)
     }
 }

@@ -154,6 +154,7 @@ pub fn file<'a>(
 ) -> ResultFile<Fields<'a>> {
     let hashes = Hashes {
         model: model.hash.clone(),
+        config: model.config_hash(),
         data: result.data_hash.clone(),
         prompts: result.prompts_hash.clone(),
     };

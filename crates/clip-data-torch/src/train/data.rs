@@ -16,8 +16,6 @@ use super::inputs::Inputs;
 
 /// Bytes of local shards up to which they are shuffled as a whole, without `--shuffle-window`.
 const WHOLE: u64 = 50_000_000_000;
-/// Shards that are shuffled together in a stream.
-const WINDOW: usize = 8;
 /// Gigabytes of copies of remote shards.
 const CACHE: f64 = 200.0;
 
@@ -82,9 +80,9 @@ fn streamed(args: &Args, config: &ModelConfig, sources: &[Source]) -> anyhow::Re
     let CorpusOptions { context, side, weight_column, caption_keys, .. } =
         corpus_options(args, config)?;
     let window = match args.shuffle_window {
-        Some(Window::Shards(shards)) => shards,
+        Some(Window::Shards(shards)) => Some(shards),
         // Refused where shards are streamed.
-        Some(Window::Whole) | None => WINDOW,
+        Some(Window::Whole) | None => None,
     };
     let named = (format!("{sources:?}"), std::env::current_dir()?);
     let hash = blake3::hash(format!("{named:?}").as_bytes()).to_hex();
@@ -105,7 +103,7 @@ fn streamed(args: &Args, config: &ModelConfig, sources: &[Source]) -> anyhow::Re
         std::fs::create_dir_all(folder)?;
     }
     let stream = ShardStream::open(sources, options)?;
-    let (counted, shards) = (stream.counted(), stream.shards());
+    let (counted, shards, window) = (stream.counted(), stream.shards(), stream.window());
     let pairs = stream.len() * window.min(shards) as u64 / shards.max(1) as u64;
     note!(
         "windows of {window} shards, some {pairs} pairs, are shuffled; {counted} of {shards} shards were counted"

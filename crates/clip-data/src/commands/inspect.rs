@@ -10,7 +10,7 @@ use clip_corpus::{Sample, ShardReader};
 use clip_crawl::dataset::failures;
 use clip_crawl::{is_text_list, list_rows, text_lists};
 use clip_image::{DecodeOptions, HammingIndex, decode, hash};
-use clip_pipeline::{FileKind, RunLayout, RunReader};
+use clip_pipeline::{PartFileKind, RunLayout, RunReader};
 use clip_query::QueryList;
 use clip_report::{Page, Reading, Survey, add_list, browse, funnel, list_columns};
 use rayon::prelude::*;
@@ -180,7 +180,7 @@ fn hint_below(folder: &Path) -> String {
 fn newest_rows(run: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let reader = RunReader::open(run)?;
     for stage in reader.stages().iter().rev().filter(|stage| stage.layout.is_stage()) {
-        let rows = stage.layout.files(FileKind::Rows)?;
+        let rows = stage.layout.files(PartFileKind::Rows)?;
         if !rows.is_empty() {
             note!("{}: no shards yet: these are the pairs after {}", run.display(), stage.name);
             return Ok(rows);

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clip_cli::exit;
-use clip_pipeline::{Config, FileKind};
+use clip_pipeline::{Config, PartFileKind};
 
 /// The pipeline that a command is about, with the settings that were changed for the build.
 #[derive(clap::Args)]
@@ -71,7 +71,8 @@ fn require(what: &str, path: &Path) -> anyhow::Result<()> {
 
 /// Whether a file of a stage's manifest is the tar of a shard.
 fn is_tar(name: &str) -> bool {
-    FileKind::from_name(name) == Some(FileKind::Shard) && clip_corpus::is_shard(Path::new(name))
+    PartFileKind::from_name(name) == Some(PartFileKind::Shard)
+        && clip_corpus::is_shard(Path::new(name))
 }
 
 /// Refuses the folder of a fetch that has no shard yet.

@@ -12,7 +12,7 @@ use clip_curate::{QualityFilter, Scores};
 use clip_filter::{SelectStage, SemanticStage};
 use clip_overlap::ContaminationReport;
 use clip_pipeline::config::text::Quality;
-use clip_pipeline::{Config, FileKind, RunReader, StageLayout};
+use clip_pipeline::{Config, PartFileKind, RunReader, StageLayout};
 use clip_report::{
     Page, QualityModel, Section, balance, compare, contamination, frequency, funnel, histograms,
     hosts, quality, quality_gates, reasons, retrained, rows_at_ends, rows_near_cuts,
@@ -181,7 +181,8 @@ fn gates(config: &Config, run: &RunReader, page: &mut Page) -> anyhow::Result<()
         };
         let models: Vec<QualityModel> = config.quality.iter().map(model).collect();
         let files = |kind| stage.layout.files(kind);
-        let gates = quality_gates(&models, &files(FileKind::Rows)?, &files(FileKind::Rejects)?)?;
+        let gates =
+            quality_gates(&models, &files(PartFileKind::Rows)?, &files(PartFileKind::Rejects)?)?;
         let images = stored(&rows_near_limits(&gates), &fetched, &run.layout.shards())?;
         let about = "The probability that each model gives captions, its limit, and captions on both sides of it. \
                      What was dropped was not fetched.";
@@ -191,7 +192,7 @@ fn gates(config: &Config, run: &RunReader, page: &mut Page) -> anyhow::Result<()
         let Some(stage) = run.find(&Scores::stage(&score.name)) else { continue };
         let names = Similarity::of(&score.name).names().map(str::to_owned);
         let names: Vec<String> = names.into_iter().chain(score.columns()).collect();
-        let found = spreads(&stage.layout.files(FileKind::Rows)?, &names)?;
+        let found = spreads(&stage.layout.files(PartFileKind::Rows)?, &names)?;
         let images = stored(&rows_at_ends(&found), &fetched, &run.layout.shards())?;
         let about = "How the scores of the pairs are distributed, and the images at both ends.";
         let html = histograms(&found, &images);

@@ -40,8 +40,9 @@ pub struct StreamOptions {
     pub weight_column: Option<String>,
     /// Where captions are.
     pub caption_keys: CaptionKeys,
-    /// Shards that are shuffled together, in each canonical stream.
-    pub window: usize,
+    /// Shards that are shuffled together, in each canonical stream; by the corpus where none is
+    /// given ([`ShardStream::window`]).
+    pub window: Option<usize>,
     /// Whether shards are drawn with replacement in each pass.
     pub resampled: bool,
     /// Where copies of remote shards are kept, and their bytes at most.
@@ -58,6 +59,7 @@ pub struct ShardStream {
     cache: Option<DiskCache>,
     tokenizer: Tokenizer,
     options: StreamOptions,
+    window: usize,
     pairs: u64,
     counted: usize,
     digest: String,
@@ -126,6 +128,7 @@ impl ShardStream {
             files: OpenFiles::new(),
             cache,
             tokenizer: Tokenizer::new(),
+            window: options.window.unwrap_or(order::LEAST_SHARDS),
             options,
             pairs: 0,
             counted: 0,
@@ -202,14 +205,15 @@ impl ShardStream {
             };
             hasher.update(&count.samples.to_le_bytes()).update(&uses.to_le_bytes());
         }
+        self.pairs = sizes.iter().map(|size| u64::from(size.samples)).sum();
+        self.window = self.options.window.unwrap_or_else(|| order::window(self.pairs, sizes.len()));
         let hash = hasher.finalize().to_hex();
         let resampled = if self.options.resampled { ", resampled" } else { "" };
-        let (window, keys) = (self.options.window, &self.options.caption_keys);
+        let (window, keys) = (self.window, &self.options.caption_keys);
         self.digest = format!("{} in windows of {window}{resampled}", &hash[..16]);
         if !keys.is_empty() {
             self.digest += &format!(", captions {keys}");
         }
-        self.pairs = sizes.iter().map(|size| u64::from(size.samples)).sum();
         self.sizes = Arc::new(sizes);
     }
 
@@ -228,7 +232,7 @@ impl ShardStream {
             seed,
             batch,
             streams: order::streams(batch.max(1), self.shards.len()),
-            window: self.options.window,
+            window: self.window,
             resampled: self.options.resampled,
             sizes: Arc::clone(&self.sizes),
         };
@@ -263,9 +267,10 @@ impl ShardStream {
         self.counted
     }
 
-    /// Shards in a window.
+    /// Shards in a window: those that were asked for, else 8, or as many small ones as hold 80,000
+    /// pairs in the windows of all streams.
     pub fn window(&self) -> usize {
-        self.options.window
+        self.window
     }
 
     /// What the corpus is, and how it is shuffled.

@@ -82,11 +82,27 @@ const MOST_STREAMS: usize = 32;
 /// Shards for each stream, at least.
 const SHARDS_A_STREAM: usize = 64;
 
+fn most_streams(shards: usize) -> usize {
+    (shards / SHARDS_A_STREAM).clamp(1, MOST_STREAMS)
+}
+
 /// Canonical streams for a corpus: the largest number that divides the batch, up to a stream for
 /// each 64 shards and up to 32.
 pub(crate) fn streams(batch: usize, shards: usize) -> usize {
-    let most = (shards / SHARDS_A_STREAM).clamp(1, MOST_STREAMS);
-    (1..=most).rev().find(|&streams| batch.is_multiple_of(streams)).unwrap_or(1)
+    (1..=most_streams(shards)).rev().find(|&streams| batch.is_multiple_of(streams)).unwrap_or(1)
+}
+
+/// Shards in a window, at least.
+pub(crate) const LEAST_SHARDS: usize = 8;
+/// Pairs in the windows of all streams, at least: those of 8 shards of img2dataset's default size.
+/// A few batches' worth from sorted shards costs accuracy.
+const LEAST_PAIRS: u64 = 80_000;
+
+/// Shards in a window of a corpus for which no number is asked.
+pub(crate) fn window(pairs: u64, shards: usize) -> usize {
+    let in_all = (LEAST_PAIRS * shards as u64).div_ceil(pairs.max(1)) as usize;
+    let wanted = in_all.div_ceil(most_streams(shards));
+    wanted.clamp(LEAST_SHARDS, shards.max(LEAST_SHARDS))
 }
 
 impl StreamOrder {
@@ -207,6 +223,16 @@ mod tests {
         let size = |&samples: &u32| ShardSize { samples, uses: f64::from(samples) };
         let sizes = Arc::new(sizes.iter().map(size).collect());
         StreamOrder { seed: 5, batch, streams, window, resampled: false, sizes }
+    }
+
+    #[test]
+    fn small_shards_make_wider_windows() {
+        let pairs = |shards: usize, each: u64| window(shards as u64 * each, shards);
+        assert_eq!([1, 100, 40_000].map(|shards| pairs(shards, 10_000)), [8; 3]);
+        // One stream of 63 shards, 10 of 640 and 32 of 8,000: each has its window.
+        assert_eq!([63, 640, 8_000].map(|shards| pairs(shards, 1_000)), [63, 8, 8]);
+        assert_eq!([63, 640, 8_000].map(|shards| pairs(shards, 100)), [63, 80, 25]);
+        assert_eq!((window(0, 3), window(3, 1000)), (8, 1000));
     }
 
     #[test]

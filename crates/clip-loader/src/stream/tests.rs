@@ -16,7 +16,7 @@ fn options(window: usize) -> StreamOptions {
         side: 16,
         weight_column: None,
         caption_keys: crate::CaptionKeys::default(),
-        window,
+        window: Some(window),
         resampled: false,
         cache: None,
         counts: None,
@@ -131,6 +131,11 @@ fn shards_sorted_by_label_give_mixed_batches() {
     // windows of 16 shards.
     let (whole, windows) = (labels(64), labels(16));
     assert!(whole > 7.7 && windows > 6.5, "{whole} {windows}");
+    // Without a number a corpus of few pairs is one window.
+    let asked = open(folder.path(), options(64));
+    let default = open(folder.path(), StreamOptions { window: None, ..options(8) });
+    assert_eq!((asked.window(), default.window()), (64, 64));
+    assert_eq!(asked.digest(), default.digest());
 }
 
 #[test]

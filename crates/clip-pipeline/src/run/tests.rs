@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    Barrier, DecisionSink, FileKind, Map, PartSink, Reject, RunReader, RunStore, Sink, Source,
+    Barrier, DecisionSink, Map, PartFileKind, PartSink, Reject, RunReader, RunStore, Sink, Source,
     StageSpec, Written,
 };
 
@@ -193,7 +193,7 @@ fn a_chain_runs_once_and_is_read_again() {
     let (source, barrier) = (reader.stage("source").unwrap(), reader.stage("barrier").unwrap());
     assert_eq!(source.counts.dropped["no_pair"], 1);
     assert_eq!(source.file().unwrap().parts, PARTS);
-    assert_eq!(source.layout.files(FileKind::Rejects).unwrap().len(), 1);
+    assert_eq!(source.layout.files(PartFileKind::Rejects).unwrap().len(), 1);
     let dropped = row_id(2, 0);
     assert!(source.kept(dropped).unwrap().is_some() && barrier.kept(dropped).unwrap().is_none());
     assert!(barrier.rejected(dropped).unwrap().is_some());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clip_pipeline::{FileKind, StageReader, tables_in};
+use clip_pipeline::{PartFileKind, StageReader, tables_in};
 
 use crate::stages::stages;
 use crate::{Error, Result};
@@ -71,7 +71,8 @@ fn of_run(stages: Vec<StageReader>, shown: Option<&str>) -> Result<Source> {
     };
     let stage = stages.iter().find(|stage| stage.name == name);
     let layout = &stage.ok_or_else(|| Error::absent(format!("a stage {name:?}")))?.layout;
-    let mut files = layout.files(if dropped { FileKind::Rejects } else { FileKind::Rows })?;
+    let mut files =
+        layout.files(if dropped { PartFileKind::Rejects } else { PartFileKind::Rows })?;
     if files.is_empty() && !dropped {
         files = tables_in(&layout.shards());
     }

@@ -12,6 +12,8 @@ pub struct About {
     pub name: String,
     pub model: String,
     pub model_hash: String,
+    /// Of its configuration, where that is known.
+    pub config_hash: String,
     /// `tower`, `projected`, or what a features folder says.
     pub space: String,
     /// What happened to the images, where they were seen.

@@ -59,6 +59,7 @@ impl Extractor {
             name: reference.name.clone(),
             model: model.name(),
             model_hash: model.hash.clone(),
+            config_hash: model.config_hash(),
             space: if source.projected { "projected".into() } else { "tower".into() },
             preprocess: Some(model.preprocess()),
             metric: metric_of(&reference),

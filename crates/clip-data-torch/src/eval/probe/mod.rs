@@ -186,8 +186,12 @@ fn file<'a>(about: &'a About, scores: &'a [FoldScore]) -> ResultFile<Fields<'a>>
     }
     let main_metric = about.metric.name();
     metrics.insert("lp_main_metric".into(), summaries.get(main_metric).map(|value| value.mean));
-    let hashes =
-        Hashes { model: about.model_hash.clone(), data: about.data_hash(), prompts: String::new() };
+    let hashes = Hashes {
+        model: about.model_hash.clone(),
+        config: about.config_hash.clone(),
+        data: about.data_hash(),
+        prompts: String::new(),
+    };
     let fields = Fields {
         main_metric,
         space: &about.space,
