@@ -262,7 +262,7 @@ fn dedup(config: &Config) -> Result<Option<StageSpec>> {
         "radius": settings.radius, "keep_captions": settings.keep_captions, "likeness": likeness,
         "max_captions": settings.max_captions, "placeholder_limit": settings.placeholder_limit,
     });
-    Ok(Some(stage("dedup", 9, configuration, resources, move || {
+    Ok(Some(stage("dedup", 10, configuration, resources, move || {
         let aligned = || -> Arc<dyn Compare> { Arc::new(Aligned::new(CopyRule::at(likeness))) };
         Ok(Work::Barrier(Box::new(Deduplicate {
             radius: settings.radius,
@@ -283,7 +283,7 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     let resources = resources.collect::<Result<_>>()?;
     let decided = decisions(config, &check)?;
     let settings = json!({"action": check.action, "decided": decided, "thorough": check.thorough});
-    Ok(Some(stage(Check::STAGE, 12, settings, resources, move || {
+    Ok(Some(stage(Check::STAGE, 13, settings, resources, move || {
         let (cache, search) = (default_cache(), CandidateOptions::of_mode(check.thorough));
         let open = |(name, path): &(String, PathBuf)| {
             let index = EvalIndex::open(name, path, cache.as_deref(), &search);

@@ -1,6 +1,6 @@
 //! Correlations of two aligned images.
 
-use super::drawing::recoloured;
+use super::drawing::{Drawing, drawing};
 use crate::alignment::{Sums, Transform, levels, shared, structure};
 use crate::pyramid::{GRID, ImagePyramid, dot};
 
@@ -27,7 +27,7 @@ pub(super) fn compare(
     a: &ImagePyramid,
     b: &ImagePyramid,
     transform: &Transform,
-) -> Option<Similarity> {
+) -> Option<(Similarity, Drawing)> {
     let common = transform.common()?;
     let [left, top, right, bottom] = common;
     let (luma, fine) = structure(a, b, transform, common, GRID);
@@ -35,13 +35,15 @@ pub(super) fn compare(
     // In the smaller image the common part is the larger share.
     let covered = area.max(area * transform.area()).min(1.0) * b.shown();
     let (da, db) = luma.variances();
-    Some(Similarity {
+    let drawing = drawing(a, b, transform, common);
+    let similarity = Similarity {
         luma: luma.correlation(),
         fine: fine.correlation(),
-        colour: colour(a, b, transform, common),
+        colour: colour(a, b, transform, common) - RECOLOURED * drawing.recoloured,
         covered,
         contrast: da.min(db).sqrt(),
-    })
+    };
+    Some((similarity, drawing))
 }
 
 /// Correlation of the channels: a tint must not count, a different drawing must.
@@ -68,8 +70,7 @@ fn colour(a: &ImagePyramid, b: &ImagePyramid, transform: &Transform, common: [f3
         others.extend(scaled(y, vb));
         counted.extend_from_slice(&seen);
     }
-    let alike = Sums::over(&all, &others, &counted).correlation();
-    alike - RECOLOURED * recoloured(a, b, transform, common)
+    Sums::over(&all, &others, &counted).correlation()
 }
 
 #[cfg(test)]
@@ -94,7 +95,7 @@ mod tests {
     fn a_drawing_in_another_colour_is_another_drawing_and_a_tint_is_not() {
         let colour = |a: &Rgb, b: &Rgb| {
             let both = [a, b].map(ImagePyramid::new);
-            compare(&both[0], &both[1], &Transform::WHOLE).unwrap().colour
+            compare(&both[0], &both[1], &Transform::WHOLE).unwrap().0.colour
         };
         let black = square([20; 3]);
         assert!(colour(&square([255, 150, 20]), &black) < 0.8);
@@ -125,6 +126,6 @@ mod tests {
         let found =
             compare(&ImagePyramid::new(&clean), &ImagePyramid::new(&other), &Transform::WHOLE)
                 .unwrap();
-        assert!(found.colour > 0.9, "{found:?}");
+        assert!(found.0.colour > 0.9, "{found:?}");
     }
 }

@@ -31,16 +31,25 @@ const LEAST: usize = 8;
 /// Weight, for each point, of black that stays black and white that stays white.
 const KEPT: f32 = 0.3;
 
-/// How surely both images are drawings, and in other colours: from 0 to 1.
+/// What is known of two images as drawings.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Drawing {
+    /// How surely neither is one, from 0 to 1: of many colours, and textured.
+    pub texture: f32,
+    /// How surely both are, and in other colours.
+    pub recoloured: f32,
+}
+
+/// Whether both images are drawings, and in other colours.
 ///
 /// Brightness, contrast and a tint do not count, nor does a copy without colours; nor does the
 /// ground, which is what most of the edge shows.
-pub(super) fn recoloured(
+pub(super) fn drawing(
     a: &ImagePyramid,
     b: &ImagePyramid,
     transform: &Transform,
     common: [f32; 4],
-) -> f32 {
+) -> Drawing {
     let levels = levels(a, b, transform, common, GRID);
     let (points, _) = shared(levels, transform, common, GRID);
     let seen = compared(levels, &points, b.is_part());
@@ -48,14 +57,12 @@ pub(super) fn recoloured(
     let even: Vec<usize> = (0..seen.len()).filter(|&at| seen[at] && is_even(&luma, at)).collect();
     let all = seen.iter().filter(|seen| **seen).count();
     let flat = ramp(even.len() as f32 / all.max(1) as f32, SHARE);
-    if flat == 0.0 {
-        return 0.0;
-    }
     let both = [colours(a, &points[0]), colours(b, &points[1])];
     let bits = both.each_ref().map(|image| entropy(image, &seen));
     let few = 1.0 - ramp(bits[0].max(bits[1]), BITS);
-    if few == 0.0 {
-        return 0.0;
+    let texture = (1.0 - flat) * ramp(bits[0].min(bits[1]), BITS);
+    if flat * few == 0.0 {
+        return Drawing { texture, recoloured: 0.0 };
     }
     let differs = if both.iter().any(|image| is_grey(image, &seen)) {
         // However the other became grey.
@@ -65,7 +72,7 @@ pub(super) fn recoloured(
     } else {
         difference(&both, &even)
     };
-    flat * few * ramp(differs, DIFFERENT)
+    Drawing { texture, recoloured: flat * few * ramp(differs, DIFFERENT) }
 }
 
 /// The points that are compared: what was laid over a part is not, nor what one image alone was
@@ -240,7 +247,7 @@ mod tests {
     fn judged(a: &Rgb, b: &Rgb) -> f32 {
         let both = [a, b].map(thumbnail);
         let [a, b] = both.each_ref().map(ImagePyramid::new);
-        recoloured(&a, &b, &Transform::WHOLE, [0.0, 0.0, 1.0, 1.0])
+        drawing(&a, &b, &Transform::WHOLE, [0.0, 0.0, 1.0, 1.0]).recoloured
     }
 
     fn each(image: &Rgb, change: impl Fn([f32; 3]) -> [f32; 3]) -> Rgb {
@@ -287,7 +294,11 @@ mod tests {
         let mut data = vec![0; 24 * 24 * 3];
         blake3::Hasher::new().finalize_xof().fill(&mut data);
         let image = resize(&Rgb { width: 24, height: 24, data }, 256, 256, Filter::Bicubic);
-        assert_eq!(judged(&image, &each(&image, |[r, g, b]| [b, r, g])), 0.0);
+        let other = each(&image, |[r, g, b]| [b, r, g]);
+        assert_eq!(judged(&image, &other), 0.0);
+        let other = thumbnail(&each(&image, |[r, g, b]| [r, g, 255.0 - b]));
+        let score = pair_score(&thumbnail(&image), &other);
+        assert!(score > 0.92, "{score}");
     }
 
     #[test]

@@ -37,15 +37,21 @@ pub struct ScoreParts {
     pub penalty: f32,
     /// Whether one image is turned, mirrored, inverted or a part of the other.
     pub elsewhere: bool,
+    /// How surely both are photographs, from 0 to 1: their texture is shared by nothing in other
+    /// colours.
+    pub texture: f32,
     /// Cosine of the learned detector's vectors, where it was asked.
     pub detector: Option<f32>,
 }
 
-/// One number in [0, 1]: all three correlations must be high, and the alignment simple. Elsewhere
+/// One number in [0, 1]: all three correlations must be high, and the alignment simple. Colours of
+/// a photograph may all be changed: they count no less than what else agrees least. Elsewhere
 /// than edge on edge, fine structure must agree as well as all three: in broad strokes a portrait
 /// is alike a refrigerator.
 pub fn score(parts: &ScoreParts) -> f32 {
     let Similarity { luma, fine, colour, covered, .. } = parts.similarity;
+    let changed = (luma.min(fine) - colour).max(0.0);
+    let colour = colour + parts.texture * changed;
     let mut alike = (LUMA * luma + FINE * fine + COLOUR * colour).clamp(0.0, 1.0);
     let mut penalty = parts.penalty;
     if parts.elsewhere {
@@ -64,9 +70,9 @@ pub(crate) fn parts(
     b: &ImagePyramid,
     transform: &Transform,
 ) -> Option<ScoreParts> {
-    let similarity = compare(a, b, transform)?;
+    let (similarity, drawing) = compare(a, b, transform)?;
     let penalty = deformation_penalty(transform, [a.sides(), b.sides()], similarity.covered);
-    Some(ScoreParts { similarity, penalty, elsewhere: false, detector: None })
+    Some(ScoreParts { similarity, penalty, texture: drawing.texture, ..ScoreParts::default() })
 }
 
 /// The more a transform bends to make two images agree, the less their agreement says, and the
@@ -93,6 +99,10 @@ mod tests {
         assert!((score(&ScoreParts { detector: Some(0.0), ..whole }) - 0.7).abs() < 1e-6);
         let similarity = Similarity { fine: 0.0, ..similarity };
         assert!((score(&ScoreParts { similarity, ..whole }) - 0.5).abs() < 1e-6);
+        let similarity = Similarity { luma: 0.9, fine: 0.85, colour: -0.5, ..similarity };
+        let recoloured = ScoreParts { similarity, ..whole };
+        assert!(score(&recoloured) < 0.6);
+        assert!(score(&ScoreParts { texture: 1.0, ..recoloured }) > 0.86);
         // A portrait and a refrigerator, mirrored.
         let similarity =
             Similarity { luma: 0.977, fine: 0.749, colour: 0.973, covered: 0.683, ..similarity };

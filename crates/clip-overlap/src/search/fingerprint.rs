@@ -6,6 +6,7 @@ use clip_image::{Rgb, crop};
 use super::keypoints::{Keypoint, keypoints};
 use super::panels::panels;
 use super::vector::vector;
+use super::words::without_words;
 use crate::alignment::{SIDE, Transform, grid};
 use crate::pyramid::{Plane, shrink, thumbnail};
 
@@ -40,16 +41,18 @@ pub struct Query {
     pub mirrored: (u64, u64),
     /// The image itself, small: parts of it are looked at as they are found.
     pub image: Rgb,
-    /// The images that it shows beside others.
+    /// The images that it shows beside others, or below words.
     pub(crate) panels: Vec<Panel>,
 }
 
-/// An image that another shows on a ground of one colour.
+/// An image that another shows: on a ground of one colour, or below words.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Panel {
     pub query: Query,
     /// Where the other image is in it.
     pub place: Transform,
+    /// Whether it was below words.
+    pub below: bool,
 }
 
 impl Query {
@@ -59,10 +62,16 @@ impl Query {
             let query = Self::without_panels(&crop(image, left, top, width, height), working);
             let [x, y] = [(image.width, left, width), (image.height, top, height)]
                 .map(|(whole, from, side)| [whole, from].map(|value| value as f32 / side as f32));
-            Panel { query, place: Transform::scaled(x[0], y[0], -x[1], -y[1]) }
+            Panel { query, place: Transform::scaled(x[0], y[0], -x[1], -y[1]), below: false }
         };
-        let panels = panels(image).into_iter().map(panel).filter(|panel| !panel.query.print.flat);
-        Self { panels: panels.collect(), ..Self::without_panels(image, working) }
+        let whole = Self::without_panels(image, working);
+        let below = without_words(&whole.image).map(|image| Panel {
+            query: Self::without_panels(&image, working),
+            place: Transform::WHOLE,
+            below: true,
+        });
+        let panels = panels(image).into_iter().map(panel).chain(below);
+        Self { panels: panels.filter(|panel| !panel.query.print.flat).collect(), ..whole }
     }
 
     fn without_panels(image: &Rgb, working: u32) -> Self {

@@ -58,7 +58,8 @@ impl Found {
 
     /// The same of an image that shows the searched one in a place, by where it is in that.
     pub(super) fn within(self, place: &Transform) -> Self {
-        let kind = if self.kind == HitKind::Near { HitKind::Crop } else { self.kind };
+        let part = self.kind == HitKind::Near && *place != Transform::WHOLE;
+        let kind = if part { HitKind::Crop } else { self.kind };
         Self { kind, transform: self.transform.after(place), ..self }
     }
 }

@@ -11,6 +11,7 @@ mod orientation;
 mod panels;
 mod set;
 mod vector;
+mod words;
 
 pub use candidates::CandidateOptions;
 pub(crate) use detector::Pair;

@@ -27,6 +27,9 @@ const HALF: u32 = 128;
 /// Score below which an aligned whole image is looked at once more, without what covers it.
 const COVERED: f32 = 0.85;
 
+/// Least texture of what is found below words.
+const TEXTURE: f32 = 0.5;
+
 /// Fingerprints of one evaluation set, ready to be searched.
 pub struct SetIndex {
     items: Vec<Fingerprint>,
@@ -70,7 +73,9 @@ impl SetIndex {
         let mut found = self.anywhere(query, nearest, extra);
         let panels: Vec<&Query> = query.panels.iter().map(|panel| &panel.query).collect();
         for (panel, near) in query.panels.iter().zip(self.nearest(&panels)) {
-            let here = self.anywhere(&panel.query, &near, &[]);
+            let mut here = self.anywhere(&panel.query, &near, &[]);
+            // Of a drawing, what was taken for words is what it shows.
+            here.retain(|found| !panel.below || found.parts.texture >= TEXTURE);
             found.extend(here.into_iter().map(|found| found.within(&panel.place)));
         }
         best(found)
