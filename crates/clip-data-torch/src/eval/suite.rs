@@ -144,8 +144,8 @@ impl Opened {
     }
 }
 
-/// What results are of: the weights, their configuration and preprocessing. Large files are read for it, once for
-/// each model.
+/// What results are of: the weights, their configuration and preprocessing. Large files are read
+/// for it, once for each model.
 struct Identity {
     hash: String,
     config: String,

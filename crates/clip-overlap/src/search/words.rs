@@ -8,7 +8,7 @@ const DARK: u8 = 40;
 /// Pixels between light and dark of one letter; this and the radii for a longer side of [`SIDE`].
 const STROKE: usize = 3;
 const SIDE: usize = 256;
-/// Longer side in pixels below which no words are told from what is shown.
+/// Longer side in pixels below which no letters can be read.
 const LEAST: usize = 128;
 /// Share of the image that is words: of 500 photographs one in a hundred has the lower one.
 const SHARE: [f32; 2] = [0.04, 0.5];
@@ -138,7 +138,7 @@ mod tests {
     fn words_with_an_outline_are_filled_in_and_other_images_stay_as_they_are() {
         let plain = slope();
         assert!(without_words(&plain).is_none());
-        // Two letters are too few to be told from a highlight.
+        // Two letters may be a highlight beside a shadow.
         assert!(without_words(&written(&plain, 2)).is_none());
         let filled = without_words(&written(&plain, 18)).unwrap();
         let apart = filled.data.iter().zip(&plain.data).map(|(a, b)| a.abs_diff(*b)).max();
