@@ -56,13 +56,8 @@ impl Checked {
             return Err(ParquetError::General(format!("a footer of {length} bytes")));
         }
         let footer = self.get_bytes(start, length as usize)?;
-        match structure(&mut &footer[..], 0) {
-            Err(Stop::List(size)) => {
-                let claim = format!("a list of {size} elements in a footer of {length} bytes");
-                Err(ParquetError::General(claim))
-            }
-            Ok(()) | Err(Stop::Malformed) => Ok(()),
-        }
+        structure(&mut &footer[..], 0)
+            .map_err(|stop| ParquetError::General(format!("{stop} in a footer of {length} bytes")))
     }
 }
 
@@ -116,11 +111,13 @@ impl Read for PageReader {
     }
 }
 
-/// Why a footer was not passed to its end.
+/// Why a footer was not passed to its end. The crate passes over as many elements as are claimed,
+/// up to 2^31, of which truth values take no bytes there.
+#[derive(Debug, thiserror::Error)]
 enum Stop {
-    /// A list that cannot have this many elements.
+    #[error("a list of {0} elements")]
     List(u64),
-    /// Something else, which is for the crate to refuse.
+    #[error("what is no structure of Parquet's")]
     Malformed,
 }
 
@@ -147,7 +144,7 @@ fn structure(bytes: &mut &[u8], depth: usize) -> Passed {
 fn value(kind: u8, bytes: &mut &[u8], depth: usize) -> Passed {
     match kind {
         _ if depth > DEEPEST => Err(Stop::Malformed),
-        1..=3 => byte(bytes).map(drop),
+        3 => byte(bytes).map(drop),
         4..=6 => number(bytes).map(drop),
         7 => skip(bytes, 8),
         8 => {
@@ -157,13 +154,16 @@ fn value(kind: u8, bytes: &mut &[u8], depth: usize) -> Passed {
         9 | 10 => {
             let head = byte(bytes)?;
             let size = if head >> 4 == 15 { number(bytes)? } else { u64::from(head >> 4) };
-            // An element takes a byte at least.
-            if size > bytes.len() as u64 {
+            // An element takes a byte at least, and a footer has no list of truth values.
+            let truth = matches!(head & 15, 1 | 2) && size > 0;
+            if size > bytes.len() as u64 || truth {
                 return Err(Stop::List(size));
             }
             (0..size).try_for_each(|_| value(head & 15, bytes, depth + 1))
         }
         12 => structure(bytes, depth + 1),
+        13 => skip(bytes, 16),
+        // Parquet has no maps.
         _ => Err(Stop::Malformed),
     }
 }
@@ -191,4 +191,31 @@ fn number(bytes: &mut &[u8]) -> Passed<u64> {
         }
     }
     Err(Stop::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(bytes: &[u8]) -> std::result::Result<(), String> {
+        structure(&mut &bytes[..], 0).map_err(|stop| stop.to_string())
+    }
+
+    #[test]
+    fn what_claims_more_than_it_has_is_refused() {
+        // Field 1: the number 5, then the end.
+        assert_eq!(passed(&[0x15, 10, 0]), Ok(()));
+        // Field 1: three bytes.
+        assert_eq!(passed(&[0x19, 0x33, 1, 2, 3, 0]), Ok(()));
+        let many = [0xff, 0xff, 0xff, 0xff, 7];
+        let list = |kind: u8| [&[0x19, 0xf0 | kind], &many[..], &[0; 8]].concat();
+        for kind in [1, 2, 3, 8, 12] {
+            assert!(passed(&list(kind)).unwrap_err().contains("2147483647 elements"), "{kind}");
+        }
+        assert!(passed(&[0x19, 0x21, 1, 1, 0]).unwrap_err().contains("2 elements"));
+        // A map of truth values.
+        let map = [&[0x1b], &many[..], &[0x11, 0]].concat();
+        assert!(passed(&map).unwrap_err().contains("no structure"));
+        assert!(passed(&[0x1c; 64]).is_err() && passed(&[0x15]).is_err());
+    }
 }
