@@ -48,7 +48,7 @@ pub enum Error {
         reason: String,
     },
     /// Two samples of a shard that have the same key.
-    #[error("{} sample {key:?}: the key is in the shard twice, at byte {first} and again at byte {again}", path.display())]
+    #[error("{} sample {key:?}: the key is in the shard twice, at byte {first} and again at byte {again}\nhint: the files of a sample follow each other in a shard, as `tar --sort=name` writes them", path.display())]
     DuplicateKey {
         /// The shard.
         path: PathBuf,

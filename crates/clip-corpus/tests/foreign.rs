@@ -127,18 +127,18 @@ fn odd_members_are_skipped_or_reported() {
     ] {
         let twice = samples_of(&members);
         let places = format!(
-            "odd.tar sample \"a\": the key is in the shard twice, at byte 512 and again at byte {again}"
+            "odd.tar sample \"a\": the key is in the shard twice, at byte 512 and again at byte {again}\n"
         );
         let named = twice.iter().filter_map(|sample| sample.as_ref().err());
         assert!(
-            named.clone().count() == 1 && named.clone().all(|e| e.ends_with(&places)),
+            named.clone().count() == 1 && named.clone().all(|e| e.contains(&places)),
             "{twice:?}"
         );
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("odd.tar");
         std::fs::write(&path, [&members.concat()[..], &[0; 1024]].concat()).unwrap();
         let scanned = ShardIndex::scan(&path).unwrap_err().to_string();
-        assert!(scanned.ends_with(&places), "{scanned}");
+        assert!(scanned.contains(&places), "{scanned}");
         // What another tool's or an older index lists is checked as well.
         let index = members.len() as u64;
         let line =

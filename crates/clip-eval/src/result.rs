@@ -106,6 +106,8 @@ pub struct ResultRecord {
     pub dataset: Option<String>,
     /// The model.
     pub model: Option<String>,
+    /// Its folder or file, whole, of a suite's.
+    pub model_folder: Option<String>,
     /// Its weights, as CLIP_benchmark names them.
     pub pretrained: Option<String>,
     /// The task.

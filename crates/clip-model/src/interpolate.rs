@@ -16,13 +16,18 @@ use crate::{Clip, Error, Result};
 /// sigmoid loss and the other has none.
 pub fn interpolate(before: &Clip, tuned: &Clip, alpha: f64, kind: Kind) -> Result<Clip> {
     if before.config() != tuned.config() {
-        let [before, tuned] = [before, tuned].map(|model| describe(model.config()));
+        let models = [before, tuned].map(Clip::config);
+        let mut shown = models.map(describe);
+        if shown[0] == shown[1] {
+            shown = models.map(|config| serde_json::to_string(config).unwrap_or_default());
+        }
+        let [before, tuned] = shown;
         return Err(Error::Config(format!("the weights are of two models: {before}, and {tuned}")));
     }
     if before.preprocess() != tuned.preprocess() {
         let [before, tuned] = [before, tuned].map(|model| model.preprocess().to_json());
         return Err(Error::Config(format!(
-            "their preprocess_cfg differs: {before}, and {tuned}\nhint: --image-mean and the like"
+            "their preprocess_cfg differs: {before}, and {tuned}\nhint: --image-mean, --image-std, --image-interpolation and --image-resize-mode override it"
         )));
     }
     let names =

@@ -280,7 +280,7 @@ impl Weights {
                     ),
                     None => format!(
                         "nothing records the model of these weights (by their shapes: {shape}), and its activation \
-                         leaves no trace in them\nhint: `--model-name {name}` (`--model {name}` of `clip-data train`) names it, with -quickgelu where it was trained so"
+                         leaves no trace in them\nhint: `--model-name {name}` (`--model {name}` of `clip-data train`) names it, with -quickgelu (in a file, \"quick_gelu\": true) where it was trained so"
                     ),
                 };
                 Err(Error::file(&self.path, fault))

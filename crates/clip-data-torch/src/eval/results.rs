@@ -25,6 +25,11 @@ pub fn read(folder: &Path) -> anyhow::Result<Vec<ResultRecord>> {
     Ok(results)
 }
 
+/// Keeps checkpoints of one name apart in the names of files: 8 digits of their path's hash.
+pub fn path_hash(path: &str) -> String {
+    blake3::hash(path.as_bytes()).to_hex()[..8].to_owned()
+}
+
 fn word(text: Option<&str>) -> &str {
     text.unwrap_or("-")
 }
@@ -88,9 +93,12 @@ pub fn table(results: &[ResultRecord]) -> String {
 /// Writes DataComp's `eval_results.jsonl`, a file for each model where there are several, and
 /// returns its five means where their sets are there.
 pub fn write_lines(folder: &Path, results: &[ResultRecord]) -> anyhow::Result<String> {
-    let mut models: BTreeMap<(String, &str), Vec<&ResultRecord>> = BTreeMap::new();
+    let mut models: BTreeMap<(String, String), Vec<&ResultRecord>> = BTreeMap::new();
     for (d, label) in results.iter().zip(labels(results)) {
-        models.entry((label, d.hashes.model.as_str())).or_default().push(d);
+        // One checkpoint may be there under several settings, each in a folder of its own.
+        let hash = d.model_folder.as_deref().map(path_hash);
+        let hash = hash.unwrap_or_else(|| d.hashes.model.chars().take(8).collect());
+        models.entry((label, hash)).or_default().push(d);
     }
     let several = models.len() > 1;
     let mut text = String::new();
@@ -100,9 +108,10 @@ pub fn write_lines(folder: &Path, results: &[ResultRecord]) -> anyhow::Result<St
             lines.push_str(&serde_json::to_string(line)?);
             lines.push('\n');
         }
-        let name = match hash.get(..8).filter(|_| several) {
-            Some(hash) => format!("eval_results_{hash}.jsonl"),
-            None => "eval_results.jsonl".into(),
+        let name = if several {
+            format!("eval_results_{hash}.jsonl")
+        } else {
+            "eval_results.jsonl".into()
         };
         clip_format::write_atomic(&folder.join(name), lines.as_bytes())?;
         let of = if several { format!("{label}: ") } else { String::new() };

@@ -29,9 +29,9 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
     let audit = args.contamination.as_deref().map(Audit::open).transpose()?;
     let mut failed = 0;
     let mut at = 0usize;
-    for path in &args.model {
-        // Once: a run that still trains may get a newer checkpoint meanwhile.
-        let folder = weights_path(&ModelPath::at(path.clone()))?;
+    // Once, before hours of work: a run that still trains may get a newer checkpoint meanwhile.
+    let folders = args.model.iter().map(|path| weights_path(&ModelPath::at(path.clone())));
+    for folder in folders.collect::<anyhow::Result<Vec<_>>>()? {
         if let Some(text) = audit.as_ref().and_then(|audit| audit.warning(&folder)) {
             eprintln!("{text}");
         }
@@ -116,7 +116,7 @@ impl Opened {
     /// One file a checkpoint, set and protocol; the hash keeps checkpoints of one name apart.
     fn stem(&self, folder: &Path) -> String {
         let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-        let hash = blake3::hash(whole.to_string_lossy().as_bytes()).to_hex();
+        let hash = results::path_hash(&whole.to_string_lossy());
         let (name, protocol) = match self {
             Self::Set(set) => (&set.name, set.protocol.name()),
             Self::Choices(choices) => (&choices.name, "choice"),
@@ -130,7 +130,7 @@ impl Opened {
             }),
             Self::Choices(_) => String::new(),
         };
-        format!("{name}_{protocol}_{}{kept}", &hash[..8])
+        format!("{name}_{protocol}_{hash}{kept}")
     }
 
     fn prompts_hash(&self, prompt: &str) -> String {
