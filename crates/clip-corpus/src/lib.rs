@@ -66,7 +66,7 @@ pub use replace::Replacement;
 pub use reshard::{Reshard, Resharded};
 pub use shard::{
     Member, Sample, ShardFiles, ShardIndex, ShardInfo, ShardNames, ShardReader, ShardWriter,
-    read_index, split_name,
+    Written, read_index, split_name,
 };
 pub use subset::{SubsetWriter, read_subset, subset_ids, uid_number, write_subset};
 pub use table::{

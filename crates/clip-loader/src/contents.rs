@@ -9,9 +9,8 @@ use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use clip_corpus::hash_file;
+use clip_corpus::{Written, hash_file};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{Error, Result};
 
@@ -102,10 +101,10 @@ impl Contents {
         if let Some(known) = known.filter(|known| known.stamp == stamp) {
             return Ok(known.clone());
         }
-        let written = written(path)?;
-        if let Some((blake3, bytes)) = &written {
-            if bytes.is_some_and(|bytes| bytes != stamp.bytes) {
-                let (has, wanted) = (stamp.bytes, bytes.unwrap_or_default());
+        let written = Written::of(path)?;
+        if let Some(Written { blake3, bytes }) = &written {
+            if let Some(wanted) = bytes.filter(|&bytes| bytes != stamp.bytes) {
+                let has = stamp.bytes;
                 return Err(damaged(
                     path,
                     format!("{has} bytes, and it was written with {wanted}"),
@@ -117,7 +116,7 @@ impl Contents {
             }
         }
         let (blake3, _) = hash_file(path)?;
-        if written.is_some_and(|(wanted, _)| wanted != blake3) {
+        if written.is_some_and(|written| written.blake3 != blake3) {
             return Err(damaged(
                 path,
                 "the content is not what it was written as (blake3 differs)",
@@ -147,16 +146,6 @@ pub(crate) fn write<T: Serialize>(path: &Path, shards: &[T]) -> Result<()> {
 /// A shard that was changed after it was written.
 pub(crate) fn damaged(path: &Path, reason: impl Into<String>) -> Error {
     clip_corpus::Error::Damaged { path: path.to_path_buf(), reason: reason.into() }.into()
-}
-
-/// The blake3, and the length, that the shard's `_stats.json` says.
-fn written(path: &Path) -> Result<Option<(String, Option<u64>)>> {
-    let name = path.file_stem().unwrap_or_default().to_string_lossy();
-    let stats = path.with_file_name(format!("{name}_stats.json"));
-    let Ok(text) = std::fs::read(&stats) else { return Ok(None) };
-    let stats: Value = serde_json::from_slice(&text).map_err(|e| Error::file(&stats, e))?;
-    let blake3 = stats["blake3"].as_str().map(str::to_owned);
-    Ok(blake3.map(|blake3| (blake3, stats["bytes"].as_u64())))
 }
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ use crate::score::Similarity;
 use crate::{Error, Result};
 
 /// The file of a report's pairs of images, in its folder.
-const PAIRS: &str = "pairs.parquet";
+pub const PAIRS: &str = "pairs.parquet";
+/// The file of its texts with captions.
+pub const TEXTS: &str = "texts.parquet";
 
 /// An image of the corpus beside an evaluation item that it resembles.
 #[derive(Debug, Clone, PartialEq)]

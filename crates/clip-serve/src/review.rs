@@ -8,7 +8,7 @@ use clip_corpus::{ParquetFile, columns, scan};
 use clip_curate::Check;
 use clip_overlap::stage::checked;
 use clip_overlap::{
-    ContaminationReport, Match, SetDecision, SetReport, Subject, Verdict, read_matches,
+    ContaminationReport, Match, PAIRS, SetDecision, SetReport, Subject, Verdict, read_matches,
 };
 use clip_pipeline::tables_in;
 use clip_report::small_image;
@@ -61,7 +61,7 @@ impl Review {
                 found.into_iter().map(|checked| (checked.pair, checked.kept)).unzip()
             }
             None => {
-                let pairs = read_matches(&folder.join("pairs.parquet"))?;
+                let pairs = read_matches(&folder.join(PAIRS))?;
                 let kept = still_there(&report, &pairs);
                 (pairs, kept)
             }

@@ -13,6 +13,7 @@ mod names;
 mod reader;
 mod sample;
 mod writer;
+mod written;
 
 pub use files::ShardFiles;
 pub use index::{ShardIndex, read_index};
@@ -21,3 +22,4 @@ pub use names::ShardNames;
 pub use reader::ShardReader;
 pub use sample::{Sample, split_name};
 pub use writer::{ShardInfo, ShardWriter};
+pub use written::Written;

@@ -100,8 +100,8 @@ pub fn warn(set: &EvalSet) {
 }
 
 /// A name that is nearly a dataset's; which class each label was given, where that was by position;
-/// and of folders of images under the
-/// name of a dataset that is published otherwise, where they are not as many.
+/// and of folders of images under the name of a dataset that is published otherwise, where they are
+/// not as many.
 pub fn warnings(set: &EvalSet) -> Vec<String> {
     let name = clip_datasets::name_warning(&set.name).filter(|_| set.named);
     name.into_iter().chain(positions(set)).chain(other_items(set)).collect()

@@ -7,12 +7,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clip_loader::{Arm, Corpus, Sampler, TrainData, UseCounter};
 use clip_overlap::training::{CopiedScore, Evaluation};
-use clip_overlap::{ContaminationReport, read_copied_items};
+use clip_overlap::{ContaminationReport, PAIRS, read_copied_items};
 
 use super::Args;
-
-/// The file with all copies, beside the report.
-const PAIRS: &str = "pairs.parquet";
 
 /// The copies of a report that are pairs of the corpus: by set and key, with the pair's number.
 fn copies(corpus: &Corpus, report: &Path) -> anyhow::Result<Vec<((String, String), u32)>> {

@@ -9,7 +9,7 @@ use clip_cli::{Show, StatusLine, counted};
 use clip_corpus::{Reshard, ShardReader, lock_file, read_subset, redacted, write_subset};
 use clip_filter::{Pool, Select};
 use clip_format::write_atomic;
-use clip_overlap::Removal;
+use clip_overlap::{Removal, TEXTS};
 use serde_json::json;
 
 /// Arguments of `clip-data reshard`; the names are those of DataComp's resharder.
@@ -70,7 +70,7 @@ fn apart(shards: &[PathBuf], out: &Path) -> anyhow::Result<()> {
 fn captions_left(given: &[PathBuf]) -> anyhow::Result<String> {
     let mut said = String::new();
     for folder in given.iter().filter(|path| path.is_dir()) {
-        let list = folder.join("texts.parquet");
+        let list = folder.join(TEXTS);
         if !list.is_file() || given.contains(&list) {
             continue;
         }

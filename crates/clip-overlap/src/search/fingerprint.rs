@@ -51,8 +51,13 @@ pub(crate) struct Panel {
     pub query: Query,
     /// Where the other image is in it.
     pub place: Transform,
-    /// Whether it was below words.
-    pub below: bool,
+}
+
+impl Panel {
+    /// Whether it is all that the other shows, but for words over it.
+    pub fn is_whole(&self) -> bool {
+        self.place == Transform::WHOLE
+    }
 }
 
 impl Query {
@@ -62,13 +67,12 @@ impl Query {
             let query = Self::without_panels(&crop(image, left, top, width, height), working);
             let [x, y] = [(image.width, left, width), (image.height, top, height)]
                 .map(|(whole, from, side)| [whole, from].map(|value| value as f32 / side as f32));
-            Panel { query, place: Transform::scaled(x[0], y[0], -x[1], -y[1]), below: false }
+            Panel { query, place: Transform::scaled(x[0], y[0], -x[1], -y[1]) }
         };
         let whole = Self::without_panels(image, working);
         let below = without_words(&whole.image).map(|image| Panel {
             query: Self::without_panels(&image, working),
             place: Transform::WHOLE,
-            below: true,
         });
         let panels = panels(image).into_iter().map(panel).chain(below);
         Self { panels: panels.filter(|panel| !panel.query.print.flat).collect(), ..whole }

@@ -75,7 +75,7 @@ impl SetIndex {
         for (panel, near) in query.panels.iter().zip(self.nearest(&panels)) {
             let mut here = self.anywhere(&panel.query, &near, &[]);
             // Of a drawing, what was taken for words is what it shows.
-            here.retain(|found| !panel.below || found.parts.texture >= TEXTURE);
+            here.retain(|found| !panel.is_whole() || found.parts.texture >= TEXTURE);
             found.extend(here.into_iter().map(|found| found.within(&panel.place)));
         }
         best(found)

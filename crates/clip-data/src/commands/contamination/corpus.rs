@@ -12,8 +12,8 @@ use clip_overlap::corpus::{Unit, units};
 use clip_overlap::text::{TextMatch, TextScan};
 use clip_overlap::{
     CandidateOptions, ContaminationReport, CopyRule, CorpusAccount, Decisions, Detection,
-    EvalIndex, Match, Removal, Scan, ScanOptions, Scanned, SetReport, Subject, TextOverlap,
-    UnitCount, default_cache, write_pairs, write_text_copies,
+    EvalIndex, Match, PAIRS, Removal, Scan, ScanOptions, Scanned, SetReport, Subject, TEXTS,
+    TextOverlap, UnitCount, default_cache, write_pairs, write_text_copies,
 };
 use serde_json::json;
 
@@ -91,7 +91,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let copied: Vec<&Match> =
         matches.iter().zip(&copies).filter(|(_, copy)| **copy).map(|(pair, _)| pair).collect();
     if !captions.is_empty() {
-        write_text_copies(&args.out.join("texts.parquet"), &found)?;
+        write_text_copies(&args.out.join(TEXTS), &found)?;
     }
     // What is called removed has neither image nor text in the corpus.
     let found: Vec<TextMatch> =
@@ -104,7 +104,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     judge(args, &mut accounts)?;
     let mut account =
         ContaminationReport::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
-    write_pairs(&args.out.join("pairs.parquet"), &matches, &copies)?;
+    write_pairs(&args.out.join(PAIRS), &matches, &copies)?;
     if args.retrain {
         // The runs read it.
         account.write(&args.out)?;

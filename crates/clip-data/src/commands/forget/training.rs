@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clip_corpus::{Uids, hash_file, holds};
+use clip_corpus::{Uids, Written, hash_file, holds};
 use serde_json::Value;
 
 /// Trainings by what their shards hold.
@@ -81,13 +81,11 @@ impl Trainings {
     }
 }
 
-/// The blake3 that the statistics beside a shard have, where its length is theirs.
+/// The blake3 that a shard was written with, where its length is that of then.
 fn noted_hash(shard: &Path) -> Option<String> {
-    let name = shard.file_stem()?.to_string_lossy();
-    let stats = std::fs::read(shard.with_file_name(format!("{name}_stats.json"))).ok()?;
-    let stats: Value = serde_json::from_slice(&stats).ok()?;
-    let same = stats["bytes"].as_u64() == Some(std::fs::metadata(shard).ok()?.len());
-    stats["blake3"].as_str().filter(|_| same).map(str::to_owned)
+    let written = Written::of(shard).ok()??;
+    let same = written.bytes == Some(std::fs::metadata(shard).ok()?.len());
+    same.then_some(written.blake3)
 }
 
 impl Training {
