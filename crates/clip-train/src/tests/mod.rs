@@ -8,7 +8,7 @@ mod resume;
 mod stop;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clip_loader::{Augment, CaptionKeys, Corpus, CorpusOptions, Identity, Source};
 use clip_model::{Clip, ModelConfig};
@@ -112,8 +112,12 @@ pub fn trainer_on(
     corpus: &Arc<Corpus>,
     options: TrainOptions,
 ) -> Trainer {
+    // The generator is that of all tests of the process.
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let drawing = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     tch::manual_seed(options.seed as i64);
     let model = crate::fresh(model, recipe.objective, device);
+    drop(drawing);
     Trainer::new(model, recipe.clone(), Arc::clone(corpus), options, world).unwrap()
 }
 
