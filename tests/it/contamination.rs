@@ -116,6 +116,15 @@ fn copies_are_left_out_of_new_shards() {
     assert!(printed.contains("none of its"), "{printed}");
     let names = "in these shards: it names those in runs/small/shards/0000";
     assert!(printed.contains(names) && printed.contains("by folder and file"), "{printed}");
+    // Neither is it of other shards of the same names, with the same keys in them.
+    std::fs::rename(world.path("runs"), world.path("moved")).unwrap();
+    let moved = "moved/small/shards";
+    let without = ["--without", "contamination/pairs.parquet"];
+    world.good(&[&["reshard", "-i", moved, "-o", "known"][..], &without].concat());
+    let five = ["--shuffle", "1", "--digits", "5", "--shard-size", "60"];
+    world.good(&[&["reshard", "-i", moved, "-o", "other"][..], &five].concat());
+    let printed = world.fails(&[&["reshard", "-i", "other", "-o", "no"][..], &without].concat(), 2);
+    assert!(printed.contains("none of its"), "{printed}");
 }
 
 #[test]
@@ -277,6 +286,11 @@ fn what_is_wrong_is_named() {
     }
     let printed = world.fails(&["contamination", "--corpus", "images"], 2);
     assert!(printed.contains("--eval"), "{printed}");
+    // A build's report has its place, and a corpus no pipeline.
+    let printed = world.fails(&["contamination", "--out", "elsewhere"], 2);
+    assert!(printed.contains("--corpus"), "{printed}");
+    let both = [&["contamination", "--corpus", "images", "--set", "seed=1"], &eval[..]].concat();
+    assert!(world.fails(&both, 2).contains("--config and --set"));
     // One bad image is a row that is reported, not the end.
     std::fs::write(world.path("images/00/003.jpg"), b"no image at all").unwrap();
     let printed = world.good(&["contamination", "--corpus", "images", "--eval", "toys=toys"]);

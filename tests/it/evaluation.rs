@@ -1,5 +1,7 @@
 //! Evaluations as a user types them, on a model that was trained for a moment.
 
+use std::path::Path;
+
 use clip_image::encode_png;
 
 use crate::world::{World, smooth_image};
@@ -247,8 +249,19 @@ fn every_evaluation_runs_and_says_what_it_asked() {
         );
     }
     an_edited_configuration_is_another_model(&world);
+    // Two sets of one name would have one file of results; a set that moved is another.
+    std::fs::create_dir(world.path("other")).unwrap();
+    let copy = [Path::new("-r"), &world.path("toys"), &world.path("other")];
+    assert!(std::process::Command::new("cp").args(copy).status().unwrap().success());
+    let printed = world.fails(&[&["eval"], &suite[..], &["other/toys"]].concat(), 2);
+    assert!(printed.contains("both are called toys"), "{printed}");
+    world.good(&[&["eval"], &suite[..]].concat());
+    let moved = suite.map(|word| if word == "toys" { "other/toys" } else { word });
+    let output = world.run(&[&["eval"], &moved[..]].concat());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.matches("done before").count() == 1, "{errors}");
     let printed = world.fails(&[&["eval"], &suite[..], &["nowhere"]].concat(), 3);
-    assert!(printed.contains("nowhere") && printed.contains("1 evaluations failed"), "{printed}");
+    assert!(printed.contains("nowhere") && printed.contains("1 evaluation failed"), "{printed}");
 
     // The doctor finds an image that is none, and the evaluation names it.
     std::fs::write(world.path("toys/class_0/bad.png"), b"\x89PNG\r\n\x1a\n").unwrap();

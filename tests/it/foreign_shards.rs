@@ -191,6 +191,14 @@ fn a_tar_or_table_of_an_img2dataset_set_that_is_gone_is_found() {
         assert_eq!(code, Some(4), "{printed}");
         assert!(printed.contains(tar) && printed.contains(table), "{printed}");
     }
+    // What would be made of the others alone is refused.
+    for command in [
+        &["contamination", "--corpus", "set", "--eval", "toys=toys"][..],
+        &["reshard", "-i", "set", "-o", "again"],
+    ] {
+        let printed = world.fails(command, 4);
+        assert!(printed.contains(tar), "{command:?}: {printed}");
+    }
     std::fs::remove_file(set.join("00001_stats.json")).unwrap();
     let (code, printed) = run(&["verify", "set"]);
     assert_eq!(code, Some(4), "{printed}");

@@ -141,11 +141,16 @@ fn a_url_with_several_captions_is_asked_once_and_its_rows_share_the_answer() {
     let table = read_parquet(&place.path("runs/r/shards/00000.parquet")).unwrap().remove(0);
     let captions = table.column_by_name("caption").unwrap().as_string::<i32>();
     assert_eq!(captions.len(), 12);
-    let run: Value =
-        serde_json::from_slice(&std::fs::read(place.path("runs/r/run.json")).unwrap()).unwrap();
-    let fetch = run["stages"].as_array().unwrap().iter().find(|s| s["stage"] == "fetch").unwrap();
-    let tally = ["rows_in", "rows_out", "urls"].map(|name| fetch["tally"][name].as_u64());
-    assert_eq!(tally, [Some(18), Some(12), Some(6)]);
+    let urls_asked = || {
+        let run = std::fs::read(place.path("runs/r/run.json")).unwrap();
+        let run: Value = serde_json::from_slice(&run).unwrap();
+        let mut stages = run["stages"].as_array().unwrap().iter();
+        let fetch = stages.find(|stage| stage["stage"] == "fetch").unwrap();
+        ["rows_in", "rows_out", "urls"].map(|name| fetch["tally"][name].as_u64())
+    };
+    assert_eq!(urls_asked(), [Some(18), Some(12), Some(6)]);
+    place.good(&["retry", "--where", "error_kind = 'http_5xx'"]);
+    assert_eq!(urls_asked(), [Some(18), Some(12), Some(6)], "a retry keeps what was asked before");
 }
 
 #[test]

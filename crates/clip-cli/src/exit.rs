@@ -23,7 +23,7 @@ pub const ENVIRONMENT: u8 = ErrorClass::Environment as u8;
 pub const INTERRUPTED: u8 = ErrorClass::Interrupted as u8;
 
 /// What is printed when a first signal asks a run to stop.
-pub const STOPPING: &str = "stopping after what is in flight; press again to stop at once";
+pub const STOPPING: &str = "stopping: what is done is kept; press again to stop at once";
 
 /// What to do about a path that is not there.
 pub const CHECK_PATH: &str =

@@ -79,6 +79,14 @@ pub enum Error {
         /// What differs.
         reason: String,
     },
+    /// A shard that is not in its folder any more.
+    #[error("{}: {reason}\nhint: get it again; to go without it, remove what is left of it, or name the other shards", path.display())]
+    Gone {
+        /// Its tar.
+        path: PathBuf,
+        /// What is left of it.
+        reason: String,
+    },
     /// A shard specification that names nothing.
     #[error("{spec}: {reason}")]
     Spec {
@@ -95,6 +103,7 @@ impl Error {
         matches!(
             self,
             Self::Damaged { .. }
+                | Self::Gone { .. }
                 | Self::Manifest { .. }
                 | Self::Parquet { .. }
                 | Self::Sample { .. }

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::shard::is_shard;
 use crate::{Error, Result};
 
 /// The files that a specification names, in order.
@@ -13,13 +14,31 @@ use crate::{Error, Result};
 /// behind a URL (`s3:`, `gs:`, `az:`, `https:`) is copied into the cache first.
 ///
 /// # Errors
-/// `pipe:` runs commands and is refused; what is behind a URL may not be had.
+/// `pipe:` runs commands and is refused; what is behind a URL may not be had; a shard of a folder
+/// may be gone.
 pub fn expand(spec: &str) -> Result<Vec<PathBuf>> {
     expand_in(Path::new(""), spec)
 }
 
 /// The same, with paths relative to a folder, whose own name is never a pattern.
 pub fn expand_in(base: &Path, spec: &str) -> Result<Vec<PathBuf>> {
+    let files = expand_present_in(base, spec)?;
+    let folders = if base.join(spec).exists() { vec![spec.to_owned()] } else { names(spec)? };
+    for folder in folders.iter().map(|name| base.join(name)).filter(|path| path.is_dir()) {
+        crate::verify::require_shards(&folder)?;
+    }
+    Ok(files)
+}
+
+/// [`expand`], also where shards of a folder are gone.
+///
+/// # Errors
+/// As those of [`expand`] but for that.
+pub fn expand_present(spec: &str) -> Result<Vec<PathBuf>> {
+    expand_present_in(Path::new(""), spec)
+}
+
+fn expand_present_in(base: &Path, spec: &str) -> Result<Vec<PathBuf>> {
     // What is there under this very name is meant, whatever signs are in it.
     if !spec.is_empty() && base.join(spec).exists() {
         return paths(base, spec, spec);
@@ -104,11 +123,6 @@ fn paths(base: &Path, path: &str, spec: &str) -> Result<Vec<PathBuf>> {
         return Err(bad(spec, format!("no file matches {pattern}{hint}")));
     }
     Ok(found)
-}
-
-/// Whether a path has the extension of a shard.
-pub fn is_shard(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "tar")
 }
 
 /// Levels and folders that [`shards_below`] looks at.
@@ -234,6 +248,16 @@ mod tests {
         let found: Vec<_> =
             found.iter().map(|p| p.file_name().unwrap().to_str().unwrap()).collect();
         assert_eq!(found, ["00000.tar", "00001.tar"]);
+        // A third was written, and is not there.
+        std::fs::write(folder.path().join("00002_stats.json"), r#"{"successes": 7}"#).unwrap();
+        let spec = folder.path().display().to_string();
+        let error = expand(&spec).unwrap_err();
+        assert!(
+            error.is_damage() && error.to_string().contains("00002.tar: it is gone"),
+            "{error}"
+        );
+        assert_eq!(expand_present(&spec).unwrap().len(), 2);
+        assert_eq!(expand(&format!("{spec}/0000{{0..1}}.tar")).unwrap().len(), 2);
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod mirror;
 mod name;
 mod parquet_checked;
 mod parquet_file;
+mod parquet_thrift;
 mod replace;
 mod reshard;
 mod shard;
@@ -49,7 +50,7 @@ pub use delimited::{Delimited, Row};
 pub use embedding_names::EmbeddingNames;
 pub use error::{Error, IoContext, Result};
 pub use error_report::error_report;
-pub use expand::{expand, expand_in, is_shard, names, shards_below};
+pub use expand::{expand, expand_in, expand_present, names, shards_below};
 pub use file_state::file_state;
 pub use forget::{
     Uids, check_embeddings, check_table, copy_without, find_rows, forget_embeddings,
@@ -61,17 +62,18 @@ pub use lock::lock_file;
 pub use manifest::{Commit, Counts, Manifest, PartFile};
 pub use mirror::local;
 pub use name::{BadName, below, check_name};
-pub use parquet_file::{Batches, ParquetFile};
+pub use parquet_file::{Batches, ParquetFile, check_pages};
 pub use replace::Replacement;
 pub use reshard::{Reshard, Resharded};
 pub use shard::{
     Member, Sample, ShardFiles, ShardIndex, ShardInfo, ShardNames, ShardReader, ShardWriter,
-    Written, read_index, split_name,
+    Written, is_shard, read_index, split_name,
 };
 pub use subset::{SubsetWriter, read_subset, subset_ids, uid_number, write_subset};
 pub use table::{
     PartWriter, hash_file, parquet_rows, read_parquet, scan, schema_of, write_parquet,
 };
 pub use verify::{
-    Finding, ImageCheck, Verified, gone, verify_file, verify_shard, verify_subset, verify_table,
+    Finding, ImageCheck, Verified, gone, require_shards, verify_file, verify_shard, verify_subset,
+    verify_table,
 };

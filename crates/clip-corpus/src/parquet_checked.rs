@@ -1,7 +1,8 @@
 //! A Parquet file that is read no further than it reaches, whatever it claims.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use bytes::Bytes;
@@ -9,14 +10,13 @@ use clip_format::FileKind;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
+use crate::parquet_thrift::{FOOTER, PAGE_HEADER, Stop, pass};
 use crate::{Error, IoContext, Result};
 
 /// Longest footer that is read: one of ten million column chunks is shorter.
 const LONGEST_FOOTER: u64 = 1 << 30;
 /// Bytes from its start on by which a file of another kind is known.
 const START: u64 = 512;
-/// How deep the structures of a footer nest, at most.
-const DEEPEST: usize = 32;
 
 /// A file of which no more is asked for than it has.
 pub(crate) struct Checked {
@@ -56,7 +56,7 @@ impl Checked {
             return Err(ParquetError::General(format!("a footer of {length} bytes")));
         }
         let footer = self.get_bytes(start, length as usize)?;
-        structure(&mut &footer[..], 0)
+        pass(&mut &footer[..], FOOTER)
             .map_err(|stop| ParquetError::General(format!("{stop} in a footer of {length} bytes")))
     }
 }
@@ -71,7 +71,9 @@ impl ChunkReader for Checked {
     type T = PageReader;
 
     fn get_read(&self, start: u64) -> std::result::Result<Self::T, ParquetError> {
-        Ok(PageReader { file: self.file.get_read(start)?, ends: 0 })
+        // The end of the file, which is no header of a page.
+        let unchecked = start.checked_add(8).is_none_or(|end| end == self.length);
+        Ok(PageReader { file: self.file.get_read(start)?, start, length: self.length, unchecked })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> std::result::Result<Bytes, ParquetError> {
@@ -87,135 +89,72 @@ impl ChunkReader for Checked {
     }
 }
 
-/// How often a page's header may be read beyond the end of its file.
-const ENDS: u32 = 16;
+/// Bytes of a page's header that are looked at; more where it is not whole in these.
+const WINDOWS: [u64; 3] = [1 << 16, 1 << 22, 1 << 26];
 
-/// Reads a page's header. The crate passes over as many fields as it claims, up to 2^31, without
-/// seeing that nothing is left of the file.
+/// Reads a page's header, once it was passed to its end. The crate also asks for a reader where a
+/// page's data begins, and reads nothing of it then.
 pub(crate) struct PageReader {
     file: BufReader<File>,
-    ends: u32,
+    start: u64,
+    length: u64,
+    /// Whether it may be read as it is.
+    unchecked: bool,
+}
+
+impl PageReader {
+    fn check(&mut self) -> std::io::Result<()> {
+        let mut passed = pass(&mut self.file.fill_buf()?, PAGE_HEADER);
+        let rest = self.length.saturating_sub(self.start);
+        for window in WINDOWS {
+            if !passed.as_ref().is_err_and(Stop::may_pass) {
+                break;
+            }
+            let mut header = vec![0; window.min(rest) as usize];
+            self.file.get_ref().read_exact_at(&mut header, self.start)?;
+            passed = pass(&mut &header[..], PAGE_HEADER);
+        }
+        passed.map_err(|stop| {
+            std::io::Error::new(ErrorKind::InvalidData, format!("{stop} in the header of a page"))
+        })
+    }
 }
 
 impl Read for PageReader {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        if read == 0 && !buffer.is_empty() {
-            self.ends += 1;
-            if self.ends > ENDS {
-                let why = "the file ends within the header of a page";
-                return Err(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, why));
-            }
+        if !self.unchecked {
+            self.check()?;
+            self.unchecked = true;
         }
-        Ok(read)
+        self.file.read(buffer)
     }
-}
-
-/// Why a footer was not passed to its end. The crate passes over as many elements as are claimed,
-/// up to 2^31, of which truth values take no bytes there.
-#[derive(Debug, thiserror::Error)]
-enum Stop {
-    #[error("a list of {0} elements")]
-    List(u64),
-    #[error("what is no structure of Parquet's")]
-    Malformed,
-}
-
-type Passed<T = ()> = std::result::Result<T, Stop>;
-
-/// Passes a structure of Thrift's compact protocol.
-fn structure(bytes: &mut &[u8], depth: usize) -> Passed {
-    loop {
-        let field = byte(bytes)?;
-        if field == 0 {
-            return Ok(());
-        }
-        if field >> 4 == 0 {
-            // The number of the field, which does not follow that before it closely.
-            number(bytes)?;
-        }
-        // A truth value is in the type of its field.
-        if !matches!(field & 15, 1 | 2) {
-            value(field & 15, bytes, depth)?;
-        }
-    }
-}
-
-fn value(kind: u8, bytes: &mut &[u8], depth: usize) -> Passed {
-    match kind {
-        _ if depth > DEEPEST => Err(Stop::Malformed),
-        3 => byte(bytes).map(drop),
-        4..=6 => number(bytes).map(drop),
-        7 => skip(bytes, 8),
-        8 => {
-            let length = number(bytes)?;
-            skip(bytes, length)
-        }
-        9 | 10 => {
-            let head = byte(bytes)?;
-            let size = if head >> 4 == 15 { number(bytes)? } else { u64::from(head >> 4) };
-            // An element takes a byte at least, and a footer has no list of truth values.
-            let truth = matches!(head & 15, 1 | 2) && size > 0;
-            if size > bytes.len() as u64 || truth {
-                return Err(Stop::List(size));
-            }
-            (0..size).try_for_each(|_| value(head & 15, bytes, depth + 1))
-        }
-        12 => structure(bytes, depth + 1),
-        13 => skip(bytes, 16),
-        // Parquet has no maps.
-        _ => Err(Stop::Malformed),
-    }
-}
-
-fn byte(bytes: &mut &[u8]) -> Passed<u8> {
-    let (first, rest) = bytes.split_first().ok_or(Stop::Malformed)?;
-    *bytes = rest;
-    Ok(*first)
-}
-
-fn skip(bytes: &mut &[u8], length: u64) -> Passed {
-    let length = usize::try_from(length).map_err(|_| Stop::Malformed)?;
-    *bytes = bytes.get(length..).ok_or(Stop::Malformed)?;
-    Ok(())
-}
-
-/// A number of seven bits a byte, the lowest first.
-fn number(bytes: &mut &[u8]) -> Passed<u64> {
-    let mut number = 0;
-    for shift in (0..64).step_by(7) {
-        let byte = byte(bytes)?;
-        number |= u64::from(byte & 127) << shift;
-        if byte < 128 {
-            return Ok(number);
-        }
-    }
-    Err(Stop::Malformed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn passed(bytes: &[u8]) -> std::result::Result<(), String> {
-        structure(&mut &bytes[..], 0).map_err(|stop| stop.to_string())
+    /// The bytes of a header, read as the crate reads them.
+    fn header(bytes: &[u8]) -> std::result::Result<Vec<u8>, String> {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, &[bytes, &[0; 64]].concat()).unwrap();
+        let mut read = Checked::new(file).unwrap().get_read(0).unwrap();
+        let mut found = vec![0; bytes.len()];
+        read.read_exact(&mut found).map(|()| found).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn what_claims_more_than_it_has_is_refused() {
-        // Field 1: the number 5, then the end.
-        assert_eq!(passed(&[0x15, 10, 0]), Ok(()));
-        // Field 1: three bytes.
-        assert_eq!(passed(&[0x19, 0x33, 1, 2, 3, 0]), Ok(()));
-        let many = [0xff, 0xff, 0xff, 0xff, 7];
-        let list = |kind: u8| [&[0x19, 0xf0 | kind], &many[..], &[0; 8]].concat();
-        for kind in [1, 2, 3, 8, 12] {
-            assert!(passed(&list(kind)).unwrap_err().contains("2147483647 elements"), "{kind}");
-        }
-        assert!(passed(&[0x19, 0x21, 1, 1, 0]).unwrap_err().contains("2 elements"));
-        // A map of truth values.
-        let map = [&[0x1b], &many[..], &[0x11, 0]].concat();
-        assert!(passed(&map).unwrap_err().contains("no structure"));
-        assert!(passed(&[0x1c; 64]).is_err() && passed(&[0x15]).is_err());
+    fn a_pages_header_is_passed_to_its_end_before_it_is_read() {
+        // Field 5, field 5, field 1: a long least value of a page's statistics.
+        let long =
+            [&[0x5c, 0x5c, 0x18, 0xa0, 0x8d, 6][..], &b"x".repeat(100_000), &[0; 3]].concat();
+        assert_eq!(header(&long), Ok(long.clone()));
+        // 500 lists of 2^31 truth values: hours of passing over them.
+        let many = [0xf1, 0xff, 0xff, 0xff, 0xff, 7];
+        let lists = [&[0x99, 0xf9, 0xf4, 3][..], &many.repeat(500), &[0]].concat();
+        let error = header(&lists).unwrap_err();
+        assert!(error.contains("2147483647 truth values in the header of a page"), "{error}");
+        let claimed = [&[0x99, 0xf3, 0xff, 0xff, 0xff, 0xff, 7][..], &[0; 8]].concat();
+        assert!(header(&claimed).unwrap_err().contains("a list of 2147483647 elements"));
     }
 }

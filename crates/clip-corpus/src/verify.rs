@@ -8,7 +8,8 @@ use clip_format::PathError;
 use serde_json::Value;
 
 use crate::{
-    Error, PartFile, Result, ShardIndex, ShardReader, columns, hash_file, read_index, subset,
+    Error, PartFile, Result, ShardIndex, ShardReader, columns, hash_file, is_shard, read_index,
+    subset,
 };
 
 /// Something that is not as it should be.
@@ -225,21 +226,38 @@ pub fn gone(folder: &Path) -> Result<Vec<Finding>> {
     for shard in shards {
         let [tar, table, stats] =
             ["{}.tar", "{}.parquet", "{}_stats.json"].map(|name| name.replace("{}", shard));
-        let written = std::fs::read(folder.join(&stats)).unwrap_or_default();
-        let written: Value = serde_json::from_slice(&written).unwrap_or_default();
+        // Only of a shard that lacks something: a folder may have a million of them.
+        let written = || -> Value {
+            let written = std::fs::read(folder.join(&stats)).unwrap_or_default();
+            serde_json::from_slice(&written).unwrap_or_default()
+        };
         // img2dataset's `files` are in a folder of the shard's name.
         if !names.contains(&tar) && !names.contains(shard) {
-            if let Some(reason) = samples_in(&written, &folder.join(&table)) {
+            if let Some(reason) = samples_in(&written(), &folder.join(&table)) {
                 bad(&tar, reason);
             }
-        } else if tables && !names.contains(&table) && written["successes"].is_u64() {
+        } else if tables && !names.contains(&table) {
+            let written = written();
             // Of a table with a hash, the shard's own check has said it.
-            if written["table_blake3"].is_null() {
+            if written["successes"].is_u64() && written["table_blake3"].is_null() {
                 bad(&table, "it is gone, and its statistics are not".into());
             }
         }
     }
     Ok(found)
+}
+
+/// Refuses a folder that lacks a tar of its shards: what is made of it would be of fewer pairs than
+/// it says.
+///
+/// # Errors
+/// When one is gone, or the folder cannot be read.
+pub fn require_shards(folder: &Path) -> Result<()> {
+    let lost = gone(folder)?.into_iter().find(|gone| is_shard(&gone.path));
+    match lost {
+        Some(Finding { path, reason }) => Err(Error::Gone { path, reason }),
+        None => Ok(()),
+    }
 }
 
 /// The shard that a file belongs to by its name: statistics of any, a table of a number, as

@@ -128,9 +128,10 @@ pub(crate) fn not_asked(reason: &str) -> bool {
 }
 
 /// Whether a row that ended for this reason had a URL that was asked: not where there is none that
-/// can be, where the address or the host was left alone, and where a file of the host forbids it.
+/// can be, where its host has no address, where the address or the host was left alone, and where a
+/// file of the host forbids it.
 pub(crate) fn was_asked(reason: &str) -> bool {
-    let kinds = [Kind::BadUrl, Kind::Robots, Kind::AiTxt];
+    let kinds = [Kind::BadUrl, Kind::Dns, Kind::Robots, Kind::AiTxt];
     reason != BAD_ROW && !not_asked(reason) && !kinds.iter().any(|kind| kind.name() == reason)
 }
 

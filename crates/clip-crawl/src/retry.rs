@@ -10,6 +10,7 @@ use clip_pipeline::{
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::asks::Asks;
 use crate::dataset::Stats;
 use crate::error::not_asked;
 use crate::fetch::{ImageFetch, Rows};
@@ -189,21 +190,30 @@ impl Fetch for RetryFetch {
         self.ends.lock().unwrap_or_else(PoisonError::into_inner).merge(&ends);
         let mut order: Vec<(usize, usize)> = Vec::with_capacity(BATCH);
         let pool_refs: Vec<&RecordBatch> = pools.iter().collect();
-        for &id in rows.values() {
-            match found.get(&id) {
-                Some(From::Kept(pool, at)) => order.push((*pool, *at)),
-                Some(From::Rejected(at)) => out.reject(rejected[*at].0.clone())?,
+        let asks = Asks::new(&batch)?;
+        // Of the URLs of the part, those that were asked at some time.
+        let mut reasons: Vec<Option<String>> = vec![None; asks.all.len()];
+        for (&id, &ask) in rows.values().iter().zip(&asks.rows) {
+            let reject = match found.get(&id) {
+                Some(From::Kept(pool, at)) => {
+                    order.push((*pool, *at));
+                    None
+                }
+                Some(From::Rejected(at)) => Some(rejected[*at].0.clone()),
                 None => {
                     let lost =
                         || Error::stage(ImageFetch::STAGE, format!("row {id} got no answer"));
-                    out.reject(fallen.remove(&id).ok_or_else(lost)?)?;
+                    Some(fallen.remove(&id).ok_or_else(lost)?)
                 }
-            }
+            };
+            reasons[ask] = reject.as_ref().map(|reject| reject.reason.clone());
+            reject.map_or(Ok(()), |reject| out.reject(reject))?;
             if order.len() == BATCH {
                 out.keep(interleave_record_batch(&pool_refs, &order).map_err(arrow)?)?;
                 order.clear();
             }
         }
+        out.asked(asks.urls(|ask| reasons[ask].as_deref()));
         if order.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use clip_overlap::corpus::units;
 use clip_overlap::{
     CandidateOptions, ContaminationReport, CorpusAccount, EvalIndex, PAIRS, Scan, ScanOptions, Scanned,
-    SetDecision, SetReport, Subject, default_cache, write_pairs,
+    SetDecision, SetReport, Subject, UnitCount, default_cache, write_pairs,
 };
 use pyo3::prelude::*;
 
@@ -82,7 +82,8 @@ impl Job {
         let copies: Vec<bool> = matches.iter().map(|pair| pair.is_copy(&rule)).collect();
         let account = CorpusAccount::of(self.corpus.clone(), &counts);
         let report = ContaminationReport::new(account, reports);
-        write_pairs(&self.out.join(PAIRS), &matches, &copies).raised()?;
+        let shards = UnitCount::shard_hashes(&counts);
+        write_pairs(&self.out.join(PAIRS), &matches, &copies, &shards).raised()?;
         report.write(&self.out).raised()?;
         serde_json::to_string(&report).map_err(|e| message(e.to_string()))
     }

@@ -44,7 +44,7 @@ pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
 
 /// The weights of --model, or those between them and --interpolate's.
 fn model(args: &ConvertArgs, kind: Kind) -> anyhow::Result<Clip> {
-    let opening = load_options(&args.model)?;
+    let opening = load_options(&args.model.options)?;
     let Some(before) = &args.interpolate else {
         return Ok(clip_model::open(
             &weights_path(&args.model)?,

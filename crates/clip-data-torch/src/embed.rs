@@ -32,7 +32,7 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
         None => {}
     }
     let kind = if args.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
-    let opening = LoadOptions { device, ..load_options(&args.model)? };
+    let opening = LoadOptions { device, ..load_options(&args.model.options)? };
     let weights = Weights::read(&weights_path(&args.model)?)?;
     let identity = json!({
         "model": model_identity(&weights, &opening)?,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clip_cli::torch::{ModelPath, PreprocessArgs};
+use clip_cli::torch::{ModelOptions, ModelPath, PreprocessArgs};
 use clip_format::FileError;
 use clip_model::{Error, LoadOptions, ModelConfig, PreprocessCfg, Weights, find_in_hub};
 use serde_json::{Map, Value, json};
@@ -115,7 +115,7 @@ fn newest_epoch(folder: &Path) -> Option<PathBuf> {
 
 /// How to open it. Flags count more than what `--model-name` brings, and that more than the
 /// weights' own.
-pub fn load_options(args: &ModelPath) -> anyhow::Result<LoadOptions> {
+pub fn load_options(args: &ModelOptions) -> anyhow::Result<LoadOptions> {
     // What the caller wrote is wrong, not the model's file.
     let wrong = |error: Error| anyhow::anyhow!("--model-name: {error}");
     let name = args.model_name.as_deref();
@@ -139,7 +139,7 @@ mod tests {
 
     fn fields(flags: &str) -> anyhow::Result<Map<String, Value>> {
         let words = ["eval", "--model", "x"].into_iter().chain(flags.split_whitespace());
-        Ok(load_options(&Cli::try_parse_from(words)?.model)?.preprocess)
+        Ok(load_options(&Cli::try_parse_from(words)?.model.options)?.preprocess)
     }
 
     #[test]

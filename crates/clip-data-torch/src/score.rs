@@ -25,7 +25,7 @@ fn open(args: &ScorerArgs) -> anyhow::Result<(Scorer, Value)> {
     clip_torch::init(args.threads)?;
     let device = device(&args.device)?;
     let kind = if args.precision == Precision::Bf16 { Kind::BFloat16 } else { Kind::Float };
-    let opening = LoadOptions { device, ..load_options(&args.model)? };
+    let opening = LoadOptions { device, ..load_options(&args.model.options)? };
     let path = weights_path(&args.model)?;
     let weights = Weights::read(&path)?;
     let heads = args.heads.iter().map(|head| {

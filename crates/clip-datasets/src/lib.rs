@@ -52,5 +52,5 @@ pub use registry::{
     datasets, find, find_datacomp, models, prompts, visual_n_grams,
 };
 pub use set::EvalSet;
-pub use set_name::{name_warning, parse_named};
+pub use set_name::{name_warning, parse_named, set_name};
 pub use subset::ClassSubset;

@@ -31,6 +31,12 @@ pub(crate) fn name_of(path: &Path) -> String {
     name.to_owned()
 }
 
+/// What the set of `NAME=PATH`, or of a path alone, is called.
+pub fn set_name(text: &str) -> String {
+    let (name, path) = parse_named(text);
+    name.unwrap_or_else(|| name_of(&path))
+}
+
 /// Edits between a name and the dataset's that was likely meant; of short names one.
 const EDITS: usize = 2;
 /// Letters of a name from which on it is not short.
@@ -93,5 +99,9 @@ mod tests {
         let grouped = parse_named("wds/vtab/caltech101=/c");
         assert_eq!(grouped, (Some("caltech101".into()), "/c".into()));
         assert_eq!(parse_named("wds/=x").0, None);
+        assert_eq!(
+            ["/a/wds_cars_test", "toys=/a/cars", "b/cars/"].map(set_name),
+            ["cars", "toys", "cars"]
+        );
     }
 }

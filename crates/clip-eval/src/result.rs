@@ -108,6 +108,8 @@ pub struct ResultRecord {
     pub model: Option<String>,
     /// Its folder or file, whole, of a suite's.
     pub model_folder: Option<String>,
+    /// Where the dataset is, whole, of a suite's.
+    pub dataset_path: Option<String>,
     /// Its weights, as CLIP_benchmark names them.
     pub pretrained: Option<String>,
     /// The task.

@@ -5,7 +5,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
 use clip_corpus::columns::UID;
 use clip_corpus::uid_number;
-use clip_sql::condition::{columns_without_nan, no_column, quoted};
+use clip_sql::condition::{columns_without_nan, no_column, number_of_text, quoted};
 use clip_sql::{Condition, Session};
 
 use crate::{Error, Result};
@@ -38,7 +38,8 @@ pub(crate) enum Rows<'a> {
 }
 
 impl<'a> Scan<'a> {
-    /// A scan of the table [`TABLE`] of a session.
+    /// A scan of the table [`TABLE`] of a session. Of the columns `scores`, those of text are read
+    /// as the numbers that they spell.
     ///
     /// # Errors
     /// When a condition does not fit the columns, or a value's column is not there.
@@ -47,22 +48,23 @@ impl<'a> Scan<'a> {
         schema: &Schema,
         conditions: Vec<Condition>,
         values: Vec<String>,
+        scores: &[&str],
     ) -> Result<Self> {
         let known: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let kind = |name: &String| {
+        let kind = |(at, name): (usize, &String)| {
             let field = schema.field_with_name(name);
             let field = field.map_err(|_| Error::Settings(no_column(name, &known)))?;
-            let narrow = matches!(field.data_type(), DataType::Float32 | DataType::Float16);
-            Ok((field.data_type().is_numeric(), narrow))
+            let kind = field.data_type();
+            let narrow = matches!(kind, DataType::Float32 | DataType::Float16);
+            let spelt = kind.is_string() && name != UID && scores.contains(&name.as_str());
+            let plain = quoted(name);
+            let read = if spelt { number_of_text(&plain) } else { plain };
+            Ok((kind.is_numeric() || spelt, (narrow, format!(", {read} AS __value_{at}"))))
         };
-        let kinds: Vec<(bool, bool)> = values.iter().map(kind).collect::<Result<_>>()?;
-        let (numeric, narrow) = kinds.into_iter().unzip();
-        let raw: String = values
-            .iter()
-            .enumerate()
-            .map(|(at, name)| format!(", {} AS __value_{at}", quoted(name)))
-            .collect();
-        let columns = format!("{}{raw}", columns_without_nan(schema));
+        let kinds: Vec<_> = values.iter().enumerate().map(kind).collect::<Result<_>>()?;
+        let (numeric, kinds): (_, Vec<_>) = kinds.into_iter().unzip();
+        let (narrow, raw): (_, Vec<String>) = kinds.into_iter().unzip();
+        let columns = format!("{}{}", columns_without_nan(schema), raw.concat());
         Ok(Self { session, conditions, values, numeric, narrow, columns })
     }
 
@@ -162,20 +164,20 @@ impl<'a> Scan<'a> {
     /// The least and the largest finite value of each column of numbers.
     pub(crate) fn ranges(&self) -> Result<Vec<Option<(f64, f64)>>> {
         let names = self.values.iter().zip(&self.numeric).enumerate().filter(|(_, (_, n))| **n);
-        let names: Vec<(usize, &String)> = names.map(|(at, (name, _))| (at, name)).collect();
+        let names: Vec<usize> = names.map(|(at, _)| at).collect();
         let mut ranges = vec![None; self.values.len()];
         if names.is_empty() {
             return Ok(ranges);
         }
-        let ends = names.iter().map(|(_, name)| {
-            let value = format!("CAST({} AS DOUBLE)", quoted(name));
+        let ends = names.iter().map(|at| {
+            let value = format!("CAST(__value_{at} AS DOUBLE)");
             let finite = format!("CASE WHEN abs({value}) < 1e300 THEN {value} END");
             format!("min({finite}), max({finite})")
         });
         let query =
             format!("SELECT {} FROM {}", ends.collect::<Vec<_>>().join(", "), self.from(TABLE));
         self.session.each_of(&query, |batch| {
-            for (place, (at, _)) in names.iter().enumerate() {
+            for (place, at) in names.iter().enumerate() {
                 let end = |index: usize| {
                     let column = batch.column(index).as_primitive_opt::<Float64Type>()?;
                     column.is_valid(0).then(|| column.value(0))

@@ -32,7 +32,7 @@ impl Select {
             column_of(&clip_corpus::schema_of(table)?, table, &[UID])?;
         }
         let session = Session::new(scratch)?;
-        session.table(TABLE, &tables)?;
+        session.foreign_table(TABLE, &tables)?;
         let schema = schema_of(&tables)?;
         let (scan, mut selection) =
             Selection::open(&session, &schema, &self.conditions, &self.top, scratch)?;

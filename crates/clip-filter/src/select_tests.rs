@@ -13,10 +13,16 @@ fn pool(folder: &Path, pairs: &[(u128, Option<f64>)]) -> Pool {
         let uids = pairs.iter().map(|(id, _)| format!("{id:032x}"));
         let scores = pairs.iter().map(|(_, score)| *score);
         let narrow = scores.clone().map(|score| score.map(|s| s as f32));
+        // As lists and `.json` fields give them.
+        let texts =
+            scores.clone().map(|score| score.map_or(Some("-".into()), |s| Some(s.to_string())));
+        let words = scores.clone().map(|_| Some("some"));
         let batch = RecordBatch::try_from_iter_with_nullable([
             ("uid", Arc::new(StringArray::from_iter_values(uids)) as ArrayRef, false),
             ("score", Arc::new(scores.collect::<Float64Array>()) as ArrayRef, true),
             ("odd \"name\"", Arc::new(narrow.collect::<Float32Array>()) as ArrayRef, true),
+            ("text", Arc::new(texts.collect::<StringArray>()) as ArrayRef, true),
+            ("word", Arc::new(words.collect::<StringArray>()) as ArrayRef, true),
         ])
         .unwrap();
         let path = folder.join(format!("{file}.parquet"));
@@ -53,7 +59,10 @@ proptest! {
         let count = pairs.len() * percent as usize / 100;
         let mut wanted: Vec<u128> = sorted[..count].iter().map(|pair| pair.0).collect();
         wanted.sort_unstable();
-        for column in ["score", "odd \"name\""] {
+        for column in ["score", "odd \"name\"", "text"] {
+            if column == "text" && pairs.iter().all(|(_, score)| score.is_none()) {
+                continue;
+            }
             let (found, report) =
                 select(&pool, "true", &[(column, percent as f64 / 100.0)]).unwrap();
             prop_assert_eq!(&found, &wanted);
@@ -68,7 +77,9 @@ fn conditions_come_first_and_fractions_intersect() {
     let folder = tempfile::tempdir().unwrap();
     let pairs: Vec<_> = (0..10u128).map(|n| (n, Some(n as f64))).collect();
     let pool = pool(folder.path(), &pairs);
-    assert_eq!(select(&pool, "score < 5", &[]).unwrap().0, [0, 1, 2, 3, 4]);
+    for condition in ["score < 5", "text < 5", "5 > text", "text between -1 and 4.5"] {
+        assert_eq!(select(&pool, condition, &[]).unwrap().0, [0, 1, 2, 3, 4], "{condition}");
+    }
     let (found, report) = select(&pool, "score < 5", &[("score", 0.4)]).unwrap();
     assert_eq!((found, report.threshold), (vec![3, 4], Some(3.0)));
     let names: Vec<(&str, u64)> =
@@ -91,6 +102,7 @@ fn what_cannot_be_selected_is_said() {
         ("colour = 3", vec![], "colour"),
         ("true", vec![("likes", 0.5)], "likes"),
         ("true", vec![("uid", 0.5)], "column uid is no score"),
+        ("true", vec![("word", 0.5)], "column word is no score"),
         ("true", vec![("score", 1.5)], "the fraction 1.5 of score is none\nhint: "),
         ("true", vec![("score", f64::NAN)], "the fraction NaN"),
     ] {
@@ -104,6 +116,8 @@ fn what_is_null_or_nan_meets_no_condition_and_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let pairs = [(1, Some(0.5)), (2, None), (3, Some(f64::NAN)), (4, Some(0.1))];
     let pool = pool(folder.path(), &pairs);
+    let (found, report) = select(&pool, "text >= 0.3", &[]).unwrap();
+    assert_eq!((found, report.gates[0].missing), (vec![1], 2), "no number has no value");
     for column in ["score", "\"odd \"\"name\"\"\""] {
         let (found, report) = select(&pool, &format!("{column} >= 0.3"), &[]).unwrap();
         let gate = &report.gates[0];

@@ -62,8 +62,17 @@ impl Selection {
         }
         names.sort_unstable();
         names.dedup();
-        let scan = Scan::new(session, schema, conditions, names)?;
+        let scores: Vec<&str> = top.iter().map(|top| top.column.as_str()).collect();
+        let scan = Scan::new(session, schema, conditions, names, &scores)?;
         let ranges = scan.ranges()?;
+        for name in scores {
+            let text =
+                schema.field_with_name(name).is_ok_and(|field| field.data_type().is_string());
+            // By their uids alone is no selection.
+            if text && scan.value(name).is_some_and(|at| ranges[at].is_none()) {
+                return Err(Error::Settings(format!("column {name} is no score: no numbers")));
+            }
+        }
         let histogram = |values: &[usize]| match values {
             &[one] => ranges[one].map(|range| Histogram::new(&scan.names()[one], range)),
             _ => None,

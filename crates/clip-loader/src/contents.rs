@@ -9,7 +9,7 @@ use std::fs::{File, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use clip_corpus::{Written, hash_file};
+use clip_corpus::Written;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
@@ -115,13 +115,7 @@ impl Contents {
                 return Ok(Content { shard, stamp, blake3, of_stats: true, hashed: false });
             }
         }
-        let (blake3, _) = hash_file(path)?;
-        if written.is_some_and(|written| written.blake3 != blake3) {
-            return Err(damaged(
-                path,
-                "the content is not what it was written as (blake3 differs)",
-            ));
-        }
+        let blake3 = Written::verified_blake3(path)?;
         if known.is_some_and(|known| known.blake3 != blake3) {
             return Err(Error::file(
                 path,

@@ -22,7 +22,7 @@ use crate::stored_image::{decode_member, read_listed, read_member};
 use crate::synthetic::drawing;
 use crate::{CaptionKeys, Error, Result};
 
-pub use arms::Arm;
+pub use arms::{Arm, SampleName};
 
 /// One image with its captions, in 24 bytes: a corpus of hundreds of millions must fit in memory.
 #[derive(Debug, Clone, Copy)]

@@ -45,7 +45,7 @@ pub use augment::Augment;
 pub use captions::{CaptionKeys, pad_tokens};
 pub use csv::{CsvOptions, open_csv};
 pub use data::{Sampler, TrainData};
-pub use dataset::{Arm, Corpus, CorpusOptions, Identity, SampleRef, Source};
+pub use dataset::{Arm, Corpus, CorpusOptions, Identity, SampleName, SampleRef, Source};
 pub use epochs::Epochs;
 pub use error::{Error, Result};
 pub use loader::{Batch, BatchMemory, Loader, LoaderOptions};

@@ -44,8 +44,8 @@ pub use decision::{CopyRule, Decisions, Judgement, ReviewedPair, SetDecision, TH
 pub use error::{Error, Result};
 pub use hit_kind::HitKind;
 pub use matches::{
-    CopiedItem, Match, PAIRS, TEXTS, copy_lists, read as read_matches, read_copied_items,
-    read_copies, write_pairs,
+    CopiedItem, Match, PAIRS, ShardHashes, TEXTS, copy_lists, read as read_matches,
+    read_copied_items, write_pairs,
 };
 pub use pairwise::{pair_score, thumbnail};
 pub use pyramid::shrink;

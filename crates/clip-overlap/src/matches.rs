@@ -1,6 +1,6 @@
 //! What a corpus has that resembles evaluation items: rows, and their Parquet files.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,15 +63,37 @@ fn schema(verdicts: bool) -> Arc<Schema> {
         ["set", "key", "class", "place", "id", "url", "caption", "kind"].map(text).to_vec();
     fields.extend(["score", "luma", "fine", "colour", "covered", "contrast"].map(real));
     fields.push(Field::new("detector", DataType::Float32, true));
-    fields.push(if verdicts {
-        Field::new("copy", DataType::Boolean, false)
+    if verdicts {
+        fields.push(Field::new("copy", DataType::Boolean, false));
+        fields.push(shard_field());
     } else {
-        Field::new("thumbnail", DataType::Binary, false)
-    });
+        fields.push(Field::new("thumbnail", DataType::Binary, false));
+    }
     Arc::new(Schema::new(fields))
 }
 
-fn batch(rows: &[Match], verdicts: Option<&[bool]>, schema: SchemaRef) -> Result<RecordBatch> {
+/// blake3 of the shards of a corpus, by their places.
+pub type ShardHashes<'a> = HashMap<&'a str, &'a str>;
+
+/// The column with the blake3 of the shard that a row is in: shards of another corpus may have the
+/// same names, and the same keys in them.
+pub(crate) fn shard_field() -> Field {
+    Field::new(SHARD, DataType::Utf8, true)
+}
+
+const SHARD: &str = "shard_blake3";
+
+/// That column of rows in these places.
+pub(crate) fn shard_column<'a>(
+    places: impl Iterator<Item = &'a String>,
+    shards: &ShardHashes,
+) -> ArrayRef {
+    Arc::new(places.map(|place| shards.get(place.as_str()).copied()).collect::<StringArray>())
+}
+
+type Verdicts<'a> = (&'a [bool], &'a ShardHashes<'a>);
+
+fn batch(rows: &[Match], verdicts: Option<Verdicts>, schema: SchemaRef) -> Result<RecordBatch> {
     let text = |get: fn(&Match) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(get)))
     };
@@ -95,10 +117,13 @@ fn batch(rows: &[Match], verdicts: Option<&[bool]>, schema: SchemaRef) -> Result
         real(|m| m.similarity.contrast),
         Arc::new(rows.iter().map(|m| m.detector).collect::<Float32Array>()),
     ];
-    columns.push(match verdicts {
-        Some(verdicts) => Arc::new(BooleanArray::from(verdicts.to_vec())),
-        None => Arc::new(BinaryArray::from_iter_values(rows.iter().map(|m| &m.thumbnail))),
-    });
+    if let Some((copies, shards)) = verdicts {
+        columns.push(Arc::new(BooleanArray::from(copies.to_vec())));
+        columns.push(shard_column(rows.iter().map(|m| &m.place), shards));
+    } else {
+        let thumbnails = rows.iter().map(|m| &m.thumbnail);
+        columns.push(Arc::new(BinaryArray::from_iter_values(thumbnails)));
+    }
     Ok(RecordBatch::try_new(schema, columns)?)
 }
 
@@ -114,12 +139,18 @@ pub(crate) fn write(path: &Path, rows: &[Match], head: (&str, String)) -> Result
     Ok(())
 }
 
-/// Writes matches with what was decided of each, without their images: `pairs.parquet`.
-pub fn write_pairs(path: &Path, rows: &[Match], copies: &[bool]) -> Result<()> {
+/// Writes matches with what was decided of each and the hash of its shard, without their images:
+/// `pairs.parquet`.
+pub fn write_pairs(
+    path: &Path,
+    rows: &[Match],
+    copies: &[bool],
+    shards: &ShardHashes,
+) -> Result<()> {
     let schema = schema(true);
     let mut writer = PartWriter::create(path, schema.clone())?;
     for (rows, copies) in rows.chunks(4096).zip(copies.chunks(4096)) {
-        writer.write(&batch(rows, Some(copies), schema.clone())?)?;
+        writer.write(&batch(rows, Some((copies, shards)), schema.clone())?)?;
     }
     writer.finish()?;
     Ok(())
@@ -136,6 +167,8 @@ pub struct CopiedItem {
     pub place: String,
     /// The image's name there.
     pub id: String,
+    /// blake3 of that unit, where it is a shard and the report has it.
+    pub shard: Option<String>,
 }
 
 /// The pairs that a `pairs.parquet` calls copies.
@@ -149,18 +182,15 @@ pub fn read_copied_items(path: &Path) -> Result<Vec<CopiedItem>> {
             let names = "`set`, `key`, `place`, `id` and `copy`";
             return Err(Error::file(path, format!("no columns {names}: not a pairs.parquet")));
         };
+        let shards = text(SHARD);
         let rows = (0..batch.num_rows()).filter(|&at| copies.value(at));
         found.extend(rows.map(|at| {
             let [set, key, place, id] = [sets, keys, places, ids].map(|c| c.value(at).to_owned());
-            CopiedItem { set, key, place, id }
+            let shard = shards.filter(|shards| shards.is_valid(at));
+            CopiedItem { set, key, place, id, shard: shard.map(|all| all.value(at).to_owned()) }
         }));
     }
     Ok(found)
-}
-
-/// Place and name of the images that a `pairs.parquet` calls copies: what is to be removed.
-pub fn read_copies(path: &Path) -> Result<HashSet<(String, String)>> {
-    Ok(read_copied_items(path)?.into_iter().map(|copy| (copy.place, copy.id)).collect())
 }
 
 /// The lists of copies that `--without` names: a report's folder is its `pairs.parquet`.
@@ -243,15 +273,20 @@ pub(crate) mod tests {
         let rows = [pair("a", "1", 0.5, HitKind::Near), pair("b", "2", 1.0, HitKind::Exact)];
         write(&path, &rows, ("unit", "x".into())).unwrap();
         assert_eq!(read(&path).unwrap(), rows);
-        write_pairs(&path, &rows, &[false, true]).unwrap();
+        write_pairs(&path, &rows, &[false, true], &ShardHashes::new()).unwrap();
         let plain = rows.map(|row| Match { thumbnail: Vec::new(), ..row });
         assert_eq!(read(&path).unwrap(), plain);
-        let copy = ("shards/0.tar".to_owned(), "2".to_owned());
-        assert_eq!(read_copies(&path).unwrap(), [copy].into());
         let texts = dir.path().join("texts.parquet");
         let lists = copy_lists(&[dir.path().to_path_buf(), texts.clone()]);
         assert_eq!(lists, [dir.path().join("pairs.parquet"), texts]);
-        let item = &read_copied_items(&path).unwrap()[0];
-        assert_eq!((item.set.as_str(), item.key.as_str()), ("toys", "b"));
+        let copies = read_copied_items(&path).unwrap();
+        let text = |text: &str| text.to_owned();
+        let (set, key, place, id) = (text("toys"), text("b"), text("shards/0.tar"), text("2"));
+        let mut copy = CopiedItem { set, key, place, id, shard: None };
+        assert_eq!(copies, [copy.clone()]);
+        let shards = ShardHashes::from([("shards/0.tar", "00ff")]);
+        write_pairs(&path, &plain, &[false, true], &shards).unwrap();
+        copy.shard = Some(text("00ff"));
+        assert_eq!(read_copied_items(&path).unwrap(), [copy]);
     }
 }

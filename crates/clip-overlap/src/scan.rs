@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::sync_channel;
 
+use clip_corpus::Written;
 use clip_image::{DecodeOptions, Rgb, decode, encode_jpeg};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::{CorpusRow, Unit};
 use crate::hit_kind::HitKind;
-use crate::matches::{self, Match};
+use crate::matches::{self, Match, ShardHashes};
 use crate::pyramid::shrink;
 use crate::score::{ScoreParts, Similarity, score};
 use crate::search::{Detection, EvalIndex, Found, Nearest, Pair, Query, WORKING};
@@ -62,6 +63,16 @@ pub struct UnitCount {
     /// blake3 of a shard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blake3: Option<String>,
+}
+
+impl UnitCount {
+    /// The hashes of the units that are shards.
+    pub fn shard_hashes(units: &[Self]) -> ShardHashes<'_> {
+        units
+            .iter()
+            .filter_map(|unit| Some((unit.place.as_str(), unit.blake3.as_deref()?)))
+            .collect()
+    }
 }
 
 /// Says how far a scan has come.
@@ -174,7 +185,7 @@ impl Scan<'_> {
         if self.progress.cancel.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        count.blake3 = unit.shard().map(clip_corpus::hash_file).transpose()?.map(|(hash, _)| hash);
+        count.blake3 = unit.shard().map(Written::verified_blake3).transpose()?;
         Ok(Some((count, found)))
     }
 

@@ -74,8 +74,11 @@ pub fn balance(path: &Path, name: &dyn Fn(u32) -> String) -> Result<Section> {
         ("most pairs charged to one query", account.most_charged.into()),
         ("queries in more pairs than the limit, before", account.queries_over_limit_before.into()),
         ("queries in more pairs than the limit, after", account.queries_over_limit_after.into()),
-        ("share of matches in the tail, before", Cell::Share(account.tail_share_before)),
-        ("share of matches in the tail, after", Cell::Share(account.tail_share_after)),
+        (
+            "share of matches in the tail (queries below the limit), before",
+            Cell::Share(account.tail_share_before),
+        ),
+        ("share of matches of the same queries, after", Cell::Share(account.tail_share_after)),
     ];
     if let Some(limit) = account.limit_of_6_percent {
         facts.push(("limit whose tail, itself included, has nearest to 6%", limit.into()));

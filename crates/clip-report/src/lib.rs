@@ -57,7 +57,7 @@ pub use page::{Page, STYLE};
 pub use quality::{QualityGate, QualityModel, quality, quality_gates, rows_near_limits};
 pub use retrained::retrained;
 pub use samples::samples;
-pub use scores::{OTHER_CORPUS, ScoreFile, UNAUDITED};
+pub use scores::{KeptClasses, OTHER_CORPUS, ScoreFile, ScoredPart, UNAUDITED};
 pub use section::Section;
 pub use select::{rows_near_cuts, select};
 pub use sheet::{borderline, sheet};

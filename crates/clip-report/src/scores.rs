@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::json;
 use crate::markup::percent_fine;
@@ -26,12 +26,65 @@ struct Scored {
     contamination_covers_training: Option<bool>,
     classes: Option<u64>,
     chance: Option<f64>,
-    /// Items that were scored, and where they were limited, those of the set.
-    items: Option<u64>,
-    items_total: Option<u64>,
+    #[serde(flatten)]
+    part: ScoredPart,
     all: Option<Accuracies>,
     clean: Option<Accuracies>,
     overlap: Option<Accuracies>,
+}
+
+/// What of a set was scored, as result files say it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ScoredPart {
+    /// Items that were scored.
+    pub items: Option<u64>,
+    /// Items of the set.
+    pub items_total: Option<u64>,
+    /// Which classes were scored, where not all.
+    pub class_subset: Option<KeptClasses>,
+    /// Items that could not be decoded: key and reason.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// The classes that a score is over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeptClasses {
+    /// The name of their list.
+    pub name: String,
+    /// How many they are.
+    pub classes: u64,
+    /// Classes of the set.
+    pub of: u64,
+}
+
+impl ScoredPart {
+    /// What a reader of the scores has to know: that they are of a part of the set.
+    pub fn notes(&self) -> Vec<String> {
+        let grouped = crate::markup::grouped;
+        let mut notes = Vec::new();
+        if let (Some(items), Some(total)) = (self.items, self.items_total)
+            && items < total
+        {
+            let (items, total) = (grouped(items), grouped(total));
+            notes.push(format!("--limit: these are scores of {items} of its {total} items"));
+        }
+        if let Some(KeptClasses { name, classes, of }) = &self.class_subset {
+            notes.push(format!("these are scores of {classes} of its {of} classes: {name}"));
+        }
+        match self.unreadable.as_slice() {
+            [] => {}
+            [(key, reason)] => {
+                notes.push(format!("1 item could not be decoded and was left out: {key}: {reason}"));
+            }
+            [(key, reason), ..] => notes.push(format!(
+                "{} items could not be decoded and were left out, the first of them {key}: {reason}",
+                grouped(self.unreadable.len() as u64)
+            )),
+        }
+        notes
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -126,13 +179,7 @@ fn section(scored: &Scored, notes: &[String]) -> Section {
     let name = scored.dataset.as_deref().unwrap_or("?");
     let classes = crate::markup::grouped(scored.classes.unwrap_or(0));
     let chance = 100.0 * scored.chance.unwrap_or(0.0);
-    let limited = match (scored.items, scored.items_total) {
-        (Some(items), Some(total)) if items < total => {
-            let (items, total) = (crate::markup::grouped(items), crate::markup::grouped(total));
-            format!(". --limit: these are scores of {items} of its {total} items")
-        }
-        _ => String::new(),
-    };
+    let part: String = scored.part.notes().iter().map(|note| format!(". {note}")).collect();
     let about = "Accuracy with 99.5% Clopper-Pearson intervals: on all items, on those that the corpus does \
                  not hold (Clean), and on those that it does (Overlap).";
     let model = scored.model.as_deref().unwrap_or("?");
@@ -141,7 +188,7 @@ fn section(scored: &Scored, notes: &[String]) -> Section {
         Some(id) => format!("contamination report {id}"),
     };
     let section = Section::new("Zero-shot transfer", about)
-        .text(&format!("{name}: {classes} classes, chance {chance:.2}%{limited}"))
+        .text(&format!("{name}: {classes} classes, chance {chance:.2}%{part}"))
         .text(&format!("Model {model}; {split}."));
     let foreign = scored.contamination_covers_training == Some(false);
     let section = if foreign { section.text(&format!("Warning: {OTHER_CORPUS}")) } else { section };

@@ -84,7 +84,7 @@ fn facts(steps: &[Record]) -> Vec<(&'static str, Cell)> {
         ("steps", (steps.len() as u64).into()),
         ("pairs seen", (pairs.round() as u64).into()),
         ("minutes", number(Some(seconds / 60.0), 1)),
-        ("pairs a second", ((pairs / seconds).round() as u64).into()),
+        ("pairs a second", number(Some(pairs / seconds), 1)),
         ("loss at the end", number(last.and_then(|step| step.loss), 3)),
         ("logit scale at the end", number(last.and_then(|step| step.logit_scale), 1)),
     ]

@@ -62,6 +62,18 @@ impl TrainingLog {
         points.chunks(points.len().div_ceil(300).max(1)).map(mean).collect()
     }
 
+    /// Pairs a second: all of these steps by the time of all, not the mean of their rates, which
+    /// slow steps hardly lower.
+    pub fn rate(&self) -> Option<f64> {
+        let step = |step: &Value| {
+            let seconds = step["seconds"].as_f64()?;
+            Some((step["samples_per_second"].as_f64()? * seconds, seconds))
+        };
+        let add = |sum: (f64, f64), step: (f64, f64)| (sum.0 + step.0, sum.1 + step.1);
+        let (samples, seconds) = self.steps.iter().filter_map(step).fold((0.0, 0.0), add);
+        (seconds > 0.0).then(|| samples / seconds)
+    }
+
     /// The names of all scores of evaluations.
     pub fn scores(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -151,6 +163,15 @@ mod tests {
         assert!(steps.is_sorted());
         let points = log.points("loss");
         assert!(points.len() <= 300 && points[0].1 > points[points.len() - 1].1);
+    }
+
+    #[test]
+    fn the_rate_is_of_all_steps_together() {
+        let step = |seconds: f64, rate: f64| serde_json::json!({"seconds": seconds, "samples_per_second": rate});
+        let steps = vec![step(1.0, 16.0), step(3.0, 16.0 / 3.0)];
+        let log = TrainingLog { steps, ..TrainingLog::default() };
+        assert_eq!(log.rate(), Some(8.0));
+        assert_eq!(TrainingLog::default().rate(), None);
     }
 
     #[test]

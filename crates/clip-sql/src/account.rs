@@ -55,7 +55,8 @@ fn of_queries(mut counts: Vec<(u32, &QueryCount)>, limits: &Limits) -> Map<Strin
     let before: Vec<u64> = counts.iter().map(|(_, count)| count.before).collect();
     let tail = |select: fn(&QueryCount) -> u64| {
         let total: u64 = counts.iter().map(|(_, count)| select(count)).sum();
-        let tail = counts.iter().filter(|(query, count)| count.before <= limits.of(*query));
+        // As on the curve, and after by the same queries as before.
+        let tail = counts.iter().filter(|(query, count)| count.before < limits.of(*query));
         let tail: u64 = tail.map(|(_, count)| select(count)).sum();
         if total == 0 { 0.0 } else { tail as f64 / total as f64 }
     };
@@ -91,7 +92,7 @@ pub(crate) fn summary(account: &Map<String, Value>) -> String {
         format!("the limits are {}", limits.join(", "))
     };
     format!(
-        "{} of {} pairs are kept; the most frequent query has {} pairs before, none has more than {} after (a pair counts for all its queries; at most {} are charged to one, {limit}); share of the tail: {:.1}% before, {:.1}% after",
+        "{} of {} pairs are kept; the most frequent query has {} pairs before, none has more than {} after (a pair counts for all its queries; at most {} are charged to one, {limit}); queries below the limit have {:.1}% of the matches before, and {:.1}% after",
         account["kept"],
         account["pairs"],
         account["head"][0]["before"].as_u64().unwrap_or(0),
@@ -113,7 +114,8 @@ mod tests {
         let account = account.as_object_mut().unwrap();
         let wanted = "7 of 9 pairs are kept; the most frequent query has 6 pairs before, none has \
             more than 5 after (a pair counts for all its queries; at most 3 are charged to one, \
-            the limit is 3); share of the tail: 25.0% before, 50.0% after";
+            the limit is 3); queries below the limit have 25.0% of the matches before, and 50.0% \
+            after";
         assert_eq!(summary(account), wanted);
         let own = json!([{"language": "en", "limit": 3}, {"language": "ja", "limit": 2}]);
         account.insert("languages".into(), own);

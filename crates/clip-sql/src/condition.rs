@@ -8,17 +8,19 @@ use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParser;
 
+use crate::comparison::compared;
 use crate::functions::functions;
-use crate::rounded::rounded;
 use crate::session::config;
 use crate::{Error, Result};
+
+pub use crate::comparison::number_of_text;
 
 /// A condition that was checked against the columns of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     text: String,
-    /// The same with its numbers rounded to the columns' types, where that changes it.
-    rounded: Option<String>,
+    /// The same with its numbers compared as the columns ask for, where that changes it.
+    compared: Option<String>,
     columns: Vec<String>,
 }
 
@@ -78,11 +80,11 @@ impl Condition {
             let part = context.parse_sql_expr(text, &columns).ok()?;
             part.get_type(&columns).ok()
         };
-        let rounded = rounded(text, type_of).map_err(|e| refused(reason(&e)))?;
+        let compared = compared(text, type_of).map_err(|e| refused(reason(&e)))?;
         let mut columns: Vec<String> =
             expression.column_refs().into_iter().map(|column| column.name.clone()).collect();
         columns.sort_unstable();
-        Ok(Self { text: text.to_owned(), rounded, columns })
+        Ok(Self { text: text.to_owned(), compared, columns })
     }
 
     /// As it was written.
@@ -96,10 +98,10 @@ impl Condition {
     }
 
     /// The condition within a statement: numbers that are compared with a float of 32 or 16 bits
-    /// are rounded to its type first.
+    /// are rounded to its type first, and text that is compared with numbers is read as one.
     pub fn sql(&self) -> String {
         // A comment at its end must not reach beyond it.
-        format!("(\n{}\n)", self.rounded.as_ref().unwrap_or(&self.text))
+        format!("(\n{}\n)", self.compared.as_ref().unwrap_or(&self.text))
     }
 }
 
@@ -215,10 +217,18 @@ mod tests {
                 ),
             ),
             ("score IS DISTINCT FROM 0.2", format!("score IS DISTINCT FROM {}", real("0.2"))),
+            ("url > 5", format!("{} > 5", number_of_text("url"))),
+            ("-1 = url", format!("-1 = {}", number_of_text("url"))),
         ] {
             assert_eq!(sql(text), format!("(\n{expected}\n)"));
         }
-        for text in ["width >= 0.24 -- or more", "url = '0.24'", "score > width", "score + 1 > 2"] {
+        for text in [
+            "width >= 0.24 -- or more",
+            "url = '0.24'",
+            "url IN ('a', '1')",
+            "score > width",
+            "score + 1 > 2",
+        ] {
             let plain = format!("(\n{text}\n)");
             assert!(sql(text) == plain || text.contains('+'), "{text}: {}", sql(text));
         }

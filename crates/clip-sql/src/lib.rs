@@ -19,6 +19,7 @@
 
 mod account;
 pub mod balance;
+mod comparison;
 pub mod condition;
 pub mod dedup;
 mod error;
@@ -28,7 +29,6 @@ mod limits;
 mod pool;
 mod query;
 mod realised;
-mod rounded;
 mod row_condition;
 mod session;
 mod tail;

@@ -118,6 +118,16 @@ impl Session {
         self.table_of_columns(name, parts, &[])
     }
 
+    /// The same of files that any program may have written: each page's header is passed before
+    /// the engine reads it.
+    ///
+    /// # Errors
+    /// As those of [`Self::table`], and when a file is damaged.
+    pub fn foreign_table(&self, name: &str, files: &[PathBuf]) -> Result<()> {
+        files.par_iter().try_for_each(|file| clip_corpus::check_pages(file))?;
+        self.table(name, files)
+    }
+
     /// The same for these queries alone: where files are joined, only their columns are copied.
     ///
     /// # Errors

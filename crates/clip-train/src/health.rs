@@ -30,17 +30,22 @@ impl Health {
         if self.recent.len() < WINDOW {
             return Vec::new();
         }
+        // It may begin above, and fall: then something is learned, whatever the mean is.
+        let half =
+            |steps: &[StepMetrics]| steps.iter().map(|s| s.loss).sum::<f64>() / steps.len() as f64;
+        let (first, last) = self.recent.make_contiguous().split_at(WINDOW / 2);
+        let (first, last) = (half(first), half(last));
         let mean = |of: fn(&StepMetrics) -> f64| {
             self.recent.iter().map(of).sum::<f64>() / self.recent.len() as f64
         };
         let blind = (self.batch as f64).ln();
-        let (loss, wait, seconds) = (mean(|s| s.loss), mean(|s| s.data_wait), mean(|s| s.seconds));
+        let (wait, seconds) = (mean(|s| s.data_wait), mean(|s| s.seconds));
         let clamped = self.recent.iter().all(|s| s.logit_scale > 99.99);
         let skipped = self.recent.iter().filter(|s| s.skipped).count();
         let findings = [
             (
                 "blind",
-                self.contrastive && loss > 0.99 * blind,
+                self.contrastive && last > 0.99 * blind && first - last < 0.02 * blind,
                 format!(
                     "the loss has stayed at ln(batch) = {blind:.3} for {WINDOW} steps: nothing is learned\n\
                      hint: do the captions belong to the images? else try a lower --lr or a longer --warmup"
@@ -106,5 +111,17 @@ mod tests {
             let found = said(step);
             assert!(found.len() == 1 && found[0].contains(word), "{found:?}");
         }
+    }
+
+    #[test]
+    fn a_loss_that_falls_is_not_called_blind() {
+        let blind = 16f64.ln();
+        let steps = |loss: &dyn Fn(usize) -> f64| -> Vec<String> {
+            let mut watch = Health::new(16, true);
+            let step = |at| StepMetrics { loss: loss(at), seconds: 1.0, ..StepMetrics::default() };
+            (0..WINDOW).flat_map(|at| watch.step(&step(at))).collect()
+        };
+        assert_eq!(steps(&|at| blind * (1.3 - 0.003 * at as f64)), Vec::<String>::new());
+        assert_eq!(steps(&|at| blind * (1.0 + 0.01 * (at % 2) as f64)).len(), 1);
     }
 }

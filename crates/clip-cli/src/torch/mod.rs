@@ -15,7 +15,7 @@ pub use convert::{ConvertArgs, Dtype, To};
 pub use detector::{DetectorTask, DetectorTrainArgs};
 pub use embed::{EmbedArgs, Numbers, Only, Precision};
 pub use eval::*;
-pub use model::{ModelPath, PreprocessArgs};
+pub use model::{ModelOptions, ModelPath, PreprocessArgs};
 pub use score::{ScoreArgs, ScorerArgs, ServeScoresArgs};
 pub use train::{TrainArgs, Window};
 

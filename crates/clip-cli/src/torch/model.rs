@@ -11,6 +11,15 @@ pub struct ModelPath {
     /// cache of Hugging Face
     #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
+    /// How it is opened.
+    #[command(flatten)]
+    pub options: ModelOptions,
+}
+
+/// What a model is, where its weights do not say it or another is wanted.
+#[derive(Clone, Default, clap::Args)]
+#[allow(clippy::struct_field_names, reason = "names of options")]
+pub struct ModelOptions {
     /// The model's name (ViT-B-32-quickgelu) or model_cfg (.json), where the weights do not record
     /// it
     #[arg(long, value_name = "NAME")]
@@ -21,6 +30,21 @@ pub struct ModelPath {
     /// Its preprocessing.
     #[command(flatten)]
     pub preprocess: PreprocessArgs,
+}
+
+impl ModelOptions {
+    /// Whether any is given.
+    pub fn is_given(&self) -> bool {
+        let Self { model_name, image_size, preprocess } = self;
+        let PreprocessArgs { image_mean, image_std, image_interpolation, image_resize_mode } =
+            preprocess;
+        model_name.is_some()
+            || image_size.is_some()
+            || image_mean.is_some()
+            || image_std.is_some()
+            || image_interpolation.is_some()
+            || image_resize_mode.is_some()
+    }
 }
 
 /// open_clip's flags over a model's `preprocess_cfg`.
@@ -45,12 +69,11 @@ pub struct PreprocessArgs {
 impl ModelPath {
     /// The weights at `path`, as they describe themselves.
     pub fn at(path: PathBuf) -> Self {
-        let preprocess = PreprocessArgs::default();
-        Self { model: path, model_name: None, image_size: None, preprocess }
+        Self { model: path, options: ModelOptions::default() }
     }
 
-    /// The same with another preprocessing.
-    pub fn with(self, preprocess: PreprocessArgs) -> Self {
-        Self { preprocess, ..self }
+    /// The same, opened in another way.
+    pub fn with(self, options: ModelOptions) -> Self {
+        Self { options, ..self }
     }
 }

@@ -8,6 +8,7 @@ mod table;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 pub use array::{npy_rows, npy_without};
 pub use embeddings::{check_embeddings, forget_embeddings};
@@ -26,9 +27,12 @@ const LISTS: &str = "hint: text with a uid a line, or a subset file (.npy): `cli
 /// Characters of a line that are shown.
 const SHOWN: usize = 80;
 
-/// Rows to remove, by their uids.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Uids(HashSet<u128>);
+/// Rows to remove, by their uids, and those of them that a row was found of.
+#[derive(Debug, Default)]
+pub struct Uids {
+    all: HashSet<u128>,
+    found: Mutex<HashSet<u128>>,
+}
 
 impl Uids {
     /// Reads a text file with a uid a line, 32 hex digits in either case (`#` begins a comment), or
@@ -66,22 +70,35 @@ impl Uids {
             let reason = "no uid\nhint: a uid a line, or a subset file (.npy)".to_owned();
             return Err(Error::Spec { spec: path.display().to_string(), reason });
         }
-        Ok(Self(uids))
+        Ok(Self { all: uids, found: Mutex::default() })
     }
 
     /// Whether a row has one of them.
     pub fn contains(&self, uid: &str) -> bool {
-        uid_number(uid).is_some_and(|uid| self.0.contains(&uid))
+        uid_number(uid).is_some_and(|uid| self.has(uid))
+    }
+
+    fn has(&self, uid: u128) -> bool {
+        let has = self.all.contains(&uid);
+        if has {
+            self.found.lock().unwrap_or_else(PoisonError::into_inner).insert(uid);
+        }
+        has
+    }
+
+    /// How many of them a row was found of so far.
+    pub fn found(&self) -> usize {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Their number.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.all.len()
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 }
 
@@ -90,7 +107,7 @@ impl Uids {
 /// # Errors
 /// When the file cannot be read or written.
 pub fn forget_in_subset(path: &Path, uids: &Uids) -> Result<u64> {
-    let kept = |id: &u128| !uids.0.contains(id);
+    let kept = |id: &u128| !uids.has(*id);
     let mut removed = 0;
     for id in subset_ids(path)? {
         removed += u64::from(!kept(&id?));

@@ -18,7 +18,7 @@ mod written;
 pub use files::ShardFiles;
 pub use index::{ShardIndex, read_index};
 pub use member::Member;
-pub use names::ShardNames;
+pub use names::{ShardNames, is_shard};
 pub use reader::ShardReader;
 pub use sample::{Sample, split_name};
 pub use writer::{ShardInfo, ShardWriter};

@@ -1,5 +1,12 @@
 //! How a data set names its shards and their samples.
 
+use std::path::Path;
+
+/// Whether a path has the extension of a shard.
+pub fn is_shard(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "tar")
+}
+
 /// img2dataset's names: a shard is its number, a sample its shard's number and its own, each with
 /// leading zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

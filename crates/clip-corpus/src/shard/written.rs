@@ -5,6 +5,9 @@ use std::path::Path;
 use clip_format::FileError;
 use serde_json::Value;
 
+use crate::error::IoContext;
+use crate::{Error, Result, hash_file};
+
 /// A shard as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
@@ -19,12 +22,40 @@ impl Written {
     ///
     /// # Errors
     /// When they are no JSON.
-    pub fn of(shard: &Path) -> Result<Option<Self>, FileError> {
+    pub fn of(shard: &Path) -> std::result::Result<Option<Self>, FileError> {
         let name = shard.file_stem().unwrap_or_default().to_string_lossy();
         let stats = shard.with_file_name(format!("{name}_stats.json"));
         let Ok(text) = std::fs::read(&stats) else { return Ok(None) };
         let value: Value = serde_json::from_slice(&text).map_err(|e| FileError::new(&stats, e))?;
         let blake3 = value["blake3"].as_str().map(str::to_owned);
         Ok(blake3.map(|blake3| Self { blake3, bytes: value["bytes"].as_u64() }))
+    }
+
+    /// The blake3 of a shard: what its statistics say, where it has the length that they say; else
+    /// of its bytes.
+    ///
+    /// # Errors
+    /// When the shard cannot be read.
+    pub fn blake3_of(shard: &Path) -> Result<String> {
+        let length = std::fs::metadata(shard).at(shard)?.len();
+        match Self::of(shard) {
+            Ok(Some(Self { blake3, bytes: Some(bytes) })) if bytes == length => Ok(blake3),
+            _ => Ok(hash_file(shard)?.0),
+        }
+    }
+
+    /// The blake3 of a shard's bytes, which is what its statistics say, where they say one.
+    ///
+    /// # Errors
+    /// When it is another (stored data is damaged), or the shard cannot be read.
+    pub fn verified_blake3(shard: &Path) -> Result<String> {
+        let (blake3, _) = hash_file(shard)?;
+        match Self::of(shard) {
+            Ok(Some(written)) if written.blake3 != blake3 => Err(Error::Damaged {
+                path: shard.to_path_buf(),
+                reason: "the content is not what it was written as (blake3 differs)".into(),
+            }),
+            _ => Ok(blake3),
+        }
     }
 }

@@ -15,6 +15,9 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     if args.set.limit.is_some() && args.model.is_none() {
         anyhow::bail!("--limit is of what --model predicts: all items are looked at");
     }
+    if args.options.is_given() && args.model.is_none() {
+        bail!("--model-name, --image-size and the like are of --model, which is not given");
+    }
     if args.set.skip_unreadable {
         bail!("--skip-unreadable: no effect, since the doctor lists such images in any case");
     }
@@ -30,7 +33,7 @@ pub fn run(args: DoctorArgs) -> anyhow::Result<ExitCode> {
     );
     let mut found = examine(&set, &progress(&set.name, set.len()))?;
     if let Some(model) = args.model {
-        let weights = ModelPath::at(model);
+        let weights = ModelPath::at(model).with(args.options);
         let model = Model::open(&ModelArgs { weights, device: args.device })?;
         let options = ZeroShotOptions {
             skip_unreadable: true,

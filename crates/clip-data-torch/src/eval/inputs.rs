@@ -34,7 +34,8 @@ impl Model {
     /// Opens weights of any known format, or the newest checkpoint of a run.
     pub fn open(args: &ModelArgs) -> anyhow::Result<Self> {
         clip_torch::init(None)?;
-        let opening = LoadOptions { device: device(&args.device)?, ..load_options(&args.weights)? };
+        let opening =
+            LoadOptions { device: device(&args.device)?, ..load_options(&args.weights.options)? };
         let path = weights_path(&args.weights)?;
         let weights = Weights::read(&path)?;
         let file = weights.path.clone();

@@ -1,10 +1,12 @@
 //! `clip-data eval suite`.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
+use clip_cli::counted;
 use clip_cli::torch::{ModelArgs, ModelPath, PromptArgs, SuiteArgs};
 use clip_datasets::{EvalSet, Frames, OpenOptions, Protocol, Split, Task};
 use clip_eval::{
@@ -13,21 +15,22 @@ use clip_eval::{
 };
 use clip_model::{LoadOptions, PreprocessCfg, Weights};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::audit::Audit;
 use super::choice::{self, Choices};
 use super::inputs::{Model, progress, store_json, warn};
 use super::{page, results, retrieval as retrieve, zero_shot as zero};
-use crate::model::{config_hash, preprocess_fields, weights_path};
+use crate::model::{config_hash, load_options, weights_path};
 
 /// Runs what is missing, then prints one table of all that is there. Exit code 3 when a set failed:
 /// the others are done, and the same command tries it again.
 pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
-    let asked = preprocess_fields(&args.preprocess)?;
+    let opening = load_options(&args.options)?;
+    names_apart(&args.dataset)?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let audit = args.contamination.as_deref().map(Audit::open).transpose()?;
-    let mut failed = 0;
+    let mut failed = 0u64;
     let mut at = 0usize;
     // Once, before hours of work: a run that still trains may get a newer checkpoint meanwhile.
     let folders = args.model.iter().map(|path| weights_path(&ModelPath::at(path.clone())));
@@ -52,8 +55,9 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
             };
             let stem = set.stem(&folder);
             let output = args.out.join(format!("{stem}.json"));
-            let identity = || identity.get_or_init(|| Identity::of(&folder, &asked)).as_ref();
-            let made = |of: &Identity| of.made(&output, &set, &args.prompt, audit.as_ref());
+            let identity = || identity.get_or_init(|| Identity::of(&folder, &opening)).as_ref();
+            let at = whole(&clip_datasets::parse_named(spec).1);
+            let made = |of: &Identity| of.made(&output, (&set, &at), &args.prompt, audit.as_ref());
             if output.is_file() && identity().is_some_and(made) {
                 note!("{stem}: done before");
                 continue;
@@ -61,12 +65,13 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
             let opened = match &model {
                 Some(model) => model,
                 None => {
-                    let weights = ModelPath::at(folder.clone()).with(args.preprocess.clone());
+                    let weights = ModelPath::at(folder.clone()).with(args.options.clone());
                     let device = args.device.clone();
                     model.insert(Model::open(&ModelArgs { weights, device })?)
                 }
             };
-            if let Err(error) = one(&args, opened, &set, (&stem, audit.as_ref())) {
+            let place = Place { stem: &stem, dataset: &at };
+            if let Err(error) = one(&args, opened, &set, (place, audit.as_ref())) {
                 eprintln!("error: {error:#}");
                 failed += 1;
             }
@@ -81,10 +86,32 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
     }
     println!("results: {}", args.out.display());
     if failed > 0 {
-        eprintln!("{failed} evaluations failed\nhint: the same command tries them again");
+        let failed = counted(failed, "evaluation");
+        eprintln!("{failed} failed\nhint: the same command runs again what failed");
         return Ok(ExitCode::from(crate::exit::INCOMPLETE));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses two sets of one name: they would have one file of results.
+fn names_apart(sets: &[String]) -> anyhow::Result<()> {
+    let mut known: HashMap<String, &String> = HashMap::new();
+    for spec in sets {
+        let name = clip_datasets::set_name(spec);
+        let first = known.entry(name.clone()).or_insert(spec);
+        if *first != spec {
+            bail!(
+                "--dataset {first} and {spec}: both are called {name}, and have one file of results\n\
+                 hint: NAME=PATH gives each its own name"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A folder or file, whole.
+fn whole(path: &Path) -> String {
+    path.canonicalize().unwrap_or_else(|_| path.to_path_buf()).display().to_string()
 }
 
 /// What a path of the list is.
@@ -115,8 +142,7 @@ fn open(spec: &str, protocol: Option<Protocol>, classes: Option<&str>) -> anyhow
 impl Opened {
     /// One file a checkpoint, set and protocol; the hash keeps checkpoints of one name apart.
     fn stem(&self, folder: &Path) -> String {
-        let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
-        let hash = results::path_hash(&whole.to_string_lossy());
+        let hash = results::path_hash(&whole(folder));
         let (name, protocol) = match self {
             Self::Set(set) => (&set.name, set.protocol.name()),
             Self::Choices(choices) => (&choices.name, "choice"),
@@ -154,18 +180,29 @@ struct Identity {
 
 impl Identity {
     /// None for weights that cannot be read: evaluating them gives the error.
-    fn of(path: &Path, asked: &Map<String, Value>) -> Option<Self> {
+    fn of(path: &Path, opening: &LoadOptions) -> Option<Self> {
         let hash = crate::model::weights_hash(path).ok()?;
         let weights = Weights::read(path).ok()?;
-        let config = config_hash(&weights.opened_config(&LoadOptions::default()).ok()?);
-        let preprocess = weights.preprocess(asked).ok()?.to_json();
+        let config = config_hash(&weights.opened_config(opening).ok()?);
+        let preprocess = weights.preprocess(&opening.preprocess).ok()?.to_json();
         Some(Self { hash, config, preprocess })
     }
 
-    /// Whether a result is of these, this set's prompts and match of classes, and split by this
-    /// report, where one is given. Data that changed under the same path is the caller's.
-    fn made(&self, output: &Path, set: &Opened, prompt: &str, audit: Option<&Audit>) -> bool {
+    /// Whether a result is of these, this set at this path, its prompts and match of classes, and
+    /// split by this report, where one is given. Data that changed under the same path is the
+    /// caller's.
+    fn made(
+        &self,
+        output: &Path,
+        (set, path): (&Opened, &str),
+        prompt: &str,
+        audit: Option<&Audit>,
+    ) -> bool {
         let Ok(record) = ResultRecord::read(output) else { return false };
+        // A result without it is from before it was recorded.
+        if record.dataset_path.as_deref().is_some_and(|known| known != path) {
+            return false;
+        }
         // A result without it is from before configurations were read: then it was the default.
         let preprocess = record.preprocess.unwrap_or_else(|| PreprocessCfg::default().to_json());
         // What was matched otherwise, or before matches were recorded, is evaluated again.
@@ -193,11 +230,19 @@ impl Identity {
 
 /// A result as the suite stores it.
 #[derive(Serialize)]
-struct SuiteResult<F: Serialize> {
+struct SuiteResult<'a, F: Serialize> {
     #[serde(flatten)]
     file: ResultFile<F>,
     datacomp: DataCompLine,
     model_folder: String,
+    dataset_path: &'a str,
+}
+
+/// Where a result goes, and where its set is.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    stem: &'a str,
+    dataset: &'a str,
 }
 
 /// Which evaluation is in flight.
@@ -209,7 +254,7 @@ fn one(
     args: &SuiteArgs,
     model: &Model,
     set: &Opened,
-    (stem, audit): (&str, Option<&Audit>),
+    (place, audit): (Place, Option<&Audit>),
 ) -> anyhow::Result<()> {
     match set {
         Opened::Choices(set) => {
@@ -218,7 +263,7 @@ fn one(
             let result = choices(&model.clip, &model.tokenizer, &set.instances, batch, &shown);
             let result = model.blame(result)?;
             let line = choice::datacomp(set, &result);
-            store(args, model, stem, choice::file(set, &result, model), line)
+            store(args, model, place, choice::file(set, &result, model), line)
         }
         Opened::Set(set) if set.task == Task::Retrieval => {
             let options = FeatureOptions {
@@ -231,9 +276,9 @@ fn one(
             let result = retrieval(&model.clip, &model.tokenizer, set, asked, options, &shown);
             let result = model.blame(result)?;
             let line = retrieve::datacomp(&result);
-            store(args, model, stem, retrieve::file(&result, set, model), line)
+            store(args, model, place, retrieve::file(&result, set, model), line)
         }
-        Opened::Set(set) => classified(args, model, set, (stem, audit)),
+        Opened::Set(set) => classified(args, model, set, (place, audit)),
     }
 }
 
@@ -241,12 +286,12 @@ fn one(
 fn store<F: Serialize>(
     args: &SuiteArgs,
     model: &Model,
-    stem: &str,
+    Place { stem, dataset }: Place,
     file: ResultFile<F>,
     datacomp: DataCompLine,
 ) -> anyhow::Result<()> {
-    let folder = model.path.canonicalize().unwrap_or_else(|_| model.path.clone());
-    let result = SuiteResult { file, datacomp, model_folder: folder.display().to_string() };
+    let model_folder = whole(&model.path);
+    let result = SuiteResult { file, datacomp, model_folder, dataset_path: dataset };
     store_json(&args.out.join(format!("{stem}.json")), &result)
 }
 
@@ -255,7 +300,7 @@ fn classified(
     args: &SuiteArgs,
     model: &Model,
     set: &EvalSet,
-    (stem, audit): (&str, Option<&Audit>),
+    (place, audit): (Place, Option<&Audit>),
 ) -> anyhow::Result<()> {
     let prompts = PromptArgs {
         templates: None,
@@ -281,9 +326,9 @@ fn classified(
     let shown = progress(&title(&set.name, model), set.len());
     let result = model.blame(zero_shot(&model.clip, &model.tokenizer, set, &options, &shown))?;
     if !result.predictions.is_empty() {
-        let path = args.out.join(format!("{stem}.parquet"));
+        let path = args.out.join(format!("{}.parquet", place.stem));
         write_predictions(&path, &result.predictions, zero::about(&result, model))?;
     }
     let line = zero::datacomp(&result);
-    store(args, model, stem, zero::file(&result, set, model, audit), line)
+    store(args, model, place, zero::file(&result, set, model, audit), line)
 }

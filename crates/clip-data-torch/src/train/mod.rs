@@ -240,7 +240,12 @@ fn resume(trainer: &mut Trainer, args: &Args, folder: &Path) -> anyhow::Result<(
         trainer.import(&from)?;
     }
     if trainer.world.is_main() {
-        note!("resumed from step {} of {}", trainer.steps_done(), from.display());
+        let (done, from) = (trainer.steps_done(), from.display());
+        if done == trainer.total_steps() {
+            note!("nothing is left to do: all {done} steps are in {from}");
+        } else {
+            note!("resumed from step {done} of {from}");
+        }
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use clip_loader::{Arm, Corpus, Sampler, TrainData, UseCounter};
+use clip_loader::{Arm, Corpus, SampleName, Sampler, TrainData, UseCounter};
 use clip_overlap::training::{CopiedScore, Evaluation};
 use clip_overlap::{ContaminationReport, PAIRS, read_copied_items};
 
@@ -16,7 +16,11 @@ fn copies(corpus: &Corpus, report: &Path) -> anyhow::Result<Vec<((String, String
     let copied = read_copied_items(&report.with_file_name(PAIRS))?;
     let (items, samples): (Vec<_>, Vec<_>) = copied
         .into_iter()
-        .map(|copy| ((copy.set, copy.key), (PathBuf::from(copy.place), copy.id)))
+        .map(|copy| {
+            let shard = PathBuf::from(copy.place);
+            let name = SampleName { shard, key: copy.id, blake3: copy.shard };
+            ((copy.set, copy.key), name)
+        })
         .unzip();
     let numbers = corpus.numbers(&samples)?;
     Ok(items.into_iter().zip(numbers).filter_map(|(item, number)| Some((item, number?))).collect())

@@ -1,5 +1,7 @@
 //! What the arguments mean: the preset with all flags applied.
 
+use std::path::Path;
+
 use anyhow::{Context, anyhow, bail, ensure};
 use clip_cli::torch::TrainArgs;
 use clip_loader::Augment;
@@ -30,18 +32,22 @@ pub trait Resolve {
 
 impl Resolve for TrainArgs {
     fn resolve(&self, world: usize) -> anyhow::Result<(ModelConfig, Recipe, usize)> {
-        let weights = self.pretrained.as_deref().filter(|path| path.exists());
+        let resumed = self.resume.as_deref().filter(|path| *path != "latest").map(Path::new);
+        let named = [("--pretrained", self.pretrained.as_deref()), ("--resume", resumed)];
+        let weights = named
+            .into_iter()
+            .find_map(|(option, path)| Some((option, path.filter(|p| p.exists())?)));
         let (name, known) = match (&self.preset, &self.model, weights) {
             (Some(preset), ..) => (preset.clone(), None),
             (None, Some(model), _) => (format!("openclip/{model}"), None),
             (None, None, _) if self.scale.is_some() => ("paper/RN50".into(), None),
-            (None, None, Some(path)) => {
+            (None, None, Some((option, path))) => {
                 let config = Weights::read(&newest(path)?)?.config(None)?;
-                ("the model of --pretrained".into(), Some(Preset::open_clip(config)))
+                (format!("the model of {option}"), Some(Preset::open_clip(config)))
             }
             (None, None, None) => bail!(
                 "no model\n\
-                 hint: --preset paper/ViT-B-32 and the like, --model, or --pretrained PATH of weights that record theirs"
+                 hint: --preset paper/ViT-B-32 and the like, --model, or --pretrained or --resume PATH of weights that record theirs"
             ),
         };
         let weights = self.pretrained.is_some() || self.resume.is_some();

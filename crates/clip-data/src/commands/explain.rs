@@ -53,6 +53,13 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let hint = "hint: give a uid, a URL as it was collected, a sample's key, or a row's number";
         bail!("{}: no pair {:?} in this run\n{hint}", dir.display(), args.pair);
     }
+    if rows.len() > 1 {
+        let (count, pair) = (rows.len(), &args.pair);
+        note!(
+            "{count} pairs are called {pair:?}: a URL may be collected more than once, and a key be one of the \
+             shards that were read as well as of those written"
+        );
+    }
     let (mut all, mut unnamed) = (Vec::new(), false);
     for row in rows {
         let steps = run.trace(row)?;

@@ -151,7 +151,7 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     if !path.is_dir() && is_text_list(path) {
         return Ok(text_lists(path)?);
     }
-    super::shards(spec)
+    super::shards_present(spec)
 }
 
 fn has_shards(folder: &Path) -> bool {

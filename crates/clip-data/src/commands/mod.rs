@@ -88,7 +88,16 @@ fn fetch_has_shards(folder: &Path) -> anyhow::Result<()> {
 /// The shards that a specification names, as files that are there.
 fn shards(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
     fetch_has_shards(Path::new(spec))?;
-    let shards = clip_corpus::expand(spec)?;
+    there(clip_corpus::expand(spec)?)
+}
+
+/// The same, also where other shards of a folder are gone.
+fn shards_present(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
+    fetch_has_shards(Path::new(spec))?;
+    there(clip_corpus::expand_present(spec)?)
+}
+
+fn there(shards: Vec<PathBuf>) -> anyhow::Result<Vec<PathBuf>> {
     if let Some(absent) = shards.iter().find(|shard| !shard.is_file()) {
         bail!(
             "{}: no such file\nhint: a file, a folder, a::b, {{000..012}} or a glob is wanted; a relative path begins in the folder that the command runs in",

@@ -9,7 +9,7 @@ use clip_cli::{Show, StatusLine, counted};
 use clip_corpus::{Reshard, ShardReader, lock_file, read_subset, redacted, write_subset};
 use clip_filter::{Pool, Select};
 use clip_format::write_atomic;
-use clip_overlap::{Removal, TEXTS};
+use clip_overlap::Removal;
 use serde_json::json;
 
 /// Arguments of `clip-data reshard`; the names are those of DataComp's resharder.
@@ -66,24 +66,17 @@ fn apart(shards: &[PathBuf], out: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// Of each report's folder whose copies of images are left out, the list of captions that are not.
-fn captions_left(given: &[PathBuf]) -> anyhow::Result<String> {
-    let mut said = String::new();
-    for folder in given.iter().filter(|path| path.is_dir()) {
-        let list = folder.join(TEXTS);
-        if !list.is_file() || given.contains(&list) {
-            continue;
-        }
-        let texts = clip_overlap::read_copies(&list)?.len();
-        if texts > 0 {
-            let list = list.display();
-            said += &format!(
-                "{texts} texts with captions of evaluation items are in {list}, and not left out\n\
-                 hint: add --without {list} to leave them out as well\n"
-            );
-        }
-    }
-    Ok(said)
+/// What is said of lists of captions whose texts stay.
+fn captions_left(left: &[(PathBuf, usize)]) -> String {
+    let said = left.iter().filter(|(_, texts)| *texts > 0).map(|(list, texts)| {
+        let list = list.display();
+        format!(
+            "{} with captions of evaluation items, listed in {list}, not left out\n\
+             hint: add --without {list} to leave them out as well\n",
+            counted(*texts as u64, "text")
+        )
+    });
+    said.collect()
 }
 
 /// Shards in the folder that this run did not write.
@@ -109,7 +102,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for shard in &shards {
         ShardReader::open(shard)?.next().transpose()?;
     }
-    let Removal { lists, rows: without, elsewhere } = Removal::open(&args.without, &shards)?;
+    let Removal { lists, rows: without, elsewhere, texts_left } =
+        Removal::open(&args.without, &shards)?;
     if args.dry_run {
         let wanted = subset.map_or("all".into(), |ids| format!("{} wanted", ids.len()));
         let copies: usize = without.values().map(HashSet::len).sum();
@@ -181,7 +175,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !lists.is_empty() {
         println!("{} copies of evaluation items left out", done.left_out);
     }
-    print!("{}", captions_left(&args.without)?);
+    print!("{}", captions_left(&texts_left));
     let missing = elsewhere as u64 + done.keys_not_found;
     if missing > 0 {
         println!("{missing} copies of the report are not in these shards");

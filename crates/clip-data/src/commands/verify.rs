@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
+use clip_cli::counted;
 use clip_corpus::{Finding, ImageCheck, Verified, gone, verify_shard, verify_subset, verify_table};
 use clip_image::{DecodeOptions, decode};
 use clip_pipeline::{RunLayout, RunReader, StageLayout};
@@ -37,10 +38,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for path in &args.paths {
         found.add(one(path, args.decode)?);
     }
+    let mut cards = Verified::default();
     for card in &args.card {
-        found.add(super::card::check(card)?);
+        cards.add(super::card::check(card)?);
     }
+    let changed = !cards.findings.is_empty();
+    found.add(cards);
     print(&found, &args);
+    if changed {
+        note!(
+            "hint: where these files were changed on purpose (`forget`, `retry`, another build), `clip-data card` makes the card anew"
+        );
+    }
     Ok(match (found.findings.is_empty(), found.missing) {
         (false, _) => ExitCode::from(exit::DAMAGED),
         (true, 0) => ExitCode::SUCCESS,
@@ -66,9 +75,9 @@ fn print(found: &Verified, args: &Args) {
     if found.missing > 0 {
         println!("missing  {} parts are not there yet: run `clip-data build` again", found.missing);
     }
-    let megabytes = found.bytes / 1_000_000;
+    let megabytes = found.bytes as f64 / 1e6;
     let decoded = if args.decode { ", images decoded" } else { "" };
-    let mut line = format!("{} files", found.files);
+    let mut line = counted(found.files, "file");
     // A card's files are hashed alone, and of shards the samples count: their tables have failed
     // rows, too.
     for (count, what) in [(found.samples, "samples in shards"), (found.rows, "rows in tables")] {
@@ -76,7 +85,10 @@ fn print(found: &Verified, args: &Args) {
             line.push_str(&format!(", {count} {what}"));
         }
     }
-    println!("{line}, {megabytes} MB read{decoded}, {} findings", found.findings.len());
+    println!(
+        "{line}, {megabytes:.1} MB read{decoded}, {}",
+        counted(found.findings.len(), "finding")
+    );
 }
 
 fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
@@ -104,7 +116,7 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
             _ => {}
         }
     }
-    let shards = super::shards(spec)?;
+    let shards = super::shards_present(spec)?;
     let found: Vec<Verified> = shards.par_iter().map(|shard| verify_shard(shard, look)).collect();
     let mut all = found.into_iter().fold(Verified::default(), |mut all, one| {
         all.add(one);

@@ -25,23 +25,44 @@ pub enum Arm {
     Placebo,
 }
 
+/// A sample by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SampleName {
+    /// Its shard.
+    pub shard: PathBuf,
+    /// Its key there.
+    pub key: String,
+    /// The shard's blake3, where that is known.
+    pub blake3: Option<String>,
+}
+
 impl Corpus {
     /// The numbers of samples that are named by their shard and key; none of a sample that is no
     /// pair of this corpus.
     ///
     /// # Errors
-    /// When a shard that has one cannot be read.
-    pub fn numbers(&self, samples: &[(PathBuf, String)]) -> Result<Vec<Option<u32>>> {
+    /// When a shard that has one cannot be read, or has another content than the name says.
+    pub fn numbers(&self, samples: &[SampleName]) -> Result<Vec<Option<u32>>> {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
         let shards: HashMap<PathBuf, usize> =
             self.shards.iter().map(|path| real(path)).zip(0..).collect();
         let mut wanted: BTreeMap<&Path, HashMap<&str, Vec<usize>>> = BTreeMap::new();
-        for (at, (shard, key)) in samples.iter().enumerate() {
+        let mut hashes: HashMap<&Path, &str> = HashMap::new();
+        for (at, SampleName { shard, key, blake3 }) in samples.iter().enumerate() {
             wanted.entry(shard).or_default().entry(key).or_default().push(at);
+            hashes.extend(blake3.as_deref().map(|blake3| (shard.as_path(), blake3)));
         }
         let mut numbers = vec![None; samples.len()];
         for (path, keys) in wanted {
             let Some(&shard) = shards.get(&real(path)) else { continue };
+            let own = self.contents.get(shard).map_or("", |content| &content.blake3);
+            if hashes.get(path).is_some_and(|wanted| !own.is_empty() && own != *wanted) {
+                return Err(Error::file(
+                    path,
+                    "its content is not what the report is of\n\
+                     hint: `clip-data contamination --corpus` makes a report on it as it is",
+                ));
+            }
             let end =
                 |shard: usize| self.pairs.partition_point(|pair| pair.shard as usize <= shard);
             let first = self.pairs.partition_point(|pair| (pair.shard as usize) < shard);
@@ -120,9 +141,12 @@ mod tests {
         let arm = |arm| {
             let mut corpus = Arc::into_inner(open(folder.path(), None)).unwrap();
             let shard = folder.path().join("00000.tar");
-            let name = |key: &str| (shard.clone(), key.to_owned());
-            let named =
-                [name("00007"), name("none"), name("00031"), ("x.tar".into(), "00007".into())];
+            let name = |shard: &Path, key: &str| {
+                let (shard, key) = (shard.to_path_buf(), key.to_owned());
+                SampleName { shard, key, blake3: None }
+            };
+            let own = |key: &str| name(&shard, key);
+            let named = [own("00007"), own("none"), own("00031"), name("x.tar".as_ref(), "00007")];
             let numbers = corpus.numbers(&named).unwrap();
             assert_eq!(numbers, [Some(7), None, Some(31), None]);
             let copies: Vec<u32> = numbers.into_iter().flatten().collect();

@@ -1,5 +1,6 @@
 //! Folders: of shards, of tables, or of images with what is beside them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clip_format::ImageFormat;
@@ -11,6 +12,9 @@ use crate::{Error, Result};
 const IMAGES_A_UNIT: usize = 10_000;
 
 /// Shards where there are any, else tables, else images.
+///
+/// # Errors
+/// When there is none of them, or a shard is gone of which there are statistics or a table.
 pub(super) fn units(folder: &Path) -> Result<Vec<Unit>> {
     let mut files = clip_guard::files(folder).map_err(|(path, e)| Error::file(path, e))?;
     for kind in [UnitKind::Shard, UnitKind::Table] {
@@ -19,6 +23,10 @@ pub(super) fn units(folder: &Path) -> Result<Vec<Unit>> {
         // img2dataset's files layout has a table beside each folder of images: the images say more.
         let images = kind == UnitKind::Table && files.iter().any(|file| is_image(file));
         if !found.is_empty() && !images {
+            if kind == UnitKind::Shard {
+                let folders: BTreeSet<&Path> = found.iter().filter_map(|f| f.parent()).collect();
+                folders.into_iter().try_for_each(clip_corpus::require_shards)?;
+            }
             let unit = |file: &PathBuf| {
                 let (place, files) = (file.display().to_string(), vec![file.clone()]);
                 Unit { place, files, kind }

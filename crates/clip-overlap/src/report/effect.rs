@@ -45,7 +45,10 @@ impl SetReport {
     pub fn judge(&mut self, predicted: &BTreeMap<String, Predicted>, tests: usize) -> Result<()> {
         let keys = self.keys();
         if let Some(stray) = keys.iter().find(|key| !predicted.contains_key(*key)) {
-            let reason = format!("the predictions lack item {stray:?}: they are of another set");
+            let reason = format!(
+                "the predictions lack item {stray:?}, of which the corpus has a copy: they are of another \
+                 set, or of a part of it\nhint: without --limit, `clip-data eval` predicts every item"
+            );
             return Err(Error::EvalSet { name: self.name.clone(), reason });
         }
         let rows: Vec<(&Predicted, bool)> =

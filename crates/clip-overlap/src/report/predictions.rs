@@ -39,6 +39,19 @@ fn missing(path: &Path) -> Error {
     Error::file(path, format!("no columns `key` and `correct`\n{hint}"))
 }
 
+/// Refuses a second prediction of an item: one of them would be lost.
+fn insert(
+    path: &Path,
+    found: &mut BTreeMap<String, Predicted>,
+    key: &str,
+    predicted: Predicted,
+) -> Result<()> {
+    if found.insert(key.to_owned(), predicted).is_some() {
+        return Err(Error::file(path, format!("item {key:?} is predicted twice")));
+    }
+    Ok(())
+}
+
 fn from_parquet(path: &Path) -> Result<BTreeMap<String, Predicted>> {
     let mut found = BTreeMap::new();
     for batch in clip_corpus::read_parquet(path)? {
@@ -58,7 +71,7 @@ fn from_parquet(path: &Path) -> Result<BTreeMap<String, Predicted>> {
                 label: label.map(|c| c.value(at).to_owned()),
                 value: value.filter(|c| c.is_valid(at)).map(|c| c.value(at)),
             };
-            found.insert(keys.value(at).to_owned(), predicted);
+            insert(path, &mut found, keys.value(at), predicted)?;
         }
     }
     Ok(found)
@@ -92,7 +105,7 @@ fn from_csv(path: &Path) -> Result<BTreeMap<String, Predicted>> {
             label: label.map(|at| record[at].to_owned()),
             value: value.map(number).transpose()?,
         };
-        found.insert(record[key].to_owned(), predicted);
+        insert(path, &mut found, &record[key], predicted)?;
     }
     Ok(found)
 }
@@ -111,6 +124,8 @@ mod tests {
         assert_eq!((found["a"].label.as_deref(), found["a"].value), (Some("cat"), Some(0.5)));
         std::fs::write(&path, "key,correct\na,maybe\n").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("line 2: `correct` is \"maybe\""));
+        std::fs::write(&path, "key,correct\na,1\na,0\n").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("item \"a\" is predicted twice"));
         std::fs::write(&path, "key,right\na,1\n").unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("no columns"));
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::CONFIDENCE;
 use crate::Result;
-use crate::matches::Match;
+use crate::matches::{Match, ShardHashes, shard_column, shard_field};
 use crate::text::{CaptionIndex, TextKind, TextMatch};
 
 /// Copies that are listed.
@@ -126,11 +126,12 @@ fn copy(found: &TextMatch) -> TextCopy {
 }
 
 /// Writes all matches: `texts.parquet`, a list of rows to remove as `pairs.parquet` is.
-pub fn write_text_copies(path: &Path, matches: &[TextMatch]) -> Result<()> {
+pub fn write_text_copies(path: &Path, matches: &[TextMatch], shards: &ShardHashes) -> Result<()> {
     let names = ["set", "key", "place", "id", "url", "caption", "text", "kind"];
     let mut fields = names.map(|name| Field::new(name, DataType::Utf8, false)).to_vec();
     fields.push(Field::new("score", DataType::Float32, false));
     fields.push(Field::new("copy", DataType::Boolean, false));
+    fields.push(shard_field());
     let schema = Arc::new(Schema::new(fields));
     let mut writer = PartWriter::create(path, schema.clone())?;
     for rows in matches.chunks(4096) {
@@ -148,6 +149,7 @@ pub fn write_text_copies(path: &Path, matches: &[TextMatch]) -> Result<()> {
             text(|found| found.kind.name()),
             Arc::new(Float32Array::from_iter_values(rows.iter().map(|found| found.score))),
             Arc::new(BooleanArray::from(vec![true; rows.len()])),
+            shard_column(rows.iter().map(|found| &found.place), shards),
         ];
         writer.write(&RecordBatch::try_new(schema.clone(), columns)?)?;
     }
@@ -159,7 +161,7 @@ pub fn write_text_copies(path: &Path, matches: &[TextMatch]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::hit_kind::HitKind;
-    use crate::matches::read_copies;
+    use crate::matches::read_copied_items;
     use crate::matches::tests::pair;
 
     #[test]
@@ -194,8 +196,9 @@ mod tests {
         assert_eq!((account.copies[0].id.as_str(), account.copies[1].key.as_str()), ("2", "b"));
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("texts.parquet");
-        write_text_copies(&path, &matches).unwrap();
-        let rows = ["1", "2", "3"].map(|id| ("0.tar".to_owned(), id.to_owned()));
-        assert_eq!(read_copies(&path).unwrap(), rows.into());
+        write_text_copies(&path, &matches, &ShardHashes::new()).unwrap();
+        let copies = read_copied_items(&path).unwrap();
+        let copies: Vec<_> = copies.iter().map(|copy| (&*copy.place, &*copy.id)).collect();
+        assert_eq!(copies, ["1", "2", "3"].map(|id| ("0.tar", id)));
     }
 }

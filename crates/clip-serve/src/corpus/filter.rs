@@ -139,7 +139,7 @@ fn query_id(query: &str, queries: Option<&QueryList>) -> Result<u64> {
         return Ok(id);
     }
     let Some(list) = queries else {
-        let hint = "hint: give its number, or start `clip-data serve` with --queries FILE";
+        let hint = "hint: give its number, or start `clip-data serve` with --queries and the list that this run was matched with";
         return Err(Error::BadRequest(format!(
             "query {query:?}: no list of queries is here\n{hint}"
         )));

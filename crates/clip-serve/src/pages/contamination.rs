@@ -153,10 +153,13 @@ fn pairs(
     let rule = decision.rule();
     let mut all = review.of_set(&set.name);
     // The same bytes need no look.
+    let exact = all.len();
     all.retain(|pair| pair.kind != HitKind::Exact);
+    let exact = exact - all.len();
     let border = all.partition_point(|pair| rule.reaches(pair.score));
     let from = query.number("from").ok().flatten();
-    let from: usize = from.unwrap_or(border.saturating_sub(PAIRS / 2)).min(all.len());
+    let about_border = if all.len() > PAIRS { border.saturating_sub(PAIRS / 2) } else { 0 };
+    let from: usize = from.unwrap_or(about_border).min(all.len());
     let shown = &all[from..all.len().min(from + PAIRS)];
     let mut html = format!(
         "<section><h2>Pairs</h2><p class=\"about\">The evaluation item on the left, the corpus on the right. Keys: \
@@ -167,6 +170,12 @@ fn pairs(
         grouped(all.len() as u64),
         grouped(decision.marks.len() as u64)
     );
+    if exact > 0 {
+        html.push_str(&format!(
+            "<p class=\"about\">{} more with the bytes of an item are copies, and are not listed here.</p>\n",
+            grouped(exact as u64)
+        ));
+    }
     if !has_items {
         html.push_str(&format!(
             "<p class=\"fault\">The items of {0} are not shown: start `clip-data serve` with --eval {0}=PATH.</p>\n",

@@ -96,11 +96,9 @@ fn summary(runs: &[Named]) -> Section {
         table.push(std::iter::once(title.into()).chain(runs.iter().map(cell)));
     }
     let rate = |run: &Named| {
-        let points = run.log.points("samples_per_second");
-        let mean = points.iter().map(|p| p.1).sum::<f64>() / points.len().max(1) as f64;
-        Cell::Text(if points.is_empty() { "–".into() } else { format!("{mean:.1}") })
+        run.log.rate().map_or_else(|| "–".into(), |rate| Cell::Text(format!("{rate:.1}")))
     };
-    table.push(std::iter::once("samples a second, mean".into()).chain(runs.iter().map(rate)));
+    table.push(std::iter::once("pairs a second".into()).chain(runs.iter().map(rate)));
     let sampled = runs.iter().any(|run| run.log.sampled);
     let about = if sampled {
         "As of the last step that was written. Of these long logs some steps are read, evenly."
@@ -133,9 +131,9 @@ fn speed(runs: &[Named]) -> Section {
     let chart = line_chart(
         &lines(runs, |log| log.points("samples_per_second")),
         STEP,
-        Axis { name: "samples a second", scale: Scale::Linear },
+        Axis { name: "pairs a second", scale: Scale::Linear },
     );
-    Section::new("Speed", "Pairs a second, of all processes together.").markup(&chart)
+    Section::new("Speed", "Pairs a second of each step, of all processes together.").markup(&chart)
 }
 
 /// The scores of evaluations: a table, and a chart of each that has several epochs.

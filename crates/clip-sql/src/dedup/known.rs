@@ -37,7 +37,7 @@ pub(super) fn same_bytes(
 ) -> Result<List<1>> {
     let mut found = ListWriter::new(scratch)?;
     if !dedup.known.is_empty() {
-        session.table("known", &dedup.known)?;
+        session.foreign_table("known", &dedup.known)?;
         session.each(&query("31_known_files")?, &[], |batch| {
             let rows = columns::uint64(&batch, columns::ROW);
             let mut rows = rows.into_iter().flat_map(|rows| rows.values());

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clip_datasets::Protocol;
 
-use super::super::PreprocessArgs;
+use super::super::ModelOptions;
 use super::BatchArgs;
 use crate::part;
 
@@ -45,9 +45,9 @@ pub struct SuiteArgs {
     /// The folder of results: what is there already is not computed again
     #[arg(short, long, value_name = "DIR")]
     pub out: PathBuf,
-    /// Its preprocessing.
+    /// How it is opened.
     #[command(flatten)]
-    pub preprocess: PreprocessArgs,
+    pub options: ModelOptions,
     /// Whose prompts, class order and metrics, for all sets
     #[arg(long, value_name = "NAME")]
     pub protocol: Option<Protocol>,

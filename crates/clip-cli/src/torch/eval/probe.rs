@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::builder::RangedU64ValueParser;
 use clip_datasets::Protocol;
 
-use super::super::PreprocessArgs;
+use super::super::ModelOptions;
 use super::{BatchArgs, at_least_one};
 
 /// Where features come from.
@@ -25,12 +25,13 @@ pub struct ProbeSource {
     /// val
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "model", "dataset", "test_dataset", "save_features", "projected", "protocol", "classes", "fold",
-        "device", "limit", "batch_size", "image_mean", "image_std", "image_interpolation", "image_resize_mode"
+        "device", "limit", "batch_size", "model_name", "image_size", "image_mean", "image_std",
+        "image_interpolation", "image_resize_mode"
     ])]
     pub features: Option<PathBuf>,
-    /// Its preprocessing.
+    /// How it is opened.
     #[command(flatten)]
-    pub preprocess: PreprocessArgs,
+    pub options: ModelOptions,
     /// Write the features for another time
     #[arg(long, value_name = "DIR")]
     pub save_features: Option<PathBuf>,

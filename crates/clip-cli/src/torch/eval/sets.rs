@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::super::ModelOptions;
 use super::{SetArgs, at_least_one};
 
 /// Arguments of `clip-data eval datasets`.
@@ -44,6 +45,9 @@ pub struct DoctorArgs {
     /// Weights, or a run: what the model predicts shows permuted classes and labels off by one
     #[arg(long)]
     pub model: Option<PathBuf>,
+    /// How it is opened.
+    #[command(flatten)]
+    pub options: ModelOptions,
     /// auto, cpu, cuda or cuda:N
     #[arg(long, default_value = "auto", requires = "model")]
     pub device: String,

@@ -53,7 +53,7 @@ impl Extractor {
             bail!("{}: few-shot examples are drawn by class: one class an item", reference.name);
         }
         let space = if source.projected { Space::Joint } else { Space::Tower };
-        let weights = ModelPath::at(model.clone()).with(source.preprocess.clone());
+        let weights = ModelPath::at(model.clone()).with(source.options.clone());
         let model = Model::open(&ModelArgs { weights, device: source.device.clone() })?;
         let mut about = About {
             name: reference.name.clone(),

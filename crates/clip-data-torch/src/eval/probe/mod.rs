@@ -70,7 +70,7 @@ pub fn run(args: LinearProbeArgs) -> anyhow::Result<ExitCode> {
             parts.classes
         );
         let on_trial = |trial: &clip_eval::Trial| {
-            eprintln!(
+            note!(
                 "lambda {:<12.6} {} {:.4}, objective {:.4}, {} iterations{}",
                 trial.lambda,
                 parts.metric.name(),

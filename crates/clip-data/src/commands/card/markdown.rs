@@ -166,6 +166,11 @@ pub fn model(card: &ModelCard, data: &DataCard) -> String {
             cell(&score.contamination)
         );
     }
+    for score in &card.scores {
+        for note in score.part.notes() {
+            text += &format!("\n{}: {}.\n", cell(&score.dataset), cell(&note));
+        }
+    }
     let foreign = card.scores.iter();
     let foreign = foreign.filter(|score| score.contamination_covers_training == Some(false));
     let foreign: Vec<String> = foreign.map(|score| cell(&score.dataset)).collect();

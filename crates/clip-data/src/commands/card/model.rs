@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clip_report::ScoredPart;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -49,6 +50,9 @@ pub struct ScoreFact {
     /// Whether that report is of the shards that the model was trained on; none where not known.
     #[serde(default)]
     pub contamination_covers_training: Option<bool>,
+    /// What of the set was scored.
+    #[serde(flatten)]
+    pub part: ScoredPart,
     /// Top-1 on all items, on those without a copy in the corpus, and on those with one: items, and
     /// the value with its 99.5% interval.
     pub top1: BTreeMap<String, Accuracy>,
@@ -160,6 +164,7 @@ fn score(path: &Path, files: &mut Files) -> anyhow::Result<ScoreFact> {
         model: text(&found["hashes"]["model"]),
         contamination: text(&found["contamination"]),
         contamination_covers_training: found["contamination_covers_training"].as_bool(),
+        part: serde_json::from_value(found)?,
         top1,
     })
 }

@@ -90,8 +90,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let copies: Vec<bool> = matches.iter().map(|pair| pair.is_copy(&rules[&pair.set])).collect();
     let copied: Vec<&Match> =
         matches.iter().zip(&copies).filter(|(_, copy)| **copy).map(|(pair, _)| pair).collect();
+    let shards = UnitCount::shard_hashes(&counts);
     if !captions.is_empty() {
-        write_text_copies(&args.out.join(TEXTS), &found)?;
+        write_text_copies(&args.out.join(TEXTS), &found, &shards)?;
     }
     // What is called removed has neither image nor text in the corpus.
     let found: Vec<TextMatch> =
@@ -104,7 +105,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     judge(args, &mut accounts)?;
     let mut account =
         ContaminationReport::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
-    write_pairs(&args.out.join(PAIRS), &matches, &copies)?;
+    write_pairs(&args.out.join(PAIRS), &matches, &copies, &shards)?;
     if args.retrain {
         // The runs read it.
         account.write(&args.out)?;

@@ -35,8 +35,8 @@ pub struct Args {
     /// An evaluation set, as `clip-data eval` takes it; may be given again
     #[arg(long, value_name = "NAME=PATH", value_parser = named, requires = "corpus")]
     eval: Vec<(String, PathBuf)>,
-    /// Where the report goes, and what a later run reuses
-    #[arg(short, long, value_name = "DIR", default_value = "contamination")]
+    /// Where the report goes, and what a later run reuses; that of a build is in its run's folder
+    #[arg(short, long, value_name = "DIR", default_value = "contamination", requires = "corpus")]
     out: PathBuf,
     #[command(flatten)]
     pipeline: PipelineArgs,
@@ -125,6 +125,11 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Compares, reports, and gates.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if !args.corpus.is_empty() && (args.pipeline.is_named() || !args.pipeline.set.is_empty()) {
+        bail!(
+            "--corpus: --config and --set are of a pipeline, whose corpus is another\nhint: one of them"
+        );
+    }
     retrain::check(&args)?;
     if args.corpus.is_empty() { build::run(&args) } else { corpus::run(&args) }
 }
@@ -155,7 +160,16 @@ fn judge(args: &Args, sets: &mut [SetReport]) -> anyhow::Result<()> {
     let tests = args.tests.unwrap_or(files.len());
     for set in sets {
         if let Some(file) = files.get(&set.name) {
-            set.judge(&predictions::read(file)?, tests)?;
+            let predicted = predictions::read(file)?;
+            set.judge(&predicted, tests)?;
+            let (of, items) = (predicted.len() as u64, set.items);
+            if of < items {
+                note!(
+                    "{}: {} is of {of} of its {items} items: so is what is said of the score",
+                    set.name,
+                    file.display()
+                );
+            }
         }
     }
     Ok(())

@@ -55,7 +55,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     for (path, target) in targets {
         removed += target.forget(path, &uids, args.block_lists.as_deref())?;
     }
-    println!("{} of {} removed", counted(removed, "row"), counted(uids.len(), "uid"));
+    let (found, rows) = (uids.found(), counted(removed, "row"));
+    println!("{rows} of {} removed", counted(found, "uid"));
+    if removed > found as u64 {
+        println!("a pair has a row in each stage and in each table that stores it");
+    }
+    if found < uids.len() {
+        let nowhere = counted(uids.len() - found, "uid");
+        println!("{nowhere} of {}: no row there has it", args.uids.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -97,7 +105,7 @@ impl Target {
             }
             return Ok(Self::Tables(tables));
         }
-        let shards = super::shards(spec)?;
+        let shards = super::shards_present(spec)?;
         if let Some(far) = shards.iter().find(|shard| !clip_corpus::is_shard(shard)) {
             bail!(
                 "{}: not a .tar file here\nhint: rows are removed from local files",
@@ -125,7 +133,7 @@ impl Target {
                 for stage in RunLayout::new(run).stage_folders()? {
                     if stage.shards().is_dir() {
                         // What a killed call has staged is not what trainings have seen.
-                        all.extend(super::shards(&stage.shards().display().to_string())?);
+                        all.extend(super::shards_present(&stage.shards().display().to_string())?);
                     }
                 }
             }

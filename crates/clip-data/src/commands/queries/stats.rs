@@ -206,8 +206,8 @@ fn balanced(
         ("most_after", "most pairs that one query is in, after"),
         ("queries_over_limit_before", "queries in more pairs than the limit, before"),
         ("queries_over_limit_after", "queries in more pairs than the limit, after"),
-        ("tail_share_before", "share of matches in the tail, before"),
-        ("tail_share_after", "share of matches in the tail, after"),
+        ("tail_share_before", "share of matches that queries below the limit have, before"),
+        ("tail_share_after", "share of matches that the same queries have, after"),
         ("limit_of_6_percent", "limit whose tail, itself included, has nearest to 6%"),
     ];
     let rows = rows.into_iter().filter_map(|(key, label)| {
