@@ -283,7 +283,7 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
     let resources = resources.collect::<Result<_>>()?;
     let decided = decisions(config, &check)?;
     let settings = json!({"action": check.action, "decided": decided, "thorough": check.thorough});
-    Ok(Some(stage(Check::STAGE, 13, settings, resources, move || {
+    Ok(Some(stage(Check::STAGE, 14, settings, resources, move || {
         let (cache, search) = (default_cache(), CandidateOptions::of_mode(check.thorough));
         let open = |(name, path): &(String, PathBuf)| {
             let index = EvalIndex::open(name, path, cache.as_deref(), &search);

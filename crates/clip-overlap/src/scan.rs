@@ -20,7 +20,7 @@ use crate::search::{Detection, EvalIndex, Found, Nearest, Pair, Query, WORKING};
 use crate::{Error, Result};
 
 /// Raised whenever a comparison comes out differently: older results are then made again.
-const VERSION: u32 = 12;
+const VERSION: u32 = 13;
 /// Bytes and images of a batch; at most three batches are in memory.
 const BATCH: (usize, usize) = (16 << 20, 512);
 /// Images for which the nearest items are sought together, where there are enough of them for all

@@ -29,6 +29,10 @@ pub struct CandidateOptions {
     pub local_radius: u32,
     /// Local features that must agree on one transform.
     pub local_votes: usize,
+    /// Greatest distance of two local features of which one alone proposes a transform.
+    pub single_radius: u32,
+    /// Most items that are proposed so, the nearest, where no several features agree.
+    pub singles: usize,
     /// Whether local features are sought with inverted colours too.
     pub local_inverted: bool,
     /// Most candidates of each sort.
@@ -46,6 +50,8 @@ impl Default for CandidateOptions {
             turned_cosine: 0.75,
             local_radius: 8,
             local_votes: 2,
+            single_radius: 6,
+            singles: 1,
             local_inverted: false,
             limit: 8,
         }
@@ -64,6 +70,8 @@ impl CandidateOptions {
             working: 2 * WORKING,
             local_radius: 9,
             local_inverted: true,
+            single_radius: 8,
+            singles: 4,
             limit: 16,
             ..Self::default()
         }
@@ -161,11 +169,12 @@ impl Candidates {
         near
     }
 
-    /// Items on which several local features agree, those on which most do first.
+    /// Items on which several local features agree, those on which most do first; where there is
+    /// none, those with the one nearest feature: a narrow crop of little detail has no more.
     pub fn placed(&self, query: &Fingerprint) -> Vec<Placed> {
         let aspect = query.thumb.height as f32 / query.thumb.width as f32;
         let variants = &Variant::ALL[..if self.options.local_inverted { 4 } else { 2 }];
-        let mut found = Vec::new();
+        let (mut found, mut single) = (Vec::new(), Vec::new());
         for variant in variants.iter().copied() {
             let mut pairs: Vec<(u32, Pair)> = Vec::new();
             for point in &query.keypoints {
@@ -184,13 +193,49 @@ impl Candidates {
             for own in pairs.chunk_by_mut(|a, b| a.0 == b.0) {
                 let item = own[0].0;
                 let aspects = [aspect, self.aspects[item as usize]];
-                let agreed = agreed(own, variant, aspects, self.options.local_votes);
                 let placed = |(votes, transform)| Placed { item, votes, variant, transform };
-                found.extend(agreed.map(placed));
+                let several = agreed(own, variant, aspects, self.options.local_votes);
+                found.extend(several.map(placed));
+                let nearest = own.iter().map(|(_, pair)| pair.distance()).min();
+                if let Some(distance) = nearest.filter(|bits| *bits <= self.options.single_radius)
+                    && found.is_empty()
+                {
+                    let one = agreed(own, variant, aspects, 1).map(placed);
+                    single.extend(one.map(|one| (distance, one)));
+                }
             }
+        }
+        if found.is_empty() {
+            single.sort_by_key(|(distance, placed): &(u32, Placed)| (*distance, placed.item));
+            return single.into_iter().map(|(_, one)| one).take(self.options.singles).collect();
         }
         found.sort_by_key(|placed: &Placed| (std::cmp::Reverse(placed.votes), placed.item));
         found.truncate(self.options.limit);
         found
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clip_image::Rgb;
+
+    #[test]
+    fn one_near_feature_proposes_where_no_several_agree() {
+        let image = Rgb::filled(96, 64, [90, 120, 60]);
+        let print = |bits: u64| {
+            let point = Keypoint { x: 0.4, y: 0.5, size: 0.2, angle: 0.3, bits };
+            Fingerprint { keypoints: vec![point], ..Fingerprint::of(&image) }
+        };
+        let bits = 0x0f0f_3355_a5a5_1234;
+        let known = Candidates::new(&[print(!bits), print(bits)], CandidateOptions::default());
+        let placed = |bits| known.placed(&print(bits));
+        let found = placed(bits ^ 0b11_1111);
+        assert_eq!((found.len(), found[0].item, found[0].votes), (1, 1, 1));
+        for (value, wanted) in found[0].transform.affine.into_iter().zip([1.0, 0.0, 0.0, 0.0, 1.0])
+        {
+            assert!((value - wanted).abs() < 1e-4, "{found:?}");
+        }
+        assert!(placed(bits ^ 0b111_1111).is_empty(), "seven bits are too many for one");
     }
 }

@@ -32,6 +32,11 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// How many bits the features are apart.
+    pub fn distance(&self) -> u32 {
+        self.distance
+    }
+
     /// Of features that are `distance` bits apart, `angle` being the image's direction in this
     /// variant. The aspects are height over width.
     pub fn new(

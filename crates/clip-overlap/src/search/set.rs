@@ -18,7 +18,7 @@ const GATE: f32 = 0.5;
 /// Most pairs that are aligned for one image and orientation.
 const ALIGNED: usize = 4;
 /// What each local feature less than a number of them takes from the trust in a place.
-const FEW_VOTES: (f32, usize) = (0.04, 4);
+const FEW_VOTES: (f32, usize) = (0.02, 4);
 /// Least correlation of the two thirds of a part that differ least.
 const BELIEVED: f32 = 0.6;
 /// Longer side in pixels of the smaller image in which large places are looked at.
