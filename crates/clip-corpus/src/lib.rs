@@ -42,6 +42,7 @@ mod shard;
 mod subset;
 mod table;
 mod verify;
+mod verify_files;
 
 pub use cache::cache_folder;
 pub use cells::{cell, python_cell};
@@ -77,3 +78,4 @@ pub use verify::{
     Finding, ImageCheck, Verified, gone, require_shards, verify_file, verify_shard, verify_subset,
     verify_table,
 };
+pub use verify_files::verify_files;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
-use clip_corpus::{Member, Sample, ShardReader};
+use clip_corpus::{Member, Sample, ShardReader, Written};
 use clip_format::ImageFormat;
 use clip_pipeline::config::source::Corpus;
 use clip_pipeline::{Error, Result};
@@ -168,7 +168,8 @@ impl PairReader for Shards {
     }
 
     fn each(&self, unit: usize, visit: &mut Visit) -> Result<()> {
-        let mut shard = ShardReader::open(&clip_corpus::local(&self.files[unit])?)?;
+        let path = clip_corpus::local(&self.files[unit])?;
+        let mut shard = ShardReader::open(&path)?;
         while let Some(sample) = shard.next() {
             let item = match sample {
                 Ok(sample) => self.item(&self.names[unit], &sample, shard.members())?,
@@ -183,8 +184,13 @@ impl PairReader for Shards {
             if let Some(item) = item
                 && !visit(item)?
             {
-                break;
+                return Ok(());
             }
+        }
+        // Its samples are read, and which of them is damaged is not known.
+        if let Err(damage) = Written::check(&path) {
+            let damage = damage.to_string();
+            visit(Item::Lost(damage.lines().next().unwrap_or_default().to_owned()))?;
         }
         Ok(())
     }

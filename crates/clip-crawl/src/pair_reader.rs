@@ -160,6 +160,9 @@ pub(crate) fn files(paths: &[PathBuf], base: &Path, endings: &[&str]) -> Result<
         let mut found: Vec<PathBuf> = if is_remote(&text) {
             clip_corpus::names(&text)?.into_iter().map(PathBuf::from).collect()
         } else if path.is_dir() {
+            if endings.contains(&".tar") {
+                clip_corpus::require_shards(&path)?;
+            }
             let entries = std::fs::read_dir(&path).map_err(|e| Error::io(&path, e))?;
             let entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
             entries.filter(|file| endings.iter().any(|end| ends(file, end))).collect()

@@ -44,6 +44,18 @@ pub enum Error {
     /// A file of numbers without what it should hold.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Items that a contamination report does not know.
+    #[error(
+        "{set}: {count} items are not those that the contamination report looked for, such as {key:?}: another key or another image\nhint: `clip-data contamination --eval {set}=PATH` with this very set writes its report"
+    )]
+    NotAudited {
+        /// The evaluation set.
+        set: String,
+        /// How many.
+        count: usize,
+        /// The key of the first.
+        key: String,
+    },
     /// A set that an evaluation cannot use.
     #[error("{set}: {reason}")]
     Task {

@@ -38,4 +38,4 @@ pub use probe::*;
 pub use result::{DataCompLine, DataCompMetrics, Hashes, Metrics, ResultFile, ResultRecord};
 pub use retrieval::{Retrieval, retrieval};
 pub use scoring::{LogitItems, Scheme, Score, Scored, group_metric, score};
-pub use zero_shot::{ZeroShot, ZeroShotOptions, zero_shot};
+pub use zero_shot::{AuditedItems, ZeroShot, ZeroShotOptions, zero_shot};

@@ -110,6 +110,8 @@ pub struct ResultRecord {
     pub model_folder: Option<String>,
     /// Where the dataset is, whole, of a suite's.
     pub dataset_path: Option<String>,
+    /// Names, sizes and times of its files, as a hash, of a suite's.
+    pub dataset_state: Option<String>,
     /// Its weights, as CLIP_benchmark names them.
     pub pretrained: Option<String>,
     /// The task.

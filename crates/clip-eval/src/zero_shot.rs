@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::PathBuf;
 
-use clip_datasets::{ClassMatch, EvalSet, Task, find_datacomp};
+use clip_datasets::{ClassMatch, EvalSet, ItemHashes, Task, find_datacomp};
 use clip_model::Clip;
 use clip_text::Tokenizer;
 use clip_torch::tch::{Kind, Tensor};
@@ -32,8 +32,47 @@ pub struct ZeroShotOptions {
     pub cache: Option<PathBuf>,
     /// Hash of the model's weights.
     pub model_hash: String,
-    /// Keys of items that the corpus has too, where that was checked.
-    pub overlap: Option<HashSet<String>>,
+    /// What the corpus has of the set, where that was checked.
+    pub audited: Option<AuditedItems>,
+}
+
+/// What a contamination report says of a set.
+#[derive(Debug, Clone, Default)]
+pub struct AuditedItems {
+    /// Keys of the items that the corpus has too.
+    pub overlap: HashSet<String>,
+    /// The items that were looked for; empty where the report does not say it.
+    pub known: ItemHashes,
+    /// Items that could not be looked for.
+    pub unreadable: u64,
+}
+
+impl AuditedItems {
+    /// Refuses items that were not looked for: they would count as clean.
+    ///
+    /// # Errors
+    /// With the first of them.
+    pub fn check<'a>(
+        &self,
+        set: &str,
+        items: impl Iterator<Item = (&'a str, [u8; 32])>,
+    ) -> Result<()> {
+        if self.known.is_empty() {
+            return Ok(());
+        }
+        let others: Vec<&str> = items
+            .filter(|(key, image)| !self.known.contains(key, (*image).into()))
+            .map(|(key, _)| key)
+            .collect();
+        if others.len() as u64 <= self.unreadable {
+            return Ok(());
+        }
+        Err(Error::NotAudited {
+            set: set.to_owned(),
+            count: others.len(),
+            key: others.first().copied().unwrap_or_default().to_owned(),
+        })
+    }
 }
 
 /// The result of a zero-shot evaluation.
@@ -72,6 +111,9 @@ pub struct ZeroShot {
     pub sample: Sample,
     /// Hash of the items.
     pub data_hash: String,
+    /// The items that were scored, each by its key and content.
+    #[serde(skip)]
+    pub item_hashes: ItemHashes,
     /// Hash of the prompts.
     pub prompts_hash: String,
     /// What was predicted for each item.
@@ -122,6 +164,13 @@ pub fn zero_shot(
         batch_size: options.batch_size.unwrap_or(FeatureOptions::default().batch_size),
     };
     let features = image_features(model, set, wanted, progress)?;
+    // Of the frames of a video one was looked for.
+    if let Some(audited) = &options.audited
+        && features.videos.iter().all(Option::is_none)
+    {
+        let keys = features.keys.iter().map(String::as_str);
+        audited.check(&set.name, keys.zip(features.contents.iter().copied()))?;
+    }
     let logits = classifier.logits(&features.tensor);
     result(set, options, features, logits)
 }
@@ -136,6 +185,8 @@ fn result(
     let flat: Vec<f32> = Vec::try_from(logits.to_kind(Kind::Float).contiguous().view([-1]))?;
     let rows: Vec<Vec<f32>> = flat.chunks_exact(classes).map(<[f32]>::to_vec).collect();
     let keys = features.keys.clone();
+    let images = features.contents.iter().map(|&image| image.into());
+    let item_hashes = ItemHashes::new(keys.iter().map(String::as_str).zip(images));
     let items =
         LogitItems { keys: features.keys, truths: features.truths, groups: features.groups, rows };
     let videos = features.videos.iter().any(Option::is_some);
@@ -149,8 +200,8 @@ fn result(
         score: options.score,
     };
     let scored = score(&scheme, &items)?;
-    let split = |inside: bool| match &options.overlap {
-        Some(overlap) => {
+    let split = |inside: bool| match &options.audited {
+        Some(AuditedItems { overlap, .. }) => {
             Scores::of(&scored.predictions, classes, |p| overlap.contains(&p.key) == inside)
         }
         None => Ok(None),
@@ -174,6 +225,7 @@ fn result(
         unreadable: features.unreadable,
         sample: features.sample,
         data_hash: features.data_hash,
+        item_hashes,
         prompts_hash: set.all_prompts().hash(),
         predictions: scored.predictions,
         class_names: set.classes.clone(),

@@ -35,6 +35,19 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// Whether its tables say what came of each row's image.
+    ///
+    /// # Errors
+    /// When a table cannot be read.
+    pub fn has_status(&self) -> Result<bool> {
+        for table in self.tables() {
+            if clip_corpus::schema_of(&table)?.column_with_name(STATUS).is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The tables that these paths are, or have in them: DataComp's metadata, the output of
     /// img2dataset and `clip-data fetch`, shards of a build.
     ///

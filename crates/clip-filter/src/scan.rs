@@ -5,7 +5,7 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type, Schema};
 use clip_corpus::columns::UID;
 use clip_corpus::uid_number;
-use clip_sql::condition::{columns_without_nan, no_column, number_of_text, quoted};
+use clip_sql::condition::{columns_without_nan, is_text, no_column, number_of_text, quoted};
 use clip_sql::{Condition, Session};
 
 use crate::{Error, Result};
@@ -56,7 +56,7 @@ impl<'a> Scan<'a> {
             let field = field.map_err(|_| Error::Settings(no_column(name, &known)))?;
             let kind = field.data_type();
             let narrow = matches!(kind, DataType::Float32 | DataType::Float16);
-            let spelt = kind.is_string() && name != UID && scores.contains(&name.as_str());
+            let spelt = is_text(kind) && name != UID && scores.contains(&name.as_str());
             let plain = quoted(name);
             let read = if spelt { number_of_text(&plain) } else { plain };
             Ok((kind.is_numeric() || spelt, (narrow, format!(", {read} AS __value_{at}"))))

@@ -5,6 +5,7 @@ use std::path::Path;
 use arrow::array::Array;
 use arrow::datatypes::{DataType, Schema};
 use clip_corpus::columns::{CAPTION, URL};
+use clip_sql::condition::is_text;
 use clip_sql::{Condition, Session};
 
 use crate::cut::{Limit, Top};
@@ -66,8 +67,7 @@ impl Selection {
         let scan = Scan::new(session, schema, conditions, names, &scores)?;
         let ranges = scan.ranges()?;
         for name in scores {
-            let text =
-                schema.field_with_name(name).is_ok_and(|field| field.data_type().is_string());
+            let text = schema.field_with_name(name).is_ok_and(|field| is_text(field.data_type()));
             // By their uids alone is no selection.
             if text && scan.value(name).is_some_and(|at| ranges[at].is_none()) {
                 return Err(Error::Settings(format!("column {name} is no score: no numbers")));

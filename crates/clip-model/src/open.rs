@@ -250,7 +250,8 @@ impl Weights {
     /// The model that the weights are of: what their file says, else what the caller says.
     ///
     /// # Errors
-    /// When both say something and it differs in the activation, or neither says anything.
+    /// When both say something and it differs (but for the image size and the context length, to
+    /// which positions are interpolated), or neither says anything.
     pub fn config(&self, asked: Option<&ModelConfig>) -> Result<ModelConfig> {
         match (&self.config, asked) {
             (Some(own), Some(asked)) if own.quick_gelu != asked.quick_gelu => {
@@ -265,7 +266,15 @@ impl Weights {
                     ),
                 ))
             }
-            (_, Some(asked)) => Ok(asked.clone()),
+            (Some(own), Some(asked)) => {
+                // Positions are interpolated to another size or length.
+                let mut wanted = asked.clone();
+                wanted.vision_cfg.image_size = own.vision_cfg.image_size;
+                wanted.text_cfg.context_length = own.text_cfg.context_length;
+                self.refuse_other(own, &wanted)?;
+                Ok(asked.clone())
+            }
+            (None, Some(asked)) => Ok(asked.clone()),
             (Some(own), None) => Ok(own.clone()),
             (None, None) => {
                 let guess = infer_config(&self.tensors, false);
@@ -286,6 +295,25 @@ impl Weights {
                 Err(Error::file(&self.path, fault))
             }
         }
+    }
+
+    /// Refuses a model that differs from the one that the weights record: heads and the like leave
+    /// no trace in shapes, and the scores would be another model's.
+    fn refuse_other(&self, own: &ModelConfig, asked: &ModelConfig) -> Result<()> {
+        let json = |config| serde_json::to_value(config).unwrap_or_default();
+        let mut differ = Vec::new();
+        differences("", &json(own), &json(asked), &mut differ);
+        if differ.is_empty() {
+            return Ok(());
+        }
+        Err(Error::file(
+            &self.path,
+            format!(
+                "the weights record another model than the one asked for: {}\n\
+                 hint: without --model-name (--model of `clip-data train`) it is the recorded one",
+                differ.join(", ")
+            ),
+        ))
     }
 
     /// As [`Weights::config`], at the image size that the caller says.
@@ -314,6 +342,23 @@ impl Weights {
         })?;
         model.set_preprocess(preprocess);
         Ok(model)
+    }
+}
+
+/// Appends where two configurations differ, and what they have there.
+fn differences(at: &str, own: &Json, asked: &Json, found: &mut Vec<String>) {
+    match (own, asked) {
+        (Json::Object(own), Json::Object(asked)) => {
+            let keys: std::collections::BTreeSet<&String> =
+                own.keys().chain(asked.keys()).collect();
+            for key in keys {
+                let of = |all: &Map<String, Json>| all.get(key).cloned().unwrap_or(Json::Null);
+                let dot = if at.is_empty() { "" } else { "." };
+                differences(&format!("{at}{dot}{key}"), &of(own), &of(asked), found);
+            }
+        }
+        (own, asked) if own != asked => found.push(format!("{at} {own} (asked for: {asked})")),
+        _ => {}
     }
 }
 

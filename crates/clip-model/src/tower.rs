@@ -24,8 +24,10 @@ impl Tower {
     /// When the file has none, or says that its activation is another one than the model's.
     pub fn read(path: &Path, config: &ModelConfig) -> Result<Self> {
         let mut weights = Weights::read(path)?;
-        if weights.config.is_some() {
-            weights.config(Some(config))?;
+        if let Some(own) = &weights.config {
+            // The text side may be any.
+            let (vision_cfg, quick_gelu) = (config.vision_cfg.clone(), config.quick_gelu);
+            weights.config(Some(&ModelConfig { quick_gelu, vision_cfg, ..own.clone() }))?;
         }
         weights.tensors.retain(|(name, _)| name.starts_with("visual."));
         if weights.tensors.is_empty() {
@@ -94,8 +96,17 @@ mod tests {
         let larger = Clip::new(&tiny(32, 1), Device::Cpu);
         Tower::read(folder.path(), larger.config()).unwrap().copy_into(&larger).unwrap();
         let deeper = Clip::new(&tiny(16, 2), Device::Cpu);
-        let tower = Tower::read(folder.path(), deeper.config()).unwrap();
-        let error = tower.copy_into(&deeper).unwrap_err().to_string();
+        let error = Tower::read(folder.path(), deeper.config()).unwrap_err().to_string();
+        assert!(error.contains("vision_cfg.layers 1 (asked for: 2)\nhint: "), "{error}");
+        // Of weights that record no model, the tensors say it.
+        let alone = tempfile::tempdir().unwrap();
+        let bare = alone.path().join("bare.safetensors");
+        let tensors = stored.state_dict();
+        let tensors: Vec<(&str, &Tensor)> =
+            tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        Tensor::write_safetensors(&tensors, &bare).unwrap();
+        let error = Tower::read(&bare, deeper.config()).unwrap().copy_into(&deeper);
+        let error = error.unwrap_err().to_string();
         assert!(error.contains("resblocks.1.") && error.contains("is missing\nhint: "), "{error}");
         let exact = ModelConfig { quick_gelu: false, ..tiny(16, 1) };
         assert!(Tower::read(folder.path(), &exact).is_err());

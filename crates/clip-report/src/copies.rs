@@ -374,11 +374,18 @@ pub fn shown_copies(account: &ContaminationReport) -> HashSet<(String, String)> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clip_datasets::ItemHashes;
     use clip_overlap::{SetDecision, Subject};
 
     #[test]
     fn small_rates_and_inflations_are_not_rounded_away() {
-        let set = Subject { name: "toys", index: "0", items: 10_000, unreadable: 0 };
+        let set = Subject {
+            name: "toys",
+            index: "0",
+            items: 10_000,
+            unreadable: 0,
+            item_hashes: &ItemHashes::default(),
+        };
         let set = SetReport::new(&set, &[], |_| true, &SetDecision::default()).unwrap();
         let effect = clip_stats::contamination(10_000, 5, 5_003, 5, 1).unwrap();
         let set = SetReport { rate: 0.0005, effect: Some(effect), ..set };

@@ -103,6 +103,7 @@ impl Review {
             index: &set.index,
             items: set.items,
             unreadable: set.unreadable,
+            item_hashes: &set.item_hashes,
         };
         let found = SetReport::new(&subject, &self.pairs, |at| self.kept[at], decision)?;
         let rule = decision.rule();

@@ -40,7 +40,7 @@ pub(crate) fn compared(
                 let half = half(&number.to_string());
                 half.map_or(Ok(()), |half| replace(number, format!("CAST({half} AS REAL)")))
             }),
-            Some(kind) if kind.is_string() && !others => {
+            Some(kind) if is_text(&kind) && !others => {
                 replace(side, number_of_text(&side.to_string()))
             }
             _ => Ok(()),
@@ -53,9 +53,17 @@ pub(crate) fn compared(
     }
 }
 
+/// Whether values are text, also by a dictionary.
+pub fn is_text(kind: &DataType) -> bool {
+    match kind {
+        DataType::Dictionary(_, values) => is_text(values),
+        kind => kind.is_string(),
+    }
+}
+
 /// The number that text spells, as an expression; null where it spells none, or NaN.
 pub fn number_of_text(text: &str) -> String {
-    format!("NULLIF(TRY_CAST(TRIM({text}) AS DOUBLE), CAST('NaN' AS DOUBLE))")
+    format!("NULLIF(TRY_CAST(TRIM(CAST({text} AS VARCHAR)) AS DOUBLE), CAST('NaN' AS DOUBLE))")
 }
 
 /// A number rounded to 16 bits, which 32 hold as it is: there is no name for such a type in SQL.

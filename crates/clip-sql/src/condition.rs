@@ -13,7 +13,7 @@ use crate::functions::functions;
 use crate::session::config;
 use crate::{Error, Result};
 
-pub use crate::comparison::number_of_text;
+pub use crate::comparison::{is_text, number_of_text};
 
 /// A condition that was checked against the columns of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::forget::uid_of;
-use crate::{Result, Sample, ShardReader, uid_number};
+use crate::{Result, Sample, ShardReader, Written, uid_number};
 use output::Output;
 use rows::{RowCodec, Table};
 pub use settings::Reshard;
@@ -30,6 +30,8 @@ pub struct Resharded {
     pub without_uid: u64,
     /// Ids of the subset that no sample had.
     pub not_found: u64,
+    /// Samples whose key another of their new shard has: a number is after it.
+    pub renamed: u64,
     /// Samples that were left out by their keys.
     pub left_out: u64,
     /// Keys to leave out that no sample had.
@@ -90,6 +92,7 @@ impl Reshard {
                 done
             }
         };
+        done.renamed = output.renamed;
         done.shards = output.finish()?;
         done.written = done.shards.iter().map(|(_, count)| count).sum();
         Ok(done)
@@ -111,6 +114,8 @@ impl Reshard {
         let mut schema = None;
         let mut done = Resharded::default();
         for path in shards {
+            // The new shards have hashes of their own, and damage would be seen no more.
+            Written::check(path)?;
             let table = if tables { Some(Table::read(path)?) } else { None };
             if let Some(table) = &table {
                 table.check(schema.get_or_insert_with(|| table.schema()))?;
@@ -250,6 +255,23 @@ mod tests {
         let shard = ShardReader::open(&out.join("00000.tar")).unwrap();
         let left: Vec<String> = shard.map(|sample| sample.unwrap().key).collect();
         assert_eq!(left, ["10"]);
+        assert_eq!(crate::verify_shard(&out.join("00000.tar"), None).findings, []);
+    }
+
+    #[test]
+    fn of_data_sets_that_count_alike_every_sample_has_a_key_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+        for folder in [&one, &two] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        let inputs = [shards(&one), shards(&two)].concat();
+        let out = folder.path().join("out");
+        let done = shards_of(10).run(&inputs, &out, |_| ()).unwrap();
+        assert_eq!((done.written, done.renamed), (6, 3));
+        let shard = ShardReader::open(&out.join("00000.tar")).unwrap();
+        let keys: Vec<String> = shard.map(|sample| sample.unwrap().key).collect();
+        assert_eq!(keys, ["00", "01", "10", "00-1", "01-1", "10-1"]);
         assert_eq!(crate::verify_shard(&out.join("00000.tar"), None).findings, []);
     }
 

@@ -1,5 +1,6 @@
 //! The shards that are written.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,14 +20,17 @@ pub(super) struct Output<'a> {
     folder: &'a Path,
     open: Option<Open>,
     shards: Vec<(String, u64)>,
+    /// Samples that were given another key.
+    pub renamed: u64,
 }
 
 impl<'a> Output<'a> {
     pub fn new(reshard: &'a Reshard, folder: &'a Path) -> Self {
-        Self { reshard, folder, open: None, shards: Vec::new() }
+        Self { reshard, folder, open: None, shards: Vec::new(), renamed: 0 }
     }
 
-    /// Appends a sample under its key, and its row where it has one.
+    /// Appends a sample under its key, and its row where it has one. Where the shard has the key
+    /// already, as of data sets that count from 0 each, a number is put after it.
     pub fn write(&mut self, sample: &Sample, row: Option<RecordBatch>) -> Result<()> {
         let shard = match &mut self.open {
             Some(open) => open,
@@ -35,7 +39,13 @@ impl<'a> Output<'a> {
                 self.open.insert(Open::create(self.folder, number, self.reshard.digits)?)
             }
         };
-        shard.write(sample, row)?;
+        match shard.free_key(&sample.key) {
+            None => shard.write(sample, row)?,
+            Some(key) => {
+                self.renamed += 1;
+                shard.write(&Sample { key, ..sample.clone() }, row)?;
+            }
+        }
         if shard.count as usize == self.reshard.shard_size {
             self.shards.extend(self.open.take().map(Open::finish).transpose()?);
         }
@@ -55,6 +65,7 @@ struct Open {
     files: ShardFiles,
     rows: Vec<RecordBatch>,
     keys: Vec<String>,
+    used: HashSet<String>,
     count: u64,
 }
 
@@ -62,12 +73,22 @@ impl Open {
     fn create(folder: &Path, number: usize, digits: usize) -> Result<Self> {
         let name = format!("{number:0digits$}");
         let table = folder.join(format!("{name}.parquet"));
-        let (rows, keys) = (Vec::new(), Vec::new());
-        Ok(Self { table, files: ShardFiles::create(folder, name)?, rows, keys, count: 0 })
+        let (rows, keys, used) = (Vec::new(), Vec::new(), HashSet::new());
+        Ok(Self { table, files: ShardFiles::create(folder, name)?, rows, keys, used, count: 0 })
+    }
+
+    /// A key that no sample of the shard has; none where that is this one.
+    fn free_key(&self, key: &str) -> Option<String> {
+        if !self.used.contains(key) {
+            return None;
+        }
+        let mut all = (1..=self.count + 1).map(|number| format!("{key}-{number}"));
+        all.find(|key| !self.used.contains(key))
     }
 
     fn write(&mut self, sample: &Sample, row: Option<RecordBatch>) -> Result<()> {
         self.files.sample(sample)?;
+        self.used.insert(sample.key.clone());
         if let Some(row) = row {
             self.rows.push(row);
             self.keys.push(sample.key.clone());

@@ -44,6 +44,17 @@ impl Written {
         }
     }
 
+    /// Refuses a shard whose bytes are not what its statistics say, where they say their hash.
+    ///
+    /// # Errors
+    /// As those of [`Self::verified_blake3`].
+    pub fn check(shard: &Path) -> Result<()> {
+        match Self::of(shard) {
+            Ok(Some(_)) => Self::verified_blake3(shard).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// The blake3 of a shard's bytes, which is what its statistics say, where they say one.
     ///
     /// # Errors

@@ -72,6 +72,24 @@ impl Output {
         Ok(done)
     }
 
+    /// Those of these shards whose tar is there, or here.
+    pub fn with_tars(
+        &self,
+        mut done: HashSet<usize>,
+        names: clip_corpus::ShardNames,
+    ) -> Result<HashSet<usize>> {
+        let stored = self.store.as_ref().map(|store| (store, store.names()));
+        let stored: HashSet<String> = match stored {
+            Some((store, names)) => names.map_err(|e| failed(store, "", e))?.into_iter().collect(),
+            None => HashSet::new(),
+        };
+        done.retain(|&id| {
+            let tar = format!("{}.tar", names.shard(id));
+            stored.contains(&tar) || self.folder.join(tar).exists()
+        });
+        Ok(done)
+    }
+
     /// The settings that the data set was made with; none where img2dataset made it.
     pub fn settings(&self) -> Result<Option<DatasetConfig>> {
         if let Some(store) = &self.store

@@ -84,6 +84,9 @@ pub(super) fn planned(
         let list = config.url_list.display();
         refused(format!("{list} has other rows than the list that its shards were made from"))
     })?;
+    // A shard whose tar is gone is fetched again.
+    let tars = config.output_format == super::OutputFormat::Webdataset;
+    let done = if tars { output.with_tars(done, names(config))? } else { done };
     Ok(Planned { done, first, end, lists: with(lists, first, files) })
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use clip_eval::AuditedItems;
 use clip_overlap::ContaminationReport;
 use clip_report::UNAUDITED;
 use serde::Deserialize;
@@ -28,8 +29,10 @@ struct Trained {
 }
 
 impl Audit {
-    /// Reads it.
+    /// Reads it; a folder means the report in it.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let inner = path.join(ContaminationReport::FILE);
+        let path = if path.is_dir() { &inner } else { path };
         Ok(Self { path: path.to_path_buf(), account: ContaminationReport::read(path)? })
     }
 
@@ -43,15 +46,19 @@ impl Audit {
         if self.account.set(set).is_some() { self.id() } else { UNAUDITED }
     }
 
-    /// The keys of the set's items that the corpus holds.
-    pub fn keys(&self, set: &str) -> anyhow::Result<HashSet<String>> {
+    /// What it says of the set's items.
+    pub fn items(&self, set: &str) -> anyhow::Result<AuditedItems> {
         let Some(found) = self.account.set(set) else {
             let known: Vec<_> = self.account.sets.iter().map(|set| set.name.as_str()).collect();
             let like = known.first().copied().unwrap_or("NAME");
             let hint = format!("hint: give the set the report's name, as in --dataset {like}=PATH");
             bail!("{}: no set {set:?}, only {}\n{hint}", self.path.display(), known.join(", "));
         };
-        Ok(found.keys())
+        Ok(AuditedItems {
+            overlap: found.keys(),
+            known: found.item_hashes.clone(),
+            unreadable: found.unreadable,
+        })
     }
 
     /// Whether the report covers every shard that the model at a path was trained on; none where

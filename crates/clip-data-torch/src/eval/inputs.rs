@@ -8,9 +8,11 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clip_cli::torch::{ModelArgs, PromptArgs, ScoreFiles, SetArgs};
 use clip_cli::{Show, StatusLine};
-use clip_datasets::{ClassMatch, EvalSet, Frames, OpenOptions, Protocol, Split, read_templates};
+use clip_datasets::{
+    ClassMatch, EvalSet, Frames, OpenOptions, Protocol, Split, Task, read_templates,
+};
 use clip_eval::{DataCompLine, Names};
-use clip_model::{Clip, LoadOptions, Weights};
+use clip_model::{Clip, Format, LoadOptions, Weights};
 use clip_text::Tokenizer;
 use serde::Serialize;
 use serde_json::json;
@@ -39,6 +41,15 @@ impl Model {
         let path = weights_path(&args.weights)?;
         let weights = Weights::read(&path)?;
         let file = weights.path.clone();
+        if weights.preprocess.is_none()
+            && weights.format != Format::OpenAi
+            && opening.preprocess.is_empty()
+        {
+            note!(
+                "note: {} records no preprocess_cfg: OpenAI's mean and std, bicubic, the shortest side; --image-mean and the like give others",
+                file.display()
+            );
+        }
         // The hash needs the file's pages, which the weights need as well.
         let (hash, clip) = std::thread::scope(|scope| {
             let hash = scope.spawn(|| weights_hash(&file));
@@ -105,7 +116,20 @@ pub fn warn(set: &EvalSet) {
 /// not as many.
 pub fn warnings(set: &EvalSet) -> Vec<String> {
     let name = clip_datasets::name_warning(&set.name).filter(|_| set.named);
-    name.into_iter().chain(positions(set)).chain(other_items(set)).collect()
+    name.into_iter().chain(positions(set)).chain(other_items(set)).chain(one_class(set)).collect()
+}
+
+fn one_class(set: &EvalSet) -> Option<String> {
+    let one = set.task == Task::Classification && set.classes.len() == 1;
+    one.then(|| {
+        format!(
+            "warning: {}: there is one class, {:?}, so that every item is right\n\
+             hint: a folder a class is wanted: is {} one too high?",
+            set.name,
+            set.classes[0],
+            set.root.display()
+        )
+    })
 }
 
 fn other_items(set: &EvalSet) -> Option<String> {

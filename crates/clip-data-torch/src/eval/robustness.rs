@@ -197,6 +197,13 @@ fn shifts(
         let own_classes = own_classes.filter(|_| shift.base != "val");
         let given = given.or(own_classes);
         let Some(base) = given.or_else(|| of(known, "imagenet")) else { continue };
+        if base <= 0.0 || base >= 1.0 {
+            eprintln!(
+                "warning: {}: left out, for an accuracy of {base} on its base has no logit",
+                shift.id
+            );
+            continue;
+        }
         let fit = Baseline::of(shift)?;
         let found = fit
             .robustness(base, shifted)

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -13,6 +13,7 @@ use clip_eval::{
     DataCompLine, FeatureOptions, ResultFile, ResultRecord, ZeroShotOptions, choices, retrieval,
     write_predictions, zero_shot,
 };
+use clip_format::FileError;
 use clip_model::{LoadOptions, PreprocessCfg, Weights};
 use serde::Serialize;
 use serde_json::Value;
@@ -56,8 +57,12 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
             let stem = set.stem(&folder);
             let output = args.out.join(format!("{stem}.json"));
             let identity = || identity.get_or_init(|| Identity::of(&folder, &opening)).as_ref();
-            let at = whole(&clip_datasets::parse_named(spec).1);
-            let made = |of: &Identity| of.made(&output, (&set, &at), &args.prompt, audit.as_ref());
+            let path = clip_datasets::parse_named(spec).1;
+            let path = path.canonicalize().unwrap_or(path);
+            let (dataset, state) = (path.display().to_string(), files_state(&path)?);
+            let place = Place { stem: &stem, dataset: &dataset, state: &state };
+            let made =
+                |of: &Identity| of.made(&output, (&set, place), &args.prompt, audit.as_ref());
             if output.is_file() && identity().is_some_and(made) {
                 note!("{stem}: done before");
                 continue;
@@ -70,7 +75,6 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
                     model.insert(Model::open(&ModelArgs { weights, device })?)
                 }
             };
-            let place = Place { stem: &stem, dataset: &at };
             if let Err(error) = one(&args, opened, &set, (place, audit.as_ref())) {
                 eprintln!("error: {error:#}");
                 failed += 1;
@@ -112,6 +116,17 @@ fn names_apart(sets: &[String]) -> anyhow::Result<()> {
 /// A folder or file, whole.
 fn whole(path: &Path) -> String {
     path.canonicalize().unwrap_or_else(|_| path.to_path_buf()).display().to_string()
+}
+
+/// A hash of the names, sizes and times of a set's files; of a list, of the list alone.
+fn files_state(path: &Path) -> anyhow::Result<String> {
+    let files = if path.is_dir() {
+        let files = clip_guard::files(path);
+        files.map_err(|(path, error)| FileError::new(path, error))?
+    } else {
+        vec![path.to_path_buf()]
+    };
+    Ok(clip_corpus::file_state(files.iter().map(PathBuf::as_path))?)
 }
 
 /// What a path of the list is.
@@ -188,19 +203,21 @@ impl Identity {
         Some(Self { hash, config, preprocess })
     }
 
-    /// Whether a result is of these, this set at this path, its prompts and match of classes, and
-    /// split by this report, where one is given. Data that changed under the same path is the
-    /// caller's.
+    /// Whether a result is of these, this set with these files, its prompts and match of classes,
+    /// and split by this report, where one is given.
     fn made(
         &self,
         output: &Path,
-        (set, path): (&Opened, &str),
+        (set, place): (&Opened, Place),
         prompt: &str,
         audit: Option<&Audit>,
     ) -> bool {
         let Ok(record) = ResultRecord::read(output) else { return false };
-        // A result without it is from before it was recorded.
-        if record.dataset_path.as_deref().is_some_and(|known| known != path) {
+        // A result without these is from before they were recorded.
+        let other = |known: Option<&str>, is: &str| known.is_some_and(|known| known != is);
+        if other(record.dataset_path.as_deref(), place.dataset)
+            || other(record.dataset_state.as_deref(), place.state)
+        {
             return false;
         }
         // A result without it is from before configurations were read: then it was the default.
@@ -236,6 +253,7 @@ struct SuiteResult<'a, F: Serialize> {
     datacomp: DataCompLine,
     model_folder: String,
     dataset_path: &'a str,
+    dataset_state: &'a str,
 }
 
 /// Where a result goes, and where its set is.
@@ -243,6 +261,7 @@ struct SuiteResult<'a, F: Serialize> {
 struct Place<'a> {
     stem: &'a str,
     dataset: &'a str,
+    state: &'a str,
 }
 
 /// Which evaluation is in flight.
@@ -286,12 +305,13 @@ fn one(
 fn store<F: Serialize>(
     args: &SuiteArgs,
     model: &Model,
-    Place { stem, dataset }: Place,
+    Place { stem, dataset, state }: Place,
     file: ResultFile<F>,
     datacomp: DataCompLine,
 ) -> anyhow::Result<()> {
     let model_folder = whole(&model.path);
-    let result = SuiteResult { file, datacomp, model_folder, dataset_path: dataset };
+    let result =
+        SuiteResult { file, datacomp, model_folder, dataset_path: dataset, dataset_state: state };
     store_json(&args.out.join(format!("{stem}.json")), &result)
 }
 
@@ -310,17 +330,17 @@ fn classified(
         no_classifier_cache: false,
     };
     // A set that the corpus was not checked against is recorded as unaudited.
-    let overlap = audit.and_then(|audit| audit.keys(&set.name).ok());
-    if let (Some(audit), None) = (audit, &overlap) {
+    let audited = audit.and_then(|audit| audit.items(&set.name).ok());
+    if let (Some(audit), None) = (audit, &audited) {
         eprintln!("warning: {}: not in the contamination report {}", set.name, audit.id());
     }
-    let audit = audit.filter(|_| overlap.is_some());
+    let audit = audit.filter(|_| audited.is_some());
     let options = ZeroShotOptions {
         skip_unreadable: args.skip_unreadable,
         batch_size: Some(args.batch.batch_size),
         cache: prompts.cache(),
         model_hash: model.hash.clone(),
-        overlap,
+        audited,
         ..ZeroShotOptions::default()
     };
     let shown = progress(&title(&set.name, model), set.len());

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clip_cli::torch::ZeroShotArgs;
-use clip_datasets::{ClassMatch, ClassSubset, EvalSet, Split, Task, find_datacomp};
+use clip_datasets::{ClassMatch, ClassSubset, EvalSet, ItemHashes, Split, Task, find_datacomp};
 use clip_eval::{
     Accuracy, DataCompLine, Hashes, Metrics, ResultFile, Sample, Score, Scores, ZeroShot,
     ZeroShotOptions, group_metric, write_predictions, zero_shot,
@@ -31,7 +31,7 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
         bail!("--score: no effect on {}, which has one class an item", set.name);
     }
     let audit = args.contamination.as_deref().map(Audit::open).transpose()?;
-    let overlap = audit.as_ref().map(|audit| audit.keys(&set.name)).transpose()?;
+    let audited = audit.as_ref().map(|audit| audit.items(&set.name)).transpose()?;
     let model = Model::open(&args.model)?;
     if let Some(text) = audit.as_ref().and_then(|audit| audit.warning(&model.path)) {
         eprintln!("{text}");
@@ -44,7 +44,7 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
         batch_size: Some(args.batch.batch_size),
         cache: args.prompts.cache(),
         model_hash: model.hash.clone(),
-        overlap,
+        audited,
     };
     let shown = progress(&set.name, args.set.count(set.len()));
     let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown);
@@ -113,6 +113,7 @@ pub fn about(result: &ZeroShot, model: &Model) -> HashMap<String, String> {
         ("model_hash", model.hash.clone()),
         ("preprocess", model.preprocess().to_string()),
         ("data_hash", result.data_hash.clone()),
+        (ItemHashes::KEY, result.item_hashes.to_text()),
         ("prompts_hash", result.prompts_hash.clone()),
         ("classes", json!(result.class_names).to_string()),
         ("limit", json!(result.sample.limit).to_string()),

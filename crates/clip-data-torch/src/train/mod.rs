@@ -217,6 +217,21 @@ fn options(args: &Args, chunk: usize) -> TrainOptions {
     }
 }
 
+/// Refuses other `--pretrained` weights than those that a run has begun with: they would have no
+/// effect.
+fn begun_from_same(args: &Args, folder: &Path) -> anyhow::Result<()> {
+    let params = std::fs::read_to_string(folder.join("params.txt")).unwrap_or_default();
+    let before = params.lines().find_map(|line| line.strip_prefix("pretrained: "));
+    let now = args.pretrained.as_ref().map(|path| path.display().to_string());
+    match (before, now) {
+        (Some(before), Some(now)) if before != now => anyhow::bail!(
+            "--pretrained: the run was begun with {before}, is {now}\n\
+             hint: another --name for another run"
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// A run of that name continues by itself; `--resume` names another place to start from.
 fn resume(trainer: &mut Trainer, args: &Args, folder: &Path) -> anyhow::Result<()> {
     let own = latest(&folder.join("checkpoints"));
@@ -228,6 +243,7 @@ fn resume(trainer: &mut Trainer, args: &Args, folder: &Path) -> anyhow::Result<(
         },
     };
     let Some(from) = from else { return Ok(()) };
+    begun_from_same(args, folder)?;
     if from.is_dir() {
         trainer.resume(&from)?;
     } else {
@@ -338,7 +354,10 @@ fn params(args: &Args, name: &str, trainer: &Trainer, chunk: usize) -> Vec<(Stri
         ("device".to_owned(), args.device.clone()),
     ];
     let report = args.contamination.as_ref().map(|path| path.display().to_string());
-    for (name, value) in [("contamination", report), ("copies", args.copies.clone())] {
+    let pretrained = args.pretrained.as_ref().map(|path| path.display().to_string());
+    for (name, value) in
+        [("pretrained", pretrained), ("contamination", report), ("copies", args.copies.clone())]
+    {
         params.extend(value.map(|value| (name.to_owned(), value)));
     }
     params.extend(recipe.settings().into_iter().filter(|(name, _)| name != "batch_size"));

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clip_datasets::EvalItem;
+use clip_eval::AuditedItems;
 use clip_loader::{Arm, Corpus, SampleName, Sampler, TrainData, UseCounter};
 use clip_overlap::training::{CopiedScore, Evaluation};
 use clip_overlap::{ContaminationReport, PAIRS, read_copied_items};
@@ -48,6 +50,7 @@ struct Held {
     /// Where each item is in `keys`.
     places: HashMap<String, usize>,
     keys: Vec<String>,
+    audited: AuditedItems,
     /// The numbers of each item's copies.
     copies: Vec<Vec<u32>>,
 }
@@ -80,7 +83,12 @@ impl Overlaps {
             keys.sort();
             let places = keys.iter().cloned().zip(0..).collect();
             let copies = vec![Vec::new(); keys.len()];
-            sets.insert(set.name.clone(), Held { places, keys, copies });
+            let audited = AuditedItems {
+                known: set.item_hashes.clone(),
+                unreadable: set.unreadable,
+                ..AuditedItems::default()
+            };
+            sets.insert(set.name.clone(), Held { places, keys, audited, copies });
         }
         if sets.is_empty() {
             let known: Vec<&str> = account.sets.iter().map(|set| set.name.as_str()).collect();
@@ -111,6 +119,13 @@ impl Overlaps {
     /// Number of a set's items that the corpus holds.
     pub fn count(&self, set: &str) -> usize {
         self.sets.get(set).map_or(0, |held| held.keys.len())
+    }
+
+    /// Refuses items of a set that the report did not look for.
+    pub fn check(&self, set: &str, items: &[EvalItem]) -> clip_eval::Result<()> {
+        let Some(held) = self.sets.get(set) else { return Ok(()) };
+        let image = |item: &EvalItem| *blake3::hash(&item.image).as_bytes();
+        held.audited.check(set, items.iter().map(|item| (item.key.as_str(), image(item))))
     }
 
     /// Where an item is among those; none where it is clean.

@@ -232,6 +232,9 @@ impl Scorer {
             if batch.is_empty() {
                 return Ok(Some(sums));
             }
+            if let Some(overlaps) = overlaps {
+                overlaps.check(&set.name, &batch)?;
+            }
             let transform = model.transform();
             let image = |item: &EvalItem| {
                 prepare_image(&item.image, &transform).map_err(anyhow::Error::msg)

@@ -196,6 +196,9 @@ impl Args {
     }
 }
 
+/// Of tables with statuses, the rows whose image is there; img2dataset's other tables have none.
+const FETCHED: &str = "coalesce(status, 'success') = 'success'";
+
 /// Filters, prints what each condition dropped, and writes subset and report.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let report_path = args.report.clone().unwrap_or_else(|| args.out.with_extension("json"));
@@ -231,7 +234,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         (None, None) => {
             let scratch = tempfile::tempdir().context("a temporary folder")?;
-            args.select()?.run(&pool, scratch.path(), &args.out)?
+            let mut select = args.select()?;
+            // As the presets do: what was not fetched is in no shard.
+            if pool.has_status()? {
+                select.conditions.insert(0, FETCHED.to_owned());
+            }
+            select.run(&pool, scratch.path(), &args.out)?
         }
     };
     print!("{}", text(&report));

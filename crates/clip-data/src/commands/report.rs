@@ -95,6 +95,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let mut page = Page::new(&format!("clip-data: {}", config.name));
     let path = run.layout.dir().join(ContaminationReport::FILE);
+    let mut stale = None;
     let account = match &config.check {
         Some(check) if path.is_file() => {
             let account = ContaminationReport::read(&path)?;
@@ -105,11 +106,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                     "{path}: left out, it is not of this build as it is now: run `clip-data contamination` again"
                 );
             }
+            if !own {
+                stale = Some(account.id.clone());
+            }
             own.then_some((check, account))
         }
         _ => None,
     };
     let beside = account.as_ref().map(|(_, account)| account);
+    if let Some(stale) = stale {
+        scored::refuse_split_by(&args.scores, &stale)?;
+    }
     for section in scored::sections(&args.scores, &args.training, beside)? {
         page.add(&section);
     }

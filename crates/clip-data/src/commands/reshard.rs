@@ -90,6 +90,15 @@ fn others(out: &Path, written: &[(String, u64)]) -> usize {
 /// Writes shards and prints what came of the subset.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let shards = super::shards(&args.input)?;
+    let bare = shards.iter().find(|shard| !shard.with_extension("parquet").is_file());
+    let tables = shards.iter().any(|shard| shard.with_extension("parquet").is_file());
+    if let Some(bare) = bare.filter(|_| tables) {
+        bail!(
+            "{}: no table is beside it, and others have theirs, whose columns would be lost\n\
+             hint: get it again, or take the tables away to go without them",
+            bare.display()
+        );
+    }
     let out = &args.out;
     let files =
         |entry: std::io::Result<std::fs::DirEntry>| entry.is_ok_and(|e| e.file_name() != ".lock");
@@ -158,6 +167,12 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     });
     write_atomic(&out.join("meta.json"), format!("{meta:#}\n").as_bytes())?;
     println!("{} of {} samples in {} shards", done.written, done.read, done.shards.len());
+    if done.renamed > 0 {
+        println!(
+            "{} had the key of another of the new shard, and have -1, -2 and so on after it",
+            counted(done.renamed, "sample")
+        );
+    }
     if done.without_image > 0 {
         println!(
             "{} without an image left out: their fetch failed, and `clip-data retry` asks for them only where they are, in {}",

@@ -1,9 +1,10 @@
 //! `clip-data verify`: whether shards, tables, parts and manifests are whole.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clip_cli::counted;
 use clip_corpus::{Finding, ImageCheck, Verified, gone, verify_shard, verify_subset, verify_table};
 use clip_image::{DecodeOptions, decode};
@@ -105,6 +106,10 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
         if RunLayout::new(path).is_run() {
             return Ok(RunReader::open(path)?.verify(&shard)?);
         }
+        if let Some(found) = clip_corpus::verify_files(path)? {
+            ensure!(!decoded, "{spec}: --decode is for the images of shards\nhint: leave it out");
+            return Ok(found);
+        }
     } else if path.is_file() {
         let kind = path.extension().and_then(|e| e.to_str());
         if decoded && matches!(kind, Some("parquet" | "npy")) {
@@ -123,7 +128,9 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
         all
     });
     if path.is_dir() {
-        all.findings.extend(gone(path)?);
+        // A shard's own check has said some of it.
+        let known: HashSet<PathBuf> = all.findings.iter().map(|found| found.path.clone()).collect();
+        all.findings.extend(gone(path)?.into_iter().filter(|gone| !known.contains(&gone.path)));
     }
     Ok(all)
 }

@@ -30,7 +30,28 @@ pub(crate) fn part(root: &Path, split: Split) -> Option<PathBuf> {
     }
 }
 
+/// How many levels a path may be too high.
+const LEVELS: usize = 2;
+
+/// The folder with the classes or the parts: where all that a folder has is one folder without an
+/// image of its own, that is no class, and the path is a level too high.
+fn lowest(root: &Path) -> Result<PathBuf> {
+    let mut root = root.to_path_buf();
+    for _ in 0..LEVELS {
+        let entries = if root.is_dir() { sorted(&root)? } else { Vec::new() };
+        let folders: Vec<&PathBuf> = entries.iter().filter(|entry| entry.is_dir()).collect();
+        let [only] = folders.as_slice() else { break };
+        let own = own_prompts(&root)?.is_some() || part(&root, Split::Train).is_some();
+        if own || part(&root, Split::Test).is_some() || sorted(only)?.iter().any(|e| is_image(e)) {
+            break;
+        }
+        root.clone_from(only);
+    }
+    Ok(root)
+}
+
 pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
+    let root = &*lowest(root)?;
     let inner = ["2750", "101_ObjectCategories", "images"];
     let folder = match part(root, ask.split) {
         Some(part) => part,
@@ -136,6 +157,19 @@ pub(crate) fn objectnet(root: &Path, ask: &Ask) -> Result<Content> {
 mod tests {
     use crate::test_files::write;
     use crate::{OpenOptions, Protocol, Split, Truth, open, open_named, open_with};
+
+    #[test]
+    fn a_path_that_is_too_high_is_not_a_set_of_one_class() {
+        let dir = tempfile::tempdir().unwrap();
+        let images = ["wrap/toys/ant/1.png", "wrap/toys/bear/2.png", "wp/probe/test/ant/1.png"];
+        write(dir.path(), &images);
+        write(dir.path(), &["wp/probe/train/bear/1.png", "one/ant/1.png"]);
+        let classes = |name: &str| open(&dir.path().join(name)).unwrap().classes;
+        assert_eq!(classes("wrap"), ["ant", "bear"]);
+        assert_eq!(classes("wrap/toys"), ["ant", "bear"]);
+        assert_eq!(classes("wp"), ["ant"], "the test part alone");
+        assert_eq!(classes("one"), ["ant"], "a class that has images is one");
+    }
 
     #[test]
     fn classes_are_folders_in_order() {

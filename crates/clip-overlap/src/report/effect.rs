@@ -162,9 +162,16 @@ mod tests {
     use crate::hit_kind::HitKind;
     use crate::matches::tests::pair;
     use crate::report::Subject;
+    use clip_datasets::ItemHashes;
 
     fn account(copies: &[&str], items: u64) -> SetReport {
-        let set = Subject { name: "toys", index: "0", items, unreadable: 0 };
+        let set = Subject {
+            name: "toys",
+            index: "0",
+            items,
+            unreadable: 0,
+            item_hashes: &ItemHashes::default(),
+        };
         let matches: Vec<_> =
             copies.iter().map(|key| pair(key, key, 0.99, HitKind::Near)).collect();
         SetReport::new(&set, &matches, |_| true, &SetDecision::default()).unwrap()

@@ -11,6 +11,7 @@ mod texts;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
+use clip_datasets::ItemHashes;
 use clip_stats::{Contamination, Interval, Stratified, Suite, clopper_pearson};
 use serde::{Deserialize, Serialize};
 
@@ -132,6 +133,9 @@ pub struct SetReport {
     pub items: u64,
     /// Items that could not be decoded, and so not be looked for.
     pub unreadable: u64,
+    /// The items that were looked for, each by its key and content; none of an earlier version's.
+    #[serde(default, skip_serializing_if = "ItemHashes::is_empty")]
+    pub item_hashes: ItemHashes,
     /// Least score of a copy.
     pub threshold: f32,
     /// Pairs that were accepted or rejected by eye.
@@ -193,6 +197,8 @@ pub struct Subject<'a> {
     pub items: u64,
     /// Items that could not be decoded.
     pub unreadable: u64,
+    /// The others.
+    pub item_hashes: &'a ItemHashes,
 }
 
 impl SetReport {
@@ -234,6 +240,7 @@ impl SetReport {
             index: set.index.to_owned(),
             items: set.items,
             unreadable: set.unreadable,
+            item_hashes: set.item_hashes.clone(),
             threshold: rule.threshold(),
             marks: decision.marks.len() as u64,
             overlap,
@@ -342,7 +349,13 @@ mod tests {
     use crate::matches::tests::pair;
 
     fn account(matches: &[Match]) -> SetReport {
-        let set = Subject { name: "toys", index: "0", items: 10, unreadable: 0 };
+        let set = Subject {
+            name: "toys",
+            index: "0",
+            items: 10,
+            unreadable: 0,
+            item_hashes: &ItemHashes::default(),
+        };
         SetReport::new(&set, matches, |_| true, &SetDecision::default()).unwrap()
     }
 

@@ -8,6 +8,7 @@ use arrow::array::{Array, AsArray};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
 use clip_corpus::columns;
+use clip_datasets::ItemHashes;
 
 use crate::{Error, Result};
 
@@ -37,6 +38,19 @@ pub fn read(path: &Path) -> Result<BTreeMap<String, Predicted>> {
 fn missing(path: &Path) -> Error {
     let hint = "hint: `clip-data eval zero-shot --predictions FILE` writes them";
     Error::file(path, format!("no columns `key` and `correct`\n{hint}"))
+}
+
+/// The items that a file of `clip-data eval` has predictions of; none where it does not say it.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn items(path: &Path) -> Result<Option<ItemHashes>> {
+    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
+        return Ok(None);
+    }
+    let schema = clip_corpus::schema_of(path)?;
+    let text = schema.metadata().get(&format!("clip_data.{}", ItemHashes::KEY));
+    Ok(text.and_then(|text| ItemHashes::parse(text)))
 }
 
 /// Refuses a second prediction of an item: one of them would be lost.

@@ -172,9 +172,16 @@ mod tests {
     use crate::matches::tests::pair;
     use crate::report::Subject;
     use crate::training::tests::evaluation;
+    use clip_datasets::ItemHashes;
 
     fn account() -> SetReport {
-        let set = Subject { name: "toys", index: "0", items: 10, unreadable: 0 };
+        let set = Subject {
+            name: "toys",
+            index: "0",
+            items: 10,
+            unreadable: 0,
+            item_hashes: &ItemHashes::default(),
+        };
         let matches = ["0", "1"].map(|key| pair(key, key, 0.99, HitKind::Near));
         SetReport::new(&set, &matches, |_| true, &SetDecision::default()).unwrap()
     }

@@ -10,7 +10,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, UInt32Type, UInt64Type};
 use clip_corpus::PartWriter;
-use clip_datasets::EvalItem;
+use clip_datasets::{EvalItem, ItemHashes};
 use clip_image::{DecodeOptions, Rgb, decode};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,8 @@ pub struct EvalIndex {
     pub search: SetIndex,
     /// Items that could not be decoded.
     pub unreadable: Vec<Unreadable>,
+    /// The others, each by its key and content.
+    pub item_hashes: ItemHashes,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -117,7 +119,9 @@ impl EvalIndex {
         for batch in batches {
             rows.append(batch).ok_or_else(|| Error::file(file, "not an index of this version"))?;
         }
+        let items = rows.keys.iter().map(String::as_str).zip(rows.images.iter().copied());
         Ok(Self {
+            item_hashes: ItemHashes::new(items),
             name: name.to_owned(),
             hash: hash.to_owned(),
             classes: head.classes,
@@ -159,6 +163,7 @@ struct Rows {
     keys: Vec<String>,
     labels: Vec<u32>,
     files: HashMap<String, u32>,
+    images: Vec<blake3::Hash>,
     prints: Vec<Fingerprint>,
 }
 
@@ -178,6 +183,7 @@ impl Rows {
             let item = self.keys.len() as u32;
             self.keys.push(keys.value(at).to_owned());
             self.labels.push(labels.value(at));
+            self.images.push(blake3::Hash::from_hex(blake3.value(at)).ok()?);
             // The first of items with the same bytes answers for them all.
             self.files.entry(blake3.value(at).to_owned()).or_insert(item);
             self.files.entry(sha256.value(at).to_owned()).or_insert(item);

@@ -131,6 +131,12 @@ fn without_report(card: &DataCard) -> String {
     }
 }
 
+/// Name of the model card's file.
+pub const MODEL: &str = "model_card.md";
+
+/// What is said of a model beside a corpus that is not its own.
+pub const OTHER_TRAINING: &str = "the model was trained on shards that are not of this run as it is now: the data card is of another corpus";
+
 /// The model card.
 pub fn model(card: &ModelCard, data: &DataCard) -> String {
     let [steps, all] = card.steps;
@@ -144,6 +150,9 @@ pub fn model(card: &ModelCard, data: &DataCard) -> String {
         cell(&card.corpus),
         cell(&data.name)
     );
+    if card.trained_on_this_corpus == Some(false) {
+        text += &format!("\nWarning: {OTHER_TRAINING}.\n\n");
+    }
     if let Some(loss) = card.loss {
         text += &format!("Loss of the last step: {loss:.4}.\n");
     }

@@ -8,6 +8,7 @@ mod markdown;
 mod model;
 mod origin;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -88,6 +89,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         contamination: contamination.as_deref().map(name).transpose()?,
     };
     let mut card = Card::read(&out, inputs)?;
+    if let Some(false) = card.model.as_ref().and_then(|model| model.trained_on_this_corpus) {
+        eprintln!("warning: {}", markdown::OTHER_TRAINING);
+    }
+    // One that an earlier card had is of another state, and no check reads it.
+    let old = out.join(markdown::MODEL);
+    if card.model.is_none() && old.is_file() {
+        std::fs::remove_file(&old).with_context(|| old.display().to_string())?;
+        println!("removed: {}, of an earlier card with --training", old.display());
+    }
     for (file, text) in card.render() {
         let path = out.join(file);
         clip_format::write_atomic(&path, text.as_bytes())?;
@@ -109,12 +119,21 @@ impl Card {
         let data = DataCard::read(&folder.join(&inputs.run), contamination.as_deref(), &mut files)?;
         let scores: Vec<PathBuf> = inputs.scores.iter().map(|path| folder.join(path)).collect();
         let training = inputs.training.as_ref().map(|path| folder.join(path));
-        let model = training.map(|training| ModelCard::read(&training, &scores, &mut files));
-        let model = model.transpose()?;
+        let training = training.as_deref();
+        let model = training.map(|training| ModelCard::read(training, &scores, &mut files));
+        let mut model = model.transpose()?;
+        let shards = training.map(|training| model::shards_of(training, &mut files));
+        let shards = shards.transpose()?.flatten();
         if let (Some(model), Some(overlap)) = (&model, &data.overlap) {
             for (path, score) in scores.iter().zip(&model.scores) {
                 same_report(path, &score.contamination, &overlap.report)?;
             }
+        }
+        let files = files.into_hashes();
+        if let (Some(model), Some(shards)) = (&mut model, shards) {
+            let own: HashSet<&str> = files.iter().map(|file| file.blake3.as_str()).collect();
+            model.trained_on_this_corpus =
+                Some(shards.iter().all(|shard| own.contains(shard.as_str())));
         }
         Ok(Self {
             format: FORMAT,
@@ -122,7 +141,7 @@ impl Card {
             inputs,
             data,
             model,
-            files: files.into_hashes(),
+            files,
             documents: Vec::new(),
         })
     }
@@ -131,7 +150,7 @@ impl Card {
     fn render(&self) -> Vec<(&'static str, String)> {
         let data = ("data_card.md", markdown::data(&self.data));
         let model = self.model.as_ref();
-        let model = model.map(|model| ("model_card.md", markdown::model(model, &self.data)));
+        let model = model.map(|model| (markdown::MODEL, markdown::model(model, &self.data)));
         [Some(data), model].into_iter().flatten().collect()
     }
 

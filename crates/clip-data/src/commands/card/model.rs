@@ -28,6 +28,10 @@ pub struct ModelCard {
     pub pairs: u64,
     /// The digest.
     pub corpus: String,
+    /// Whether the shards that it was trained on are all of the run that the data card is of; none
+    /// where that is not known.
+    #[serde(default)]
+    pub trained_on_this_corpus: Option<bool>,
     /// The loss of the last step that has one.
     pub loss: Option<f64>,
     /// The checkpoint that the card is about, from the card's folder on.
@@ -121,11 +125,27 @@ impl ModelCard {
             seen: steps[0] * state["recipe"]["batch_size"].as_u64().unwrap_or(0),
             pairs: number("pairs"),
             corpus: state["corpus"].as_str().unwrap_or_default().to_owned(),
+            trained_on_this_corpus: None,
             loss: losses.lines().rev().find_map(loss),
             checkpoint: checkpoint.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             scores,
         })
     }
+}
+
+/// blake3 of the shards that a training has read; none where it does not say them, as one whose
+/// shards were streamed.
+pub fn shards_of(folder: &Path, files: &mut Files) -> anyhow::Result<Option<Vec<String>>> {
+    let path = folder.join("shards.jsonl");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let text = files.text(&path)?;
+    let shard = |line: &str| {
+        let shard: Value = serde_json::from_str(line).ok()?;
+        shard["blake3"].as_str().filter(|hash| !hash.is_empty()).map(str::to_owned)
+    };
+    Ok(text.lines().map(shard).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty()))
 }
 
 /// The newest checkpoint of a run.

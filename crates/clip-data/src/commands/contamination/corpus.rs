@@ -79,7 +79,13 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut accounts = Vec::new();
     for set in &sets {
         let (items, unreadable) = (set.len() as u64, set.unreadable.len() as u64);
-        let subject = Subject { name: &set.name, index: &set.hash, items, unreadable };
+        let subject = Subject {
+            name: &set.name,
+            index: &set.hash,
+            items,
+            unreadable,
+            item_hashes: &set.item_hashes,
+        };
         let decision = decided.set(&set.name);
         let there = |at: usize| kept(&matches[at].place, &matches[at].id);
         accounts.push(SetReport::new(&subject, &matches, there, &decision)?);

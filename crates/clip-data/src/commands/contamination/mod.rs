@@ -161,6 +161,16 @@ fn judge(args: &Args, sets: &mut [SetReport]) -> anyhow::Result<()> {
     for set in sets {
         if let Some(file) = files.get(&set.name) {
             let predicted = predictions::read(file)?;
+            let others = predictions::items(file)?.is_some_and(|items| {
+                !set.item_hashes.is_empty() && !set.item_hashes.contains_all(&items)
+            });
+            if others {
+                bail!(
+                    "{}: its items are not those of {}: other keys or other images\nhint: predict the set that is under --eval",
+                    file.display(),
+                    set.name
+                );
+            }
             set.judge(&predicted, tests)?;
             let (of, items) = (predicted.len() as u64, set.items);
             if of < items {

@@ -43,6 +43,20 @@ pub fn sections(
     files.iter().map(section).collect()
 }
 
+/// Refuses scores that were split by a report on the build as it was before.
+pub fn refuse_split_by(files: &[PathBuf], stale: &str) -> anyhow::Result<()> {
+    for path in files {
+        if ScoreFile::read(path)?.contamination() == Some(stale) {
+            bail!(
+                "{}: its scores were split by the contamination report {stale}, which is of this build before rows were removed or fetched again\n\
+                 hint: `clip-data contamination` again, then `clip-data eval … --contamination`",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Refuses scores that another contamination report split than the one that is shown with them:
 /// their Clean and Overlap are of other items. What no report split is of all items.
 pub fn same_report(scores: &Path, own: &str, shown: &str) -> anyhow::Result<()> {
