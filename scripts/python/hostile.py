@@ -117,7 +117,8 @@ class Cases:
                 self.fetch(path.name, path, {0} if path.name.startswith("line_8g") else {0, 2, 3})
             if ".txt" not in path.name:
                 pipeline = self.pipeline(f"list_{path.name.replace('.', '_')}", f'kind = "list"\npaths = ["{path}"]')
-                self.add("build", path.name, ["build", "-c", pipeline, "--until", "collect"], {0} if path.name.startswith("line_8g") else {0, 2, 3})
+                # 1: no pair is left.
+                self.add("build", path.name, ["build", "-c", pipeline, "--until", "collect"], {0} if path.name.startswith("line_8g") else {0, 1, 2, 3})
         long = self.folder / "long.jsonl"
         long.write_bytes(hostile_files.text_list(hostile_files.captions()))
         pipeline = self.pipeline("captions", f'kind = "list"\npaths = ["{long}"]', "[caption]\n")
@@ -130,7 +131,7 @@ class Cases:
     def web(self):
         for name in self.site.pages:
             pipeline = self.pipeline(f"page_{name}", f'kind = "web"\nseeds = ["{self.site.url}/page/{name}"]\ndepth = 0')
-            self.add("build", f"page of {name}", ["build", "-c", pipeline, "--until", "collect"], {0})
+            self.add("build", f"page of {name}", ["build", "-c", pipeline, "--until", "collect"], {0, 1})
         for robots in filter(None, hostile_site.ROBOTS):
             seeds = f'kind = "web"\nseeds = ["{self.site.url}/page/good"]\ndepth = 1\nsitemaps = true'
             pipeline = self.pipeline(f"robots_{robots}", seeds)
