@@ -212,11 +212,7 @@ fn statistics(path: &Path, stats: &Path, value: &Value, samples: usize, found: &
 /// # Errors
 /// When the folder cannot be read.
 pub fn gone(folder: &Path) -> Result<Vec<Finding>> {
-    let io = |e| PathError::new(folder, e);
-    let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        names.insert(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
-    }
+    let names = names_in(folder)?;
     let shards: BTreeSet<&str> = names.iter().filter_map(|name| shard_of(name)).collect();
     let tables = shards.iter().any(|shard| names.contains(&format!("{shard}.parquet")));
     let mut found = Vec::new();
@@ -241,6 +237,16 @@ pub fn gone(folder: &Path) -> Result<Vec<Finding>> {
         }
     }
     Ok(found)
+}
+
+/// The names of all that is in a folder.
+pub(crate) fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
+    let io = |e| PathError::new(folder, e);
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        names.insert(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
+    }
+    Ok(names)
 }
 
 /// Refuses a folder that lacks a tar of its shards: what is made of it would be of fewer pairs than

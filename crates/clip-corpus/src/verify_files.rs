@@ -7,7 +7,7 @@ use std::path::Path;
 use clip_format::{ImageFormat, PathError};
 use serde_json::Value;
 
-use crate::verify::{Verified, stored_keys, verify_table};
+use crate::verify::{Verified, names_in, stored_keys, verify_table};
 use crate::{Result, hash_file};
 
 /// Verifies the tables of a folder's shards by their statistics, and that the image of each stored
@@ -17,7 +17,7 @@ use crate::{Result, hash_file};
 /// # Errors
 /// When the folder cannot be read.
 pub fn verify_files(folder: &Path) -> Result<Option<Verified>> {
-    let names = names(folder)?;
+    let names = names_in(folder)?;
     let shards: Vec<&str> =
         names.iter().filter_map(|name| name.strip_suffix("_stats.json")).collect();
     let tars = names.iter().any(|name| crate::is_shard(Path::new(name)));
@@ -29,15 +29,6 @@ pub fn verify_files(folder: &Path) -> Result<Option<Verified>> {
         one(folder, shard, &names, &mut all)?;
     }
     Ok(Some(all))
-}
-
-fn names(folder: &Path) -> Result<BTreeSet<String>> {
-    let io = |e| PathError::new(folder, e);
-    let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        names.insert(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
-    }
-    Ok(names)
 }
 
 fn one(folder: &Path, shard: &str, names: &BTreeSet<String>, all: &mut Verified) -> Result<()> {
@@ -73,7 +64,7 @@ fn one(folder: &Path, shard: &str, names: &BTreeSet<String>, all: &mut Verified)
         return Ok(());
     }
     let samples = folder.join(shard);
-    let images: HashSet<String> = self::names(&samples)?
+    let images: HashSet<String> = names_in(&samples)?
         .into_iter()
         .filter(|name| ImageFormat::of_path(Path::new(name)).is_some())
         .filter_map(|name| Some(name.rsplit_once('.')?.0.to_owned()))

@@ -74,9 +74,7 @@ impl Job {
         }
         let mut reports = Vec::new();
         for set in &sets {
-            let (items, unreadable) = (set.len() as u64, set.unreadable.len() as u64);
-            let subject = Subject { name: &set.name, index: &set.hash, items, unreadable, item_hashes: &set.item_hashes };
-            reports.push(SetReport::new(&subject, &matches, |_| true, &decision).raised()?);
+            reports.push(SetReport::new(&Subject::of(set), &matches, |_| true, &decision).raised()?);
         }
         let rule = decision.rule();
         let copies: Vec<bool> = matches.iter().map(|pair| pair.is_copy(&rule)).collect();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use clip_eval::AuditedItems;
-use clip_overlap::ContaminationReport;
+use clip_overlap::{ContaminationReport, SetReport};
 use clip_report::UNAUDITED;
 use serde::Deserialize;
 
@@ -14,6 +14,11 @@ use serde::Deserialize;
 const SHARDS: &str = "shards.jsonl";
 /// Folders above a model in which that is looked for: `NAME/checkpoints/step_…/ema`.
 const ABOVE: usize = 5;
+
+/// What a report says of a set's items.
+pub fn audited(set: &SetReport) -> AuditedItems {
+    AuditedItems { overlap: set.keys(), known: set.item_hashes.clone(), unreadable: set.unreadable }
+}
 
 /// A report that was opened.
 pub struct Audit {
@@ -54,11 +59,7 @@ impl Audit {
             let hint = format!("hint: give the set the report's name, as in --dataset {like}=PATH");
             bail!("{}: no set {set:?}, only {}\n{hint}", self.path.display(), known.join(", "));
         };
-        Ok(AuditedItems {
-            overlap: found.keys(),
-            known: found.item_hashes.clone(),
-            unreadable: found.unreadable,
-        })
+        Ok(audited(found))
     }
 
     /// Whether the report covers every shard that the model at a path was trained on; none where

@@ -12,6 +12,7 @@ use clip_overlap::training::{CopiedScore, Evaluation};
 use clip_overlap::{ContaminationReport, PAIRS, read_copied_items};
 
 use super::Args;
+use crate::eval::audit::audited;
 
 /// The copies of a report that are pairs of the corpus: by set and key, with the pair's number.
 fn copies(corpus: &Corpus, report: &Path) -> anyhow::Result<Vec<((String, String), u32)>> {
@@ -79,15 +80,11 @@ impl Overlaps {
         let account = ContaminationReport::read(report)?;
         let mut sets = HashMap::new();
         for set in account.sets.iter().filter(|set| scored.contains(&set.name.as_str())) {
-            let mut keys: Vec<String> = set.keys().into_iter().collect();
+            let audited = audited(set);
+            let mut keys: Vec<String> = audited.overlap.iter().cloned().collect();
             keys.sort();
             let places = keys.iter().cloned().zip(0..).collect();
             let copies = vec![Vec::new(); keys.len()];
-            let audited = AuditedItems {
-                known: set.item_hashes.clone(),
-                unreadable: set.unreadable,
-                ..AuditedItems::default()
-            };
             sets.insert(set.name.clone(), Held { places, keys, audited, copies });
         }
         if sets.is_empty() {

@@ -158,23 +158,14 @@ fn resamples(rows: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::SetDecision;
     use crate::hit_kind::HitKind;
     use crate::matches::tests::pair;
-    use crate::report::Subject;
-    use clip_datasets::ItemHashes;
+    use crate::report::tests::toys;
 
     fn account(copies: &[&str], items: u64) -> SetReport {
-        let set = Subject {
-            name: "toys",
-            index: "0",
-            items,
-            unreadable: 0,
-            item_hashes: &ItemHashes::default(),
-        };
         let matches: Vec<_> =
             copies.iter().map(|key| pair(key, key, 0.99, HitKind::Near)).collect();
-        SetReport::new(&set, &matches, |_| true, &SetDecision::default()).unwrap()
+        toys(items, &matches)
     }
 
     #[test]

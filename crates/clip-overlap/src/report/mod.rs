@@ -25,6 +25,7 @@ use crate::decision::SetDecision;
 use crate::hit_kind::HitKind;
 use crate::matches::Match;
 use crate::scan::UnitCount;
+use crate::search::EvalIndex;
 use crate::{Error, Result};
 
 /// The paper's confidence (figure 17).
@@ -201,6 +202,19 @@ pub struct Subject<'a> {
     pub item_hashes: &'a ItemHashes,
 }
 
+impl<'a> Subject<'a> {
+    /// The set of an index.
+    pub fn of(set: &'a EvalIndex) -> Self {
+        Self {
+            name: &set.name,
+            index: &set.hash,
+            items: set.len() as u64,
+            unreadable: set.unreadable.len() as u64,
+            item_hashes: &set.item_hashes,
+        }
+    }
+}
+
 impl SetReport {
     /// The account of a set; `matches` may be of other sets too, `kept` says of each whether it is
     /// still there.
@@ -344,19 +358,19 @@ fn identity(corpus: &CorpusAccount, sets: &[SetReport]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::matches::tests::pair;
 
-    fn account(matches: &[Match]) -> SetReport {
-        let set = Subject {
-            name: "toys",
-            index: "0",
-            items: 10,
-            unreadable: 0,
-            item_hashes: &ItemHashes::default(),
-        };
+    /// The account of a set of that many items, of which nothing was removed.
+    pub(super) fn toys(items: u64, matches: &[Match]) -> SetReport {
+        let item_hashes = &ItemHashes::default();
+        let set = Subject { name: "toys", index: "0", items, unreadable: 0, item_hashes };
         SetReport::new(&set, matches, |_| true, &SetDecision::default()).unwrap()
+    }
+
+    fn account(matches: &[Match]) -> SetReport {
+        toys(10, matches)
     }
 
     #[test]

@@ -167,23 +167,14 @@ fn dose(keep: &ArmRuns, replace: &ArmRuns) -> Vec<Dose> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decision::SetDecision;
     use crate::hit_kind::HitKind;
     use crate::matches::tests::pair;
-    use crate::report::Subject;
+    use crate::report::tests::toys;
     use crate::training::tests::evaluation;
-    use clip_datasets::ItemHashes;
 
     fn account() -> SetReport {
-        let set = Subject {
-            name: "toys",
-            index: "0",
-            items: 10,
-            unreadable: 0,
-            item_hashes: &ItemHashes::default(),
-        };
         let matches = ["0", "1"].map(|key| pair(key, key, 0.99, HitKind::Near));
-        SetReport::new(&set, &matches, |_| true, &SetDecision::default()).unwrap()
+        toys(10, &matches)
     }
 
     /// Two epochs of two seeds: the copies of item 0 are remembered from the second epoch on.

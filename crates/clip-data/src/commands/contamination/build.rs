@@ -48,15 +48,12 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             let item = index.keys.iter().position(|key| *key == pair.key);
             pair.class = item.map_or(String::new(), |item| index.class(item as u32).to_owned());
         }
-        let (items, unreadable) = (index.len() as u64, index.unreadable.len() as u64);
-        let subject = Subject {
-            name,
-            index: &index.hash,
-            items,
-            unreadable,
-            item_hashes: &index.item_hashes,
-        };
-        sets.push(SetReport::new(&subject, &matches, |at| kept[at], &decided.set(name))?);
+        sets.push(SetReport::new(
+            &Subject::of(&index),
+            &matches,
+            |at| kept[at],
+            &decided.set(name),
+        )?);
     }
     decided.warn_of_unmatched(&matches);
     let paths: BTreeMap<String, PathBuf> =

@@ -78,17 +78,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let kept = |place: &str, id: &str| !removed.has(place, id);
     let mut accounts = Vec::new();
     for set in &sets {
-        let (items, unreadable) = (set.len() as u64, set.unreadable.len() as u64);
-        let subject = Subject {
-            name: &set.name,
-            index: &set.hash,
-            items,
-            unreadable,
-            item_hashes: &set.item_hashes,
-        };
         let decision = decided.set(&set.name);
         let there = |at: usize| kept(&matches[at].place, &matches[at].id);
-        accounts.push(SetReport::new(&subject, &matches, there, &decision)?);
+        accounts.push(SetReport::new(&Subject::of(set), &matches, there, &decision)?);
     }
     decided.warn_of_unmatched(&matches);
     let rules: HashMap<&String, CopyRule> =

@@ -48,10 +48,7 @@ impl Trainings {
                 with_uids.insert(hash.clone(), shard);
                 hash
             } else {
-                match noted_hash(shard) {
-                    Some(hash) => hash,
-                    None => hash_file(shard)?.0,
-                }
+                Written::blake3_of(shard)?
             };
             at_hand.insert(hash);
         }
@@ -79,13 +76,6 @@ impl Trainings {
         }
         Ok(())
     }
-}
-
-/// The blake3 that a shard was written with, where its length is that of then.
-fn noted_hash(shard: &Path) -> Option<String> {
-    let written = Written::of(shard).ok()??;
-    let same = written.bytes == Some(std::fs::metadata(shard).ok()?.len());
-    same.then_some(written.blake3)
 }
 
 impl Training {
