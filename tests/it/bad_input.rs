@@ -67,6 +67,51 @@ fn a_file_that_is_missing_is_a_usage_error_with_a_hint() {
 }
 
 #[test]
+fn an_empty_list_of_queries_and_a_card_of_half_a_build_are_refused_at_once() {
+    let world = World::new();
+    std::fs::write(world.path("none.txt"), "\n \n").unwrap();
+    for command in ["plan", "build"] {
+        let printed = world.fails(&[command, "--set", "queries.list=none.txt"], 2);
+        assert!(printed.contains("none.txt: it holds no query\nhint: "), "{printed}");
+    }
+    assert!(!world.path("runs/small").exists(), "nothing was collected");
+    world.good(&["build", "--until", "captions"]);
+    let printed = world.fails(&["card"], 2);
+    assert!(
+        printed.contains("the build is not finished") && printed.contains("\nhint: "),
+        "{printed}"
+    );
+}
+
+#[test]
+fn a_file_that_is_given_twice_is_refused() {
+    let world = World::new();
+    world.good(&["build"]);
+    let shards = "runs/small/shards";
+    for args in [
+        &["inspect", shards, "runs/small"][..],
+        &[
+            "contamination",
+            "--corpus",
+            shards,
+            "--corpus",
+            shards,
+            "--eval",
+            "mine=images",
+            "--out",
+            "out",
+        ],
+        &["filter", shards, shards, "--where", "true", "--out", "x.npy"],
+    ] {
+        let printed = world.fails(args, 2);
+        assert!(
+            printed.contains("given twice") && printed.contains("\nhint: "),
+            "{args:?}: {printed}"
+        );
+    }
+}
+
+#[test]
 fn a_table_that_lacks_a_column_is_a_usage_error_with_a_hint() {
     let world = World::new();
     let column = Arc::new(Int32Array::from(vec![1, 2])) as ArrayRef;

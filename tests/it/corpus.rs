@@ -189,3 +189,30 @@ fn every_list_that_a_source_reads_is_inspected() {
     let printed = world.fails(&["inspect", "other.csv"], 2);
     assert!(printed.contains("none of its columns is known"), "{printed}");
 }
+
+#[test]
+fn shards_that_are_all_gone_are_not_taken_for_tables() {
+    let (world, ..) = built();
+    world.good(&["reshard", "--input", "runs/small/shards", "--out", "copy"]);
+    for name in std::fs::read_dir(world.path("copy")).unwrap().flatten() {
+        if name.path().extension().is_some_and(|ending| ending == "tar") {
+            std::fs::remove_file(name.path()).unwrap();
+        }
+    }
+    let contamination =
+        ["contamination", "--corpus", "copy", "--eval", "toys=toys", "--out", "out"];
+    for command in [&["verify", "copy"][..], &["inspect", "copy"], &contamination] {
+        let printed = world.run(command);
+        let shown =
+            String::from_utf8_lossy(&[printed.stdout, printed.stderr].concat()).into_owned();
+        assert_eq!(printed.status.code(), Some(4), "{command:?}: {shown}");
+        assert!(shown.contains("it is gone"), "{shown}");
+    }
+}
+
+#[test]
+fn a_file_of_the_corpus_is_found_whatever_was_stored_of_it() {
+    let (world, ..) = built();
+    let has = |image: &str| world.good(&["inspect", "runs/small", "--has", image]);
+    assert!(has("images/00/000.jpg").contains("the same file"), "{}", has("images/00/000.jpg"));
+}

@@ -7,6 +7,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use clip_corpus::{Sample, ShardWriter, write_parquet, write_subset};
 use clip_image::{Filter, encode_jpeg, resize};
 
+use crate::fetch::{Place, names};
 use crate::world::{World, smooth_image};
 
 /// Keys in the order in which img2dataset's rows may have ended.
@@ -222,4 +223,27 @@ fn inspect_lists_what_failed_in_an_img2dataset_set() {
     let json: serde_json::Value =
         serde_json::from_str(&world.good(&["inspect", "set", "--json"])).unwrap();
     assert_eq!(json["failures"]["top"]["HTTP Error 404: Not Found"], 2);
+}
+
+#[test]
+fn another_list_or_size_is_refused_for_a_set_of_img2dataset() {
+    let place = Place::new();
+    let urls: Vec<String> = (0..4).map(|row| place.site.url(&format!("/n/{row}"))).collect();
+    place.write("urls.txt", &urls.join("\n"));
+    place.write("others.txt", &[&urls[..3], &[place.site.url("/n/9")]].concat().join("\n"));
+    let rows: Vec<_> = urls.iter().map(|url| (&url[url.len() - 1..], url.clone(), None)).collect();
+    img2dataset_shard(&place.path("out"), "00000", &rows);
+    let fetch = |list: &str, rows: &str| {
+        let command = ["fetch", list, "--out", "out", "--output_format", "webdataset"];
+        let command = [&command[..], &["--number_sample_per_shard", rows]].concat();
+        let output = place.command(&command).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    for (list, rows) in [("others.txt", "4"), ("urls.txt", "2")] {
+        let (code, errors) = fetch(list, rows);
+        assert_eq!(code, Some(2), "{errors}");
+        assert!(errors.contains("00000.parquet has other URLs than the rows"), "{errors}");
+    }
+    assert_eq!(names(&place.path("out")), ["00000.parquet", "00000.tar", "00000_stats.json"]);
+    assert_eq!(fetch("urls.txt", "4").0, Some(0));
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clip_corpus::{Sample, ShardReader, ShardWriter, columns, read_parquet};
 
+use crate::fetch::{Place, json, names, table, texts};
 use crate::world::{FOLDERS, IMAGES, TINY_PRESET, World};
 
 /// The uids of a table.
@@ -371,4 +372,52 @@ fn lists_for_block_keep_a_removed_pair_out_of_a_build_from_its_sources() {
     std::fs::write(world.path("uids.txt"), &all[5]).unwrap();
     assert!(world.good(&forget).contains("hint: a build with other settings"));
     assert!(!world.good(&forget).contains("hint: "));
+}
+
+#[test]
+fn rows_are_forgotten_in_every_format_and_what_is_left_is_whole() {
+    let place = Place::new();
+    let uid = |row: usize| format!("{row:032x}");
+    let mut list = "uid,url\n".to_owned();
+    for row in 0..6 {
+        let path = if row == 4 { "/status/404".to_owned() } else { format!("/n/{row}") };
+        list += &format!("{},{}\n", uid(row), place.site.url(&path));
+    }
+    place.write("list.csv", &list);
+    place.write("gone.txt", &[uid(1), uid(4)].join("\n"));
+    for format in ["files", "webdataset", "parquet"] {
+        let columns = ["--save_additional_columns", "uid", "--input_format", "csv"];
+        let to = ["list.csv", "--output_format", format, "--out", format];
+        place.good(&[&to[..], &columns].concat());
+        let output = place.command(&["forget", "--uids", "gone.txt", format]).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{format}: {errors}");
+        let left = table(&place.path(format).join("00000.parquet"));
+        let expected: Vec<_> = [0, 2, 3, 5].map(|row| Some(uid(row))).into();
+        assert_eq!(texts(&left, "uid"), expected, "{format}");
+        let stats = json(&place.path(format).join("00000_stats.json"));
+        assert_eq!((&stats["count"], &stats["urls"]), (&4.into(), &4.into()), "{format}: {stats}");
+        assert_eq!(stats["status_dict"], serde_json::json!({"success": 4}), "{format}");
+        assert_eq!(stats["error_kinds"], serde_json::json!({}), "{format}");
+        let hosts: u64 = stats["hosts"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|h| h["count"].as_u64().unwrap())
+            .sum();
+        assert_eq!(hosts, 4, "{format}");
+        let output = place.command(&["verify", format]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+    let files = names(&place.path("files/00000"));
+    assert!(
+        files.len() >= 8 && files.iter().all(|name| !name.starts_with("000000001.")),
+        "{files:?}"
+    );
+    // What an interrupted fetch has of a row is in no table.
+    std::fs::create_dir(place.path("files/_tmp")).unwrap();
+    place.write("files/_tmp/00001.spool", "x");
+    let output = place.command(&["forget", "--uids", "gone.txt", "files"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    assert_eq!(place.command(&["verify", "files"]).output().unwrap().status.code(), Some(3));
 }

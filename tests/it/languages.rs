@@ -119,7 +119,12 @@ fn captions_meet_the_queries_of_their_language_and_its_limit() {
     let lines = world.good(&["explain", "https://images.example/45.jpg", "-c", "two.toml"]);
     assert!(lines.contains("りんご") && !lines.contains("no_query"), "{lines}");
     // An English word in a Japanese caption is no query of its language.
-    let last = world.good(&["explain", "https://images.example/67.jpg", "-c", "two.toml"]);
+    let last = world.good(&[
+        "explain",
+        "HTTPS://Images.Example:443/67.jpg?utm_source=a",
+        "-c",
+        "two.toml",
+    ]);
     assert!(last.contains("no_query"), "{last}");
     for (list, first) in [("en.parquet", "apple"), ("ja.parquet", "りんご")] {
         let printed = world.good(&["queries", "stats", list, "--run", "runs/two", "--head", "1"]);

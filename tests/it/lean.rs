@@ -93,3 +93,18 @@ fn what_needs_images_that_were_removed_says_so() {
     assert!(said.contains("no effect before the shards"), "{said}");
     world.fails(&["build", "--lean", "--part", "0/2"], 2);
 }
+
+#[test]
+fn shards_that_alone_have_the_images_are_not_removed_to_be_made_again() {
+    let world = World::new();
+    world.good(&["build", "--lean"]);
+    let before = content(&world.path("runs/small/shards"));
+    let printed = world.fails(&["build", "--from", "shards"], 2);
+    assert!(
+        printed.contains("--lean removed the images") && printed.contains("\nhint: "),
+        "{printed}"
+    );
+    let printed = world.fails(&["build", "--from", "shards", "--until", "captions"], 2);
+    assert!(printed.contains("--from shards comes after --until captions"), "{printed}");
+    assert!(content(&world.path("runs/small/shards")) == before);
+}

@@ -69,7 +69,8 @@ fn two_builds_of_one_run_do_not_mix() {
         let output = world.run(&["build"]);
         let printed = String::from_utf8_lossy(&output.stderr);
         refused += usize::from(
-            output.status.code() == Some(2) && printed.contains("another `clip-data build`"),
+            output.status.code() == Some(2)
+                && printed.contains("another clip-data is at work here"),
         );
     }
     assert!(refused > 0, "nobody was refused");

@@ -13,19 +13,19 @@
 mod common;
 mod counted;
 pub mod exit;
-mod part;
 mod print;
 mod progress;
 mod rate;
 mod signal;
 mod table;
 pub mod torch;
+mod value_parsers;
 
 pub use common::{CommonArgs, quiet};
 pub use counted::counted;
-pub use part::part;
 pub use print::{Printable, print_error, print_result, printable};
 pub use progress::{ProgressArgs, Show, StatusLine};
 pub use rate::{Rate, duration};
 pub use signal::{Stop, stop_flag};
 pub use table::table;
+pub use value_parsers::{at_least_one, part};

@@ -10,6 +10,7 @@ use ballista_scheduler::config::SchedulerConfig;
 use ballista_scheduler::scheduler_process::create_scheduler;
 use datafusion::prelude::SessionConfig;
 use datafusion_proto::protobuf::{LogicalPlanNode, PhysicalPlanNode};
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tonic::service::RoutesBuilder;
 
@@ -21,11 +22,19 @@ use crate::secret::{guarded, may_listen};
 use crate::{Error, MESSAGE, Result, Roots, SILENCE, Secret};
 
 /// Serves until the process ends, to those who show `secret`. It keeps nothing: what is done is in
-/// the runs' folders.
+/// the runs' folders. Boxed for the reason that a worker is.
 ///
 /// # Errors
 /// [`Error::Open`] when other machines can reach it and there is no secret.
-pub async fn scheduler(address: SocketAddr, secret: Option<Secret>, roots: Roots) -> Result<()> {
+pub fn scheduler(
+    address: SocketAddr,
+    secret: Option<Secret>,
+    roots: Roots,
+) -> BoxFuture<'static, Result<()>> {
+    Box::pin(serve(address, secret, roots))
+}
+
+async fn serve(address: SocketAddr, secret: Option<Secret>, roots: Roots) -> Result<()> {
     may_listen(address.ip(), secret)?;
     crate::logging::init();
     let environment = confined(&roots, None)?;

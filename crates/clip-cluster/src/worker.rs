@@ -13,6 +13,7 @@ use ballista_executor::executor_process::{ExecutorProcessConfig, start_executor_
 use ballista_executor::health::ExecutorHealth;
 use ballista_executor::terminate::sig_term;
 use datafusion::prelude::SessionConfig;
+use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 
@@ -43,11 +44,16 @@ pub struct WorkerOptions {
     pub roots: Roots,
 }
 
-/// Works until the process ends.
+/// Works until the process ends. Boxed here: Ballista's futures would be compiled anew, for speed,
+/// where they are awaited.
 ///
 /// # Errors
 /// [`Error::Open`] when other machines can reach it and there is no secret.
-pub async fn worker(options: WorkerOptions, runner: PartRunner) -> Result<()> {
+pub fn worker(options: WorkerOptions, runner: PartRunner) -> BoxFuture<'static, Result<()>> {
+    Box::pin(work(options, runner))
+}
+
+async fn work(options: WorkerOptions, runner: PartRunner) -> Result<()> {
     let WorkerOptions { scheduler, bind, host, tasks, folder, secret, roots } = options;
     may_listen(bind, secret)?;
     crate::logging::init();

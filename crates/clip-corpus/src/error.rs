@@ -72,7 +72,7 @@ pub enum Error {
         hint: &'static str,
     },
     /// A file whose content is not what its manifest says.
-    #[error("{}: {reason}\nhint: the file was changed or cut after it was written: get it again, or run `clip-data build` again where a build wrote it", path.display())]
+    #[error("{}: {reason}\nhint: the file was changed or cut after it was written: get it again; where a build wrote it, remove it, and `clip-data build` writes it anew", path.display())]
     Damaged {
         /// The file concerned.
         path: PathBuf,

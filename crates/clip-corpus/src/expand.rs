@@ -25,7 +25,7 @@ pub fn expand_in(base: &Path, spec: &str) -> Result<Vec<PathBuf>> {
     let files = expand_present_in(base, spec)?;
     let folders = if base.join(spec).exists() { vec![spec.to_owned()] } else { names(spec)? };
     for folder in folders.iter().map(|name| base.join(name)).filter(|path| path.is_dir()) {
-        crate::verify::require_shards(&folder)?;
+        crate::gone::require_shards(&folder)?;
     }
     Ok(files)
 }

@@ -27,6 +27,7 @@ mod error_report;
 mod expand;
 mod file_state;
 mod forget;
+mod gone;
 mod id;
 pub mod json;
 mod lock;
@@ -43,6 +44,7 @@ mod subset;
 mod table;
 mod verify;
 mod verify_files;
+mod verify_tables;
 
 pub use cache::cache_folder;
 pub use cells::{cell, python_cell};
@@ -54,10 +56,11 @@ pub use error_report::error_report;
 pub use expand::{expand, expand_in, expand_present, names, shards_below};
 pub use file_state::file_state;
 pub use forget::{
-    Uids, check_embeddings, check_table, copy_without, find_rows, forget_embeddings,
+    NOT_ASKED, Uids, check_embeddings, check_table, copy_without, find_rows, forget_embeddings,
     forget_in_shard, forget_in_subset, forget_in_table, holds, lacks_uids, npy_rows, npy_without,
-    texts_at,
+    status_key, texts_at,
 };
+pub use gone::{gone, require_shards};
 pub use id::{row_id, row_index, row_part, uid};
 pub use lock::lock_file;
 pub use manifest::{Commit, Counts, Manifest, PartFile};
@@ -68,14 +71,15 @@ pub use replace::Replacement;
 pub use reshard::{Reshard, Resharded};
 pub use shard::{
     Member, Sample, ShardFiles, ShardIndex, ShardInfo, ShardNames, ShardReader, ShardWriter,
-    Written, is_shard, read_index, split_name,
+    TrainedShard, Written, is_shard, read_index, split_name,
 };
 pub use subset::{SubsetWriter, read_subset, subset_ids, uid_number, write_subset};
 pub use table::{
     PartWriter, hash_file, parquet_rows, read_parquet, scan, schema_of, write_parquet,
 };
 pub use verify::{
-    Finding, ImageCheck, Verified, gone, require_shards, verify_file, verify_shard, verify_subset,
+    Finding, ImageCheck, OTHER_CONTENT, Verified, verify_file, verify_shard, verify_subset,
     verify_table,
 };
 pub use verify_files::verify_files;
+pub use verify_tables::verify_tables;

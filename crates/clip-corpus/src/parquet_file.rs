@@ -4,13 +4,15 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, FieldRef, Fields, Schema, SchemaRef};
 use clip_guard::catch_panic;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
@@ -45,12 +47,18 @@ impl ParquetFile {
         }
         let builder = guarded(path, || {
             file.check_footer()?;
-            ParquetRecordBatchReaderBuilder::try_new(file)
+            let mut found = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+            if let Some(plain) = plain_schema(found.schema()) {
+                let options = ArrowReaderOptions::new().with_schema(plain);
+                found = ArrowReaderMetadata::try_new(found.metadata().clone(), options)?;
+            }
+            Ok(ParquetRecordBatchReaderBuilder::new_with_metadata(file, found))
         })?;
         Ok(Self { path: path.to_path_buf(), builder })
     }
 
-    /// The columns.
+    /// The columns: texts, bytes and lists are those of 32 bits, whatever variant of them the
+    /// program that wrote the file had in memory (pandas and polars have others).
     pub fn schema(&self) -> &SchemaRef {
         self.builder.schema()
     }
@@ -94,6 +102,30 @@ impl ParquetFile {
             ProjectionMask::roots(builder.parquet_schema(), columns.iter().copied())
         });
         Self { path, builder: builder.with_projection(mask) }
+    }
+}
+
+/// A schema with one type for all variants of text, of bytes and of lists; nothing where it has no
+/// other.
+fn plain_schema(schema: &SchemaRef) -> Option<SchemaRef> {
+    let fields: Fields = schema.fields().iter().map(plain_field).collect();
+    let plain = Schema::new_with_metadata(fields, schema.metadata().clone());
+    (plain != **schema).then(|| Arc::new(plain))
+}
+
+fn plain_field(field: &FieldRef) -> FieldRef {
+    Arc::new(field.as_ref().clone().with_data_type(plain_type(field.data_type())))
+}
+
+fn plain_type(of: &DataType) -> DataType {
+    match of {
+        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::LargeBinary | DataType::BinaryView => DataType::Binary,
+        DataType::List(item) | DataType::LargeList(item) => DataType::List(plain_field(item)),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(plain_field).collect()),
+        // pandas' categories.
+        DataType::Dictionary(_, value) => plain_type(value),
+        other => other.clone(),
     }
 }
 
@@ -150,11 +182,14 @@ fn guarded<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{Array, ArrayRef, BinaryArray, Int64Array, StringArray};
+    use arrow::array::{
+        Array, ArrayRef, AsArray, BinaryArray, DictionaryArray, Int64Array, LargeBinaryArray,
+        LargeListBuilder, LargeStringArray, LargeStringBuilder, StringArray, StringViewArray,
+    };
+    use arrow::datatypes::Int8Type;
     use parquet::arrow::ArrowWriter;
     use parquet::basic::{Compression, ZstdLevel};
     use parquet::file::properties::WriterProperties;
-    use std::sync::Arc;
 
     /// A file of 3,000 rows with texts, numbers, bytes and nulls, dictionaries and plain pages.
     fn file(compression: Compression, dictionary: bool) -> Vec<u8> {
@@ -259,6 +294,39 @@ mod tests {
         assert!(failed > 1000, "{failed}");
         std::fs::write(&path, &whole[0]).unwrap();
         assert_eq!(read(&path).unwrap(), 2997);
+    }
+
+    #[test]
+    fn texts_lists_and_bytes_of_any_variant_are_read_as_one() {
+        let mut lists = LargeListBuilder::new(LargeStringBuilder::new());
+        lists.append_value([Some("a boat"), None]);
+        lists.append_null();
+        let category = vec![Some("en"), None].into_iter().collect::<DictionaryArray<Int8Type>>();
+        let columns: [(&str, ArrayRef); 5] = [
+            ("large", Arc::new(LargeStringArray::from(vec![Some("x"), None]))),
+            ("view", Arc::new(StringViewArray::from(vec![Some("longer than twelve bytes"), None]))),
+            ("category", Arc::new(category)),
+            ("lists", Arc::new(lists.finish())),
+            ("bytes", Arc::new(LargeBinaryArray::from(vec![Some(&b"y"[..]), None]))),
+        ];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.parquet");
+        let file = File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        let file = ParquetFile::open(&path).unwrap();
+        let texts = ["large", "view", "category"];
+        for name in texts {
+            assert_eq!(*file.schema().field_with_name(name).unwrap().data_type(), DataType::Utf8);
+        }
+        let read = file.batches(None, 8, 0).unwrap().next().unwrap().unwrap();
+        let text = |name: &str| crate::columns::text(&read, name).unwrap().iter().next().unwrap();
+        assert_eq!(texts.map(text), [Some("x"), Some("longer than twelve bytes"), Some("en")]);
+        let list = read.column_by_name("lists").unwrap().as_list::<i32>().value(0);
+        assert_eq!(list.as_string::<i32>().value(0), "a boat");
+        assert_eq!(read.column_by_name("bytes").unwrap().as_binary::<i32>().value(0), b"y");
     }
 
     #[test]

@@ -1,15 +1,12 @@
 //! Whether stored files are whole and agree with each other.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use arrow::array::Array;
-use clip_format::PathError;
 use serde_json::Value;
 
 use crate::{
-    Error, PartFile, Result, ShardIndex, ShardReader, columns, hash_file, is_shard, read_index,
-    subset,
+    Error, PartFile, Result, ShardIndex, ShardReader, columns, hash_file, read_index, subset,
 };
 
 /// Something that is not as it should be.
@@ -37,6 +34,9 @@ pub struct Verified {
     /// Damage, in the order of the files.
     pub findings: Vec<Finding>,
 }
+
+/// What is said of a file of other bytes than were written.
+pub const OTHER_CONTENT: &str = "the content is not what it was written as (blake3 differs)";
 
 /// Looks at the bytes of an image; an error says what is wrong.
 pub type ImageCheck<'a> = &'a (dyn Fn(&[u8]) -> std::result::Result<(), String> + Sync);
@@ -200,87 +200,10 @@ fn statistics(path: &Path, stats: &Path, value: &Value, samples: usize, found: &
         let Some(wanted) = value[key].as_str() else { continue };
         match hash_file(path) {
             Ok((hash, _)) if hash == wanted => {}
-            Ok(_) => found.bad(path, "the content is not what it was written as (blake3 differs)"),
+            Ok(_) => found.bad(path, OTHER_CONTENT),
             Err(error) => found.failed(path, &error),
         }
     }
-}
-
-/// Files of a folder's shards that are gone: tars whose statistics or table are there and count
-/// samples in them, and tables whose statistics are there where other shards have theirs.
-///
-/// # Errors
-/// When the folder cannot be read.
-pub fn gone(folder: &Path) -> Result<Vec<Finding>> {
-    let names = names_in(folder)?;
-    let shards: BTreeSet<&str> = names.iter().filter_map(|name| shard_of(name)).collect();
-    let tables = shards.iter().any(|shard| names.contains(&format!("{shard}.parquet")));
-    let mut found = Vec::new();
-    let mut bad = |name: &str, reason: String| {
-        found.push(Finding { path: folder.join(name), reason });
-    };
-    for shard in shards {
-        let [tar, table, stats] =
-            ["{}.tar", "{}.parquet", "{}_stats.json"].map(|name| name.replace("{}", shard));
-        // Only of a shard that lacks something: a folder may have a million of them.
-        let written = || -> Value {
-            let written = std::fs::read(folder.join(&stats)).unwrap_or_default();
-            serde_json::from_slice(&written).unwrap_or_default()
-        };
-        // img2dataset's `files` are in a folder of the shard's name.
-        if !names.contains(&tar) && !names.contains(shard) {
-            if let Some(reason) = samples_in(&written(), &folder.join(&table)) {
-                bad(&tar, reason);
-            }
-        } else if tables && !names.contains(&table) && written()["successes"].is_u64() {
-            bad(&table, "it is gone, and its statistics are not".into());
-        }
-    }
-    Ok(found)
-}
-
-/// The names of all that is in a folder.
-pub(crate) fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
-    let io = |e| PathError::new(folder, e);
-    let mut names = BTreeSet::new();
-    for entry in std::fs::read_dir(folder).map_err(io)? {
-        names.insert(entry.map_err(io)?.file_name().to_string_lossy().into_owned());
-    }
-    Ok(names)
-}
-
-/// Refuses a folder that lacks a tar of its shards: what is made of it would be of fewer pairs than
-/// it says.
-///
-/// # Errors
-/// When one is gone, or the folder cannot be read.
-pub fn require_shards(folder: &Path) -> Result<()> {
-    let lost = gone(folder)?.into_iter().find(|gone| is_shard(&gone.path));
-    match lost {
-        Some(Finding { path, reason }) => Err(Error::Gone { path, reason }),
-        None => Ok(()),
-    }
-}
-
-/// The shard that a file belongs to by its name: statistics of any, a table of a number, as
-/// img2dataset names it. Other tables in the folder are not of one shard.
-fn shard_of(name: &str) -> Option<&str> {
-    let numbered = |shard: &&str| shard.bytes().all(|byte| byte.is_ascii_digit());
-    let table = name.strip_suffix(".parquet").filter(numbered);
-    name.strip_suffix("_stats.json").or(table).filter(|shard| !shard.is_empty())
-}
-
-/// Why a tar that is not there should be, by its statistics or its table.
-fn samples_in(stats: &Value, table: &Path) -> Option<String> {
-    let successes = stats["successes"].as_u64().unwrap_or(0);
-    if stats["blake3"].is_string() || successes > 0 {
-        return Some(format!("it is gone, and its statistics, of {successes} samples, are not"));
-    }
-    // A table without statuses may be another tool's.
-    let schema = crate::schema_of(table).ok()?;
-    schema.column_with_name("status")?;
-    let stored = stored_keys(table).ok()??.len();
-    (stored > 0).then(|| format!("it is gone, and its table, with {stored} stored rows, is not"))
 }
 
 /// Verifies a Parquet file by reading all of it.
@@ -297,10 +220,14 @@ pub fn verify_table(path: &Path) -> Verified {
     found
 }
 
-/// Verifies a subset file: 128-bit ids in ascending order.
+/// Verifies an array: of a subset file that its 128-bit ids ascend, of numbers that all are there.
 pub fn verify_subset(path: &Path) -> Verified {
     let mut found = Verified::default();
     found.read(path);
+    if let Ok(rows) = crate::npy_rows(path) {
+        found.rows += rows;
+        return found;
+    }
     match subset::read_subset(path) {
         Ok(ids) => {
             found.rows += ids.len() as u64;
@@ -322,7 +249,7 @@ pub fn verify_file(folder: &Path, file: &PartFile, found: &mut Verified) {
             found.bad(&path, format!("{length} bytes, but {} were written", file.bytes));
         }
         Ok((now, _)) if now != file.blake3 => {
-            found.bad(&path, "the content is not what was written (blake3 differs)");
+            found.bad(&path, OTHER_CONTENT);
         }
         Ok(_) => {}
         Err(error) => found.failed(&path, &error),
@@ -332,6 +259,7 @@ pub fn verify_file(folder: &Path, file: &PartFile, found: &mut Verified) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gone::gone;
     use crate::{Sample, ShardWriter, write_parquet};
     use arrow::array::{ArrayRef, RecordBatch, StringArray};
     use std::sync::Arc;

@@ -7,7 +7,8 @@ use std::path::Path;
 use clip_format::{ImageFormat, PathError};
 use serde_json::Value;
 
-use crate::verify::{Verified, names_in, stored_keys, verify_table};
+use crate::gone::{gone, names_in};
+use crate::verify::{OTHER_CONTENT, Verified, stored_keys, verify_table};
 use crate::{Result, hash_file};
 
 /// Verifies the tables of a folder's shards by their statistics, and that the image of each stored
@@ -28,6 +29,8 @@ pub fn verify_files(folder: &Path) -> Result<Option<Verified>> {
     for shard in shards {
         one(folder, shard, &names, &mut all)?;
     }
+    let tars = gone(folder)?.into_iter().filter(|gone| crate::is_shard(&gone.path));
+    all.findings.extend(tars);
     Ok(Some(all))
 }
 
@@ -53,7 +56,7 @@ fn one(folder: &Path, shard: &str, names: &BTreeSet<String>, all: &mut Verified)
         if let Some(wanted) = written["table_blake3"].as_str()
             && hash_file(&table)?.0 != wanted
         {
-            all.bad(&table, "the content is not what it was written as (blake3 differs)");
+            all.bad(&table, OTHER_CONTENT);
         } else if whole {
             keys = stored_keys(&table)?;
         }

@@ -130,8 +130,8 @@ fn page(record: &Record, policy: &Policy) -> Vec<Item> {
     if !is_success(&head) || (!kind.trim().is_empty() && !is_html(&kind, b"")) {
         return Vec::new();
     }
-    let body = match body(&head, sent) {
-        Ok(body) => body,
+    let (body, ended) = match body(&head, sent) {
+        Ok(read) => read,
         Err(fault) => {
             let detail = format!("{url}: {fault}");
             return vec![Item::Rejected(String::new(), String::new(), "bad_page", detail)];
@@ -149,8 +149,9 @@ fn page(record: &Record, policy: &Policy) -> Vec<Item> {
         Item::of_page(opt_out.as_ref(), Pair { url, caption, page, source: f.source })
     };
     let mut items: Vec<Item> = found.images.into_iter().map(pair).collect();
-    if found.cut {
-        let detail = format!("{url}: {CUT}");
+    let cut = found.cut.then(|| CUT.to_owned());
+    for why in cut.into_iter().chain(ended) {
+        let detail = format!("{url}: {why}");
         items.push(Item::Rejected(String::new(), String::new(), "page_cut", detail));
     }
     items

@@ -131,8 +131,7 @@ pub(crate) fn not_asked(reason: &str) -> bool {
 /// can be, where its host has no address, where the address or the host was left alone, and where a
 /// file of the host forbids it.
 pub(crate) fn was_asked(reason: &str) -> bool {
-    let kinds = [Kind::BadUrl, Kind::Dns, Kind::Robots, Kind::AiTxt];
-    reason != BAD_ROW && !not_asked(reason) && !kinds.iter().any(|kind| kind.name() == reason)
+    !clip_corpus::NOT_ASKED.contains(&reason)
 }
 
 /// The reason of a row that its list spoils.
@@ -229,6 +228,24 @@ pub(crate) fn retry_after(value: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_not_asked_has_names_of_reasons() {
+        let kinds = [
+            Kind::BadUrl,
+            Kind::Dns,
+            Kind::Robots,
+            Kind::AiTxt,
+            Kind::BlockedAddress,
+            Kind::HostGivenUp,
+        ];
+        let mut names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        names.push(BAD_ROW);
+        names.sort_unstable();
+        let mut known = clip_corpus::NOT_ASKED;
+        known.sort_unstable();
+        assert_eq!(names, known);
+    }
 
     #[test]
     fn dates_of_each_form_and_seconds_are_read() {

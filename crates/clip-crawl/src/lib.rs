@@ -59,10 +59,10 @@ pub use error::{FetchError, Kind};
 pub use fetch::ImageFetch;
 pub use html::{Extracted, Found, extract};
 pub use list::{
-    filled_columns, holds_lists, is_plain_text, is_text_list, list_column, list_rows, require_urls,
-    text_lists,
+    filled_columns, holds_lists, is_plain_text, is_text_list, list_column, list_rows,
+    require_column, text_lists,
 };
-pub use normalize_url::normal_url;
+pub use normalize_url::{find_rows, normal_url};
 pub use retry::{RetryFetch, rejected_rows};
 pub use robots::Rules as RobotsRules;
 pub use sitemap::locations as sitemap_locations;

@@ -100,23 +100,29 @@ pub(crate) fn is_html(content_type: &str, body: &[u8]) -> bool {
 }
 
 /// The body as it was meant: without chunks, unpacked. Archives whose crawler did that already, but
-/// kept the head that says otherwise, are read as they are.
+/// kept the head that says otherwise, are read as they are. With what ended it where its coding is
+/// broken: that is read as far as it goes.
 ///
 /// # Errors
 /// In words, for a coding that is not known here and for a body that is broken from its beginning.
-pub(crate) fn body<'a>(head: &str, body: &'a [u8]) -> Result<Cow<'a, [u8]>, String> {
-    let mut body = Cow::Borrowed(body);
+pub(crate) fn body<'a>(
+    head: &str,
+    body: &'a [u8],
+) -> Result<(Cow<'a, [u8]>, Option<String>), String> {
+    let (mut body, mut ended) = (Cow::Borrowed(body), None);
     if listed(head, "Transfer-Encoding").iter().any(|coding| coding == "chunked")
-        && let Some(whole) = dechunk(&body)
+        && let Some((chunks, whole)) = dechunk(&body)
     {
-        body = whole.into();
+        body = chunks.into();
+        ended = (!whole).then(|| "its last chunk is cut off".to_owned());
     }
     for coding in listed(head, "Content-Encoding").iter().rev() {
-        if let Some(unpacked) = unpack(coding, &body)? {
+        if let Some((unpacked, fault)) = unpack(coding, &body)? {
             body = unpacked.into();
+            ended = fault.or(ended);
         }
     }
-    Ok(body)
+    Ok((body, ended))
 }
 
 /// The words of a header that is a list, in lower case.
@@ -126,8 +132,8 @@ fn listed(head: &str, name: &str) -> Vec<String> {
     words.map(|word| word.trim().to_ascii_lowercase()).filter(|word| !word.is_empty()).collect()
 }
 
-/// The content of chunks; nothing where there are none.
-fn dechunk(body: &[u8]) -> Option<Vec<u8>> {
+/// The content of chunks, and whether the last one is whole; nothing where there are none.
+fn dechunk(body: &[u8]) -> Option<(Vec<u8>, bool)> {
     let (mut out, mut rest) = (Vec::with_capacity(body.len()), body);
     loop {
         let line = memchr::memchr(b'\n', rest);
@@ -135,12 +141,13 @@ fn dechunk(body: &[u8]) -> Option<Vec<u8>> {
         let size = size.and_then(|line| line.split(';').next());
         let Some(size) = size.and_then(|size| usize::from_str_radix(size.trim(), 16).ok()) else {
             // Cut off between two chunks.
-            return (!out.is_empty()).then_some(out);
+            return (!out.is_empty()).then_some((out, false));
         };
         rest = &rest[line.unwrap_or(0) + 1..];
         if size == 0 {
-            return Some(out);
+            return Some((out, true));
         }
+        let whole = size <= rest.len();
         let (chunk, after) = rest.split_at(size.min(rest.len()));
         let after_end = after.strip_prefix(b"\r\n").or_else(|| after.strip_prefix(b"\n"));
         if after_end.is_none() && !after.is_empty() && out.is_empty() {
@@ -149,13 +156,16 @@ fn dechunk(body: &[u8]) -> Option<Vec<u8>> {
         out.extend_from_slice(chunk);
         rest = after_end.unwrap_or(after);
         if rest.is_empty() {
-            return Some(out);
+            return Some((out, whole));
         }
     }
 }
 
+/// Bytes of a body, and the fault that ended them.
+type Unpacked = (Vec<u8>, Option<String>);
+
 /// Unpacks one coding; nothing where the body is unpacked already.
-fn unpack(coding: &str, body: &[u8]) -> Result<Option<Vec<u8>>, String> {
+fn unpack(coding: &str, body: &[u8]) -> Result<Option<Unpacked>, String> {
     let read = match coding {
         "identity" | "none" => return Ok(None),
         "gzip" | "x-gzip" if !body.starts_with(&[0x1f, 0x8b]) => return plain(coding, body),
@@ -172,13 +182,15 @@ fn unpack(coding: &str, body: &[u8]) -> Result<Option<Vec<u8>>, String> {
         }
         (_, Some(_)) if coding != "gzip" && is_text(body) => Ok(None),
         // A body that was cut off is read as far as it goes, like a page that was.
-        (unpacked, Some(_)) if !unpacked.is_empty() => Ok(Some(unpacked)),
+        (unpacked, Some(fault)) if !unpacked.is_empty() => {
+            Ok(Some((unpacked, Some(format!("{coding}: {fault}")))))
+        }
         (_, Some(fault)) => Err(format!("{coding}: {fault}")),
-        (unpacked, None) => Ok(Some(unpacked)),
+        (unpacked, None) => Ok(Some((unpacked, None))),
     }
 }
 
-fn plain(coding: &str, body: &[u8]) -> Result<Option<Vec<u8>>, String> {
+fn plain(coding: &str, body: &[u8]) -> Result<Option<Unpacked>, String> {
     if body.is_empty() || is_text(body) { Ok(None) } else { Err(format!("{coding}: no gzip")) }
 }
 
@@ -289,15 +301,20 @@ mod tests {
             ("br", PAGE.to_vec()),
         ] {
             let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {codings}\r\n");
-            assert_eq!(body(&head, &sent).unwrap(), PAGE, "{codings}");
+            let read = |head: &str, sent: &[u8]| -> (Vec<u8>, Option<String>) {
+                let (read, ended) = body(head, sent).unwrap();
+                (read.into_owned(), ended)
+            };
+            let page = (PAGE.to_vec(), None);
+            assert_eq!(read(&head, &sent), page, "{codings}");
             let both = format!("{head}Transfer-Encoding: chunked\r\n");
-            assert_eq!(body(&both, &chunked(&sent)).unwrap(), PAGE, "{codings} in chunks");
-            assert_eq!(body(&both, &sent).unwrap(), PAGE, "{codings}, said to be in chunks");
+            assert_eq!(read(&both, &chunked(&sent)), page, "{codings} in chunks");
+            assert_eq!(read(&both, &sent), page, "{codings}, said to be in chunks");
         }
         let two = "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Encoding: gzip\r\n";
-        assert_eq!(body(two, &packed("gzip", &packed("gzip", PAGE))).unwrap(), PAGE);
+        assert_eq!(body(two, &packed("gzip", &packed("gzip", PAGE))).unwrap().0, PAGE);
         assert_eq!(
-            body("Content-Encoding: br\r\n", &packed("br", b"")).unwrap(),
+            body("Content-Encoding: br\r\n", &packed("br", b"")).unwrap().0,
             &b"<p>hi</p>"[..]
         );
     }
@@ -308,10 +325,12 @@ mod tests {
         let long: Vec<u8> =
             (0..20_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
         let sent = packed("gzip", &long);
-        let read = body(head, &sent[..sent.len() / 2]).unwrap();
+        let (read, ended) = body(head, &sent[..sent.len() / 2]).unwrap();
+        assert!(ended.is_some_and(|fault| fault.starts_with("gzip: ")));
         assert!(read.len() > 20_000 && long.starts_with(&read), "{}", read.len());
         let cut = chunked(PAGE);
-        let read = body("Transfer-Encoding: chunked\r\n", &cut[..40]).unwrap();
+        let (read, ended) = body("Transfer-Encoding: chunked\r\n", &cut[..40]).unwrap();
+        assert_eq!(ended.as_deref(), Some("its last chunk is cut off"));
         assert!(read.len() > 15 && PAGE.starts_with(&read));
         for (codings, sent, words) in [
             ("zstd", b"x".as_slice(), "\"zstd\" is not known"),

@@ -1,6 +1,7 @@
 //! One spelling for each URL (RFC 3986 section 6), so that the same image is asked and counted
 //! once.
 
+use clip_pipeline::{Result, RunReader};
 use url::Url;
 
 /// Query parameters that only record where a visitor came from.
@@ -28,6 +29,19 @@ pub fn normal_url(text: &str) -> Option<String> {
         url.set_query(if query.is_empty() { None } else { Some(&query) });
     }
     Some(escapes(url.as_str()))
+}
+
+/// The rows of a run that a name means: as [`RunReader::find_rows`], and those of a URL also where
+/// it is spelled as its list has it.
+///
+/// # Errors
+/// When what is stored is damaged.
+pub fn find_rows(run: &RunReader, name: &str) -> Result<Vec<u64>> {
+    let rows = run.find_rows(name)?;
+    match normal_url(name) {
+        Some(url) if rows.is_empty() && url != name => run.find_rows(&url),
+        _ => Ok(rows),
+    }
 }
 
 fn tracks(pair: &str) -> bool {

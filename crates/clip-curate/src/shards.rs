@@ -110,7 +110,7 @@ fn sample(batch: &RecordBatch, index: usize, key: &str) -> Result<Sample> {
     let caption = text_column(batch, stage, columns::CAPTION)?.value(index);
     let format = columns::text(batch, "format").map_or("jpg", |formats| formats.value(index));
     let images = image_bytes(batch)
-        .ok_or_else(|| Error::stage(stage, "the input lacks images: no fetch came before, or a build with --lean removed them\nhint: `clip-data build --from fetch` fetches them again"))?;
+        .ok_or_else(|| Error::Config(format!("stage {stage}: the input lacks images: no fetch came before, or a build with --lean removed them\nhint: `clip-data build --from fetch` fetches them again")))?;
     let mut meta = JsonMap::new();
     for (column, field) in batch.columns().iter().zip(batch.schema().fields()) {
         if let Some(value) = clip_corpus::cell(column, index) {

@@ -50,7 +50,7 @@ pub fn run(args: EmbedArgs) -> anyhow::Result<ExitCode> {
         } else {
             NumberType::Float32
         },
-        batch: args.batch_size.max(1),
+        batch: args.batch_size,
         identity: format!("{identity:#}\n"),
     };
     let stop = clip_cli::stop_flag(exit::STOPPING)?;

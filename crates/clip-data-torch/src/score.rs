@@ -68,7 +68,7 @@ pub fn run(args: &ScoreArgs) -> anyhow::Result<ExitCode> {
     let options = ScoreOptions {
         output: args.out.clone(),
         name: args.name.clone(),
-        batch: args.batch_size.max(1),
+        batch: args.batch_size,
         identity: format!("{identity:#}\n"),
     };
     let stop = clip_cli::stop_flag(exit::STOPPING)?;

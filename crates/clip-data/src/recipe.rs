@@ -193,6 +193,8 @@ fn matches(config: &Config) -> Result<Option<StageSpec>> {
     let lists = queries.lists().map(|(name, path)| resource(&name, &config.path(path)));
     let resources = lists.collect::<Result<_>>()?;
     let lists = query_lists(config);
+    // An empty list, or one of another kind, is known before anything is collected.
+    lists().map_err(|e| Error::Config(e.to_string()))?;
     let (ignore_case, places) = (queries.ignore_case, queries.places);
     let settings = json!({"compat": queries.compat, "ignore_case": ignore_case, "places": places});
     Ok(Some(stage(Matches::STAGE, 2, settings, resources, move || {
@@ -301,6 +303,7 @@ pub fn decisions(config: &Config, check: &CheckConfig) -> Result<Decisions> {
     let file = check.decisions.as_ref().map(|file| Decisions::read(&config.path(file)));
     let file = file.transpose().map_err(|e| Error::Config(format!("check.decisions: {e}")))?;
     let file = file.unwrap_or_default();
+    check_marks(check, &file)?;
     let set = |name: &String| {
         let own = file.set(name);
         // Written out, so that another default is another stage.
@@ -308,6 +311,24 @@ pub fn decisions(config: &Config, check: &CheckConfig) -> Result<Decisions> {
         (name.clone(), SetDecision { threshold: Some(threshold), ..own })
     };
     Ok(Decisions { sets: check.against.keys().map(set).collect() })
+}
+
+/// Refuses marks of images by another name than the number of a row: they would decide nothing.
+fn check_marks(check: &CheckConfig, decided: &Decisions) -> Result<()> {
+    let is_row = |id: &str| id.parse::<u64>().is_ok_and(|row| row.to_string() == id);
+    let sets = decided.sets.iter().filter(|(name, _)| check.against.contains_key(*name));
+    for (name, set) in sets {
+        let other: Vec<_> = set.marks.iter().filter(|mark| !is_row(&mark.id)).collect();
+        let Some(first) = other.first() else { continue };
+        return Err(Error::Config(format!(
+            "check.decisions: {name}: {} of {} marks name an image that is no row of a build, such as {:?}\n\
+             hint: mark the pairs of the report that `clip-data contamination` writes of the build itself",
+            other.len(),
+            set.marks.len(),
+            first.id
+        )));
+    }
+    Ok(())
 }
 
 fn shards(config: &Config) -> StageSpec {

@@ -136,6 +136,10 @@ pub struct ResultRecord {
     pub chance: Option<f64>,
     /// Accuracies over all items.
     pub all: Option<Scores>,
+    /// Over those that the corpus has no copy of, where a contamination report was given.
+    pub clean: Option<Scores>,
+    /// Over those that it has one of.
+    pub overlap: Option<Scores>,
     /// Items that could not be decoded: key and reason.
     #[serde(default)]
     pub unreadable: Vec<(String, String)>,

@@ -19,12 +19,12 @@ pub struct Top {
 }
 
 impl Top {
-    /// Refuses what is no fraction.
+    /// Refuses what is no fraction, and one that keeps nothing.
     pub(crate) fn check(&self) -> Result<()> {
-        if (0.0..=1.0).contains(&self.fraction) {
+        if self.fraction > 0.0 && self.fraction <= 1.0 {
             return Ok(());
         }
-        let why = format!("the fraction {} of {} is none", self.fraction, self.column);
+        let why = format!("{}={}: not a fraction above 0, up to 1", self.column, self.fraction);
         Err(Error::Settings(format!("{why}\nhint: 0.3 keeps the best 30%")))
     }
 }

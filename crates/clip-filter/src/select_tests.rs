@@ -103,8 +103,9 @@ fn what_cannot_be_selected_is_said() {
         ("true", vec![("likes", 0.5)], "likes"),
         ("true", vec![("uid", 0.5)], "column uid is no score"),
         ("true", vec![("word", 0.5)], "column word is no score"),
-        ("true", vec![("score", 1.5)], "the fraction 1.5 of score is none\nhint: "),
-        ("true", vec![("score", f64::NAN)], "the fraction NaN"),
+        ("true", vec![("score", 1.5)], "score=1.5: not a fraction above 0, up to 1\nhint: "),
+        ("true", vec![("score", 0.0)], "score=0: not a fraction above 0, up to 1\nhint: "),
+        ("true", vec![("score", f64::NAN)], "score=NaN: not a fraction"),
     ] {
         let error = select(&pool, condition, &top).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");

@@ -47,7 +47,7 @@ pub enum Error {
         rows: u64,
     },
     /// Another process works on the same run.
-    #[error("{}: another `clip-data build` is at work here\nhint: wait for it, or give this one another `name` or `workdir`", path.display())]
+    #[error("{}: another clip-data is at work here\nhint: wait for it, or name another folder (of a build, its `name` or `workdir`)", path.display())]
     Locked {
         /// The run's folder.
         path: PathBuf,

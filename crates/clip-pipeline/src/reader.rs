@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
-use clip_corpus::{Manifest, Verified, below, columns, row_part, verify_file};
+use clip_corpus::{Manifest, OTHER_CONTENT, Verified, below, columns, row_part, verify_file};
 
 use crate::decision;
 use crate::format::Format;
@@ -126,7 +126,12 @@ impl RunReader {
                 let reason = format!("{rows_in} rows came in, but {earlier} passed {rows} on");
                 all.bad(stage.layout.dir(), reason);
             }
+            let empty = found.missing == 0 && rows_out.values().sum::<u64>() == 0;
             all.add(found);
+            // Nothing comes after a stage that left no pair.
+            if empty {
+                break;
+            }
             before = Some((stage, rows_out.values().sum()));
         }
         Ok(all)
@@ -231,13 +236,21 @@ impl StageLayout {
         }
         // The manifest counted their files and samples.
         for shard in tars(&self.shards()) {
-            found.findings.extend(shards(&shard).findings);
+            let known = found.findings.iter().any(|finding| finding.path == shard);
+            let mut own = shards(&shard).findings;
+            own.retain(|finding| {
+                !known || finding.path != shard || finding.reason != OTHER_CONTENT
+            });
+            found.findings.extend(own);
         }
         Ok((found, rows_out))
     }
 
     fn verify_rows(&self, name: &str, rows: u64, found: &mut Verified) {
         let path = self.dir().join(name);
+        if found.findings.iter().any(|finding| finding.path == path) {
+            return;
+        }
         let count = match PartFileKind::from_name(name) {
             Some(PartFileKind::Embeddings) => clip_corpus::npy_rows(&path),
             _ => clip_corpus::parquet_rows(&path),

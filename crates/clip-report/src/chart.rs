@@ -69,9 +69,9 @@ impl Axis<'_> {
         if self.scale == Scale::Log { value.max(1.0).log10() } else { value }
     }
 
-    /// Round places along the axis between two: multiples of 1, 2 or 5 times a power of ten, and of
-    /// a logarithm whole decades where there are two.
-    fn ticks(&self, (low, high): (f64, f64), least: f64) -> Vec<f64> {
+    /// Round places along the axis between two, with their texts: multiples of 1, 2 or 5 times a
+    /// power of ten, and of a logarithm whole decades where there are two.
+    fn ticks(&self, (low, high): (f64, f64), least: f64) -> Vec<(f64, String)> {
         let range = (high - low).max(1e-12);
         let least = least.max(range / MOST_TICKS);
         let power = 10f64.powf(least.log10().floor());
@@ -83,15 +83,16 @@ impl Axis<'_> {
             step => step,
         };
         let (first, last) = ((low / step - 1e-9).ceil(), (high / step + 1e-9).floor());
-        (0..=(last - first).max(0.0) as u32).map(|at| (first + f64::from(at)) * step).collect()
+        let places = (0..=(last - first).max(0.0) as u32).map(|at| (first + f64::from(at)) * step);
+        places.map(|at| (at, self.tick(at, step))).collect()
     }
 
-    /// The text of the value at a place along the axis.
-    fn tick(&self, at: f64) -> String {
+    /// The text of the value at a place along the axis whose ticks are a step apart.
+    fn tick(&self, at: f64, step: f64) -> String {
         match self.scale {
-            Scale::Linear => short(at),
-            Scale::Log => short(10f64.powf(at)),
-            Scale::Share => format!("{}%", short(100.0 * at)),
+            Scale::Linear => short(at, step),
+            Scale::Log => short(10f64.powf(at), 10f64.powf(at) * step.min(1.0)),
+            Scale::Share => format!("{}%", short(100.0 * at, 100.0 * step)),
         }
     }
 }
@@ -190,23 +191,21 @@ fn begin(x_name: &str, y_name: &str) -> String {
 
 /// Lines across the chart with the values of both axes; those upright are at least `least` apart.
 fn ticks(svg: &mut String, frame: &Frame, x: Axis, y: Axis, least: f64) {
-    for value in y.ticks(frame.y, least) {
+    for (value, text) in y.ticks(frame.y, least) {
         let (at, end) = (frame.y(value), WIDTH - RIGHT);
         svg.push_str(&format!(
             "<line x1=\"{LEFT}\" x2=\"{end}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#8884\"/>\
-             <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\n",
+             <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>\n",
             LEFT - 6.0,
             at + 4.0,
-            y.tick(value)
         ));
     }
-    for value in x.ticks(frame.x, 0.0) {
+    for (value, text) in x.ticks(frame.x, 0.0) {
         let (at, below) = (frame.x(value), HEIGHT - BOTTOM + 16.0);
         // Nothing is cut off at the edge.
         let anchor = if at > WIDTH - RIGHT - ENTRY / 4.0 { "end" } else { "middle" };
         svg.push_str(&format!(
-            "<text x=\"{at:.0}\" y=\"{below}\" text-anchor=\"{anchor}\">{}</text>\n",
-            x.tick(value)
+            "<text x=\"{at:.0}\" y=\"{below}\" text-anchor=\"{anchor}\">{text}</text>\n",
         ));
     }
 }
@@ -223,21 +222,19 @@ fn legend(svg: &mut String, entries: &[(&str, &str)]) {
     }
 }
 
-fn short(value: f64) -> String {
-    match value.abs() {
-        v if v >= 1e6 => format!("{:.1}M", value / 1e6),
-        v if v >= 100.0 => {
-            let sign = if value < 0.0 { "-" } else { "" };
-            format!("{sign}{}", grouped(v.round() as u64))
-        }
-        v if v >= 10.0 => plain(&format!("{value:.1}")),
-        _ => plain(&format!("{value:.2}")),
-    }
-}
-
-/// Without zeros behind the point.
-fn plain(number: &str) -> String {
-    number.trim_end_matches('0').trim_end_matches('.').to_owned()
+/// A value with as many digits as the step to the next one needs.
+fn short(value: f64, step: f64) -> String {
+    let millions = value.abs() >= 1e6;
+    let unit = if millions { 1e6 } else { 1.0 };
+    let digits =
+        (unit / step.abs().max(1e-12)).log10().ceil().max(if millions { 1.0 } else { 0.0 });
+    let text = format!("{:.*}", digits as usize, value.abs() / unit);
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+    let whole = whole.parse().map_or_else(|_| whole.to_owned(), grouped);
+    let rest = if millions { rest } else { rest.trim_end_matches('0') };
+    let (point, sign) =
+        (if rest.is_empty() { "" } else { "." }, if value < 0.0 { "-" } else { "" });
+    format!("{sign}{whole}{point}{rest}{}", if millions { "M" } else { "" })
 }
 
 #[cfg(test)]
@@ -259,7 +256,11 @@ mod tests {
     fn values_at_the_axes_are_round() {
         let ticks = |scale, bounds, least| {
             let axis = Axis { name: "", scale };
-            axis.ticks(bounds, least).iter().map(|at| axis.tick(*at)).collect::<Vec<_>>().join(" ")
+            axis.ticks(bounds, least)
+                .into_iter()
+                .map(|(_, text)| text)
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         assert_eq!(ticks(Scale::Linear, (0.5, 366.0), 0.0), "100 200 300");
         assert_eq!(ticks(Scale::Linear, (0.0, 3.37), 0.0), "0 1 2 3");
@@ -268,6 +269,9 @@ mod tests {
         assert_eq!(ticks(Scale::Share, (0.0, 1.0), 0.0), "0% 20% 40% 60% 80% 100%");
         assert_eq!(ticks(Scale::Log, (0.0, 4.3), 0.0), "1 10 100 1,000 10,000");
         assert_eq!(ticks(Scale::Linear, (7.0, 7.0), 0.0), "7");
+        assert_eq!(ticks(Scale::Linear, (0.9961, 1.0), 0.0), "0.997 0.998 0.999 1");
+        assert_eq!(ticks(Scale::Linear, (1e6, 1.04e6), 0.0), "1.00M 1.01M 1.02M 1.03M 1.04M");
+        assert_eq!(ticks(Scale::Linear, (640.0, 641.0), 0.0), "640 640.2 640.4 640.6 640.8 641");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Conditions that users write: one expression over the columns of a table.
 
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, SchemaError};
@@ -76,6 +79,10 @@ impl Condition {
             Ok(other) => return Err(refused(format!("it is {other}, not true or false"))),
             Err(error) => return Err(refused(reason(&error))),
         }
+        // Constants that are no values of what they are compared with, such as a word with a width.
+        let planned = context.create_physical_expr(expression.clone(), &columns);
+        let none = RecordBatch::new_empty(Arc::new(schema.clone()));
+        planned.and_then(|planned| planned.evaluate(&none)).map_err(|e| refused(reason(&e)))?;
         let type_of = |text: &str| {
             let part = context.parse_sql_expr(text, &columns).ok()?;
             part.get_type(&columns).ok()
@@ -147,7 +154,11 @@ fn reason(error: &DataFusionError) -> String {
     if let Some(unknown) = unknown_column(error) {
         return unknown;
     }
-    error.find_root().strip_backtrace().replace('\n', " ")
+    let reason = match error.find_root() {
+        DataFusionError::SQL(fault, _) => fault.to_string(),
+        root => root.strip_backtrace(),
+    };
+    reason.replace('\n', " ")
 }
 
 /// That a column is not among those that exist.
@@ -241,6 +252,8 @@ mod tests {
             ("width >=", "width >="),
             ("width > 1; DROP TABLE pairs", "DROP"),
             ("width + 1", "it is "),
+            ("width > 'abc'", "Cannot cast string 'abc' to value of UInt32"),
+            ("width >", "condition \"width >\": sql parser error: Expected: an expression"),
             ("random() < 0.5", "`random` has another result each time"),
             ("now() > to_timestamp('2020-01-01')", "`now` has another result each time"),
             ("width > avg(width)", "without aggregates"),

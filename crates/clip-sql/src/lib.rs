@@ -31,6 +31,7 @@ mod query;
 mod realised;
 mod row_condition;
 mod session;
+mod tables;
 mod tail;
 mod unique;
 
@@ -41,7 +42,8 @@ pub use error::{Error, Result};
 pub use hosts::run_hosts;
 pub use query::{Query, queries, query, resources};
 pub use row_condition::CompiledCondition;
-pub use session::{Session, config, listing};
+pub use session::{Session, config};
+pub use tables::listing;
 pub use tail::curve;
 pub use unique::UniquePairs;
 

@@ -2,21 +2,17 @@
 //! machine.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use arrow::compute::cast;
-use arrow::datatypes::{Schema, SchemaRef};
-use clip_corpus::PartWriter;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
 use clip_pipeline::{Context, QueryEngine};
 use datafusion::config::SpillCompression;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::TableProvider;
-use datafusion::datasource::file_format::parquet::ParquetFormat;
-use datafusion::datasource::listing::{
-    ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl,
-};
 use datafusion::error::DataFusionError;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -27,6 +23,7 @@ use tokio::runtime::Runtime;
 
 use crate::functions::functions;
 use crate::pool::pool;
+use crate::tables::{join, listing};
 use crate::{Error, Query, Result};
 
 /// Partitions of every plan: fixed, so that a plan is the same on any machine.
@@ -37,8 +34,8 @@ const MEMORY: usize = 3 << 29;
 /// Files of a table. More are joined first: a query has most of its files open at once, and each
 /// costs it a millisecond.
 const MOST_FILES: usize = 8192;
-/// Files that they are joined to.
-const FEW_FILES: usize = 1024;
+/// Rows that are read at a time where a file may be damaged.
+const BATCH: usize = 8192;
 /// Where these are in the scratch folder, as long as the session lives.
 const JOINED: &str = "joined";
 
@@ -46,6 +43,8 @@ const JOINED: &str = "joined";
 pub struct Session {
     backend: Backend,
     scratch: PathBuf,
+    /// The files of each table.
+    files: Mutex<BTreeMap<String, Vec<PathBuf>>>,
 }
 
 /// Where queries run.
@@ -53,7 +52,7 @@ enum Backend {
     /// In this process, on threads of the session's own.
     Local { context: SessionContext, runtime: Option<Runtime> },
     /// Where an engine runs them.
-    Remote { engine: Arc<dyn QueryEngine>, tables: Mutex<BTreeMap<String, Vec<PathBuf>>> },
+    Remote { engine: Arc<dyn QueryEngine> },
 }
 
 /// The settings that every session has, here or on a cluster.
@@ -79,8 +78,8 @@ impl Session {
     pub fn for_barrier(cx: &Context) -> Result<Self> {
         let Some(engine) = cx.queries() else { return Self::new(cx.scratch()) };
         std::fs::create_dir_all(cx.scratch()).map_err(|e| Error::io(cx.scratch(), e))?;
-        let backend = Backend::Remote { engine, tables: Mutex::default() };
-        Ok(Self { backend, scratch: cx.scratch().to_path_buf() })
+        let backend = Backend::Remote { engine };
+        Ok(Self { backend, scratch: cx.scratch().to_path_buf(), files: Mutex::default() })
     }
 
     /// A session that spills into `scratch`: 512 MiB of sorts, and up to 1 GiB for merging them.
@@ -107,7 +106,7 @@ impl Session {
             context.register_udf((*function).clone());
         }
         let backend = Backend::Local { context, runtime: Some(runtime(scratch)?) };
-        Ok(Self { backend, scratch: scratch.to_path_buf() })
+        Ok(Self { backend, scratch: scratch.to_path_buf(), files: Mutex::default() })
     }
 
     /// Makes a table of Parquet files that share a schema.
@@ -145,25 +144,22 @@ impl Session {
             parts.to_vec()
         };
         match &self.backend {
-            Backend::Local { context, .. } => register(context, name, listing(name, &joined)?),
-            Backend::Remote { tables, .. } => {
-                if joined.is_empty() {
-                    return Err(Error::NoParts { table: name.to_owned() });
-                }
-                lock(tables).insert(name.to_owned(), joined);
-                Ok(())
+            Backend::Local { context, .. } => register(context, name, listing(name, &joined)?)?,
+            Backend::Remote { .. } if joined.is_empty() => {
+                return Err(Error::NoParts { table: name.to_owned() });
             }
+            Backend::Remote { .. } => {}
         }
+        lock(&self.files).insert(name.to_owned(), joined);
+        Ok(())
     }
 
     /// Takes a table away, before its files go.
     pub fn remove_table(&self, name: &str) -> Result<()> {
-        match &self.backend {
-            Backend::Local { context, .. } => {
-                context.deregister_table(name).map_err(|e| Error::query(name, e))?;
-            }
-            Backend::Remote { tables, .. } => drop(lock(tables).remove(name)),
+        if let Backend::Local { context, .. } = &self.backend {
+            context.deregister_table(name).map_err(|e| Error::query(name, e))?;
         }
+        lock(&self.files).remove(name);
         Ok(())
     }
 
@@ -214,22 +210,23 @@ impl Session {
     pub fn each_of(
         &self,
         text: &str,
-        visit: impl FnMut(RecordBatch) -> Result<()> + Send,
+        mut visit: impl FnMut(RecordBatch) -> Result<()> + Send,
     ) -> Result<()> {
         let name: String = text.trim().chars().take(40).collect();
-        self.stream(&name, text, visit)
+        self.stream(&name, text, &mut visit)
     }
 
+    /// Not generic: DataFusion's planner would be compiled anew in every crate that calls it.
     fn stream(
         &self,
         name: &str,
         text: &str,
-        mut visit: impl FnMut(RecordBatch) -> Result<()> + Send,
+        visit: &mut (dyn FnMut(RecordBatch) -> Result<()> + Send),
     ) -> Result<()> {
         let (context, runtime) = match &self.backend {
             Backend::Local { context, runtime } => (context, runtime),
-            Backend::Remote { engine, tables } => {
-                let tables = lock(tables).clone();
+            Backend::Remote { engine } => {
+                let tables = lock(&self.files).clone();
                 let mut visit = |batch| visit(batch).map_err(|error| error.into_stage_error(name));
                 return Ok(engine.query(&tables, text, &mut visit)?);
             }
@@ -245,8 +242,20 @@ impl Session {
             }
             Ok::<(), DataFusionError>(())
         };
-        wait(runtime.as_ref(), run).map_err(|e| Error::query(name, e))?;
+        wait(runtime.as_ref(), run)
+            .map_err(|e| self.damaged(&e).unwrap_or_else(|| Error::query(name, e)))?;
         visited
+    }
+
+    /// The table's file that a query may have failed for: DataFusion names none.
+    fn damaged(&self, error: &DataFusionError) -> Option<Error> {
+        if !may_be_damage(error) {
+            return None;
+        }
+        let files: Vec<PathBuf> = lock(&self.files).values().flatten().cloned().collect();
+        let whole =
+            |path: &PathBuf| clip_corpus::scan(path, &[], BATCH)?.try_for_each(|b| b.map(drop));
+        files.iter().find_map(|path| whole(path).err()).map(Error::Corpus)
     }
 
     /// Runs a query file; the result has exactly the columns that its header promises.
@@ -270,6 +279,12 @@ impl Session {
         parameters: &[(&str, u64)],
         mut visit: impl FnMut(RecordBatch) -> Result<()> + Send,
     ) -> Result<()> {
+        let text = self.checked(query, parameters)?;
+        self.stream(&query.name, &text, &mut |batch| visit(conform(query, &batch)?))
+    }
+
+    /// The statement of a query, whose inputs have the columns that it reads.
+    fn checked(&self, query: &Query, parameters: &[(&str, u64)]) -> Result<String> {
         let text = query.bind(parameters)?;
         for input in &query.inputs {
             let schema = self.schema(&query.name, &input.table)?;
@@ -280,7 +295,7 @@ impl Session {
                 }
             }
         }
-        self.stream(&query.name, &text, |batch| visit(conform(query, &batch)?))
+        Ok(text)
     }
 
     /// The columns of a table that a query reads.
@@ -290,12 +305,32 @@ impl Session {
                 let found = wait(runtime.as_ref(), context.table_provider(table));
                 Ok(found.map_err(|e| Error::query(query, e))?.schema())
             }
-            Backend::Remote { tables, .. } => {
-                let first = lock(tables).get(table).and_then(|files| files.first().cloned());
+            Backend::Remote { .. } => {
+                let first = lock(&self.files).get(table).and_then(|files| files.first().cloned());
                 let none = || Error::NoParts { table: table.to_owned() };
                 Ok(clip_corpus::schema_of(&first.ok_or_else(none)?)?)
             }
         }
+    }
+}
+
+/// Whether bytes that were read may be the cause: not where the statement is, or a value that it
+/// computes.
+fn may_be_damage(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        DataFusionError::ArrowError(error, _) => !matches!(
+            **error,
+            ArrowError::CastError(_)
+                | ArrowError::DivideByZero
+                | ArrowError::ArithmeticOverflow(_)
+                | ArrowError::ComputeError(_)
+        ),
+        DataFusionError::ParquetError(_)
+        | DataFusionError::IoError(_)
+        | DataFusionError::External(_)
+        | DataFusionError::Execution(_)
+        | DataFusionError::ExecutionJoin(_) => true,
+        _ => false,
     }
 }
 
@@ -325,28 +360,6 @@ fn wait<T: Send>(
         .unwrap_or_else(|_| Err(DataFusionError::Internal("the query panicked".into())))
 }
 
-/// Writes the rows of many files, in their order, to few in `folder`: these columns, or all where
-/// none is named.
-fn join(parts: &[PathBuf], columns: &[&str], folder: &Path) -> Result<Vec<PathBuf>> {
-    let copied = |name: &String| columns.is_empty() || columns.contains(&name.as_str());
-    let groups = parts.par_chunks(parts.len().div_ceil(FEW_FILES)).enumerate();
-    let write = |(number, group): (usize, &[PathBuf])| {
-        let path = folder.join(format!("{number:05}.parquet"));
-        let schema = clip_corpus::schema_of(&group[0])?;
-        let fields = schema.fields().iter().filter(|field| copied(field.name())).cloned();
-        let schema = Schema::new(fields.collect::<Vec<_>>());
-        let mut writer = PartWriter::create(&path, Arc::new(schema))?;
-        for part in group {
-            for batch in clip_corpus::scan(part, columns, 8192)? {
-                writer.write(&batch?)?;
-            }
-        }
-        writer.finish()?;
-        Ok(path)
-    };
-    groups.map(write).collect()
-}
-
 impl Drop for Session {
     fn drop(&mut self) {
         // What is left is swept away with the scratch folder, at the latest.
@@ -363,32 +376,6 @@ impl Drop for Session {
 fn runtime(scratch: &Path) -> Result<Runtime> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(|e| Error::io(scratch, e))
-}
-
-/// A table of Parquet files, in this process or for a cluster that sees the same paths.
-pub fn listing(name: &str, parts: &[PathBuf]) -> Result<Arc<dyn TableProvider>> {
-    let first = parts.first().ok_or_else(|| Error::NoParts { table: name.to_owned() })?;
-    let schema = clip_corpus::schema_of(first)?;
-    let mut urls = Vec::with_capacity(parts.len());
-    for part in parts {
-        let path = plain(part).map_err(|e| Error::io(part, e))?;
-        let odd = || Error::result(name, format!("{} is no path for a table", part.display()));
-        let url = url::Url::from_file_path(path).map_err(|()| odd())?;
-        urls.push(ListingTableUrl::try_new(url, None).map_err(|e| Error::query(name, e))?);
-    }
-    let options =
-        ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
-    let config = ListingTableConfig::new_with_multi_paths(urls)
-        .with_listing_options(options)
-        .with_schema(schema);
-    Ok(Arc::new(ListingTable::try_new(config).map_err(|e| Error::query(name, e))?))
-}
-
-/// The absolute path without `..`, which has no place in a URL. Other paths stay as the workers of
-/// a cluster know them.
-fn plain(path: &Path) -> std::io::Result<PathBuf> {
-    let up = path.components().any(|part| part == Component::ParentDir);
-    if up { path.canonicalize() } else { std::path::absolute(path) }
 }
 
 /// Holds a batch to the header: names, types, nulls.
@@ -414,34 +401,4 @@ fn conform(query: &Query, batch: &RecordBatch) -> Result<RecordBatch> {
         .collect();
     let columns = columns.map_err(|e| Error::result(&query.name, e))?;
     RecordBatch::try_new(query.outputs.clone(), columns).map_err(|e| Error::result(&query.name, e))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use arrow::array::{ArrayRef, StringArray, UInt64Array};
-
-    #[test]
-    fn joined_files_have_the_columns_that_queries_need() {
-        let folder = tempfile::tempdir().unwrap();
-        let part = |number: u64| {
-            let row: ArrayRef = Arc::new(UInt64Array::from(vec![2 * number, 2 * number + 1]));
-            let text: ArrayRef = Arc::new(StringArray::from(vec!["long"; 2]));
-            let batch = RecordBatch::try_from_iter([("text", text), ("row", row)]).unwrap();
-            let path = folder.path().join(format!("{number}.parquet"));
-            clip_corpus::write_parquet(&path, batch.schema(), &[batch]).unwrap();
-            path
-        };
-        let parts: Vec<PathBuf> = (0..3).map(part).collect();
-        for (columns, expected) in [(&["row"][..], 1), (&[], 2)] {
-            let joined = join(&parts, columns, &folder.path().join("joined")).unwrap();
-            let rows = joined.iter().flat_map(|path| clip_corpus::read_parquet(path).unwrap());
-            let rows: Vec<RecordBatch> = rows.collect();
-            assert!(rows.iter().all(|batch| batch.num_columns() == expected));
-            let ids = rows.iter().flat_map(|batch| {
-                clip_corpus::columns::uint64(batch, "row").unwrap().values().to_vec()
-            });
-            assert_eq!(ids.collect::<Vec<_>>(), (0..6).collect::<Vec<_>>());
-        }
-    }
 }

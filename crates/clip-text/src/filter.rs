@@ -77,6 +77,19 @@ impl Default for CaptionFilter {
 const ANY: usize = u32::MAX as usize;
 
 impl CaptionFilter {
+    /// What is wrong with the settings: they would drop every caption, or none by a rule.
+    pub fn fault(&self) -> Option<String> {
+        let hint = "hint: no caption would be left";
+        if self.min_words > self.max_words {
+            return Some(format!("`caption.min_words` is above `caption.max_words`\n{hint}"));
+        }
+        if self.min_chars > self.max_chars {
+            return Some(format!("`caption.min_chars` is above `caption.max_chars`\n{hint}"));
+        }
+        let share = (0.0..=1.0).contains(&self.max_repeated);
+        (!share).then(|| "`caption.max_repeated` must be between 0 and 1".to_owned())
+    }
+
     /// The filter of that name.
     pub fn preset(preset: CaptionPreset) -> Self {
         let standard = preset == CaptionPreset::Standard;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use crate::at_least_one;
+
 /// What can be done with a detector.
 #[derive(Subcommand)]
 pub enum DetectorTask {
@@ -38,7 +40,7 @@ pub struct DetectorTrainArgs {
     #[arg(long, default_value_t = 100_000, alias = "pictures")]
     pub images: usize,
     /// Images in a batch; the paper's is 1712
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, default_value_t = 256, value_parser = at_least_one)]
     pub batch_size: usize,
     /// Steps in all
     #[arg(long, default_value_t = 3_000)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use super::ModelPath;
+use crate::at_least_one;
 
 /// Arguments of `clip-data embed`.
 #[derive(clap::Args)]
@@ -29,10 +30,10 @@ pub struct EmbedArgs {
     #[arg(long, value_enum, default_value_t = Numbers::Float16)]
     pub numbers: Numbers,
     /// Items that are encoded at a time
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 64, value_parser = at_least_one)]
     pub batch_size: usize,
     /// Images or lines in a file, where the input is no shards (which give a file each)
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 10_000, value_parser = at_least_one)]
     pub write_batch_size: usize,
     /// Threads of libtorch [default: one for each processor]
     #[arg(long)]

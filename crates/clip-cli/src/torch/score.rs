@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clip_score::{Head, parse_class};
 
 use super::{ModelPath, Precision};
+use crate::at_least_one;
 
 /// A model that scores pairs.
 #[derive(clap::Args)]
@@ -71,6 +72,6 @@ pub struct ScoreArgs {
     #[arg(long, default_value = "clip")]
     pub name: String,
     /// Pairs that are scored at a time
-    #[arg(long, default_value_t = clip_score::CHUNK)]
+    #[arg(long, default_value_t = clip_score::CHUNK, value_parser = at_least_one)]
     pub batch_size: usize,
 }

@@ -26,7 +26,7 @@ fn open(path: &Path) -> Result<Rows> {
     let size = size.filter(|_| !array.descr.starts_with('[') && !array.fortran_order);
     let size =
         size.ok_or_else(|| bad(format!("an array of {}, whose rows are not known", array.descr)))?;
-    let room = std::fs::metadata(path).at(path)?.len();
+    let room = std::fs::metadata(path).at(path)?.len().saturating_sub(header.len() as u64);
     let sides: Vec<u64> = array.shape.iter().map(|&side| side as u64).collect();
     clip_guard::claim(&sides, size, room).map_err(bad)?;
     let width = sides.iter().skip(1).product::<u64>() * size;

@@ -3,6 +3,7 @@
 mod array;
 mod embeddings;
 mod shard;
+mod statistics;
 mod table;
 
 use std::collections::HashSet;
@@ -14,6 +15,7 @@ pub use array::{npy_rows, npy_without};
 pub use embeddings::{check_embeddings, forget_embeddings};
 pub(crate) use shard::uid_of;
 pub use shard::{forget_in_shard, holds, lacks_uids};
+pub use statistics::{NOT_ASKED, status_key};
 pub use table::{check_table, copy_without, find_rows, forget_in_table, texts_at};
 
 use clip_format::FileKind;

@@ -1,15 +1,14 @@
 //! Shards without some samples.
 
-use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::table::without_uids;
-use super::{Uids, copy_without, find_rows};
+use super::{Uids, copy_without, find_rows, statistics, texts_at};
 use crate::{
-    Error, IoContext, Replacement, Result, Sample, ShardReader, ShardWriter, columns, hash_file,
-    scan, schema_of,
+    Error, Replacement, Result, Sample, ShardReader, ShardWriter, columns, hash_file, schema_of,
 };
 
 /// What is removed of a shard.
@@ -18,8 +17,6 @@ struct Plan {
     keys: HashSet<String>,
     /// Rows of the table.
     rows: Vec<u64>,
-    /// The cells of `status`, `error_message` and `error_kind` of these rows, each with its number.
-    status: BTreeMap<(&'static str, String), u64>,
 }
 
 /// Stages the shard at `name` below `folder` without the samples of these uids, with the table,
@@ -63,25 +60,11 @@ pub fn forget_in_shard(
         copy_without(&folder.join(&table), &staged, &plan.rows)?;
         table_hash = Some(hash_file(&staged)?.0);
     }
-    let statistics = format!("{stem}_stats.json");
-    let stats = folder.join(&statistics);
-    if stats.is_file() {
-        let damaged = |reason: String| Error::Damaged { path: stats.clone(), reason };
-        let text = std::fs::read(&stats).at(&stats)?;
-        let value: Value = crate::json::from_slice(&text).map_err(|e| damaged(e.to_string()))?;
-        let Value::Object(mut value) = value else {
-            return Err(damaged("it is not an object".into()));
-        };
-        reduce(&mut value, removed, &plan);
-        for (name, new) in [("bytes", Value::from(info.bytes)), ("blake3", info.blake3.into())] {
-            value.entry(name).and_modify(|old| *old = new);
-        }
-        if let (Some(old), Some(new)) = (value.get_mut("table_blake3"), table_hash) {
-            *old = new.into();
-        }
-        let text = format!("{:#}\n", Value::Object(value));
-        clip_format::write_atomic(&replacement.stage(&statistics)?, text.as_bytes())?;
-    }
+    let left = [replacement.staged(&table)?, folder.join(&table)];
+    let left = left.iter().find(|table| table.is_file());
+    let mut changed = vec![("bytes", Value::from(info.bytes)), ("blake3", info.blake3.into())];
+    changed.extend(table_hash.map(|hash| ("table_blake3", hash.into())));
+    statistics::stage(folder, stem, left.map(PathBuf::as_path), removed, changed, replacement)?;
     Ok(removed.max(plan.rows.len() as u64))
 }
 
@@ -142,23 +125,10 @@ fn plan(path: &Path, uids: &Uids) -> Result<Plan> {
     if plan.rows.is_empty() {
         return Ok(plan);
     }
-    let mut first = 0;
-    for batch in scan(&table, &["key", "status", "error_message", "error_kind"], 8192)? {
-        let batch = batch?;
-        let own = first..first + batch.num_rows() as u64;
-        let from = plan.rows.partition_point(|&row| row < own.start);
-        for row in plan.rows[from..].iter().take_while(|row| own.contains(*row)) {
-            let cell = |name: &str| {
-                let column = columns::text(&batch, name)?;
-                column.iter().nth((row - own.start) as usize)?.map(str::to_owned)
-            };
-            plan.keys.extend(cell("key"));
-            for name in ["status", "error_message", "error_kind"] {
-                let cell = cell(name).map(|cell| (name, cell));
-                cell.into_iter().for_each(|cell| *plan.status.entry(cell).or_default() += 1);
-            }
-        }
-        first = own.end;
+    plan.keys.extend(texts_at(&table, &plan.rows, "key")?);
+    if plan.keys.len() < plan.rows.len() {
+        let reason = "rows of these uids have no key, or one that another row has".into();
+        return Err(Error::Damaged { path: table, reason });
     }
     Ok(plan)
 }
@@ -172,27 +142,4 @@ pub(crate) fn uid_of(sample: &Sample, path: &Path) -> Result<Option<String>> {
         reason: format!("json: {e}"),
     })?;
     Ok(value["uid"].as_str().map(str::to_owned))
-}
-
-/// Takes what is removed off the counts that are there.
-fn reduce(stats: &mut Map<String, Value>, samples: u64, plan: &Plan) {
-    let take = |value: Option<&mut Value>, less: u64| {
-        if let Some(value) = value
-            && let Some(count) = value.as_u64()
-        {
-            *value = count.saturating_sub(less).into();
-        }
-    };
-    take(stats.get_mut("count"), samples.max(plan.rows.len() as u64));
-    take(stats.get_mut("successes"), samples);
-    for ((column, cell), &rows) in &plan.status {
-        match *column {
-            "status" if cell != "success" => take(stats.get_mut(cell), rows),
-            "status" => take(stats.get_mut("status_dict").and_then(|d| d.get_mut("success")), rows),
-            "error_message" => {
-                take(stats.get_mut("status_dict").and_then(|d| d.get_mut(cell)), rows);
-            }
-            _ => take(stats.get_mut("error_kinds").and_then(|d| d.get_mut(cell)), rows),
-        }
-    }
 }

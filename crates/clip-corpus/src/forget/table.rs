@@ -1,13 +1,14 @@
 //! Tables without some rows.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 
-use super::Uids;
 use super::array::{npy_rows, npy_without};
+use super::{Uids, statistics};
 use crate::{Error, IoContext, PartWriter, Replacement, Result, columns, scan, schema_of};
 
 /// Rows that are read at a time.
@@ -114,7 +115,9 @@ pub fn check_table(path: &Path, uids: &Uids) -> Result<Vec<u64>> {
 }
 
 /// Removes rows from a table by its column `uid`, and from the `.npy` file of the same name beside
-/// it, if that has a row for each of the table's. Returns the number of rows.
+/// it, if that has a row for each of the table's. Of a data set's shard without a tar, the files of
+/// these samples go as well, and its statistics are those of what is left. Returns the number of
+/// rows.
 ///
 /// # Errors
 /// When a file is damaged or cannot be written, the table has no uids, or a `.npz` beside it would
@@ -128,11 +131,42 @@ pub fn forget_in_table(path: &Path, uids: &Uids) -> Result<u64> {
         return Ok(0);
     }
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    copy_without(path, &replacement.stage(&name(path))?, &places)?;
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let samples = folder.join(&stem);
+    if samples.is_dir() {
+        // First: killed from then on, the table still has the rows, for the next call.
+        let keys: HashSet<String> = texts_at(path, &places, "key")?.into_iter().collect();
+        remove_samples(&samples, &keys)?;
+    }
+    let staged = replacement.stage(&name(path))?;
+    copy_without(path, &staged, &places)?;
+    let hash = crate::hash_file(&staged)?.0;
+    let changed = [("table_blake3", hash.into())];
+    statistics::stage(
+        folder,
+        &stem,
+        Some(&staged),
+        places.len() as u64,
+        changed,
+        &mut replacement,
+    )?;
     let array = path.with_extension("npy");
     if array.is_file() && npy_rows(&array)? == crate::parquet_rows(path)? {
         npy_without(&array, &replacement.stage(&name(&array))?, &places)?;
     }
     replacement.commit()?;
     Ok(places.len() as u64)
+}
+
+/// Removes the files of these keys from the folder of a shard's samples: a key ends at the first
+/// dot of a name.
+fn remove_samples(folder: &Path, keys: &HashSet<String>) -> Result<()> {
+    for entry in std::fs::read_dir(folder).at(folder)? {
+        let path = entry.at(folder)?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.split('.').next().is_some_and(|key| keys.contains(key)) {
+            std::fs::remove_file(&path).at(&path)?;
+        }
+    }
+    Ok(())
 }

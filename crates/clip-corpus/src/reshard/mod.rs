@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::forget::uid_of;
 use crate::{Result, Sample, ShardReader, Written, uid_number};
 use output::Output;
-use rows::{RowCodec, Table};
+use rows::{RowCodec, Table, common_schema};
 pub use settings::Reshard;
 use shuffle::{FILE_BYTES, Shuffle};
 
@@ -44,7 +44,8 @@ pub struct Resharded {
 
 impl Reshard {
     /// Reads `shards` in order and writes tar, index and statistics of each new shard into
-    /// `folder`, and a Parquet table where every shard read has one with a `key` column.
+    /// `folder`, and a Parquet table where every shard read has one with a `key` column: with all
+    /// columns of them, which are null where a table has no such one.
     ///
     /// With a subset, samples are named `{uid}-{n}`, as DataComp names them; otherwise they keep
     /// their keys. Shuffled samples are on disk once more until they are written; memory holds some
@@ -111,15 +112,12 @@ impl Reshard {
             counts
         });
         let tables = shards.iter().all(|shard| shard.with_extension("parquet").is_file());
-        let mut schema = None;
+        let schema = if tables { Some(common_schema(shards)?) } else { None };
         let mut done = Resharded::default();
         for path in shards {
             // The new shards have hashes of their own, and damage would be seen no more.
             Written::check(path)?;
-            let table = if tables { Some(Table::read(path)?) } else { None };
-            if let Some(table) = &table {
-                table.check(schema.get_or_insert_with(|| table.schema()))?;
-            }
+            let table = schema.as_ref().map(|schema| Table::read(path, schema)).transpose()?;
             let mut without = self.without.get(path).cloned().unwrap_or_default();
             let before = done.read;
             for sample in ShardReader::open(path)? {
@@ -127,6 +125,12 @@ impl Reshard {
                 done.read += 1;
                 if without.remove(&sample.key) {
                     done.left_out += 1;
+                    // Its id was found.
+                    if let Some(wanted) = &mut wanted
+                        && let Some(uid) = uid_of(&sample, path)?
+                    {
+                        uid_number(&uid).and_then(|id| wanted.remove(&id));
+                    }
                     continue;
                 }
                 let uid = match (&wanted, self.shuffle) {

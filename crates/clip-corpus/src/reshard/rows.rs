@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{RecordBatch, new_null_array};
 use arrow::compute::{cast, concat_batches};
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 
 use crate::{Error, IoContext, Result, columns};
@@ -17,11 +18,51 @@ pub(super) struct Table {
     places: HashMap<String, usize>,
 }
 
-impl Table {
-    pub fn read(shard: &Path) -> Result<Self> {
+/// All columns of the tables beside these shards, in the order in which they come.
+///
+/// # Errors
+/// When a table cannot be read, or two have different types of one column.
+pub(super) fn common_schema(shards: &[PathBuf]) -> Result<SchemaRef> {
+    let mut fields: Vec<(FieldRef, usize)> = Vec::new();
+    for shard in shards {
         let path = shard.with_extension("parquet");
-        let rows =
+        for field in crate::schema_of(&path)?.fields() {
+            let Some((known, count)) = fields.iter_mut().find(|(f, _)| f.name() == field.name())
+            else {
+                fields.push((field.clone(), 1));
+                continue;
+            };
+            if known.data_type() != field.data_type() {
+                let (name, this, other) = (field.name(), field.data_type(), known.data_type());
+                let reason = format!(
+                    "column {name:?} is {this} here, and {other} in a table before it\nhint: write the column anew, or reshard both by themselves"
+                );
+                return Err(Error::Spec { spec: path.display().to_string(), reason });
+            }
+            let nullable = known.is_nullable() || field.is_nullable();
+            *known = Arc::new(known.as_ref().clone().with_nullable(nullable));
+            *count += 1;
+        }
+    }
+    let fields = fields.into_iter().map(|(field, count)| {
+        let nullable = field.is_nullable() || count < shards.len();
+        field.as_ref().clone().with_nullable(nullable)
+    });
+    Ok(Arc::new(Schema::new(fields.collect::<Vec<_>>())))
+}
+
+impl Table {
+    /// The table beside a shard, with the columns of `schema`: null where it has none.
+    pub fn read(shard: &Path, schema: &SchemaRef) -> Result<Self> {
+        let path = shard.with_extension("parquet");
+        let own =
             concat_batches(&crate::schema_of(&path)?, &crate::read_parquet(&path)?).at(&path)?;
+        let column = |field: &FieldRef| {
+            let there = own.column_by_name(field.name()).cloned();
+            there.unwrap_or_else(|| new_null_array(field.data_type(), own.num_rows()))
+        };
+        let columns = schema.fields().iter().map(column).collect();
+        let rows = RecordBatch::try_new(schema.clone(), columns).at(&path)?;
         let keys = columns::text(&rows, "key").ok_or_else(|| Error::Damaged {
             path: path.clone(),
             reason: "the table beside a shard has no text column `key`".into(),
@@ -37,20 +78,6 @@ impl Table {
 
     pub fn schema(&self) -> SchemaRef {
         self.rows.schema()
-    }
-
-    /// Refuses a table that cannot be written into one with those before it.
-    pub fn check(&self, first: &SchemaRef) -> Result<()> {
-        let schema = self.schema();
-        let columns = |schema: &SchemaRef| -> Vec<_> {
-            let fields = schema.fields().iter();
-            fields.map(|field| (field.name().clone(), field.data_type().clone())).collect()
-        };
-        if columns(&schema) == columns(first) {
-            return Ok(());
-        }
-        let reason = "its columns are not those of the first shard's table".to_owned();
-        Err(Error::Damaged { path: self.path.clone(), reason })
     }
 
     pub fn row(&self, key: &str) -> Result<RecordBatch> {
@@ -99,7 +126,6 @@ impl RowCodec {
 mod tests {
     use super::*;
     use arrow::array::{ArrayRef, Float64Array, ListBuilder, StringArray, StringBuilder};
-    use std::sync::Arc;
 
     #[test]
     fn rows_are_the_same_after_they_were_bytes() {
@@ -121,15 +147,38 @@ mod tests {
             std::slice::from_ref(&batch),
         )
         .unwrap();
-        let table = Table::read(&shard).unwrap();
+        let schema = common_schema(std::slice::from_ref(&shard)).unwrap();
+        let table = Table::read(&shard, &schema).unwrap();
         let codec = RowCodec::new(&table).unwrap();
         for (at, key) in ["x", "y", "z"].iter().enumerate() {
             let row = table.row(key).unwrap();
             assert_eq!(codec.decode(&codec.encode(&row).unwrap()).unwrap(), batch.slice(at, 1));
         }
-        let other = Arc::new(batch.schema().project(&[0, 2]).unwrap());
-        assert!(table.check(&batch.schema()).is_ok());
-        let error = table.check(&other).unwrap_err().to_string();
-        assert!(error.contains("0.parquet: its columns are not those of the first"), "{error}");
+    }
+
+    #[test]
+    fn tables_of_other_columns_share_those_of_all_and_types_must_agree() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, column: &str, values: ArrayRef| {
+            let shard = folder.path().join(name);
+            let key: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
+            let batch = RecordBatch::try_from_iter([("key", key), (column, values)]).unwrap();
+            crate::write_parquet(&shard.with_extension("parquet"), batch.schema(), &[batch])
+                .unwrap();
+            shard
+        };
+        let text: ArrayRef = Arc::new(StringArray::from(vec!["dns"]));
+        let number: ArrayRef = Arc::new(Float64Array::from(vec![0.5]));
+        let shards = [write("0.tar", "status", text.clone()), write("1.tar", "error_kind", text)];
+        let schema = common_schema(&shards).unwrap();
+        let row = Table::read(&shards[0], &schema).unwrap().row("x").unwrap();
+        let cell = |name: &str| columns::text(&row, name).unwrap().iter().next().unwrap();
+        assert_eq!(["key", "status", "error_kind"].map(cell), [Some("x"), Some("dns"), None]);
+        let odd = write("2.tar", "status", number);
+        let error = common_schema(&[shards[0].clone(), odd]).unwrap_err().to_string();
+        assert!(
+            error.contains("2.parquet: column \"status\" is Float64 here, and Utf8"),
+            "{error}"
+        );
     }
 }

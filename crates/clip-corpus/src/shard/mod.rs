@@ -12,6 +12,7 @@ mod member;
 mod names;
 mod reader;
 mod sample;
+mod trained;
 mod writer;
 mod written;
 
@@ -21,5 +22,6 @@ pub use member::Member;
 pub use names::{ShardNames, is_shard};
 pub use reader::ShardReader;
 pub use sample::{Sample, split_name};
+pub use trained::TrainedShard;
 pub use writer::{ShardInfo, ShardWriter};
 pub use written::Written;

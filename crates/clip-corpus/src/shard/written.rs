@@ -6,6 +6,7 @@ use clip_format::FileError;
 use serde_json::Value;
 
 use crate::error::IoContext;
+use crate::verify::OTHER_CONTENT;
 use crate::{Error, Result, hash_file};
 
 /// A shard as it was written.
@@ -62,10 +63,9 @@ impl Written {
     pub fn verified_blake3(shard: &Path) -> Result<String> {
         let (blake3, _) = hash_file(shard)?;
         match Self::of(shard) {
-            Ok(Some(written)) if written.blake3 != blake3 => Err(Error::Damaged {
-                path: shard.to_path_buf(),
-                reason: "the content is not what it was written as (blake3 differs)".into(),
-            }),
+            Ok(Some(written)) if written.blake3 != blake3 => {
+                Err(Error::Damaged { path: shard.to_path_buf(), reason: OTHER_CONTENT.into() })
+            }
             _ => Ok(blake3),
         }
     }

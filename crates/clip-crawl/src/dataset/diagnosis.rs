@@ -65,15 +65,16 @@ pub fn retry_diagnosis(stats: &Stats, command: &str, wanted: &str) -> String {
     if stats.count == 0 {
         return "no failed row meets the condition\n".into();
     }
-    let mut text = causes(stats);
-    let mut kinds = stats.error_kinds.clone();
-    kinds.retain(|kind, _| !not_asked(kind));
-    text.push_str(&retry_hint(&kinds, command));
+    let asked = asked_alone(stats);
+    let mut text = causes(&asked) + &retry_hint(&asked.error_kinds, command);
     let not_asked = stats.not_asked();
     if not_asked == 0 {
         return text;
     }
-    let _ = writeln!(text, "not asked, with the errors that they had: {not_asked}");
+    let kinds = stats.error_kinds.iter().filter(|(kind, _)| !asked.error_kinds.contains_key(*kind));
+    let kinds: Vec<String> = kinds.map(|(kind, count)| format!("{kind} {count}")).collect();
+    let kinds = kinds.join(", ");
+    let _ = writeln!(text, "not asked, with the errors that they had: {not_asked} ({kinds})");
     let wanted = quoted(wanted);
     let count = |kind: Kind| stats.error_kinds.get(kind.name()).copied().unwrap_or(0);
     if count(Kind::BlockedAddress) > 0 {
@@ -84,6 +85,25 @@ pub fn retry_diagnosis(stats: &Stats, command: &str, wanted: &str) -> String {
         let _ = writeln!(text, "  {command} --where {wanted}");
     }
     text
+}
+
+/// The statistics of the rows that were asked: what was not asked did not fail anew.
+fn asked_alone(stats: &Stats) -> Stats {
+    let mut asked = stats.clone();
+    let skipped = stats.not_asked();
+    asked.count -= skipped;
+    asked.failed_to_download = asked.failed_to_download.saturating_sub(skipped);
+    asked.error_kinds.retain(|kind, _| !not_asked(kind));
+    for host in asked.hosts.values_mut() {
+        host.count -= host
+            .error_kinds
+            .iter()
+            .filter(|(kind, _)| not_asked(kind))
+            .map(|(_, n)| n)
+            .sum::<u64>();
+        host.error_kinds.retain(|kind, _| !not_asked(kind));
+    }
+    asked
 }
 
 const PRIVATE: &str = "to ask for private addresses too, if the network is your own:";
@@ -281,9 +301,9 @@ mod tests {
         stats.error_kinds = [("blocked_address".into(), 2), ("timeout".into(), 1)].into();
         let text = retry_diagnosis(&stats, "R", wanted);
         for words in [
-            "3 of 3 rows failed",
+            "1 of 1 rows failed",
             "  R --where \"error_kind in ('timeout')\"\n",
-            "not asked, with the errors that they had: 2\n",
+            "not asked, with the errors that they had: 2 (blocked_address 2)\n",
             "  R --allow_private True --where \"error_message like '%404%'\"\n",
         ] {
             assert!(text.contains(words), "{words}:\n{text}");

@@ -14,6 +14,7 @@ use super::prepare::{Planned, planned};
 use super::run::listed;
 use super::shards::{Shards, Skip};
 use crate::client::check_url;
+use crate::error::Kind;
 
 /// Hosts that are counted one by one.
 const HOSTS: usize = 1_000_000;
@@ -51,8 +52,10 @@ pub struct DryRun {
     pub begun: usize,
     /// URLs that would be asked, once for all rows of a shard.
     pub urls: u64,
-    /// Rows without a URL that can be asked, private networks among them.
+    /// Rows without a URL that can be asked.
     pub without_url: u64,
+    /// Rows of private networks, which are not asked without leave.
+    pub private: u64,
     /// Rows of each host; hosts beyond a million are left out.
     pub hosts: HashMap<String, u64>,
     /// Whether there are more hosts.
@@ -69,7 +72,7 @@ pub struct DryRun {
 pub fn dry_run(config: &DatasetConfig, cancel: &AtomicBool) -> Result<DryRun> {
     let (files, columns) = listed(config)?;
     let output = Output::open(&config.output_folder, config.job)?;
-    let Planned { done, first, end, .. } = planned(config, &files, &output)?;
+    let Planned { done, first, end, .. } = planned(config, &files, &columns, &output)?;
     let here = output.folder().to_path_buf();
     let config = &DatasetConfig { output_folder: here, ..config.clone() };
     let skip = Skip { done: done.clone(), job: config.job };
@@ -89,8 +92,14 @@ pub fn dry_run(config: &DatasetConfig, cancel: &AtomicBool) -> Result<DryRun> {
                 let rows: usize = ask.variants.iter().map(|variant| variant.rows.len()).sum();
                 let url = ask.url.filter(|_| ask.fault.is_none());
                 let url = url.and_then(|url| Url::parse(&url).ok());
-                let askable = |url: &Url| check_url(url, config.fetch.allow_private).is_ok();
-                plan.count(url.filter(askable).as_ref(), rows as u64);
+                let checked = url.map(|url| (check_url(&url, config.fetch.allow_private), url));
+                match checked {
+                    Some((Ok(()), url)) => plan.count(&url, rows as u64),
+                    Some((Err(fault), _)) if fault.kind == Kind::BlockedAddress => {
+                        plan.private += rows as u64;
+                    }
+                    Some((Err(_), _)) | None => plan.without_url += rows as u64,
+                }
             }
         } else {
             plan.other_jobs.add(rows);
@@ -102,16 +111,14 @@ pub fn dry_run(config: &DatasetConfig, cancel: &AtomicBool) -> Result<DryRun> {
 }
 
 impl DryRun {
-    fn count(&mut self, url: Option<&Url>, rows: u64) {
-        let Some(host) = url.and_then(Url::host_str).map(str::to_owned) else {
-            self.without_url += rows;
-            return;
-        };
+    /// Counts a URL that would be asked, and its rows.
+    fn count(&mut self, url: &Url, rows: u64) {
+        let host = url.host_str().unwrap_or_default();
         self.urls += 1;
-        if let Some(count) = self.hosts.get_mut(&host) {
+        if let Some(count) = self.hosts.get_mut(host) {
             *count += rows;
         } else if self.hosts.len() < HOSTS {
-            self.hosts.insert(host, rows);
+            self.hosts.insert(host.to_owned(), rows);
         } else {
             self.more_hosts = true;
         }
@@ -135,6 +142,10 @@ impl fmt::Display for DryRun {
         }
         if self.without_url > 0 {
             writeln!(f, "{:<12} {:>9} rows without a URL that can be asked", "", self.without_url)?;
+        }
+        if self.private > 0 {
+            let private = "rows of private networks: not asked without --allow_private True";
+            writeln!(f, "{:<12} {:>9} {private}", "", self.private)?;
         }
         let more = if self.more_hosts { "more than " } else { "" };
         writeln!(f, "{:<12} {:>9} URLs of {more}{} hosts", "to ask", self.urls, self.hosts.len())?;
@@ -176,7 +187,7 @@ mod tests {
         assert_eq!((plan.list, plan.there), (amount(4, 14), amount(0, 0)));
         assert_eq!((plan.other_jobs, plan.left), (amount(2, 6), amount(2, 8)));
         // Two URLs in each shard: their rows repeat them.
-        assert_eq!((plan.urls, plan.without_url, plan.hosts.len()), (4, 2, 2));
+        assert_eq!((plan.urls, plan.without_url, plan.private, plan.hosts.len()), (4, 1, 1, 2));
         assert_eq!(plan.hosts["a.example"], 3);
         assert!(!out.exists());
         std::fs::create_dir(&out).unwrap();
@@ -185,6 +196,8 @@ mod tests {
         assert_eq!((plan.there, plan.left), (amount(1, 4), amount(1, 4)));
         let shown = plan.to_string();
         assert!(shown.contains(&format!("{:<12} {:>9} URLs of 2 hosts", "to ask", 2)), "{shown}");
-        assert!(shown.contains("2 rows without a URL"), "{shown}");
+        assert!(shown.contains("1 rows without a URL"), "{shown}");
+        let private = "1 rows of private networks: not asked without --allow_private True";
+        assert!(shown.contains(private), "{shown}");
     }
 }

@@ -40,6 +40,13 @@ pub fn is_begun(folder: &Path) -> bool {
     folder.join(SETTINGS).is_file() && done(folder).is_ok_and(|done| done.is_empty())
 }
 
+/// Shards that a fetch has begun and not written yet, by their spools; none where it has ended.
+pub fn unfinished(folder: &Path) -> usize {
+    let entries = std::fs::read_dir(folder.join("_tmp")).into_iter().flatten().flatten();
+    let spools = entries.filter(|entry| entry.path().extension().is_some_and(|e| e == "spool"));
+    if folder.join(SETTINGS).is_file() { spools.count() } else { 0 }
+}
+
 /// Shards with statistics; none where there is no folder.
 pub(super) fn done(folder: &Path) -> Result<HashSet<usize>> {
     let entries = match std::fs::read_dir(folder) {

@@ -5,6 +5,7 @@
 //! the order of the list once its last row is there. What says that a shard is done is its
 //! `_stats.json`, the last of its files to get its name.
 
+mod adopted;
 mod asks;
 mod collect;
 mod columns;
@@ -35,7 +36,7 @@ pub use diagnosis::{
 };
 pub use dry_run::{DryRun, dry_run};
 pub use fetched_list::FetchedList;
-pub use folder::is_begun;
+pub use folder::{is_begun, unfinished};
 pub use outcome::Status;
 pub use prepare::settings;
 pub use retry::{Retried, retry};

@@ -86,6 +86,7 @@ pub(super) fn kind_of(message: &str) -> Option<&'static str> {
         None if message.contains("[SSL") => "tls",
         None if message.contains("refused") || message.contains("unreachable") => "connect",
         None if message.contains("X-Robots-Tag") => "x_robots_tag",
+        None if message.contains("unknown url type") => "bad_url",
         None if message == "hash mismatch" => "hash_mismatch",
         None if message == "image too small" => "image_too_small",
         None if message == "image area too large" => "image_area_too_large",
@@ -114,6 +115,7 @@ mod tests {
             ),
             ("Use of image disallowed by X-Robots-Tag directive", "x_robots_tag"),
             ("Image decoding error", "undecodable"),
+            ("unknown url type: 'ftp'", "bad_url"),
         ] {
             assert_eq!(kind_of(message), Some(kind), "{message}");
         }

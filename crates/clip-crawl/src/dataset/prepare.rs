@@ -6,12 +6,13 @@ use std::path::Path;
 
 use clip_pipeline::{Error, Result};
 
+use super::adopted::contradiction;
 use super::columns::names;
 use super::fetched_list::{FetchedList, contents, numbers, with};
 use super::folder::lock;
 use super::output::Output;
 use super::{DatasetConfig, IncrementalMode};
-use crate::list::{Format, ListFile};
+use crate::list::{Column, Format, ListFile};
 
 /// Which shards a run makes.
 #[derive(Debug, Default)]
@@ -30,12 +31,20 @@ pub(super) struct Planned {
 pub(super) fn prepare(
     config: &DatasetConfig,
     files: &[ListFile],
+    columns: &[Column],
     output: &Output,
 ) -> Result<(Planned, File)> {
     let folder = output.folder();
-    std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
+    // It is the caller's to name another one; a full disk is not.
+    std::fs::create_dir_all(folder).map_err(|e| match e.kind() {
+        std::io::ErrorKind::StorageFull => Error::io(folder, e),
+        _ => Error::Config(format!(
+            "{}: {e}\nhint: the folder of the data set cannot be made there",
+            folder.display()
+        )),
+    })?;
     let lock = lock(folder, config.job.is_some())?;
-    let planned = planned(config, files, output)?;
+    let planned = planned(config, files, columns, output)?;
     if config.incremental_mode == IncrementalMode::Overwrite {
         output.clear()?;
     }
@@ -53,6 +62,7 @@ pub(super) fn prepare(
 pub(super) fn planned(
     config: &DatasetConfig,
     files: &[ListFile],
+    columns: &[Column],
     output: &Output,
 ) -> Result<Planned> {
     let (listed, files) = (files, contents(files)?);
@@ -64,6 +74,7 @@ pub(super) fn planned(
         return Ok(Planned { lists: with(Vec::new(), 0, files), ..Planned::default() });
     }
     let old = output.settings()?;
+    let foreign = old.is_none();
     let lists = old.as_ref().map(|old| old.lists.clone()).unwrap_or_default();
     if config.incremental_mode == IncrementalMode::Extend {
         let first = done.iter().max().map_or(0, |last| last + 1);
@@ -78,7 +89,9 @@ pub(super) fn planned(
     if !changes.is_empty() {
         return Err(refused(format!("made with other settings: {}", changes.join(", "))));
     }
-    // What img2dataset made says nothing about its list.
+    if foreign && let Some(why) = contradiction(config, listed, columns, output.folder(), &done)? {
+        return Err(refused(why));
+    }
     let known = if lists.is_empty() { Some((0, None)) } else { numbers(&lists, &files) };
     let (first, end) = known.ok_or_else(|| {
         let list = config.url_list.display();
@@ -155,7 +168,7 @@ mod tests {
         let mut config = DatasetConfig { output_folder: dir.path().into(), ..Default::default() };
         let output = Output::open(dir.path(), None).unwrap();
         config.verify_hash = Some(("h".into(), super::super::HashKind::Sha256));
-        drop(prepare(&config, &[], &output).unwrap());
+        drop(prepare(&config, &[], &[], &output).unwrap());
         let old = settings(dir.path()).unwrap().unwrap();
         assert!(changes(&old, &config, &[]).is_empty());
         // The name says of the first what is said now.
@@ -166,13 +179,13 @@ mod tests {
         std::fs::write(dir.path().join("00003_stats.json"), "{}").unwrap();
         config.image.image_size = 512;
         config.fetch.timeout = 1.0;
-        let message = prepare(&config, &[], &output).err().unwrap().to_string();
+        let message = prepare(&config, &[], &[], &output).err().unwrap().to_string();
         assert!(message.contains("image_size 256 -> 512"), "{message}");
         config.incremental_mode = IncrementalMode::Extend;
-        assert_eq!(prepare(&config, &[], &output).unwrap().0.first, 4);
+        assert_eq!(prepare(&config, &[], &[], &output).unwrap().0.first, 4);
         std::fs::write(dir.path().join("notes.json"), "mine").unwrap();
         config.incremental_mode = IncrementalMode::Overwrite;
-        assert!(prepare(&config, &[], &output).unwrap().0.done.is_empty());
+        assert!(prepare(&config, &[], &[], &output).unwrap().0.done.is_empty());
         assert!(dir.path().join("notes.json").exists());
     }
 }

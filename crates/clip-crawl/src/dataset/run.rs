@@ -69,7 +69,7 @@ pub fn run(
     let (files, columns) = listed(config)?;
     let output = Output::open(&config.output_folder, config.job)?;
     let client = Client::new(&config.fetch).map_err(|e| Error::Config(e.message))?;
-    let (start, _lock) = prepare(config, &files, &output)?;
+    let (start, _lock) = prepare(config, &files, &columns, &output)?;
     let job = config.job;
     if job.is_some() {
         let shared = client.share_hosts(|| output.leases());

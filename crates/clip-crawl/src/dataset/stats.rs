@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clip_corpus::status_key;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -81,7 +82,7 @@ impl Stats {
             Status::FailedToResize => &mut self.failed_to_resize,
         } += 1;
         let message = done.message.as_deref().unwrap_or(Status::Success.name());
-        *self.status_dict.entry(message.to_owned()).or_default() += 1;
+        *self.status_dict.entry(status_key(message).to_owned()).or_default() += 1;
         self.cause(url, done.kind.as_deref().filter(|_| done.status != Status::Success));
     }
 

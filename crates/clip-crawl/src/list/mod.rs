@@ -98,24 +98,23 @@ pub fn is_plain_text(path: &Path) -> bool {
 }
 
 /// Which of these columns a list has, with values among the first rows of its first file; they may
-/// be spelled in other case there. A file of URLs alone has `url`.
+/// be spelled in other case there. A file of URLs alone has `url`. Nothing where it has no row.
 ///
 /// # Errors
 /// When there is no list, or it cannot be read.
-pub fn filled_columns<'a>(path: &Path, names: &[&'a str]) -> Result<Vec<&'a str>> {
-    let Some(file) = find(path, None)?.into_iter().next() else { return Ok(Vec::new()) };
-    let Some(rows) = list_rows(&file.path, names)?.next().transpose()? else {
-        return Ok(Vec::new());
-    };
+pub fn filled_columns<'a>(path: &Path, names: &[&'a str]) -> Result<Option<Vec<&'a str>>> {
+    let Some(file) = find(path, None)?.into_iter().next() else { return Ok(None) };
+    let Some(rows) = list_rows(&file.path, names)?.next().transpose()? else { return Ok(None) };
     let filled = |at: usize| rows.column(at).null_count() < rows.num_rows();
-    Ok(names.iter().enumerate().filter(|(at, _)| filled(*at)).map(|(_, name)| *name).collect())
+    let filled = names.iter().enumerate().filter(|(at, _)| filled(*at)).map(|(_, name)| *name);
+    Ok((rows.num_rows() > 0).then(|| filled.collect()))
 }
 
-/// Looks up the column of URLs in the first list of a path, as a build does.
+/// Looks up a column in the first list of a path, as a build does.
 ///
 /// # Errors
 /// When it is not there, with the columns that are, or the list cannot be read.
-pub fn require_urls(path: &Path, name: &str) -> Result<()> {
+pub fn require_column(path: &Path, name: &str) -> Result<()> {
     let Some(file) = find(path, None)?.into_iter().next() else { return Ok(()) };
     batches(&file, &[Column::text(name, "url")], 0)?.next().transpose().map(drop)
 }
@@ -173,7 +172,8 @@ impl Lists {
         }
         let mut caption = Column::text(&list.caption_col, "caption");
         // A list of URLs alone has none.
-        caption.optional = files.iter().all(|file| file.format == Format::Txt);
+        let plain = files.iter().all(|file| file.format == Format::Txt);
+        caption.optional = plain || list.caption_col.is_empty();
         caption.lists = list.caption_list;
         let kept = Kept::new(&list.columns, &files)?;
         let mut columns = vec![Column::text(&list.url_col, "url"), caption];

@@ -242,8 +242,12 @@ pub(super) fn places(
     columns.iter().map(place).collect()
 }
 
-/// The place of a name among `names`: as spelled, or, where that is clear, in other case.
+/// The place of a name among `names`: as spelled, or, where that is clear, in other case. No column
+/// is meant by an empty one.
 pub(super) fn place(names: &[&str], name: &str) -> Option<usize> {
+    if name.is_empty() {
+        return None;
+    }
     let exact = names.iter().position(|n| *n == name);
     let mut alike = (0..names.len()).filter(|&at| names[at].eq_ignore_ascii_case(name));
     exact.or_else(|| alike.next().filter(|_| alike.next().is_none()))
@@ -254,6 +258,8 @@ pub(super) fn missing(file: &ListFile, column: &Column, names: &[&str]) -> Error
     let hint = if names.iter().any(|name| name.contains("://")) {
         "the first line should name the columns: put `url,caption`, or what they are, before it"
             .to_owned()
+    } else if names.iter().all(|name| name.is_empty()) {
+        "its first line, which names the columns, is empty".to_owned()
     } else {
         let options =
             if column.to == "text" { "--column names" } else { "url_col and caption_col name" };

@@ -396,3 +396,26 @@ fn further_columns_of_other_formats_are_text_and_names_of_the_build_are_refused(
     let message = kept(dir.path(), &["score"]).err().unwrap().to_string();
     assert!(message.contains("no other columns"), "{message}");
 }
+
+#[test]
+fn a_list_without_captions_is_read_where_no_column_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("list.csv");
+    // pandas writes its index as a column without a name.
+    std::fs::write(path, ",url\n0,http://e.com/1\n1,http://e.com/2\n").unwrap();
+    let list = |caption_col: &str| List {
+        paths: vec!["list.csv".into()],
+        format: None,
+        url_col: "url".into(),
+        caption_col: caption_col.into(),
+        caption_list: CaptionList::Refuse,
+        columns: Vec::new(),
+        part_rows: 2,
+    };
+    let none = Lists::new(&list(""), dir.path()).unwrap();
+    none.check().unwrap();
+    let row = |url: &str| (url.to_owned(), String::new());
+    assert_eq!(rows(&none, 0), [row("http://e.com/1"), row("http://e.com/2")]);
+    let error = Lists::new(&list("caption"), dir.path()).unwrap().check().unwrap_err().to_string();
+    assert!(error.contains("no column \"caption\""), "{error}");
+}

@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+use clip_corpus::TrainedShard;
 use clip_eval::AuditedItems;
 use clip_overlap::{ContaminationReport, SetReport};
 use clip_report::UNAUDITED;
-use serde::Deserialize;
 
-/// What a training writes of its shards, in its folder.
-const SHARDS: &str = "shards.jsonl";
-/// Folders above a model in which that is looked for: `NAME/checkpoints/step_…/ema`.
+/// Folders above a model in which its training's shards are looked for:
+/// `NAME/checkpoints/step_…/ema`.
 const ABOVE: usize = 5;
 
 /// What a report says of a set's items.
@@ -24,13 +23,6 @@ pub fn audited(set: &SetReport) -> AuditedItems {
 pub struct Audit {
     path: PathBuf,
     account: ContaminationReport,
-}
-
-/// A shard that a model was trained on.
-#[derive(Deserialize)]
-struct Trained {
-    shard: PathBuf,
-    blake3: String,
 }
 
 impl Audit {
@@ -97,12 +89,11 @@ impl Audit {
 }
 
 /// The shards of the training that a checkpoint, or a folder of a run, is of.
-fn trained_on(model: &Path) -> Option<Vec<Trained>> {
+fn trained_on(model: &Path) -> Option<Vec<TrainedShard>> {
     let path = model.canonicalize().ok()?;
-    let file = path.ancestors().take(ABOVE).map(|dir| dir.join(SHARDS)).find(|f| f.is_file())?;
-    let text = std::fs::read_to_string(file).ok()?;
-    let shards: Vec<Trained> =
-        text.lines().map(|line| serde_json::from_str(line).ok()).collect::<Option<_>>()?;
+    let mut files = path.ancestors().take(ABOVE).map(|dir| dir.join(TrainedShard::FILE));
+    let file = files.find(|file| file.is_file())?;
+    let shards = TrainedShard::parse(&std::fs::read_to_string(&file).ok()?, &file).ok()?;
     (!shards.is_empty() && shards.iter().all(|shard| !shard.blake3.is_empty())).then_some(shards)
 }
 

@@ -189,6 +189,8 @@ pub fn suite(path: &Path, results: &[ResultRecord]) -> anyhow::Result<()> {
             word(&d.main_metric).into(),
             Cell::Markup(format!("<b>{}</b>{interval}", percent(d.main_value()))),
             percent(d.chance).into(),
+            percent(results::split(d)[0]).into(),
+            percent(results::split(d)[1]).into(),
             (d.unreadable.len() as u64).into(),
             word(&d.contamination).into(),
         ]
@@ -200,6 +202,8 @@ pub fn suite(path: &Path, results: &[ResultRecord]) -> anyhow::Result<()> {
         "metric",
         "value [99.5% interval]",
         "chance",
+        "top-1, clean",
+        "top-1, overlap",
         "unreadable",
         "contamination",
     ]);

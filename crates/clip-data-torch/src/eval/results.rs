@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use clip_cli::counted;
 use clip_eval::{DataCompLine, ResultRecord};
 
 /// All results of a folder, sorted by model and dataset; other JSON files are left out.
@@ -58,31 +59,50 @@ pub fn labels(results: &[ResultRecord]) -> Vec<String> {
     results.iter().map(label).collect()
 }
 
-/// The table of all results, with each model's mean.
-pub fn table(results: &[ResultRecord]) -> String {
+/// The top-1 accuracies on the items without a copy in the corpus and with one.
+pub fn split(record: &ResultRecord) -> [Option<f64>; 2] {
+    [&record.clean, &record.overlap].map(|part| Some(part.as_ref()?.acc1.value))
+}
+
+/// The table of all results, with each model's mean. Those that this call did not ask for have a
+/// star.
+pub fn table(results: &[ResultRecord], asked: &dyn Fn(&ResultRecord) -> bool) -> String {
     let labels = labels(results);
     let percent = |value: Option<f64>| value.map_or("-".into(), |v| format!("{:.2}%", 100.0 * v));
     let head = ["model", "dataset", "protocol", "items", "metric", "value", "chance"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let parts: &[&str] =
+        if results.iter().any(|d| split(d) != [None; 2]) { &["clean", "overlap"] } else { &[] };
+    let mut rows = vec![head.iter().chain(parts).map(|&name| name.to_owned()).collect::<Vec<_>>()];
+    let mut earlier = 0u64;
     let mut sums: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
     for (d, label) in results.iter().zip(&labels) {
         let items = d.items.or(d.images).unwrap_or(0);
         let value = d.main_value();
-        rows.push(vec![
+        let star = if asked(d) { "" } else { "*" };
+        earlier += u64::from(!star.is_empty());
+        let mut row = vec![
             label.clone(),
-            word(d.dataset.as_deref()).to_owned() + &subset(d),
+            word(d.dataset.as_deref()).to_owned() + &subset(d) + star,
             word(d.protocol.as_deref()).to_owned(),
             items.to_string(),
             word(d.main_metric.as_deref()).to_owned(),
             percent(value),
             percent(d.chance),
-        ]);
+        ];
+        row.extend(split(d).map(percent).into_iter().take(parts.len()));
+        rows.push(row);
         if let Some(value) = value {
             let sum = sums.entry(label).or_default();
             *sum = (sum.0 + value, sum.1 + 1);
         }
     }
-    let mut text = clip_cli::table(&rows, &[3, 5, 6]);
+    let mut text = clip_cli::table(&rows, &[3, 5, 6, 7, 8]);
+    if earlier > 0 {
+        text.push_str(&format!(
+            "* {} of earlier calls, in the means as well\n",
+            counted(earlier, "result")
+        ));
+    }
     for (model, (sum, count)) in sums {
         let mean = 100.0 * sum / count as f64;
         text.push_str(&format!("{model}: mean over {count} sets {mean:.2}%\n"));
@@ -231,15 +251,17 @@ mod tests {
             d
         };
         let results = [with(long, "aaaaaaaaaa", 0.25), with(long, "bbbbbbbbbb", 0.75)];
-        let text = table(&results);
+        let text = table(&results, &|d| d.hashes.model == "aaaaaaaaaa");
         assert!(text.contains(&format!("{long} (aaaaaaaa)  cifar10")), "{text}");
         assert!(text.contains(&format!("{long} (bbbbbbbb): mean over 1 sets 75.00%")), "{text}");
+        assert!(text.contains("(bbbbbbbb)  cifar10*"), "{text}");
+        assert!(text.contains("* 1 result of earlier calls"), "{text}");
         let folder = tempfile::tempdir().unwrap();
         let means = write_lines(folder.path(), &results).unwrap();
         assert!(means.contains("(aaaaaaaa): DataComp's average: 25.00% (1 of 38 sets)"), "{means}");
         let lines = std::fs::read_to_string(folder.path().join("eval_results_bbbbbbbb.jsonl"));
         assert!(lines.unwrap().contains("0.75"));
-        let one = table(&results[..1]);
+        let one = table(&results[..1], &|_| true);
         assert!(one.contains(&format!("{long}  cifar10")) && !one.contains("(aaaaaaaa)"), "{one}");
     }
 }

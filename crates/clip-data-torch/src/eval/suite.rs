@@ -1,7 +1,7 @@
 //! `clip-data eval suite`.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -31,7 +31,7 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
     names_apart(&args.dataset)?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let audit = args.contamination.as_deref().map(Audit::open).transpose()?;
-    let mut failed = 0u64;
+    let (mut asked, mut failed) = (HashSet::new(), HashSet::new());
     let mut at = 0usize;
     // Once, before hours of work: a run that still trains may get a newer checkpoint meanwhile.
     let folders = args.model.iter().map(|path| weights_path(&ModelPath::at(path.clone())));
@@ -46,21 +46,23 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
             if args.part.is_some_and(|(i, n)| (at - 1) % n != i) {
                 continue;
             }
+            let path = clip_datasets::parse_named(spec).1;
+            let path = path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path);
+            let named = (whole(&folder), path.display().to_string());
+            asked.insert(named.clone());
             let set = match open(spec, args.protocol, args.classes.as_deref()) {
                 Ok(set) => set,
                 Err(error) => {
                     eprintln!("error: {error:#}");
-                    failed += 1;
+                    failed.insert(named);
                     continue;
                 }
             };
             let stem = set.stem(&folder);
             let output = args.out.join(format!("{stem}.json"));
             let identity = || identity.get_or_init(|| Identity::of(&folder, &opening)).as_ref();
-            let path = clip_datasets::parse_named(spec).1;
-            let path = path.canonicalize().unwrap_or(path);
-            let (dataset, state) = (path.display().to_string(), files_state(&path)?);
-            let place = Place { stem: &stem, dataset: &dataset, state: &state };
+            let state = files_state(&path)?;
+            let place = Place { stem: &stem, dataset: &named.1, state: &state };
             let made =
                 |of: &Identity| of.made(&output, (&set, place), &args.prompt, audit.as_ref());
             if output.is_file() && identity().is_some_and(made) {
@@ -77,21 +79,26 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
             };
             if let Err(error) = one(&args, opened, &set, (place, audit.as_ref())) {
                 eprintln!("error: {error:#}");
-                failed += 1;
+                failed.insert(named);
             }
         }
     }
-    let results = results::read(&args.out)?;
-    print!("{}", results::table(&results));
+    let mut results = results::read(&args.out)?;
+    let of = |d: &ResultRecord| Some((d.model_folder.clone()?, d.dataset_path.clone()?));
+    // What is there of them is of other files, or of another model.
+    results.retain(|d| of(d).is_none_or(|of| !failed.contains(&of)));
+    print!("{}", results::table(&results, &|d| of(d).is_some_and(|of| asked.contains(&of))));
     print!("{}", results::write_lines(&args.out, &results)?);
     if let Some(path) = &args.html {
         page::suite(path, &results)?;
         println!("page: {}", path.display());
     }
     println!("results: {}", args.out.display());
-    if failed > 0 {
-        let failed = counted(failed, "evaluation");
-        eprintln!("{failed} failed\nhint: the same command runs again what failed");
+    if !failed.is_empty() {
+        let failed = counted(failed.len(), "evaluation");
+        eprintln!(
+            "{failed} failed, and not in the table\nhint: the same command runs again what failed"
+        );
         return Ok(ExitCode::from(crate::exit::INCOMPLETE));
     }
     Ok(ExitCode::SUCCESS)

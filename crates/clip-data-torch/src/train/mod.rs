@@ -14,12 +14,13 @@ mod score;
 mod show;
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clip_cli::Stop;
 use clip_cli::torch::TrainArgs as Args;
+use clip_corpus::TrainedShard;
 use clip_loader::{Identity, TrainData};
 use clip_model::{Clip, LoadOptions, ModelConfig, Pretrained, Tower, Weights, find_pretrained};
 use clip_torch::Precision;
@@ -69,14 +70,24 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => ProcessGroup::alone(),
     };
     let main = world.is_main();
+    let locked = args.lock_image && args.lock_text;
+    anyhow::ensure!(
+        !locked || args.lock_image_unlocked_groups + args.lock_text_unlocked_layers > 0,
+        "--lock-image and --lock-text leave nothing to learn but the scale\nhint: leave one of them out"
+    );
     let (config, recipe, chunk) = args.resolve(world.size())?;
     let name = args.name.clone().unwrap_or_else(|| default_name(&args, &recipe));
+    let plain = Path::new(&name).components().eq([Component::Normal(name.as_ref())]);
+    anyhow::ensure!(
+        plain,
+        "--name {name}: not the name of a folder\nhint: --logs says where it goes"
+    );
     let folder = args.logs.join(&name);
     // Another process may be writing its last checkpoint there: nothing is read before it has left.
     let lock = (main && folder.is_dir()).then(|| RunLock::take(&folder)).transpose()?;
     world.any(false)?;
     // A run that has a checkpoint resumes with the shards that it has begun with.
-    let contents = folder.join("shards.jsonl");
+    let contents = folder.join(TrainedShard::FILE);
     let begun = latest(&folder.join("checkpoints")).map(|_| Identity::Known(contents.clone()));
     let data = data(&args, &config, begun.unwrap_or(Identity::Content))?;
     let mut scorer = Scorer::open(&args, &config, recipe.objective, chunk)?;

@@ -45,6 +45,15 @@ impl Resolve for TrainArgs {
                 let config = Weights::read(&newest(path)?)?.config(None)?;
                 (format!("the model of {option}"), Some(Preset::open_clip(config)))
             }
+            (None, None, None)
+                if let Some((option, path)) =
+                    named.iter().find_map(|(option, path)| Some((option, (*path)?))) =>
+            {
+                bail!(
+                    "{option} {}: no such file or folder\nhint: weights (a file or a folder) that record their model",
+                    path.display()
+                )
+            }
             (None, None, None) => bail!(
                 "no model\n\
                  hint: --preset paper/ViT-B-32 and the like, --model, or --pretrained or --resume PATH of weights that record theirs"
@@ -72,7 +81,12 @@ impl Resolve for TrainArgs {
                 "--scale: RN50 can be scaled, and {name} is another model\n\
                  hint: --scale {k} alone, or with --preset paper/RN50 or --model RN50"
             );
-            model_cfg = ModelConfig { quick_gelu, ..ModelConfig::scaled_resnet(k)? };
+            let scaled = ModelConfig::scaled_resnet(k).map_err(|error| match error {
+                // The number is the caller's, and no file is damaged.
+                clip_model::Error::Config(reason) => anyhow!(reason),
+                error => error.into(),
+            })?;
+            model_cfg = ModelConfig { quick_gelu, ..scaled };
         }
         model_cfg.quick_gelu |= self.force_quick_gelu;
         if let Some(side) = self.force_image_size {
@@ -240,6 +254,7 @@ mod tests {
             ("--preset emoji --objective guess", "--objective guess"),
             ("--preset emoji --force-patch-dropout 1", "below 1"),
             ("--lr 1", "no model"),
+            ("--pretrained nosuch", "--pretrained nosuch: no such file or folder\nhint: "),
             ("--preset paper/ViT-L-14-336", "--pretrained PATH of that model's weights"),
             ("--preset paper/ViT-B-32 --scale 2", "--scale: RN50 can be scaled"),
             ("--preset emoji --scale 2", "--scale: RN50 can be scaled"),

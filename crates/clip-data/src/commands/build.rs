@@ -5,10 +5,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clip_cli::ProgressArgs;
+use clip_corpus::{Commit, Manifest};
 use clip_crawl::{ImageFetch, dataset};
 use clip_curate::ShardSink;
 use clip_pipeline::config::corpus::EngineKind;
-use clip_pipeline::{Config, Error, LocalEngine, Outcome, Run, Selection};
+use clip_pipeline::layout::images_name;
+use clip_pipeline::{Config, Error, LocalEngine, Outcome, Plan, Run, Selection};
 
 use super::PipelineArgs;
 use super::cluster::SecretArgs;
@@ -62,6 +64,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.lean && args.until.as_deref().is_some_and(|until| until != ShardSink::STAGE) {
         let hint = "hint: leave out --lean until the shards are made";
         return Err(Error::Config(format!("--lean has no effect before the shards\n{hint}")).into());
+    }
+    if let Some(from) = &args.from {
+        check_from(&plan, from, args.until.as_deref())?;
     }
     // On a cluster it is the workers that have the models.
     if !distributed {
@@ -119,6 +124,37 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             Ok(print_empty(&run))
         }
     }
+}
+
+/// Refuses to do a stage again before anything is removed for it: after `until`, and where a lean
+/// build has removed the images that it needs, what is there could not be made again.
+fn check_from(plan: &Plan, from: &str, until: Option<&str>) -> Result<(), Error> {
+    let at = plan.find(from)?;
+    if let Some(until) = until
+        && at > plan.find(until)?
+    {
+        let hint = "hint: leave out --until, or name a stage that is not before that of --from";
+        return Err(Error::Config(format!("--from {from} comes after --until {until}\n{hint}")));
+    }
+    let fetch = plan.find(ImageFetch::STAGE)?;
+    if at <= fetch {
+        return Ok(());
+    }
+    let layout = &plan.stages[fetch].layout;
+    if !layout.is_stage() {
+        return Ok(());
+    }
+    let manifest = Manifest::open(layout.dir())?;
+    let lean = |commit: &Commit| {
+        commit.counts.rows_out > 0 && commit.file(&images_name(commit.part)).is_none()
+    };
+    if manifest.commits().any(lean) {
+        let hint = "hint: `clip-data build --from fetch` fetches them again; what is there stays until it is asked for";
+        return Err(Error::Config(format!(
+            "--from {from}: a build with --lean removed the images of the fetch, and its shards alone have them\n{hint}"
+        )));
+    }
+    Ok(())
 }
 
 /// Reports that a stage left no pair.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::bail;
-use arrow::array::{Array, ArrayRef};
+use arrow::array::ArrayRef;
 use arrow::datatypes::FieldRef;
 use clip_corpus::{ParquetFile, columns, row_index, row_part};
 use clip_pipeline::{RunLayout, RunReader, TraceOutcome, TraceStep, tables_in};
@@ -13,9 +13,6 @@ use serde_json::{Map, Value, json};
 
 use super::PipelineArgs;
 use crate::recipe;
-
-/// Rows that are looked through at a time.
-const BATCH: usize = 65_536;
 
 /// Arguments of `clip-data explain`.
 #[derive(clap::Args)]
@@ -48,9 +45,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         return of_tables(&dir, &args.pair, args.json);
     }
     let run = RunReader::open(&dir)?;
-    let rows = run.find_rows(&args.pair)?;
+    let rows = clip_crawl::find_rows(&run, &args.pair)?;
     if rows.is_empty() {
-        let hint = "hint: give a uid, a URL as it was collected, a sample's key, or a row's number";
+        let hint = "hint: give a uid, a URL, a sample's key, or a row's number";
         bail!("{}: no pair {:?} in this run\n{hint}", dir.display(), args.pair);
     }
     if rows.len() > 1 {
@@ -88,14 +85,10 @@ const NAMES: [&str; 3] = [columns::UID, columns::URL, "key"];
 fn of_tables(dir: &Path, pair: &str, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut all = Vec::new();
     for table in tables_in(dir) {
-        let (mut places, mut before) = (Vec::new(), 0);
-        for batch in clip_corpus::scan(&table, &NAMES, BATCH)? {
-            let batch = batch?;
-            for column in NAMES.iter().filter_map(|name| columns::text(&batch, name)) {
-                let named = (0..column.len()).filter(|&at| column.value(at) == pair);
-                places.extend(named.map(|at| before + at));
-            }
-            before += batch.num_rows();
+        let mut places = Vec::new();
+        for name in NAMES {
+            let found = clip_corpus::find_rows(&table, name, |text| text == pair)?;
+            places.extend(found.into_iter().map(|place| place as usize));
         }
         places.sort_unstable();
         places.dedup();

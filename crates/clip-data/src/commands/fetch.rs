@@ -43,7 +43,7 @@ pub struct Args {
     )]
     output_folder: PathBuf,
     /// With thread_count, how many requests are in flight: there is one process in any case
-    #[arg(long = "processes_count", default_value_t = 1)]
+    #[arg(long = "processes_count", default_value_t = 1, value_parser = clip_cli::at_least_one)]
     processes_count: usize,
     /// no | border | keep_ratio | keep_ratio_largest | center_crop
     #[arg(long = "resize_mode", default_value = "border", value_parser = word::<ResizeMode>)]
@@ -83,7 +83,7 @@ pub struct Args {
     #[arg(long = "bbox_col")]
     bbox_col: Option<String>,
     /// Requests in flight at a time
-    #[arg(long = "thread_count", default_value_t = 256)]
+    #[arg(long = "thread_count", default_value_t = 256, value_parser = clip_cli::at_least_one)]
     thread_count: usize,
     /// Rows of a shard
     #[arg(long = "number_sample_per_shard", default_value_t = 10_000)]
@@ -97,7 +97,7 @@ pub struct Args {
     /// Seconds to connect, and between two bytes
     #[arg(long, default_value_t = 10.0)]
     timeout: f64,
-    /// There is no Weights & Biases here: the numbers are in the _stats.json files
+    /// Taken only as False: the numbers are in the _stats.json files
     #[arg(long = "enable_wandb", num_args = 0..=1, default_value = "false", default_missing_value = "true", value_parser = truth, action = clap::ArgAction::Set)]
     enable_wandb: bool,
     /// Taken, without effect
@@ -225,9 +225,6 @@ fn named(text: Option<String>) -> Option<String> {
 
 /// Makes the data set, says how it went and what to do about it.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if args.enable_wandb {
-        note!("note: no Weights & Biases here; the numbers are in the _stats.json files");
-    }
     let show = args.more.progress.show();
     let dry = args.more.dry_run;
     let config = config(args)?;
@@ -261,6 +258,7 @@ fn summary_lines(summary: &Summary, config: &DatasetConfig) -> String {
         let why =
             if config.job.is_some() { "there already or other jobs'" } else { "there already" };
         text.push_str(&format!("{} skipped: {why}\n", counted(summary.skipped, "shard")));
+        text.push_str("their failed rows are not asked again: `clip-data retry` does that\n");
     }
     text.push_str(&crate::counter::line(&summary.stats, summary.seconds));
     let (rows, urls) = (summary.stats.count, summary.stats.urls);
@@ -285,6 +283,10 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
             "there is no distributor {:?}\nhint: run the same command with --part i/N on each machine, over one folder",
             args.distributor
         )));
+    }
+    if args.enable_wandb {
+        let hint = "hint: leave it out: the numbers are in the _stats.json files";
+        return Err(bad(format!("enable_wandb: there is no Weights & Biases here\n{hint}")));
     }
     if args.ignore_ssl_certificate {
         return Err(bad(
@@ -322,7 +324,7 @@ fn config(args: Args) -> anyhow::Result<DatasetConfig> {
     };
     let mut fetch = FetchConfig {
         user_agent,
-        concurrency: args.processes_count.max(1) * args.thread_count.max(1),
+        concurrency: args.processes_count * args.thread_count,
         connect_timeout: args.timeout,
         idle_timeout: args.timeout,
         timeout: (3.0 * args.timeout).max(30.0),

@@ -26,7 +26,7 @@ pub struct Args {
     #[arg(required = true)]
     pool: Vec<PathBuf>,
     /// A baseline of DataComp's
-    #[arg(long, alias = "name", value_name = "NAME", value_parser = presets(), required_unless_present_any = OTHERS, conflicts_with_all = OTHERS)]
+    #[arg(long, alias = "name", value_name = "NAME", value_parser = presets(), conflicts_with_all = OTHERS)]
     preset: Option<String>,
     /// Pairs that meet a condition in SQL: "original_width >= 200 and text like '%dog%'"; given
     /// again, pairs must meet all, and the report has each by itself
@@ -147,7 +147,7 @@ impl Args {
     fn semantic(&self) -> anyhow::Result<Option<Semantic>> {
         let clusters = match (self.clusters, &self.centroids) {
             (Some(clusters), _) => Clusters::Train(clusters),
-            (None, _) if self.semdedup.is_none() => {
+            (None, _) if self.semdedup.is_none() && !self.near_targets() => {
                 self.refuse_seed()?;
                 return Ok(None);
             }
@@ -173,6 +173,11 @@ impl Args {
             seed: self.seed.unwrap_or(0),
             save: self.save_centroids.clone(),
         }))
+    }
+
+    /// Whether the clusters of a file that are near to targets are wanted, by no preset.
+    fn near_targets(&self) -> bool {
+        self.preset.is_none() && self.centroids.is_some() && !self.targets.is_empty()
     }
 
     fn refuse_seed(&self) -> anyhow::Result<()> {
@@ -206,6 +211,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         bail!("{}: subset and report would be one file\nhint: --report", args.out.display());
     }
     let pool = Pool::open(&args.pool)?;
+    super::refuse_twice(pool.tables().iter().map(PathBuf::as_path))?;
     let semantic = args.semantic()?;
     let report = match (&args.preset, semantic) {
         (_, Some(semantic)) => {
@@ -235,6 +241,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         (None, None) => {
             let scratch = tempfile::tempdir().context("a temporary folder")?;
             let mut select = args.select()?;
+            if select.conditions.is_empty() && select.top.is_empty() {
+                bail!(
+                    "no rule says which pairs are kept\nhint: --preset, --where, --top, --clusters or --semdedup"
+                );
+            }
             // As the presets do: what was not fetched is in no shard.
             if pool.has_status()? {
                 select.conditions.insert(0, FETCHED.to_owned());
@@ -243,6 +254,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     print!("{}", text(&report));
+    if report.kept == 0 {
+        eprintln!("warning: no pair is kept");
+    }
     let mut document = json!(report);
     document["subset"] = json!(args.out);
     document["blake3"] = json!(clip_corpus::hash_file(&args.out)?.0);

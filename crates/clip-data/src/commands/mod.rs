@@ -26,11 +26,12 @@ pub mod serve;
 pub mod shell;
 pub mod verify;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{bail, ensure};
 use clap::builder::{PathBufValueParser, TypedValueParser};
-use clip_cli::exit;
+use clip_cli::{counted, exit};
 use clip_pipeline::{Config, PartFileKind};
 
 /// The pipeline that a command is about, with the settings that were changed for the build.
@@ -69,20 +70,46 @@ fn require(what: &str, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Refuses a file that several of the paths name: its rows would count more than once.
+fn refuse_twice<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
+    let mut seen = HashSet::new();
+    for file in files {
+        let whole = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
+        let shown = file.display();
+        ensure!(
+            seen.insert(whole),
+            "{shown}: given twice, and its rows would count twice\nhint: name it once"
+        );
+    }
+    Ok(())
+}
+
 /// Whether a file of a stage's manifest is the tar of a shard.
 fn is_tar(name: &str) -> bool {
     PartFileKind::from_name(name) == Some(PartFileKind::Shard)
         && clip_corpus::is_shard(Path::new(name))
 }
 
-/// Refuses the folder of a fetch that has no shard yet.
+/// What resumes a fetch.
+const RESUMES: &str = "hint: run the same `clip-data fetch` again: it resumes";
+
+/// Refuses the folder of a fetch that has no shard yet, and warns of one that lacks some.
 fn fetch_has_shards(folder: &Path) -> anyhow::Result<()> {
     if clip_crawl::dataset::is_begun(folder) {
-        let hint = "hint: run the same `clip-data fetch` again: it resumes";
-        let why = format!("{}: unfinished, no shard is whole yet\n{hint}", folder.display());
+        let why = format!("{}: unfinished, no shard is whole yet\n{RESUMES}", folder.display());
         return Err(clip_pipeline::Error::stage("fetch", why).into());
     }
+    if let Some(lacking) = unfinished(folder) {
+        eprintln!("warning: {lacking}\n{RESUMES}");
+    }
     Ok(())
+}
+
+/// That the fetch of a folder is not finished, where it is not.
+fn unfinished(folder: &Path) -> Option<String> {
+    let begun = clip_crawl::dataset::unfinished(folder);
+    let begun = (begun > 0).then(|| counted(begun, "shard"))?;
+    Some(format!("{}: its fetch is not finished: {begun} begun, and not written", folder.display()))
 }
 
 /// The shards that a specification names, as files that are there.

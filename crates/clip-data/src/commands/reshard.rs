@@ -167,6 +167,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     });
     write_atomic(&out.join("meta.json"), format!("{meta:#}\n").as_bytes())?;
     println!("{} of {} samples in {} shards", done.written, done.read, done.shards.len());
+    if done.written == 0 {
+        eprintln!("warning: no sample was written");
+    }
     if done.renamed > 0 {
         println!(
             "{} had the key of another of the new shard, and have -1, -2 and so on after it",

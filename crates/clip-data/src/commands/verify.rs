@@ -74,7 +74,8 @@ fn print(found: &Verified, args: &Args) {
         println!("damaged  {}: {}", finding.path.display(), finding.reason);
     }
     if found.missing > 0 {
-        println!("missing  {} parts are not there yet: run `clip-data build` again", found.missing);
+        let parts = counted(found.missing, "part");
+        println!("missing  {parts} not there yet: the same `clip-data build` or `fetch` resumes");
     }
     let megabytes = found.bytes as f64 / 1e6;
     let decoded = if args.decode { ", images decoded" } else { "" };
@@ -106,7 +107,12 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
         if RunLayout::new(path).is_run() {
             return Ok(RunReader::open(path)?.verify(&shard)?);
         }
-        if let Some(found) = clip_corpus::verify_files(path)? {
+        if let Some(mut found) = clip_corpus::verify_files(path)? {
+            found.missing += clip_crawl::dataset::unfinished(path) as u64;
+            ensure!(!decoded, "{spec}: --decode is for the images of shards\nhint: leave it out");
+            return Ok(found);
+        }
+        if let Some(found) = clip_corpus::verify_tables(path)? {
             ensure!(!decoded, "{spec}: --decode is for the images of shards\nhint: leave it out");
             return Ok(found);
         }
@@ -128,6 +134,7 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
         all
     });
     if path.is_dir() {
+        all.missing += clip_crawl::dataset::unfinished(path) as u64;
         // A shard's own check has said some of it.
         let known: HashSet<PathBuf> = all.findings.iter().map(|found| found.path.clone()).collect();
         all.findings.extend(gone(path)?.into_iter().filter(|gone| !known.contains(&gone.path)));

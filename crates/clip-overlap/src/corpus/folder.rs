@@ -23,10 +23,8 @@ pub(super) fn units(folder: &Path) -> Result<Vec<Unit>> {
         // img2dataset's files layout has a table beside each folder of images: the images say more.
         let images = kind == UnitKind::Table && files.iter().any(|file| is_image(file));
         if !found.is_empty() && !images {
-            if kind == UnitKind::Shard {
-                let folders: BTreeSet<&Path> = found.iter().filter_map(|f| f.parent()).collect();
-                folders.into_iter().try_for_each(clip_corpus::require_shards)?;
-            }
+            let folders: BTreeSet<&Path> = found.iter().filter_map(|f| f.parent()).collect();
+            folders.into_iter().try_for_each(clip_corpus::require_shards)?;
             let unit = |file: &PathBuf| {
                 let (place, files) = (file.display().to_string(), vec![file.clone()]);
                 Unit { place, files, kind }

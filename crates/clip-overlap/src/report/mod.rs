@@ -8,7 +8,7 @@ pub mod predictions;
 mod retrain;
 mod texts;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use clip_datasets::ItemHashes;
@@ -345,6 +345,8 @@ fn identity(corpus: &CorpusAccount, sets: &[SetReport]) -> String {
     let mut hasher = blake3::Hasher::new();
     let CorpusAccount { images, hashed, without_image, unreadable, .. } = corpus;
     hasher.update(format!("{images} {hashed} {without_image} {unreadable}\n").as_bytes());
+    let shards: BTreeSet<&String> = corpus.shards.iter().collect();
+    shards.into_iter().for_each(|shard| _ = hasher.update(shard.as_bytes()));
     for set in sets {
         let SetReport { name, index, threshold, .. } = set;
         hasher.update(format!("{name}\0{index}\0{threshold}\n").as_bytes());

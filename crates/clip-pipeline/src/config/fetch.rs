@@ -239,11 +239,14 @@ impl ImageConfig {
         if self.max_aspect_ratio.is_nan() || self.max_aspect_ratio < 1.0 {
             return Some("`max_aspect_ratio` must be at least 1".into());
         }
-        // JPEG's and WebP's own limits. For PNG, above zlib's 9 means its default.
+        // JPEG's and WebP's own limits. For PNG, the default of all formats means zlib's.
         let (side, quality) = match self.encode_format {
             EncodeFormat::Jpg => (65_500.0, (1.0, 100.0)),
             EncodeFormat::Webp => (16_383.0, (1.0, 101.0)),
-            EncodeFormat::Png => (65_536.0, (0.0, 101.0)),
+            EncodeFormat::Png if self.encode_quality == Self::default().encode_quality => {
+                (65_536.0, (0.0, 101.0))
+            }
+            EncodeFormat::Png => (65_536.0, (0.0, 9.0)),
         };
         within("image_size", f64::from(self.image_size), 1.0, side)
             .or_else(|| {

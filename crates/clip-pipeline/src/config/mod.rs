@@ -154,6 +154,16 @@ impl Config {
             "`dedup.radius` must be at most 16\nhint: beyond 10 of 64 bits most pairs are not copies",
         )?;
         must(
+            self.dedup.as_ref().is_none_or(|d| d.likeness.is_none_or(|l| (0.0..=1.0).contains(&l))),
+            "`dedup.likeness` must be between 0 and 1\nhint: 0 trusts the hashes",
+        )?;
+        self.caption.as_ref().and_then(clip_text::CaptionFilter::fault).map_or(Ok(()), Err)?;
+        must(
+            self.image.resize_mode != fetch::ResizeMode::No
+                || self.image.image_size == fetch::ImageConfig::default().image_size,
+            "`image.image_size` has no effect with `resize_mode = \"no\"`\nhint: leave one of them out",
+        )?;
+        must(
             self.language.as_ref().is_none_or(|l| (0.0..=1.0).contains(&l.min_prob)),
             "`language.min_prob` must be between 0 and 1",
         )?;

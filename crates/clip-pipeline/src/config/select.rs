@@ -23,8 +23,8 @@ impl Select {
             return Some(format!("[select] needs `where` or `top`\n{hint}"));
         }
         let (column, fraction) =
-            self.top.iter().find(|(_, fraction)| !(0.0..=1.0).contains(*fraction))?;
+            self.top.iter().find(|(_, fraction)| !(**fraction > 0.0 && **fraction <= 1.0))?;
         let hint = "hint: 0.3 keeps the best 30%";
-        Some(format!("`select.top.{column}` must be between 0 and 1, not {fraction}\n{hint}"))
+        Some(format!("`select.top.{column}` must be above 0, up to 1, not {fraction}\n{hint}"))
     }
 }

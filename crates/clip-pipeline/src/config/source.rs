@@ -150,7 +150,7 @@ pub struct List {
     /// Column of the image's URL.
     #[serde(default = "default_url_col")]
     pub url_col: String,
-    /// Column of the caption.
+    /// Column of the caption; `""` where the list has none.
     #[serde(default = "default_caption_col")]
     pub caption_col: String,
     /// What a list of captions in the caption column means.

@@ -24,12 +24,12 @@ pub(crate) fn pair(state: &State, request: &Request) -> Result<Reply> {
     let run = RunReader::of_stages(RunLayout::new(&path), stages(&path)?);
     let rows = match (query.number::<u64>("row")?, query.get("find")) {
         (Some(row), _) => vec![row],
-        (None, Some(name)) => run.find_rows(name)?,
+        (None, Some(name)) => clip_crawl::find_rows(&run, name)?,
         (None, None) => return Err(Error::BadRequest("neither row nor find".into())),
     };
     let of = query.need("of")?;
     let (Some(&first), true) = (rows.first(), !run.stages().is_empty()) else {
-        let hint = "hint: give a uid, a URL as it was collected, a sample's key, or a row's number";
+        let hint = "hint: give a uid, a URL, a sample's key, or a row's number";
         let named = query.get("find").unwrap_or_default();
         return Err(Error::NotFound(format!(
             "{}: no pair {named:?} in this run\n{hint}",

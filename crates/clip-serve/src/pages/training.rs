@@ -83,7 +83,7 @@ fn summary(runs: &[Named]) -> Section {
     let mut table = Table::new(head("", runs));
     for (title, name, digits, add) in [
         ("steps done", "step", 0, 1.0),
-        ("epoch", "epoch", 0, 0.0),
+        ("epoch", "epoch", 0, 1.0),
         ("loss", "loss", 4, 0.0),
         ("learning rate", "lr", 6, 0.0),
         ("logit scale", "logit_scale", 2, 0.0),

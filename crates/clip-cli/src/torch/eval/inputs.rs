@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clip_datasets::Protocol;
 
 use super::super::ModelPath;
+use crate::at_least_one;
 
 /// The model, and where it computes.
 #[derive(clap::Args)]
@@ -71,15 +72,6 @@ pub struct PromptArgs {
     /// Embed the prompts anew
     #[arg(long, conflicts_with = "classifier_cache")]
     pub no_classifier_cache: bool,
-}
-
-/// A count from 1.
-pub fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("at least 1".into()),
-        Ok(count) => Ok(count),
-        Err(error) => Err(format!("{error}")),
-    }
 }
 
 impl SetArgs {

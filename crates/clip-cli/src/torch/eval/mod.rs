@@ -9,7 +9,7 @@ mod sets;
 use clap::Subcommand;
 
 pub use compare::{RobustnessArgs, SuiteArgs};
-pub use inputs::{BatchArgs, ModelArgs, PromptArgs, SetArgs, at_least_one};
+pub use inputs::{BatchArgs, ModelArgs, PromptArgs, SetArgs};
 pub use probe::{FewShotArgs, FitArgs, LinearProbeArgs, ProbeSource};
 pub use scores::{ChoiceArgs, GeolocationArgs, RetrievalArgs, ScoreFiles, ZeroShotArgs};
 pub use sets::{DatasetsArgs, DoctorArgs, ExportArgs};

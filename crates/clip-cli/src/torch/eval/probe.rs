@@ -6,7 +6,8 @@ use clap::builder::RangedU64ValueParser;
 use clip_datasets::Protocol;
 
 use super::super::ModelOptions;
-use super::{BatchArgs, at_least_one};
+use super::BatchArgs;
+use crate::at_least_one;
 
 /// Where features come from.
 #[derive(clap::Args)]

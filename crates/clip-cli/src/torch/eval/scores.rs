@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{BatchArgs, ModelArgs, PromptArgs, SetArgs, at_least_one};
+use super::{BatchArgs, ModelArgs, PromptArgs, SetArgs};
+use crate::at_least_one;
 
 /// Where scores are written.
 #[derive(clap::Args)]

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::super::ModelOptions;
-use super::{SetArgs, at_least_one};
+use super::SetArgs;
+use crate::at_least_one;
 
 /// Arguments of `clip-data eval datasets`.
 #[derive(clap::Args)]

@@ -100,6 +100,12 @@ impl DataCard {
         files: &mut Files,
     ) -> anyhow::Result<Self> {
         let run = RunReader::open(dir)?;
+        if !run.finished {
+            let dir = dir.display();
+            bail!(
+                "{dir}: the build is not finished, and a card is of its shards\nhint: `clip-data build` writes them, where a pair is left"
+            );
+        }
         files.add(&run.layout.summary())?;
         let stages: Vec<StageFact> =
             RunReader::summary(dir)?.stages.into_iter().map(stage).collect();

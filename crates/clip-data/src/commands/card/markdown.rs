@@ -1,5 +1,6 @@
 //! The cards as documents.
 
+use clip_cli::counted;
 use clip_curate::Check;
 use clip_report::OTHER_CORPUS;
 
@@ -10,12 +11,12 @@ use super::origin::{Counted, Origin};
 /// The data card.
 pub fn data(card: &DataCard) -> String {
     let mut text = format!(
-        "# Data card: {}\n\n{} pairs in {} shards ({} bytes), built with seed {}.\n\n{}\n## Stages\n\n\
+        "# Data card: {}\n\n{} in {} ({} bytes), built with seed {}.\n\n{}\n## Stages\n\n\
          A fingerprint is the hash of all that decides a stage's output.\n\n\
          | stage | in | out | dropped because | fingerprint |\n|---|---|---|---|---|\n",
         cell(&card.name),
-        card.pairs,
-        card.shards,
+        counted(card.pairs, "pair"),
+        counted(card.shards, "shard"),
         card.bytes,
         card.seed,
         origin(&card.origin)

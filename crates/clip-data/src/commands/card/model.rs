@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use clip_corpus::TrainedShard;
 use clip_report::ScoredPart;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -136,16 +137,13 @@ impl ModelCard {
 /// blake3 of the shards that a training has read; none where it does not say them, as one whose
 /// shards were streamed.
 pub fn shards_of(folder: &Path, files: &mut Files) -> anyhow::Result<Option<Vec<String>>> {
-    let path = folder.join("shards.jsonl");
+    let path = folder.join(TrainedShard::FILE);
     if !path.is_file() {
         return Ok(None);
     }
-    let text = files.text(&path)?;
-    let shard = |line: &str| {
-        let shard: Value = serde_json::from_str(line).ok()?;
-        shard["blake3"].as_str().filter(|hash| !hash.is_empty()).map(str::to_owned)
-    };
-    Ok(text.lines().map(shard).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty()))
+    let shards = TrainedShard::parse(&files.text(&path)?, &path)?;
+    let hashes: Vec<String> = shards.into_iter().map(|shard| shard.blake3).collect();
+    Ok(Some(hashes).filter(|all| !all.is_empty() && all.iter().all(|hash| !hash.is_empty())))
 }
 
 /// The newest checkpoint of a run.

@@ -13,7 +13,7 @@ use clip_overlap::{
     CandidateOptions, ContaminationReport, CorpusAccount, EvalIndex, Match, SetReport, Subject,
     TextOverlap, default_cache,
 };
-use clip_pipeline::{Plan, Status};
+use clip_pipeline::{Plan, RunReader, Status};
 use clip_report::stored;
 
 use super::{Args, check_names, decisions, judge, pages, print_report, texts, this_build};
@@ -55,7 +55,11 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             &decided.set(name),
         )?);
     }
-    decided.warn_of_unmatched(&matches);
+    let run = RunReader::open(dir)?;
+    let reader = run.stage(Check::STAGE)?;
+    let there = |row: &u64| Ok(reader.kept(*row)?.is_some() || reader.rejected(*row)?.is_some());
+    let is_row = |row: u64| matches!(there(&row), Ok::<_, clip_pipeline::Error>(true));
+    decided.warn_of_unmatched(&matches, &is_row);
     let paths: BTreeMap<String, PathBuf> =
         check.against.iter().map(|(name, path)| (name.clone(), config.path(path))).collect();
     let captions = texts::captions(paths.iter())?;

@@ -1,7 +1,7 @@
 //! Any corpus: streamed against the evaluation sets, reported on a page with contact sheets.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use serde_json::json;
 use super::{
     Args, check_names, decisions, judge, pages, print_report, retrain, texts, warn_of_names,
 };
+use crate::commands::{fetch_has_shards, refuse_twice};
 use crate::detector_process::DetectorProcess;
 use crate::exit;
 use crate::set_on_drop::SetOnDrop;
@@ -37,8 +38,10 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let decided = decisions(args, Decisions::default(), &args.out, &names)?;
     let mut all = Vec::new();
     for spec in &args.corpus {
+        fetch_has_shards(Path::new(spec))?;
         all.extend(units(spec)?);
     }
+    refuse_twice(all.iter().flat_map(|unit| &unit.files).map(PathBuf::as_path))?;
     let places: Vec<PathBuf> = all.iter().map(|unit| PathBuf::from(&unit.place)).collect();
     let removed = Removal::open(&args.without, &places)?;
     let cache = args.index.clone().or_else(default_cache);
@@ -82,7 +85,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let there = |at: usize| kept(&matches[at].place, &matches[at].id);
         accounts.push(SetReport::new(&Subject::of(set), &matches, there, &decision)?);
     }
-    decided.warn_of_unmatched(&matches);
+    decided.warn_of_unmatched(&matches, &|_| false);
     let rules: HashMap<&String, CopyRule> =
         args.eval.iter().map(|(name, _)| (name, decided.set(name).rule())).collect();
     let copies: Vec<bool> = matches.iter().map(|pair| pair.is_copy(&rules[&pair.set])).collect();

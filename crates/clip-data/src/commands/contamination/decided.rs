@@ -26,16 +26,17 @@ impl Deref for Decided {
 
 impl Decided {
     /// Says how many marks name no pair that was found: an image has one name in the rows of a
-    /// build and another in its shards.
-    pub fn warn_of_unmatched(&self, matches: &[Match]) {
+    /// build and another in its shards. `is_row` says whether a build has a row of this number.
+    pub fn warn_of_unmatched(&self, matches: &[Match], is_row: &dyn Fn(u64) -> bool) {
         for name in &self.names {
             let own = matches.iter().filter(|pair| pair.set == *name);
             let pairs: HashSet<(&str, &str)> =
                 own.map(|pair| (pair.key.as_str(), pair.id.as_str())).collect();
             let (marks, before) = (self.decisions.set(name).marks, self.before.set(name).marks);
-            let is_row = |mark: &ReviewedPair| mark.id.parse::<u64>().is_ok();
             let applied = |mark: &ReviewedPair| {
-                mark.verdict == Verdict::Reject && is_row(mark) && before.contains(mark)
+                mark.verdict == Verdict::Reject
+                    && before.contains(mark)
+                    && mark.id.parse().is_ok_and(is_row)
             };
             let named =
                 |mark: &ReviewedPair| pairs.contains(&(mark.key.as_str(), mark.id.as_str()));

@@ -82,6 +82,13 @@ impl Target {
     /// What a path names; refused where no row can be removed from it.
     fn find(spec: &str, uids: &Uids) -> anyhow::Result<Self> {
         let path = Path::new(spec);
+        if let Some(lacking) = super::unfinished(path) {
+            let why = format!(
+                "{lacking}: rows in its spools are not known by their uids\n{}",
+                super::RESUMES
+            );
+            return Err(clip_pipeline::Error::stage("fetch", why).into());
+        }
         if path.is_dir() && RunLayout::new(path).is_run() {
             check_forget(path)?;
             return Ok(Self::Run(path.to_path_buf()));

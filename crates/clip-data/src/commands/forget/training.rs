@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clip_corpus::{Uids, Written, hash_file, holds};
+use clip_corpus::{TrainedShard, Uids, Written, hash_file, holds};
 use serde_json::Value;
 
 /// Trainings by what their shards hold.
@@ -80,19 +80,14 @@ impl Trainings {
 
 impl Training {
     fn read(folder: &Path) -> anyhow::Result<Self> {
-        let path = folder.join("shards.jsonl");
+        let path = folder.join(TrainedShard::FILE);
         let hint = "hint: the folder of a training of `clip-data train`; one without shards.jsonl does not know what it has seen";
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("{}\n{hint}", path.display()))?;
-        let (mut shards, mut unknown) = (HashSet::new(), 0);
-        for (number, line) in (1..).zip(text.lines()) {
-            let value: Value = serde_json::from_str(line)
-                .with_context(|| format!("{}: line {number}", path.display()))?;
-            match value["blake3"].as_str() {
-                Some(hash) => _ = shards.insert(hash.to_owned()),
-                None => unknown += 1,
-            }
-        }
+        let all = TrainedShard::parse(&text, &path)?;
+        let hashes = all.iter().map(|shard| shard.blake3.clone()).filter(|hash| !hash.is_empty());
+        let shards: HashSet<String> = hashes.collect();
+        let unknown = all.iter().filter(|shard| shard.blake3.is_empty()).count();
         let folders = std::fs::read_dir(folder.join("checkpoints")).into_iter().flatten();
         let mut checkpoints = Vec::new();
         for entry in folders {

@@ -1,12 +1,14 @@
 //! `clip-data init`: an annotated pipeline.toml to start from.
 
+mod columns;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use clip_crawl::{filled_columns, holds_lists, is_text_list, require_urls};
-use clip_report::{CAPTION_COLUMNS, URL_COLUMNS};
+use clip_crawl::is_text_list;
+use columns::Columns;
 
 /// What is written, with places for the name and `[source]`.
 const TEMPLATE: &str = include_str!("pipeline.toml");
@@ -52,7 +54,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             let kind = Kind::from_str(kind, true).map_err(|_| unknown(kind, paths))?;
             let found = located(kind, paths, &args.dir)?;
             paths.iter().try_for_each(|path| fits(kind, Path::new(path)))?;
-            (kind, found, Columns::of(kind, paths)?)
+            (kind, found, columns_of(kind, paths)?)
         }
     };
     let text = filled(&name_of(&args.dir), &source(kind, &paths, &columns), columns.captions);
@@ -61,6 +63,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     println!("{}", path.display());
     match columns.unnamed {
         Some(why) => note!("before it can run, [source] needs the names of its columns: {why}"),
+        None if !columns.rows => note!("the list has no row yet"),
         None if !columns.captions => note!(
             "no captions were found, so [caption] is left out: `caption_col` names their column"
         ),
@@ -112,6 +115,12 @@ fn fits(kind: Kind, path: &Path) -> anyhow::Result<()> {
             bail!("{path}: no shard is in this folder\nhint: {hint}");
         }
         Kind::Folder if shards && !images && !inner => "--from webdataset reads the images in them",
+        Kind::Folder if !images && !inner => {
+            let path = path.display();
+            bail!(
+                "{path}: no image is in this folder\nhint: images, or folders of images, with .txt or .json beside them"
+            );
+        }
         Kind::List if shards => {
             "--from webdataset reads the images in them; their tables are a list as FOLDER/*.parquet"
         }
@@ -133,42 +142,12 @@ fn filled(name: &str, source: &str, captions: bool) -> String {
     template.replace("{name}", name).replace("{source}", source).replace("{version}", version)
 }
 
-/// What the columns of a list are called, where they have other names than the defaults.
-struct Columns {
-    url: Option<&'static str>,
-    caption: Option<&'static str>,
-    /// Whether there are captions at all.
-    captions: bool,
-    /// Whether a cell of the captions' column is a list of them.
-    lists: bool,
-    /// Why no build could read it as it is: which columns it has instead.
-    unnamed: Option<String>,
-}
-
-impl Default for Columns {
-    fn default() -> Self {
-        Self { url: None, caption: None, captions: true, lists: false, unnamed: None }
-    }
-}
-
-impl Columns {
-    /// Those of the first list, by the names that are usual. A list elsewhere and a pattern are
-    /// left to the build.
-    fn of(kind: Kind, paths: &[String]) -> anyhow::Result<Self> {
-        let own = Self::default();
-        let here = paths.first().map(Path::new).filter(|path| path.exists());
-        let (Kind::List, Some(path)) = (kind, here) else { return Ok(own) };
-        let names = [&URL_COLUMNS[..], &CAPTION_COLUMNS].concat();
-        let found = filled_columns(path, &names)?;
-        let first = |names: &[&'static str]| names.iter().copied().find(|n| found.contains(n));
-        let (url, caption) = (first(&URL_COLUMNS), first(&CAPTION_COLUMNS));
-        // An empty list has its columns, too.
-        let absent = require_urls(path, url.unwrap_or("url")).err();
-        let other = |name: &&str| *name != "url" && *name != "caption";
-        let captions = caption.is_some() || absent.is_some();
-        let lists = caption.map(|name| holds_lists(path, name)).transpose()?.unwrap_or(false);
-        let (url, caption) = (url.filter(other), caption.filter(other));
-        Ok(Self { url, caption, captions, lists, unnamed: absent.map(|error| error.to_string()) })
+/// The columns of the first list. One elsewhere and a pattern are left to the build.
+fn columns_of(kind: Kind, paths: &[String]) -> anyhow::Result<Columns> {
+    let here = paths.first().map(Path::new).filter(|path| path.exists());
+    match (kind, here) {
+        (Kind::List, Some(path)) => Columns::of(path),
+        _ => Ok(Columns::default()),
     }
 }
 
@@ -340,7 +319,7 @@ mod tests {
         let of = |name: &str, text: &str| {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
-            Columns::of(Kind::List, &[path.display().to_string()]).unwrap()
+            columns_of(Kind::List, &[path.display().to_string()]).unwrap()
         };
         let settings = |columns: &Columns| {
             let text = source(Kind::List, &["l".into()], columns);
@@ -362,7 +341,14 @@ mod tests {
         assert_eq!(loaded(&filled("mine", &text, true))["source"]["caption_list"], json!("first"));
         let urls = of("urls.txt", "http://x.org/1.jpg\nhttp://x.org/2.jpg\n");
         assert_eq!(settings(&urls), (json!("url"), json!("caption"), false));
-        let later = Columns::of(Kind::List, &["lists/*.csv".into()]).unwrap();
+        // A build reads what `init` wrote: without a column of captions none is asked for.
+        let bare = of("bare.csv", "url\nhttp://x.org/1.jpg\n");
+        assert_eq!(settings(&bare), (json!("url"), json!(""), false));
+        let blank = of("blank.csv", "url,caption\nhttp://x.org/1.jpg,\n");
+        assert_eq!(settings(&blank), (json!("url"), json!("caption"), true));
+        let rowless = of("rowless.csv", "url,caption\n");
+        assert_eq!((settings(&rowless).2, rowless.rows), (true, false));
+        let later = columns_of(Kind::List, &["lists/*.csv".into()]).unwrap();
         assert_eq!(settings(&later), (json!("url"), json!("caption"), true));
     }
 
@@ -372,7 +358,7 @@ mod tests {
         let of = |name: &str, text: &str| {
             let path = dir.path().join(name);
             std::fs::write(&path, text).unwrap();
-            Columns::of(Kind::List, &[path.display().to_string()])
+            columns_of(Kind::List, &[path.display().to_string()])
         };
         let unnamed = |name, text| of(name, text).unwrap().unnamed.unwrap_or_default();
         let other = unnamed("other.csv", "image_link,descr\nhttp://x.org/1.jpg,a red boat\n");
@@ -384,7 +370,7 @@ mod tests {
         assert!(sheet.contains("pairs.xlsx: no list by its name\nhint: txt, csv"), "{sheet}");
         std::fs::create_dir(dir.path().join("images")).unwrap();
         let images = [dir.path().join("images").display().to_string()];
-        let none = Columns::of(Kind::List, &images).err().unwrap().to_string();
+        let none = columns_of(Kind::List, &images).err().unwrap().to_string();
         assert!(none.contains("no list here"), "{none}");
     }
 
@@ -413,6 +399,7 @@ mod tests {
             (Kind::Webdataset, "images", "--from folder"),
             (Kind::Webdataset, "empty", "shards are .tar files"),
             (Kind::Folder, "shards", "--from webdataset"),
+            (Kind::Folder, "empty", "folders of images"),
             (Kind::List, "shards", "--from webdataset"),
         ] {
             let error = fits(kind, &at(folder)).unwrap_err().to_string();
