@@ -262,6 +262,16 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     assert!(output.status.success() && errors.matches("done before").count() == 1, "{errors}");
     let printed = world.fails(&[&["eval"], &suite[..], &["nowhere"]].concat(), 3);
     assert!(printed.contains("nowhere") && printed.contains("1 evaluation failed"), "{printed}");
+    // What is there of a set that is gone is no result of this call; what it did not ask for has a
+    // star.
+    std::fs::rename(world.path("toys"), world.path("away")).unwrap();
+    let output = world.run(&[&["eval"], &suite[..]].concat());
+    std::fs::rename(world.path("away"), world.path("toys")).unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(3), "{printed}");
+    assert!(!printed.contains("toys") && printed.contains("mean over 1 sets"), "{printed}");
+    let printed = world.good(&[&["eval"], &suite[..9]].concat());
+    assert!(printed.contains("* 1 result of earlier calls"), "{printed}");
 
     // The doctor finds an image that is none, and the evaluation names it.
     std::fs::write(world.path("toys/class_0/bad.png"), b"\x89PNG\r\n\x1a\n").unwrap();

@@ -39,7 +39,7 @@ impl Checked {
                 path: path.to_path_buf(),
                 kind,
                 wanted: "a Parquet file",
-                hint: "hint: give a Parquet file, or say what the file is where an option or the ending of the name does",
+                hint: "hint: give a Parquet file; of a list, its name or the option for its format says what it is",
             }),
         }
     }

@@ -35,6 +35,11 @@ pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
     let (count, activation) = (model.parameter_count(), model.config().quick_gelu);
     let activation = if activation { "QuickGELU" } else { "exact GELU" };
     println!("{}: {count} parameters, {activation}", args.out.display());
+    if target == Target::HuggingFace && model.has_logit_bias() {
+        note!(
+            "note: transformers' CLIP has no logit_bias (of the sigmoid loss): it is left out; embeddings and rankings do without"
+        );
+    }
     let lost = lost_fields(model.preprocess(), target);
     if !lost.is_empty() {
         note!("note: {}", loss_note(target, &lost.join(", ")));

@@ -47,7 +47,7 @@ proptest! {
     #[test]
     fn a_fraction_is_the_beginning_of_a_sort(
         pairs in prop::collection::vec((0u128..60, prop::option::of(0u8..6)), 1..80),
-        percent in 0u64..=100) {
+        percent in 1u64..=100) {
         let folder = tempfile::tempdir().unwrap();
         let pairs: Vec<(u128, Option<f64>)> =
             pairs.into_iter().map(|(id, score)| (id << 64, score.map(|s| f64::from(s) / 7.0))).collect();

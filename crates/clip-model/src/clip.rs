@@ -267,6 +267,11 @@ impl Clip {
         &self.logit_scale
     }
 
+    /// Whether it has the bias of the sigmoid loss.
+    pub fn has_logit_bias(&self) -> bool {
+        self.logit_bias.is_some()
+    }
+
     /// Keeps the temperature in the paper's bounds: the scale is at most 100.
     pub fn clamp_logit_scale(&mut self) {
         no_grad(|| {

@@ -254,7 +254,17 @@ impl Weights {
     /// which positions are interpolated), or neither says anything.
     pub fn config(&self, asked: Option<&ModelConfig>) -> Result<ModelConfig> {
         match (&self.config, asked) {
-            (Some(own), Some(asked)) if own.quick_gelu != asked.quick_gelu => {
+            (Some(own), Some(asked)) => {
+                // Positions are interpolated to another size or length; the activation is said by
+                // itself, of weights that fit otherwise.
+                let mut wanted = asked.clone();
+                wanted.vision_cfg.image_size = own.vision_cfg.image_size;
+                wanted.text_cfg.context_length = own.text_cfg.context_length;
+                wanted.quick_gelu = own.quick_gelu;
+                self.refuse_other(own, &wanted)?;
+                if own.quick_gelu == asked.quick_gelu {
+                    return Ok(asked.clone());
+                }
                 let name = |quick| if quick { "QuickGELU" } else { "exact GELU" };
                 Err(Error::file(
                     &self.path,
@@ -265,14 +275,6 @@ impl Weights {
                         name(asked.quick_gelu)
                     ),
                 ))
-            }
-            (Some(own), Some(asked)) => {
-                // Positions are interpolated to another size or length.
-                let mut wanted = asked.clone();
-                wanted.vision_cfg.image_size = own.vision_cfg.image_size;
-                wanted.text_cfg.context_length = own.text_cfg.context_length;
-                self.refuse_other(own, &wanted)?;
-                Ok(asked.clone())
             }
             (None, Some(asked)) => Ok(asked.clone()),
             (Some(own), None) => Ok(own.clone()),

@@ -31,7 +31,7 @@ pub enum Error {
         column: String,
     },
     /// A table without any file.
-    #[error("table `{table}`: no parts")]
+    #[error("{table}: no Parquet file is there")]
     NoParts {
         /// The table.
         table: String,

@@ -258,6 +258,8 @@ pub(super) fn missing(file: &ListFile, column: &Column, names: &[&str]) -> Error
     let hint = if names.iter().any(|name| name.contains("://")) {
         "the first line should name the columns: put `url,caption`, or what they are, before it"
             .to_owned()
+    } else if names.iter().any(|name| name.contains('\0')) {
+        "it looks like UTF-16: save it as UTF-8".to_owned()
     } else if names.iter().all(|name| name.is_empty()) {
         "its first line, which names the columns, is empty".to_owned()
     } else {

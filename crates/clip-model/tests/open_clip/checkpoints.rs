@@ -76,7 +76,7 @@ fn the_parameters_of_a_run_tell_its_model() {
     std::fs::write(folder.path().join("params.txt"), params).unwrap();
     let config = Weights::read(&file).unwrap().config.unwrap();
     assert_eq!(config, ModelConfig::find("ViT-B-32-quickgelu").unwrap());
-    let exact = ModelConfig { quick_gelu: false, ..small() };
+    let exact = ModelConfig::find("ViT-B-32").unwrap();
     let asked = LoadOptions { model: Some(exact), ..LoadOptions::default() };
     let message = open(&file, &asked).err().unwrap().to_string();
     assert!(message.contains("QuickGELU, and the model asked for has exact GELU"), "{message}");

@@ -45,7 +45,7 @@ pub struct Args {
     #[arg(long, value_name = "SET=FILE", value_parser = named)]
     predictions: Vec<(String, PathBuf)>,
     /// Sets that are judged at once (Bonferroni's m); all that have predictions when absent
-    #[arg(long, value_name = "M")]
+    #[arg(long, value_name = "M", requires = "predictions")]
     tests: Option<usize>,
     /// Thresholds and accepted or rejected pairs, as a contact sheet saves them; those in
     /// decisions.json of the report's folder, where `clip-data serve` writes them, when absent

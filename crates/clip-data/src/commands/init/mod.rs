@@ -121,6 +121,13 @@ fn fits(kind: Kind, path: &Path) -> anyhow::Result<()> {
                 "{path}: no image is in this folder\nhint: images, or folders of images, with .txt or .json beside them"
             );
         }
+        Kind::Folder if images && !files.iter().any(|file| is_caption(file)) => {
+            note!(
+                "{}: no caption is beside the images, and a build drops them as no_caption: a .txt of an image's name has its caption",
+                path.display()
+            );
+            return Ok(());
+        }
         Kind::List if shards => {
             "--from webdataset reads the images in them; their tables are a list as FOLDER/*.parquet"
         }
@@ -129,6 +136,12 @@ fn fits(kind: Kind, path: &Path) -> anyhow::Result<()> {
         }
     };
     bail!("{}: a folder of shards\nhint: {other}", path.display())
+}
+
+/// Whether a file may have the caption of an image beside it.
+fn is_caption(file: &Path) -> bool {
+    let ending = file.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| ["txt", "caption", "json"].contains(&ending))
 }
 
 /// The template; without captions, the stage that would drop every row for it is left out.

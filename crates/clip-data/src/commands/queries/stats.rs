@@ -21,10 +21,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "captions")]
     column: Option<String>,
     /// Match by MetaCLIP's rules
-    #[arg(long)]
+    #[arg(long, requires = "captions")]
     metaclip: bool,
     /// Distinguish letters of different case
-    #[arg(long)]
+    #[arg(long, requires = "captions")]
     match_case: bool,
     /// Pairs per query that the balance would allow
     #[arg(long, value_name = "N", default_value_t = 20_000)]
