@@ -245,7 +245,7 @@ fn what_is_given_as_a_shard_and_is_none_is_named_with_what_to_do() {
             &["train", "--preset", "paper/ViT-B-32", "--train-data", file, "--device", "cpu"][..];
         // A csv is a table of image files there, as in open_clip.
         let (of_train, train_hint) = match file {
-            "x.csv" => ("no column \"filepath\"", "--csv-img-key"),
+            "x.csv" => ("no column \"filepath\"", "`clip-data fetch` makes shards"),
             _ => (what, hint),
         };
         let reshard = &["reshard", "-i", file, "-o", "out"][..];

@@ -185,8 +185,8 @@ fn scores_beside_a_contamination_report_are_of_it_and_name_their_model() {
     scores("0123456789abcdef");
     let error = world.fails(&report, 2);
     let wanted = format!(
-        "s.json: its scores were split by the contamination report 0123456789abcdef, and that of \
-         this corpus is {id}\nhint: "
+        "s.json: its scores were split by the contamination report 0123456789abcdef, \
+         and the one beside the corpus is {id}\nhint: "
     );
     assert!(error.contains(&wanted), "{error}");
     scores(id);

@@ -211,7 +211,7 @@ fn what_was_asked_is_counted_over_all_shards_and_of_each_host() {
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
     let (_, shown, _) = run(&["verify", "out"]);
-    assert!(shown.contains("6 samples in shards, 8 rows in tables"), "{shown}");
+    assert!(shown.contains("6 samples, 8 rows in tables"), "{shown}");
     let (_, shown, errors) = run(&["reshard", "-i", "out", "-o", "new"]);
     assert!(shown.contains("2 rows without an image left out"), "{shown}{errors}");
     // Of a fetch that was stopped in its first shard.

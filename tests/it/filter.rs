@@ -86,6 +86,13 @@ fn a_build_is_a_pool() {
     let shards = world.good(&["inspect", "runs/small/shards", "--json"]);
     let shards: serde_json::Value = serde_json::from_str(&shards).unwrap();
     assert_eq!(kept.split_whitespace().last().unwrap(), shards["pairs"].to_string());
+    // Their tables have statuses, of which one says that an image is there.
+    for rule in [["--where", "width > 0"], ["--top", "width=1"]] {
+        let rule = [&["filter", "runs/small/shards", "-o", "rule.npy"], &rule[..]].concat();
+        world.good(&rule);
+        let [all, same] = ["all.npy", "rule.npy"].map(|file| std::fs::read(world.path(file)));
+        assert_eq!(all.unwrap(), same.unwrap());
+    }
 }
 
 #[test]

@@ -53,7 +53,14 @@ fn a_run_loses_the_rows_everywhere_and_is_whole_and_reused() {
     let text = format!("# ours\n{}\n{}\n{:032x}\n", gone[0].to_uppercase(), gone[1], 7);
     std::fs::write(world.path("uids.txt"), text).unwrap();
     assert!(gone.iter().all(|uid| holds(&world.path("runs/small"), uid)));
-    world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
+    let would = world.good(&["forget", "--uids", "uids.txt", "runs/small", "--dry-run"]);
+    assert!(gone.iter().all(|uid| holds(&world.path("runs/small"), uid)));
+    let done = world.good(&["forget", "--uids", "uids.txt", "runs/small"]);
+    let same = would.replace("would be removed", "removed");
+    assert!(would != same && done.starts_with(same.lines().next().unwrap()), "{would}{done}");
+    let rows =
+        |text: &str| text.lines().find(|l| l.ends_with("2 uids removed")).unwrap().to_owned();
+    assert_eq!(rows(&same), rows(&done));
     assert!(!gone.iter().any(|uid| holds(&world.path("runs/small"), uid)));
     let left = uids(&shards.join("00000.parquet"));
     assert_eq!(left, all.iter().filter(|uid| !gone.contains(uid)).cloned().collect::<Vec<_>>());
@@ -131,6 +138,9 @@ fn shards_tables_and_arrays_lose_their_rows_together() {
         "50",
     ]);
     let paths = ["table.parquet", "out", "copies"];
+    let dry = [&["forget", "--uids", "uids.txt", "--dry-run"][..], &paths].concat();
+    let would = world.good(&dry);
+    assert!(would.contains("3 rows of 1 uid would be removed"), "{would}");
     let printed = world.good(&[&["forget", "--uids", "uids.txt"][..], &paths].concat());
     assert!(printed.contains("3 rows of 1 uid removed"), "{printed}");
     for name in ["table.npy", "out/img_emb/img_emb_0.npy"] {
@@ -420,4 +430,22 @@ fn rows_are_forgotten_in_every_format_and_what_is_left_is_whole() {
     let output = place.command(&["forget", "--uids", "gone.txt", "files"]).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert_eq!(place.command(&["verify", "files"]).output().unwrap().status.code(), Some(3));
+}
+
+#[test]
+fn what_reshard_wrote_of_a_subset_loses_its_ids_too() {
+    let world = World::new();
+    world.good(&["build"]);
+    let all = uids(&world.path("runs/small/shards/00000.parquet"));
+    std::fs::write(world.path("uids.txt"), all[..2].join("\n")).unwrap();
+    world.good(&["subset", "runs/small/shards", "--where", "true", "--out", "s.npy"]);
+    world.good(&["reshard", "-i", "runs/small/shards", "-s", "s.npy", "-o", "own"]);
+    let count = || clip_corpus::read_subset(&world.path("own/sample_ids.npy")).unwrap().len();
+    let before = count();
+    world.good(&["forget", "--uids", "uids.txt", "own"]);
+    assert_eq!(count(), before - 2);
+    let meta = std::fs::read(world.path("own/meta.json")).unwrap();
+    let meta: serde_json::Value = serde_json::from_slice(&meta).unwrap();
+    assert_eq!(meta["output_count"], before - 2, "{meta}");
+    world.good(&["verify", "own"]);
 }

@@ -116,10 +116,14 @@ fn paths(base: &Path, path: &str, spec: &str) -> Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> = found.filter_map(std::result::Result::ok).collect();
     found.sort();
     if found.is_empty() {
-        let below = shards_below(&whole);
-        let hint = below.map_or_else(String::new, |folder| {
-            format!("\nhint: shards are in {}", folder.display())
-        });
+        let of = |ending: &str| {
+            entries(&whole).any(|path| path.extension().is_some_and(|e| e == ending))
+        };
+        let hint = match shards_below(&whole) {
+            Some(folder) => format!("\nhint: shards are in {}", folder.display()),
+            None if of("parquet") => "\nhint: shards (.tar) are wanted, as `clip-data fetch` and img2dataset write them with --output_format webdataset".into(),
+            None => String::new(),
+        };
         return Err(bad(spec, format!("no file matches {pattern}{hint}")));
     }
     Ok(found)

@@ -9,6 +9,10 @@ use serde_json::Value;
 use crate::verify::{Finding, stored_keys};
 use crate::{Error, Result, is_shard};
 
+/// In a folder that `reshard` writes, until its shards are all there.
+pub const RESHARDING: &str = ".resharding";
+const AGAIN: &str = "hint: the same command with --overwrite writes it anew";
+
 /// Files of a folder's shards that are gone: tars whose statistics or table are there and count
 /// samples in them, and tables whose statistics are there where other shards have theirs.
 ///
@@ -16,6 +20,10 @@ use crate::{Error, Result, is_shard};
 /// When the folder cannot be read.
 pub fn gone(folder: &Path) -> Result<Vec<Finding>> {
     let names = names_in(folder)?;
+    if names.contains(RESHARDING) {
+        let reason = format!("`clip-data reshard` has not finished this folder\n{AGAIN}");
+        return Ok(vec![Finding { path: folder.to_path_buf(), reason }]);
+    }
     let shards: BTreeSet<&str> = names.iter().filter_map(|name| shard_of(name)).collect();
     let tables = shards.iter().any(|shard| names.contains(&format!("{shard}.parquet")));
     let tars = names.iter().any(|name| is_shard(Path::new(name)));
@@ -59,8 +67,9 @@ pub(crate) fn names_in(folder: &Path) -> Result<BTreeSet<String>> {
 /// # Errors
 /// When one is gone, or the folder cannot be read.
 pub fn require_shards(folder: &Path) -> Result<()> {
-    let lost = gone(folder)?.into_iter().find(|gone| is_shard(&gone.path));
-    match lost {
+    let of_shards = |gone: &Finding| is_shard(&gone.path) || gone.path == folder;
+    match gone(folder)?.into_iter().find(of_shards) {
+        Some(Finding { path, reason }) if path == folder => Err(Error::Damaged { path, reason }),
         Some(Finding { path, reason }) => Err(Error::Gone { path, reason }),
         None => Ok(()),
     }
@@ -76,7 +85,7 @@ fn shard_of(name: &str) -> Option<&str> {
 
 /// Why a tar that is not there should be, by its statistics or its table. Without any tar in the
 /// folder (`tars`), these may be of a data set that has none, unless they have the hash of one.
-fn samples_in(stats: &Value, table: &Path, tars: bool) -> Option<String> {
+pub(crate) fn samples_in(stats: &Value, table: &Path, tars: bool) -> Option<String> {
     let successes = stats["successes"].as_u64().unwrap_or(0);
     if stats["blake3"].is_string() || (tars && successes > 0) {
         return Some(format!("it is gone, and its statistics, of {successes} samples, are not"));
@@ -89,4 +98,20 @@ fn samples_in(stats: &Value, table: &Path, tars: bool) -> Option<String> {
     schema.column_with_name("status")?;
     let stored = stored_keys(table).ok()??.len();
     (stored > 0).then(|| format!("it is gone, and its table, with {stored} stored rows, is not"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_is_being_resharded_is_not_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(require_shards(folder.path()).is_ok());
+        std::fs::write(folder.path().join(RESHARDING), "").unwrap();
+        let error = require_shards(folder.path()).unwrap_err();
+        assert!(error.is_damage(), "{error}");
+        assert!(error.to_string().contains("has not finished this folder\nhint: "), "{error}");
+        assert_eq!(gone(folder.path()).unwrap().len(), 1);
+    }
 }

@@ -56,11 +56,12 @@ pub use error_report::error_report;
 pub use expand::{expand, expand_in, expand_present, names, shards_below};
 pub use file_state::file_state;
 pub use forget::{
-    NOT_ASKED, Uids, check_embeddings, check_table, copy_without, find_rows, forget_embeddings,
-    forget_in_shard, forget_in_subset, forget_in_table, holds, lacks_uids, npy_rows, npy_without,
-    status_key, texts_at,
+    NOT_ASKED, Uids, check_embeddings, check_table, copy_without, count_in_embeddings,
+    count_in_shard, count_in_subset, find_rows, forget_embeddings, forget_in_shard,
+    forget_in_subset, forget_in_table, holds, lacks_uids, npy_rows, npy_without, status_key,
+    texts_at,
 };
-pub use gone::{gone, require_shards};
+pub use gone::{RESHARDING, gone, require_shards};
 pub use id::{row_id, row_index, row_part, uid};
 pub use lock::lock_file;
 pub use manifest::{Commit, Counts, Manifest, PartFile};
@@ -82,4 +83,4 @@ pub use verify::{
     verify_table,
 };
 pub use verify_files::verify_files;
-pub use verify_tables::verify_tables;
+pub use verify_tables::{missing_parts, verify_tables, write_part_count};

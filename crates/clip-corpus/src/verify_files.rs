@@ -7,7 +7,7 @@ use std::path::Path;
 use clip_format::{ImageFormat, PathError};
 use serde_json::Value;
 
-use crate::gone::{gone, names_in};
+use crate::gone::{names_in, samples_in};
 use crate::verify::{OTHER_CONTENT, Verified, stored_keys, verify_table};
 use crate::{Result, hash_file};
 
@@ -29,8 +29,6 @@ pub fn verify_files(folder: &Path) -> Result<Option<Verified>> {
     for shard in shards {
         one(folder, shard, &names, &mut all)?;
     }
-    let tars = gone(folder)?.into_iter().filter(|gone| crate::is_shard(&gone.path));
-    all.findings.extend(tars);
     Ok(Some(all))
 }
 
@@ -64,6 +62,9 @@ fn one(folder: &Path, shard: &str, names: &BTreeSet<String>, all: &mut Verified)
         all.bad(&table, "it is gone, and its statistics are not");
     }
     if !names.contains(shard) {
+        if let Some(reason) = samples_in(&written, &table, false) {
+            all.bad(&folder.join(format!("{shard}.tar")), reason);
+        }
         return Ok(());
     }
     let samples = folder.join(shard);

@@ -41,10 +41,27 @@ struct Payload<'a> {
 
 #[derive(Deserialize, Default)]
 struct Response<'a> {
+    #[serde(default, rename = "Response-Message")]
+    message: Message,
     #[serde(borrow, default, rename = "HTML-Metadata")]
     html: Html<'a>,
     #[serde(default, rename = "Headers")]
     headers: Headers,
+}
+
+/// The first line of a response, taken apart. Some writers leave it out.
+#[derive(Deserialize, Default)]
+struct Message {
+    #[serde(default, rename = "Status")]
+    status: serde_json::Value,
+}
+
+impl Message {
+    fn is_error(&self) -> bool {
+        let status = self.status.to_string();
+        let digits = status.trim_matches(|c: char| !c.is_ascii_digit());
+        !digits.is_empty() && !digits.starts_with('2')
+    }
 }
 
 /// The headers that opt out, by their names in lower case.
@@ -239,7 +256,11 @@ pub(crate) fn links(record: &Record, policy: &Policy) -> Vec<Item> {
             return vec![Item::Rejected(String::new(), String::new(), "bad_json", detail)];
         }
     };
-    let Response { html, headers } = line.envelope.payload.response;
+    let Response { message, html, headers } = line.envelope.payload.response;
+    // As with a WARC: the images of an error page are not the page's.
+    if message.is_error() {
+        return Vec::new();
+    }
     let uri = line.envelope.header.uri.map(|uri| uri.0.into_owned()).or(own);
     let Some(page) = uri.and_then(|uri| Url::parse(&uri).ok()) else { return Vec::new() };
     let base = base_url(&page, html.head.base.as_ref().map(|base| &*base.0));
@@ -332,6 +353,24 @@ mod tests {
         let kinds: Vec<_> =
             pairs(Kind::Wat, &members).into_iter().map(|(_, _, kind)| kind).collect();
         assert_eq!(kinds, ["x_robots_tag", "meta_robots", "content_usage", "alt"]);
+    }
+
+    #[test]
+    fn a_page_that_was_an_error_has_no_pairs() {
+        let found = |message: &str| {
+            let json = format!(
+                r#"{{"Envelope":{{"WARC-Header-Metadata":{{"WARC-Target-URI":"http://e.com/p"}},"Payload-Metadata":{{"HTTP-Response-Metadata":{{{message}"HTML-Metadata":{{"Links":[{{"path":"IMG@/src","url":"a.jpg","alt":"a"}}]}}}}}}}}}}"#
+            );
+            pairs(Kind::Wat, &[gz(&record("metadata", "http://e.com/p", json.as_bytes()))]).len()
+        };
+        let status = |status: &str| {
+            found(&format!(
+                r#""Response-Message":{{"Version":"HTTP/1.1","Status":{status},"Reason":"x"}},"#
+            ))
+        };
+        let statuses = ["\"200\"", "206", "\"404\"", "503", "\"\"", "null"];
+        assert_eq!(statuses.map(status), [1, 1, 0, 0, 1, 1]);
+        assert_eq!([found(""), found(r#""Response-Message":{},"#)], [1, 1]);
     }
 
     #[test]

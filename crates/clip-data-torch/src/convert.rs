@@ -1,8 +1,9 @@
 //! `clip-data convert`: weights from one format to another.
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{bail, ensure};
 use clip_cli::torch::{ConvertArgs, Dtype, ModelPath, To};
 use clip_model::{Clip, LoadOptions, Target, interpolate, lost_fields, occupied, save_as};
 use clip_torch::tch::Kind;
@@ -24,6 +25,7 @@ pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
             there.display()
         );
     }
+    check_ending(&args.out, target)?;
     clip_torch::init(None)?;
     let kind = match args.dtype {
         Dtype::Float32 => Kind::Float,
@@ -45,6 +47,20 @@ pub fn run(args: ConvertArgs) -> anyhow::Result<ExitCode> {
         note!("note: {}", loss_note(target, &lost.join(", ")));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Files are known by their endings when they are read again.
+fn check_ending(out: &Path, target: Target) -> anyhow::Result<()> {
+    let ending = out.extension().and_then(|ending| ending.to_str());
+    let (what, good) = match target {
+        Target::OpenClip | Target::HuggingFace => {
+            ("a folder", !matches!(ending, Some("pt" | "pth" | "bin" | "safetensors")))
+        }
+        Target::Safetensors => ("a .safetensors file", ending == Some("safetensors")),
+        Target::Pt => ("a .pt file", matches!(ending, Some("pt" | "pth" | "bin"))),
+    };
+    ensure!(good, "--out {}: {what} is written\nhint: --to names another format", out.display());
+    Ok(())
 }
 
 /// The weights of --model, or those between them and --interpolate's.

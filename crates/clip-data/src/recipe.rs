@@ -98,7 +98,8 @@ fn collect(config: &Config) -> Result<StageSpec> {
     let (source, fetch, base) = (config.source.clone(), config.fetch.clone(), config.base.clone());
     // Version 4: rows of local images are named by their place in the corpus and keep what their
     // JSON knows of them; images of pages that opt out are rejected, also those of archives.
-    Ok(stage("collect", 4, settings, resources, move || {
+    // Version 5: pages of WAT files that were errors have no pairs.
+    Ok(stage("collect", 5, settings, resources, move || {
         Ok(Work::Source(clip_crawl::source(&source, &fetch, &base)?))
     }))
 }
@@ -289,7 +290,9 @@ fn check(config: &Config) -> Result<Option<StageSpec>> {
         let (cache, search) = (default_cache(), CandidateOptions::of_mode(check.thorough));
         let open = |(name, path): &(String, PathBuf)| {
             let index = EvalIndex::open(name, path, cache.as_deref(), &search);
-            Ok((index.map_err(|e| Error::stage(Check::STAGE, e))?, decided.set(name).rule()))
+            let index = index.map_err(|e| Error::stage(Check::STAGE, e))?;
+            index.warnings().for_each(|text| eprintln!("{text}"));
+            Ok((index, decided.set(name).rule()))
         };
         let sets = sets.iter().map(open).collect::<Result<_>>()?;
         let drop = check.action == CheckAction::Drop;

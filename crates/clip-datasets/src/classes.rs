@@ -52,7 +52,13 @@ pub(crate) fn choose(
         let known = |protocol: &Protocol| prompts(&dataset.id, *protocol).is_some();
         [Protocol::OpenAi, Protocol::ClipBenchmark].into_iter().find(known)
     });
-    let protocol = options.protocol.or(default).unwrap_or(Protocol::Folder);
+    // What is none of DataComp's sets has its folder's prompts, and no protocol of DataComp's.
+    let known = dataset.is_some() || registry::find_datacomp(name).is_some();
+    let protocol = options
+        .protocol
+        .filter(|asked| known || *asked != Protocol::DataComp)
+        .or(default)
+        .unwrap_or(Protocol::Folder);
     // DataComp's prompts are those in its folders.
     let theirs = dataset
         .filter(|_| protocol != Protocol::DataComp || own.is_none())

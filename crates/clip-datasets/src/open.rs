@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::class_names::words_of_classes;
 use crate::classes::{Classes, choose};
+use crate::item::Task;
 use crate::load::{Ask, Content, flat, folds, load, own_folder};
 use crate::open_options::OpenOptions;
 use crate::registry::{self, Dataset};
@@ -37,10 +38,13 @@ pub fn open_unlabelled(name: &str, path: &Path) -> Result<EvalSet> {
         Err(error) => error,
         opened => return opened,
     };
-    let own = registry::find(name).and_then(|dataset| own_folder(path, dataset));
+    let dataset = registry::find(name);
+    let own = dataset.and_then(|dataset| own_folder(path, dataset));
     let path = own.as_deref().unwrap_or(path);
     if let Ok(set) = open(path) {
-        return Ok(set);
+        // Of a dataset without captions, a set of captions is another's.
+        let other = set.task == Task::Retrieval && dataset.is_some_and(|d| !d.has_captions());
+        return if other { Err(named) } else { Ok(set) };
     }
     match flat::open(path)? {
         Some(content) => {
@@ -83,7 +87,7 @@ fn assemble(
     loaded: Loaded,
 ) -> Result<EvalSet> {
     let Loaded { loader, root, folds, content } = loaded;
-    let Content { task, keys, own, source } = content;
+    let Content { task, keys, own, source, left_out } = content;
     let chosen = choose(&name, dataset, options, task, &keys, own)?;
     let order = chosen.order();
     let Classes { dataset, protocol, prompts, pairing } = chosen;
@@ -110,6 +114,7 @@ fn assemble(
         prompts,
         order,
         source,
+        left_out,
     })
 }
 

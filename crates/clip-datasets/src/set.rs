@@ -35,6 +35,9 @@ pub struct EvalSet {
     pub folds: usize,
     /// Which classes are kept, where not all are.
     pub subset: Option<ClassSubset>,
+    /// What of its folder is in no item, in words: images beside the class folders, folders without
+    /// an image.
+    pub left_out: Vec<String>,
     pub(crate) labels: Vec<(String, String)>,
     /// For each class the folder's word for it, where the folder has one.
     pub(crate) words: Vec<Option<String>>,

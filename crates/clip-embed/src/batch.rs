@@ -63,7 +63,9 @@ fn decode(read: Vec<Item>, input: &Input, transform: &Preprocess) -> Batch {
     let decoded: Vec<std::result::Result<Option<Rgb>, String>> = read
         .par_iter()
         .map(|item| {
-            if input.texts && item.caption.is_none() {
+            // Lines of text are rows also where they are empty.
+            let caption = item.caption.as_deref().filter(|c| !input.images || !c.trim().is_empty());
+            if input.texts && caption.is_none() {
                 return Err("no caption".into());
             }
             match (&item.image, input.images) {

@@ -115,7 +115,10 @@ impl Input {
                 of.contains(&extension.as_str())
             };
             if !files.iter().any(|file| is(file, &["tar"])) {
-                let texts = files.iter().any(|file| is(file, &["txt"]));
+                let texts = files.iter().any(|file| is(file, &["txt"]))
+                    || files
+                        .iter()
+                        .any(|file| is(file, &["json"]) && facts_in(file).caption.is_some());
                 files.retain(|file| ImageFormat::of_path(file).is_some());
                 let part =
                     |files: &[PathBuf]| Part::Images { root: path.into(), files: files.to_vec() };
@@ -143,9 +146,10 @@ impl Part {
         let files = match self {
             Self::Shard(path) => vec![path.clone()],
             Self::Images { files, .. } => {
-                let beside = files.iter().map(|file| file.with_extension("txt"));
-                let captions: Vec<PathBuf> = beside.filter(|file| file.is_file()).collect();
-                files.iter().cloned().chain(captions).collect()
+                let of = |ending| files.iter().map(move |file| file.with_extension(ending));
+                let beside: Vec<PathBuf> =
+                    of("txt").chain(of("json")).filter(|file| file.is_file()).collect();
+                files.iter().cloned().chain(beside).collect()
             }
             Self::Lines { lines, .. } => {
                 return Ok(blake3::hash(lines.join("\n").as_bytes()).to_hex().to_string());
@@ -173,10 +177,12 @@ impl Part {
             }
             Self::Images { root, files } => Box::new(files.iter().map(move |file| {
                 let image = std::fs::read(file).map_err(|e| Error::io(file, e))?;
-                let caption = std::fs::read_to_string(file.with_extension("txt")).ok();
+                let text = std::fs::read_to_string(file.with_extension("txt")).ok();
                 let key = file.strip_prefix(root).unwrap_or(file).to_string_lossy().into_owned();
-                let caption = caption.map(|text| text.trim_end().to_owned());
-                Ok(Item { key, image: Some(image), caption, facts: Facts::default() })
+                let facts = beside(file);
+                let text = text.map(|text| text.trim_end().to_owned());
+                let caption = text.or_else(|| facts.caption.clone());
+                Ok(Item { key, image: Some(image), caption, facts })
             })),
             Self::Lines { lines, .. } => Box::new(lines.iter().map(|line| {
                 let caption = Some(line.clone());
@@ -186,9 +192,34 @@ impl Part {
     }
 }
 
+/// What the JSON beside an image says, as img2dataset's `files` format has it.
+fn beside(image: &Path) -> Facts {
+    facts_in(&image.with_extension("json"))
+}
+
+fn facts_in(json: &Path) -> Facts {
+    let json = std::fs::read(json).ok();
+    let json = json.and_then(|json| clip_corpus::json::from_slice::<Value>(&json).ok());
+    json.map_or_else(Facts::default, |json| Facts::of(&json))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_img2dataset_stored_beside_an_image_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("0.jpg"), b"image").unwrap();
+        let json = r#"{"uid": "u", "url": "http://a/0.jpg", "sha256": "s", "caption": "a cat"}"#;
+        std::fs::write(folder.path().join("0.json"), json).unwrap();
+        let input = Input::open(&folder.path().display().to_string(), 10).unwrap();
+        assert!(input.texts);
+        let item = input.parts[0].items().unwrap().next().unwrap().unwrap();
+        assert_eq!(item.caption.as_deref(), Some("a cat"));
+        let facts = [&item.facts.uid, &item.facts.url, &item.facts.sha256];
+        assert_eq!(facts.map(|fact| fact.as_deref().unwrap()), ["u", "http://a/0.jpg", "s"]);
+    }
 
     #[test]
     fn folders_and_lines() {

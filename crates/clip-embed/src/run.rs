@@ -41,7 +41,8 @@ pub fn run(
         let wrong = |reason| Error::file(&options.output, format!("{reason}\nhint: --only image"));
         encoder.check_vocabulary().map_err(wrong)?;
     }
-    let _lock = claim(&options.output, "embed.json", "embeddings", &options.identity)?;
+    let of = ("embed.json", "embeddings");
+    let _lock = claim(&options.output, of, &options.identity, input.parts.len())?;
     let mut summary = Summary::default();
     let width = input.parts.len().saturating_sub(1).to_string().len().max(4);
     for (number, part) in input.parts.iter().enumerate() {
@@ -63,7 +64,12 @@ pub fn run(
 ///
 /// # Errors
 /// When the folder holds something else, or another process writes there.
-pub(crate) fn claim(folder: &Path, file: &str, what: &str, identity: &str) -> Result<File> {
+pub(crate) fn claim(
+    folder: &Path,
+    (file, what): (&str, &str),
+    identity: &str,
+    parts: usize,
+) -> Result<File> {
     let path = folder.join(file);
     let known = std::fs::read_to_string(&path).ok();
     if known.as_ref().is_some_and(|found| found.trim() != identity.trim()) {
@@ -80,6 +86,7 @@ pub(crate) fn claim(folder: &Path, file: &str, what: &str, identity: &str) -> Re
         Some(_) => clip_format::remove_temporary_files(folder)?,
         None => clip_format::write_atomic(&path, identity.as_bytes())?,
     }
+    clip_corpus::write_part_count(folder, parts)?;
     Ok(lock)
 }
 
@@ -179,16 +186,17 @@ mod tests {
     fn a_folder_is_for_one_process_which_removes_what_a_killed_one_left() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
-        let first = claim(&out, "embed.json", "embeddings", "a model").unwrap();
-        let error = claim(&out, "embed.json", "embeddings", "a model").unwrap_err().to_string();
+        let of = ("embed.json", "embeddings");
+        let first = claim(&out, of, "a model", 1).unwrap();
+        let error = claim(&out, of, "a model", 1).unwrap_err().to_string();
         assert!(error.contains("another process"), "{error}");
         drop(first);
-        let error = claim(&out, "embed.json", "embeddings", "another").unwrap_err().to_string();
+        let error = claim(&out, of, "another", 1).unwrap_err().to_string();
         assert!(error.contains("other embeddings"), "{error}");
         let left = out.join("text_emb/.text_emb_0002.npy.tmp-1-00ff");
         std::fs::create_dir(out.join("text_emb")).unwrap();
         std::fs::write(&left, "half").unwrap();
-        let _again = claim(&out, "embed.json", "embeddings", "a model").unwrap();
+        let _again = claim(&out, of, "a model", 1).unwrap();
         assert!(!left.exists());
     }
 }

@@ -37,7 +37,8 @@ pub fn score(
     options: &ScoreOptions,
     progress: &dyn Fn(usize) -> bool,
 ) -> Result<Option<Summary>> {
-    let _lock = claim(&options.output, "score.json", "scores", &options.identity)?;
+    let of = ("score.json", "scores");
+    let _lock = claim(&options.output, of, &options.identity, input.parts.len())?;
     let mut summary = Summary::default();
     let width = input.parts.len().saturating_sub(1).to_string().len().max(5);
     // A pool is all tables of a folder, also those of shards that were given before.

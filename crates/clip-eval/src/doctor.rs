@@ -93,6 +93,13 @@ pub fn examine(set: &EvalSet, progress: &dyn Fn(usize)) -> Result<Vec<Finding>> 
         conflicts.is_empty(),
         listed(&conflicts, "are the same bytes with different classes"),
     ));
+    if !set.left_out.is_empty() {
+        found.push(finding(
+            "folder",
+            false,
+            format!("not in the set: {}", set.left_out.join("; ")),
+        ));
+    }
     found.extend(size(set, count as u64));
     if set.task == Task::Retrieval {
         found.push(finding(

@@ -1,7 +1,7 @@
 //! Result files: CLIP_benchmark's, with what they lack, and DataComp's lines.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clip_datasets::ClassSubset;
 use clip_format::PathError;
@@ -102,6 +102,9 @@ impl DataCompLine {
 /// A result file as it is read: one of these, or CLIP_benchmark's own. What is absent is none.
 #[derive(Debug, Clone, Default, Deserialize)]
 pub struct ResultRecord {
+    /// The file that it was read from.
+    #[serde(skip)]
+    pub file: PathBuf,
     /// The dataset.
     pub dataset: Option<String>,
     /// The model.
@@ -165,7 +168,8 @@ impl ResultRecord {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path).map_err(|e| PathError::new(path, e))?;
         let wrong = |e| PathError::new(path, std::io::Error::other(e));
-        Ok(serde_json::from_slice::<Self>(&text).map_err(wrong)?)
+        let record = serde_json::from_slice::<Self>(&text).map_err(wrong)?;
+        Ok(Self { file: path.to_path_buf(), ..record })
     }
 
     /// The value of a metric.

@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // Nothing is kept: each image is decoded each time.
         let options = CorpusOptions {
             context,
-            side: side_kept,
+            side: Some(side_kept),
             cache_bytes: 0,
             weight_column: None,
             caption_keys: CaptionKeys::default(),

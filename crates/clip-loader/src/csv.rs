@@ -65,8 +65,7 @@ fn rows(path: &Path, csv: &CsvOptions) -> Result<Vec<(String, String)>> {
     let column = |flag: &str, name: &str| {
         let found = reader.header().iter().position(|column| column == name);
         found.ok_or_else(|| {
-            let columns = reader.header().join(", ");
-            let hint = format!("hint: {flag}, or --csv-separator; the table has {columns}");
+            let hint = missing_hint(flag, reader.header(), csv.separator);
             Error::file(path, format!("no column {name:?}\n{hint}"))
         })
     };
@@ -75,9 +74,31 @@ fn rows(path: &Path, csv: &CsvOptions) -> Result<Vec<(String, String)>> {
     let (mut rows, mut row) = (Vec::new(), Row::default());
     while let Some(read) = reader.next_row(&mut row).map_err(io)? {
         read.map_err(|reason| Error::file(path, reason))?;
-        rows.push((row.cell(image).unwrap_or_default(), row.cell(caption).unwrap_or_default()));
+        let (image, caption) = (row.cell(image), row.cell(caption));
+        let image = image.unwrap_or_default();
+        if rows.is_empty() && ["http://", "https://"].iter().any(|web| image.starts_with(web)) {
+            let hint = "hint: `clip-data fetch` makes shards of a list of URLs, for --train-data";
+            return Err(Error::file(path, format!("{image} is a URL, and no image file\n{hint}")));
+        }
+        rows.push((image, caption.unwrap_or_default()));
     }
     Ok(rows)
+}
+
+/// What to do about a column that is not among `columns`.
+fn missing_hint(flag: &str, columns: &[String], separator: u8) -> String {
+    let (shown, other) = (columns.join(", "), if separator == b'\t' { ',' } else { '\t' });
+    let whole = matches!(columns, [one] if one.contains(other));
+    let names = columns.iter().flat_map(|column| column.split(if whole { other } else { '\0' }));
+    if names.into_iter().any(|name| ["url", "image_url"].contains(&&*name.trim().to_lowercase())) {
+        return format!(
+            "hint: `clip-data fetch` makes shards of a list of URLs, for --train-data; else {flag} and --csv-separator; the table has {shown}"
+        );
+    }
+    if whole {
+        return format!("hint: --csv-separator {other:?}; the header is one column: {shown}");
+    }
+    format!("hint: {flag}, or --csv-separator; the table has {shown}")
 }
 
 #[cfg(test)]
@@ -89,7 +110,7 @@ mod tests {
     fn options() -> CorpusOptions {
         CorpusOptions {
             context: 12,
-            side: 16,
+            side: Some(16),
             cache_bytes: 0,
             weight_column: None,
             caption_keys: crate::CaptionKeys::default(),
@@ -128,8 +149,18 @@ mod tests {
             let error = corpus.image(pair).unwrap_err();
             assert!(matches!(error, Error::File(_)) && error.to_string().contains(word));
         }
-        let message = open(&path, b'\t').err().unwrap().to_string();
-        assert!(message.contains("no column \"filepath\"\nhint: --csv-img-key"), "{message}");
+        let message = |separator: u8| open(&path, separator).err().unwrap().to_string();
+        assert!(message(b'\t').contains("no column \"filepath\"\nhint: --csv-separator ','"));
+        std::fs::write(&path, "path,title\nc.jpg,a\n").unwrap();
+        assert!(message(b',').contains("hint: --csv-img-key"));
+        std::fs::write(&path, "URL,title\nhttp://a.b/c.jpg,a\n").unwrap();
+        for separator in [b',', b'\t'] {
+            assert!(message(separator).contains("hint: `clip-data fetch`"));
+        }
+        std::fs::write(&path, "filepath,title\nhttp://a.b/c.jpg,a\n").unwrap();
+        assert!(
+            message(b',').contains("c.jpg is a URL, and no image file\nhint: `clip-data fetch`")
+        );
         std::fs::write(&path, "filepath,title\na,b,c\n").unwrap();
         assert!(open(&path, b',').err().unwrap().to_string().contains("line 2: "));
         std::fs::write(&path, "filepath,title\n").unwrap();

@@ -72,8 +72,9 @@ pub struct Source {
 pub struct CorpusOptions {
     /// Tokens in a text, start and end included.
     pub context: usize,
-    /// Least shorter side, in pixels, that a JPEG is decoded to at 1/2, 1/4 or 1/8.
-    pub side: u32,
+    /// Least shorter side, in pixels, that a JPEG is decoded to at 1/2, 1/4 or 1/8; where pairs are
+    /// scored, as open_clip does, `None` decodes in full.
+    pub side: Option<u32>,
     /// Decoded images are kept in memory when all of them fit in this many bytes, if their shorter
     /// sides are `side`; of larger ones those that come first.
     pub cache_bytes: u64,
@@ -121,7 +122,7 @@ pub struct Corpus {
     /// Bytes of decoded images that are kept, and at most.
     pub(crate) kept_bytes: AtomicU64,
     cache_bytes: u64,
-    side: u32,
+    side: Option<u32>,
     digest: String,
     skipped: usize,
     broken_json: usize,
@@ -186,7 +187,7 @@ impl Corpus {
     /// Drawings with captions, made on the spot: for measuring a machine without data.
     pub fn synthetic(pairs: usize, context: usize, side: u32) -> Self {
         let tokenizer = Tokenizer::new();
-        let mut corpus = Self::empty(side);
+        let mut corpus = Self::empty(Some(side));
         for number in 0..pairs {
             let text = format!("drawing number {number}");
             let first = corpus.caption(&unpadded(&tokenizer, &text, context));
@@ -217,7 +218,7 @@ impl Corpus {
         corpus
     }
 
-    fn empty(side: u32) -> Self {
+    fn empty(side: Option<u32>) -> Self {
         Self {
             pairs: Vec::new(),
             captions: vec![0],
@@ -273,7 +274,8 @@ impl Corpus {
     }
 
     fn keep_pixels(&mut self, cache_bytes: u64) {
-        if self.pairs.len() as u64 * u64::from(self.side).pow(2) * 3 <= cache_bytes {
+        let Some(side) = self.side else { return };
+        if self.pairs.len() as u64 * u64::from(side).pow(2) * 3 <= cache_bytes {
             self.pixels = (0..self.pairs.len()).map(|_| OnceLock::new()).collect();
             self.cache_bytes = cache_bytes;
         }
@@ -413,7 +415,7 @@ impl Corpus {
         }
         let pair = &self.pairs[index];
         let image = match pair.shard {
-            DRAWN => return Ok(drawing(pair.offset, self.side)),
+            DRAWN => return Ok(drawing(pair.offset, self.side.unwrap_or_default())),
             LISTED => {
                 let path = &self.listed[pair.offset as usize];
                 decode_member(&read_listed(path)?, self.side, path, 0)?

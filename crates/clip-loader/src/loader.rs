@@ -395,7 +395,7 @@ mod tests {
         let source = crate::Source { spec: folder.path().display().to_string(), weight: 1.0 };
         let options = crate::CorpusOptions {
             context: 12,
-            side: 8,
+            side: Some(8),
             cache_bytes: 30_000,
             weight_column: None,
             caption_keys: crate::CaptionKeys::default(),

@@ -26,8 +26,26 @@ pub(crate) fn read_member(file: &File, path: &Path, offset: u64, size: u32) -> R
 
 /// A member's image; a JPEG at an eighth, a quarter or a half as long as its shorter side keeps
 /// `side` pixels.
-pub(crate) fn decode_member(bytes: &[u8], side: u32, path: &Path, offset: u64) -> Result<Rgb> {
-    let options = DecodeOptions { min_side: Some(side), ..DecodeOptions::stored() };
+pub(crate) fn decode_member(
+    bytes: &[u8],
+    side: Option<u32>,
+    path: &Path,
+    offset: u64,
+) -> Result<Rgb> {
+    let options = DecodeOptions { min_side: side, ..DecodeOptions::stored() };
     let reason = |e: clip_image::Error| format!("the image at byte {offset}: {e}");
     decode(bytes, &options).map_err(|e| Error::file(path, reason(e)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jpeg_is_decoded_at_a_fraction_only_where_a_side_is_named() {
+        let image = Rgb::filled(64, 64, [9, 8, 7]);
+        let bytes = clip_image::encode_jpeg(&image, 95).unwrap();
+        let width = |side| decode_member(&bytes, side, Path::new("x"), 0).unwrap().width;
+        assert_eq!([width(Some(16)), width(Some(40)), width(None)], [16, 64, 64]);
+    }
 }

@@ -13,7 +13,7 @@ pub fn open(folder: &Path, column: Option<&str>) -> Arc<Corpus> {
     let source = Source { spec: folder.display().to_string(), weight: 1.0 };
     let options = CorpusOptions {
         context: 12,
-        side: 16,
+        side: Some(16),
         cache_bytes: 1 << 20,
         weight_column: column.map(str::to_owned),
         caption_keys: CaptionKeys::default(),

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use clip_corpus::{
-    Commit, Manifest, PartFile, Replacement, Uids, columns, copy_without, find_rows,
-    forget_in_shard, npy_without, row_part, scan, schema_of, texts_at,
+    Commit, Manifest, PartFile, Replacement, Uids, columns, copy_without, count_in_shard,
+    find_rows, forget_in_shard, npy_without, row_part, scan, schema_of, texts_at,
 };
 
 use crate::format::Format;
@@ -107,6 +107,35 @@ pub fn forget_in_run(dir: &Path, uids: &Uids) -> Result<ForgottenRows> {
         summary.write(&layout.summary())?;
     }
     Ok(done)
+}
+
+/// How many rows [`forget_in_run`] removes of each stage that has some.
+///
+/// # Errors
+/// When what is stored is damaged.
+pub fn count_in_run(dir: &Path, uids: &Uids) -> Result<Vec<(String, u64)>> {
+    let mut counts = Vec::new();
+    for stage in RunLayout::new(dir).stage_folders()? {
+        let mut rows = 0;
+        for commit in Manifest::open(stage.dir())?.commits() {
+            for file in &commit.files {
+                let path = stage.dir().join(&file.name);
+                rows += match PartFileKind::from_name(&file.name) {
+                    Some(PartFileKind::Rows | PartFileKind::Rejects) => {
+                        find_rows(&path, columns::UID, |uid| uids.contains(uid))?.len() as u64
+                    }
+                    Some(PartFileKind::Shard) if file.name.ends_with(".tar") => {
+                        count_in_shard(&path, uids)?
+                    }
+                    _ => 0,
+                };
+            }
+        }
+        if rows > 0 {
+            counts.push((stage.name(), rows));
+        }
+    }
+    Ok(counts)
 }
 
 /// Refuses a stage with parts that are not committed: what they have so far is not known by rows.

@@ -123,7 +123,7 @@ impl RunLayout {
 }
 
 /// `06-fetch-3f9c1a2b`.
-fn is_stage_name(name: &str) -> bool {
+pub(crate) fn is_stage_name(name: &str) -> bool {
     let digits = |text: &str| text.len() >= 2 && text.bytes().all(|byte| byte.is_ascii_digit());
     let hash = |text: &str| text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let parts = name.split_once('-').and_then(|(number, rest)| {
@@ -160,6 +160,11 @@ impl StageLayout {
     /// The folder's name in the run's.
     pub fn name(&self) -> String {
         self.dir.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// The first digits of its fingerprint's hash, which its folder is called by.
+    pub(crate) fn hash_start(&self) -> String {
+        self.name().rsplit('-').next().unwrap_or_default().to_owned()
     }
 
     /// Whether a stage began here.

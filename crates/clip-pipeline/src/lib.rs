@@ -51,7 +51,9 @@ pub use embedded::PartEmbeddings;
 pub use error::{Error, Result};
 pub use event::{Event, Progress};
 pub use fingerprint::{Fingerprint, hash_resource};
-pub use forget::{BlockEntries, ForgottenRows, block_entries, check_forget, forget_in_run};
+pub use forget::{
+    BlockEntries, ForgottenRows, block_entries, check_forget, count_in_run, forget_in_run,
+};
 pub use layout::{PartFileKind, RunLayout, StageLayout};
 pub use part::{PartInfo, PartSink, Reject, image_bytes};
 pub use plan::{Plan, PlannedStage, Status};

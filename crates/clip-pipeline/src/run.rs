@@ -1,7 +1,7 @@
 //! Running a plan: stage by stage, part by part, resumable at any moment.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +18,7 @@ use crate::{
 
 mod engine;
 mod inputs;
+mod invalidate;
 mod lean;
 mod work;
 
@@ -63,6 +64,8 @@ pub struct Run {
     lean: bool,
     /// How many missing files of the sink are made of each part.
     readers: Mutex<HashMap<usize, usize>>,
+    /// Stages of which nothing is there that was made of rows that changed.
+    settled: Mutex<HashSet<usize>>,
     _lock: File,
 }
 
@@ -93,6 +96,7 @@ impl Run {
             queries: None,
             lean: false,
             readers: Mutex::default(),
+            settled: Mutex::default(),
             _lock: lock,
         })
     }
@@ -143,6 +147,7 @@ impl Run {
         let (rows, done) = (self.rows_of(stage, &mine)?, done.len());
         self.emit(&Event::StageStarted { stage: name.clone(), parts, done, rows });
         if !mine.is_empty() {
+            self.check_gone(stage, &mine)?;
             // Array jobs share the folder with others at work.
             if job.is_none() {
                 clip_format::remove_temporary_files(planned.layout.dir())?;
@@ -241,27 +246,6 @@ impl Run {
         Ok(())
     }
 
-    /// Removes what a stage and those after it made.
-    fn invalidate(&self, from: usize) -> Result<()> {
-        for stage in from..self.plan.stages.len() {
-            let layout = &self.plan.stages[stage].layout;
-            self.plan.store.as_ref().map_or(Ok(()), |store| store.invalidate(layout))?;
-            if layout.dir().exists() {
-                std::fs::remove_dir_all(layout.dir()).map_err(|e| Error::io(layout.dir(), e))?;
-            }
-            self.reload(stage)?;
-        }
-        Ok(())
-    }
-
-    /// Removes what the stages behind one made: its rows are to be others.
-    ///
-    /// # Errors
-    /// When storage fails.
-    pub fn invalidate_after(&self, stage: usize) -> Result<()> {
-        self.invalidate(stage + 1)
-    }
-
     /// What happened in each stage so far: the funnel.
     pub fn funnel(&self) -> Vec<(&str, Counts)> {
         let stages = self.plan.stages.iter().enumerate();
@@ -287,8 +271,9 @@ impl Run {
         let dirs = |summary: &RunSummary| -> Vec<String> {
             summary.stages.iter().map(|stage| stage.dir.clone()).collect()
         };
+        let there = |dir: &String| self.plan.layout.dir().join(dir).is_dir();
         match RunSummary::read(&path)? {
-            Some(other) if dirs(&other) != dirs(&own) => Ok(()),
+            Some(other) if dirs(&other) != dirs(&own) && dirs(&other).iter().all(there) => Ok(()),
             _ => own.write(&path),
         }
     }

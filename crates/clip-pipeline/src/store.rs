@@ -10,7 +10,7 @@ use clip_format::write_atomic;
 use clip_store::Store;
 
 use crate::layout::{
-    DECISION_INDEX, PartFileKind, RunLayout, StageLayout, commit_name, commit_part,
+    DECISION_INDEX, PartFileKind, RunLayout, StageLayout, commit_name, commit_part, is_stage_name,
 };
 use crate::{Error, Result};
 
@@ -175,6 +175,15 @@ impl RunStore {
         }
         let theirs = stage.get(name).map_err(|e| failed(&stage, name, e))?;
         theirs.map_or(Ok(()), |theirs| Ok(write_atomic(&path, &theirs.bytes)?))
+    }
+
+    /// Copies the file that says what decides a stage, of every stage that is in the store.
+    pub(crate) fn stage_files(&self, run: &RunLayout) -> Result<()> {
+        let names = self.0.names().map_err(|e| failed(&self.0, "", e))?;
+        let stages = names.iter().filter(|name| is_stage_name(name));
+        stages
+            .map(|name| StageLayout::new(&run.dir().join(name)))
+            .try_for_each(|stage| self.get_if_exists(&stage, StageLayout::FILE).map(drop))
     }
 
     /// Removes a stage.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::counter::{Counted, Counter};
 use crate::hash::HashedMap;
-use crate::list::ListBuilder;
+use crate::list::{ListBuilder, Passed};
 use crate::open::refuse_table;
 use crate::origin::{Origin, Read};
 use crate::parallel_records::{Records, pump};
@@ -101,17 +101,18 @@ impl Build {
         let mut origin = Origin::default();
         let (unigrams, pairs, pairs_passed) = self.words(&mut origin, advance)?;
         let titles = self.titles(&mut origin, advance)?;
-        let mut own = Vec::new();
+        let (mut own, mut passed_over) = (Vec::new(), Passed::default());
         for path in &self.lists {
             let list = QueryList::load(path)?;
             let passed = list.passed();
             let found = vec![
                 ("queries", list.len() as u64),
-                ("rows that are empty", passed.empty),
-                ("rows longer than 256 bytes", passed.overlong),
-                ("rows of an earlier text", passed.repeated),
+                ("empty", passed.empty),
+                ("longer than 256 bytes", passed.overlong),
+                ("repeated", passed.repeated),
             ];
             origin.inputs.push(read(path, "list", found));
+            passed_over.add(&passed);
             own.extend(list.into_queries());
         }
         let names = self.wordnet.as_ref().map(|folder| wordnet::names(folder)).transpose()?;
@@ -129,6 +130,12 @@ impl Build {
             let queries = sources.iter_mut().find(|(name, _)| *name == source);
             let queries = queries.map(|(_, queries)| std::mem::take(queries)).unwrap_or_default();
             let mut given = builder.add(source, queries);
+            if source == QuerySource::List {
+                let unusable = passed_over.empty + passed_over.overlong;
+                given.unusable += unusable;
+                given.repeated += passed_over.repeated;
+                given.offered += unusable + passed_over.repeated;
+            }
             if source == QuerySource::Bigram && pairs_passed > given.offered {
                 given.beyond += pairs_passed - given.offered;
                 given.offered = pairs_passed;

@@ -33,6 +33,15 @@ pub struct Passed {
     pub repeated: u64,
 }
 
+impl Passed {
+    /// Adds those of another file.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.empty += other.empty;
+        self.overlong += other.overlong;
+        self.repeated += other.repeated;
+    }
+}
+
 /// Queries in order; a query's id is its place, which is its row in the file. No text occurs twice.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct QueryList {

@@ -61,6 +61,13 @@ impl Review {
                 let (found, _) = checked(&stage.layout)?;
                 found.into_iter().map(|checked| (checked.pair, checked.kept)).unzip()
             }
+            None if !folder.join(PAIRS).is_file() => {
+                return Err(Error::NotFound(format!(
+                    "{}: the pairs of this report are not here any more: it is of an earlier build of the run. \
+                     `clip-data contamination` writes a report on this one.",
+                    folder.join(Self::FILE).display()
+                )));
+            }
             None => {
                 let pairs = read_matches(&folder.join(PAIRS))?;
                 let kept = still_there(&report, &pairs);

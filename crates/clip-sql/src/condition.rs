@@ -5,9 +5,12 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::common::{DFSchema, SchemaError};
+use datafusion::common::{DFSchema, DFSchemaRef, SchemaError};
 use datafusion::error::DataFusionError;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::DFParser;
 
@@ -80,7 +83,8 @@ impl Condition {
             Err(error) => return Err(refused(reason(&error))),
         }
         // Constants that are no values of what they are compared with, such as a word with a width.
-        let planned = context.create_physical_expr(expression.clone(), &columns);
+        let columns = Arc::new(columns);
+        let planned = planned(&context, expression.clone(), &columns);
         let none = RecordBatch::new_empty(Arc::new(schema.clone()));
         planned.and_then(|planned| planned.evaluate(&none)).map_err(|e| refused(reason(&e)))?;
         let type_of = |text: &str| {
@@ -110,6 +114,19 @@ impl Condition {
         // A comment at its end must not reach beyond it.
         format!("(\n{}\n)", self.compared.as_ref().unwrap_or(&self.text))
     }
+}
+
+/// An expression to evaluate. Some functions, such as `coalesce`, are there only as what they are
+/// simplified to.
+pub(crate) fn planned(
+    context: &SessionContext,
+    expression: Expr,
+    columns: &DFSchemaRef,
+) -> datafusion::error::Result<Arc<dyn PhysicalExpr>> {
+    let simplifier =
+        ExprSimplifier::new(SimplifyContext::builder().with_schema(columns.clone()).build());
+    let expression = simplifier.simplify(simplifier.coerce(expression, columns)?)?;
+    context.create_physical_expr(expression, columns)
 }
 
 /// What makes an expression depend on more than the row.

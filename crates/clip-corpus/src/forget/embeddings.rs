@@ -37,6 +37,19 @@ pub fn check_embeddings(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// How many rows [`forget_embeddings`] removes.
+///
+/// # Errors
+/// When a table cannot be read.
+pub fn count_in_embeddings(folder: &Path, uids: &Uids) -> Result<u64> {
+    let mut count = 0;
+    for name in tables(folder)? {
+        let table = folder.join(EmbeddingNames::METADATA).join(&name);
+        count += find_rows(&table, columns::UID, |uid| uids.contains(uid))?.len() as u64;
+    }
+    Ok(count)
+}
+
 /// Removes rows from embeddings in clip-retrieval's layout (`img_emb/img_emb_0.npy`,
 /// `text_emb/text_emb_0.npy`, `metadata/metadata_0.parquet`) by the metadata's `uid`. Returns the
 /// number of rows.

@@ -12,9 +12,9 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 pub use array::{npy_rows, npy_without};
-pub use embeddings::{check_embeddings, forget_embeddings};
+pub use embeddings::{check_embeddings, count_in_embeddings, forget_embeddings};
 pub(crate) use shard::uid_of;
-pub use shard::{forget_in_shard, holds, lacks_uids};
+pub use shard::{count_in_shard, forget_in_shard, holds, lacks_uids};
 pub use statistics::{NOT_ASKED, status_key};
 pub use table::{check_table, copy_without, find_rows, forget_in_table, texts_at};
 
@@ -109,14 +109,23 @@ impl Uids {
 /// # Errors
 /// When the file cannot be read or written.
 pub fn forget_in_subset(path: &Path, uids: &Uids) -> Result<u64> {
-    let kept = |id: &u128| !uids.has(*id);
-    let mut removed = 0;
-    for id in subset_ids(path)? {
-        removed += u64::from(!kept(&id?));
-    }
+    let removed = count_in_subset(path, uids)?;
     if removed > 0 {
+        let kept = |id: &u128| !uids.has(*id);
         let ids: Vec<u128> = read_subset(path)?.into_iter().filter(kept).collect();
         write_subset(path, &ids)?;
     }
     Ok(removed)
+}
+
+/// How many entries [`forget_in_subset`] removes.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn count_in_subset(path: &Path, uids: &Uids) -> Result<u64> {
+    let mut count = 0;
+    for id in subset_ids(path)? {
+        count += u64::from(uids.has(id?));
+    }
+    Ok(count)
 }

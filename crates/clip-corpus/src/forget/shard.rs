@@ -68,13 +68,21 @@ pub fn forget_in_shard(
     Ok(removed.max(plan.rows.len() as u64))
 }
 
+/// How many rows of a shard [`forget_in_shard`] removes.
+///
+/// # Errors
+/// When it is damaged.
+pub fn count_in_shard(path: &Path, uids: &Uids) -> Result<u64> {
+    let plan = plan(path, uids)?;
+    Ok(plan.keys.len().max(plan.rows.len()) as u64)
+}
+
 /// Whether a shard has a sample of these uids.
 ///
 /// # Errors
 /// When it is damaged.
 pub fn holds(path: &Path, uids: &Uids) -> Result<bool> {
-    let plan = plan(path, uids)?;
-    Ok(!plan.keys.is_empty() || !plan.rows.is_empty())
+    Ok(count_in_shard(path, uids)? > 0)
 }
 
 /// Whether a shard has samples, and none of them a uid.

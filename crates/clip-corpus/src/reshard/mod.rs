@@ -124,13 +124,15 @@ impl Reshard {
                 let mut sample = sample?;
                 done.read += 1;
                 if without.remove(&sample.key) {
-                    done.left_out += 1;
-                    // Its id was found.
-                    if let Some(wanted) = &mut wanted
-                        && let Some(uid) = uid_of(&sample, path)?
-                    {
-                        uid_number(&uid).and_then(|id| wanted.remove(&id));
-                    }
+                    // Of a subset those that it has. Their ids were found.
+                    let chosen = match &mut wanted {
+                        Some(wanted) => {
+                            let id = uid_of(&sample, path)?.and_then(|uid| uid_number(&uid));
+                            id.and_then(|id| wanted.remove(&id)).is_some()
+                        }
+                        None => true,
+                    };
+                    done.left_out += u64::from(chosen);
                     continue;
                 }
                 let uid = match (&wanted, self.shuffle) {
@@ -259,6 +261,11 @@ mod tests {
         let shard = ShardReader::open(&out.join("00000.tar")).unwrap();
         let left: Vec<String> = shard.map(|sample| sample.unwrap().key).collect();
         assert_eq!(left, ["10"]);
+        // Of a subset, copies that it has not are none that were left out.
+        let subset = Some(vec![uid_number(B).unwrap()]);
+        let reshard = Reshard { subset, ..reshard };
+        let done = reshard.run(&inputs, &folder.path().join("part"), |_| ()).unwrap();
+        assert_eq!((done.written + done.left_out, done.not_found), (1, 0));
         assert_eq!(crate::verify_shard(&out.join("00000.tar"), None).findings, []);
     }
 

@@ -30,7 +30,13 @@ __version__ = _native.__version__
 
 def __getattr__(name):
     if name in ("Dataset", "DataLoader"):
-        from . import _dataset
+        try:
+            from . import _dataset
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            hint = "hint: pip install torch"
+            raise ImportError(f"clip_data.{name} needs torch, which is not installed\n{hint}") from error
 
         return getattr(_dataset, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -109,5 +109,9 @@ pub fn export(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let count = clip_datasets::export(&set, &args.out, args.per_shard, sample)?;
     let of = total.map_or(String::new(), |total| format!(" of the {total}"));
     println!("{count}{of} items of {} ({}): {}", set.name, set.protocol.name(), args.out.display());
+    let out = args.out.display().to_string();
+    if clip_datasets::set_name(&out) != set.name {
+        println!("evaluate it under its name: --dataset {}={out}", set.name);
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -116,7 +116,45 @@ pub fn warn(set: &EvalSet) {
 /// not as many.
 pub fn warnings(set: &EvalSet) -> Vec<String> {
     let name = clip_datasets::name_warning(&set.name).filter(|_| set.named);
-    name.into_iter().chain(positions(set)).chain(other_items(set)).chain(one_class(set)).collect()
+    let left_out =
+        set.left_out.iter().map(|what| format!("warning: {}: not in the set: {what}", set.name));
+    let found = positions(set).into_iter().chain(other_items(set)).chain(other_classes(set));
+    let found = found.chain(one_class(set));
+    name.into_iter().chain(found).chain(left_out).collect()
+}
+
+/// A set under a dataset's name of which no class has a name of that dataset's.
+fn other_classes(set: &EvalSet) -> Option<String> {
+    let dataset = set.dataset.filter(|_| set.named && set.task == Task::Classification)?;
+    let known: Vec<String> = [Protocol::OpenAi, Protocol::ClipBenchmark]
+        .into_iter()
+        .filter_map(|protocol| clip_datasets::prompts(&dataset.id, protocol))
+        .flat_map(|prompts| prompts.names.concat())
+        .map(|name| name.to_lowercase())
+        .collect();
+    let is_known =
+        |class: &String| class.split(" / ").any(|name| known.contains(&name.to_lowercase()));
+    let none = !known.is_empty() && !set.classes.iter().any(is_known);
+    none.then(|| {
+        let class = &set.classes[0];
+        format!(
+            "warning: {}: no class of it ({class:?}, …) is one of {}: is it another set under that name?",
+            set.name, dataset.name
+        )
+    })
+}
+
+/// That what was scored under a dataset's name has not as many items as its test part; of folders
+/// of images it is known before.
+pub fn other_size(set: &EvalSet, items: u64) -> Option<String> {
+    let dataset = set.dataset.filter(|_| set.loader != "folder" && set.split == Split::Test)?;
+    if set.subset.is_some() || dataset.has_test_size(items) {
+        return None;
+    }
+    Some(format!(
+        "warning: {}: {items} items, and the test part of {} has {}: no score of the whole set, and in none of DataComp's means",
+        set.name, dataset.name, dataset.test?
+    ))
 }
 
 fn one_class(set: &EvalSet) -> Option<String> {

@@ -1,7 +1,7 @@
 //! Result files of a suite: one table of all, and DataComp's file of lines with its means, model by
 //! model.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -74,7 +74,7 @@ pub fn table(results: &[ResultRecord], asked: &dyn Fn(&ResultRecord) -> bool) ->
         if results.iter().any(|d| split(d) != [None; 2]) { &["clean", "overlap"] } else { &[] };
     let mut rows = vec![head.iter().chain(parts).map(|&name| name.to_owned()).collect::<Vec<_>>()];
     let mut earlier = 0u64;
-    let mut sums: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+    let mut values: BTreeMap<&str, Vec<(f64, &str)>> = BTreeMap::new();
     for (d, label) in results.iter().zip(&labels) {
         let items = d.items.or(d.images).unwrap_or(0);
         let value = d.main_value();
@@ -91,9 +91,19 @@ pub fn table(results: &[ResultRecord], asked: &dyn Fn(&ResultRecord) -> bool) ->
         ];
         row.extend(split(d).map(percent).into_iter().take(parts.len()));
         rows.push(row);
-        if let Some(value) = value {
-            let sum = sums.entry(label).or_default();
-            *sum = (sum.0 + value, sum.1 + 1);
+    }
+    // A set that was scored by two protocols counts once: as this call asked for.
+    let (mut counted_sets, mut of_several) = (HashSet::new(), false);
+    let both = results.iter().zip(&labels);
+    let (now, before): (Vec<_>, Vec<_>) = both.partition(|(d, _)| asked(d));
+    for (d, label) in now.into_iter().chain(before) {
+        let Some(value) = d.main_value() else { continue };
+        let set = d.dataset_path.as_deref().unwrap_or(word(d.dataset.as_deref()));
+        if counted_sets.insert((label, set, word(d.dataset.as_deref()), subset(d))) {
+            let metric = word(d.main_metric.as_deref());
+            values.entry(label).or_default().push((value, metric));
+        } else {
+            of_several = true;
         }
     }
     let mut text = clip_cli::table(&rows, &[3, 5, 6, 7, 8]);
@@ -103,9 +113,18 @@ pub fn table(results: &[ResultRecord], asked: &dyn Fn(&ResultRecord) -> bool) ->
             counted(earlier, "result")
         ));
     }
-    for (model, (sum, count)) in sums {
-        let mean = 100.0 * sum / count as f64;
-        text.push_str(&format!("{model}: mean over {count} sets {mean:.2}%\n"));
+    if of_several {
+        text.push_str("a set with results by several protocols counts once in the means\n");
+    }
+    for (model, values) in values {
+        let count = values.len();
+        let mean = 100.0 * values.iter().map(|(value, _)| value).sum::<f64>() / count as f64;
+        let metrics: BTreeSet<&str> = values.into_iter().map(|(_, metric)| metric).collect();
+        let mixed = match metrics.len() {
+            1 => String::new(),
+            _ => format!(" (of {}: each set's own metric)", Vec::from_iter(metrics).join(", ")),
+        };
+        text.push_str(&format!("{model}: mean over {count} sets {mean:.2}%{mixed}\n"));
     }
     text
 }
@@ -146,7 +165,10 @@ pub fn write_lines(folder: &Path, results: &[ResultRecord]) -> anyhow::Result<St
 
 /// A result on a whole set, with DataComp's line of it.
 fn whole(record: &ResultRecord) -> Option<(&ResultRecord, &DataCompLine)> {
-    record.datacomp.as_ref().filter(|_| record.class_subset.is_none()).map(|line| (record, line))
+    let dataset = clip_datasets::find(word(record.dataset.as_deref()));
+    let part = dataset.zip(record.items).is_some_and(|(set, items)| !set.has_test_size(items));
+    let whole = record.class_subset.is_none() && !part;
+    record.datacomp.as_ref().filter(|_| whole).map(|line| (record, line))
 }
 
 /// DataComp's means of one model: name, value, sets that are there, sets that belong to it.
@@ -261,6 +283,16 @@ mod tests {
         assert!(means.contains("(aaaaaaaa): DataComp's average: 25.00% (1 of 38 sets)"), "{means}");
         let lines = std::fs::read_to_string(folder.path().join("eval_results_bbbbbbbb.jsonl"));
         assert!(lines.unwrap().contains("0.75"));
+        let mixed = [result("svhn", "acc1", 0.25), result("pets", "mean_per_class_recall", 0.75)];
+        let text = table(&mixed, &|_| true);
+        let mut again = mixed[0].clone();
+        (again.protocol, again.file) = (Some("openai".into()), "asked".into());
+        again.metrics = Some([("acc1".to_owned(), Some(0.75))].into());
+        let twice = table(&[mixed[0].clone(), again], &|d| d.file == Path::new("asked"));
+        assert!(twice.contains("m: mean over 1 sets 75.00%\n"), "{twice}");
+        assert!(twice.contains("counts once in the means"), "{twice}");
+        let wanted = "m: mean over 2 sets 50.00% (of acc1, mean_per_class_recall: each set's own";
+        assert!(text.contains(wanted), "{text}");
         let one = table(&results[..1], &|_| true);
         assert!(one.contains(&format!("{long}  cifar10")) && !one.contains("(aaaaaaaa)"), "{one}");
     }

@@ -35,11 +35,11 @@ impl ScoreFile {
             eprintln!("{}: {name:?} is not in the registry, skipped", path.display());
             return Ok(None);
         };
-        if let (Some(limit), Some(total)) = (record.limit, record.items_total)
-            && limit < total
-        {
+        let items = record.limit.or(record.items_total).or(record.items);
+        let part = |items: &u64| record.class_subset.is_none() && !dataset.has_test_size(*items);
+        if let Some((items, total)) = items.filter(part).zip(dataset.test) {
             let path = path.display();
-            eprintln!("warning: {path}: scores of {limit} of {total} items of {}", dataset.id);
+            eprintln!("warning: {path}: scores of {items} items of {}, not {total}", dataset.id);
         }
         let own = [&record.model, &record.pretrained].map(|text| text.as_deref().unwrap_or(""));
         let own: Vec<&str> = own.into_iter().filter(|word| !word.is_empty()).collect();

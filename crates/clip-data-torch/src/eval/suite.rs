@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::audit::Audit;
 use super::choice::{self, Choices};
-use super::inputs::{Model, progress, store_json, warn};
+use super::inputs::{Model, other_size, progress, store_json, warn};
 use super::{page, results, retrieval as retrieve, zero_shot as zero};
 use crate::model::{config_hash, load_options, weights_path};
 
@@ -49,7 +49,6 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
             let path = clip_datasets::parse_named(spec).1;
             let path = path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path);
             let named = (whole(&folder), path.display().to_string());
-            asked.insert(named.clone());
             let set = match open(spec, args.protocol, args.classes.as_deref()) {
                 Ok(set) => set,
                 Err(error) => {
@@ -60,6 +59,7 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
             };
             let stem = set.stem(&folder);
             let output = args.out.join(format!("{stem}.json"));
+            asked.insert(output.clone());
             let identity = || identity.get_or_init(|| Identity::of(&folder, &opening)).as_ref();
             let state = files_state(&path)?;
             let place = Place { stem: &stem, dataset: &named.1, state: &state };
@@ -67,6 +67,9 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
                 |of: &Identity| of.made(&output, (&set, place), &args.prompt, audit.as_ref());
             if output.is_file() && identity().is_some_and(made) {
                 note!("{stem}: done before");
+                if let (Opened::Set(set), Some(audit)) = (&set, &audit) {
+                    warn_of_unaudited(set, audit);
+                }
                 continue;
             }
             let opened = match &model {
@@ -87,7 +90,7 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
     let of = |d: &ResultRecord| Some((d.model_folder.clone()?, d.dataset_path.clone()?));
     // What is there of them is of other files, or of another model.
     results.retain(|d| of(d).is_none_or(|of| !failed.contains(&of)));
-    print!("{}", results::table(&results, &|d| of(d).is_some_and(|of| asked.contains(&of))));
+    print!("{}", results::table(&results, &|d| asked.contains(&d.file)));
     print!("{}", results::write_lines(&args.out, &results)?);
     if let Some(path) = &args.html {
         page::suite(path, &results)?;
@@ -322,6 +325,13 @@ fn store<F: Serialize>(
     store_json(&args.out.join(format!("{stem}.json")), &result)
 }
 
+/// Says that a report has nothing of a set.
+fn warn_of_unaudited(set: &EvalSet, audit: &Audit) {
+    if set.task != Task::Retrieval && audit.items(&set.name).is_err() {
+        eprintln!("warning: {}: not in the contamination report {}", set.name, audit.id());
+    }
+}
+
 /// Evaluates a set of classes.
 fn classified(
     args: &SuiteArgs,
@@ -338,8 +348,8 @@ fn classified(
     };
     // A set that the corpus was not checked against is recorded as unaudited.
     let audited = audit.and_then(|audit| audit.items(&set.name).ok());
-    if let (Some(audit), None) = (audit, &audited) {
-        eprintln!("warning: {}: not in the contamination report {}", set.name, audit.id());
+    if let Some(audit) = audit {
+        warn_of_unaudited(set, audit);
     }
     let audit = audit.filter(|_| audited.is_some());
     let options = ZeroShotOptions {
@@ -352,6 +362,9 @@ fn classified(
     };
     let shown = progress(&title(&set.name, model), set.len());
     let result = model.blame(zero_shot(&model.clip, &model.tokenizer, set, &options, &shown))?;
+    if let Some(text) = other_size(set, result.sample.items_total) {
+        eprintln!("{text}");
+    }
     if !result.predictions.is_empty() {
         let path = args.out.join(format!("{}.parquet", place.stem));
         write_predictions(&path, &result.predictions, zero::about(&result, model))?;

@@ -133,8 +133,12 @@ pub fn retrieval(scores: &RetrievalScores) -> String {
 fn way(name: &str, recall: &Recall) -> String {
     let mut text = format!("{name:<14} {:>7}", recall.n);
     for (k, accuracy) in &recall.at {
-        let all = 100.0 * recall.true_at[k];
-        text.push_str(&format!("  R@{k} {} (all {all:.2}%)", cell(Some(*accuracy)).trim_start()));
+        text.push_str(&format!("  R@{k} {}", cell(Some(*accuracy)).trim_start()));
+        let all = recall.true_at[k];
+        // Where images have several captions: the mean share of them that is found.
+        if (all - accuracy.value).abs() > 1e-9 {
+            text.push_str(&format!(" ({:.2}% of an image's captions)", 100.0 * all));
+        }
     }
     text.push_str(&format!("  median rank {}\n", recall.median_rank));
     text

@@ -15,7 +15,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::audit::Audit;
-use super::inputs::{Model, apply_prompts, name_rule, open_set, progress, store_scores};
+use super::inputs::{
+    Model, apply_prompts, name_rule, open_set, other_size, progress, store_scores,
+};
 use super::{page, table};
 
 /// Runs the evaluation.
@@ -49,6 +51,11 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
     let shown = progress(&set.name, args.set.count(set.len()));
     let result = zero_shot(&model.clip, &model.tokenizer, &set, &options, &shown);
     let result = model.blame(result)?;
+    if let Some(text) =
+        other_size(&set, result.sample.items_total).filter(|_| args.set.limit.is_none())
+    {
+        eprintln!("{text}");
+    }
     print!("{}", table::zero_shot(&result));
     print!("{}", prompts(&set));
     match &set.subset {

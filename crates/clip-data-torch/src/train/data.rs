@@ -77,8 +77,7 @@ fn is_large(args: &Args, sources: &[Source]) -> anyhow::Result<bool> {
 }
 
 fn streamed(args: &Args, config: &ModelConfig, sources: &[Source]) -> anyhow::Result<TrainData> {
-    let CorpusOptions { context, side, weight_column, caption_keys, .. } =
-        corpus_options(args, config)?;
+    let CorpusOptions { context, weight_column, caption_keys, .. } = corpus_options(args, config)?;
     let window = match args.shuffle_window {
         Some(Window::Shards(shards)) => Some(shards),
         // Refused where shards are streamed.
@@ -91,7 +90,7 @@ fn streamed(args: &Args, config: &ModelConfig, sources: &[Source]) -> anyhow::Re
     let limit = (args.cache_limit.unwrap_or(CACHE) * 1e9) as u64;
     let options = StreamOptions {
         context,
-        side,
+        side: least_side(config),
         weight_column,
         caption_keys,
         window,
@@ -111,12 +110,16 @@ fn streamed(args: &Args, config: &ModelConfig, sources: &[Source]) -> anyhow::Re
     Ok(TrainData::Streamed(Arc::new(stream)))
 }
 
+/// A third more pixels than the model sees leave room for crops and turns.
+fn least_side(config: &ModelConfig) -> u32 {
+    config.vision_cfg.image_size as u32 * 4 / 3
+}
+
 /// How a corpus is indexed.
 pub fn corpus_options(args: &Args, config: &ModelConfig) -> anyhow::Result<CorpusOptions> {
     Ok(CorpusOptions {
         context: config.text_cfg.context_length as usize,
-        // A third more pixels than the model sees leave room for crops and turns.
-        side: config.vision_cfg.image_size as u32 * 4 / 3,
+        side: Some(least_side(config)),
         cache_bytes: args.cache_mb.unwrap_or(2000).saturating_mul(1_000_000),
         weight_column: args.weight_column.clone(),
         caption_keys: args.caption_keys()?,
@@ -128,8 +131,8 @@ pub fn corpus_options(args: &Args, config: &ModelConfig) -> anyhow::Result<Corpu
 pub fn held_out(spec: &str, args: &Args, config: &ModelConfig) -> anyhow::Result<Arc<Corpus>> {
     let source = Source { spec: spec.to_owned(), weight: 1.0 };
     let caption_keys = CaptionKeys::default();
-    let options =
-        CorpusOptions { weight_column: None, caption_keys, ..corpus_options(args, config)? };
+    let options = corpus_options(args, config)?;
+    let options = CorpusOptions { side: None, weight_column: None, caption_keys, ..options };
     let mut corpus = Corpus::open(&[source], &options)?;
     if let Some(most) = args.val_num_samples {
         corpus.truncate(most);

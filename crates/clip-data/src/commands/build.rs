@@ -10,7 +10,9 @@ use clip_crawl::{ImageFetch, dataset};
 use clip_curate::ShardSink;
 use clip_pipeline::config::corpus::EngineKind;
 use clip_pipeline::layout::images_name;
-use clip_pipeline::{Config, Error, LocalEngine, Outcome, Plan, Run, Selection};
+use clip_pipeline::{
+    Config, Error, LocalEngine, Outcome, Plan, PlannedStage, Run, Selection, Status,
+};
 
 use super::PipelineArgs;
 use super::cluster::SecretArgs;
@@ -32,8 +34,8 @@ pub struct Args {
     /// Do only part i of N, as one of N array jobs (i from 0)
     #[arg(long, value_name = "I/N", value_parser = clip_cli::part)]
     part: Option<(usize, usize)>,
-    /// Store no image twice: a part's images are removed when the shards have them; another setting
-    /// of a stage that looks at images has to fetch them again
+    /// Store no image twice: a part's images are removed when the shards have them; `retry`, and
+    /// other settings of a stage behind the fetch, have to fetch them again
     #[arg(long, conflicts_with = "part")]
     lean: bool,
     #[command(flatten)]
@@ -65,8 +67,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         let hint = "hint: leave out --lean until the shards are made";
         return Err(Error::Config(format!("--lean has no effect before the shards\n{hint}")).into());
     }
-    if let Some(from) = &args.from {
-        check_from(&plan, from, args.until.as_deref())?;
+    match &args.from {
+        Some(from) => check_from(&plan, from, args.until.as_deref())?,
+        None if args.until.is_none() => {
+            if let Some(why) = lacks_images(&plan)? {
+                return Err(Error::Config(format!("{}: {why}", ShardSink::STAGE)).into());
+            }
+        }
+        None => {}
     }
     // On a cluster it is the workers that have the models.
     if !distributed {
@@ -136,25 +144,38 @@ fn check_from(plan: &Plan, from: &str, until: Option<&str>) -> Result<(), Error>
         let hint = "hint: leave out --until, or name a stage that is not before that of --from";
         return Err(Error::Config(format!("--from {from} comes after --until {until}\n{hint}")));
     }
-    let fetch = plan.find(ImageFetch::STAGE)?;
-    if at <= fetch {
-        return Ok(());
+    if at > plan.find(ImageFetch::STAGE)? && is_lean(plan)? {
+        return Err(Error::Config(format!("--from {from}: {LEAN}")));
     }
-    let layout = &plan.stages[fetch].layout;
+    Ok(())
+}
+
+/// Why nothing behind the fetch is made again, and what to do about it.
+const LEAN: &str = "a build with --lean removed the images of the fetch, and its shards alone have them\n\
+    hint: `clip-data build --from fetch` fetches them again; what is there stays until it is asked for";
+
+/// Whether a lean build has removed images of a plan's fetch.
+fn is_lean(plan: &Plan) -> Result<bool, Error> {
+    let layout = &plan.stages[plan.find(ImageFetch::STAGE)?].layout;
     if !layout.is_stage() {
-        return Ok(());
+        return Ok(false);
     }
-    let manifest = Manifest::open(layout.dir())?;
     let lean = |commit: &Commit| {
         commit.counts.rows_out > 0 && commit.file(&images_name(commit.part)).is_none()
     };
-    if manifest.commits().any(lean) {
-        let hint = "hint: `clip-data build --from fetch` fetches them again; what is there stays until it is asked for";
-        return Err(Error::Config(format!(
-            "--from {from}: a build with --lean removed the images of the fetch, and its shards alone have them\n{hint}"
-        )));
-    }
-    Ok(())
+    Ok(Manifest::open(layout.dir())?.commits().any(lean))
+}
+
+/// What keeps shards from being made, although the fetch is done: a lean build removed its images.
+pub fn lacks_images(plan: &Plan) -> Result<Option<&'static str>, Error> {
+    let fetch = plan.find(ImageFetch::STAGE)?;
+    let fetched = plan.stages[fetch].status == Status::Reuse;
+    // A lean build that was stopped has the images of the shards that are missing.
+    let none = |last: &PlannedStage| {
+        matches!(last.status, Status::Run(_) | Status::Resume { done: 0, .. })
+    };
+    let shards = plan.stages.last().is_some_and(none);
+    Ok((fetched && shards && is_lean(plan)?).then_some(LEAN))
 }
 
 /// Reports that a stage left no pair.
@@ -192,10 +213,7 @@ pub fn funnel(run: &Run) -> String {
         let numbers = [counts.rows_in, counts.rows_out, counts.rejected()];
         rows.push([&[stage.to_string()][..], &numbers.map(|n| n.to_string())].concat());
         if counts.urls > 0 && counts.urls < counts.rows_in {
-            rows.push(below(
-                "",
-                &format!("{} URLs asked, each once for all its rows", counts.urls),
-            ));
+            rows.push(below("", &format!("{} URLs asked, each once in a part", counts.urls)));
         }
         if counts.flagged > 0 {
             rows.push(below("", &format!("{} flagged, which continue", counts.flagged)));
@@ -211,10 +229,12 @@ pub fn funnel(run: &Run) -> String {
 fn retry_hint(run: &Run, pipeline: &PipelineArgs) -> String {
     let counts = run.funnel().into_iter().find(|(stage, _)| *stage == ImageFetch::STAGE);
     let Some((_, counts)) = counts else { return String::new() };
-    // Settings may hold what gives access, and are not printed.
-    let same = if pipeline.set.is_empty() { "" } else { " --set …" };
+    // A retry writes the parts of such rows anew, and would have no images for the others.
+    if is_lean(&run.plan).unwrap_or(true) {
+        return String::new();
+    }
     let config = dataset::shell_word(&pipeline.config);
-    let command = format!("clip-data retry -c {config}{same}");
+    let command = format!("clip-data retry -c {config}{}", super::set_options(&pipeline.set));
     dataset::retry_hint(&counts.dropped, &command)
 }
 

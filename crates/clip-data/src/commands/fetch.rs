@@ -263,7 +263,7 @@ fn summary_lines(summary: &Summary, config: &DatasetConfig) -> String {
     text.push_str(&crate::counter::line(&summary.stats, summary.seconds));
     let (rows, urls) = (summary.stats.count, summary.stats.urls);
     if urls < rows {
-        text.push_str(&format!("{rows} rows, {urls} URLs asked, each once for all its rows\n"));
+        text.push_str(&format!("{rows} rows, {urls} URLs asked, each once in a shard\n"));
     }
     let again = retry_command(&config.output_folder, &config.fetch);
     text.push_str(&diagnosis(&summary.stats, &again));

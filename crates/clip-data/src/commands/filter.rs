@@ -210,6 +210,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if report_path == args.out {
         bail!("{}: subset and report would be one file\nhint: --report", args.out.display());
     }
+    super::require_parts(args.pool.iter().map(PathBuf::as_path))?;
     let pool = Pool::open(&args.pool)?;
     super::refuse_twice(pool.tables().iter().map(PathBuf::as_path))?;
     let semantic = args.semantic()?;
@@ -282,12 +283,15 @@ fn clusters(clustering: &Clustering) -> String {
 
 fn funnel(report: &FilterReport) -> String {
     let mut lines = vec![("pairs".to_owned(), report.pairs)];
-    let dropped = report.dropped.iter().filter(|gate| gate.pairs > 0);
-    lines.extend(dropped.map(|gate| (format!("  {}", gate.gate), gate.pairs)));
-    for gate in &report.gates {
-        let missing = [("null", gate.missing), ("NaN", gate.nan)];
+    // Each gate's entry is behind that of rows without a uid.
+    let gates = std::iter::repeat_n(None, report.dropped.len() - report.gates.len());
+    let gates = gates.chain(report.gates.iter().map(Some));
+    for (dropped, gate) in report.dropped.iter().zip(gates).filter(|(d, _)| d.pairs > 0) {
+        lines.push((format!("  {}", dropped.gate), dropped.pairs));
+        let missing = gate
+            .map_or([("null", 0), ("NaN", 0)], |gate| [("null", gate.missing), ("NaN", gate.nan)]);
         let missing = missing.into_iter().filter(|(_, pairs)| *pairs > 0);
-        lines.extend(missing.map(|(what, pairs)| (format!("  {what} for: {}", gate.gate), pairs)));
+        lines.extend(missing.map(|(what, pairs)| (format!("    of them {what}"), pairs)));
     }
     lines.push(("kept".into(), report.kept));
     let name = lines.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);

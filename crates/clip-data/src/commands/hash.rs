@@ -18,7 +18,8 @@ const BATCH: usize = 512;
 /// Arguments of `clip-data hash`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Images, folders of images or shards, shards (a::b, {000..012}, globs, URLs)
+    /// Images, folders of images or shards, shards (a::b, {000..012}, globs, URLs), tables with
+    /// images inside (.parquet)
     #[arg(required = true)]
     paths: Vec<String>,
     /// Which hash
@@ -117,19 +118,48 @@ fn visit(path: &Path, found: &mut dyn FnMut(Named) -> anyhow::Result<()>) -> any
         let unreadable = |(path, e): (PathBuf, _)| anyhow::anyhow!("{}: {e}", path.display());
         let files = clip_guard::files(path).map_err(unreadable)?;
         let has = |file: &&PathBuf| is_image(file) || clip_corpus::is_shard(file);
-        return files.iter().filter(has).try_for_each(|file| visit(file, found));
+        let (images, others): (Vec<_>, Vec<_>) = files.iter().partition(has);
+        // Tables beside shards and images are about these.
+        let alone = others.into_iter().filter(|file| images.is_empty() && is_table(file));
+        let mut all = images.iter().copied().chain(alone);
+        return all.try_for_each(|file| visit(file, found));
     }
     if clip_corpus::is_shard(path) {
         for sample in ShardReader::open(path)? {
             let sample = sample?;
             if let Some((_, bytes)) = sample.image() {
-                found((sample.key.clone(), bytes.to_vec()))?;
+                // Keys of two shards may be the same.
+                found((format!("{shown}/{}", sample.key), bytes.to_vec()))?;
             }
         }
         return Ok(());
     }
+    if is_table(path) {
+        return each_image(path, |id, bytes| found((format!("{shown}/{id}"), bytes)));
+    }
     let bytes = std::fs::read(path).with_context(|| shown.clone())?;
     found((shown, bytes))
+}
+
+/// The images in a table, each with its key, uid or row.
+pub fn each_image(
+    table: &Path,
+    mut visit: impl FnMut(String, Vec<u8>) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    for unit in clip_overlap::corpus::units(&table.display().to_string())? {
+        let mut failed = None;
+        unit.each(&mut |row| {
+            let visited = row.image.map_or(Ok(()), |image| visit(row.id, image));
+            failed = visited.err();
+            Ok(failed.is_none())
+        })?;
+        failed.map_or(Ok(()), Err)?;
+    }
+    Ok(())
+}
+
+fn is_table(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "parquet")
 }
 
 fn is_image(path: &Path) -> bool {

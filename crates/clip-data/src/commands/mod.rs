@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{bail, ensure};
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clip_cli::{counted, exit};
+use clip_crawl::dataset;
 use clip_pipeline::{Config, PartFileKind};
 
 /// The pipeline that a command is about, with the settings that were changed for the build.
@@ -63,6 +64,18 @@ fn pipeline_file() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().map(file)
 }
 
+/// The `--set` options of a printed command. A proxy, or a URL with a user, may hold a password and
+/// is left out.
+fn set_options(set: &[String]) -> String {
+    let shown = |item: &String| {
+        let key = item.split('=').next().unwrap_or_default();
+        let hidden = item.contains('@') || item.contains("proxy");
+        let item = if hidden { format!("{key}=…") } else { item.clone() };
+        format!(" --set {}", dataset::shell_word(Path::new(&item)))
+    };
+    set.iter().map(shown).collect()
+}
+
 /// Refuses a path that is not there; `what` is printed before it.
 fn require(what: &str, path: &Path) -> anyhow::Result<()> {
     let shown = path.display();
@@ -88,6 +101,22 @@ fn refuse_twice<'a>(files: impl IntoIterator<Item = &'a Path>) -> anyhow::Result
 fn is_tar(name: &str) -> bool {
     PartFileKind::from_name(name) == Some(PartFileKind::Shard)
         && clip_corpus::is_shard(Path::new(name))
+}
+
+/// Refuses the folder of a `score` or `embed` that is not finished: a share of it is no share of
+/// the pool.
+fn require_parts<'a>(folders: impl IntoIterator<Item = &'a Path>) -> anyhow::Result<()> {
+    for folder in folders {
+        let missing = clip_corpus::missing_parts(folder);
+        if missing > 0 {
+            let (folder, parts) = (folder.display(), counted(missing, "part"));
+            let why = format!(
+                "{folder}: unfinished, {parts} not there yet\nhint: the same `clip-data score` or `embed` resumes"
+            );
+            return Err(clip_pipeline::Error::stage("score", why).into());
+        }
+    }
+    Ok(())
 }
 
 /// What resumes a fetch.

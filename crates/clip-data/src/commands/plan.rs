@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clip_pipeline::Status;
 
 use super::PipelineArgs;
+use super::build::lacks_images;
 use super::contamination::warn_of_names;
 use crate::recipe;
 
@@ -28,6 +29,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if plan.stages.first().is_some_and(|collect| !matches!(collect.status, Status::Reuse)) {
         clip_crawl::check_source(&config.source, &config.base)?;
     }
+    let lacking = lacks_images(&plan)?;
     println!("run {}", plan.layout.dir().display());
     if let Some(store) = &plan.store {
         println!("store {}", store.address());
@@ -54,6 +56,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 println!("    {name} {}", &hash[..16]);
             }
         }
+    }
+    if let Some(why) = lacking {
+        eprintln!("warning: {why}");
     }
     Ok(ExitCode::SUCCESS)
 }

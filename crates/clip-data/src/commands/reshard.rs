@@ -12,6 +12,11 @@ use clip_format::write_atomic;
 use clip_overlap::Removal;
 use serde_json::json;
 
+/// The ids of a subset, beside the shards, as DataComp's resharder has them.
+pub const SAMPLE_IDS: &str = "sample_ids.npy";
+/// What was done, likewise.
+pub const META: &str = "meta.json";
+
 /// Arguments of `clip-data reshard`; the names are those of DataComp's resharder.
 #[derive(clap::Args)]
 pub struct Args {
@@ -116,7 +121,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.dry_run {
         let wanted = subset.map_or("all".into(), |ids| format!("{} wanted", ids.len()));
         let copies: usize = without.values().map(HashSet::len).sum();
-        let less = if copies > 0 { format!(" less {copies} copies") } else { String::new() };
+        let less = match (copies, &args.subset_file) {
+            (0, _) => String::new(),
+            (_, None) => format!(" less {copies} copies"),
+            (_, Some(_)) => format!(" less those that are among {copies} copies"),
+        };
         println!("{} shards, samples: {wanted}{less}, to {}", shards.len(), out.display());
         return Ok(ExitCode::SUCCESS);
     }
@@ -130,6 +139,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             out.display()
         );
     };
+    let unfinished = out.join(clip_corpus::RESHARDING);
+    write_atomic(&unfinished, b"")?;
     let (shard_size, first_shard, digits) =
         (args.shard_size as usize, args.first_shard, usize::from(args.digits));
     let shuffle = args.shuffle;
@@ -145,14 +156,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     status.clear();
     // Before anything is written, so that the folder can be used again.
     if done.read > 0 && done.without_uid == done.read {
+        std::fs::remove_file(&unfinished).with_context(|| unfinished.display().to_string())?;
         bail!(
             "{}: no sample has a uid in its json, so none is in the subset\n\
-             hint: img2dataset stores the list's uids with --save_additional_columns '[\"uid\"]'; shards of clip-data have them",
+             hint: img2dataset stores the list's uids with --save_additional_columns '[\"uid\"]'; the shards of a build have them",
             redacted(&args.input)
         );
     }
     if let Some(ids) = &reshard.subset {
-        write_subset(&out.join("sample_ids.npy"), ids)?;
+        write_subset(&out.join(SAMPLE_IDS), ids)?;
     }
     if args.write_shard_table {
         let sizes: serde_json::Map<_, _> =
@@ -165,7 +177,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         "first_shard": first_shard, "shuffle": shuffle, "processed_count": done.read, "output_count": done.written,
         "output_shard_count": done.shards.len(), "rows_without_image": done.without_image,
     });
-    write_atomic(&out.join("meta.json"), format!("{meta:#}\n").as_bytes())?;
+    write_atomic(&out.join(META), format!("{meta:#}\n").as_bytes())?;
+    std::fs::remove_file(&unfinished).with_context(|| unfinished.display().to_string())?;
     println!("{} of {} samples in {} shards", done.written, done.read, done.shards.len());
     if done.written == 0 {
         eprintln!("warning: no sample was written");
@@ -221,6 +234,7 @@ pub struct SubsetArgs {
 
 /// Writes the uids of the rows that meet the condition.
 pub fn subset(args: SubsetArgs) -> anyhow::Result<ExitCode> {
+    super::require_parts(args.tables.iter().map(PathBuf::as_path))?;
     let scratch = tempfile::tempdir().context("a temporary folder")?;
     let select = Select { conditions: vec![args.r#where], top: Vec::new() };
     let report = select.run(&Pool::open(&args.tables)?, scratch.path(), &args.out)?;

@@ -180,8 +180,7 @@ fn of_build(
 fn build_command(args: &Args) -> anyhow::Result<String> {
     let mut given = FetchConfig::default();
     args.manners.apply(&mut given)?;
-    // Settings may hold what gives access, and are not printed.
-    let same = if args.set.is_empty() { "" } else { " --set …" };
+    let same = super::set_options(&args.set);
     let flags = dataset::access_flags(&given);
     Ok(format!("clip-data retry -c {}{same}{flags}", dataset::shell_word(&args.config)))
 }

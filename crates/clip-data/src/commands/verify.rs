@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use clip_cli::counted;
 use clip_corpus::{Finding, ImageCheck, Verified, gone, verify_shard, verify_subset, verify_table};
 use clip_image::{DecodeOptions, decode};
@@ -25,7 +25,7 @@ pub struct Args {
     /// from, and that they say what it says; may be given again
     #[arg(long, value_name = "FILE")]
     card: Vec<PathBuf>,
-    /// Decode every image of the shards too
+    /// Decode every image of shards, and of folders of images, too
     #[arg(long, requires = "paths")]
     decode: bool,
     /// Print findings as JSON
@@ -75,14 +75,16 @@ fn print(found: &Verified, args: &Args) {
     }
     if found.missing > 0 {
         let parts = counted(found.missing, "part");
-        println!("missing  {parts} not there yet: the same `clip-data build` or `fetch` resumes");
+        println!(
+            "missing  {parts} not there yet: the same command (`build`, `fetch`, `embed` or `score`) resumes"
+        );
     }
     let megabytes = found.bytes as f64 / 1e6;
     let decoded = if args.decode { ", images decoded" } else { "" };
     let mut line = counted(found.files, "file");
     // A card's files are hashed alone, and of shards the samples count: their tables have failed
     // rows, too.
-    for (count, what) in [(found.samples, "samples in shards"), (found.rows, "rows in tables")] {
+    for (count, what) in [(found.samples, "samples"), (found.rows, "rows in tables")] {
         if count > 0 {
             line.push_str(&format!(", {count} {what}"));
         }
@@ -91,6 +93,18 @@ fn print(found: &Verified, args: &Args) {
         "{line}, {megabytes:.1} MB read{decoded}, {}",
         counted(found.findings.len(), "finding")
     );
+}
+
+/// The images of a folder, at any depth, that cannot be decoded.
+fn undecodable(folder: &Path, look: ImageCheck) -> anyhow::Result<Vec<Finding>> {
+    let unreadable = |(path, e): (PathBuf, _)| anyhow::anyhow!("{}: {e}", path.display());
+    let mut files = clip_guard::files(folder).map_err(unreadable)?;
+    files.retain(|file| clip_format::ImageFormat::of_path(file).is_some());
+    let found = files.into_par_iter().map(|path| -> anyhow::Result<Option<Finding>> {
+        let bytes = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        Ok(look(&bytes).err().map(|reason| Finding { path, reason }))
+    });
+    Ok(found.collect::<anyhow::Result<Vec<_>>>()?.into_iter().flatten().collect())
 }
 
 fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
@@ -108,8 +122,10 @@ fn one(spec: &str, decoded: bool) -> anyhow::Result<Verified> {
             return Ok(RunReader::open(path)?.verify(&shard)?);
         }
         if let Some(mut found) = clip_corpus::verify_files(path)? {
+            if let Some(look) = look {
+                found.findings.extend(undecodable(path, look)?);
+            }
             found.missing += clip_crawl::dataset::unfinished(path) as u64;
-            ensure!(!decoded, "{spec}: --decode is for the images of shards\nhint: leave it out");
             return Ok(found);
         }
         if let Some(found) = clip_corpus::verify_tables(path)? {

@@ -16,6 +16,14 @@ pub(crate) fn detect(root: &Path) -> bool {
     ["test", "train"].iter().any(|part| root.join(part).join("nshards.txt").is_file())
 }
 
+/// Whether the shards of a folder say that they have captions.
+pub(crate) fn has_captions(root: &Path) -> bool {
+    lines(&root.join(TYPE)).is_ok_and(|kind| kind.concat().eq_ignore_ascii_case("retrieval"))
+}
+
+/// The file that says what the samples have, where these are not classes.
+const TYPE: &str = "dataset_type.txt";
+
 pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     // Some sets have a part for choosing on, under either name.
     let parts: &[&str] = match ask.split {
@@ -38,7 +46,7 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
         }
         shards.push(shard);
     }
-    let kind_file = root.join("dataset_type.txt");
+    let kind_file = root.join(TYPE);
     let kind = if kind_file.is_file() { lines(&kind_file)?.concat() } else { String::new() };
     let task = match kind.to_lowercase().as_str() {
         "" | "classification" => Task::Classification,
@@ -48,12 +56,12 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     };
     if task == Task::Retrieval {
         let source = Source::Shards(shards, Member::Captions);
-        return Ok(Content { task, keys: Vec::new(), own: None, source });
+        return Ok(Content::of(task, source));
     }
     let own = own_prompts(root)?.ok_or_else(|| Error::layout(root, "no classnames.txt", TREE))?;
     let keys: Vec<String> = own.names.concat();
     let classes = keys.len();
     let member =
         if task == Task::MultiLabel { Member::Marks(classes) } else { Member::Class(classes) };
-    Ok(Content { task, keys, own: Some(own), source: Source::Shards(shards, member) })
+    Ok(Content { keys, own: Some(own), ..Content::of(task, Source::Shards(shards, member)) })
 }

@@ -139,7 +139,7 @@ pub(super) fn finish(list: &Path, items: Vec<FileItem>) -> Result<Content> {
     if let Some(bad) = items.iter().find(empty) {
         return Err(Error::item(list, &bad.key, "no captions"));
     }
-    Ok(Content { task: Task::Retrieval, keys: Vec::new(), own: None, source: Source::files(items) })
+    Ok(Content::of(Task::Retrieval, Source::files(items)))
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(crate) fn open(root: &Path) -> Result<Option<Content>> {
         Ok(FileItem::new(path, key, captions))
     };
     let items = found.into_iter().map(item).collect::<Result<Vec<_>>>()?;
-    let content = |source| Content { task: Task::Retrieval, keys: Vec::new(), own: None, source };
+    let content = |source| Content::of(Task::Retrieval, source);
     Ok((!items.is_empty()).then(|| content(Source::files(items))))
 }
 

@@ -64,12 +64,16 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
         None => return Err(no_split(root, ask.split, TREE)),
     };
     let mut items = Vec::new();
-    let mut keys = Vec::new();
+    let (mut keys, mut empty) = (Vec::new(), Vec::new());
     let entries = if folder.is_dir() { sorted(&folder)? } else { Vec::new() };
-    for class in entries.into_iter().filter(|entry| entry.is_dir()) {
+    let (classes, beside): (Vec<PathBuf>, Vec<PathBuf>) =
+        entries.into_iter().partition(|entry| entry.is_dir());
+    for class in classes {
         let images = images(&class)?;
-        if !images.is_empty() {
-            let key = name(&class);
+        let key = name(&class);
+        if images.is_empty() {
+            empty.push(key);
+        } else {
             let at = keys.len();
             items.extend(images.into_iter().map(|image| {
                 let relative = image.strip_prefix(&class).unwrap_or(&image).to_string_lossy();
@@ -87,7 +91,21 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     // Its lines are classes; which folder is of which, the set finds by name, by number or by
     // position.
     let own = own_prompts(root)?;
-    Ok(Content { own, ..Content::classes(keys, Source::files(items)) })
+    let loose: Vec<String> =
+        beside.iter().filter(|path| is_image(path)).map(|path| name(path)).collect();
+    let left_out =
+        [(loose, "beside the class folders", "image"), (empty, "without an image", "folder")];
+    let left_out = left_out.into_iter().filter(|(names, ..)| !names.is_empty());
+    let left_out = left_out.map(|(names, what, one)| few(&names, one, what)).collect();
+    Ok(Content { own, left_out, ..Content::classes(keys, Source::files(items)) })
+}
+
+/// How many there are, and the first of their names.
+fn few(names: &[String], one: &str, what: &str) -> String {
+    let plural = if names.len() == 1 { "" } else { "s" };
+    let more = if names.len() > 5 { ", …" } else { "" };
+    let first = &names[..names.len().min(5)];
+    format!("{} {one}{plural} {what}: {}{more}", names.len(), first.join(", "))
 }
 
 /// The images of a folder and of those in it.
@@ -192,6 +210,19 @@ mod tests {
             ("polar_bear/1.png", &Truth::Class(1))
         );
         assert_eq!(set.prompts(0), ["a photo of a ant."]);
+    }
+
+    #[test]
+    fn what_is_in_no_item_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &["ant/1.png", "bee/2.png"]);
+        let left_out = || open_with(dir.path(), &OpenOptions::default()).unwrap().left_out;
+        assert_eq!(left_out(), [""; 0]);
+        write(dir.path(), &["3.png", "4.jpg", "notes.md"]);
+        std::fs::create_dir(dir.path().join("cat")).unwrap();
+        let expected =
+            ["2 images beside the class folders: 3.png, 4.jpg", "1 folder without an image: cat"];
+        assert_eq!(left_out(), expected);
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn captions(path: &Path, rows: Vec<Row>) -> Result<Content> {
         }
     }
     let source = Source::files(items);
-    Ok(Content { task: Task::Retrieval, keys: Vec::new(), own: None, source })
+    Ok(Content::of(Task::Retrieval, source))
 }
 
 /// The classes in a cell.
@@ -165,7 +165,7 @@ fn labelled(path: &Path, task: Task, rows: Vec<Row>, mut labels: Vec<String>) ->
         let item = FileItem::new(root.join(&row.image), key, truth);
         items.push(FileItem { group: row.group, video: row.video, ..item });
     }
-    Ok(Content { task, keys, own: None, source: Source::files(items) })
+    Ok(Content { keys, ..Content::of(task, Source::files(items)) })
 }
 
 #[cfg(test)]

@@ -56,11 +56,18 @@ pub(crate) struct Content {
     /// Class names and templates that the folder brings itself.
     pub own: Option<Prompts>,
     pub source: Source,
+    /// What of the folder is in no item, in words.
+    pub left_out: Vec<String>,
 }
 
 impl Content {
     pub(crate) fn classes(keys: Vec<String>, source: Source) -> Self {
-        Self { task: Task::Classification, keys, own: None, source }
+        Self { keys, ..Self::of(Task::Classification, source) }
+    }
+
+    /// Without classes.
+    pub(crate) fn of(task: Task, source: Source) -> Self {
+        Self { task, keys: Vec::new(), own: None, source, left_out: Vec::new() }
     }
 
     /// Files, each with its class's word; classes are numbered in the order of `keys`.
@@ -246,6 +253,13 @@ pub(crate) fn load(
             // A table is the user's own and may name images anywhere.
             if loader.name != "manifest" {
                 check_inside(&root, &content.source)?;
+            }
+            if let Some(dataset) = ask.dataset
+                && content.task == Task::Retrieval
+                && !dataset.has_captions()
+            {
+                let reason = format!("a set of captions, and not {}", dataset.name);
+                return Err(Error::layout(&root, reason, &trees()));
             }
             Ok((loader.name, root, content))
         }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::{Ask, FOLDER, Loader, all, by_name, is_image, name, sorted};
+use super::{Ask, FOLDER, Loader, all, benchmark, by_name, is_image, name, sorted};
 use crate::registry::{self, Dataset, Metric, Protocol, plain, prompts};
 use crate::set_name::name_of;
 use crate::{Error, Result};
@@ -44,11 +44,17 @@ pub(super) fn find(
     let found = search(path, LEVELS, ask, trees, &|dir| {
         // Shards and tables carry their own split and labels.
         let own = wanted.iter().copied().chain(["wds", "manifest"].into_iter().filter_map(by_name));
-        let mut own = own.filter(|loader| (loader.detect)(dir));
+        let mut own = own.filter(|loader| (loader.detect)(dir) && fits(loader, dir, ask.dataset));
         own.next().or_else(|| holds_classes(dir, &classes).then_some(&FOLDER))
     })?;
     let copy = |dataset: &'static Dataset| Some((&FOLDER, class_tree(path, dataset)?));
     Ok(found.or_else(|| ask.dataset.and_then(copy)))
+}
+
+/// Whether shards have captions where the dataset has them, and classes where it has those.
+fn fits(loader: &Loader, dir: &Path, dataset: Option<&Dataset>) -> bool {
+    loader.name != "wds"
+        || dataset.is_none_or(|dataset| dataset.has_captions() == benchmark::has_captions(dir))
 }
 
 /// The path, or the folder of the dataset's name in it, where it is a folder a class and each has a
@@ -237,6 +243,23 @@ mod tests {
         std::fs::write(root.join("classnames.txt"), "waffles\n").unwrap();
         assert_eq!(named("food101", &root).unwrap().loader, "wds");
         assert_eq!(named("food101", dir.path()).unwrap().loader, "wds", "a level too high");
+    }
+
+    #[test]
+    fn captions_are_no_set_of_classes() {
+        let dir = tempfile::tempdir().unwrap();
+        let captions = dir.path().join("sets/wds_captions");
+        write(&captions, &["test/0.tar"]);
+        std::fs::write(captions.join("test/nshards.txt"), "1\n").unwrap();
+        std::fs::write(captions.join("dataset_type.txt"), "retrieval\n").unwrap();
+        let refused = |path: &Path| named("cifar10", path).map(drop).unwrap_err().to_string();
+        assert!(refused(dir.path()).contains("this is not CIFAR-10"), "{}", refused(dir.path()));
+        assert!(crate::open_unlabelled("cifar10", &captions).is_err());
+        assert!(crate::open_unlabelled("mine", &captions).is_ok());
+        assert!(named("flickr30k", &captions).is_ok());
+        // Nor does it hide the dataset's own folders.
+        write(dir.path(), &["test/cat/1.png", "test/dog/2.png"]);
+        assert_eq!(named("cifar10", dir.path()).unwrap().loader, "folder");
     }
 
     #[test]

@@ -67,7 +67,7 @@ pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     };
     let source = Source::files(marks.into_iter().map(item).collect());
     let keys = CLASSES.map(str::to_owned).to_vec();
-    Ok(Content { task: Task::MultiLabel, keys, own: None, source })
+    Ok(Content { keys, ..Content::of(Task::MultiLabel, source) })
 }
 
 #[cfg(test)]

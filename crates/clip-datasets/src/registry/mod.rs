@@ -120,6 +120,19 @@ impl Dataset {
         own.into_iter().chain(&self.aliases).any(|known| plain(known) == wanted)
     }
 
+    /// Whether its items have captions in place of classes.
+    pub fn has_captions(&self) -> bool {
+        self.metric == Metric::Retrieval
+    }
+
+    /// Whether `items` are its whole test part, the paper's or DataComp's; so is any number
+    /// where neither is known.
+    pub fn has_test_size(&self, items: u64) -> bool {
+        let datacomp = find_datacomp(&self.id).map(|task| task.size);
+        let mut known = self.test.into_iter().chain(datacomp).peekable();
+        known.peek().is_none() || known.any(|size| size == items)
+    }
+
     /// The paper's zero-shot figure of one of its models, in percent, and whether it was confirmed.
     pub fn published(&self, model: &str) -> Option<(f64, bool)> {
         let at = models().iter().position(|known| known == model)?;

@@ -203,7 +203,7 @@ impl ShardStream {
             let (view, fields) = sample.window.fields(sample.at);
             let path = self.shards[view.shard as usize].place.shown();
             let bytes = self.read(view, fields.image)?.unwrap_or_default();
-            match decode_member(&bytes, self.options.side, &path, fields.image.offset) {
+            match decode_member(&bytes, Some(self.options.side), &path, fields.image.offset) {
                 Ok(image) => {
                     let tokens = unpadded(&self.tokenizer, &sample.text, self.options.context);
                     return Ok((image, tokens));

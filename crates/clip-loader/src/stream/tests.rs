@@ -275,8 +275,14 @@ fn captions_are_drawn_by_their_shares_streamed_and_whole() {
     let source = Source { spec: folder.path().display().to_string(), weight: 1.0 };
     let (context, side, cache_bytes, weight_column) = (12, 16, 0, None);
     let identity = crate::Identity::None;
-    let whole =
-        crate::CorpusOptions { context, side, cache_bytes, weight_column, caption_keys, identity };
+    let whole = crate::CorpusOptions {
+        context,
+        side: Some(side),
+        cache_bytes,
+        weight_column,
+        caption_keys,
+        identity,
+    };
     let corpus = Arc::new(crate::Corpus::open(&[source], &whole).unwrap());
     assert!(corpus.digest().ends_with(", captions txt=0.25 json.long=0.75"));
     let used = crate::EpochSampler::new(&corpus, 3, 8, 40).unwrap().batches(0).flatten();

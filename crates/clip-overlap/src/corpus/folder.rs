@@ -59,5 +59,7 @@ pub(super) fn each(root: &Path, path: &Path, visit: &mut Visit) -> Result<bool> 
     let caption = text.unwrap_or_else(|| meta("caption").unwrap_or_default().to_owned());
     let url = meta("url").unwrap_or_default().to_owned();
     let id = path.strip_prefix(root).unwrap_or(path).display().to_string();
-    visit(CorpusRow { id, image: Some(image), files: Vec::new(), phash: None, url, caption })
+    // Of the file as it came, before it was resized.
+    let files = meta("sha256").map(str::to_lowercase).into_iter().collect();
+    visit(CorpusRow { id, image: Some(image), files, phash: None, url, caption })
 }

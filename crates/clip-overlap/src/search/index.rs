@@ -24,7 +24,7 @@ use crate::hit_kind::HitKind;
 use crate::{Error, Result};
 
 /// Raised whenever fingerprints come out differently: an older index is then made again.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 /// Items that are decoded at a time.
 const CHUNK: usize = 256;
 
@@ -55,6 +55,8 @@ pub struct EvalIndex {
     pub search: SetIndex,
     /// Items that could not be decoded.
     pub unreadable: Vec<Unreadable>,
+    /// What of the set's folder is in no item, in words.
+    pub left_out: Vec<String>,
     /// The others, each by its key and content.
     pub item_hashes: ItemHashes,
 }
@@ -63,6 +65,7 @@ pub struct EvalIndex {
 struct Head {
     classes: Vec<String>,
     unreadable: Vec<Unreadable>,
+    left_out: Vec<String>,
 }
 
 impl EvalIndex {
@@ -130,6 +133,7 @@ impl EvalIndex {
             files: rows.files,
             search: SetIndex::new(rows.prints, options),
             unreadable: head.unreadable,
+            left_out: head.left_out,
         })
     }
 
@@ -141,6 +145,11 @@ impl EvalIndex {
     /// Whether the set has no items.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// What to warn of: images that are not looked for.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        self.left_out.iter().map(|what| format!("warning: {}: not looked for: {what}", self.name))
     }
 
     /// The item with one of these hashes of its file. An image that shows next to nothing proves
@@ -234,7 +243,11 @@ fn schema() -> SchemaRef {
 fn build(name: &str, path: &Path) -> Result<(Vec<RecordBatch>, Head)> {
     let failed = |reason: String| Error::EvalSet { name: name.to_owned(), reason };
     let set = clip_datasets::open_unlabelled(name, path).map_err(|e| failed(e.to_string()))?;
-    let mut head = Head { classes: set.classes.clone(), unreadable: Vec::new() };
+    let mut head = Head {
+        classes: set.classes.clone(),
+        unreadable: Vec::new(),
+        left_out: set.left_out.clone(),
+    };
     let mut batches = Vec::new();
     let mut items = set.items();
     loop {

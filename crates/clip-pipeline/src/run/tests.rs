@@ -272,6 +272,94 @@ fn a_stage_begun_anew_takes_those_after_it_along() {
     ));
 }
 
+#[test]
+fn what_other_settings_made_of_rows_goes_with_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let trouble = Trouble::default();
+    let with = |barrier: u32| {
+        let mut stages = trouble.stages();
+        stages[2].config = json!({"x": barrier});
+        let plan = Plan::new(dir.path(), 7, stages).unwrap();
+        Run::open(plan, false, Arc::default(), Arc::new(())).unwrap()
+    };
+    let statuses = |run: &Run| -> Vec<bool> {
+        run.plan.stages.iter().map(|stage| stage.status == crate::Status::Reuse).collect()
+    };
+    for barrier in [1, 2] {
+        execute(&with(barrier)).unwrap();
+    }
+    assert_eq!(statuses(&with(1)), [true; 4]);
+    // Rows of the map are to be others: neither settings' barrier and shards are of them.
+    with(2).invalidate_after(1).unwrap();
+    for barrier in [1, 2] {
+        assert_eq!(statuses(&with(barrier)), [true, true, false, false]);
+        execute(&with(barrier)).unwrap();
+    }
+    with(2).invalidate(1).unwrap();
+    assert_eq!(statuses(&with(1)), [true, false, false, false]);
+    for barrier in [1, 2] {
+        execute(&with(barrier)).unwrap();
+    }
+    // A part that is gone is done again. What was made of it stays, where it is the same.
+    let run = with(1);
+    let map = run.plan.stages[1].layout.clone();
+    let shards = run.plan.stages[3].layout.manifest();
+    std::fs::remove_file(map.rows(2)).unwrap();
+    drop(run);
+    let before = std::fs::metadata(&shards).unwrap().modified().unwrap();
+    execute(&with(2)).unwrap();
+    assert!(map.rows(2).is_file());
+    assert_eq!(std::fs::metadata(&shards).unwrap().modified().unwrap(), before);
+    let other = |part: usize| {
+        let mut commit = Manifest::open(map.dir()).unwrap().get(part).unwrap().clone();
+        commit.files[0].blake3 = "0".repeat(64);
+        Manifest::open(map.dir()).unwrap().commit(commit).unwrap();
+        std::fs::remove_file(map.rows(part)).unwrap();
+    };
+    other(2);
+    let run = with(2);
+    execute(&run).unwrap();
+    assert_eq!(ids(&run), every_second());
+    assert!(!shards.exists(), "what the other settings made of it");
+}
+
+/// A fetch that keeps all rows.
+struct All;
+
+impl crate::Fetch for All {
+    fn fetch(
+        &self,
+        rows: &dyn Fn() -> Result<RecordBatch>,
+        out: &mut PartSink,
+        _: &Context,
+    ) -> Result<()> {
+        out.keep(rows()?)
+    }
+}
+
+#[test]
+fn parts_of_a_fetch_that_are_gone_are_not_fetched_again_unasked() {
+    let dir = tempfile::tempdir().unwrap();
+    let trouble = Trouble::default();
+    let with = || {
+        let mut stages = trouble.stages();
+        stages[1].build = Box::new(|| Ok(Work::Fetch(Box::new(All))));
+        let plan = Plan::new(dir.path(), 7, stages).unwrap();
+        Run::open(plan, false, Arc::default(), Arc::new(())).unwrap()
+    };
+    let run = with();
+    execute(&run).unwrap();
+    std::fs::remove_file(run.plan.stages[1].layout.rows(2)).unwrap();
+    drop(run);
+    let run = with();
+    let error = execute(&run).unwrap_err().to_string();
+    assert!(error.contains("parts that are gone: 1, and 02-barrier-"), "{error}");
+    assert!(error.contains("hint: `clip-data build --from map`"), "{error}");
+    assert_eq!(ids(&run), every_second());
+    let anew = Selection { from: Some("map".into()), ..Selection::default() };
+    assert_eq!(run.execute(&anew, &LocalEngine::default()).unwrap(), Outcome::Done);
+}
+
 impl Trouble {
     fn run_plan(&self, dir: &Path) -> Plan {
         Plan::new(dir, 7, self.stages()).unwrap()

@@ -31,6 +31,7 @@ impl Run {
             }
             work => self.rows(stage, part, work, &cx)?,
         };
+        self.check_same(stage, &commit)?;
         let commit = match &self.plan.store {
             Some(store) => store.push(layout, commit)?,
             None => commit,

@@ -205,7 +205,10 @@ impl Survey {
 fn host(url: &str) -> &str {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit('@').next().unwrap_or_default()
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    // The colons within brackets are IPv6's.
+    let end = host.rfind(']').map_or_else(|| host.find(':'), |at| Some(at + 1));
+    &host[..end.unwrap_or(host.len())]
 }
 
 #[cfg(test)]
@@ -221,6 +224,19 @@ mod tests {
             phash: Some(number / 2 * 0x0101_0101_0101),
             file: Some(u128::from(number / 5)),
             ..Record::default()
+        }
+    }
+
+    #[test]
+    fn a_host_has_no_user_and_no_port() {
+        for (url, expected) in [
+            ("http://a.org/x:1", "a.org"),
+            ("https://u:p@a.org:8080/x", "a.org"),
+            ("http://[::1]:80/", "[::1]"),
+            ("http://[::1]", "[::1]"),
+            ("a.org/x", ""),
+        ] {
+            assert_eq!(host(url), expected, "{url}");
         }
     }
 

@@ -3,6 +3,7 @@
 use arrow::datatypes::{DataType, Schema};
 use clip_corpus::columns;
 use clip_query::QueryList;
+use clip_sql::Condition;
 use clip_sql::condition::quoted;
 
 use crate::http::Fields;
@@ -112,6 +113,8 @@ pub(crate) fn condition(
     }
     all.extend(score(fields, schema)?);
     if let Some(own) = fields.get("where") {
+        // By itself first: an error is about what was written.
+        Condition::new(own, schema)?;
         // A comment at its end must not reach beyond it.
         all.push(format!("(\n{own}\n)"));
     }

@@ -33,7 +33,7 @@ impl Source {
         let stages = stages(path)?;
         let source = if stages.is_empty() { plain(path) } else { of_run(stages, shown)? };
         if source.files.is_empty() && source.choices.is_empty() {
-            let hint = "hint: shards without tables show their rows after `clip-data reshard`";
+            let hint = "hint: shards without tables have none to show: a build of them (`clip-data init --from webdataset`) writes tables";
             let path = path.display();
             return Err(Error::NotFound(format!("{path}: no Parquet table is here\n{hint}")));
         }

@@ -107,13 +107,18 @@ fn effect(
         escape(&set.name)
     );
     let least = (floor * 1000.0).floor() / 1000.0;
-    let form = format!(
-        "<div class=\"filters\"><form action=\"/contamination\" id=\"threshold\">{fields}<label>threshold \
+    let form = if least >= 1.0 {
+        "<p>Every pair is the same file or has a score of 1: there is no threshold to choose.</p>\n"
+            .to_owned()
+    } else {
+        format!(
+            "<div class=\"filters\"><form action=\"/contamination\" id=\"threshold\">{fields}<label>threshold \
          <input type=\"range\" name=\"threshold\" min=\"{least:.3}\" max=\"1\" step=\"0.001\" value=\"{threshold}\" \
          aria-label=\"least score of a copy\"></label> <output>{threshold:.3}</output> <button>show</button></form>\n\
          <form action=\"/decide\" method=\"post\">{fields}<input type=\"hidden\" name=\"threshold\" value=\"{threshold}\">\
          <button>store this threshold</button></form></div>\n"
-    );
+        )
+    };
     let about = format!(
         "From which score on a pair counts as a copy, and which items of {} have one then. No pair below {least:.3} \
          was recorded. Marks overrule the threshold. Both are stored in {}: `clip-data contamination --decisions` reads that \

@@ -42,7 +42,7 @@ fn open(folder: &Path) -> Arc<Corpus> {
     let source = Source { spec: folder.display().to_string(), weight: 1.0 };
     let options = CorpusOptions {
         context: 12,
-        side: 16,
+        side: Some(16),
         cache_bytes: 1 << 20,
         weight_column: None,
         caption_keys: CaptionKeys::default(),

@@ -45,7 +45,14 @@ impl Extractor {
         };
         let fold = source.fold.map(|fold| fold.saturating_sub(1));
         let classes = source.classes.as_deref();
-        let reference = opened(dataset, source.protocol, classes, Split::Train, fold)?;
+        let reference = opened(dataset, source.protocol, classes, Split::Train, fold);
+        let reference = reference.map_err(|error| match error.downcast_ref::<Error>() {
+            Some(Error::Part { path, part, tree }) => anyhow::anyhow!(
+                "{}: no {part} part, which a probe is fitted on; `clip-data eval zero-shot` needs none\nhint: the expected tree is\n{tree}",
+                path.display()
+            ),
+            _ => error,
+        })?;
         if reference.task == Task::Retrieval {
             bail!("{}: a probe wants classes, not captions", reference.name);
         }

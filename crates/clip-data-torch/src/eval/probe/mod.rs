@@ -114,11 +114,12 @@ fn one(score: &ProbeScore, given: bool, about: &About) -> String {
         format!("of {} that were tried, 97-point grid", score.trials.len())
     };
     let mut text = format!(
-        "lambda {:.6} ({how}; C = {:.6}): objective {:.6}, {} iterations{}\n",
+        "lambda {:.6} ({how}; C = {:.6}): objective {:.6}, {} iterations{}{}\n",
         score.lambda,
         1.0 / score.lambda,
         score.objective,
         score.iterations,
+        if score.lambda < 1.0 { " from the weights of a stronger one" } else { "" },
         if score.converged { "" } else { " (not converged)" }
     );
     let found = &score.scores;

@@ -44,6 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut sets = Vec::new();
     for (name, path) in &check.against {
         let index = EvalIndex::open(name, &config.path(path), cache.as_deref(), &search)?;
+        index.warnings().for_each(|text| eprintln!("{text}"));
         for pair in matches.iter_mut().filter(|pair| pair.set == *name) {
             let item = index.keys.iter().position(|key| *key == pair.key);
             pair.class = item.map_or(String::new(), |item| index.class(item as u32).to_owned());

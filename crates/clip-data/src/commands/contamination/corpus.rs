@@ -35,7 +35,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     }
     check_names(args, &names)?;
     warn_of_names(names.iter().copied());
-    let decided = decisions(args, Decisions::default(), &args.out, &names)?;
+    let decided = decisions(args, Decisions::default(), args.out(), &names)?;
     let mut all = Vec::new();
     for spec in &args.corpus {
         fetch_has_shards(Path::new(spec))?;
@@ -52,6 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let set = EvalIndex::open(name, path, cache.as_deref(), &search)?;
         let took = start.elapsed();
         note!("{name}: {} items ready in {took:.1?}", set.len());
+        set.warnings().for_each(|text| eprintln!("{text}"));
         sets.push(set);
     }
     let served = args.detector.as_deref().map(DetectorProcess::start).transpose()?;
@@ -63,7 +64,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut options = ScanOptions::default();
     let thresholds = decided.sets.values().filter_map(|set| set.threshold);
     options.floor = thresholds.fold(options.floor, f32::min);
-    let folder = args.out.join("parts");
+    let folder = args.out().join("parts");
     let scan =
         Scan { sets: &sets, options, folder, detection: detection.as_ref(), progress: &scanned };
     let stop = clip_cli::stop_flag(exit::STOPPING)?;
@@ -93,7 +94,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         matches.iter().zip(&copies).filter(|(_, copy)| **copy).map(|(pair, _)| pair).collect();
     let shards = UnitCount::shard_hashes(&counts);
     if !captions.is_empty() {
-        write_text_copies(&args.out.join(TEXTS), &found, &shards)?;
+        write_text_copies(&args.out().join(TEXTS), &found, &shards)?;
     }
     // What is called removed has neither image nor text in the corpus.
     let found: Vec<TextMatch> =
@@ -106,19 +107,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     judge(args, &mut accounts)?;
     let mut account =
         ContaminationReport::new(CorpusAccount::of(args.corpus.clone(), &counts), accounts);
-    write_pairs(&args.out.join(PAIRS), &matches, &copies, &shards)?;
+    write_pairs(&args.out().join(PAIRS), &matches, &copies, &shards)?;
     if args.retrain {
         // The runs read it.
-        account.write(&args.out)?;
+        account.write(args.out())?;
         if let Some(code) = retrain::run(args, &mut account)? {
             return Ok(ExitCode::from(code));
         }
     }
     let sets = args.eval.iter().cloned().collect();
-    pages::write(&args.out, &sets, &account, &matches, &decided, |wanted| {
+    pages::write(args.out(), &sets, &account, &matches, &decided, |wanted| {
         Ok(scan.thumbnails(&all, wanted)?)
     })?;
-    print_report(args, &account, &args.out)
+    print_report(args, &account, args.out())
 }
 
 type Compared = (Vec<UnitCount>, Vec<Match>);

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ops::Deref;
 use std::path::Path;
 
+use anyhow::bail;
 use clip_overlap::{Decisions, Match, ReviewedPair, Verdict};
 
 use super::Args;
@@ -81,7 +82,13 @@ pub fn decisions(
             }
         }
     }
-    if let (Some(precision), Some(path)) = (args.calibrate, &args.decisions) {
+    let file = args.decisions.as_ref().or(beside.as_ref());
+    if args.calibrate.is_some() && file.is_none() {
+        bail!(
+            "--calibrate: no marks to calibrate by\nhint: --decisions FILE, as `clip-data serve` and the contact sheet write it"
+        );
+    }
+    if let (Some(precision), Some(path)) = (args.calibrate, file) {
         let mut saved = Decisions::read(path)?;
         for (name, set) in saved.sets.iter_mut().filter(|(name, _)| names.contains(&name.as_str()))
         {

@@ -13,7 +13,7 @@ mod this_build;
 pub use this_build::is_of as is_of_build;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -36,8 +36,9 @@ pub struct Args {
     #[arg(long, value_name = "NAME=PATH", value_parser = named, requires = "corpus")]
     eval: Vec<(String, PathBuf)>,
     /// Where the report goes, and what a later run reuses; that of a build is in its run's folder
-    #[arg(short, long, value_name = "DIR", default_value = "contamination", requires = "corpus")]
-    out: PathBuf,
+    /// [default: contamination]
+    #[arg(short, long, value_name = "DIR")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     pipeline: PipelineArgs,
     /// Predictions of a model on a set: Parquet from `clip-data eval`, or CSV with key, correct
@@ -54,9 +55,9 @@ pub struct Args {
     /// Least score of a copy, from 0 to 1, of every set or of one
     #[arg(long, value_name = "[SET=]SCORE", value_parser = threshold)]
     threshold: Vec<(Option<String>, f32)>,
-    /// Set each threshold by the marks in --decisions, so that this share of marked pairs from it
-    /// on is accepted, and save it there
-    #[arg(long, value_name = "PRECISION", num_args = 0..=1, default_missing_value = "0.95", requires = "decisions")]
+    /// Set each threshold by the marks in --decisions or decisions.json, so that this share of
+    /// marked pairs from it on is accepted, and save it there
+    #[arg(long, value_name = "PRECISION", num_args = 0..=1, default_missing_value = "0.95")]
     calibrate: Option<f64>,
     /// A pairs.parquet (images) or texts.parquet (captions) of an earlier report: the rows that it
     /// names count as removed; a report's folder means its pairs.parquet; may be given again
@@ -123,11 +124,22 @@ fn share(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "must be a share like 0.01 or 1%".into())
 }
 
+impl Args {
+    fn out(&self) -> &Path {
+        self.out.as_deref().unwrap_or(Path::new("contamination"))
+    }
+}
+
 /// Compares, reports, and gates.
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !args.corpus.is_empty() && (args.pipeline.is_named() || !args.pipeline.set.is_empty()) {
         bail!(
             "--corpus: --config and --set are of a pipeline, whose corpus is another\nhint: one of them"
+        );
+    }
+    if args.corpus.is_empty() && args.out.is_some() {
+        bail!(
+            "--out: the report of a build goes into its run's folder\nhint: leave it out, or give --corpus and --eval"
         );
     }
     retrain::check(&args)?;

@@ -58,7 +58,7 @@ pub fn run(args: &Args, account: &mut ContaminationReport) -> anyhow::Result<Opt
         bail!("--retrain: the corpus has no copy, so there is nothing to train without");
     }
     let stop = clip_cli::stop_flag(exit::STOPPING)?;
-    let logs = args.out.join("retrain");
+    let logs = args.out().join("retrain");
     let mut runs = RetrainRuns::default();
     for seed in 0..args.seeds.unwrap_or(SEEDS) {
         for arm in ["keep", "replace", "placebo"] {
@@ -135,7 +135,7 @@ fn train(
 
 /// The report that the runs read.
 fn report(args: &Args) -> PathBuf {
-    args.out.join(ContaminationReport::FILE)
+    args.out().join(ContaminationReport::FILE)
 }
 
 /// The shards of the corpus, which are what `clip-data train` reads.

@@ -11,10 +11,15 @@ use std::process::ExitCode;
 use anyhow::{Context, bail};
 use clip_cli::counted;
 use clip_corpus::{
-    Replacement, Uids, check_embeddings, check_table, forget_embeddings, forget_in_shard,
-    forget_in_subset, forget_in_table, lacks_uids, lock_file, subset_ids,
+    Replacement, Uids, check_embeddings, check_table, count_in_embeddings, count_in_shard,
+    count_in_subset, forget_embeddings, forget_in_shard, forget_in_subset, forget_in_table,
+    lacks_uids, lock_file, subset_ids,
 };
-use clip_pipeline::{ForgottenRows, RunLayout, block_entries, check_forget, forget_in_run};
+use clip_pipeline::{
+    ForgottenRows, RunLayout, block_entries, check_forget, count_in_run, forget_in_run,
+};
+
+use super::reshard::{META, SAMPLE_IDS};
 
 /// Arguments of `clip-data forget`.
 #[derive(clap::Args)]
@@ -32,8 +37,11 @@ pub struct Args {
     training: Vec<PathBuf>,
     /// Add the URLs and SHA-256 of the pairs that a run has of them to urls.txt and sha256.txt of
     /// this folder, for [block]: they keep the pairs out when the run is built anew
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     block_lists: Option<PathBuf>,
+    /// Count what would be removed, and change nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 /// Removes, and prints what was removed from each path. Nothing is changed before all of them are
@@ -53,10 +61,15 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let mut removed = 0;
     for (path, target) in targets {
-        removed += target.forget(path, &uids, args.block_lists.as_deref())?;
+        removed += if args.dry_run {
+            target.count(path, &uids)?
+        } else {
+            target.forget(path, &uids, args.block_lists.as_deref())?
+        };
     }
     let (found, rows) = (uids.found(), counted(removed, "row"));
-    println!("{rows} of {} removed", counted(found, "uid"));
+    let verb = if args.dry_run { "would be removed" } else { "removed" };
+    println!("{rows} of {} {verb}", counted(found, "uid"));
     if removed > found as u64 {
         println!("a pair has a row in each stage and in each table that stores it");
     }
@@ -148,6 +161,30 @@ impl Target {
             Self::Embeddings(_) | Self::Tables(_) | Self::Subset(_) => {}
         }
         Ok(all)
+    }
+
+    /// Prints what [`Self::forget`] removes.
+    fn count(&self, spec: &str, uids: &Uids) -> anyhow::Result<u64> {
+        let rows: Vec<(String, u64)> = match self {
+            Self::Run(run) => {
+                let stages = count_in_run(run, uids)?.into_iter();
+                stages.map(|(stage, rows)| (run.join(stage).display().to_string(), rows)).collect()
+            }
+            Self::Embeddings(folder) => vec![(spec.to_owned(), count_in_embeddings(folder, uids)?)],
+            Self::Tables(tables) => {
+                let rows = tables.iter().map(|table| Ok(check_table(table, uids)?.len() as u64));
+                vec![(spec.to_owned(), rows.sum::<anyhow::Result<u64>>()?)]
+            }
+            Self::Subset(subset) => vec![(spec.to_owned(), count_in_subset(subset, uids)?)],
+            Self::Shards(shards, _) => shards
+                .iter()
+                .map(|shard| Ok((shard.display().to_string(), count_in_shard(shard, uids)?)))
+                .collect::<anyhow::Result<_>>()?,
+        };
+        for (place, rows) in rows.iter().filter(|(_, rows)| *rows > 0) {
+            println!("{place}: {}", counted(*rows, "row"));
+        }
+        Ok(rows.iter().map(|(_, rows)| rows).sum())
     }
 
     fn forget(&self, spec: &str, uids: &Uids, block_lists: Option<&Path>) -> anyhow::Result<u64> {
@@ -242,6 +279,11 @@ fn forget_in_shards(shards: &[PathBuf], uids: &Uids) -> anyhow::Result<u64> {
             bail!("{}: another process writes shards there\nhint: wait for it", shown.display());
         };
         Replacement::recover(shown)?;
+        let ids = shown.join(SAMPLE_IDS);
+        if ids.is_file() {
+            forget_in_subset(&ids, uids)?;
+        }
+        let before = removed;
         for name in names {
             let mut replacement = Replacement::begin(shown)?;
             let rows = forget_in_shard(shown, &name, uids, &mut replacement)?;
@@ -251,6 +293,22 @@ fn forget_in_shards(shards: &[PathBuf], uids: &Uids) -> anyhow::Result<u64> {
             }
             removed += rows;
         }
+        less_written(&shown.join(META), removed - before)?;
     }
     Ok(removed)
+}
+
+/// Takes removed samples off what `reshard` says that it wrote.
+fn less_written(meta: &Path, removed: u64) -> anyhow::Result<()> {
+    if removed == 0 || !meta.is_file() {
+        return Ok(());
+    }
+    let text = std::fs::read(meta).with_context(|| meta.display().to_string())?;
+    let mut value: serde_json::Value =
+        serde_json::from_slice(&text).with_context(|| meta.display().to_string())?;
+    if let Some(count) = value["output_count"].as_u64() {
+        value["output_count"] = count.saturating_sub(removed).into();
+        clip_format::write_atomic(meta, format!("{value:#}\n").as_bytes())?;
+    }
+    Ok(())
 }

@@ -12,6 +12,8 @@ use rayon::prelude::*;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
+use crate::commands::hash::each_image;
+
 /// Images that are hashed at a time.
 const BATCH: usize = 256;
 
@@ -41,11 +43,28 @@ impl Known {
         if clip_corpus::is_shard(file) {
             return self.add_images(file);
         }
-        bail!(
-            "{}: neither a shard nor a table with a column `phash`\n\
-             hint: a build's fetch stage adds the column; the images of shards (.tar) are hashed",
-            file.display()
-        );
+        let before = self.near.len();
+        self.add_stored(file)?;
+        if self.near.len() == before {
+            bail!(
+                "{}: no shard, and neither images nor a column `phash` in it\n\
+                 hint: a build's fetch stage adds the column; images in shards (.tar) and in tables are hashed; of folders of images, `clip-data hash`",
+                file.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Adds the images in a table, as img2dataset's `parquet` format has them.
+    fn add_stored(&mut self, table: &Path) -> anyhow::Result<()> {
+        each_image(table, |id, bytes| {
+            if let Ok(image) = decode(&bytes, &DecodeOptions::default())
+                && !hash::is_flat(&image)
+            {
+                self.near.push((hash::phash(&image), (id, String::new())));
+            }
+            Ok(())
+        })
     }
 
     /// Adds those of a table; says whether it has their perceptual hashes.

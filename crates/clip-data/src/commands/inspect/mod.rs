@@ -60,6 +60,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     if !args.has.is_empty() {
         return has::run(&args.has, &files, args.radius, args.json);
     }
+    if args.hash && !files.iter().any(|file| clip_corpus::is_shard(file)) {
+        let hint = "hint: `clip-data hash` reads folders of images, and tables with images inside";
+        bail!("--hash: the images of shards are hashed, and there is none\n{hint}");
+    }
     let queries = match &args.queries {
         Some(path) => Some(QueryList::load(path)?),
         None => None,
@@ -136,6 +140,15 @@ fn corpus(spec: &str) -> anyhow::Result<Vec<PathBuf>> {
         return newest_rows(path);
     }
     crate::commands::fetch_has_shards(path)?;
+    // Of embeddings, the rows are in this folder.
+    let metadata = path.join("metadata");
+    if metadata.is_dir() && !has_shards(path) {
+        return Ok(clip_sql::dedup::tables(&metadata)?);
+    }
+    if let Some(below) = clip_corpus::shards_below(path).filter(|_| !has_shards(path)) {
+        let other = "no shards, but a folder below has";
+        bail!("{spec}: {other}\nhint: look at {}", below.display());
+    }
     if path.is_dir() && !has_shards(path) {
         let other = "neither shards, nor Parquet tables, nor lists";
         let lists = text_lists(path).unwrap_or_default();

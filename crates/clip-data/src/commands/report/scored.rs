@@ -64,8 +64,8 @@ pub fn same_report(scores: &Path, own: &str, shown: &str) -> anyhow::Result<()> 
         return Ok(());
     }
     bail!(
-        "{}: its scores were split by the contamination report {own}, and that of this corpus is {shown}\n\
-         hint: give them anew with `clip-data eval … --contamination` and that report",
+        "{}: its scores were split by the contamination report {own}, and the one beside the corpus is {shown}\n\
+         hint: where that is of an earlier build, `clip-data contamination` writes it anew; else give the scores anew with `clip-data eval … --contamination`",
         scores.display()
     )
 }
