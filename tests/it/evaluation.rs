@@ -269,7 +269,7 @@ fn every_evaluation_runs_and_says_what_it_asked() {
     std::fs::rename(world.path("away"), world.path("toys")).unwrap();
     let printed = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(3), "{printed}");
-    assert!(!printed.contains("toys") && printed.contains("mean over 1 sets"), "{printed}");
+    assert!(!printed.contains("toys") && printed.contains("mean over 1 set "), "{printed}");
     let printed = world.good(&[&["eval"], &suite[..9]].concat());
     assert!(printed.contains("* 1 result of earlier calls"), "{printed}");
 

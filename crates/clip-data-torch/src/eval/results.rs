@@ -119,12 +119,13 @@ pub fn table(results: &[ResultRecord], asked: &dyn Fn(&ResultRecord) -> bool) ->
     for (model, values) in values {
         let count = values.len();
         let mean = 100.0 * values.iter().map(|(value, _)| value).sum::<f64>() / count as f64;
+        let sets = counted(count, "set");
         let metrics: BTreeSet<&str> = values.into_iter().map(|(_, metric)| metric).collect();
         let mixed = match metrics.len() {
             1 => String::new(),
             _ => format!(" (of {}: each set's own metric)", Vec::from_iter(metrics).join(", ")),
         };
-        text.push_str(&format!("{model}: mean over {count} sets {mean:.2}%{mixed}\n"));
+        text.push_str(&format!("{model}: mean over {sets} {mean:.2}%{mixed}\n"));
     }
     text
 }
@@ -275,7 +276,7 @@ mod tests {
         let results = [with(long, "aaaaaaaaaa", 0.25), with(long, "bbbbbbbbbb", 0.75)];
         let text = table(&results, &|d| d.hashes.model == "aaaaaaaaaa");
         assert!(text.contains(&format!("{long} (aaaaaaaa)  cifar10")), "{text}");
-        assert!(text.contains(&format!("{long} (bbbbbbbb): mean over 1 sets 75.00%")), "{text}");
+        assert!(text.contains(&format!("{long} (bbbbbbbb): mean over 1 set 75.00%")), "{text}");
         assert!(text.contains("(bbbbbbbb)  cifar10*"), "{text}");
         assert!(text.contains("* 1 result of earlier calls"), "{text}");
         let folder = tempfile::tempdir().unwrap();
@@ -289,7 +290,7 @@ mod tests {
         (again.protocol, again.file) = (Some("openai".into()), "asked".into());
         again.metrics = Some([("acc1".to_owned(), Some(0.75))].into());
         let twice = table(&[mixed[0].clone(), again], &|d| d.file == Path::new("asked"));
-        assert!(twice.contains("m: mean over 1 sets 75.00%\n"), "{twice}");
+        assert!(twice.contains("m: mean over 1 set 75.00%\n"), "{twice}");
         assert!(twice.contains("counts once in the means"), "{twice}");
         let wanted = "m: mean over 2 sets 50.00% (of acc1, mean_per_class_recall: each set's own";
         assert!(text.contains(wanted), "{text}");

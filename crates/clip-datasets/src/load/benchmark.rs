@@ -12,6 +12,9 @@ use crate::{Error, Result};
 
 pub(crate) const TREE: &str = "  test/nshards.txt, test/0.tar …, classnames.txt, zeroshot_classification_templates.txt (CLIP_benchmark)\n    each sample: IMAGE.{jpg,png,webp} with .cls (number), .npy (marks, dataset_type.txt = multilabel) or .txt (captions, = retrieval)";
 
+/// The file that says what the samples have, where these are not classes.
+pub(crate) const TYPE: &str = "dataset_type.txt";
+
 pub(crate) fn detect(root: &Path) -> bool {
     ["test", "train"].iter().any(|part| root.join(part).join("nshards.txt").is_file())
 }
@@ -20,9 +23,6 @@ pub(crate) fn detect(root: &Path) -> bool {
 pub(crate) fn has_captions(root: &Path) -> bool {
     lines(&root.join(TYPE)).is_ok_and(|kind| kind.concat().eq_ignore_ascii_case("retrieval"))
 }
-
-/// The file that says what the samples have, where these are not classes.
-const TYPE: &str = "dataset_type.txt";
 
 pub(crate) fn open(root: &Path, ask: &Ask) -> Result<Content> {
     // Some sets have a part for choosing on, under either name.

@@ -1,5 +1,6 @@
 //! An account as text, and as gates.
 
+use clip_cli::counted;
 use clip_overlap::{ContaminationReport, SetReport};
 use clip_report::percent_fine;
 
@@ -117,7 +118,8 @@ fn rates(account: &ContaminationReport) -> String {
     for set in account.sets.iter().filter(|set| set.unreadable > 0) {
         let (name, count) = (&set.name, set.unreadable);
         text.push_str(&format!(
-            "{name}: {count} items could not be decoded, and were not looked for\n"
+            "{name}: {} could not be decoded, and not be looked for\n",
+            counted(count, "item")
         ));
     }
     text
