@@ -393,6 +393,8 @@ fn probes(world: &World, model: &[&str]) {
         printed.contains("5 of 8 classes are fitted on but have no items to score: c0"),
         "{printed}"
     );
+    let scored = json(world, "s.json");
+    assert_eq!((&scored["dataset"], &scored["fitted_on"]), (&"some".into(), &"noise".into()));
     let printed = run(&[&some[..], &["--classes", "c5,c6,C7", "--output", "t.json"]].concat());
     assert!(printed.contains("24 to score") && printed.contains("3 classes"), "{printed}");
     assert_eq!(json(world, "t.json")["class_subset"]["of"], 8);

@@ -52,7 +52,8 @@ impl ScoreFile {
             hash: record.hashes.model,
             protocol: record.protocol.unwrap_or_else(|| "none".into()),
             data: record.hashes.data,
-            subset: record.class_subset.map(|subset| subset.name),
+            // A shifted set has all of its own classes.
+            subset: record.class_subset.map(|kept| kept.name).filter(|kept| *kept != dataset.id),
             metrics: record.metrics.unwrap_or_default(),
         };
         // A score on some of the classes is no score of the set; ImageNet's may be the base of a

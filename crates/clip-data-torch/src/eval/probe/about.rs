@@ -9,7 +9,10 @@ use super::super::table;
 /// What is probed.
 #[derive(Default)]
 pub struct About {
+    /// The set that is scored.
     pub name: String,
+    /// The set that was fitted on, where that is another.
+    pub fitted_on: Option<String>,
     pub model: String,
     pub model_hash: String,
     /// Of its configuration, where that is known.

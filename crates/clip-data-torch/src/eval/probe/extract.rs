@@ -63,7 +63,11 @@ impl Extractor {
         let weights = ModelPath::at(model.clone()).with(source.options.clone());
         let model = Model::open(&ModelArgs { weights, device: source.device.clone() })?;
         let mut about = About {
-            name: reference.name.clone(),
+            name: match &source.test_dataset {
+                Some(other) => clip_datasets::set_name(other),
+                None => reference.name.clone(),
+            },
+            fitted_on: source.test_dataset.as_ref().map(|_| reference.name.clone()),
             model: model.name(),
             model_hash: model.hash.clone(),
             config_hash: model.config_hash(),

@@ -166,6 +166,8 @@ struct Fields<'a> {
     preprocess: Option<&'a Value>,
     classes: usize,
     class_subset: Option<&'a ClassSubset>,
+    /// The set of the train part, where it is another than the one that is scored.
+    fitted_on: Option<&'a str>,
     classes_without_test_items: &'a [String],
     limit: Option<usize>,
     items_total: Option<u64>,
@@ -199,6 +201,7 @@ fn file<'a>(about: &'a About, scores: &'a [FoldScore]) -> ResultFile<Fields<'a>>
         preprocess: about.preprocess.as_ref(),
         classes: about.classes,
         class_subset: about.subset.as_ref(),
+        fitted_on: about.fitted_on.as_deref(),
         classes_without_test_items: &about.untested,
         limit: about.sample.and_then(|s| s.limit),
         items_total: about.sample.map(|s| s.items_total),
