@@ -265,7 +265,8 @@ impl Win {
 
 fn figure5(known: &ScoreGroup, probes: &ScoreGroup) -> anyhow::Result<Vec<Win>> {
     let mut wins = Vec::new();
-    for zero in known.files.iter().filter(|file| !file.probe) {
+    // A score of some classes is the base of a shifted set alone.
+    for zero in known.files.iter().filter(|file| !file.probe && file.is_whole()) {
         let id = zero.dataset.id.as_str();
         let given = probes.probe(id).or_else(|| known.probe(id));
         let win = match given {
@@ -361,5 +362,13 @@ mod tests {
             figure5(&group(&[("z", zero(metric))]), &ScoreGroup::default()).unwrap().len()
         };
         assert_eq!((of("mean_per_class_recall"), of("acc1")), (1, 0));
+        // A score of some of ImageNet's classes is none of ImageNet.
+        let imagenet = |subset: Value| {
+            let zero = json!({"dataset": "imagenet", "task": "zeroshot_classification",
+                "main_metric": "acc1", "metrics": {"acc1": 0.5}, "class_subset": subset});
+            figure5(&group(&[("z", zero)]), &ScoreGroup::default()).unwrap().len()
+        };
+        let some = json!({"name": "imagenet-r", "classes": 200, "of": 1000});
+        assert_eq!((imagenet(Value::Null), imagenet(some)), (1, 0));
     }
 }

@@ -87,6 +87,11 @@ impl ScoreFile {
         value(&format!("lp_{metric}")).or_else(main)
     }
 
+    /// Whether it is over all classes of the dataset.
+    pub fn is_whole(&self) -> bool {
+        self.subset.is_none()
+    }
+
     /// Which metrics it has.
     pub fn names(&self) -> String {
         let known = self.metrics.iter().filter(|(_, value)| value.is_some());

@@ -94,7 +94,7 @@ pub fn decisions(
         {
             let threshold = set
                 .calibrated(precision)
-                .map_err(|e| anyhow::anyhow!("{}: {name}: {e}", path.display()))?;
+                .map_err(|e| anyhow::anyhow!("{}: {name}: {e}\nhint: mark more pairs, some that are copies among them; --threshold sets one without marks", path.display()))?;
             set.threshold = Some(threshold);
             decided.sets.entry(name.clone()).or_default().threshold = Some(threshold);
             note!("{name}: threshold {threshold:.4}, by {} marks", set.marks.len());
