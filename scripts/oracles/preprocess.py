@@ -75,6 +75,8 @@ def images():
     yield "palette of two.png", encoded(wide.quantize(2), "PNG")
     yield "palette, transparent.png", encoded(wide.quantize(20), "PNG", transparency=4)
     yield "palette.gif", encoded(wide.quantize(25), "GIF")
+    # At 28 pixels the nearest of two is decided by the rounding of a sum.
+    yield "palette, ties.png", encoded(Image.fromarray(texture(32, 40, 3, 23)).quantize(200), "PNG")
     yield "two colours.png", encoded(grey.convert("1"), "PNG")
     yield "key.png", encoded(wide, "PNG", transparency=wide.getpixel((3, 3)))
     deep = texture(21, 30, 4, 22).astype(np.uint16) * 251 + 7
@@ -100,9 +102,9 @@ def write(path, lines):
 
 
 def pixels():
-    size, lines = 16, []
+    lines = []
     for name, data in images():
-        found = []
+        size, found = 28 if "ties" in name else 16, []
         for case in CASES:
             out = np.asarray(transform(size, **case)[1](Image.open(io.BytesIO(data))))
             assert out.shape == (size, size, 3) and out.dtype == np.uint8, (name, out.shape)

@@ -1,6 +1,7 @@
 //! A build and what comes after it, without a model.
 
 use clip_corpus::ShardReader;
+use clip_testkit::files::FileSite;
 
 use crate::world::{FOLDERS, IMAGES, World, content, executable};
 
@@ -63,6 +64,55 @@ fn what_is_not_asked_of_the_web_collects_nothing_anew() {
     let first = world.good(&["build", "--set", "name=first", "--until", "collect"]);
     let row = first.lines().find(|line| line.starts_with("unique")).unwrap();
     assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["unique", "-", "-", "-"], "{first}");
+}
+
+#[test]
+fn pages_that_cannot_be_had_are_counted_and_named() {
+    let world = World::new();
+    let page = |text: &str| ("text/html", text.as_bytes().to_vec());
+    let files = [
+        ("/", page("<img src=1.jpg alt='a red boat'><a href=gone.html>x</a><a href=2.html>y</a>")),
+        ("/2.html", page("<img src=3.jpg alt='a tall tower'>")),
+    ];
+    let files = files.into_iter().map(|(path, (kind, body))| (path.to_owned(), kind, body));
+    let site = FileSite::start("127.0.0.1".parse().unwrap(), files).unwrap();
+    let write = |seeds: &[String], allow: bool| {
+        let text = format!(
+            "schema = 1\nname = \"web\"\n[source]\nkind = \"web\"\nseeds = {seeds:?}\ndepth = 1\n\
+             [fetch]\nallow_private = {allow}\nhost_delay_ms = 0\n"
+        );
+        std::fs::write(world.path("web.toml"), text).unwrap();
+    };
+    let until = ["build", "-c", "web.toml", "--until", "collect"];
+    let line = |funnel: &str| {
+        let line = funnel.lines().find(|line| line.starts_with("collect ")).unwrap();
+        line.split_whitespace().skip(1).map(|n| n.parse().unwrap()).collect::<Vec<u64>>()
+    };
+    // A port without a server.
+    let closed = "http://127.0.0.1:9/".to_owned();
+    write(&[site.url("/"), closed.clone()], true);
+    for _ in 0..2 {
+        let funnel = world.good(&until);
+        assert_eq!(line(&funnel), [4, 2, 2], "{funnel}");
+        assert!(funnel.contains("1  page_connect") && funnel.contains("1  page_http_4xx"));
+        let again = "that gave no answer (1):\n  clip-data build -c web.toml --from collect\n";
+        assert!(funnel.contains(again), "{funnel}");
+    }
+    let explained = world.good(&["explain", &closed, "-c", "web.toml"]);
+    assert!(explained.contains("page_connect") && explained.contains("refused"), "{explained}");
+
+    // Nothing is collected where no page is.
+    for (allow, reason, hint) in [
+        (true, "page_connect", "--from collect"),
+        (false, "page_blocked_address", "`allow_private = true` under [fetch]"),
+    ] {
+        write(std::slice::from_ref(&closed), allow);
+        let output = world.run(&["build", "-c", "web.toml"]);
+        let printed = [output.stdout, output.stderr].concat();
+        let printed = String::from_utf8_lossy(&printed);
+        assert_eq!(output.status.code(), Some(1), "{printed}");
+        assert!(printed.contains(reason) && printed.contains(hint), "{printed}");
+    }
 }
 
 #[test]

@@ -458,6 +458,10 @@ fn probes(world: &World, model: &[&str]) {
     assert!(printed.contains("no class \"clas_5\"") && printed.contains("class 5"), "{printed}");
     let printed = fails(&["retrieval", "--dataset", "captions.csv", "--classes", "a"]);
     assert!(printed.contains("--classes"), "{printed}");
+    std::fs::create_dir_all(world.path("choices/images")).unwrap();
+    std::fs::write(world.path("choices/swap_att.json"), "{}").unwrap();
+    let printed = fails(&["zero-shot", "--dataset", "choices"]);
+    assert!(printed.contains("hint: `clip-data eval choice"), "{printed}");
 }
 
 #[test]

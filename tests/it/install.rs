@@ -85,3 +85,30 @@ fn a_folder_without_a_libtorch_that_the_environment_names_is_reported() {
     let wanted = "CLIP_DATA_LIBTORCH is /nowhere, which has no lib/libtorch_cpu.so\nhint: ";
     assert!(printed.contains(wanted), "{printed}");
 }
+
+#[test]
+fn bash_completes_commands_options_and_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = Command::new(executable("clip-data")).args(["completions", "bash"]).output();
+    std::fs::write(folder.path().join("clip-data.bash"), script.unwrap().stdout).unwrap();
+    // What bash does where the user presses Tab behind the words.
+    let script = r#"
+source ./clip-data.bash
+COMP_WORDS=(clip-data "$@")
+COMP_CWORD=$#
+_clip__data clip-data "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
+echo "${COMPREPLY[@]}"
+"#;
+    let complete = |words: &[&str]| {
+        let mut bash = Command::new("bash");
+        bash.args(["-c", script, "bash"]).args(words).current_dir(folder.path());
+        let output = bash.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    assert_eq!(complete(&["con"]), "contamination convert");
+    assert_eq!(complete(&["fetch", "--resize_m"]), "--resize_mode");
+    assert_eq!(complete(&["eval", "zer"]), "zero-shot");
+    assert_eq!(complete(&["eval", "zero-shot", "--skip"]), "--skip-unreadable");
+    assert_eq!(complete(&["hash", "--kind", "ph"]), "phash");
+}

@@ -193,7 +193,23 @@ fn a_table_of_files_and_the_first_held_out_pairs() {
     };
     assert_eq!(results("table")["num_samples"].as_f64(), Some(8.0));
     world.good(&train("pairs.csv", "all", &held_out));
-    assert_eq!(results("all")["num_samples"].as_f64(), Some(40.0));
+    let trained = results("all");
+    assert_eq!(trained["num_samples"].as_f64(), Some(40.0));
+    // The same of the finished model.
+    let asked = ["eval", "retrieval", "--model", "logs/all", "--dataset", "shards"];
+    world.good(&[&asked[..], &["--device", "cpu", "--output", "r.json"]].concat());
+    let scored = std::fs::read_to_string(world.path("r.json")).unwrap();
+    let scored: serde_json::Value = serde_json::from_str(&scored).unwrap();
+    for (ours, open_clip) in [("image", "text_to_image"), ("text", "image_to_text")] {
+        for k in [1, 5, 10] {
+            let [a, b] = [
+                &scored["metrics"][format!("{ours}_retrieval_recall@{k}")],
+                &trained[format!("{open_clip}_R@{k}")],
+            ];
+            let apart = (a.as_f64().unwrap() - b.as_f64().unwrap()).abs();
+            assert!(apart < 1e-9, "{open_clip}_R@{k}: {a} and {b}");
+        }
+    }
     let printed = world.fails(&train("pairs.csv", "comma", &["--csv-separator", ","]), 2);
     assert!(printed.contains("no column \"filepath\""), "{printed}");
 }

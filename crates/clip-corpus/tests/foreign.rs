@@ -38,6 +38,29 @@ fn webdatasets_own_shard_is_read_by_its_rules() {
 }
 
 #[test]
+fn one_empty_block_ends_a_shard_as_two_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("0.tar");
+    let mut writer = ShardWriter::create(&path).unwrap();
+    for key in ["a", "b"] {
+        let fields = vec![("jpg".to_owned(), vec![0xff]), ("txt".to_owned(), b"x".to_vec())];
+        writer.write(&Sample { key: key.to_owned(), fields }).unwrap();
+    }
+    writer.finish().unwrap();
+    let whole = std::fs::read(&path).unwrap();
+    let end = whole.iter().rposition(|&byte| byte != 0).unwrap() + 1;
+    let end = end.next_multiple_of(512);
+    for (blocks, samples) in [(2, 2), (1, 2), (0, 3)] {
+        std::fs::write(&path, &whole[..end + 512 * blocks]).unwrap();
+        let found = read(&path);
+        assert_eq!(found.len(), samples, "{found:?}");
+        let cut = found.last().unwrap().as_ref().err();
+        assert_eq!(cut.is_some_and(|e| e.contains("was cut")), blocks == 0, "{found:?}");
+        assert_eq!(ShardIndex::scan(&path).is_ok(), blocks > 0);
+    }
+}
+
+#[test]
 fn what_webdataset_wrote_we_write_with_the_same_members() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ours.tar");

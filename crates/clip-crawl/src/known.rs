@@ -10,7 +10,7 @@ use clip_pipeline::Result;
 use serde_json::Value;
 
 use crate::pair_reader::bad_columns;
-use crate::rows::More;
+use crate::rows::{More, STAGE};
 
 /// Columns of a source of local images.
 pub(crate) struct Known {
@@ -74,7 +74,7 @@ impl Known {
         ];
         cells.extend(self.kept.iter().map(|name| one(text(name))));
         let columns = RecordBatch::try_new(self.schema.clone(), cells)
-            .map_err(|e| clip_pipeline::Error::arrow("collect", e))?;
+            .map_err(|e| clip_pipeline::Error::arrow(STAGE, e))?;
         let uid = hex(columns::UID, 32).map(|uid| uid.to_lowercase());
         let uid = uid.unwrap_or_else(|| clip_corpus::uid(name, key.unwrap_or_default()));
         Ok(More { uid: Some(uid), columns: Arc::new(columns), row: 0 })

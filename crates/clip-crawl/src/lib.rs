@@ -65,6 +65,7 @@ pub use list::{
 pub use normalize_url::{find_rows, normal_url};
 pub use retry::{RetryFetch, rejected_rows};
 pub use robots::Rules as RobotsRules;
+pub use rows::STAGE as COLLECT;
 pub use sitemap::locations as sitemap_locations;
 pub use sources::{check_source, inputs, source};
 pub use web::WebSource;

@@ -12,9 +12,8 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::normalize_url::normal_url;
 use crate::opt_out::OptOut;
-use crate::rows::{More, Pair, batch_with};
+use crate::rows::{More, Pair, STAGE, batch_with};
 
-pub(crate) const STAGE: &str = "collect";
 /// Pairs that are given on at a time.
 const BATCH: usize = 8192;
 /// Bytes of text after which a batch ends.

@@ -8,6 +8,9 @@ use arrow::datatypes::{Schema, SchemaRef};
 use clip_corpus::columns::pair_schema;
 use clip_pipeline::{Error, Result, row_id};
 
+/// The stage that a source is read in.
+pub const STAGE: &str = "collect";
+
 /// A pair as a source found it.
 pub(crate) struct Pair {
     pub url: String,
@@ -42,7 +45,7 @@ pub(crate) fn batch_with(
     if schema.fields().is_empty() {
         return Ok(rows);
     }
-    let arrow = |e| Error::arrow("collect", e);
+    let arrow = |e| Error::arrow(STAGE, e);
     let mut pools: Vec<&RecordBatch> = Vec::new();
     let mut places = Vec::with_capacity(more.len());
     for more in more {
@@ -83,5 +86,5 @@ fn rows(
         Arc::new(pairs.iter().map(|pair| pair.page.as_deref()).collect::<StringArray>()),
         text(|pair| pair.source),
     ];
-    RecordBatch::try_new(pair_schema(), columns).map_err(|e| Error::arrow("collect", e))
+    RecordBatch::try_new(pair_schema(), columns).map_err(|e| Error::arrow(STAGE, e))
 }

@@ -77,9 +77,10 @@ impl WebSource {
                 }
                 let page = match page {
                     Ok(page) => page,
-                    // A page is no row: a note reports it, and the funnel counts pairs.
                     Err(error) => {
                         cx.note(format!("{url}: {} ({error})", error.kind.name()));
+                        out.reject(failed(url, &error, row_id(out.part(), rows)))?;
+                        rows += 1;
                         continue;
                     }
                 };
@@ -138,6 +139,17 @@ struct Page {
     found: Extracted,
     is_nofollow: bool,
     opt_out: Option<OptOut>,
+}
+
+/// What a page that could not be had is named in the funnel: this, and why.
+pub(crate) const PAGE: &str = "page_";
+
+/// The reject of a page that could not be had: its pairs and links are unknown.
+fn failed(url: &str, error: &FetchError, row: u64) -> Reject {
+    let (url, caption) = (url.to_owned(), String::new());
+    let uid = clip_corpus::uid(&url, &caption);
+    let reason = format!("{PAGE}{}", error.kind.name());
+    Reject { row, uid, url, caption, reason, detail: error.message.clone() }
 }
 
 /// Gives the images of a page as rows from `first` on, kept or rejected; returns their number.

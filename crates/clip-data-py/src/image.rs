@@ -65,7 +65,7 @@ pub fn hash(
             Ok(words.iter().map(|&word| hex(word)).collect())
         })
     };
-    py.detach(|| parallel::map(&images, hashed)).map_err(message)
+    parallel::map(py, &images, hashed)
 }
 
 /// Pixels of the evaluation transform: bytes [images, size, size, 3], or normalised 32-bit numbers
@@ -86,7 +86,7 @@ pub fn transform<'py>(
     let pixels = |(number, image): &(usize, Image)| {
         image.with_bytes(*number, |bytes| Ok(format.encode(&transform.pixels(bytes)?.data)))
     };
-    let rows = py.detach(|| parallel::map(&images, pixels)).map_err(message)?;
+    let rows = parallel::map(py, &images, pixels)?;
     PyByteArray::new_with(py, rows.iter().map(Vec::len).sum(), |mut bytes| {
         for row in &rows {
             let (own, rest) = bytes.split_at_mut(row.len());

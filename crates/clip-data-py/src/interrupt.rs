@@ -8,7 +8,7 @@ use pyo3::prelude::*;
 use crate::error::message;
 
 /// Time between two looks at signals.
-const ASK: Duration = Duration::from_millis(100);
+pub const ASK: Duration = Duration::from_millis(100);
 
 /// What `work` gives, which runs in a thread of its own. After Ctrl-C it is asked to stop, and
 /// nothing waits for it.

@@ -8,7 +8,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::ffi_stream::FFI_ArrowArrayStream;
 use clip_corpus::ParquetFile;
-use clip_pipeline::{PartFileKind, RunReader};
+use clip_pipeline::{PartFileKind, RunReader, StageReader, reject_schema};
 use pyo3::prelude::*;
 use pyo3::types::PyCapsule;
 
@@ -110,6 +110,14 @@ pub fn read_run(
                     let file = ParquetFile::open(first).raised()?;
                     let schema = Arc::new(Schema::new(file.schema().fields().clone()));
                     return Ok(Rows { origin: Origin::Tables(files), schema });
+                }
+            }
+            // A stage that has passed rows on and has no rejects has dropped none.
+            let passed = |stage: &StageReader| stage.layout.files(PartFileKind::Rows);
+            for stage in stages.iter().filter(|_| rejects) {
+                if !passed(stage).raised()?.is_empty() {
+                    let origin = Origin::Tables(Vec::new());
+                    return Ok(Rows { origin, schema: reject_schema() });
                 }
             }
             let what = if rejects { "no rejected rows" } else { "no rows" };

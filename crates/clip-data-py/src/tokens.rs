@@ -1,5 +1,6 @@
 //! Captions to token ids.
 
+use std::convert::Infallible;
 use std::sync::LazyLock;
 
 use clip_text::Tokenizer;
@@ -17,10 +18,8 @@ pub fn tokenize<'py>(
     texts: Vec<String>,
     context: usize,
 ) -> PyResult<Bound<'py, PyByteArray>> {
-    let rows = py.detach(|| {
-        let ids = |text: &String| Ok::<_, PyErr>(TOKENIZER.tokenize(text, context));
-        parallel::map(&texts, ids)
-    })?;
+    let ids = |text: &String| Ok::<_, Infallible>(TOKENIZER.tokenize(text, context));
+    let rows = parallel::map(py, &texts, ids)?;
     id_bytes(py, &rows.concat())
 }
 

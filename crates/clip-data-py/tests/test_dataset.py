@@ -88,7 +88,12 @@ class DatasetTest(unittest.TestCase):
 
     def test_an_iteration_is_an_epoch(self):
         loader = clip_data.DataLoader(dataset(self.folder, epochs=3), num_workers=2)
-        epochs = [batches(loader) for _ in range(3)]
+        epochs = []
+        for epoch in range(3):
+            self.assertEqual(loader.epoch, epoch)
+            epochs.append(batches(loader))
+        # So a loop over what is left ends where all are done.
+        self.assertEqual(loader.epoch, 3)
         self.assertTrue(equal(epochs[0], self.whole))
         self.assertFalse(equal(epochs[1], epochs[0]))
         with self.assertRaisesRegex(clip_data.Error, "all 3 epochs are done\nhint: "):

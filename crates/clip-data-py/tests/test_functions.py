@@ -119,6 +119,18 @@ class FunctionsTest(unittest.TestCase):
         with self.assertRaisesRegex(clip_data.Error, f"{self.scratch.name}: no build is here\nhint: "):
             clip_data.read_run(self.scratch.name)
 
+    def test_a_stage_that_dropped_nothing_has_no_rejects(self):
+        folder = os.path.join(self.scratch.name, "built")
+        corpus.write(os.path.join(folder, "shards"), 2, 5)
+        with open(os.path.join(folder, "pipeline.toml"), "w") as file:
+            file.write('schema = 1\nname = "one"\n[source]\nkind = "webdataset"\npaths = ["shards"]\n')
+        subprocess.run(["clip-data", "build", "-q", "-c", folder], check=True, stdout=subprocess.DEVNULL)
+        run = os.path.join(folder, "runs", "one")
+        self.assertEqual(pyarrow.table(clip_data.read_run(run, "collect")).num_rows, 10)
+        for stage in ("collect", None):
+            rejects = pyarrow.table(clip_data.read_run(run, stage, rejects=True))
+            self.assertEqual((rejects.num_rows, rejects.column_names[-2:]), (0, ["reason", "detail"]))
+
     def test_a_planted_copy_is_found(self):
         sets = os.path.join(self.scratch.name, "set")
         for name in ("one", "two"):
@@ -143,14 +155,33 @@ class FunctionsTest(unittest.TestCase):
 
     def test_ctrl_c_ends_work_before_it_is_done(self):
         folder = corpus.write(os.path.join(self.scratch.name, "many"), 1, 200)
-        program = f"""
-import sys, time
-import clip_data
-sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r})
+        # A batch takes a second, and 30 are asked for.
+        self.interrupted(f"""
 rows = clip_data.Dataset({folder!r}, global_batch_size=200, image_size=1024, augment="none", normalize=False, threads=1)
-print("begun", flush=True)
-try:
+begun()
+for _ in range(30):
     list(rows)
+""")
+        self.interrupted(f"""
+images = [corpus.png(1200, 900, 1)] * 1000
+begun()
+clip_data.transform(images, 1024)
+""")
+
+    def interrupted(self, work):
+        """Runs `work` in a Python of its own, which Ctrl-C ends a second after it called `begun`."""
+        work = work.strip().replace("\n", "\n    ")
+        program = f"""
+import signal, sys
+import clip_data
+# A program that a shell started in the background ignores Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.path.insert(0, {os.path.dirname(os.path.abspath(__file__))!r})
+import corpus
+def begun():
+    print("begun", flush=True)
+try:
+    {work}
 except KeyboardInterrupt:
     print("interrupted", flush=True)
 """
@@ -158,8 +189,9 @@ except KeyboardInterrupt:
         self.assertEqual(child.stdout.readline(), "begun\n")
         time.sleep(1)
         child.send_signal(signal.SIGINT)
-        # The batch takes seconds, and would be followed by another.
+        sent = time.monotonic()
         self.assertEqual(child.stdout.readline(), "interrupted\n")
+        self.assertLess(time.monotonic() - sent, 5)
         child.kill()
         child.wait()
         child.stdout.close()

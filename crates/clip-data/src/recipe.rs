@@ -8,7 +8,7 @@ mod spec;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clip_crawl::ImageFetch;
+use clip_crawl::{COLLECT, ImageFetch};
 use clip_curate::{
     Aligned, BlockImages, BlockUrls, Captions, Check, Languages, Matches, QualityFilter,
     QualityModel, ShardSink,
@@ -99,7 +99,7 @@ fn collect(config: &Config) -> Result<StageSpec> {
     // Version 4: rows of local images are named by their place in the corpus and keep what their
     // JSON knows of them; images of pages that opt out are rejected, also those of archives.
     // Version 5: pages of WAT files that were errors have no pairs.
-    Ok(stage("collect", 5, settings, resources, move || {
+    Ok(stage(COLLECT, 5, settings, resources, move || {
         Ok(Work::Source(clip_crawl::source(&source, &fetch, &base)?))
     }))
 }

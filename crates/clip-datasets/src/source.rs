@@ -70,7 +70,10 @@ pub(crate) enum Member {
     /// A class, with metadata in `.npy` of which a field is the group.
     Grouped(usize, &'static Grouping),
     Marks(usize),
+    /// Captions, one a line.
     Captions,
+    /// The caption of a pair.
+    Caption,
 }
 
 fn is_sampled(at: usize, limit: u64, total: u64) -> bool {
@@ -239,14 +242,25 @@ fn shard_item(shard: &Path, sample: Sample, member: Member) -> Result<EvalItem> 
             }
             Truth::Marks(marks.iter().map(|&m| if m > 0.0 { 1 } else { -1 }).collect())
         }
-        Member::Captions => {
+        Member::Captions | Member::Caption => {
             let bytes = sample.get("txt").ok_or_else(|| bad("no .txt"))?;
             let text = std::str::from_utf8(bytes).map_err(|_| bad("captions are not UTF-8"))?;
-            Truth::Captions(text.lines().map(str::to_owned).collect())
+            let lines = || text.lines().map(str::to_owned).collect();
+            match (member, text.trim()) {
+                (Member::Caption, "") => return Err(bad("the caption is empty")),
+                (Member::Caption, one) => Truth::Captions(vec![one.to_owned()]),
+                _ => Truth::Captions(lines()),
+            }
         }
     };
     let (_, image) = sample.image().ok_or_else(|| bad("no image"))?;
-    Ok(EvalItem { key: sample.key.clone(), image: image.to_vec(), truth, group, video: None })
+    // Keys of a corpus count in their shard alone.
+    let shard = shard.file_stem().unwrap_or_default().to_string_lossy();
+    let key = match member {
+        Member::Caption => format!("{shard}/{}", sample.key),
+        _ => sample.key.clone(),
+    };
+    Ok(EvalItem { key, image: image.to_vec(), truth, group, video: None })
 }
 
 /// A reader that unpacks what ends in `.gz`.

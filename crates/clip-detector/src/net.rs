@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use clip_format::write_atomic;
 use clip_model::{read_safetensors, write_safetensors};
 use clip_torch::tch::{Device, Kind, Tensor};
 
@@ -180,7 +181,7 @@ impl Detector {
         let path = folder.join(CONFIG_FILE);
         let text = serde_json::to_string_pretty(&self.config).map_err(|e| Error::file(&path, e))?;
         write_safetensors(&folder.join(WEIGHTS_FILE), &self.params)?;
-        std::fs::write(&path, text + "\n").map_err(|e| Error::file(&path, e))
+        write_atomic(&path, (text + "\n").as_bytes()).map_err(|e| Error::file(&path, e.source))
     }
 
     /// Reads what [`Detector::save`] wrote.

@@ -182,7 +182,11 @@ pub fn diagnose(predictions: &[Prediction], classes: &[String]) -> Vec<Finding> 
     let best = assignment(&confusion);
     let agreed = (0..count).map(|c| confusion[c][best[c]]).sum::<u64>() as f64 / n;
     // Any assignment gains a little by chance; a permutation gains a lot.
-    let permuted = agreed > 2.0 * own + 0.05 && agreed > own + 0.1 && agreed > 3.0 / count as f64;
+    let gains = agreed > 2.0 * own + 0.05 && agreed > own + 0.1 && agreed > 3.0 / count as f64;
+    // A model that predicts one class gains where that is common, but not in the mean of classes.
+    let permuted = gains
+        && agreed > 1.5 * best_by_chance(n, count as f64)
+        && per_class(&confusion, |c| best[c]) > per_class(&confusion, |c| c) + 0.1;
     let mut found = Vec::new();
     let about = if permuted {
         let moved: Vec<String> = (0..count)
@@ -196,6 +200,13 @@ pub fn diagnose(predictions: &[Prediction], classes: &[String]) -> Vec<Finding> 
             100.0 * agreed,
             moved.join(", ")
         )
+    } else if gains {
+        format!(
+            "accuracy {:.1}%; another order of the {count} classes gives {:.1}%, as {n} items do by chance or with \
+             a model that predicts one class",
+            100.0 * own,
+            100.0 * agreed
+        )
     } else {
         format!(
             "accuracy {:.1}%; no other order of classes does much better ({:.1}%)",
@@ -206,13 +217,32 @@ pub fn diagnose(predictions: &[Prediction], classes: &[String]) -> Vec<Finding> 
     found.push(finding("class order", !permuted, about));
     for (shift, word) in [(1usize, "one more"), (count.saturating_sub(1), "one less")] {
         let shifted = (0..count).map(|c| confusion[c][(c + shift) % count]).sum::<u64>() as f64 / n;
-        if count > 2 && shifted > own + 0.1 && shifted > 2.0 * own {
+        let mean = per_class(&confusion, |c| (c + shift) % count);
+        let more = mean > per_class(&confusion, |c| c) + 0.1;
+        if count > 2 && shifted > own + 0.1 && shifted > 2.0 * own && more {
             let about =
                 format!("accuracy would be {:.1}% with every label {word}", 100.0 * shifted);
             found.push(finding("label base", false, about));
         }
     }
     found
+}
+
+/// The mean over classes that have items of the share of each that is predicted as `meant` says.
+fn per_class(confusion: &[Vec<u64>], meant: impl Fn(usize) -> usize) -> f64 {
+    let share = |(class, row): (usize, &Vec<u64>)| match row.iter().sum::<u64>() {
+        0 => None,
+        items => Some(row[meant(class)] as f64 / items as f64),
+    };
+    let shares: Vec<f64> = confusion.iter().enumerate().filter_map(share).collect();
+    shares.iter().sum::<f64>() / shares.len().max(1) as f64
+}
+
+/// About the accuracy that the best order of classes has of predictions by chance: a cell of `n`
+/// items in `c` by `c` has n / c² of them, and the best of `c` cells in each row some deviations
+/// more.
+fn best_by_chance(n: f64, c: f64) -> f64 {
+    (1.0 + (2.0 * c * c.ln() / (n / c)).sqrt()) / c
 }
 
 /// The order of columns with the largest sum (Kuhn and Munkres, by shortest augmenting paths).
@@ -313,6 +343,22 @@ mod tests {
         let good =
             diagnose(&predictions(&[(0, 0, 10), (1, 1, 12), (2, 0, 5), (3, 3, 9)]), &classes);
         assert!(good.iter().all(|f| f.good), "{good:?}");
+    }
+
+    #[test]
+    fn what_chance_and_one_predicted_class_do_is_no_other_order() {
+        let classes: Vec<String> = ["cat", "dog", "owl", "fox"].map(str::to_owned).to_vec();
+        let one = [(0, 1, 300), (1, 1, 20), (2, 1, 35), (3, 1, 35)];
+        let one = diagnose(&predictions(&one), &classes);
+        assert!(one.iter().all(|f| f.good) && one[0].about.contains("one class"), "{one:?}");
+        // 32 items of 37 classes, predicted at random.
+        let classes: Vec<String> = (0..37).map(|n| n.to_string()).collect();
+        let random: Vec<_> = (0..32).map(|n| (n, (n * 17 + n * n * 5 + 3) % 37, 1)).collect();
+        let random = diagnose(&predictions(&random), &classes);
+        assert!(
+            random.iter().all(|f| f.good) && random[0].about.contains("32 items"),
+            "{random:?}"
+        );
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! Retrieval between images and captions.
 
+use std::io::Write;
+use std::ops::Range;
+use std::path::Path;
+
 use clip_datasets::{EvalSet, Task, Truth};
+use clip_format::{AtomicFile, PathError, npy};
 use clip_model::Clip;
 use clip_text::Tokenizer;
+use clip_torch::tch::Tensor;
 use serde::Serialize;
 
 use crate::metrics::{RetrievalScores, retrieval_scores};
@@ -31,15 +37,45 @@ pub struct Retrieval {
     pub sample: Sample,
     /// Hash of the items.
     pub data_hash: String,
-    /// Similarities, captions x images.
+    /// Unit features of the captions and the images.
     #[serde(skip)]
-    pub similarity: Vec<f32>,
-    /// Keys of the images.
-    #[serde(skip)]
-    pub keys: Vec<String>,
-    /// The image of each caption.
-    #[serde(skip)]
-    pub owner: Vec<usize>,
+    features: [Tensor; 2],
+}
+
+impl Retrieval {
+    /// Writes the similarities [captions, images] as `.npy`, some rows at a time.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_similarities(&self, path: &Path) -> Result<()> {
+        let failed = |e| PathError::new(path, e);
+        let [captions, images] = &self.features;
+        let shape = [self.captions as usize, self.images as usize];
+        let mut file = AtomicFile::create(path)?;
+        file.write_all(&npy::header("'<f4'", &shape)).map_err(failed)?;
+        for first in (0..shape[0]).step_by(ROWS) {
+            let rows = similarities(captions, images, first..shape[0].min(first + ROWS))?;
+            let bytes: Vec<u8> = rows.iter().flat_map(|number| number.to_le_bytes()).collect();
+            file.write_all(&bytes).map_err(failed)?;
+        }
+        Ok(file.commit()?)
+    }
+}
+
+/// Rows of similarities that are written at a time.
+const ROWS: usize = 64;
+
+/// Similarities of some captions to all images, caption by caption.
+fn similarities(captions: &Tensor, images: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
+    let some = captions.narrow(0, rows.start as i64, rows.len() as i64);
+    Ok(Vec::try_from(some.matmul(&images.tr()).contiguous().view([-1]))?)
+}
+
+/// The same of some images to all captions, image by image.
+fn of_images(captions: &Tensor, images: &Tensor, rows: Range<usize>) -> Result<Vec<f32>> {
+    let some = images.narrow(0, rows.start as i64, rows.len() as i64);
+    // The product as above, so that both ways give the same numbers where one block has all.
+    Ok(Vec::try_from(captions.matmul(&some.tr()).tr().contiguous().view([-1]))?)
 }
 
 /// Evaluates; `prompt` is put before each caption (the paper has "a photo of ", CLIP_benchmark
@@ -77,22 +113,25 @@ pub fn retrieval(
     };
     check(&set.name, &ks, least as u64)?;
     let captions = embed_texts(model, tokenizer, &texts)?;
-    let scores = captions.matmul(&images.tensor.tr());
-    let similarity: Vec<f32> = Vec::try_from(scores.contiguous().view([-1]))?;
-    let count = images.keys.len();
-    let scores = retrieval_scores(&similarity, &owner, count, &ks)?;
+    let features = [captions, images.tensor];
+    let [u, v] = &features;
+    let scores = retrieval_scores(
+        |rows| similarities(u, v, rows),
+        |rows| of_images(u, v, rows),
+        &owner,
+        images.keys.len(),
+        &ks,
+    )?;
     Ok(Retrieval {
         dataset: set.name.clone(),
         prompt: prompt.to_owned(),
-        images: count as u64,
+        images: images.keys.len() as u64,
         captions: texts.len() as u64,
         scores,
         unreadable: images.unreadable,
         sample: images.sample,
         data_hash: images.data_hash,
-        similarity,
-        keys: images.keys,
-        owner,
+        features,
     })
 }
 

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::Path;
 
 use clip_corpus::{Sample, ShardWriter};
@@ -167,12 +169,21 @@ fn oracle_metrics_groups_are_read_from_shards() {
 #[test]
 fn oracle_metrics_of_retrieval() {
     let document = golden("retrieval");
-    let similarity = rows(&document["similarity"]);
-    let owner: Vec<usize> = serde_json::from_value(document["owner"].clone()).unwrap();
-    let found = retrieval_scores(&similarity.concat(), &owner, 14, &[1, 5, 10]).unwrap().metrics();
+    let (captions, found) = retrieval(&document, &[1, 5, 10]);
     for (metric, outside) in document["metrics"].as_object().unwrap() {
-        same(metric, owner.len(), outside, found[metric]);
+        same(metric, captions, outside, found[metric]);
     }
+}
+
+/// The number of captions, and the scores of their similarities to 14 images.
+fn retrieval(document: &Value, ks: &[usize]) -> (usize, BTreeMap<String, Option<f64>>) {
+    let similarity: Vec<Vec<f32>> = rows(&document["similarity"]);
+    let owner: Vec<usize> = serde_json::from_value(document["owner"].clone()).unwrap();
+    let of_captions = |captions: Range<usize>| Ok(similarity[captions].concat());
+    let column = |image: usize| similarity.iter().map(move |row| row[image]);
+    let of_images = |images: Range<usize>| Ok(images.flat_map(column).collect());
+    let scores = retrieval_scores(of_captions, of_images, &owner, 14, ks).unwrap();
+    (owner.len(), scores.metrics())
 }
 
 fn instance(images: usize, captions: usize, chosen: Option<Vec<bool>>) -> Instance {
@@ -254,11 +265,9 @@ fn oracle_metrics_count_for_each_set() {
         let (outside, cases, found) = match metric {
             "mean_recall@1" => {
                 let document = golden("retrieval");
-                let owner: Vec<usize> = serde_json::from_value(document["owner"].clone()).unwrap();
-                let similarity = rows(&document["similarity"]).concat();
-                let scores = retrieval_scores(&similarity, &owner, 14, &[1]).unwrap();
+                let (captions, found) = retrieval(&document, &[1]);
                 assert_eq!(task.metric, metric);
-                (document["metrics"][metric].clone(), owner.len(), scores.metrics()[metric])
+                (document["metrics"][metric].clone(), captions, found[metric])
             }
             "jaccard_score_10-12" => {
                 let (document, scored) = cues();

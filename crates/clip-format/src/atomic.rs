@@ -30,24 +30,47 @@ fn temporary(path: &Path) -> PathBuf {
 
 /// A file under a temporary name that takes its own name only when it is whole and on disk.
 ///
-/// Dropped before [`AtomicFile::commit`], it leaves nothing behind.
+/// Dropped before [`AtomicFile::commit`], it leaves nothing behind. A device or a pipe
+/// (`/dev/null`, `/dev/stdout`, a FIFO) is written to as it is: a rename would put a file in its
+/// place.
 #[derive(Debug)]
 pub struct AtomicFile {
     file: Option<File>,
-    temporary: PathBuf,
+    /// None: written in place, or committed.
+    temporary: Option<PathBuf>,
     path: PathBuf,
+}
+
+/// Whether `path` names something that must stay what it is. What is in `/dev` and `/proc` may be
+/// a link to a file, as `/dev/stdout` is when the output goes to one.
+fn is_device(path: &Path, found: &std::fs::Metadata) -> bool {
+    !found.is_file() || ["/dev", "/proc"].iter().any(|folder| path.starts_with(folder))
 }
 
 impl AtomicFile {
     /// Opens a temporary file beside `path`, making its folder if need be.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or `path` is a folder.
     pub fn create(path: &Path) -> Result<Self> {
+        let failed = |e: std::io::Error| PathError::new(path, e);
+        match std::fs::metadata(path) {
+            Ok(found) if found.is_dir() => {
+                return Err(failed(std::io::ErrorKind::IsADirectory.into()));
+            }
+            Ok(found) if is_device(path, &found) => {
+                let file = File::options().write(true).open(path).map_err(failed)?;
+                return Ok(Self { file: Some(file), temporary: None, path: path.to_path_buf() });
+            }
+            _ => {}
+        }
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty());
         if let Some(parent) = parent {
             std::fs::create_dir_all(parent).map_err(|e| PathError::new(parent, e))?;
         }
         let temporary = temporary(path);
         let file = File::create(&temporary).map_err(|e| PathError::new(&temporary, e))?;
-        Ok(Self { file: Some(file), temporary, path: path.to_path_buf() })
+        Ok(Self { file: Some(file), temporary: Some(temporary), path: path.to_path_buf() })
     }
 
     /// The name that the file will have.
@@ -65,12 +88,14 @@ impl AtomicFile {
 
     /// Syncs the content to disk and gives the file its name.
     pub fn commit(&mut self) -> Result<()> {
-        if let Some(file) = self.file.take() {
-            file.sync_all().map_err(|e| PathError::new(&self.temporary, e))?;
+        let file = self.file.take();
+        let Some(temporary) = &self.temporary else { return Ok(()) };
+        if let Some(file) = file {
+            file.sync_all().map_err(|e| PathError::new(temporary, e))?;
         }
-        std::fs::rename(&self.temporary, &self.path).map_err(|e| PathError::new(&self.path, e))?;
+        std::fs::rename(temporary, &self.path).map_err(|e| PathError::new(&self.path, e))?;
         sync_folder(&self.path);
-        self.temporary = PathBuf::new();
+        self.temporary = None;
         Ok(())
     }
 }
@@ -128,9 +153,9 @@ impl Seek for AtomicFile {
 
 impl Drop for AtomicFile {
     fn drop(&mut self) {
-        if !self.temporary.as_os_str().is_empty() {
+        if let Some(temporary) = &self.temporary {
             // Nothing to report to: the name was never given.
-            let _ = std::fs::remove_file(&self.temporary);
+            let _ = std::fs::remove_file(temporary);
         }
     }
 }
@@ -173,6 +198,25 @@ mod tests {
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
         write_atomic(&path, b"whole").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn a_pipe_stays_a_pipe_and_a_folder_is_refused() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read(pipe).unwrap()
+        });
+        write_atomic(&pipe, b"whole").unwrap();
+        assert_eq!(reader.join().unwrap(), b"whole");
+        assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+
+        let e = AtomicFile::create(folder.path()).unwrap_err().to_string();
+        assert!(e.contains(&*folder.path().to_string_lossy()) && e.contains("directory"), "{e}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "the pipe alone");
     }
 
     #[test]

@@ -37,19 +37,30 @@ impl Raster<'_> {
 
     fn nearest(&self, size: (usize, usize), part: (usize, usize, usize, usize)) -> Vec<u8> {
         let (left, top, width, height) = part;
-        let at = |target: usize, source: usize, to: usize| {
-            (((target as f64 + 0.5) * source as f64 / to as f64) as usize).min(source - 1)
-        };
+        let columns = nearest_places(self.width, size.0);
+        let rows = nearest_places(self.height, size.1);
         let mut data = Vec::with_capacity(width * height * self.channels);
-        for y in top..top + height {
-            let row = at(y, self.height, size.1) * self.width;
-            for x in left..left + width {
-                let pixel = (row + at(x, self.width, size.0)) * self.channels;
+        for row in &rows[top..top + height] {
+            for column in &columns[left..left + width] {
+                let pixel = (row * self.width + column) * self.channels;
                 data.extend_from_slice(&self.data[pixel..pixel + self.channels]);
             }
         }
         data
     }
+}
+
+/// For each of `to` pixels the one of `from` that is nearest to it. Pillow adds the step up, so
+/// that what halves exactly is decided by the sum's rounding (`Geometry.c`, `ImagingScaleAffine`).
+fn nearest_places(from: usize, to: usize) -> Vec<usize> {
+    let step = from as f64 / to as f64;
+    let mut place = step * 0.5;
+    let next = |_| {
+        let at = (place as usize).min(from - 1);
+        place += step;
+        at
+    };
+    (0..to).map(next).collect()
 }
 
 /// Multiplies colours by the last channel, in Pillow's arithmetic.

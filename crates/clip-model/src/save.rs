@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clip_format::write_atomic;
 use clip_image::ResizeMode;
 use serde_json::json;
 
@@ -90,8 +91,7 @@ fn save_hugging_face(folder: &Path, model: &Clip) -> Result<()> {
     let size = model.config().vision_cfg.image_size;
     let processor = write_processor(model.preprocess(), size);
     for (name, json) in [("config.json", &config), (PROCESSOR_FILE, &processor)] {
-        let file = folder.join(name);
-        std::fs::write(&file, format!("{json:#}\n")).map_err(|e| Error::io(&file, e))?;
+        write_atomic(&folder.join(name), format!("{json:#}\n").as_bytes())?;
     }
     write_safetensors_with(&folder.join("model.safetensors"), &weights, &[])
 }

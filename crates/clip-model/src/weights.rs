@@ -115,7 +115,7 @@ pub fn save_checkpoint(folder: &Path, model: &Clip) -> Result<()> {
         config["model_cfg"]["init_logit_bias"] = (-10).into();
     }
     let path = folder.join(CONFIG_FILE);
-    std::fs::write(&path, format!("{config:#}\n")).map_err(|e| Error::io(&path, e))?;
+    clip_format::write_atomic(&path, format!("{config:#}\n").as_bytes())?;
     let settings = [("model_cfg", model_cfg)];
     write_safetensors_with(&folder.join(MODEL_FILE), model.state_dict(), &settings)
 }

@@ -55,7 +55,7 @@ pub use forget::{
     BlockEntries, ForgottenRows, block_entries, check_forget, count_in_run, forget_in_run,
 };
 pub use layout::{PartFileKind, RunLayout, StageLayout};
-pub use part::{PartInfo, PartSink, Reject, image_bytes};
+pub use part::{PartInfo, PartSink, Reject, image_bytes, reject_schema};
 pub use plan::{Plan, PlannedStage, Status};
 pub use query_engine::QueryEngine;
 pub use reader::{RunReader, StageReader, row_of};

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::take_record_batch;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use clip_corpus::columns::{self, without_column};
 use clip_corpus::{Commit, Counts, PartFile, PartWriter};
 
@@ -278,16 +278,21 @@ pub(crate) fn commit_line(
     Ok(Commit { part, files, counts, seconds })
 }
 
-fn write_rejects(path: &Path, rejects: &[Reject]) -> Result<()> {
+/// The columns of a table of rejects.
+pub fn reject_schema() -> SchemaRef {
     let text = |name| Field::new(name, DataType::Utf8, false);
-    let schema = Arc::new(Schema::new(vec![
+    Arc::new(Schema::new(vec![
         Field::new(columns::ROW, DataType::UInt64, false),
         text(columns::UID),
         text(columns::URL),
         text(columns::CAPTION),
         text("reason"),
         text("detail"),
-    ]));
+    ]))
+}
+
+fn write_rejects(path: &Path, rejects: &[Reject]) -> Result<()> {
+    let schema = reject_schema();
     let strings = |get: fn(&Reject) -> &String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rejects.iter().map(get)))
     };

@@ -323,7 +323,7 @@ fn all_dropped(counts: &Counts) -> Option<String> {
     let most = counts.dropped.iter().max_by_key(|(reason, count)| (**count, Reverse(*reason)));
     let why = most.map(|(reason, count)| format!(", {count} of them for `{reason}`"));
     let hint = match most {
-        Some((reason, _)) if reason == "blocked_address" => {
+        Some((reason, _)) if reason.ends_with("blocked_address") => {
             "hosts of private networks and loopback are not asked: `allow_private = true` under [fetch] allows them"
         }
         _ => "`clip-data explain` prints what each stage did to one of them",

@@ -1,6 +1,5 @@
 //! Lists on disk: Parquet, MetaCLIP's JSON, plain text.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, AsArray, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, UInt64Type};
 use clip_corpus::ParquetFile;
+use clip_format::AtomicFile;
 use parquet::arrow::ArrowWriter;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
@@ -125,27 +125,22 @@ fn load_parquet(path: &Path) -> Result<QueryList> {
 
 /// Writes a list by the ending of its name.
 fn save(list: &QueryList, path: &Path) -> Result<()> {
-    let temporary = path.with_extension("tmp");
-    let file = File::create(&temporary).map_err(|e| Error::io(&temporary, e))?;
-    let io = |e| Error::io(&temporary, e);
+    let mut file = BufWriter::new(AtomicFile::create(path)?);
+    let io = |e| Error::io(path, e);
     match ending(path) {
-        "parquet" => save_parquet(list, file, path)?,
+        "parquet" => save_parquet(list, &mut file, path)?,
         "json" => {
             let texts: Vec<&str> = list.queries().iter().map(|query| query.text.as_str()).collect();
-            let json = serde_json::to_vec(&texts).map_err(|e| Error::table(path, e))?;
-            std::fs::write(&temporary, json).map_err(io)?;
+            serde_json::to_writer(&mut file, &texts).map_err(|e| Error::table(path, e))?;
         }
-        _ => {
-            let mut out = BufWriter::new(file);
-            let lines = list.queries().iter().try_for_each(|query| writeln!(out, "{}", query.text));
-            lines.and_then(|()| out.flush()).map_err(io)?;
-        }
+        _ => list.queries().iter().try_for_each(|q| writeln!(file, "{}", q.text)).map_err(io)?,
     }
-    std::fs::rename(&temporary, path).map_err(|e| Error::io(path, e))
+    file.flush().map_err(io)?;
+    Ok(file.get_mut().commit()?)
 }
 
 /// `query`, `source`, `count`, `score`, and the list's origin beside them.
-fn save_parquet(list: &QueryList, file: File, path: &Path) -> Result<()> {
+fn save_parquet(list: &QueryList, file: impl Write + Send, path: &Path) -> Result<()> {
     let table = |e| Error::table(path, e);
     let schema = Arc::new(Schema::new(vec![
         Field::new("query", DataType::Utf8, false),

@@ -60,7 +60,7 @@ pub use samples::samples;
 pub use scores::{KeptClasses, OTHER_CORPUS, ScoreFile, ScoredPart, UNAUDITED};
 pub use section::Section;
 pub use select::{rows_near_cuts, select};
-pub use sheet::{borderline, sheet};
+pub use sheet::{PAIR_KEYS, borderline, sheet};
 pub use survey::{
     CAPTION_COLUMNS, Counts, Duplicates, Place, Reading, Record, Spread, Survey, URL_COLUMNS,
     add_list, browse, list_columns,

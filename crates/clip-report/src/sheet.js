@@ -6,23 +6,15 @@ const count = () => {
   document.getElementById("count").textContent = `${marked} of ${figures.length} marked`;
 };
 const mark = (figure, verdict) => {
-  figure.dataset.verdict = figure.dataset.verdict === verdict ? "" : verdict;
+  figure.dataset.verdict = verdict;
   count();
 };
-figures.forEach((figure, at) => {
+for (const figure of figures) {
   for (const button of figure.querySelectorAll("button")) {
-    button.onclick = () => mark(figure, button.value);
+    button.onclick = () => mark(figure, figure.dataset.verdict === button.value ? "" : button.value);
   }
-  const go = (step) => figures[at + step]?.focus();
-  const verdicts = { a: "accept", r: "reject" };
-  figure.onkeydown = (event) => {
-    if (event.key in verdicts && !event.ctrlKey && !event.metaKey) {
-      mark(figure, verdicts[event.key]);
-      go(1);
-    } else if (event.key === "ArrowRight") go(1);
-    else if (event.key === "ArrowLeft") go(-1);
-  };
-});
+}
+takeKeys(figures, mark);
 count();
 figures[0]?.focus({ preventScroll: true });
 document.getElementById("save").onclick = () => {

@@ -13,6 +13,8 @@ use crate::{Result, Section};
 const SIDE: usize = 40;
 
 const SCRIPT: &str = include_str!("sheet.js");
+/// Functions for the keys that mark pairs, of every page that shows some.
+pub const PAIR_KEYS: &str = include_str!("pair_keys.js");
 
 /// The pairs of one set nearest to its threshold, each with its marks; a button saves the decision
 /// file.
@@ -27,8 +29,10 @@ pub fn sheet(
 ) -> Result<Section> {
     let rule = decision.rule();
     let threshold = rule.threshold();
-    let about = "The pairs nearest to the threshold. Accept those that show the same image, reject the \
-                 others, and save: --decisions reads the file, --calibrate sets the threshold by it.";
+    let about = format!(
+        "The pairs nearest to the threshold, at most {SIDE} on either side. Accept those that show the same image, \
+         reject the others, and save: --decisions reads the file, --calibrate sets the threshold by it."
+    );
     let section = Section::new("Contact sheet", about);
     if pairs.is_empty() {
         return Ok(section);
@@ -36,7 +40,7 @@ pub fn sheet(
     let items = items(name, path, &pairs.iter().map(|pair| pair.key.as_str()).collect())?;
     let mut html = String::from(
         "<p class=\"tools\"><button id=\"save\">save decisions.json</button> <span id=\"count\"></span> \
-         <span>keys: a accepts, r rejects, both move to the next; arrows move</span></p>\n\
+         <span>keys: a accepts, r rejects, both move to the next; u takes a mark back; arrows move</span></p>\n\
          <div class=\"grid pairs\">\n",
     );
     let mut line_drawn = false;
@@ -47,11 +51,7 @@ pub fn sheet(
                 "</div>\n<p class=\"about\">Below the threshold of {threshold:.3}:</p>\n<div class=\"grid pairs\">\n"
             ));
         }
-        let mark = match rule.verdict(&pair.key, &pair.id) {
-            Some(Verdict::Accept) => "accept",
-            Some(Verdict::Reject) => "reject",
-            None => "",
-        };
+        let mark = rule.verdict(&pair.key, &pair.id).map_or("", Verdict::name);
         html.push_str(&format!(
             "<figure class=\"mark\" tabindex=\"0\" data-key=\"{}\" data-id=\"{}\" data-score=\"{}\" data-verdict=\"{mark}\">\
              <div class=\"pair\">{}{}</div><figcaption><b>{:.3}</b> {}<br>{}<br>{}<br><button value=\"accept\">accept</button> \
@@ -70,19 +70,22 @@ pub fn sheet(
     let known = json!({ "sets": { name: decision } });
     // Inside a script, only `<` could end it.
     let known = known.to_string().replace('<', "\\u003c");
-    html.push_str(&format!("</div>\n<script>\nconst decisions = {known};\n{SCRIPT}</script>\n"));
+    html.push_str(&format!(
+        "</div>\n<script>\nconst decisions = {known};\n{PAIR_KEYS}{SCRIPT}</script>\n"
+    ));
     Ok(section.markup(&html))
 }
 
-/// The highest-scoring pair of each item that is neither exact nor flat, and of these the nearest
-/// to the threshold, from the most alike to the least. `matches` may be of other sets too.
+/// The pairs that are neither exact nor flat, and of these the nearest to the threshold, from the
+/// most alike to the least. An image of the corpus is left out by each pair that has it, so that
+/// pairs of one item need a look each. `matches` may be of other sets too.
 pub fn borderline<'a>(name: &str, matches: &'a [Match], threshold: f32) -> Vec<&'a Match> {
     let open =
         |pair: &&Match| pair.set == name && !matches!(pair.kind, HitKind::Exact | HitKind::Flat);
     let mut all: Vec<&Match> = matches.iter().filter(open).collect();
-    all.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key)));
-    let mut seen = std::collections::HashSet::new();
-    all.retain(|pair| seen.insert(&pair.key));
+    all.sort_by(|a, b| {
+        b.score.total_cmp(&a.score).then_with(|| (&a.key, &a.id).cmp(&(&b.key, &b.id)))
+    });
     let below = all.partition_point(|pair| pair.score >= threshold);
     all[below.saturating_sub(SIDE)..(below + SIDE).min(all.len())].to_vec()
 }
@@ -120,14 +123,16 @@ mod tests {
     }
 
     #[test]
-    fn the_pairs_about_the_threshold_are_shown_once_each() {
+    fn the_pairs_about_the_threshold_are_shown() {
         let mut matches =
             vec![pair("exact", 1.0, HitKind::Exact), pair("flat", 0.99, HitKind::Flat)];
         matches.extend((0..200).map(|n| pair(&format!("{n:03}"), n as f32 / 200.0, HitKind::Near)));
-        matches.push(pair("150", 0.2, HitKind::Near));
+        // A second image of an item, which a better one would hide.
+        matches.push(pair("190", 0.7501, HitKind::Near));
         let found = borderline("toys", &matches, 0.75);
         assert_eq!(found.len(), 2 * SIDE);
-        assert_eq!((found[0].key.as_str(), found[79].key.as_str()), ("189", "110"));
+        let key = |at: usize| found[at].key.as_str();
+        assert_eq!([key(0), key(38), key(39), key(79)], ["188", "190", "150", "110"]);
     }
 
     #[test]

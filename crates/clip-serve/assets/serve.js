@@ -1,6 +1,5 @@
 // Pages work without this: it shows what changes while a build or a training is at work, and takes
 // keys for pairs that are looked at.
-"use strict";
 const LIVE_SECONDS = 5;
 
 // Takes a part of the page at a URL in place of the same part of this one.
@@ -40,9 +39,9 @@ const effect = () => {
 let queue = Promise.resolve();
 const mark = (figure, verdict) => {
   const before = figure.dataset.verdict;
-  figure.dataset.verdict = verdict === "none" ? "" : verdict;
+  figure.dataset.verdict = verdict;
   const form = new URLSearchParams(new FormData(figure.querySelector("form")));
-  form.set("verdict", verdict);
+  form.set("verdict", verdict || "none");
   queue = queue.then(async () => {
     try {
       const answer = await fetch("/decide", {
@@ -62,34 +61,21 @@ const mark = (figure, verdict) => {
   });
 };
 
-const verdicts = { a: "accept", r: "reject", u: "none" };
 // A key that nothing else takes goes to the first pair without a mark; it marks nothing that is not
 // looked at yet.
 document.addEventListener("keydown", (event) => {
-  const ours = event.key in verdicts || event.key === "ArrowRight" || event.key === "ArrowLeft";
-  if (!ours || event.ctrlKey || event.metaKey || event.altKey || event.target !== document.body) return;
-  const first = figures.find((figure) => !figure.dataset.verdict) ?? figures[0];
-  if (!first) return;
-  first.focus();
+  if (!figures.length || !isPairKey(event) || event.target !== document.body) return;
+  (figures.find((figure) => !figure.dataset.verdict) ?? figures[0]).focus();
   event.preventDefault();
 });
-figures.forEach((figure, at) => {
-  const go = (step) => figures[at + step]?.focus();
+for (const figure of figures) {
   figure.querySelector("form").addEventListener("submit", (event) => {
     event.preventDefault();
-    mark(figure, event.submitter?.value ?? "none");
+    const verdict = event.submitter?.value ?? "none";
+    mark(figure, verdict === "none" ? "" : verdict);
   });
-  figure.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key in verdicts) {
-      mark(figure, verdicts[event.key]);
-      go(1);
-    } else if (event.key === "ArrowRight") go(1);
-    else if (event.key === "ArrowLeft") go(-1);
-    else return;
-    event.preventDefault();
-  });
-});
+}
+takeKeys(figures, mark);
 
 if (slider) {
   slider.addEventListener("input", () => {

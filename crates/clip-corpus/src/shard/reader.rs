@@ -126,6 +126,10 @@ impl ShardReader {
 
     /// The head of the next member that belongs to a sample; its content comes next on the stream.
     pub(super) fn head(&mut self) -> Result<Option<Head>> {
+        // Of two empty blocks some tools write one.
+        if self.ended {
+            return Ok(None);
+        }
         let mut long_name: Option<String> = None;
         while let Some(block) = self.block()? {
             if block.iter().all(|&byte| byte == 0) {

@@ -11,6 +11,7 @@ use clip_pipeline::config::proxy::ProxySetting;
 use super::outcome::kind_of;
 use super::stats::{HostStats, Stats};
 use crate::error::{Kind, may_pass, not_asked};
+use crate::web::PAGE;
 
 /// Hosts that are shown.
 const HOSTS: usize = 10;
@@ -234,6 +235,16 @@ pub fn retry_hint(kinds: &BTreeMap<String, u64>, command: &str) -> String {
     text
 }
 
+/// How to ask again for pages of a crawl that may answer another time. `dropped` are counts by
+/// reason of the stage that collects, and `command` is the build's that does this stage again.
+pub fn pages_hint(dropped: &BTreeMap<String, u64>, command: &str) -> String {
+    let may = |reason: &str| reason.strip_prefix(PAGE).is_some_and(may_pass);
+    match dropped.iter().filter(|(reason, _)| may(reason)).map(|(_, count)| count).sum::<u64>() {
+        0 => String::new(),
+        pages => format!("to ask again for pages that gave no answer ({pages}):\n  {command}\n"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,6 +256,19 @@ mod tests {
         for (kind, _) in ADVICE {
             assert!(docs.contains(&format!("`{kind}`")), "{kind}");
         }
+    }
+
+    #[test]
+    fn pages_that_may_answer_are_asked_again_by_a_build() {
+        let hint = |dropped: &[(&str, u64)]| {
+            let dropped = dropped.iter().map(|&(reason, count)| (reason.to_owned(), count));
+            pages_hint(&dropped.collect(), "clip-data build --from collect")
+        };
+        assert_eq!(hint(&[("page_http_4xx", 3), ("connect", 2), ("few_words", 1)]), "");
+        assert_eq!(
+            hint(&[("page_connect", 1), ("page_timeout", 2), ("page_robots_txt", 4)]),
+            "to ask again for pages that gave no answer (3):\n  clip-data build --from collect\n"
+        );
     }
 
     #[test]

@@ -32,7 +32,8 @@ use clip_pipeline::config::source::CaptionList;
 use serde::{Deserialize, Serialize};
 
 pub use diagnosis::{
-    access_flags, diagnosis, failures, retry_command, retry_diagnosis, retry_hint, shell_word,
+    access_flags, diagnosis, failures, pages_hint, retry_command, retry_diagnosis, retry_hint,
+    shell_word,
 };
 pub use dry_run::{DryRun, dry_run};
 pub use fetched_list::FetchedList;

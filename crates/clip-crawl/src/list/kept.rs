@@ -11,7 +11,8 @@ use clip_pipeline::{Error, Result};
 use super::files::{Format, ListFile};
 use super::parquet;
 use super::table::Column;
-use crate::pair_reader::{STAGE, bad_columns};
+use crate::pair_reader::bad_columns;
+use crate::rows::STAGE;
 
 /// What is kept of each row.
 pub(super) struct Kept {

@@ -15,8 +15,8 @@ use clip_pipeline::Result;
 use clip_pipeline::config::source::{CaptionList, List};
 
 use crate::normalize_url::normal_url;
-use crate::pair_reader::{Item, PairReader, STAGE, Visit, located, no_url};
-use crate::rows::{More, Pair};
+use crate::pair_reader::{Item, PairReader, Visit, located, no_url};
+use crate::rows::{More, Pair, STAGE};
 use kept::Kept;
 
 pub(crate) use files::{Format, ListFile, find};

@@ -132,6 +132,12 @@ class Dataset(torch.utils.data.IterableDataset):
         """Pairs in the shards."""
         return self.stream.pairs
 
+    @property
+    def epoch(self):
+        """The epoch of the next batch, from 0; behind the last one, how many there are."""
+        stream = self.stream
+        return stream.epoch(self._step) if self._step < stream.steps else self._settings["epochs"]
+
     def set_epoch(self, epoch):
         """Goes to the start of an epoch, from 0."""
         if not 0 <= epoch <= self._settings["epochs"]:
@@ -212,6 +218,11 @@ class DataLoader(torch.utils.data.DataLoader):
             step += 1
             dataset._step = step
             yield batch
+
+    @property
+    def epoch(self):
+        """See `Dataset.epoch`."""
+        return self.dataset.epoch
 
     def state_dict(self):
         """See `Dataset.state_dict`: behind the last batch that this loader gave."""

@@ -11,7 +11,7 @@ use clip_eval::{ChoiceResult, ChoiceScores, DataCompLine, Hashes, ResultFile, Sa
 use serde::Serialize;
 use serde_json::Value;
 
-use super::inputs::{Model, progress, store_scores};
+use super::inputs::{Model, not_datacomps, progress_of, store_scores};
 use super::table;
 
 /// Instances with the name of their folder or file.
@@ -41,13 +41,21 @@ impl Choices {
 pub fn run(args: ChoiceArgs) -> anyhow::Result<ExitCode> {
     let set = Choices::open(&args.dataset)?;
     let model = Model::open(&args.model)?;
-    let shown = progress(&set.name, Some(set.instances.len() as u64));
+    let shown = progress_of("instances", &set.name, Some(set.instances.len() as u64));
     let result =
         choices(&model.clip, &model.tokenizer, &set.instances, args.batch.batch_size, &shown);
     let result = model.blame(result)?;
+    warn_of_part(&set);
     print!("{}", table::choices(&result));
     store_scores(&args.files, || file(&set, &result, &model), || datacomp(&set, &result))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says that not all of DataComp's instances were scored.
+pub fn warn_of_part(set: &Choices) {
+    if let Some(text) = not_datacomps(&set.name, set.instances.len() as u64) {
+        eprintln!("{text}");
+    }
 }
 
 /// The fields of a result of choices beside CLIP_benchmark's.

@@ -9,7 +9,8 @@ use anyhow::{Context, bail};
 use clip_cli::torch::{ModelArgs, PromptArgs, ScoreFiles, SetArgs};
 use clip_cli::{Show, StatusLine};
 use clip_datasets::{
-    ClassMatch, EvalSet, Frames, OpenOptions, Protocol, Split, Task, read_templates,
+    ClassMatch, EvalSet, Frames, OpenOptions, Protocol, Split, Task, find_datacomp, parse_named,
+    read_templates,
 };
 use clip_eval::{DataCompLine, Names};
 use clip_model::{Clip, Format, LoadOptions, Weights};
@@ -95,6 +96,13 @@ pub fn open_set(args: &SetArgs, split: Split) -> anyhow::Result<EvalSet> {
         loader: args.layout.clone(),
         fold: None,
     };
+    let path = parse_named(&args.dataset).1;
+    if args.layout.is_none() && clip_datasets::choice::detect(&path) {
+        bail!(
+            "{}: a set of choices among images or captions\nhint: `clip-data eval choice --dataset PATH`",
+            path.display()
+        );
+    }
     let mut set = clip_datasets::open_named(&args.dataset, &options)?;
     if frames == Frames::All && set.loader != "frames" {
         bail!("--frames all: no effect, since {} has no videos (layout {})", set.name, set.loader);
@@ -144,16 +152,31 @@ fn other_classes(set: &EvalSet) -> Option<String> {
     })
 }
 
-/// That what was scored under a dataset's name has not as many items as its test part; of folders
-/// of images it is known before.
+/// That what was scored under a dataset's name has not as many items as its test part; of a copy in
+/// folders [`warnings`] has said it.
 pub fn other_size(set: &EvalSet, items: u64) -> Option<String> {
-    let dataset = set.dataset.filter(|_| set.loader != "folder" && set.split == Split::Test)?;
-    if set.subset.is_some() || dataset.has_test_size(items) {
+    if set.subset.is_some() || set.split != Split::Test || other_items(set).is_some() {
         return None;
     }
+    let (name, wanted) = match set.dataset {
+        Some(dataset) if dataset.has_test_size(items) => return None,
+        Some(dataset) => (&dataset.name, dataset.test?),
+        None => return not_datacomps(&set.name, items),
+    };
     Some(format!(
-        "warning: {}: {items} items, and the test part of {} has {}: no score of the whole set, and in none of DataComp's means",
-        set.name, dataset.name, dataset.test?
+        "warning: {}: {items} items, and the test part of {name} has {wanted}: {NOT_WHOLE}",
+        set.name
+    ))
+}
+
+const NOT_WHOLE: &str = "no score of the whole set, and in none of DataComp's means";
+
+/// The same of a set that DataComp alone has.
+pub fn not_datacomps(name: &str, items: u64) -> Option<String> {
+    let task = find_datacomp(name).filter(|task| !task.is_size(items))?;
+    Some(format!(
+        "warning: {name}: {items} items, and DataComp's set has {}: {NOT_WHOLE}",
+        task.size
     ))
 }
 
@@ -231,15 +254,20 @@ pub fn name_rule(args: &PromptArgs) -> Names {
     if args.names == "max" { Names::Max } else { Names::Mean }
 }
 
-/// Shows how many items are done.
+/// Shows how many images are done.
 pub fn progress(name: &str, total: Option<u64>) -> impl Fn(usize) + use<> {
+    progress_of("images", name, total)
+}
+
+/// Shows how many items are done; `items` says in the plural what they are.
+pub fn progress_of(items: &'static str, name: &str, total: Option<u64>) -> impl Fn(usize) + use<> {
     let status = StatusLine::new(Show::default_here(), name, total);
     let started = Instant::now();
     move |done| {
         let line = || {
             let rate = done as f64 / started.elapsed().as_secs_f64().max(1e-3);
             let of = total.map_or(String::new(), |total| format!(" of {total}"));
-            (format!("{done}{of} images, {rate:.0}/s"), json!({"event": "images", "done": done}))
+            (format!("{done}{of} {items}, {rate:.0}/s"), json!({"event": items, "done": done}))
         };
         if total == Some(done as u64) {
             status.finish(done as u64, line());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clip_cli::counted;
+use clip_datasets::find_datacomp;
 use clip_eval::{DataCompLine, ResultRecord};
 
 /// All results of a folder, sorted by model and dataset; other JSON files are left out.
@@ -166,10 +167,15 @@ pub fn write_lines(folder: &Path, results: &[ResultRecord]) -> anyhow::Result<St
 
 /// A result on a whole set, with DataComp's line of it.
 fn whole(record: &ResultRecord) -> Option<(&ResultRecord, &DataCompLine)> {
+    let line = record.datacomp.as_ref()?;
     let dataset = clip_datasets::find(word(record.dataset.as_deref()));
-    let part = dataset.zip(record.items).is_some_and(|(set, items)| !set.has_test_size(items));
-    let whole = record.class_subset.is_none() && !part;
-    record.datacomp.as_ref().filter(|_| whole).map(|line| (record, line))
+    let has_size = |items| match dataset {
+        Some(set) => set.has_test_size(items),
+        None => find_datacomp(&line.key).is_none_or(|task| task.is_size(items)),
+    };
+    let items = record.items.or(record.images);
+    let whole = record.class_subset.is_none() && items.is_none_or(has_size);
+    whole.then_some((record, line))
 }
 
 /// DataComp's means of one model: name, value, sets that are there, sets that belong to it.
@@ -260,8 +266,19 @@ mod tests {
             found.into_iter().find(|f| f.0 == "average").unwrap()
         };
         assert_eq!(average(&results), ("average", 0.5, 38, 38));
-        results.retain(|d| word(d.dataset.as_deref()) != "misc/winogavil");
-        assert_eq!(average(&results).2, 37);
+        // A part of a set is in no mean, also of captions, and of a set that the paper has not.
+        let captions = results.iter().position(|d| word(d.dataset.as_deref()).contains("coco"));
+        for (images, sets) in [(60, 37), (5000, 38)] {
+            let result = &mut results[captions.unwrap()];
+            (result.images, result.dataset) = (Some(images), Some("mscoco".into()));
+            assert_eq!(average(&results).2, sets, "{images}");
+        }
+        let of_set = |d: &ResultRecord| word(d.dataset.as_deref()) == "misc/winogavil";
+        let winogavil = results.iter().position(of_set).unwrap();
+        for (items, sets) in [(3563, 38), (3568, 38), (20, 37)] {
+            results[winogavil].items = Some(items);
+            assert_eq!(average(&results).2, sets, "{items}");
+        }
     }
 
     #[test]

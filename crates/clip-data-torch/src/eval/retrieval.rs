@@ -46,8 +46,7 @@ pub fn run(args: RetrievalArgs) -> anyhow::Result<ExitCode> {
     print!("{}{}", table::retrieval(&result.scores), table::unreadable(&result.unreadable));
     print!("{}", table::sample(result.sample));
     if let Some(path) = &args.logits {
-        let shape = [result.captions as i64, result.images as i64];
-        clip_torch::tch::Tensor::from_slice(&result.similarity).view(shape).write_npy(path)?;
+        result.write_similarities(path)?;
         println!("similarities: {}", path.display());
     }
     store_scores(&args.files, || file(&result, &set, &model), || datacomp(&result))?;

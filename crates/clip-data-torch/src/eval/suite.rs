@@ -10,8 +10,8 @@ use clip_cli::counted;
 use clip_cli::torch::{ModelArgs, ModelPath, PromptArgs, SuiteArgs};
 use clip_datasets::{EvalSet, Frames, OpenOptions, Protocol, Split, Task};
 use clip_eval::{
-    DataCompLine, FeatureOptions, ResultFile, ResultRecord, ZeroShotOptions, choices, retrieval,
-    write_predictions, zero_shot,
+    AuditedItems, DataCompLine, FeatureOptions, ResultFile, ResultRecord, ZeroShotOptions, choices,
+    retrieval, write_predictions, zero_shot,
 };
 use clip_format::FileError;
 use clip_model::{LoadOptions, PreprocessCfg, Weights};
@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use super::audit::Audit;
 use super::choice::{self, Choices};
-use super::inputs::{Model, other_size, progress, store_json, warn};
+use super::inputs::{Model, other_size, progress, progress_of, store_json, warn};
 use super::{page, results, retrieval as retrieve, zero_shot as zero};
 use crate::model::{config_hash, load_options, weights_path};
 
@@ -67,8 +67,8 @@ pub fn run(args: SuiteArgs) -> anyhow::Result<ExitCode> {
                 |of: &Identity| of.made(&output, (&set, place), &args.prompt, audit.as_ref());
             if output.is_file() && identity().is_some_and(made) {
                 note!("{stem}: done before");
-                if let (Opened::Set(set), Some(audit)) = (&set, &audit) {
-                    warn_of_unaudited(set, audit);
+                if let Opened::Set(set) = &set {
+                    audited(set, audit.as_ref());
                 }
                 continue;
             }
@@ -287,10 +287,12 @@ fn one(
 ) -> anyhow::Result<()> {
     match set {
         Opened::Choices(set) => {
-            let shown = progress(&title(&set.name, model), Some(set.instances.len() as u64));
+            let total = Some(set.instances.len() as u64);
+            let shown = progress_of("instances", &title(&set.name, model), total);
             let batch = args.batch.batch_size;
             let result = choices(&model.clip, &model.tokenizer, &set.instances, batch, &shown);
             let result = model.blame(result)?;
+            choice::warn_of_part(set);
             let line = choice::datacomp(set, &result);
             store(args, model, place, choice::file(set, &result, model), line)
         }
@@ -304,6 +306,9 @@ fn one(
             let shown = progress(&title(&set.name, model), set.len());
             let result = retrieval(&model.clip, &model.tokenizer, set, asked, options, &shown);
             let result = model.blame(result)?;
+            if let Some(text) = other_size(set, result.images) {
+                eprintln!("{text}");
+            }
             let line = retrieve::datacomp(&result);
             store(args, model, place, retrieve::file(&result, set, model), line)
         }
@@ -325,11 +330,14 @@ fn store<F: Serialize>(
     store_json(&args.out.join(format!("{stem}.json")), &result)
 }
 
-/// Says that a report has nothing of a set.
-fn warn_of_unaudited(set: &EvalSet, audit: &Audit) {
-    if set.task != Task::Retrieval && audit.items(&set.name).is_err() {
+/// What a report says of the items of a set of classes; a warning where that is nothing.
+fn audited(set: &EvalSet, audit: Option<&Audit>) -> Option<AuditedItems> {
+    let audit = audit.filter(|_| set.task != Task::Retrieval)?;
+    let items = audit.items(&set.name).ok();
+    if items.is_none() {
         eprintln!("warning: {}: not in the contamination report {}", set.name, audit.id());
     }
+    items
 }
 
 /// Evaluates a set of classes.
@@ -347,10 +355,7 @@ fn classified(
         no_classifier_cache: false,
     };
     // A set that the corpus was not checked against is recorded as unaudited.
-    let audited = audit.and_then(|audit| audit.items(&set.name).ok());
-    if let Some(audit) = audit {
-        warn_of_unaudited(set, audit);
-    }
+    let audited = audited(set, audit);
     let audit = audit.filter(|_| audited.is_some());
     let options = ZeroShotOptions {
         skip_unreadable: args.skip_unreadable,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clip_cli::torch::ZeroShotArgs;
 use clip_datasets::{ClassMatch, ClassSubset, EvalSet, ItemHashes, Split, Task, find_datacomp};
 use clip_eval::{
@@ -11,6 +11,7 @@ use clip_eval::{
     ZeroShotOptions, group_metric, write_predictions, zero_shot,
 };
 use clip_report::UNAUDITED;
+use clip_torch::write_npy;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -69,7 +70,7 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
         println!("predictions: {}", path.display());
     }
     if let Some(path) = &args.logits {
-        result.logits.write_npy(path).with_context(|| path.display().to_string())?;
+        write_npy(path, &result.logits)?;
         println!("logits: {}", path.display());
     }
     store_scores(
@@ -88,7 +89,8 @@ pub fn run(args: ZeroShotArgs) -> anyhow::Result<ExitCode> {
 fn prompts(set: &EvalSet) -> String {
     let all = set.all_prompts().of(0).concat();
     let Some((first, more)) = all.split_first() else { return String::new() };
-    format!("prompts of {}: {first:?}, and {} more\n", set.classes[0], more.len())
+    let more = if more.is_empty() { String::new() } else { format!(", and {} more", more.len()) };
+    format!("prompts of {}: {first:?}{more}\n", set.classes[0])
 }
 
 /// The paper's figures of this dataset, for its nine models.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clip_cli::ProgressArgs;
 use clip_corpus::{Commit, Manifest};
-use clip_crawl::{ImageFetch, dataset};
+use clip_crawl::{COLLECT, ImageFetch, dataset};
 use clip_curate::ShardSink;
 use clip_pipeline::config::corpus::EngineKind;
 use clip_pipeline::layout::images_name;
@@ -225,17 +225,23 @@ pub fn funnel(run: &Run) -> String {
     clip_cli::table(&rows, &[1, 2, 3])
 }
 
-/// How to ask again for images that may come another time.
+/// How to ask again for pages and images that may come another time.
 fn retry_hint(run: &Run, pipeline: &PipelineArgs) -> String {
-    let counts = run.funnel().into_iter().find(|(stage, _)| *stage == ImageFetch::STAGE);
-    let Some((_, counts)) = counts else { return String::new() };
+    let dropped = |wanted: &str| {
+        let found = run.funnel().into_iter().find(|(stage, _)| *stage == wanted);
+        found.map(|(_, counts)| counts.dropped.clone()).unwrap_or_default()
+    };
+    let command = |name: &str| {
+        let config = dataset::shell_word(&pipeline.config);
+        format!("clip-data {name} -c {config}{}", super::set_options(&pipeline.set))
+    };
+    let pages = format!("{} --from {COLLECT}", command("build"));
+    let mut text = dataset::pages_hint(&dropped(COLLECT), &pages);
     // A retry writes the parts of such rows anew, and would have no images for the others.
-    if is_lean(&run.plan).unwrap_or(true) {
-        return String::new();
+    if !is_lean(&run.plan).unwrap_or(true) {
+        text += &dataset::retry_hint(&dropped(ImageFetch::STAGE), &command("retry"));
     }
-    let config = dataset::shell_word(&pipeline.config);
-    let command = format!("clip-data retry -c {config}{}", super::set_options(&pipeline.set));
-    dataset::retry_hint(&counts.dropped, &command)
+    text
 }
 
 /// Writes the run's summary and points `shards` at the newest complete shards.

@@ -27,7 +27,10 @@ pub struct ManArgs {
 pub fn completions(args: CompletionsArgs, mut command: Command) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "clip-data", &mut script);
-    print!("{}", String::from_utf8_lossy(&script));
+    // For bash, clap_complete 4.6 spells the hyphen of the executable's name in two ways, and no
+    // options of commands would be found.
+    let script = String::from_utf8_lossy(&script).replace("clip__subcmd__data", "clip__data");
+    print!("{script}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -47,7 +47,8 @@ pub(super) fn scores(config: &Config) -> Result<Vec<StageSpec>> {
         let (name, columns, embeddings) = (score.name.clone(), score.columns(), score.embeddings);
         let process = Arc::new((config.clone(), score.clone()));
         // Version 2: linear maps are computed by oneDNN, with other last digits.
-        Ok(stage(Scores::stage(&score.name), 2, settings, resources, move || {
+        // Version 3: images of a palette are resized with Pillow's rounding.
+        Ok(stage(Scores::stage(&score.name), 3, settings, resources, move || {
             let process = ScoreProcess::new(&process.0.base, &process.1);
             let process = Box::new(process);
             Ok(Work::Map(Box::new(Scores::new(&name, columns.clone(), embeddings, process))))

@@ -23,6 +23,7 @@ mod nested;
 pub(crate) mod pcam;
 mod pickle;
 pub(crate) mod prompts;
+mod shards;
 mod stl10;
 mod svhn;
 mod voc;
@@ -177,12 +178,13 @@ static LOADERS: [Loader; 28] = [
     loader("ilsvrc", ilsvrc::TREE, ilsvrc::detect, ilsvrc::open),
 ];
 static FRAMES: Loader = loader("frames", frames::TREE, frames::detect, frames::open);
+static SHARDS: Loader = loader("shards", shards::TREE, shards::detect, shards::open);
 static OBJECTNET: Loader =
     loader("objectnet", folder::OBJECTNET, folder::detect_objectnet, folder::objectnet);
 static FOLDER: Loader = loader("folder", folder::TREE, |_| false, folder::open);
 
 fn all() -> impl Iterator<Item = &'static Loader> {
-    LOADERS.iter().chain([&FRAMES, &OBJECTNET, &FOLDER])
+    LOADERS.iter().chain([&FRAMES, &OBJECTNET, &SHARDS, &FOLDER])
 }
 
 /// The names of all layouts.
@@ -328,7 +330,7 @@ pub(crate) fn folds(loader: &str, path: &Path) -> Result<usize> {
 
 /// The trees of the layouts that are not one dataset's own.
 fn known() -> String {
-    let common = ["wds", "folder", "manifest", "coco", "idx"];
+    let common = ["wds", "folder", "manifest", "shards", "coco", "idx"];
     let trees: Vec<&str> = common.iter().filter_map(|name| tree(name)).collect();
     format!("{}\n(others: {})", trees.join("\n"), loader_names().join(", "))
 }

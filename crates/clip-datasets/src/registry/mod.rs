@@ -174,6 +174,14 @@ pub struct DataCompTask {
     pub tags: Vec<String>,
 }
 
+impl DataCompTask {
+    /// Whether `items` are all of its set: within one in a hundred, since releases of one differ by
+    /// a few.
+    pub fn is_size(&self, items: u64) -> bool {
+        items.abs_diff(self.size) * 100 <= self.size
+    }
+}
+
 /// Which number of an item's metadata is its group: WILDS's metadata fields, as DataComp's shards
 /// store them in `.npy` next to `.cls`, and the field that DataComp's evaluation groups by.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

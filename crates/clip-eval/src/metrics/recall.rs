@@ -1,7 +1,9 @@
 //! Retrieval: recall at K in both directions.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Accuracy;
@@ -49,32 +51,53 @@ impl RetrievalScores {
     }
 }
 
-/// Scores `similarity`, captions x images row by row, where caption `i` belongs to image
-/// `owner[i]`.
+/// Similarities that are in memory at a time.
+const AT_ONCE: usize = 1 << 24;
+
+/// Scores retrieval where caption `i` belongs to image `owner[i]`. `of_captions` gives the
+/// similarities of some captions to all images, caption by caption; `of_images` those of some
+/// images to all captions, image by image.
 ///
 /// An answer of the same score as a right one comes before it when its index is lower.
+///
+/// # Errors
+/// Those of the similarities; nothing to score.
 pub fn retrieval_scores(
-    similarity: &[f32],
+    of_captions: impl Fn(Range<usize>) -> Result<Vec<f32>>,
+    of_images: impl Fn(Range<usize>) -> Result<Vec<f32>>,
     owner: &[usize],
     images: usize,
     ks: &[usize],
 ) -> Result<RetrievalScores> {
-    let row = |caption: usize| &similarity[caption * images..][..images];
-    let image = (0..owner.len()).map(|caption| vec![super::rank_of(row(caption), owner[caption])]);
-    let image = recall(image.collect(), ks)?;
     let mut captions = vec![Vec::new(); images];
     owner.iter().enumerate().for_each(|(caption, &image)| captions[image].push(caption));
-    let mut column = vec![0.0; owner.len()];
-    let mut ranks = Vec::with_capacity(images);
-    for (image, own) in captions.iter().enumerate().filter(|(_, own)| !own.is_empty()) {
-        for (caption, score) in column.iter_mut().enumerate() {
-            *score = similarity[caption * images + image];
-        }
-        let mut places: Vec<usize> = own.iter().map(|&c| super::rank_of(&column, c)).collect();
-        places.sort_unstable();
-        ranks.push(places);
+    let owners: Vec<Vec<usize>> = owner.iter().map(|&image| vec![image]).collect();
+    let image = places(&owners, images, of_captions)?;
+    let text = places(&captions, owner.len(), of_images)?;
+    Ok(RetrievalScores { image: recall(image, ks)?, text: recall(text, ks)? })
+}
+
+/// The places of the right answers of each query that has some, ascending.
+fn places(
+    right: &[Vec<usize>],
+    answers: usize,
+    similarities: impl Fn(Range<usize>) -> Result<Vec<f32>>,
+) -> Result<Vec<Vec<usize>>> {
+    let block = (AT_ONCE / answers.max(1)).max(1);
+    let mut all = Vec::with_capacity(right.len());
+    for first in (0..right.len()).step_by(block) {
+        let queries = first..right.len().min(first + block);
+        let scores = similarities(queries.clone())?;
+        let of_query = |(at, scores): (usize, &[f32])| {
+            let own = &right[first + at];
+            let mut places: Vec<_> = own.iter().map(|&a| super::rank_of(scores, a)).collect();
+            places.sort_unstable();
+            places
+        };
+        let rows = scores.par_chunks_exact(answers.max(1)).enumerate();
+        all.par_extend(rows.map(of_query).filter(|places| !places.is_empty()));
     }
-    Ok(RetrievalScores { image, text: recall(ranks, ks)? })
+    Ok(all)
 }
 
 /// From the places of all right answers of each query, ascending.
@@ -113,7 +136,12 @@ mod tests {
     fn five_captions_of_three_images() {
         let similarity =
             [0.9, 0.1, 0.2, 0.3, 0.5, 0.4, 0.2, 0.6, 0.7, 0.1, 0.2, 0.8, 0.4, 0.3, 0.1];
-        let found = retrieval_scores(&similarity, &[0, 0, 1, 2, 2], 3, &[1, 2]).unwrap();
+        let of_captions =
+            |rows: Range<usize>| Ok(similarity[3 * rows.start..3 * rows.end].to_vec());
+        let column = |image: usize| (0..5).map(move |caption| similarity[3 * caption + image]);
+        let of_images = |images: Range<usize>| Ok(images.flat_map(column).collect());
+        let owner = [0, 0, 1, 2, 2];
+        let found = retrieval_scores(of_captions, of_images, &owner, 3, &[1, 2]).unwrap();
         assert_eq!((found.image.at[&1].value, found.image.at[&2].value), (0.4, 0.6));
         assert_eq!((found.text.at[&1].value, found.text.n), (1.0, 3));
         assert!((found.text.true_at[&1] - 2.0 / 3.0).abs() < 1e-12);

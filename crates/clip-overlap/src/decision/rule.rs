@@ -20,6 +20,16 @@ pub enum Verdict {
     Reject,
 }
 
+impl Verdict {
+    /// As pages spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Accept => "accept",
+            Self::Reject => "reject",
+        }
+    }
+}
+
 /// What the rule says of a pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judgement {

@@ -147,10 +147,10 @@ pub struct List {
     /// What the files are, where their names do not say it: `csv`, `tsv.gz` and so on.
     #[serde(default)]
     pub format: Option<String>,
-    /// Column of the image's URL.
+    /// Column of the image's URL; its letters may be large or small.
     #[serde(default = "default_url_col")]
     pub url_col: String,
-    /// Column of the caption; `""` where the list has none.
+    /// Column of the caption, likewise; `""` where the list has none.
     #[serde(default = "default_caption_col")]
     pub caption_col: String,
     /// What a list of captions in the caption column means.

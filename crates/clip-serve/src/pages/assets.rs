@@ -1,6 +1,6 @@
 //! Style and script, which are inside the executable.
 
-use clip_report::STYLE;
+use clip_report::{PAIR_KEYS, STYLE};
 
 use crate::http::Reply;
 
@@ -16,5 +16,5 @@ pub(crate) fn style() -> Reply {
 
 /// What pages do better with a script than without.
 pub(crate) fn script() -> Reply {
-    Reply::new("text/javascript; charset=utf-8", SCRIPT).kept_for(KEPT)
+    Reply::new("text/javascript; charset=utf-8", [PAIR_KEYS, SCRIPT].concat()).kept_for(KEPT)
 }

@@ -1,5 +1,6 @@
 //! A report on contamination: pairs to accept or reject, and what a threshold means.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use clip_overlap::{HitKind, Match, SetDecision, SetReport, Verdict};
@@ -50,6 +51,10 @@ pub(crate) fn contamination(state: &State, request: &Request) -> Result<Reply> {
     let file = state.decisions.path(&folder);
     body.push_str(&effect(&review, set, &decision, (saved, of), &file)?);
     body.push_str(&pairs(&review, set, &decision, query, state.sets.contains_key(name)));
+    let others = marks_elsewhere(&review, set, &decision, query);
+    if !others.is_empty() {
+        body.push_str(&others.html());
+    }
     Ok(page(&format!("{name} in {}", name_of(&folder)), &body))
 }
 
@@ -212,17 +217,57 @@ fn pairs(
     html + "</p></section>\n"
 }
 
+/// Marks of pairs that the report has not, or has as the same file: a build has left out the image,
+/// or the pair is below what is recorded by now.
+fn marks_elsewhere(
+    review: &Review,
+    set: &SetReport,
+    decision: &SetDecision,
+    query: &Fields,
+) -> Section {
+    let of_set = review.pairs.iter().filter(|pair| pair.set == set.name);
+    let shown: HashSet<(&str, &str)> =
+        of_set.filter(|p| p.kind != HitKind::Exact).map(|p| (&*p.key, &*p.id)).collect();
+    let about = "Of pairs that are not listed above: by them, or since, their images were left out. \
+                 A mark counts in each build and report until it is taken back.";
+    let mut list = String::new();
+    for mark in &decision.marks {
+        if shown.contains(&(&*mark.key, &*mark.id)) {
+            continue;
+        }
+        let score = mark.score.to_string();
+        let fields = decide_fields(query, (&set.name, &mark.key, &mark.id, &score));
+        list.push_str(&format!(
+            "<li><form method=\"post\" action=\"/decide\">{fields}{} · {}: {}ed, score {:.3} \
+             <button name=\"verdict\" value=\"none\">take back</button></form></li>\n",
+            escape(&mark.key),
+            escape(&mark.id),
+            mark.verdict.name(),
+            mark.score
+        ));
+    }
+    let section = Section::new("Other marks", about);
+    if list.is_empty() { section } else { section.markup(&format!("<ul>\n{list}</ul>\n")) }
+}
+
+/// The fields of a form for `/decide` about a pair: set, key, id and score.
+fn decide_fields(query: &Fields, (set, key, id, score): (&str, &str, &str, &str)) -> String {
+    let (of, back) = (query.get("of").unwrap_or_default(), link_query(query));
+    let fields =
+        [("of", of), ("set", set), ("key", key), ("id", id), ("score", score), ("back", &back)];
+    let hidden = |(name, value): (&str, &str)| {
+        format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value))
+    };
+    fields.into_iter().map(hidden).collect()
+}
+
 fn link_with(query: &Fields, changes: &[(&str, &str)]) -> String {
     escape(&format!("/contamination?{}", query.with(changes)))
 }
 
 fn figure(pair: &Match, verdict: Option<Verdict>, query: &Fields, has_item: bool) -> String {
     let of = query.get("of").unwrap_or_default();
-    let verdict = match verdict {
-        Some(Verdict::Accept) => "accept",
-        Some(Verdict::Reject) => "reject",
-        None => "",
-    };
+    let verdict = verdict.map_or("", Verdict::name);
     let image = |fields: &[(&str, &str)], alt: &str| {
         let url = escape(&link("/contamination/image", fields));
         format!("<img loading=\"lazy\" alt=\"{alt}\" src=\"{url}\">")
@@ -239,24 +284,13 @@ fn figure(pair: &Match, verdict: Option<Verdict>, query: &Fields, has_item: bool
         outer(&pair.url)
     };
     let score = pair.score.to_string();
-    let hidden = |name: &str, value: &str| {
-        format!("<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value))
-    };
-    let back = link_query(query);
-    let fields = [
-        ("of", of),
-        ("set", &*pair.set),
-        ("key", &*pair.key),
-        ("id", &*pair.id),
-        ("score", &*score),
-        ("back", &*back),
-    ];
-    let fields: String = fields.iter().map(|(name, value)| hidden(name, value)).collect();
+    let fields = decide_fields(query, (&pair.set, &pair.key, &pair.id, &score));
     format!(
         "<figure class=\"mark\" tabindex=\"0\" data-verdict=\"{verdict}\"><div class=\"pair\">{item}{copy}</div>\
          <figcaption><b>{:.3}</b> {} · {}<br>{source}<br><span class=\"caption\">{}</span>\
          <form method=\"post\" action=\"/decide\">{fields}<button name=\"verdict\" value=\"accept\">accept</button> \
-         <button name=\"verdict\" value=\"reject\">reject</button></form></figcaption></figure>\n",
+         <button name=\"verdict\" value=\"reject\">reject</button> \
+         <button name=\"verdict\" value=\"none\">take back</button></form></figcaption></figure>\n",
         pair.score,
         pair.kind.name(),
         escape(&pair.key),
@@ -283,15 +317,20 @@ pub(crate) fn decide(state: &State, request: &Request) -> Result<Reply> {
         Fields::default().with(&[("of", of), ("set", &set.name)])
     } else {
         let (key, id) = (form.need("key")?, form.need("id")?);
-        let known = review.pairs.iter().find(|p| p.set == set.name && p.key == key && p.id == id);
-        let known = known.ok_or_else(|| Error::absent(format!("a pair {key:?} {id:?}")))?;
         let verdict = match form.need("verdict")? {
             "accept" => Some(Verdict::Accept),
             "reject" => Some(Verdict::Reject),
             "none" => None,
             other => return Err(Error::BadRequest(format!("verdict: {other:?}"))),
         };
-        state.decisions.mark(&folder, &set.name, (key, id, known.score), verdict)?;
+        let known = review.pairs.iter().find(|p| p.set == set.name && p.key == key && p.id == id);
+        let score = match (known, verdict) {
+            (Some(pair), _) => pair.score,
+            // A mark can be taken back whatever the report has by now.
+            (None, None) => 0.0,
+            (None, Some(_)) => return Err(Error::absent(format!("a pair {key:?} {id:?}"))),
+        };
+        state.decisions.mark(&folder, &set.name, (key, id, score), verdict)?;
         form.get("back").map_or_else(|| Fields::default().with(&[("of", of)]), str::to_owned)
     };
     if request.headers.get("accept").is_some_and(|accept| accept == "application/json") {

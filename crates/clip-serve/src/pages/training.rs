@@ -98,12 +98,12 @@ fn summary(runs: &[Named]) -> Section {
     let rate = |run: &Named| {
         run.log.rate().map_or_else(|| "–".into(), |rate| Cell::Text(format!("{rate:.1}")))
     };
-    table.push(std::iter::once("pairs a second".into()).chain(runs.iter().map(rate)));
+    table.push(std::iter::once("pairs a second, all steps".into()).chain(runs.iter().map(rate)));
     let sampled = runs.iter().any(|run| run.log.sampled);
     let about = if sampled {
-        "As of the last step that was written. Of these long logs some steps are read, evenly."
+        "As of the last step that was written; the speed is that of all steps. Of these long logs some steps are read, evenly."
     } else {
-        "As of the last step that was written."
+        "As of the last step that was written; the speed is that of all steps."
     };
     if runs.iter().all(|run| run.log.steps.is_empty()) {
         return Section::new("Now", "No step was written yet.")

@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use clip_datasets::Metric;
 use clip_eval::{Part, ProbeItem, Target};
 use clip_torch::tch::{Kind, Tensor};
+use clip_torch::write_npy;
 use serde::{Deserialize, Serialize};
 
 use super::about::About;
@@ -171,7 +172,7 @@ pub fn save(folder: &Path, about: &About, parts: [&Part; 3]) -> anyhow::Result<(
         if part.is_empty() {
             continue;
         }
-        part.features.write_npy(path(folder, name, ".npy"))?;
+        write_npy(&path(folder, name, ".npy"), &part.features)?;
         let labels = match &part.target {
             Target::Classes(labels) => {
                 Tensor::from_slice(&labels.iter().map(|&label| label as i64).collect::<Vec<_>>())
@@ -181,7 +182,7 @@ pub fn save(folder: &Path, about: &About, parts: [&Part; 3]) -> anyhow::Result<(
                 Tensor::from_slice(&flat).view([marks.len() as i64, -1])
             }
         };
-        labels.write_npy(path(folder, name, "_labels.npy"))?;
+        write_npy(&path(folder, name, "_labels.npy"), &labels)?;
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(["key", "blake3"])?;
         for item in &part.items {
