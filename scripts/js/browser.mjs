@@ -119,15 +119,23 @@ await visit("keyboard", wide, async (page, look) => {
     const first = await page.$("figure.mark");
     const before = await first.getAttribute("data-verdict");
     const effect = await page.textContent("#effect");
-    for (const [key, verdict] of [["r", "reject"], ["a", "accept"], ["u", ""]]) {
-      await first.focus();
+    const focused = () =>
+      page.evaluate(() => [...document.querySelectorAll("figure.mark")].indexOf(document.activeElement));
+    // The last key takes back the mark that was just made, from the pair behind it.
+    for (const [key, verdict, next] of [["r", "reject", 1], ["a", "accept", 1], ["u", "", 0], ["r", "reject", 1], ["u", "", 0]]) {
+      if (key !== "u") await first.focus();
       await page.keyboard.press(key);
       await page.waitForFunction(() => document.getElementById("saved").textContent.startsWith("stored"));
       assert.strictEqual(await first.getAttribute("data-verdict"), verdict);
-      const next = await page.evaluate(() => [...document.querySelectorAll("figure.mark")].indexOf(document.activeElement));
-      assert.strictEqual(next, 1, "the next pair has the focus");
+      assert.strictEqual(await focused(), next, `the focus after ${key}`);
       await page.evaluate(() => (document.getElementById("saved").textContent = ""));
     }
+    // Down is the next row, up the one before.
+    const rows = await page.$$eval("figure.mark", (all) => new Set(all.map((one) => one.offsetTop)).size);
+    await page.keyboard.press("ArrowDown");
+    assert.strictEqual((await focused()) > 0, rows > 1, "a row below");
+    await page.keyboard.press("ArrowUp");
+    assert.strictEqual(await focused(), 0);
     if (before) {
       await first.focus();
       await page.keyboard.press(before === "accept" ? "a" : "r");

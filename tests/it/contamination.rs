@@ -172,6 +172,9 @@ fn eyes_and_predictions_have_their_say() {
     assert!(printed.contains("gate: toys: All - Clean is"), "{printed}");
     let printed = world.fails(&[&args[..], &["--calibrate"]].concat(), 2);
     assert!(printed.contains("too few"), "{printed}");
+    // The folder of the report keeps what was decided.
+    world.good(&check);
+    assert_eq!(counts(&account(&world, "contamination"))[1], FOLDERS as u64 - 1);
 }
 
 #[test]
@@ -197,7 +200,8 @@ fn marks_beside_a_report_count_and_those_that_name_no_pair_are_said() {
     // A file that is named counts alone.
     write("d.json", &[mark("40"), mark("02/000.jpg")]);
     let errors = said(&["--decisions", "d.json"]);
-    assert!(!errors.contains("contamination/decisions.json"), "{errors}");
+    let old = "those that were there are in contamination/decisions.old.json";
+    assert!(errors.contains(old), "{errors}");
     let lost = "warning: toys: 1 of 2 marks name no pair that was found, such as item \
                 class_2/copy.png and image 40\nhint: ";
     assert!(errors.contains(lost), "{errors}");

@@ -161,5 +161,5 @@ fn images_that_are_alike_become_one_and_centroids_serve_again() {
     assert_eq!(read_subset(&world.path("e.npy")).unwrap(), [1, 3, 5, 7, 9]);
     let printed = world
         .fails(&["filter", "metadata", "--clusters", "11", "--semdedup", "0.1", "-o", "x.npy"], 2);
-    assert!(printed.contains("11 clusters of 10 rows\nhint: fewer --clusters"), "{printed}");
+    assert!(printed.contains("11 clusters of 10 rows\nhint: fewer clusters"), "{printed}");
 }

@@ -308,13 +308,24 @@ fn pairs_are_accepted_and_rejected_and_a_threshold_is_moved() {
     assert_eq!(count(&served.page("/contamination?of=0")), before);
     assert_eq!(decide(&script, &format!("{form}&verdict=none")).text(), "{\"marks\":0}");
     // A threshold is shown, then stored; the command takes it.
-    let moved = count(&served.page("/contamination?of=0&threshold=1"));
+    let page = served.page("/contamination?of=0&threshold=1");
+    assert!(page.contains("as the report has it"), "{page}");
+    let moved = count(&page);
     assert!(moved < before && !stored().unwrap().contains("threshold"), "{moved}");
     assert_eq!(decide(&[], "of=0&set=toys&threshold=1").status, 303);
     let again =
         world.good(&[&compare[..], &eval, &["--decisions", "audit/decisions.json"]].concat());
     let row = again.lines().find(|line| line.starts_with("toys ")).unwrap();
     assert_eq!(row.split_whitespace().nth(2), Some(&*moved.to_string()), "{again}");
+    // A mark of a pair that the report has not can be taken back.
+    let gone =
+        r#"{"sets":{"toys":{"marks":[{"key":"gone","id":"1","verdict":"reject","score":0.9}]}}}"#;
+    std::fs::write(world.path("audit/decisions.json"), gone).unwrap();
+    let page = served.page("/contamination?of=0");
+    assert!(page.contains("gone · 1: rejected, score 0.900"), "{page}");
+    let back = decide(&script, "of=0&set=toys&key=gone&id=1&verdict=none");
+    assert_eq!(back.text(), "{\"marks\":0}");
+    assert!(!served.page("/contamination?of=0").contains("Other marks"));
     // A run's own check.
     world.good(&["contamination"]);
     let served = Served::start(&world, &["runs/small"]);

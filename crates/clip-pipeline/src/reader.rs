@@ -186,6 +186,13 @@ impl StageLayout {
         Ok(files.map(|file| self.dir().join(&file.name)).collect())
     }
 
+    /// Whether all parts of the stage are committed; not where that cannot be read.
+    pub fn is_whole(&self) -> bool {
+        let parts = StageFile::read(&self.file()).ok().flatten().map(|file| file.parts);
+        let commits = Manifest::open(self.dir()).map(|manifest| manifest.commits().count());
+        parts.is_some_and(|parts| commits.is_ok_and(|commits| commits == parts))
+    }
+
     /// Verifies every file that the manifest names, that no row was lost, what was decided, and
     /// shards by `shards`; gives the rows that each part passed on, too.
     ///

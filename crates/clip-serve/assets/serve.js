@@ -24,9 +24,11 @@ if (document.getElementById("live")) {
 const figures = [...document.querySelectorAll("figure.mark")];
 const saved = document.getElementById("saved");
 const slider = document.querySelector("#threshold input[type=range]");
+let isMoved = false;
 const here = () => {
   const url = new URL(location.href);
-  if (slider) url.searchParams.set("threshold", slider.value);
+  // Until it is moved the page's own threshold counts, which may be between two steps.
+  if (isMoved) url.searchParams.set("threshold", slider.value);
   return url.href;
 };
 let moving = 0;
@@ -79,6 +81,7 @@ takeKeys(figures, mark);
 
 if (slider) {
   slider.addEventListener("input", () => {
+    isMoved = true;
     slider.form.querySelector("output").textContent = Number(slider.value).toFixed(3);
     document.querySelector("form[action='/decide'] input[name=threshold]").value = slider.value;
     effect();

@@ -12,7 +12,9 @@ use crate::Result;
 /// The stages of a run's folder, in their order, with what is committed of each; none where it is
 /// no run.
 ///
-/// Of several folders that other settings made of a stage, it is the one that was written last.
+/// Of several folders that other settings made of a stage, it is the one of the last build that was
+/// finished; where another is not whole and was written later, a build is at work or was
+/// interrupted, and the ones that were written last count.
 ///
 /// # Errors
 /// When the folder cannot be read, or a manifest is damaged.
@@ -32,11 +34,11 @@ pub(crate) fn stages(path: &Path) -> Result<Vec<StageReader>> {
         }
     }
     // A build that was finished says itself which folders are its own: settings that it had before
-    // left others, perhaps of more stages.
+    // left others, perhaps of more stages. Copying a run mixes the times of its files.
     let run = RunLayout::new(path);
     let finished = std::fs::metadata(run.summary()).and_then(|about| about.modified());
     if let Ok(finished) = finished
-        && newest.values().all(|(written, ..)| *written <= finished)
+        && newest.values().all(|(written, _, stage)| *written <= finished || stage.is_whole())
         && let Ok(run) = RunReader::open(path)
     {
         let mut own = run.stages().to_vec();
@@ -106,5 +108,20 @@ mod tests {
             (found[0].layout.name().as_str(), found[0].counts.rows_out),
             ("01-fetch-22222222", 2)
         );
+        // A copy of the run, whose files have their times in the order of the copying.
+        let later = |folder: &str, parts: usize| {
+            let stage = format!(
+                r#"{{"stage":"fetch","version":1,"config":{{}},"resources":[],"seed":1,"input":null,"parts":{parts}}}"#
+            );
+            let path = run.path().join(folder).join("stage.json");
+            std::fs::write(&path, stage).unwrap();
+            let at = SystemTime::now() + std::time::Duration::from_secs(9);
+            std::fs::File::open(&path).unwrap().set_modified(at).unwrap();
+        };
+        later("01-fetch-11111111", 0);
+        assert_eq!(stages(run.path()).unwrap()[0].layout.name(), "01-fetch-22222222");
+        // A part of it is missing: a build that is at work.
+        later("01-fetch-11111111", 1);
+        assert_eq!(stages(run.path()).unwrap()[1].layout.name(), "01-fetch-11111111");
     }
 }

@@ -64,9 +64,10 @@ impl Audit {
     pub fn warning(&self, model: &Path) -> Option<String> {
         let (missing, all) = self.missing(model)?;
         let first = missing.first()?;
+        let again = if first.is_file() { ", which has been written anew since" } else { "" };
         Some(format!(
             "warning: {} is not of the corpus that {} was trained on: {} of its {all} shards are not in it, such \
-             as {}; Clean and Overlap are of another corpus\n\
+             as {}{again}; Clean and Overlap are of another corpus\n\
              hint: `clip-data contamination --corpus` with the shards of the training writes its report",
             self.path.display(),
             model.display(),

@@ -120,7 +120,7 @@ impl Semantic {
         let sample = rows.sample(most)?;
         if sample.nrows() < clusters {
             let why = format!("{clusters} clusters of {} rows", sample.nrows());
-            return Err(Error::Settings(format!("{why}\nhint: fewer --clusters")));
+            return Err(Error::Settings(format!("{why}\nhint: fewer clusters")));
         }
         let mut trained = train(sample.view(), clusters, self.seed);
         let centroids = std::mem::take(&mut trained.centroids);

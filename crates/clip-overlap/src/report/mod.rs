@@ -151,6 +151,9 @@ pub struct SetReport {
     pub interval: Interval,
     /// Images of the corpus that are copies, removed ones included.
     pub images: u64,
+    /// Hash of all pairs that count as copies, each by its item and image.
+    #[serde(default)]
+    pub pairs: String,
     /// Items that resemble an image of the corpus only as images that show next to nothing do; not
     /// in `overlap`.
     pub flat: u64,
@@ -177,8 +180,8 @@ pub struct SetReport {
 /// Every evaluation set against the corpus: `contamination.json`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ContaminationReport {
-    /// Identity of what was found: corpus, sets, thresholds and copies. Scores are stamped with
-    /// it.
+    /// Identity of what was found: corpus, sets, thresholds and all pairs that count as copies.
+    /// Scores are stamped with it.
     pub id: String,
     /// What was checked against the sets.
     pub corpus: CorpusAccount,
@@ -228,7 +231,9 @@ impl SetReport {
         let (mut best, mut images) = (HashMap::<&str, (usize, &Match)>::new(), HashSet::new());
         let mut captions: HashMap<&str, bool> = HashMap::new();
         let rule = decision.rule();
+        let mut pairs = BTreeSet::new();
         for (at, pair) in own().filter(|(_, pair)| pair.is_copy(&rule)) {
+            pairs.insert((&pair.key, &pair.id));
             images.insert((&pair.place, &pair.id));
             let old = best.entry(&pair.key).or_insert((at, pair));
             // A copy that is still there says more than one that is gone.
@@ -262,6 +267,7 @@ impl SetReport {
             rate: overlap as f64 / set.items.max(1) as f64,
             interval: clopper_pearson(overlap, set.items.max(1), CONFIDENCE)?,
             images: images.len() as u64,
+            pairs: hash_of(&pairs),
             flat,
             unverified,
             captions: CaptionOverlap {
@@ -281,6 +287,14 @@ impl SetReport {
     pub fn keys(&self) -> HashSet<String> {
         self.copies.iter().filter(|copy| copy.kept).map(|copy| copy.key.clone()).collect()
     }
+}
+
+fn hash_of(pairs: &BTreeSet<(&String, &String)>) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (key, id) in pairs {
+        hasher.update(format!("{key}\0{id}\n").as_bytes());
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
 }
 
 fn copy(pair: &Match, kept: bool) -> Copy {
@@ -348,8 +362,8 @@ fn identity(corpus: &CorpusAccount, sets: &[SetReport]) -> String {
     let shards: BTreeSet<&String> = corpus.shards.iter().collect();
     shards.into_iter().for_each(|shard| _ = hasher.update(shard.as_bytes()));
     for set in sets {
-        let SetReport { name, index, threshold, .. } = set;
-        hasher.update(format!("{name}\0{index}\0{threshold}\n").as_bytes());
+        let SetReport { name, index, threshold, pairs, .. } = set;
+        hasher.update(format!("{name}\0{index}\0{threshold}\0{pairs}\n").as_bytes());
         let copies: BTreeMap<&str, &Copy> =
             set.copies.iter().map(|c| (c.key.as_str(), c)).collect();
         for (key, copy) in copies {

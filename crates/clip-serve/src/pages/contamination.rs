@@ -49,7 +49,9 @@ pub(crate) fn contamination(state: &State, request: &Request) -> Result<Reply> {
         body.push_str(&format!("<p class=\"tabs\">{}</p>\n", tabs.collect::<Vec<_>>().join(" ")));
     }
     let file = state.decisions.path(&folder);
-    body.push_str(&effect(&review, set, &decision, (saved, of), &file)?);
+    let of_saved =
+        if stored.threshold.is_some() { "as it is stored" } else { "as the report has it" };
+    body.push_str(&effect(&review, set, &decision, (saved, of_saved), of, &file)?);
     body.push_str(&pairs(&review, set, &decision, query, state.sets.contains_key(name)));
     let others = marks_elsewhere(&review, set, &decision, query);
     if !others.is_empty() {
@@ -63,7 +65,8 @@ fn effect(
     review: &Review,
     set: &SetReport,
     decision: &SetDecision,
-    (saved, of): (f32, &str),
+    (saved, of_saved): (f32, &str),
+    of: &str,
     file: &Path,
 ) -> Result<String> {
     let threshold = decision.threshold.unwrap_or(saved);
@@ -80,7 +83,7 @@ fn effect(
     ]);
     table.push(row(&format!("at {threshold:.3}"), &now));
     if (threshold - saved).abs() > f32::EPSILON {
-        table.push(row(&format!("at {saved:.3}, as it is stored"), &before));
+        table.push(row(&format!("at {saved:.3}, {of_saved}"), &before));
     }
     let floor = review.floor(&set.name);
     let mut points = Vec::new();
@@ -111,7 +114,8 @@ fn effect(
         escape(of),
         escape(&set.name)
     );
-    let least = (floor * 1000.0).floor() / 1000.0;
+    // A threshold below every score is on the slider, too.
+    let least = (floor.min(threshold) * 1000.0).floor() / 1000.0;
     let form = if least >= 1.0 {
         "<p>Every pair is the same file or has a score of 1: there is no threshold to choose.</p>\n"
             .to_owned()

@@ -89,6 +89,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let account = ContaminationReport::new(corpus, sets);
     let fetched = &plan.stages[plan.find(ImageFetch::STAGE)?].layout;
     let shards = plan.layout.shards();
+    decided.keep(dir)?;
     pages::write(dir, &paths, &account, &matches, &decided, |wanted| {
         Ok(stored(wanted, fetched, &shards)?)
     })?;

@@ -116,6 +116,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         }
     }
     let sets = args.eval.iter().cloned().collect();
+    decided.keep(args.out())?;
     pages::write(args.out(), &sets, &account, &matches, &decided, |wanted| {
         Ok(scan.thumbnails(&all, wanted)?)
     })?;

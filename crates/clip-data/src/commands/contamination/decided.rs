@@ -2,12 +2,15 @@
 
 use std::collections::HashSet;
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use clip_overlap::{Decisions, Match, ReviewedPair, Verdict};
 
 use super::Args;
+
+/// Decisions of the folder of a report that others have replaced.
+const OLD: &str = "decisions.old.json";
 
 /// Decisions of sets that are compared.
 pub struct Decided {
@@ -15,6 +18,8 @@ pub struct Decided {
     names: Vec<String>,
     /// What a build knew already: it does not store the pairs that were rejected there.
     before: Decisions,
+    /// The file that was named.
+    given: Option<PathBuf>,
 }
 
 impl Deref for Decided {
@@ -26,6 +31,25 @@ impl Deref for Decided {
 }
 
 impl Decided {
+    /// Keeps what the named file has in the folder of the report, where a later call finds it:
+    /// without it that would be of another threshold and other pairs.
+    pub fn keep(&self, folder: &Path) -> anyhow::Result<()> {
+        let Some(given) = &self.given else { return Ok(()) };
+        let (beside, decisions) = (folder.join(Decisions::FILE), Decisions::read(given)?);
+        let mut instead = String::new();
+        if beside.is_file() {
+            if Decisions::read(&beside).is_ok_and(|there| there == decisions) {
+                return Ok(());
+            }
+            let old = folder.join(OLD);
+            std::fs::rename(&beside, &old).with_context(|| beside.display().to_string())?;
+            instead = format!("; those that were there are in {}", old.display());
+        }
+        decisions.write(&beside)?;
+        note!("decisions: kept in {}, which later calls read{instead}", beside.display());
+        Ok(())
+    }
+
     /// Says how many marks name no pair that was found: an image has one name in the rows of a
     /// build and another in its shards. `is_row` says whether a build has a row of this number.
     pub fn warn_of_unmatched(&self, matches: &[Match], is_row: &dyn Fn(u64) -> bool) {
@@ -43,10 +67,14 @@ impl Decided {
                 |mark: &ReviewedPair| pairs.contains(&(mark.key.as_str(), mark.id.as_str()));
             let lost: Vec<_> = marks.iter().filter(|mark| !named(mark) && !applied(mark)).collect();
             let Some(first) = lost.first() else { continue };
+            let hint = if lost.len() < marks.len() {
+                "their images are not in this corpus, or not alike enough to be listed"
+            } else {
+                "an image is called by its key in shards, by the number of its row in a build: \
+                 mark the pairs of a report on this corpus"
+            };
             eprintln!(
-                "warning: {name}: {} of {} marks name no pair that was found, such as item {} and image {}\n\
-                 hint: an image is called by its key in shards, by the number of its row in a build: \
-                 mark the pairs of a report on this corpus",
+                "warning: {name}: {} of {} marks name no pair that was found, such as item {} and image {}\nhint: {hint}",
                 lost.len(),
                 marks.len(),
                 first.key,
@@ -107,5 +135,5 @@ pub fn decisions(
         }
     }
     let names = names.iter().map(|name| (*name).to_owned()).collect();
-    Ok(Decided { decisions: decided, names, before })
+    Ok(Decided { decisions: decided, names, before, given: args.decisions.clone() })
 }
